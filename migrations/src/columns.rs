@@ -1,0 +1,47 @@
+//! What all tables share: the tenant, the times, the references.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+/// A table of a resource's parts: they carry the tenant and go with the row they refer to. No
+/// reference to the tenant itself: checking it for every uplink costs, and the resource has it.
+pub fn table(name: &'static str) -> TableCreateStatement {
+    let mut table = Table::create();
+    table.table(name).col(big_integer("tenant_id"));
+    table
+}
+
+/// A table of a resource: tenant, integer id, and the times of its life.
+pub fn resource(name: &'static str) -> TableCreateStatement {
+    let mut table = table(name);
+    table
+        .col(big_integer("id").auto_increment().primary_key())
+        .col(timestamp_with_time_zone("created_at"))
+        .col(timestamp_with_time_zone("updated_at"))
+        .foreign_key(&mut reference(name, "tenant_id", "tenants"));
+    table
+}
+
+/// A column that points at the `id` of another table; its row goes when that one goes.
+pub fn reference(from: &'static str, column: &'static str, to: &'static str) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .name(format!("fk_{from}_{column}"))
+        .from(from, column)
+        .to(to, "id")
+        .on_delete(ForeignKeyAction::Cascade)
+        .to_owned()
+}
+
+/// A unique index over the columns, named after table and columns.
+pub fn unique(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    index(table, columns).unique().to_owned()
+}
+
+/// An index over the columns, named after table and columns.
+pub fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.table(table).name(format!("ix_{table}_{}", columns.join("_")));
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}

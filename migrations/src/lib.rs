@@ -1,0 +1,35 @@
+//! The database schema, one group of tables a file, never edited after a release.
+//!
+//! The same statements serve SQLite and PostgreSQL. Every table carries its tenant; rows that belong
+//! to a resource go with it (`ON DELETE CASCADE`), so that no query can meet an orphan. This crate
+//! imports nothing of the hub, so that a migration cannot change when an entity does.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m0001_tenants_and_users;
+mod m0002_networks;
+mod m0003_drivers;
+mod m0004_devices;
+mod m0005_uplinks;
+mod m0006_data_tables;
+mod m0007_integrations;
+
+/// Brings a database to the newest schema.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_tenants_and_users::Migration),
+            Box::new(m0002_networks::Migration),
+            Box::new(m0003_drivers::Migration),
+            Box::new(m0004_devices::Migration),
+            Box::new(m0005_uplinks::Migration),
+            Box::new(m0006_data_tables::Migration),
+            Box::new(m0007_integrations::Migration),
+        ]
+    }
+}

@@ -1,0 +1,143 @@
+//! What operations answer with when they succeed.
+
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// 200 with a resource or a collection.
+pub struct Found<T>(pub T);
+
+/// 201 with the new resource and where it is.
+pub struct Created<T> {
+    /// Its path.
+    pub location: String,
+    /// Itself.
+    pub body: T,
+}
+
+/// 200 with a table for spreadsheets.
+pub struct Csv {
+    /// The lines, with the header.
+    pub text: String,
+    /// Where the next lines are.
+    pub next: Option<String>,
+}
+
+impl<T: Serialize> IntoResponse for Found<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let mut response = json(StatusCode::CREATED, &self.body);
+        if let Ok(location) = HeaderValue::try_from(self.location) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Csv {
+    fn into_response(self) -> Response {
+        let response = Response::builder()
+            .header(header::CONTENT_TYPE, "text/csv; charset=utf-8")
+            .body(self.text);
+        with_link(response, self.next.as_deref())
+    }
+}
+
+/// The response with a `Link` to the next page.
+pub fn with_link(mut response: Response, next: Option<&str>) -> Response {
+    let link = next.and_then(|next| HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).ok());
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}
+
+/// A JSON response.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => Response::builder().status(status).content_type("application/json").body(bytes),
+        Err(error) => super::failure::respond(&Error::internal(error)),
+    }
+}
+
+impl<T: Type> ApiResponse for Found<T> {
+    fn meta() -> MetaResponses {
+        success(200, "Done; the body holds what was asked for", "application/json", T::schema_ref(), vec![])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Type> ApiResponse for Created<T> {
+    fn meta() -> MetaResponses {
+        let location = header("LOCATION", "The path of the new resource", true);
+        success(201, "Created; the body holds the new resource", "application/json", T::schema_ref(), vec![location])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl ApiResponse for Csv {
+    fn meta() -> MetaResponses {
+        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema {
+            example: Some("time,device_id,temperature\n2019-02-27T15:23:37.311Z,am102-meeting-2,21.5\n".into()),
+            ..MetaSchema::new("string")
+        }));
+        let description = "Done; the body holds a header line and a line for each row (RFC 4180)";
+        success(200, description, "text/csv", schema, vec![next_link()])
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+/// What the document says of a successful answer.
+pub fn success(
+    status: u16,
+    description: &'static str,
+    content_type: &'static str,
+    schema: MetaSchemaRef,
+    headers: Vec<MetaHeader>,
+) -> MetaResponses {
+    MetaResponses {
+        responses: vec![MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: vec![MetaMediaType { content_type, schema }],
+            headers,
+        }],
+    }
+}
+
+/// What the document says of the link to the next page.
+pub fn next_link() -> MetaHeader {
+    header("LINK", "Where the next page is, as rel=\"next\"; absent at the end", false)
+}
+
+fn header(name: &str, description: &str, required: bool) -> MetaHeader {
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required,
+        deprecated: false,
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
+    }
+}

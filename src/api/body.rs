@@ -1,0 +1,207 @@
+//! JSON bodies: read within a bound, parsed strictly, refused with the field and the rule.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use poem::{Body as PoemBody, Request, RequestBody, Result, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// Bounds on bodies, among the request's data.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyBounds {
+    /// Most bytes.
+    pub max_bytes: usize,
+    /// Longest time for all of it to arrive.
+    pub timeout: Duration,
+}
+
+/// How much of an oversized body is still read, so that the client sees the answer and not a
+/// broken connection.
+const DISCARD_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// A JSON body of type `T`, of up to `FACTOR` times the usual size.
+pub struct Body<T, const FACTOR: usize = 1>(pub T);
+
+impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for Body<T, FACTOR> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_request(T::schema_ref()))
+    }
+
+    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        check_content_type(request)?;
+        let bytes = read(request, body, FACTOR).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            refuse(&path, error.into_inner())
+        })?;
+        deserializer.end().map_err(|error| refuse(".", error))?;
+        Ok(Self(value))
+    }
+}
+
+/// What the document says of a required JSON body.
+pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType { content_type: "application/json", schema }],
+        required: true,
+    }
+}
+
+/// Refuses a body that does not claim to be JSON.
+pub fn check_content_type(request: &Request) -> Result<(), Error> {
+    let rule = "header Content-Type: must be application/json";
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = value.ok_or_else(|| Error::Invalid(rule.to_owned()))?;
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|part| part.is_empty() || part.replace('"', "").eq_ignore_ascii_case("charset=utf-8"));
+    if is_json && is_utf8 { Ok(()) } else { Err(Error::Invalid(rule.to_owned())) }
+}
+
+/// Reads a whole body within its bounds.
+pub async fn read(request: &Request, body: &mut RequestBody, factor: usize) -> Result<Vec<u8>, Error> {
+    let bounds: &BodyBounds = request.data().ok_or_else(|| Error::internal("bounds on bodies are not set"))?;
+    let body = body.take().map_err(Error::internal)?;
+    match tokio::time::timeout(bounds.timeout, collect(body, bounds.max_bytes * factor)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::field("body", format!("did not arrive within {} s", bounds.timeout.as_secs()))),
+    }
+}
+
+async fn collect(body: PoemBody, max_bytes: usize) -> Result<Vec<u8>, Error> {
+    let mut stream = body.into_bytes_stream();
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Error::field("body", "broke off"))?;
+        length += chunk.len();
+        if length <= max_bytes {
+            bytes.extend_from_slice(&chunk);
+        } else if length > max_bytes + DISCARD_MAX_BYTES {
+            break;
+        }
+    }
+    if length > max_bytes {
+        return Err(Error::field("body", format!("must have at most {max_bytes} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The rule behind a serde error, without the value that broke it.
+fn refuse(path: &str, error: serde_json::Error) -> Error {
+    let place = if path == "." { "body" } else { path };
+    if error.is_syntax() || error.is_eof() {
+        return Error::field("body", format!("is not valid JSON: {error}"));
+    }
+    let text = error.to_string();
+    // serde_json puts the position at the end; the path says more.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    if let Some((field, what)) = own_field(text) {
+        let place = if path == "." { field } else { format!("{path}.{field}").replace(&format!(".{field}.{field}"), &format!(".{field}")) };
+        let place = if path == field_of(&place) || path.ends_with(&format!(".{what_field}", what_field = field_of(&place))) { path.to_owned() } else { place };
+        return Error::field(&place, what);
+    }
+    for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
+        if text.starts_with(start) {
+            let expected = text.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
+            return Error::field(place, format!("must be {}", in_words(expected)));
+        }
+    }
+    Error::field(place, text)
+}
+
+fn field_of(place: &str) -> &str {
+    place.rsplit('.').next().unwrap_or(place)
+}
+
+/// The field that an error about an object is really about.
+fn own_field(text: &str) -> Option<(String, String)> {
+    let quoted = |rest: &str| rest.split('`').nth(1).map(|name| name.chars().take(60).collect::<String>());
+    if let Some(rest) = text.strip_prefix("missing field ") {
+        return Some((quoted(rest)?, "is required".to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("unknown field ") {
+        return Some((quoted(rest)?, "is unknown here".to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("duplicate field ") {
+        return Some((quoted(rest)?, "must not be repeated".to_owned()));
+    }
+    None
+}
+
+fn in_words(expected: &str) -> String {
+    match expected {
+        "i64" | "u64" | "i32" | "u32" | "u16" | "u8" => "an integer".to_owned(),
+        "f64" => "a number".to_owned(),
+        "a sequence" => "an array".to_owned(),
+        "a map" => "an object".to_owned(),
+        _ if expected.starts_with("struct ") || expected.contains("tagged enum") => "an object".to_owned(),
+        _ => expected.replace('`', "\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the errors matter")]
+    struct Outer {
+        name: crate::text::Name,
+        inner: Option<Vec<Inner>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the errors matter")]
+    struct Inner {
+        count: i64,
+    }
+
+    fn error(text: &str) -> String {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let error = serde_path_to_error::deserialize::<_, Outer>(&mut deserializer).unwrap_err();
+        let path = error.path().to_string();
+        refuse(&path, error.into_inner()).to_string()
+    }
+
+    #[test]
+    fn errors_name_the_field_and_the_rule_and_echo_nothing() {
+        for (body, expected) in [
+            ("[]", "body: must be an object"),
+            ("7", "body: must be an object"),
+            ("{}", "name: is required"),
+            (r#"{"name": 5}"#, "name: must be a string"),
+            (r#"{"name": ""}"#, "name: must have 1 to 120 characters"),
+            (r#"{"name": "a\u0000"}"#, "name: must have no control characters"),
+            (r#"{"name": "a", "x": 1}"#, "x: is unknown here"),
+            (r#"{"name": "a", "name": "b"}"#, "name: must not be repeated"),
+            (r#"{"name": "a", "inner": [{}]}"#, "inner[0].count: is required"),
+            (r#"{"name": "a", "inner": [{"count": "hunter2"}]}"#, "inner[0].count: must be an integer"),
+            (r#"{"name": "a", "inner": [{"count": 1, "y": 2}]}"#, "inner[0].y: is unknown here"),
+        ] {
+            assert_eq!(error(body), expected, "{body}");
+        }
+        assert!(error("{").starts_with("body: is not valid JSON"));
+        assert!(error("{\"name\": \"\\ud800\"}").starts_with("body: is not valid JSON"));
+    }
+}

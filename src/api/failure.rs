@@ -1,0 +1,140 @@
+//! The error object, and the only table that turns errors into statuses.
+//!
+//! Whatever fails, whether ours or the framework's, leaves as `{"code", "error"}` with one of the
+//! contract's statuses. The framework's own texts name internals and echo input, so they are
+//! replaced.
+
+use poem::{
+    IntoResponse, Response,
+    error::ResponseError,
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    Object,
+    error::{AuthorizationError, ParseParamError, ParsePathError},
+};
+use serde::Serialize;
+
+use super::operation::Operation;
+use crate::error::Error;
+
+/// Longest text of an error, in characters: it may name what the client sent, not repeat it.
+const TEXT_MAX: usize = 400;
+
+/// What every answer with a status of 400 and above carries
+#[derive(Debug, Object, Serialize)]
+#[oai(rename = "Error")]
+pub struct ErrorObject {
+    /// The HTTP status, once more
+    pub code: u16,
+    /// What went wrong, for a person; it names the field and the rule that was broken
+    pub error: String,
+}
+
+/// Marks an answer that already is an error object.
+#[derive(Clone, Copy)]
+pub struct IsErrorObject;
+
+/// The status of each kind of error.
+pub fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Invalid(_) | Error::Conflict(_) => StatusCode::BAD_REQUEST,
+        Error::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The answer to an error; what only operators may know is logged here, once.
+pub fn respond(error: &Error) -> Response {
+    log(error);
+    let status = status_of(error);
+    let mut text: String = error.to_string();
+    if let Some((cut, _)) = text.char_indices().nth(TEXT_MAX) {
+        text.truncate(cut);
+    }
+    let body = ErrorObject { code: status.as_u16(), error: text };
+    let mut response = poem::web::Json(body).into_response();
+    response.set_status(status);
+    match error {
+        Error::Unauthenticated => {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Error::Unavailable { retry_after_s, .. } => {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+        }
+        _ => {}
+    }
+    response.set_data(IsErrorObject);
+    response
+}
+
+fn log(error: &Error) {
+    let causes = |source: &(dyn std::error::Error + 'static)| {
+        std::iter::successors(Some(source), |error| error.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ")
+    };
+    match error {
+        Error::Internal(source) => tracing::error!(cause = causes(source.as_ref()), "request failed inside the hub"),
+        Error::Unavailable { what, source: Some(source), .. } => {
+            tracing::warn!(cause = causes(source.as_ref()), "request put off: {what}");
+        }
+        _ => {}
+    }
+}
+
+impl ResponseError for Error {
+    fn status(&self) -> StatusCode {
+        status_of(self)
+    }
+
+    fn as_response(&self) -> Response {
+        respond(self)
+    }
+}
+
+/// The answer to whatever an operation failed with.
+pub fn respond_any(error: poem::Error, operation: &Operation) -> Response {
+    match error.downcast::<Error>() {
+        Ok(ours) => respond(&ours),
+        Err(error) => respond(&translate(&error, operation)),
+    }
+}
+
+fn translate(error: &poem::Error, operation: &Operation) -> Error {
+    if error.is::<AuthorizationError>() {
+        return Error::Unauthenticated;
+    }
+    if let Some(error) = error.downcast_ref::<ParsePathError>() {
+        return Error::field(operation.path_parameter(error.name), rule(&error.reason));
+    }
+    if let Some(error) = error.downcast_ref::<ParseParamError>() {
+        return Error::field(error.name, rule(&error.reason));
+    }
+    of_status(error.status())
+}
+
+/// What a bare status of the framework means.
+pub fn of_status(status: StatusCode) -> Error {
+    match status {
+        StatusCode::UNAUTHORIZED => Error::Unauthenticated,
+        StatusCode::FORBIDDEN => Error::Forbidden("this is not allowed".to_owned()),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Error::NotFound("there is no such path, or it does not take this method".to_owned())
+        }
+        status if status.is_client_error() => Error::Invalid("the request is malformed".to_owned()),
+        status => Error::internal(format!("the framework answered {status}")),
+    }
+}
+
+/// poem-openapi puts the type's name before the rule; clients know no types of ours.
+fn rule(reason: &str) -> &str {
+    match reason.split_once("\": ") {
+        Some((_, rule)) => rule,
+        None => "is required",
+    }
+}

@@ -1,0 +1,139 @@
+//! What every operation does before and after its own work, written once.
+//!
+//! [`Operations`] wraps a group of endpoints and knows each one's declaration: it refuses query
+//! parameters that the document does not name, and turns every failure into the error object.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use poem::{
+    Endpoint, EndpointExt, Request, Response, Result,
+    endpoint::BoxEndpoint,
+    http::Method,
+};
+use poem_openapi::{
+    OpenApi,
+    registry::{MetaApi, MetaOperation, MetaParamIn, Registry},
+};
+
+use super::{auth::INGEST_KEY_PARAMETER, failure};
+use crate::error::Error;
+
+/// What the document says of an operation, as far as it matters while it runs.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its `operationId`.
+    pub id: &'static str,
+    path_parameters: Vec<String>,
+    query_parameters: HashSet<String>,
+    is_secured: bool,
+}
+
+impl Operation {
+    fn new(path: &str, meta: &MetaOperation) -> Self {
+        let path_parameters = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(ToOwned::to_owned)
+            .collect();
+        let mut query_parameters: HashSet<String> = meta
+            .params
+            .iter()
+            .filter(|param| param.in_type == MetaParamIn::Query)
+            .map(|param| param.name.clone())
+            .collect();
+        if meta.security.iter().any(|scheme| scheme.contains_key(INGEST_KEY_PARAMETER)) {
+            query_parameters.insert(INGEST_KEY_PARAMETER.to_owned());
+        }
+        Self {
+            id: meta.operation_id.unwrap_or_default(),
+            path_parameters,
+            query_parameters,
+            is_secured: !meta.security.is_empty(),
+        }
+    }
+
+    /// The client's name of a path parameter that the framework calls `param<n>`.
+    pub fn path_parameter<'a>(&'a self, internal: &'a str) -> &'a str {
+        internal
+            .strip_prefix("param")
+            .and_then(|index| self.path_parameters.get(index.parse::<usize>().ok()?))
+            .map_or(internal, String::as_str)
+    }
+
+    /// Refuses parameters that the document does not name, and repeated ones.
+    pub fn check_query(&self, request: &Request) -> Result<(), Error> {
+        let Some(query) = request.uri().query() else { return Ok(()) };
+        let mut seen = HashSet::new();
+        for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !self.query_parameters.contains(name.as_ref()) {
+                let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+                return Err(Error::Invalid(format!("query parameter \"{name}\": is unknown here")));
+            }
+            if !seen.insert(name.clone()) {
+                return Err(Error::Invalid(format!("query parameter \"{name}\": must not be repeated")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The operation that answers a request, among its extensions. Whoever authenticates checks the
+/// query right after, so that a wrong parameter never hides a missing token.
+pub fn of(request: &Request) -> Result<&Arc<Operation>, Error> {
+    request.extensions().get().ok_or_else(|| Error::internal("a request outside of any operation"))
+}
+
+/// A group of operations with the shared behaviour around each.
+pub struct Operations<A>(pub A);
+
+impl<A: OpenApi> OpenApi for Operations<A> {
+    fn meta() -> Vec<MetaApi> {
+        A::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        A::register(registry);
+    }
+
+    fn add_routes(self, routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {
+        let mut own = HashMap::new();
+        self.0.add_routes(&mut own);
+        let mut operations = HashMap::new();
+        for path in A::meta().into_iter().flat_map(|api| api.paths) {
+            for meta in &path.operations {
+                let template = path.path.replace('{', ":").replace('}', "");
+                operations.insert((template, meta.method.clone()), Arc::new(Operation::new(&path.path, meta)));
+            }
+        }
+        for (path, methods) in own {
+            for (method, endpoint) in methods {
+                let key = (path.clone(), method.clone());
+                let operation = operations.get(&key).cloned();
+                let operation = operation.unwrap_or_else(|| unreachable!("{key:?} has no declaration"));
+                let endpoint = endpoint.around(move |endpoint, request| run(endpoint, request, operation.clone()));
+                routes.entry(path.clone()).or_default().insert(method, endpoint.map_to_response().boxed());
+            }
+        }
+    }
+}
+
+async fn run(
+    endpoint: Arc<BoxEndpoint<'static>>,
+    mut request: Request,
+    operation: Arc<Operation>,
+) -> Result<Response> {
+    tracing::Span::current().record("http.operation", operation.id);
+    if !operation.is_secured
+        && let Err(error) = operation.check_query(&request)
+    {
+        return Ok(failure::respond(&error));
+    }
+    request.extensions_mut().insert(operation.clone());
+    Ok(match endpoint.call(request).await {
+        Ok(response) => response,
+        Err(error) => failure::respond_any(error, &operation),
+    })
+}

@@ -1,0 +1,294 @@
+//! The value types of the document: what they admit is checked by serde when a body is read, and
+//! written into the document from the same constants.
+//!
+//! poem-openapi's own `String` takes numbers and booleans for text and its validators run apart from
+//! the types; these do neither.
+
+use std::{borrow::Cow, ops::Deref};
+
+use chrono::DateTime;
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
+};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value};
+
+use crate::{
+    clock::{self, Time},
+    text::{Kind, Text},
+};
+
+/// How deep JSON of the client's own may nest.
+const JSON_DEPTH_MAX: usize = 16;
+
+macro_rules! value_type {
+    ([$($generics:tt)*] $type:ty, $name:expr, $schema:expr) => {
+        impl<$($generics)*> Type for $type {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Inline(Box::new($schema))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl<$($generics)*> ParseFromJSON for $type {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)
+            }
+        }
+
+        impl<$($generics)*> ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                serde_json::to_value(self).ok()
+            }
+        }
+    };
+}
+
+value_type!([K: Kind] Text<K>, "text", MetaSchema {
+    min_length: Some(K::MIN),
+    max_length: Some(K::MAX),
+    pattern: Some(K::PATTERN.to_owned()),
+    example: Some(K::EXAMPLE.into()),
+    ..MetaSchema::new("string")
+});
+
+impl<K: Kind> ParseFromParameter for Text<K> {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        Text::new(value).map_err(ParseError::custom)
+    }
+}
+
+/// An integer between `MIN` and `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Int<const MIN: i64, const MAX: i64>(i64);
+
+/// The largest integer that every JSON reader keeps exactly.
+const EXACT: i64 = 9_007_199_254_740_991;
+
+/// A resource's integer id.
+pub type Id = Int<1, EXACT>;
+/// A count.
+pub type Count = Int<0, EXACT>;
+/// How many items a page may have.
+pub type Limit = Int<1, 1000>;
+/// A LoRaWAN port.
+pub type Port = Int<0, 255>;
+/// An HTTP status.
+pub type Status = Int<100, 599>;
+
+impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
+    /// Checks the bounds; the error is the broken rule.
+    pub fn new(value: i64) -> Result<Self, String> {
+        if (MIN..=MAX).contains(&value) { Ok(Self(value)) } else { Err(Self::rule()) }
+    }
+
+    /// The nearest admissible value, for what the hub itself has counted.
+    pub fn saturating(value: impl TryInto<i64>) -> Self {
+        Self(value.try_into().unwrap_or(MAX).clamp(MIN, MAX))
+    }
+
+    fn rule() -> String {
+        format!("must be an integer from {MIN} to {MAX}")
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Deref for Int<MIN, MAX> {
+    type Target = i64;
+    fn deref(&self) -> &i64 {
+        &self.0
+    }
+}
+
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Int<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(i64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+value_type!([const MIN: i64, const MAX: i64] Int<MIN, MAX>, "integer", MetaSchema {
+    minimum: Some(MIN as f64),
+    maximum: Some(MAX as f64),
+    ..MetaSchema::new_with_format("integer", "int64")
+});
+
+impl<const MIN: i64, const MAX: i64> ParseFromParameter for Int<MIN, MAX> {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        match value.parse() {
+            Ok(value) if plain => Self::new(value).map_err(ParseError::custom),
+            _ => Err(ParseError::custom(Self::rule())),
+        }
+    }
+}
+
+/// A point in time, RFC 3339; answered in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub Time);
+
+impl Timestamp {
+    fn parse(text: &str) -> Result<Self, String> {
+        const RULE: &str = "must be a time such as 2019-02-27T15:23:37.311Z";
+        // chrono takes a blank in place of the T as well; the document's format does not.
+        let separated = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(time) if separated => Ok(Self(clock::cut(time.to_utc()))),
+            _ => Err(RULE.to_owned()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+value_type!([] Timestamp, "time", MetaSchema {
+    example: Some("2019-02-27T15:23:37.311Z".into()),
+    ..MetaSchema::new_with_format("string", "date-time")
+});
+
+impl ParseFromParameter for Timestamp {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        Self::parse(value).map_err(ParseError::custom)
+    }
+}
+
+/// A JSON object of the client's own, or of a driver's.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[serde(transparent)]
+pub struct JsonObject(pub Map<String, Value>);
+
+impl JsonObject {
+    /// Most members of the object.
+    pub const MEMBERS_MAX: usize = 256;
+}
+
+impl<'de> Deserialize<'de> for JsonObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Map::deserialize(deserializer)?;
+        if object.len() > Self::MEMBERS_MAX {
+            return Err(de::Error::custom(format!("must have at most {} members", Self::MEMBERS_MAX)));
+        }
+        check_object(&object, 1).map_err(de::Error::custom)?;
+        Ok(Self(object))
+    }
+}
+
+fn check_object(object: &Map<String, Value>, depth: usize) -> Result<(), String> {
+    if object.keys().any(|key| key.contains('\0')) {
+        return Err("must have no NUL character in a member's name".to_owned());
+    }
+    object.values().try_for_each(|value| check_value(value, depth + 1))
+}
+
+fn check_value(value: &Value, depth: usize) -> Result<(), String> {
+    if depth > JSON_DEPTH_MAX {
+        return Err(format!("must not nest deeper than {JSON_DEPTH_MAX} levels"));
+    }
+    match value {
+        Value::String(text) if text.contains('\0') => Err("must have no NUL character in a text".to_owned()),
+        Value::Array(items) => items.iter().try_for_each(|item| check_value(item, depth + 1)),
+        Value::Object(object) => check_object(object, depth),
+        _ => Ok(()),
+    }
+}
+
+value_type!([] JsonObject, "object", MetaSchema {
+    additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+    max_properties: Some(JsonObject::MEMBERS_MAX),
+    example: Some(serde_json::json!({"temperature": 21.5})),
+    ..MetaSchema::new("object")
+});
+
+/// A list of `MIN` to `MAX` items, none of them twice.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
+
+impl<T, const MIN: usize, const MAX: usize> Default for List<T, MIN, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + PartialEq, const MIN: usize, const MAX: usize> Deserialize<'de>
+    for List<T, MIN, MAX>
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Vec::<T>::deserialize(deserializer)?;
+        if items.len() < MIN || items.len() > MAX {
+            return Err(de::Error::custom(format!("must have {MIN} to {MAX} items")));
+        }
+        let repeated = items.iter().enumerate().any(|(i, item)| items[..i].contains(item));
+        if repeated {
+            return Err(de::Error::custom("must not have the same item twice"));
+        }
+        Ok(Self(items))
+    }
+}
+
+impl<T: Type, const MIN: usize, const MAX: usize> Type for List<T, MIN, MAX> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "list".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(T::schema_ref())),
+            min_items: Some(MIN).filter(|min| *min > 0),
+            max_items: Some(MAX),
+            unique_items: Some(true),
+            ..MetaSchema::new("array")
+        }))
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<T: ParseFromJSON + de::DeserializeOwned + PartialEq, const MIN: usize, const MAX: usize> ParseFromJSON
+    for List<T, MIN, MAX>
+{
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)
+    }
+}
+
+impl<T: ToJSON + Serialize, const MIN: usize, const MAX: usize> ToJSON for List<T, MIN, MAX> {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}

@@ -1,0 +1,301 @@
+//! Every setting of the hub, in one struct.
+//!
+//! A value comes from the default, the file (`--config` or `THINGSHUB_CONFIG`, TOML), the
+//! environment (`THINGSHUB_<NAME>`) or a flag (`--<name>`); the later wins. File, environment and
+//! flags are all made from the one list below, so no setting can be missing in one of them. Units
+//! stand at the end of the names.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use config::{Environment, File, FileFormat};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// The prefix of the environment's variables.
+pub const ENVIRONMENT_PREFIX: &str = "THINGSHUB";
+
+/// One setting, for the command line's help.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr;)*) => {
+        /// The hub's settings.
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Config { $($(#[doc = $doc])* pub $name: $type,)* }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// All settings, in the order of the help.
+        pub const SETTINGS: &[Setting] = &[
+            $(Setting { name: stringify!($name), help: concat!($($doc),*) },)*
+        ];
+    };
+}
+
+settings! {
+    /// Address and port to serve HTTPS on
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8443));
+    /// Folder for the embedded database, the certificate and the secret key
+    data_dir: PathBuf = PathBuf::from("./data");
+    /// Database: sqlite://<file> or postgres://<user>@<host>/<name>; SQLite in the data folder by default
+    database_url: Option<Secret> = None;
+    /// Most connections to PostgreSQL, or readers of SQLite
+    database_connections: u32 = 8;
+    /// Certificate chain, PEM; made at the first start by default
+    tls_cert: Option<PathBuf> = None;
+    /// Key of the certificate, PEM
+    tls_key: Option<PathBuf> = None;
+    /// Password of the first administrator; a random one is printed once by default
+    admin_password: Option<Secret> = None;
+    /// URL that clients use, for the OpenAPI document; the request's own origin by default
+    public_url: Option<String> = None;
+    /// Networks of proxies whose X-Forwarded-Proto is trusted, comma-separated
+    trusted_proxies: Networks = Networks::default();
+    /// Private networks that integrations may reach, comma-separated; public ones need no entry
+    outgoing_allow: Networks = Networks::default();
+    /// How logs are written: text or json
+    log_format: LogFormat = LogFormat::Text;
+    /// Which logs are written, as tracing directives
+    log_filter: String = "info".to_owned();
+    /// Life of a login session, in hours
+    session_hours: u32 = 168;
+    /// Failed logins of one user from one address in 15 minutes before more are put off
+    login_failures_max: u32 = 20;
+    /// Longest time one request may take, in seconds
+    request_timeout_s: u64 = 30;
+    /// Longest time to finish running requests at shutdown, in seconds
+    shutdown_timeout_s: u64 = 20;
+    /// Most TLS and HTTP connections at a time
+    connections_max: usize = 4096;
+    /// Largest request body, in bytes; a driver's push may be three times its script
+    body_max_bytes: usize = 1024 * 1024;
+    /// Uplinks that may wait for the writer before more are refused
+    uplink_queue_max: usize = 10_000;
+    /// Worker processes that run drivers
+    driver_workers: usize = 2;
+    /// CPU time for one driver call, in milliseconds
+    driver_cpu_time_ms: u64 = 50;
+    /// Memory of one driver call, in bytes
+    driver_memory_bytes: usize = 32 * 1024 * 1024;
+    /// Largest result of one driver call, in bytes
+    driver_output_bytes: usize = 64 * 1024;
+    /// Deliveries under way at a time for one integration
+    delivery_concurrency: usize = 4;
+    /// Longest time for one delivery attempt, in seconds
+    delivery_timeout_s: u64 = 15;
+    /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
+    delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]);
+}
+
+/// A string that never shows in logs.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A list of networks, written `10.0.0.0/8, ::1/128`.
+#[derive(Debug, Clone, Default)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl Networks {
+    /// Whether the address is in one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        comma_separated(deserializer).map(Self)
+    }
+}
+
+/// A list of waits in seconds.
+#[derive(Debug, Clone)]
+pub struct Seconds(pub Vec<u64>);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        comma_separated(deserializer).map(Self)
+    }
+}
+
+fn comma_separated<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().map_err(|error| de::Error::custom(format!("\"{part}\": {error}"))))
+        .collect()
+}
+
+impl Config {
+    /// Puts the layers together. The error is one line that names the setting.
+    pub fn load(
+        file: Option<&Path>,
+        environment: HashMap<String, String>,
+        flags: &[(&'static str, String)],
+    ) -> Result<Self, String> {
+        let mut environment = environment;
+        let file = match file {
+            Some(file) => Some(file.to_owned()),
+            None => environment.get("THINGSHUB_CONFIG").map(PathBuf::from),
+        };
+        environment.remove("THINGSHUB_CONFIG");
+        let mut layers = config::Config::builder();
+        if let Some(file) = &file {
+            layers = layers.add_source(File::from(file.as_path()).format(FileFormat::Toml));
+        }
+        layers = layers.add_source(
+            Environment::with_prefix(ENVIRONMENT_PREFIX)
+                .ignore_empty(true)
+                .source(Some(environment)),
+        );
+        for (name, value) in flags {
+            layers = layers
+                .set_override(*name, value.as_str())
+                .map_err(|error| format!("--{}: {error}", name.replace('_', "-")))?;
+        }
+        let layers = layers.build().map_err(|error| format!("settings: {error}"))?;
+        let config: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
+            let name = error.path().to_string();
+            format!("setting {name}: {}", error.into_inner())
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err("settings tls_cert and tls_key: give both or neither".to_owned());
+        }
+        if let Some(Secret(password)) = &self.admin_password
+            && password.chars().count() < 10
+        {
+            return Err("setting admin_password: must have at least 10 characters".to_owned());
+        }
+        if let Some(Secret(url)) = &self.database_url
+            && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            return Err("setting database_url: must start with sqlite: or postgres:".to_owned());
+        }
+        if let Some(url) = &self.public_url
+            && !url.starts_with("https://")
+        {
+            return Err("setting public_url: must start with https://".to_owned());
+        }
+        let positive = [
+            ("database_connections", u64::from(self.database_connections)),
+            ("session_hours", u64::from(self.session_hours)),
+            ("login_failures_max", u64::from(self.login_failures_max)),
+            ("request_timeout_s", self.request_timeout_s),
+            ("connections_max", self.connections_max as u64),
+            ("body_max_bytes", self.body_max_bytes as u64),
+            ("uplink_queue_max", self.uplink_queue_max as u64),
+            ("driver_workers", self.driver_workers as u64),
+            ("driver_cpu_time_ms", self.driver_cpu_time_ms),
+            ("driver_memory_bytes", self.driver_memory_bytes as u64),
+            ("driver_output_bytes", self.driver_output_bytes as u64),
+            ("delivery_concurrency", self.delivery_concurrency as u64),
+            ("delivery_timeout_s", self.delivery_timeout_s),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(format!("setting {name}: must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the database is.
+    pub fn database_url(&self) -> String {
+        match &self.database_url {
+            Some(Secret(url)) => url.clone(),
+            None => format!("sqlite://{}", self.data_dir.join("thingshub.db").display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(environment: &[(&str, &str)], flags: &[(&'static str, String)]) -> Result<Config, String> {
+        let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        Config::load(None, environment, flags)
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("thingshub.toml");
+        std::fs::write(&file, "session_hours = 1\nlisten = \"127.0.0.1:1\"\nlog_filter = \"warn\"\n").unwrap();
+        let environment = HashMap::from([
+            ("THINGSHUB_SESSION_HOURS".into(), "2".into()),
+            ("THINGSHUB_LISTEN".into(), "127.0.0.1:2".into()),
+        ]);
+        let config = Config::load(Some(&file), environment, &[("listen", "127.0.0.1:3".into())]).unwrap();
+        assert_eq!(config.log_filter, "warn");
+        assert_eq!(config.session_hours, 2);
+        assert_eq!(config.listen.port(), 3);
+        assert_eq!(config.connections_max, 4096);
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (name, value) in [
+            ("THINGSHUB_LISTEN", "nowhere"),
+            ("THINGSHUB_DRIVER_WORKERS", "many"),
+            ("THINGSHUB_DRIVER_WORKERS", "0"),
+            ("THINGSHUB_OUTGOING_ALLOW", "10.0.0.0/8,x"),
+            ("THINGSHUB_ADMIN_PASSWORD", "short"),
+            ("THINGSHUB_NO_SUCH_THING", "1"),
+            ("THINGSHUB_TLS_CERT", "cert.pem"),
+            ("THINGSHUB_DATABASE_URL", "mysql://x"),
+        ] {
+            let error = load(&[(name, value)], &[]).unwrap_err();
+            let setting = name.trim_start_matches("THINGSHUB_").to_lowercase();
+            assert!(error.contains(&setting), "{name}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let config = load(&[("THINGSHUB_ADMIN_PASSWORD", "0123456789")], &[]).unwrap();
+        assert!(!format!("{config:?}").contains("0123456789"));
+    }
+}

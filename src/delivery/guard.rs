@@ -1,0 +1,145 @@
+//! The guard against server-side request forgery: where requests that users ask for may go.
+//!
+//! Addresses are checked after names are resolved, and the connection goes to the very address that
+//! was checked. Only public addresses pass, and the networks that the operator has allowed.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Host;
+
+use crate::config::Networks;
+
+/// IPv4 networks that are not the public internet (IANA special-purpose registry).
+const SPECIAL_V4: [Ipv4Net; 15] = [
+    net4([0, 0, 0, 0], 8),
+    net4([10, 0, 0, 0], 8),
+    net4([100, 64, 0, 0], 10),
+    net4([127, 0, 0, 0], 8),
+    net4([169, 254, 0, 0], 16),
+    net4([172, 16, 0, 0], 12),
+    net4([192, 0, 0, 0], 24),
+    net4([192, 0, 2, 0], 24),
+    net4([192, 88, 99, 0], 24),
+    net4([192, 168, 0, 0], 16),
+    net4([198, 18, 0, 0], 15),
+    net4([198, 51, 100, 0], 24),
+    net4([203, 0, 113, 0], 24),
+    net4([224, 0, 0, 0], 4),
+    net4([240, 0, 0, 0], 4),
+];
+
+/// The IPv6 network of public unicast addresses; all else is special.
+const GLOBAL_V6: Ipv6Net = net6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+/// Special networks inside it: Teredo, documentation, 6to4.
+const SPECIAL_V6: [Ipv6Net; 4] = [
+    net6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    net6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
+    net6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    net6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
+];
+
+const fn net4(octets: [u8; 4], length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]), length)
+}
+
+const fn net6(s: [u16; 8], length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]), length)
+}
+
+/// Decides where requests may go.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    allowed: Arc<Networks>,
+}
+
+impl Guard {
+    /// A guard that lets public addresses pass, and these networks.
+    pub fn new(allowed: Networks) -> Self {
+        Self { allowed: Arc::new(allowed) }
+    }
+
+    /// Whether a request may go there.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.allowed.contain(address) || is_public(address)
+    }
+
+    /// Refuses a URL whose host is an address that does not pass; names are checked when resolved.
+    pub fn check_url(&self, url: &url::Url) -> Result<(), String> {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) => return Ok(()),
+            None => return Err("the URL has no host".to_owned()),
+        };
+        if self.admits(address) { Ok(()) } else { Err(refusal()) }
+    }
+}
+
+fn refusal() -> String {
+    "the address is not public, and the setting outgoing_allow does not name its network".to_owned()
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let admitted: Vec<SocketAddr> = found.filter(|address| guard.admits(address.ip())).collect();
+            if admitted.is_empty() {
+                return Err(refusal().into());
+            }
+            Ok(Box::new(admitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => !SPECIAL_V4.iter().any(|network| network.contains(&address)),
+        IpAddr::V6(address) => {
+            GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|network| network.contains(&address))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_and_allowed_networks_pass() {
+        let guard = Guard::new(Networks(vec!["127.0.0.0/8".parse().unwrap()]));
+        for (address, admitted) in [
+            ("8.8.8.8", true),
+            ("2606:4700::1", true),
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.1.2.3", false),
+            ("169.254.169.254", false),
+            ("::ffff:169.254.169.254", false),
+            ("0.0.0.0", false),
+            ("100.64.0.1", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", false),
+            ("64:ff9b::a00:1", false),
+            ("2002:a00:1::", false),
+        ] {
+            assert_eq!(guard.admits(address.parse().unwrap()), admitted, "{address}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_of_an_address_are_seen_through() {
+        let guard = Guard::new(Networks::default());
+        for url in ["http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://[::ffff:7f00:1]/"] {
+            assert!(guard.check_url(&url::Url::parse(url).unwrap()).is_err(), "{url}");
+        }
+        assert!(guard.check_url(&url::Url::parse("https://example.com/").unwrap()).is_ok());
+    }
+}

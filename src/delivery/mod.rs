@@ -1,0 +1,16 @@
+//! Delivery: what the uplink path has queued for integrations goes out, at least once.
+//!
+//! Invariants: a delivery is never held in memory alone (the queue is the database, see
+//! [`crate::store::deliveries`]); nothing is sent inside a transaction; each integration has a lane
+//! of its own, so that a dead endpoint delays nothing but itself; whatever a user may name as a
+//! target goes through the [`guard`].
+
+mod engine;
+mod guard;
+mod lane;
+mod schedule;
+mod targets;
+
+pub use engine::{Engine, Wake};
+pub use guard::Guard;
+pub use targets::{Target, http::HttpTarget};

@@ -1,0 +1,63 @@
+//! Where integrations send to: one file per type.
+
+pub mod http;
+
+use chrono::TimeDelta;
+
+use super::guard::Guard;
+use crate::{
+    error::{Error, Result},
+    hub::integrations::VAULT_PURPOSE,
+    secret::Vault,
+    store::{deliveries::Delivery, integrations::Integration},
+};
+
+/// What came back from a target.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Why it does not count as delivered.
+    pub error: Option<String>,
+    /// How long the receiver wants to be left alone.
+    pub retry_after: Option<TimeDelta>,
+}
+
+/// A target, ready to send to.
+pub enum Target {
+    /// An HTTP endpoint.
+    Http(http::HttpTarget),
+}
+
+impl Target {
+    /// Reads an integration's settings and opens its credentials.
+    pub fn open(integration: &Integration, vault: &Vault) -> Result<Self> {
+        let provisioned = &integration.provisioned;
+        let secret = provisioned.secret.as_deref().map(|sealed| vault.open_secret(VAULT_PURPOSE, sealed)).transpose()?;
+        match provisioned.kind.as_str() {
+            "http" => Ok(Target::Http(http::HttpTarget::open(&provisioned.settings, secret)?)),
+            other => Err(Error::internal(format!("no target of the type {other}"))),
+        }
+    }
+
+    /// Sends one delivery.
+    pub async fn send(&self, sender: &Sender, delivery: &Delivery) -> Answer {
+        match self {
+            Target::Http(target) => target.send(&sender.http, &sender.guard, delivery).await,
+        }
+    }
+}
+
+/// What all targets share: the clients, behind the guard.
+#[derive(Clone)]
+pub struct Sender {
+    http: reqwest::Client,
+    guard: Guard,
+}
+
+impl Sender {
+    /// A sender whose requests end after `timeout`.
+    pub fn new(guard: Guard, timeout: std::time::Duration) -> Result<Self> {
+        Ok(Self { http: http::client(&guard, timeout)?, guard })
+    }
+}

@@ -1,0 +1,299 @@
+//! One call in JavaScript's terms: the globals a driver finds, its entry function, the result.
+//!
+//! Runs under the limits of the engine. Every read of a driver's value may run the driver's code,
+//! so each step turns a pending exception into the call's error at once.
+
+use std::rc::Rc;
+
+use rquickjs::promise::PromiseState;
+use rquickjs::{Array, Ctx, Function, Object, Value, qjs};
+
+use super::console::Console;
+use super::convert::{self, exception, kind_of};
+use super::engine::{Bytecode, evaluate};
+use super::protocol::{Task, WARNINGS};
+use super::{DriverError, DriverErrorKind, Limits};
+
+/// The functions that hosts call, the preferred one first.
+const ENTRY_NAMES: [&str; 7] = [
+    "decodeUplink",
+    "decode",
+    "encodeDownlink",
+    "decodeDownlink",
+    "normalizeUplink",
+    "Decoder",
+    "Decode",
+];
+
+/// Finds what a script defined, in the order of `ENTRY_NAMES`, and what it exported. A script,
+/// because `const decode = ...` is no property of the global object and only a script sees it.
+pub const LOOKUP: &str = "[
+    typeof decodeUplink === 'function' ? decodeUplink : undefined,
+    typeof decode === 'function' ? decode : undefined,
+    typeof encodeDownlink === 'function' ? encodeDownlink : undefined,
+    typeof decodeDownlink === 'function' ? decodeDownlink : undefined,
+    typeof normalizeUplink === 'function' ? normalizeUplink : undefined,
+    typeof Decoder === 'function' ? Decoder : undefined,
+    typeof Decode === 'function' ? Decode : undefined,
+    typeof module === 'object' && module !== null ? module.exports : undefined,
+    typeof exports === 'object' ? exports : undefined,
+]";
+
+/// The scripts of a call.
+pub struct Code<'a> {
+    pub script: &'a Bytecode,
+    pub lookup: &'a Bytecode,
+}
+
+/// What a call gave.
+pub enum Output {
+    Decoded { json: String, warnings: Vec<String> },
+    Checked { names: Vec<String> },
+}
+
+pub fn run(
+    ctx: &Ctx<'_>,
+    limits: &Limits,
+    code: &Code<'_>,
+    console: &Rc<Console>,
+    task: &Task,
+) -> Result<Output, DriverError> {
+    let entries = define_globals(ctx, console)
+        .and_then(|()| evaluate(ctx, code.script))
+        .and_then(|_| find_entries(ctx, code.lookup))
+        .map_err(|_| exception(ctx))?;
+    match task {
+        Task::Check => {
+            let names = entries
+                .into_iter()
+                .map(|(name, _)| name.to_owned())
+                .collect();
+            Ok(Output::Checked { names })
+        }
+        Task::Decode {
+            payload,
+            f_port,
+            received_at_ms,
+        } => {
+            let entry = |wanted: &&str| entries.iter().find(|(name, _)| name == wanted);
+            let Some((name, function)) = ["decodeUplink", "decode", "Decoder", "Decode"]
+                .iter()
+                .find_map(entry)
+            else {
+                return Err(DriverError::new(
+                    DriverErrorKind::NoFunction,
+                    "the driver defines no decodeUplink(input) and no decode(payload, port)",
+                ));
+            };
+            let returned = call_decoder(ctx, name, function, payload, *f_port, *received_at_ms)
+                .map_err(|_| exception(ctx))?;
+            let returned = settle(ctx, limits, name, returned)?;
+            decoded(ctx, limits, name, returned)
+        }
+    }
+}
+
+/// `console`, and `module` and `exports` for drivers written as CommonJS modules.
+fn define_globals(ctx: &Ctx<'_>, console: &Rc<Console>) -> rquickjs::Result<()> {
+    console.install(ctx)?;
+    let exports = Object::new(ctx.clone())?;
+    let module = Object::new(ctx.clone())?;
+    module.set("exports", exports.clone())?;
+    ctx.globals().set("exports", exports)?;
+    ctx.globals().set("module", module)
+}
+
+/// The entry functions that a script gave; a global one comes before an exported one.
+fn find_entries<'js>(
+    ctx: &Ctx<'js>,
+    lookup: &Bytecode,
+) -> rquickjs::Result<Vec<(&'static str, Function<'js>)>> {
+    let found: Array = evaluate(ctx, lookup)?.get()?;
+    let exported: [Value; 2] = [
+        found.get(ENTRY_NAMES.len())?,
+        found.get(ENTRY_NAMES.len() + 1)?,
+    ];
+    let mut entries = Vec::new();
+    for (index, name) in ENTRY_NAMES.into_iter().enumerate() {
+        let mut candidate: Value = found.get(index)?;
+        for exports in exported.iter().filter_map(Value::as_object) {
+            if !candidate.is_function() {
+                candidate = exports.get(name)?;
+            }
+        }
+        if let Some(function) = candidate.into_function() {
+            entries.push((name, function));
+        }
+    }
+    Ok(entries)
+}
+
+fn call_decoder<'js>(
+    ctx: &Ctx<'js>,
+    name: &str,
+    function: &Function<'js>,
+    payload: &[u8],
+    f_port: Option<u8>,
+    received_at_ms: i64,
+) -> rquickjs::Result<Value<'js>> {
+    let bytes = byte_array(ctx, payload)?;
+    // ChirpStack's third argument, the device's variables; none here, but scripts read them.
+    let variables = Object::new(ctx.clone())?;
+    match name {
+        "decodeUplink" => {
+            let input = Object::new(ctx.clone())?;
+            input.set("bytes", bytes)?;
+            input.set("fPort", port(ctx, f_port))?;
+            input.set("recvTime", date(ctx, received_at_ms)?)?;
+            input.set("variables", variables)?;
+            function.call((input,))
+        }
+        "decode" => function.call((bytes, port(ctx, f_port))),
+        "Decode" => function.call((port(ctx, f_port), bytes, variables)),
+        _ => function.call((bytes, port(ctx, f_port), variables)),
+    }
+}
+
+fn port<'js>(ctx: &Ctx<'js>, f_port: Option<u8>) -> Value<'js> {
+    match f_port {
+        Some(f_port) => Value::new_int(ctx.clone(), f_port.into()),
+        None => Value::new_null(ctx.clone()),
+    }
+}
+
+/// An array of numbers, whatever setters the driver has put on the prototypes.
+fn byte_array<'js>(ctx: &Ctx<'js>, payload: &[u8]) -> rquickjs::Result<Value<'js>> {
+    let length = payload
+        .len()
+        .try_into()
+        .map_err(|_| rquickjs::Error::Unknown)?;
+    let numbers: Vec<_> = payload
+        .iter()
+        .map(|byte| Value::new_int(ctx.clone(), (*byte).into()).as_raw())
+        .collect();
+    // SAFETY: the array takes over `length` values, which are integers and own nothing.
+    unsafe {
+        let array = qjs::JS_NewArrayFrom(ctx.as_raw().as_ptr(), length, numbers.as_ptr());
+        if qjs::JS_IsException(array) {
+            return Err(rquickjs::Error::Exception);
+        }
+        Ok(Value::from_raw(ctx.clone(), array))
+    }
+}
+
+/// A `Date`, whatever the driver has made of the global of that name.
+fn date<'js>(ctx: &Ctx<'js>, epoch_ms: i64) -> rquickjs::Result<Value<'js>> {
+    // SAFETY: the context is alive, and the new value is ours.
+    unsafe {
+        let date = qjs::JS_NewDate(ctx.as_raw().as_ptr(), epoch_ms as f64);
+        if qjs::JS_IsException(date) {
+            return Err(rquickjs::Error::Exception);
+        }
+        Ok(Value::from_raw(ctx.clone(), date))
+    }
+}
+
+/// Waits for a promise by running its jobs, within their limit.
+fn settle<'js>(
+    ctx: &Ctx<'js>,
+    limits: &Limits,
+    name: &str,
+    returned: Value<'js>,
+) -> Result<Value<'js>, DriverError> {
+    let Some(promise) = returned.as_promise().cloned() else {
+        return Ok(returned);
+    };
+    let mut jobs_run = 0;
+    while promise.state() == PromiseState::Pending {
+        if jobs_run == limits.pending_jobs {
+            return Err(DriverError::new(
+                DriverErrorKind::PendingJobs,
+                format!("limit of {} promise jobs reached", limits.pending_jobs),
+            ));
+        }
+        if !ctx.execute_pending_job() {
+            return Err(DriverError::new(
+                DriverErrorKind::BadResult,
+                format!("{name} returned a promise that nothing will ever settle"),
+            ));
+        }
+        jobs_run += 1;
+    }
+    match promise.result::<Value>() {
+        Some(Ok(value)) => Ok(value),
+        _ => Err(exception(ctx)),
+    }
+}
+
+fn decoded<'js>(
+    ctx: &Ctx<'js>,
+    limits: &Limits,
+    name: &str,
+    returned: Value<'js>,
+) -> Result<Output, DriverError> {
+    if name != "decodeUplink" {
+        let json = json_object(ctx, limits, name, &returned)?;
+        return Ok(Output::Decoded {
+            json,
+            warnings: Vec::new(),
+        });
+    }
+    let Some(result) = returned
+        .as_object()
+        .filter(|_| kind_of(&returned) == "an object")
+    else {
+        return Err(DriverError::new(
+            DriverErrorKind::BadResult,
+            format!(
+                "decodeUplink returned {} instead of an object",
+                kind_of(&returned)
+            ),
+        ));
+    };
+    let errors = convert::texts(ctx, result, "errors").map_err(|_| exception(ctx))?;
+    if !errors.is_empty() {
+        let message = super::protocol::cut(&errors.join("; "));
+        return Err(DriverError::new(DriverErrorKind::Exception, message));
+    }
+    let mut warnings = convert::texts(ctx, result, "warnings").map_err(|_| exception(ctx))?;
+    warnings.truncate(WARNINGS);
+    let data: Value = result.get("data").map_err(|_| exception(ctx))?;
+    let json = json_object(ctx, limits, "decodeUplink's data", &data)?;
+    Ok(Output::Decoded { json, warnings })
+}
+
+/// The JSON of an object, within the output limit.
+fn json_object<'js>(
+    ctx: &Ctx<'js>,
+    limits: &Limits,
+    what: &str,
+    value: &Value<'js>,
+) -> Result<String, DriverError> {
+    let bad = |got: &str| {
+        let verb = if what.ends_with("data") {
+            "is"
+        } else {
+            "returned"
+        };
+        let message = format!("{what} {verb} {got} instead of an object");
+        DriverError::new(DriverErrorKind::BadResult, message)
+    };
+    if kind_of(value) != "an object" {
+        return Err(bad(kind_of(value)));
+    }
+    let json = convert::json(ctx, value)?.ok_or_else(|| bad("undefined, by its toJSON,"))?;
+    if !json.starts_with('{') {
+        return Err(bad("something else, by its toJSON,"));
+    }
+    if json.len() > limits.output_bytes {
+        return Err(DriverError::new(
+            DriverErrorKind::Output,
+            format!(
+                "the result has {} bytes of JSON; the limit is {}",
+                json.len(),
+                limits.output_bytes
+            ),
+        ));
+    }
+    Ok(json)
+}

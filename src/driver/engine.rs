@@ -1,0 +1,241 @@
+//! One call in QuickJS: a fresh runtime, the compiled script, the driver's function, its result.
+//!
+//! A runtime of its own for each call, rather than a context of a shared one, costs some
+//! microseconds and leaves nothing to share: no pending jobs, no finalisers, no interned symbols,
+//! no garbage, and the memory limit counts this call alone. Scripts are evaluated from bytecode
+//! that this very process compiled. The bytecode is without the source text, so that
+//! `Function.prototype.toString` shows no body.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use rquickjs::{Context, Ctx, Runtime, Value, qjs};
+
+use super::call::{self, Output};
+use super::console::Console;
+use super::convert::{self, exception};
+use super::heap::{Heap, Refused};
+use super::protocol::Task;
+use super::{DriverError, DriverErrorKind, Limits, sandbox};
+
+/// The driver's name in stack traces; lines are counted from its own first line.
+pub const SOURCE_NAME: &str = "driver.js";
+
+/// Compiled code of one script.
+pub struct Bytecode(Vec<u8>);
+
+impl Bytecode {
+    pub fn size_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+pub struct Engine {
+    limits: Limits,
+    lookup: Bytecode,
+}
+
+impl Engine {
+    pub fn new(limits: Limits) -> Result<Self, DriverError> {
+        let lookup = compile(&limits, call::LOOKUP)?;
+        Ok(Self { limits, lookup })
+    }
+
+    /// Parses a script. This has no CPU limit of its own: the parser never asks.
+    pub fn compile(&self, source: &str) -> Result<Bytecode, DriverError> {
+        compile(&self.limits, source)
+    }
+
+    /// Runs one call to its end, its runtime's included. Also gives what the driver logged.
+    pub fn run(
+        &self,
+        script: &Bytecode,
+        task: &Task,
+    ) -> Result<(Output, Vec<String>), DriverError> {
+        let console = Console::new(self.limits.log_lines);
+        let clock = CpuClock::start(self.limits.cpu_time_ms);
+        let refused = Refused::default();
+        let mut result = with_context(&self.limits, &refused, Some(&clock), |ctx| {
+            let code = call::Code {
+                script,
+                lookup: &self.lookup,
+            };
+            call::run(&ctx, &self.limits, &code, &console, task)
+        });
+        let limits = &self.limits;
+        if clock.exceeded.get() {
+            // Whatever the driver made of being stopped.
+            let line = result.err().and_then(|error| error.line);
+            let mut error = DriverError::new(DriverErrorKind::CpuTime, "");
+            error.line = line;
+            result = Err(error);
+        }
+        if let Err(error) = &mut result {
+            error.blame_memory(&refused);
+        }
+        let logs = console.take();
+        match result {
+            Ok(output) => Ok((output, logs)),
+            Err(error) => Err(DriverError {
+                logs,
+                ..name_limit(error, limits)
+            }),
+        }
+    }
+}
+
+/// Writes the message of those errors whose cause is a limit.
+fn name_limit(mut error: DriverError, limits: &Limits) -> DriverError {
+    let reached = match error.kind {
+        DriverErrorKind::CpuTime => format!("CPU time limit of {} ms", limits.cpu_time_ms),
+        DriverErrorKind::Memory => format!("memory limit of {} KiB", limits.memory_bytes >> 10),
+        DriverErrorKind::Stack => format!("stack limit of {} KiB", limits.stack_bytes >> 10),
+        _ => return error,
+    };
+    error.message = match error.line {
+        // QuickJS knows positions of calls and of functions, not of every step of a loop.
+        Some(line) => format!("{reached} reached near line {line}"),
+        None => format!("{reached} reached"),
+    };
+    error
+}
+
+impl DriverError {
+    /// An error that says nothing is the lack of memory, where memory was refused.
+    fn blame_memory(&mut self, refused: &Refused) {
+        if refused.get() && convert::says_nothing(self) {
+            self.kind = DriverErrorKind::Memory;
+        }
+    }
+}
+
+/// When a call must stop, and whether it had to.
+struct CpuClock {
+    deadline_us: u64,
+    exceeded: Cell<bool>,
+}
+
+impl CpuClock {
+    fn start(cpu_time_ms: u64) -> Rc<Self> {
+        let deadline_us = sandbox::cpu_time_us().saturating_add(cpu_time_ms.saturating_mul(1_000));
+        Rc::new(Self {
+            deadline_us,
+            exceeded: Cell::new(false),
+        })
+    }
+
+    /// True from the deadline on, for ever: `finally` blocks get no second chance.
+    fn must_stop(&self) -> bool {
+        if !self.exceeded.get() && sandbox::cpu_time_us() >= self.deadline_us {
+            self.exceeded.set(true);
+        }
+        self.exceeded.get()
+    }
+}
+
+fn with_context<R>(
+    limits: &Limits,
+    refused: &Refused,
+    clock: Option<&Rc<CpuClock>>,
+    run: impl FnOnce(Ctx<'_>) -> Result<R, DriverError>,
+) -> Result<R, DriverError> {
+    let no_memory = |_| DriverError::new(DriverErrorKind::Memory, "");
+    let heap = Heap::new(limits.memory_bytes, Rc::clone(refused));
+    let runtime = Runtime::new_with_alloc(heap).map_err(no_memory)?;
+    // Within the worker's own stack of 8 MiB; QuickJS takes too large a limit for none at all.
+    runtime.set_max_stack_size(limits.stack_bytes.clamp(16 << 10, 4 << 20));
+    if let Some(clock) = clock.cloned() {
+        runtime.set_interrupt_handler(Some(Box::new(move || clock.must_stop())));
+    }
+    let context = Context::full(&runtime).map_err(no_memory)?;
+    context.with(run)
+}
+
+fn compile(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
+    let refused = Refused::default();
+    let compiled = with_context(limits, &refused, None, |ctx| {
+        let mut text = Vec::with_capacity(source.len() + 1);
+        text.extend_from_slice(source.as_bytes());
+        text.push(0);
+        let name = std::ffi::CString::new(SOURCE_NAME)
+            .map_err(|error| DriverError::new(DriverErrorKind::Syntax, error.to_string()))?;
+        let flags = qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
+        // SAFETY: `text` is NUL-terminated and outlives the call; the length leaves out the NUL.
+        // With COMPILE_ONLY nothing runs, and the value is ours to free.
+        let function = unsafe {
+            let raw = ctx.as_raw().as_ptr();
+            qjs::JS_Eval(
+                raw,
+                text.as_ptr().cast(),
+                source.len() as _,
+                name.as_ptr(),
+                flags as _,
+            )
+        };
+        // SAFETY: the value was just returned to us by this context.
+        let function = unsafe { adopt(&ctx, function) }.map_err(|_| {
+            let error = exception(&ctx);
+            match error.kind {
+                DriverErrorKind::Exception => DriverError {
+                    kind: DriverErrorKind::Syntax,
+                    ..error
+                },
+                _ => error,
+            }
+        })?;
+        write_bytecode(&ctx, &function).ok_or_else(|| DriverError {
+            kind: DriverErrorKind::Memory,
+            ..exception(&ctx)
+        })
+    });
+    compiled.map_err(|mut error| {
+        error.blame_memory(&refused);
+        name_limit(error, limits)
+    })
+}
+
+fn write_bytecode(ctx: &Ctx<'_>, function: &Value<'_>) -> Option<Bytecode> {
+    let flags = qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE;
+    let mut length = 0;
+    let raw = ctx.as_raw().as_ptr();
+    // SAFETY: the function is alive and of this context; the buffer is QuickJS's, copied and freed.
+    unsafe {
+        let bytes = qjs::JS_WriteObject(raw, &mut length, function.as_raw(), flags as _);
+        if bytes.is_null() {
+            return None;
+        }
+        let copy = std::slice::from_raw_parts(bytes, usize::try_from(length).unwrap_or(0)).to_vec();
+        qjs::js_free(raw, bytes.cast());
+        Some(Bytecode(copy))
+    }
+}
+
+/// Evaluates a compiled script in the global scope.
+pub fn evaluate<'js>(ctx: &Ctx<'js>, script: &Bytecode) -> rquickjs::Result<Value<'js>> {
+    let flags = qjs::JS_READ_OBJ_BYTECODE;
+    let raw = ctx.as_raw().as_ptr();
+    // SAFETY: reading bytecode is only safe from a trusted writer: it is `write_bytecode` of this
+    // process and this QuickJS, and it never leaves the process. `JS_EvalFunction` takes ownership
+    // of the function; an exception value owns nothing.
+    unsafe {
+        let function = qjs::JS_ReadObject(raw, script.0.as_ptr(), script.0.len() as _, flags as _);
+        if qjs::JS_IsException(function) {
+            return Err(rquickjs::Error::Exception);
+        }
+        adopt(ctx, qjs::JS_EvalFunction(raw, function))
+    }
+}
+
+/// Takes ownership of a value that QuickJS returned.
+///
+/// # Safety
+/// `value` must come from `ctx` and not be freed elsewhere.
+unsafe fn adopt<'js>(ctx: &Ctx<'js>, value: qjs::JSValue) -> rquickjs::Result<Value<'js>> {
+    // SAFETY: as the caller promised.
+    unsafe {
+        if qjs::JS_IsException(value) {
+            return Err(rquickjs::Error::Exception);
+        }
+        Ok(Value::from_raw(ctx.clone(), value))
+    }
+}

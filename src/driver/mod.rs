@@ -1,0 +1,181 @@
+//! The driver host: device drivers are untrusted JavaScript, so they run in QuickJS inside a pool
+//! of worker processes that can be killed (this program again, with [`WORKER_ARGUMENT`]).
+//!
+//! Limits inside an interpreter are no sandbox: its native loops never ask whether to stop. So the
+//! worker stops a driver politely where it can (CPU time, memory, stack, output: an error that
+//! names the limit and the line), and the kernel ends the worker where it cannot.
+//!
+//! Invariants: no driver runs in the server's own process; every call gets a JavaScript runtime of
+//! its own, so nothing passes from one call to the next; a worker that dies costs only the call
+//! that it was running. Linux only (CPU-clock timers, seccomp).
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `host.rs` | the public handle and the queue of waiting calls |
+//! | `slot.rs` | one place in the pool: hands calls to its worker, replaces it when it dies |
+//! | `process.rs` | one worker process seen from the host: start, frames, why it ended |
+//! | `protocol.rs` | the frames between host and worker |
+//! | `worker.rs` | the worker's loop and its cache of compiled scripts |
+//! | `engine.rs` | QuickJS itself: fresh runtimes, bytecode, the interpreter's limits |
+//! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
+//! | `convert.rs` | values, exceptions and texts out of QuickJS |
+//! | `console.rs` | what a driver logs, bounded |
+//! | `heap.rs` | the memory of one call |
+//! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
+
+mod call;
+mod console;
+mod convert;
+mod engine;
+mod heap;
+mod host;
+mod process;
+mod protocol;
+mod sandbox;
+mod slot;
+mod worker;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use host::Host;
+pub use worker::worker_main;
+
+/// The hidden command-line argument that makes this program a driver worker.
+pub const WORKER_ARGUMENT: &str = "__driver-worker";
+
+/// What a driver may use, and how many may wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Worker processes.
+    pub workers: usize,
+    /// CPU time of one call; a native loop that cannot be asked to stop gets 50 ms more.
+    pub cpu_time_ms: u64,
+    /// The backstop: a worker that has not answered a call for so long is killed.
+    pub wall_time_ms: u64,
+    /// Memory of one call's JavaScript heap.
+    pub memory_bytes: usize,
+    /// JavaScript stack of one call.
+    pub stack_bytes: usize,
+    /// Size of the decoded JSON.
+    pub output_bytes: usize,
+    /// Lines a driver may log in one call; the rest is left out.
+    pub log_lines: usize,
+    /// Promise jobs that one call may run.
+    pub pending_jobs: usize,
+    /// Calls that may wait for a worker; beyond, a call fails with `Overloaded`.
+    pub queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            cpu_time_ms: 50,
+            wall_time_ms: 5_000,
+            memory_bytes: 32 << 20,
+            stack_bytes: 256 << 10,
+            output_bytes: 64 << 10,
+            log_lines: 100,
+            pending_jobs: 1_000,
+            queue: 1_024,
+        }
+    }
+}
+
+/// A driver's source with the key under which workers keep it compiled.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// SHA-256 of `source`, in hexadecimal. It must be true: workers trust it as the cache key.
+    pub digest: String,
+    /// JavaScript, a sloppy global script.
+    pub source: String,
+}
+
+/// One uplink to decode.
+#[derive(Debug, Clone)]
+pub struct DecodeCall {
+    pub script: Arc<Script>,
+    pub payload: bytes::Bytes,
+    pub f_port: Option<u8>,
+    pub received_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// What a driver made of an uplink.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    pub data: Map<String, Value>,
+    pub warnings: Vec<String>,
+    pub logs: Vec<String>,
+    /// CPU time that the call cost, including its fresh JavaScript runtime.
+    pub cpu_time_us: u64,
+}
+
+/// Why a driver gave no result. The message is for the driver's author, and safe to show to them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct DriverError {
+    pub kind: DriverErrorKind,
+    pub message: String,
+    /// Line in the driver's source, counted from 1, where it is known. For a limit it is the last
+    /// call or the start of the function: QuickJS records no positions in between.
+    pub line: Option<u32>,
+    /// What the driver had logged by then; lost when its worker had to be killed.
+    pub logs: Vec<String>,
+}
+
+impl DriverError {
+    fn new(kind: DriverErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            line: None,
+            logs: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriverErrorKind {
+    /// The script does not parse.
+    Syntax,
+    /// The driver threw, or reported `errors`.
+    Exception,
+    /// The script defines no function that this call needs.
+    NoFunction,
+    /// The driver returned something that is not a JSON object.
+    BadResult,
+    CpuTime,
+    WallTime,
+    Memory,
+    Stack,
+    Output,
+    PendingJobs,
+    /// The worker died of something else.
+    Crashed,
+    /// Too many calls are waiting, or the host is shutting down; worth trying again.
+    Overloaded,
+}
+
+impl DriverErrorKind {
+    /// The kind's name in snake_case, as clients see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::Exception => "exception",
+            Self::NoFunction => "no_function",
+            Self::BadResult => "bad_result",
+            Self::CpuTime => "cpu_time",
+            Self::WallTime => "wall_time",
+            Self::Memory => "memory",
+            Self::Stack => "stack",
+            Self::Output => "output",
+            Self::PendingJobs => "pending_jobs",
+            Self::Crashed => "crashed",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One place in the pool: it takes waiting calls, hands them to its worker, and replaces the
+//! worker when it ends.
+//!
+//! Every call taken is answered or put back, whatever happens to the worker: the first unanswered
+//! call is the one that was running, and it alone pays for a death; those behind it go back to the
+//! head of the queue, in their order. A call whose worker was ended from outside has done nothing
+//! wrong and is tried once more.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::host::{Answer, Job, Queue};
+use super::process::{Death, Process};
+use super::protocol::{self, Batch, Call, Outcome, Reply};
+use super::{Decoded, DriverError, DriverErrorKind, Limits};
+
+/// Calls handed to a worker at once: enough to hide the exchange, few enough that little waits
+/// behind a slow one.
+const BATCH_CALLS: usize = 16;
+
+/// Starts of a worker that may fail in a row before waiting calls fail with it.
+const START_FAILURES_MAX: u32 = 3;
+
+/// Times that a call is handed out, where workers are ended from outside.
+const ATTEMPTS_MAX: u32 = 2;
+
+/// Serves the queue until it is closed.
+pub async fn run(program: PathBuf, limits: Limits, queue: Arc<Queue>, first: Process) {
+    let mut process = first;
+    while serve(process, &limits, &queue).await == Served::WorkerEnded {
+        match start(&program, &limits, &queue).await {
+            Some(next) => process = next,
+            None => return,
+        }
+    }
+}
+
+#[derive(PartialEq)]
+enum Served {
+    WorkerEnded,
+    QueueClosed,
+}
+
+/// A new worker, or `None` when the queue was closed before one would start.
+async fn start(program: &std::path::Path, limits: &Limits, queue: &Queue) -> Option<Process> {
+    let mut failures = 0;
+    loop {
+        if queue.is_closed() {
+            return None;
+        }
+        match Process::start(program, limits).await {
+            Ok(process) => return Some(process),
+            Err(error) => {
+                failures += 1;
+                tracing::error!(%error, driver.failures = failures, "a driver worker does not start");
+            }
+        }
+        if failures >= START_FAILURES_MAX {
+            for job in queue.take_waiting(BATCH_CALLS) {
+                job.fail(
+                    DriverErrorKind::Crashed,
+                    "no driver worker could be started",
+                );
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100 << failures.min(5))).await;
+    }
+}
+
+async fn serve(mut process: Process, limits: &Limits, queue: &Queue) -> Served {
+    loop {
+        let jobs = tokio::select! {
+            jobs = queue.take(BATCH_CALLS, limits.workers) => jobs,
+            () = process.ended() => {
+                let death = process.death().await;
+                tracing::warn!(?death, "an idle driver worker ended and is replaced");
+                return Served::WorkerEnded;
+            }
+        };
+        let Some(jobs) = jobs else {
+            process.close().await;
+            return Served::QueueClosed;
+        };
+        match exchange(process, limits, queue, jobs.into()).await {
+            Some(alive) => process = alive,
+            None => return Served::WorkerEnded,
+        }
+    }
+}
+
+/// Has a worker run these calls; gives it back if it is still of use.
+async fn exchange(
+    mut process: Process,
+    limits: &Limits,
+    queue: &Queue,
+    mut jobs: VecDeque<Job>,
+) -> Option<Process> {
+    let wall_time = Duration::from_millis(limits.wall_time_ms);
+    let sent = match batch(&mut process, &jobs) {
+        Ok(frame) => timeout(wall_time, process.send(&frame))
+            .await
+            .unwrap_or_else(|_| Err(late())),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sent {
+        tracing::warn!(%error, "a driver worker does not take calls");
+        process.kill().await;
+        blame_for(Death::Outside, queue, jobs, limits);
+        return None;
+    }
+    while !jobs.is_empty() {
+        match timeout(wall_time, process.receive::<Reply>()).await {
+            Ok(Ok(reply)) => {
+                if let Some(job) = jobs.pop_front() {
+                    settle(&mut process, queue, job, reply.outcome);
+                }
+                if reply.retiring {
+                    queue.put_back(jobs);
+                    process.close().await;
+                    return None;
+                }
+            }
+            Ok(Err(_)) => {
+                blame_for(process.death().await, queue, jobs, limits);
+                return None;
+            }
+            Err(_) => {
+                process.kill().await;
+                let limit = format!("wall time limit of {} ms reached", limits.wall_time_ms);
+                fail_first(queue, jobs, DriverErrorKind::WallTime, &limit);
+                return None;
+            }
+        }
+    }
+    Some(process)
+}
+
+fn batch(process: &mut Process, jobs: &VecDeque<Job>) -> std::io::Result<Vec<u8>> {
+    let calls = jobs
+        .iter()
+        .map(|job| Call {
+            digest: job.script.digest.as_str().into(),
+            source: process
+                .must_send(&job.script.digest)
+                .then(|| job.script.source.as_str().into()),
+            task: job.task.clone(),
+        })
+        .collect();
+    protocol::frame(&Batch { calls })
+}
+
+/// Answers a call, or puts it back where its worker lacks the script.
+fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
+    let answer = match outcome {
+        Outcome::Decoded {
+            data,
+            warnings,
+            logs,
+            cpu_time_us,
+        } => {
+            match serde_json::from_str(data.get()) {
+                Ok(data) => Ok(Answer::Decoded(Decoded {
+                    data,
+                    warnings,
+                    logs,
+                    cpu_time_us,
+                })),
+                // Such as nesting beyond what a JSON reader should follow.
+                Err(error) => Err(DriverError {
+                    kind: DriverErrorKind::BadResult,
+                    message: format!("the result cannot be read as a JSON object: {error}"),
+                    line: None,
+                    logs,
+                }),
+            }
+        }
+        Outcome::Checked { names } => Ok(Answer::Checked(names)),
+        Outcome::Failed(error) => Err(error),
+        Outcome::NeedScript => {
+            process.forget(&job.script.digest);
+            queue.put_back([job].into());
+            return;
+        }
+    };
+    job.answer(answer);
+}
+
+/// Settles the calls of a worker that died: the first of them was running.
+fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limits) {
+    match death {
+        Death::CpuTime => {
+            let limit = format!(
+                "CPU time limit of {} ms reached in native code",
+                limits.cpu_time_ms
+            );
+            fail_first(queue, jobs, DriverErrorKind::CpuTime, &limit);
+        }
+        Death::Fault { signal } => {
+            tracing::error!(driver.signal = signal, "a driver crashed its worker");
+            fail_first(
+                queue,
+                jobs,
+                DriverErrorKind::Crashed,
+                "the driver crashed its worker",
+            );
+        }
+        Death::Outside => {
+            tracing::warn!("a driver worker was ended from outside");
+            if let Some(first) = jobs.front_mut() {
+                first.attempts += 1;
+                if first.attempts >= ATTEMPTS_MAX {
+                    let reason = "the driver's worker was ended from outside";
+                    return fail_first(queue, jobs, DriverErrorKind::Crashed, reason);
+                }
+            }
+            queue.put_back(jobs);
+        }
+    }
+}
+
+fn fail_first(queue: &Queue, mut jobs: VecDeque<Job>, kind: DriverErrorKind, message: &str) {
+    if let Some(running) = jobs.pop_front() {
+        running.fail(kind, message);
+    }
+    queue.put_back(jobs);
+}
+
+fn late() -> std::io::Error {
+    std::io::ErrorKind::TimedOut.into()
+}

@@ -1,0 +1,192 @@
+//! The worker's loop: read a batch, run its calls one after another, answer each when it is over.
+//!
+//! Frames come and go over one socket, which the host hands over as standard input. The worker
+//! ends when the host closes it, when a call used up its memory (a fresh heap is worth more than a
+//! fragmented one), and after [`CALLS_MAX`] calls, so that nothing can leak for ever.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use super::call::Output;
+use super::engine::{Bytecode, Engine};
+use super::protocol::{self, Batch, Call, Hello, Outcome, Ready, Reply};
+use super::sandbox::{self, CpuTimer};
+use super::{DriverError, DriverErrorKind};
+
+/// CPU time beyond a call's limit before the kernel steps in: the interpreter notices its limit
+/// itself, unless it is in native code.
+const KERNEL_GRACE_MS: u64 = 50;
+
+/// How much longer than a call compiling its script may take: 1 MiB parses in about 100 ms, and
+/// only the first call pays.
+const COMPILE_FACTOR: u64 = 4;
+
+/// Calls after which a worker makes room for a new one.
+const CALLS_MAX: u64 = 100_000;
+
+/// Compiled scripts that a worker keeps.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// Runs a driver worker until its host closes the socket. The host starts it; nobody else should.
+pub fn worker_main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let mut socket = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let Some(hello) = protocol::read_frame(&mut socket)? else {
+        return Ok(());
+    };
+    let Hello { limits } = protocol::parse(&hello)?;
+
+    let call_ms = limits.cpu_time_ms.saturating_add(KERNEL_GRACE_MS);
+    let compile_ms = limits
+        .cpu_time_ms
+        .saturating_mul(COMPILE_FACTOR)
+        .saturating_add(KERNEL_GRACE_MS);
+    let mut timer = CpuTimer::new()?;
+    let keep_fd = socket.as_raw_fd().try_into().map_err(io::Error::other)?;
+    let memory_bytes = limits.memory_bytes;
+    let engine = Engine::new(limits).map_err(io::Error::other)?;
+    // Time zones are read from files, once: before files are out of reach.
+    let warm_up = engine.compile("function decode() { return { t: new Date(0).toString() } }");
+    let warm_up = warm_up.map_err(io::Error::other)?;
+    let task = protocol::Task::Decode {
+        payload: Default::default(),
+        f_port: None,
+        received_at_ms: 0,
+    };
+    engine.run(&warm_up, &task).map_err(io::Error::other)?;
+
+    let missing = sandbox::enter(memory_bytes, keep_fd);
+    protocol::write_frame(&mut socket, &Ready { missing })?;
+
+    let mut scripts = Scripts::default();
+    let mut calls = 0;
+    while let Some(body) = protocol::read_frame(&mut socket)? {
+        let batch: Batch = protocol::parse(&body)?;
+        for call in &batch.calls {
+            timer.arm(compile_ms)?;
+            let outcome = match scripts.find(&engine, call) {
+                None => Outcome::NeedScript,
+                Some(Err(error)) => Outcome::Failed(error),
+                Some(Ok(script)) => {
+                    timer.arm(call_ms)?;
+                    run(&engine, &script, call)
+                }
+            };
+            timer.disarm()?;
+            calls += 1;
+            let retiring = calls >= CALLS_MAX || used_up_memory(&outcome);
+            protocol::write_frame(&mut socket, &Reply { outcome, retiring })?;
+            if retiring {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn used_up_memory(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(error) if error.kind == DriverErrorKind::Memory)
+}
+
+fn run(engine: &Engine, script: &Bytecode, call: &Call<'_>) -> Outcome {
+    let started_us = sandbox::cpu_time_us();
+    let (output, logs) = match engine.run(script, &call.task) {
+        Ok(output) => output,
+        Err(error) => return Outcome::Failed(error),
+    };
+    match output {
+        Output::Checked { names } => Outcome::Checked { names },
+        Output::Decoded { json, warnings } => match RawValue::from_string(json) {
+            Ok(data) => {
+                let cpu_time_us = sandbox::cpu_time_us().saturating_sub(started_us);
+                Outcome::Decoded {
+                    data,
+                    warnings,
+                    logs,
+                    cpu_time_us,
+                }
+            }
+            Err(error) => Outcome::Failed(DriverError {
+                kind: DriverErrorKind::BadResult,
+                message: format!("the result is no JSON: {error}"),
+                line: None,
+                logs,
+            }),
+        },
+    }
+}
+
+/// Compiled scripts by digest, the least recently used going first; also those that do not parse,
+/// so that a broken driver is not parsed again for every uplink.
+#[derive(Default)]
+struct Scripts {
+    kept: HashMap<String, Kept>,
+    size_bytes: usize,
+    uses: u64,
+}
+
+struct Kept {
+    script: Result<Rc<Bytecode>, DriverError>,
+    size_bytes: usize,
+    last_use: u64,
+}
+
+impl Scripts {
+    /// The call's script, compiled; `None` where the host must send its source.
+    fn find(
+        &mut self,
+        engine: &Engine,
+        call: &Call<'_>,
+    ) -> Option<Result<Rc<Bytecode>, DriverError>> {
+        self.uses += 1;
+        if let Some(kept) = self.kept.get_mut(&*call.digest) {
+            kept.last_use = self.uses;
+            return Some(kept.script.clone());
+        }
+        let script = engine.compile(call.source.as_deref()?).map(Rc::new);
+        if script
+            .as_ref()
+            .err()
+            .is_none_or(|error| error.kind == DriverErrorKind::Syntax)
+        {
+            self.keep(&call.digest, script.clone());
+        }
+        Some(script)
+    }
+
+    fn keep(&mut self, digest: &str, script: Result<Rc<Bytecode>, DriverError>) {
+        const ENTRY_BYTES: usize = 1024;
+        let size_bytes = ENTRY_BYTES + script.as_ref().map_or(0, |script| script.size_bytes());
+        self.size_bytes += size_bytes;
+        let last_use = self.uses;
+        self.kept.insert(
+            digest.to_owned(),
+            Kept {
+                script,
+                size_bytes,
+                last_use,
+            },
+        );
+        while self.size_bytes > CACHE_BYTES {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use);
+            let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else {
+                return;
+            };
+            if let Some(kept) = self.kept.remove(&oldest) {
+                self.size_bytes -= kept.size_bytes;
+            }
+        }
+    }
+}

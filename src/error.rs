@@ -1,0 +1,80 @@
+//! The one error of the product.
+//!
+//! It says what went wrong in the words of the domain and knows nothing of HTTP: `api::failure`
+//! holds the only table that turns it into a status. Texts are written for the person who made the
+//! call, name the field and the rule, and never carry secrets, bodies or internals; those stay in
+//! the `source`, which is logged once, where the answer is made.
+
+use std::error::Error as StdError;
+
+/// What can go wrong in any use case.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input breaks a rule; the text names the field and the rule.
+    #[error("{0}")]
+    Invalid(String),
+    /// The input is fine, but not in the current state (a duplicate, a resource in use).
+    #[error("{0}")]
+    Conflict(String),
+    /// Nobody, or nobody we know.
+    #[error("a valid token is required: send it as \"Authorization: Bearer <token>\"")]
+    Unauthenticated,
+    /// Known, but not allowed to do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such thing for this caller; the text names what was looked for.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something the hub needs is away, or the hub sheds load; worth another try.
+    #[error("{what}")]
+    Unavailable {
+        /// What is missing, for a person.
+        what: String,
+        /// When another try makes sense.
+        retry_after_s: u64,
+        /// Why, for the log.
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// A fault of ours. The source is for the log alone.
+    #[error("an unexpected fault inside the hub; the log has it under this request's id")]
+    Internal(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+/// Shorthand for everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A broken rule of one field: `name: must have 1 to 120 characters`.
+    pub fn field(field: &str, rule: impl std::fmt::Display) -> Self {
+        Error::Invalid(format!("{field}: {rule}"))
+    }
+
+    /// `there is no <what> "<which>"`.
+    pub fn missing(what: &str, which: impl std::fmt::Display) -> Self {
+        Error::NotFound(format!("there is no {what} \"{which}\""))
+    }
+
+    /// A service is away; the caller should come back in a moment.
+    pub fn away(what: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Error::Unavailable {
+            what: what.to_owned(),
+            retry_after_s: 2,
+            source: Some(source.into()),
+        }
+    }
+
+    /// The hub has more work than it can take on now.
+    pub fn overloaded(what: &str) -> Self {
+        Error::Unavailable {
+            what: what.to_owned(),
+            retry_after_s: 1,
+            source: None,
+        }
+    }
+
+    /// A fault of ours, from whatever caused it.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Error::Internal(source.into())
+    }
+}

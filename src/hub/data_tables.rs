@@ -1,0 +1,24 @@
+//! Data tables: the selector must parse, and a column must not come twice.
+
+use std::collections::HashSet;
+
+use crate::{
+    error::{Error, Result},
+    selector::Selector,
+};
+
+/// Reads a selector; the error points at the column.
+pub fn parse_selector(text: &str) -> Result<Selector> {
+    Selector::parse(text).map_err(|error| Error::field("selector", error))
+}
+
+/// Refuses a repeated column.
+pub fn check_columns<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = HashSet::new();
+    for (index, path) in paths.enumerate() {
+        if !seen.insert(path) {
+            return Err(Error::field(&format!("columns[{index}].path"), "must not be the path of another column"));
+        }
+    }
+    Ok(())
+}

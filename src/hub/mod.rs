@@ -1,0 +1,48 @@
+//! The rules: what may be done, by whom, and what goes with it. One file per resource.
+//!
+//! Where there is no rule, the endpoint calls the store. Nothing here knows of HTTP or SQL.
+
+use std::sync::Arc;
+
+use crate::{config::Config, delivery::Wake, driver, secret::Vault, store::Store};
+
+pub mod data_tables;
+pub mod devices;
+pub mod drivers;
+pub mod integrations;
+pub mod network_connections;
+mod passwords;
+mod permission;
+mod sessions;
+
+pub use permission::{Action, Caller, Role};
+pub use sessions::Login;
+
+use passwords::Passwords;
+use sessions::Sessions;
+
+/// Everything that the use cases need.
+#[derive(Clone)]
+pub struct Hub {
+    /// The database.
+    pub store: Store,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Runs drivers.
+    pub drivers: driver::Host,
+    /// Encrypts secrets.
+    pub vault: Vault,
+    /// Tells the delivery engine that there is work.
+    pub wake: Wake,
+    passwords: Arc<Passwords>,
+    sessions: Arc<Sessions>,
+}
+
+impl Hub {
+    /// Puts the parts together.
+    pub fn new(store: Store, config: Arc<Config>, drivers: driver::Host, vault: Vault, wake: Wake) -> Self {
+        let passwords = Arc::new(Passwords::new());
+        let sessions = Arc::new(Sessions::new(config.login_failures_max));
+        Self { store, config, drivers, vault, wake, passwords, sessions }
+    }
+}

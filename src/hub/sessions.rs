@@ -1,0 +1,115 @@
+//! Logging in and out, and who a token belongs to.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use moka::sync::Cache;
+
+use super::{Caller, Hub};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    secret::{self, TokenHash},
+    store::identity::{self, User},
+};
+
+/// How long failed log-ins are remembered.
+const FAILURES_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Sessions that are looked up without the database.
+const CACHED_MAX: u64 = 10_000;
+/// Name of the first tenant.
+const FIRST_TENANT: &str = "default";
+/// Name of the first administrator.
+const FIRST_USERNAME: &str = "admin";
+
+pub struct Sessions {
+    /// A session and the epoch of its tenant at which it was read; it counts only at that epoch.
+    cached: Cache<TokenHash, (u64, Arc<Caller>)>,
+    failures: Cache<(String, IpAddr), u32>,
+    failures_max: u32,
+}
+
+impl Sessions {
+    pub fn new(failures_max: u32) -> Self {
+        Self {
+            cached: Cache::new(CACHED_MAX),
+            failures: Cache::builder().max_capacity(100_000).time_to_live(FAILURES_WINDOW).build(),
+            failures_max,
+        }
+    }
+}
+
+/// A fresh session.
+pub struct Login {
+    /// Who logged in.
+    pub user: User,
+    /// What to send from now on.
+    pub token: String,
+    /// Until when.
+    pub expires_at: Time,
+}
+
+impl Hub {
+    /// Opens a session, if name and password are right. Whether the user exists does not show,
+    /// neither in the answer nor in its time.
+    pub async fn log_in(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
+        let attempt = (username.to_lowercase(), address);
+        let failures = self.sessions.failures.get(&attempt).unwrap_or(0);
+        if failures >= self.sessions.failures_max {
+            return Err(Error::Unavailable {
+                what: "too many failed log-ins of this user from this address; wait a while".to_owned(),
+                retry_after_s: FAILURES_WINDOW.as_secs(),
+                source: None,
+            });
+        }
+        let user = self.store.find_user(username).await?;
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let matches = self.passwords.verify(password, hash).await?;
+        let Some(user) = user.filter(|_| matches) else {
+            self.sessions.failures.insert(attempt, failures + 1);
+            return Err(Error::Invalid("invalid credentials".to_owned()));
+        };
+        self.sessions.failures.invalidate(&attempt);
+        let (token, token_hash) = secret::new_token();
+        let life = TimeDelta::hours(i64::from(self.config.session_hours));
+        let scope = self.store.scope(user.tenant);
+        let session = identity::open_session(&scope, user.id, &token_hash, life).await?;
+        Ok(Login { user: session.user, token, expires_at: session.expires_at })
+    }
+
+    /// Ends the session of this token; it is dead on the next request.
+    pub async fn log_out(&self, caller: &Caller, token: &str) -> Result<()> {
+        identity::close_session(&caller.scope, &secret::hash_token(token)).await
+    }
+
+    /// Who this token belongs to.
+    pub async fn authenticate(&self, token: &str) -> Result<Arc<Caller>> {
+        let hash = secret::hash_token(token);
+        if let Some((epoch, caller)) = self.sessions.cached.get(&hash)
+            && caller.scope.epoch() == epoch
+            && caller.expires_at > clock::now()
+        {
+            return Ok(caller);
+        }
+        let session = self.store.find_session(&hash).await?.ok_or(Error::Unauthenticated)?;
+        let scope = self.store.scope(session.user.tenant);
+        // Only what is read after the epoch may be kept with it, and the tenant is known only now.
+        let epoch = scope.epoch();
+        let session = self.store.find_session(&hash).await?.ok_or(Error::Unauthenticated)?;
+        let caller = Arc::new(Caller { user: session.user, expires_at: session.expires_at, scope });
+        self.sessions.cached.insert(hash, (epoch, caller.clone()));
+        Ok(caller)
+    }
+
+    /// Makes the first tenant and its administrator; answers the password if it had to invent one.
+    pub async fn first_run(&self) -> Result<Option<String>> {
+        if self.store.is_seeded().await? {
+            return Ok(None);
+        }
+        let given = self.config.admin_password.as_ref().map(|password| password.0.clone());
+        let password = given.clone().unwrap_or_else(|| secret::new_token().0[..24].to_owned());
+        let hash = self.passwords.hash(&password).await?;
+        let seeded = self.store.seed(FIRST_TENANT, FIRST_USERNAME, &hash).await?;
+        Ok(Some(password).filter(|_| seeded && given.is_none()))
+    }
+}

@@ -1,0 +1,19 @@
+//! thingshub: a self-hosted IoT hub with a contract-first REST API.
+//!
+//! `ARCHITECTURE.md` tells how the house is laid out and which paths lead through it.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod driver;
+pub mod error;
+pub mod hub;
+pub mod id;
+pub mod secret;
+pub mod selector;
+pub mod store;
+pub mod text;
+pub mod uplink;

@@ -1,0 +1,218 @@
+//! Data tables and their rows.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    Page, Scope, devices::object,
+    entities::{data_table, data_table_row},
+    failure,
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::DataTableId,
+};
+
+/// What a client provisions. `C` is one column.
+#[derive(Debug, Clone)]
+pub struct NewDataTable<C> {
+    /// Unique in the tenant.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Which devices it keeps.
+    pub selector: String,
+    /// Which fields it keeps; `None`: all.
+    pub columns: Option<Vec<C>>,
+}
+
+/// A data table.
+#[derive(Debug, Clone)]
+pub struct DataTable<C> {
+    /// Its id.
+    pub id: DataTableId,
+    /// What was provisioned.
+    pub provisioned: NewDataTable<C>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+}
+
+/// One row: the fields of one uplink of one device.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Sorts by arrival.
+    pub id: Uuid,
+    /// The device it came from.
+    pub device_id: String,
+    /// When the network received it.
+    pub time: Time,
+    /// The fields.
+    pub data: Map<String, Value>,
+}
+
+/// Which rows to read.
+#[derive(Debug, Clone, Default)]
+pub struct RowFilter {
+    /// Of this device alone.
+    pub device_id: Option<String>,
+    /// At or after this time.
+    pub from: Option<Time>,
+    /// Before this time.
+    pub to: Option<Time>,
+}
+
+/// Adds a data table.
+pub async fn insert<C: Serialize + DeserializeOwned>(scope: &Scope, new: NewDataTable<C>) -> Result<DataTable<C>> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            data_table::ActiveModel { created_at: Set(now), ..columns(scope, new, now) }
+                .insert(&*transaction)
+                .await
+                .map_err(name_taken)?
+                .try_into()
+        })
+        .await
+}
+
+/// One data table.
+pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
+    scope
+        .find::<data_table::Entity>()
+        .filter(data_table::Column::Id.eq(id.0))
+        .one(scope.reader())
+        .await?
+        .ok_or_else(|| missing(id))?
+        .try_into()
+}
+
+/// A stretch of the data tables, in the order of their ids.
+pub async fn list<C: DeserializeOwned>(scope: &Scope, after: i64, limit: u64) -> Result<Page<DataTable<C>, i64>> {
+    let found = scope
+        .find::<data_table::Entity>()
+        .filter(data_table::Column::Id.gt(after))
+        .order_by_asc(data_table::Column::Id)
+        .limit(limit.saturating_add(1))
+        .all(scope.reader())
+        .await?;
+    let found = found.into_iter().map(DataTable::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(found, limit, |table| table.id.0))
+}
+
+/// Replaces what was provisioned; rows that are there stay as they are.
+pub async fn update<C: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    id: DataTableId,
+    new: NewDataTable<C>,
+) -> Result<DataTable<C>> {
+    scope
+        .write(async |transaction| {
+            let updated = data_table::Entity::update_many()
+                .set(columns(scope, new, clock::now()))
+                .filter(data_table::Column::TenantId.eq(scope.tenant.0))
+                .filter(data_table::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await
+                .map_err(name_taken)?;
+            if updated.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+        })
+        .await?;
+    get(scope, id).await
+}
+
+/// Removes a data table with its rows; answers what was removed.
+pub async fn delete<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
+    let table = get(scope, id).await?;
+    scope
+        .write(async |transaction| {
+            let deleted = scope
+                .delete::<data_table::Entity>()
+                .filter(data_table::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+        })
+        .await?;
+    Ok(table)
+}
+
+/// A stretch of the rows by time, oldest first.
+pub async fn rows(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+    after: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Page<Row, (Time, Uuid)>> {
+    use data_table_row::Column;
+    let mut query = scope.find::<data_table_row::Entity>().filter(Column::DataTableId.eq(id.0));
+    if let Some(device_id) = &filter.device_id {
+        query = query.filter(Column::DeviceId.eq(device_id));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(Column::Ts.gte(from));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(Column::Ts.lt(to));
+    }
+    if let Some((time, id)) = after {
+        query = query.filter(
+            Condition::any()
+                .add(Column::Ts.gt(time))
+                .add(Condition::all().add(Column::Ts.eq(time)).add(Column::Id.gt(id))),
+        );
+    }
+    let found = query
+        .order_by_asc(Column::Ts)
+        .order_by_asc(Column::Id)
+        .limit(limit + 1)
+        .all(scope.reader())
+        .await?
+        .into_iter()
+        .map(|row| Row { id: row.id, device_id: row.device_id, time: row.ts, data: object(row.data) })
+        .collect();
+    Ok(Page::cut(found, limit, |row: &Row| (row.time, row.id)))
+}
+
+fn columns<C: Serialize>(scope: &Scope, new: NewDataTable<C>, now: Time) -> data_table::ActiveModel {
+    data_table::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(now),
+        name: Set(new.name),
+        description: Set(new.description),
+        selector: Set(new.selector),
+        columns: Set(new.columns.map(|columns| json!(columns))),
+        ..Default::default()
+    }
+}
+
+fn missing(id: DataTableId) -> Error {
+    Error::missing("data table", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "data table")
+}
+
+impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
+    type Error = Error;
+
+    fn try_from(model: data_table::Model) -> Result<Self> {
+        let data_table::Model { tenant_id: _, id, created_at, updated_at, name, description, selector, columns } = model;
+        let columns = columns.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+        Ok(Self {
+            id: DataTableId(id),
+            provisioned: NewDataTable { name, description, selector, columns },
+            created_at,
+            updated_at,
+        })
+    }
+}

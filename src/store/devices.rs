@@ -1,0 +1,308 @@
+//! Devices: what people provision, and what the device last said.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    Page, Scope,
+    entities::{device, device_connection, device_label, device_state},
+    failure,
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::{ConnectionId, DeviceKey},
+};
+
+/// What a client provisions.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    /// Unique in the tenant.
+    pub id: String,
+    /// Unique in the tenant unless empty.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// `author/name:tag`; nothing is decoded without one.
+    pub driver: Option<String>,
+    /// For selectors.
+    pub labels: Vec<String>,
+    /// For the client's own use.
+    pub metadata: Map<String, Value>,
+    /// Where its messages come from.
+    pub connections: Vec<Address>,
+}
+
+/// A device's address in a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Address {
+    /// The network connection.
+    pub network_connection_id: i64,
+    /// The device's id there, such as the DevEUI.
+    pub network_device_id: String,
+}
+
+/// A device.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// For references inside the hub.
+    pub key: DeviceKey,
+    /// What was provisioned.
+    pub provisioned: NewDevice,
+    /// What it last said.
+    pub state: State,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed by a client.
+    pub updated_at: Time,
+}
+
+/// What a device last said, and what it should be told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// The decoded fields, merged uplink by uplink.
+    pub reported: Map<String, Value>,
+    /// What a client wants it to be.
+    pub desired: Map<String, Value>,
+    /// When it last sent something.
+    pub received_at: Option<Time>,
+    /// The payload it last sent.
+    pub raw: Option<Vec<u8>>,
+}
+
+/// Adds a device.
+pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let model = device::ActiveModel { created_at: Set(now), ..columns(scope, &new, now) }
+                .insert(&*transaction)
+                .await
+                .map_err(|error| taken(error, &new))?;
+            let key = DeviceKey(model.id);
+            insert_parts(scope, &transaction, key, &new).await?;
+            device_state::Entity::insert(device_state::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                device_key: Set(key.0),
+                reported: Set(Value::Object(Map::new())),
+                desired: Set(Value::Object(Map::new())),
+                received_at: Set(None),
+                raw: Set(None),
+            })
+            .exec_without_returning(&*transaction)
+            .await?;
+            Ok(Device { key, provisioned: new, state: State::default(), created_at: now, updated_at: now })
+        })
+        .await
+}
+
+/// One device.
+pub async fn get(scope: &Scope, id: &str) -> Result<Device> {
+    let found = scope
+        .find::<device::Entity>()
+        .filter(device::Column::DeviceId.eq(id))
+        .find_also_related(device_state::Entity)
+        .one(scope.reader())
+        .await?;
+    found.map(Device::try_from).transpose()?.ok_or_else(|| missing(id))
+}
+
+/// The device with this address, where there is one.
+pub async fn find_by_address(scope: &Scope, connection: ConnectionId, network_device_id: &str) -> Result<Option<Device>> {
+    let key = scope
+        .find::<device_connection::Entity>()
+        .filter(device_connection::Column::ConnectionId.eq(connection.0))
+        .filter(device_connection::Column::NetworkDeviceId.eq(network_device_id))
+        .select_only()
+        .column(device_connection::Column::DeviceKey)
+        .into_tuple::<i64>()
+        .one(scope.reader())
+        .await?;
+    let Some(key) = key else { return Ok(None) };
+    let found = scope
+        .find::<device::Entity>()
+        .filter(device::Column::Id.eq(key))
+        .find_also_related(device_state::Entity)
+        .one(scope.reader())
+        .await?;
+    found.map(Device::try_from).transpose()
+}
+
+/// A stretch of the devices, in the order they were made.
+pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Device, i64>> {
+    let found = scope
+        .find::<device::Entity>()
+        .filter(device::Column::Id.gt(after))
+        .order_by_asc(device::Column::Id)
+        .limit(limit + 1)
+        .find_also_related(device_state::Entity)
+        .all(scope.reader())
+        .await?;
+    let found = found.into_iter().map(Device::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(found, limit, |device| device.key.0))
+}
+
+/// Replaces what was provisioned; the id stays.
+pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
+    let id = new.id.clone();
+    scope
+        .write(async |transaction| {
+            let key = scope
+                .find::<device::Entity>()
+                .filter(device::Column::DeviceId.eq(&new.id))
+                .select_only()
+                .column(device::Column::Id)
+                .into_tuple::<i64>()
+                .one(&*transaction)
+                .await?
+                .ok_or_else(|| missing(&new.id))?;
+            device::Entity::update_many()
+                .set(columns(scope, &new, clock::now()))
+                .filter(device::Column::TenantId.eq(scope.tenant.0))
+                .filter(device::Column::Id.eq(key))
+                .exec(&*transaction)
+                .await
+                .map_err(|error| taken(error, &new))?;
+            scope
+                .delete::<device_label::Entity>()
+                .filter(device_label::Column::DeviceKey.eq(key))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .delete::<device_connection::Entity>()
+                .filter(device_connection::Column::DeviceKey.eq(key))
+                .exec(&*transaction)
+                .await?;
+            insert_parts(scope, &transaction, DeviceKey(key), &new).await
+        })
+        .await?;
+    get(scope, &id).await
+}
+
+/// Removes a device with its uplinks and events; answers what was removed.
+pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
+    let device = get(scope, id).await?;
+    scope
+        .write(async |transaction| {
+            let deleted = scope
+                .delete::<device::Entity>()
+                .filter(device::Column::DeviceId.eq(id))
+                .exec(&*transaction)
+                .await?;
+            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+        })
+        .await?;
+    Ok(device)
+}
+
+fn columns(scope: &Scope, new: &NewDevice, now: Time) -> device::ActiveModel {
+    device::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(now),
+        device_id: Set(new.id.clone()),
+        name: Set(Some(new.name.clone()).filter(|name| !name.is_empty())),
+        description: Set(new.description.clone()),
+        driver: Set(new.driver.clone()),
+        metadata: Set(Value::Object(new.metadata.clone())),
+        labels: Set(new.labels.clone().into()),
+        connections: Set(serde_json::json!(new.connections)),
+        ..Default::default()
+    }
+}
+
+async fn insert_parts(scope: &Scope, transaction: &DatabaseTransaction, key: DeviceKey, new: &NewDevice) -> Result<()> {
+    let labels = new.labels.iter().map(|label| device_label::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        device_key: Set(key.0),
+        label: Set(label.clone()),
+    });
+    if labels.len() > 0 {
+        device_label::Entity::insert_many(labels).exec_without_returning(transaction).await?;
+    }
+    let connections = new.connections.iter().map(|address| device_connection::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        device_key: Set(key.0),
+        connection_id: Set(address.network_connection_id),
+        network_device_id: Set(address.network_device_id.clone()),
+    });
+    if connections.len() > 0 {
+        device_connection::Entity::insert_many(connections)
+            .exec_without_returning(transaction)
+            .await
+            .map_err(|error| taken(error, new))?;
+    }
+    Ok(())
+}
+
+fn missing(id: &str) -> Error {
+    Error::missing("device", id)
+}
+
+fn taken(error: DbErr, new: &NewDevice) -> Error {
+    if failure::is_dangling(&error) {
+        return Error::field("connectivity.connections", "a network connection has just been deleted");
+    }
+    match failure::duplicate(&error) {
+        Some(what) if what.contains("network_device_id") => Error::Conflict(
+            "connectivity.connections: another device has one of these addresses already".to_owned(),
+        ),
+        Some(what) if what.contains("device_id") => {
+            Error::Conflict(format!("id: there is a device \"{}\" already", new.id))
+        }
+        Some(_) => Error::Conflict("name: another device has this name already".to_owned()),
+        None => error.into(),
+    }
+}
+
+impl TryFrom<(device::Model, Option<device_state::Model>)> for Device {
+    type Error = Error;
+
+    fn try_from((model, state): (device::Model, Option<device_state::Model>)) -> Result<Self> {
+        let device::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            device_id,
+            name,
+            description,
+            driver,
+            metadata,
+            labels,
+            connections,
+        } = model;
+        Ok(Self {
+            key: DeviceKey(id),
+            provisioned: NewDevice {
+                id: device_id,
+                name: name.unwrap_or_default(),
+                description,
+                driver,
+                labels: serde_json::from_value(labels).map_err(Error::internal)?,
+                metadata: object(metadata),
+                connections: serde_json::from_value(connections).map_err(Error::internal)?,
+            },
+            state: state.map(State::from).unwrap_or_default(),
+            created_at,
+            updated_at,
+        })
+    }
+}
+
+impl From<device_state::Model> for State {
+    fn from(model: device_state::Model) -> Self {
+        let device_state::Model { tenant_id: _, device_key: _, reported, desired, received_at, raw } = model;
+        Self { reported: object(reported), desired: object(desired), received_at, raw }
+    }
+}
+
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

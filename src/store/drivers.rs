@@ -1,0 +1,394 @@
+//! Drivers, their versions and the tags that point at versions.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+    sea_query::{ExprTrait, OnConflict},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    Page, Scope,
+    entities::{device, driver, driver_tag, driver_version},
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+};
+
+/// A driver's author and name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriverKey {
+    /// Who wrote it.
+    pub author: String,
+    /// What it is for.
+    pub name: String,
+}
+
+/// What a client says of a driver, beside its script. `S` is one entry of `supports`.
+#[derive(Debug, Clone)]
+pub struct Metadata<S> {
+    /// For people.
+    pub description: String,
+    /// The devices it is for.
+    pub supports: Vec<S>,
+    /// For finding it.
+    pub labels: Vec<String>,
+}
+
+/// A driver with its tags.
+#[derive(Debug, Clone)]
+pub struct Driver<S> {
+    id: i64,
+    /// Author and name.
+    pub key: DriverKey,
+    /// Metadata.
+    pub metadata: Metadata<S>,
+    /// Tags, by name.
+    pub tags: Vec<Tag>,
+    /// When its first version was pushed.
+    pub created_at: Time,
+    /// When anything of it last changed.
+    pub updated_at: Time,
+}
+
+/// A tag and the version it points at.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of the version's script, in hexadecimal digits.
+    pub digest: String,
+    /// The entry functions that the script defines.
+    pub functions: Vec<String>,
+    /// When it was last moved.
+    pub updated_at: Time,
+}
+
+/// A version's script.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// SHA-256 of the script, in hexadecimal digits.
+    pub digest: String,
+    /// JavaScript.
+    pub script: String,
+    /// The entry functions that the script defines.
+    pub functions: Vec<String>,
+}
+
+/// Adds a version, makes the driver where it is new, and moves the tags.
+pub async fn push<S: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+    version: Version,
+    tags: &[String],
+) -> Result<Driver<S>> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let driver_id = upsert(scope, &transaction, key, metadata).await?;
+            let existing = scope
+                .find::<driver_version::Entity>()
+                .filter(driver_version::Column::DriverId.eq(driver_id))
+                .filter(driver_version::Column::Digest.eq(&version.digest))
+                .select_only()
+                .column(driver_version::Column::Id)
+                .into_tuple::<i64>()
+                .one(&*transaction)
+                .await?;
+            let version_id = match existing {
+                Some(id) => id,
+                None => {
+                    driver_version::ActiveModel {
+                        tenant_id: Set(scope.tenant.0),
+                        driver_id: Set(driver_id),
+                        digest: Set(version.digest),
+                        script: Set(version.script),
+                        functions: Set(json!(version.functions)),
+                        created_at: Set(now),
+                        ..Default::default()
+                    }
+                    .insert(&*transaction)
+                    .await?
+                    .id
+                }
+            };
+            let tags = tags.iter().map(|tag| driver_tag::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                driver_id: Set(driver_id),
+                name: Set(tag.clone()),
+                version_id: Set(version_id),
+                updated_at: Set(now),
+            });
+            let moved = OnConflict::columns([driver_tag::Column::DriverId, driver_tag::Column::Name])
+                .update_columns([driver_tag::Column::VersionId, driver_tag::Column::UpdatedAt])
+                .to_owned();
+            driver_tag::Entity::insert_many(tags)
+                .on_conflict(moved)
+                .exec_without_returning(&*transaction)
+                .await?;
+            drop_untagged(scope, &transaction, driver_id).await
+        })
+        .await?;
+    get(scope, key).await
+}
+
+/// One driver.
+pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
+    let found = scope
+        .find::<driver::Entity>()
+        .filter(driver::Column::Author.eq(&key.author))
+        .filter(driver::Column::Name.eq(&key.name))
+        .one(scope.reader())
+        .await?
+        .ok_or_else(|| missing(key))?;
+    let mut drivers = with_tags(scope, vec![found]).await?;
+    drivers.pop().ok_or_else(|| missing(key))
+}
+
+/// A stretch of the drivers, in the order they were made.
+pub async fn list<S: DeserializeOwned>(scope: &Scope, after: i64, limit: u64) -> Result<Page<Driver<S>, i64>> {
+    let found = scope
+        .find::<driver::Entity>()
+        .filter(driver::Column::Id.gt(after))
+        .order_by_asc(driver::Column::Id)
+        .limit(limit + 1)
+        .all(scope.reader())
+        .await?;
+    Ok(Page::cut(with_tags(scope, found).await?, limit, |driver| driver.id))
+}
+
+/// The version that a tag points at, where there is one.
+pub async fn find_version(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Option<Version>> {
+    let found = scope
+        .find::<driver_version::Entity>()
+        .inner_join(driver_tag::Entity)
+        .inner_join(driver::Entity)
+        .filter(driver::Column::Author.eq(&key.author))
+        .filter(driver::Column::Name.eq(&key.name))
+        .filter(driver_tag::Column::Name.eq(tag))
+        .one(scope.reader())
+        .await?;
+    found.map(Version::try_from).transpose()
+}
+
+/// Whether the driver has this tag.
+pub async fn has_tag(scope: &Scope, key: &DriverKey, tag: &str) -> Result<bool> {
+    let found: Option<i64> = scope
+        .find::<driver_tag::Entity>()
+        .inner_join(driver::Entity)
+        .filter(driver::Column::Author.eq(&key.author))
+        .filter(driver::Column::Name.eq(&key.name))
+        .filter(driver_tag::Column::Name.eq(tag))
+        .select_only()
+        .column(driver_tag::Column::DriverId)
+        .into_tuple()
+        .one(scope.reader())
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Replaces the metadata.
+pub async fn update<S: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+) -> Result<Driver<S>> {
+    scope
+        .write(async |transaction| {
+            let updated = driver::Entity::update_many()
+                .set(columns(scope, key, metadata))
+                .filter(driver::Column::TenantId.eq(scope.tenant.0))
+                .filter(driver::Column::Author.eq(&key.author))
+                .filter(driver::Column::Name.eq(&key.name))
+                .exec(&*transaction)
+                .await?;
+            if updated.rows_affected == 0 { Err(missing(key)) } else { Ok(()) }
+        })
+        .await?;
+    get(scope, key).await
+}
+
+/// Removes a driver that no device uses; answers what was removed.
+pub async fn delete<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
+    let driver: Driver<S> = get(scope, key).await?;
+    let own = format!("{}/{}", key.author, key.name);
+    scope
+        .write(async |transaction| {
+            refuse_used(scope, &transaction, &own, device::Column::Driver.eq(&own).or(device::Column::Driver.starts_with(format!("{own}:")))).await?;
+            scope
+                .delete::<driver::Entity>()
+                .filter(driver::Column::Id.eq(driver.id))
+                .exec(&*transaction)
+                .await?;
+            Ok(())
+        })
+        .await?;
+    Ok(driver)
+}
+
+/// Removes a tag that no device uses, and its version when no other tag points at it; answers the
+/// driver as it is then.
+pub async fn delete_tag<S: DeserializeOwned>(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Driver<S>> {
+    let driver: Driver<S> = get(scope, key).await?;
+    let own = format!("{}/{}:{tag}", key.author, key.name);
+    scope
+        .write(async |transaction| {
+            let mut used = device::Column::Driver.eq(&own);
+            if tag == "latest" {
+                used = used.or(device::Column::Driver.eq(format!("{}/{}", key.author, key.name)));
+            }
+            refuse_used(scope, &transaction, &own, used).await?;
+            let deleted = scope
+                .delete::<driver_tag::Entity>()
+                .filter(driver_tag::Column::DriverId.eq(driver.id))
+                .filter(driver_tag::Column::Name.eq(tag))
+                .exec(&*transaction)
+                .await?;
+            if deleted.rows_affected == 0 {
+                return Err(Error::missing("driver tag", own));
+            }
+            drop_untagged(scope, &transaction, driver.id).await
+        })
+        .await?;
+    get(scope, key).await
+}
+
+async fn refuse_used(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    what: &str,
+    used: sea_orm::sea_query::SimpleExpr,
+) -> Result<()> {
+    use sea_orm::PaginatorTrait;
+    let devices = scope.find::<device::Entity>().filter(used).count(transaction).await?;
+    if devices == 0 {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!("driver {what} is in use by {devices} device(s): give them another driver first")))
+}
+
+async fn upsert<S: Serialize>(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+) -> Result<i64> {
+    let existing = scope
+        .find::<driver::Entity>()
+        .filter(driver::Column::Author.eq(&key.author))
+        .filter(driver::Column::Name.eq(&key.name))
+        .one(transaction)
+        .await?;
+    let mut columns = columns(scope, key, metadata);
+    match existing {
+        Some(model) => {
+            driver::Entity::update_many()
+                .set(columns)
+                .filter(driver::Column::Id.eq(model.id))
+                .exec(transaction)
+                .await?;
+            Ok(model.id)
+        }
+        None => {
+            columns.created_at = columns.updated_at.clone();
+            Ok(columns.insert(transaction).await?.id)
+        }
+    }
+}
+
+fn columns<S: Serialize>(scope: &Scope, key: &DriverKey, metadata: Metadata<S>) -> driver::ActiveModel {
+    driver::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(clock::now()),
+        author: Set(key.author.clone()),
+        name: Set(key.name.clone()),
+        description: Set(metadata.description),
+        supports: Set(json!(metadata.supports)),
+        labels: Set(json!(metadata.labels)),
+        ..Default::default()
+    }
+}
+
+/// A version is reachable by its tags alone; without one it is only weight.
+async fn drop_untagged(scope: &Scope, transaction: &DatabaseTransaction, driver_id: i64) -> Result<()> {
+    let tagged = scope
+        .find::<driver_tag::Entity>()
+        .filter(driver_tag::Column::DriverId.eq(driver_id))
+        .select_only()
+        .column(driver_tag::Column::VersionId)
+        .into_tuple::<i64>()
+        .all(transaction)
+        .await?;
+    scope
+        .delete::<driver_version::Entity>()
+        .filter(driver_version::Column::DriverId.eq(driver_id))
+        .filter(driver_version::Column::Id.is_not_in(tagged))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn with_tags<S: DeserializeOwned>(scope: &Scope, models: Vec<driver::Model>) -> Result<Vec<Driver<S>>> {
+    let tags: Vec<(i64, String, String, serde_json::Value, Time)> = scope
+        .find::<driver_tag::Entity>()
+        .inner_join(driver_version::Entity)
+        .filter(driver_tag::Column::DriverId.is_in(models.iter().map(|model| model.id)))
+        .order_by_asc(driver_tag::Column::Name)
+        .select_only()
+        .column(driver_tag::Column::DriverId)
+        .column(driver_tag::Column::Name)
+        .column(driver_version::Column::Digest)
+        .column(driver_version::Column::Functions)
+        .column(driver_tag::Column::UpdatedAt)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    let mut drivers = Vec::with_capacity(models.len());
+    for model in models {
+        let mut own = Vec::new();
+        for (driver_id, name, digest, functions, updated_at) in &tags {
+            if *driver_id == model.id {
+                own.push(Tag {
+                    name: name.clone(),
+                    digest: digest.clone(),
+                    functions: serde_json::from_value(functions.clone()).map_err(Error::internal)?,
+                    updated_at: *updated_at,
+                });
+            }
+        }
+        let driver::Model { tenant_id: _, id, created_at, updated_at, author, name, description, supports, labels } =
+            model;
+        drivers.push(Driver {
+            id,
+            key: DriverKey { author, name },
+            metadata: Metadata {
+                description,
+                supports: serde_json::from_value(supports).map_err(Error::internal)?,
+                labels: serde_json::from_value(labels).map_err(Error::internal)?,
+            },
+            tags: own,
+            created_at,
+            updated_at,
+        });
+    }
+    Ok(drivers)
+}
+
+fn missing(key: &DriverKey) -> Error {
+    Error::missing("driver", format!("{}/{}", key.author, key.name))
+}
+
+impl TryFrom<driver_version::Model> for Version {
+    type Error = Error;
+
+    fn try_from(model: driver_version::Model) -> Result<Self> {
+        Ok(Self {
+            digest: model.digest,
+            script: model.script,
+            functions: serde_json::from_value(model.functions).map_err(Error::internal)?,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! What came in over a connection, counted.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "connection_health")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub connection_id: i64,
+    pub uplinks: i64,
+    pub unknown_devices: i64,
+    pub other_messages: i64,
+    pub malformed: i64,
+    pub last_message_at: Option<Time>,
+    pub last_error_at: Option<Time>,
+    pub last_error: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::network_connection::Entity",
+        from = "Column::ConnectionId",
+        to = "super::network_connection::Column::Id"
+    )]
+    Connection,
+}
+
+impl Related<super::network_connection::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Connection.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

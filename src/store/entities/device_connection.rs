@@ -1,0 +1,23 @@
+//! A device's address in a network, for look-up.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "device_connections")]
+pub struct Model {
+    pub tenant_id: i64,
+    pub device_key: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub connection_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub network_device_id: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

@@ -1,0 +1,22 @@
+//! A label of a device, for selection.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "device_labels")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub device_key: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub label: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

@@ -1,0 +1,39 @@
+//! What a device last said.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "device_states")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub device_key: i64,
+    pub reported: Json,
+    pub desired: Json,
+    pub received_at: Option<Time>,
+    pub raw: Option<Vec<u8>>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::device::Entity",
+        from = "Column::DeviceKey",
+        to = "super::device::Column::Id"
+    )]
+    Device,
+}
+
+impl Related<super::device::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Device.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

@@ -1,0 +1,29 @@
+//! A driver: its name and metadata.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "drivers")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub author: String,
+    pub name: String,
+    pub description: String,
+    pub supports: Json,
+    pub labels: Json,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

@@ -1,0 +1,25 @@
+//! A login session; the token itself is nowhere.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub token_hash: Vec<u8>,
+    pub user_id: i64,
+    pub created_at: Time,
+    pub expires_at: Time,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

@@ -1,0 +1,20 @@
+//! A tenant: the owner of every other row.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "tenants")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub name: String,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,217 @@
+//! Who is calling: the only queries that start without a tenant, because they find it out.
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, sea_query::Expr,
+};
+
+use super::{
+    Scope, Store,
+    entities::{network_connection, session, tenant, user},
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::{ConnectionId, TenantId, UserId},
+};
+
+/// A user, as the login answers it.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Whose user it is.
+    pub tenant: TenantId,
+    /// The login name as it was given.
+    pub username: String,
+    /// The person's name.
+    pub full_name: String,
+    /// The person's address.
+    pub email: String,
+    /// The person's country.
+    pub country: String,
+    /// What the user may do.
+    pub role: String,
+    /// PHC string of the argon2id hash.
+    pub password_hash: String,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+    /// When it last logged in.
+    pub last_login_at: Option<Time>,
+}
+
+/// A live login session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Whose session it is.
+    pub user: User,
+    /// When it ends.
+    pub expires_at: Time,
+}
+
+impl Store {
+    /// The user of this name, whatever its case.
+    pub async fn find_user(&self, username: &str) -> Result<Option<User>> {
+        let found = user::Entity::find()
+            .filter(user::Column::UsernameFolded.eq(username.to_lowercase()))
+            .one(&self.inner.reader)
+            .await?;
+        Ok(found.map(User::from))
+    }
+
+    /// The session of this token's hash, while it lives.
+    pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
+        let found = session::Entity::find_by_id(token_hash.to_vec())
+            .filter(session::Column::ExpiresAt.gt(clock::now()))
+            .one(&self.inner.reader)
+            .await?;
+        let Some(session) = found else { return Ok(None) };
+        let user = user::Entity::find_by_id(session.user_id).one(&self.inner.reader).await?;
+        Ok(user.map(|user| Session { user: user.into(), expires_at: session.expires_at }))
+    }
+
+    /// The tenant of a network connection; what else it is, only that tenant may ask.
+    pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
+        let tenant = network_connection::Entity::find_by_id(id.0)
+            .select_only()
+            .column(network_connection::Column::TenantId)
+            .into_tuple::<i64>()
+            .one(&self.inner.reader)
+            .await?;
+        Ok(tenant.map(TenantId))
+    }
+
+    /// Makes the first tenant and its administrator, unless there are tenants already.
+    pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
+        let transaction = self.begin().await?;
+        if tenant::Entity::find().count(&transaction).await? > 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        let now = clock::now();
+        let tenant = tenant::ActiveModel {
+            name: Set(tenant.to_owned()),
+            created_at: Set(now),
+            updated_at: Set(now),
+            ..Default::default()
+        }
+        .insert(&transaction)
+        .await?;
+        user::ActiveModel {
+            tenant_id: Set(tenant.id),
+            created_at: Set(now),
+            updated_at: Set(now),
+            username: Set(username.to_owned()),
+            username_folded: Set(username.to_lowercase()),
+            full_name: Set(String::new()),
+            email: Set(String::new()),
+            country: Set(String::new()),
+            role: Set("admin".to_owned()),
+            password_hash: Set(password_hash.to_owned()),
+            last_login_at: Set(None),
+            ..Default::default()
+        }
+        .insert(&transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether the first start has already happened.
+    pub async fn is_seeded(&self) -> Result<bool> {
+        Ok(tenant::Entity::find().count(&self.inner.reader).await? > 0)
+    }
+}
+
+/// Opens a session and notes the login; expired sessions of the user go.
+pub async fn open_session(
+    scope: &Scope,
+    user: UserId,
+    token_hash: &[u8; 32],
+    life: TimeDelta,
+) -> Result<Session> {
+    let now = clock::now();
+    let expires_at = now + life;
+    let user = scope
+        .write(async |transaction| {
+            let transaction = &*transaction;
+            scope
+                .delete::<session::Entity>()
+                .filter(session::Column::UserId.eq(user.0))
+                .filter(session::Column::ExpiresAt.lte(now))
+                .exec(transaction)
+                .await?;
+            session::Entity::insert(session::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                token_hash: Set(token_hash.to_vec()),
+                user_id: Set(user.0),
+                created_at: Set(now),
+                expires_at: Set(expires_at),
+            })
+            .exec_without_returning(transaction)
+            .await?;
+            user::Entity::update_many()
+                .col_expr(user::Column::LastLoginAt, Expr::value(now))
+                .filter(user::Column::TenantId.eq(scope.tenant.0))
+                .filter(user::Column::Id.eq(user.0))
+                .exec(transaction)
+                .await?;
+            let found = scope
+                .find::<user::Entity>()
+                .filter(user::Column::Id.eq(user.0))
+                .one(transaction)
+                .await?;
+            found.map(User::from).ok_or(Error::Unauthenticated)
+        })
+        .await?;
+    Ok(Session { user, expires_at })
+}
+
+/// Ends the session of this token's hash.
+pub async fn close_session(scope: &Scope, token_hash: &[u8; 32]) -> Result<()> {
+    scope
+        .write(async |transaction| {
+            scope
+                .delete::<session::Entity>()
+                .filter(session::Column::TokenHash.eq(token_hash.to_vec()))
+                .exec(&*transaction)
+                .await?;
+            Ok(())
+        })
+        .await
+}
+
+impl From<user::Model> for User {
+    fn from(model: user::Model) -> Self {
+        let user::Model {
+            tenant_id,
+            id,
+            created_at,
+            updated_at,
+            username,
+            username_folded: _,
+            full_name,
+            email,
+            country,
+            role,
+            password_hash,
+            last_login_at,
+        } = model;
+        Self {
+            id: UserId(id),
+            tenant: TenantId(tenant_id),
+            username,
+            full_name,
+            email,
+            country,
+            role,
+            password_hash,
+            created_at,
+            updated_at,
+            last_login_at,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Integrations: where data is forwarded to.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::Value;
+
+use super::{Page, Scope, Store, entities::integration, failure};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::{IntegrationId, TenantId},
+};
+
+/// What a client provisions.
+#[derive(Debug, Clone)]
+pub struct NewIntegration {
+    /// Unique in the tenant.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Which devices' data it forwards.
+    pub selector: String,
+    /// Whether it takes and sends anything.
+    pub enabled: bool,
+    /// What kind of target it has.
+    pub kind: String,
+    /// What the target's sender needs to know.
+    pub settings: Value,
+    /// Encrypted credentials; on update, `None` keeps those that are there.
+    pub secret: Option<Vec<u8>>,
+}
+
+/// An integration.
+#[derive(Debug, Clone)]
+pub struct Integration {
+    /// Its id.
+    pub id: IntegrationId,
+    /// What was provisioned.
+    pub provisioned: NewIntegration,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+}
+
+impl Store {
+    /// Every enabled integration of every tenant, for the delivery engine.
+    pub async fn enabled_integrations(&self) -> Result<Vec<(TenantId, IntegrationId)>> {
+        let found: Vec<(i64, i64)> = integration::Entity::find()
+            .filter(integration::Column::Enabled.eq(true))
+            .select_only()
+            .column(integration::Column::TenantId)
+            .column(integration::Column::Id)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        Ok(found.into_iter().map(|(tenant, id)| (TenantId(tenant), IntegrationId(id))).collect())
+    }
+}
+
+/// Adds an integration.
+pub async fn insert(scope: &Scope, new: NewIntegration) -> Result<Integration> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let model = integration::ActiveModel {
+                created_at: Set(now),
+                secret: Set(new.secret.clone()),
+                ..columns(scope, new, now)
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?;
+            Ok(model.into())
+        })
+        .await
+}
+
+/// One integration.
+pub async fn get(scope: &Scope, id: IntegrationId) -> Result<Integration> {
+    find(scope, id).await?.ok_or_else(|| missing(id))
+}
+
+/// One integration, where there is one.
+pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration>> {
+    Ok(scope
+        .find::<integration::Entity>()
+        .filter(integration::Column::Id.eq(id.0))
+        .one(scope.reader())
+        .await?
+        .map(Integration::from))
+}
+
+/// A stretch of the integrations, in the order of their ids.
+pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Integration, i64>> {
+    let found = scope
+        .find::<integration::Entity>()
+        .filter(integration::Column::Id.gt(after))
+        .order_by_asc(integration::Column::Id)
+        .limit(limit.saturating_add(1))
+        .all(scope.reader())
+        .await?;
+    Ok(Page::cut(found, limit, |model| model.id).map(Integration::from))
+}
+
+/// Replaces what was provisioned.
+pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Result<Integration> {
+    scope
+        .write(async |transaction| {
+            let mut changed = columns(scope, new.clone(), clock::now());
+            if let Some(secret) = new.secret {
+                changed.secret = Set(Some(secret));
+            }
+            let updated = integration::Entity::update_many()
+                .set(changed)
+                .filter(integration::Column::TenantId.eq(scope.tenant.0))
+                .filter(integration::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await
+                .map_err(name_taken)?;
+            if updated.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+        })
+        .await?;
+    get(scope, id).await
+}
+
+/// Removes an integration with its deliveries; answers what was removed.
+pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
+    let integration = get(scope, id).await?;
+    scope
+        .write(async |transaction| {
+            let deleted = scope
+                .delete::<integration::Entity>()
+                .filter(integration::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+        })
+        .await?;
+    Ok(integration)
+}
+
+fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::ActiveModel {
+    let NewIntegration { name, description, selector, enabled, kind, settings, secret: _ } = new;
+    integration::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(now),
+        name: Set(name),
+        description: Set(description),
+        selector: Set(selector),
+        enabled: Set(enabled),
+        kind: Set(kind),
+        settings: Set(settings),
+        ..Default::default()
+    }
+}
+
+fn missing(id: IntegrationId) -> Error {
+    Error::missing("integration", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "integration")
+}
+
+impl From<integration::Model> for Integration {
+    fn from(model: integration::Model) -> Self {
+        let integration::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            name,
+            description,
+            selector,
+            enabled,
+            kind,
+            settings,
+            secret,
+        } = model;
+        Self {
+            id: IntegrationId(id),
+            provisioned: NewIntegration { name, description, selector, enabled, kind, settings, secret },
+            created_at,
+            updated_at,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! All that touches the database: the entities and every query.
+//!
+//! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
+//! statement; there is no other way to a table. The exceptions find out who is calling, before a
+//! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
+//! claims in [`deliveries`]. Every write goes through [`Scope::write`], which tells the caches that
+//! the tenant has changed.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    path::Path,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use migrations::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DeleteMany, EntityTrait, QueryFilter, Select, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+    entity::ColumnTrait,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::{config::Config, error::Result, id::TenantId};
+
+mod entities;
+mod failure;
+
+pub mod data_tables;
+pub mod deliveries;
+pub mod devices;
+pub mod drivers;
+pub mod events;
+pub mod identity;
+pub mod integrations;
+pub mod network_connections;
+pub mod record;
+pub mod uplinks;
+
+/// A table whose rows belong to tenants.
+pub trait Owned: EntityTrait {
+    /// The column that holds the tenant.
+    const TENANT: Self::Column;
+}
+
+/// The database, for all tenants.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// SQLite takes one writer at a time: one connection, so that writers queue here and not on its
+    /// lock. On PostgreSQL writer and reader are one pool.
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
+}
+
+/// The database as one tenant sees it.
+#[derive(Clone)]
+pub struct Scope {
+    store: Store,
+    tenant: TenantId,
+    epoch: Arc<AtomicU64>,
+}
+
+/// One stretch of a list.
+#[derive(Debug)]
+pub struct Page<T, K> {
+    /// In the order of the list.
+    pub items: Vec<T>,
+    /// The key to go on after; `None` at the end.
+    pub next: Option<K>,
+}
+
+impl Store {
+    /// Connects and brings the schema up to date.
+    pub async fn open(config: &Config) -> Result<Self> {
+        let url = config.database_url();
+        let (writer, reader) = if url.starts_with("sqlite:") {
+            let writer = connect_sqlite(&url, 1, false).await?;
+            Migrator::up(&writer, None).await?;
+            (writer, connect_sqlite(&url, config.database_connections, true).await?)
+        } else {
+            let pool = connect_postgres(&url, config.database_connections).await?;
+            Migrator::up(&pool, None).await?;
+            (pool.clone(), pool)
+        };
+        let epochs = RwLock::default();
+        Ok(Self { inner: Arc::new(Inner { writer, reader, epochs }) })
+    }
+
+    /// The database as this tenant sees it.
+    pub fn scope(&self, tenant: TenantId) -> Scope {
+        Scope { store: self.clone(), tenant, epoch: self.epoch_of(tenant) }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.inner.reader.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Writes out what is pending and closes.
+    pub async fn close(&self) -> Result<()> {
+        self.inner.reader.close_by_ref().await?;
+        self.inner.writer.close_by_ref().await?;
+        Ok(())
+    }
+
+    fn epoch_of(&self, tenant: TenantId) -> Arc<AtomicU64> {
+        let epochs = &self.inner.epochs;
+        if let Some(epoch) = epochs.read().unwrap_or_else(|e| e.into_inner()).get(&tenant) {
+            return epoch.clone();
+        }
+        let mut epochs = epochs.write().unwrap_or_else(|e| e.into_inner());
+        epochs.entry(tenant).or_default().clone()
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            // Deferred, a read-then-write transaction fails when another writer came between.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        Ok(self.inner.writer.begin_with_options(options).await?)
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.inner.writer.get_database_backend() == DbBackend::Postgres
+    }
+}
+
+impl Scope {
+    /// Whose rows these are.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Grows with every change of what the tenant has provisioned: what was read at an earlier
+    /// epoch may be out of date. Read it before the query whose answer is kept.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn find<E: Owned>(&self) -> Select<E> {
+        E::find().filter(E::TENANT.eq(self.tenant.0))
+    }
+
+    fn delete<E: Owned>(&self) -> DeleteMany<E> {
+        E::delete_many().filter(E::TENANT.eq(self.tenant.0))
+    }
+
+    fn reader(&self) -> &DatabaseConnection {
+        &self.store.inner.reader
+    }
+
+    /// Runs one transaction and, once it is committed, lets the caches know.
+    async fn write<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let transaction = Arc::new(self.store.begin().await?);
+        let outcome = work(transaction.clone()).await;
+        let Some(transaction) = Arc::into_inner(transaction) else {
+            return Err(crate::error::Error::internal("a transaction was kept beyond its work"));
+        };
+        match outcome {
+            Ok(value) => {
+                transaction.commit().await?;
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+                Ok(value)
+            }
+            Err(error) => {
+                // The first error matters; that the rollback failed as well adds nothing.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<T, K> Page<T, K> {
+    /// Makes a page of `limit` from a query that asked for one more.
+    fn cut(mut items: Vec<T>, limit: u64, key: impl Fn(&T) -> K) -> Self {
+        let more = items.len() as u64 > limit;
+        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = if more { items.last().map(key) } else { None };
+        Self { items, next }
+    }
+
+    /// The page with other items in it.
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U, K> {
+        Page { items: self.items.into_iter().map(change).collect(), next: self.next }
+    }
+}
+
+async fn connect_sqlite(url: &str, connections: u32, read_only: bool) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    if let Some(folder) = Path::new(path).parent() {
+        std::fs::create_dir_all(folder).map_err(crate::error::Error::internal)?;
+    }
+    options
+        .max_connections(connections)
+        .min_connections(connections.min(2))
+        .acquire_timeout(Duration::from_secs(10))
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            options
+                .create_if_missing(!read_only)
+                .read_only(read_only)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(5))
+                .pragma("cache_size", "-8000")
+                .optimize_on_close(!read_only, None)
+        });
+    Ok(Database::connect(options).await?)
+}
+
+async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(5))
+        // A connection that broke while idle must not cost a request.
+        .test_before_acquire_if_idle_for(Duration::from_secs(1))
+        .set_application_name("thingshub")
+        .sqlx_logging(false);
+    Ok(Database::connect(options).await?)
+}

@@ -1,0 +1,276 @@
+//! Network connections and their health.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::Value;
+
+use super::{
+    Page, Scope,
+    entities::{connection_health, device_connection, network_connection},
+    failure,
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::ConnectionId,
+};
+
+/// What a client provisions.
+#[derive(Debug, Clone)]
+pub struct NewConnection {
+    /// Unique in the tenant.
+    pub name: String,
+    /// Which network server it is.
+    pub kind: String,
+    /// What its adapter needs to know.
+    pub settings: Value,
+    /// Whether it takes messages.
+    pub enabled: bool,
+}
+
+/// A network connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// What was provisioned.
+    pub provisioned: NewConnection,
+    /// SHA-256 of the key that opens its ingest.
+    pub ingest_key_hash: Vec<u8>,
+    /// What came in.
+    pub health: Health,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+}
+
+/// What came in over a connection since it was made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Health {
+    /// Uplinks of known devices.
+    pub uplinks: i64,
+    /// Uplinks of devices that nobody provisioned.
+    pub unknown_devices: i64,
+    /// Well-formed messages that are no uplinks: joins, acknowledgements ...
+    pub other_messages: i64,
+    /// Messages that were refused.
+    pub malformed: i64,
+    /// When the last message came that was taken.
+    pub last_message_at: Option<Time>,
+    /// When the last one was refused.
+    pub last_error_at: Option<Time>,
+    /// Why it was refused.
+    pub last_error: Option<String>,
+}
+
+/// Adds a connection.
+pub async fn insert(scope: &Scope, new: NewConnection, ingest_key_hash: &[u8; 32]) -> Result<Connection> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let model = network_connection::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                created_at: Set(now),
+                updated_at: Set(now),
+                name: Set(new.name),
+                kind: Set(new.kind),
+                settings: Set(new.settings),
+                enabled: Set(new.enabled),
+                ingest_key_hash: Set(ingest_key_hash.to_vec()),
+                ..Default::default()
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?;
+            let health = connection_health::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                connection_id: Set(model.id),
+                uplinks: Set(0),
+                unknown_devices: Set(0),
+                other_messages: Set(0),
+                malformed: Set(0),
+                last_message_at: Set(None),
+                last_error_at: Set(None),
+                last_error: Set(None),
+            };
+            connection_health::Entity::insert(health).exec_without_returning(&*transaction).await?;
+            Ok(Connection::from((model, None)))
+        })
+        .await
+}
+
+/// One connection.
+pub async fn get(scope: &Scope, id: ConnectionId) -> Result<Connection> {
+    find(scope, id).await?.ok_or_else(|| missing(id))
+}
+
+/// One connection, where there is one.
+pub async fn find(scope: &Scope, id: ConnectionId) -> Result<Option<Connection>> {
+    let found = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.eq(id.0))
+        .find_also_related(connection_health::Entity)
+        .one(scope.reader())
+        .await?;
+    Ok(found.map(Connection::from))
+}
+
+/// A stretch of the connections, in the order of their ids.
+pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Connection, i64>> {
+    let found = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.gt(after))
+        .order_by_asc(network_connection::Column::Id)
+        .limit(limit + 1)
+        .find_also_related(connection_health::Entity)
+        .all(scope.reader())
+        .await?;
+    Ok(Page::cut(found, limit, |(model, _)| model.id).map(Connection::from))
+}
+
+/// Which of these ids are the tenant's connections.
+pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<i64>> {
+    Ok(scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.is_in(ids.iter().copied()))
+        .select_only()
+        .column(network_connection::Column::Id)
+        .into_tuple()
+        .all(scope.reader())
+        .await?)
+}
+
+/// Replaces what was provisioned.
+pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Result<Connection> {
+    scope
+        .write(async |transaction| {
+            let changed = network_connection::ActiveModel {
+                updated_at: Set(clock::now()),
+                name: Set(new.name),
+                kind: Set(new.kind),
+                settings: Set(new.settings),
+                enabled: Set(new.enabled),
+                ..Default::default()
+            };
+            change(scope, &*transaction, id, changed).await
+        })
+        .await?;
+    get(scope, id).await
+}
+
+/// Gives it another ingest key; the old one is dead.
+pub async fn set_ingest_key(scope: &Scope, id: ConnectionId, hash: &[u8; 32]) -> Result<Connection> {
+    scope
+        .write(async |transaction| {
+            let changed = network_connection::ActiveModel {
+                updated_at: Set(clock::now()),
+                ingest_key_hash: Set(hash.to_vec()),
+                ..Default::default()
+            };
+            change(scope, &*transaction, id, changed).await
+        })
+        .await?;
+    get(scope, id).await
+}
+
+/// Removes a connection that no device uses; answers what was removed.
+pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
+    let connection = get(scope, id).await?;
+    scope
+        .write(async |transaction| {
+            let users = scope
+                .find::<device_connection::Entity>()
+                .filter(device_connection::Column::ConnectionId.eq(id.0))
+                .count(&*transaction)
+                .await?;
+            if users > 0 {
+                return Err(Error::Conflict(format!(
+                    "network connection {id} is in use by {users} device(s): take it out of their connectivity first"
+                )));
+            }
+            let deleted = scope
+                .delete::<network_connection::Entity>()
+                .filter(network_connection::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+        })
+        .await?;
+    Ok(connection)
+}
+
+async fn change(
+    scope: &Scope,
+    transaction: &sea_orm::DatabaseTransaction,
+    id: ConnectionId,
+    changed: network_connection::ActiveModel,
+) -> Result<()> {
+    let updated = network_connection::Entity::update_many()
+        .set(changed)
+        .filter(network_connection::Column::TenantId.eq(scope.tenant.0))
+        .filter(network_connection::Column::Id.eq(id.0))
+        .exec(transaction)
+        .await
+        .map_err(name_taken)?;
+    if updated.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+}
+
+fn missing(id: ConnectionId) -> Error {
+    Error::missing("network connection", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "network connection")
+}
+
+impl From<(network_connection::Model, Option<connection_health::Model>)> for Connection {
+    fn from((model, health): (network_connection::Model, Option<connection_health::Model>)) -> Self {
+        let network_connection::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            name,
+            kind,
+            settings,
+            enabled,
+            ingest_key_hash,
+        } = model;
+        Self {
+            id: ConnectionId(id),
+            provisioned: NewConnection { name, kind, settings, enabled },
+            ingest_key_hash,
+            health: health.map(Health::from).unwrap_or_default(),
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+impl From<connection_health::Model> for Health {
+    fn from(model: connection_health::Model) -> Self {
+        let connection_health::Model {
+            tenant_id: _,
+            connection_id: _,
+            uplinks,
+            unknown_devices,
+            other_messages,
+            malformed,
+            last_message_at,
+            last_error_at,
+            last_error,
+        } = model;
+        Self {
+            uplinks,
+            unknown_devices,
+            other_messages,
+            malformed,
+            last_message_at,
+            last_error_at,
+            last_error,
+        }
+    }
+}

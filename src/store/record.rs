@@ -1,0 +1,362 @@
+//! The one transaction that a batch of messages is written in.
+//!
+//! Messages of several tenants share a batch, so that one flush to disk serves all who wait; every
+//! row still carries its own tenant. A message whose device or target has gone between look-up and
+//! write is reported as [`Outcome::Gone`]: the caller looks it up again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    Store,
+    deliveries::State as DeliveryState,
+    devices::State,
+    entities::{connection_health, data_table_row, delivery, device_state, event, uplink},
+    failure,
+};
+use crate::{
+    clock::Time,
+    error::Result,
+    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId, TenantId, new_uuid},
+};
+
+/// Rows in one INSERT: stays below SQLite's and PostgreSQL's limits on bound values.
+const ROWS_PER_INSERT: usize = 1000;
+
+/// One message to write down.
+pub struct Message {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Where it came in.
+    pub connection: ConnectionId,
+    /// When the hub received it.
+    pub received_at: Time,
+    /// What to write.
+    pub content: Content,
+}
+
+/// What a message turned out to be.
+pub enum Content {
+    /// An uplink of a known device.
+    Uplink(Box<Record>),
+    /// A well-formed message of a device that nobody provisioned.
+    UnknownDevice(NewEvent),
+    /// A well-formed message that is no uplink.
+    Other(Option<DeviceKey>, NewEvent),
+    /// A message that was refused, and why.
+    Malformed(String),
+}
+
+/// An uplink with all that follows from it.
+pub struct Record {
+    /// The uplink's id.
+    pub id: Uuid,
+    /// The device's key.
+    pub device: DeviceKey,
+    /// The device's id.
+    pub device_id: String,
+    /// When the network received it.
+    pub time: Time,
+    /// LoRaWAN port.
+    pub f_port: Option<u8>,
+    /// LoRaWAN frame counter.
+    pub f_cnt: Option<u32>,
+    /// The payload.
+    pub raw: Option<Vec<u8>>,
+    /// How it was received.
+    pub radio: Value,
+    /// What the driver made of it.
+    pub data: Option<Map<String, Value>>,
+    /// Why the driver made nothing of it.
+    pub failure: Option<Value>,
+    /// What to tell of the device beside.
+    pub events: Vec<NewEvent>,
+    /// Rows for data tables.
+    pub rows: Vec<(DataTableId, Value)>,
+    /// Who wants to hear of it.
+    pub integrations: Vec<IntegrationId>,
+    /// Makes the message for integrations from the device's state after this uplink.
+    pub render: Box<dyn Fn(&State) -> String + Send + Sync>,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its kind, as in [`super::events::Event`].
+    pub kind: &'static str,
+    /// For a person.
+    pub message: String,
+    /// For a program.
+    pub details: Map<String, Value>,
+}
+
+/// What became of one message of a batch that was committed, or of all of one that was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is on disk.
+    Recorded,
+    /// It refers to something that is no longer there; nothing was written.
+    Gone,
+}
+
+#[derive(Default)]
+struct Rows {
+    uplinks: Vec<uplink::ActiveModel>,
+    events: Vec<event::ActiveModel>,
+    table_rows: Vec<data_table_row::ActiveModel>,
+    deliveries: Vec<delivery::ActiveModel>,
+    health: BTreeMap<i64, HealthChange>,
+    states: BTreeMap<i64, (TenantId, State)>,
+}
+
+#[derive(Default)]
+struct HealthChange {
+    uplinks: i64,
+    unknown_devices: i64,
+    other_messages: i64,
+    malformed: i64,
+    last_message_at: Option<Time>,
+    last_error: Option<(Time, String)>,
+}
+
+impl Store {
+    /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
+    pub async fn record(&self, messages: &[Message]) -> Result<Vec<Outcome>> {
+        let transaction = self.begin().await?;
+        match write(&transaction, messages).await {
+            Ok(outcomes) => {
+                transaction.commit().await?;
+                Ok(outcomes)
+            }
+            Err(error) if failure::is_dangling(&error) => {
+                transaction.rollback().await?;
+                Ok(vec![Outcome::Gone; messages.len()])
+            }
+            Err(error) => {
+                // The first error matters; that the rollback failed as well adds nothing.
+                let _ = transaction.rollback().await;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+async fn write(transaction: &DatabaseTransaction, messages: &[Message]) -> Result<Vec<Outcome>, DbErr> {
+    let mut states = lock_states(transaction, messages).await?;
+    let mut rows = Rows::default();
+    let mut outcomes = Vec::with_capacity(messages.len());
+    for message in messages {
+        let recorded = rows.add(message, &mut states);
+        outcomes.push(if recorded { Outcome::Recorded } else { Outcome::Gone });
+    }
+    rows.insert(transaction).await?;
+    Ok(outcomes)
+}
+
+/// The states of all devices of the batch, locked in the order of their keys so that two hubs on
+/// one database cannot block each other.
+async fn lock_states(
+    transaction: &DatabaseTransaction,
+    messages: &[Message],
+) -> Result<HashMap<i64, State>, DbErr> {
+    let mut keys: Vec<i64> = messages
+        .iter()
+        .filter_map(|message| match &message.content {
+            Content::Uplink(record) => Some(record.device.0),
+            _ => None,
+        })
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = device_state::Entity::find()
+        .filter(device_state::Column::DeviceKey.is_in(keys))
+        .order_by_asc(device_state::Column::DeviceKey)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    Ok(found.into_iter().map(|model| (model.device_key, State::from(model))).collect())
+}
+
+impl Rows {
+    /// Adds what the message makes; false when its device has gone.
+    fn add(&mut self, message: &Message, states: &mut HashMap<i64, State>) -> bool {
+        let health = self.health.entry(message.connection.0).or_default();
+        match &message.content {
+            Content::Uplink(record) => {
+                let Some(state) = states.get_mut(&record.device.0) else { return false };
+                health.uplinks += 1;
+                health.last_message_at = Some(message.received_at);
+                self.add_uplink(message, record, state);
+            }
+            Content::UnknownDevice(event) => {
+                health.unknown_devices += 1;
+                health.last_message_at = Some(message.received_at);
+                self.add_event(message, None, event);
+            }
+            Content::Other(device, event) => {
+                health.other_messages += 1;
+                health.last_message_at = Some(message.received_at);
+                self.add_event(message, *device, event);
+            }
+            Content::Malformed(why) => {
+                health.malformed += 1;
+                health.last_error = Some((message.received_at, why.clone()));
+            }
+        }
+        true
+    }
+
+    fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
+        if let Some(data) = &record.data {
+            state.reported.extend(data.clone());
+        }
+        state.received_at = Some(message.received_at);
+        state.raw.clone_from(&record.raw);
+        self.states.insert(record.device.0, (message.tenant, state.clone()));
+        self.uplinks.push(uplink::ActiveModel {
+            tenant_id: Set(message.tenant.0),
+            id: Set(record.id),
+            device_key: Set(record.device.0),
+            connection_id: Set(message.connection.0),
+            received_at: Set(message.received_at),
+            ts: Set(record.time),
+            f_port: Set(record.f_port.map(i32::from)),
+            f_cnt: Set(record.f_cnt.map(i64::from)),
+            raw: Set(record.raw.clone()),
+            radio: Set(record.radio.clone()),
+            data: Set(record.data.clone().map(Value::Object)),
+            failure: Set(record.failure.clone()),
+        });
+        for event in &record.events {
+            self.add_event(message, Some(record.device), event);
+        }
+        for (table, data) in &record.rows {
+            self.table_rows.push(data_table_row::ActiveModel {
+                tenant_id: Set(message.tenant.0),
+                id: Set(new_uuid()),
+                data_table_id: Set(table.0),
+                device_id: Set(record.device_id.clone()),
+                ts: Set(record.time),
+                data: Set(data.clone()),
+            });
+        }
+        if record.integrations.is_empty() {
+            return;
+        }
+        let body = (record.render)(state);
+        for integration in &record.integrations {
+            self.deliveries.push(delivery::ActiveModel {
+                tenant_id: Set(message.tenant.0),
+                id: Set(new_uuid()),
+                integration_id: Set(integration.0),
+                device_id: Set(record.device_id.clone()),
+                uplink_id: Set(record.id),
+                state: Set(DeliveryState::Pending.as_str().to_owned()),
+                attempt: Set(0),
+                due_at: Set(Some(message.received_at)),
+                body: Set(body.clone()),
+                last_status: Set(None),
+                last_error: Set(None),
+                created_at: Set(message.received_at),
+                updated_at: Set(message.received_at),
+            });
+        }
+    }
+
+    fn add_event(&mut self, message: &Message, device: Option<DeviceKey>, event: &NewEvent) {
+        self.events.push(event::ActiveModel {
+            tenant_id: Set(message.tenant.0),
+            id: Set(new_uuid()),
+            kind: Set(event.kind.to_owned()),
+            device_key: Set(device.map(|key| key.0)),
+            connection_id: Set(Some(message.connection.0)),
+            at: Set(message.received_at),
+            message: Set(event.message.clone()),
+            details: Set(Value::Object(event.details.clone())),
+        });
+    }
+
+    async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        let states = self.states.into_iter().map(|(key, (tenant, state))| device_state::ActiveModel {
+            tenant_id: Set(tenant.0),
+            device_key: Set(key),
+            reported: Set(Value::Object(state.reported)),
+            desired: Set(Value::Object(state.desired)),
+            received_at: Set(state.received_at),
+            raw: Set(state.raw),
+        });
+        let replaced = OnConflict::column(device_state::Column::DeviceKey)
+            .update_columns([
+                device_state::Column::Reported,
+                device_state::Column::ReceivedAt,
+                device_state::Column::Raw,
+            ])
+            .to_owned();
+        insert_all::<device_state::Entity, _>(transaction, states.collect(), Some(replaced)).await?;
+        insert_all::<uplink::Entity, _>(transaction, self.uplinks, None).await?;
+        insert_all::<event::Entity, _>(transaction, self.events, None).await?;
+        insert_all::<data_table_row::Entity, _>(transaction, self.table_rows, None).await?;
+        insert_all::<delivery::Entity, _>(transaction, self.deliveries, None).await?;
+        for (connection, change) in self.health {
+            change.apply(transaction, connection).await?;
+        }
+        Ok(())
+    }
+}
+
+impl HealthChange {
+    async fn apply(self, transaction: &DatabaseTransaction, connection: i64) -> Result<(), DbErr> {
+        use connection_health::Column;
+        let mut update = connection_health::Entity::update_many().filter(Column::ConnectionId.eq(connection));
+        for (column, grown) in [
+            (Column::Uplinks, self.uplinks),
+            (Column::UnknownDevices, self.unknown_devices),
+            (Column::OtherMessages, self.other_messages),
+            (Column::Malformed, self.malformed),
+        ] {
+            if grown > 0 {
+                update = update.col_expr(column, Expr::col(column).add(grown));
+            }
+        }
+        if let Some(at) = self.last_message_at {
+            update = update.col_expr(Column::LastMessageAt, Expr::value(at));
+        }
+        if let Some((at, why)) = self.last_error {
+            update = update
+                .col_expr(Column::LastErrorAt, Expr::value(at))
+                .col_expr(Column::LastError, Expr::value(why));
+        }
+        update.exec(transaction).await?;
+        Ok(())
+    }
+}
+
+async fn insert_all<E, A>(
+    transaction: &DatabaseTransaction,
+    rows: Vec<A>,
+    on_conflict: Option<OnConflict>,
+) -> Result<(), DbErr>
+where
+    E: EntityTrait,
+    A: sea_orm::ActiveModelTrait<Entity = E> + Send,
+{
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let mut insert = E::insert_many(rows.by_ref().take(ROWS_PER_INSERT));
+        if let Some(on_conflict) = &on_conflict {
+            insert = insert.on_conflict(on_conflict.clone());
+        }
+        insert.exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}

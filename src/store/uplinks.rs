@@ -1,0 +1,96 @@
+//! The recent messages of a device.
+
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Page, Scope, devices::object, entities::uplink};
+use crate::{
+    clock::Time,
+    error::Result,
+    id::{ConnectionId, DeviceKey},
+};
+
+/// One message, raw and decoded.
+#[derive(Debug, Clone)]
+pub struct Uplink {
+    /// Sorts by arrival.
+    pub id: Uuid,
+    /// Where it came in.
+    pub connection: ConnectionId,
+    /// When the hub received it.
+    pub received_at: Time,
+    /// When the network received it.
+    pub time: Time,
+    /// LoRaWAN port.
+    pub f_port: Option<u8>,
+    /// LoRaWAN frame counter.
+    pub f_cnt: Option<u32>,
+    /// The payload.
+    pub raw: Option<Vec<u8>>,
+    /// How it was received, as the network's adapter wrote it.
+    pub radio: Value,
+    /// What the driver made of it.
+    pub data: Option<Map<String, Value>>,
+    /// Why the driver made nothing of it.
+    pub failure: Option<Value>,
+}
+
+/// A stretch of a device's uplinks, newest first.
+pub async fn list(
+    scope: &Scope,
+    device: DeviceKey,
+    before: Option<(Time, Uuid)>,
+    limit: u64,
+) -> Result<Page<Uplink, (Time, Uuid)>> {
+    use uplink::Column;
+    let mut query = scope.find::<uplink::Entity>().filter(Column::DeviceKey.eq(device.0));
+    if let Some((time, id)) = before {
+        query = query.filter(
+            Condition::any()
+                .add(Column::Ts.lt(time))
+                .add(Condition::all().add(Column::Ts.eq(time)).add(Column::Id.lt(id))),
+        );
+    }
+    let found = query
+        .order_by_desc(Column::Ts)
+        .order_by_desc(Column::Id)
+        .limit(limit + 1)
+        .all(scope.reader())
+        .await?
+        .into_iter()
+        .map(Uplink::from)
+        .collect();
+    Ok(Page::cut(found, limit, |uplink: &Uplink| (uplink.time, uplink.id)))
+}
+
+impl From<uplink::Model> for Uplink {
+    fn from(model: uplink::Model) -> Self {
+        let uplink::Model {
+            tenant_id: _,
+            id,
+            device_key: _,
+            connection_id,
+            received_at,
+            ts,
+            f_port,
+            f_cnt,
+            raw,
+            radio,
+            data,
+            failure,
+        } = model;
+        Self {
+            id,
+            connection: ConnectionId(connection_id),
+            received_at,
+            time: ts,
+            f_port: f_port.and_then(|port| u8::try_from(port).ok()),
+            f_cnt: f_cnt.and_then(|count| u32::try_from(count).ok()),
+            raw,
+            radio,
+            data: data.map(object),
+            failure,
+        }
+    }
+}

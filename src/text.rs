@@ -1,0 +1,242 @@
+//! Checked text: what is in a `Text<K>` obeys the rule of its kind.
+//!
+//! The rule is written once, here; the same constants bound the OpenAPI document (`api::types`), so
+//! the document cannot promise what the server refuses. No kind admits NUL, which PostgreSQL cannot
+//! store.
+
+use std::{fmt, marker::PhantomData, ops::Deref};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The rule for one kind of text. Lengths are in characters.
+pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
+    /// Shortest length.
+    const MIN: usize;
+    /// Longest length.
+    const MAX: usize;
+    /// What the pattern means, for a person: "must ...".
+    const RULE: &'static str;
+    /// The rule as an ECMA 262 regular expression, for the document.
+    const PATTERN: &'static str;
+    /// A good value, for the document.
+    const EXAMPLE: &'static str;
+    /// Whether the text (of admissible length) obeys the rule.
+    fn admits(text: &str) -> bool;
+}
+
+/// Text that obeys the rule of `K`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Text<K>(String, PhantomData<K>);
+
+impl<K: Kind> Text<K> {
+    /// Checks the text; the error is the broken rule, to be put after the field's name.
+    pub fn new(text: impl Into<String>) -> Result<Self, String> {
+        let text = text.into();
+        let length = text.chars().count();
+        if length < K::MIN || length > K::MAX {
+            return Err(format!("must have {} to {} characters", K::MIN, K::MAX));
+        }
+        if !K::admits(&text) {
+            return Err(K::RULE.to_owned());
+        }
+        Ok(Self(text, PhantomData))
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text itself, owned.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<K> Deref for Text<K> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<K> fmt::Display for Text<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<K> Serialize for Text<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Text<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::new(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $alias:ident = $kind:ident { $min:literal ..= $max:expr, $pattern:expr, $rule:expr, $example:expr, $admits:expr })*) => {$(
+        $(#[$doc])*
+        pub type $alias = Text<$kind>;
+
+        #[doc = concat!("The rule of [`", stringify!($alias), "`].")]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $kind;
+
+        impl Kind for $kind {
+            const MIN: usize = $min;
+            const MAX: usize = $max;
+            const RULE: &'static str = $rule;
+            const PATTERN: &'static str = $pattern;
+            const EXAMPLE: &'static str = $example;
+            fn admits(text: &str) -> bool {
+                let admits: fn(&str) -> bool = $admits;
+                admits(text)
+            }
+        }
+    )*};
+}
+
+const LINE: &str = r"^[^\u0000-\u001f\u007f]*$";
+const LINE_RULE: &str = "must have no control characters";
+const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$";
+const PROSE_RULE: &str = "must have no control characters but tab and line breaks";
+const SLUG: &str = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
+
+kinds! {
+    /// The name of a resource: one line.
+    Name = NameKind { 1..=120, LINE, LINE_RULE, "Berlin office", is_line }
+    /// The name of a device: one line, may be empty.
+    DeviceName = DeviceNameKind { 0..=120, LINE, LINE_RULE, "Meeting room 2", is_line }
+    /// What a resource is for, in a few sentences.
+    Description = DescriptionKind { 0..=2000, PROSE, PROSE_RULE, "Indoor climate, second floor", is_prose }
+    /// A device's id: letters, digits and single inner dashes.
+    DeviceId = DeviceIdKind {
+        1..=63, r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$",
+        "must be letters and digits, with single dashes between them", "am102-meeting-2",
+        |text| text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+    }
+    /// A label: letters and digits of any script, `- _ . : = /` and inner spaces.
+    Label = LabelKind {
+        1..=120, r"^[^\u0000-\u002c\u003b\u003c\u003e-\u0040\u005b-\u005e\u0060\u007b-\u00a9]([^\u0000-\u001f\u0021-\u002c\u003b\u003c\u003e-\u0040\u005b-\u005e\u0060\u007b-\u00a9]*[^\u0000-\u002c\u003b\u003c\u003e-\u0040\u005b-\u005e\u0060\u007b-\u00a9])?$",
+        "must be letters and digits of any script, - _ . : = / and inner spaces", "site=berlin", is_label
+    }
+    /// A label selector, parsed by [`crate::selector`]. Empty: every device.
+    SelectorText = SelectorKind { 0..=4096, LINE, LINE_RULE, "site=berlin, !retired", is_line }
+    /// The network's own id of a device, such as a DevEUI.
+    NetworkDeviceId = NetworkDeviceIdKind { 1..=100, r"^[^\u0000-\u001f\u007f]+$", LINE_RULE, "24E124538C194528", is_line }
+    /// The author part of a driver's name.
+    DriverAuthor = DriverAuthorKind { 1..=63, SLUG, SLUG_RULE, "milesight", is_slug }
+    /// The name part of a driver's name.
+    DriverName = DriverNameKind { 1..=63, SLUG, SLUG_RULE, "am102", is_slug }
+    /// A tag of a driver.
+    DriverTag = DriverTagKind { 1..=63, SLUG, SLUG_RULE, "1.0.1", is_slug }
+    /// Which driver decodes: `author/name:tag`; without a tag, `latest` is meant.
+    DriverReference = DriverReferenceKind {
+        3..=191, r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?(:[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$",
+        "must read author/name:tag", "milesight/am102:1", |text| driver_parts(text).is_some()
+    }
+    /// The source of a driver, JavaScript, up to 1 MiB.
+    Script = ScriptKind {
+        1..=1_048_576, r"^[^\u0000]*$", "must have no NUL character",
+        "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }",
+        |text| !text.contains('\0')
+    }
+    /// A login name: 3-30 characters of any script, inner spaces.
+    Username = UsernameKind { 3..=30, LINE, LINE_RULE, "admin", is_line }
+    /// A password as typed. Its lower bound is checked where it is set, not where it is compared.
+    Password = PasswordKind { 1..=1024, r"^[^\u0000]*$", "must have no NUL character", "correct horse battery", |text| !text.contains('\0') }
+    /// A JSON pointer (RFC 6901).
+    JsonPointer = JsonPointerKind {
+        0..=500, r"^(/([^/~\u0000-\u001f\u007f]|~[01])*)*$",
+        "must be a JSON pointer: parts that start with /, with ~0 for ~ and ~1 for /", "/payload",
+        |text| is_line(text) && (text.is_empty() || text.starts_with('/'))
+            && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+    }
+    /// Where to send: an absolute http or https URL.
+    HttpUrl = HttpUrlKind {
+        8..=2000, r"^https?://[^\u0000-\u0020\u007f]+$", "must be an absolute http:// or https:// URL",
+        "https://erp.example.com/iot", is_http_url
+    }
+    /// The value of an `Authorization` header: visible ASCII and inner spaces.
+    HeaderValue = HeaderValueKind {
+        1..=4096, r"^[\u0021-\u007e]([\u0020-\u007e]*[\u0021-\u007e])?$", "must be visible ASCII with inner spaces",
+        "Bearer s3cr3t", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
+    }
+    /// The path of a decoded field: parts joined by dots.
+    FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
+}
+
+const SLUG_RULE: &str =
+    "must be letters, digits, dots, dashes and underscores, with a letter or digit at both ends";
+
+fn is_line(text: &str) -> bool {
+    !text.chars().any(|c| c < ' ' || c == '\u{7f}')
+}
+
+fn is_prose(text: &str) -> bool {
+    !text
+        .chars()
+        .any(|c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || c == '\u{7f}')
+}
+
+fn is_slug(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let end = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    end(bytes.first()) && end(bytes.last()) && bytes.iter().all(|&b| inner(b))
+}
+
+fn is_label(text: &str) -> bool {
+    let body = |c: char| c.is_alphanumeric() || "-_.:=/".contains(c);
+    text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
+fn is_http_url(text: &str) -> bool {
+    let scheme = text.starts_with("http://") || text.starts_with("https://");
+    scheme
+        && !text.chars().any(|c| c <= ' ' || c == '\u{7f}')
+        && url::Url::parse(text).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+}
+
+/// The author, name and tag of a driver reference; `None` when it is not one.
+pub fn driver_parts(text: &str) -> Option<(&str, &str, &str)> {
+    let (author, rest) = text.split_once('/')?;
+    let (name, tag) = rest.split_once(':').unwrap_or((rest, "latest"));
+    let good = |part: &str| part.len() <= 63 && is_slug(part);
+    (good(author) && good(name) && good(tag)).then_some((author, name, tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_take_every_script_and_refuse_what_selectors_use() {
+        for good in ["Türsensor", "site=berlin", "二階", "a b", "a/b.c:d_e-f"] {
+            assert!(Label::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "a,b", "(a)", "!a", "a\0b", "a\"b"] {
+            assert!(Label::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn references_default_to_latest() {
+        assert_eq!(driver_parts("a/b"), Some(("a", "b", "latest")));
+        assert_eq!(driver_parts("a/b:1.0"), Some(("a", "b", "1.0")));
+        for bad in ["a", "a/", "/b", "a/b:", "a/b/c", "a/-b", "a/b:1:2"] {
+            assert_eq!(driver_parts(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn lengths_count_characters() {
+        assert!(Name::new("ü".repeat(120)).is_ok());
+        assert_eq!(Name::new("ü".repeat(121)).unwrap_err(), "must have 1 to 120 characters");
+    }
+}

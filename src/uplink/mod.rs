@@ -1,0 +1,164 @@
+//! The uplink path: from what a network server posts to what is on disk and on its way.
+//!
+//! Four steps, one file each:
+//!
+//! 1. [`ingest`]: who posts (the connection's key), what it says (the network's adapter), whom it is
+//!    about (the device);
+//! 2. [`decode`]: what the device's driver makes of the payload;
+//! 3. [`record`]: the uplink, the device's state, the data tables' rows and the deliveries, written in
+//!    one transaction that [`writer`] shares among all who wait;
+//! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
+//!
+//! Invariant: what was answered with 200 is on disk.
+
+mod decode;
+mod ingest;
+pub mod native;
+pub mod networks;
+mod record;
+mod routes;
+pub mod writer;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, json};
+use uuid::Uuid;
+
+pub use writer::Writer;
+
+use crate::{
+    clock,
+    delivery::Wake,
+    driver,
+    error::{Error, Result},
+    id::ConnectionId,
+    store::{
+        Store,
+        record::{Content, Message, NewEvent, Outcome},
+    },
+};
+use networks::Event;
+use routes::{ConnectionRoute, Routes};
+
+/// How often a message is looked up again when its device or a target goes in between.
+const TRIES_MAX: usize = 5;
+
+/// The uplink path, ready to run.
+#[derive(Clone)]
+pub struct UplinkPath {
+    routes: Arc<Routes>,
+    drivers: driver::Host,
+    writer: Writer,
+    wake: Wake,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is an uplink of a device.
+    Uplink {
+        /// The uplink's id.
+        uplink_id: Uuid,
+        /// The device's id.
+        device_id: String,
+    },
+    /// It is about a device that nobody provisioned; it is kept as an event of the connection.
+    UnknownDevice,
+    /// It is no uplink; it is kept as an event.
+    Other,
+    /// The connection is switched off; nothing was kept.
+    Disabled,
+}
+
+impl UplinkPath {
+    /// Puts the path together.
+    pub fn new(store: Store, drivers: driver::Host, writer: Writer, wake: Wake) -> Self {
+        Self { routes: Arc::new(Routes::new(store)), drivers, writer, wake }
+    }
+
+    /// Takes one message. It is on disk when this answers.
+    pub async fn receive(&self, id: ConnectionId, key: &str, body: Bytes) -> Result<Receipt> {
+        for _ in 0..TRIES_MAX {
+            if let Some(receipt) = self.receive_once(id, key, &body).await? {
+                return Ok(receipt);
+            }
+        }
+        Err(Error::overloaded("the device is being changed; try again"))
+    }
+
+    /// `None`: what the message was about has gone while it was worked on.
+    async fn receive_once(&self, id: ConnectionId, key: &str, body: &Bytes) -> Result<Option<Receipt>> {
+        let connection = ingest::authenticate(&self.routes, id, key).await?;
+        if !connection.enabled {
+            return Ok(Some(Receipt::Disabled));
+        }
+        let received_at = clock::now();
+        let write = |content| Message { tenant: connection.scope.tenant(), connection: id, received_at, content };
+        let event = match ingest::normalise(&connection, body) {
+            Ok(event) => event,
+            Err(refused) => {
+                self.writer.write(write(Content::Malformed(refused.to_string()))).await?;
+                return Err(refused);
+            }
+        };
+        let (content, receipt, integrations) = match event {
+            Event::Uplink(uplink) => match self.routes.device(&connection, &uplink.network_device_id).await? {
+                Some(device) => {
+                    let decoded = decode::decode(&self.drivers, &device, &uplink, received_at).await;
+                    let record = record::compose(device.clone(), uplink, received_at, decoded);
+                    let receipt = Receipt::Uplink { uplink_id: record.id, device_id: record.device_id.clone() };
+                    let integrations = record.integrations.clone();
+                    (Content::Uplink(Box::new(record)), receipt, integrations)
+                }
+                None => {
+                    let event = unknown_device(&uplink.network_device_id);
+                    (Content::UnknownDevice(event), Receipt::UnknownDevice, Vec::new())
+                }
+            },
+            Event::Other { kind, network_device_id } => {
+                (self.other(&connection, &kind, network_device_id).await?, Receipt::Other, Vec::new())
+            }
+        };
+        if self.writer.write(write(content)).await? == Outcome::Gone {
+            return Ok(None);
+        }
+        for integration in integrations {
+            self.wake.integration(connection.scope.tenant(), integration);
+        }
+        Ok(Some(receipt))
+    }
+
+    async fn other(
+        &self,
+        connection: &ConnectionRoute,
+        kind: &str,
+        network_device_id: Option<String>,
+    ) -> Result<Content> {
+        let device = match &network_device_id {
+            Some(id) => self.routes.device(connection, id).await?.map(|device| device.key),
+            None => None,
+        };
+        let event = NewEvent {
+            kind: "message",
+            message: format!("the network server sent {kind}"),
+            details: members(json!({"kind": kind, "network_device_id": network_device_id})),
+        };
+        Ok(Content::Other(device, event))
+    }
+}
+
+fn unknown_device(network_device_id: &str) -> NewEvent {
+    NewEvent {
+        kind: "unknown_device",
+        message: format!("no device has the address {network_device_id}"),
+        details: members(json!({"network_device_id": network_device_id})),
+    }
+}
+
+fn members(value: serde_json::Value) -> Map<String, serde_json::Value> {
+    match value {
+        serde_json::Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,148 @@
+//! Step 3: everything that follows from one uplink, ready for one transaction.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{
+    decode::Decoded,
+    native,
+    networks::Uplink,
+    routes::{Column, ColumnType, DeviceRoute, TableRoute},
+};
+use crate::{
+    clock::Time,
+    id::new_uuid,
+    store::{devices::State, record::Record},
+};
+
+/// The record of an uplink.
+pub fn compose(device: Arc<DeviceRoute>, uplink: Uplink, received_at: Time, decoded: Decoded) -> Record {
+    let rows = match &decoded.data {
+        Some(data) => device.tables.iter().filter_map(|table| Some((table.id, row(table, data)?))).collect(),
+        None => Vec::new(),
+    };
+    Record {
+        id: new_uuid(),
+        device: device.key,
+        device_id: device.device.provisioned.id.clone(),
+        time: uplink.time.unwrap_or(received_at),
+        f_port: uplink.f_port,
+        f_cnt: uplink.f_cnt,
+        raw: uplink.payload.as_ref().map(|payload| payload.to_vec()),
+        radio: serde_json::to_value(&uplink.radio).unwrap_or_default(),
+        data: decoded.data.clone(),
+        failure: decoded.failure.as_ref().map(|(_, failure)| failure.clone()),
+        events: decoded.events,
+        rows,
+        integrations: device.integrations.clone(),
+        render: {
+            let (data, failure) = (decoded.data, decoded.failure.map(|(message, _)| message));
+            Box::new(move |state| {
+                let decoded = match (&data, &failure) {
+                    (Some(data), _) => native::Decoded::Fields(data),
+                    (None, Some(failure)) => native::Decoded::Failed(failure),
+                    (None, None) => native::Decoded::NoDriver,
+                };
+                render(&device, &uplink, received_at, decoded, state)
+            })
+        },
+    }
+}
+
+/// The fields that a table keeps; `None` when there is none of them.
+fn row(table: &TableRoute, data: &Map<String, Value>) -> Option<Value> {
+    let Some(columns) = &table.columns else {
+        return (!data.is_empty()).then(|| Value::Object(data.clone()));
+    };
+    let picked: Map<String, Value> = columns
+        .iter()
+        .filter_map(|column| Some((column.path.clone(), pick(column, data)?.clone())))
+        .collect();
+    (!picked.is_empty()).then_some(Value::Object(picked))
+}
+
+/// The field at the column's path, if it is there and of the column's type. A field whose own name
+/// holds dots goes before a path.
+fn pick<'a>(column: &Column, data: &'a Map<String, Value>) -> Option<&'a Value> {
+    let value = data.get(&column.path).or_else(|| {
+        let mut parts = column.path.split('.');
+        let first = data.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| match value {
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+            value => value.get(part),
+        })
+    })?;
+    let fits = match column.kind {
+        ColumnType::Number => value.is_number(),
+        ColumnType::Text => value.is_string(),
+        ColumnType::Boolean => value.is_boolean(),
+        ColumnType::Json => true,
+    };
+    fits.then_some(value)
+}
+
+fn render(
+    route: &DeviceRoute,
+    uplink: &Uplink,
+    received_at: Time,
+    decoded: native::Decoded<'_>,
+    state: &State,
+) -> String {
+    let device = &route.device.provisioned;
+    let connections: Vec<native::Connection<'_>> = device
+        .connections
+        .iter()
+        .zip(&route.connection_names)
+        .map(|(address, (id, name))| native::Connection {
+            network_connection_id: *id,
+            network_connection_name: name,
+            network_device_id: &address.network_device_id,
+        })
+        .collect();
+    native::render(&native::Parts {
+        uplink,
+        received_at,
+        device: native::Device {
+            id: &device.id,
+            name: &device.name,
+            driver: device.driver.as_deref().unwrap_or_default(),
+            labels: &device.labels,
+            desired_state: &state.desired,
+            reported_state: &state.reported,
+            connections: &connections,
+        },
+        decoded,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::DataTableId;
+
+    fn kept(columns: Option<&[(&str, ColumnType)]>, data: Value) -> Option<Value> {
+        let columns = columns.map(|columns| {
+            let column = |(path, kind): &(&str, ColumnType)| Column { path: (*path).into(), kind: *kind, unit: None };
+            columns.iter().map(column).collect()
+        });
+        row(&TableRoute { id: DataTableId(1), columns }, data.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_row_keeps_the_columns_that_are_there_with_their_type() {
+        use ColumnType::{Boolean, Json, Number, Text};
+        let data = json!({"t": 21.5, "door": {"open": true}, "a.b": 1, "list": [7, 8], "name": "x"});
+        assert_eq!(kept(None, data.clone()), Some(data.clone()));
+        assert_eq!(kept(Some(&[("t", Number)]), data.clone()), Some(json!({"t": 21.5})));
+        assert_eq!(kept(Some(&[("door.open", Boolean)]), data.clone()), Some(json!({"door.open": true})));
+        assert_eq!(kept(Some(&[("a.b", Number)]), data.clone()), Some(json!({"a.b": 1})));
+        assert_eq!(kept(Some(&[("list.1", Number)]), data.clone()), Some(json!({"list.1": 8})));
+        assert_eq!(kept(Some(&[("list", Json), ("name", Text)]), data.clone()), Some(json!({"list": [7, 8], "name": "x"})));
+        assert_eq!(kept(Some(&[("t", Text), ("gone", Json)]), data), None);
+        assert_eq!(kept(None, json!({})), None);
+    }
+}

@@ -1,0 +1,234 @@
+//! What the uplink path must know of connections and devices, kept ready.
+//!
+//! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
+//! seen by the next uplink, and an uplink of a known device reads nothing from the database.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use super::networks::NetworkSettings;
+use crate::{
+    driver::Script,
+    error::{Error, Result},
+    hub::devices::fold_network_device_id,
+    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
+    selector::Selector,
+    store::{
+        Scope, Store,
+        data_tables::{self, DataTable},
+        devices::{self, Device},
+        drivers::{self, DriverKey},
+        integrations::{self, Integration},
+        network_connections,
+    },
+    text,
+};
+
+const CONNECTIONS_MAX: u64 = 10_000;
+const DEVICES_MAX: u64 = 50_000;
+const TENANTS_MAX: u64 = 10_000;
+const SCRIPTS_MAX: u64 = 256;
+/// Data tables or integrations that one tenant may have.
+const TARGETS_MAX: u64 = 10_000;
+
+/// A network connection, ready to read messages.
+pub struct ConnectionRoute {
+    pub id: ConnectionId,
+    pub scope: Scope,
+    pub enabled: bool,
+    pub name: String,
+    pub settings: NetworkSettings,
+    pub ingest_key_hash: Vec<u8>,
+}
+
+/// A device, with all that follows from one of its uplinks.
+pub struct DeviceRoute {
+    pub key: DeviceKey,
+    pub device: Device,
+    pub connection_names: Vec<(i64, String)>,
+    pub driver: DriverRoute,
+    pub tables: Vec<TableRoute>,
+    pub integrations: Vec<IntegrationId>,
+}
+
+/// Which script decodes.
+pub enum DriverRoute {
+    /// None: the device has no driver.
+    None,
+    /// This one.
+    Script(Arc<Script>),
+    /// The device refers to a driver or tag that is not there.
+    Missing(String),
+}
+
+/// A data table that keeps the device's data.
+#[derive(Clone)]
+pub struct TableRoute {
+    pub id: DataTableId,
+    /// `None`: every field.
+    pub columns: Option<Vec<Column>>,
+}
+
+/// One column of a data table, as it is stored.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Column {
+    /// Path of the decoded field, its parts joined by dots.
+    pub path: String,
+    /// What the field must be to be kept.
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    /// Its unit, for people.
+    pub unit: Option<String>,
+}
+
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    Number,
+    Text,
+    Boolean,
+    Json,
+}
+
+/// The data tables and integrations of a tenant, with their selectors read.
+struct Targets {
+    tables: Vec<(Selector, TableRoute)>,
+    integrations: Vec<(Selector, IntegrationId)>,
+}
+
+type Kept<T> = (u64, Arc<T>);
+
+pub struct Routes {
+    store: Store,
+    connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
+    devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
+    targets: Cache<i64, Kept<Targets>>,
+    scripts: Cache<String, Arc<Script>>,
+}
+
+impl Routes {
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            connections: Cache::new(CONNECTIONS_MAX),
+            devices: Cache::new(DEVICES_MAX),
+            targets: Cache::new(TENANTS_MAX),
+            scripts: Cache::new(SCRIPTS_MAX),
+        }
+    }
+
+    pub async fn connection(&self, id: ConnectionId) -> Result<Option<Arc<ConnectionRoute>>> {
+        if let Some((epoch, route)) = self.connections.get(&id)
+            && route.scope.epoch() == epoch
+        {
+            return Ok(Some(route));
+        }
+        let Some(tenant) = self.store.find_tenant_of_connection(id).await? else { return Ok(None) };
+        let scope = self.store.scope(tenant);
+        let epoch = scope.epoch();
+        let Some(connection) = network_connections::find(&scope, id).await? else { return Ok(None) };
+        let route = Arc::new(ConnectionRoute {
+            id,
+            enabled: connection.provisioned.enabled,
+            name: connection.provisioned.name,
+            settings: serde_json::from_value(connection.provisioned.settings).map_err(Error::internal)?,
+            ingest_key_hash: connection.ingest_key_hash,
+            scope,
+        });
+        self.connections.insert(id, (epoch, route.clone()));
+        Ok(Some(route))
+    }
+
+    pub async fn device(&self, connection: &ConnectionRoute, address: &str) -> Result<Option<Arc<DeviceRoute>>> {
+        let address = fold_network_device_id(address);
+        let key = (connection.id, address);
+        let epoch = connection.scope.epoch();
+        if let Some((read_at, route)) = self.devices.get(&key)
+            && read_at == epoch
+        {
+            return Ok(Some(route));
+        }
+        let Some(device) = devices::find_by_address(&connection.scope, connection.id, &key.1).await? else {
+            return Ok(None);
+        };
+        let route = Arc::new(self.compose(&connection.scope, epoch, device).await?);
+        self.devices.insert(key, (epoch, route.clone()));
+        Ok(Some(route))
+    }
+
+    async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {
+        let targets = self.targets(scope, epoch).await?;
+        let labels = &device.provisioned.labels;
+        let tables = targets.tables.iter().filter(|(selector, _)| selector.matches(labels));
+        let integrations = targets.integrations.iter().filter(|(selector, _)| selector.matches(labels));
+        let mut connection_names = Vec::new();
+        for address in &device.provisioned.connections {
+            let id = address.network_connection_id;
+            let name = network_connections::find(scope, ConnectionId(id)).await?;
+            connection_names.push((id, name.map(|connection| connection.provisioned.name).unwrap_or_default()));
+        }
+        Ok(DeviceRoute {
+            key: device.key,
+            connection_names,
+            driver: self.driver(scope, device.provisioned.driver.as_deref()).await?,
+            tables: tables.map(|(_, table)| table.clone()).collect(),
+            integrations: integrations.map(|(_, id)| *id).collect(),
+            device,
+        })
+    }
+
+    async fn driver(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
+        let Some(reference) = reference else { return Ok(DriverRoute::None) };
+        let Some((author, name, tag)) = text::driver_parts(reference) else {
+            return Ok(DriverRoute::Missing(reference.to_owned()));
+        };
+        let key = DriverKey { author: author.to_owned(), name: name.to_owned() };
+        let Some(version) = drivers::find_version(scope, &key, tag).await? else {
+            return Ok(DriverRoute::Missing(reference.to_owned()));
+        };
+        let script = self.scripts.get_with(version.digest.clone(), || {
+            Arc::new(Script { digest: version.digest, source: version.script })
+        });
+        Ok(DriverRoute::Script(script))
+    }
+
+    async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {
+        let tenant = scope.tenant().0;
+        if let Some((read_at, targets)) = self.targets.get(&tenant)
+            && read_at == epoch
+        {
+            return Ok(targets);
+        }
+        let tables = data_tables::list::<Column>(scope, 0, TARGETS_MAX).await?.items;
+        let integrations = integrations::list(scope, 0, TARGETS_MAX).await?.items;
+        let targets = Arc::new(Targets {
+            tables: tables.into_iter().filter_map(table_route).collect(),
+            integrations: integrations.into_iter().filter_map(integration_route).collect(),
+        });
+        self.targets.insert(tenant, (epoch, targets.clone()));
+        Ok(targets)
+    }
+}
+
+/// A selector was checked when it was stored; one that no longer reads picks nothing.
+fn read_selector(text: &str, what: impl std::fmt::Display) -> Option<Selector> {
+    Selector::parse(text)
+        .inspect_err(|error| tracing::error!("the stored selector of {what} does not read: {error}"))
+        .ok()
+}
+
+fn table_route(table: DataTable<Column>) -> Option<(Selector, TableRoute)> {
+    let selector = read_selector(&table.provisioned.selector, format_args!("data table {}", table.id))?;
+    Some((selector, TableRoute { id: table.id, columns: table.provisioned.columns }))
+}
+
+fn integration_route(integration: Integration) -> Option<(Selector, IntegrationId)> {
+    if !integration.provisioned.enabled {
+        return None;
+    }
+    let selector =
+        read_selector(&integration.provisioned.selector, format_args!("integration {}", integration.id))?;
+    Some((selector, integration.id))
+}

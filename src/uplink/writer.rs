@@ -1,0 +1,77 @@
+//! Group commit: whatever is waiting is written in one transaction, and only then do the answers
+//! go. Nobody waits for a timer: while one batch is on its way to disk, the next one gathers.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    error::{Error, Result},
+    store::{
+        Store,
+        record::{Message, Outcome},
+    },
+};
+
+/// Messages in one transaction.
+const BATCH_MAX: usize = 512;
+
+/// Where messages go to be written.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// A message and who waits for it.
+pub struct Job {
+    /// What to write.
+    pub message: Message,
+    /// Who waits.
+    pub done: oneshot::Sender<Result<Outcome>>,
+}
+
+impl Writer {
+    /// A writer and the jobs for [`run`]; `queue_max` may wait.
+    pub fn new(queue_max: usize) -> (Self, mpsc::Receiver<Job>) {
+        let (jobs, waiting) = mpsc::channel(queue_max);
+        (Self { jobs }, waiting)
+    }
+
+    /// Writes a message; it is on disk when this answers [`Outcome::Recorded`].
+    pub async fn write(&self, message: Message) -> Result<Outcome> {
+        let (done, outcome) = oneshot::channel();
+        self.jobs.try_send(Job { message, done }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::overloaded("too many uplinks are waiting to be written"),
+            mpsc::error::TrySendError::Closed(_) => Error::overloaded("the hub is shutting down"),
+        })?;
+        outcome.await.map_err(|_| Error::overloaded("the hub is shutting down"))?
+    }
+}
+
+/// Writes batches until every [`Writer`] is gone and nothing waits.
+pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        let (messages, done): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.message, job.done)).unzip();
+        match store.record(&messages).await {
+            Ok(outcomes) => {
+                for (done, outcome) in done.into_iter().zip(outcomes) {
+                    // Who waited may have gone away; the message is written all the same.
+                    let _ = done.send(Ok(outcome));
+                }
+            }
+            Err(error @ Error::Unavailable { .. }) => {
+                tracing::warn!("{} messages were not written: the database is away", done.len());
+                drop(error);
+                for done in done {
+                    let _ = done.send(Err(Error::away("the database is away; try again", "a batch was not written")));
+                }
+            }
+            // One message may be at fault: alone, the others need not suffer.
+            Err(_) => {
+                for (message, done) in messages.iter().zip(done) {
+                    let outcome = store.record(std::slice::from_ref(message)).await;
+                    let _ = done.send(outcome.map(|outcomes| outcomes[0]));
+                }
+            }
+        }
+    }
+}
