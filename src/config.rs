@@ -71,7 +71,7 @@ settings! {
     /// How logs are written: text or json
     log_format: LogFormat = LogFormat::Text;
     /// Which logs are written, as tracing directives
-    log_filter: String = "info".to_owned();
+    log_filter: String = "info,sea_orm_migration=warn".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168;
     /// Failed logins of one user from one address in 15 minutes before more are put off
@@ -160,7 +160,10 @@ where
         .split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty())
-        .map(|part| part.parse().map_err(|error| de::Error::custom(format!("\"{part}\": {error}"))))
+        .map(|part| {
+            part.parse()
+                .map_err(|error| de::Error::custom(format!("\"{part}\": {error}")))
+        })
         .collect()
 }
 
@@ -191,7 +194,9 @@ impl Config {
                 .set_override(*name, value.as_str())
                 .map_err(|error| format!("--{}: {error}", name.replace('_', "-")))?;
         }
-        let layers = layers.build().map_err(|error| format!("settings: {error}"))?;
+        let layers = layers
+            .build()
+            .map_err(|error| format!("settings: {error}"))?;
         let config: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
             let name = error.path().to_string();
             format!("setting {name}: {}", error.into_inner())
@@ -210,7 +215,9 @@ impl Config {
             return Err("setting admin_password: must have at least 10 characters".to_owned());
         }
         if let Some(Secret(url)) = &self.database_url
-            && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme))
+            && !["sqlite:", "postgres:", "postgresql:"]
+                .iter()
+                .any(|scheme| url.starts_with(scheme))
         {
             return Err("setting database_url: must start with sqlite: or postgres:".to_owned());
         }
@@ -253,8 +260,14 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn load(environment: &[(&str, &str)], flags: &[(&'static str, String)]) -> Result<Config, String> {
-        let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    fn load(
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, String)],
+    ) -> Result<Config, String> {
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
         Config::load(None, environment, flags)
     }
 
@@ -262,12 +275,21 @@ mod tests {
     fn later_layers_win() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("thingshub.toml");
-        std::fs::write(&file, "session_hours = 1\nlisten = \"127.0.0.1:1\"\nlog_filter = \"warn\"\n").unwrap();
+        std::fs::write(
+            &file,
+            "session_hours = 1\nlisten = \"127.0.0.1:1\"\nlog_filter = \"warn\"\n",
+        )
+        .unwrap();
         let environment = HashMap::from([
             ("THINGSHUB_SESSION_HOURS".into(), "2".into()),
             ("THINGSHUB_LISTEN".into(), "127.0.0.1:2".into()),
         ]);
-        let config = Config::load(Some(&file), environment, &[("listen", "127.0.0.1:3".into())]).unwrap();
+        let config = Config::load(
+            Some(&file),
+            environment,
+            &[("listen", "127.0.0.1:3".into())],
+        )
+        .unwrap();
         assert_eq!(config.log_filter, "warn");
         assert_eq!(config.session_hours, 2);
         assert_eq!(config.listen.port(), 3);

@@ -16,4 +16,5 @@ pub mod secret;
 pub mod selector;
 pub mod store;
 pub mod text;
+pub mod tls;
 pub mod uplink;

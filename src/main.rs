@@ -1,1 +1,7 @@
-fn main(){}
+//! The binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    thingshub::cli::run()
+}

@@ -47,22 +47,33 @@ impl Vault {
             Ok(key) => key,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = rand::random::<[u8; 32]>();
-                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(key_file)?;
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(key_file)?;
                 file.write_all(&key)?;
                 file.sync_all()?;
                 key.to_vec()
             }
             Err(error) => return Err(error),
         };
-        let cipher = XChaCha20Poly1305::new_from_slice(&key)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the secret key must have 32 bytes"))?;
+        let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the secret key must have 32 bytes",
+            )
+        })?;
         Ok(Self { cipher })
     }
 
     /// Encrypts a secret for one purpose; it opens for that purpose alone.
     pub fn seal(&self, purpose: &str, secret: &str) -> Result<Vec<u8>> {
         let nonce = rand::random::<[u8; NONCE_BYTES]>();
-        let payload = Payload { msg: secret.as_bytes(), aad: purpose.as_bytes() };
+        let payload = Payload {
+            msg: secret.as_bytes(),
+            aad: purpose.as_bytes(),
+        };
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let mut out = nonce.to_vec();
         out.extend(sealed.map_err(|_| Error::internal("a secret could not be encrypted"))?);
@@ -71,10 +82,22 @@ impl Vault {
 
     /// Decrypts what [`Vault::seal`] made for the same purpose.
     pub fn open_secret(&self, purpose: &str, sealed: &[u8]) -> Result<String> {
-        let broken = || Error::internal(format!("the secret of {purpose} does not open with this key"));
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
-        let payload = Payload { msg: sealed, aad: purpose.as_bytes() };
-        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| broken())?;
+        let broken = || {
+            Error::internal(format!(
+                "the secret of {purpose} does not open with this key"
+            ))
+        };
+        let (nonce, sealed) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or_else(broken)?;
+        let payload = Payload {
+            msg: sealed,
+            aad: purpose.as_bytes(),
+        };
+        let opened = self
+            .cipher
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| broken())?;
         String::from_utf8(opened).map_err(|_| broken())
     }
 }

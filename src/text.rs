@@ -200,7 +200,8 @@ fn is_http_url(text: &str) -> bool {
     let scheme = text.starts_with("http://") || text.starts_with("https://");
     scheme
         && !text.chars().any(|c| c <= ' ' || c == '\u{7f}')
-        && url::Url::parse(text).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+        && url::Url::parse(text)
+            .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
 /// The author, name and tag of a driver reference; `None` when it is not one.
@@ -237,6 +238,9 @@ mod tests {
     #[test]
     fn lengths_count_characters() {
         assert!(Name::new("ü".repeat(120)).is_ok());
-        assert_eq!(Name::new("ü".repeat(121)).unwrap_err(), "must have 1 to 120 characters");
+        assert_eq!(
+            Name::new("ü".repeat(121)).unwrap_err(),
+            "must have 1 to 120 characters"
+        );
     }
 }

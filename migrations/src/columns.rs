@@ -22,7 +22,11 @@ pub fn resource(name: &'static str) -> TableCreateStatement {
 }
 
 /// A column that points at the `id` of another table; its row goes when that one goes.
-pub fn reference(from: &'static str, column: &'static str, to: &'static str) -> ForeignKeyCreateStatement {
+pub fn reference(
+    from: &'static str,
+    column: &'static str,
+    to: &'static str,
+) -> ForeignKeyCreateStatement {
     ForeignKey::create()
         .name(format!("fk_{from}_{column}"))
         .from(from, column)
@@ -39,7 +43,9 @@ pub fn unique(table: &'static str, columns: &[&'static str]) -> IndexCreateState
 /// An index over the columns, named after table and columns.
 pub fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
-    index.table(table).name(format!("ix_{table}_{}", columns.join("_")));
+    index
+        .table(table)
+        .name(format!("ix_{table}_{}", columns.join("_")));
     for column in columns {
         index.col(*column);
     }

@@ -52,8 +52,12 @@ impl MigrationTrait for Migration {
             )
             .await?;
         manager.create_index(index("users", &["tenant_id"])).await?;
-        manager.create_index(index("sessions", &["user_id"])).await?;
-        manager.create_index(index("sessions", &["expires_at"])).await?;
+        manager
+            .create_index(index("sessions", &["user_id"]))
+            .await?;
+        manager
+            .create_index(index("sessions", &["expires_at"]))
+            .await?;
         Ok(())
     }
 }

@@ -53,10 +53,16 @@ impl MigrationTrait for Migration {
                     .col(timestamp_with_time_zone("updated_at"))
                     .primary_key(Index::create().col("driver_id").col("name"))
                     .foreign_key(&mut reference("driver_tags", "driver_id", "drivers"))
-                    .foreign_key(&mut reference("driver_tags", "version_id", "driver_versions"))
+                    .foreign_key(&mut reference(
+                        "driver_tags",
+                        "version_id",
+                        "driver_versions",
+                    ))
                     .to_owned(),
             )
             .await?;
-        manager.create_index(index("driver_tags", &["version_id"])).await
+        manager
+            .create_index(index("driver_tags", &["version_id"]))
+            .await
     }
 }

@@ -32,8 +32,12 @@ impl MigrationTrait for Migration {
         manager
             .create_index(unique("devices", &["tenant_id", "device_id"]))
             .await?;
-        manager.create_index(unique("devices", &["tenant_id", "name"])).await?;
-        manager.create_index(index("devices", &["tenant_id", "driver"])).await?;
+        manager
+            .create_index(unique("devices", &["tenant_id", "name"]))
+            .await?;
+        manager
+            .create_index(index("devices", &["tenant_id", "driver"]))
+            .await?;
         manager
             .create_table(
                 table("device_labels")
@@ -45,7 +49,10 @@ impl MigrationTrait for Migration {
             )
             .await?;
         manager
-            .create_index(index("device_labels", &["tenant_id", "label", "device_key"]))
+            .create_index(index(
+                "device_labels",
+                &["tenant_id", "label", "device_key"],
+            ))
             .await?;
         manager
             .create_table(
@@ -53,8 +60,16 @@ impl MigrationTrait for Migration {
                     .col(big_integer("device_key"))
                     .col(big_integer("connection_id"))
                     .col(string_len("network_device_id", 100))
-                    .primary_key(Index::create().col("connection_id").col("network_device_id"))
-                    .foreign_key(&mut reference("device_connections", "device_key", "devices"))
+                    .primary_key(
+                        Index::create()
+                            .col("connection_id")
+                            .col("network_device_id"),
+                    )
+                    .foreign_key(&mut reference(
+                        "device_connections",
+                        "device_key",
+                        "devices",
+                    ))
                     .foreign_key(&mut reference(
                         "device_connections",
                         "connection_id",

@@ -32,7 +32,9 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager.create_index(index("uplinks", &["device_key", "ts"])).await?;
+        manager
+            .create_index(index("uplinks", &["device_key", "ts"]))
+            .await?;
         manager
             .create_table(
                 table("events")
@@ -44,11 +46,19 @@ impl MigrationTrait for Migration {
                     .col(text("message"))
                     .col(json_binary("details"))
                     .foreign_key(&mut reference("events", "device_key", "devices"))
-                    .foreign_key(&mut reference("events", "connection_id", "network_connections"))
+                    .foreign_key(&mut reference(
+                        "events",
+                        "connection_id",
+                        "network_connections",
+                    ))
                     .to_owned(),
             )
             .await?;
-        manager.create_index(index("events", &["device_key", "id"])).await?;
-        manager.create_index(index("events", &["connection_id", "id"])).await
+        manager
+            .create_index(index("events", &["device_key", "id"]))
+            .await?;
+        manager
+            .create_index(index("events", &["connection_id", "id"]))
+            .await
     }
 }

@@ -37,7 +37,11 @@ impl MigrationTrait for Migration {
                     .col(string_len("device_id", 63))
                     .col(timestamp_with_time_zone("ts"))
                     .col(json_binary("data"))
-                    .foreign_key(&mut reference("data_table_rows", "data_table_id", "data_tables"))
+                    .foreign_key(&mut reference(
+                        "data_table_rows",
+                        "data_table_id",
+                        "data_tables",
+                    ))
                     .to_owned(),
             )
             .await?;
@@ -45,7 +49,10 @@ impl MigrationTrait for Migration {
             .create_index(index("data_table_rows", &["data_table_id", "ts", "id"]))
             .await?;
         manager
-            .create_index(index("data_table_rows", &["data_table_id", "device_id", "ts", "id"]))
+            .create_index(index(
+                "data_table_rows",
+                &["data_table_id", "device_id", "ts", "id"],
+            ))
             .await
     }
 }

@@ -47,7 +47,11 @@ impl MigrationTrait for Migration {
                     .col(text_null("last_error"))
                     .col(timestamp_with_time_zone("created_at"))
                     .col(timestamp_with_time_zone("updated_at"))
-                    .foreign_key(&mut reference("deliveries", "integration_id", "integrations"))
+                    .foreign_key(&mut reference(
+                        "deliveries",
+                        "integration_id",
+                        "integrations",
+                    ))
                     .to_owned(),
             )
             .await?;
@@ -68,7 +72,11 @@ impl MigrationTrait for Migration {
                     .col(integer_null("status"))
                     .col(text_null("error"))
                     .primary_key(Index::create().col("delivery_id").col("attempt"))
-                    .foreign_key(&mut reference("delivery_attempts", "delivery_id", "deliveries"))
+                    .foreign_key(&mut reference(
+                        "delivery_attempts",
+                        "delivery_id",
+                        "deliveries",
+                    ))
                     .to_owned(),
             )
             .await

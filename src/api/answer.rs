@@ -6,7 +6,9 @@ use poem::{
 };
 use poem_openapi::{
     ApiResponse,
-    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    registry::{
+        MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+    },
     types::Type,
 };
 use serde::Serialize;
@@ -32,7 +34,7 @@ pub struct Csv {
     pub next: Option<String>,
 }
 
-impl<T: Serialize> IntoResponse for Found<T> {
+impl<T: Serialize + Send> IntoResponse for Found<T> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &self.0)
     }
@@ -69,14 +71,23 @@ pub fn with_link(mut response: Response, next: Option<&str>) -> Response {
 /// A JSON response.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => Response::builder().status(status).content_type("application/json").body(bytes),
+        Ok(bytes) => Response::builder()
+            .status(status)
+            .content_type("application/json")
+            .body(bytes),
         Err(error) => super::failure::respond(&Error::internal(error)),
     }
 }
 
 impl<T: Type> ApiResponse for Found<T> {
     fn meta() -> MetaResponses {
-        success(200, "Done; the body holds what was asked for", "application/json", T::schema_ref(), vec![])
+        success(
+            200,
+            "Done; the body holds what was asked for",
+            "application/json",
+            T::schema_ref(),
+            vec![],
+        )
     }
 
     fn register(registry: &mut Registry) {
@@ -87,7 +98,13 @@ impl<T: Type> ApiResponse for Found<T> {
 impl<T: Type> ApiResponse for Created<T> {
     fn meta() -> MetaResponses {
         let location = header("LOCATION", "The path of the new resource", true);
-        success(201, "Created; the body holds the new resource", "application/json", T::schema_ref(), vec![location])
+        success(
+            201,
+            "Created; the body holds the new resource",
+            "application/json",
+            T::schema_ref(),
+            vec![location],
+        )
     }
 
     fn register(registry: &mut Registry) {
@@ -98,7 +115,10 @@ impl<T: Type> ApiResponse for Created<T> {
 impl ApiResponse for Csv {
     fn meta() -> MetaResponses {
         let schema = MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some("time,device_id,temperature\n2019-02-27T15:23:37.311Z,am102-meeting-2,21.5\n".into()),
+            example: Some(
+                "time,device_id,temperature\n2019-02-27T15:23:37.311Z,am102-meeting-2,21.5\n"
+                    .into(),
+            ),
             ..MetaSchema::new("string")
         }));
         let description = "Done; the body holds a header line and a line for each row (RFC 4180)";
@@ -121,7 +141,10 @@ pub fn success(
             description,
             status: Some(status),
             status_range: None,
-            content: vec![MetaMediaType { content_type, schema }],
+            content: vec![MetaMediaType {
+                content_type,
+                schema,
+            }],
             headers,
         }],
     }
@@ -129,7 +152,11 @@ pub fn success(
 
 /// What the document says of the link to the next page.
 pub fn next_link() -> MetaHeader {
-    header("LINK", "Where the next page is, as rel=\"next\"; absent at the end", false)
+    header(
+        "LINK",
+        "Where the next page is, as rel=\"next\"; absent at the end",
+        false,
+    )
 }
 
 fn header(name: &str, description: &str, required: bool) -> MetaHeader {

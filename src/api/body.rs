@@ -42,7 +42,11 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
         Some(json_request(T::schema_ref()))
     }
 
-    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
         check_content_type(request)?;
         let bytes = read(request, body, FACTOR).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
@@ -59,7 +63,10 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
 pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
     MetaRequest {
         description: None,
-        content: vec![MetaMediaType { content_type: "application/json", schema }],
+        content: vec![MetaMediaType {
+            content_type: "application/json",
+            schema,
+        }],
         required: true,
     }
 }
@@ -67,21 +74,40 @@ pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
 /// Refuses a body that does not claim to be JSON.
 pub fn check_content_type(request: &Request) -> Result<(), Error> {
     let rule = "header Content-Type: must be application/json";
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let value = value.ok_or_else(|| Error::Invalid(rule.to_owned()))?;
     let mut parts = value.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    let is_utf8 = parts.all(|part| part.is_empty() || part.replace('"', "").eq_ignore_ascii_case("charset=utf-8"));
-    if is_json && is_utf8 { Ok(()) } else { Err(Error::Invalid(rule.to_owned())) }
+    let is_json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts
+        .all(|part| part.is_empty() || part.replace('"', "").eq_ignore_ascii_case("charset=utf-8"));
+    if is_json && is_utf8 {
+        Ok(())
+    } else {
+        Err(Error::Invalid(rule.to_owned()))
+    }
 }
 
 /// Reads a whole body within its bounds.
-pub async fn read(request: &Request, body: &mut RequestBody, factor: usize) -> Result<Vec<u8>, Error> {
-    let bounds: &BodyBounds = request.data().ok_or_else(|| Error::internal("bounds on bodies are not set"))?;
+pub async fn read(
+    request: &Request,
+    body: &mut RequestBody,
+    factor: usize,
+) -> Result<Vec<u8>, Error> {
+    let bounds: &BodyBounds = request
+        .data()
+        .ok_or_else(|| Error::internal("bounds on bodies are not set"))?;
     let body = body.take().map_err(Error::internal)?;
     match tokio::time::timeout(bounds.timeout, collect(body, bounds.max_bytes * factor)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Error::field("body", format!("did not arrive within {} s", bounds.timeout.as_secs()))),
+        Err(_) => Err(Error::field(
+            "body",
+            format!("did not arrive within {} s", bounds.timeout.as_secs()),
+        )),
     }
 }
 
@@ -99,7 +125,10 @@ async fn collect(body: PoemBody, max_bytes: usize) -> Result<Vec<u8>, Error> {
         }
     }
     if length > max_bytes {
-        return Err(Error::field("body", format!("must have at most {max_bytes} bytes")));
+        return Err(Error::field(
+            "body",
+            format!("must have at most {max_bytes} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -112,15 +141,29 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
     }
     let text = error.to_string();
     // serde_json puts the position at the end; the path says more.
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(text, _)| text);
     if let Some((field, what)) = own_field(text) {
-        let place = if path == "." { field } else { format!("{path}.{field}").replace(&format!(".{field}.{field}"), &format!(".{field}")) };
-        let place = if path == field_of(&place) || path.ends_with(&format!(".{what_field}", what_field = field_of(&place))) { path.to_owned() } else { place };
+        let place = if path == "." {
+            field
+        } else {
+            format!("{path}.{field}").replace(&format!(".{field}.{field}"), &format!(".{field}"))
+        };
+        let place = if path == field_of(&place)
+            || path.ends_with(&format!(".{what_field}", what_field = field_of(&place)))
+        {
+            path.to_owned()
+        } else {
+            place
+        };
         return Error::field(&place, what);
     }
     for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
         if text.starts_with(start) {
-            let expected = text.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
+            let expected = text
+                .rsplit_once(", expected ")
+                .map_or("something else", |(_, expected)| expected);
             return Error::field(place, format!("must be {}", in_words(expected)));
         }
     }
@@ -133,7 +176,11 @@ fn field_of(place: &str) -> &str {
 
 /// The field that an error about an object is really about.
 fn own_field(text: &str) -> Option<(String, String)> {
-    let quoted = |rest: &str| rest.split('`').nth(1).map(|name| name.chars().take(60).collect::<String>());
+    let quoted = |rest: &str| {
+        rest.split('`')
+            .nth(1)
+            .map(|name| name.chars().take(60).collect::<String>())
+    };
     if let Some(rest) = text.strip_prefix("missing field ") {
         return Some((quoted(rest)?, "is required".to_owned()));
     }
@@ -152,7 +199,9 @@ fn in_words(expected: &str) -> String {
         "f64" => "a number".to_owned(),
         "a sequence" => "an array".to_owned(),
         "a map" => "an object".to_owned(),
-        _ if expected.starts_with("struct ") || expected.contains("tagged enum") => "an object".to_owned(),
+        _ if expected.starts_with("struct ") || expected.contains("tagged enum") => {
+            "an object".to_owned()
+        }
         _ => expected.replace('`', "\""),
     }
 }
@@ -192,12 +241,27 @@ mod tests {
             ("{}", "name: is required"),
             (r#"{"name": 5}"#, "name: must be a string"),
             (r#"{"name": ""}"#, "name: must have 1 to 120 characters"),
-            (r#"{"name": "a\u0000"}"#, "name: must have no control characters"),
+            (
+                r#"{"name": "a\u0000"}"#,
+                "name: must have no control characters",
+            ),
             (r#"{"name": "a", "x": 1}"#, "x: is unknown here"),
-            (r#"{"name": "a", "name": "b"}"#, "name: must not be repeated"),
-            (r#"{"name": "a", "inner": [{}]}"#, "inner[0].count: is required"),
-            (r#"{"name": "a", "inner": [{"count": "hunter2"}]}"#, "inner[0].count: must be an integer"),
-            (r#"{"name": "a", "inner": [{"count": 1, "y": 2}]}"#, "inner[0].y: is unknown here"),
+            (
+                r#"{"name": "a", "name": "b"}"#,
+                "name: must not be repeated",
+            ),
+            (
+                r#"{"name": "a", "inner": [{}]}"#,
+                "inner[0].count: is required",
+            ),
+            (
+                r#"{"name": "a", "inner": [{"count": "hunter2"}]}"#,
+                "inner[0].count: must be an integer",
+            ),
+            (
+                r#"{"name": "a", "inner": [{"count": 1, "y": 2}]}"#,
+                "inner[0].y: is unknown here",
+            ),
         ] {
             assert_eq!(error(body), expected, "{body}");
         }

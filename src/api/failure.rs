@@ -55,15 +55,22 @@ pub fn respond(error: &Error) -> Response {
     if let Some((cut, _)) = text.char_indices().nth(TEXT_MAX) {
         text.truncate(cut);
     }
-    let body = ErrorObject { code: status.as_u16(), error: text };
+    let body = ErrorObject {
+        code: status.as_u16(),
+        error: text,
+    };
     let mut response = poem::web::Json(body).into_response();
     response.set_status(status);
     match error {
         Error::Unauthenticated => {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Error::Unavailable { retry_after_s, .. } => {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
         }
         _ => {}
     }
@@ -79,8 +86,15 @@ fn log(error: &Error) {
             .join(": ")
     };
     match error {
-        Error::Internal(source) => tracing::error!(cause = causes(source.as_ref()), "request failed inside the hub"),
-        Error::Unavailable { what, source: Some(source), .. } => {
+        Error::Internal(source) => tracing::error!(
+            cause = causes(source.as_ref()),
+            "request failed inside the hub"
+        ),
+        Error::Unavailable {
+            what,
+            source: Some(source),
+            ..
+        } => {
             tracing::warn!(cause = causes(source.as_ref()), "request put off: {what}");
         }
         _ => {}

@@ -8,11 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use poem::{
-    Endpoint, EndpointExt, Request, Response, Result,
-    endpoint::BoxEndpoint,
-    http::Method,
-};
+use poem::{Endpoint, EndpointExt, Request, Response, Result, endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     OpenApi,
     registry::{MetaApi, MetaOperation, MetaParamIn, Registry},
@@ -44,7 +40,11 @@ impl Operation {
             .filter(|param| param.in_type == MetaParamIn::Query)
             .map(|param| param.name.clone())
             .collect();
-        if meta.security.iter().any(|scheme| scheme.contains_key(INGEST_KEY_PARAMETER)) {
+        if meta
+            .security
+            .iter()
+            .any(|scheme| scheme.contains_key(INGEST_KEY_PARAMETER))
+        {
             query_parameters.insert(INGEST_KEY_PARAMETER.to_owned());
         }
         Self {
@@ -65,15 +65,21 @@ impl Operation {
 
     /// Refuses parameters that the document does not name, and repeated ones.
     pub fn check_query(&self, request: &Request) -> Result<(), Error> {
-        let Some(query) = request.uri().query() else { return Ok(()) };
+        let Some(query) = request.uri().query() else {
+            return Ok(());
+        };
         let mut seen = HashSet::new();
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
             if !self.query_parameters.contains(name.as_ref()) {
                 let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-                return Err(Error::Invalid(format!("query parameter \"{name}\": is unknown here")));
+                return Err(Error::Invalid(format!(
+                    "query parameter \"{name}\": is unknown here"
+                )));
             }
             if !seen.insert(name.clone()) {
-                return Err(Error::Invalid(format!("query parameter \"{name}\": must not be repeated")));
+                return Err(Error::Invalid(format!(
+                    "query parameter \"{name}\": must not be repeated"
+                )));
             }
         }
         Ok(())
@@ -83,7 +89,10 @@ impl Operation {
 /// The operation that answers a request, among its extensions. Whoever authenticates checks the
 /// query right after, so that a wrong parameter never hides a missing token.
 pub fn of(request: &Request) -> Result<&Arc<Operation>, Error> {
-    request.extensions().get().ok_or_else(|| Error::internal("a request outside of any operation"))
+    request
+        .extensions()
+        .get()
+        .ok_or_else(|| Error::internal("a request outside of any operation"))
 }
 
 /// A group of operations with the shared behaviour around each.
@@ -104,20 +113,38 @@ impl<A: OpenApi> OpenApi for Operations<A> {
         let mut operations = HashMap::new();
         for path in A::meta().into_iter().flat_map(|api| api.paths) {
             for meta in &path.operations {
-                let template = path.path.replace('{', ":").replace('}', "");
-                operations.insert((template, meta.method.clone()), Arc::new(Operation::new(&path.path, meta)));
+                let operation = Arc::new(Operation::new(&path.path, meta));
+                operations.insert((route_of(&path.path), meta.method.clone()), operation);
             }
         }
         for (path, methods) in own {
             for (method, endpoint) in methods {
                 let key = (path.clone(), method.clone());
                 let operation = operations.get(&key).cloned();
-                let operation = operation.unwrap_or_else(|| unreachable!("{key:?} has no declaration"));
-                let endpoint = endpoint.around(move |endpoint, request| run(endpoint, request, operation.clone()));
-                routes.entry(path.clone()).or_default().insert(method, endpoint.map_to_response().boxed());
+                let operation =
+                    operation.unwrap_or_else(|| unreachable!("{key:?} has no declaration"));
+                let endpoint = endpoint
+                    .around(move |endpoint, request| run(endpoint, request, operation.clone()));
+                routes
+                    .entry(path.clone())
+                    .or_default()
+                    .insert(method, endpoint.map_to_response().boxed());
             }
         }
     }
+}
+
+/// The framework's own spelling of a path: its parameters are numbered there.
+fn route_of(path: &str) -> String {
+    let mut parameters = 0;
+    let parts = path.split('/').map(|part| {
+        if !part.starts_with('{') {
+            return part.to_owned();
+        }
+        parameters += 1;
+        format!(":param{}", parameters - 1)
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 async fn run(

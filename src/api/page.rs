@@ -16,7 +16,11 @@ use super::{
     answer::{json, next_link, success, with_link},
     types::Limit,
 };
-use crate::{error::Error, store, text::{Kind, Text}};
+use crate::{
+    error::Error,
+    store,
+    text::{Kind, Text},
+};
 
 /// Items on a page when the client does not say.
 const LIMIT_DEFAULT: u64 = 50;
@@ -51,7 +55,8 @@ impl Kind for CursorKind {
     const EXAMPLE: &'static str = "eyJsaXN0IjoiZGV2aWNlcyIsImtleSI6NTB9";
 
     fn admits(text: &str) -> bool {
-        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     }
 }
 
@@ -74,7 +79,11 @@ pub struct Window<K> {
 impl<K: Serialize + DeserializeOwned> Window<K> {
     /// Reads `limit` and `cursor`; `list` names the list, so that a cursor of another one is
     /// refused.
-    pub fn new(list: impl Into<String>, limit: Option<Limit>, cursor: Option<Cursor>) -> Result<Self, Error> {
+    pub fn new(
+        list: impl Into<String>,
+        limit: Option<Limit>,
+        cursor: Option<Cursor>,
+    ) -> Result<Self, Error> {
         let list = list.into();
         let after = match cursor {
             None => None,
@@ -95,7 +104,10 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
 
     /// The cursor that goes on after `key`.
     pub fn cursor(&self, key: K) -> Result<String, Error> {
-        let place = Place { list: self.list.clone(), key };
+        let place = Place {
+            list: self.list.clone(),
+            key,
+        };
         Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place).map_err(Error::internal)?))
     }
 
@@ -112,7 +124,13 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
         let next_cursor = page.next.map(|key| self.cursor(key)).transpose()?;
         let next = next_cursor.as_deref().map(|cursor| next_page(uri, cursor));
         let collection = page.items.into_iter().map(view).collect();
-        Ok(Listed { page: Page { collection, next_cursor }, next })
+        Ok(Listed {
+            page: Page {
+                collection,
+                next_cursor,
+            },
+            next,
+        })
     }
 }
 
@@ -137,7 +155,13 @@ impl<T: ParseFromJSON + ToJSON + Type + Serialize> IntoResponse for Listed<T> {
 impl<T: ParseFromJSON + ToJSON + Type + Serialize> ApiResponse for Listed<T> {
     fn meta() -> MetaResponses {
         let schema = Page::<T>::schema_ref();
-        success(200, "Done; the body holds a page of the collection", "application/json", schema, vec![next_link()])
+        success(
+            200,
+            "Done; the body holds a page of the collection",
+            "application/json",
+            schema,
+            vec![next_link()],
+        )
     }
 
     fn register(registry: &mut Registry) {

@@ -96,7 +96,11 @@ pub type Status = Int<100, 599>;
 impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
     /// Checks the bounds; the error is the broken rule.
     pub fn new(value: i64) -> Result<Self, String> {
-        if (MIN..=MAX).contains(&value) { Ok(Self(value)) } else { Err(Self::rule()) }
+        if (MIN..=MAX).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(Self::rule())
+        }
     }
 
     /// The nearest admissible value, for what the hub itself has counted.
@@ -187,7 +191,10 @@ impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = Map::deserialize(deserializer)?;
         if object.len() > Self::MEMBERS_MAX {
-            return Err(de::Error::custom(format!("must have at most {} members", Self::MEMBERS_MAX)));
+            return Err(de::Error::custom(format!(
+                "must have at most {} members",
+                Self::MEMBERS_MAX
+            )));
         }
         check_object(&object, 1).map_err(de::Error::custom)?;
         Ok(Self(object))
@@ -198,7 +205,9 @@ fn check_object(object: &Map<String, Value>, depth: usize) -> Result<(), String>
     if object.keys().any(|key| key.contains('\0')) {
         return Err("must have no NUL character in a member's name".to_owned());
     }
-    object.values().try_for_each(|value| check_value(value, depth + 1))
+    object
+        .values()
+        .try_for_each(|value| check_value(value, depth + 1))
 }
 
 fn check_value(value: &Value, depth: usize) -> Result<(), String> {
@@ -206,8 +215,12 @@ fn check_value(value: &Value, depth: usize) -> Result<(), String> {
         return Err(format!("must not nest deeper than {JSON_DEPTH_MAX} levels"));
     }
     match value {
-        Value::String(text) if text.contains('\0') => Err("must have no NUL character in a text".to_owned()),
-        Value::Array(items) => items.iter().try_for_each(|item| check_value(item, depth + 1)),
+        Value::String(text) if text.contains('\0') => {
+            Err("must have no NUL character in a text".to_owned())
+        }
+        Value::Array(items) => items
+            .iter()
+            .try_for_each(|item| check_value(item, depth + 1)),
         Value::Object(object) => check_object(object, depth),
         _ => Ok(()),
     }
@@ -239,7 +252,10 @@ impl<'de, T: Deserialize<'de> + PartialEq, const MIN: usize, const MAX: usize> D
         if items.len() < MIN || items.len() > MAX {
             return Err(de::Error::custom(format!("must have {MIN} to {MAX} items")));
         }
-        let repeated = items.iter().enumerate().any(|(i, item)| items[..i].contains(item));
+        let repeated = items
+            .iter()
+            .enumerate()
+            .any(|(i, item)| items[..i].contains(item));
         if repeated {
             return Err(de::Error::custom("must not have the same item twice"));
         }
@@ -279,8 +295,8 @@ impl<T: Type, const MIN: usize, const MAX: usize> Type for List<T, MIN, MAX> {
     }
 }
 
-impl<T: ParseFromJSON + de::DeserializeOwned + PartialEq, const MIN: usize, const MAX: usize> ParseFromJSON
-    for List<T, MIN, MAX>
+impl<T: ParseFromJSON + de::DeserializeOwned + PartialEq, const MIN: usize, const MAX: usize>
+    ParseFromJSON for List<T, MIN, MAX>
 {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)

@@ -48,7 +48,15 @@ impl Engine {
     /// An engine and the handle that wakes it.
     pub fn new(store: Store, vault: Vault, config: Arc<Config>) -> (Self, Wake) {
         let (sender, woken) = mpsc::unbounded_channel();
-        (Self { woken, store, vault, config }, Wake { woken: sender })
+        (
+            Self {
+                woken,
+                store,
+                vault,
+                config,
+            },
+            Wake { woken: sender },
+        )
     }
 
     /// Delivers until `stop`, then lets what is under way come to its end.
@@ -104,7 +112,10 @@ impl Engine {
     }
 
     /// Work that a former process has left.
-    async fn integrations_at_start(&self, stop: &CancellationToken) -> Vec<(TenantId, IntegrationId)> {
+    async fn integrations_at_start(
+        &self,
+        stop: &CancellationToken,
+    ) -> Vec<(TenantId, IntegrationId)> {
         loop {
             match self.store.enabled_integrations().await {
                 Ok(found) => return found,

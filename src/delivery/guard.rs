@@ -44,11 +44,17 @@ const SPECIAL_V6: [Ipv6Net; 4] = [
 ];
 
 const fn net4(octets: [u8; 4], length: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]), length)
+    Ipv4Net::new_assert(
+        Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]),
+        length,
+    )
 }
 
 const fn net6(s: [u16; 8], length: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]), length)
+    Ipv6Net::new_assert(
+        Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]),
+        length,
+    )
 }
 
 /// Decides where requests may go.
@@ -60,7 +66,9 @@ pub struct Guard {
 impl Guard {
     /// A guard that lets public addresses pass, and these networks.
     pub fn new(allowed: Networks) -> Self {
-        Self { allowed: Arc::new(allowed) }
+        Self {
+            allowed: Arc::new(allowed),
+        }
     }
 
     /// Whether a request may go there.
@@ -76,7 +84,11 @@ impl Guard {
             Some(Host::Domain(_)) => return Ok(()),
             None => return Err("the URL has no host".to_owned()),
         };
-        if self.admits(address) { Ok(()) } else { Err(refusal()) }
+        if self.admits(address) {
+            Ok(())
+        } else {
+            Err(refusal())
+        }
     }
 }
 
@@ -89,7 +101,8 @@ impl Resolve for Guard {
         let guard = self.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let admitted: Vec<SocketAddr> = found.filter(|address| guard.admits(address.ip())).collect();
+            let admitted: Vec<SocketAddr> =
+                found.filter(|address| guard.admits(address.ip())).collect();
             if admitted.is_empty() {
                 return Err(refusal().into());
             }
@@ -102,7 +115,8 @@ fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => !SPECIAL_V4.iter().any(|network| network.contains(&address)),
         IpAddr::V6(address) => {
-            GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|network| network.contains(&address))
+            GLOBAL_V6.contains(&address)
+                && !SPECIAL_V6.iter().any(|network| network.contains(&address))
         }
     }
 }
@@ -130,16 +144,32 @@ mod tests {
             ("64:ff9b::a00:1", false),
             ("2002:a00:1::", false),
         ] {
-            assert_eq!(guard.admits(address.parse().unwrap()), admitted, "{address}");
+            assert_eq!(
+                guard.admits(address.parse().unwrap()),
+                admitted,
+                "{address}"
+            );
         }
     }
 
     #[test]
     fn other_spellings_of_an_address_are_seen_through() {
         let guard = Guard::new(Networks::default());
-        for url in ["http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://[::ffff:7f00:1]/"] {
-            assert!(guard.check_url(&url::Url::parse(url).unwrap()).is_err(), "{url}");
+        for url in [
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://[::ffff:7f00:1]/",
+        ] {
+            assert!(
+                guard.check_url(&url::Url::parse(url).unwrap()).is_err(),
+                "{url}"
+            );
         }
-        assert!(guard.check_url(&url::Url::parse("https://example.com/").unwrap()).is_ok());
+        assert!(
+            guard
+                .check_url(&url::Url::parse("https://example.com/").unwrap())
+                .is_ok()
+        );
     }
 }

@@ -62,7 +62,10 @@ impl Lane {
                 Ok(Next::Look) => {}
                 Ok(Next::End) => break,
                 Err(error) => {
-                    tracing::warn!(integration.id = lane.integration.0, "the lane waits for the database: {error}");
+                    tracing::warn!(
+                        integration.id = lane.integration.0,
+                        "the lane waits for the database: {error}"
+                    );
                     tokio::select! {
                         () = lane.stop.cancelled() => break,
                         () = sleep(PAUSE_AFTER_ERROR) => {}
@@ -76,14 +79,20 @@ impl Lane {
     /// Claims and starts what is due, then waits until looking again makes sense.
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<Next> {
         let integration = integrations::find(&self.scope, self.integration).await?;
-        let Some(integration) = integration.filter(|integration| integration.provisioned.enabled) else {
+        let Some(integration) = integration.filter(|integration| integration.provisioned.enabled)
+        else {
             return Ok(Next::End);
         };
         let target = Arc::new(Target::open(&integration, &self.vault)?);
-        let free = self.config.delivery_concurrency.saturating_sub(sending.len());
+        let free = self
+            .config
+            .delivery_concurrency
+            .saturating_sub(sending.len());
         let mut claimed = 0;
         if free > 0 && !self.stop.is_cancelled() {
-            for delivery in deliveries::claim(&self.scope, self.integration, free as u64, self.lease()).await? {
+            for delivery in
+                deliveries::claim(&self.scope, self.integration, free as u64, self.lease()).await?
+            {
                 claimed += 1;
                 let (lane, target) = (self.clone(), target.clone());
                 sending.spawn(async move { lane.deliver(&target, delivery).await });
@@ -93,7 +102,12 @@ impl Lane {
             return Ok(self.until_one_ends(sending).await);
         }
         let due = deliveries::next_due(&self.scope, self.integration).await?;
-        let wait = due.map_or(LOOK_EVERY, |due| (due - clock::now()).to_std().unwrap_or_default().min(LOOK_EVERY));
+        let wait = due.map_or(LOOK_EVERY, |due| {
+            (due - clock::now())
+                .to_std()
+                .unwrap_or_default()
+                .min(LOOK_EVERY)
+        });
         let again = Instant::now() + wait.max(Duration::from_millis(10));
         tokio::select! {
             () = self.stop.cancelled() => Ok(Next::End),
@@ -111,7 +125,9 @@ impl Lane {
     }
 
     fn lease(&self) -> TimeDelta {
-        TimeDelta::seconds(i64::try_from(self.config.delivery_timeout_s + LEASE_MARGIN_S).unwrap_or(3600))
+        TimeDelta::seconds(
+            i64::try_from(self.config.delivery_timeout_s + LEASE_MARGIN_S).unwrap_or(3600),
+        )
     }
 
     async fn deliver(&self, target: &Target, delivery: Delivery) {
@@ -119,7 +135,12 @@ impl Lane {
         let answer = target.send(&self.sender, &delivery).await;
         let ended = clock::now();
         let retry_at = answer.error.as_ref().and_then(|_| {
-            schedule::retry_at(&self.config.delivery_schedule_s.0, delivery.attempt, answer.retry_after, ended)
+            schedule::retry_at(
+                &self.config.delivery_schedule_s.0,
+                delivery.attempt,
+                answer.retry_after,
+                ended,
+            )
         });
         let attempt = Attempt {
             at,

@@ -9,11 +9,18 @@ const RETRY_AFTER_MAX: TimeDelta = TimeDelta::hours(1);
 
 /// When the next attempt is due after `attempt` attempts; `None`: never. Half to all of the
 /// scheduled wait is waited, so that what failed together does not come back together.
-pub fn retry_at(waits_s: &[u64], attempt: i32, retry_after: Option<TimeDelta>, now: Time) -> Option<Time> {
+pub fn retry_at(
+    waits_s: &[u64],
+    attempt: i32,
+    retry_after: Option<TimeDelta>,
+    now: Time,
+) -> Option<Time> {
     let index = usize::try_from(attempt.checked_sub(1)?).ok()?;
     let wait_ms = i64::try_from(waits_s.get(index)?.saturating_mul(1000)).unwrap_or(i64::MAX / 2);
     let jittered = TimeDelta::milliseconds(rand::random_range(wait_ms / 2..=wait_ms));
-    let asked = retry_after.unwrap_or_default().clamp(TimeDelta::zero(), RETRY_AFTER_MAX);
+    let asked = retry_after
+        .unwrap_or_default()
+        .clamp(TimeDelta::zero(), RETRY_AFTER_MAX);
     now.checked_add_signed(jittered.max(asked))
 }
 

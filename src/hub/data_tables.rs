@@ -17,7 +17,10 @@ pub fn check_columns<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = HashSet::new();
     for (index, path) in paths.enumerate() {
         if !seen.insert(path) {
-            return Err(Error::field(&format!("columns[{index}].path"), "must not be the path of another column"));
+            return Err(Error::field(
+                &format!("columns[{index}].path"),
+                "must not be the path of another column",
+            ));
         }
     }
     Ok(())

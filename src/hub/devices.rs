@@ -27,17 +27,29 @@ pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
 /// A DevEUI is the same in both cases: networks and people write it in either.
 pub fn fold_network_device_id(id: &str) -> String {
     let is_eui = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_eui { id.to_ascii_uppercase() } else { id.to_owned() }
+    if is_eui {
+        id.to_ascii_uppercase()
+    } else {
+        id.to_owned()
+    }
 }
 
 async fn checked(scope: &Scope, mut new: NewDevice) -> Result<NewDevice> {
     for address in &mut new.connections {
         address.network_device_id = fold_network_device_id(&address.network_device_id);
     }
-    let ids: Vec<i64> = new.connections.iter().map(|address| address.network_connection_id).collect();
+    let ids: Vec<i64> = new
+        .connections
+        .iter()
+        .map(|address| address.network_connection_id)
+        .collect();
     if !ids.is_empty() {
         let existing = network_connections::existing(scope, &ids).await?;
-        if let Some((index, id)) = ids.iter().enumerate().find(|(_, id)| !existing.contains(id)) {
+        if let Some((index, id)) = ids
+            .iter()
+            .enumerate()
+            .find(|(_, id)| !existing.contains(id))
+        {
             return Err(Error::field(
                 &format!("connectivity.connections[{index}].network_connection_id"),
                 format!("there is no network connection {id}"),
@@ -47,9 +59,15 @@ async fn checked(scope: &Scope, mut new: NewDevice) -> Result<NewDevice> {
     if let Some(reference) = &new.driver {
         let broken = || Error::field("driver", "must read author/name:tag");
         let (author, name, tag) = text::driver_parts(reference).ok_or_else(broken)?;
-        let key = DriverKey { author: author.to_owned(), name: name.to_owned() };
+        let key = DriverKey {
+            author: author.to_owned(),
+            name: name.to_owned(),
+        };
         if !drivers::has_tag(scope, &key, tag).await? {
-            return Err(Error::field("driver", format!("there is no driver {author}/{name} with the tag {tag}")));
+            return Err(Error::field(
+                "driver",
+                format!("there is no driver {author}/{name} with the tag {tag}"),
+            ));
         }
     }
     Ok(new)

@@ -29,16 +29,44 @@ impl Hub {
         tags: &[String],
     ) -> Result<Driver<S>> {
         let digest = hex::encode(Sha256::digest(script.as_bytes()));
-        let checked = Arc::new(Script { digest: digest.clone(), source: script.clone() });
-        let functions = self.drivers.check(checked).await.map_err(|error| match error.kind {
-            DriverErrorKind::Overloaded => Error::overloaded("too many drivers are waiting to run"),
-            DriverErrorKind::Crashed => Error::away("the script could not be checked; try again", error),
-            _ => Error::field("script", at_line(&error.message, error.line)),
-        })?;
-        if !functions.iter().any(|name| DECODERS.contains(&name.as_str())) {
-            return Err(Error::field("script", format!("must define one of {}", DECODERS.join(", "))));
+        let checked = Arc::new(Script {
+            digest: digest.clone(),
+            source: script.clone(),
+        });
+        let functions = self
+            .drivers
+            .check(checked)
+            .await
+            .map_err(|error| match error.kind {
+                DriverErrorKind::Overloaded => {
+                    Error::overloaded("too many drivers are waiting to run")
+                }
+                DriverErrorKind::Crashed => {
+                    Error::away("the script could not be checked; try again", error)
+                }
+                _ => Error::field("script", at_line(&error.message, error.line)),
+            })?;
+        if !functions
+            .iter()
+            .any(|name| DECODERS.contains(&name.as_str()))
+        {
+            return Err(Error::field(
+                "script",
+                format!("must define one of {}", DECODERS.join(", ")),
+            ));
         }
-        drivers::push(scope, key, metadata, Version { digest, script, functions }, tags).await
+        drivers::push(
+            scope,
+            key,
+            metadata,
+            Version {
+                digest,
+                script,
+                functions,
+            },
+            tags,
+        )
+        .await
     }
 }
 

@@ -40,7 +40,9 @@ impl Hub {
     }
 
     fn sealed(&self, mut new: NewIntegration, secret: Option<&str>) -> Result<NewIntegration> {
-        new.secret = secret.map(|secret| self.vault.seal(VAULT_PURPOSE, secret)).transpose()?;
+        new.secret = secret
+            .map(|secret| self.vault.seal(VAULT_PURPOSE, secret))
+            .transpose()?;
         Ok(new)
     }
 }

@@ -40,9 +40,23 @@ pub struct Hub {
 
 impl Hub {
     /// Puts the parts together.
-    pub fn new(store: Store, config: Arc<Config>, drivers: driver::Host, vault: Vault, wake: Wake) -> Self {
+    pub fn new(
+        store: Store,
+        config: Arc<Config>,
+        drivers: driver::Host,
+        vault: Vault,
+        wake: Wake,
+    ) -> Self {
         let passwords = Arc::new(Passwords::new());
         let sessions = Arc::new(Sessions::new(config.login_failures_max));
-        Self { store, config, drivers, vault, wake, passwords, sessions }
+        Self {
+            store,
+            config,
+            drivers,
+            vault,
+            wake,
+            passwords,
+            sessions,
+        }
     }
 }

@@ -46,20 +46,33 @@ impl Passwords {
         let known = hash.is_some();
         let hash = match hash {
             Some(hash) => hash.to_owned(),
-            None => self.decoy.get_or_try_init(|| self.hash("nobody has this password")).await?.clone(),
+            None => self
+                .decoy
+                .get_or_try_init(|| self.hash("nobody has this password"))
+                .await?
+                .clone(),
         };
         let password = password.to_owned();
         let matches = self
             .run(move || {
-                let hash = PasswordHash::new(&hash).map_err(|error| Error::internal(error.to_string()))?;
-                Ok(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+                let hash =
+                    PasswordHash::new(&hash).map_err(|error| Error::internal(error.to_string()))?;
+                Ok(Argon2::default()
+                    .verify_password(password.as_bytes(), &hash)
+                    .is_ok())
             })
             .await?;
         Ok(matches && known)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let _place = self.waiting.try_acquire().map_err(|_| Error::overloaded("too many log-ins at a time"))?;
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _place = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| Error::overloaded("too many log-ins at a time"))?;
         let _turn = self.running.acquire().await.map_err(Error::internal)?;
         spawn_blocking(work).await.map_err(Error::internal)?
     }

@@ -33,7 +33,10 @@ impl Sessions {
     pub fn new(failures_max: u32) -> Self {
         Self {
             cached: Cache::new(CACHED_MAX),
-            failures: Cache::builder().max_capacity(100_000).time_to_live(FAILURES_WINDOW).build(),
+            failures: Cache::builder()
+                .max_capacity(100_000)
+                .time_to_live(FAILURES_WINDOW)
+                .build(),
             failures_max,
         }
     }
@@ -57,7 +60,8 @@ impl Hub {
         let failures = self.sessions.failures.get(&attempt).unwrap_or(0);
         if failures >= self.sessions.failures_max {
             return Err(Error::Unavailable {
-                what: "too many failed log-ins of this user from this address; wait a while".to_owned(),
+                what: "too many failed log-ins of this user from this address; wait a while"
+                    .to_owned(),
                 retry_after_s: FAILURES_WINDOW.as_secs(),
                 source: None,
             });
@@ -74,7 +78,11 @@ impl Hub {
         let life = TimeDelta::hours(i64::from(self.config.session_hours));
         let scope = self.store.scope(user.tenant);
         let session = identity::open_session(&scope, user.id, &token_hash, life).await?;
-        Ok(Login { user: session.user, token, expires_at: session.expires_at })
+        Ok(Login {
+            user: session.user,
+            token,
+            expires_at: session.expires_at,
+        })
     }
 
     /// Ends the session of this token; it is dead on the next request.
@@ -91,12 +99,24 @@ impl Hub {
         {
             return Ok(caller);
         }
-        let session = self.store.find_session(&hash).await?.ok_or(Error::Unauthenticated)?;
+        let session = self
+            .store
+            .find_session(&hash)
+            .await?
+            .ok_or(Error::Unauthenticated)?;
         let scope = self.store.scope(session.user.tenant);
         // Only what is read after the epoch may be kept with it, and the tenant is known only now.
         let epoch = scope.epoch();
-        let session = self.store.find_session(&hash).await?.ok_or(Error::Unauthenticated)?;
-        let caller = Arc::new(Caller { user: session.user, expires_at: session.expires_at, scope });
+        let session = self
+            .store
+            .find_session(&hash)
+            .await?
+            .ok_or(Error::Unauthenticated)?;
+        let caller = Arc::new(Caller {
+            user: session.user,
+            expires_at: session.expires_at,
+            scope,
+        });
         self.sessions.cached.insert(hash, (epoch, caller.clone()));
         Ok(caller)
     }
@@ -106,8 +126,14 @@ impl Hub {
         if self.store.is_seeded().await? {
             return Ok(None);
         }
-        let given = self.config.admin_password.as_ref().map(|password| password.0.clone());
-        let password = given.clone().unwrap_or_else(|| secret::new_token().0[..24].to_owned());
+        let given = self
+            .config
+            .admin_password
+            .as_ref()
+            .map(|password| password.0.clone());
+        let password = given
+            .clone()
+            .unwrap_or_else(|| secret::new_token().0[..24].to_owned());
         let hash = self.passwords.hash(&password).await?;
         let seeded = self.store.seed(FIRST_TENANT, FIRST_USERNAME, &hash).await?;
         Ok(Some(password).filter(|_| seeded && given.is_none()))

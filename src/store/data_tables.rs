@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    Page, Scope, devices::object,
+    Page, Scope,
+    devices::object,
     entities::{data_table, data_table_row},
     failure,
 };
@@ -70,15 +71,21 @@ pub struct RowFilter {
 }
 
 /// Adds a data table.
-pub async fn insert<C: Serialize + DeserializeOwned>(scope: &Scope, new: NewDataTable<C>) -> Result<DataTable<C>> {
+pub async fn insert<C: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    new: NewDataTable<C>,
+) -> Result<DataTable<C>> {
     let now = clock::now();
     scope
         .write(async |transaction| {
-            data_table::ActiveModel { created_at: Set(now), ..columns(scope, new, now) }
-                .insert(&*transaction)
-                .await
-                .map_err(name_taken)?
-                .try_into()
+            data_table::ActiveModel {
+                created_at: Set(now),
+                ..columns(scope, new, now)
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?
+            .try_into()
         })
         .await
 }
@@ -95,7 +102,11 @@ pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<
 }
 
 /// A stretch of the data tables, in the order of their ids.
-pub async fn list<C: DeserializeOwned>(scope: &Scope, after: i64, limit: u64) -> Result<Page<DataTable<C>, i64>> {
+pub async fn list<C: DeserializeOwned>(
+    scope: &Scope,
+    after: i64,
+    limit: u64,
+) -> Result<Page<DataTable<C>, i64>> {
     let found = scope
         .find::<data_table::Entity>()
         .filter(data_table::Column::Id.gt(after))
@@ -103,7 +114,10 @@ pub async fn list<C: DeserializeOwned>(scope: &Scope, after: i64, limit: u64) ->
         .limit(limit.saturating_add(1))
         .all(scope.reader())
         .await?;
-    let found = found.into_iter().map(DataTable::try_from).collect::<Result<Vec<_>>>()?;
+    let found = found
+        .into_iter()
+        .map(DataTable::try_from)
+        .collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(found, limit, |table| table.id.0))
 }
 
@@ -122,7 +136,11 @@ pub async fn update<C: Serialize + DeserializeOwned>(
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            if updated.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+            if updated.rows_affected == 0 {
+                Err(missing(id))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     get(scope, id).await
@@ -138,7 +156,11 @@ pub async fn delete<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Resu
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+            if deleted.rows_affected == 0 {
+                Err(missing(id))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     Ok(table)
@@ -153,7 +175,9 @@ pub async fn rows(
     limit: u64,
 ) -> Result<Page<Row, (Time, Uuid)>> {
     use data_table_row::Column;
-    let mut query = scope.find::<data_table_row::Entity>().filter(Column::DataTableId.eq(id.0));
+    let mut query = scope
+        .find::<data_table_row::Entity>()
+        .filter(Column::DataTableId.eq(id.0));
     if let Some(device_id) = &filter.device_id {
         query = query.filter(Column::DeviceId.eq(device_id));
     }
@@ -165,9 +189,11 @@ pub async fn rows(
     }
     if let Some((time, id)) = after {
         query = query.filter(
-            Condition::any()
-                .add(Column::Ts.gt(time))
-                .add(Condition::all().add(Column::Ts.eq(time)).add(Column::Id.gt(id))),
+            Condition::any().add(Column::Ts.gt(time)).add(
+                Condition::all()
+                    .add(Column::Ts.eq(time))
+                    .add(Column::Id.gt(id)),
+            ),
         );
     }
     let found = query
@@ -177,12 +203,21 @@ pub async fn rows(
         .all(scope.reader())
         .await?
         .into_iter()
-        .map(|row| Row { id: row.id, device_id: row.device_id, time: row.ts, data: object(row.data) })
+        .map(|row| Row {
+            id: row.id,
+            device_id: row.device_id,
+            time: row.ts,
+            data: object(row.data),
+        })
         .collect();
     Ok(Page::cut(found, limit, |row: &Row| (row.time, row.id)))
 }
 
-fn columns<C: Serialize>(scope: &Scope, new: NewDataTable<C>, now: Time) -> data_table::ActiveModel {
+fn columns<C: Serialize>(
+    scope: &Scope,
+    new: NewDataTable<C>,
+    now: Time,
+) -> data_table::ActiveModel {
     data_table::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(now),
@@ -206,11 +241,28 @@ impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
     type Error = Error;
 
     fn try_from(model: data_table::Model) -> Result<Self> {
-        let data_table::Model { tenant_id: _, id, created_at, updated_at, name, description, selector, columns } = model;
-        let columns = columns.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+        let data_table::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            name,
+            description,
+            selector,
+            columns,
+        } = model;
+        let columns = columns
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(Error::internal)?;
         Ok(Self {
             id: DataTableId(id),
-            provisioned: NewDataTable { name, description, selector, columns },
+            provisioned: NewDataTable {
+                name,
+                description,
+                selector,
+                columns,
+            },
             created_at,
             updated_at,
         })

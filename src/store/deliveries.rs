@@ -7,7 +7,8 @@
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, LockBehavior, LockType},
 };
 use uuid::Uuid;
@@ -45,6 +46,15 @@ impl State {
             State::Dead => "dead",
         }
     }
+
+    fn parse(text: &str) -> Self {
+        match text {
+            "sending" => State::Sending,
+            "delivered" => State::Delivered,
+            "dead" => State::Dead,
+            _ => State::Pending,
+        }
+    }
 }
 
 /// One message on its way to one integration.
@@ -56,8 +66,8 @@ pub struct Delivery {
     pub device_id: String,
     /// The uplink it tells of.
     pub uplink_id: Uuid,
-    /// `pending`, `sending`, `delivered` or `dead`.
-    pub state: String,
+    /// Where it stands.
+    pub state: State,
     /// How many attempts were made.
     pub attempt: i32,
     /// When the next attempt is due, or the current one counts as lost.
@@ -90,7 +100,12 @@ pub struct Attempt {
 }
 
 /// Takes up to `limit` deliveries that are due, for as long as `lease`.
-pub async fn claim(scope: &Scope, integration: IntegrationId, limit: u64, lease: TimeDelta) -> Result<Vec<Delivery>> {
+pub async fn claim(
+    scope: &Scope,
+    integration: IntegrationId,
+    limit: u64,
+    lease: TimeDelta,
+) -> Result<Vec<Delivery>> {
     use delivery::Column;
     let now = clock::now();
     let due = scope
@@ -143,12 +158,19 @@ pub async fn settle(scope: &Scope, delivery: &Delivery, attempt: &Attempt) -> Re
         (Some(_), Some(_)) => State::Pending,
         (Some(_), None) => State::Dead,
     };
-    let due_at = if state == State::Pending { attempt.retry_at } else { None };
+    let due_at = if state == State::Pending {
+        attempt.retry_at
+    } else {
+        None
+    };
     let transaction = scope.store.begin().await?;
     let settled = delivery::Entity::update_many()
         .col_expr(Column::State, Expr::value(state.as_str()))
         .col_expr(Column::DueAt, Expr::value(due_at))
-        .col_expr(Column::LastStatus, Expr::value(attempt.status.map(i32::from)))
+        .col_expr(
+            Column::LastStatus,
+            Expr::value(attempt.status.map(i32::from)),
+        )
         .col_expr(Column::LastError, Expr::value(attempt.error.clone()))
         .col_expr(Column::UpdatedAt, Expr::value(clock::now()))
         .filter(Column::TenantId.eq(scope.tenant.0))
@@ -183,14 +205,20 @@ pub async fn list(
     limit: u64,
 ) -> Result<Page<Delivery, Uuid>> {
     use delivery::Column;
-    let mut query = scope.find::<delivery::Entity>().filter(Column::IntegrationId.eq(integration.0));
+    let mut query = scope
+        .find::<delivery::Entity>()
+        .filter(Column::IntegrationId.eq(integration.0));
     if let Some(state) = state {
         query = query.filter(Column::State.eq(state.as_str()));
     }
     if let Some(before) = before {
         query = query.filter(Column::Id.lt(before));
     }
-    let found = query.order_by_desc(Column::Id).limit(limit + 1).all(scope.reader()).await?;
+    let found = query
+        .order_by_desc(Column::Id)
+        .limit(limit + 1)
+        .all(scope.reader())
+        .await?;
     Ok(Page::cut(found, limit, |model| model.id).map(Delivery::from))
 }
 
@@ -206,8 +234,13 @@ pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<(Uuid, i
         .await?;
     let attempt = |model: delivery_attempt::Model| {
         let status = model.status.and_then(|status| u16::try_from(status).ok());
-        let attempt =
-            Attempt { at: model.at, duration_ms: model.duration_ms, status, error: model.error, retry_at: None };
+        let attempt = Attempt {
+            at: model.at,
+            duration_ms: model.duration_ms,
+            status,
+            error: model.error,
+            retry_at: None,
+        };
         (model.delivery_id, model.attempt, attempt)
     };
     Ok(found.into_iter().map(attempt).collect())
@@ -230,6 +263,19 @@ impl From<delivery::Model> for Delivery {
             created_at,
             updated_at,
         } = model;
-        Self { id, device_id, uplink_id, state, attempt, due_at, body, last_status, last_error, created_at, updated_at }
+        let state = State::parse(&state);
+        Self {
+            id,
+            device_id,
+            uplink_id,
+            state,
+            attempt,
+            due_at,
+            body,
+            last_status,
+            last_error,
+            created_at,
+            updated_at,
+        }
     }
 }

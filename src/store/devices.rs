@@ -79,10 +79,13 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
     let now = clock::now();
     scope
         .write(async |transaction| {
-            let model = device::ActiveModel { created_at: Set(now), ..columns(scope, &new, now) }
-                .insert(&*transaction)
-                .await
-                .map_err(|error| taken(error, &new))?;
+            let model = device::ActiveModel {
+                created_at: Set(now),
+                ..columns(scope, &new, now)
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(|error| taken(error, &new))?;
             let key = DeviceKey(model.id);
             insert_parts(scope, &transaction, key, &new).await?;
             device_state::Entity::insert(device_state::ActiveModel {
@@ -95,7 +98,13 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
             })
             .exec_without_returning(&*transaction)
             .await?;
-            Ok(Device { key, provisioned: new, state: State::default(), created_at: now, updated_at: now })
+            Ok(Device {
+                key,
+                provisioned: new,
+                state: State::default(),
+                created_at: now,
+                updated_at: now,
+            })
         })
         .await
 }
@@ -108,11 +117,18 @@ pub async fn get(scope: &Scope, id: &str) -> Result<Device> {
         .find_also_related(device_state::Entity)
         .one(scope.reader())
         .await?;
-    found.map(Device::try_from).transpose()?.ok_or_else(|| missing(id))
+    found
+        .map(Device::try_from)
+        .transpose()?
+        .ok_or_else(|| missing(id))
 }
 
 /// The device with this address, where there is one.
-pub async fn find_by_address(scope: &Scope, connection: ConnectionId, network_device_id: &str) -> Result<Option<Device>> {
+pub async fn find_by_address(
+    scope: &Scope,
+    connection: ConnectionId,
+    network_device_id: &str,
+) -> Result<Option<Device>> {
     let key = scope
         .find::<device_connection::Entity>()
         .filter(device_connection::Column::ConnectionId.eq(connection.0))
@@ -142,7 +158,10 @@ pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Device, 
         .find_also_related(device_state::Entity)
         .all(scope.reader())
         .await?;
-    let found = found.into_iter().map(Device::try_from).collect::<Result<Vec<_>>>()?;
+    let found = found
+        .into_iter()
+        .map(Device::try_from)
+        .collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(found, limit, |device| device.key.0))
 }
 
@@ -193,7 +212,11 @@ pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
                 .filter(device::Column::DeviceId.eq(id))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+            if deleted.rows_affected == 0 {
+                Err(missing(id))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     Ok(device)
@@ -214,21 +237,31 @@ fn columns(scope: &Scope, new: &NewDevice, now: Time) -> device::ActiveModel {
     }
 }
 
-async fn insert_parts(scope: &Scope, transaction: &DatabaseTransaction, key: DeviceKey, new: &NewDevice) -> Result<()> {
+async fn insert_parts(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: DeviceKey,
+    new: &NewDevice,
+) -> Result<()> {
     let labels = new.labels.iter().map(|label| device_label::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         device_key: Set(key.0),
         label: Set(label.clone()),
     });
     if labels.len() > 0 {
-        device_label::Entity::insert_many(labels).exec_without_returning(transaction).await?;
+        device_label::Entity::insert_many(labels)
+            .exec_without_returning(transaction)
+            .await?;
     }
-    let connections = new.connections.iter().map(|address| device_connection::ActiveModel {
-        tenant_id: Set(scope.tenant.0),
-        device_key: Set(key.0),
-        connection_id: Set(address.network_connection_id),
-        network_device_id: Set(address.network_device_id.clone()),
-    });
+    let connections = new
+        .connections
+        .iter()
+        .map(|address| device_connection::ActiveModel {
+            tenant_id: Set(scope.tenant.0),
+            device_key: Set(key.0),
+            connection_id: Set(address.network_connection_id),
+            network_device_id: Set(address.network_device_id.clone()),
+        });
     if connections.len() > 0 {
         device_connection::Entity::insert_many(connections)
             .exec_without_returning(transaction)
@@ -244,11 +277,15 @@ fn missing(id: &str) -> Error {
 
 fn taken(error: DbErr, new: &NewDevice) -> Error {
     if failure::is_dangling(&error) {
-        return Error::field("connectivity.connections", "a network connection has just been deleted");
+        return Error::field(
+            "connectivity.connections",
+            "a network connection has just been deleted",
+        );
     }
     match failure::duplicate(&error) {
         Some(what) if what.contains("network_device_id") => Error::Conflict(
-            "connectivity.connections: another device has one of these addresses already".to_owned(),
+            "connectivity.connections: another device has one of these addresses already"
+                .to_owned(),
         ),
         Some(what) if what.contains("device_id") => {
             Error::Conflict(format!("id: there is a device \"{}\" already", new.id))
@@ -295,8 +332,20 @@ impl TryFrom<(device::Model, Option<device_state::Model>)> for Device {
 
 impl From<device_state::Model> for State {
     fn from(model: device_state::Model) -> Self {
-        let device_state::Model { tenant_id: _, device_key: _, reported, desired, received_at, raw } = model;
-        Self { reported: object(reported), desired: object(desired), received_at, raw }
+        let device_state::Model {
+            tenant_id: _,
+            device_key: _,
+            reported,
+            desired,
+            received_at,
+            raw,
+        } = model;
+        Self {
+            reported: object(reported),
+            desired: object(desired),
+            received_at,
+            raw,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Drivers, their versions and the tags that point at versions.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{ExprTrait, OnConflict},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -122,9 +123,10 @@ pub async fn push<S: Serialize + DeserializeOwned>(
                 version_id: Set(version_id),
                 updated_at: Set(now),
             });
-            let moved = OnConflict::columns([driver_tag::Column::DriverId, driver_tag::Column::Name])
-                .update_columns([driver_tag::Column::VersionId, driver_tag::Column::UpdatedAt])
-                .to_owned();
+            let moved =
+                OnConflict::columns([driver_tag::Column::DriverId, driver_tag::Column::Name])
+                    .update_columns([driver_tag::Column::VersionId, driver_tag::Column::UpdatedAt])
+                    .to_owned();
             driver_tag::Entity::insert_many(tags)
                 .on_conflict(moved)
                 .exec_without_returning(&*transaction)
@@ -149,7 +151,11 @@ pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<
 }
 
 /// A stretch of the drivers, in the order they were made.
-pub async fn list<S: DeserializeOwned>(scope: &Scope, after: i64, limit: u64) -> Result<Page<Driver<S>, i64>> {
+pub async fn list<S: DeserializeOwned>(
+    scope: &Scope,
+    after: i64,
+    limit: u64,
+) -> Result<Page<Driver<S>, i64>> {
     let found = scope
         .find::<driver::Entity>()
         .filter(driver::Column::Id.gt(after))
@@ -157,7 +163,9 @@ pub async fn list<S: DeserializeOwned>(scope: &Scope, after: i64, limit: u64) ->
         .limit(limit + 1)
         .all(scope.reader())
         .await?;
-    Ok(Page::cut(with_tags(scope, found).await?, limit, |driver| driver.id))
+    Ok(Page::cut(with_tags(scope, found).await?, limit, |driver| {
+        driver.id
+    }))
 }
 
 /// The version that a tag points at, where there is one.
@@ -205,7 +213,11 @@ pub async fn update<S: Serialize + DeserializeOwned>(
                 .filter(driver::Column::Name.eq(&key.name))
                 .exec(&*transaction)
                 .await?;
-            if updated.rows_affected == 0 { Err(missing(key)) } else { Ok(()) }
+            if updated.rows_affected == 0 {
+                Err(missing(key))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     get(scope, key).await
@@ -217,7 +229,15 @@ pub async fn delete<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Resu
     let own = format!("{}/{}", key.author, key.name);
     scope
         .write(async |transaction| {
-            refuse_used(scope, &transaction, &own, device::Column::Driver.eq(&own).or(device::Column::Driver.starts_with(format!("{own}:")))).await?;
+            refuse_used(
+                scope,
+                &transaction,
+                &own,
+                device::Column::Driver
+                    .eq(&own)
+                    .or(device::Column::Driver.starts_with(format!("{own}:"))),
+            )
+            .await?;
             scope
                 .delete::<driver::Entity>()
                 .filter(driver::Column::Id.eq(driver.id))
@@ -231,7 +251,11 @@ pub async fn delete<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Resu
 
 /// Removes a tag that no device uses, and its version when no other tag points at it; answers the
 /// driver as it is then.
-pub async fn delete_tag<S: DeserializeOwned>(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Driver<S>> {
+pub async fn delete_tag<S: DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+    tag: &str,
+) -> Result<Driver<S>> {
     let driver: Driver<S> = get(scope, key).await?;
     let own = format!("{}/{}:{tag}", key.author, key.name);
     scope
@@ -263,11 +287,17 @@ async fn refuse_used(
     used: sea_orm::sea_query::SimpleExpr,
 ) -> Result<()> {
     use sea_orm::PaginatorTrait;
-    let devices = scope.find::<device::Entity>().filter(used).count(transaction).await?;
+    let devices = scope
+        .find::<device::Entity>()
+        .filter(used)
+        .count(transaction)
+        .await?;
     if devices == 0 {
         return Ok(());
     }
-    Err(Error::Conflict(format!("driver {what} is in use by {devices} device(s): give them another driver first")))
+    Err(Error::Conflict(format!(
+        "driver {what} is in use by {devices} device(s): give them another driver first"
+    )))
 }
 
 async fn upsert<S: Serialize>(
@@ -299,7 +329,11 @@ async fn upsert<S: Serialize>(
     }
 }
 
-fn columns<S: Serialize>(scope: &Scope, key: &DriverKey, metadata: Metadata<S>) -> driver::ActiveModel {
+fn columns<S: Serialize>(
+    scope: &Scope,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+) -> driver::ActiveModel {
     driver::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(clock::now()),
@@ -313,7 +347,11 @@ fn columns<S: Serialize>(scope: &Scope, key: &DriverKey, metadata: Metadata<S>) 
 }
 
 /// A version is reachable by its tags alone; without one it is only weight.
-async fn drop_untagged(scope: &Scope, transaction: &DatabaseTransaction, driver_id: i64) -> Result<()> {
+async fn drop_untagged(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    driver_id: i64,
+) -> Result<()> {
     let tagged = scope
         .find::<driver_tag::Entity>()
         .filter(driver_tag::Column::DriverId.eq(driver_id))
@@ -331,7 +369,10 @@ async fn drop_untagged(scope: &Scope, transaction: &DatabaseTransaction, driver_
     Ok(())
 }
 
-async fn with_tags<S: DeserializeOwned>(scope: &Scope, models: Vec<driver::Model>) -> Result<Vec<Driver<S>>> {
+async fn with_tags<S: DeserializeOwned>(
+    scope: &Scope,
+    models: Vec<driver::Model>,
+) -> Result<Vec<Driver<S>>> {
     let tags: Vec<(i64, String, String, serde_json::Value, Time)> = scope
         .find::<driver_tag::Entity>()
         .inner_join(driver_version::Entity)
@@ -354,13 +395,23 @@ async fn with_tags<S: DeserializeOwned>(scope: &Scope, models: Vec<driver::Model
                 own.push(Tag {
                     name: name.clone(),
                     digest: digest.clone(),
-                    functions: serde_json::from_value(functions.clone()).map_err(Error::internal)?,
+                    functions: serde_json::from_value(functions.clone())
+                        .map_err(Error::internal)?,
                     updated_at: *updated_at,
                 });
             }
         }
-        let driver::Model { tenant_id: _, id, created_at, updated_at, author, name, description, supports, labels } =
-            model;
+        let driver::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            author,
+            name,
+            description,
+            supports,
+            labels,
+        } = model;
         drivers.push(Driver {
             id,
             key: DriverKey { author, name },

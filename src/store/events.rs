@@ -36,7 +36,12 @@ pub struct Event {
 }
 
 /// A stretch of the events of one subject, newest first.
-pub async fn list(scope: &Scope, subject: Subject, before: Option<Uuid>, limit: u64) -> Result<Page<Event, Uuid>> {
+pub async fn list(
+    scope: &Scope,
+    subject: Subject,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Page<Event, Uuid>> {
     use event::Column;
     let subject = match subject {
         Subject::Device(key) => Column::DeviceKey.eq(key.0),

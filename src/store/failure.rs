@@ -24,12 +24,17 @@ pub fn duplicate(error: &DbErr) -> Option<String> {
 
 /// Whether a row refers to something that has just gone.
 pub fn is_dangling(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
+    matches!(
+        error.sql_err(),
+        Some(SqlErr::ForeignKeyConstraintViolation(_))
+    )
 }
 
 fn is_away(error: &DbErr) -> bool {
     match error {
-        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => true,
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => {
+            true
+        }
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error)) => is_away_below(error),
@@ -49,12 +54,18 @@ fn is_away_below(error: &sqlx::Error) -> bool {
         sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default();
-            if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+            if error
+                .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                .is_some()
+            {
                 // Connection exceptions, insufficient resources, operator intervention.
-                ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+                ["08", "53", "57"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
             } else {
                 // SQLite, low byte: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
-                code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+                code.parse::<i32>()
+                    .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
             }
         }
         _ => false,

@@ -68,9 +68,16 @@ impl Store {
             .filter(session::Column::ExpiresAt.gt(clock::now()))
             .one(&self.inner.reader)
             .await?;
-        let Some(session) = found else { return Ok(None) };
-        let user = user::Entity::find_by_id(session.user_id).one(&self.inner.reader).await?;
-        Ok(user.map(|user| Session { user: user.into(), expires_at: session.expires_at }))
+        let Some(session) = found else {
+            return Ok(None);
+        };
+        let user = user::Entity::find_by_id(session.user_id)
+            .one(&self.inner.reader)
+            .await?;
+        Ok(user.map(|user| Session {
+            user: user.into(),
+            expires_at: session.expires_at,
+        }))
     }
 
     /// The tenant of a network connection; what else it is, only that tenant may ask.

@@ -56,7 +56,10 @@ impl Store {
             .into_tuple()
             .all(&self.inner.reader)
             .await?;
-        Ok(found.into_iter().map(|(tenant, id)| (TenantId(tenant), IntegrationId(id))).collect())
+        Ok(found
+            .into_iter()
+            .map(|(tenant, id)| (TenantId(tenant), IntegrationId(id)))
+            .collect())
     }
 }
 
@@ -120,7 +123,11 @@ pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Re
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            if updated.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+            if updated.rows_affected == 0 {
+                Err(missing(id))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     get(scope, id).await
@@ -136,14 +143,26 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
                 .filter(integration::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+            if deleted.rows_affected == 0 {
+                Err(missing(id))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     Ok(integration)
 }
 
 fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::ActiveModel {
-    let NewIntegration { name, description, selector, enabled, kind, settings, secret: _ } = new;
+    let NewIntegration {
+        name,
+        description,
+        selector,
+        enabled,
+        kind,
+        settings,
+        secret: _,
+    } = new;
     integration::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(now),
@@ -182,7 +201,15 @@ impl From<integration::Model> for Integration {
         } = model;
         Self {
             id: IntegrationId(id),
-            provisioned: NewIntegration { name, description, selector, enabled, kind, settings, secret },
+            provisioned: NewIntegration {
+                name,
+                description,
+                selector,
+                enabled,
+                kind,
+                settings,
+                secret,
+            },
             created_at,
             updated_at,
         }

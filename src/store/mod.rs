@@ -19,9 +19,8 @@ use std::{
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DeleteMany, EntityTrait, QueryFilter, Select, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DeleteMany,
+    EntityTrait, QueryFilter, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     entity::ColumnTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
@@ -86,19 +85,32 @@ impl Store {
         let (writer, reader) = if url.starts_with("sqlite:") {
             let writer = connect_sqlite(&url, 1, false).await?;
             Migrator::up(&writer, None).await?;
-            (writer, connect_sqlite(&url, config.database_connections, true).await?)
+            (
+                writer,
+                connect_sqlite(&url, config.database_connections, true).await?,
+            )
         } else {
             let pool = connect_postgres(&url, config.database_connections).await?;
             Migrator::up(&pool, None).await?;
             (pool.clone(), pool)
         };
         let epochs = RwLock::default();
-        Ok(Self { inner: Arc::new(Inner { writer, reader, epochs }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                reader,
+                epochs,
+            }),
+        })
     }
 
     /// The database as this tenant sees it.
     pub fn scope(&self, tenant: TenantId) -> Scope {
-        Scope { store: self.clone(), tenant, epoch: self.epoch_of(tenant) }
+        Scope {
+            store: self.clone(),
+            tenant,
+            epoch: self.epoch_of(tenant),
+        }
     }
 
     /// Whether the database answers.
@@ -116,7 +128,11 @@ impl Store {
 
     fn epoch_of(&self, tenant: TenantId) -> Arc<AtomicU64> {
         let epochs = &self.inner.epochs;
-        if let Some(epoch) = epochs.read().unwrap_or_else(|e| e.into_inner()).get(&tenant) {
+        if let Some(epoch) = epochs
+            .read()
+            .unwrap_or_else(|e| e.into_inner())
+            .get(&tenant)
+        {
             return epoch.clone();
         }
         let mut epochs = epochs.write().unwrap_or_else(|e| e.into_inner());
@@ -130,10 +146,6 @@ impl Store {
             ..Default::default()
         };
         Ok(self.inner.writer.begin_with_options(options).await?)
-    }
-
-    fn is_postgres(&self) -> bool {
-        self.inner.writer.get_database_backend() == DbBackend::Postgres
     }
 }
 
@@ -169,7 +181,9 @@ impl Scope {
         let transaction = Arc::new(self.store.begin().await?);
         let outcome = work(transaction.clone()).await;
         let Some(transaction) = Arc::into_inner(transaction) else {
-            return Err(crate::error::Error::internal("a transaction was kept beyond its work"));
+            return Err(crate::error::Error::internal(
+                "a transaction was kept beyond its work",
+            ));
         };
         match outcome {
             Ok(value) => {
@@ -195,13 +209,29 @@ impl<T, K> Page<T, K> {
         Self { items, next }
     }
 
+    /// The page with other items in it, unless one of them fails.
+    pub fn try_map<U>(self, change: impl FnMut(T) -> Result<U>) -> Result<Page<U, K>> {
+        let items = self.items.into_iter().map(change).collect::<Result<_>>()?;
+        Ok(Page {
+            items,
+            next: self.next,
+        })
+    }
+
     /// The page with other items in it.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U, K> {
-        Page { items: self.items.into_iter().map(change).collect(), next: self.next }
+        Page {
+            items: self.items.into_iter().map(change).collect(),
+            next: self.next,
+        }
     }
 }
 
-async fn connect_sqlite(url: &str, connections: u32, read_only: bool) -> Result<DatabaseConnection> {
+async fn connect_sqlite(
+    url: &str,
+    connections: u32,
+    read_only: bool,
+) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
     if let Some(folder) = Path::new(path).parent() {

@@ -1,8 +1,8 @@
 //! Network connections and their health.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 
@@ -67,7 +67,11 @@ pub struct Health {
 }
 
 /// Adds a connection.
-pub async fn insert(scope: &Scope, new: NewConnection, ingest_key_hash: &[u8; 32]) -> Result<Connection> {
+pub async fn insert(
+    scope: &Scope,
+    new: NewConnection,
+    ingest_key_hash: &[u8; 32],
+) -> Result<Connection> {
     let now = clock::now();
     scope
         .write(async |transaction| {
@@ -96,7 +100,9 @@ pub async fn insert(scope: &Scope, new: NewConnection, ingest_key_hash: &[u8; 32
                 last_error_at: Set(None),
                 last_error: Set(None),
             };
-            connection_health::Entity::insert(health).exec_without_returning(&*transaction).await?;
+            connection_health::Entity::insert(health)
+                .exec_without_returning(&*transaction)
+                .await?;
             Ok(Connection::from((model, None)))
         })
         .await
@@ -162,7 +168,11 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
 }
 
 /// Gives it another ingest key; the old one is dead.
-pub async fn set_ingest_key(scope: &Scope, id: ConnectionId, hash: &[u8; 32]) -> Result<Connection> {
+pub async fn set_ingest_key(
+    scope: &Scope,
+    id: ConnectionId,
+    hash: &[u8; 32],
+) -> Result<Connection> {
     scope
         .write(async |transaction| {
             let changed = network_connection::ActiveModel {
@@ -215,7 +225,11 @@ async fn change(
         .exec(transaction)
         .await
         .map_err(name_taken)?;
-    if updated.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+    if updated.rows_affected == 0 {
+        Err(missing(id))
+    } else {
+        Ok(())
+    }
 }
 
 fn missing(id: ConnectionId) -> Error {
@@ -227,7 +241,9 @@ fn name_taken(error: DbErr) -> Error {
 }
 
 impl From<(network_connection::Model, Option<connection_health::Model>)> for Connection {
-    fn from((model, health): (network_connection::Model, Option<connection_health::Model>)) -> Self {
+    fn from(
+        (model, health): (network_connection::Model, Option<connection_health::Model>),
+    ) -> Self {
         let network_connection::Model {
             tenant_id: _,
             id,
@@ -241,7 +257,12 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
         } = model;
         Self {
             id: ConnectionId(id),
-            provisioned: NewConnection { name, kind, settings, enabled },
+            provisioned: NewConnection {
+                name,
+                kind,
+                settings,
+                enabled,
+            },
             ingest_key_hash,
             health: health.map(Health::from).unwrap_or_default(),
             created_at,

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde_json::{Map, Value};
@@ -148,13 +148,20 @@ impl Store {
     }
 }
 
-async fn write(transaction: &DatabaseTransaction, messages: &[Message]) -> Result<Vec<Outcome>, DbErr> {
+async fn write(
+    transaction: &DatabaseTransaction,
+    messages: &[Message],
+) -> Result<Vec<Outcome>, DbErr> {
     let mut states = lock_states(transaction, messages).await?;
     let mut rows = Rows::default();
     let mut outcomes = Vec::with_capacity(messages.len());
     for message in messages {
         let recorded = rows.add(message, &mut states);
-        outcomes.push(if recorded { Outcome::Recorded } else { Outcome::Gone });
+        outcomes.push(if recorded {
+            Outcome::Recorded
+        } else {
+            Outcome::Gone
+        });
     }
     rows.insert(transaction).await?;
     Ok(outcomes)
@@ -184,7 +191,10 @@ async fn lock_states(
         .lock_exclusive()
         .all(transaction)
         .await?;
-    Ok(found.into_iter().map(|model| (model.device_key, State::from(model))).collect())
+    Ok(found
+        .into_iter()
+        .map(|model| (model.device_key, State::from(model)))
+        .collect())
 }
 
 impl Rows {
@@ -193,7 +203,9 @@ impl Rows {
         let health = self.health.entry(message.connection.0).or_default();
         match &message.content {
             Content::Uplink(record) => {
-                let Some(state) = states.get_mut(&record.device.0) else { return false };
+                let Some(state) = states.get_mut(&record.device.0) else {
+                    return false;
+                };
                 health.uplinks += 1;
                 health.last_message_at = Some(message.received_at);
                 self.add_uplink(message, record, state);
@@ -222,7 +234,8 @@ impl Rows {
         }
         state.received_at = Some(message.received_at);
         state.raw.clone_from(&record.raw);
-        self.states.insert(record.device.0, (message.tenant, state.clone()));
+        self.states
+            .insert(record.device.0, (message.tenant, state.clone()));
         self.uplinks.push(uplink::ActiveModel {
             tenant_id: Set(message.tenant.0),
             id: Set(record.id),
@@ -287,14 +300,17 @@ impl Rows {
     }
 
     async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-        let states = self.states.into_iter().map(|(key, (tenant, state))| device_state::ActiveModel {
-            tenant_id: Set(tenant.0),
-            device_key: Set(key),
-            reported: Set(Value::Object(state.reported)),
-            desired: Set(Value::Object(state.desired)),
-            received_at: Set(state.received_at),
-            raw: Set(state.raw),
-        });
+        let states =
+            self.states
+                .into_iter()
+                .map(|(key, (tenant, state))| device_state::ActiveModel {
+                    tenant_id: Set(tenant.0),
+                    device_key: Set(key),
+                    reported: Set(Value::Object(state.reported)),
+                    desired: Set(Value::Object(state.desired)),
+                    received_at: Set(state.received_at),
+                    raw: Set(state.raw),
+                });
         let replaced = OnConflict::column(device_state::Column::DeviceKey)
             .update_columns([
                 device_state::Column::Reported,
@@ -302,7 +318,8 @@ impl Rows {
                 device_state::Column::Raw,
             ])
             .to_owned();
-        insert_all::<device_state::Entity, _>(transaction, states.collect(), Some(replaced)).await?;
+        insert_all::<device_state::Entity, _>(transaction, states.collect(), Some(replaced))
+            .await?;
         insert_all::<uplink::Entity, _>(transaction, self.uplinks, None).await?;
         insert_all::<event::Entity, _>(transaction, self.events, None).await?;
         insert_all::<data_table_row::Entity, _>(transaction, self.table_rows, None).await?;
@@ -317,7 +334,8 @@ impl Rows {
 impl HealthChange {
     async fn apply(self, transaction: &DatabaseTransaction, connection: i64) -> Result<(), DbErr> {
         use connection_health::Column;
-        let mut update = connection_health::Entity::update_many().filter(Column::ConnectionId.eq(connection));
+        let mut update =
+            connection_health::Entity::update_many().filter(Column::ConnectionId.eq(connection));
         for (column, grown) in [
             (Column::Uplinks, self.uplinks),
             (Column::UnknownDevices, self.unknown_devices),

@@ -44,12 +44,16 @@ pub async fn list(
     limit: u64,
 ) -> Result<Page<Uplink, (Time, Uuid)>> {
     use uplink::Column;
-    let mut query = scope.find::<uplink::Entity>().filter(Column::DeviceKey.eq(device.0));
+    let mut query = scope
+        .find::<uplink::Entity>()
+        .filter(Column::DeviceKey.eq(device.0));
     if let Some((time, id)) = before {
         query = query.filter(
-            Condition::any()
-                .add(Column::Ts.lt(time))
-                .add(Condition::all().add(Column::Ts.eq(time)).add(Column::Id.lt(id))),
+            Condition::any().add(Column::Ts.lt(time)).add(
+                Condition::all()
+                    .add(Column::Ts.eq(time))
+                    .add(Column::Id.lt(id)),
+            ),
         );
     }
     let found = query
@@ -61,7 +65,9 @@ pub async fn list(
         .into_iter()
         .map(Uplink::from)
         .collect();
-    Ok(Page::cut(found, limit, |uplink: &Uplink| (uplink.time, uplink.id)))
+    Ok(Page::cut(found, limit, |uplink: &Uplink| {
+        (uplink.time, uplink.id)
+    }))
 }
 
 impl From<uplink::Model> for Uplink {

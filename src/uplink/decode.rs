@@ -29,29 +29,63 @@ pub struct Decoded {
 }
 
 /// Decodes an uplink.
-pub async fn decode(drivers: &driver::Host, device: &DeviceRoute, uplink: &Uplink, received_at: Time) -> Decoded {
-    let nothing = Decoded { data: None, failure: None, events: Vec::new() };
+pub async fn decode(
+    drivers: &driver::Host,
+    device: &DeviceRoute,
+    uplink: &Uplink,
+    received_at: Time,
+) -> Decoded {
+    let nothing = Decoded {
+        data: None,
+        failure: None,
+        events: Vec::new(),
+    };
     let script = match &device.driver {
         DriverRoute::None => return nothing,
         DriverRoute::Missing(reference) => {
             let message = format!("there is no driver {reference}");
-            return failed(&message, json!({"kind": "missing", "message": message, "line": null}), &[]);
+            return failed(
+                &message,
+                json!({"kind": "missing", "message": message, "line": null}),
+                &[],
+            );
         }
         DriverRoute::Script(script) => script.clone(),
     };
-    let Some(payload) = uplink.payload.clone() else { return nothing };
+    let Some(payload) = uplink.payload.clone() else {
+        return nothing;
+    };
     let received_at = uplink.time.unwrap_or(received_at);
-    match drivers.decode(DecodeCall { script, payload, f_port: uplink.f_port, received_at }).await {
+    match drivers
+        .decode(DecodeCall {
+            script,
+            payload,
+            f_port: uplink.f_port,
+            received_at,
+        })
+        .await
+    {
         Ok(decoded) => {
-            let data = decoded.data.into_iter().map(|(key, value)| (without_nul_text(key), without_nul(value)));
+            let data = decoded
+                .data
+                .into_iter()
+                .map(|(key, value)| (without_nul_text(key), without_nul(value)));
             let warned = !decoded.warnings.is_empty();
             Decoded {
                 data: Some(data.collect()),
                 failure: None,
-                events: warned.then(|| warning(&decoded.warnings, &decoded.logs)).into_iter().collect(),
+                events: warned
+                    .then(|| warning(&decoded.warnings, &decoded.logs))
+                    .into_iter()
+                    .collect(),
             }
         }
-        Err(DriverError { kind, message, line, logs }) => {
+        Err(DriverError {
+            kind,
+            message,
+            line,
+            logs,
+        }) => {
             let failure = json!({"kind": kind.as_str(), "message": without_nul_text(message.clone()), "line": line});
             failed(&at_line(&message, line), failure, &logs)
         }
@@ -68,7 +102,11 @@ fn failed(message: &str, failure: Value, logs: &[String]) -> Decoded {
         message: without_nul_text(message.to_owned()),
         details: members(details),
     };
-    Decoded { data: None, failure: Some((message.to_owned(), failure)), events: vec![event] }
+    Decoded {
+        data: None,
+        failure: Some((message.to_owned(), failure)),
+        events: vec![event],
+    }
 }
 
 fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
@@ -80,7 +118,11 @@ fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
 }
 
 fn kept(lines: &[String]) -> Value {
-    lines.iter().take(LOG_LINES_MAX).map(|line| without_nul_text(line.clone())).collect()
+    lines
+        .iter()
+        .take(LOG_LINES_MAX)
+        .map(|line| without_nul_text(line.clone()))
+        .collect()
 }
 
 /// PostgreSQL cannot store NUL; the replacement character shows that something was there.
@@ -88,13 +130,18 @@ fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(without_nul_text(text)),
         Value::Array(items) => items.into_iter().map(without_nul).collect(),
-        Value::Object(object) => {
-            object.into_iter().map(|(key, value)| (without_nul_text(key), without_nul(value))).collect()
-        }
+        Value::Object(object) => object
+            .into_iter()
+            .map(|(key, value)| (without_nul_text(key), without_nul(value)))
+            .collect(),
         other => other,
     }
 }
 
 fn without_nul_text(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
 }

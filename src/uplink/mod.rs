@@ -74,7 +74,12 @@ pub enum Receipt {
 impl UplinkPath {
     /// Puts the path together.
     pub fn new(store: Store, drivers: driver::Host, writer: Writer, wake: Wake) -> Self {
-        Self { routes: Arc::new(Routes::new(store)), drivers, writer, wake }
+        Self {
+            routes: Arc::new(Routes::new(store)),
+            drivers,
+            writer,
+            wake,
+        }
     }
 
     /// Takes one message. It is on disk when this answers.
@@ -88,43 +93,73 @@ impl UplinkPath {
     }
 
     /// `None`: what the message was about has gone while it was worked on.
-    async fn receive_once(&self, id: ConnectionId, key: &str, body: &Bytes) -> Result<Option<Receipt>> {
+    async fn receive_once(
+        &self,
+        id: ConnectionId,
+        key: &str,
+        body: &Bytes,
+    ) -> Result<Option<Receipt>> {
         let connection = ingest::authenticate(&self.routes, id, key).await?;
         if !connection.enabled {
             return Ok(Some(Receipt::Disabled));
         }
         let received_at = clock::now();
-        let write = |content| Message { tenant: connection.scope.tenant(), connection: id, received_at, content };
+        let write = |content| Message {
+            tenant: connection.scope.tenant(),
+            connection: id,
+            received_at,
+            content,
+        };
         let event = match ingest::normalise(&connection, body) {
             Ok(event) => event,
             Err(refused) => {
-                self.writer.write(write(Content::Malformed(refused.to_string()))).await?;
+                self.writer
+                    .write(write(Content::Malformed(refused.to_string())))
+                    .await?;
                 return Err(refused);
             }
         };
         let (content, receipt, integrations) = match event {
-            Event::Uplink(uplink) => match self.routes.device(&connection, &uplink.network_device_id).await? {
+            Event::Uplink(uplink) => match self
+                .routes
+                .device(&connection, &uplink.network_device_id)
+                .await?
+            {
                 Some(device) => {
-                    let decoded = decode::decode(&self.drivers, &device, &uplink, received_at).await;
+                    let decoded =
+                        decode::decode(&self.drivers, &device, &uplink, received_at).await;
                     let record = record::compose(device.clone(), uplink, received_at, decoded);
-                    let receipt = Receipt::Uplink { uplink_id: record.id, device_id: record.device_id.clone() };
+                    let receipt = Receipt::Uplink {
+                        uplink_id: record.id,
+                        device_id: record.device_id.clone(),
+                    };
                     let integrations = record.integrations.clone();
                     (Content::Uplink(Box::new(record)), receipt, integrations)
                 }
                 None => {
                     let event = unknown_device(&uplink.network_device_id);
-                    (Content::UnknownDevice(event), Receipt::UnknownDevice, Vec::new())
+                    (
+                        Content::UnknownDevice(event),
+                        Receipt::UnknownDevice,
+                        Vec::new(),
+                    )
                 }
             },
-            Event::Other { kind, network_device_id } => {
-                (self.other(&connection, &kind, network_device_id).await?, Receipt::Other, Vec::new())
-            }
+            Event::Other {
+                kind,
+                network_device_id,
+            } => (
+                self.other(&connection, &kind, network_device_id).await?,
+                Receipt::Other,
+                Vec::new(),
+            ),
         };
         if self.writer.write(write(content)).await? == Outcome::Gone {
             return Ok(None);
         }
         for integration in integrations {
-            self.wake.integration(connection.scope.tenant(), integration);
+            self.wake
+                .integration(connection.scope.tenant(), integration);
         }
         Ok(Some(receipt))
     }
@@ -136,7 +171,11 @@ impl UplinkPath {
         network_device_id: Option<String>,
     ) -> Result<Content> {
         let device = match &network_device_id {
-            Some(id) => self.routes.device(connection, id).await?.map(|device| device.key),
+            Some(id) => self
+                .routes
+                .device(connection, id)
+                .await?
+                .map(|device| device.key),
             None => None,
         };
         let event = NewEvent {

@@ -17,9 +17,18 @@ use crate::{
 };
 
 /// The record of an uplink.
-pub fn compose(device: Arc<DeviceRoute>, uplink: Uplink, received_at: Time, decoded: Decoded) -> Record {
+pub fn compose(
+    device: Arc<DeviceRoute>,
+    uplink: Uplink,
+    received_at: Time,
+    decoded: Decoded,
+) -> Record {
     let rows = match &decoded.data {
-        Some(data) => device.tables.iter().filter_map(|table| Some((table.id, row(table, data)?))).collect(),
+        Some(data) => device
+            .tables
+            .iter()
+            .filter_map(|table| Some((table.id, row(table, data)?)))
+            .collect(),
         None => Vec::new(),
     };
     Record {
@@ -126,22 +135,48 @@ mod tests {
 
     fn kept(columns: Option<&[(&str, ColumnType)]>, data: Value) -> Option<Value> {
         let columns = columns.map(|columns| {
-            let column = |(path, kind): &(&str, ColumnType)| Column { path: (*path).into(), kind: *kind, unit: None };
+            let column = |(path, kind): &(&str, ColumnType)| Column {
+                path: (*path).into(),
+                kind: *kind,
+                unit: None,
+            };
             columns.iter().map(column).collect()
         });
-        row(&TableRoute { id: DataTableId(1), columns }, data.as_object().unwrap())
+        row(
+            &TableRoute {
+                id: DataTableId(1),
+                columns,
+            },
+            data.as_object().unwrap(),
+        )
     }
 
     #[test]
     fn a_row_keeps_the_columns_that_are_there_with_their_type() {
         use ColumnType::{Boolean, Json, Number, Text};
-        let data = json!({"t": 21.5, "door": {"open": true}, "a.b": 1, "list": [7, 8], "name": "x"});
+        let data =
+            json!({"t": 21.5, "door": {"open": true}, "a.b": 1, "list": [7, 8], "name": "x"});
         assert_eq!(kept(None, data.clone()), Some(data.clone()));
-        assert_eq!(kept(Some(&[("t", Number)]), data.clone()), Some(json!({"t": 21.5})));
-        assert_eq!(kept(Some(&[("door.open", Boolean)]), data.clone()), Some(json!({"door.open": true})));
-        assert_eq!(kept(Some(&[("a.b", Number)]), data.clone()), Some(json!({"a.b": 1})));
-        assert_eq!(kept(Some(&[("list.1", Number)]), data.clone()), Some(json!({"list.1": 8})));
-        assert_eq!(kept(Some(&[("list", Json), ("name", Text)]), data.clone()), Some(json!({"list": [7, 8], "name": "x"})));
+        assert_eq!(
+            kept(Some(&[("t", Number)]), data.clone()),
+            Some(json!({"t": 21.5}))
+        );
+        assert_eq!(
+            kept(Some(&[("door.open", Boolean)]), data.clone()),
+            Some(json!({"door.open": true}))
+        );
+        assert_eq!(
+            kept(Some(&[("a.b", Number)]), data.clone()),
+            Some(json!({"a.b": 1}))
+        );
+        assert_eq!(
+            kept(Some(&[("list.1", Number)]), data.clone()),
+            Some(json!({"list.1": 8}))
+        );
+        assert_eq!(
+            kept(Some(&[("list", Json), ("name", Text)]), data.clone()),
+            Some(json!({"list": [7, 8], "name": "x"}))
+        );
         assert_eq!(kept(Some(&[("t", Text), ("gone", Json)]), data), None);
         assert_eq!(kept(None, json!({})), None);
     }

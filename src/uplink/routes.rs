@@ -37,7 +37,6 @@ pub struct ConnectionRoute {
     pub id: ConnectionId,
     pub scope: Scope,
     pub enabled: bool,
-    pub name: String,
     pub settings: NetworkSettings,
     pub ingest_key_hash: Vec<u8>,
 }
@@ -125,15 +124,19 @@ impl Routes {
         {
             return Ok(Some(route));
         }
-        let Some(tenant) = self.store.find_tenant_of_connection(id).await? else { return Ok(None) };
+        let Some(tenant) = self.store.find_tenant_of_connection(id).await? else {
+            return Ok(None);
+        };
         let scope = self.store.scope(tenant);
         let epoch = scope.epoch();
-        let Some(connection) = network_connections::find(&scope, id).await? else { return Ok(None) };
+        let Some(connection) = network_connections::find(&scope, id).await? else {
+            return Ok(None);
+        };
         let route = Arc::new(ConnectionRoute {
             id,
             enabled: connection.provisioned.enabled,
-            name: connection.provisioned.name,
-            settings: serde_json::from_value(connection.provisioned.settings).map_err(Error::internal)?,
+            settings: serde_json::from_value(connection.provisioned.settings)
+                .map_err(Error::internal)?,
             ingest_key_hash: connection.ingest_key_hash,
             scope,
         });
@@ -141,7 +144,11 @@ impl Routes {
         Ok(Some(route))
     }
 
-    pub async fn device(&self, connection: &ConnectionRoute, address: &str) -> Result<Option<Arc<DeviceRoute>>> {
+    pub async fn device(
+        &self,
+        connection: &ConnectionRoute,
+        address: &str,
+    ) -> Result<Option<Arc<DeviceRoute>>> {
         let address = fold_network_device_id(address);
         let key = (connection.id, address);
         let epoch = connection.scope.epoch();
@@ -150,7 +157,9 @@ impl Routes {
         {
             return Ok(Some(route));
         }
-        let Some(device) = devices::find_by_address(&connection.scope, connection.id, &key.1).await? else {
+        let Some(device) =
+            devices::find_by_address(&connection.scope, connection.id, &key.1).await?
+        else {
             return Ok(None);
         };
         let route = Arc::new(self.compose(&connection.scope, epoch, device).await?);
@@ -161,18 +170,30 @@ impl Routes {
     async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {
         let targets = self.targets(scope, epoch).await?;
         let labels = &device.provisioned.labels;
-        let tables = targets.tables.iter().filter(|(selector, _)| selector.matches(labels));
-        let integrations = targets.integrations.iter().filter(|(selector, _)| selector.matches(labels));
+        let tables = targets
+            .tables
+            .iter()
+            .filter(|(selector, _)| selector.matches(labels));
+        let integrations = targets
+            .integrations
+            .iter()
+            .filter(|(selector, _)| selector.matches(labels));
         let mut connection_names = Vec::new();
         for address in &device.provisioned.connections {
             let id = address.network_connection_id;
             let name = network_connections::find(scope, ConnectionId(id)).await?;
-            connection_names.push((id, name.map(|connection| connection.provisioned.name).unwrap_or_default()));
+            connection_names.push((
+                id,
+                name.map(|connection| connection.provisioned.name)
+                    .unwrap_or_default(),
+            ));
         }
         Ok(DeviceRoute {
             key: device.key,
             connection_names,
-            driver: self.driver(scope, device.provisioned.driver.as_deref()).await?,
+            driver: self
+                .driver(scope, device.provisioned.driver.as_deref())
+                .await?,
             tables: tables.map(|(_, table)| table.clone()).collect(),
             integrations: integrations.map(|(_, id)| *id).collect(),
             device,
@@ -180,16 +201,24 @@ impl Routes {
     }
 
     async fn driver(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
-        let Some(reference) = reference else { return Ok(DriverRoute::None) };
+        let Some(reference) = reference else {
+            return Ok(DriverRoute::None);
+        };
         let Some((author, name, tag)) = text::driver_parts(reference) else {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
-        let key = DriverKey { author: author.to_owned(), name: name.to_owned() };
+        let key = DriverKey {
+            author: author.to_owned(),
+            name: name.to_owned(),
+        };
         let Some(version) = drivers::find_version(scope, &key, tag).await? else {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
         let script = self.scripts.get_with(version.digest.clone(), || {
-            Arc::new(Script { digest: version.digest, source: version.script })
+            Arc::new(Script {
+                digest: version.digest,
+                source: version.script,
+            })
         });
         Ok(DriverRoute::Script(script))
     }
@@ -201,11 +230,16 @@ impl Routes {
         {
             return Ok(targets);
         }
-        let tables = data_tables::list::<Column>(scope, 0, TARGETS_MAX).await?.items;
+        let tables = data_tables::list::<Column>(scope, 0, TARGETS_MAX)
+            .await?
+            .items;
         let integrations = integrations::list(scope, 0, TARGETS_MAX).await?.items;
         let targets = Arc::new(Targets {
             tables: tables.into_iter().filter_map(table_route).collect(),
-            integrations: integrations.into_iter().filter_map(integration_route).collect(),
+            integrations: integrations
+                .into_iter()
+                .filter_map(integration_route)
+                .collect(),
         });
         self.targets.insert(tenant, (epoch, targets.clone()));
         Ok(targets)
@@ -215,20 +249,33 @@ impl Routes {
 /// A selector was checked when it was stored; one that no longer reads picks nothing.
 fn read_selector(text: &str, what: impl std::fmt::Display) -> Option<Selector> {
     Selector::parse(text)
-        .inspect_err(|error| tracing::error!("the stored selector of {what} does not read: {error}"))
+        .inspect_err(|error| {
+            tracing::error!("the stored selector of {what} does not read: {error}")
+        })
         .ok()
 }
 
 fn table_route(table: DataTable<Column>) -> Option<(Selector, TableRoute)> {
-    let selector = read_selector(&table.provisioned.selector, format_args!("data table {}", table.id))?;
-    Some((selector, TableRoute { id: table.id, columns: table.provisioned.columns }))
+    let selector = read_selector(
+        &table.provisioned.selector,
+        format_args!("data table {}", table.id),
+    )?;
+    Some((
+        selector,
+        TableRoute {
+            id: table.id,
+            columns: table.provisioned.columns,
+        },
+    ))
 }
 
 fn integration_route(integration: Integration) -> Option<(Selector, IntegrationId)> {
     if !integration.provisioned.enabled {
         return None;
     }
-    let selector =
-        read_selector(&integration.provisioned.selector, format_args!("integration {}", integration.id))?;
+    let selector = read_selector(
+        &integration.provisioned.selector,
+        format_args!("integration {}", integration.id),
+    )?;
     Some((selector, integration.id))
 }

@@ -38,11 +38,19 @@ impl Writer {
     /// Writes a message; it is on disk when this answers [`Outcome::Recorded`].
     pub async fn write(&self, message: Message) -> Result<Outcome> {
         let (done, outcome) = oneshot::channel();
-        self.jobs.try_send(Job { message, done }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::overloaded("too many uplinks are waiting to be written"),
-            mpsc::error::TrySendError::Closed(_) => Error::overloaded("the hub is shutting down"),
-        })?;
-        outcome.await.map_err(|_| Error::overloaded("the hub is shutting down"))?
+        self.jobs
+            .try_send(Job { message, done })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    Error::overloaded("too many uplinks are waiting to be written")
+                }
+                mpsc::error::TrySendError::Closed(_) => {
+                    Error::overloaded("the hub is shutting down")
+                }
+            })?;
+        outcome
+            .await
+            .map_err(|_| Error::overloaded("the hub is shutting down"))?
     }
 }
 
@@ -50,7 +58,8 @@ impl Writer {
 pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
-        let (messages, done): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.message, job.done)).unzip();
+        let (messages, done): (Vec<_>, Vec<_>) =
+            jobs.drain(..).map(|job| (job.message, job.done)).unzip();
         match store.record(&messages).await {
             Ok(outcomes) => {
                 for (done, outcome) in done.into_iter().zip(outcomes) {
@@ -59,10 +68,16 @@ pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
                 }
             }
             Err(error @ Error::Unavailable { .. }) => {
-                tracing::warn!("{} messages were not written: the database is away", done.len());
+                tracing::warn!(
+                    "{} messages were not written: the database is away",
+                    done.len()
+                );
                 drop(error);
                 for done in done {
-                    let _ = done.send(Err(Error::away("the database is away; try again", "a batch was not written")));
+                    let _ = done.send(Err(Error::away(
+                        "the database is away; try again",
+                        "a batch was not written",
+                    )));
                 }
             }
             // One message may be at fault: alone, the others need not suffer.

@@ -44,14 +44,23 @@ impl HttpTarget {
     /// Reads the settings; `authorization` is the value of that header.
     pub fn open(settings: &serde_json::Value, authorization: Option<String>) -> Result<Self> {
         let settings = HttpSettings::deserialize(settings).map_err(Error::internal)?;
-        let authorization = authorization.map(HeaderValue::try_from).transpose().map_err(Error::internal)?;
-        Ok(Self { url: settings.url.parse().map_err(Error::internal)?, authorization })
+        let authorization = authorization
+            .map(HeaderValue::try_from)
+            .transpose()
+            .map_err(Error::internal)?;
+        Ok(Self {
+            url: settings.url.parse().map_err(Error::internal)?,
+            authorization,
+        })
     }
 
     /// Posts one delivery.
     pub async fn send(&self, client: &Client, guard: &Guard, delivery: &Delivery) -> Answer {
         if let Err(refusal) = guard.check_url(&self.url) {
-            return Answer { error: Some(refusal), ..Default::default() };
+            return Answer {
+                error: Some(refusal),
+                ..Default::default()
+            };
         }
         let mut request = client
             .post(self.url.clone())
@@ -66,7 +75,10 @@ impl HttpTarget {
         }
         match request.send().await {
             Ok(response) => answer(response).await,
-            Err(error) => Answer { error: Some(in_words(&error)), ..Default::default() },
+            Err(error) => Answer {
+                error: Some(in_words(&error)),
+                ..Default::default()
+            },
         }
     }
 }
@@ -91,10 +103,16 @@ async fn answer(response: Response) -> Answer {
     drain(response).await;
     let error = match status {
         status if status.is_success() => None,
-        status if status.is_redirection() => Some(format!("answered {status}; redirects are not followed")),
+        status if status.is_redirection() => {
+            Some(format!("answered {status}; redirects are not followed"))
+        }
         status => Some(format!("answered {status}")),
     };
-    Answer { status: Some(status.as_u16()), error, retry_after }
+    Answer {
+        status: Some(status.as_u16()),
+        error,
+        retry_after,
+    }
 }
 
 /// Seconds or an HTTP date (RFC 9110, 10.2.3).
@@ -125,9 +143,10 @@ fn in_words(error: &reqwest::Error) -> String {
         error if error.is_connect() => "no connection",
         _ => "the request failed",
     };
-    let causes: Vec<String> = std::iter::successors(std::error::Error::source(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect();
+    let causes: Vec<String> =
+        std::iter::successors(std::error::Error::source(error), |error| error.source())
+            .map(ToString::to_string)
+            .collect();
     match causes.last() {
         Some(cause) => format!("{start}: {cause}").chars().take(300).collect(),
         None => start.to_owned(),

@@ -33,9 +33,16 @@ impl Target {
     /// Reads an integration's settings and opens its credentials.
     pub fn open(integration: &Integration, vault: &Vault) -> Result<Self> {
         let provisioned = &integration.provisioned;
-        let secret = provisioned.secret.as_deref().map(|sealed| vault.open_secret(VAULT_PURPOSE, sealed)).transpose()?;
+        let secret = provisioned
+            .secret
+            .as_deref()
+            .map(|sealed| vault.open_secret(VAULT_PURPOSE, sealed))
+            .transpose()?;
         match provisioned.kind.as_str() {
-            "http" => Ok(Target::Http(http::HttpTarget::open(&provisioned.settings, secret)?)),
+            "http" => Ok(Target::Http(http::HttpTarget::open(
+                &provisioned.settings,
+                secret,
+            )?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }
@@ -58,6 +65,9 @@ pub struct Sender {
 impl Sender {
     /// A sender whose requests end after `timeout`.
     pub fn new(guard: Guard, timeout: std::time::Duration) -> Result<Self> {
-        Ok(Self { http: http::client(&guard, timeout)?, guard })
+        Ok(Self {
+            http: http::client(&guard, timeout)?,
+            guard,
+        })
     }
 }

@@ -1,0 +1,104 @@
+# `make help` lists what can be made. Everything works from a fresh clone: what is missing is
+# installed from the distribution and the language registries, or named in one line.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+VENV := contract-tests/.venv
+# The debug build: the contract tests and the demo want its overflow checks and its short build, and
+# no figure is taken from it. `make run` and `make bench` serve people, so they use the release build.
+HUB := target/debug/thingshub
+
+heading = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help run test demo bench contract contract-faults openapi fmt lint \
+	check-format check-lint check-openapi check-rust build venv
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in ./data
+	@scripts/need rust
+	cargo build --release --locked
+	exec target/release/thingshub serve
+
+test: ## everything that must hold before a change lands
+	@scripts/need rust python postgres
+	@$(MAKE) check-format
+	@$(MAKE) check-lint
+	@$(MAKE) check-openapi
+	@$(MAKE) check-rust
+	@$(MAKE) contract
+	$(call heading,all passed)
+
+demo: build ## the whole story against a fresh data directory, step by step
+	@scripts/demo
+
+bench: ## uplinks and reads a second on this machine, beside their ceilings
+	@test -x scripts/bench || { echo "missing: scripts/bench" >&2; exit 1; }
+	@scripts/need rust python postgres
+	cargo build --release --locked
+	scripts/bench
+
+contract: build venv ## the running server against its own OpenAPI document
+	$(call heading,contract tests)
+	@$(VENV)/bin/python contract-tests/run
+
+contract-faults: build venv ## shows that the contract tests notice planted faults
+	$(call heading,contract tests against planted faults)
+	@$(VENV)/bin/python contract-tests/faults
+
+openapi: build ## writes the document that the code makes to openapi/
+	@mkdir -p openapi
+	@$(HUB) openapi >openapi/openapi.json
+	@$(HUB) openapi --yaml >openapi/openapi.yaml
+	@echo "wrote openapi/openapi.json and openapi/openapi.yaml"
+
+fmt: ## formats the code
+	@scripts/need rust
+	cargo fmt --all
+
+lint: check-lint ## the compiler's and clippy's warnings, as errors
+
+check-format:
+	$(call heading,format)
+	@cargo fmt --all --check
+
+check-lint:
+	$(call heading,lint)
+	@scripts/need rust
+	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+check-openapi: build venv
+	$(call heading,OpenAPI document)
+	@scripts/check-openapi $(HUB)
+
+# Without fsync: these databases are thrown away, and the durability that tests rely on is the
+# order of commits, not their survival of a power cut.
+check-rust:
+	$(call heading,unit and integration tests, on SQLite and PostgreSQL)
+	@scripts/need rust postgres
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
+	else \
+		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
+	fi
+
+build:
+	@scripts/need rust
+	@cargo build --locked --quiet
+
+# The copy of the requirements is the mark of a finished installation.
+venv:
+	@cmp -s contract-tests/requirements.txt $(VENV)/requirements.txt || { \
+		scripts/need python; \
+		echo "installing the contract tests' tools into $(VENV)"; \
+		rm -rf $(VENV); \
+		python3 -m venv $(VENV); \
+		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+			--root-user-action=ignore -r contract-tests/requirements.txt; \
+		cp contract-tests/requirements.txt $(VENV)/requirements.txt; \
+	}

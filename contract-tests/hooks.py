@@ -1,0 +1,256 @@
+"""What schemathesis cannot know by itself: who calls, which resources exist, and what our contract
+demands beyond the document.
+
+contract-tests/run starts the hub, seeds it and tells the rest by the environment variable
+CONTRACT_STATE, the path of a JSON file.
+"""
+
+import atexit
+import collections
+import json
+import os
+import pathlib
+import random
+import re
+import sys
+import types
+
+import schemathesis
+from schemathesis.core.failures import Failure
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
+from schemathesis.openapi.checks import RejectedPositiveData
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from seed import MESSAGES, Client, Maker  # noqa: E402
+
+STATE = json.loads(pathlib.Path(os.environ["CONTRACT_STATE"]).read_text())
+HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["certificate"]))
+VICTIMS = Maker(Client(HUB, STATE["token"]), "victim", STATE["receiver_url"])
+KEYS = {int(connection): key for connection, key in STATE["keys"].items()}
+KINDS = {int(connection): kind for connection, kind in STATE["types"].items()}
+
+
+def operation_id(operation):
+    return operation.definition.raw.get("operationId")
+
+
+# --- Who calls ---------------------------------------------------------------------------------
+
+
+@schemathesis.auth().skip_for(operation_id=["delete_token", "create_uplink"])
+class Session:
+    """The run's own session."""
+
+    def get(self, case, context):
+        return STATE["token"]
+
+    def set(self, case, token, context):
+        case.headers["Authorization"] = f"Bearer {token}"
+
+
+# Logging out ends the session that it is called with: every call gets one of its own.
+@schemathesis.auth(refresh_interval=None).apply_to(operation_id="delete_token")
+class SessionToEnd(Session):
+    def get(self, case, context):
+        return Client(HUB).log_in()
+
+
+# `before_call` puts the key of the connection that the request ends up at in its place.
+@schemathesis.auth().apply_to(operation_id="create_uplink")
+class IngestKey(Session):
+    def get(self, case, context):
+        return "ingest-key"
+
+
+# --- What exists -------------------------------------------------------------------------------
+
+
+def choice(case, what):
+    """Random, but the same for the same request: what failed once fails again when it is repeated."""
+    drawn = (case.operation.label, case.path_parameters, case.query, repr(case.body), what)
+    return random.Random(repr(drawn))
+
+
+def resource_of(path):
+    """The segment that names the resource: `devices` in `/devices/{id}/uplinks`."""
+    return path.split("/{", 1)[0].rsplit("/", 1)[-1]
+
+
+def is_positive(case, location):
+    return case.meta is None or not case.meta.is_negative_at(location)
+
+
+def is_linked(case):
+    """Whether an earlier answer of this scenario gave the path's values."""
+    return bool(case._override.path_parameters) or any(
+        draw.location == "path" for draw in (case.meta.pool_draws if case.meta else ())
+    )
+
+
+def put_existing_path(case):
+    """Makes three quarters of the drawn paths lead to something."""
+    if not case.path_parameters or not is_positive(case, ParameterLocation.PATH) or is_linked(case):
+        return
+    chance = choice(case, "path")
+    if chance.random() > 0.75:
+        return
+    resource = resource_of(case.operation.path)
+    if case.method == "DELETE":
+        values = VICTIMS.path_parameters(resource)
+    else:
+        is_change = case.method == "PUT" or operation_id(case.operation) == "create_ingest_key"
+        values = chance.choice(STATE["sets"]["changed" if is_change else "kept"][resource])
+    case.path_parameters.update({name: values[name] for name in case.path_parameters if name in values})
+
+
+def put_existing_body(case):
+    """Makes half of the drawn bodies refer to what exists, where the document cannot say what does."""
+    if not isinstance(case.body, dict) or not is_positive(case, ParameterLocation.BODY):
+        return
+    chance = choice(case, "body")
+    if chance.random() > 0.5:
+        return
+    operation = operation_id(case.operation)
+    if operation == "create_token":
+        case.body.update(username="admin", password=STATE["password"])
+    if operation in ("create_device", "update_device"):
+        driver = STATE["sets"]["kept"]["drivers"][0]
+        if "driver" in case.body:
+            case.body["driver"] = f"{driver['author']}/{driver['name']}:{driver['tag']}"
+        for connection in (case.body.get("connectivity") or {}).get("connections") or []:
+            connection["network_connection_id"] = chance.choice(STATE["sets"]["kept"]["network-connections"])["id"]
+    if "selector" in case.body:
+        case.body["selector"] = chance.choice(["site=berlin", "site=berlin, !retired", "a or (b and not c)"])
+
+
+def put_ingest_key(case):
+    if case.headers.get("Authorization") != "Bearer ingest-key":
+        return
+    connection = case.path_parameters.get("id")
+    connection = int(connection) if str(connection).isdigit() else None
+    case.headers["Authorization"] = f"Bearer {KEYS.get(connection, 'unknown')}"
+    # The body is whatever a network server sends, which no schema of ours describes.
+    if connection in KINDS and is_positive(case, ParameterLocation.BODY) and choice(case, "uplink").random() < 0.5:
+        case.body = json.loads(MESSAGES[KINDS[connection]])
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    if is_undeclared_method(case):
+        return
+    put_existing_path(case)
+    put_existing_body(case)
+    if operation_id(case.operation) == "create_uplink":
+        put_ingest_key(case)
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    SEEN[case.operation.label][response.status_code] += 1
+    operation = operation_id(case.operation)
+    if operation in ("create_network_connection", "create_ingest_key") and response.status_code == 201:
+        answer = response.json()
+        connection = answer.get("id") or case.path_parameters.get("id")
+        KEYS[int(connection)] = answer["ingest_key"]
+
+
+# --- What may be refused although it fits the document -------------------------------------------
+
+# Each text of an error that a well-formed request may get, and why no schema can tell.
+RULES = [
+    ("create_token", r"invalid credentials", "who has an account is not the document's to say"),
+    (".*", r"^cursor: ", "a cursor is opaque: only one that was answered is right"),
+    ("(create|update)_(data_table|integration)", r"^selector: ", "a grammar, and no regular language"),
+    ("(create|update)_device", r"^driver: there is no driver", "a reference to what does not exist"),
+    ("create_driver", r"^script: ", "JavaScript"),
+]
+RULES = [(re.compile(operation), re.compile(text)) for operation, text, _ in RULES]
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    if not isinstance(failure, RejectedPositiveData) or response.status_code != 400:
+        return True
+    operation, error = operation_id(case.operation) or "", response.json().get("error", "")
+    return not any(rule.fullmatch(operation) and text.search(error) for rule, text in RULES)
+
+
+# --- What the contract demands of every answer ---------------------------------------------------
+
+STATUSES = {200, 201, 400, 401, 403, 404, 500, 503}
+
+
+def is_undeclared_method(case):
+    data = case.meta.phase.data if case.meta else None
+    return isinstance(data, CoveragePhaseData) and data.scenario == CoverageScenario.UNSPECIFIED_HTTP_METHOD
+
+
+def header(response, name):
+    return (response.headers.get(name) or [None])[0]
+
+
+def broken_error_object(response):
+    """What is wrong with an error's body, or nothing."""
+    if not (header(response, "content-type") or "").startswith("application/json"):
+        return f"its type is {header(response, 'content-type')}"
+    try:
+        body = response.json()
+    except ValueError:
+        return "it is no JSON"
+    if not isinstance(body, dict) or sorted(body) != ["code", "error"]:
+        return "it does not have the members `code` and `error`, and no others"
+    if type(body["code"]) is not int or body["code"] != response.status_code:
+        return f"its `code` is not {response.status_code}"
+    if not isinstance(body["error"], str) or not body["error"].strip():
+        return "its `error` is no text"
+    return None
+
+
+def fail(case, title, message):
+    raise Failure(operation=case.operation.label, title=title, message=message)
+
+
+@schemathesis.check
+def error_object(ctx, response, case):
+    if response.status_code >= 400 and response.request.method != "HEAD":
+        problem = broken_error_object(response)
+        if problem:
+            fail(case, "Not the contract's error object", f"The body of a {response.status_code}: {problem}")
+
+
+@schemathesis.check
+def contract_status(ctx, response, case):
+    if response.status_code not in STATUSES:
+        fail(case, "A status outside the contract", f"{response.status_code} is none of {sorted(STATUSES)}")
+
+
+@schemathesis.check
+def contract_headers(ctx, response, case):
+    if not header(response, "x-request-id"):
+        fail(case, "No X-Request-Id", "Every answer names the request, so that its log line can be found")
+    if response.status_code == 401 and not header(response, "www-authenticate"):
+        fail(case, "No WWW-Authenticate", "A 401 must say how to authenticate (RFC 9110)")
+    if response.status_code == 503 and not re.fullmatch(r"\d+", header(response, "retry-after") or ""):
+        fail(case, "No Retry-After", "A 503 must say when to try again")
+    if response.status_code == 201 and not header(response, "location"):
+        fail(case, "No Location", "A 201 must say where the new resource is")
+
+
+@schemathesis.check
+def undeclared_method(ctx, response, case):
+    if is_undeclared_method(case) and response.status_code != 404:
+        method = response.request.method
+        fail(case, "Undeclared method", f"{method} is not in the document, but answered {response.status_code}, not 404")
+
+
+# --- What was seen -------------------------------------------------------------------------------
+
+SEEN = collections.defaultdict(collections.Counter)
+
+
+@atexit.register
+def tell_what_was_seen():
+    if "CONTRACT_SEEN" in os.environ:
+        pathlib.Path(os.environ["CONTRACT_SEEN"]).write_text(json.dumps(SEEN, indent=1))

@@ -1,0 +1,251 @@
+//! Logging in and out, and the ways to show who one is.
+
+use std::{net::IpAddr, sync::Arc};
+
+use poem::{Request, Result, web::RemoteAddr};
+use poem_openapi::{
+    Object, OpenApi, SecurityScheme,
+    auth::{ApiKey, Bearer},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Tag,
+    answer::Found,
+    body::Body,
+    operation,
+    types::{Id, Timestamp},
+};
+use crate::{
+    error::Error,
+    hub::{self, Hub},
+    store::identity::User,
+    text::{Password, Username},
+};
+
+/// The ingest key's name as a scheme and as a query parameter.
+pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
+
+/// A session's token, from `POST /api/v3/auth/token`
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "authenticate")]
+pub struct Caller(pub Authenticated);
+
+/// Who calls, with the token that says so.
+#[derive(Clone)]
+pub struct Authenticated {
+    /// Who calls.
+    pub caller: Arc<hub::Caller>,
+    /// The token itself, to end its session.
+    pub token: String,
+}
+
+async fn authenticate(request: &Request, bearer: Bearer) -> Result<Authenticated> {
+    let hub: &Hub = request
+        .data()
+        .ok_or_else(|| Error::internal("the hub is not among the request's data"))?;
+    let caller = hub.authenticate(&bearer.token).await?;
+    operation::of(request)?.check_query(request)?;
+    Ok(Authenticated {
+        caller,
+        token: bearer.token,
+    })
+}
+
+impl Caller {
+    /// The caller's tenant, to look at.
+    pub fn reads(&self) -> Result<&crate::store::Scope, Error> {
+        self.0.caller.may(hub::Action::Read)
+    }
+
+    /// The caller's tenant, to change.
+    pub fn provisions(&self) -> Result<&crate::store::Scope, Error> {
+        self.0.caller.may(hub::Action::Provision)
+    }
+}
+
+/// The ingest key of a network connection, as a bearer token
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "ingest_bearer")]
+pub struct IngestBearer(Bearer);
+
+/// The ingest key of a network connection, in a header of its own
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "api_key",
+    key_name = "X-Ingest-Key",
+    key_in = "header",
+    rename = "ingest_header"
+)]
+pub struct IngestHeader(ApiKey);
+
+/// The ingest key of a network connection, in the URL, for network servers that can send nothing else
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "api_key",
+    key_name = "ingest_key",
+    key_in = "query",
+    rename = "ingest_key"
+)]
+pub struct IngestQuery(ApiKey);
+
+/// Any of the three.
+#[derive(SecurityScheme)]
+pub enum IngestKey {
+    Bearer(IngestBearer),
+    Header(IngestHeader),
+    Query(IngestQuery),
+}
+
+impl IngestKey {
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        match self {
+            IngestKey::Bearer(IngestBearer(bearer)) => &bearer.token,
+            IngestKey::Header(IngestHeader(key)) | IngestKey::Query(IngestQuery(key)) => &key.key,
+        }
+    }
+}
+
+/// Name and password
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    /// Login name; its case does not matter
+    username: Username,
+    /// Password
+    password: Password,
+}
+
+/// A fresh session
+#[derive(Object, Serialize)]
+struct Token {
+    /// Who logged in
+    #[oai(rename = "User")]
+    #[serde(rename = "User")]
+    user: UserView,
+    /// When the session ends
+    expires: Timestamp,
+    /// Send it as `Authorization: Bearer <token>`: 32 random bytes in padded base64url
+    token: String,
+}
+
+/// A live session
+#[derive(Object, Serialize)]
+struct Session {
+    /// Whose session it is
+    #[oai(rename = "User")]
+    #[serde(rename = "User")]
+    user: UserView,
+    /// When it ends
+    expires: Timestamp,
+}
+
+/// A user
+#[derive(Object, Serialize)]
+#[oai(rename = "User")]
+struct UserView {
+    /// Its id
+    id: Id,
+    /// Login name
+    username: String,
+    /// The person's name
+    full_name: String,
+    /// The person's address
+    email: String,
+    /// The person's country
+    country: String,
+    /// Always empty
+    password: String,
+    /// When it was made
+    created_at: Timestamp,
+    /// When it was last changed
+    updated_at: Timestamp,
+    /// When it last logged in
+    last_login_at: Option<Timestamp>,
+}
+
+/// `auth/token`.
+pub struct AuthApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Auth")]
+impl AuthApi {
+    /// Log in
+    ///
+    /// Opens a session and answers its token. A wrong name or password is a 400 with the error
+    /// `invalid credentials`, in the same time whether or not the user exists; too many of them in a
+    /// row from one address are put off with a 503.
+    #[oai(path = "/auth/token", method = "post", operation_id = "create_token")]
+    async fn create_token(
+        &self,
+        remote: &RemoteAddr,
+        body: Body<Credentials>,
+    ) -> Result<Found<Token>> {
+        let Body(Credentials { username, password }) = body;
+        let address = remote
+            .as_socket_addr()
+            .map_or(IpAddr::from([0; 4]), |address| address.ip());
+        let login = self.hub.log_in(&username, &password, address).await?;
+        Ok(Found(Token {
+            user: login.user.into(),
+            expires: Timestamp(login.expires_at),
+            token: login.token,
+        }))
+    }
+
+    /// Tell who is logged in
+    ///
+    /// Answers the user behind the token, and when the session ends.
+    #[oai(path = "/auth/token", method = "get", operation_id = "get_token")]
+    async fn get_token(&self, caller: Caller) -> Result<Found<Session>> {
+        Ok(Found(session(&caller.0.caller)))
+    }
+
+    /// Log out
+    ///
+    /// Ends the session: its token is dead on the next request. Answers the session that was ended.
+    #[oai(path = "/auth/token", method = "delete", operation_id = "delete_token")]
+    async fn delete_token(&self, caller: Caller) -> Result<Found<Session>> {
+        let Caller(Authenticated { caller, token }) = caller;
+        self.hub.log_out(&caller, &token).await?;
+        Ok(Found(session(&caller)))
+    }
+}
+
+fn session(caller: &hub::Caller) -> Session {
+    Session {
+        user: caller.user.clone().into(),
+        expires: Timestamp(caller.expires_at),
+    }
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        let User {
+            id,
+            tenant: _,
+            username,
+            full_name,
+            email,
+            country,
+            role: _,
+            password_hash: _,
+            created_at,
+            updated_at,
+            last_login_at,
+        } = user;
+        Self {
+            id: Id::saturating(id.0),
+            username,
+            full_name,
+            email,
+            country,
+            password: String::new(),
+            created_at: Timestamp(created_at),
+            updated_at: Timestamp(updated_at),
+            last_login_at: last_login_at.map(Timestamp),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Data tables and their rows.
+
+use std::collections::BTreeSet;
+
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    answer::{Created, Csv, Found},
+    auth::Caller,
+    body::Body,
+    page::{Cursor, Listed, Window, next_page},
+    types::{Id, JsonObject, Limit, List, Timestamp},
+};
+use crate::{
+    clock::Time,
+    error::Error,
+    hub::data_tables::{check_columns, parse_selector},
+    id::DataTableId,
+    store::data_tables::{self, DataTable, NewDataTable, Row, RowFilter},
+    text::{Description, DeviceId, FieldPath, Name, SelectorText},
+};
+
+/// A data table to make, or to put in the place of one
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "NewDataTable")]
+struct NewDataTableBody {
+    /// Unique in the tenant
+    name: Name,
+    /// What it is for
+    description: Option<Description>,
+    /// Which devices' data it keeps, by their labels: `site=berlin, !retired`; empty: every device
+    selector: SelectorText,
+    /// Which decoded fields it keeps; all of them if left out
+    columns: Option<List<Column, 1, 256>>,
+}
+
+/// One column
+#[derive(Object, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Column {
+    /// Path of the decoded field, its parts joined by dots: `door.open`
+    path: FieldPath,
+    /// What the field must be; one of another type is left out
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    kind: ColumnType,
+    /// Its unit, for people
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<Name>,
+}
+
+/// What a field must be
+#[derive(Enum, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+enum ColumnType {
+    Number,
+    Text,
+    Boolean,
+    Json,
+}
+
+/// A data table
+#[derive(Object, Serialize)]
+#[oai(rename = "DataTable")]
+struct DataTableView {
+    /// Its id
+    id: Id,
+    /// Unique in the tenant
+    name: String,
+    /// What it is for
+    description: String,
+    /// Which devices' data it keeps
+    selector: String,
+    /// Which decoded fields it keeps; null: all
+    columns: Option<Vec<Column>>,
+    /// When it was made
+    created_at: Timestamp,
+    /// When it was last changed
+    updated_at: Timestamp,
+}
+
+/// The fields of one uplink
+#[derive(Object, Serialize)]
+#[oai(rename = "Row")]
+struct RowView {
+    /// When the network received the uplink
+    time: Timestamp,
+    /// The device it came from
+    device_id: String,
+    /// The fields, by their paths
+    data: JsonObject,
+}
+
+/// `data-tables`.
+pub struct DataTablesApi;
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::DataTables")]
+impl DataTablesApi {
+    /// Create a data table
+    ///
+    /// From their next uplink on, it keeps the decoded data of all devices that its selector picks.
+    #[oai(
+        path = "/data-tables",
+        method = "post",
+        operation_id = "create_data_table"
+    )]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<NewDataTableBody>,
+    ) -> Result<Created<DataTableView>> {
+        let table = data_tables::insert(caller.provisions()?, body.0.provisioned()?).await?;
+        Ok(Created {
+            location: format!("/api/v3/data-tables/{}", table.id),
+            body: table.into(),
+        })
+    }
+
+    /// List data tables
+    ///
+    /// In the order of their ids.
+    #[oai(
+        path = "/data-tables",
+        method = "get",
+        operation_id = "list_data_tables"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<DataTableView>> {
+        let window = Window::<i64>::new("data-tables", limit.0, cursor.0)?;
+        let page =
+            data_tables::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        Ok(window.answer(page, uri, DataTableView::from)?)
+    }
+
+    /// Get a data table
+    ///
+    /// Its definition; its rows are below it.
+    #[oai(
+        path = "/data-tables/:id",
+        method = "get",
+        operation_id = "get_data_table"
+    )]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// The data table's id
+        id: Path<Id>,
+    ) -> Result<Found<DataTableView>> {
+        Ok(Found(
+            data_tables::get(caller.reads()?, DataTableId(**id))
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Replace a data table
+    ///
+    /// Rows that are there stay as they are.
+    #[oai(
+        path = "/data-tables/:id",
+        method = "put",
+        operation_id = "update_data_table"
+    )]
+    async fn update(
+        &self,
+        caller: Caller,
+        /// The data table's id
+        id: Path<Id>,
+        body: Body<NewDataTableBody>,
+    ) -> Result<Found<DataTableView>> {
+        let scope = caller.provisions()?;
+        Ok(Found(
+            data_tables::update(scope, DataTableId(**id), body.0.provisioned()?)
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Delete a data table
+    ///
+    /// With all its rows. Answers what was deleted.
+    #[oai(
+        path = "/data-tables/:id",
+        method = "delete",
+        operation_id = "delete_data_table"
+    )]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The data table's id
+        id: Path<Id>,
+    ) -> Result<Found<DataTableView>> {
+        Ok(Found(
+            data_tables::delete(caller.provisions()?, DataTableId(**id))
+                .await?
+                .into(),
+        ))
+    }
+
+    /// List a data table's rows
+    ///
+    /// By time, oldest first.
+    #[oai(
+        path = "/data-tables/:id/rows",
+        method = "get",
+        operation_id = "list_rows"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each parameter of the operation"
+    )]
+    async fn rows(
+        &self,
+        caller: Caller,
+        /// The data table's id
+        id: Path<Id>,
+        /// Of this device alone
+        device_id: Query<Option<DeviceId>>,
+        /// At or after this time
+        from: Query<Option<Timestamp>>,
+        /// Before this time
+        to: Query<Option<Timestamp>>,
+        /// Most rows on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<RowView>> {
+        let scope = caller.reads()?;
+        let table = data_tables::get::<Column>(scope, DataTableId(**id)).await?;
+        let window = window(table.id, limit.0, cursor.0)?;
+        let filter = filter(device_id.0, from.0, to.0)?;
+        let page = data_tables::rows(scope, table.id, &filter, window.after, window.limit).await?;
+        Ok(window.answer(page, uri, RowView::from)?)
+    }
+
+    /// Export a data table's rows as CSV
+    ///
+    /// A header line with `time`, `device_id` and the columns (of a table that keeps all fields: those
+    /// that these rows have), then a line for each row, by time, oldest first. The `Link` header has
+    /// the next page.
+    #[oai(
+        path = "/data-tables/:id/rows.csv",
+        method = "get",
+        operation_id = "export_rows"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each parameter of the operation"
+    )]
+    async fn rows_csv(
+        &self,
+        caller: Caller,
+        /// The data table's id
+        id: Path<Id>,
+        /// Of this device alone
+        device_id: Query<Option<DeviceId>>,
+        /// At or after this time
+        from: Query<Option<Timestamp>>,
+        /// Before this time
+        to: Query<Option<Timestamp>>,
+        /// Most rows; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The cursor in the `Link` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Csv> {
+        let scope = caller.reads()?;
+        let table = data_tables::get::<Column>(scope, DataTableId(**id)).await?;
+        let window = window(table.id, limit.0, cursor.0)?;
+        let filter = filter(device_id.0, from.0, to.0)?;
+        let page = data_tables::rows(scope, table.id, &filter, window.after, window.limit).await?;
+        let next = page
+            .next
+            .map(|key| window.cursor(key))
+            .transpose()?
+            .map(|cursor| next_page(uri, &cursor));
+        let text = csv(&table, &page.items).map_err(Error::internal)?;
+        Ok(Csv { text, next })
+    }
+}
+
+fn window(
+    id: DataTableId,
+    limit: Option<Limit>,
+    cursor: Option<Cursor>,
+) -> Result<Window<(Time, Uuid)>, Error> {
+    Window::new(format!("data-tables/{id}/rows"), limit, cursor)
+}
+
+fn filter(
+    device_id: Option<DeviceId>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<RowFilter, Error> {
+    let (from, to) = (from.map(|from| from.0), to.map(|to| to.0));
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(Error::field("to", "must not be before from"));
+    }
+    Ok(RowFilter {
+        device_id: device_id.map(DeviceId::into_string),
+        from,
+        to,
+    })
+}
+
+fn csv(
+    table: &DataTable<Column>,
+    rows: &[Row],
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let paths: Vec<String> = match &table.provisioned.columns {
+        Some(columns) => columns
+            .iter()
+            .map(|column| column.path.to_string())
+            .collect(),
+        None => rows
+            .iter()
+            .flat_map(|row| row.data.keys().cloned())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = ["time", "device_id"]
+        .into_iter()
+        .chain(paths.iter().map(String::as_str));
+    writer.write_record(header)?;
+    for row in rows {
+        let time = row
+            .time
+            .to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+        let fields = paths.iter().map(|path| cell(row.data.get(path)));
+        writer.write_record([time, row.device_id.clone()].into_iter().chain(fields))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        // A spreadsheet would run what starts like a formula.
+        Some(Value::String(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+            format!("'{text}")
+        }
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+impl NewDataTableBody {
+    fn provisioned(self) -> Result<NewDataTable<Column>, Error> {
+        parse_selector(&self.selector)?;
+        check_columns(
+            self.columns
+                .iter()
+                .flat_map(|columns| columns.0.iter())
+                .map(|column| &*column.path),
+        )?;
+        Ok(NewDataTable {
+            name: self.name.into_string(),
+            description: self
+                .description
+                .map(Description::into_string)
+                .unwrap_or_default(),
+            selector: self.selector.into_string(),
+            columns: self.columns.map(|columns| columns.0),
+        })
+    }
+}
+
+impl From<DataTable<Column>> for DataTableView {
+    fn from(table: DataTable<Column>) -> Self {
+        let NewDataTable {
+            name,
+            description,
+            selector,
+            columns,
+        } = table.provisioned;
+        Self {
+            id: Id::saturating(table.id.0),
+            name,
+            description,
+            selector,
+            columns,
+            created_at: Timestamp(table.created_at),
+            updated_at: Timestamp(table.updated_at),
+        }
+    }
+}
+
+impl From<Row> for RowView {
+    fn from(row: Row) -> Self {
+        Self {
+            time: Timestamp(row.time),
+            device_id: row.device_id,
+            data: JsonObject(row.data),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Devices, their recent uplinks and their events.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    answer::{Created, Found},
+    auth::Caller,
+    body::Body,
+    events::EventView,
+    page::{Cursor, Listed, Window},
+    types::{Id, JsonObject, Limit, List, Port, Timestamp},
+};
+use crate::{
+    clock::Time,
+    hub,
+    store::{
+        devices::{self, Address, Device, NewDevice},
+        events::{self, Subject},
+        uplinks::{self, Uplink},
+    },
+    text::{Description, DeviceId, DeviceName, DriverReference, Label, NetworkDeviceId},
+};
+
+/// A device to make
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "NewDevice")]
+struct NewDeviceBody {
+    /// Unique in the tenant, case-sensitive; the hub makes one up when it is left out
+    id: Option<DeviceId>,
+    /// For people; unique in the tenant unless empty
+    name: Option<DeviceName>,
+    /// What it is for
+    description: Option<Description>,
+    /// The driver that decodes its uplinks, `author/name:tag`; a tag that moves takes the device with it
+    driver: Option<DriverReference>,
+    /// What selectors pick it by
+    #[oai(default)]
+    #[serde(default)]
+    labels: List<Label, 0, 64>,
+    /// For your own use
+    metadata: Option<JsonObject>,
+    /// Where its messages come from
+    connectivity: Option<Connectivity>,
+}
+
+/// What takes the place of a device
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceUpdate {
+    /// For people; unique in the tenant unless empty
+    name: Option<DeviceName>,
+    /// What it is for
+    description: Option<Description>,
+    /// The driver that decodes its uplinks, `author/name:tag`
+    driver: Option<DriverReference>,
+    /// What selectors pick it by
+    #[oai(default)]
+    #[serde(default)]
+    labels: List<Label, 0, 64>,
+    /// For your own use
+    metadata: Option<JsonObject>,
+    /// Where its messages come from
+    connectivity: Option<Connectivity>,
+}
+
+/// Where a device's messages come from
+#[derive(Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connectivity {
+    /// Its addresses
+    connections: List<AddressBody, 0, 16>,
+}
+
+/// A device's address in a network
+#[derive(Object, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "DeviceConnection")]
+struct AddressBody {
+    /// The network connection
+    network_connection_id: Id,
+    /// The device's id there, such as its DevEUI (whose case does not matter)
+    network_device_id: NetworkDeviceId,
+}
+
+/// A device
+#[derive(Object, Serialize)]
+#[oai(rename = "Device")]
+struct DeviceView {
+    /// Unique in the tenant
+    id: String,
+    /// For people; may be empty
+    name: String,
+    /// What it is for
+    description: String,
+    /// The driver that decodes its uplinks
+    driver: Option<String>,
+    /// What selectors pick it by
+    labels: Vec<String>,
+    /// For your own use
+    metadata: JsonObject,
+    /// Where its messages come from
+    connectivity: ConnectivityView,
+    /// What it last said, and what it should be
+    state: StateView,
+    /// Its last message; null before the first
+    last_data_received: Option<LastDataView>,
+    /// When it was made
+    created_at: Timestamp,
+    /// When it was last changed by a client
+    updated_at: Timestamp,
+}
+
+/// Where a device's messages come from
+#[derive(Object, Serialize)]
+#[oai(rename = "DeviceConnectivity")]
+struct ConnectivityView {
+    /// Its addresses
+    connections: Vec<AddressView>,
+}
+
+/// A device's address in a network
+#[derive(Object, Serialize)]
+#[oai(rename = "DeviceAddress")]
+struct AddressView {
+    /// The network connection
+    network_connection_id: Id,
+    /// The device's id there
+    network_device_id: String,
+}
+
+/// A device's state
+#[derive(Object, Serialize)]
+#[oai(rename = "DeviceState")]
+struct StateView {
+    /// The decoded fields, merged uplink by uplink; empty until the first
+    reported: JsonObject,
+    /// What it should be
+    desired: JsonObject,
+}
+
+/// A device's last message
+#[derive(Object, Serialize)]
+#[oai(rename = "LastDataReceived")]
+struct LastDataView {
+    /// When the hub received it
+    received_at: Timestamp,
+    /// Its payload in hexadecimal digits; null if it had none that the network passed on
+    raw: Option<String>,
+}
+
+/// One message of a device, raw and decoded
+#[derive(Object, Serialize)]
+#[oai(rename = "Uplink")]
+struct UplinkView {
+    /// Its id (UUIDv7: it sorts by arrival)
+    id: Uuid,
+    /// The network connection that it came in over
+    network_connection_id: Id,
+    /// When the hub received it
+    received_at: Timestamp,
+    /// When the network received it
+    time: Timestamp,
+    /// LoRaWAN port
+    f_port: Option<Port>,
+    /// LoRaWAN frame counter
+    f_cnt: Option<u32>,
+    /// The payload in hexadecimal digits
+    raw: Option<String>,
+    /// The payload in base64
+    raw_base64: Option<String>,
+    /// How it was received: frequency in Hz, bandwidth in kHz, spreading factor, RSSI in dBm, SNR in dB, gateways
+    radio: JsonObject,
+    /// What the driver made of it; null when there is no driver or it failed
+    data: Option<JsonObject>,
+    /// Why the driver made nothing of it
+    error: Option<DriverFailure>,
+}
+
+/// Why a driver made nothing of an uplink
+#[derive(Object, Serialize, Deserialize)]
+struct DriverFailure {
+    /// What stopped it: `exception`, `cpu_time`, `memory` ...
+    kind: String,
+    /// Why, for its author
+    message: String,
+    /// The line of its script, counted from 1, where it is known
+    line: Option<u32>,
+}
+
+/// `devices`.
+pub struct DevicesApi;
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
+impl DevicesApi {
+    /// Create a device
+    ///
+    /// From its next message on, what the network connections receive for its addresses is its.
+    #[oai(path = "/devices", method = "post", operation_id = "create_device")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<NewDeviceBody>,
+    ) -> Result<Created<DeviceView>> {
+        let NewDeviceBody {
+            id,
+            name,
+            description,
+            driver,
+            labels,
+            metadata,
+            connectivity,
+        } = body.0;
+        let id = id.map(DeviceId::into_string).unwrap_or_default();
+        let update = DeviceUpdate {
+            name,
+            description,
+            driver,
+            labels,
+            metadata,
+            connectivity,
+        };
+        let device = hub::devices::create(caller.provisions()?, update.provisioned(id)).await?;
+        let location = format!("/api/v3/devices/{}", device.provisioned.id);
+        Ok(Created {
+            location,
+            body: device.into(),
+        })
+    }
+
+    /// List devices
+    ///
+    /// In the order they were made, complete with state and last data.
+    #[oai(path = "/devices", method = "get", operation_id = "list_devices")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<DeviceView>> {
+        let window = Window::<i64>::new("devices", limit.0, cursor.0)?;
+        let page = devices::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        Ok(window.answer(page, uri, DeviceView::from)?)
+    }
+
+    /// Get a device
+    ///
+    /// With its state and last data.
+    #[oai(path = "/devices/:id", method = "get", operation_id = "get_device")]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+    ) -> Result<Found<DeviceView>> {
+        Ok(Found(devices::get(caller.reads()?, &id.0).await?.into()))
+    }
+
+    /// Replace a device
+    ///
+    /// What is left out is emptied; the id, the state and the uplinks stay.
+    #[oai(path = "/devices/:id", method = "put", operation_id = "update_device")]
+    async fn update(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+        body: Body<DeviceUpdate>,
+    ) -> Result<Found<DeviceView>> {
+        let new = body.0.provisioned(id.0.into_string());
+        Ok(Found(
+            hub::devices::update(caller.provisions()?, new)
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Delete a device
+    ///
+    /// With its uplinks and events; rows of data tables stay. Answers what was deleted.
+    #[oai(
+        path = "/devices/:id",
+        method = "delete",
+        operation_id = "delete_device"
+    )]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+    ) -> Result<Found<DeviceView>> {
+        Ok(Found(
+            devices::delete(caller.provisions()?, &id.0).await?.into(),
+        ))
+    }
+
+    /// List a device's uplinks
+    ///
+    /// Raw and decoded, with radio metadata and the driver's errors. Newest first.
+    #[oai(
+        path = "/devices/:id/uplinks",
+        method = "get",
+        operation_id = "list_device_uplinks"
+    )]
+    async fn list_uplinks(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<UplinkView>> {
+        let scope = caller.reads()?;
+        let device = devices::get(scope, &id.0).await?;
+        let window =
+            Window::<(Time, Uuid)>::new(format!("devices/{}/uplinks", id.0), limit.0, cursor.0)?;
+        let page = uplinks::list(scope, device.key, window.after, window.limit).await?;
+        Ok(window.answer(page, uri, UplinkView::from)?)
+    }
+
+    /// List a device's events
+    ///
+    /// Failures and warnings of its driver, and the network's messages that are no uplinks. Newest
+    /// first.
+    #[oai(
+        path = "/devices/:id/events",
+        method = "get",
+        operation_id = "list_device_events"
+    )]
+    async fn list_events(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<EventView>> {
+        let scope = caller.reads()?;
+        let device = devices::get(scope, &id.0).await?;
+        let window = Window::new(format!("devices/{}/events", id.0), limit.0, cursor.0)?;
+        let page = events::list(
+            scope,
+            Subject::Device(device.key),
+            window.after,
+            window.limit,
+        )
+        .await?;
+        Ok(window.answer(page, uri, EventView::from)?)
+    }
+}
+
+impl DeviceUpdate {
+    fn provisioned(self, id: String) -> NewDevice {
+        let Self {
+            name,
+            description,
+            driver,
+            labels,
+            metadata,
+            connectivity,
+        } = self;
+        let connections = connectivity
+            .map(|connectivity| connectivity.connections.0)
+            .unwrap_or_default();
+        NewDevice {
+            id,
+            name: name.map(DeviceName::into_string).unwrap_or_default(),
+            description: description
+                .map(Description::into_string)
+                .unwrap_or_default(),
+            driver: driver.map(DriverReference::into_string),
+            labels: labels.0.into_iter().map(Label::into_string).collect(),
+            metadata: metadata.unwrap_or_default().0,
+            connections: connections
+                .into_iter()
+                .map(|address| Address {
+                    network_connection_id: *address.network_connection_id,
+                    network_device_id: address.network_device_id.into_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<Device> for DeviceView {
+    fn from(device: Device) -> Self {
+        let Device {
+            key: _,
+            provisioned,
+            state,
+            created_at,
+            updated_at,
+        } = device;
+        let NewDevice {
+            id,
+            name,
+            description,
+            driver,
+            labels,
+            metadata,
+            connections,
+        } = provisioned;
+        Self {
+            id,
+            name,
+            description,
+            driver,
+            labels,
+            metadata: JsonObject(metadata),
+            connectivity: ConnectivityView {
+                connections: connections
+                    .into_iter()
+                    .map(|address| AddressView {
+                        network_connection_id: Id::saturating(address.network_connection_id),
+                        network_device_id: address.network_device_id,
+                    })
+                    .collect(),
+            },
+            last_data_received: state.received_at.map(|received_at| LastDataView {
+                received_at: Timestamp(received_at),
+                raw: state.raw.map(hex::encode),
+            }),
+            state: StateView {
+                reported: JsonObject(state.reported),
+                desired: JsonObject(state.desired),
+            },
+            created_at: Timestamp(created_at),
+            updated_at: Timestamp(updated_at),
+        }
+    }
+}
+
+impl From<Uplink> for UplinkView {
+    fn from(uplink: Uplink) -> Self {
+        let Uplink {
+            id,
+            connection,
+            received_at,
+            time,
+            f_port,
+            f_cnt,
+            raw,
+            radio,
+            data,
+            failure,
+        } = uplink;
+        let members = |value| match value {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        Self {
+            id,
+            network_connection_id: Id::saturating(connection.0),
+            received_at: Timestamp(received_at),
+            time: Timestamp(time),
+            f_port: f_port.map(Port::saturating),
+            f_cnt,
+            raw: raw.as_ref().map(hex::encode),
+            raw_base64: raw.map(|raw| STANDARD.encode(raw)),
+            radio: JsonObject(members(radio)),
+            data: data.map(JsonObject),
+            error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
+        }
+    }
+}

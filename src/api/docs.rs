@@ -1,0 +1,78 @@
+//! The document and the page to browse it, from what is in the binary: no network.
+
+use poem::{
+    Endpoint, IntoResponse, Request, Response, Result, Route, get, handler,
+    http::header,
+    web::{Data, Html},
+};
+use poem_openapi::OpenApiService;
+
+use super::{failure, spec::Documents};
+use crate::error::Error;
+
+/// Only what the page itself brings may run or be loaded; requests go to this server alone.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; \
+     style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+
+/// `/docs`, `/openapi.json` and `/openapi.yaml`.
+pub fn routes(route: Route) -> Route {
+    route
+        .at("/openapi.json", get(openapi_json))
+        .at("/openapi.yaml", get(openapi_yaml))
+        .at("/docs", get(Page { html: swagger_ui() }))
+}
+
+#[handler]
+fn openapi_json(documents: Data<&Documents>) -> Response {
+    Response::builder()
+        .content_type("application/json")
+        .body(documents.json.to_string())
+}
+
+#[handler]
+fn openapi_yaml(documents: Data<&Documents>) -> Response {
+    Response::builder()
+        .content_type("application/yaml")
+        .body(documents.yaml.to_string())
+}
+
+struct Page {
+    html: String,
+}
+
+impl Endpoint for Page {
+    type Output = Response;
+
+    async fn call(&self, _: Request) -> Result<Response> {
+        Ok(Html(self.html.clone())
+            .with_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+            .into_response())
+    }
+}
+
+/// poem-openapi's own Swagger UI page, which holds all its assets, told to load the finished
+/// document in place of the raw one it was made with.
+fn swagger_ui() -> String {
+    let placeholder = OpenApiService::new((), "", "");
+    placeholder
+        .swagger_ui_html()
+        .replace(&format!("let spec = {};", placeholder.spec()), "")
+        .replace(
+            "spec: spec,",
+            "url: '/openapi.json', persistAuthorization: true, tryItOutEnabled: true,",
+        )
+        .replace("<title>Swagger UI</title>", "<title>thingsHub API</title>")
+        .replacen(
+            "<html charset=\"UTF-8\">",
+            "<!doctype html><html lang=\"en\">",
+            1,
+        )
+}
+
+/// What is at no other path.
+#[handler]
+pub fn nothing_here() -> Response {
+    failure::respond(&Error::NotFound(
+        "there is no such path, or it does not take this method".to_owned(),
+    ))
+}

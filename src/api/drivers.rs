@@ -1,0 +1,380 @@
+//! Drivers: push, read, change, tags.
+
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Tag,
+    answer::{Created, Found},
+    auth::Caller,
+    body::Body,
+    page::{Cursor, Listed, Window},
+    types::{Limit, List, Timestamp},
+};
+use crate::{
+    error::Error,
+    hub::Hub,
+    store::drivers::{self, Driver, DriverKey, Metadata},
+    text::{Description, DriverAuthor, DriverName, DriverTag, Label, Name, Script},
+};
+
+/// A version of a driver to push
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewDriver {
+    /// Who wrote it
+    author: DriverAuthor,
+    /// What it is for
+    name: DriverName,
+    /// The tags that point at this version from now on; those that are there already move
+    tags: List<DriverTag, 1, 16>,
+    /// JavaScript that defines `decodeUplink(input)` or `decode(payload, port)`
+    script: Script,
+    /// For people
+    description: Option<Description>,
+    /// The devices it is for
+    #[oai(default)]
+    #[serde(default)]
+    supports: List<SupportedDevice, 0, 100>,
+    /// For finding it
+    #[oai(default)]
+    #[serde(default)]
+    labels: List<Label, 0, 64>,
+}
+
+/// What takes the place of a driver's metadata
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DriverUpdate {
+    /// For people
+    description: Option<Description>,
+    /// The devices it is for
+    #[oai(default)]
+    #[serde(default)]
+    supports: List<SupportedDevice, 0, 100>,
+    /// For finding it
+    #[oai(default)]
+    #[serde(default)]
+    labels: List<Label, 0, 64>,
+}
+
+/// A device that a driver is for
+#[derive(Clone, Object, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SupportedDevice {
+    /// Who makes it
+    manufacturer: Name,
+    /// Its model
+    model: Name,
+    /// Its firmware version; any, if left out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firmware_version: Option<Name>,
+}
+
+/// A driver
+#[derive(Object, Serialize)]
+#[oai(rename = "Driver")]
+struct DriverView {
+    /// Who wrote it
+    author: String,
+    /// What it is for
+    name: String,
+    /// For people
+    description: String,
+    /// The devices it is for
+    supports: Vec<SupportedDevice>,
+    /// For finding it
+    labels: Vec<String>,
+    /// Its tags and what they point at
+    tags: Vec<TagView>,
+    /// When its first version was pushed
+    created_at: Timestamp,
+    /// When its metadata last changed, or a version was pushed
+    updated_at: Timestamp,
+}
+
+/// A tag and the version it points at
+#[derive(Object, Serialize)]
+#[oai(rename = "DriverTag")]
+struct TagView {
+    /// Its name
+    tag: String,
+    /// SHA-256 of the version's script, in hexadecimal digits
+    digest: String,
+    /// The entry functions that the script defines
+    functions: Vec<String>,
+    /// When it was last moved
+    updated_at: Timestamp,
+}
+
+/// The version that a tag points at
+#[derive(Object, Serialize)]
+#[oai(rename = "DriverVersion")]
+struct VersionView {
+    /// Who wrote it
+    author: String,
+    /// What it is for
+    name: String,
+    /// The tag
+    tag: String,
+    /// SHA-256 of the script, in hexadecimal digits
+    digest: String,
+    /// The entry functions that the script defines
+    functions: Vec<String>,
+    /// The script itself
+    script: String,
+}
+
+/// `drivers`.
+pub struct DriversApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
+impl DriversApi {
+    /// Push a driver
+    ///
+    /// Adds a version of the driver `author/name`, makes the driver if it is new, replaces its
+    /// metadata and moves the tags. The script is run once: one that does not parse, or defines
+    /// nothing to call, is refused with the line. Devices whose driver names one of the tags use the
+    /// new version from their next uplink on. A version that no tag points at any more is dropped.
+    #[oai(path = "/drivers", method = "post", operation_id = "create_driver")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<NewDriver, 7>,
+    ) -> Result<Created<DriverView>> {
+        let NewDriver {
+            author,
+            name,
+            tags,
+            script,
+            description,
+            supports,
+            labels,
+        } = body.0;
+        let key = key(author, name);
+        let metadata = DriverUpdate {
+            description,
+            supports,
+            labels,
+        }
+        .metadata();
+        let tags: Vec<String> = tags.0.into_iter().map(DriverTag::into_string).collect();
+        let driver = self
+            .hub
+            .push_driver(
+                caller.provisions()?,
+                &key,
+                metadata,
+                script.into_string(),
+                &tags,
+            )
+            .await?;
+        let location = format!("/api/v3/drivers/{}/{}", key.author, key.name);
+        Ok(Created {
+            location,
+            body: driver.into(),
+        })
+    }
+
+    /// List drivers
+    ///
+    /// In the order they were made, with their tags.
+    #[oai(path = "/drivers", method = "get", operation_id = "list_drivers")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<DriverView>> {
+        let window = Window::<i64>::new("drivers", limit.0, cursor.0)?;
+        let page = drivers::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        Ok(window.answer(page, uri, DriverView::from)?)
+    }
+
+    /// Get a driver
+    ///
+    /// Its metadata and tags; a tag's script is at the tag.
+    #[oai(
+        path = "/drivers/:author/:name",
+        method = "get",
+        operation_id = "get_driver"
+    )]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// Who wrote it
+        author: Path<DriverAuthor>,
+        /// The driver's name
+        name: Path<DriverName>,
+    ) -> Result<Found<DriverView>> {
+        Ok(Found(
+            drivers::get(caller.reads()?, &key(author.0, name.0))
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Replace a driver's metadata
+    ///
+    /// Its versions and tags stay; what is left out is emptied.
+    #[oai(
+        path = "/drivers/:author/:name",
+        method = "put",
+        operation_id = "update_driver"
+    )]
+    async fn update(
+        &self,
+        caller: Caller,
+        /// Who wrote it
+        author: Path<DriverAuthor>,
+        /// The driver's name
+        name: Path<DriverName>,
+        body: Body<DriverUpdate>,
+    ) -> Result<Found<DriverView>> {
+        let key = key(author.0, name.0);
+        Ok(Found(
+            drivers::update(caller.provisions()?, &key, body.0.metadata())
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Delete a driver
+    ///
+    /// With all its versions and tags. Refused while a device uses it. Answers what was deleted.
+    #[oai(
+        path = "/drivers/:author/:name",
+        method = "delete",
+        operation_id = "delete_driver"
+    )]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// Who wrote it
+        author: Path<DriverAuthor>,
+        /// The driver's name
+        name: Path<DriverName>,
+    ) -> Result<Found<DriverView>> {
+        Ok(Found(
+            drivers::delete(caller.provisions()?, &key(author.0, name.0))
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Get the version that a tag points at
+    ///
+    /// With its script.
+    #[oai(
+        path = "/drivers/:author/:name/tags/:tag",
+        method = "get",
+        operation_id = "get_driver_tag"
+    )]
+    async fn get_tag(
+        &self,
+        caller: Caller,
+        /// Who wrote it
+        author: Path<DriverAuthor>,
+        /// The driver's name
+        name: Path<DriverName>,
+        /// The tag
+        tag: Path<DriverTag>,
+    ) -> Result<Found<VersionView>> {
+        let key = key(author.0, name.0);
+        let tag = tag.0.into_string();
+        let version = drivers::find_version(caller.reads()?, &key, &tag).await?;
+        let DriverKey { author, name } = key;
+        let version = version
+            .ok_or_else(|| Error::missing("driver tag", format!("{author}/{name}:{tag}")))?;
+        let drivers::Version {
+            digest,
+            script,
+            functions,
+        } = version;
+        Ok(Found(VersionView {
+            author,
+            name,
+            tag,
+            digest,
+            functions,
+            script,
+        }))
+    }
+
+    /// Delete a driver's tag
+    ///
+    /// Refused while a device's driver names it. A version that no tag points at any more is dropped.
+    /// Answers the driver as it is then.
+    #[oai(
+        path = "/drivers/:author/:name/tags/:tag",
+        method = "delete",
+        operation_id = "delete_driver_tag"
+    )]
+    async fn delete_tag(
+        &self,
+        caller: Caller,
+        /// Who wrote it
+        author: Path<DriverAuthor>,
+        /// The driver's name
+        name: Path<DriverName>,
+        /// The tag
+        tag: Path<DriverTag>,
+    ) -> Result<Found<DriverView>> {
+        let key = key(author.0, name.0);
+        Ok(Found(
+            drivers::delete_tag(caller.provisions()?, &key, &tag.0)
+                .await?
+                .into(),
+        ))
+    }
+}
+
+fn key(author: DriverAuthor, name: DriverName) -> DriverKey {
+    DriverKey {
+        author: author.into_string(),
+        name: name.into_string(),
+    }
+}
+
+impl DriverUpdate {
+    fn metadata(self) -> Metadata<SupportedDevice> {
+        Metadata {
+            description: self
+                .description
+                .map(Description::into_string)
+                .unwrap_or_default(),
+            supports: self.supports.0,
+            labels: self.labels.0.into_iter().map(Label::into_string).collect(),
+        }
+    }
+}
+
+impl From<Driver<SupportedDevice>> for DriverView {
+    fn from(driver: Driver<SupportedDevice>) -> Self {
+        let tag = |tag: drivers::Tag| TagView {
+            tag: tag.name,
+            digest: tag.digest,
+            functions: tag.functions,
+            updated_at: Timestamp(tag.updated_at),
+        };
+        Self {
+            author: driver.key.author,
+            name: driver.key.name,
+            description: driver.metadata.description,
+            supports: driver.metadata.supports,
+            labels: driver.metadata.labels,
+            tags: driver.tags.into_iter().map(tag).collect(),
+            created_at: Timestamp(driver.created_at),
+            updated_at: Timestamp(driver.updated_at),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The outermost layer: nothing gets past it but the contract's statuses with the error object.
+//!
+//! It names each request (`X-Request-Id`), refuses plain HTTP, bounds the time, catches panics, and
+//! turns whatever the framework itself answers into the error object.
+
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use poem::{
+    Endpoint, IntoResponse, Middleware, Request, Response, Result,
+    http::{HeaderName, HeaderValue, uri::Scheme},
+};
+use tracing::Instrument;
+
+use super::failure::{self, IsErrorObject};
+use crate::{config::Networks, error::Error, id::new_uuid};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// Longest request id that is taken over from the client.
+const REQUEST_ID_MAX: usize = 64;
+
+/// What the outermost layer must know.
+#[derive(Clone)]
+pub struct Edge {
+    /// Longest time for a request.
+    pub timeout: Duration,
+    /// Proxies whose word on the client's scheme is taken.
+    pub trusted_proxies: Networks,
+}
+
+impl<E: Endpoint> Middleware<E> for Edge {
+    type Output = EdgeEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        EdgeEndpoint {
+            edge: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// An endpoint behind the edge.
+pub struct EdgeEndpoint<E> {
+    edge: Edge,
+    inner: E,
+}
+
+impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let id = request_id(&request);
+        let span = tracing::info_span!(
+            "request",
+            request.id = id.to_str().unwrap_or_default(),
+            http.method = %request.method(),
+            http.path = request.uri().path(),
+            http.operation = tracing::field::Empty,
+        );
+        let mut response = self.answer(request).instrument(span).await;
+        response.headers_mut().insert(REQUEST_ID, id);
+        response.headers_mut().insert(
+            "X-Content-Type-Options",
+            HeaderValue::from_static("nosniff"),
+        );
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> EdgeEndpoint<E> {
+    async fn answer(&self, request: Request) -> Response {
+        let begun = Instant::now();
+        let response = if self.is_secure(&request) {
+            self.bounded(request).await
+        } else {
+            failure::respond(&Error::Invalid(
+                "this is plain HTTP: use https://".to_owned(),
+            ))
+        };
+        tracing::debug!(
+            http.status = response.status().as_u16(),
+            duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "answered"
+        );
+        response
+    }
+
+    async fn bounded(&self, request: Request) -> Response {
+        let work = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let response = match tokio::time::timeout(self.edge.timeout, work).await {
+            Ok(Ok(Ok(response))) => response.into_response(),
+            Ok(Ok(Err(error))) => return failure::respond(&failure::of_status(error.status())),
+            Ok(Err(_panic)) => {
+                return failure::respond(&Error::internal("a panic; its message is above"));
+            }
+            Err(_) => return failure::respond(&Error::overloaded("the request took too long")),
+        };
+        let failed = response.status().is_client_error() || response.status().is_server_error();
+        if failed && response.data::<IsErrorObject>().is_none() {
+            return failure::respond(&failure::of_status(response.status()));
+        }
+        response
+    }
+
+    fn is_secure(&self, request: &Request) -> bool {
+        let is_trusted = || {
+            let address = request
+                .remote_addr()
+                .as_socket_addr()
+                .map(|address| address.ip());
+            address.is_some_and(|address| self.edge.trusted_proxies.contain(address))
+        };
+        *request.scheme() == Scheme::HTTPS
+            || (request
+                .header(FORWARDED_PROTO)
+                .is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+                && is_trusted())
+    }
+}
+
+/// The client's own id where it is a plain token, or a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let given = request.headers().get(REQUEST_ID).filter(|id| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(plain)
+    });
+    let new = || {
+        HeaderValue::try_from(new_uuid().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("-"))
+    };
+    given.cloned().unwrap_or_else(new)
+}

@@ -1,0 +1,46 @@
+//! Whether the hub lives, and whether it can work.
+
+use poem::Result;
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::{Tag, answer::Found};
+use crate::hub::Hub;
+
+/// All is well
+#[derive(Object, Serialize)]
+struct Health {
+    /// Always `ok`; what is not well is answered as an error
+    status: String,
+}
+
+/// `livez` and `readyz`.
+pub struct HealthApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(tag = "Tag::Health")]
+impl HealthApi {
+    /// Tell that the process lives
+    ///
+    /// Asks nothing else: restart the process if this fails.
+    #[oai(path = "/livez", method = "get", operation_id = "get_livez")]
+    async fn livez(&self) -> Found<Health> {
+        ok()
+    }
+
+    /// Tell that the hub can work
+    ///
+    /// Asks the database: send no requests here while this answers 503.
+    #[oai(path = "/readyz", method = "get", operation_id = "get_readyz")]
+    async fn readyz(&self) -> Result<Found<Health>> {
+        self.hub.store.ping().await?;
+        Ok(ok())
+    }
+}
+
+fn ok() -> Found<Health> {
+    Found(Health {
+        status: "ok".to_owned(),
+    })
+}

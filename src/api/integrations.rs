@@ -1,0 +1,449 @@
+//! Integrations and their deliveries.
+
+use std::collections::HashMap;
+
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Enum, Object, OpenApi, Union,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    answer::{Created, Found},
+    auth::Caller,
+    body::Body,
+    page::{Cursor, Listed, Window},
+    types::{Count, Id, Limit, Status, Timestamp},
+};
+use crate::{
+    error::Error,
+    hub::{Hub, data_tables::parse_selector},
+    id::IntegrationId,
+    store::{
+        deliveries::{self, Attempt, Delivery, State},
+        integrations::{self, Integration, NewIntegration},
+    },
+    text::{Description, HeaderValue, HttpUrl, Name, SelectorText},
+};
+
+/// An integration to make, or to put in the place of one
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "NewIntegration")]
+struct NewIntegrationBody {
+    /// Unique in the tenant
+    name: Name,
+    /// What it is for
+    description: Option<Description>,
+    /// Which devices' data it forwards, by their labels: `site=berlin, !retired`; empty: every device
+    selector: SelectorText,
+    /// Whether it takes and sends anything; what is queued waits while it does not
+    #[oai(default = "yes")]
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// Where it sends to
+    target: Target,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where an integration sends to
+#[derive(Union, Deserialize)]
+#[oai(
+    rename = "IntegrationTarget",
+    discriminator_name = "type",
+    one_of = true
+)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Target {
+    #[oai(mapping = "http")]
+    Http(HttpTarget),
+}
+
+/// An HTTP endpoint: each uplink is posted to it as JSON, in the native output format; any 2xx takes it.
+/// The header `Webhook-Id` names the delivery and stays the same over its attempts.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpTarget {
+    /// Where to post; private addresses are refused unless the operator has allowed them
+    url: HttpUrl,
+    /// Value of the `Authorization` header; never shown again. Left out of an update, the old one stays
+    #[oai(write_only)]
+    authorization: Option<HeaderValue>,
+}
+
+/// Where an integration sends to
+#[derive(Union, Serialize)]
+#[oai(
+    rename = "IntegrationTargetView",
+    discriminator_name = "type",
+    one_of = true
+)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum TargetView {
+    #[oai(mapping = "http")]
+    Http(HttpTargetView),
+}
+
+/// An HTTP endpoint
+#[derive(Object, Serialize, Deserialize)]
+struct HttpTargetView {
+    /// Where it posts to
+    url: String,
+    /// Whether it sends an `Authorization` header
+    #[serde(default)]
+    has_authorization: bool,
+}
+
+/// An integration
+#[derive(Object, Serialize)]
+#[oai(rename = "Integration")]
+struct IntegrationView {
+    /// Its id
+    id: Id,
+    /// Unique in the tenant
+    name: String,
+    /// What it is for
+    description: String,
+    /// Which devices' data it forwards
+    selector: String,
+    /// Whether it takes and sends anything
+    enabled: bool,
+    /// Where it sends to
+    target: TargetView,
+    /// When it was made
+    created_at: Timestamp,
+    /// When it was last changed
+    updated_at: Timestamp,
+}
+
+/// Where a delivery stands
+#[derive(Enum, Clone, Copy, Serialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+enum DeliveryState {
+    /// Waits for its next attempt
+    Pending,
+    /// An attempt is under way
+    Sending,
+    /// The target took it
+    Delivered,
+    /// Every attempt failed
+    Dead,
+}
+
+/// One message on its way to an integration's target
+#[derive(Object, Serialize)]
+#[oai(rename = "Delivery")]
+struct DeliveryView {
+    /// Its id (UUIDv7), sent with every attempt
+    id: Uuid,
+    /// Where it stands
+    state: DeliveryState,
+    /// The device it tells of
+    device_id: String,
+    /// The uplink it tells of
+    uplink_id: Uuid,
+    /// How many attempts were made
+    attempt: Count,
+    /// When the next attempt is due; null when there will be none
+    next_attempt_at: Option<Timestamp>,
+    /// HTTP status of the last answer
+    last_status: Option<Status>,
+    /// Why the last attempt failed
+    last_error: Option<String>,
+    /// The attempts, in their order
+    attempts: Vec<AttemptView>,
+    /// When it was queued
+    created_at: Timestamp,
+    /// When its state last changed
+    updated_at: Timestamp,
+}
+
+/// One attempt to deliver
+#[derive(Object, Serialize)]
+#[oai(rename = "DeliveryAttempt")]
+struct AttemptView {
+    /// Its number, from 1
+    attempt: Count,
+    /// When it began
+    at: Timestamp,
+    /// How long it took, in milliseconds
+    duration_ms: Count,
+    /// HTTP status of the answer, where there was one
+    status: Option<Status>,
+    /// Why it failed; null: it did not
+    error: Option<String>,
+}
+
+/// `integrations`.
+pub struct IntegrationsApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
+impl IntegrationsApi {
+    /// Create an integration
+    ///
+    /// From their next uplink on, it forwards the data of all devices that its selector picks.
+    #[oai(
+        path = "/integrations",
+        method = "post",
+        operation_id = "create_integration"
+    )]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<NewIntegrationBody>,
+    ) -> Result<Created<IntegrationView>> {
+        let (new, secret) = body.0.provisioned()?;
+        let integration = self
+            .hub
+            .create_integration(caller.provisions()?, new, secret.as_deref())
+            .await?;
+        let location = format!("/api/v3/integrations/{}", integration.id);
+        Ok(Created {
+            location,
+            body: integration.try_into()?,
+        })
+    }
+
+    /// List integrations
+    ///
+    /// In the order of their ids.
+    #[oai(
+        path = "/integrations",
+        method = "get",
+        operation_id = "list_integrations"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<IntegrationView>> {
+        let window = Window::<i64>::new("integrations", limit.0, cursor.0)?;
+        let page =
+            integrations::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        Ok(window.answer(page.try_map(IntegrationView::try_from)?, uri, |view| view)?)
+    }
+
+    /// Get an integration
+    ///
+    /// Without its credentials.
+    #[oai(
+        path = "/integrations/:id",
+        method = "get",
+        operation_id = "get_integration"
+    )]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+    ) -> Result<Found<IntegrationView>> {
+        Ok(Found(
+            integrations::get(caller.reads()?, IntegrationId(**id))
+                .await?
+                .try_into()?,
+        ))
+    }
+
+    /// Replace an integration
+    ///
+    /// Deliveries that are queued go to the new target.
+    #[oai(
+        path = "/integrations/:id",
+        method = "put",
+        operation_id = "update_integration"
+    )]
+    async fn update(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+        body: Body<NewIntegrationBody>,
+    ) -> Result<Found<IntegrationView>> {
+        let (new, secret) = body.0.provisioned()?;
+        let id = IntegrationId(**id);
+        let integration = self
+            .hub
+            .update_integration(caller.provisions()?, id, new, secret.as_deref())
+            .await?;
+        Ok(Found(integration.try_into()?))
+    }
+
+    /// Delete an integration
+    ///
+    /// With all its deliveries, also those that are queued. Answers what was deleted.
+    #[oai(
+        path = "/integrations/:id",
+        method = "delete",
+        operation_id = "delete_integration"
+    )]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+    ) -> Result<Found<IntegrationView>> {
+        Ok(Found(
+            integrations::delete(caller.provisions()?, IntegrationId(**id))
+                .await?
+                .try_into()?,
+        ))
+    }
+
+    /// List an integration's deliveries
+    ///
+    /// With every attempt and what came of it. Newest first.
+    #[oai(
+        path = "/integrations/:id/deliveries",
+        method = "get",
+        operation_id = "list_deliveries"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each parameter of the operation"
+    )]
+    async fn list_deliveries(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+        /// In this state alone
+        state: Query<Option<DeliveryState>>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<DeliveryView>> {
+        let scope = caller.reads()?;
+        let id = integrations::get(scope, IntegrationId(**id)).await?.id;
+        let window =
+            Window::<Uuid>::new(format!("integrations/{id}/deliveries"), limit.0, cursor.0)?;
+        let state = state.0.map(State::from);
+        let page = deliveries::list(scope, id, state, window.after, window.limit).await?;
+        let ids: Vec<Uuid> = page.items.iter().map(|delivery| delivery.id).collect();
+        let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
+        for (delivery, number, attempt) in deliveries::attempts(scope, &ids).await? {
+            attempts
+                .entry(delivery)
+                .or_default()
+                .push(attempt_view(number, attempt));
+        }
+        Ok(window.answer(page, uri, |delivery| {
+            let attempts = attempts.remove(&delivery.id).unwrap_or_default();
+            delivery_view(delivery, attempts)
+        })?)
+    }
+}
+
+impl NewIntegrationBody {
+    fn provisioned(self) -> Result<(NewIntegration, Option<String>), Error> {
+        parse_selector(&self.selector)?;
+        let Target::Http(HttpTarget { url, authorization }) = self.target;
+        let new = NewIntegration {
+            name: self.name.into_string(),
+            description: self
+                .description
+                .map(Description::into_string)
+                .unwrap_or_default(),
+            selector: self.selector.into_string(),
+            enabled: self.enabled,
+            kind: "http".to_owned(),
+            settings: json!({"url": url}),
+            secret: None,
+        };
+        Ok((new, authorization.map(HeaderValue::into_string)))
+    }
+}
+
+impl TryFrom<Integration> for IntegrationView {
+    type Error = Error;
+
+    fn try_from(integration: Integration) -> Result<Self, Error> {
+        let NewIntegration {
+            name,
+            description,
+            selector,
+            enabled,
+            kind: _,
+            settings,
+            secret,
+        } = integration.provisioned;
+        let target: HttpTargetView = serde_json::from_value(settings).map_err(Error::internal)?;
+        Ok(Self {
+            id: Id::saturating(integration.id.0),
+            name,
+            description,
+            selector,
+            enabled,
+            target: TargetView::Http(HttpTargetView {
+                has_authorization: secret.is_some(),
+                ..target
+            }),
+            created_at: Timestamp(integration.created_at),
+            updated_at: Timestamp(integration.updated_at),
+        })
+    }
+}
+
+fn delivery_view(delivery: Delivery, attempts: Vec<AttemptView>) -> DeliveryView {
+    let is_pending = delivery.state == State::Pending;
+    DeliveryView {
+        id: delivery.id,
+        state: delivery.state.into(),
+        device_id: delivery.device_id,
+        uplink_id: delivery.uplink_id,
+        attempt: Count::saturating(delivery.attempt),
+        next_attempt_at: delivery.due_at.filter(|_| is_pending).map(Timestamp),
+        last_status: delivery.last_status.map(Status::saturating),
+        last_error: delivery.last_error,
+        attempts,
+        created_at: Timestamp(delivery.created_at),
+        updated_at: Timestamp(delivery.updated_at),
+    }
+}
+
+fn attempt_view(number: i32, attempt: Attempt) -> AttemptView {
+    AttemptView {
+        attempt: Count::saturating(number),
+        at: Timestamp(attempt.at),
+        duration_ms: Count::saturating(attempt.duration_ms),
+        status: attempt.status.map(Status::saturating),
+        error: attempt.error,
+    }
+}
+
+impl From<DeliveryState> for State {
+    fn from(state: DeliveryState) -> Self {
+        match state {
+            DeliveryState::Pending => State::Pending,
+            DeliveryState::Sending => State::Sending,
+            DeliveryState::Delivered => State::Delivered,
+            DeliveryState::Dead => State::Dead,
+        }
+    }
+}
+
+impl From<State> for DeliveryState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Pending => DeliveryState::Pending,
+            State::Sending => DeliveryState::Sending,
+            State::Delivered => DeliveryState::Delivered,
+            State::Dead => DeliveryState::Dead,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Examples of every body, put together from those of the values in it: they cannot go stale.
+
+use serde_json::{Map, Value, json};
+
+use super::{each_operation, referenced};
+
+/// Adds an example to each body that has none.
+pub fn add(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    each_operation(document, |_, _, operation| {
+        let mut bodies = vec![&mut operation["requestBody"]];
+        bodies.retain(|body| body.is_object());
+        for body in bodies {
+            add_to_contents(body, &schemas);
+        }
+        for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            add_to_contents(response, &schemas);
+        }
+        if operation["requestBody"].is_null() {
+            operation
+                .as_object_mut()
+                .map(|operation| operation.remove("requestBody"));
+        }
+    });
+}
+
+fn add_to_contents(body: &mut Value, schemas: &Value) {
+    for (_, media) in body
+        .get_mut("content")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
+        if media.get("example").is_none() {
+            media["example"] = compose(&media["schema"], schemas, 0);
+        }
+    }
+}
+
+fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
+    if depth > 12 {
+        return Value::Null;
+    }
+    let inner = |schema: &Value| compose(schema, schemas, depth + 1);
+    if let Some(example) = schema.get("example") {
+        return example.clone();
+    }
+    if let Some(name) = schema["$ref"].as_str().and_then(referenced) {
+        return inner(&schemas[name]);
+    }
+    for several in ["allOf", "oneOf", "anyOf"] {
+        if let Some(first) = schema[several].as_array().and_then(|parts| parts.first()) {
+            return inner(first);
+        }
+    }
+    if let Some(first) = schema["enum"].as_array().and_then(|values| values.first()) {
+        return first.clone();
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            Value::Object(
+                properties
+                    .map(|(name, schema)| (name.clone(), of_property(name, schema, &inner)))
+                    .collect::<Map<_, _>>(),
+            )
+        }
+        Some("array") => json!([inner(&schema["items"])]),
+        Some("boolean") => true.into(),
+        Some("integer") => json!(
+            schema["minimum"]
+                .as_f64()
+                .map_or(1, |minimum| (minimum as i64).max(1))
+        ),
+        Some("number") => json!(21.5),
+        Some("string") => match schema["format"].as_str() {
+            Some("uuid") => "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11".into(),
+            _ => "text".into(),
+        },
+        _ => Value::Null,
+    }
+}
+
+/// What is answered is plain text in the types; its name tells what it looks like.
+fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> Value {
+    let is_plain = schema["type"] == "string"
+        && schema.get("example").is_none()
+        && schema.get("enum").is_none();
+    let known = match name {
+        _ if !is_plain => None,
+        "token" | "ingest_key" => Some("f4maabU0behdKcMTOPX_1BB08RpEfM0fcfdkZYNEaIc="),
+        "username" => Some("admin"),
+        "password" | "full_name" | "email" | "country" | "last_error" => Some(""),
+        "device_id" => Some("am102-meeting-2"),
+        "network_device_id" => Some("24E124538C194528"),
+        "raw" => Some("0175640367fa000468 7f"),
+        "raw_base64" => Some("AXVkA2f6AARofw=="),
+        "digest" => Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+        "selector" => Some("site=berlin, !retired"),
+        "url" => Some("https://erp.example.com/iot"),
+        "driver" => Some("milesight/am102:1"),
+        "author" => Some("milesight"),
+        "tag" => Some("1.0.1"),
+        "status" => Some("ok"),
+        "script" => {
+            Some("function decode(payload, port) { return {temperature: payload[0] / 2}; }")
+        }
+        "next_cursor" => return Value::Null,
+        _ => None,
+    };
+    match known {
+        Some(known) => known
+            .replace(' ', if name == "raw" { "" } else { " " })
+            .into(),
+        None => inner(schema),
+    }
+}

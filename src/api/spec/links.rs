@@ -1,0 +1,49 @@
+//! Links from what creates to what can be done with it, for clients and for stateful tests.
+
+use serde_json::{Value, json};
+
+use super::each_operation;
+
+/// Links every 201 to the operations on and below the new resource.
+pub fn add(document: &mut Value) {
+    let mut operations = Vec::new();
+    each_operation(document, |path, _, operation| {
+        operations.push((
+            path.to_owned(),
+            operation["operationId"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        ));
+    });
+    each_operation(document, |path, _, operation| {
+        if !operation["responses"]["201"].is_object() || path.contains('{') {
+            return;
+        }
+        for (target, id) in &operations {
+            let Some(rest) = target
+                .strip_prefix(path)
+                .filter(|rest| rest.starts_with("/{"))
+            else {
+                continue;
+            };
+            let parameters: Vec<&str> = rest
+                .split('/')
+                .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+                .collect();
+            // A tag is one of several in the answer; which one, a link cannot say.
+            if parameters.contains(&"tag") || id == "create_uplink" {
+                continue;
+            }
+            let values: serde_json::Map<String, Value> = parameters
+                .iter()
+                .map(|name| ((*name).to_owned(), format!("$response.body#/{name}").into()))
+                .collect();
+            operation["responses"]["201"]["links"][id] = json!({
+                "operationId": id,
+                "description": "With the new resource",
+                "parameters": values,
+            });
+        }
+    });
+}

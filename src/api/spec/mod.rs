@@ -1,0 +1,185 @@
+//! From the document that poem-openapi makes to the one that is published.
+//!
+//! What the framework leaves out or gets wrong is put right in named steps, each of which says why.
+//! The published document is what is served, committed under `openapi/`, and tested against.
+
+mod examples;
+mod links;
+mod responses;
+mod schemas;
+
+use std::{marker::PhantomData, sync::Arc};
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    OpenApi, OpenApiService,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Value, json};
+
+const TITLE: &str = "thingsHub";
+const DESCRIPTION: &str = "A self-hosted IoT hub: network connections bring in what devices send, drivers \
+decode it, data tables keep it, integrations forward it.\n\n\
+Log in with `POST /api/v3/auth/token` and send the token as `Authorization: Bearer <token>`. Everything is \
+JSON over HTTPS. Eight statuses and no others leave the server; each of 400 and above carries \
+`{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404. (What the HTTP \
+library itself answers to a broken request line or header is the one exception.)";
+
+/// The published document in both its forms.
+#[derive(Clone)]
+pub struct Documents {
+    /// JSON.
+    pub json: Arc<str>,
+    /// YAML.
+    pub yaml: Arc<str>,
+}
+
+impl Documents {
+    /// The document for clients that reach the hub under `public_url`, or under the document's own
+    /// origin.
+    pub fn new(public_url: Option<&str>) -> Self {
+        let document = document(public_url);
+        let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
+        let yaml = serde_yaml::to_string(&document).unwrap_or_default();
+        Self {
+            json: json.into(),
+            yaml: yaml.into(),
+        }
+    }
+}
+
+/// The published document.
+fn document(public_url: Option<&str>) -> Value {
+    let mut document = raw();
+    document["servers"] = json!([{
+        "url": public_url.unwrap_or("/"),
+        "description": if public_url.is_some() { "This installation" } else { "The origin of this document" },
+    }]);
+    schemas::drop_noise(&mut document);
+    schemas::name_pages(&mut document);
+    schemas::flatten_unions(&mut document);
+    schemas::mark_nullable(&mut document);
+    schemas::close_objects(&mut document);
+    responses::add_errors(&mut document);
+    responses::add_request_id(&mut document);
+    examples::add(&mut document);
+    links::add(&mut document);
+    document
+}
+
+fn raw() -> Value {
+    let service = OpenApiService::new(
+        Declared::<super::AllOperations>(PhantomData),
+        TITLE,
+        env!("CARGO_PKG_VERSION"),
+    )
+    .description(DESCRIPTION)
+    .license("Apache-2.0");
+    serde_json::from_str(&service.spec()).unwrap_or_default()
+}
+
+/// The declarations of operations without anything to run.
+struct Declared<A>(PhantomData<A>);
+
+impl<A: OpenApi> OpenApi for Declared<A> {
+    fn meta() -> Vec<MetaApi> {
+        A::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        A::register(registry);
+    }
+
+    fn add_routes(
+        self,
+        _: &mut std::collections::HashMap<
+            String,
+            std::collections::HashMap<Method, BoxEndpoint<'static>>,
+        >,
+    ) {
+    }
+}
+
+/// Calls `change` for every operation with its path and method.
+fn each_operation(document: &mut Value, mut change: impl FnMut(&str, &str, &mut Value)) {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
+            change(path, method, operation);
+        }
+    }
+}
+
+/// Calls `change` for every object in the value, the innermost first.
+fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            object
+                .values_mut()
+                .for_each(|value| each_object(value, change));
+            change(object);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
+        _ => {}
+    }
+}
+
+/// The name of the schema that a reference points at.
+fn referenced(reference: &str) -> Option<&str> {
+    reference.strip_prefix("#/components/schemas/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_parameter_property_and_status_is_described() {
+        let mut document = document(None);
+        let mut bare = Vec::new();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            for (property, schema) in schema["properties"].as_object().into_iter().flatten() {
+                let is_tag = schema["enum"]
+                    .as_array()
+                    .is_some_and(|values| values.len() == 1);
+                if schema["description"].as_str().is_none_or(str::is_empty) && !is_tag {
+                    bare.push(format!("{name}.{property}"));
+                }
+            }
+        }
+        each_operation(&mut document, |path, method, operation| {
+            for key in ["operationId", "summary", "description"] {
+                if operation[key].as_str().is_none_or(str::is_empty) {
+                    bare.push(format!("{method} {path}: {key}"));
+                }
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                if parameter["description"].as_str().is_none_or(str::is_empty) {
+                    bare.push(format!("{method} {path}: {}", parameter["name"]));
+                }
+            }
+            for status in ["400", "500", "503"] {
+                assert!(
+                    operation["responses"][status].is_object(),
+                    "{method} {path} {status}"
+                );
+            }
+        });
+        assert_eq!(bare, Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_step_leaves_a_dangling_reference() {
+        let mut document = document(None);
+        let schemas = document["components"]["schemas"].clone();
+        each_object(&mut document, &mut |object| {
+            if let Some(name) = object
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(referenced)
+            {
+                assert!(schemas.get(name).is_some(), "{name}");
+            }
+        });
+    }
+}

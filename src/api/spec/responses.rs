@@ -1,0 +1,126 @@
+//! Steps that declare what every operation can answer.
+
+use serde_json::{Value, json};
+
+use super::each_operation;
+
+/// Status, name of the shared response, what it means, and a sample of its text.
+const ERRORS: [(&str, &str, &str, &str); 6] = [
+    (
+        "400",
+        "BadRequest",
+        "Malformed, invalid, or not possible in the current state; the text names the field and the rule",
+        "name: must have 1 to 120 characters",
+    ),
+    (
+        "401",
+        "Unauthorized",
+        "No valid token",
+        "a valid token is required: send it as \"Authorization: Bearer <token>\"",
+    ),
+    (
+        "403",
+        "Forbidden",
+        "Logged in, but not allowed to do this",
+        "your role may only read",
+    ),
+    (
+        "404",
+        "NotFound",
+        "There is no such resource, or it belongs to another tenant",
+        "there is no device \"am102\"",
+    ),
+    (
+        "500",
+        "InternalError",
+        "An unexpected fault inside the hub",
+        "an unexpected fault inside the hub; the log has it under this request's id",
+    ),
+    (
+        "503",
+        "Unavailable",
+        "Something the hub needs is away, or it sheds load; try again after `Retry-After` seconds",
+        "the database is away; try again",
+    ),
+];
+
+/// The framework declares what handlers return; errors are the same for all, so they are declared
+/// once and referred to.
+pub fn add_errors(document: &mut Value) {
+    document["components"]["schemas"]["Error"] = json!({
+        "type": "object",
+        "description": "What every answer with a status of 400 and above carries",
+        "required": ["code", "error"],
+        "properties": {
+            "code": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 503, "example": 400,
+                     "description": "The HTTP status, once more"},
+            "error": {"type": "string", "minLength": 1, "maxLength": 400, "example": ERRORS[0].3,
+                      "description": "What went wrong, for a person; it names the field and the rule that was broken"},
+        },
+        "additionalProperties": false,
+    });
+    for (status, name, description, text) in ERRORS {
+        let code: u16 = status.parse().unwrap_or_default();
+        let mut response = json!({
+            "description": description,
+            "content": {"application/json": {
+                "schema": {"$ref": "#/components/schemas/Error"},
+                "example": {"code": code, "error": text},
+            }},
+        });
+        if status == "401" {
+            response["headers"]["WWW-Authenticate"] = json!({
+                "description": "How to authenticate", "required": true, "schema": {"type": "string", "example": "Bearer"},
+            });
+        }
+        if status == "503" {
+            response["headers"]["Retry-After"] = json!({
+                "description": "Seconds to wait", "required": true, "schema": {"type": "string", "pattern": "^[0-9]+$", "example": "2"},
+            });
+        }
+        document["components"]["responses"][name] = response;
+    }
+    each_operation(document, |path, _, operation| {
+        let is_secured = operation["security"]
+            .as_array()
+            .is_some_and(|schemes| !schemes.is_empty());
+        let is_ingest = path.ends_with("/uplinks") && operation["requestBody"].is_object();
+        for (status, name, _, _) in ERRORS {
+            let possible = match status {
+                "401" => is_secured,
+                "403" => is_secured && !is_ingest,
+                "404" => path.contains('{') && !is_ingest,
+                _ => true,
+            };
+            if possible {
+                operation["responses"][status] =
+                    json!({"$ref": format!("#/components/responses/{name}")});
+            }
+        }
+    });
+}
+
+/// `X-Request-Id` is on every answer.
+pub fn add_request_id(document: &mut Value) {
+    document["components"]["headers"]["RequestId"] = json!({
+        "description": "The request's id, as in the hub's log; the client's own, where it sent one",
+        "required": true,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "example": "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"},
+    });
+    let reference = json!({"$ref": "#/components/headers/RequestId"});
+    for response in document["components"]["responses"]
+        .as_object_mut()
+        .into_iter()
+        .flatten()
+        .map(|(_, v)| v)
+    {
+        response["headers"]["X-Request-Id"] = reference.clone();
+    }
+    each_operation(document, |_, _, operation| {
+        for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            if response.get("$ref").is_none() {
+                response["headers"]["X-Request-Id"] = reference.clone();
+            }
+        }
+    });
+}

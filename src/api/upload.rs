@@ -1,0 +1,43 @@
+//! The body of a network server's webhook: handed on as it came, because only the connection knows
+//! how to read it, and because one that cannot be read must still count in its health.
+
+use poem::{Request, RequestBody, Result};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaRequest, MetaSchema, MetaSchemaRef},
+};
+use serde_json::json;
+
+use super::body::{check_content_type, json_request, read};
+
+/// A network server's message, unread.
+pub struct Message(pub Vec<u8>);
+
+impl<'a> ApiExtractor<'a> for Message {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_request(MetaSchemaRef::Inline(Box::new(MetaSchema {
+            description: Some("A network server's message, in the form of the connection's type"),
+            additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+            example: Some(json!({
+                "end_device_ids": {"device_id": "am102", "dev_eui": "24E124538C194528"},
+                "received_at": "2024-11-14T09:12:33.123456789Z",
+                "uplink_message": {"f_port": 85, "f_cnt": 7, "frm_payload": "AXVkA2cKAQRofw=="},
+            })),
+            ..MetaSchema::new("object")
+        }))))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        super::operation::of(request)?.check_query(request)?;
+        check_content_type(request)?;
+        Ok(Self(read(request, body, 1).await?))
+    }
+}

@@ -1,0 +1,133 @@
+//! The composition root: builds the parts, runs them, and stops them in order.
+//!
+//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
+//! then the writer, then the deliveries under way, then the workers and the database.
+
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use poem::Server;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{self, listener::SniffingAcceptor},
+    config::Config,
+    delivery::Engine,
+    driver::{self, Limits},
+    hub::Hub,
+    secret::Vault,
+    store::Store,
+    tls,
+    uplink::{UplinkPath, Writer, writer},
+};
+
+/// Longest time between requests on one connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// What a driver's wall time may exceed its CPU time by on a busy machine.
+const DRIVER_WALL_TIME_MS: u64 = 5_000;
+
+/// Runs the hub until `stop` completes. The error is one line for the operator.
+pub async fn serve(
+    config: Config,
+    worker: PathBuf,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
+    let config = Arc::new(config);
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
+    let tls = tls::acceptor(&config)?;
+    let vault = Vault::open(&config.data_dir.join("secret.key"))
+        .map_err(|error| format!("setting data_dir: secret.key: {error}"))?;
+    let store = Store::open(&config)
+        .await
+        .map_err(|error| format!("setting database_url: {}", causes(&error)))?;
+    let drivers = driver::Host::start(worker, limits(&config))
+        .await
+        .map_err(|error| format!("the driver workers do not start: {error}"))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("setting listen: {}: {error}", config.listen))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| format!("setting listen: {error}"))?;
+
+    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let hub = Hub::new(
+        store.clone(),
+        config.clone(),
+        drivers.clone(),
+        vault,
+        wake.clone(),
+    );
+    if let Some(password) = hub.first_run().await.map_err(|error| causes(&error))? {
+        println!(
+            "The first administrator is \"admin\" with the password {password} (shown only now)"
+        );
+    }
+    let (writer, jobs) = Writer::new(config.uplink_queue_max);
+    let writing = tokio::spawn(writer::run(store.clone(), jobs));
+    let engine_stop = CancellationToken::new();
+    let delivering = tokio::spawn(engine.run(engine_stop.clone()));
+    let uplinks = UplinkPath::new(store.clone(), drivers.clone(), writer, wake);
+    let endpoint = api::endpoint(hub, &uplinks);
+    drop(uplinks);
+
+    let stop_accepting = CancellationToken::new();
+    let (acceptor, accepting) = SniffingAcceptor::new(
+        listener,
+        tls,
+        config.connections_max,
+        stop_accepting.clone(),
+    )
+    .map_err(|error| format!("setting listen: {error}"))?;
+    let accepting = tokio::spawn(accepting);
+    println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
+    let signal = async {
+        stop.await;
+        tracing::info!("stopping: no new connections");
+        stop_accepting.cancel();
+    };
+    let outcome = Server::new_with_acceptor(acceptor)
+        .name("thingshub")
+        .idle_timeout(IDLE_TIMEOUT)
+        .run_with_graceful_shutdown(
+            endpoint,
+            signal,
+            Some(Duration::from_secs(config.shutdown_timeout_s)),
+        )
+        .await;
+
+    // The server has dropped every handle of the writer: it ends when all is written.
+    let _ = accepting.await;
+    writing
+        .await
+        .map_err(|error| format!("the writer broke: {error}"))?;
+    engine_stop.cancel();
+    delivering
+        .await
+        .map_err(|error| format!("the delivery engine broke: {error}"))?
+        .map_err(|error| causes(&error))?;
+    drivers.shutdown().await;
+    store.close().await.map_err(|error| causes(&error))?;
+    tracing::info!("stopped");
+    outcome.map_err(|error| format!("the server broke: {error}"))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        workers: config.driver_workers,
+        cpu_time_ms: config.driver_cpu_time_ms,
+        wall_time_ms: config.driver_cpu_time_ms + DRIVER_WALL_TIME_MS,
+        memory_bytes: config.driver_memory_bytes,
+        output_bytes: config.driver_output_bytes,
+        ..Limits::default()
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain: Vec<String> = std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect();
+    chain.join(": ").replace('\n', " ")
+}

@@ -1,0 +1,168 @@
+//! The command line. Its flags are the settings, made from the one list in `config`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    api::spec::Documents,
+    app,
+    config::{Config, LogFormat, SETTINGS},
+    driver,
+    store::Store,
+};
+
+/// Runs the program with the process's arguments.
+pub fn run() -> ExitCode {
+    // Before anything else: a worker must not read settings or arguments.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == driver::WORKER_ARGUMENT)
+    {
+        return driver::worker_main();
+    }
+    let outcome = match command().get_matches().subcommand() {
+        Some(("serve", matches)) => load(matches).and_then(serve),
+        Some(("migrate", matches)) => load(matches).and_then(migrate),
+        Some(("openapi", matches)) => {
+            let documents = Documents::new(None);
+            print!(
+                "{}",
+                if matches.get_flag("yaml") {
+                    &documents.yaml
+                } else {
+                    &documents.json
+                }
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("thingshub: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let yaml = Arg::new("yaml")
+        .long("yaml")
+        .action(ArgAction::SetTrue)
+        .help("YAML in place of JSON");
+    Command::new("thingshub")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A self-hosted IoT hub with a contract-first REST API")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(Command::new("serve").about("Run the hub")))
+        .subcommand(with_settings(
+            Command::new("migrate").about("Bring the database to the newest schema"),
+        ))
+        .subcommand(
+            Command::new("openapi")
+                .about("Print the OpenAPI document")
+                .arg(yaml),
+        )
+}
+
+fn with_settings(command: Command) -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("Settings file (TOML) [env: THINGSHUB_CONFIG]");
+    SETTINGS.iter().fold(command.arg(file), |command, setting| {
+        let flag = setting.name.replace('_', "-");
+        let help = format!(
+            "{} [env: THINGSHUB_{}]",
+            setting.help.trim(),
+            setting.name.to_uppercase()
+        );
+        command.arg(
+            Arg::new(setting.name)
+                .long(flag)
+                .value_name("VALUE")
+                .help(help),
+        )
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "here the environment becomes settings"
+)]
+fn load(matches: &ArgMatches) -> Result<Config, String> {
+    let flags: Vec<(&'static str, String)> = SETTINGS
+        .iter()
+        .filter_map(|setting| {
+            Some((
+                setting.name,
+                matches.get_one::<String>(setting.name)?.clone(),
+            ))
+        })
+        .collect();
+    let file = matches.get_one::<String>("config").map(PathBuf::from);
+    Config::load(
+        file.as_deref().map(Path::new),
+        std::env::vars().collect(),
+        &flags,
+    )
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    log(&config)?;
+    let worker = std::env::current_exe()
+        .map_err(|error| format!("the program does not find itself: {error}"))?;
+    runtime()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        app::serve(config, worker, stop).await
+    })
+}
+
+fn migrate(config: Config) -> Result<(), String> {
+    log(&config)?;
+    runtime()?.block_on(async {
+        let store = Store::open(&config)
+            .await
+            .map_err(|error| format!("setting database_url: {}", app::causes(&error)))?;
+        store.close().await.map_err(|error| app::causes(&error))?;
+        println!("the database has the newest schema");
+        Ok(())
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    // Two providers may be linked in; the one to use is said once, for outgoing requests.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+fn log(config: &Config) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&config.log_filter)
+        .map_err(|error| format!("setting log_filter: {error}"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
