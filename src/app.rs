@@ -6,7 +6,7 @@
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use poem::Server;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,6 +32,19 @@ pub async fn serve(
     worker: PathBuf,
     stop: impl Future<Output = ()>,
 ) -> Result<(), String> {
+    serve_with(config, worker, stop, writer::run).await
+}
+
+/// Runs the hub with another way to write messages down, for measuring what the usual one costs.
+pub async fn serve_with<W>(
+    config: Config,
+    worker: PathBuf,
+    stop: impl Future<Output = ()>,
+    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>) -> W,
+) -> Result<(), String>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
     let config = Arc::new(config);
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
@@ -65,7 +78,7 @@ pub async fn serve(
         );
     }
     let (writer, jobs) = Writer::new(config.uplink_queue_max);
-    let writing = tokio::spawn(writer::run(store.clone(), jobs));
+    let writing = tokio::spawn(write(store.clone(), jobs));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(store.clone(), drivers.clone(), writer, wake);

@@ -144,20 +144,14 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
     let text = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(text, _)| text);
-    if let Some((field, what)) = own_field(text) {
-        let place = if path == "." {
-            field
-        } else {
-            format!("{path}.{field}").replace(&format!(".{field}.{field}"), &format!(".{field}"))
+    if let Some((field, rule)) = own_field(text) {
+        // For an unknown or repeated field the path already ends with it.
+        let place = match path {
+            "." => field,
+            path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
+            path => format!("{path}.{field}"),
         };
-        let place = if path == field_of(&place)
-            || path.ends_with(&format!(".{what_field}", what_field = field_of(&place)))
-        {
-            path.to_owned()
-        } else {
-            place
-        };
-        return Error::field(&place, what);
+        return Error::field(&place, rule);
     }
     for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
         if text.starts_with(start) {
@@ -168,10 +162,6 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
         }
     }
     Error::field(place, text)
-}
-
-fn field_of(place: &str) -> &str {
-    place.rsplit('.').next().unwrap_or(place)
 }
 
 /// The field that an error about an object is really about.

@@ -311,10 +311,6 @@ impl IntegrationsApi {
         method = "get",
         operation_id = "list_deliveries"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn list_deliveries(
         &self,
         caller: Caller,

@@ -161,7 +161,7 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
                 enabled: Set(new.enabled),
                 ..Default::default()
             };
-            change(scope, &*transaction, id, changed).await
+            change(scope, &transaction, id, changed).await
         })
         .await?;
     get(scope, id).await
@@ -180,7 +180,7 @@ pub async fn set_ingest_key(
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
             };
-            change(scope, &*transaction, id, changed).await
+            change(scope, &transaction, id, changed).await
         })
         .await?;
     get(scope, id).await

@@ -1,0 +1,95 @@
+//! What the hub is measured against: itself with the store left out, and a bare handler.
+//!
+//! `baseline no-store <flags>` is the hub that acknowledges uplinks without writing them;
+//! `baseline bare <data-dir>` answers every GET with a constant device, over the same TLS.
+
+use std::{collections::HashMap, future::pending, sync::Arc};
+
+use poem::{EndpointExt, Route, Server, get, handler, web::Json};
+use serde_json::{Value, json};
+use thingshub::{
+    api::listener::SniffingAcceptor,
+    app,
+    config::Config,
+    driver,
+    store::{Store, record::Outcome},
+    tls,
+    uplink::writer::Job,
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> Result<(), String> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == driver::WORKER_ARGUMENT)
+    {
+        driver::worker_main();
+        return Ok(());
+    }
+    let (Some(kind), Some(data_dir), Some(listen)) =
+        (arguments.get(1), arguments.get(2), arguments.get(3))
+    else {
+        return Err("usage: baseline no-store|bare <data-dir> <listen>".to_owned());
+    };
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let flags = [
+        ("data_dir", data_dir.clone()),
+        ("listen", listen.clone()),
+        ("admin_password", "benchmark-password".to_owned()),
+    ];
+    let config = Config::load(None, HashMap::new(), &flags)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    match kind.as_str() {
+        "no-store" => {
+            let worker = std::env::current_exe().map_err(|error| error.to_string())?;
+            runtime.block_on(app::serve_with(config, worker, pending(), acknowledge))
+        }
+        "bare" => runtime.block_on(bare(config)),
+        other => Err(format!("no baseline \"{other}\"")),
+    }
+}
+
+/// Takes the batches as the writer does, and says that they are written.
+async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::new();
+    while waiting.recv_many(&mut jobs, 512).await > 0 {
+        for job in jobs.drain(..) {
+            let _ = job.done.send(Ok(Outcome::Recorded));
+        }
+    }
+}
+
+#[handler]
+fn device(device: poem::web::Data<&Arc<Value>>) -> Json<Arc<Value>> {
+    Json(device.0.clone())
+}
+
+async fn bare(config: Config) -> Result<(), String> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let device_sample = Arc::new(json!({
+        "id": "bench-1", "name": "", "description": "", "driver": null, "labels": ["site=berlin"], "metadata": {},
+        "connectivity": {"connections": [{"network_connection_id": 1, "network_device_id": "24E124538C194528"}]},
+        "state": {"reported": {"temperature": 21.5, "humidity": 54.5, "battery": 100}, "desired": {}},
+        "last_data_received": {"received_at": "2026-01-01T00:00:00Z", "raw": "0175640367180104686d"},
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    }));
+    let app = Route::new().at("/*path", get(device)).data(device_sample);
+    let (acceptor, accepting) = SniffingAcceptor::new(
+        listener,
+        tls::acceptor(&config)?,
+        1024,
+        CancellationToken::new(),
+    )
+    .map_err(|error| error.to_string())?;
+    tokio::spawn(accepting);
+    println!("baseline listens on https://{address}");
+    Server::new_with_acceptor(acceptor)
+        .run(app)
+        .await
+        .map_err(|error| error.to_string())
+}

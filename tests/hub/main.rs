@@ -1,0 +1,1 @@
+mod driver_host;
