@@ -11,6 +11,7 @@ use poem_openapi::{
 };
 use serde::de::DeserializeOwned;
 
+use super::strict::Strict;
 use crate::error::Error;
 
 /// Bounds on bodies, among the request's data.
@@ -49,14 +50,16 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
     ) -> Result<Self> {
         check_content_type(request)?;
         let bytes = read(request, body, FACTOR).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            refuse(&path, error.into_inner())
-        })?;
-        deserializer.end().map_err(|error| refuse(".", error))?;
-        Ok(Self(value))
+        Ok(Self(parse(&bytes)?))
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let value = serde_json::from_slice(bytes).map_err(|error| refuse(".", error))?;
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(&path, error.into_inner())
+    })
 }
 
 /// What the document says of a required JSON body.
@@ -145,7 +148,7 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(text, _)| text);
     if let Some((field, rule)) = own_field(text) {
-        // For an unknown or repeated field the path already ends with it.
+        // For an unknown field the path already ends with it.
         let place = match path {
             "." => field,
             path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
@@ -176,9 +179,6 @@ fn own_field(text: &str) -> Option<(String, String)> {
     }
     if let Some(rest) = text.strip_prefix("unknown field ") {
         return Some((quoted(rest)?, "is unknown here".to_owned()));
-    }
-    if let Some(rest) = text.strip_prefix("duplicate field ") {
-        return Some((quoted(rest)?, "must not be repeated".to_owned()));
     }
     None
 }
@@ -217,10 +217,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let error = serde_path_to_error::deserialize::<_, Outer>(&mut deserializer).unwrap_err();
-        let path = error.path().to_string();
-        refuse(&path, error.into_inner()).to_string()
+        parse::<Outer>(text.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
@@ -237,8 +234,8 @@ mod tests {
             ),
             (r#"{"name": "a", "x": 1}"#, "x: is unknown here"),
             (
-                r#"{"name": "a", "name": "b"}"#,
-                "name: must not be repeated",
+                r#"{"name": "a", "inner": [[1]]}"#,
+                "inner[0]: must be an object",
             ),
             (
                 r#"{"name": "a", "inner": [{}]}"#,

@@ -46,6 +46,7 @@ struct NewIntegrationBody {
     #[serde(default = "yes")]
     enabled: bool,
     /// Where it sends to
+    #[serde(deserialize_with = "super::strict::union")]
     target: Target,
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs` | what every operation shares: its declaration, its errors |
-//! | `types.rs`, `body.rs`, `upload.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and Swagger UI |
 //! | the rest | one file per resource |
@@ -26,6 +26,7 @@ mod network_connections;
 mod operation;
 mod page;
 pub mod spec;
+mod strict;
 mod types;
 mod upload;
 

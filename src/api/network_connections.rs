@@ -45,6 +45,7 @@ struct NewConnectionBody {
     #[serde(default = "yes")]
     enabled: bool,
     /// Which network server it is, and what must be known to read its messages
+    #[serde(deserialize_with = "super::strict::union")]
     settings: Settings,
 }
 
