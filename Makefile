@@ -38,10 +38,9 @@ demo: build ## the whole story against a fresh data directory, step by step
 	@scripts/demo
 
 bench: ## uplinks and reads a second on this machine, beside their ceilings
-	@test -x scripts/bench || { echo "missing: scripts/bench" >&2; exit 1; }
-	@scripts/need rust python postgres
-	cargo build --release --locked
-	scripts/bench
+	@scripts/need rust python postgres wrk
+	cargo build --release --locked --bin thingshub --example baseline
+	scripts/with-postgres python3 scripts/bench
 
 contract: build venv ## the running server against its own OpenAPI document
 	$(call heading,contract tests)

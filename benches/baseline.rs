@@ -1,11 +1,12 @@
 //! What the hub is measured against: itself with the store left out, and a bare handler.
 //!
 //! `baseline no-store <flags>` is the hub that acknowledges uplinks without writing them;
-//! `baseline bare <data-dir>` answers every GET with a constant device, over the same TLS.
+//! `baseline bare ...` answers every request with a constant device, over the same TLS or in plain,
+//! which makes it a receiver for integrations as well.
 
 use std::{collections::HashMap, future::pending, sync::Arc};
 
-use poem::{EndpointExt, Route, Server, get, handler, web::Json};
+use poem::{EndpointExt, Route, Server, handler, web::Json};
 use serde_json::{Value, json};
 use thingshub::{
     api::listener::SniffingAcceptor,
@@ -78,7 +79,7 @@ async fn bare(config: Config) -> Result<(), String> {
         "last_data_received": {"received_at": "2026-01-01T00:00:00Z", "raw": "0175640367180104686d"},
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     }));
-    let app = Route::new().at("/*path", get(device)).data(device_sample);
+    let app = Route::new().at("/*path", device).data(device_sample);
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,
         tls::acceptor(&config)?,

@@ -18,7 +18,7 @@ import types
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
-from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
+from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario, TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -83,10 +83,13 @@ def is_positive(case, location):
 
 
 def is_linked(case):
-    """Whether an earlier answer gave the path's values."""
-    return bool(case._override.path_parameters) or any(
-        draw.location == "path" for draw in (case.meta.pool_draws if case.meta else ())
-    )
+    """Whether earlier answers gave all of the path's values."""
+    if case.meta is None:
+        return False
+    known = {draw.parameter_name for draw in case.meta.pool_draws if draw.location == "path"}
+    if case.meta.phase.name == TestPhase.STATEFUL:
+        known |= set(case._override.path_parameters)
+    return known >= set(case.path_parameters)
 
 
 def is_one_of(case, resource, name):
@@ -176,9 +179,8 @@ def after_call(context, case, response):
 RULES = [
     (r"create_token", r"^invalid credentials$", "who has an account is not the document's to say"),
     (r".*", r"^cursor: ", "a cursor is opaque: only one that was answered is right"),
-    (r"(create|update)_.*", r"^(id|name): another .* already$", "the state of other resources"),
-    (r"(create|update)_device", r"^driver: there is no driver ", "the state of other resources"),
-    (r"(create|update)_device", r"^connectivity\.connections: another device ", "the state of other resources"),
+    (r"(create|update)_.*", r"^(id|name): (another|there is) .* already$", "the state of other resources"),
+    (r"(create|update)_device", r"^(driver|connectivity\..*): (there is no|another device) ", "the state of other resources"),
     (r"delete_.*", r" is in use by ", "the state of other resources"),
     (r"(create|update)_.*", r"^selector: ", "a grammar, and no regular language"),
     (r"create_driver", r"^script: ", "JavaScript"),
@@ -186,6 +188,7 @@ RULES = [
     (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be the path of another column$",
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target: must be an absolute ", "what is a host's name needs tables of Unicode"),
+    (r"list_data_table_rows.*", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter)", "the body is the network server's, in the form of the connection's type"),
 ]
 RULES = [(re.compile(operation), re.compile(text)) for operation, text, _ in RULES]

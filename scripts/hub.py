@@ -187,6 +187,9 @@ class Client:
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
             body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        # What a server has to say before it is asked is that it has closed an idle connection.
+        if self.connection and select.select([self.connection.sock], [], [], 0)[0]:
+            self.connection = None
         self.connection = self.connection or self.connect()
         try:
             self.connection.request(method, path, body, headers)

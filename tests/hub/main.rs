@@ -1,1 +1,55 @@
+//! The hub from outside: real server processes, spoken to over HTTPS, on SQLite and PostgreSQL.
+//!
+//! PostgreSQL is used when `THINGSHUB_TEST_POSTGRES_URL` names a superuser's database
+//! (`scripts/with-postgres cargo test` sets it up); each test makes a database of its own.
+
+mod database;
+mod server;
+mod sink;
+
+mod bad_drivers;
+mod bad_input;
+mod contract;
+mod deliveries;
+mod drift;
 mod driver_host;
+mod outage;
+mod process;
+mod requests;
+mod rules;
+mod story;
+mod tenants;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A file of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A message of a real network server.
+fn sample(name: &str) -> Vec<u8> {
+    std::fs::read(repository("tests/uplinks").join(name)).unwrap()
+}
+
+/// The same, read.
+fn sample_json(name: &str) -> Value {
+    serde_json::from_slice(&sample(name)).unwrap()
+}
+
+/// Asks until there is an answer, and gives it; fails when that takes too long.
+async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

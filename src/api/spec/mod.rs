@@ -56,6 +56,7 @@ fn document(public_url: Option<&str>) -> Value {
         "description": if public_url.is_some() { "This installation" } else { "The origin of this document" },
     }]);
     schemas::drop_noise(&mut document);
+    schemas::order_tags(&mut document);
     schemas::name_pages(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);

@@ -6,9 +6,17 @@ use serde_json::{Map, Value, json};
 
 use super::{each_object, each_operation, referenced};
 
-/// `deprecated: false` and `explode: true` say nothing.
+/// `deprecated: false` and `explode: true` say nothing, nor does a description that is written twice.
 pub fn drop_noise(document: &mut Value) {
     each_object(document, &mut |object| {
+        if let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut)
+            && parts.iter().any(|part| part.get("$ref").is_some())
+        {
+            parts.retain(|part| {
+                part.as_object()
+                    .is_none_or(|part| !part.keys().all(|key| key == "description"))
+            });
+        }
         if object.get("deprecated") == Some(&Value::Bool(false)) {
             object.remove("deprecated");
         }
@@ -98,7 +106,12 @@ pub fn mark_nullable(document: &mut Value) {
         .flatten()
     {
         let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
-        for (property, schema) in schema["properties"].as_object_mut().into_iter().flatten() {
+        for (property, schema) in schema
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten()
+        {
             let is_required = required.iter().any(|required| required == property);
             if is_required || schema.get("default").is_some() {
                 continue;
@@ -121,10 +134,6 @@ fn nullable(schema: &mut Value) {
     if let Some(reference) = object.remove("$ref") {
         object.insert("allOf".to_owned(), json!([{"$ref": reference}]));
     }
-    // The framework repeats the description as a part of its own.
-    if let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut) {
-        parts.retain(|part| part.get("$ref").is_some());
-    }
     object.insert("nullable".to_owned(), true.into());
 }
 
@@ -141,6 +150,18 @@ pub fn close_objects(document: &mut Value) {
         if is_closed && schema.get("oneOf").is_none() && schema["type"] == "object" {
             schema["additionalProperties"] = false.into();
         }
+    }
+}
+
+/// The framework sorts tags by name; a reader wants them in the order of a first visit, which is that
+/// of the operations.
+pub fn order_tags(document: &mut Value) {
+    let mut order = Vec::new();
+    each_operation(document, |_, _, operation| {
+        order.extend(operation["tags"].as_array().into_iter().flatten().cloned());
+    });
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(|tag| order.iter().position(|name| *name == tag["name"]));
     }
 }
 

@@ -1,0 +1,112 @@
+//! Drivers gone wrong: the message is kept, the fault is told, and the next call works.
+
+use serde_json::{Value, json};
+
+use crate::{
+    database::{Database, on_both_databases},
+    server::Hub,
+};
+
+on_both_databases!(
+    whatever_a_driver_does_the_uplink_is_kept,
+    a_tag_that_moves_takes_its_devices_along,
+    a_tag_or_driver_in_use_stays,
+    a_script_that_cannot_work_is_refused,
+);
+
+const GOOD: &str = "function decode(payload, port) { return { first: payload[0], port } }";
+
+async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    hub.push("a/good", "1", GOOD).await;
+    hub.device("good", &connection, "AA00", json!({"driver": "a/good:1"})).await;
+    let bad = [
+        ("loops", "while (true) {}"),
+        ("eats", "const all = []; while (true) all.push(new Array(10000).fill(1));"),
+        ("recurses", "return decode(payload, port)"),
+        ("chatters", "while (true) console.log('x'.repeat(1000))"),
+        ("number", "return 7"),
+        ("nothing", ""),
+        ("throws", "\nthrow new Error('broken on purpose')"),
+        ("cyclic", "const a = {}; a.a = a; return a"),
+        ("large", "return {a: 'x'.repeat(1000000)}"),
+    ];
+    for (number, (name, statements)) in bad.iter().enumerate() {
+        let script = format!("function decode(payload, port) {{ {statements} }}");
+        hub.push(&format!("a/{name}"), "1", &script).await;
+        let eui = format!("AB0{number}");
+        let driver = json!({"driver": format!("a/{name}:1")});
+        hub.device(name, &connection, &eui, driver).await;
+
+        let uplink = hub.uplink(&connection, &eui).await;
+        let kept = hub.list(&format!("devices/{name}/uplinks")).await.remove(0);
+        assert_eq!((&kept["id"], &kept["data"]), (&json!(uplink), &Value::Null), "{name}");
+        assert!(!kept["error"]["message"].as_str().unwrap().is_empty(), "{name}: {kept}");
+        let events = hub.list(&format!("devices/{name}/events")).await;
+        assert_eq!(events.len(), 1, "{name}: {events:?}");
+        assert_eq!(events[0]["kind"], "driver_failed");
+        assert!(!events[0]["message"].as_str().unwrap().is_empty(), "{name}");
+        if *name == "throws" {
+            let message = events[0]["message"].as_str().unwrap();
+            assert!(message.contains("broken on purpose"), "{message}");
+            assert_eq!(events[0]["details"]["line"], 2, "{events:?}");
+        }
+
+        hub.uplink(&connection, "AA00").await;
+        let good = hub.list("devices/good/uplinks").await.remove(0);
+        assert_eq!(good["data"], json!({"first": 1, "port": 85}), "after {name}");
+    }
+}
+
+async fn a_tag_that_moves_takes_its_devices_along(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    let version = |number: u8| format!("function decode() {{ return {{ version: {number} }} }}");
+    hub.push("a/b", "1", &version(1)).await;
+    hub.device("d", &connection, "AA01", json!({"driver": "a/b:1"})).await;
+    for number in [1, 2, 3] {
+        hub.push("a/b", "1", &version(number)).await;
+        hub.uplink(&connection, "AA01").await;
+        let newest = hub.list("devices/d/uplinks").await.remove(0);
+        assert_eq!(newest["data"], json!({"version": number}));
+    }
+    let tag = hub.get("drivers/a/b/tags/1").await.ok();
+    assert_eq!(tag["script"], version(3));
+    assert_eq!(tag["functions"], json!(["decode"]));
+}
+
+async fn a_tag_or_driver_in_use_stays(database: Database) {
+    let hub = Hub::start(database).await;
+    hub.push("a/b", "1", GOOD).await;
+    hub.push("a/b", "2", GOOD).await;
+    hub.post("devices", &json!({"id": "d", "driver": "a/b:1"})).await.created();
+    hub.delete("drivers/a/b/tags/1").await.refused(400);
+    hub.delete("drivers/a/b").await.refused(400);
+    let left = hub.delete("drivers/a/b/tags/2").await.ok();
+    assert_eq!(left["tags"].as_array().unwrap().len(), 1);
+    hub.get("drivers/a/b/tags/2").await.refused(404);
+    hub.put("devices/d", &json!({})).await.ok();
+    hub.delete("drivers/a/b").await.ok();
+    hub.get("drivers/a/b").await.refused(404);
+}
+
+async fn a_script_that_cannot_work_is_refused(database: Database) {
+    let hub = Hub::start(database).await;
+    for (script, expected) in [
+        ("function decode( {", "line 1"),
+        ("\n\nfunction decode() { return } }", "line 3"),
+        ("const x = 1", "must define one of"),
+        ("\nthrow new Error('at load')", "at load"),
+        ("while (true) {}", "script: "),
+    ] {
+        let body = json!({"author": "a", "name": "b", "tags": ["1"], "script": script});
+        let error = hub.post("drivers", &body).await.refused(400);
+        assert!(error.starts_with("script: "), "{error}");
+        assert!(error.contains(expected), "{script}: {error}");
+    }
+    hub.get("drivers/a/b").await.refused(404);
+    // A device may not name a driver that is not there.
+    let error = hub.post("devices", &json!({"id": "d", "driver": "a/b:1"})).await.refused(400);
+    assert!(error.starts_with("driver: "), "{error}");
+}

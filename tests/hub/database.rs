@@ -1,0 +1,84 @@
+//! A database for each test, and each test on both kinds.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use futures_util::FutureExt;
+use sea_orm::{ConnectionTrait, Database as Driver};
+
+/// Where a hub keeps its data.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// A file in its data folder.
+    Sqlite,
+    /// A database of its own, by its URL.
+    Postgres(String),
+}
+
+/// Makes two tests of each function: on SQLite and on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {$(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test($crate::database::Database::Sqlite).await;
+            }
+        )*}
+
+        mod postgres {$(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                $crate::database::on_postgres(super::$test).await;
+            }
+        )*}
+    };
+}
+pub(crate) use on_both_databases;
+
+/// What the environment says about the test's surroundings.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these name the test's surroundings; they are no settings"
+)]
+pub fn surroundings(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Runs the test on a fresh PostgreSQL database, if there is a PostgreSQL.
+pub async fn on_postgres<F>(test: impl FnOnce(Database) -> F)
+where
+    F: Future<Output = ()>,
+{
+    let Some(url) = surroundings("THINGSHUB_TEST_POSTGRES_URL") else {
+        println!("THINGSHUB_TEST_POSTGRES_URL is not set: not run");
+        return;
+    };
+    on_postgres_at(&url, test).await;
+}
+
+/// Runs the test on a fresh database beside the one that the URL names.
+pub async fn on_postgres_at<F>(url: &str, test: impl FnOnce(Database) -> F)
+where
+    F: Future<Output = ()>,
+{
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("hub_test_{}_{number}", std::process::id());
+    execute(url, &format!("CREATE DATABASE {name}")).await;
+    let (server, _) = url.rsplit_once('/').expect("the URL names a database");
+    let database = Database::Postgres(format!("{server}/{name}"));
+    let outcome = AssertUnwindSafe(test(database)).catch_unwind().await;
+    execute(url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs one statement.
+pub async fn execute(url: &str, statement: &str) {
+    let connection = Driver::connect(url).await.unwrap();
+    connection.execute_unprepared(statement).await.unwrap();
+    connection.close().await.unwrap();
+}

@@ -1,0 +1,377 @@
+//! A hub of the test's own: the real program in a folder of its own, and a client that holds every
+//! answer against the contract.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use reqwest::{Certificate, Client, Method, RequestBuilder, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{database::Database, database::execute, sample_json};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+/// The statuses of the contract.
+const STATUSES: [u16; 8] = [200, 201, 400, 401, 403, 404, 500, 503];
+
+pub struct Hub {
+    folder: TempDir,
+    database: Database,
+    flags: Vec<String>,
+    child: Child,
+    client: Client,
+    /// Where it listens.
+    pub address: String,
+    /// Of the first administrator.
+    pub token: String,
+    /// Whether its log may tell of faults inside.
+    pub may_complain: bool,
+}
+
+/// What a hub answered, already held against the contract.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    pub body: Value,
+}
+
+/// A network connection with its key.
+pub struct Connection {
+    pub id: i64,
+    pub key: String,
+}
+
+/// The program, deaf to the settings of whoever runs the tests.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thingshub"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("THINGSHUB_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Hub {
+    /// Starts one and logs in.
+    pub async fn start(database: Database) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// Starts one whose integrations may reach this machine.
+    pub async fn start_with(database: Database, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let (child, address) = launch(folder.path(), &database, &flags).await;
+        let client = client(&data_dir(folder.path()).join("tls/cert.pem"));
+        let mut hub = Self {
+            folder,
+            database,
+            flags,
+            child,
+            client,
+            address,
+            token: String::new(),
+            may_complain: false,
+        };
+        hub.token = hub.log_in("admin", PASSWORD).await;
+        hub
+    }
+
+    /// Starts the same hub again, after it was killed or has stopped.
+    pub async fn start_again(&mut self) {
+        (self.child, self.address) = launch(self.folder.path(), &self.database, &self.flags).await;
+    }
+
+    pub async fn log_in(&self, username: &str, password: &str) -> String {
+        let body = json!({"username": username, "password": password});
+        let answer = self.post("auth/token", &body).await.ok();
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a signal to the process, and waits for its end.
+    pub async fn end(&mut self, signal: Signal) -> ExitStatus {
+        let pid = self.child.id().expect("it runs");
+        kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+        timeout(Duration::from_secs(30), self.child.wait())
+            .await
+            .expect("it ends")
+            .unwrap()
+    }
+
+    /// What it has written to its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("hub.log")).unwrap_or_default()
+    }
+
+    /// Runs a statement behind its back.
+    pub async fn sql(&self, statement: &str) {
+        let url = match &self.database {
+            Database::Sqlite => format!(
+                "sqlite://{}",
+                data_dir(self.folder.path()).join("thingshub.db").display()
+            ),
+            Database::Postgres(url) => url.clone(),
+        };
+        execute(&url, statement).await;
+    }
+
+    /// A request without a token. Paths are below `/api/v3/` unless they start with a slash.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let path = match path.strip_prefix('/') {
+            Some(path) => path.to_owned(),
+            None => format!("api/v3/{path}"),
+        };
+        let url = format!("https://{}/{path}", self.address);
+        self.client.request(method, url)
+    }
+
+    /// A request with a JSON body and the administrator's token.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = self.request(method, path).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request
+                .header("Content-Type", "application/json")
+                .body(body.to_string());
+        }
+        self.answer(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// A body as it is, to a path, with the administrator's token.
+    pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self
+            .request(Method::POST, path)
+            .bearer_auth(&self.token)
+            .header("Content-Type", "application/json")
+            .body(body);
+        self.answer(request).await
+    }
+
+    /// The items of a list.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let page = self.get(path).await.ok();
+        assert_eq!(page["next_cursor"], Value::Null, "{path} has one page");
+        page["collection"].as_array().unwrap().clone()
+    }
+
+    /// Sends a request and holds the answer against the contract.
+    pub async fn answer(&self, request: RequestBuilder) -> Answer {
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let what = format!("{} {}", request.method(), request.url().path());
+        let is_head = request.method() == Method::HEAD;
+        let response = client
+            .execute(request)
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error:?}\n{}", self.log()));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        assert!(STATUSES.contains(&status), "{what}: {status} {text}");
+        assert!(headers.contains_key("x-request-id"), "{what}: {headers:?}");
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        if status >= 400 && !is_head {
+            check_error_object(&what, status, &body, &text);
+        }
+        Answer {
+            status,
+            headers,
+            text,
+            body,
+        }
+    }
+}
+
+fn check_error_object(what: &str, status: u16, body: &Value, text: &str) {
+    let members = body.as_object().map_or(0, serde_json::Map::len);
+    let error = body["error"].as_str().unwrap_or_default();
+    let is_one = members == 2 && body["code"] == status && !error.is_empty();
+    assert!(is_one, "{what}: {status} without the error object: {text}");
+}
+
+/// What tests need often.
+impl Hub {
+    /// Pushes a driver; `driver` reads `author/name`.
+    pub async fn push(&self, driver: &str, tag: &str, script: &str) -> Value {
+        let (author, name) = driver.split_once('/').unwrap();
+        let body = json!({"author": author, "name": name, "tags": [tag], "script": script});
+        self.post("drivers", &body).await.created()
+    }
+
+    pub async fn connect(&self, name: &str) -> Connection {
+        let body = json!({"name": name, "settings": {"type": "the_things_stack"}});
+        self.connect_as(&body).await
+    }
+
+    pub async fn connect_as(&self, body: &Value) -> Connection {
+        let made = self.post("network-connections", body).await.created();
+        Connection {
+            id: made["id"].as_i64().unwrap(),
+            key: made["ingest_key"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Makes a device that is known to the connection as `eui`; `more` adds members.
+    pub async fn device(&self, id: &str, connection: &Connection, eui: &str, more: Value) -> Value {
+        let mut body = json!({"id": id, "connectivity": {"connections": [
+            {"network_connection_id": connection.id, "network_device_id": eui},
+        ]}});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        self.post("devices", &body).await.created()
+    }
+
+    pub async fn integration(&self, name: &str, selector: &str, url: &str) -> i64 {
+        let body =
+            json!({"name": name, "selector": selector, "target": {"type": "http", "url": url}});
+        let made = self.post("integrations", &body).await.created();
+        made["id"].as_i64().unwrap()
+    }
+
+    /// Posts what a network server would.
+    pub async fn ingest(&self, connection: &Connection, body: impl Into<reqwest::Body>) -> Answer {
+        let path = format!("network-connections/{}/uplinks", connection.id);
+        let request = self
+            .request(Method::POST, &path)
+            .bearer_auth(&connection.key)
+            .header("Content-Type", "application/json")
+            .body(body);
+        self.answer(request).await
+    }
+
+    /// Posts an uplink of The Things Stack that must be recorded; answers its id.
+    pub async fn uplink(&self, connection: &Connection, eui: &str) -> String {
+        let receipt = self.ingest(connection, things_stack(eui)).await.ok();
+        assert_eq!(receipt["status"], "recorded", "{receipt}");
+        receipt["uplink_id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The Milesight AM102's message from a device with another DevEUI.
+pub fn things_stack(eui: &str) -> String {
+    let mut message = sample_json("ttn_v3_milesight_am102.json");
+    message["end_device_ids"]["dev_eui"] = eui.into();
+    message.to_string()
+}
+
+impl Answer {
+    /// Its body, if it is a 200.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.body
+    }
+
+    /// Its body, if it is a 201 that says where the new resource is.
+    pub fn created(self) -> Value {
+        assert_eq!(self.status, 201, "{}", self.text);
+        let location = self.headers["location"].to_str().unwrap();
+        assert!(location.starts_with("/api/v3/"), "{location}");
+        self.body
+    }
+
+    /// Its text, if it is an error with this status.
+    pub fn refused(self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.body["error"].as_str().unwrap().to_owned()
+    }
+}
+
+fn data_dir(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+async fn launch(folder: &Path, database: &Database, flags: &[String]) -> (Child, String) {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("hub.log"))
+        .unwrap();
+    let mut command = program();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir(folder))
+        .args(["--database-connections", "4"])
+        .args(flags)
+        .env("THINGSHUB_ADMIN_PASSWORD", PASSWORD)
+        .stdout(Stdio::piped())
+        .stderr(log);
+    if let Database::Postgres(url) = database {
+        command.args(["--database-url", url]);
+    }
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = timeout(Duration::from_secs(60), async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(rest) = line.strip_prefix("thingshub listens on https://") {
+                return rest.split(' ').next().map(str::to_owned);
+            }
+        }
+        None
+    });
+    let Ok(Some(address)) = address.await else {
+        let log = std::fs::read_to_string(folder.join("hub.log")).unwrap();
+        panic!("the hub does not start:\n{log}");
+    };
+    // Its standard output must stay open for as long as it runs.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, address)
+}
+
+fn client(certificate: &Path) -> Client {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let certificate = Certificate::from_pem(&std::fs::read(certificate).unwrap()).unwrap();
+    Client::builder()
+        .tls_certs_only([certificate])
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        if std::thread::panicking() {
+            println!("--- the hub's log\n{}", self.log());
+        } else if !self.may_complain {
+            let complaints: Vec<String> = self
+                .log()
+                .lines()
+                .filter(|line| line.contains(" ERROR ") || line.contains("panicked"))
+                .map(str::to_owned)
+                .collect();
+            assert!(complaints.is_empty(), "the hub complains: {complaints:#?}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What an integration feeds: an HTTP server that keeps what it gets and fails on cue.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use poem::{
+    Request, Response, Server, endpoint,
+    http::{HeaderMap, StatusCode},
+    listener::{Acceptor, Listener, TcpListener},
+};
+use serde_json::Value;
+
+use crate::eventually;
+
+/// How to answer.
+#[derive(Clone, Copy)]
+pub enum Cue {
+    /// With this status.
+    Status(u16),
+    /// Never.
+    Hang,
+}
+
+/// One message.
+#[derive(Clone)]
+pub struct Received {
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+#[derive(Default)]
+struct Book {
+    received: Vec<Received>,
+    cues: VecDeque<Cue>,
+}
+
+pub struct Sink {
+    pub url: String,
+    book: Arc<Mutex<Book>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Sink {
+    /// A sink that answers with the cues, and then with `always`.
+    pub async fn start(cues: &[Cue], always: Cue) -> Self {
+        let acceptor = TcpListener::bind("127.0.0.1:0")
+            .into_acceptor()
+            .await
+            .unwrap();
+        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
+        let book = Arc::new(Mutex::new(Book {
+            received: Vec::new(),
+            cues: cues.iter().copied().collect(),
+        }));
+        let kept = book.clone();
+        let answer = endpoint::make(move |request| answer(request, kept.clone(), always));
+        let server = tokio::spawn(async move {
+            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
+        });
+        Self {
+            url: format!("http://{address}/hook"),
+            book,
+            server,
+        }
+    }
+
+    /// A sink that takes everything.
+    pub async fn willing() -> Self {
+        Self::start(&[], Cue::Status(200)).await
+    }
+
+    /// What came so far.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.book).received.clone()
+    }
+
+    /// Waits for this many messages.
+    pub async fn gets(&self, count: usize) -> Vec<Received> {
+        eventually("the sink gets its messages", async || {
+            Some(self.received()).filter(|received| received.len() >= count)
+        })
+        .await
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap()
+}
+
+async fn answer(
+    mut request: Request,
+    book: Arc<Mutex<Book>>,
+    always: Cue,
+) -> poem::Result<Response> {
+    let body = request.take_body().into_vec().await.unwrap();
+    let cue = {
+        let mut book = lock(&book);
+        book.received.push(Received {
+            headers: request.headers().clone(),
+            body: serde_json::from_slice(&body).unwrap(),
+        });
+        book.cues.pop_front().unwrap_or(always)
+    };
+    match cue {
+        Cue::Status(status) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .finish()),
+        Cue::Hang => std::future::pending().await,
+    }
+}
