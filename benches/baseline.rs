@@ -20,6 +20,10 @@ use thingshub::{
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
+/// The hub's own allocator, so that only the store is missing.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments

@@ -188,7 +188,7 @@ RULES = [
     (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be the path of another column$",
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target: must be an absolute ", "what is a host's name needs tables of Unicode"),
-    (r"list_data_table_rows.*", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"(list|export)_rows", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter)", "the body is the network server's, in the form of the connection's type"),
 ]
 RULES = [(re.compile(operation), re.compile(text)) for operation, text, _ in RULES]

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The hub makes and drops many small values on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     thingshub::cli::run()
 }

@@ -27,6 +27,7 @@ use sea_orm::{
 
 use crate::{config::Config, error::Result, id::TenantId};
 
+mod bulk;
 mod entities;
 mod failure;
 
@@ -40,6 +41,9 @@ pub mod integrations;
 pub mod network_connections;
 pub mod record;
 pub mod uplinks;
+
+/// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
+const STATEMENTS_CACHED: usize = 1000;
 
 /// A table whose rows belong to tenants.
 pub trait Owned: EntityTrait {
@@ -253,6 +257,7 @@ async fn connect_sqlite(
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
+                .statement_cache_capacity(STATEMENTS_CACHED)
                 .pragma("cache_size", "-8000")
                 .optimize_on_close(!read_only, None)
         });
@@ -269,6 +274,7 @@ async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnect
         // A connection that broke while idle must not cost a request.
         .test_before_acquire_if_idle_for(Duration::from_secs(1))
         .set_application_name("thingshub")
-        .sqlx_logging(false);
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED));
     Ok(Database::connect(options).await?)
 }

@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    sea_query::{Expr, ExprTrait},
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
     Store,
+    bulk::{self, Replace},
     deliveries::State as DeliveryState,
     devices::State,
     entities::{connection_health, data_table_row, delivery, device_state, event, uplink},
@@ -26,9 +27,6 @@ use crate::{
     error::Result,
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId, TenantId, new_uuid},
 };
-
-/// Rows in one INSERT: stays below SQLite's and PostgreSQL's limits on bound values.
-const ROWS_PER_INSERT: usize = 1000;
 
 /// One message to write down.
 pub struct Message {
@@ -311,19 +309,19 @@ impl Rows {
                     received_at: Set(state.received_at),
                     raw: Set(state.raw),
                 });
-        let replaced = OnConflict::column(device_state::Column::DeviceKey)
-            .update_columns([
+        let replace = Replace {
+            key: device_state::Column::DeviceKey,
+            columns: vec![
                 device_state::Column::Reported,
                 device_state::Column::ReceivedAt,
                 device_state::Column::Raw,
-            ])
-            .to_owned();
-        insert_all::<device_state::Entity, _>(transaction, states.collect(), Some(replaced))
-            .await?;
-        insert_all::<uplink::Entity, _>(transaction, self.uplinks, None).await?;
-        insert_all::<event::Entity, _>(transaction, self.events, None).await?;
-        insert_all::<data_table_row::Entity, _>(transaction, self.table_rows, None).await?;
-        insert_all::<delivery::Entity, _>(transaction, self.deliveries, None).await?;
+            ],
+        };
+        bulk::insert(transaction, states.collect(), Some(replace)).await?;
+        bulk::insert(transaction, self.uplinks, None).await?;
+        bulk::insert(transaction, self.events, None).await?;
+        bulk::insert(transaction, self.table_rows, None).await?;
+        bulk::insert(transaction, self.deliveries, None).await?;
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;
         }
@@ -357,24 +355,4 @@ impl HealthChange {
         update.exec(transaction).await?;
         Ok(())
     }
-}
-
-async fn insert_all<E, A>(
-    transaction: &DatabaseTransaction,
-    rows: Vec<A>,
-    on_conflict: Option<OnConflict>,
-) -> Result<(), DbErr>
-where
-    E: EntityTrait,
-    A: sea_orm::ActiveModelTrait<Entity = E> + Send,
-{
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let mut insert = E::insert_many(rows.by_ref().take(ROWS_PER_INSERT));
-        if let Some(on_conflict) = &on_conflict {
-            insert = insert.on_conflict(on_conflict.clone());
-        }
-        insert.exec_without_returning(transaction).await?;
-    }
-    Ok(())
 }

@@ -20,10 +20,14 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
     let hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;
     hub.push("a/good", "1", GOOD).await;
-    hub.device("good", &connection, "AA00", json!({"driver": "a/good:1"})).await;
+    hub.device("good", &connection, "AA00", json!({"driver": "a/good:1"}))
+        .await;
     let bad = [
         ("loops", "while (true) {}"),
-        ("eats", "const all = []; while (true) all.push(new Array(10000).fill(1));"),
+        (
+            "eats",
+            "const all = []; while (true) all.push(new Array(10000).fill(1));",
+        ),
         ("recurses", "return decode(payload, port)"),
         ("chatters", "while (true) console.log('x'.repeat(1000))"),
         ("number", "return 7"),
@@ -41,8 +45,15 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
 
         let uplink = hub.uplink(&connection, &eui).await;
         let kept = hub.list(&format!("devices/{name}/uplinks")).await.remove(0);
-        assert_eq!((&kept["id"], &kept["data"]), (&json!(uplink), &Value::Null), "{name}");
-        assert!(!kept["error"]["message"].as_str().unwrap().is_empty(), "{name}: {kept}");
+        assert_eq!(
+            (&kept["id"], &kept["data"]),
+            (&json!(uplink), &Value::Null),
+            "{name}"
+        );
+        assert!(
+            !kept["error"]["message"].as_str().unwrap().is_empty(),
+            "{name}: {kept}"
+        );
         let events = hub.list(&format!("devices/{name}/events")).await;
         assert_eq!(events.len(), 1, "{name}: {events:?}");
         assert_eq!(events[0]["kind"], "driver_failed");
@@ -55,7 +66,11 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
 
         hub.uplink(&connection, "AA00").await;
         let good = hub.list("devices/good/uplinks").await.remove(0);
-        assert_eq!(good["data"], json!({"first": 1, "port": 85}), "after {name}");
+        assert_eq!(
+            good["data"],
+            json!({"first": 1, "port": 85}),
+            "after {name}"
+        );
     }
 }
 
@@ -64,7 +79,8 @@ async fn a_tag_that_moves_takes_its_devices_along(database: Database) {
     let connection = hub.connect("tts").await;
     let version = |number: u8| format!("function decode() {{ return {{ version: {number} }} }}");
     hub.push("a/b", "1", &version(1)).await;
-    hub.device("d", &connection, "AA01", json!({"driver": "a/b:1"})).await;
+    hub.device("d", &connection, "AA01", json!({"driver": "a/b:1"}))
+        .await;
     for number in [1, 2, 3] {
         hub.push("a/b", "1", &version(number)).await;
         hub.uplink(&connection, "AA01").await;
@@ -80,7 +96,9 @@ async fn a_tag_or_driver_in_use_stays(database: Database) {
     let hub = Hub::start(database).await;
     hub.push("a/b", "1", GOOD).await;
     hub.push("a/b", "2", GOOD).await;
-    hub.post("devices", &json!({"id": "d", "driver": "a/b:1"})).await.created();
+    hub.post("devices", &json!({"id": "d", "driver": "a/b:1"}))
+        .await
+        .created();
     hub.delete("drivers/a/b/tags/1").await.refused(400);
     hub.delete("drivers/a/b").await.refused(400);
     let left = hub.delete("drivers/a/b/tags/2").await.ok();
@@ -107,6 +125,9 @@ async fn a_script_that_cannot_work_is_refused(database: Database) {
     }
     hub.get("drivers/a/b").await.refused(404);
     // A device may not name a driver that is not there.
-    let error = hub.post("devices", &json!({"id": "d", "driver": "a/b:1"})).await.refused(400);
+    let error = hub
+        .post("devices", &json!({"id": "d", "driver": "a/b:1"}))
+        .await
+        .refused(400);
     assert!(error.starts_with("driver: "), "{error}");
 }

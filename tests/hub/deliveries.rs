@@ -34,7 +34,9 @@ async fn delivery(hub: &Hub, integration: i64, state: &str) -> Value {
     eventually("the delivery is in its state", async || {
         let found = hub.list(&path).await;
         assert!(found.len() <= 1, "{found:?}");
-        found.into_iter().find(|delivery| delivery["state"] == state)
+        found
+            .into_iter()
+            .find(|delivery| delivery["state"] == state)
     })
     .await
 }
@@ -48,12 +50,18 @@ async fn a_failed_delivery_is_tried_again_under_the_same_id(database: Database) 
 
     let delivered = delivery(&hub, integration, "delivered").await;
     assert_eq!(delivered["uplink_id"], uplink);
-    assert_eq!((&delivered["attempt"], &delivered["last_status"]), (&json!(3), &json!(204)));
+    assert_eq!(
+        (&delivered["attempt"], &delivered["last_status"]),
+        (&json!(3), &json!(204))
+    );
     assert_eq!(delivered["next_attempt_at"], Value::Null);
     let attempts = delivered["attempts"].as_array().unwrap();
     let statuses: Vec<&Value> = attempts.iter().map(|attempt| &attempt["status"]).collect();
     assert_eq!(statuses, [500, 302, 204]);
-    assert!(attempts[0]["error"].as_str().unwrap().contains("500"), "{attempts:?}");
+    assert!(
+        attempts[0]["error"].as_str().unwrap().contains("500"),
+        "{attempts:?}"
+    );
     assert_eq!(attempts[2]["error"], Value::Null);
     let received = sink.received();
     assert_eq!(received.len(), 3);
@@ -77,7 +85,10 @@ async fn after_the_schedule_it_is_dead(database: Database) {
     assert_eq!(dead["attempts"].as_array().unwrap().len(), 4);
     assert_eq!(sink.received().len(), 4);
     assert_eq!(dead["next_attempt_at"], Value::Null);
-    assert!(dead["last_error"].as_str().unwrap().contains("500"), "{dead}");
+    assert!(
+        dead["last_error"].as_str().unwrap().contains("500"),
+        "{dead}"
+    );
 }
 
 async fn an_endpoint_that_hangs_delays_no_other(database: Database) {

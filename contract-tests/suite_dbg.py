@@ -1,0 +1,107 @@
+"""One run: a hub of its own over TLS with SQLite, seeded; schemathesis against it; and what is left
+to check when that is over."""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import direct
+from seed import ROOT, Client, seed
+from tamper import Proxy
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from hub import PASSWORD, Hub, Receiver  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+SETTINGS = {
+    # The seed's integrations post to a receiver on this machine.
+    "outgoing_allow": "127.0.0.0/8",
+    # Wrong passwords are what many cases are made of.
+    "login_failures_max": 4_000_000_000,
+    "log_filter": "warn",
+}
+
+
+@contextlib.contextmanager
+def seeded_hub():
+    """A hub with resources, and what hooks.py must know of it."""
+    with tempfile.TemporaryDirectory(prefix="thingshub-contract.") as folder, Receiver() as receiver:
+        with Hub(folder, **SETTINGS) as hub:
+            state = seed(hub, receiver.url)
+            state |= {"port": hub.port, "certificate": str(hub.certificate), "password": PASSWORD}
+            yield hub, state
+
+
+def run_schemathesis(hub, state, seed_number, examples, operations=(), phases=None, fault=None, output=None):
+    """Gives schemathesis's exit status, its report, and the statuses seen by operation."""
+    folder = hub.folder
+    (folder / "state.json").write_text(json.dumps(state))
+    environment = os.environ | {
+        "CONTRACT_STATE": str(folder / "state.json"),
+        "CONTRACT_SEEN": str(folder / "seen.json"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with contextlib.ExitStack() as stack:
+        origin = hub.url
+        if fault is not None:
+            origin = stack.enter_context(Proxy(hub, fault, state["token"])).url
+        command = [
+            HERE / ".venv/bin/python", "/tmp/h.py", "--config-file", HERE / "schemathesis.toml",
+            "run", f"{hub.url}/openapi.json", "--origin", origin, "--tls-verify", hub.certificate,
+            "--seed", seed_number, "--max-examples", examples, "--no-color",
+            "--report", "json", "--report-json-path", folder / "report.json",
+        ]
+        command += ["--phases", phases] if phases else []
+        for operation in operations:
+            command += ["--include-operation-id", operation]
+        status = subprocess.run(
+            list(map(str, command)), cwd=HERE, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        ).returncode
+    report, seen = folder / "report.json", folder / "seen.json"
+    return (
+        status,
+        json.loads(report.read_text()) if report.exists() else {},
+        json.loads(seen.read_text()) if seen.exists() else {},
+    )
+
+
+def operations_of(document):
+    for path, item in document["paths"].items():
+        for method in item:
+            yield f"{method.upper()} {path}"
+
+
+def values(state):
+    """For direct.py: the values of a path's parameters that lead to something."""
+    def of(template):
+        resource = template.split("/{", 1)[0].rsplit("/", 1)[-1]
+        return state["sets"]["kept"].get(resource, [{}])[0]
+    return of
+
+
+def whole(seed_number, examples):
+    """Everything; gives the list of what is wrong."""
+    problems = []
+    with seeded_hub() as (hub, state):
+        client = Client(hub, state["token"])
+        document = client.call("GET", "/openapi.json").json
+        cases = direct.run(hub, client, document, values(state))
+        print(f"direct cases: {cases.passed} passed, {len(cases.failures)} failed", flush=True)
+        problems += cases.failures
+        status, _, seen = run_schemathesis(hub, state, seed_number, examples)
+        if status != 0:
+            problems.append(f"schemathesis ended with status {status}")
+        # Refusals alone would prove nothing of an operation.
+        for operation in operations_of(document):
+            if not {"200", "201"} & set(seen.get(operation, {})):
+                problems.append(f"{operation} never succeeded: {seen.get(operation, {})}")
+        if Client(hub, state["token"]).call("GET", "/api/v3/auth/token").status != 200:
+            problems.append("the run's own session was lost on the way")
+        complaints = hub.complaints()
+        problems += [f"the hub logged: {line}" for line in complaints[:20]]
+    return problems
