@@ -56,6 +56,12 @@ def status_405(request, answer):
         answer.body = b'{"code": 405, "error": "method not allowed"}'
 
 
+def undeclared_200(request, answer):
+    if request.method == "PATCH" and is_one(request, "devices"):
+        answer.status = 200
+        answer.body = b"{}"
+
+
 def no_request_id(request, answer):
     if request.path == "/api/v3/integrations":
         del answer.headers["X-Request-Id"]
@@ -82,13 +88,15 @@ def accepts_anything(request, answer):
         answer.body = b'{"collection": [], "next_cursor": null}'
 
 
-# Each fault: what it is, the operations to look at, and how it is planted. `None` changes the request.
+# Each fault: what it is, the operations to look at, and how it is planted. Functions change answers;
+# the one other puts a valid token into every request.
 FAULTS = {
     "an undeclared status, 202 for 200": (["list_devices"], status_202),
     "an error object with one member more": (["get_device"], extra_member),
     "an error object without its code": (["get_device"], missing_code),
     "a 500 with a proper error object": (["get_data_table"], status_500),
     "405 for an undeclared method": (["get_device"], status_405),
+    "200 for an undeclared method": (["get_device"], undeclared_200),
     "no X-Request-Id": (["list_integrations"], no_request_id),
     "401 without WWW-Authenticate": (["get_device"], no_challenge),
     "a number where the document says a time": (["get_device"], wrong_type),

@@ -10,8 +10,9 @@ use poem_openapi::{
     types::Type,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::strict::Strict;
+use super::strict::{Strict, Unambiguous};
 use crate::error::Error;
 
 /// Bounds on bodies, among the request's data.
@@ -55,7 +56,18 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let value = serde_json::from_slice(bytes).map_err(|error| refuse(".", error))?;
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let Unambiguous(value) =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            refuse(&path, error.into_inner())
+        })?;
+    deserializer.end().map_err(|error| refuse(".", error))?;
+    from_value(value)
+}
+
+/// Reads a value strictly; the error names the field and the rule.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let path = error.path().to_string();
         refuse(&path, error.into_inner())
@@ -147,6 +159,10 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
     let text = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(text, _)| text);
+    // A union has found the field below it.
+    if text.starts_with('.') {
+        return Error::Invalid(format!("{place}{text}"));
+    }
     if let Some((field, rule)) = own_field(text) {
         // For an unknown field the path already ends with it.
         let place = match path {
@@ -179,6 +195,9 @@ fn own_field(text: &str) -> Option<(String, String)> {
     }
     if let Some(rest) = text.strip_prefix("unknown field ") {
         return Some((quoted(rest)?, "is unknown here".to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("duplicate field ") {
+        return Some((quoted(rest)?, "must not be repeated".to_owned()));
     }
     None
 }

@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue, uri::Scheme},
+    http::{HeaderName, HeaderValue, Method, uri::Scheme},
 };
 use tracing::Instrument;
 
@@ -61,7 +61,12 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             http.path = request.uri().path(),
             http.operation = tracing::field::Empty,
         );
+        let is_head = *request.method() == Method::HEAD;
         let mut response = self.answer(request).instrument(span).await;
+        if is_head {
+            // HTTP/2 clients take a body here for a broken stream.
+            response.set_body(());
+        }
         response.headers_mut().insert(REQUEST_ID, id);
         response.headers_mut().insert(
             "X-Content-Type-Options",

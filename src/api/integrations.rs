@@ -7,7 +7,7 @@ use poem_openapi::{
     Enum, Object, OpenApi, Union,
     param::{Path, Query},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use super::{
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
+    strict,
     types::{Count, Id, Limit, Status, Timestamp},
 };
 use crate::{
@@ -46,7 +47,6 @@ struct NewIntegrationBody {
     #[serde(default = "yes")]
     enabled: bool,
     /// Where it sends to
-    #[serde(deserialize_with = "super::strict::union")]
     target: Target,
 }
 
@@ -55,13 +55,12 @@ fn yes() -> bool {
 }
 
 /// Where an integration sends to
-#[derive(Union, Deserialize)]
+#[derive(Union)]
 #[oai(
     rename = "IntegrationTarget",
     discriminator_name = "type",
     one_of = true
 )]
-#[serde(tag = "type", rename_all = "snake_case")]
 enum Target {
     #[oai(mapping = "http")]
     Http(HttpTarget),
@@ -343,6 +342,15 @@ impl IntegrationsApi {
             let attempts = attempts.remove(&delivery.id).unwrap_or_default();
             delivery_view(delivery, attempts)
         })?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        strict::union(deserializer, &["http"], |tag, members| match tag {
+            "http" => Some(members.read().map(Self::Http)),
+            _ => None,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use poem_openapi::{
     Enum, Object, OpenApi, Union,
     param::{Path, Query},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Tag,
@@ -15,6 +15,7 @@ use super::{
     body::Body,
     events::EventView,
     page::{Cursor, Listed, Window},
+    strict,
     types::{Count, Id, Limit, Timestamp},
     upload::Message,
 };
@@ -45,7 +46,6 @@ struct NewConnectionBody {
     #[serde(default = "yes")]
     enabled: bool,
     /// Which network server it is, and what must be known to read its messages
-    #[serde(deserialize_with = "super::strict::union")]
     settings: Settings,
 }
 
@@ -54,7 +54,7 @@ fn yes() -> bool {
 }
 
 /// Which network server sends, and what must be known to read it
-#[derive(Clone, Union, Serialize, Deserialize)]
+#[derive(Clone, Union, Serialize)]
 #[oai(rename = "NetworkSettings", discriminator_name = "type", one_of = true)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Settings {
@@ -383,11 +383,24 @@ impl NetworkConnectionsApi {
         /// What the network server sends
         body: Message,
     ) -> Result<Found<ReceiptView>> {
-        let receipt = self
-            .uplinks
-            .receive(ConnectionId(**id), key.as_str(), Bytes::from(body.0))
-            .await?;
+        let (id, key) = (ConnectionId(**id), key.as_str());
+        self.uplinks.authenticate(id, key).await?;
+        let receipt = self.uplinks.receive(id, key, Bytes::from(body.0?)).await?;
         Ok(Found(receipt.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        strict::union(
+            deserializer,
+            &["the_things_stack", "http"],
+            |tag, members| match tag {
+                "the_things_stack" => Some(members.read().map(Self::TheThingsStack)),
+                "http" => Some(members.read().map(Self::Http)),
+                _ => None,
+            },
+        )
     }
 }
 

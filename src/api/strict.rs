@@ -6,7 +6,7 @@
 use serde::{
     Deserialize, Deserializer,
     de::{
-        DeserializeOwned, Error as _, IntoDeserializer, Unexpected, Visitor,
+        DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
         value::{MapDeserializer, SeqDeserializer},
     },
     forward_to_deserialize_any,
@@ -16,12 +16,99 @@ use serde_json::{Error, Map, Value};
 /// A value to read strictly.
 pub struct Strict(pub Value);
 
-/// Reads a tagged union, which serde would take from an array as well.
-pub fn union<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+/// A value in which no object has a member twice: with two, which one counts would be a guess.
+pub struct Unambiguous(pub Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UnambiguousVisitor).map(Self)
+    }
+}
+
+struct UnambiguousVisitor;
+
+impl<'de> Visitor<'de> for UnambiguousVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format!("duplicate field `{name}`")));
+            }
+            let Unambiguous(value) = members.next_value()?;
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Reads a union by its member `type`; `read` makes the variant of a tag, or knows no such tag. (serde's
+/// own tagged enums take arrays too, and forget which field was wrong.)
+pub fn union<'de, D: Deserializer<'de>, T>(
     deserializer: D,
+    tags: &[&str],
+    read: impl FnOnce(&str, Members) -> Option<Result<T, String>>,
 ) -> Result<T, D::Error> {
-    let members = Map::deserialize(deserializer)?;
-    T::deserialize(Strict(Value::Object(members))).map_err(D::Error::custom)
+    let mut members = Map::deserialize(deserializer)?;
+    let tag = members.remove("type");
+    let known = tag
+        .as_ref()
+        .and_then(Value::as_str)
+        .and_then(|tag| read(tag, Members(members)));
+    match known {
+        Some(variant) => variant.map_err(|rule| D::Error::custom(format!(".{rule}"))),
+        None => Err(D::Error::custom(format!(
+            ".type: must be one of {}",
+            tags.join(", ")
+        ))),
+    }
+}
+
+/// The members of a union's variant, without its tag.
+pub struct Members(Map<String, Value>);
+
+impl Members {
+    /// Reads the variant; the error names the field below the union.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, String> {
+        super::body::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
+    }
 }
 
 impl<'de> IntoDeserializer<'de, Error> for Strict {

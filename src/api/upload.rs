@@ -1,7 +1,7 @@
 //! The body of a network server's webhook: handed on as it came, because only the connection knows
 //! how to read it, and because one that cannot be read must still count in its health.
 
-use poem::{Request, RequestBody, Result};
+use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaRequest, MetaSchema, MetaSchemaRef},
@@ -9,9 +9,11 @@ use poem_openapi::{
 use serde_json::json;
 
 use super::body::{check_content_type, json_request, read};
+use crate::error::Error;
 
-/// A network server's message, unread.
-pub struct Message(pub Vec<u8>);
+/// A network server's message, unread; or why it could not be taken, which only who has the
+/// connection's key may learn.
+pub struct Message(pub Result<Vec<u8>, Error>);
 
 impl<'a> ApiExtractor<'a> for Message {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -35,9 +37,13 @@ impl<'a> ApiExtractor<'a> for Message {
         request: &'a Request,
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        super::operation::of(request)?.check_query(request)?;
-        check_content_type(request)?;
-        Ok(Self(read(request, body, 1).await?))
+    ) -> poem::Result<Self> {
+        Ok(Self(take(request, body).await))
     }
+}
+
+async fn take(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Error> {
+    super::operation::of(request)?.check_query(request)?;
+    check_content_type(request)?;
+    read(request, body, 1).await
 }

@@ -66,7 +66,7 @@ async fn checked(scope: &Scope, mut new: NewDevice) -> Result<NewDevice> {
         if !drivers::has_tag(scope, &key, tag).await? {
             return Err(Error::field(
                 "driver",
-                format!("there is no driver {author}/{name} with the tag {tag}"),
+                format!("there is no driver {author}/{name}:{tag}"),
             ));
         }
     }

@@ -283,8 +283,8 @@ fn taken(error: DbErr, new: &NewDevice) -> Error {
         );
     }
     match failure::duplicate(&error) {
-        Some(what) if what.contains("network_device_id") => Error::Conflict(
-            "connectivity.connections: another device has one of these addresses already"
+        Some(what) if what.contains("device_connections") => Error::Conflict(
+            "connectivity.connections.network_device_id: another device has one of these addresses already"
                 .to_owned(),
         ),
         Some(what) if what.contains("device_id") => {

@@ -9,7 +9,6 @@
 use std::{
     collections::HashMap,
     future::Future,
-    path::Path,
     sync::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -87,6 +86,9 @@ impl Store {
     pub async fn open(config: &Config) -> Result<Self> {
         let url = config.database_url();
         let (writer, reader) = if url.starts_with("sqlite:") {
+            if config.database_url.is_none() {
+                std::fs::create_dir_all(&config.data_dir).map_err(crate::error::Error::internal)?;
+            }
             let writer = connect_sqlite(&url, 1, false).await?;
             Migrator::up(&writer, None).await?;
             (
@@ -237,10 +239,6 @@ async fn connect_sqlite(
     read_only: bool,
 ) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
-    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-    if let Some(folder) = Path::new(path).parent() {
-        std::fs::create_dir_all(folder).map_err(crate::error::Error::internal)?;
-    }
     options
         .max_connections(connections)
         .min_connections(connections.min(2))

@@ -82,6 +82,13 @@ impl UplinkPath {
         }
     }
 
+    /// Whether this key opens the connection; without it, not even a body that is too large is told.
+    pub async fn authenticate(&self, id: ConnectionId, key: &str) -> Result<()> {
+        ingest::authenticate(&self.routes, id, key)
+            .await
+            .map(|_| ())
+    }
+
     /// Takes one message. It is on disk when this answers.
     pub async fn receive(&self, id: ConnectionId, key: &str, body: Bytes) -> Result<Receipt> {
         for _ in 0..TRIES_MAX {

@@ -20,8 +20,13 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
     let hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;
     hub.push("a/good", "1", GOOD).await;
-    hub.device("good", &connection, "AA00", json!({"driver": "a/good:1"}))
-        .await;
+    hub.device(
+        "good",
+        &connection,
+        "AA00000000000000",
+        json!({"driver": "a/good:1"}),
+    )
+    .await;
     let bad = [
         ("loops", "while (true) {}"),
         (
@@ -39,7 +44,7 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
     for (number, (name, statements)) in bad.iter().enumerate() {
         let script = format!("function decode(payload, port) {{ {statements} }}");
         hub.push(&format!("a/{name}"), "1", &script).await;
-        let eui = format!("AB0{number}");
+        let eui = format!("AB0000000000000{number}");
         let driver = json!({"driver": format!("a/{name}:1")});
         hub.device(name, &connection, &eui, driver).await;
 
@@ -64,7 +69,7 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
             assert_eq!(events[0]["details"]["line"], 2, "{events:?}");
         }
 
-        hub.uplink(&connection, "AA00").await;
+        hub.uplink(&connection, "AA00000000000000").await;
         let good = hub.list("devices/good/uplinks").await.remove(0);
         assert_eq!(
             good["data"],
@@ -79,11 +84,16 @@ async fn a_tag_that_moves_takes_its_devices_along(database: Database) {
     let connection = hub.connect("tts").await;
     let version = |number: u8| format!("function decode() {{ return {{ version: {number} }} }}");
     hub.push("a/b", "1", &version(1)).await;
-    hub.device("d", &connection, "AA01", json!({"driver": "a/b:1"}))
-        .await;
+    hub.device(
+        "d",
+        &connection,
+        "AA00000000000001",
+        json!({"driver": "a/b:1"}),
+    )
+    .await;
     for number in [1, 2, 3] {
         hub.push("a/b", "1", &version(number)).await;
-        hub.uplink(&connection, "AA01").await;
+        hub.uplink(&connection, "AA00000000000001").await;
         let newest = hub.list("devices/d/uplinks").await.remove(0);
         assert_eq!(newest["data"], json!({"version": number}));
     }

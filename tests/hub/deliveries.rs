@@ -24,7 +24,8 @@ async fn hub(database: Database, flags: &[&str]) -> (Hub, crate::server::Connect
     let flags = [&["--delivery-schedule-s", "0,0,0"], flags].concat();
     let hub = Hub::start_with(database, &flags).await;
     let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA01", json!({})).await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
     (hub, connection)
 }
 
@@ -46,7 +47,7 @@ async fn a_failed_delivery_is_tried_again_under_the_same_id(database: Database) 
     let cues = [Cue::Status(500), Cue::Status(302)];
     let sink = Sink::start(&cues, Cue::Status(204)).await;
     let integration = hub.integration("erp", "", &sink.url).await;
-    let uplink = hub.uplink(&connection, "AA01").await;
+    let uplink = hub.uplink(&connection, "AA00000000000001").await;
 
     let delivered = delivery(&hub, integration, "delivered").await;
     assert_eq!(delivered["uplink_id"], uplink);
@@ -80,7 +81,7 @@ async fn after_the_schedule_it_is_dead(database: Database) {
     let (hub, connection) = hub(database, &TO_HERE).await;
     let sink = Sink::start(&[], Cue::Status(500)).await;
     let integration = hub.integration("erp", "", &sink.url).await;
-    hub.uplink(&connection, "AA01").await;
+    hub.uplink(&connection, "AA00000000000001").await;
     let dead = delivery(&hub, integration, "dead").await;
     assert_eq!(dead["attempts"].as_array().unwrap().len(), 4);
     assert_eq!(sink.received().len(), 4);
@@ -99,7 +100,7 @@ async fn an_endpoint_that_hangs_delays_no_other(database: Database) {
     hub.integration("hanging", "", &hanging.url).await;
     hub.integration("willing", "", &willing.url).await;
     for _ in 0..5 {
-        hub.uplink(&connection, "AA01").await;
+        hub.uplink(&connection, "AA00000000000001").await;
     }
     hanging.gets(1).await;
     // The bound of the wait: an attempt may take 15 seconds, five of them 75.
@@ -113,7 +114,7 @@ async fn private_addresses_are_refused(database: Database) {
     let by_name = sink.url.replace("127.0.0.1", "localhost");
     let by_number = hub.integration("number", "", &sink.url).await;
     let by_name = hub.integration("name", "", &by_name).await;
-    hub.uplink(&connection, "AA01").await;
+    hub.uplink(&connection, "AA00000000000001").await;
     for integration in [by_number, by_name] {
         let dead = delivery(&hub, integration, "dead").await;
         let error = dead["attempts"][0]["error"].as_str().unwrap();
@@ -131,11 +132,11 @@ async fn a_switched_off_integration_waits(database: Database) {
     let mut body = json!({"name": "erp", "selector": "", "enabled": false,
         "target": {"type": "http", "url": sink.url}});
     assert_eq!(hub.put(&path, &body).await.ok()["enabled"], false);
-    hub.uplink(&connection, "AA01").await;
+    hub.uplink(&connection, "AA00000000000001").await;
     assert!(hub.list(&format!("{path}/deliveries")).await.is_empty());
     body["enabled"] = true.into();
     hub.put(&path, &body).await.ok();
-    let uplink = hub.uplink(&connection, "AA01").await;
+    let uplink = hub.uplink(&connection, "AA00000000000001").await;
     assert_eq!(delivery(&hub, id, "delivered").await["uplink_id"], uplink);
     assert_eq!(sink.received().len(), 1);
 }

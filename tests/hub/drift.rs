@@ -1,1 +1,185 @@
-//! To come.
+//! What was written down once must stay true: the document, and who may use whom.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{repository, server::program};
+
+/// Which module may use which others of the crate. A line that grows is a decision.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("cli", &["api", "app", "config", "driver", "store"]),
+    (
+        "app",
+        &[
+            "api", "config", "delivery", "driver", "hub", "secret", "store", "tls", "uplink",
+        ],
+    ),
+    (
+        "api",
+        &[
+            "clock", "config", "error", "hub", "id", "store", "text", "uplink",
+        ],
+    ),
+    (
+        "hub",
+        &[
+            "clock", "config", "delivery", "driver", "error", "id", "secret", "selector", "store",
+            "text", "uplink",
+        ],
+    ),
+    (
+        "uplink",
+        &[
+            "clock", "delivery", "driver", "error", "hub", "id", "secret", "selector", "store",
+            "text",
+        ],
+    ),
+    (
+        "delivery",
+        &["clock", "config", "error", "hub", "id", "secret", "store"],
+    ),
+    ("store", &["clock", "config", "error", "id"]),
+    ("tls", &["clock", "config"]),
+    ("secret", &["error"]),
+    ("driver", &[]),
+    ("selector", &[]),
+    ("text", &[]),
+    ("config", &[]),
+    ("error", &[]),
+    ("clock", &[]),
+    ("id", &[]),
+];
+
+/// Words that only some modules may say.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("sea_orm", &["store"]),
+    ("poem_openapi", &["api"]),
+    ("StatusCode", &["api", "delivery"]),
+    ("rquickjs", &["driver"]),
+];
+
+#[tokio::test]
+async fn the_committed_document_is_the_one_in_force() {
+    for (flags, file) in [
+        (&["openapi"][..], "openapi/openapi.json"),
+        (&["openapi", "--yaml"], "openapi/openapi.yaml"),
+    ] {
+        let output = program().args(flags).output().await.unwrap();
+        let committed = fs::read(repository(file)).unwrap();
+        assert!(
+            output.stdout == committed,
+            "{file} is old: run `make openapi`"
+        );
+    }
+}
+
+#[test]
+fn modules_use_only_what_lies_below_them() {
+    let layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (module, file, text) in sources() {
+        let allowed = layers.get(module.as_str()).copied();
+        for used in used_modules(&text) {
+            let is_fine =
+                used == module || allowed.is_some_and(|allowed| allowed.contains(&&*used));
+            if !is_fine {
+                wrong.push(format!("{} uses crate::{used}", file.display()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "not in the table of layers:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn words_stay_where_they_belong() {
+    let mut wrong = Vec::new();
+    for (module, file, text) in sources() {
+        for (word, homes) in RESERVED {
+            if text.contains(word) && !homes.contains(&&*module) {
+                wrong.push(format!("{} says {word}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every source file: its top-level module, and its code without comments, settings' texts and
+/// unit tests.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = repository("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 40, "{}", files.len());
+    files
+        .into_iter()
+        .map(|file| {
+            let inner = file.strip_prefix(&root).unwrap();
+            let first = inner.iter().next().unwrap().to_str().unwrap();
+            let module = first.trim_end_matches(".rs").to_owned();
+            let text = fs::read_to_string(&file).unwrap();
+            (module, file, code(&text))
+        })
+        .filter(|(module, ..)| module != "lib" && module != "main")
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    let lines = text[..end].lines().map(|line| match line.find("//") {
+        Some(at) if !line[..at].contains('"') => &line[..at],
+        _ => line,
+    });
+    let lines: Vec<&str> = lines.collect();
+    // Defaults of log filters name crates.
+    lines.join("\n").replace("sea_orm_migration=warn", "")
+}
+
+/// The first segments of all paths that start with `crate::`, also of those in braces.
+fn used_modules(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(inside) = rest.strip_prefix('{') else {
+            found.push(leading_name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut item = String::new();
+        for character in inside.chars() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => found.push(leading_name(&std::mem::take(&mut item))),
+                _ if depth == 0 => item.push(character),
+                _ => {}
+            }
+        }
+        found.push(leading_name(&item));
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+fn leading_name(text: &str) -> String {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+    text[..end.unwrap_or(text.len())].to_owned()
+}

@@ -3,6 +3,11 @@
 //! PostgreSQL is used when `THINGSHUB_TEST_POSTGRES_URL` names a superuser's database
 //! (`scripts/with-postgres cargo test` sets it up); each test makes a database of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
 mod database;
 mod server;
 mod sink;

@@ -103,7 +103,7 @@ async fn labels_decide_at_once(database: Database) {
         .device(
             "d",
             &connection,
-            "AA01",
+            "AA00000000000001",
             json!({"driver": "a/b:1", "labels": ["retired"]}),
         )
         .await;
@@ -116,7 +116,7 @@ async fn labels_decide_at_once(database: Database) {
         let body =
             json!({"driver": "a/b:1", "labels": labels, "connectivity": device["connectivity"]});
         hub.put("devices/d", &body).await.ok();
-        hub.uplink(&connection, "AA01").await
+        hub.uplink(&connection, "AA00000000000001").await
     };
     label(json!(["site=munich"])).await;
     assert_eq!(hub.list(&rows).await.len(), 0);
@@ -130,7 +130,7 @@ async fn labels_decide_at_once(database: Database) {
     hub.put(&format!("data-tables/{table}"), &changed)
         .await
         .ok();
-    hub.uplink(&connection, "AA01").await;
+    hub.uplink(&connection, "AA00000000000001").await;
     assert_eq!(hub.list(&rows).await.len(), 2);
     let delivered = sink.gets(1).await;
     let deliveries = hub.get("integrations").await.ok()["collection"][0]["id"].clone();
@@ -148,8 +148,13 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
     let path = format!("network-connections/{}", connection.id);
     hub.push("a/b", "1", "function decode(p) { return { n: p[0] } }")
         .await;
-    hub.device("d", &connection, "AA01", json!({"driver": "a/b:1"}))
-        .await;
+    hub.device(
+        "d",
+        &connection,
+        "AA00000000000001",
+        json!({"driver": "a/b:1"}),
+    )
+    .await;
     let table = hub
         .post("data-tables", &json!({"name": "t", "selector": ""}))
         .await
@@ -157,7 +162,7 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
     let table = format!("data-tables/{}", table["id"]);
     let integration = hub.integration("i", "", &sink.url).await;
     let integration = format!("integrations/{integration}");
-    hub.uplink(&connection, "AA01").await;
+    hub.uplink(&connection, "AA00000000000001").await;
     sink.gets(1).await;
 
     let error = hub.delete(&path).await.refused(400);
@@ -168,7 +173,7 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
     }
     hub.delete("devices/d").await.refused(404);
     let receipt = hub
-        .ingest(&connection, crate::server::things_stack("AA01"))
+        .ingest(&connection, crate::server::things_stack("AA00000000000001"))
         .await
         .ok();
     assert_eq!(receipt["status"], "unknown_device");
@@ -185,7 +190,7 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
         .await
         .refused(404);
     hub.get(&format!("{table}/rows")).await.refused(404);
-    hub.ingest(&connection, crate::server::things_stack("AA01"))
+    hub.ingest(&connection, crate::server::things_stack("AA00000000000001"))
         .await
         .refused(401);
 }
@@ -193,7 +198,7 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
 async fn names_and_addresses_are_unique(database: Database) {
     let hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA01", json!({"name": "one"}))
+    hub.device("d", &connection, "AA00000000000001", json!({"name": "one"}))
         .await;
     let table = json!({"name": "t", "selector": ""});
     hub.post("data-tables", &table).await.created();
@@ -206,8 +211,8 @@ async fn names_and_addresses_are_unique(database: Database) {
     for (path, body, field) in [
         ("devices", json!({"id": "d"}), "id"),
         ("devices", json!({"id": "e", "name": "one"}), "name"),
-        ("devices", address("AA01"), "network_device_id"),
-        ("devices", address("aa01"), "network_device_id"),
+        ("devices", address("AA00000000000001"), "network_device_id"),
+        ("devices", address("aa00000000000001"), "network_device_id"),
         ("data-tables", table, "name"),
         ("integrations", integration, "name"),
         (
@@ -230,7 +235,7 @@ async fn an_update_replaces_everything(database: Database) {
     let connection = hub.connect("tts").await;
     let more =
         json!({"name": "n", "description": "x", "labels": ["a"], "metadata": {"a": [1, null]}});
-    let made = hub.device("d", &connection, "AA01", more).await;
+    let made = hub.device("d", &connection, "AA00000000000001", more).await;
     assert_eq!(hub.get("devices/d").await.ok(), made);
     let updated = hub.put("devices/d", &json!({})).await.ok();
     assert_eq!(updated["name"], "");
@@ -242,7 +247,7 @@ async fn an_update_replaces_everything(database: Database) {
     assert_eq!(updated["created_at"], made["created_at"]);
     assert!(updated["updated_at"].as_str() >= made["updated_at"].as_str());
     let receipt = hub
-        .ingest(&connection, crate::server::things_stack("AA01"))
+        .ingest(&connection, crate::server::things_stack("AA00000000000001"))
         .await
         .ok();
     assert_eq!(receipt["status"], "unknown_device");
