@@ -10,7 +10,8 @@ MAKEFLAGS += --no-print-directory
 VENV := contract-tests/.venv
 # The debug build: the contract tests and the demo want its overflow checks and its short build, and
 # no figure is taken from it. `make run` and `make bench` serve people, so they use the release build.
-HUB := target/debug/thingshub
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
@@ -23,7 +24,7 @@ help: ## this list
 run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in ./data
 	@scripts/need rust
 	cargo build --release --locked
-	exec target/release/thingshub serve
+	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
 	@scripts/need rust python postgres

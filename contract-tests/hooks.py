@@ -263,8 +263,16 @@ def broken_error_object(response):
     return None
 
 
+class Broken(Failure):
+    """A broken rule of the contract. Failures of one class are one finding, so the title tells them apart."""
+
+    @property
+    def _unique_key(self):
+        return self.title
+
+
 def fail(case, title, message):
-    raise Failure(operation=case.operation.label, title=title, message=message)
+    raise Broken(operation=case.operation.label, title=title, message=message)
 
 
 @schemathesis.check
