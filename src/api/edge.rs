@@ -139,3 +139,41 @@ fn request_id(request: &Request) -> HeaderValue {
     };
     given.cloned().unwrap_or_else(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::{endpoint::make, http::StatusCode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn answer<E: Endpoint>(inner: E) -> (StatusCode, Value) {
+        let edge = Edge {
+            timeout: Duration::from_millis(10),
+            trusted_proxies: Networks::default(),
+        };
+        let response = edge.transform(inner).bounded(Request::default()).await;
+        let status = response.status();
+        let body = response.into_body().into_bytes().await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn panics_timeouts_and_bare_statuses_leave_as_the_error_object() {
+        let (status, body) = answer(make(|_| async { panic!("at work") as Response })).await;
+        assert_eq!((status.as_u16(), &body["code"]), (500, &json!(500)));
+        assert!(!body.to_string().contains("at work"));
+
+        let (status, body) = answer(make(|_| std::future::pending::<Response>())).await;
+        assert_eq!((status.as_u16(), &body["code"]), (503, &json!(503)));
+
+        for (bare, answered) in [(405, 404), (404, 404), (413, 400), (415, 400), (502, 500)] {
+            let bare = StatusCode::from_u16(bare).unwrap();
+            let (status, body) = answer(make(move |_| async move { bare.into_response() })).await;
+            assert_eq!(
+                (status.as_u16(), &body["code"]),
+                (answered, &json!(answered))
+            );
+        }
+    }
+}
