@@ -205,9 +205,9 @@ RULES = [
     (r"create_driver", r"^script: ", "JavaScript"),
     (r"(create|update)_.*", r"^metadata: must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),
     (r"(create|update)_.*", r"^labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
-    (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be the path of another column$",
+    (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be there twice$",
      "items that differ in one of their members alone are different items to a schema"),
-    (r"(create|update)_integration", r"^target: must be an absolute ", "what is a host's name needs tables of Unicode"),
+    (r"(create|update)_integration", r"^target\.url: must be an absolute ", "what is a host's name needs tables of Unicode"),
     (r"(list|export)_rows", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter)", "the body is the network server's, in the form of the connection's type"),
 ]

@@ -152,9 +152,9 @@ kinds! {
     Password = PasswordKind { 1..=1024, r"^[^\u0000]*$", "must have no NUL character", "correct horse battery", |text| !text.contains('\0') }
     /// A JSON pointer (RFC 6901).
     JsonPointer = JsonPointerKind {
-        0..=200, r"^(/([^/~\u0000-\u001f\u007f]|~[01])*)*$",
+        0..=200, r"^(/([^/~\u0000-\u001f\u007f-\u009f]|~[01])*)*$",
         "must be a JSON pointer: parts that start with /, with ~0 for ~ and ~1 for /", "/payload",
-        |text| is_line(text) && (text.is_empty() || text.starts_with('/'))
+        |text| !text.chars().any(char::is_control) && (text.is_empty() || text.starts_with('/'))
             && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
     }
     /// Where to send: an absolute http or https URL.
