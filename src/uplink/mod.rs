@@ -107,9 +107,6 @@ impl UplinkPath {
         body: &Bytes,
     ) -> Result<Option<Receipt>> {
         let connection = ingest::authenticate(&self.routes, id, key).await?;
-        if !connection.enabled {
-            return Ok(Some(Receipt::Disabled));
-        }
         let received_at = clock::now();
         let write = |content| Message {
             tenant: connection.scope.tenant(),
@@ -117,7 +114,11 @@ impl UplinkPath {
             received_at,
             content,
         };
-        let event = match ingest::normalise(&connection, body) {
+        let event = ingest::normalise(&connection, body);
+        if !connection.enabled {
+            return event.map(|_| Some(Receipt::Disabled));
+        }
+        let event = match event {
             Ok(event) => event,
             Err(refused) => {
                 self.writer
