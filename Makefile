@@ -79,7 +79,7 @@ check-openapi: build venv
 # Without fsync: these databases are thrown away, and the durability that tests rely on is the
 # order of commits, not their survival of a power cut.
 check-rust:
-	$(call heading,unit and integration tests, on SQLite and PostgreSQL)
+	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
