@@ -53,7 +53,7 @@ where
         .map_err(|error| format!("setting data_dir: secret.key: {error}"))?;
     let store = Store::open(&config)
         .await
-        .map_err(|error| format!("setting database_url: {}", causes(&error)))?;
+        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
     let drivers = driver::Host::start(worker, limits(&config))
         .await
         .map_err(|error| format!("the driver workers do not start: {error}"))?;
@@ -72,7 +72,7 @@ where
         vault,
         wake.clone(),
     );
-    if let Some(password) = hub.first_run().await.map_err(|error| causes(&error))? {
+    if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
         println!(
             "The first administrator is \"admin\" with the password {password} (shown only now)"
         );
@@ -119,9 +119,9 @@ where
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
-        .map_err(|error| causes(&error))?;
+        .map_err(|error| error.causes())?;
     drivers.shutdown().await;
-    store.close().await.map_err(|error| causes(&error))?;
+    store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
 }
@@ -135,12 +135,4 @@ fn limits(config: &Config) -> Limits {
         output_bytes: config.driver_output_bytes,
         ..Limits::default()
     }
-}
-
-/// An error with its causes, in one line.
-pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain: Vec<String> = std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect();
-    chain.join(": ").replace('\n', " ")
 }

@@ -15,9 +15,6 @@ use config::{Environment, File, FileFormat};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// The prefix of the environment's variables.
-pub const ENVIRONMENT_PREFIX: &str = "THINGSHUB";
-
 /// One setting, for the command line's help.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -185,7 +182,7 @@ impl Config {
             layers = layers.add_source(File::from(file.as_path()).format(FileFormat::Toml));
         }
         layers = layers.add_source(
-            Environment::with_prefix(ENVIRONMENT_PREFIX)
+            Environment::with_prefix("THINGSHUB")
                 .ignore_empty(true)
                 .source(Some(environment)),
         );

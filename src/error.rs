@@ -73,8 +73,21 @@ impl Error {
         }
     }
 
+    /// The error with its causes, in one line, for an operator.
+    pub fn causes(&self) -> String {
+        causes(self)
+    }
+
     /// A fault of ours, from whatever caused it.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::Internal(source.into())
     }
+}
+
+/// An error with its causes, in one line.
+pub fn causes(error: &(dyn StdError + 'static)) -> String {
+    let chain: Vec<String> = std::iter::successors(Some(error), |error| (*error).source())
+        .map(ToString::to_string)
+        .collect();
+    chain.join(": ").replace('\n', " ")
 }

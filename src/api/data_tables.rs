@@ -24,7 +24,10 @@ use crate::{
     error::Error,
     hub::data_tables::{check_columns, parse_selector},
     id::DataTableId,
-    store::data_tables::{self, DataTable, NewDataTable, Row, RowFilter},
+    store::{
+        self, Scope,
+        data_tables::{self, DataTable, NewDataTable, Row, RowFilter},
+    },
     text::{Description, DeviceId, FieldPath, Name, SelectorText},
 };
 
@@ -100,6 +103,9 @@ struct RowView {
     /// The fields, by their paths
     data: JsonObject,
 }
+
+/// What rows are ordered by.
+type RowKey = (Time, Uuid);
 
 /// `data-tables`.
 pub struct DataTablesApi;
@@ -244,10 +250,8 @@ impl DataTablesApi {
         uri: &Uri,
     ) -> Result<Listed<RowView>> {
         let scope = caller.reads()?;
-        let table = data_tables::get::<Column>(scope, DataTableId(**id)).await?;
-        let window = window(table.id, limit.0, cursor.0)?;
-        let filter = filter(device_id.0, from.0, to.0)?;
-        let page = data_tables::rows(scope, table.id, &filter, window.after, window.limit).await?;
+        let (_, window, page) =
+            read_rows(scope, *id, device_id.0, from.0, to.0, limit.0, cursor.0).await?;
         Ok(window.answer(page, uri, RowView::from)?)
     }
 
@@ -283,10 +287,8 @@ impl DataTablesApi {
         uri: &Uri,
     ) -> Result<Csv> {
         let scope = caller.reads()?;
-        let table = data_tables::get::<Column>(scope, DataTableId(**id)).await?;
-        let window = window(table.id, limit.0, cursor.0)?;
-        let filter = filter(device_id.0, from.0, to.0)?;
-        let page = data_tables::rows(scope, table.id, &filter, window.after, window.limit).await?;
+        let (table, window, page) =
+            read_rows(scope, *id, device_id.0, from.0, to.0, limit.0, cursor.0).await?;
         let next = page
             .next
             .map(|key| window.cursor(key))
@@ -297,12 +299,21 @@ impl DataTablesApi {
     }
 }
 
-fn window(
-    id: DataTableId,
+/// The rows of one page, with their table and the window that makes the next cursor.
+async fn read_rows(
+    scope: &Scope,
+    id: Id,
+    device_id: Option<DeviceId>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
     limit: Option<Limit>,
     cursor: Option<Cursor>,
-) -> Result<Window<(Time, Uuid)>, Error> {
-    Window::new(format!("data-tables/{id}/rows"), limit, cursor)
+) -> Result<(DataTable<Column>, Window<RowKey>, store::Page<Row, RowKey>), Error> {
+    let table = data_tables::get::<Column>(scope, DataTableId(*id)).await?;
+    let window = Window::<RowKey>::new(format!("data-tables/{}/rows", table.id), limit, cursor)?;
+    let filter = filter(device_id, from, to)?;
+    let page = data_tables::rows(scope, table.id, &filter, window.after, window.limit).await?;
+    Ok((table, window, page))
 }
 
 fn filter(

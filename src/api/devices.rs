@@ -7,7 +7,6 @@ use poem_openapi::{
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
@@ -462,10 +461,6 @@ impl From<Uplink> for UplinkView {
             data,
             failure,
         } = uplink;
-        let members = |value| match value {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        };
         Self {
             id,
             network_connection_id: Id::saturating(connection.0),
@@ -475,7 +470,7 @@ impl From<Uplink> for UplinkView {
             f_cnt,
             raw: raw.as_ref().map(hex::encode),
             raw_base64: raw.map(|raw| STANDARD.encode(raw)),
-            radio: JsonObject(members(radio)),
+            radio: JsonObject(radio),
             data: data.map(JsonObject),
             error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
         }

@@ -7,8 +7,7 @@ use poem::{
 };
 use poem_openapi::OpenApiService;
 
-use super::{failure, spec::Documents};
-use crate::error::Error;
+use super::spec::Documents;
 
 /// Only what the page itself brings may run or be loaded; requests go to this server alone.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; \
@@ -67,12 +66,4 @@ fn swagger_ui() -> String {
             "<!doctype html><html lang=\"en\">",
             1,
         )
-}
-
-/// What is at no other path.
-#[handler]
-pub fn nothing_here() -> Response {
-    failure::respond(&Error::NotFound(
-        "there is no such path, or it does not take this method".to_owned(),
-    ))
 }

@@ -16,7 +16,7 @@ use poem_openapi::{
 use serde::Serialize;
 
 use super::operation::Operation;
-use crate::error::Error;
+use crate::error::{Error, causes};
 
 /// Longest text of an error, in characters: it may name what the client sent, not repeat it.
 const TEXT_MAX: usize = 400;
@@ -79,12 +79,6 @@ pub fn respond(error: &Error) -> Response {
 }
 
 fn log(error: &Error) {
-    let causes = |source: &(dyn std::error::Error + 'static)| {
-        std::iter::successors(Some(source), |error| error.source())
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": ")
-    };
     match error {
         Error::Internal(source) => tracing::error!(
             cause = causes(source.as_ref()),

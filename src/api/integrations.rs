@@ -18,7 +18,7 @@ use super::{
     body::Body,
     page::{Cursor, Listed, Window},
     strict,
-    types::{Count, Id, Limit, Status, Timestamp},
+    types::{self, Count, Id, Limit, Status, Timestamp},
 };
 use crate::{
     error::Error,
@@ -43,15 +43,11 @@ struct NewIntegrationBody {
     /// Which devices' data it forwards, by their labels: `site=berlin, !retired`; empty: every device
     selector: SelectorText,
     /// Whether it takes and sends anything; what is queued waits while it does not
-    #[oai(default = "yes")]
-    #[serde(default = "yes")]
+    #[oai(default = "types::yes")]
+    #[serde(default = "types::yes")]
     enabled: bool,
     /// Where it sends to
     target: Target,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Where an integration sends to

@@ -1,6 +1,5 @@
 //! Network connections, and the ingest behind each.
 
-use bytes::Bytes;
 use poem::{Result, http::Uri};
 use poem_openapi::{
     Enum, Object, OpenApi, Union,
@@ -16,7 +15,7 @@ use super::{
     events::EventView,
     page::{Cursor, Listed, Window},
     strict,
-    types::{Count, Id, Limit, Timestamp},
+    types::{self, Count, Id, Limit, Timestamp},
     upload::Message,
 };
 use crate::{
@@ -42,15 +41,11 @@ struct NewConnectionBody {
     /// Unique in the tenant
     name: Name,
     /// Whether it takes messages; what comes while it does not is answered with 200 and dropped
-    #[oai(default = "yes")]
-    #[serde(default = "yes")]
+    #[oai(default = "types::yes")]
+    #[serde(default = "types::yes")]
     enabled: bool,
     /// Which network server it is, and what must be known to read its messages
     settings: Settings,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Which network server sends, and what must be known to read it
@@ -143,20 +138,9 @@ struct HealthView {
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionWithKey")]
 struct ConnectionWithKey {
-    /// Its id
-    id: Id,
-    /// Unique in the tenant
-    name: String,
-    /// Whether it takes messages
-    enabled: bool,
-    /// Which network server it is
-    settings: Settings,
-    /// What came in
-    health: HealthView,
-    /// When it was made
-    created_at: Timestamp,
-    /// When it was last changed
-    updated_at: Timestamp,
+    #[oai(flatten)]
+    #[serde(flatten)]
+    connection: ConnectionView,
     /// What the network server must send to be let in; it is shown here and never again
     ingest_key: String,
 }
@@ -383,9 +367,8 @@ impl NetworkConnectionsApi {
         /// What the network server sends
         body: Message,
     ) -> Result<Found<ReceiptView>> {
-        let (id, key) = (ConnectionId(**id), key.as_str());
-        self.uplinks.authenticate(id, key).await?;
-        let receipt = self.uplinks.receive(id, key, Bytes::from(body.0?)).await?;
+        let id = ConnectionId(**id);
+        let receipt = self.uplinks.receive(id, key.as_str(), body.0).await?;
         Ok(Found(receipt.into()))
     }
 }
@@ -424,23 +407,8 @@ impl NewConnectionBody {
 }
 
 fn with_key(connection: Connection, ingest_key: String) -> Result<ConnectionWithKey, Error> {
-    let ConnectionView {
-        id,
-        name,
-        enabled,
-        settings,
-        health,
-        created_at,
-        updated_at,
-    } = connection.try_into()?;
     Ok(ConnectionWithKey {
-        id,
-        name,
-        enabled,
-        settings,
-        health,
-        created_at,
-        updated_at,
+        connection: connection.try_into()?,
         ingest_key,
     })
 }

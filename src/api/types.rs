@@ -143,6 +143,11 @@ impl<const MIN: i64, const MAX: i64> ParseFromParameter for Int<MIN, MAX> {
     }
 }
 
+/// What a switch is when the client does not say.
+pub fn yes() -> bool {
+    true
+}
+
 /// A point in time, RFC 3339; answered in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -138,8 +138,8 @@ fn migrate(config: Config) -> Result<(), String> {
     runtime()?.block_on(async {
         let store = Store::open(&config)
             .await
-            .map_err(|error| format!("setting database_url: {}", app::causes(&error)))?;
-        store.close().await.map_err(|error| app::causes(&error))?;
+            .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+        store.close().await.map_err(|error| error.causes())?;
         println!("the database has the newest schema");
         Ok(())
     })

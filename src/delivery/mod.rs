@@ -12,5 +12,3 @@ mod schedule;
 mod targets;
 
 pub use engine::{Engine, Wake};
-pub use guard::Guard;
-pub use targets::{Target, http::HttpTarget};

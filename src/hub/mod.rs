@@ -15,8 +15,7 @@ mod passwords;
 mod permission;
 mod sessions;
 
-pub use permission::{Action, Caller, Role};
-pub use sessions::Login;
+pub use permission::{Action, Caller};
 
 use passwords::Passwords;
 use sessions::Sessions;

@@ -1,8 +1,8 @@
 //! Data tables and their rows.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -10,9 +10,8 @@ use uuid::Uuid;
 
 use super::{
     Page, Scope,
-    devices::object,
     entities::{data_table, data_table_row},
-    failure,
+    failure, members, met,
 };
 use crate::{
     clock::{self, Time},
@@ -108,10 +107,7 @@ pub async fn list<C: DeserializeOwned>(
     limit: u64,
 ) -> Result<Page<DataTable<C>, i64>> {
     let found = scope
-        .find::<data_table::Entity>()
-        .filter(data_table::Column::Id.gt(after))
-        .order_by_asc(data_table::Column::Id)
-        .limit(limit.saturating_add(1))
+        .stretch::<data_table::Entity>(data_table::Column::Id, after, limit)
         .all(scope.reader())
         .await?;
     let found = found
@@ -129,18 +125,14 @@ pub async fn update<C: Serialize + DeserializeOwned>(
 ) -> Result<DataTable<C>> {
     scope
         .write(async |transaction| {
-            let updated = data_table::Entity::update_many()
+            let updated = scope
+                .update::<data_table::Entity>()
                 .set(columns(scope, new, clock::now()))
-                .filter(data_table::Column::TenantId.eq(scope.tenant.0))
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            if updated.rows_affected == 0 {
-                Err(missing(id))
-            } else {
-                Ok(())
-            }
+            met(updated.rows_affected, || missing(id))
         })
         .await?;
     get(scope, id).await
@@ -156,11 +148,7 @@ pub async fn delete<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Resu
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 {
-                Err(missing(id))
-            } else {
-                Ok(())
-            }
+            met(deleted.rows_affected, || missing(id))
         })
         .await?;
     Ok(table)
@@ -207,7 +195,7 @@ pub async fn rows(
             id: row.id,
             device_id: row.device_id,
             time: row.ts,
-            data: object(row.data),
+            data: members(row.data),
         })
         .collect();
     Ok(Page::cut(found, limit, |row: &Row| (row.time, row.id)))

@@ -118,12 +118,12 @@ pub async fn claim(
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_query();
-    let mut claimed: Vec<Delivery> = delivery::Entity::update_many()
+    let mut claimed: Vec<Delivery> = scope
+        .update::<delivery::Entity>()
         .col_expr(Column::State, Expr::value(State::Sending.as_str()))
         .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
         .col_expr(Column::DueAt, Expr::value(now + lease))
         .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::TenantId.eq(scope.tenant.0))
         .filter(Column::Id.in_subquery(due))
         .exec_with_returning(&scope.store.inner.writer)
         .await?
@@ -164,7 +164,8 @@ pub async fn settle(scope: &Scope, delivery: &Delivery, attempt: &Attempt) -> Re
         None
     };
     let transaction = scope.store.begin().await?;
-    let settled = delivery::Entity::update_many()
+    let settled = scope
+        .update::<delivery::Entity>()
         .col_expr(Column::State, Expr::value(state.as_str()))
         .col_expr(Column::DueAt, Expr::value(due_at))
         .col_expr(
@@ -173,7 +174,6 @@ pub async fn settle(scope: &Scope, delivery: &Delivery, attempt: &Attempt) -> Re
         )
         .col_expr(Column::LastError, Expr::value(attempt.error.clone()))
         .col_expr(Column::UpdatedAt, Expr::value(clock::now()))
-        .filter(Column::TenantId.eq(scope.tenant.0))
         .filter(Column::Id.eq(delivery.id))
         .filter(Column::Attempt.eq(delivery.attempt))
         .filter(Column::State.eq(State::Sending.as_str()))

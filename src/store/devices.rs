@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     Page, Scope,
     entities::{device, device_connection, device_label, device_state},
-    failure,
+    failure, members, met,
 };
 use crate::{
     clock::{self, Time},
@@ -151,10 +151,7 @@ pub async fn find_by_address(
 /// A stretch of the devices, in the order they were made.
 pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Device, i64>> {
     let found = scope
-        .find::<device::Entity>()
-        .filter(device::Column::Id.gt(after))
-        .order_by_asc(device::Column::Id)
-        .limit(limit + 1)
+        .stretch::<device::Entity>(device::Column::Id, after, limit)
         .find_also_related(device_state::Entity)
         .all(scope.reader())
         .await?;
@@ -179,9 +176,9 @@ pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
                 .one(&*transaction)
                 .await?
                 .ok_or_else(|| missing(&new.id))?;
-            device::Entity::update_many()
+            scope
+                .update::<device::Entity>()
                 .set(columns(scope, &new, clock::now()))
-                .filter(device::Column::TenantId.eq(scope.tenant.0))
                 .filter(device::Column::Id.eq(key))
                 .exec(&*transaction)
                 .await
@@ -212,11 +209,7 @@ pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
                 .filter(device::Column::DeviceId.eq(id))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 {
-                Err(missing(id))
-            } else {
-                Ok(())
-            }
+            met(deleted.rows_affected, || missing(id))
         })
         .await?;
     Ok(device)
@@ -320,7 +313,7 @@ impl TryFrom<(device::Model, Option<device_state::Model>)> for Device {
                 description,
                 driver,
                 labels: serde_json::from_value(labels).map_err(Error::internal)?,
-                metadata: object(metadata),
+                metadata: members(metadata),
                 connections: serde_json::from_value(connections).map_err(Error::internal)?,
             },
             state: state.map(State::from).unwrap_or_default(),
@@ -341,17 +334,10 @@ impl From<device_state::Model> for State {
             raw,
         } = model;
         Self {
-            reported: object(reported),
-            desired: object(desired),
+            reported: members(reported),
+            desired: members(desired),
             received_at,
             raw,
         }
-    }
-}
-
-pub(super) fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
     }
 }

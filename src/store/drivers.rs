@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     Page, Scope,
     entities::{device, driver, driver_tag, driver_version},
+    met,
 };
 use crate::{
     clock::{self, Time},
@@ -157,10 +158,7 @@ pub async fn list<S: DeserializeOwned>(
     limit: u64,
 ) -> Result<Page<Driver<S>, i64>> {
     let found = scope
-        .find::<driver::Entity>()
-        .filter(driver::Column::Id.gt(after))
-        .order_by_asc(driver::Column::Id)
-        .limit(limit + 1)
+        .stretch::<driver::Entity>(driver::Column::Id, after, limit)
         .all(scope.reader())
         .await?;
     Ok(Page::cut(with_tags(scope, found).await?, limit, |driver| {
@@ -206,18 +204,14 @@ pub async fn update<S: Serialize + DeserializeOwned>(
 ) -> Result<Driver<S>> {
     scope
         .write(async |transaction| {
-            let updated = driver::Entity::update_many()
+            let updated = scope
+                .update::<driver::Entity>()
                 .set(columns(scope, key, metadata))
-                .filter(driver::Column::TenantId.eq(scope.tenant.0))
                 .filter(driver::Column::Author.eq(&key.author))
                 .filter(driver::Column::Name.eq(&key.name))
                 .exec(&*transaction)
                 .await?;
-            if updated.rows_affected == 0 {
-                Err(missing(key))
-            } else {
-                Ok(())
-            }
+            met(updated.rows_affected, || missing(key))
         })
         .await?;
     get(scope, key).await
@@ -271,9 +265,7 @@ pub async fn delete_tag<S: DeserializeOwned>(
                 .filter(driver_tag::Column::Name.eq(tag))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 {
-                return Err(Error::missing("driver tag", own));
-            }
+            met(deleted.rows_affected, || Error::missing("driver tag", own))?;
             drop_untagged(scope, &transaction, driver.id).await
         })
         .await?;
@@ -315,7 +307,8 @@ async fn upsert<S: Serialize>(
     let mut columns = columns(scope, key, metadata);
     match existing {
         Some(model) => {
-            driver::Entity::update_many()
+            scope
+                .update::<driver::Entity>()
                 .set(columns)
                 .filter(driver::Column::Id.eq(model.id))
                 .exec(transaction)

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Page, Scope, devices::object, entities::event};
+use super::{Page, Scope, entities::event, members};
 use crate::{
     clock::Time,
     error::Result,
@@ -62,7 +62,7 @@ pub async fn list(
             kind: model.kind,
             at: model.at,
             message: model.message,
-            details: object(model.details),
+            details: members(model.details),
         })
         .collect();
     Ok(Page::cut(found, limit, |event: &Event| event.id))

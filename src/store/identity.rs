@@ -160,9 +160,9 @@ pub async fn open_session(
             })
             .exec_without_returning(transaction)
             .await?;
-            user::Entity::update_many()
+            scope
+                .update::<user::Entity>()
                 .col_expr(user::Column::LastLoginAt, Expr::value(now))
-                .filter(user::Column::TenantId.eq(scope.tenant.0))
                 .filter(user::Column::Id.eq(user.0))
                 .exec(transaction)
                 .await?;

@@ -1,12 +1,11 @@
 //! Integrations: where data is forwarded to.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 use serde_json::Value;
 
-use super::{Page, Scope, Store, entities::integration, failure};
+use super::{Page, Scope, Store, entities::integration, failure, met};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -99,10 +98,7 @@ pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration
 /// A stretch of the integrations, in the order of their ids.
 pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Integration, i64>> {
     let found = scope
-        .find::<integration::Entity>()
-        .filter(integration::Column::Id.gt(after))
-        .order_by_asc(integration::Column::Id)
-        .limit(limit.saturating_add(1))
+        .stretch::<integration::Entity>(integration::Column::Id, after, limit)
         .all(scope.reader())
         .await?;
     Ok(Page::cut(found, limit, |model| model.id).map(Integration::from))
@@ -116,18 +112,14 @@ pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Re
             if let Some(secret) = new.secret {
                 changed.secret = Set(Some(secret));
             }
-            let updated = integration::Entity::update_many()
+            let updated = scope
+                .update::<integration::Entity>()
                 .set(changed)
-                .filter(integration::Column::TenantId.eq(scope.tenant.0))
                 .filter(integration::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            if updated.rows_affected == 0 {
-                Err(missing(id))
-            } else {
-                Ok(())
-            }
+            met(updated.rows_affected, || missing(id))
         })
         .await?;
     get(scope, id).await
@@ -143,11 +135,7 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
                 .filter(integration::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 {
-                Err(missing(id))
-            } else {
-                Ok(())
-            }
+            met(deleted.rows_affected, || missing(id))
         })
         .await?;
     Ok(integration)

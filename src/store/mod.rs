@@ -19,12 +19,19 @@ use std::{
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DeleteMany,
-    EntityTrait, QueryFilter, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait, UpdateMany,
     entity::ColumnTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::{config::Config, error::Result, id::TenantId};
+use serde_json::{Map, Value};
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    id::TenantId,
+};
 
 mod bulk;
 mod entities;
@@ -87,7 +94,7 @@ impl Store {
         let url = config.database_url();
         let (writer, reader) = if url.starts_with("sqlite:") {
             if config.database_url.is_none() {
-                std::fs::create_dir_all(&config.data_dir).map_err(crate::error::Error::internal)?;
+                std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
             }
             let writer = connect_sqlite(&url, 1, false).await?;
             Migrator::up(&writer, None).await?;
@@ -171,6 +178,18 @@ impl Scope {
         E::find().filter(E::TENANT.eq(self.tenant.0))
     }
 
+    /// The rows of an integer key above `after` in its order, one more than `limit`: see [`Page::cut`].
+    fn stretch<E: Owned>(&self, key: E::Column, after: i64, limit: u64) -> Select<E> {
+        self.find::<E>()
+            .filter(key.gt(after))
+            .order_by_asc(key)
+            .limit(limit.saturating_add(1))
+    }
+
+    fn update<E: Owned>(&self) -> UpdateMany<E> {
+        E::update_many().filter(E::TENANT.eq(self.tenant.0))
+    }
+
     fn delete<E: Owned>(&self) -> DeleteMany<E> {
         E::delete_many().filter(E::TENANT.eq(self.tenant.0))
     }
@@ -187,9 +206,7 @@ impl Scope {
         let transaction = Arc::new(self.store.begin().await?);
         let outcome = work(transaction.clone()).await;
         let Some(transaction) = Arc::into_inner(transaction) else {
-            return Err(crate::error::Error::internal(
-                "a transaction was kept beyond its work",
-            ));
+            return Err(Error::internal("a transaction was kept beyond its work"));
         };
         match outcome {
             Ok(value) => {
@@ -203,6 +220,23 @@ impl Scope {
                 Err(error)
             }
         }
+    }
+}
+
+/// The members of a JSON object; none of what is no object.
+pub fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// Whether a change met its row; without one, the row is missing.
+fn met(rows_affected: u64, missing: impl FnOnce() -> Error) -> Result<()> {
+    if rows_affected == 0 {
+        Err(missing())
+    } else {
+        Ok(())
     }
 }
 

@@ -2,14 +2,14 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QuerySelect,
 };
 use serde_json::Value;
 
 use super::{
     Page, Scope,
     entities::{connection_health, device_connection, network_connection},
-    failure,
+    failure, met,
 };
 use crate::{
     clock::{self, Time},
@@ -127,10 +127,7 @@ pub async fn find(scope: &Scope, id: ConnectionId) -> Result<Option<Connection>>
 /// A stretch of the connections, in the order of their ids.
 pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Connection, i64>> {
     let found = scope
-        .find::<network_connection::Entity>()
-        .filter(network_connection::Column::Id.gt(after))
-        .order_by_asc(network_connection::Column::Id)
-        .limit(limit + 1)
+        .stretch::<network_connection::Entity>(network_connection::Column::Id, after, limit)
         .find_also_related(connection_health::Entity)
         .all(scope.reader())
         .await?;
@@ -206,7 +203,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .filter(network_connection::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            if deleted.rows_affected == 0 { Err(missing(id)) } else { Ok(()) }
+            met(deleted.rows_affected, || missing(id))
         })
         .await?;
     Ok(connection)
@@ -218,18 +215,14 @@ async fn change(
     id: ConnectionId,
     changed: network_connection::ActiveModel,
 ) -> Result<()> {
-    let updated = network_connection::Entity::update_many()
+    let updated = scope
+        .update::<network_connection::Entity>()
         .set(changed)
-        .filter(network_connection::Column::TenantId.eq(scope.tenant.0))
         .filter(network_connection::Column::Id.eq(id.0))
         .exec(transaction)
         .await
         .map_err(name_taken)?;
-    if updated.rows_affected == 0 {
-        Err(missing(id))
-    } else {
-        Ok(())
-    }
+    met(updated.rows_affected, || missing(id))
 }
 
 fn missing(id: ConnectionId) -> Error {

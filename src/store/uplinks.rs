@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Page, Scope, devices::object, entities::uplink};
+use super::{Page, Scope, entities::uplink, members};
 use crate::{
     clock::Time,
     error::Result,
@@ -29,7 +29,7 @@ pub struct Uplink {
     /// The payload.
     pub raw: Option<Vec<u8>>,
     /// How it was received, as the network's adapter wrote it.
-    pub radio: Value,
+    pub radio: Map<String, Value>,
     /// What the driver made of it.
     pub data: Option<Map<String, Value>>,
     /// Why the driver made nothing of it.
@@ -94,8 +94,8 @@ impl From<uplink::Model> for Uplink {
             f_port: f_port.and_then(|port| u8::try_from(port).ok()),
             f_cnt: f_cnt.and_then(|count| u32::try_from(count).ok()),
             raw,
-            radio,
-            data: data.map(object),
+            radio: members(radio),
+            data: data.map(members),
             failure,
         }
     }

@@ -4,7 +4,6 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    members,
     networks::Uplink,
     routes::{DeviceRoute, DriverRoute},
 };
@@ -12,7 +11,7 @@ use crate::{
     clock::Time,
     driver::{self, DecodeCall, DriverError},
     hub::drivers::at_line,
-    store::record::NewEvent,
+    store::{members, record::NewEvent},
 };
 
 /// Lines of a driver's log that an event keeps.

@@ -21,8 +21,7 @@ pub mod writer;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde_json::{Map, json};
+use serde_json::json;
 use uuid::Uuid;
 
 pub use writer::Writer;
@@ -34,7 +33,7 @@ use crate::{
     error::{Error, Result},
     id::ConnectionId,
     store::{
-        Store,
+        Store, members,
         record::{Content, Message, NewEvent, Outcome},
     },
 };
@@ -82,19 +81,21 @@ impl UplinkPath {
         }
     }
 
-    /// Whether this key opens the connection; without it, not even a body that is too large is told.
-    pub async fn authenticate(&self, id: ConnectionId, key: &str) -> Result<()> {
-        ingest::authenticate(&self.routes, id, key)
-            .await
-            .map(|_| ())
-    }
-
-    /// Takes one message. It is on disk when this answers.
-    pub async fn receive(&self, id: ConnectionId, key: &str, body: Bytes) -> Result<Receipt> {
+    /// Takes one message. It is on disk when this answers. Why a body could not be read, only who has
+    /// the connection's key learns.
+    pub async fn receive(
+        &self,
+        id: ConnectionId,
+        key: &str,
+        body: Result<Vec<u8>>,
+    ) -> Result<Receipt> {
+        let mut connection = ingest::authenticate(&self.routes, id, key).await?;
+        let body = body?;
         for _ in 0..TRIES_MAX {
-            if let Some(receipt) = self.receive_once(id, key, &body).await? {
+            if let Some(receipt) = self.receive_once(&connection, &body).await? {
                 return Ok(receipt);
             }
+            connection = ingest::authenticate(&self.routes, id, key).await?;
         }
         Err(Error::overloaded("the device is being changed; try again"))
     }
@@ -102,19 +103,17 @@ impl UplinkPath {
     /// `None`: what the message was about has gone while it was worked on.
     async fn receive_once(
         &self,
-        id: ConnectionId,
-        key: &str,
-        body: &Bytes,
+        connection: &ConnectionRoute,
+        body: &[u8],
     ) -> Result<Option<Receipt>> {
-        let connection = ingest::authenticate(&self.routes, id, key).await?;
         let received_at = clock::now();
         let write = |content| Message {
             tenant: connection.scope.tenant(),
-            connection: id,
+            connection: connection.id,
             received_at,
             content,
         };
-        let event = ingest::normalise(&connection, body);
+        let event = ingest::normalise(connection, body);
         if !connection.enabled {
             return event.map(|_| Some(Receipt::Disabled));
         }
@@ -130,7 +129,7 @@ impl UplinkPath {
         let (content, receipt, integrations) = match event {
             Event::Uplink(uplink) => match self
                 .routes
-                .device(&connection, &uplink.network_device_id)
+                .device(connection, &uplink.network_device_id)
                 .await?
             {
                 Some(device) => {
@@ -157,7 +156,7 @@ impl UplinkPath {
                 kind,
                 network_device_id,
             } => (
-                self.other(&connection, &kind, network_device_id).await?,
+                self.other(connection, &kind, network_device_id).await?,
                 Receipt::Other,
                 Vec::new(),
             ),
@@ -200,12 +199,5 @@ fn unknown_device(network_device_id: &str) -> NewEvent {
         kind: "unknown_device",
         message: format!("no device has the address {network_device_id}"),
         details: members(json!({"network_device_id": network_device_id})),
-    }
-}
-
-fn members(value: serde_json::Value) -> Map<String, serde_json::Value> {
-    match value {
-        serde_json::Value::Object(members) => members,
-        _ => Map::new(),
     }
 }

@@ -2,24 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{each_operation, referenced};
+use super::{each_operation, schema_name};
 
 /// Adds an example to each body that has none.
 pub fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |_, _, operation| {
-        let mut bodies = vec![&mut operation["requestBody"]];
-        bodies.retain(|body| body.is_object());
-        for body in bodies {
+        if let Some(body) = operation.get_mut("requestBody") {
             add_to_contents(body, &schemas);
         }
         for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
             add_to_contents(response, &schemas);
-        }
-        if operation["requestBody"].is_null() {
-            operation
-                .as_object_mut()
-                .map(|operation| operation.remove("requestBody"));
         }
     });
 }
@@ -45,7 +38,7 @@ fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
     if let Some(example) = schema.get("example") {
         return example.clone();
     }
-    if let Some(name) = schema["$ref"].as_str().and_then(referenced) {
+    if let Some(name) = schema.get("$ref").and_then(schema_name) {
         return inner(&schemas[name]);
     }
     for several in ["allOf", "oneOf", "anyOf"] {
@@ -93,7 +86,7 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         "password" | "full_name" | "email" | "country" | "last_error" => Some(""),
         "device_id" => Some("am102-meeting-2"),
         "network_device_id" => Some("24E124538C194528"),
-        "raw" => Some("0175640367fa000468 7f"),
+        "raw" => Some("0175640367fa0004687f"),
         "raw_base64" => Some("AXVkA2f6AARofw=="),
         "digest" => Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
         "selector" => Some("site=berlin, !retired"),
@@ -109,9 +102,7 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         _ => None,
     };
     match known {
-        Some(known) => known
-            .replace(' ', if name == "raw" { "" } else { " " })
-            .into(),
+        Some(known) => known.into(),
         None => inner(schema),
     }
 }

@@ -17,6 +17,9 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
+/// Where references to schemas point.
+const SCHEMAS: &str = "#/components/schemas/";
+
 const TITLE: &str = "thingsHub";
 const DESCRIPTION: &str = "A self-hosted IoT hub: network connections bring in what devices send, drivers \
 decode it, data tables keep it, integrations forward it.\n\n\
@@ -125,9 +128,17 @@ fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<S
     }
 }
 
-/// The name of the schema that a reference points at.
-fn referenced(reference: &str) -> Option<&str> {
-    reference.strip_prefix("#/components/schemas/")
+/// Calls `change` for every named schema.
+fn each_schema(document: &mut Value, mut change: impl FnMut(&str, &mut Value)) {
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for (name, schema) in schemas.into_iter().flatten() {
+        change(name, schema);
+    }
+}
+
+/// The name of the schema that a `$ref` points at.
+fn schema_name(reference: &Value) -> Option<&str> {
+    reference.as_str()?.strip_prefix(SCHEMAS)
 }
 
 #[cfg(test)]
@@ -174,11 +185,7 @@ mod tests {
         let mut document = document(None);
         let schemas = document["components"]["schemas"].clone();
         each_object(&mut document, &mut |object| {
-            if let Some(name) = object
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(referenced)
-            {
+            if let Some(name) = object.get("$ref").and_then(schema_name) {
                 assert!(schemas.get(name).is_some(), "{name}");
             }
         });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{each_object, each_operation, referenced};
+use super::{SCHEMAS, each_object, each_operation, each_schema, schema_name};
 
 /// `deprecated: false` and `explode: true` say nothing, nor does a description that is written twice.
 pub fn drop_noise(document: &mut Value) {
@@ -36,16 +36,9 @@ pub fn name_pages(document: &mut Value) {
             .collect();
     }
     each_object(document, &mut |object| {
-        let renamed = object
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(referenced)
-            .and_then(rename);
+        let renamed = object.get("$ref").and_then(schema_name).and_then(rename);
         if let Some(name) = renamed {
-            object.insert(
-                "$ref".to_owned(),
-                format!("#/components/schemas/{name}").into(),
-            );
+            object.insert("$ref".to_owned(), format!("{SCHEMAS}{name}").into());
         }
     });
 }
@@ -62,7 +55,7 @@ pub fn flatten_unions(document: &mut Value) {
         let Some([tag, variant]) = schema["allOf"].as_array().map(Vec::as_slice) else {
             continue;
         };
-        let Some(name) = variant["$ref"].as_str().and_then(referenced) else {
+        let Some(name) = schema_name(&variant["$ref"]) else {
             continue;
         };
         let Some(variant) = all.get(name) else {
@@ -100,11 +93,7 @@ pub fn flatten_unions(document: &mut Value) {
 /// where it is sent. What is answered is always there.
 pub fn mark_nullable(document: &mut Value) {
     let sent = sent_schemas(document);
-    for (name, schema) in document["components"]["schemas"]
-        .as_object_mut()
-        .into_iter()
-        .flatten()
-    {
+    each_schema(document, |name, schema| {
         let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
         for (property, schema) in schema
             .get_mut("properties")
@@ -124,7 +113,7 @@ pub fn mark_nullable(document: &mut Value) {
         if !required.is_empty() {
             schema["required"] = required.into();
         }
-    }
+    });
 }
 
 fn nullable(schema: &mut Value) {
@@ -141,16 +130,12 @@ fn nullable(schema: &mut Value) {
 /// is answered may grow.
 pub fn close_objects(document: &mut Value) {
     let sent = sent_schemas(document);
-    for (name, schema) in document["components"]["schemas"]
-        .as_object_mut()
-        .into_iter()
-        .flatten()
-    {
+    each_schema(document, |name, schema| {
         let is_closed = sent.contains(name) || name == "Error";
         if is_closed && schema.get("oneOf").is_none() && schema["type"] == "object" {
             schema["additionalProperties"] = false.into();
         }
-    }
+    });
 }
 
 /// The framework sorts tags by name; a reader wants them in the order of a first visit, which is that
@@ -187,8 +172,7 @@ fn references(value: &Value) -> Vec<String> {
         found.extend(
             object
                 .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(referenced)
+                .and_then(schema_name)
                 .map(ToOwned::to_owned),
         );
     });
