@@ -181,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_integer_is_the_one_that_the_server_takes() {
+        let document = document(None);
+        let id = &document["components"]["schemas"]["NetworkConnection"]["properties"]["id"];
+        assert_eq!(id["maximum"], json!(9_007_199_254_740_991_f64));
+        assert!(super::super::types::Id::new(9_007_199_254_740_991).is_ok());
+    }
+
+    #[test]
     fn no_step_leaves_a_dangling_reference() {
         let mut document = document(None);
         let schemas = document["components"]["schemas"].clone();
