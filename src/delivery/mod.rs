@@ -12,3 +12,4 @@ mod schedule;
 mod targets;
 
 pub use engine::{Engine, Wake};
+pub use targets::VAULT_PURPOSE;

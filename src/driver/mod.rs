@@ -127,6 +127,14 @@ pub struct DriverError {
 }
 
 impl DriverError {
+    /// The message with the line it is about.
+    pub fn at_line(&self) -> String {
+        match self.line {
+            Some(line) => format!("{} (line {line})", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     fn new(kind: DriverErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,

@@ -9,6 +9,7 @@ use crate::{
         network_connections,
     },
     text,
+    uplink::networks::fold_network_device_id,
 };
 
 /// Adds a device.
@@ -22,16 +23,6 @@ pub async fn create(scope: &Scope, mut new: NewDevice) -> Result<Device> {
 /// Replaces a device.
 pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
     devices::update(scope, checked(scope, new).await?).await
-}
-
-/// A DevEUI is the same in both cases: networks and people write it in either.
-pub fn fold_network_device_id(id: &str) -> String {
-    let is_eui = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_eui {
-        id.to_ascii_uppercase()
-    } else {
-        id.to_owned()
-    }
 }
 
 async fn checked(scope: &Scope, mut new: NewDevice) -> Result<NewDevice> {

@@ -44,7 +44,7 @@ impl Hub {
                 DriverErrorKind::Crashed => {
                     Error::away("the script could not be checked; try again", error)
                 }
-                _ => Error::field("script", at_line(&error.message, error.line)),
+                _ => Error::field("script", error.at_line()),
             })?;
         if !functions
             .iter()
@@ -67,13 +67,5 @@ impl Hub {
             tags,
         )
         .await
-    }
-}
-
-/// The message with the line it is about.
-pub fn at_line(message: &str, line: Option<u32>) -> String {
-    match line {
-        Some(line) => format!("{message} (line {line})"),
-        None => message.to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Hub;
 use crate::{
+    delivery::VAULT_PURPOSE,
     error::Result,
     id::IntegrationId,
     store::{
@@ -9,9 +10,6 @@ use crate::{
         integrations::{self, Integration, NewIntegration},
     },
 };
-
-/// What an integration's sealed credentials are for.
-pub const VAULT_PURPOSE: &str = "integration";
 
 impl Hub {
     /// Adds an integration; `secret` is what its target needs to be let in.

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    driver::{self, DecodeCall, DriverError},
-    hub::drivers::at_line,
+    driver::{self, DecodeCall},
     store::{members, record::NewEvent},
 };
 
@@ -79,14 +78,13 @@ pub async fn decode(
                     .collect(),
             }
         }
-        Err(DriverError {
-            kind,
-            message,
-            line,
-            logs,
-        }) => {
-            let failure = json!({"kind": kind.as_str(), "message": without_nul_text(message.clone()), "line": line});
-            failed(&at_line(&message, line), failure, &logs)
+        Err(error) => {
+            let failure = json!({
+                "kind": error.kind.as_str(),
+                "message": without_nul_text(error.message.clone()),
+                "line": error.line,
+            });
+            failed(&error.at_line(), failure, &error.logs)
         }
     }
 }

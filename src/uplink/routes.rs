@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use super::networks::NetworkSettings;
+use super::networks::{NetworkSettings, fold_network_device_id};
 use crate::{
     driver::Script,
     error::{Error, Result},
-    hub::devices::fold_network_device_id,
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
     selector::Selector,
     store::{

@@ -33,13 +33,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "uplink",
         &[
-            "clock", "delivery", "driver", "error", "hub", "id", "secret", "selector", "store",
-            "text",
+            "clock", "delivery", "driver", "error", "id", "secret", "selector", "store", "text",
         ],
     ),
     (
         "delivery",
-        &["clock", "config", "error", "hub", "id", "secret", "store"],
+        &["clock", "config", "error", "id", "secret", "store"],
     ),
     ("store", &["clock", "config", "error", "id"]),
     ("tls", &["clock", "config"]),

@@ -7,10 +7,12 @@ use chrono::TimeDelta;
 use super::guard::Guard;
 use crate::{
     error::{Error, Result},
-    hub::integrations::VAULT_PURPOSE,
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
 };
+
+/// What an integration's sealed credentials are for.
+pub const VAULT_PURPOSE: &str = "integration";
 
 /// What came back from a target.
 #[derive(Debug, Default)]

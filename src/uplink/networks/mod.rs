@@ -179,6 +179,16 @@ impl NetworkSettings {
     }
 }
 
+/// A DevEUI is the same in both cases: networks and people write it in either.
+pub fn fold_network_device_id(id: &str) -> String {
+    let is_eui = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_eui {
+        id.to_ascii_uppercase()
+    } else {
+        id.to_owned()
+    }
+}
+
 // --- What adapters read values with. Network servers send numbers as numbers or as text.
 
 fn number(value: &Value) -> Option<f64> {
