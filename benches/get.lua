@@ -1,6 +1,14 @@
--- Reads one thing again and again: wrk -s get.lua URL -- TOKEN
+-- Reads many things in turn: wrk -s get.lua URL -- TOKEN COUNT; the number is put behind the URL.
+local counter = 0
+
 function init(args)
+   count = tonumber(args[2])
    wrk.headers["Authorization"] = "Bearer " .. args[1]
+end
+
+function request()
+   counter = counter + 1
+   return wrk.format("GET", wrk.path .. (counter * 7919 % count + 1))
 end
 
 function done(summary, latency)

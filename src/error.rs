@@ -78,6 +78,27 @@ impl Error {
         causes(self)
     }
 
+    /// The same error for one more caller; its causes stay with the original, in words.
+    pub fn echo(&self) -> Self {
+        match self {
+            Error::Invalid(text) => Error::Invalid(text.clone()),
+            Error::Conflict(text) => Error::Conflict(text.clone()),
+            Error::Unauthenticated => Error::Unauthenticated,
+            Error::Forbidden(text) => Error::Forbidden(text.clone()),
+            Error::NotFound(text) => Error::NotFound(text.clone()),
+            Error::Unavailable {
+                what,
+                retry_after_s,
+                source,
+            } => Error::Unavailable {
+                what: what.clone(),
+                retry_after_s: *retry_after_s,
+                source: source.as_ref().map(|_| self.causes().into()),
+            },
+            Error::Internal(_) => Error::internal(self.causes()),
+        }
+    }
+
     /// A fault of ours, from whatever caused it.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::Internal(source.into())

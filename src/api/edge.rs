@@ -95,7 +95,8 @@ impl<E: Endpoint> EdgeEndpoint<E> {
     }
 
     async fn bounded(&self, request: Request) -> Response {
-        let work = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        // On the heap, because each layer of futures around this one would copy all of it.
+        let work = AssertUnwindSafe(Box::pin(self.inner.call(request))).catch_unwind();
         let response = match tokio::time::timeout(self.edge.timeout, work).await {
             Ok(Ok(Ok(response))) => response.into_response(),
             Ok(Ok(Err(error))) => return failure::respond(&failure::of_status(error.status())),

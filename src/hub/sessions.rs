@@ -7,24 +7,20 @@ use moka::sync::Cache;
 
 use super::{Caller, Hub};
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
-    secret::{self, TokenHash},
+    secret,
     store::identity::{self, User},
 };
 
 /// How long failed log-ins are remembered.
 const FAILURES_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Sessions that are looked up without the database.
-const CACHED_MAX: u64 = 10_000;
 /// Name of the first tenant.
 const FIRST_TENANT: &str = "default";
 /// Name of the first administrator.
 const FIRST_USERNAME: &str = "admin";
 
 pub struct Sessions {
-    /// A session and the epoch of its tenant at which it was read; it counts only at that epoch.
-    cached: Cache<TokenHash, (u64, Arc<Caller>)>,
     failures: Cache<(String, IpAddr), u32>,
     failures_max: u32,
 }
@@ -32,7 +28,6 @@ pub struct Sessions {
 impl Sessions {
     pub fn new(failures_max: u32) -> Self {
         Self {
-            cached: Cache::new(CACHED_MAX),
             failures: Cache::builder()
                 .max_capacity(100_000)
                 .time_to_live(FAILURES_WINDOW)
@@ -92,33 +87,16 @@ impl Hub {
 
     /// Who this token belongs to.
     pub async fn authenticate(&self, token: &str) -> Result<Arc<Caller>> {
-        let hash = secret::hash_token(token);
-        if let Some((epoch, caller)) = self.sessions.cached.get(&hash)
-            && caller.scope.epoch() == epoch
-            && caller.expires_at > clock::now()
-        {
-            return Ok(caller);
-        }
         let session = self
             .store
-            .find_session(&hash)
+            .find_session(&secret::hash_token(token))
             .await?
             .ok_or(Error::Unauthenticated)?;
-        let scope = self.store.scope(session.user.tenant);
-        // Only what is read after the epoch may be kept with it, and the tenant is known only now.
-        let epoch = scope.epoch();
-        let session = self
-            .store
-            .find_session(&hash)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
-        let caller = Arc::new(Caller {
+        Ok(Arc::new(Caller {
+            scope: self.store.scope(session.user.tenant),
             user: session.user,
             expires_at: session.expires_at,
-            scope,
-        });
-        self.sessions.cached.insert(hash, (epoch, caller.clone()));
-        Ok(caller)
+        }))
     }
 
     /// Makes the first tenant and its administrator; answers the password if it had to invent one.

@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
     IdenStatic, Iterable, Statement, Value as SqlValue, sea_query::OnConflict,
 };
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 
 /// Rows in one INSERT: stays below SQLite's limit on bound values.
 const ROWS_PER_INSERT: usize = 1000;
@@ -64,7 +64,7 @@ where
     let columns: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
     let columns = columns.join(", ");
     let mut sql = format!(
-        "INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, $1)"
+        "INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, $1::json)"
     );
     if let Some(Replace { key, columns }) = replace {
         let replaced: Vec<String> = columns
@@ -77,36 +77,50 @@ where
             replaced.join(", ")
         );
     }
-    let rows: Vec<Value> = rows.into_iter().map(as_object::<E, A>).collect();
-    let statement =
-        Statement::from_sql_and_values(DbBackend::Postgres, sql, [Value::Array(rows).into()]);
+    let rows = rows.into_iter().map(as_object::<E, A>).collect::<Vec<_>>();
+    // As text: the driver would copy a tree of values before it writes it out.
+    let rows = serde_json::to_string(&rows).map_err(|error| DbErr::Json(error.to_string()))?;
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [rows.into()]);
     transaction.execute_raw(statement).await?;
     Ok(())
 }
 
-fn as_object<E, A>(mut row: A) -> Value
+/// A row that is written as a JSON object, its members in the order of the columns.
+struct Row(Vec<(&'static str, SqlValue)>);
+
+fn as_object<E, A>(mut row: A) -> Row
 where
     E: EntityTrait,
     A: ActiveModelTrait<Entity = E>,
 {
-    let members = E::Column::iter().map(|column| {
-        let value = row.take(column).into_value().map_or(Value::Null, as_json);
-        (column.as_str().to_owned(), value)
-    });
-    Value::Object(members.collect::<Map<_, _>>())
+    let members = E::Column::iter()
+        .filter_map(|column| Some((column.as_str(), row.take(column).into_value()?)));
+    Row(members.collect())
 }
 
-/// The value in the form from which PostgreSQL reads it back as the column's type.
-fn as_json(value: SqlValue) -> Value {
-    match value {
-        SqlValue::Bool(Some(value)) => value.into(),
-        SqlValue::Int(Some(value)) => value.into(),
-        SqlValue::BigInt(Some(value)) => value.into(),
-        SqlValue::String(Some(value)) => value.to_string().into(),
-        SqlValue::Uuid(Some(value)) => value.to_string().into(),
-        SqlValue::ChronoDateTimeUtc(Some(value)) => value.to_rfc3339().into(),
-        SqlValue::Bytes(Some(value)) => format!("\\x{}", hex::encode(&*value)).into(),
-        SqlValue::Json(Some(value)) => *value,
-        _ => Value::Null,
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(column, value)| (column, Cell(value))))
+    }
+}
+
+/// A value in the form from which PostgreSQL reads it back as the column's type.
+struct Cell<'a>(&'a SqlValue);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            SqlValue::Bool(Some(value)) => value.serialize(serializer),
+            SqlValue::Int(Some(value)) => value.serialize(serializer),
+            SqlValue::BigInt(Some(value)) => value.serialize(serializer),
+            SqlValue::String(Some(value)) => value.serialize(serializer),
+            SqlValue::Uuid(Some(value)) => value.serialize(serializer),
+            SqlValue::ChronoDateTimeUtc(Some(value)) => value.serialize(serializer),
+            SqlValue::Bytes(Some(value)) => {
+                serializer.serialize_str(&format!("\\x{}", hex::encode(value)))
+            }
+            SqlValue::Json(Some(value)) => value.serialize(serializer),
+            _ => serializer.serialize_none(),
+        }
     }
 }

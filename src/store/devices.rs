@@ -1,8 +1,10 @@
 //! Devices: what people provision, and what the device last said.
 
+use std::collections::HashMap;
+
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, DatabaseTransaction,
+    DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,12 +12,14 @@ use serde_json::{Map, Value};
 use super::{
     Page, Scope,
     entities::{device, device_connection, device_label, device_state},
-    failure, members, met,
+    failure, find_of,
+    gather::{Gather, padded},
+    members, met,
 };
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
-    id::{ConnectionId, DeviceKey},
+    id::{ConnectionId, DeviceKey, TenantId},
 };
 
 /// What a client provisions.
@@ -111,16 +115,37 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
 
 /// One device.
 pub async fn get(scope: &Scope, id: &str) -> Result<Device> {
-    let found = scope
-        .find::<device::Entity>()
-        .filter(device::Column::DeviceId.eq(id))
-        .find_also_related(device_state::Entity)
-        .one(scope.reader())
-        .await?;
-    found
-        .map(Device::try_from)
-        .transpose()?
-        .ok_or_else(|| missing(id))
+    let key = (scope.tenant, id.to_owned());
+    let found = scope.store.inner.devices.get(key).await?;
+    found.ok_or_else(|| missing(id))
+}
+
+/// Reads devices together for all who wait for one.
+pub(super) fn gather(reader: DatabaseConnection) -> Gather<(TenantId, String), Device> {
+    Gather::start(move |keys| load(reader.clone(), keys))
+}
+
+async fn load(
+    reader: DatabaseConnection,
+    keys: Vec<(TenantId, String)>,
+) -> Result<HashMap<(TenantId, String), Device>> {
+    let mut tenants: HashMap<TenantId, Vec<String>> = HashMap::new();
+    for (tenant, id) in keys {
+        tenants.entry(tenant).or_default().push(id);
+    }
+    let mut devices = HashMap::new();
+    for (tenant, ids) in tenants {
+        let found = find_of::<device::Entity>(tenant)
+            .filter(device::Column::DeviceId.is_in(padded(ids)))
+            .find_also_related(device_state::Entity)
+            .all(&reader)
+            .await?;
+        for device in found {
+            let device = Device::try_from(device)?;
+            devices.insert((tenant, device.provisioned.id.clone()), device);
+        }
+    }
+    Ok(devices)
 }
 
 /// The device with this address, where there is one.

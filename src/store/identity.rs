@@ -1,14 +1,17 @@
 //! Who is calling: the only queries that start without a tenant, because they find it out.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
+    PaginatorTrait, QueryFilter, QuerySelect, sea_query::Expr,
 };
 
 use super::{
     Scope, Store,
     entities::{network_connection, session, tenant, user},
+    gather::{Gather, padded},
 };
 use crate::{
     clock::{self, Time},
@@ -64,20 +67,8 @@ impl Store {
 
     /// The session of this token's hash, while it lives.
     pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
-        let found = session::Entity::find_by_id(token_hash.to_vec())
-            .filter(session::Column::ExpiresAt.gt(clock::now()))
-            .one(&self.inner.reader)
-            .await?;
-        let Some(session) = found else {
-            return Ok(None);
-        };
-        let user = user::Entity::find_by_id(session.user_id)
-            .one(&self.inner.reader)
-            .await?;
-        Ok(user.map(|user| Session {
-            user: user.into(),
-            expires_at: session.expires_at,
-        }))
+        let found = self.inner.sessions.get(*token_hash).await?;
+        Ok(found.filter(|session| session.expires_at > clock::now()))
     }
 
     /// The tenant of a network connection; what else it is, only that tenant may ask.
@@ -131,6 +122,32 @@ impl Store {
     pub async fn is_seeded(&self) -> Result<bool> {
         Ok(tenant::Entity::find().count(&self.inner.reader).await? > 0)
     }
+}
+
+/// Reads sessions together for all who wait for one.
+pub(super) fn gather(reader: DatabaseConnection) -> Gather<[u8; 32], Session> {
+    Gather::start(move |hashes| load(reader.clone(), hashes))
+}
+
+async fn load(
+    reader: DatabaseConnection,
+    hashes: Vec<[u8; 32]>,
+) -> Result<HashMap<[u8; 32], Session>> {
+    let hashes = padded(hashes).into_iter().map(|hash| hash.to_vec());
+    let found = session::Entity::find()
+        .filter(session::Column::TokenHash.is_in(hashes))
+        .find_also_related(user::Entity)
+        .all(&reader)
+        .await?;
+    let sessions = found.into_iter().filter_map(|(session, user)| {
+        let expires_at = session.expires_at;
+        let user = User::from(user?);
+        Some((
+            session.token_hash.try_into().ok()?,
+            Session { user, expires_at },
+        ))
+    });
+    Ok(sessions.collect())
 }
 
 /// Opens a session and notes the login; expired sessions of the user go.

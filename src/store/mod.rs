@@ -33,9 +33,14 @@ use crate::{
     id::TenantId,
 };
 
+use devices::Device;
+use gather::Gather;
+use identity::Session;
+
 mod bulk;
 mod entities;
 mod failure;
+mod gather;
 
 pub mod data_tables;
 pub mod deliveries;
@@ -68,6 +73,8 @@ struct Inner {
     /// lock. On PostgreSQL writer and reader are one pool.
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    devices: Gather<(TenantId, String), Device>,
+    sessions: Gather<[u8; 32], Session>,
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
 }
 
@@ -107,12 +114,13 @@ impl Store {
             Migrator::up(&pool, None).await?;
             (pool.clone(), pool)
         };
-        let epochs = RwLock::default();
         Ok(Self {
             inner: Arc::new(Inner {
+                devices: devices::gather(reader.clone()),
+                sessions: identity::gather(reader.clone()),
+                epochs: RwLock::default(),
                 writer,
                 reader,
-                epochs,
             }),
         })
     }
@@ -175,7 +183,7 @@ impl Scope {
     }
 
     fn find<E: Owned>(&self) -> Select<E> {
-        E::find().filter(E::TENANT.eq(self.tenant.0))
+        find_of::<E>(self.tenant)
     }
 
     /// The rows of an integer key above `after` in its order, one more than `limit`: see [`Page::cut`].
@@ -221,6 +229,10 @@ impl Scope {
             }
         }
     }
+}
+
+fn find_of<E: Owned>(tenant: TenantId) -> Select<E> {
+    E::find().filter(E::TENANT.eq(tenant.0))
 }
 
 /// The members of a JSON object; none of what is no object.

@@ -4,6 +4,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    batch,
     error::{Error, Result},
     store::{
         Store,
@@ -57,7 +58,7 @@ impl Writer {
 /// Writes batches until every [`Writer`] is gone and nothing waits.
 pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+    while batch::take(&mut waiting, &mut jobs, BATCH_MAX).await > 0 {
         let (messages, done): (Vec<_>, Vec<_>) =
             jobs.drain(..).map(|job| (job.message, job.done)).unzip();
         match store.record(&messages).await {

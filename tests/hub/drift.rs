@@ -33,16 +33,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "uplink",
         &[
-            "clock", "delivery", "driver", "error", "id", "secret", "selector", "store", "text",
+            "batch", "clock", "delivery", "driver", "error", "id", "secret", "selector", "store",
+            "text",
         ],
     ),
     (
         "delivery",
         &["clock", "config", "error", "id", "secret", "store"],
     ),
-    ("store", &["clock", "config", "error", "id"]),
+    ("store", &["batch", "clock", "config", "error", "id"]),
     ("tls", &["clock", "config"]),
     ("secret", &["error"]),
+    ("batch", &[]),
     ("driver", &[]),
     ("selector", &[]),
     ("text", &[]),
