@@ -8,8 +8,11 @@
 use chrono::TimeDelta;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
+    sea_query::{
+        CommonTableExpression, Expr, ExprTrait, LockBehavior, LockType, Query, WithClause,
+    },
 };
 use uuid::Uuid;
 
@@ -118,18 +121,32 @@ pub async fn claim(
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_query();
-    let mut claimed: Vec<Delivery> = scope
+    // Apart, because PostgreSQL may run a subquery more than once and so lock more than the limit;
+    // what is locked apart is run once.
+    let due = CommonTableExpression::new()
+        .query(due)
+        .table_name("due")
+        .to_owned();
+    let ids = Query::select().column("id").from("due").to_owned();
+    let update = scope
         .update::<delivery::Entity>()
         .col_expr(Column::State, Expr::value(State::Sending.as_str()))
         .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
         .col_expr(Column::DueAt, Expr::value(now + lease))
         .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::Id.in_subquery(due))
-        .exec_with_returning(&scope.store.inner.writer)
-        .await?
-        .into_iter()
-        .map(Delivery::from)
-        .collect();
+        .filter(Column::Id.in_subquery(ids))
+        .into_query()
+        .returning_all()
+        .to_owned()
+        .with(WithClause::new().cte(due).to_owned());
+    let writer = &scope.store.inner.writer;
+    let mut claimed: Vec<Delivery> =
+        delivery::Model::find_by_statement(writer.get_database_backend().build(&update))
+            .all(writer)
+            .await?
+            .into_iter()
+            .map(Delivery::from)
+            .collect();
     claimed.sort_by_key(|delivery| delivery.id);
     Ok(claimed)
 }

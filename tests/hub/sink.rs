@@ -6,7 +6,7 @@ use std::{
 };
 
 use poem::{
-    Request, Response, Server, endpoint,
+    IntoResponse, Request, Response, Server, endpoint,
     http::{HeaderMap, StatusCode},
     listener::{Acceptor, Listener, TcpListener},
 };
@@ -62,13 +62,24 @@ impl Sink {
             received: Vec::new(),
             cues: cues.iter().copied().collect(),
         }));
-        let kept = book.clone();
-        let answer = endpoint::make(move |request| answer(request, kept.clone(), always));
+        // Ports are used again: another test's hub may still call the one that was here before.
+        let path = format!("/hook/{}", uuid::Uuid::now_v7());
+        let (kept, own) = (book.clone(), path.clone());
+        let answer = endpoint::make(move |request: Request| {
+            let (is_ours, book) = (request.uri().path() == own, kept.clone());
+            async move {
+                if is_ours {
+                    answer(request, book, always).await
+                } else {
+                    Ok(StatusCode::GONE.into_response())
+                }
+            }
+        });
         let server = tokio::spawn(async move {
             let _ = Server::new_with_acceptor(acceptor).run(answer).await;
         });
         Self {
-            url: format!("http://{address}/hook"),
+            url: format!("http://{address}{path}"),
             book,
             server,
         }
