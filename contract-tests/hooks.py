@@ -200,6 +200,7 @@ RULES = [
     (r".*", r"^cursor: ", "a cursor is opaque: only one that was answered is right"),
     (r"(create|update)_.*", r"^(id|name): (another|there is) .* already$", "the state of other resources"),
     (r"(create|update)_device", r"^(driver|connectivity\..*): (there is no|another device) ", "the state of other resources"),
+    (r"(create|update)_device", r"network_device_id: must be a DevEUI ", "the state of other resources: which kind of network it is"),
     (r"delete_.*", r" is in use by ", "the state of other resources"),
     (r"(create|update)_.*", r"^selector: ", "a grammar, and no regular language"),
     (r"create_driver", r"^script: ", "JavaScript"),

@@ -292,28 +292,17 @@ impl DriversApi {
         let key = key(author.0, name.0);
         let tag = tag.0.into_string();
         let version = drivers::find_version(caller.reads()?, &key, &tag).await?;
-        let DriverKey { author, name } = key;
-        let version = version
-            .ok_or_else(|| Error::missing("driver tag", format!("{author}/{name}:{tag}")))?;
-        let drivers::Version {
-            digest,
-            script,
-            functions,
-        } = version;
-        Ok(Found(VersionView {
-            author,
-            name,
-            tag,
-            digest,
-            functions,
-            script,
-        }))
+        let version = version.ok_or_else(|| {
+            let DriverKey { author, name } = &key;
+            Error::missing("driver tag", format!("{author}/{name}:{tag}"))
+        })?;
+        Ok(Found(VersionView::new(key, tag, version)))
     }
 
     /// Delete a driver's tag
     ///
     /// Refused while a device's driver names it. A version that no tag points at any more is dropped.
-    /// Answers the driver as it is then.
+    /// Answers the version that the tag pointed at.
     #[oai(
         path = "/drivers/:author/:name/tags/:tag",
         method = "delete",
@@ -328,13 +317,29 @@ impl DriversApi {
         name: Path<DriverName>,
         /// The tag
         tag: Path<DriverTag>,
-    ) -> Result<Found<DriverView>> {
+    ) -> Result<Found<VersionView>> {
         let key = key(author.0, name.0);
-        Ok(Found(
-            drivers::delete_tag(caller.provisions()?, &key, &tag.0)
-                .await?
-                .into(),
-        ))
+        let tag = tag.0.into_string();
+        let version = drivers::delete_tag(caller.provisions()?, &key, &tag).await?;
+        Ok(Found(VersionView::new(key, tag, version)))
+    }
+}
+
+impl VersionView {
+    fn new(key: DriverKey, tag: String, version: drivers::Version) -> Self {
+        let drivers::Content {
+            digest,
+            script,
+            functions,
+        } = version.content;
+        Self {
+            author: key.author,
+            name: key.name,
+            tag,
+            digest,
+            functions,
+            script,
+        }
     }
 }
 

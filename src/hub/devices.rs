@@ -9,7 +9,7 @@ use crate::{
         network_connections,
     },
     text,
-    uplink::networks::fold_network_device_id,
+    uplink::networks::{self, fold_network_device_id},
 };
 
 /// Adds a device.
@@ -36,15 +36,22 @@ async fn checked(scope: &Scope, mut new: NewDevice) -> Result<NewDevice> {
         .collect();
     if !ids.is_empty() {
         let existing = network_connections::existing(scope, &ids).await?;
-        if let Some((index, id)) = ids
-            .iter()
-            .enumerate()
-            .find(|(_, id)| !existing.contains(id))
-        {
-            return Err(Error::field(
-                &format!("connectivity.connections[{index}].network_connection_id"),
-                format!("there is no network connection {id}"),
-            ));
+        for (index, address) in new.connections.iter().enumerate() {
+            let broken = |field: &str, rule: &str| {
+                Error::field(&format!("connectivity.connections[{index}].{field}"), rule)
+            };
+            let id = address.network_connection_id;
+            let (_, kind) = existing
+                .iter()
+                .find(|(found, _)| *found == id)
+                .ok_or_else(|| {
+                    broken(
+                        "network_connection_id",
+                        &format!("there is no network connection {id}"),
+                    )
+                })?;
+            networks::check_device_id(kind, &address.network_device_id)
+                .map_err(|rule| broken("network_device_id", rule))?;
         }
     }
     if let Some(reference) = &new.driver {

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Scope,
-        drivers::{self, Driver, DriverKey, Metadata, Version},
+        drivers::{self, Content, Driver, DriverKey, Metadata},
     },
 };
 
@@ -59,7 +59,7 @@ impl Hub {
             scope,
             key,
             metadata,
-            Version {
+            Content {
                 digest,
                 script,
                 functions,

@@ -68,9 +68,17 @@ pub struct Tag {
     pub updated_at: Time,
 }
 
-/// A version's script.
+/// A stored version.
 #[derive(Debug, Clone)]
 pub struct Version {
+    driver_id: i64,
+    /// What it is.
+    pub content: Content,
+}
+
+/// A version's script.
+#[derive(Debug, Clone)]
+pub struct Content {
     /// SHA-256 of the script, in hexadecimal digits.
     pub digest: String,
     /// JavaScript.
@@ -84,7 +92,7 @@ pub async fn push<S: Serialize + DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,
     metadata: Metadata<S>,
-    version: Version,
+    version: Content,
     tags: &[String],
 ) -> Result<Driver<S>> {
     let now = clock::now();
@@ -244,14 +252,11 @@ pub async fn delete<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Resu
 }
 
 /// Removes a tag that no device uses, and its version when no other tag points at it; answers the
-/// driver as it is then.
-pub async fn delete_tag<S: DeserializeOwned>(
-    scope: &Scope,
-    key: &DriverKey,
-    tag: &str,
-) -> Result<Driver<S>> {
-    let driver: Driver<S> = get(scope, key).await?;
+/// version that it pointed at.
+pub async fn delete_tag(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Version> {
     let own = format!("{}/{}:{tag}", key.author, key.name);
+    let gone = || Error::missing("driver tag", &own);
+    let version = find_version(scope, key, tag).await?.ok_or_else(gone)?;
     scope
         .write(async |transaction| {
             let mut used = device::Column::Driver.eq(&own);
@@ -261,15 +266,15 @@ pub async fn delete_tag<S: DeserializeOwned>(
             refuse_used(scope, &transaction, &own, used).await?;
             let deleted = scope
                 .delete::<driver_tag::Entity>()
-                .filter(driver_tag::Column::DriverId.eq(driver.id))
+                .filter(driver_tag::Column::DriverId.eq(version.driver_id))
                 .filter(driver_tag::Column::Name.eq(tag))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || Error::missing("driver tag", own))?;
-            drop_untagged(scope, &transaction, driver.id).await
+            met(deleted.rows_affected, gone)?;
+            drop_untagged(scope, &transaction, version.driver_id).await
         })
         .await?;
-    get(scope, key).await
+    Ok(version)
 }
 
 async fn refuse_used(
@@ -292,34 +297,39 @@ async fn refuse_used(
     )))
 }
 
+/// Adds the driver or changes its metadata, in one statement: of two pushes at once the second
+/// waits here for the first.
 async fn upsert<S: Serialize>(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     key: &DriverKey,
     metadata: Metadata<S>,
 ) -> Result<i64> {
-    let existing = scope
+    use driver::Column;
+    let mut columns = columns(scope, key, metadata);
+    columns.created_at = columns.updated_at.clone();
+    let changed = OnConflict::columns([Column::TenantId, Column::Author, Column::Name])
+        .update_columns([
+            Column::UpdatedAt,
+            Column::Description,
+            Column::Supports,
+            Column::Labels,
+        ])
+        .to_owned();
+    driver::Entity::insert(columns)
+        .on_conflict(changed)
+        .exec_without_returning(transaction)
+        .await?;
+    let id = scope
         .find::<driver::Entity>()
-        .filter(driver::Column::Author.eq(&key.author))
-        .filter(driver::Column::Name.eq(&key.name))
+        .filter(Column::Author.eq(&key.author))
+        .filter(Column::Name.eq(&key.name))
+        .select_only()
+        .column(Column::Id)
+        .into_tuple::<i64>()
         .one(transaction)
         .await?;
-    let mut columns = columns(scope, key, metadata);
-    match existing {
-        Some(model) => {
-            scope
-                .update::<driver::Entity>()
-                .set(columns)
-                .filter(driver::Column::Id.eq(model.id))
-                .exec(transaction)
-                .await?;
-            Ok(model.id)
-        }
-        None => {
-            columns.created_at = columns.updated_at.clone();
-            Ok(columns.insert(transaction).await?.id)
-        }
-    }
+    id.ok_or_else(|| missing(key))
 }
 
 fn columns<S: Serialize>(
@@ -430,9 +440,12 @@ impl TryFrom<driver_version::Model> for Version {
 
     fn try_from(model: driver_version::Model) -> Result<Self> {
         Ok(Self {
-            digest: model.digest,
-            script: model.script,
-            functions: serde_json::from_value(model.functions).map_err(Error::internal)?,
+            driver_id: model.driver_id,
+            content: Content {
+                digest: model.digest,
+                script: model.script,
+                functions: serde_json::from_value(model.functions).map_err(Error::internal)?,
+            },
         })
     }
 }

@@ -135,12 +135,13 @@ pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Connecti
 }
 
 /// Which of these ids are the tenant's connections.
-pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<i64>> {
+pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> {
     Ok(scope
         .find::<network_connection::Entity>()
         .filter(network_connection::Column::Id.is_in(ids.iter().copied()))
         .select_only()
         .column(network_connection::Column::Id)
+        .column(network_connection::Column::Kind)
         .into_tuple()
         .all(scope.reader())
         .await?)

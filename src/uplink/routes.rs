@@ -213,10 +213,11 @@ impl Routes {
         let Some(version) = drivers::find_version(scope, &key, tag).await? else {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
-        let script = self.scripts.get_with(version.digest.clone(), || {
+        let content = version.content;
+        let script = self.scripts.get_with(content.digest.clone(), || {
             Arc::new(Script {
-                digest: version.digest,
-                source: version.script,
+                digest: content.digest,
+                source: content.script,
             })
         });
         Ok(DriverRoute::Script(script))

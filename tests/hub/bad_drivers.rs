@@ -11,6 +11,7 @@ on_both_databases!(
     whatever_a_driver_does_the_uplink_is_kept,
     a_tag_that_moves_takes_its_devices_along,
     a_tag_or_driver_in_use_stays,
+    pushes_of_one_new_driver_at_once_all_succeed,
     a_script_that_cannot_work_is_refused,
 );
 
@@ -111,12 +112,31 @@ async fn a_tag_or_driver_in_use_stays(database: Database) {
         .created();
     hub.delete("drivers/a/b/tags/1").await.refused(400);
     hub.delete("drivers/a/b").await.refused(400);
-    let left = hub.delete("drivers/a/b/tags/2").await.ok();
+    let deleted = hub.delete("drivers/a/b/tags/2").await.ok();
+    assert_eq!(
+        (&deleted["tag"], &deleted["script"]),
+        (&json!("2"), &json!(GOOD))
+    );
+    let left = hub.get("drivers/a/b").await.ok();
     assert_eq!(left["tags"].as_array().unwrap().len(), 1);
     hub.get("drivers/a/b/tags/2").await.refused(404);
     hub.put("devices/d", &json!({})).await.ok();
     hub.delete("drivers/a/b").await.ok();
     hub.get("drivers/a/b").await.refused(404);
+}
+
+async fn pushes_of_one_new_driver_at_once_all_succeed(database: Database) {
+    let hub = Hub::start(database).await;
+    for round in 0..5 {
+        let name = format!("a/b{round}");
+        let pushes = (0..8).map(|tag| {
+            let (hub, name) = (&hub, &name);
+            async move { hub.push(name, &tag.to_string(), GOOD).await }
+        });
+        futures_util::future::join_all(pushes).await;
+        let driver = hub.get(&format!("drivers/{name}")).await.ok();
+        assert_eq!(driver["tags"].as_array().unwrap().len(), 8);
+    }
 }
 
 async fn a_script_that_cannot_work_is_refused(database: Database) {

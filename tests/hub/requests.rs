@@ -142,6 +142,9 @@ async fn only_json_within_the_bound_is_read() {
             "{path}: {error}"
         );
     }
+    // However large it is, the client gets the answer and not a broken connection.
+    let error = hub.post_raw("devices", "x".repeat(64 * 1024 * 1024)).await;
+    assert!(error.refused(400).starts_with("body: must have at most"));
     let connection = hub.connect("tts").await;
     let error = hub
         .ingest(&connection, "x".repeat(10 * 1024 * 1024))

@@ -213,6 +213,8 @@ async fn names_and_addresses_are_unique(database: Database) {
         ("devices", json!({"id": "e", "name": "one"}), "name"),
         ("devices", address("AA00000000000001"), "network_device_id"),
         ("devices", address("aa00000000000001"), "network_device_id"),
+        // The Things Stack knows its devices by DevEUI alone.
+        ("devices", address("am102-meeting-2"), "network_device_id"),
         ("data-tables", table, "name"),
         ("integrations", integration, "name"),
         (

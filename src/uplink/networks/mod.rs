@@ -179,10 +179,23 @@ impl NetworkSettings {
     }
 }
 
+/// Whether a device of this kind of network can have this id there; the rule, if not.
+pub fn check_device_id(kind: &str, id: &str) -> Result<(), &'static str> {
+    match kind {
+        "the_things_stack" if !is_eui(id) => {
+            Err("must be a DevEUI of 16 hexadecimal digits for The Things Stack")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_eui(id: &str) -> bool {
+    id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A DevEUI is the same in both cases: networks and people write it in either.
 pub fn fold_network_device_id(id: &str) -> String {
-    let is_eui = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_eui {
+    if is_eui(id) {
         id.to_ascii_uppercase()
     } else {
         id.to_owned()
