@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::{
     Tag,
-    answer::{Created, Found},
+    answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
     events::EventView,
     page::{Cursor, Listed, Window},
-    types::{Id, JsonObject, Limit, List, Port, Timestamp},
+    types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Port, Timestamp},
 };
 use crate::{
     clock::Time,
@@ -45,7 +45,7 @@ struct NewDeviceBody {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, 64>,
+    labels: List<Label, 0, LABELS_MAX>,
     /// For your own use
     metadata: Option<JsonObject>,
     /// Where its messages come from
@@ -65,7 +65,7 @@ struct DeviceUpdate {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, 64>,
+    labels: List<Label, 0, LABELS_MAX>,
     /// For your own use
     metadata: Option<JsonObject>,
     /// Where its messages come from
@@ -113,6 +113,8 @@ struct DeviceView {
     state: StateView,
     /// Its last message; null before the first
     last_data_received: Option<LastDataView>,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
     /// When it was made
     created_at: Timestamp,
     /// When it was last changed by a client
@@ -228,7 +230,7 @@ impl DevicesApi {
             metadata,
             connectivity,
         };
-        let device = hub::devices::create(caller.provisions()?, update.provisioned(id)).await?;
+        let device = hub::devices::create(caller.scope(), update.provisioned(id)).await?;
         let location = format!("/api/v3/devices/{}", device.provisioned.id);
         Ok(Created {
             location,
@@ -250,7 +252,7 @@ impl DevicesApi {
         uri: &Uri,
     ) -> Result<Listed<DeviceView>> {
         let window = Window::<i64>::new("devices", limit.0, cursor.0)?;
-        let page = devices::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        let page = devices::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
         Ok(window.answer(page, uri, DeviceView::from)?)
     }
 
@@ -263,8 +265,8 @@ impl DevicesApi {
         caller: Caller,
         /// The device's id
         id: Path<DeviceId>,
-    ) -> Result<Found<DeviceView>> {
-        Ok(Found(devices::get(caller.reads()?, &id.0).await?.into()))
+    ) -> Result<Single<DeviceView>> {
+        Ok(Single(devices::get(caller.scope(), &id.0).await?.into()))
     }
 
     /// Replace a device
@@ -277,12 +279,10 @@ impl DevicesApi {
         /// The device's id
         id: Path<DeviceId>,
         body: Body<DeviceUpdate>,
-    ) -> Result<Found<DeviceView>> {
+    ) -> Result<Single<DeviceView>> {
         let new = body.0.provisioned(id.0.into_string());
-        Ok(Found(
-            hub::devices::update(caller.provisions()?, new)
-                .await?
-                .into(),
+        Ok(Single(
+            hub::devices::update(caller.scope(), new).await?.into(),
         ))
     }
 
@@ -300,9 +300,7 @@ impl DevicesApi {
         /// The device's id
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceView>> {
-        Ok(Found(
-            devices::delete(caller.provisions()?, &id.0).await?.into(),
-        ))
+        Ok(Found(devices::delete(caller.scope(), &id.0).await?.into()))
     }
 
     /// List a device's uplinks
@@ -324,7 +322,7 @@ impl DevicesApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<UplinkView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window =
             Window::<(Time, Uuid)>::new(format!("devices/{}/uplinks", id.0), limit.0, cursor.0)?;
@@ -352,7 +350,7 @@ impl DevicesApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<EventView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = Window::new(format!("devices/{}/events", id.0), limit.0, cursor.0)?;
         let page = events::list(
@@ -405,6 +403,7 @@ impl From<Device> for DeviceView {
             key: _,
             provisioned,
             state,
+            revision,
             created_at,
             updated_at,
         } = device;
@@ -441,6 +440,7 @@ impl From<Device> for DeviceView {
                 reported: JsonObject(state.reported),
                 desired: JsonObject(state.desired),
             },
+            revision: Count::saturating(revision),
             created_at: Timestamp(created_at),
             updated_at: Timestamp(updated_at),
         }
@@ -474,5 +474,11 @@ impl From<Uplink> for UplinkView {
             data: data.map(JsonObject),
             error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
         }
+    }
+}
+
+impl Revised for DeviceView {
+    fn revision(&self) -> i64 {
+        *self.revision
     }
 }

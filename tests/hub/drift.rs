@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "clock", "config", "error", "hub", "id", "store", "text", "uplink",
+            "clock", "config", "error", "hub", "id", "secret", "store", "text", "uplink",
         ],
     ),
     (

@@ -12,6 +12,7 @@ mod database;
 mod server;
 mod sink;
 
+mod access;
 mod bad_drivers;
 mod bad_input;
 mod contract;
@@ -19,6 +20,7 @@ mod deliveries;
 mod drift;
 mod driver_host;
 mod outage;
+mod permissions;
 mod process;
 mod requests;
 mod rules;

@@ -4,6 +4,7 @@
 //! The published document is what is served, committed under `openapi/`, and tested against.
 
 mod examples;
+mod headers;
 mod links;
 mod responses;
 mod schemas;
@@ -64,6 +65,7 @@ fn document(public_url: Option<&str>) -> Value {
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::close_objects(&mut document);
+    headers::add(&mut document);
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     examples::add(&mut document);
@@ -148,6 +150,7 @@ mod tests {
     #[test]
     fn every_operation_parameter_property_and_status_is_described() {
         let mut document = document(None);
+        let shared = document["components"]["parameters"].clone();
         let mut bare = Vec::new();
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
             for (property, schema) in schema["properties"].as_object().into_iter().flatten() {
@@ -166,6 +169,10 @@ mod tests {
                 }
             }
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["$ref"]
+                    .as_str()
+                    .and_then(|at| at.rsplit('/').next());
+                let parameter = name.map_or(parameter, |name| &shared[name]);
                 if parameter["description"].as_str().is_none_or(str::is_empty) {
                     bare.push(format!("{method} {path}: {}", parameter["name"]));
                 }
