@@ -88,6 +88,8 @@ pub type Id = Int<1, EXACT>;
 pub type Count = Int<0, EXACT>;
 /// How many items a page may have.
 pub type Limit = Int<1, 1000>;
+/// A silence in seconds: up to ten years.
+pub type Silence = Int<1, 315_360_000>;
 /// A LoRaWAN port.
 pub type Port = Int<0, 255>;
 /// An HTTP status.

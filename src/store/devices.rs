@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Page, Scope,
+    Scope,
     audit::subject,
     entities::{device, device_connection, device_label, device_state},
     failure, find_of,
@@ -181,20 +181,6 @@ pub async fn find_by_address(
         .one(scope.reader())
         .await?;
     found.map(Device::try_from).transpose()
-}
-
-/// A stretch of the devices, in the order they were made.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Device, i64>> {
-    let found = scope
-        .stretch::<device::Entity>(device::Column::Id, after, limit)
-        .find_also_related(device_state::Entity)
-        .all(scope.reader())
-        .await?;
-    let found = found
-        .into_iter()
-        .map(Device::try_from)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(found, limit, |device| device.key.0))
 }
 
 /// Replaces what was provisioned; the id stays.

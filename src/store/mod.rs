@@ -44,12 +44,14 @@ mod bulk;
 mod entities;
 mod failure;
 mod gather;
+mod selecting;
 
 pub mod api_keys;
 mod audit;
 pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
+pub mod device_list;
 pub mod devices;
 pub mod drivers;
 pub mod events;

@@ -41,7 +41,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "delivery",
         &["clock", "config", "error", "id", "secret", "store"],
     ),
-    ("store", &["batch", "clock", "config", "error", "id"]),
+    (
+        "store",
+        &["batch", "clock", "config", "error", "id", "selector"],
+    ),
     ("tls", &["clock", "config"]),
     ("secret", &["error"]),
     ("batch", &[]),

@@ -19,6 +19,7 @@ mod contract;
 mod deliveries;
 mod drift;
 mod driver_host;
+mod lists;
 mod outage;
 mod permissions;
 mod process;
