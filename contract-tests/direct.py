@@ -153,7 +153,7 @@ def strangers(cases, owner, stranger, maker):
         cases.check(f"another tenant's DELETE {path}", problem(stranger.call("DELETE", path), [404]))
         cases.check(f"its own tenant's GET {path}", problem(owner.call("GET", path), [200]))
         collection = stranger.call("GET", f"/api/v3/{resource}").json.get("collection")
-        cases.check(f"another tenant's GET {resource}", None if collection == [] else f"has {collection}")
+        cases.check(f"another tenant's GET {resource}", None if collection == [] else f"has {str(collection)[:60]}")
 
 
 def plain_http(cases, hub):

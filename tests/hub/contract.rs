@@ -51,7 +51,7 @@ fn needs_token(operation: &Value) -> bool {
 }
 
 fn is_open(operation: &Value) -> bool {
-    operation["security"] == serde_json::json!([])
+    operation["security"].as_array().is_some_and(Vec::is_empty)
 }
 
 #[tokio::test(flavor = "multi_thread")]
