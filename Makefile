@@ -15,11 +15,11 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench contract contract-faults openapi fmt lint \
-	check-format check-lint check-openapi check-rust build venv
+.PHONY: help run test demo bench contract contract-mutants openapi release-document fmt lint \
+	check-format check-lint check-openapi check-rust build venv linter
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in ./data
 	@scripts/need rust
@@ -27,7 +27,7 @@ run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in .
 	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
-	@scripts/need rust python postgres
+	@scripts/need rust python postgres node
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
 	@$(MAKE) check-openapi
@@ -47,15 +47,19 @@ contract: build venv ## the running server against its own OpenAPI document
 	$(call heading,contract tests)
 	@$(VENV)/bin/python contract-tests/run
 
-contract-faults: build venv ## shows that the contract tests notice planted faults
+contract-mutants: build venv ## shows that the contract tests notice planted faults
 	$(call heading,contract tests against planted faults)
-	@$(VENV)/bin/python contract-tests/faults
+	@$(VENV)/bin/python contract-tests/mutants
 
 openapi: build ## writes the document that the code makes to openapi/
 	@mkdir -p openapi
 	@$(HUB) openapi >openapi/openapi.json
 	@$(HUB) openapi --yaml >openapi/openapi.yaml
 	@echo "wrote openapi/openapi.json and openapi/openapi.yaml"
+
+release-document: ## part of a release: later documents must not break clients of this one
+	@cp openapi/openapi.json openapi/released.json
+	@echo "openapi/released.json is openapi/openapi.json now"
 
 fmt: ## formats the code
 	@scripts/need rust
@@ -72,7 +76,7 @@ check-lint:
 	@scripts/need rust
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 
-check-openapi: build venv
+check-openapi: build venv linter
 	$(call heading,OpenAPI document)
 	@scripts/check-openapi $(HUB)
 
@@ -90,6 +94,15 @@ check-rust:
 build:
 	@scripts/need rust
 	@cargo build --locked --quiet
+
+# As below, the copy of what was asked for is the mark of a finished installation.
+linter:
+	@cmp -s contract-tests/package-lock.json contract-tests/node_modules/package-lock.json || { \
+		scripts/need node; \
+		echo "installing the linter of the OpenAPI document into contract-tests/node_modules"; \
+		npm ci --prefix contract-tests --silent --no-audit --no-fund; \
+		cp contract-tests/package-lock.json contract-tests/node_modules/package-lock.json; \
+	}
 
 # The copy of the requirements is the mark of a finished installation.
 venv:

@@ -24,7 +24,9 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from schemas import Document  # noqa: E402
 from seed import MESSAGES, Client, Maker  # noqa: E402
+from undescribed import undescribed  # noqa: E402
 
 STATE = json.loads(pathlib.Path(os.environ["CONTRACT_STATE"]).read_text())
 HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["certificate"]))
@@ -300,6 +302,26 @@ def contract_headers(ctx, response, case):
         fail(case, "No Retry-After", "A 503 must say when to try again")
     if response.status_code == 201 and not header(response, "location"):
         fail(case, "No Location", "A 201 must say where the new resource is")
+
+
+DOCUMENTS = {}
+
+
+@schemathesis.check
+def described(ctx, response, case):
+    document = DOCUMENTS.setdefault(id(case.operation.schema), Document(case.operation.schema.raw_schema))
+    answer = document.follow(case.operation.definition.raw["responses"].get(str(response.status_code), {}))
+    media_type = (header(response, "content-type") or "").partition(";")[0]
+    schema = answer.get("content", {}).get(media_type, {}).get("schema")
+    if schema is None or media_type != "application/json" or is_undeclared_method(case):
+        return
+    try:
+        found = undescribed(document, schema, response.json())
+    except ValueError:
+        # No JSON: schemathesis complains of that itself.
+        return
+    if found:
+        fail(case, "An undescribed member", f"The document does not know {', '.join(found)}")
 
 
 @schemathesis.check

@@ -51,6 +51,10 @@ pub fn needs_token(operation: &Value) -> bool {
     operation["security"][0].get("token").is_some()
 }
 
+fn is_open(operation: &Value) -> bool {
+    operation["security"].as_array().is_some_and(Vec::is_empty)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_document_does_not_declare_is_not_there() {
     let hub = Hub::start(Database::Sqlite).await;
@@ -89,7 +93,7 @@ async fn without_a_valid_token_every_secured_operation_is_a_401() {
     let hub = Hub::start(Database::Sqlite).await;
     let mut secured = 0;
     for (method, path, operation) in operations() {
-        if operation.get("security").is_none() {
+        if is_open(&operation) {
             continue;
         }
         secured += 1;
@@ -118,7 +122,7 @@ async fn unknown_query_parameters_are_named() {
         let mut request = hub.request(method.clone(), &format!("{path}?nonsense=1"));
         if needs_token(&operation) {
             request = request.bearer_auth(&hub.token);
-        } else if operation.get("security").is_some() {
+        } else if !is_open(&operation) {
             continue;
         }
         let answer = hub.answer(request).await;

@@ -93,6 +93,7 @@ pub fn flatten_unions(document: &mut Value) {
 /// where it is sent. What is answered is always there.
 pub fn mark_nullable(document: &mut Value) {
     let sent = sent_schemas(document);
+    let schemas = document["components"]["schemas"].clone();
     each_schema(document, |name, schema| {
         let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
         for (property, schema) in schema
@@ -105,7 +106,7 @@ pub fn mark_nullable(document: &mut Value) {
             if is_required || schema.get("default").is_some() {
                 continue;
             }
-            nullable(schema);
+            nullable(schema, &schemas);
             if !sent.contains(name) {
                 required.push(property.as_str().into());
             }
@@ -116,12 +117,21 @@ pub fn mark_nullable(document: &mut Value) {
     });
 }
 
-fn nullable(schema: &mut Value) {
+/// `nullable` means something only beside a `type` (OpenAPI 3.0.3), so that of the named schema comes along.
+fn nullable(schema: &mut Value, schemas: &Value) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
     if let Some(reference) = object.remove("$ref") {
         object.insert("allOf".to_owned(), json!([{"$ref": reference}]));
+    }
+    let named = object
+        .get("allOf")
+        .and_then(|parts| schema_name(&parts[0]["$ref"]));
+    // A union has no type of its own; its forms are objects.
+    let kind = named.map(|name| schemas[name]["type"].as_str().unwrap_or("object"));
+    if let Some(kind) = kind {
+        object.entry("type").or_insert_with(|| kind.into());
     }
     object.insert("nullable".to_owned(), true.into());
 }
