@@ -14,6 +14,7 @@ mod sink;
 
 mod bad_drivers;
 mod bad_input;
+mod client;
 mod contract;
 mod deliveries;
 mod drift;
