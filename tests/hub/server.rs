@@ -119,6 +119,11 @@ impl Hub {
         std::fs::read_to_string(self.folder.path().join("hub.log")).unwrap_or_default()
     }
 
+    /// The certificate that it made.
+    pub fn certificate(&self) -> PathBuf {
+        data_dir(self.folder.path()).join("tls/cert.pem")
+    }
+
     /// Runs a statement behind its back.
     pub async fn sql(&self, statement: &str) {
         let url = match &self.database {
