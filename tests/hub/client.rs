@@ -280,15 +280,23 @@ async fn an_api_key_is_checked_and_then_only_forgotten() {
         .await
         .failed(5);
     assert!(!person.credentials().exists());
-    // A session's token serves as well as a key.
-    person
-        .run_with(&login, &format!("{}\n", hub.token), &[])
-        .await
-        .ok();
-    person.run(&["api", "GET", "devices"]).await.ok();
-    person.run(&["logout"]).await.ok();
-    assert!(!person.credentials().exists());
-    hub.get("devices").await.ok();
+    for (scope, devices, tables) in [("devices:read", 0, 6), ("data_tables:read", 6, 0)] {
+        let key = json!({"name": scope, "scopes": [scope]});
+        let made = hub.post("api-keys", &key).await.created();
+        // A key that is not for devices is a key all the same.
+        let input = format!("{}\n", made["key"].as_str().unwrap());
+        person.run_with(&login, &input, &[]).await.ok();
+        for (path, code) in [("devices", devices), ("data-tables", tables)] {
+            let ended = person.run(&["api", "GET", path]).await;
+            assert_eq!(ended.code, code, "{scope}: {path}: {ended:?}");
+        }
+        person.run(&["logout"]).await.ok();
+        assert!(!person.credentials().exists());
+        // It is not ours alone, so it lives on.
+        let asked = hub.request(reqwest::Method::GET, "devices");
+        let still = hub.answer(asked.bearer_auth(made["key"].as_str().unwrap()));
+        assert_ne!(still.await.status, 401, "{scope}");
+    }
 }
 
 #[tokio::test]
