@@ -124,7 +124,7 @@ def put_existing_path(case):
         return
     resource, chance = resource_of(case.operation.path), choice(case, "path")
     deletes = case.method == "DELETE"
-    changes = case.method == "PUT" or operation_id(case.operation) == "create_ingest_key"
+    changes = case.method == "PUT" or operation_id(case.operation) in ("create_ingest_key", "create_device_labels")
     is_precious = deletes and is_one_of(case, resource, "changed") or (deletes or changes) and is_one_of(case, resource, "kept")
     if not is_precious and (is_linked(case) or not happens(chance, case, 0.75)):
         return
@@ -146,6 +146,13 @@ def put_existing_body(case):
     operation = operation_id(case.operation)
     if operation == "create_token":
         case.body.update(username="admin", password=STATE["password"])
+    if operation == "change_own_password":
+        case.body.update(current_password=STATE["password"], new_password=STATE["password"])
+    for person in (case.body, case.body.get("administrator")):
+        if isinstance(person, dict) and operation in ("create_user", "create_tenant") and "username" in person:
+            person["username"] = f"user-{next(NUMBERS)}"
+    if operation == "create_api_key" and case.body.get("expires_at"):
+        case.body["expires_at"] = "2999-01-01T00:00:00Z"
     # A driver's names are its path: another one of the same name is a new version.
     for name in ("id", "name"):
         if isinstance(case.body.get(name), str) and "driver" not in operation:
@@ -198,13 +205,22 @@ def after_call(context, case, response):
 # Operations, the text of an error that a request of theirs may get although it fits the document,
 # and why no schema can tell.
 RULES = [
+    (r".*", r"^header If-Match: it has been changed since", "the state of the resource"),
+    (r"create_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
+    (r"(create|update)_(user|tenant)|change_own_password", r"password: must not ", "two values that must fit each other"),
+    (r"change_own_password", r"^current_password: is not ", "the document does not know it"),
+    (r"create_(user|tenant)", r"username: another user ", "the state of other resources"),
+    (r"update_user", r" is the last administrator ", "the state of other resources"),
+    (r"create_api_key", r"^expires_at: must be in the future$", "what time it is"),
+    (r"create_device_labels", r"^labels: a device has at most ", "the state of the device"),
+    (r"create_device_labels", r"^labels: each must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
     (r"create_token", r"^invalid credentials$", "who has an account is not the document's to say"),
     (r".*", r"^cursor: ", "a cursor is opaque: only one that was answered is right"),
     (r"(create|update)_.*", r"^(id|name): (another|there is) .* already$", "the state of other resources"),
     (r"(create|update)_device", r"^(driver|connectivity\..*): (there is no|another device) ", "the state of other resources"),
     (r"(create|update)_device", r"network_device_id: must be a DevEUI ", "the state of other resources: which kind of network it is"),
     (r"delete_.*", r" is in use by ", "the state of other resources"),
-    (r"(create|update)_.*", r"^selector: ", "a grammar, and no regular language"),
+    (r"(create|update)_.*|list_devices", r"^selector: ", "a grammar, and no regular language"),
     (r"create_driver", r"^script: ", "JavaScript"),
     (r"(create|update)_.*", r"^metadata: must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),
     (r"(create|update)_.*", r"^labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
