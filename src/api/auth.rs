@@ -86,10 +86,8 @@ fn revisions(request: &Request) -> Result<Option<Vec<i64>>, Error> {
     if value == "*" {
         return Ok(None);
     }
-    let tag = |tag: &str| {
-        let digits = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
-        digits.parse().ok()
-    };
+    // Clients that forget the quotes mean the same.
+    let tag = |tag: &str| tag.trim().trim_matches('"').parse().ok();
     let tags: Option<Vec<i64>> = value.split(',').map(tag).collect();
     tags.map(Some).ok_or_else(broken)
 }

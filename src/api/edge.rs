@@ -15,7 +15,10 @@ use poem::{
 };
 use tracing::Instrument;
 
-use super::failure::{self, IsErrorObject};
+use super::{
+    failure::{self, IsErrorObject},
+    leftover::Leftover,
+};
 use crate::{config::Networks, error::Error, id::new_uuid};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -72,7 +75,11 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         );
         let is_head = *request.method() == Method::HEAD;
         request.set_data(RequestId(id.clone()));
+        let leftover = Leftover::watch(&mut request);
         let mut response = self.answer(request).instrument(span).await;
+        if let Some(leftover) = leftover {
+            leftover.drain().await;
+        }
         if is_head {
             // HTTP/2 clients take a body here for a broken stream.
             response.set_body(());

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `listener.rs` | the outermost layer, and the port below it |
+//! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
@@ -25,6 +25,7 @@ mod failure;
 mod health;
 mod idempotency;
 mod integrations;
+mod leftover;
 pub mod listener;
 mod network_connections;
 mod operation;

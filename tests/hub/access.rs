@@ -219,7 +219,7 @@ async fn a_change_needs_the_etag_that_it_names(database: Database) {
     assert!(error.starts_with("header If-Match: "), "{error}");
     put_if(&hub, "devices/d", "*", &body).await.ok();
     put_if(&hub, "devices/d", "\"9\", \"3\"", &body).await.ok();
-    for broken in ["3", "W/\"3\"", "\"x\"", ""] {
+    for broken in ["W/\"3\"", "\"x\"", ""] {
         let error = put_if(&hub, "devices/d", broken, &body).await.refused(400);
         assert!(error.starts_with("header If-Match: "), "{broken}: {error}");
     }

@@ -20,7 +20,7 @@ pub fn add(document: &mut Value) {
         "in": "header",
         "description": "The ETag that the client has seen: the request is refused with a 400 if the resource has been changed since. `*`, or none: at any revision",
         "required": false,
-        "schema": {"type": "string", "pattern": r#"^(\*|"[0-9]{1,18}"(, ?"[0-9]{1,18}")*)$"#, "maxLength": 200, "example": "*"},
+        "schema": {"type": "string", "pattern": r#"^(\*|"?[0-9]{1,18}"?(, ?"?[0-9]{1,18}"?)*)$"#, "maxLength": 200, "example": "*"},
     });
     parameters["IdempotencyKey"] = json!({
         "name": idempotency::HEADER,
