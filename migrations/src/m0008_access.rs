@@ -30,6 +30,10 @@ impl MigrationTrait for Migration {
             let revision = big_integer("revision").default(1).take();
             add_column(manager, edited, revision).await?;
         }
+        // Moves with every change of what the tenant has provisioned: several hubs on one database
+        // tell by it that what they keep ready is out of date.
+        let epoch = big_integer("epoch").default(0).take();
+        add_column(manager, "tenants", epoch).await?;
         add_column(manager, "users", boolean("locked").default(false).take()).await?;
         add_column(
             manager,

@@ -19,11 +19,11 @@ use std::{
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DeleteMany,
-    EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DeleteMany, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode,
     TransactionOptions, TransactionTrait, UpdateMany,
     entity::ColumnTrait,
-    sea_query::IntoCondition,
+    sea_query::{Expr, IntoCondition},
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -187,6 +187,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether other hubs may change what is in the database.
+    fn is_shared(&self) -> bool {
+        self.inner.writer.get_database_backend() == DbBackend::Postgres
+    }
+
     fn epoch_of(&self, tenant: TenantId) -> Arc<AtomicU64> {
         let epochs = &self.inner.epochs;
         if let Some(epoch) = epochs
@@ -224,8 +229,9 @@ impl Scope {
         }
     }
 
-    /// Grows with every change of what the tenant has provisioned: what was read at an earlier
-    /// epoch may be out of date. Read it before the query whose answer is kept.
+    /// Moves with every change of what the tenant has provisioned: what was read at another epoch
+    /// may be out of date. Read it before the query whose answer is kept. Where several hubs share a
+    /// database, this one learns of the others' changes when it writes its next batch of messages.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
@@ -282,6 +288,22 @@ impl Scope {
         &self.store.inner.reader
     }
 
+    /// Moves the tenant's epoch in a database that several hubs may share.
+    async fn tell_other_hubs(&self, transaction: &DatabaseTransaction) -> Result<()> {
+        use entities::tenant;
+        use sea_orm::sea_query::ExprTrait;
+        if self.store.is_shared() {
+            self.update::<tenant::Entity>()
+                .col_expr(
+                    tenant::Column::Epoch,
+                    Expr::col(tenant::Column::Epoch).add(1),
+                )
+                .exec(transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Lets the caches know.
     fn has_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -299,6 +321,7 @@ impl Scope {
         };
         match outcome {
             Ok(value) => {
+                self.tell_other_hubs(&transaction).await?;
                 transaction.commit().await?;
                 self.has_changed();
                 Ok(value)

@@ -2,9 +2,13 @@
 //!
 //! Messages of several tenants share a batch, so that one flush to disk serves all who wait; every
 //! row still carries its own tenant. A message whose device or target has gone between look-up and
-//! write is reported as [`Outcome::Gone`]: the caller looks it up again.
+//! write, or whose tenant another hub on the same database has changed meanwhile, is reported as
+//! [`Outcome::Gone`]: the caller looks it up again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::atomic::Ordering,
+};
 
 use sea_orm::{
     ActiveValue::Set,
@@ -19,8 +23,9 @@ use super::{
     bulk::{self, Replace},
     deliveries::State as DeliveryState,
     devices::State,
-    entities::{connection_health, data_table_row, delivery, device_state, event, uplink},
+    entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
     failure,
+    gather::padded,
 };
 use crate::{
     clock::Time,
@@ -36,6 +41,9 @@ pub struct Message {
     pub connection: ConnectionId,
     /// When the hub received it.
     pub received_at: Time,
+    /// The tenant's epoch at which all that it refers to was looked up; `None`: it may be written
+    /// even if something has changed since.
+    pub epoch: Option<u64>,
     /// What to write.
     pub content: Content,
 }
@@ -128,7 +136,7 @@ impl Store {
     /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
     pub async fn record(&self, messages: &[Message]) -> Result<Vec<Outcome>> {
         let transaction = self.begin().await?;
-        match write(&transaction, messages).await {
+        match self.write_batch(&transaction, messages).await {
             Ok(outcomes) => {
                 transaction.commit().await?;
                 Ok(outcomes)
@@ -144,25 +152,58 @@ impl Store {
             }
         }
     }
-}
 
-async fn write(
-    transaction: &DatabaseTransaction,
-    messages: &[Message],
-) -> Result<Vec<Outcome>, DbErr> {
-    let mut states = lock_states(transaction, messages).await?;
-    let mut rows = Rows::default();
-    let mut outcomes = Vec::with_capacity(messages.len());
-    for message in messages {
-        let recorded = rows.add(message, &mut states);
-        outcomes.push(if recorded {
-            Outcome::Recorded
-        } else {
-            Outcome::Gone
-        });
+    async fn write_batch(
+        &self,
+        transaction: &DatabaseTransaction,
+        messages: &[Message],
+    ) -> Result<Vec<Outcome>, DbErr> {
+        let mut states = lock_states(transaction, messages).await?;
+        let epochs = self.learn_epochs(transaction, messages).await?;
+        let mut rows = Rows::default();
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            let is_current = match (message.epoch, epochs.get(&message.tenant.0)) {
+                (Some(looked_up_at), Some(now)) => looked_up_at == *now,
+                _ => true,
+            };
+            outcomes.push(if is_current && rows.add(message, &mut states) {
+                Outcome::Recorded
+            } else {
+                Outcome::Gone
+            });
+        }
+        rows.insert(transaction).await?;
+        Ok(outcomes)
     }
-    rows.insert(transaction).await?;
-    Ok(outcomes)
+
+    /// Learns what other hubs have changed.
+    async fn learn_epochs(
+        &self,
+        transaction: &DatabaseTransaction,
+        messages: &[Message],
+    ) -> Result<HashMap<i64, u64>, DbErr> {
+        if !self.is_shared() {
+            return Ok(HashMap::new());
+        }
+        let tenants: HashSet<i64> = messages.iter().map(|message| message.tenant.0).collect();
+        let found: Vec<(i64, i64)> = tenant::Entity::find()
+            .filter(tenant::Column::Id.is_in(padded(tenants.into_iter().collect())))
+            .select_only()
+            .column(tenant::Column::Id)
+            .column(tenant::Column::Epoch)
+            .into_tuple()
+            .all(transaction)
+            .await?;
+        let mut epochs = HashMap::with_capacity(found.len());
+        for (tenant, epoch) in found {
+            let epoch = epoch.unsigned_abs();
+            self.epoch_of(TenantId(tenant))
+                .store(epoch, Ordering::Release);
+            epochs.insert(tenant, epoch);
+        }
+        Ok(epochs)
+    }
 }
 
 /// The states of all devices of the batch, locked in the order of their keys so that two hubs on
@@ -184,7 +225,7 @@ async fn lock_states(
         return Ok(HashMap::new());
     }
     let found = device_state::Entity::find()
-        .filter(device_state::Column::DeviceKey.is_in(keys))
+        .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
         .order_by_asc(device_state::Column::DeviceKey)
         .lock_exclusive()
         .all(transaction)
