@@ -15,7 +15,7 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench contract contract-mutants openapi release-document fmt lint \
+.PHONY: help run test demo bench bench-lists contract contract-mutants openapi release-document fmt lint \
 	check-format check-lint check-openapi check-rust build venv linter
 
 help: ## this list
@@ -42,6 +42,11 @@ bench: ## uplinks and reads a second on this machine, beside their ceilings
 	@scripts/need rust python postgres wrk
 	cargo build --release --locked --bin thingshub --example baseline
 	scripts/with-postgres python3 scripts/bench
+
+bench-lists: ## a page of devices among a thousand and among a million
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	scripts/with-postgres --no-fsync python3 scripts/bench-lists
 
 contract: build venv ## the running server against its own OpenAPI document
 	$(call heading,contract tests)

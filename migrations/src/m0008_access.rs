@@ -48,6 +48,10 @@ impl MigrationTrait for Migration {
                 "UPDATE users SET is_operator = TRUE WHERE id = (SELECT MIN(id) FROM users)",
             )
             .await?;
+        // The order of the list of devices; without it, all of a tenant's devices are sorted for a page.
+        manager
+            .create_index(index("devices", &["tenant_id", "id"]))
+            .await?;
         manager
             .create_table(
                 resource("api_keys")
