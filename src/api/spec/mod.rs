@@ -60,7 +60,7 @@ fn document(public_url: Option<&str>) -> Value {
     }]);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
-    schemas::name_pages(&mut document);
+    schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::close_objects(&mut document);

@@ -26,21 +26,39 @@ pub fn drop_noise(document: &mut Value) {
     });
 }
 
-/// `Page_Device` reads `DevicePage`.
-pub fn name_pages(document: &mut Value) {
-    let rename = |name: &str| name.strip_prefix("Page_").map(|item| format!("{item}Page"));
+/// `Page_Device` reads `DevicePage`, and `NewDevice` reads `DeviceInput`: generators of Go call the
+/// function that makes a `Device` `NewDevice`, and two things of one name do not compile. Some name
+/// a schema after its title, so the title follows.
+pub fn rename(document: &mut Value) {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         *schemas = std::mem::take(schemas)
             .into_iter()
-            .map(|(name, schema)| (rename(&name).unwrap_or(name), schema))
+            .map(|(name, mut schema)| {
+                let name = published_name(&name).unwrap_or(name);
+                if let Some(title) = schema["title"].as_str().and_then(published_name) {
+                    schema["title"] = title.into();
+                }
+                (name, schema)
+            })
             .collect();
     }
     each_object(document, &mut |object| {
-        let renamed = object.get("$ref").and_then(schema_name).and_then(rename);
+        let renamed = object
+            .get("$ref")
+            .and_then(schema_name)
+            .and_then(published_name);
         if let Some(name) = renamed {
             object.insert("$ref".to_owned(), format!("{SCHEMAS}{name}").into());
         }
     });
+}
+
+/// The name that a schema is published by, where it is not its type's.
+fn published_name(name: &str) -> Option<String> {
+    if let Some(item) = name.strip_prefix("Page_") {
+        return Some(format!("{item}Page"));
+    }
+    name.strip_prefix("New").map(|item| format!("{item}Input"))
 }
 
 /// poem-openapi writes a union's variant as the tag's object and the variant's, both of which it must
