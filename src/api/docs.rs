@@ -1,4 +1,4 @@
-//! The document and the page to browse it, from what is in the binary: no network.
+//! The document and the pages to browse it, from what is in the binary: no network.
 
 use poem::{
     Endpoint, IntoResponse, Request, Response, Result, Route, get, handler,
@@ -9,16 +9,18 @@ use poem_openapi::OpenApiService;
 
 use super::spec::Documents;
 
-/// Only what the page itself brings may run or be loaded; requests go to this server alone.
+/// Only what the page itself brings may run or be loaded; requests go to this server alone. Redoc's
+/// search runs in a worker that the page makes of its own text, a blob.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; \
-     style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+     style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; frame-ancestors 'none'";
 
-/// `/docs`, `/openapi.json` and `/openapi.yaml`.
+/// `/docs`, `/docs/reference`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(route: Route) -> Route {
     route
         .at("/openapi.json", get(openapi_json))
         .at("/openapi.yaml", get(openapi_yaml))
         .at("/docs", get(Page { html: swagger_ui() }))
+        .at("/docs/reference", get(Page { html: redoc() }))
 }
 
 #[handler]
@@ -66,4 +68,25 @@ fn swagger_ui() -> String {
             "<!doctype html><html lang=\"en\">",
             1,
         )
+}
+
+/// poem-openapi's own Redoc page in the same way, without the fonts that it would fetch.
+fn redoc() -> String {
+    let placeholder = OpenApiService::new((), "", "");
+    placeholder
+        .redoc_html()
+        .replace(
+            "<link href=\"https://fonts.googleapis.com/css?family=Montserrat:300,400,700|Roboto:300,400,700\" rel=\"stylesheet\">",
+            "",
+        )
+        .replace(&format!("let spec = {};", placeholder.spec()), "")
+        .replace(
+            "Redoc.init(spec, {",
+            "Redoc.init('/openapi.json', {theme: {typography: {fontFamily: 'sans-serif', \
+             headings: {fontFamily: 'sans-serif'}}},",
+        )
+        .replace("<title>Redoc</title>", "<title>thingsHub API</title>")
+        .replacen("<html>", "<html lang=\"en\">", 1)
+        .trim_start()
+        .to_owned()
 }
