@@ -17,6 +17,23 @@ pub fn add(document: &mut Value) {
     });
 }
 
+/// Swagger UI fills in the example of a parameter and sends it, wanted or not: a list would be tried
+/// out from the example's cursor on.
+pub fn drop_from_optional_parameters(document: &mut Value) {
+    each_operation(document, |_, _, operation| {
+        let parameters = operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            if parameter["required"] != true
+                && let Some(schema) = parameter["schema"].as_object_mut()
+            {
+                schema.shift_remove("example");
+            }
+        }
+    });
+}
+
 fn add_to_contents(body: &mut Value, schemas: &Value) {
     for (_, media) in body
         .get_mut("content")

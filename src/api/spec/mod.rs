@@ -67,6 +67,7 @@ fn document(public_url: Option<&str>) -> Value {
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     examples::add(&mut document);
+    examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
     document
 }
