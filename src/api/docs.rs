@@ -14,6 +14,9 @@ use super::spec::Documents;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; frame-ancestors 'none'";
 
+/// The empty icon keeps a browser from asking for one that is not there.
+const HEAD: &str = "<title>thingsHub API</title><link rel=\"icon\" href=\"data:,\">";
+
 /// `/docs`, `/docs/reference`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(route: Route) -> Route {
     route
@@ -62,7 +65,7 @@ fn swagger_ui() -> String {
             "spec: spec,",
             "url: '/openapi.json', persistAuthorization: true, tryItOutEnabled: true,",
         )
-        .replace("<title>Swagger UI</title>", "<title>thingsHub API</title>")
+        .replace("<title>Swagger UI</title>", HEAD)
         .replacen(
             "<html charset=\"UTF-8\">",
             "<!doctype html><html lang=\"en\">",
@@ -85,7 +88,7 @@ fn redoc() -> String {
             "Redoc.init('/openapi.json', {theme: {typography: {fontFamily: 'sans-serif', \
              headings: {fontFamily: 'sans-serif'}}},",
         )
-        .replace("<title>Redoc</title>", "<title>thingsHub API</title>")
+        .replace("<title>Redoc</title>", HEAD)
         .replacen("<html>", "<html lang=\"en\">", 1)
         .trim_start()
         .to_owned()
