@@ -17,11 +17,11 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench contract contract-faults clients browser openapi fmt lint \
-	check-format check-lint check-openapi check-rust build venv client-tools browser-tools
+.PHONY: help run test demo bench contract contract-mutants clients browser openapi release-document fmt lint \
+	check-format check-lint check-openapi check-rust build venv linter client-tools browser-tools
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in ./data
 	@scripts/need rust
@@ -29,7 +29,7 @@ run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in .
 	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
-	@scripts/need rust python postgres
+	@scripts/need rust python postgres node
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
 	@$(MAKE) check-openapi
@@ -49,9 +49,9 @@ contract: build venv ## the running server against its own OpenAPI document
 	$(call heading,contract tests)
 	@$(VENV)/bin/python contract-tests/run
 
-contract-faults: build venv ## shows that the contract tests notice planted faults
+contract-mutants: build venv ## shows that the contract tests notice planted faults
 	$(call heading,contract tests against planted faults)
-	@$(VENV)/bin/python contract-tests/faults
+	@$(VENV)/bin/python contract-tests/mutants
 
 clients: build client-tools ## generated clients in four languages against a running hub
 	$(call heading,generated clients)
@@ -66,6 +66,10 @@ openapi: build ## writes the document that the code makes to openapi/
 	@$(HUB) openapi >openapi/openapi.json
 	@$(HUB) openapi --yaml >openapi/openapi.yaml
 	@echo "wrote openapi/openapi.json and openapi/openapi.yaml"
+
+release-document: ## part of a release: later documents must not break clients of this one
+	@cp openapi/openapi.json openapi/released.json
+	@echo "openapi/released.json is openapi/openapi.json now"
 
 fmt: ## formats the code
 	@scripts/need rust
@@ -82,7 +86,7 @@ check-lint:
 	@scripts/need rust
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 
-check-openapi: build venv
+check-openapi: build venv linter
 	$(call heading,OpenAPI document)
 	@scripts/check-openapi $(HUB)
 
@@ -104,6 +108,10 @@ build:
 # The copy of the requirements is the mark of a finished installation.
 venv:
 	@$(call python-tools,contract-tests)
+
+linter:
+	@scripts/need node
+	@$(call node-tools,contract-tests)
 
 client-tools:
 	@scripts/need python node java go

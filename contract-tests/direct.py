@@ -16,6 +16,23 @@ UNKNOWN_PATHS = [
 ]
 
 
+# What the seed's makers make, by the path below which it lives, with what there is to read below each.
+RESOURCES = {
+    "network-connections": ["events"],
+    "drivers": [],
+    "devices": ["uplinks", "events"],
+    "data-tables": ["rows", "rows.csv"],
+    "integrations": ["deliveries"],
+    "users": [],
+    "api-keys": [],
+}
+
+
+def path_to(resource, parameters):
+    # A tag is below the driver, and a label below the device.
+    return "/".join(["/api/v3", resource, *(str(value) for name, value in parameters.items() if name not in ("tag", "label"))])
+
+
 def problem(answer, statuses):
     """What the contract has against an answer, or nothing."""
     if answer.status not in statuses:
@@ -116,6 +133,33 @@ def refused(hub, token, path, body, headers=None):
         return f"no answer: {error!r}"
 
 
+def deletions(cases, client, maker):
+    """What was deleted is not there any more, for whatever looks at it."""
+    for resource in RESOURCES:
+        path = path_to(resource, maker.path_parameters(resource))
+        below = [path] + [f"{path}/{name}" for name in RESOURCES[resource]]
+        for each in below:
+            cases.check(f"GET {each}", problem(client.call("GET", each), [200]))
+        cases.check(f"DELETE {path}", problem(client.call("DELETE", path), [200]))
+        for each in below:
+            cases.check(f"GET {each} after its deletion", problem(client.call("GET", each), [404]))
+        cases.check(f"DELETE {path} again", problem(client.call("DELETE", path), [404]))
+
+
+def strangers(cases, owner, stranger, maker):
+    """Another tenant's resources cannot be told from ones that do not exist."""
+    for resource in RESOURCES:
+        path = path_to(resource, maker.path_parameters(resource))
+        for each in [path] + [f"{path}/{name}" for name in RESOURCES[resource]]:
+            cases.check(f"another tenant's GET {each}", problem(stranger.call("GET", each), [404]))
+        cases.check(f"another tenant's DELETE {path}", problem(stranger.call("DELETE", path), [404]))
+        cases.check(f"its own tenant's GET {path}", problem(owner.call("GET", path), [200]))
+        collection = stranger.call("GET", f"/api/v3/{resource}").json.get("collection")
+        # Of its own, a tenant has its administrator alone.
+        foreign = [one for one in collection if one.get("username") != "stranger"]
+        cases.check(f"another tenant's GET {resource}", None if foreign == [] else f"has {str(foreign)[:60]}")
+
+
 def plain_http(cases, hub):
     """Over plain HTTP there is no resource at all."""
     with socket.create_connection(("127.0.0.1", hub.port), 10) as connection:
@@ -137,12 +181,15 @@ def unverified_tls(cases, hub):
         cases.check("unknown certificate", None)
 
 
-def run(hub, client, document, values):
+def run(hub, client, stranger, maker, document, values):
     cases = Cases()
     undeclared_methods(cases, client, document, values)
     unknown_paths(cases, client)
     log_out(cases, hub)
     bad_bodies(cases, hub, client.token)
+    deletions(cases, client, maker)
+    if stranger:
+        strangers(cases, client, stranger, maker)
     plain_http(cases, hub)
     unverified_tls(cases, hub)
     return cases

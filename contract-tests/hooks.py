@@ -24,7 +24,9 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from schemas import Document  # noqa: E402
 from seed import MESSAGES, Client, Maker  # noqa: E402
+from undescribed import undescribed  # noqa: E402
 
 STATE = json.loads(pathlib.Path(os.environ["CONTRACT_STATE"]).read_text())
 HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["certificate"]))
@@ -122,7 +124,7 @@ def put_existing_path(case):
         return
     resource, chance = resource_of(case.operation.path), choice(case, "path")
     deletes = case.method == "DELETE"
-    changes = case.method == "PUT" or operation_id(case.operation) == "create_ingest_key"
+    changes = case.method == "PUT" or operation_id(case.operation) in ("create_ingest_key", "create_device_labels")
     is_precious = deletes and is_one_of(case, resource, "changed") or (deletes or changes) and is_one_of(case, resource, "kept")
     if not is_precious and (is_linked(case) or not happens(chance, case, 0.75)):
         return
@@ -144,6 +146,13 @@ def put_existing_body(case):
     operation = operation_id(case.operation)
     if operation == "create_token":
         case.body.update(username="admin", password=STATE["password"])
+    if operation == "change_own_password":
+        case.body.update(current_password=STATE["password"], new_password=STATE["password"])
+    for person in (case.body, case.body.get("administrator")):
+        if isinstance(person, dict) and operation in ("create_user", "create_tenant") and "username" in person:
+            person["username"] = f"user-{next(NUMBERS)}"
+    if operation == "create_api_key" and case.body.get("expires_at"):
+        case.body["expires_at"] = "2999-01-01T00:00:00Z"
     # A driver's names are its path: another one of the same name is a new version.
     for name in ("id", "name"):
         if isinstance(case.body.get(name), str) and "driver" not in operation:
@@ -196,13 +205,22 @@ def after_call(context, case, response):
 # Operations, the text of an error that a request of theirs may get although it fits the document,
 # and why no schema can tell.
 RULES = [
+    (r".*", r"^header If-Match: it has been changed since", "the state of the resource"),
+    (r"create_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
+    (r"(create|update)_(user|tenant)|change_own_password", r"password: must not ", "two values that must fit each other"),
+    (r"change_own_password", r"^current_password: is not ", "the document does not know it"),
+    (r"create_(user|tenant)", r"username: another user ", "the state of other resources"),
+    (r"update_user", r" is the last administrator ", "the state of other resources"),
+    (r"create_api_key", r"^expires_at: must be in the future$", "what time it is"),
+    (r"create_device_labels", r"^labels: a device has at most ", "the state of the device"),
+    (r"create_device_labels", r"^labels: each must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
     (r"create_token", r"^invalid credentials$", "who has an account is not the document's to say"),
     (r".*", r"^cursor: ", "a cursor is opaque: only one that was answered is right"),
     (r"(create|update)_.*", r"^(id|name): (another|there is) .* already$", "the state of other resources"),
     (r"(create|update)_device", r"^(driver|connectivity\..*): (there is no|another device) ", "the state of other resources"),
     (r"(create|update)_device", r"network_device_id: must be a DevEUI ", "the state of other resources: which kind of network it is"),
     (r"delete_.*", r" is in use by ", "the state of other resources"),
-    (r"(create|update)_.*", r"^selector: ", "a grammar, and no regular language"),
+    (r"(create|update)_.*|list_devices", r"^selector: ", "a grammar, and no regular language"),
     (r"create_driver", r"^script: ", "JavaScript"),
     (r"(create|update)_.*", r"^metadata: must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),
     (r"(create|update)_.*", r"^labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
@@ -300,6 +318,26 @@ def contract_headers(ctx, response, case):
         fail(case, "No Retry-After", "A 503 must say when to try again")
     if response.status_code == 201 and not header(response, "location"):
         fail(case, "No Location", "A 201 must say where the new resource is")
+
+
+DOCUMENTS = {}
+
+
+@schemathesis.check
+def described(ctx, response, case):
+    document = DOCUMENTS.setdefault(id(case.operation.schema), Document(case.operation.schema.raw_schema))
+    answer = document.follow(case.operation.definition.raw["responses"].get(str(response.status_code), {}))
+    media_type = (header(response, "content-type") or "").partition(";")[0]
+    schema = answer.get("content", {}).get(media_type, {}).get("schema")
+    if schema is None or media_type != "application/json" or is_undeclared_method(case):
+        return
+    try:
+        found = undescribed(document, schema, response.json())
+    except ValueError:
+        # No JSON: schemathesis complains of that itself.
+        return
+    if found:
+        fail(case, "An undescribed member", f"The document does not know {', '.join(found)}")
 
 
 @schemathesis.check

@@ -23,6 +23,7 @@ HTTP = {
     "port_pointer": "/fPort",
     "time_pointer": "/time",
 }
+LABEL = "site=berlin"
 # What each kind of connection takes.
 MESSAGES = {
     "the_things_stack": uplink("ttn_v3_milesight_am102.json"),
@@ -50,7 +51,7 @@ class Maker:
         return self.client.api("POST", "drivers", body)
 
     def device(self, driver=None, connections=()):
-        body = {"id": self.name(), "name": self.name(), "labels": ["site=berlin"]}
+        body = {"id": self.name(), "name": self.name(), "labels": [LABEL]}
         if driver:
             body["driver"] = f"{driver['author']}/{driver['name']}:1"
         if connections:
@@ -70,6 +71,17 @@ class Maker:
                 "target": {"type": "http", "url": self.receiver_url}}
         return self.client.api("POST", "integrations", body)
 
+    def user(self):
+        body = {"username": self.name(), "password": "correct horse battery", "role": "viewer"}
+        return self.client.api("POST", "users", body)
+
+    def api_key(self):
+        return self.client.api("POST", "api-keys", {"name": self.name(), "scopes": ["read"]})
+
+    def tenant(self):
+        administrator = {"username": self.name(), "password": "correct horse battery"}
+        return self.client.api("POST", "tenants", {"name": self.name(), "administrator": administrator})
+
     def path_parameters(self, resource):
         """A new resource below the path segment `resource`, as its path parameters."""
         if resource == "drivers":
@@ -80,8 +92,20 @@ class Maker:
             "devices": self.device,
             "data-tables": self.data_table,
             "integrations": self.integration,
+            "users": self.user,
+            "api-keys": self.api_key,
+            "tenants": self.tenant,
         }[resource]()
-        return {"id": made["id"]}
+        return {"id": made["id"], "label": LABEL}
+
+
+def stranger(hub, client):
+    """The administrator of a tenant that has nothing."""
+    administrator = {"username": "stranger", "password": "another correct horse"}
+    client.api("POST", "tenants", {"name": "Strangers", "administrator": administrator})
+    other = Client(hub)
+    other.log_in(**administrator)
+    return other
 
 
 def seed(hub, receiver_url):
@@ -102,11 +126,17 @@ def seed(hub, receiver_url):
             keys[connection["id"]] = connection["ingest_key"]
         sets[name] = {
             "network-connections": [{"id": connection["id"]} for connection in connections],
-            "devices": [{"id": device["id"]}],
+            "devices": [{"id": device["id"], "label": LABEL}],
             "data-tables": [{"id": table["id"]}],
             "integrations": [{"id": integration["id"]}],
             "drivers": [{"author": driver["author"], "name": driver["name"], "tag": "1"}],
+            "users": [{"id": maker.user()["id"]}],
+            "api-keys": [{"id": maker.api_key()["id"]}],
+            "tenants": [{"id": maker.tenant()["id"]}],
         }
+    # The run itself must keep its user and its tenant.
+    sets["kept"]["users"].append({"id": client.api("GET", "users/me")["id"]})
+    sets["kept"]["tenants"].append({"id": client.api("GET", "tenants")["collection"][0]["id"]})
     types = {connection["id"]: connection["settings"]["type"]
              for connection in client.api("GET", "network-connections")["collection"]}
     return {"token": token, "sets": sets, "keys": keys, "types": types, "receiver_url": receiver_url}

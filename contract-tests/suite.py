@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import direct
-from seed import ROOT, Client, seed
+from seed import ROOT, Client, Maker, seed, stranger
 from tamper import Proxy
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -90,6 +90,11 @@ def values(state):
 SCENARIO_ROUNDS_MAX = 6
 
 
+def never_succeeded(seen, operations):
+    return [f"{operation} never succeeded: {dict(seen[operation])}"
+            for operation in operations if not {"200", "201"} & set(seen[operation])]
+
+
 @contextlib.contextmanager
 def watched_hub(problems):
     """A seeded hub that must neither log errors nor lose the run's own session."""
@@ -114,7 +119,8 @@ def whole(seed_number, examples):
     with watched_hub(problems) as (hub, state):
         client = Client(hub, state["token"])
         document = client.call("GET", "/openapi.json").json
-        cases = direct.run(hub, client, document, values(state))
+        maker = Maker(client, "direct", state["receiver_url"])
+        cases = direct.run(hub, client, stranger(hub, client), maker, document, values(state))
         print(f"direct cases: {cases.passed} passed, {len(cases.failures)} failed", flush=True)
         problems += cases.failures
         run_phases(hub, state, "examples,coverage,fuzzing", seed_number)
@@ -125,9 +131,7 @@ def whole(seed_number, examples):
         if problems or scenarios["requests"] >= 4 * examples:
             break
     # Refusals alone would prove nothing of an operation, and neither would scenarios that end early.
-    for operation in operations_of(document):
-        if not {"200", "201"} & set(seen[operation]):
-            problems.append(f"{operation} never succeeded: {dict(seen[operation])}")
+    problems += never_succeeded(seen, operations_of(document))
     if scenarios["requests"] < examples:
         problems.append(f"the scenarios ended after {scenarios['requests']} requests")
     print(f"requests: {seen['single requests']['requests']} single ones, {scenarios['requests']} in scenarios")

@@ -177,6 +177,8 @@ impl Config {
             None => environment.get("THINGSHUB_CONFIG").map(PathBuf::from),
         };
         environment.remove("THINGSHUB_CONFIG");
+        // Of the client's commands: a shell in which somebody is logged in can still serve.
+        environment.remove("THINGSHUB_TOKEN");
         // What the tests of this repository pass around is no setting.
         environment.retain(|name, _| !name.starts_with("THINGSHUB_TEST_"));
         let mut layers = config::Config::builder();
@@ -317,6 +319,11 @@ mod tests {
     #[test]
     fn what_the_tests_pass_around_is_no_setting() {
         assert!(load(&[("THINGSHUB_TEST_POSTGRES_URL", "postgres://x")], &[]).is_ok());
+    }
+
+    #[test]
+    fn the_client_s_token_is_no_setting() {
+        assert!(load(&[("THINGSHUB_TOKEN", "x")], &[]).is_ok());
     }
 
     #[test]

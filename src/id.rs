@@ -23,6 +23,8 @@ integer_ids! {
     TenantId,
     /// A user of a tenant.
     UserId,
+    /// A key for programs.
+    ApiKeyId,
     /// A network connection.
     ConnectionId,
     /// A device's internal key; clients know the device by its textual id.

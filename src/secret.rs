@@ -28,6 +28,16 @@ pub fn new_token() -> (String, TokenHash) {
     (token, hash)
 }
 
+/// What every API key starts with: it tells keys from sessions, and leaked keys from other text.
+pub const API_KEY_PREFIX: &str = "thk_";
+
+/// A new API key, and its hash.
+pub fn new_api_key() -> (String, TokenHash) {
+    let key = format!("{API_KEY_PREFIX}{}", new_token().0);
+    let hash = hash_token(&key);
+    (key, hash)
+}
+
 /// The hash under which a token is stored. A token is random in all its bits, so one round of
 /// SHA-256 is enough.
 pub fn hash_token(token: &str) -> TokenHash {

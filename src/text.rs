@@ -150,6 +150,20 @@ kinds! {
     Username = UsernameKind { 3..=30, LINE, LINE_RULE, "admin", is_line }
     /// A password as typed. Its lower bound is checked where it is set, not where it is compared.
     Password = PasswordKind { 1..=1024, r"^[^\u0000]*$", "must have no NUL character", "correct horse battery", |text| !text.contains('\0') }
+    /// A password to set.
+    NewPassword = NewPasswordKind { 10..=1024, r"^[^\u0000]*$", "must have no NUL character", "correct horse battery", |text| !text.contains('\0') }
+    /// A person's name or country: one line, may be empty.
+    PersonText = PersonTextKind { 0..=120, LINE, LINE_RULE, "Ada Lovelace", is_line }
+    /// An e-mail address, may be empty.
+    Email = EmailKind {
+        0..=254, r"^([^\u0000-\u0020@\u007f]+@[^\u0000-\u0020@\u007f]+)?$", "must read somebody@somewhere",
+        "ada@example.com", is_email
+    }
+    /// A login name to give: 3-30 characters of any script, `- _ .` and inner spaces.
+    NewUsername = NewUsernameKind {
+        3..=30, r"^[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]([^\u0000-\u001f\u0021-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]*[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9])$",
+        "must be letters and digits of any script, - _ . and inner spaces", "ada.lovelace", is_username
+    }
     /// A JSON pointer (RFC 6901).
     JsonPointer = JsonPointerKind {
         0..=200, r"^(/([^/~\u0000-\u001f\u007f-\u009f]|~[01])*)*$",
@@ -194,6 +208,20 @@ fn is_slug(text: &str) -> bool {
 fn is_label(text: &str) -> bool {
     let body = |c: char| c.is_alphanumeric() || "-_.:=/".contains(c);
     text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
+fn is_username(text: &str) -> bool {
+    let body = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
+fn is_email(text: &str) -> bool {
+    let part =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c > ' ' && c != '\u{7f}' && c != '@');
+    text.is_empty()
+        || text
+            .split_once('@')
+            .is_some_and(|(name, host)| part(name) && part(host))
 }
 
 fn is_http_url(text: &str) -> bool {

@@ -15,6 +15,7 @@ mod m0004_devices;
 mod m0005_uplinks;
 mod m0006_data_tables;
 mod m0007_integrations;
+mod m0008_access;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_uplinks::Migration),
             Box::new(m0006_data_tables::Migration),
             Box::new(m0007_integrations::Migration),
+            Box::new(m0008_access::Migration),
         ]
     }
 }

@@ -18,6 +18,15 @@ use crate::error::Error;
 /// 200 with a resource or a collection.
 pub struct Found<T>(pub T);
 
+/// A resource that counts its changes.
+pub trait Revised {
+    /// Grows with every change by a client.
+    fn revision(&self) -> i64;
+}
+
+/// 200 with one resource and its `ETag`.
+pub struct Single<T>(pub T);
+
 /// 201 with the new resource and where it is.
 pub struct Created<T> {
     /// Its path.
@@ -40,9 +49,15 @@ impl<T: Serialize + Send> IntoResponse for Found<T> {
     }
 }
 
-impl<T: Serialize + Send> IntoResponse for Created<T> {
+impl<T: Serialize + Revised + Send> IntoResponse for Single<T> {
     fn into_response(self) -> Response {
-        let mut response = json(StatusCode::CREATED, &self.body);
+        with_etag(json(StatusCode::OK, &self.0), &self.0)
+    }
+}
+
+impl<T: Serialize + Revised + Send> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let mut response = with_etag(json(StatusCode::CREATED, &self.body), &self.body);
         if let Ok(location) = HeaderValue::try_from(self.location) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -57,6 +72,13 @@ impl IntoResponse for Csv {
             .body(self.text);
         with_link(response, self.next.as_deref())
     }
+}
+
+fn with_etag(mut response: Response, body: &impl Revised) -> Response {
+    if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", body.revision())) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
 }
 
 /// The response with a `Link` to the next page.
@@ -95,15 +117,31 @@ impl<T: Type> ApiResponse for Found<T> {
     }
 }
 
+impl<T: Type> ApiResponse for Single<T> {
+    fn meta() -> MetaResponses {
+        success(
+            200,
+            "Done; the body holds the resource",
+            "application/json",
+            T::schema_ref(),
+            vec![etag()],
+        )
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
 impl<T: Type> ApiResponse for Created<T> {
     fn meta() -> MetaResponses {
-        let location = header("LOCATION", "The path of the new resource", true);
+        let location = header("Location", "The path of the new resource", true);
         success(
             201,
             "Created; the body holds the new resource",
             "application/json",
             T::schema_ref(),
-            vec![location],
+            vec![location, etag()],
         )
     }
 
@@ -153,9 +191,17 @@ pub fn success(
 /// What the document says of the link to the next page.
 pub fn next_link() -> MetaHeader {
     header(
-        "LINK",
+        "Link",
         "Where the next page is, as rel=\"next\"; absent at the end",
         false,
+    )
+}
+
+fn etag() -> MetaHeader {
+    header(
+        "ETag",
+        "The resource's revision: send it as `If-Match` to change the resource only if nobody else has",
+        true,
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use poem::{Request, Result, web::RemoteAddr};
+use poem::{Request, Result, http::header, web::RemoteAddr};
 use poem_openapi::{
     Object, OpenApi, SecurityScheme,
     auth::{ApiKey, Bearer},
@@ -13,22 +13,23 @@ use super::{
     Tag,
     answer::Found,
     body::Body,
-    operation,
+    edge,
+    operation::Operation,
     types::{Id, Timestamp},
 };
 use crate::{
     error::Error,
-    hub::{self, Hub},
-    store::identity::User,
+    hub::{self, Hub, Identity},
+    store::{Call, Scope, users::User},
     text::{Password, Username},
 };
 
 /// The ingest key's name as a scheme and as a query parameter.
 pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
 
-/// A session's token, from `POST /api/v3/auth/token`
+/// A session's token, from `POST /api/v3/auth/token`, or an API key
 #[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "authenticate")]
+#[oai(ty = "bearer", rename = "token", checker = "admitted")]
 pub struct Caller(pub Authenticated);
 
 /// Who calls, with the token that says so.
@@ -40,27 +41,76 @@ pub struct Authenticated {
     pub token: String,
 }
 
-async fn authenticate(request: &Request, bearer: Bearer) -> Result<Authenticated> {
+/// Lets a request in if its token is valid and its owner may run the operation.
+pub async fn admit(request: &mut Request, operation: &Operation) -> Result<(), Error> {
     let hub: &Hub = request
         .data()
         .ok_or_else(|| Error::internal("the hub is not among the request's data"))?;
-    let caller = hub.authenticate(&bearer.token).await?;
-    operation::of(request)?.check_query(request)?;
-    Ok(Authenticated {
-        caller,
-        token: bearer.token,
-    })
+    let token = bearer(request).ok_or(Error::Unauthenticated)?.to_owned();
+    let caller = hub.authenticate(&token).await?;
+    hub::permission::check(&caller, operation.id)?;
+    operation.check_query(request)?;
+    let caller = Arc::new(
+        caller.in_call(Call {
+            operation: operation.id,
+            user: None,
+            api_key: None,
+            name: String::new(),
+            address: request
+                .remote_addr()
+                .as_socket_addr()
+                .map(|address| address.ip()),
+            request_id: edge::id_of(request).to_owned(),
+            revisions: revisions(request)?,
+        }),
+    );
+    request
+        .extensions_mut()
+        .insert(Authenticated { caller, token });
+    Ok(())
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The revisions that `If-Match` names; `None` where it names none or any.
+fn revisions(request: &Request) -> Result<Option<Vec<i64>>, Error> {
+    const RULE: &str = "must be an ETag that this resource has answered, such as \"7\", or *";
+    let broken = || Error::field("header If-Match", RULE);
+    let Some(value) = request.headers().get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let value = value.to_str().map_err(|_| broken())?.trim();
+    if value == "*" {
+        return Ok(None);
+    }
+    let tag = |tag: &str| {
+        let digits = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+        digits.parse().ok()
+    };
+    let tags: Option<Vec<i64>> = value.split(',').map(tag).collect();
+    tags.map(Some).ok_or_else(broken)
+}
+
+async fn admitted(request: &Request, _: Bearer) -> Result<Authenticated> {
+    let admitted: Option<&Authenticated> = request.extensions().get();
+    Ok(admitted.cloned().ok_or(Error::Unauthenticated)?)
 }
 
 impl Caller {
-    /// The caller's tenant, to look at.
-    pub fn reads(&self) -> Result<&crate::store::Scope, Error> {
-        self.0.caller.may(hub::Action::Read)
+    /// The caller's tenant, on behalf of this call.
+    pub fn scope(&self) -> &Scope {
+        &self.0.caller.scope
     }
 
-    /// The caller's tenant, to change.
-    pub fn provisions(&self) -> Result<&crate::store::Scope, Error> {
-        self.0.caller.may(hub::Action::Provision)
+    /// The user who calls. The table of permissions keeps keys away from where this is asked.
+    pub fn user(&self) -> Result<&User, Error> {
+        match &self.0.caller.identity {
+            Identity::User { user, .. } => Ok(user),
+            Identity::Key(_) => Err(Error::Forbidden("an API key may not do this".to_owned())),
+        }
     }
 }
 
@@ -200,7 +250,7 @@ impl AuthApi {
     /// Answers the user behind the token, and when the session ends.
     #[oai(path = "/auth/token", method = "get", operation_id = "get_token")]
     async fn get_token(&self, caller: Caller) -> Result<Found<Session>> {
-        Ok(Found(session(&caller.0.caller)))
+        Ok(Found(session(&caller)?))
     }
 
     /// Log out
@@ -208,44 +258,33 @@ impl AuthApi {
     /// Ends the session: its token is dead on the next request. Answers the session that was ended.
     #[oai(path = "/auth/token", method = "delete", operation_id = "delete_token")]
     async fn delete_token(&self, caller: Caller) -> Result<Found<Session>> {
-        let Caller(Authenticated { caller, token }) = caller;
-        self.hub.log_out(&caller, &token).await?;
-        Ok(Found(session(&caller)))
+        self.hub.log_out(caller.scope(), &caller.0.token).await?;
+        Ok(Found(session(&caller)?))
     }
 }
 
-fn session(caller: &hub::Caller) -> Session {
-    Session {
-        user: caller.user.clone().into(),
-        expires: Timestamp(caller.expires_at),
+fn session(caller: &Caller) -> Result<Session, Error> {
+    match &caller.0.caller.identity {
+        Identity::User { user, expires_at } => Ok(Session {
+            user: user.clone().into(),
+            expires: Timestamp(*expires_at),
+        }),
+        Identity::Key(_) => Err(Error::Forbidden("an API key has no session".to_owned())),
     }
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        let User {
-            id,
-            tenant: _,
-            username,
-            full_name,
-            email,
-            country,
-            role: _,
-            password_hash: _,
-            created_at,
-            updated_at,
-            last_login_at,
-        } = user;
         Self {
-            id: Id::saturating(id.0),
-            username,
-            full_name,
-            email,
-            country,
+            id: Id::saturating(user.id.0),
+            username: user.username,
+            full_name: user.profile.full_name,
+            email: user.profile.email,
+            country: user.profile.country,
             password: String::new(),
-            created_at: Timestamp(created_at),
-            updated_at: Timestamp(updated_at),
-            last_login_at: last_login_at.map(Timestamp),
+            created_at: Timestamp(user.created_at),
+            updated_at: Timestamp(user.updated_at),
+            last_login_at: user.last_login_at.map(Timestamp),
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct BodyBounds {
     pub timeout: Duration,
 }
 
+/// The largest `FACTOR` of a [`Body`].
+const FACTOR_MAX: usize = 3;
+
 /// A JSON body of type `T`, of up to `FACTOR` times the usual size.
 pub struct Body<T, const FACTOR: usize = 1>(pub T);
 
@@ -121,6 +124,20 @@ pub async fn read(
             format!("did not arrive within {} s", bounds.timeout.as_secs()),
         )),
     }
+}
+
+/// Reads a request's whole body ahead, within the largest bound of all, and puts it back.
+pub async fn buffer(request: &mut Request) -> Result<Vec<u8>, Error> {
+    let bounds = *request
+        .data::<BodyBounds>()
+        .ok_or_else(|| Error::internal("bounds on bodies are not set"))?;
+    let body = request.take_body();
+    let max_bytes = bounds.max_bytes * FACTOR_MAX;
+    let bytes = tokio::time::timeout(bounds.timeout, collect(body, max_bytes))
+        .await
+        .map_err(|_| Error::field("body", "did not arrive in time"))??;
+    request.set_body(bytes.clone());
+    Ok(bytes)
 }
 
 async fn collect(body: PoemBody, max_bytes: usize) -> Result<Vec<u8>, Error> {

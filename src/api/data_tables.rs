@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use super::{
     Tag,
-    answer::{Created, Csv, Found},
+    answer::{Created, Csv, Found, Revised, Single},
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window, next_page},
-    types::{Id, JsonObject, Limit, List, Timestamp},
+    types::{Count, Id, JsonObject, Limit, List, Timestamp},
 };
 use crate::{
     clock::Time,
@@ -86,6 +86,8 @@ struct DataTableView {
     selector: String,
     /// Which decoded fields it keeps; null: all
     columns: Option<Vec<Column>>,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
     /// When it was made
     created_at: Timestamp,
     /// When it was last changed
@@ -125,7 +127,7 @@ impl DataTablesApi {
         caller: Caller,
         body: Body<NewDataTableBody>,
     ) -> Result<Created<DataTableView>> {
-        let table = data_tables::insert(caller.provisions()?, body.0.provisioned()?).await?;
+        let table = data_tables::insert(caller.scope(), body.0.provisioned()?).await?;
         Ok(Created {
             location: format!("/api/v3/data-tables/{}", table.id),
             body: table.into(),
@@ -151,7 +153,7 @@ impl DataTablesApi {
     ) -> Result<Listed<DataTableView>> {
         let window = Window::<i64>::new("data-tables", limit.0, cursor.0)?;
         let page =
-            data_tables::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+            data_tables::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
         Ok(window.answer(page, uri, DataTableView::from)?)
     }
 
@@ -168,9 +170,9 @@ impl DataTablesApi {
         caller: Caller,
         /// The data table's id
         id: Path<Id>,
-    ) -> Result<Found<DataTableView>> {
-        Ok(Found(
-            data_tables::get(caller.reads()?, DataTableId(**id))
+    ) -> Result<Single<DataTableView>> {
+        Ok(Single(
+            data_tables::get(caller.scope(), DataTableId(**id))
                 .await?
                 .into(),
         ))
@@ -190,9 +192,9 @@ impl DataTablesApi {
         /// The data table's id
         id: Path<Id>,
         body: Body<NewDataTableBody>,
-    ) -> Result<Found<DataTableView>> {
-        let scope = caller.provisions()?;
-        Ok(Found(
+    ) -> Result<Single<DataTableView>> {
+        let scope = caller.scope();
+        Ok(Single(
             data_tables::update(scope, DataTableId(**id), body.0.provisioned()?)
                 .await?
                 .into(),
@@ -214,7 +216,7 @@ impl DataTablesApi {
         id: Path<Id>,
     ) -> Result<Found<DataTableView>> {
         Ok(Found(
-            data_tables::delete(caller.provisions()?, DataTableId(**id))
+            data_tables::delete(caller.scope(), DataTableId(**id))
                 .await?
                 .into(),
         ))
@@ -249,7 +251,7 @@ impl DataTablesApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<RowView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let (_, window, page) =
             read_rows(scope, *id, device_id.0, from.0, to.0, limit.0, cursor.0).await?;
         Ok(window.answer(page, uri, RowView::from)?)
@@ -286,7 +288,7 @@ impl DataTablesApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Csv> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let (table, window, page) =
             read_rows(scope, *id, device_id.0, from.0, to.0, limit.0, cursor.0).await?;
         let next = page
@@ -410,6 +412,7 @@ impl From<DataTable<Column>> for DataTableView {
             description,
             selector,
             columns,
+            revision: Count::saturating(table.revision),
             created_at: Timestamp(table.created_at),
             updated_at: Timestamp(table.updated_at),
         }
@@ -423,5 +426,11 @@ impl From<Row> for RowView {
             device_id: row.device_id,
             data: JsonObject(row.data),
         }
+    }
+}
+
+impl Revised for DataTableView {
+    fn revision(&self) -> i64 {
+        *self.revision
     }
 }

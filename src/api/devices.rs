@@ -1,9 +1,10 @@
 //! Devices, their recent uplinks and their events.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::TimeDelta;
 use poem::{Result, http::Uri};
 use poem_openapi::{
-    Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
@@ -11,22 +12,27 @@ use uuid::Uuid;
 
 use super::{
     Tag,
-    answer::{Created, Found},
+    answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
     events::EventView,
     page::{Cursor, Listed, Window},
-    types::{Id, JsonObject, Limit, List, Port, Timestamp},
+    types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Port, Silence, Timestamp},
 };
 use crate::{
     clock::Time,
-    hub,
+    hub::{self, data_tables::parse_selector},
+    id::ConnectionId,
     store::{
+        device_list,
         devices::{self, Address, Device, NewDevice},
         events::{self, Subject},
         uplinks::{self, Uplink},
     },
-    text::{Description, DeviceId, DeviceName, DriverReference, Label, NetworkDeviceId},
+    text::{
+        Description, DeviceId, DeviceName, DriverReference, Label, Name, NetworkDeviceId,
+        SelectorText,
+    },
 };
 
 /// A device to make
@@ -45,7 +51,7 @@ struct NewDeviceBody {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, 64>,
+    labels: List<Label, 0, LABELS_MAX>,
     /// For your own use
     metadata: Option<JsonObject>,
     /// Where its messages come from
@@ -65,7 +71,7 @@ struct DeviceUpdate {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, 64>,
+    labels: List<Label, 0, LABELS_MAX>,
     /// For your own use
     metadata: Option<JsonObject>,
     /// Where its messages come from
@@ -113,6 +119,8 @@ struct DeviceView {
     state: StateView,
     /// Its last message; null before the first
     last_data_received: Option<LastDataView>,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
     /// When it was made
     created_at: Timestamp,
     /// When it was last changed by a client
@@ -196,6 +204,52 @@ struct DriverFailure {
     line: Option<u32>,
 }
 
+/// What orders a list of devices
+#[derive(Debug, Clone, Copy, Enum)]
+enum DeviceSort {
+    /// The oldest first
+    #[oai(rename = "created_at")]
+    Created,
+    /// The newest first
+    #[oai(rename = "-created_at")]
+    CreatedDown,
+    /// By id
+    #[oai(rename = "id")]
+    Id,
+    /// By id, the last first
+    #[oai(rename = "-id")]
+    IdDown,
+    /// By name; those without one first
+    #[oai(rename = "name")]
+    Name,
+    /// By name, the last first
+    #[oai(rename = "-name")]
+    NameDown,
+    /// By last message, the longest silent first
+    #[oai(rename = "last_seen")]
+    LastSeen,
+    /// By last message, the newest first
+    #[oai(rename = "-last_seen")]
+    LastSeenDown,
+}
+
+impl From<DeviceSort> for device_list::Sort {
+    fn from(sort: DeviceSort) -> Self {
+        use device_list::SortBy;
+        let (by, descending) = match sort {
+            DeviceSort::Created => (SortBy::Created, false),
+            DeviceSort::CreatedDown => (SortBy::Created, true),
+            DeviceSort::Id => (SortBy::Id, false),
+            DeviceSort::IdDown => (SortBy::Id, true),
+            DeviceSort::Name => (SortBy::Name, false),
+            DeviceSort::NameDown => (SortBy::Name, true),
+            DeviceSort::LastSeen => (SortBy::LastSeen, false),
+            DeviceSort::LastSeenDown => (SortBy::LastSeen, true),
+        };
+        Self { by, descending }
+    }
+}
+
 /// `devices`.
 pub struct DevicesApi;
 
@@ -228,7 +282,7 @@ impl DevicesApi {
             metadata,
             connectivity,
         };
-        let device = hub::devices::create(caller.provisions()?, update.provisioned(id)).await?;
+        let device = hub::devices::create(caller.scope(), update.provisioned(id)).await?;
         let location = format!("/api/v3/devices/{}", device.provisioned.id);
         Ok(Created {
             location,
@@ -238,19 +292,43 @@ impl DevicesApi {
 
     /// List devices
     ///
-    /// In the order they were made, complete with state and last data.
+    /// Those of the tenant, or those that the filters leave, complete with state and last data.
     #[oai(path = "/devices", method = "get", operation_id = "list_devices")]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those that this picks by their labels, such as `site=berlin, !retired`
+        selector: Query<Option<SelectorText>>,
+        /// Only those with an address in this network connection
+        network_connection_id: Query<Option<Id>>,
+        /// Only those with this driver: `author/name` for all its tags, or `author/name:tag`
+        driver: Query<Option<DriverReference>>,
+        /// Only those that have sent nothing for so many seconds, or never anything: 86400 is a day
+        silent_for_s: Query<Option<Silence>>,
+        /// Only those with this text in id, name or description, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round
+        sort: Query<Option<DeviceSort>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<DeviceView>> {
-        let window = Window::<i64>::new("devices", limit.0, cursor.0)?;
-        let page = devices::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        let sort = sort.0.unwrap_or(DeviceSort::Created);
+        let filter = device_list::Filter {
+            selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
+            connection: network_connection_id.0.map(|id| ConnectionId(*id)),
+            driver: driver.0.map(DriverReference::into_string),
+            silent_for: silent_for_s.0.map(|silence| TimeDelta::seconds(*silence)),
+            search: q.0.map(Name::into_string),
+        };
+        let window =
+            Window::<device_list::Place>::new(format!("devices by {sort:?}"), limit.0, cursor.0)?;
+        let after = window.after.clone();
+        let page =
+            device_list::list(caller.scope(), &filter, sort.into(), after, window.limit).await?;
         Ok(window.answer(page, uri, DeviceView::from)?)
     }
 
@@ -263,8 +341,8 @@ impl DevicesApi {
         caller: Caller,
         /// The device's id
         id: Path<DeviceId>,
-    ) -> Result<Found<DeviceView>> {
-        Ok(Found(devices::get(caller.reads()?, &id.0).await?.into()))
+    ) -> Result<Single<DeviceView>> {
+        Ok(Single(devices::get(caller.scope(), &id.0).await?.into()))
     }
 
     /// Replace a device
@@ -277,12 +355,10 @@ impl DevicesApi {
         /// The device's id
         id: Path<DeviceId>,
         body: Body<DeviceUpdate>,
-    ) -> Result<Found<DeviceView>> {
+    ) -> Result<Single<DeviceView>> {
         let new = body.0.provisioned(id.0.into_string());
-        Ok(Found(
-            hub::devices::update(caller.provisions()?, new)
-                .await?
-                .into(),
+        Ok(Single(
+            hub::devices::update(caller.scope(), new).await?.into(),
         ))
     }
 
@@ -300,9 +376,7 @@ impl DevicesApi {
         /// The device's id
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceView>> {
-        Ok(Found(
-            devices::delete(caller.provisions()?, &id.0).await?.into(),
-        ))
+        Ok(Found(devices::delete(caller.scope(), &id.0).await?.into()))
     }
 
     /// List a device's uplinks
@@ -324,7 +398,7 @@ impl DevicesApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<UplinkView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window =
             Window::<(Time, Uuid)>::new(format!("devices/{}/uplinks", id.0), limit.0, cursor.0)?;
@@ -352,7 +426,7 @@ impl DevicesApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<EventView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = Window::new(format!("devices/{}/events", id.0), limit.0, cursor.0)?;
         let page = events::list(
@@ -405,6 +479,7 @@ impl From<Device> for DeviceView {
             key: _,
             provisioned,
             state,
+            revision,
             created_at,
             updated_at,
         } = device;
@@ -441,6 +516,7 @@ impl From<Device> for DeviceView {
                 reported: JsonObject(state.reported),
                 desired: JsonObject(state.desired),
             },
+            revision: Count::saturating(revision),
             created_at: Timestamp(created_at),
             updated_at: Timestamp(updated_at),
         }
@@ -474,5 +550,11 @@ impl From<Uplink> for UplinkView {
             data: data.map(JsonObject),
             error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
         }
+    }
+}
+
+impl Revised for DeviceView {
+    fn revision(&self) -> i64 {
+        *self.revision
     }
 }

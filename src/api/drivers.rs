@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Tag,
-    answer::{Created, Found},
+    answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
-    types::{Limit, List, Timestamp},
+    types::{Count, Limit, List, Timestamp},
 };
 use crate::{
     error::Error,
@@ -91,6 +91,8 @@ struct DriverView {
     labels: Vec<String>,
     /// Its tags and what they point at
     tags: Vec<TagView>,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
     /// When its first version was pushed
     created_at: Timestamp,
     /// When its metadata last changed, or a version was pushed
@@ -167,13 +169,7 @@ impl DriversApi {
         let tags: Vec<String> = tags.0.into_iter().map(DriverTag::into_string).collect();
         let driver = self
             .hub
-            .push_driver(
-                caller.provisions()?,
-                &key,
-                metadata,
-                script.into_string(),
-                &tags,
-            )
+            .push_driver(caller.scope(), &key, metadata, script.into_string(), &tags)
             .await?;
         let location = format!("/api/v3/drivers/{}/{}", key.author, key.name);
         Ok(Created {
@@ -196,7 +192,7 @@ impl DriversApi {
         uri: &Uri,
     ) -> Result<Listed<DriverView>> {
         let window = Window::<i64>::new("drivers", limit.0, cursor.0)?;
-        let page = drivers::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+        let page = drivers::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
         Ok(window.answer(page, uri, DriverView::from)?)
     }
 
@@ -215,9 +211,9 @@ impl DriversApi {
         author: Path<DriverAuthor>,
         /// The driver's name
         name: Path<DriverName>,
-    ) -> Result<Found<DriverView>> {
-        Ok(Found(
-            drivers::get(caller.reads()?, &key(author.0, name.0))
+    ) -> Result<Single<DriverView>> {
+        Ok(Single(
+            drivers::get(caller.scope(), &key(author.0, name.0))
                 .await?
                 .into(),
         ))
@@ -239,10 +235,10 @@ impl DriversApi {
         /// The driver's name
         name: Path<DriverName>,
         body: Body<DriverUpdate>,
-    ) -> Result<Found<DriverView>> {
+    ) -> Result<Single<DriverView>> {
         let key = key(author.0, name.0);
-        Ok(Found(
-            drivers::update(caller.provisions()?, &key, body.0.metadata())
+        Ok(Single(
+            drivers::update(caller.scope(), &key, body.0.metadata())
                 .await?
                 .into(),
         ))
@@ -265,7 +261,7 @@ impl DriversApi {
         name: Path<DriverName>,
     ) -> Result<Found<DriverView>> {
         Ok(Found(
-            drivers::delete(caller.provisions()?, &key(author.0, name.0))
+            drivers::delete(caller.scope(), &key(author.0, name.0))
                 .await?
                 .into(),
         ))
@@ -291,7 +287,7 @@ impl DriversApi {
     ) -> Result<Found<VersionView>> {
         let key = key(author.0, name.0);
         let tag = tag.0.into_string();
-        let version = drivers::find_version(caller.reads()?, &key, &tag).await?;
+        let version = drivers::find_version(caller.scope(), &key, &tag).await?;
         let version = version.ok_or_else(|| {
             let DriverKey { author, name } = &key;
             Error::missing("driver tag", format!("{author}/{name}:{tag}"))
@@ -320,7 +316,7 @@ impl DriversApi {
     ) -> Result<Found<VersionView>> {
         let key = key(author.0, name.0);
         let tag = tag.0.into_string();
-        let version = drivers::delete_tag(caller.provisions()?, &key, &tag).await?;
+        let version = drivers::delete_tag(caller.scope(), &key, &tag).await?;
         Ok(Found(VersionView::new(key, tag, version)))
     }
 }
@@ -378,8 +374,15 @@ impl From<Driver<SupportedDevice>> for DriverView {
             supports: driver.metadata.supports,
             labels: driver.metadata.labels,
             tags: driver.tags.into_iter().map(tag).collect(),
+            revision: Count::saturating(driver.revision),
             created_at: Timestamp(driver.created_at),
             updated_at: Timestamp(driver.updated_at),
         }
+    }
+}
+
+impl Revised for DriverView {
+    fn revision(&self) -> i64 {
+        *self.revision
     }
 }

@@ -23,6 +23,15 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Longest request id that is taken over from the client.
 const REQUEST_ID_MAX: usize = 64;
 
+#[derive(Clone)]
+struct RequestId(HeaderValue);
+
+/// The request's id, as it is in the log and in the answer.
+pub fn id_of(request: &Request) -> &str {
+    let id: Option<&RequestId> = request.data();
+    id.and_then(|id| id.0.to_str().ok()).unwrap_or_default()
+}
+
 /// What the outermost layer must know.
 #[derive(Clone)]
 pub struct Edge {
@@ -52,7 +61,7 @@ pub struct EdgeEndpoint<E> {
 impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    async fn call(&self, mut request: Request) -> Result<Response> {
         let id = request_id(&request);
         let span = tracing::info_span!(
             "request",
@@ -62,6 +71,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             http.operation = tracing::field::Empty,
         );
         let is_head = *request.method() == Method::HEAD;
+        request.set_data(RequestId(id.clone()));
         let mut response = self.answer(request).instrument(span).await;
         if is_head {
             // HTTP/2 clients take a body here for a broken stream.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Tag,
-    answer::{Created, Found},
+    answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
@@ -113,6 +113,8 @@ struct IntegrationView {
     enabled: bool,
     /// Where it sends to
     target: TargetView,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
     /// When it was made
     created_at: Timestamp,
     /// When it was last changed
@@ -201,7 +203,7 @@ impl IntegrationsApi {
         let (new, secret) = body.0.provisioned()?;
         let integration = self
             .hub
-            .create_integration(caller.provisions()?, new, secret.as_deref())
+            .create_integration(caller.scope(), new, secret.as_deref())
             .await?;
         let location = format!("/api/v3/integrations/{}", integration.id);
         Ok(Created {
@@ -229,7 +231,7 @@ impl IntegrationsApi {
     ) -> Result<Listed<IntegrationView>> {
         let window = Window::<i64>::new("integrations", limit.0, cursor.0)?;
         let page =
-            integrations::list(caller.reads()?, window.after.unwrap_or(0), window.limit).await?;
+            integrations::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
         Ok(window.answer(page.try_map(IntegrationView::try_from)?, uri, |view| view)?)
     }
 
@@ -246,9 +248,9 @@ impl IntegrationsApi {
         caller: Caller,
         /// The integration's id
         id: Path<Id>,
-    ) -> Result<Found<IntegrationView>> {
-        Ok(Found(
-            integrations::get(caller.reads()?, IntegrationId(**id))
+    ) -> Result<Single<IntegrationView>> {
+        Ok(Single(
+            integrations::get(caller.scope(), IntegrationId(**id))
                 .await?
                 .try_into()?,
         ))
@@ -268,14 +270,14 @@ impl IntegrationsApi {
         /// The integration's id
         id: Path<Id>,
         body: Body<NewIntegrationBody>,
-    ) -> Result<Found<IntegrationView>> {
+    ) -> Result<Single<IntegrationView>> {
         let (new, secret) = body.0.provisioned()?;
         let id = IntegrationId(**id);
         let integration = self
             .hub
-            .update_integration(caller.provisions()?, id, new, secret.as_deref())
+            .update_integration(caller.scope(), id, new, secret.as_deref())
             .await?;
-        Ok(Found(integration.try_into()?))
+        Ok(Single(integration.try_into()?))
     }
 
     /// Delete an integration
@@ -293,7 +295,7 @@ impl IntegrationsApi {
         id: Path<Id>,
     ) -> Result<Found<IntegrationView>> {
         Ok(Found(
-            integrations::delete(caller.provisions()?, IntegrationId(**id))
+            integrations::delete(caller.scope(), IntegrationId(**id))
                 .await?
                 .try_into()?,
         ))
@@ -320,7 +322,7 @@ impl IntegrationsApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<DeliveryView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let id = integrations::get(scope, IntegrationId(**id)).await?.id;
         let window =
             Window::<Uuid>::new(format!("integrations/{id}/deliveries"), limit.0, cursor.0)?;
@@ -394,6 +396,7 @@ impl TryFrom<Integration> for IntegrationView {
                 has_authorization: secret.is_some(),
                 ..target
             }),
+            revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),
         })
@@ -446,5 +449,11 @@ impl From<State> for DeliveryState {
             State::Delivered => DeliveryState::Delivered,
             State::Dead => DeliveryState::Dead,
         }
+    }
+}
+
+impl Revised for IntegrationView {
+    fn revision(&self) -> i64 {
+        *self.revision
     }
 }

@@ -3,16 +3,19 @@
 //! | file | what it is |
 //! |---|---|
 //! | `edge.rs`, `listener.rs` | the outermost layer, and the port below it |
-//! | `operation.rs`, `failure.rs` | what every operation shares: its declaration, its errors |
+//! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
 
 mod answer;
+mod api_keys;
+mod audit_log;
 mod auth;
 mod body;
 mod data_tables;
+mod device_labels;
 mod devices;
 mod docs;
 mod drivers;
@@ -20,6 +23,7 @@ mod edge;
 mod events;
 mod failure;
 mod health;
+mod idempotency;
 mod integrations;
 pub mod listener;
 mod network_connections;
@@ -27,8 +31,10 @@ mod operation;
 mod page;
 pub mod spec;
 mod strict;
+mod tenants;
 mod types;
 mod upload;
+mod users;
 
 use std::time::Duration;
 
@@ -56,6 +62,16 @@ enum Tag {
     DataTables,
     /// Forwarding of data to other systems.
     Integrations,
+    /// People who may log in, and the own account.
+    Users,
+    /// Permanent tokens for programs.
+    #[oai(rename = "API keys")]
+    ApiKeys,
+    /// The tenants of the installation, for who manages it.
+    Tenants,
+    /// Who changed what.
+    #[oai(rename = "Audit log")]
+    AuditLog,
     /// Whether the hub lives and can work.
     Health,
 }
@@ -66,8 +82,13 @@ type AllOperations = (
     network_connections::NetworkConnectionsApi,
     drivers::DriversApi,
     devices::DevicesApi,
+    device_labels::DeviceLabelsApi,
     data_tables::DataTablesApi,
     integrations::IntegrationsApi,
+    users::UsersApi,
+    api_keys::ApiKeysApi,
+    tenants::TenantsApi,
+    audit_log::AuditLogApi,
     health::HealthApi,
 );
 
@@ -81,8 +102,13 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         },
         drivers::DriversApi { hub: hub() },
         devices::DevicesApi,
+        device_labels::DeviceLabelsApi,
         data_tables::DataTablesApi,
         integrations::IntegrationsApi { hub: hub() },
+        users::UsersApi { hub: hub() },
+        api_keys::ApiKeysApi,
+        tenants::TenantsApi { hub: hub() },
+        audit_log::AuditLogApi,
         health::HealthApi { hub: hub() },
     ))
 }

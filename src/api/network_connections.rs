@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Tag,
-    answer::{Created, Found},
+    answer::{Created, Found, Revised, Single},
     auth::{Caller, IngestKey},
     body::Body,
     events::EventView,
@@ -108,6 +108,8 @@ struct ConnectionView {
     settings: Settings,
     /// What came in
     health: HealthView,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
     /// When it was made
     created_at: Timestamp,
     /// When it was last changed
@@ -194,7 +196,7 @@ impl NetworkConnectionsApi {
         caller: Caller,
         body: Body<NewConnectionBody>,
     ) -> Result<Created<ConnectionWithKey>> {
-        let scope = caller.provisions()?;
+        let scope = caller.scope();
         let (connection, key) = self
             .hub
             .create_connection(scope, body.0.provisioned()?)
@@ -225,7 +227,7 @@ impl NetworkConnectionsApi {
     ) -> Result<Listed<ConnectionView>> {
         let window = Window::<i64>::new("network-connections", limit.0, cursor.0)?;
         let page =
-            network_connections::list(caller.reads()?, window.after.unwrap_or(0), window.limit)
+            network_connections::list(caller.scope(), window.after.unwrap_or(0), window.limit)
                 .await?;
         let page = page.try_map(ConnectionView::try_from)?;
         Ok(window.answer(page, uri, |view| view)?)
@@ -244,9 +246,9 @@ impl NetworkConnectionsApi {
         caller: Caller,
         /// The network connection's id
         id: Path<Id>,
-    ) -> Result<Found<ConnectionView>> {
-        let connection = network_connections::get(caller.reads()?, ConnectionId(**id)).await?;
-        Ok(Found(connection.try_into()?))
+    ) -> Result<Single<ConnectionView>> {
+        let connection = network_connections::get(caller.scope(), ConnectionId(**id)).await?;
+        Ok(Single(connection.try_into()?))
     }
 
     /// Replace a network connection
@@ -263,11 +265,11 @@ impl NetworkConnectionsApi {
         /// The network connection's id
         id: Path<Id>,
         body: Body<NewConnectionBody>,
-    ) -> Result<Found<ConnectionView>> {
-        let scope = caller.provisions()?;
+    ) -> Result<Single<ConnectionView>> {
+        let scope = caller.scope();
         let connection =
             network_connections::update(scope, ConnectionId(**id), body.0.provisioned()?).await?;
-        Ok(Found(connection.try_into()?))
+        Ok(Single(connection.try_into()?))
     }
 
     /// Delete a network connection
@@ -284,8 +286,7 @@ impl NetworkConnectionsApi {
         /// The network connection's id
         id: Path<Id>,
     ) -> Result<Found<ConnectionView>> {
-        let connection =
-            network_connections::delete(caller.provisions()?, ConnectionId(**id)).await?;
+        let connection = network_connections::delete(caller.scope(), ConnectionId(**id)).await?;
         Ok(Found(connection.try_into()?))
     }
 
@@ -305,7 +306,7 @@ impl NetworkConnectionsApi {
     ) -> Result<Created<ConnectionWithKey>> {
         let (connection, key) = self
             .hub
-            .renew_ingest_key(caller.provisions()?, ConnectionId(**id))
+            .renew_ingest_key(caller.scope(), ConnectionId(**id))
             .await?;
         let location = format!("/api/v3/network-connections/{}", connection.id);
         Ok(Created {
@@ -334,7 +335,7 @@ impl NetworkConnectionsApi {
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Listed<EventView>> {
-        let scope = caller.reads()?;
+        let scope = caller.scope();
         let id = network_connections::get(scope, ConnectionId(**id))
             .await?
             .id;
@@ -438,6 +439,7 @@ impl TryFrom<Connection> for ConnectionView {
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,
             },
+            revision: Count::saturating(connection.revision),
             created_at: Timestamp(connection.created_at),
             updated_at: Timestamp(connection.updated_at),
         })
@@ -464,5 +466,17 @@ impl From<Receipt> for ReceiptView {
             Receipt::Other => bare(ReceiptStatus::Other),
             Receipt::Disabled => bare(ReceiptStatus::Disabled),
         }
+    }
+}
+
+impl Revised for ConnectionView {
+    fn revision(&self) -> i64 {
+        *self.revision
+    }
+}
+
+impl Revised for ConnectionWithKey {
+    fn revision(&self) -> i64 {
+        self.connection.revision()
     }
 }

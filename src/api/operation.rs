@@ -1,7 +1,8 @@
 //! What every operation does before and after its own work, written once.
 //!
-//! [`Operations`] wraps a group of endpoints and knows each one's declaration: it refuses query
-//! parameters that the document does not name, and turns every failure into the error object.
+//! [`Operations`] wraps a group of endpoints and knows each one's declaration: it lets in who may
+//! run it, refuses query parameters that the document does not name, answers a repeated request as
+//! the first time, and turns every failure into the error object.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +15,10 @@ use poem_openapi::{
     registry::{MetaApi, MetaOperation, MetaParamIn, Registry},
 };
 
-use super::{auth::INGEST_KEY_PARAMETER, failure};
+use super::{
+    auth::{self, INGEST_KEY_PARAMETER},
+    failure, idempotency,
+};
 use crate::error::Error;
 
 /// What the document says of an operation, as far as it matters while it runs.
@@ -24,6 +28,8 @@ pub struct Operation {
     pub id: &'static str,
     path_parameters: Vec<String>,
     query_parameters: HashSet<String>,
+    /// Whether a session's token or an API key opens it.
+    pub takes_token: bool,
     is_secured: bool,
 }
 
@@ -51,6 +57,10 @@ impl Operation {
             id: meta.operation_id.unwrap_or_default(),
             path_parameters,
             query_parameters,
+            takes_token: meta
+                .security
+                .iter()
+                .any(|scheme| scheme.contains_key("token")),
             is_secured: !meta.security.is_empty(),
         }
     }
@@ -86,8 +96,8 @@ impl Operation {
     }
 }
 
-/// The operation that answers a request, among its extensions. Whoever authenticates checks the
-/// query right after, so that a wrong parameter never hides a missing token.
+/// The operation that answers a request, among its extensions. The query is checked after the
+/// caller, so that a wrong parameter never hides a missing token.
 pub fn of(request: &Request) -> Result<&Arc<Operation>, Error> {
     request
         .extensions()
@@ -153,13 +163,24 @@ async fn run(
     operation: Arc<Operation>,
 ) -> Result<Response> {
     tracing::Span::current().record("http.operation", operation.id);
-    if !operation.is_secured
-        && let Err(error) = operation.check_query(&request)
-    {
+    request.extensions_mut().insert(operation.clone());
+    let admitted = if operation.takes_token {
+        auth::admit(&mut request, &operation).await
+    } else if operation.is_secured {
+        // Its endpoint authenticates, and checks the query right after.
+        Ok(())
+    } else {
+        operation.check_query(&request)
+    };
+    if let Err(error) = admitted {
         return Ok(failure::respond(&error));
     }
-    request.extensions_mut().insert(operation.clone());
-    Ok(match endpoint.call(request).await {
+    let outcome = if idempotency::is_asked_for(&request) && operation.takes_token {
+        idempotency::run(endpoint, request).await
+    } else {
+        endpoint.call(request).await
+    };
+    Ok(match outcome {
         Ok(response) => response,
         Err(error) => failure::respond_any(error, &operation),
     })

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     clock::{self, Time},
-    text::{Kind, Text},
+    text::{Kind, Label, LabelKind, Text},
 };
 
 /// How deep JSON of the client's own may nest.
@@ -88,6 +88,8 @@ pub type Id = Int<1, EXACT>;
 pub type Count = Int<0, EXACT>;
 /// How many items a page may have.
 pub type Limit = Int<1, 1000>;
+/// A silence in seconds: up to ten years.
+pub type Silence = Int<1, 315_360_000>;
 /// A LoRaWAN port.
 pub type Port = Int<0, 255>;
 /// An HTTP status.
@@ -140,6 +142,51 @@ impl<const MIN: i64, const MAX: i64> ParseFromParameter for Int<MIN, MAX> {
             Ok(value) if plain => Self::new(value).map_err(ParseError::custom),
             _ => Err(ParseError::custom(Self::rule())),
         }
+    }
+}
+
+/// Most labels of a device.
+pub const LABELS_MAX: usize = 64;
+
+/// Labels in a query parameter, separated by commas.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Labels(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl Labels {
+    fn parse(text: &str) -> Result<Self, String> {
+        let labels = text.split(',').map(Label::new);
+        let labels: Vec<String> = labels
+            .map(|label| label.map(Label::into_string))
+            .collect::<Result<_, _>>()
+            .map_err(|rule| format!("each {rule}"))?;
+        if labels.len() > LABELS_MAX {
+            return Err(format!("must have at most {LABELS_MAX} labels"));
+        }
+        Ok(Self(labels))
+    }
+}
+
+value_type!([] Labels, "labels", MetaSchema {
+    min_length: Some(1),
+    max_length: Some(LABELS_MAX * 121),
+    pattern: Some({
+        let label = LabelKind::PATTERN.trim_matches(['^', '$']);
+        format!("^{label}(,{label}){{0,{}}}$", LABELS_MAX - 1)
+    }),
+    example: Some("site=berlin,indoor".into()),
+    ..MetaSchema::new("string")
+});
+
+impl ParseFromParameter for Labels {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        Self::parse(value).map_err(ParseError::custom)
     }
 }
 

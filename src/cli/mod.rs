@@ -1,4 +1,23 @@
-//! The command line. Its flags are the settings, made from the one list in `config`.
+//! The command line: the hub, and a client for hubs.
+//!
+//! The flags of `serve` and `migrate` are the settings, made from the one list in `config`.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
+//! | `pages.rs` | `api --all` |
+//! | `connection.rs` | HTTPS to a hub |
+//! | `credentials.rs` | the file of a login |
+//! | `exit.rs`, `output.rs` | how a command ends, and where it prints |
+
+mod call;
+mod completions;
+mod connection;
+mod credentials;
+mod exit;
+mod login;
+mod output;
+mod pages;
 
 use std::{
     path::{Path, PathBuf},
@@ -9,6 +28,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use self::exit::Failure;
 use crate::{
     api::spec::Documents,
     app,
@@ -27,28 +47,18 @@ pub fn run() -> ExitCode {
         return driver::worker_main();
     }
     let outcome = match command().get_matches().subcommand() {
-        Some(("serve", matches)) => load(matches).and_then(serve),
-        Some(("migrate", matches)) => load(matches).and_then(migrate),
-        Some(("openapi", matches)) => {
-            let documents = Documents::new(None);
-            print!(
-                "{}",
-                if matches.get_flag("yaml") {
-                    &documents.yaml
-                } else {
-                    &documents.json
-                }
-            );
-            Ok(())
-        }
+        Some(("serve", matches)) => load(matches).and_then(serve).map_err(Failure::from),
+        Some(("migrate", matches)) => load(matches).and_then(migrate).map_err(Failure::from),
+        Some(("openapi", matches)) => openapi(matches),
+        Some(("login", matches)) => client(login::login(matches)),
+        Some(("logout", _)) => client(login::logout()),
+        Some(("api", matches)) => client(call::call(matches)),
+        Some(("completions", matches)) => completions::print(matches, command()),
         _ => Ok(()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("thingshub: {error}");
-            ExitCode::FAILURE
-        }
+        Err(failure) => failure.report(),
     }
 }
 
@@ -71,6 +81,10 @@ fn command() -> Command {
                 .about("Print the OpenAPI document")
                 .arg(yaml),
         )
+        .subcommand(login::login_command())
+        .subcommand(login::logout_command())
+        .subcommand(call::command())
+        .subcommand(completions::command())
 }
 
 fn with_settings(command: Command) -> Command {
@@ -145,9 +159,33 @@ fn migrate(config: Config) -> Result<(), String> {
     })
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    // Two providers may be linked in; the one to use is said once, for outgoing requests.
+fn openapi(matches: &ArgMatches) -> Result<(), Failure> {
+    let documents = Documents::new(None);
+    let document = if matches.get_flag("yaml") {
+        &documents.yaml
+    } else {
+        &documents.json
+    };
+    output::bytes(document.as_bytes())
+}
+
+/// Runs a command that talks to a hub. One thread is enough for one request.
+fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    choose_cryptography();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(command)
+}
+
+/// Two providers may be linked in; the one to use is said once, for outgoing requests.
+fn choose_cryptography() {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    choose_cryptography();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -165,4 +203,14 @@ fn log(config: &Config) -> Result<(), String> {
         LogFormat::Json => subscriber.json().init(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        command().debug_assert();
+    }
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use crate::{config::Config, delivery::Wake, driver, secret::Vault, store::Store};
 
+mod caller;
 pub mod data_tables;
 pub mod devices;
 pub mod drivers;
 pub mod integrations;
 pub mod network_connections;
 mod passwords;
-mod permission;
+pub mod permission;
 mod sessions;
+pub mod users;
 
-pub use permission::{Action, Caller};
+pub use caller::{Caller, Identity};
 
 use passwords::Passwords;
 use sessions::Sessions;

@@ -1,10 +1,7 @@
-//! Who may do what: one table.
+//! Who may do what: one table of all operations. What is not in it, nobody may do.
 
-use crate::{
-    clock::Time,
-    error::{Error, Result},
-    store::{Scope, identity::User},
-};
+use super::caller::{Caller, Identity};
+use crate::error::{Error, Result};
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,41 +23,158 @@ impl Role {
             _ => Role::Viewer,
         }
     }
+}
 
-    fn may(self, action: Action) -> bool {
-        match action {
-            Action::Read => true,
-            Action::Provision => matches!(self, Role::Admin | Role::Editor),
+/// What an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    NetworkConnections,
+    Drivers,
+    Devices,
+    DataTables,
+    Integrations,
+    /// The caller's own session and account.
+    Self_,
+    /// Users, API keys and the audit log.
+    Administration,
+    /// The installation's tenants.
+    Installation,
+}
+
+/// What an operation does with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+use Access::{Read, Write};
+use Resource::{
+    Administration, DataTables, Devices, Drivers, Installation, Integrations, NetworkConnections,
+    Self_,
+};
+
+/// Every operation that needs a token, by its `operationId`.
+pub const OPERATIONS: &[(&str, Resource, Access)] = &[
+    ("get_token", Self_, Read),
+    ("delete_token", Self_, Write),
+    ("get_own_user", Self_, Read),
+    ("update_own_user", Self_, Write),
+    ("change_own_password", Self_, Write),
+    ("list_network_connections", NetworkConnections, Read),
+    ("get_network_connection", NetworkConnections, Read),
+    ("list_network_connection_events", NetworkConnections, Read),
+    ("create_network_connection", NetworkConnections, Write),
+    ("update_network_connection", NetworkConnections, Write),
+    ("delete_network_connection", NetworkConnections, Write),
+    ("create_ingest_key", NetworkConnections, Write),
+    ("list_drivers", Drivers, Read),
+    ("get_driver", Drivers, Read),
+    ("get_driver_tag", Drivers, Read),
+    ("create_driver", Drivers, Write),
+    ("update_driver", Drivers, Write),
+    ("delete_driver", Drivers, Write),
+    ("delete_driver_tag", Drivers, Write),
+    ("list_devices", Devices, Read),
+    ("get_device", Devices, Read),
+    ("list_device_uplinks", Devices, Read),
+    ("list_device_events", Devices, Read),
+    ("list_device_labels", Devices, Read),
+    ("create_device", Devices, Write),
+    ("update_device", Devices, Write),
+    ("delete_device", Devices, Write),
+    ("create_device_labels", Devices, Write),
+    ("delete_device_label", Devices, Write),
+    ("list_data_tables", DataTables, Read),
+    ("get_data_table", DataTables, Read),
+    ("list_rows", DataTables, Read),
+    ("export_rows", DataTables, Read),
+    ("create_data_table", DataTables, Write),
+    ("update_data_table", DataTables, Write),
+    ("delete_data_table", DataTables, Write),
+    ("list_integrations", Integrations, Read),
+    ("get_integration", Integrations, Read),
+    ("list_deliveries", Integrations, Read),
+    ("create_integration", Integrations, Write),
+    ("update_integration", Integrations, Write),
+    ("delete_integration", Integrations, Write),
+    ("list_users", Administration, Read),
+    ("get_user", Administration, Read),
+    ("create_user", Administration, Write),
+    ("update_user", Administration, Write),
+    ("delete_user", Administration, Write),
+    ("list_api_keys", Administration, Read),
+    ("get_api_key", Administration, Read),
+    ("create_api_key", Administration, Write),
+    ("delete_api_key", Administration, Write),
+    ("list_audit_log", Administration, Read),
+    ("list_tenants", Installation, Read),
+    ("get_tenant", Installation, Read),
+    ("create_tenant", Installation, Write),
+    ("update_tenant", Installation, Write),
+    ("delete_tenant", Installation, Write),
+];
+
+/// What an API key may be allowed. `read` and `write` are about all five kinds of resources that
+/// are provisioned; whoever may write may read.
+pub const KEY_SCOPES: &[(&str, Option<Resource>, Access)] = &[
+    ("read", None, Read),
+    ("write", None, Write),
+    ("network_connections:read", Some(NetworkConnections), Read),
+    ("network_connections:write", Some(NetworkConnections), Write),
+    ("drivers:read", Some(Drivers), Read),
+    ("drivers:write", Some(Drivers), Write),
+    ("devices:read", Some(Devices), Read),
+    ("devices:write", Some(Devices), Write),
+    ("data_tables:read", Some(DataTables), Read),
+    ("data_tables:write", Some(DataTables), Write),
+    ("integrations:read", Some(Integrations), Read),
+    ("integrations:write", Some(Integrations), Write),
+];
+
+/// Whether the caller may run the operation.
+pub fn check(caller: &Caller, operation: &str) -> Result<()> {
+    let known = OPERATIONS.iter().find(|(id, _, _)| *id == operation);
+    let Some((_, resource, access)) = known else {
+        return Err(Error::Forbidden("nobody may do this".to_owned()));
+    };
+    match &caller.identity {
+        Identity::User { user, .. } => {
+            let role = Role::parse(&user.profile.role);
+            user_may(role, user.is_operator, *resource, *access)
         }
+        Identity::Key(key) => key_may(&key.made.scopes, *resource, *access),
     }
 }
 
-/// What a use case does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Looks.
-    Read,
-    /// Makes, changes or removes connections, devices, drivers, data tables, integrations.
-    Provision,
-}
-
-/// A logged-in user.
-#[derive(Clone)]
-pub struct Caller {
-    /// Who it is.
-    pub user: User,
-    /// When the session ends.
-    pub expires_at: Time,
-    pub(super) scope: Scope,
-}
-
-impl Caller {
-    /// The caller's tenant, if the caller may do this there. There is no other way to a scope.
-    pub fn may(&self, action: Action) -> Result<&Scope> {
-        if Role::parse(&self.user.role).may(action) {
-            Ok(&self.scope)
-        } else {
-            Err(Error::Forbidden("your role may only read".to_owned()))
+fn user_may(role: Role, is_operator: bool, resource: Resource, access: Access) -> Result<()> {
+    let refused = match (resource, access) {
+        (Self_, _) => None,
+        (Installation, _) => {
+            (!is_operator).then_some("only who manages the installation may do this")
         }
+        (Administration, _) => (role != Role::Admin).then_some("only an administrator may do this"),
+        (_, Read) => None,
+        (_, Write) => (role == Role::Viewer).then_some("your role may only read"),
+    };
+    refused.map_or(Ok(()), |text| Err(Error::Forbidden(text.to_owned())))
+}
+
+/// Administration is for people: a key that leaks must not make others.
+fn key_may(scopes: &[String], resource: Resource, access: Access) -> Result<()> {
+    if matches!(resource, Self_ | Administration | Installation) {
+        return Err(Error::Forbidden("an API key may not do this".to_owned()));
+    }
+    let allows = |(name, about, allowed): &(&str, Option<Resource>, Access)| {
+        scopes.iter().any(|scope| scope == name)
+            && about.is_none_or(|about| about == resource)
+            && (*allowed == access || *allowed == Write)
+    };
+    if KEY_SCOPES.iter().any(allows) {
+        Ok(())
+    } else {
+        Err(Error::Forbidden(
+            "the API key's scopes do not include this".to_owned(),
+        ))
     }
 }

@@ -1,16 +1,24 @@
 //! Logging in and out, and who a token belongs to.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use chrono::TimeDelta;
 use moka::sync::Cache;
 
-use super::{Caller, Hub};
+use super::{
+    Hub,
+    caller::{Caller, Identity},
+};
 use crate::{
-    clock::Time,
+    clock::{self, Time},
     error::{Error, Result},
     secret,
-    store::identity::{self, User},
+    store::{
+        Scope,
+        api_keys::{self, ApiKey},
+        identity,
+        users::User,
+    },
 };
 
 /// How long failed log-ins are remembered.
@@ -64,7 +72,7 @@ impl Hub {
         let user = self.store.find_user(username).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
         let matches = self.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|_| matches) else {
+        let Some(user) = user.filter(|user| matches && !user.profile.locked) else {
             self.sessions.failures.insert(attempt, failures + 1);
             return Err(Error::Invalid("invalid credentials".to_owned()));
         };
@@ -81,22 +89,45 @@ impl Hub {
     }
 
     /// Ends the session of this token; it is dead on the next request.
-    pub async fn log_out(&self, caller: &Caller, token: &str) -> Result<()> {
-        identity::close_session(&caller.scope, &secret::hash_token(token)).await
+    pub async fn log_out(&self, scope: &Scope, token: &str) -> Result<()> {
+        identity::close_session(scope, &secret::hash_token(token)).await
     }
 
     /// Who this token belongs to.
-    pub async fn authenticate(&self, token: &str) -> Result<Arc<Caller>> {
-        let session = self
-            .store
-            .find_session(&secret::hash_token(token))
-            .await?
-            .ok_or(Error::Unauthenticated)?;
-        Ok(Arc::new(Caller {
-            scope: self.store.scope(session.user.tenant),
-            user: session.user,
-            expires_at: session.expires_at,
-        }))
+    pub async fn authenticate(&self, token: &str) -> Result<Caller> {
+        let hash = secret::hash_token(token);
+        if !token.starts_with(secret::API_KEY_PREFIX) {
+            let session = self.store.find_session(&hash).await?;
+            let session = session.ok_or(Error::Unauthenticated)?;
+            return Ok(Caller {
+                scope: self.store.scope(session.user.tenant),
+                identity: Identity::User {
+                    user: session.user,
+                    expires_at: session.expires_at,
+                },
+            });
+        }
+        let found = self.store.find_api_key(&hash).await?;
+        let (tenant, key) = found.ok_or(Error::Unauthenticated)?;
+        let scope = self.store.scope(tenant);
+        self.note_use(&scope, &key).await;
+        Ok(Caller {
+            scope,
+            identity: Identity::Key(key),
+        })
+    }
+
+    /// Last use is told to a minute, so that a key in use costs no write for each request.
+    async fn note_use(&self, scope: &Scope, key: &ApiKey) {
+        let is_noted = key
+            .last_used_at
+            .is_some_and(|at| clock::now() - at < TimeDelta::minutes(1));
+        if is_noted {
+            return;
+        }
+        if let Err(error) = api_keys::touch(scope, key.id).await {
+            tracing::warn!("the use of API key {} was not noted: {error}", key.id);
+        }
     }
 
     /// Makes the first tenant and its administrator; answers the password if it had to invent one.

@@ -1,8 +1,8 @@
 //! Data tables and their rows.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     Page, Scope,
+    audit::subject,
     entities::{data_table, data_table_row},
-    failure, members, met,
+    failure, members,
 };
 use crate::{
     clock::{self, Time},
@@ -19,8 +20,11 @@ use crate::{
     id::DataTableId,
 };
 
+/// The resource's name in paths.
+const RESOURCE: &str = "data-tables";
+
 /// What a client provisions. `C` is one column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct NewDataTable<C> {
     /// Unique in the tenant.
     pub name: String,
@@ -39,6 +43,8 @@ pub struct DataTable<C> {
     pub id: DataTableId,
     /// What was provisioned.
     pub provisioned: NewDataTable<C>,
+    /// Grows with every change by a client.
+    pub revision: i64,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.
@@ -77,14 +83,17 @@ pub async fn insert<C: Serialize + DeserializeOwned>(
     let now = clock::now();
     scope
         .write(async |transaction| {
-            data_table::ActiveModel {
+            let model = data_table::ActiveModel {
                 created_at: Set(now),
-                ..columns(scope, new, now)
+                ..columns(scope, &new, now)
             }
             .insert(&*transaction)
             .await
-            .map_err(name_taken)?
-            .try_into()
+            .map_err(name_taken)?;
+            scope
+                .note_created(&transaction, subject(RESOURCE, model.id), &new)
+                .await?;
+            model.try_into()
         })
         .await
 }
@@ -125,33 +134,60 @@ pub async fn update<C: Serialize + DeserializeOwned>(
 ) -> Result<DataTable<C>> {
     scope
         .write(async |transaction| {
-            let updated = scope
+            let before = lock(scope, &transaction, id).await?;
+            let mut changed = columns(scope, &new, clock::now());
+            changed.revision = Set(before.revision + 1);
+            scope
                 .update::<data_table::Entity>()
-                .set(columns(scope, new, clock::now()))
+                .set(changed)
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            met(updated.rows_affected, || missing(id))
+            let before: DataTable<C> = before.try_into()?;
+            scope
+                .note_changed(
+                    &transaction,
+                    subject(RESOURCE, id),
+                    &before.provisioned,
+                    &new,
+                )
+                .await
         })
         .await?;
     get(scope, id).await
 }
 
 /// Removes a data table with its rows; answers what was removed.
-pub async fn delete<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
-    let table = get(scope, id).await?;
+pub async fn delete<C: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    id: DataTableId,
+) -> Result<DataTable<C>> {
     scope
         .write(async |transaction| {
-            let deleted = scope
+            let table: DataTable<C> = lock(scope, &transaction, id).await?.try_into()?;
+            scope
                 .delete::<data_table::Entity>()
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || missing(id))
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, id), &table.provisioned)
+                .await?;
+            Ok(table)
         })
-        .await?;
-    Ok(table)
+        .await
+}
+
+async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: DataTableId,
+) -> Result<data_table::Model> {
+    let which = data_table::Column::Id.eq(id.0);
+    scope
+        .lock::<data_table::Entity>(transaction, which, || missing(id))
+        .await
 }
 
 /// A stretch of the rows by time, oldest first.
@@ -203,16 +239,16 @@ pub async fn rows(
 
 fn columns<C: Serialize>(
     scope: &Scope,
-    new: NewDataTable<C>,
+    new: &NewDataTable<C>,
     now: Time,
 ) -> data_table::ActiveModel {
     data_table::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(now),
-        name: Set(new.name),
-        description: Set(new.description),
-        selector: Set(new.selector),
-        columns: Set(new.columns.map(|columns| json!(columns))),
+        name: Set(new.name.clone()),
+        description: Set(new.description.clone()),
+        selector: Set(new.selector.clone()),
+        columns: Set(new.columns.as_ref().map(|columns| json!(columns))),
         ..Default::default()
     }
 }
@@ -234,6 +270,7 @@ impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
             id,
             created_at,
             updated_at,
+            revision,
             name,
             description,
             selector,
@@ -251,6 +288,7 @@ impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
                 selector,
                 columns,
             },
+            revision,
             created_at,
             updated_at,
         })

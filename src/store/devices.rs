@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Page, Scope,
+    Scope,
+    audit::subject,
     entities::{device, device_connection, device_label, device_state},
     failure, find_of,
     gather::{Gather, padded},
@@ -22,8 +23,11 @@ use crate::{
     id::{ConnectionId, DeviceKey, TenantId},
 };
 
+/// The resource's name in paths.
+const RESOURCE: &str = "devices";
+
 /// What a client provisions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct NewDevice {
     /// Unique in the tenant.
     pub id: String,
@@ -59,6 +63,8 @@ pub struct Device {
     pub provisioned: NewDevice,
     /// What it last said.
     pub state: State,
+    /// Grows with every change by a client.
+    pub revision: i64,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed by a client.
@@ -102,10 +108,14 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
             })
             .exec_without_returning(&*transaction)
             .await?;
+            scope
+                .note_created(&transaction, subject(RESOURCE, &new.id), &new)
+                .await?;
             Ok(Device {
                 key,
                 provisioned: new,
                 state: State::default(),
+                revision: 1,
                 created_at: now,
                 updated_at: now,
             })
@@ -173,37 +183,18 @@ pub async fn find_by_address(
     found.map(Device::try_from).transpose()
 }
 
-/// A stretch of the devices, in the order they were made.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Device, i64>> {
-    let found = scope
-        .stretch::<device::Entity>(device::Column::Id, after, limit)
-        .find_also_related(device_state::Entity)
-        .all(scope.reader())
-        .await?;
-    let found = found
-        .into_iter()
-        .map(Device::try_from)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(found, limit, |device| device.key.0))
-}
-
 /// Replaces what was provisioned; the id stays.
 pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
     let id = new.id.clone();
     scope
         .write(async |transaction| {
-            let key = scope
-                .find::<device::Entity>()
-                .filter(device::Column::DeviceId.eq(&new.id))
-                .select_only()
-                .column(device::Column::Id)
-                .into_tuple::<i64>()
-                .one(&*transaction)
-                .await?
-                .ok_or_else(|| missing(&new.id))?;
+            let before = lock(scope, &transaction, &new.id).await?;
+            let key = before.id;
+            let mut changed = columns(scope, &new, clock::now());
+            changed.revision = Set(before.revision + 1);
             scope
                 .update::<device::Entity>()
-                .set(columns(scope, &new, clock::now()))
+                .set(changed)
                 .filter(device::Column::Id.eq(key))
                 .exec(&*transaction)
                 .await
@@ -218,10 +209,53 @@ pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
                 .filter(device_connection::Column::DeviceKey.eq(key))
                 .exec(&*transaction)
                 .await?;
-            insert_parts(scope, &transaction, DeviceKey(key), &new).await
+            insert_parts(scope, &transaction, DeviceKey(key), &new).await?;
+            let before = Device::try_from((before, None))?.provisioned;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, &new.id), &before, &new)
+                .await
         })
         .await?;
     get(scope, &id).await
+}
+
+/// Changes a device's labels alone; answers them as they are then.
+pub async fn change_labels(
+    scope: &Scope,
+    id: &str,
+    change: impl FnOnce(&mut Vec<String>) -> Result<()>,
+) -> Result<Vec<String>> {
+    scope
+        .write(async |transaction| {
+            let model = lock(scope, &transaction, id).await?;
+            let (key, revision) = (model.id, model.revision);
+            let before = Device::try_from((model, None))?.provisioned;
+            let mut after = before.clone();
+            change(&mut after.labels)?;
+            let changed = device::ActiveModel {
+                updated_at: Set(clock::now()),
+                revision: Set(revision + 1),
+                labels: Set(after.labels.clone().into()),
+                ..Default::default()
+            };
+            scope
+                .update::<device::Entity>()
+                .set(changed)
+                .filter(device::Column::Id.eq(key))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .delete::<device_label::Entity>()
+                .filter(device_label::Column::DeviceKey.eq(key))
+                .exec(&*transaction)
+                .await?;
+            insert_labels(scope, &transaction, DeviceKey(key), &after.labels).await?;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, id), &before, &after)
+                .await?;
+            Ok(after.labels)
+        })
+        .await
 }
 
 /// Removes a device with its uplinks and events; answers what was removed.
@@ -229,15 +263,26 @@ pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
     let device = get(scope, id).await?;
     scope
         .write(async |transaction| {
+            lock(scope, &transaction, id).await?;
             let deleted = scope
                 .delete::<device::Entity>()
                 .filter(device::Column::DeviceId.eq(id))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || missing(id))
+            met(deleted.rows_affected, || missing(id))?;
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, id), &device.provisioned)
+                .await
         })
         .await?;
     Ok(device)
+}
+
+async fn lock(scope: &Scope, transaction: &DatabaseTransaction, id: &str) -> Result<device::Model> {
+    let which = device::Column::DeviceId.eq(id);
+    scope
+        .lock::<device::Entity>(transaction, which, || missing(id))
+        .await
 }
 
 fn columns(scope: &Scope, new: &NewDevice, now: Time) -> device::ActiveModel {
@@ -261,16 +306,7 @@ async fn insert_parts(
     key: DeviceKey,
     new: &NewDevice,
 ) -> Result<()> {
-    let labels = new.labels.iter().map(|label| device_label::ActiveModel {
-        tenant_id: Set(scope.tenant.0),
-        device_key: Set(key.0),
-        label: Set(label.clone()),
-    });
-    if labels.len() > 0 {
-        device_label::Entity::insert_many(labels)
-            .exec_without_returning(transaction)
-            .await?;
-    }
+    insert_labels(scope, transaction, key, &new.labels).await?;
     let connections = new
         .connections
         .iter()
@@ -285,6 +321,25 @@ async fn insert_parts(
             .exec_without_returning(transaction)
             .await
             .map_err(|error| taken(error, new))?;
+    }
+    Ok(())
+}
+
+async fn insert_labels(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: DeviceKey,
+    labels: &[String],
+) -> Result<()> {
+    let labels = labels.iter().map(|label| device_label::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        device_key: Set(key.0),
+        label: Set(label.clone()),
+    });
+    if labels.len() > 0 {
+        device_label::Entity::insert_many(labels)
+            .exec_without_returning(transaction)
+            .await?;
     }
     Ok(())
 }
@@ -322,6 +377,7 @@ impl TryFrom<(device::Model, Option<device_state::Model>)> for Device {
             id,
             created_at,
             updated_at,
+            revision,
             device_id,
             name,
             description,
@@ -342,6 +398,7 @@ impl TryFrom<(device::Model, Option<device_state::Model>)> for Device {
                 connections: serde_json::from_value(connections).map_err(Error::internal)?,
             },
             state: state.map(State::from).unwrap_or_default(),
+            revision,
             created_at,
             updated_at,
         })

@@ -3,14 +3,15 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{ExprTrait, OnConflict},
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
     Page, Scope,
+    audit::subject,
     entities::{device, driver, driver_tag, driver_version},
     met,
 };
@@ -18,6 +19,9 @@ use crate::{
     clock::{self, Time},
     error::{Error, Result},
 };
+
+/// The resource's name in paths.
+const RESOURCE: &str = "drivers";
 
 /// A driver's author and name.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +33,7 @@ pub struct DriverKey {
 }
 
 /// What a client says of a driver, beside its script. `S` is one entry of `supports`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Metadata<S> {
     /// For people.
     pub description: String,
@@ -49,6 +53,8 @@ pub struct Driver<S> {
     pub metadata: Metadata<S>,
     /// Tags, by name.
     pub tags: Vec<Tag>,
+    /// Grows with every change by a client.
+    pub revision: i64,
     /// When its first version was pushed.
     pub created_at: Time,
     /// When anything of it last changed.
@@ -98,6 +104,9 @@ pub async fn push<S: Serialize + DeserializeOwned>(
     let now = clock::now();
     scope
         .write(async |transaction| {
+            let noted = json!({
+                "metadata": &metadata, "tags": tags, "digest": &version.digest,
+            });
             let driver_id = upsert(scope, &transaction, key, metadata).await?;
             let existing = scope
                 .find::<driver_version::Entity>()
@@ -140,7 +149,10 @@ pub async fn push<S: Serialize + DeserializeOwned>(
                 .on_conflict(moved)
                 .exec_without_returning(&*transaction)
                 .await?;
-            drop_untagged(scope, &transaction, driver_id).await
+            drop_untagged(scope, &transaction, driver_id).await?;
+            scope
+                .note_created(&transaction, subject(RESOURCE, key), &noted)
+                .await
         })
         .await?;
     get(scope, key).await
@@ -212,25 +224,34 @@ pub async fn update<S: Serialize + DeserializeOwned>(
 ) -> Result<Driver<S>> {
     scope
         .write(async |transaction| {
-            let updated = scope
+            let before = lock(scope, &transaction, key).await?;
+            let mut changed = columns(scope, key, &metadata);
+            changed.revision = Set(before.revision + 1);
+            scope
                 .update::<driver::Entity>()
-                .set(columns(scope, key, metadata))
-                .filter(driver::Column::Author.eq(&key.author))
-                .filter(driver::Column::Name.eq(&key.name))
+                .set(changed)
+                .filter(driver::Column::Id.eq(before.id))
                 .exec(&*transaction)
                 .await?;
-            met(updated.rows_affected, || missing(key))
+            let before = Metadata::<S>::try_from(before)?;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, key), &before, &metadata)
+                .await
         })
         .await?;
     get(scope, key).await
 }
 
 /// Removes a driver that no device uses; answers what was removed.
-pub async fn delete<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
+pub async fn delete<S: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+) -> Result<Driver<S>> {
     let driver: Driver<S> = get(scope, key).await?;
     let own = format!("{}/{}", key.author, key.name);
     scope
         .write(async |transaction| {
+            lock(scope, &transaction, key).await?;
             refuse_used(
                 scope,
                 &transaction,
@@ -245,7 +266,9 @@ pub async fn delete<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Resu
                 .filter(driver::Column::Id.eq(driver.id))
                 .exec(&*transaction)
                 .await?;
-            Ok(())
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, key), &driver.metadata)
+                .await
         })
         .await?;
     Ok(driver)
@@ -271,7 +294,20 @@ pub async fn delete_tag(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Ver
                 .exec(&*transaction)
                 .await?;
             met(deleted.rows_affected, gone)?;
-            drop_untagged(scope, &transaction, version.driver_id).await
+            drop_untagged(scope, &transaction, version.driver_id).await?;
+            scope
+                .update::<driver::Entity>()
+                .col_expr(
+                    driver::Column::Revision,
+                    Expr::col(driver::Column::Revision).add(1),
+                )
+                .filter(driver::Column::Id.eq(version.driver_id))
+                .exec(&*transaction)
+                .await?;
+            let noted = json!({"tag": tag, "digest": &version.content.digest});
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, key), &noted)
+                .await
         })
         .await?;
     Ok(version)
@@ -306,7 +342,7 @@ async fn upsert<S: Serialize>(
     metadata: Metadata<S>,
 ) -> Result<i64> {
     use driver::Column;
-    let mut columns = columns(scope, key, metadata);
+    let mut columns = columns(scope, key, &metadata);
     columns.created_at = columns.updated_at.clone();
     let changed = OnConflict::columns([Column::TenantId, Column::Author, Column::Name])
         .update_columns([
@@ -315,6 +351,10 @@ async fn upsert<S: Serialize>(
             Column::Supports,
             Column::Labels,
         ])
+        .value(
+            Column::Revision,
+            Expr::col((driver::Entity, Column::Revision)).add(1),
+        )
         .to_owned();
     driver::Entity::insert(columns)
         .on_conflict(changed)
@@ -335,16 +375,16 @@ async fn upsert<S: Serialize>(
 fn columns<S: Serialize>(
     scope: &Scope,
     key: &DriverKey,
-    metadata: Metadata<S>,
+    metadata: &Metadata<S>,
 ) -> driver::ActiveModel {
     driver::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(clock::now()),
         author: Set(key.author.clone()),
         name: Set(key.name.clone()),
-        description: Set(metadata.description),
-        supports: Set(json!(metadata.supports)),
-        labels: Set(json!(metadata.labels)),
+        description: Set(metadata.description.clone()),
+        supports: Set(json!(&metadata.supports)),
+        labels: Set(json!(&metadata.labels)),
         ..Default::default()
     }
 }
@@ -404,35 +444,55 @@ async fn with_tags<S: DeserializeOwned>(
                 });
             }
         }
-        let driver::Model {
-            tenant_id: _,
-            id,
-            created_at,
-            updated_at,
-            author,
-            name,
-            description,
-            supports,
-            labels,
-        } = model;
         drivers.push(Driver {
-            id,
-            key: DriverKey { author, name },
-            metadata: Metadata {
-                description,
-                supports: serde_json::from_value(supports).map_err(Error::internal)?,
-                labels: serde_json::from_value(labels).map_err(Error::internal)?,
+            id: model.id,
+            key: DriverKey {
+                author: model.author.clone(),
+                name: model.name.clone(),
             },
             tags: own,
-            created_at,
-            updated_at,
+            revision: model.revision,
+            created_at: model.created_at,
+            updated_at: model.updated_at,
+            metadata: model.try_into()?,
         });
     }
     Ok(drivers)
 }
 
+async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+) -> Result<driver::Model> {
+    let which = Condition::all()
+        .add(driver::Column::Author.eq(&key.author))
+        .add(driver::Column::Name.eq(&key.name));
+    scope
+        .lock::<driver::Entity>(transaction, which, || missing(key))
+        .await
+}
+
 fn missing(key: &DriverKey) -> Error {
-    Error::missing("driver", format!("{}/{}", key.author, key.name))
+    Error::missing("driver", key)
+}
+
+impl std::fmt::Display for DriverKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.author, self.name)
+    }
+}
+
+impl<S: DeserializeOwned> TryFrom<driver::Model> for Metadata<S> {
+    type Error = Error;
+
+    fn try_from(model: driver::Model) -> Result<Self> {
+        Ok(Self {
+            description: model.description,
+            supports: serde_json::from_value(model.supports).map_err(Error::internal)?,
+            labels: serde_json::from_value(model.labels).map_err(Error::internal)?,
+        })
+    }
 }
 
 impl TryFrom<driver_version::Model> for Version {

@@ -10,41 +10,16 @@ use sea_orm::{
 
 use super::{
     Scope, Store,
-    entities::{network_connection, session, tenant, user},
+    api_keys::ApiKey,
+    entities::{api_key, network_connection, session, tenant, user},
     gather::{Gather, padded},
+    users::{self, NewUser, Profile, User},
 };
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::{ConnectionId, TenantId, UserId},
 };
-
-/// A user, as the login answers it.
-#[derive(Debug, Clone)]
-pub struct User {
-    /// Its id.
-    pub id: UserId,
-    /// Whose user it is.
-    pub tenant: TenantId,
-    /// The login name as it was given.
-    pub username: String,
-    /// The person's name.
-    pub full_name: String,
-    /// The person's address.
-    pub email: String,
-    /// The person's country.
-    pub country: String,
-    /// What the user may do.
-    pub role: String,
-    /// PHC string of the argon2id hash.
-    pub password_hash: String,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was last changed.
-    pub updated_at: Time,
-    /// When it last logged in.
-    pub last_login_at: Option<Time>,
-}
 
 /// A live login session.
 #[derive(Debug, Clone)]
@@ -71,6 +46,12 @@ impl Store {
         Ok(found.filter(|session| session.expires_at > clock::now()))
     }
 
+    /// The API key with this hash, while it is valid, and whose it is.
+    pub async fn find_api_key(&self, key_hash: &[u8; 32]) -> Result<Option<(TenantId, ApiKey)>> {
+        let found = self.inner.api_keys.get(*key_hash).await?;
+        Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > clock::now())))
+    }
+
     /// The tenant of a network connection; what else it is, only that tenant may ask.
     pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
         let tenant = network_connection::Entity::find_by_id(id.0)
@@ -94,26 +75,24 @@ impl Store {
             name: Set(tenant.to_owned()),
             created_at: Set(now),
             updated_at: Set(now),
+            revision: Set(1),
             ..Default::default()
         }
         .insert(&transaction)
         .await?;
-        user::ActiveModel {
-            tenant_id: Set(tenant.id),
-            created_at: Set(now),
-            updated_at: Set(now),
-            username: Set(username.to_owned()),
-            username_folded: Set(username.to_lowercase()),
-            full_name: Set(String::new()),
-            email: Set(String::new()),
-            country: Set(String::new()),
-            role: Set("admin".to_owned()),
-            password_hash: Set(password_hash.to_owned()),
-            last_login_at: Set(None),
-            ..Default::default()
-        }
-        .insert(&transaction)
-        .await?;
+        let administrator = NewUser {
+            username: username.to_owned(),
+            profile: Profile {
+                full_name: String::new(),
+                email: String::new(),
+                country: String::new(),
+                role: users::ADMIN.to_owned(),
+                locked: false,
+            },
+            password_hash: password_hash.to_owned(),
+        };
+        let scope = self.scope(TenantId(tenant.id));
+        users::add(&scope, &transaction, administrator, true).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -141,13 +120,37 @@ async fn load(
         .await?;
     let sessions = found.into_iter().filter_map(|(session, user)| {
         let expires_at = session.expires_at;
-        let user = User::from(user?);
+        let user = User::from(user.filter(|user| !user.locked)?);
         Some((
             session.token_hash.try_into().ok()?,
             Session { user, expires_at },
         ))
     });
     Ok(sessions.collect())
+}
+
+/// Reads API keys together for all who wait for one.
+pub(super) fn gather_keys(reader: DatabaseConnection) -> Gather<[u8; 32], (TenantId, ApiKey)> {
+    Gather::start(move |hashes| load_keys(reader.clone(), hashes))
+}
+
+async fn load_keys(
+    reader: DatabaseConnection,
+    hashes: Vec<[u8; 32]>,
+) -> Result<HashMap<[u8; 32], (TenantId, ApiKey)>> {
+    let hashes = padded(hashes).into_iter().map(|hash| hash.to_vec());
+    let found = api_key::Entity::find()
+        .filter(api_key::Column::KeyHash.is_in(hashes))
+        .all(&reader)
+        .await?;
+    let mut keys = HashMap::with_capacity(found.len());
+    for model in found {
+        let tenant = TenantId(model.tenant_id);
+        if let Ok(hash) = model.key_hash.clone().try_into() {
+            keys.insert(hash, (tenant, ApiKey::try_from(model)?));
+        }
+    }
+    Ok(keys)
 }
 
 /// Opens a session and notes the login; expired sessions of the user go.
@@ -206,36 +209,4 @@ pub async fn close_session(scope: &Scope, token_hash: &[u8; 32]) -> Result<()> {
             Ok(())
         })
         .await
-}
-
-impl From<user::Model> for User {
-    fn from(model: user::Model) -> Self {
-        let user::Model {
-            tenant_id,
-            id,
-            created_at,
-            updated_at,
-            username,
-            username_folded: _,
-            full_name,
-            email,
-            country,
-            role,
-            password_hash,
-            last_login_at,
-        } = model;
-        Self {
-            id: UserId(id),
-            tenant: TenantId(tenant_id),
-            username,
-            full_name,
-            email,
-            country,
-            role,
-            password_hash,
-            created_at,
-            updated_at,
-            last_login_at,
-        }
-    }
 }

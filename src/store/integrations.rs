@@ -1,19 +1,24 @@
 //! Integrations: where data is forwarded to.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QuerySelect,
 };
+use serde::Serialize;
 use serde_json::Value;
 
-use super::{Page, Scope, Store, entities::integration, failure, met};
+use super::{Page, Scope, Store, audit::subject, entities::integration, failure};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::{IntegrationId, TenantId},
 };
 
+/// The resource's name in paths.
+const RESOURCE: &str = "integrations";
+
 /// What a client provisions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct NewIntegration {
     /// Unique in the tenant.
     pub name: String,
@@ -28,6 +33,7 @@ pub struct NewIntegration {
     /// What the target's sender needs to know.
     pub settings: Value,
     /// Encrypted credentials; on update, `None` keeps those that are there.
+    #[serde(skip)]
     pub secret: Option<Vec<u8>>,
 }
 
@@ -38,6 +44,8 @@ pub struct Integration {
     pub id: IntegrationId,
     /// What was provisioned.
     pub provisioned: NewIntegration,
+    /// Grows with every change by a client.
+    pub revision: i64,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.
@@ -70,11 +78,14 @@ pub async fn insert(scope: &Scope, new: NewIntegration) -> Result<Integration> {
             let model = integration::ActiveModel {
                 created_at: Set(now),
                 secret: Set(new.secret.clone()),
-                ..columns(scope, new, now)
+                ..columns(scope, new.clone(), now)
             }
             .insert(&*transaction)
             .await
             .map_err(name_taken)?;
+            scope
+                .note_created(&transaction, subject(RESOURCE, model.id), &new)
+                .await?;
             Ok(model.into())
         })
         .await
@@ -108,18 +119,23 @@ pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Integrat
 pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Result<Integration> {
     scope
         .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
             let mut changed = columns(scope, new.clone(), clock::now());
-            if let Some(secret) = new.secret {
-                changed.secret = Set(Some(secret));
+            changed.revision = Set(before.revision + 1);
+            if let Some(secret) = &new.secret {
+                changed.secret = Set(Some(secret.clone()));
             }
-            let updated = scope
+            scope
                 .update::<integration::Entity>()
                 .set(changed)
                 .filter(integration::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            met(updated.rows_affected, || missing(id))
+            let before = Integration::from(before).provisioned;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, id), &before, &new)
+                .await
         })
         .await?;
     get(scope, id).await
@@ -127,18 +143,35 @@ pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Re
 
 /// Removes an integration with its deliveries; answers what was removed.
 pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
-    let integration = get(scope, id).await?;
     scope
         .write(async |transaction| {
-            let deleted = scope
+            let integration = Integration::from(lock(scope, &transaction, id).await?);
+            scope
                 .delete::<integration::Entity>()
                 .filter(integration::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || missing(id))
+            scope
+                .note_deleted(
+                    &transaction,
+                    subject(RESOURCE, id),
+                    &integration.provisioned,
+                )
+                .await?;
+            Ok(integration)
         })
-        .await?;
-    Ok(integration)
+        .await
+}
+
+async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: IntegrationId,
+) -> Result<integration::Model> {
+    let which = integration::Column::Id.eq(id.0);
+    scope
+        .lock::<integration::Entity>(transaction, which, || missing(id))
+        .await
 }
 
 fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::ActiveModel {
@@ -179,6 +212,7 @@ impl From<integration::Model> for Integration {
             id,
             created_at,
             updated_at,
+            revision,
             name,
             description,
             selector,
@@ -198,6 +232,7 @@ impl From<integration::Model> for Integration {
                 settings,
                 secret,
             },
+            revision,
             created_at,
             updated_at,
         }

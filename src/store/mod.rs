@@ -9,6 +9,7 @@
 use std::{
     collections::HashMap,
     future::Future,
+    net::IpAddr,
     sync::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +23,7 @@ use sea_orm::{
     EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode,
     TransactionOptions, TransactionTrait, UpdateMany,
     entity::ColumnTrait,
+    sea_query::IntoCondition,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -30,9 +32,10 @@ use serde_json::{Map, Value};
 use crate::{
     config::Config,
     error::{Error, Result},
-    id::TenantId,
+    id::{ApiKeyId, TenantId, UserId},
 };
 
+use api_keys::ApiKey;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
@@ -41,17 +44,25 @@ mod bulk;
 mod entities;
 mod failure;
 mod gather;
+mod selecting;
 
+pub mod api_keys;
+mod audit;
+pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
+pub mod device_list;
 pub mod devices;
 pub mod drivers;
 pub mod events;
+pub mod idempotency;
 pub mod identity;
 pub mod integrations;
 pub mod network_connections;
 pub mod record;
+pub mod tenants;
 pub mod uplinks;
+pub mod users;
 
 /// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
 const STATEMENTS_CACHED: usize = 1000;
@@ -75,6 +86,7 @@ struct Inner {
     reader: DatabaseConnection,
     devices: Gather<(TenantId, String), Device>,
     sessions: Gather<[u8; 32], Session>,
+    api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
 }
 
@@ -84,6 +96,32 @@ pub struct Scope {
     store: Store,
     tenant: TenantId,
     epoch: Arc<AtomicU64>,
+    call: Option<Arc<Call>>,
+}
+
+/// On whose behalf a scope is used: what goes into the audit log, and what the change depends on.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The operation.
+    pub operation: &'static str,
+    /// The user, unless a key calls.
+    pub user: Option<UserId>,
+    /// The API key, unless a user calls.
+    pub api_key: Option<ApiKeyId>,
+    /// The name of either.
+    pub name: String,
+    /// Where the call came from.
+    pub address: Option<IpAddr>,
+    /// The request's id.
+    pub request_id: String,
+    /// The revisions at which alone a resource may be changed; `None`: at any.
+    pub revisions: Option<Vec<i64>>,
+}
+
+/// A row that counts its changes.
+pub trait Revised {
+    /// Grows with every change by a client.
+    fn revision(&self) -> i64;
 }
 
 /// One stretch of a list.
@@ -118,6 +156,7 @@ impl Store {
             inner: Arc::new(Inner {
                 devices: devices::gather(reader.clone()),
                 sessions: identity::gather(reader.clone()),
+                api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
                 writer,
                 reader,
@@ -131,6 +170,7 @@ impl Store {
             store: self.clone(),
             tenant,
             epoch: self.epoch_of(tenant),
+            call: None,
         }
     }
 
@@ -176,6 +216,14 @@ impl Scope {
         self.tenant
     }
 
+    /// The same scope on behalf of a call.
+    pub fn on_behalf(&self, call: Call) -> Self {
+        Self {
+            call: Some(Arc::new(call)),
+            ..self.clone()
+        }
+    }
+
     /// Grows with every change of what the tenant has provisioned: what was read at an earlier
     /// epoch may be out of date. Read it before the query whose answer is kept.
     pub fn epoch(&self) -> u64 {
@@ -194,6 +242,34 @@ impl Scope {
             .limit(limit.saturating_add(1))
     }
 
+    /// The row to change, as it is until the end of the transaction, if it still has the revision
+    /// that the client has seen.
+    async fn lock<E>(
+        &self,
+        transaction: &DatabaseTransaction,
+        which: impl IntoCondition,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<E::Model>
+    where
+        E: Owned,
+        E::Model: Revised + Sync,
+    {
+        let found = self
+            .find::<E>()
+            .filter(which)
+            .lock_exclusive()
+            .one(transaction)
+            .await?
+            .ok_or_else(missing)?;
+        let revision = found.revision();
+        match self.call.as_ref().and_then(|call| call.revisions.as_ref()) {
+            Some(expected) if !expected.contains(&revision) => Err(Error::Conflict(format!(
+                "header If-Match: it has been changed since; its ETag is \"{revision}\" now"
+            ))),
+            _ => Ok(found),
+        }
+    }
+
     fn update<E: Owned>(&self) -> UpdateMany<E> {
         E::update_many().filter(E::TENANT.eq(self.tenant.0))
     }
@@ -204,6 +280,11 @@ impl Scope {
 
     fn reader(&self) -> &DatabaseConnection {
         &self.store.inner.reader
+    }
+
+    /// Lets the caches know.
+    fn has_changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Runs one transaction and, once it is committed, lets the caches know.
@@ -219,7 +300,7 @@ impl Scope {
         match outcome {
             Ok(value) => {
                 transaction.commit().await?;
-                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.has_changed();
                 Ok(value)
             }
             Err(error) => {
@@ -302,7 +383,7 @@ async fn connect_sqlite(
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
                 .statement_cache_capacity(STATEMENTS_CACHED)
-                .pragma("cache_size", "-8000")
+                .pragma("cache_size", if read_only { "-2000" } else { "-8000" })
                 .optimize_on_close(!read_only, None)
         });
     Ok(Database::connect(options).await?)

@@ -4,10 +4,12 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter, QuerySelect,
 };
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     Page, Scope,
+    audit::subject,
     entities::{connection_health, device_connection, network_connection},
     failure, met,
 };
@@ -17,8 +19,11 @@ use crate::{
     id::ConnectionId,
 };
 
+/// The resource's name in paths.
+const RESOURCE: &str = "network-connections";
+
 /// What a client provisions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct NewConnection {
     /// Unique in the tenant.
     pub name: String,
@@ -41,6 +46,8 @@ pub struct Connection {
     pub ingest_key_hash: Vec<u8>,
     /// What came in.
     pub health: Health,
+    /// Grows with every change by a client.
+    pub revision: i64,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.
@@ -79,9 +86,9 @@ pub async fn insert(
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
                 updated_at: Set(now),
-                name: Set(new.name),
-                kind: Set(new.kind),
-                settings: Set(new.settings),
+                name: Set(new.name.clone()),
+                kind: Set(new.kind.clone()),
+                settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ingest_key_hash: Set(ingest_key_hash.to_vec()),
                 ..Default::default()
@@ -102,6 +109,9 @@ pub async fn insert(
             };
             connection_health::Entity::insert(health)
                 .exec_without_returning(&*transaction)
+                .await?;
+            scope
+                .note_created(&transaction, subject(RESOURCE, model.id), &new)
                 .await?;
             Ok(Connection::from((model, None)))
         })
@@ -152,14 +162,13 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
     scope
         .write(async |transaction| {
             let changed = network_connection::ActiveModel {
-                updated_at: Set(clock::now()),
-                name: Set(new.name),
-                kind: Set(new.kind),
-                settings: Set(new.settings),
+                name: Set(new.name.clone()),
+                kind: Set(new.kind.clone()),
+                settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed).await
+            change(scope, &transaction, id, changed, Some(&new)).await
         })
         .await?;
     get(scope, id).await
@@ -174,11 +183,10 @@ pub async fn set_ingest_key(
     scope
         .write(async |transaction| {
             let changed = network_connection::ActiveModel {
-                updated_at: Set(clock::now()),
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed).await
+            change(scope, &transaction, id, changed, None).await
         })
         .await?;
     get(scope, id).await
@@ -189,6 +197,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
     let connection = get(scope, id).await?;
     scope
         .write(async |transaction| {
+            lock(scope, &transaction, id).await?;
             let users = scope
                 .find::<device_connection::Entity>()
                 .filter(device_connection::Column::ConnectionId.eq(id.0))
@@ -204,7 +213,10 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .filter(network_connection::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || missing(id))
+            met(deleted.rows_affected, || missing(id))?;
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, id), &connection.provisioned)
+                .await
         })
         .await?;
     Ok(connection)
@@ -215,15 +227,37 @@ async fn change(
     transaction: &sea_orm::DatabaseTransaction,
     id: ConnectionId,
     changed: network_connection::ActiveModel,
+    after: Option<&NewConnection>,
 ) -> Result<()> {
-    let updated = scope
+    let before = lock(scope, transaction, id).await?;
+    let changed = network_connection::ActiveModel {
+        updated_at: Set(clock::now()),
+        revision: Set(before.revision + 1),
+        ..changed
+    };
+    scope
         .update::<network_connection::Entity>()
         .set(changed)
         .filter(network_connection::Column::Id.eq(id.0))
         .exec(transaction)
         .await
         .map_err(name_taken)?;
-    met(updated.rows_affected, || missing(id))
+    let before = Connection::from((before, None)).provisioned;
+    let after = after.unwrap_or(&before);
+    scope
+        .note_changed(transaction, subject(RESOURCE, id), &before, after)
+        .await
+}
+
+async fn lock(
+    scope: &Scope,
+    transaction: &sea_orm::DatabaseTransaction,
+    id: ConnectionId,
+) -> Result<network_connection::Model> {
+    let which = network_connection::Column::Id.eq(id.0);
+    scope
+        .lock::<network_connection::Entity>(transaction, which, || missing(id))
+        .await
 }
 
 fn missing(id: ConnectionId) -> Error {
@@ -243,6 +277,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
             id,
             created_at,
             updated_at,
+            revision,
             name,
             kind,
             settings,
@@ -259,6 +294,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
             },
             ingest_key_hash,
             health: health.map(Health::from).unwrap_or_default(),
+            revision,
             created_at,
             updated_at,
         }

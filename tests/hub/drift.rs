@@ -10,7 +10,7 @@ use crate::{repository, server::program};
 
 /// Which module may use which others of the crate. A line that grows is a decision.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["api", "app", "config", "driver", "store"]),
+    ("cli", &["api", "app", "config", "driver", "error", "store"]),
     (
         "app",
         &[
@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "clock", "config", "error", "hub", "id", "store", "text", "uplink",
+            "clock", "config", "error", "hub", "id", "secret", "store", "text", "uplink",
         ],
     ),
     (
@@ -41,7 +41,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "delivery",
         &["clock", "config", "error", "id", "secret", "store"],
     ),
-    ("store", &["batch", "clock", "config", "error", "id"]),
+    (
+        "store",
+        &["batch", "clock", "config", "error", "id", "selector"],
+    ),
     ("tls", &["clock", "config"]),
     ("secret", &["error"]),
     ("batch", &[]),

@@ -12,13 +12,17 @@ mod database;
 mod server;
 mod sink;
 
+mod access;
 mod bad_drivers;
 mod bad_input;
+mod client;
 mod contract;
 mod deliveries;
 mod drift;
 mod driver_host;
+mod lists;
 mod outage;
+mod permissions;
 mod process;
 mod requests;
 mod rules;

@@ -119,6 +119,11 @@ impl Hub {
         std::fs::read_to_string(self.folder.path().join("hub.log")).unwrap_or_default()
     }
 
+    /// The certificate that it made.
+    pub fn certificate(&self) -> PathBuf {
+        data_dir(self.folder.path()).join("tls/cert.pem")
+    }
+
     /// Runs a statement behind its back.
     pub async fn sql(&self, statement: &str) {
         let url = match &self.database {
@@ -219,6 +224,18 @@ fn check_error_object(what: &str, status: u16, body: &Value, text: &str) {
     assert!(is_one, "{what}: {status} without the error object: {text}");
 }
 
+/// A request with a JSON body.
+pub trait WithJson {
+    fn with_json(self, body: &Value) -> Self;
+}
+
+impl WithJson for RequestBuilder {
+    fn with_json(self, body: &Value) -> Self {
+        self.header("Content-Type", "application/json")
+            .body(body.to_string())
+    }
+}
+
 /// What tests need often.
 impl Hub {
     /// Pushes a driver; `driver` reads `author/name`.
@@ -257,6 +274,26 @@ impl Hub {
             json!({"name": name, "selector": selector, "target": {"type": "http", "url": url}});
         let made = self.post("integrations", &body).await.created();
         made["id"].as_i64().unwrap()
+    }
+
+    /// Makes a user of the hub's first tenant, with the tests' password.
+    pub async fn user(&self, username: &str, role: &str) -> Value {
+        let body = json!({"username": username, "password": PASSWORD, "role": role});
+        self.post("users", &body).await.created()
+    }
+
+    /// Makes a tenant whose administrator has the tenant's name and the tests' password.
+    pub async fn tenant(&self, name: &str) -> Value {
+        let administrator = json!({"username": name, "password": PASSWORD});
+        let body = json!({"name": name, "administrator": administrator});
+        self.post("tenants", &body).await.created()
+    }
+
+    /// Makes an API key; answers the key itself.
+    pub async fn api_key(&self, name: &str, scopes: &[&str]) -> String {
+        let body = json!({"name": name, "scopes": scopes});
+        let made = self.post("api-keys", &body).await.created();
+        made["key"].as_str().unwrap().to_owned()
     }
 
     /// Posts what a network server would.

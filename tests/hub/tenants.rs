@@ -11,18 +11,7 @@ on_both_databases!(another_tenants_things_are_not_there);
 
 async fn another_tenants_things_are_not_there(database: Database) {
     let mut hub = Hub::start(database).await;
-    hub.sql(
-        "INSERT INTO tenants (name, created_at, updated_at) \
-         SELECT 'second', created_at, updated_at FROM tenants",
-    )
-    .await;
-    hub.sql(
-        "INSERT INTO users (tenant_id, username, username_folded, full_name, email, country, role, \
-         password_hash, created_at, updated_at) \
-         SELECT (SELECT id FROM tenants WHERE name = 'second'), 'other', 'other', '', '', '', \
-         'admin', password_hash, created_at, updated_at FROM users",
-    )
-    .await;
+    hub.tenant("other").await;
     let connection = hub.connect("tts").await;
     hub.push("a/b", "1", "function decode() { return {} }")
         .await;

@@ -134,6 +134,8 @@ pub fn mark_nullable(document: &mut Value) {
     });
 }
 
+/// A `type` beside the `allOf` would be a form that linters like better, but openapi-python-client then
+/// forgets the null, and the client fails on the first one.
 fn nullable(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         return;

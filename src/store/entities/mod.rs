@@ -1,5 +1,7 @@
 //! One entity a table, as `migrations` makes it. Only `store` uses them.
 
+pub mod api_key;
+pub mod audit_entry;
 pub mod connection_health;
 pub mod data_table;
 pub mod data_table_row;
@@ -13,6 +15,7 @@ pub mod driver;
 pub mod driver_tag;
 pub mod driver_version;
 pub mod event;
+pub mod idempotency_key;
 pub mod integration;
 pub mod network_connection;
 pub mod session;

@@ -12,6 +12,7 @@ pub struct Model {
     pub id: i64,
     pub created_at: Time,
     pub updated_at: Time,
+    pub revision: i64,
     pub name: String,
     pub kind: String,
     pub settings: Json,
@@ -35,4 +36,10 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl crate::store::Owned for Entity {
     const TENANT: Column = Column::TenantId;
+}
+
+impl crate::store::Revised for Model {
+    fn revision(&self) -> i64 {
+        self.revision
+    }
 }

@@ -12,9 +12,21 @@ pub struct Model {
     pub name: String,
     pub created_at: Time,
     pub updated_at: Time,
+    pub revision: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// A tenant is its own.
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::Id;
+}
+
+impl crate::store::Revised for Model {
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}

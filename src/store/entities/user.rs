@@ -12,6 +12,7 @@ pub struct Model {
     pub id: i64,
     pub created_at: Time,
     pub updated_at: Time,
+    pub revision: i64,
     pub username: String,
     pub username_folded: String,
     pub full_name: String,
@@ -20,6 +21,8 @@ pub struct Model {
     pub role: String,
     pub password_hash: String,
     pub last_login_at: Option<Time>,
+    pub locked: bool,
+    pub is_operator: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -29,4 +32,10 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl crate::store::Owned for Entity {
     const TENANT: Column = Column::TenantId;
+}
+
+impl crate::store::Revised for Model {
+    fn revision(&self) -> i64 {
+        self.revision
+    }
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Every body in the OpenAPI document has an example, which fits the body's schema, formats included, and
+has nothing that is not described.
+
+    contract-tests/examples.py DOCUMENT
+"""
+
+import json
+import pathlib
+import sys
+
+from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator, oas30_format_checker
+
+
+def contents(node, where=()):
+    """Every media type with the path that leads to it."""
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if isinstance(node, dict):
+        for media_type, content in (node.get("content") or {}).items():
+            if isinstance(content, dict) and "schema" in content:
+                yield (*where, media_type), content
+        for key, value in node.items():
+            if key != "example":
+                yield from contents(value, (*where, str(key)))
+
+
+def close(node):
+    """The same schemas, where an object has no more than what they describe."""
+    if isinstance(node, list):
+        return [close(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: close(value) for key, value in node.items()}
+    if isinstance(closed.get("properties"), dict) and "additionalProperties" not in closed:
+        closed["additionalProperties"] = False
+    return closed
+
+
+def samples(content):
+    if "example" in content:
+        yield content["example"]
+    for example in content.get("examples", {}).values():
+        yield example["value"]
+
+
+def problems(document):
+    """What is wrong, and how many examples there are."""
+    found, count = [], 0
+    components = close(document["components"])
+    for path, content in contents(document):
+        validator = OAS30WriteValidator if "requestBody" in path else OAS30ReadValidator
+        # References are looked up in the schema itself, so it takes what they lead to along.
+        schema = {**close(content["schema"]), "components": components}
+        values = list(samples(content))
+        if not values:
+            found.append(f"{' '.join(path)}: no example")
+        for value in values:
+            count += 1
+            for error in validator(schema, format_checker=oas30_format_checker).iter_errors(value):
+                found.append(f"{' '.join(path)}: {error.json_path}: {error.message}")
+    return found, count
+
+
+def main(path):
+    found, count = problems(json.loads(pathlib.Path(path).read_text()))
+    for line in found:
+        print(line, file=sys.stderr)
+    if found or not count:
+        print(f"{len(found)} of {count} examples do not fit", file=sys.stderr)
+        return 1
+    print(f"all {count} examples fit their schemas")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

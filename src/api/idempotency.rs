@@ -1,0 +1,154 @@
+//! `Idempotency-Key`: a POST that is told again is answered as the first time, and done once.
+//!
+//! Only a success is remembered: what was refused has changed nothing and may be tried again under
+//! the same key. Answers are sealed, because some show a secret once.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use poem::{
+    Endpoint, Request, Response, Result,
+    endpoint::BoxEndpoint,
+    http::{HeaderName, HeaderValue, Method, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{auth::Authenticated, body};
+use crate::{
+    error::Error,
+    hub::{Hub, Identity},
+    store::{
+        Scope,
+        idempotency::{self, Known},
+    },
+};
+
+/// The header.
+pub const HEADER: &str = "Idempotency-Key";
+/// Longest key.
+pub const KEY_MAX: usize = 255;
+const VAULT_PURPOSE: &str = "idempotency";
+/// What of an answer's headers is remembered; the rest is made for each answer.
+const KEPT: [&str; 3] = ["content-type", "location", "etag"];
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// Whether the client wants it.
+pub fn is_asked_for(request: &Request) -> bool {
+    request.method() == Method::POST && request.headers().contains_key(HEADER)
+}
+
+/// Runs the request once for its key.
+pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> Result<Response> {
+    let hub: Hub = request
+        .data::<Hub>()
+        .cloned()
+        .ok_or_else(|| Error::internal("the hub is not among the request's data"))?;
+    let caller: Authenticated = request
+        .extensions()
+        .get::<Authenticated>()
+        .cloned()
+        .ok_or(Error::Unauthenticated)?;
+    let scope = &caller.caller.scope;
+    let key = key_hash(&request, &caller)?;
+    let body = body::buffer(&mut request).await?;
+    let mut told = Sha256::new();
+    told.update(request.uri().to_string());
+    told.update([0]);
+    told.update(&body);
+    match idempotency::take(scope, &key, &told.finalize().into()).await? {
+        Known::New => {}
+        Known::Other => {
+            return Err(Error::field(
+                "header Idempotency-Key",
+                "came with another request before: use a new key for it",
+            )
+            .into());
+        }
+        Known::Running => {
+            return Err(Error::Conflict(
+                "header Idempotency-Key: the first request with it has not been answered yet"
+                    .to_owned(),
+            )
+            .into());
+        }
+        Known::Answered(sealed) => return Ok(replay(&hub, &sealed)?),
+    }
+    let outcome = endpoint.call(request).await;
+    match outcome {
+        Ok(response) if response.status().is_success() => {
+            Ok(remember(&hub, scope, &key, response).await?)
+        }
+        refused => {
+            idempotency::release(scope, &key).await?;
+            refused
+        }
+    }
+}
+
+fn key_hash(request: &Request, caller: &Authenticated) -> Result<[u8; 32], Error> {
+    let key = request.headers().get(HEADER).map(HeaderValue::as_bytes);
+    let key = key.unwrap_or_default();
+    let is_plain = key.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if key.is_empty() || key.len() > KEY_MAX || !is_plain {
+        let rule = format!("must have 1 to {KEY_MAX} printable ASCII characters");
+        return Err(Error::field("header Idempotency-Key", rule));
+    }
+    let who = match &caller.caller.identity {
+        Identity::User { user, .. } => format!("user {}", user.id),
+        Identity::Key(key) => format!("key {}", key.id),
+    };
+    let mut hash = Sha256::new();
+    hash.update(who);
+    hash.update([0]);
+    hash.update(key);
+    Ok(hash.finalize().into())
+}
+
+async fn remember(
+    hub: &Hub,
+    scope: &Scope,
+    key: &[u8; 32],
+    mut response: Response,
+) -> Result<Response, Error> {
+    let body = response
+        .take_body()
+        .into_bytes()
+        .await
+        .map_err(Error::internal)?;
+    let kept = |name: &&str| {
+        let value = response.headers().get(*name)?.to_str().ok()?;
+        Some(((*name).to_owned(), value.to_owned()))
+    };
+    let answer = Answer {
+        status: response.status().as_u16(),
+        headers: KEPT.iter().filter_map(kept).collect(),
+        body: STANDARD.encode(&body),
+    };
+    let answer = serde_json::to_string(&answer).map_err(Error::internal)?;
+    let sealed = hub.vault.seal(VAULT_PURPOSE, &answer)?;
+    idempotency::answer(scope, key, sealed).await?;
+    response.set_body(body);
+    Ok(response)
+}
+
+fn replay(hub: &Hub, sealed: &[u8]) -> Result<Response, Error> {
+    let answer = hub.vault.open_secret(VAULT_PURPOSE, sealed)?;
+    let answer: Answer = serde_json::from_str(&answer).map_err(Error::internal)?;
+    let body = STANDARD.decode(answer.body).map_err(Error::internal)?;
+    let mut response = Response::builder()
+        .status(StatusCode::from_u16(answer.status).map_err(Error::internal)?)
+        .body(body);
+    for (name, value) in answer.headers {
+        let name = HeaderName::try_from(name).map_err(Error::internal)?;
+        let value = HeaderValue::try_from(value).map_err(Error::internal)?;
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}

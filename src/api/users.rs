@@ -1,0 +1,355 @@
+//! Users, and the caller's own account.
+
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Tag,
+    answer::{Created, Found, Revised, Single},
+    auth::Caller,
+    body::Body,
+    page::{Cursor, Listed, Window},
+    types::{Count, Id, Limit, Timestamp},
+};
+use crate::{
+    hub::Hub,
+    id::UserId,
+    store::users::{self, Profile, User},
+    text::{Email, NewPassword, NewUsername, Password, PersonText},
+};
+
+/// What a user may do
+#[derive(Clone, Copy, Enum, Serialize, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything in the tenant, users and keys included
+    Admin,
+    /// Read and provision
+    Editor,
+    /// Read
+    Viewer,
+}
+
+/// A user to make
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewUser {
+    /// Login name, unique in the installation whatever its case
+    username: NewUsername,
+    /// Password; it must not contain the username
+    password: NewPassword,
+    /// What the user may do
+    role: Role,
+    /// The person's name
+    full_name: Option<PersonText>,
+    /// The person's e-mail address
+    email: Option<Email>,
+    /// The person's country
+    country: Option<PersonText>,
+}
+
+/// What takes the place of a user
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserUpdate {
+    /// A new password; left out, the old one stays. With a new one, the user must log in again
+    password: Option<NewPassword>,
+    /// What the user may do
+    role: Role,
+    /// Whether the user is kept out; its sessions end
+    #[oai(default)]
+    #[serde(default)]
+    locked: bool,
+    /// The person's name
+    full_name: Option<PersonText>,
+    /// The person's e-mail address
+    email: Option<Email>,
+    /// The person's country
+    country: Option<PersonText>,
+}
+
+/// What takes the place of the own account
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnUserUpdate {
+    /// The person's name
+    full_name: Option<PersonText>,
+    /// The person's e-mail address
+    email: Option<Email>,
+    /// The person's country
+    country: Option<PersonText>,
+}
+
+/// A change of the own password
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasswordChange {
+    /// The password until now
+    current_password: Password,
+    /// The password from now on; it must not contain the username
+    new_password: NewPassword,
+}
+
+/// A user
+#[derive(Object, Serialize)]
+#[oai(rename = "UserAccount")]
+struct AccountView {
+    /// Its id
+    id: Id,
+    /// Login name
+    username: String,
+    /// What the user may do
+    role: Role,
+    /// Whether the user is kept out
+    locked: bool,
+    /// Whether the user manages the installation's tenants as well
+    is_operator: bool,
+    /// The person's name
+    full_name: String,
+    /// The person's e-mail address
+    email: String,
+    /// The person's country
+    country: String,
+    /// When it last logged in
+    last_login_at: Option<Timestamp>,
+    /// Grows with every change by a client; it is the ETag
+    revision: Count,
+    /// When it was made
+    created_at: Timestamp,
+    /// When it was last changed
+    updated_at: Timestamp,
+}
+
+/// `users`.
+pub struct UsersApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Users")]
+impl UsersApi {
+    /// Create a user
+    ///
+    /// Of your own tenant. Only an administrator may.
+    #[oai(path = "/users", method = "post", operation_id = "create_user")]
+    async fn create(&self, caller: Caller, body: Body<NewUser>) -> Result<Created<AccountView>> {
+        let NewUser {
+            username,
+            password,
+            role,
+            full_name,
+            email,
+            country,
+        } = body.0;
+        let profile = profile(role, false, full_name, email, country);
+        let user = self
+            .hub
+            .create_user(caller.scope(), username.into_string(), profile, &password)
+            .await?;
+        Ok(Created {
+            location: format!("/api/v3/users/{}", user.id),
+            body: user.into(),
+        })
+    }
+
+    /// List users
+    ///
+    /// Those of your own tenant, in the order of their ids.
+    #[oai(path = "/users", method = "get", operation_id = "list_users")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<AccountView>> {
+        let window = Window::<i64>::new("users", limit.0, cursor.0)?;
+        let page = users::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
+        Ok(window.answer(page, uri, AccountView::from)?)
+    }
+
+    /// Get your own account
+    ///
+    /// The user who is logged in.
+    #[oai(path = "/users/me", method = "get", operation_id = "get_own_user")]
+    async fn get_own(&self, caller: Caller) -> Result<Single<AccountView>> {
+        Ok(Single(caller.user()?.clone().into()))
+    }
+
+    /// Replace your own account
+    ///
+    /// What is left out is emptied; name, role and password stay.
+    #[oai(path = "/users/me", method = "put", operation_id = "update_own_user")]
+    async fn update_own(
+        &self,
+        caller: Caller,
+        body: Body<OwnUserUpdate>,
+    ) -> Result<Single<AccountView>> {
+        let OwnUserUpdate {
+            full_name,
+            email,
+            country,
+        } = body.0;
+        let user = caller.user()?;
+        let role = Role::from(user);
+        let profile = profile(role, user.profile.locked, full_name, email, country);
+        let user = self
+            .hub
+            .update_user(caller.scope(), user, profile, None)
+            .await?;
+        Ok(Single(user.into()))
+    }
+
+    /// Change your own password
+    ///
+    /// All other sessions of yours end; this one goes on.
+    #[oai(
+        path = "/users/me/password",
+        method = "put",
+        operation_id = "change_own_password"
+    )]
+    async fn change_own_password(
+        &self,
+        caller: Caller,
+        body: Body<PasswordChange>,
+    ) -> Result<Single<AccountView>> {
+        let PasswordChange {
+            current_password,
+            new_password,
+        } = body.0;
+        let user = self
+            .hub
+            .change_password(
+                caller.scope(),
+                caller.user()?,
+                &current_password,
+                &new_password,
+                &caller.0.token,
+            )
+            .await?;
+        Ok(Single(user.into()))
+    }
+
+    /// Get a user
+    ///
+    /// One of your own tenant.
+    #[oai(path = "/users/:id", method = "get", operation_id = "get_user")]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// The user's id
+        id: Path<Id>,
+    ) -> Result<Single<AccountView>> {
+        Ok(Single(
+            users::get(caller.scope(), UserId(**id)).await?.into(),
+        ))
+    }
+
+    /// Replace a user
+    ///
+    /// What is left out is emptied; the password stays unless a new one is given. The last
+    /// administrator that is not locked stays one.
+    #[oai(path = "/users/:id", method = "put", operation_id = "update_user")]
+    async fn update(
+        &self,
+        caller: Caller,
+        /// The user's id
+        id: Path<Id>,
+        body: Body<UserUpdate>,
+    ) -> Result<Single<AccountView>> {
+        let UserUpdate {
+            password,
+            role,
+            locked,
+            full_name,
+            email,
+            country,
+        } = body.0;
+        let user = users::get(caller.scope(), UserId(**id)).await?;
+        let profile = profile(role, locked, full_name, email, country);
+        let user = self
+            .hub
+            .update_user(caller.scope(), &user, profile, password.as_deref())
+            .await?;
+        Ok(Single(user.into()))
+    }
+
+    /// Delete a user
+    ///
+    /// Its sessions end. The last administrator stays, and so does who manages the installation.
+    /// Answers what was deleted.
+    #[oai(path = "/users/:id", method = "delete", operation_id = "delete_user")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The user's id
+        id: Path<Id>,
+    ) -> Result<Found<AccountView>> {
+        Ok(Found(
+            users::delete(caller.scope(), UserId(**id)).await?.into(),
+        ))
+    }
+}
+
+/// What an administrator says of a user, as the store takes it.
+pub fn profile(
+    role: Role,
+    locked: bool,
+    full_name: Option<PersonText>,
+    email: Option<Email>,
+    country: Option<PersonText>,
+) -> Profile {
+    let role = match role {
+        Role::Admin => "admin",
+        Role::Editor => "editor",
+        Role::Viewer => "viewer",
+    };
+    Profile {
+        full_name: full_name.map(PersonText::into_string).unwrap_or_default(),
+        email: email.map(Email::into_string).unwrap_or_default(),
+        country: country.map(PersonText::into_string).unwrap_or_default(),
+        role: role.to_owned(),
+        locked,
+    }
+}
+
+impl From<&User> for Role {
+    fn from(user: &User) -> Self {
+        match user.profile.role.as_str() {
+            "admin" => Role::Admin,
+            "editor" => Role::Editor,
+            _ => Role::Viewer,
+        }
+    }
+}
+
+impl From<User> for AccountView {
+    fn from(user: User) -> Self {
+        Self {
+            id: Id::saturating(user.id.0),
+            role: Role::from(&user),
+            username: user.username,
+            locked: user.profile.locked,
+            is_operator: user.is_operator,
+            full_name: user.profile.full_name,
+            email: user.profile.email,
+            country: user.profile.country,
+            last_login_at: user.last_login_at.map(Timestamp),
+            revision: Count::saturating(user.revision),
+            created_at: Timestamp(user.created_at),
+            updated_at: Timestamp(user.updated_at),
+        }
+    }
+}
+
+impl Revised for AccountView {
+    fn revision(&self) -> i64 {
+        *self.revision
+    }
+}

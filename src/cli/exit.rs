@@ -1,0 +1,127 @@
+//! How a command ends: the exit codes that scripts may build on.
+
+use std::{io, process::ExitCode};
+
+/// The table of exit codes, for the help of every command that talks to a hub.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something failed on this side, such as a file that cannot be written
+  2  wrong usage
+  3  the hub cannot be reached, or its certificate is not trusted
+  4  the hub refused the request (400, and any other answer not named here)
+  5  not logged in, or the token is not valid any more (401)
+  6  logged in, but not allowed to do this (403)
+  7  there is no such thing (404)
+  8  the hub failed or is overloaded (500 and above)";
+
+/// Why a command failed; the number is its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Whoever reads the output has closed it and so has all it wants. Not a failure outside.
+    ReaderLeft = 0,
+    /// Something on this side.
+    Here = 1,
+    /// The command line, or what it names.
+    Usage = 2,
+    /// No connection, or none that can be trusted.
+    Unreachable = 3,
+    /// 400 and whatever has no reason of its own.
+    Refused = 4,
+    /// 401, or no credentials at all.
+    NotLoggedIn = 5,
+    /// 403.
+    Forbidden = 6,
+    /// 404.
+    NotFound = 7,
+    /// 5xx.
+    HubFailed = 8,
+}
+
+impl Reason {
+    /// What an answer that is no success means.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 => Reason::NotLoggedIn,
+            403 => Reason::Forbidden,
+            404 => Reason::NotFound,
+            500.. => Reason::HubFailed,
+            _ => Reason::Refused,
+        }
+    }
+}
+
+/// A command that failed, and what to tell the person.
+#[derive(Debug)]
+pub struct Failure {
+    /// Decides the exit code.
+    pub reason: Reason,
+    /// One line.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with its line.
+    pub fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self {
+            reason,
+            text: text.into(),
+        }
+    }
+
+    /// The command line asks for what cannot be.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::new(Reason::Usage, text)
+    }
+
+    /// Standard output does not take what is written to it.
+    pub fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Reason::ReaderLeft, ""),
+            _ => Self::new(Reason::Here, format!("standard output: {error}")),
+        }
+    }
+
+    /// Tells the person, and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        if self.reason != Reason::ReaderLeft {
+            eprintln!("thingshub: {}", self.text);
+        }
+        ExitCode::from(self.reason as u8)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::new(Reason::Here, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_reason() {
+        for (status, reason) in [
+            (301, Reason::Refused),
+            (400, Reason::Refused),
+            (401, Reason::NotLoggedIn),
+            (403, Reason::Forbidden),
+            (404, Reason::NotFound),
+            (429, Reason::Refused),
+            (500, Reason::HubFailed),
+            (503, Reason::HubFailed),
+        ] {
+            assert_eq!(Reason::of_status(status), reason, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_code() {
+        for code in 0..=Reason::HubFailed as u8 {
+            assert!(EXIT_CODES.contains(&format!("\n  {code}  ")), "{code}");
+        }
+    }
+}

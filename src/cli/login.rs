@@ -1,0 +1,275 @@
+//! `login` and `logout`.
+
+use std::{
+    io::{self, BufRead, IsTerminal},
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::{
+    connection::{Connection, successful},
+    credentials::{Credentials, Flags, Kind, Target, server, server_text},
+    exit::{EXIT_CODES, Failure, Reason},
+    output,
+};
+
+const SESSION_PATH: &str = "/api/v3/auth/token";
+
+/// What the hub answers to a login.
+#[derive(Deserialize)]
+struct Session {
+    #[serde(rename = "User")]
+    user: User,
+    expires: String,
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+/// `thingshub login`.
+pub fn login_command() -> Command {
+    Command::new("login")
+        .about("Log in to a hub and remember it")
+        .long_about(
+            "Log in to a hub and remember it.\n\n\
+             The password, or the API key, is asked for at the terminal, or read from the first line of \
+             standard input. The token is kept in $XDG_CONFIG_HOME/thingshub/credentials.toml or \
+             ~/.config/thingshub/credentials.toml, readable for you alone.",
+        )
+        .after_help(EXIT_CODES)
+        .arg(server_argument().help("The hub, such as https://hub.example:8443 [default: the one of the last login]"))
+        .arg(ca_argument())
+        .arg(
+            Arg::new("username")
+                .long("username")
+                .value_name("NAME")
+                .default_value("admin")
+                .help("Who to log in as"),
+        )
+        .arg(
+            Arg::new("api-key")
+                .long("api-key")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("username")
+                .help("Remember an API key in place of opening a session"),
+        )
+}
+
+/// `thingshub logout`.
+pub fn logout_command() -> Command {
+    Command::new("logout")
+        .about("End the session and forget it; an API key is only forgotten")
+        .after_help(EXIT_CODES)
+}
+
+/// `--server`.
+pub fn server_argument() -> Arg {
+    Arg::new("server")
+        .long("server")
+        .value_name("URL")
+        .value_parser(server)
+}
+
+/// `--ca`.
+pub fn ca_argument() -> Arg {
+    Arg::new("ca")
+        .long("ca")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Certificates to trust besides the system's (PEM)")
+}
+
+/// Logs in.
+pub async fn login(matches: &ArgMatches) -> Result<(), Failure> {
+    let file = Credentials::file()?;
+    let target = target(matches, &file)?;
+    if matches.get_flag("api-key") {
+        let token = secret("API key: ")?;
+        remember_key(target, token, &file).await
+    } else {
+        let username = matches
+            .get_one::<String>("username")
+            .map_or("admin", String::as_str);
+        let password = secret("Password: ")?;
+        open_session(target, username, &password, &file).await
+    }
+}
+
+/// The hub to log in to. A token that is there already does not matter, and neither does a damaged
+/// file if the server is given.
+fn target(matches: &ArgMatches, file: &Path) -> Result<Target, Failure> {
+    let flags = Flags {
+        server: matches.get_one::<Url>("server").cloned(),
+        ca: matches
+            .get_one::<PathBuf>("ca")
+            .map(std::path::absolute)
+            .transpose()
+            .map_err(|error| Failure::usage(format!("--ca: {error}")))?,
+        token: None,
+    };
+    let stored = match flags.server {
+        Some(_) => Credentials::load(file).unwrap_or_default(),
+        None => Credentials::load(file)?,
+    };
+    if flags.server.is_none() && stored.is_none() {
+        return Err(Failure::usage("which hub? Give --server"));
+    }
+    let target = flags.with(stored)?;
+    Ok(Target {
+        token: None,
+        ..target
+    })
+}
+
+async fn open_session(
+    target: Target,
+    username: &str,
+    password: &str,
+    file: &Path,
+) -> Result<(), Failure> {
+    let ca = target.ca.clone();
+    let hub = Connection::new(target)?;
+    let body = json!({"username": username, "password": password});
+    let request = hub
+        .client()
+        .post(hub.url(SESSION_PATH)?)
+        .header("Content-Type", "application/json")
+        .body(body.to_string());
+    let response = successful(hub.send(request).await?).await?;
+    let answer = response.bytes().await.map_err(|error| hub.broken(error))?;
+    let session: Session = serde_json::from_slice(&answer)
+        .map_err(|_| Failure::new(Reason::HubFailed, "the answer is not that of a hub"))?;
+    let credentials = Credentials {
+        server: hub.server().to_owned(),
+        ca,
+        kind: Kind::Session,
+        token: session.token,
+    };
+    credentials.save(file)?;
+    output::line(&format!(
+        "logged in to {} as {} until {}",
+        hub.server(),
+        session.user.username,
+        session.expires
+    ))
+}
+
+async fn remember_key(target: Target, token: String, file: &Path) -> Result<(), Failure> {
+    let credentials = Credentials {
+        server: server_text(&target.server).to_owned(),
+        ca: target.ca.clone(),
+        kind: Kind::ApiKey,
+        token: token.clone(),
+    };
+    let hub = Connection::new(target)?;
+    let request = hub
+        .client()
+        .get(hub.url("/api/v3/devices?limit=1")?)
+        .bearer_auth(token);
+    match successful(hub.send(request).await?).await {
+        Ok(_) => {}
+        // The hub knows the key, which is not for devices.
+        Err(failure) if failure.reason == Reason::Forbidden => {}
+        Err(failure) if failure.reason == Reason::NotLoggedIn => {
+            return Err(Failure::new(
+                Reason::NotLoggedIn,
+                format!("{} does not know this API key", hub.server()),
+            ));
+        }
+        Err(failure) => return Err(failure),
+    }
+    credentials.save(file)?;
+    output::line(&format!("{} takes this API key", hub.server()))
+}
+
+/// Logs out.
+pub async fn logout() -> Result<(), Failure> {
+    let file = Credentials::file()?;
+    let Some(credentials) = Credentials::load(&file)? else {
+        return Err(Failure::new(Reason::NotLoggedIn, "nobody is logged in"));
+    };
+    let server = credentials.server.clone();
+    if credentials.kind == Kind::ApiKey {
+        Credentials::remove(&file)?;
+        return output::line(&format!(
+            "the API key for {server} is forgotten; it still works until it is deleted there"
+        ));
+    }
+    end_session(credentials).await.map_err(|failure| {
+        // Without the token the session could not be ended later.
+        let text = format!("{}; still logged in ({})", failure.text, file.display());
+        Failure::new(failure.reason, text)
+    })?;
+    Credentials::remove(&file)?;
+    output::line(&format!("logged out of {server}"))
+}
+
+async fn end_session(credentials: Credentials) -> Result<(), Failure> {
+    let token = credentials.token.clone();
+    let hub = Connection::new(Flags::default().with(Some(credentials))?)?;
+    let request = hub
+        .client()
+        .delete(hub.url(SESSION_PATH)?)
+        .bearer_auth(token);
+    match successful(hub.send(request).await?).await {
+        Ok(_) => Ok(()),
+        // It has ended already.
+        Err(failure) if failure.reason == Reason::NotLoggedIn => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A secret from the terminal, where it does not show, or from standard input's first line.
+fn secret(prompt: &str) -> Result<String, Failure> {
+    let secret = if io::stdin().is_terminal() {
+        rpassword::prompt_password(prompt)
+    } else {
+        first_line(io::stdin().lock())
+    };
+    let secret =
+        secret.map_err(|error| Failure::new(Reason::Here, format!("standard input: {error}")))?;
+    if secret.is_empty() {
+        return Err(Failure::usage(
+            "standard input holds no secret in its first line",
+        ));
+    }
+    Ok(secret)
+}
+
+/// Without the end of the line, but with every blank: they may belong to a password.
+fn first_line(mut input: impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+    if line.ends_with('\n') {
+        line.pop();
+        if line.ends_with('\r') {
+            line.pop();
+        }
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_as_it_is() {
+        for (input, secret) in [
+            ("a b \nmore", "a b "),
+            ("a\r\n", "a"),
+            ("a", "a"),
+            ("\n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(first_line(input.as_bytes()).unwrap(), secret, "{input:?}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `api --all`: every item of a list, a line each.
+
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{
+    connection::{Connection, successful},
+    exit::{Failure, Reason},
+    output,
+};
+
+/// The parameter that asks for the next page.
+const CURSOR: &str = "cursor";
+
+/// A page as a hub answers it. The items stay as they were written: a number that passes through a
+/// parser is not always the same after.
+#[derive(Deserialize)]
+struct Page {
+    collection: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+/// Prints the items of all pages, each page as soon as it is there.
+pub async fn print_all(hub: &Connection, mut url: Url, headers: &HeaderMap) -> Result<(), Failure> {
+    loop {
+        let request = hub.client().get(url.clone()).headers(headers.clone());
+        let response = successful(hub.send(request).await?).await?;
+        let body = response.bytes().await.map_err(|error| hub.broken(error))?;
+        let page: Page = serde_json::from_slice(&body)
+            .map_err(|_| Failure::usage("--all: this path does not answer a list"))?;
+        output::bytes(&lines(&page.collection)?)?;
+        let Some(cursor) = page.next_cursor else {
+            return Ok(());
+        };
+        let next = with_cursor(&url, &cursor);
+        if next == url {
+            return Err(Failure::new(
+                Reason::HubFailed,
+                "the list goes on with the page that it has just answered",
+            ));
+        }
+        url = next;
+    }
+}
+
+/// One line for each item, whatever white space it came with.
+fn lines(items: &[Box<RawValue>]) -> Result<Vec<u8>, Failure> {
+    let mut lines = Vec::new();
+    for item in items {
+        let text = item.get();
+        if text.contains(['\n', '\r']) {
+            let value: serde_json::Value =
+                serde_json::from_str(text).map_err(|error| error.to_string())?;
+            lines.extend_from_slice(value.to_string().as_bytes());
+        } else {
+            lines.extend_from_slice(text.as_bytes());
+        }
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// The same list from another place on.
+fn with_cursor(url: &Url, cursor: &str) -> Url {
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| name != CURSOR)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let mut next = url.clone();
+    next.query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .append_pair(CURSOR, cursor);
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_keeps_what_was_asked() {
+        let url = Url::parse("https://hub/api/v3/devices?label=a%3Db%20c&limit=2").unwrap();
+        let second = with_cursor(&url, "x");
+        let third = with_cursor(&second, "y");
+        assert_eq!(second.query(), Some("label=a%3Db+c&limit=2&cursor=x"));
+        assert_eq!(third.query(), Some("label=a%3Db+c&limit=2&cursor=y"));
+    }
+
+    #[test]
+    fn an_item_is_one_line_with_its_numbers_untouched() {
+        let page: Page = serde_json::from_str(
+            "{\"collection\": [{\"a\": 123456789012345678901234567890, \"b\": 1.10}, {\n\"c\": \"x\\ny\"\n}]}",
+        )
+        .unwrap();
+        assert!(page.next_cursor.is_none());
+        let text = String::from_utf8(lines(&page.collection).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "{\"a\": 123456789012345678901234567890, \"b\": 1.10}\n{\"c\":\"x\\ny\"}\n"
+        );
+    }
+}

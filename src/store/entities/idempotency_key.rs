@@ -1,0 +1,25 @@
+//! A request that may be told twice, and what was answered to it the first time.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "idempotency_keys")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key_hash: Vec<u8>,
+    pub request_hash: Vec<u8>,
+    pub created_at: Time,
+    pub answer: Option<Vec<u8>>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}

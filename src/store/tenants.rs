@@ -1,0 +1,178 @@
+//! Tenants, for the operator of the installation: the one resource that is above tenants.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::json;
+
+use super::{
+    Page, Scope,
+    audit::subject,
+    entities::tenant,
+    failure,
+    users::{self, NewUser},
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::TenantId,
+};
+
+/// A tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Unique in the installation.
+    pub name: String,
+    /// Grows with every change.
+    pub revision: i64,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+}
+
+/// Adds a tenant with its first administrator.
+pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result<Tenant> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let model = tenant::ActiveModel {
+                name: Set(name.to_owned()),
+                created_at: Set(now),
+                updated_at: Set(now),
+                revision: Set(1),
+                ..Default::default()
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?;
+            let own = scope.store.scope(TenantId(model.id));
+            users::add(&own, &transaction, administrator, false)
+                .await
+                .map_err(|error| match error {
+                    Error::Conflict(text) => Error::Conflict(format!("administrator.{text}")),
+                    error => error,
+                })?;
+            scope
+                .note_created(
+                    &transaction,
+                    subject("tenants", model.id),
+                    &json!({"name": name}),
+                )
+                .await?;
+            Ok(model.into())
+        })
+        .await
+}
+
+/// One tenant.
+pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
+    let found = tenant::Entity::find_by_id(id.0).one(scope.reader()).await?;
+    found.map(Tenant::from).ok_or_else(|| missing(id))
+}
+
+/// A stretch of the tenants, in the order of their ids.
+pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Tenant, i64>> {
+    let found = tenant::Entity::find()
+        .filter(tenant::Column::Id.gt(after))
+        .order_by_asc(tenant::Column::Id)
+        .limit(limit.saturating_add(1))
+        .all(scope.reader())
+        .await?;
+    Ok(Page::cut(found, limit, |model| model.id).map(Tenant::from))
+}
+
+/// Renames a tenant.
+pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
+    scope
+        .write(async |transaction| {
+            let before = of(scope, id)
+                .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
+                .await?;
+            let changed = tenant::ActiveModel {
+                updated_at: Set(clock::now()),
+                revision: Set(before.revision + 1),
+                name: Set(name.to_owned()),
+                ..Default::default()
+            };
+            of(scope, id)
+                .update::<tenant::Entity>()
+                .set(changed)
+                .exec(&*transaction)
+                .await
+                .map_err(name_taken)?;
+            let (before, after) = (json!({"name": before.name}), json!({"name": name}));
+            scope
+                .note_changed(&transaction, subject("tenants", id), &before, &after)
+                .await
+        })
+        .await?;
+    get(scope, id).await
+}
+
+/// Removes a tenant with all that it has; answers what was removed.
+pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
+    if id == scope.tenant {
+        return Err(Error::Conflict(
+            "id: this is your own tenant; it stays".to_owned(),
+        ));
+    }
+    scope
+        .write(async |transaction| {
+            let tenant = of(scope, id)
+                .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
+                .await?;
+            of(scope, id)
+                .delete::<tenant::Entity>()
+                .exec(&*transaction)
+                .await?;
+            scope
+                .note_deleted(
+                    &transaction,
+                    subject("tenants", id),
+                    &json!({"name": tenant.name}),
+                )
+                .await?;
+            Ok(tenant.into())
+        })
+        .await
+        .inspect(|_| of(scope, id).has_changed())
+}
+
+/// The other tenant's scope on behalf of the same call.
+fn of(scope: &Scope, id: TenantId) -> Scope {
+    Scope {
+        call: scope.call.clone(),
+        ..scope.store.scope(id)
+    }
+}
+
+fn missing(id: TenantId) -> Error {
+    Error::missing("tenant", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "tenant")
+}
+
+impl From<tenant::Model> for Tenant {
+    fn from(model: tenant::Model) -> Self {
+        let tenant::Model {
+            id,
+            name,
+            created_at,
+            updated_at,
+            revision,
+        } = model;
+        Self {
+            id: TenantId(id),
+            name,
+            revision,
+            created_at,
+            updated_at,
+        }
+    }
+}

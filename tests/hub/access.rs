@@ -1,0 +1,432 @@
+//! Users, API keys, the audit log, and what protects changes from each other.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    database::{Database, on_both_databases},
+    server::{Answer, Hub, PASSWORD, WithJson},
+};
+
+on_both_databases!(
+    the_last_administrator_stays,
+    a_locked_user_is_out_at_once,
+    a_new_password_ends_other_sessions,
+    passwords_have_rules,
+    a_deleted_key_is_dead_on_the_next_request,
+    an_expired_key_is_dead,
+    a_change_needs_the_etag_that_it_names,
+    of_two_changes_at_once_one_wins,
+    a_repeated_request_is_done_once,
+    every_change_is_in_the_audit_log,
+    a_deleted_tenant_takes_everything_along,
+    labels_come_and_go_one_by_one,
+);
+
+const OTHER_PASSWORD: &str = "another long password";
+
+async fn as_user(
+    hub: &Hub,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Answer {
+    let mut request = hub.request(method, path).bearer_auth(token);
+    if let Some(body) = body {
+        request = request.with_json(body);
+    }
+    hub.answer(request).await
+}
+
+async fn put_if(hub: &Hub, path: &str, etag: &str, body: &Value) -> Answer {
+    let request = hub
+        .request(Method::PUT, path)
+        .bearer_auth(&hub.token)
+        .header("If-Match", etag)
+        .with_json(body);
+    hub.answer(request).await
+}
+
+async fn post_once(hub: &Hub, path: &str, key: &str, body: &Value) -> Answer {
+    let request = hub
+        .request(Method::POST, path)
+        .bearer_auth(&hub.token)
+        .header("Idempotency-Key", key)
+        .with_json(body);
+    hub.answer(request).await
+}
+
+async fn the_last_administrator_stays(database: Database) {
+    let hub = Hub::start(database).await;
+    let own = hub.get("users/me").await.ok();
+    let path = format!("users/{}", own["id"]);
+    for body in [
+        json!({"role": "viewer"}),
+        json!({"role": "admin", "locked": true}),
+    ] {
+        let error = hub.put(&path, &body).await.refused(400);
+        assert!(error.contains("last administrator"), "{error}");
+    }
+    let error = hub.delete(&path).await.refused(400);
+    assert!(error.contains("last administrator"), "{error}");
+
+    let second = hub.user("second", "admin").await;
+    let (first, second) = (&path, &format!("users/{}", second["id"]));
+    // Both take the other's role away at once: one of them stays.
+    let body = json!({"role": "viewer"});
+    let (one, two) = tokio::join!(hub.put(first, &body), hub.put(second, &body));
+    let done = [one.status, two.status]
+        .iter()
+        .filter(|status| **status == 200)
+        .count();
+    assert_eq!(done, 1, "{} {}", one.text, two.text);
+}
+
+async fn a_locked_user_is_out_at_once(database: Database) {
+    let hub = Hub::start(database).await;
+    let user = hub.user("eve", "editor").await;
+    let path = format!("users/{}", user["id"]);
+    let token = hub.log_in("eve", PASSWORD).await;
+    as_user(&hub, &token, Method::GET, "devices", None)
+        .await
+        .ok();
+    hub.put(&path, &json!({"role": "editor", "locked": true}))
+        .await
+        .ok();
+    as_user(&hub, &token, Method::GET, "devices", None)
+        .await
+        .refused(401);
+    let login = json!({"username": "eve", "password": PASSWORD});
+    let error = hub.post("auth/token", &login).await.refused(400);
+    assert_eq!(error, "invalid credentials");
+
+    hub.put(&path, &json!({"role": "viewer"})).await.ok();
+    let token = hub.log_in("eve", PASSWORD).await;
+    let device = json!({});
+    as_user(&hub, &token, Method::POST, "devices", Some(&device))
+        .await
+        .refused(403);
+    // A role counts from the next request on.
+    hub.put(&path, &json!({"role": "editor"})).await.ok();
+    as_user(&hub, &token, Method::POST, "devices", Some(&device))
+        .await
+        .created();
+    hub.delete(&path).await.ok();
+    as_user(&hub, &token, Method::GET, "devices", None)
+        .await
+        .refused(401);
+}
+
+async fn a_new_password_ends_other_sessions(database: Database) {
+    let hub = Hub::start(database).await;
+    hub.user("eve", "viewer").await;
+    let (this, other) = (
+        hub.log_in("eve", PASSWORD).await,
+        hub.log_in("eve", PASSWORD).await,
+    );
+    let change =
+        |current: &str| json!({"current_password": current, "new_password": OTHER_PASSWORD});
+    let path = "users/me/password";
+    let error = as_user(&hub, &this, Method::PUT, path, Some(&change("nonsense")))
+        .await
+        .refused(400);
+    assert!(error.starts_with("current_password: "), "{error}");
+    as_user(&hub, &this, Method::PUT, path, Some(&change(PASSWORD)))
+        .await
+        .ok();
+    as_user(&hub, &this, Method::GET, "devices", None)
+        .await
+        .ok();
+    as_user(&hub, &other, Method::GET, "devices", None)
+        .await
+        .refused(401);
+    hub.post(
+        "auth/token",
+        &json!({"username": "eve", "password": PASSWORD}),
+    )
+    .await
+    .refused(400);
+    hub.log_in("eve", OTHER_PASSWORD).await;
+}
+
+async fn passwords_have_rules(database: Database) {
+    let hub = Hub::start(database).await;
+    for (username, password, field) in [
+        ("eve", "short", "password: "),
+        ("eve", "xxxxxxxxxxxx", "password: "),
+        ("evelina", "my-EVELINA-password", "password: "),
+        ("ev", PASSWORD, "username: "),
+        ("eve!", PASSWORD, "username: "),
+        ("ADMIN", PASSWORD, "username: "),
+    ] {
+        let body = json!({"username": username, "password": password, "role": "viewer"});
+        let error = hub.post("users", &body).await.refused(400);
+        assert!(error.starts_with(field), "{username} {password}: {error}");
+    }
+    let user = hub.user("Ève Ñandú", "viewer").await;
+    assert_eq!(user.get("password"), None);
+}
+
+async fn a_deleted_key_is_dead_on_the_next_request(database: Database) {
+    let hub = Hub::start(database).await;
+    let body = json!({"name": "k", "scopes": ["read"]});
+    let made = hub.post("api-keys", &body).await.created();
+    let (key, path) = (
+        made["key"].as_str().unwrap(),
+        format!("api-keys/{}", made["id"]),
+    );
+    assert!(key.starts_with("thk_"), "{key}");
+    as_user(&hub, key, Method::GET, "devices", None).await.ok();
+    let shown = hub.get(&path).await.ok();
+    assert_eq!(shown.get("key"), None);
+    assert!(shown["last_used_at"].is_string(), "{shown}");
+    as_user(&hub, key, Method::POST, "devices", Some(&json!({})))
+        .await
+        .refused(403);
+    as_user(&hub, key, Method::GET, "users", None)
+        .await
+        .refused(403);
+    hub.delete(&path).await.ok();
+    as_user(&hub, key, Method::GET, "devices", None)
+        .await
+        .refused(401);
+}
+
+async fn an_expired_key_is_dead(database: Database) {
+    let hub = Hub::start(database).await;
+    let past = json!({"name": "k", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"});
+    let error = hub.post("api-keys", &past).await.refused(400);
+    assert!(error.starts_with("expires_at: "), "{error}");
+    let body = json!({"name": "k", "scopes": ["read"], "expires_at": "2999-01-01T00:00:00Z"});
+    let key = hub.post("api-keys", &body).await.created()["key"].clone();
+    let key = key.as_str().unwrap();
+    as_user(&hub, key, Method::GET, "devices", None).await.ok();
+    hub.sql("UPDATE api_keys SET expires_at = created_at").await;
+    as_user(&hub, key, Method::GET, "devices", None)
+        .await
+        .refused(401);
+}
+
+async fn a_change_needs_the_etag_that_it_names(database: Database) {
+    let hub = Hub::start(database).await;
+    let made = hub.post("devices", &json!({"id": "d"})).await;
+    assert_eq!(made.headers["etag"], "\"1\"");
+    let body = json!({"name": "x"});
+    let changed = put_if(&hub, "devices/d", "\"1\"", &body).await;
+    assert_eq!(changed.headers["etag"], "\"2\"");
+    let error = put_if(&hub, "devices/d", "\"1\"", &body).await.refused(400);
+    assert!(error.starts_with("header If-Match: "), "{error}");
+    put_if(&hub, "devices/d", "*", &body).await.ok();
+    put_if(&hub, "devices/d", "\"9\", \"3\"", &body).await.ok();
+    for broken in ["3", "W/\"3\"", "\"x\"", ""] {
+        let error = put_if(&hub, "devices/d", broken, &body).await.refused(400);
+        assert!(error.starts_with("header If-Match: "), "{broken}: {error}");
+    }
+    let current = hub.get("devices/d").await;
+    assert_eq!(current.headers["etag"], "\"4\"");
+    let delete = |etag: &str| {
+        let request = hub.request(Method::DELETE, "devices/d");
+        request
+            .bearer_auth(&hub.token)
+            .header("If-Match", etag.to_owned())
+    };
+    hub.answer(delete("\"3\"")).await.refused(400);
+    hub.answer(delete("\"4\"")).await.ok();
+}
+
+async fn of_two_changes_at_once_one_wins(database: Database) {
+    let hub = Hub::start(database).await;
+    for number in 0..5 {
+        let path = format!("devices/d{number}");
+        hub.post("devices", &json!({"id": format!("d{number}")}))
+            .await
+            .created();
+        let changes = (0..6).map(|writer| {
+            let (hub, path) = (&hub, &path);
+            async move {
+                let body = json!({"description": writer.to_string()});
+                put_if(hub, path, "\"1\"", &body).await.status
+            }
+        });
+        let mut statuses = futures_util::future::join_all(changes).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 400, 400, 400, 400, 400]);
+    }
+}
+
+async fn a_repeated_request_is_done_once(database: Database) {
+    let hub = Hub::start(database).await;
+    let body = json!({"name": "k", "scopes": ["read"]});
+    let first = post_once(&hub, "api-keys", "once", &body).await;
+    let again = post_once(&hub, "api-keys", "once", &body).await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.headers["location"], again.headers["location"]);
+    assert_eq!(first.headers["etag"], again.headers["etag"]);
+    assert_ne!(first.headers["x-request-id"], again.headers["x-request-id"]);
+    assert_eq!(first.text, again.text);
+    assert_eq!(hub.list("api-keys").await.len(), 1);
+
+    let error = post_once(
+        &hub,
+        "api-keys",
+        "once",
+        &json!({"name": "l", "scopes": ["read"]}),
+    )
+    .await;
+    assert!(error.refused(400).starts_with("header Idempotency-Key: "));
+    let error = post_once(&hub, "api-keys", "", &body).await.refused(400);
+    assert!(error.starts_with("header Idempotency-Key: "), "{error}");
+    // What was refused may be tried again.
+    post_once(&hub, "devices", "twice", &json!({"id": "-"}))
+        .await
+        .refused(400);
+    post_once(&hub, "devices", "twice", &json!({"id": "d"}))
+        .await
+        .created();
+    // Another caller's keys are its own.
+    let other = hub.api_key("other", &["write"]).await;
+    let request = hub.request(Method::POST, "devices").bearer_auth(&other);
+    let request = request
+        .header("Idempotency-Key", "twice")
+        .with_json(&json!({"id": "e"}));
+    hub.answer(request).await.created();
+
+    let device = json!({});
+    let posts = (0..6).map(|_| post_once(&hub, "devices", "many", &device));
+    let made: Vec<Answer> = futures_util::future::join_all(posts).await;
+    let made = made
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| &answer.text);
+    let mut ids: Vec<&String> = made.collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(hub.list("devices").await.len(), 3);
+}
+
+async fn every_change_is_in_the_audit_log(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    let target = json!({"type": "http", "url": "https://example.com/", "authorization": "hunter2"});
+    let integration = json!({"name": "i", "selector": "", "target": target});
+    hub.post("integrations", &integration).await.created();
+    hub.user("eve", "viewer").await;
+    hub.device(
+        "d",
+        &connection,
+        "AA00000000000001",
+        json!({"labels": ["a"]}),
+    )
+    .await;
+    hub.put("devices/d", &json!({"labels": ["b"]})).await.ok();
+    let key = hub.api_key("program", &["write"]).await;
+    let deleted = as_user(&hub, &key, Method::DELETE, "devices/d", None).await;
+    let request_id = deleted.headers["x-request-id"].to_str().unwrap();
+
+    let log = hub.list("audit-log").await;
+    let actions: Vec<&str> = log
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "delete_device",
+        "create_api_key",
+        "update_device",
+        "create_device",
+        "create_user",
+        "create_integration",
+        "create_network_connection",
+    ];
+    assert_eq!(actions[..expected.len()], expected);
+    assert_eq!(
+        (&log[0]["actor"], &log[0]["user_id"]),
+        (&json!("program"), &Value::Null)
+    );
+    assert!(log[0]["api_key_id"].is_number());
+    assert_eq!(log[0]["request_id"], request_id);
+    assert_eq!(log[0]["after"], Value::Null);
+    assert_eq!(
+        (&log[1]["actor"], &log[1]["address"]),
+        (&json!("admin"), &json!("127.0.0.1"))
+    );
+    assert_eq!(log[2]["before"]["labels"], json!(["a"]));
+    assert_eq!(log[2]["after"]["labels"], json!(["b"]));
+    let text = json!(log).to_string();
+    for secret in ["hunter2", PASSWORD, "argon2", &connection.key, &key] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+    let of_device = hub.list("audit-log?resource=devices&resource_id=d").await;
+    assert_eq!(of_device.len(), 3);
+    let refused = hub.put("devices/d", &json!({})).await;
+    assert_eq!(refused.status, 404);
+    assert_eq!(hub.list("audit-log").await.len(), log.len());
+}
+
+async fn a_deleted_tenant_takes_everything_along(database: Database) {
+    let mut hub = Hub::start(database).await;
+    let tenant = hub.tenant("other").await;
+    let path = format!("tenants/{}", tenant["id"]);
+    let administrator = json!({"username": "OTHER", "password": PASSWORD});
+    let taken = json!({"name": "third", "administrator": administrator});
+    let error = hub.post("tenants", &taken).await.refused(400);
+    assert!(error.starts_with("administrator.username: "), "{error}");
+    let operator = hub.token.clone();
+    hub.token = hub.log_in("other", PASSWORD).await;
+    let connection = hub.connect("tts").await;
+    hub.push("a/b", "1", "function decode() { return {} }")
+        .await;
+    hub.device(
+        "d",
+        &connection,
+        "AA00000000000001",
+        json!({"driver": "a/b:1", "labels": ["x"]}),
+    )
+    .await;
+    hub.post("data-tables", &json!({"name": "t", "selector": ""}))
+        .await
+        .created();
+    hub.uplink(&connection, "AA00000000000001").await;
+    hub.get("tenants").await.refused(403);
+
+    let others = std::mem::replace(&mut hub.token, operator);
+    let renamed = hub.put(&path, &json!({"name": "renamed"})).await.ok();
+    assert_eq!(renamed["name"], "renamed");
+    assert_eq!(hub.delete(&path).await.ok()["name"], "renamed");
+    hub.get(&path).await.refused(404);
+    as_user(&hub, &others, Method::GET, "devices", None)
+        .await
+        .refused(401);
+    hub.ingest(&connection, "{}").await.refused(401);
+    let own = hub.list("tenants").await.remove(0);
+    hub.delete(&format!("tenants/{}", own["id"]))
+        .await
+        .refused(400);
+}
+
+async fn labels_come_and_go_one_by_one(database: Database) {
+    let hub = Hub::start(database).await;
+    hub.post("devices", &json!({"id": "d", "labels": ["a"]}))
+        .await
+        .created();
+    let labels = |answer: Answer| answer.ok()["labels"].clone();
+    let added = hub
+        .post("devices/d/labels?labels=b,site=berlin,a", &json!({}))
+        .await;
+    assert_eq!(labels(added), json!(["a", "b", "site=berlin"]));
+    assert_eq!(
+        labels(hub.delete("devices/d/labels/site=berlin").await),
+        json!(["site=berlin"])
+    );
+    assert_eq!(labels(hub.get("devices/d/labels").await), json!(["a", "b"]));
+    assert_eq!(labels(hub.get("devices/d").await), json!(["a", "b"]));
+    hub.delete("devices/d/labels/site=berlin")
+        .await
+        .refused(404);
+    for broken in ["", "a,,b", "(a)"] {
+        let error = hub
+            .post(&format!("devices/d/labels?labels={broken}"), &json!({}))
+            .await;
+        assert!(error.refused(400).starts_with("labels: "), "{broken}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Every operation as every kind of caller, compared with the committed matrix
+//! `tests/permissions.txt`. A new operation that nobody may run, or that is missing there, fails.
+
+use std::fmt::Write;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    contract::{document, needs_token},
+    database::{Database, on_both_databases, surroundings},
+    repository,
+    server::{Hub, PASSWORD, WithJson},
+};
+
+on_both_databases!(every_operation_as_every_caller);
+
+const MATRIX: &str = "tests/permissions.txt";
+/// Set to write the matrix that was found.
+const UPDATE: &str = "THINGSHUB_TEST_UPDATE";
+
+async fn every_operation_as_every_caller(database: Database) {
+    let hub = Hub::start(database).await;
+    let ids = provision(&hub).await;
+    let callers = callers(&hub).await;
+    let mut rows = Vec::new();
+    for (path, methods) in document()["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if needs_token(operation) {
+                let method: Method = method.to_uppercase().parse().unwrap();
+                rows.push(row(&hub, &ids, &callers, method, path, operation).await);
+            }
+        }
+    }
+    let found = table(&callers, &rows);
+    if surroundings(UPDATE).is_some() {
+        std::fs::write(repository(MATRIX), &found).unwrap();
+    }
+    let committed = std::fs::read_to_string(repository(MATRIX)).unwrap_or_default();
+    assert_eq!(
+        found, committed,
+        "{MATRIX} says something else; if it is meant, set {UPDATE}=1"
+    );
+    for (operation, outcomes) in &rows {
+        assert!(
+            outcomes.contains(&"yes".to_owned()),
+            "nobody may {operation}"
+        );
+    }
+}
+
+/// What each caller gets. Nothing is changed: what is allowed meets a stale ETag or an empty body.
+async fn row(
+    hub: &Hub,
+    ids: &Value,
+    callers: &[(&str, String)],
+    method: Method,
+    path: &str,
+    operation: &Value,
+) -> (String, Vec<String>) {
+    let id = operation["operationId"].as_str().unwrap();
+    let mut outcomes = Vec::new();
+    for (name, token) in callers {
+        restore(hub, id).await;
+        let token = match (id, *name) {
+            // It would end the session that the next operations need.
+            ("delete_token", "editor" | "viewer" | "other") => hub.log_in(name, PASSWORD).await,
+            ("delete_token", "admin") => hub.log_in("adm", PASSWORD).await,
+            ("delete_token", "operator") => hub.log_in("admin", PASSWORD).await,
+            _ => token.clone(),
+        };
+        let mut path = filled(path, ids);
+        if id == "create_device_labels" {
+            path += "?labels=kept";
+        }
+        let mut request = hub
+            .request(method.clone(), &path)
+            .bearer_auth(token)
+            .header("If-Match", "\"0\"");
+        if operation["requestBody"].is_object() {
+            request = request.with_json(&body(id));
+        }
+        let answer = hub.answer(request).await;
+        let outcome = match answer.status {
+            401 | 403 | 404 => answer.status.to_string(),
+            200 | 201 | 400 => "yes".to_owned(),
+            status => panic!("{id} as {name}: {status} {}", answer.text),
+        };
+        outcomes.push(outcome);
+    }
+    (id.to_owned(), outcomes)
+}
+
+/// Puts back what an operation without an ETag takes away.
+async fn restore(hub: &Hub, operation: &str) {
+    match operation {
+        "delete_device_label" => {
+            hub.post("devices/d/labels?labels=kept", &json!({}))
+                .await
+                .ok();
+        }
+        "delete_driver_tag" => {
+            hub.push("a/b", "1", "function decode() { return {} }")
+                .await;
+        }
+        _ => {}
+    }
+}
+
+fn filled(path: &str, ids: &Value) -> String {
+    let resource = path.split('/').nth(3).unwrap_or_default();
+    let id = match &ids[resource] {
+        Value::String(id) => id.clone(),
+        id => id.to_string(),
+    };
+    path.replace("{id}", &id)
+        .replace("{author}", "a")
+        .replace("{name}", "b")
+        .replace("{tag}", "1")
+        .replace("{label}", "kept")
+}
+
+/// Bodies that are read without a fault where there is an ETag to refuse the change afterwards.
+fn body(operation: &str) -> Value {
+    let target = json!({"type": "http", "url": "https://example.com/"});
+    match operation {
+        "update_network_connection" => {
+            json!({"name": "x", "settings": {"type": "the_things_stack"}})
+        }
+        "update_data_table" => json!({"name": "x", "selector": ""}),
+        "update_integration" => json!({"name": "x", "selector": "", "target": target}),
+        "update_user" => json!({"role": "viewer"}),
+        "update_tenant" => json!({"name": "x"}),
+        _ => json!({}),
+    }
+}
+
+async fn provision(hub: &Hub) -> Value {
+    let connection = hub.connect("tts").await;
+    hub.push("a/b", "1", "function decode() { return {} }")
+        .await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    let table = json!({"name": "t", "selector": ""});
+    let table = hub.post("data-tables", &table).await.created();
+    let key = json!({"name": "k", "scopes": ["read"]});
+    let key = hub.post("api-keys", &key).await.created();
+    json!({
+        "network-connections": connection.id,
+        "devices": "d",
+        "data-tables": table["id"],
+        "integrations": hub.integration("i", "", "https://example.com/").await,
+        "users": hub.user("viewer", "viewer").await["id"],
+        "api-keys": key["id"],
+        "tenants": hub.tenant("other").await["id"],
+    })
+}
+
+/// The columns of the matrix.
+async fn callers(hub: &Hub) -> Vec<(&'static str, String)> {
+    hub.user("editor", "editor").await;
+    // Its name must not be the first administrator's.
+    let body = json!({"username": "adm", "password": PASSWORD, "role": "admin"});
+    hub.post("users", &body).await.created();
+    vec![
+        ("nobody", "nonsense".to_owned()),
+        ("viewer", hub.log_in("viewer", PASSWORD).await),
+        ("editor", hub.log_in("editor", PASSWORD).await),
+        ("admin", hub.log_in("adm", PASSWORD).await),
+        ("operator", hub.token.clone()),
+        ("read", hub.api_key("reads", &["read"]).await),
+        ("write", hub.api_key("writes", &["write"]).await),
+        (
+            "devices:write",
+            hub.api_key("devices", &["devices:write"]).await,
+        ),
+        ("other", hub.log_in("other", PASSWORD).await),
+    ]
+}
+
+fn table(callers: &[(&str, String)], rows: &[(String, Vec<String>)]) -> String {
+    let mut text = "\
+# What each operation answers to each kind of caller: yes (it runs), or the status that refuses.
+# viewer, editor and admin are users of one tenant by their role; operator also manages the
+# installation; read, write and devices:write are API keys by their scope; other is the
+# administrator of another tenant, asking for the first one's resources.
+
+"
+    .to_owned();
+    let mut line = |first: &str, cells: &[&str]| {
+        let mut row = format!("{first:<32}");
+        for (cell, (caller, _)) in cells.iter().zip(callers) {
+            let _ = write!(row, "{cell:<width$}", width = caller.len().max(6) + 2);
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    };
+    let names: Vec<&str> = callers.iter().map(|(name, _)| *name).collect();
+    line("operation", &names);
+    for (operation, outcomes) in rows {
+        let outcomes: Vec<&str> = outcomes.iter().map(String::as_str).collect();
+        line(operation, &outcomes);
+    }
+    text
+}
