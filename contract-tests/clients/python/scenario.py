@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from thingshub_client import AuthenticatedClient, Client
+from thingshub_client.api.api_keys import create_api_key, delete_api_key, get_api_key, list_api_keys
 from thingshub_client.api.data_tables import create_data_table, delete_data_table, get_data_table, list_data_tables
 from thingshub_client.api.devices import create_device, delete_device, get_device, list_devices
 from thingshub_client.api.drivers import create_driver, delete_driver, get_driver, list_drivers
@@ -17,12 +18,18 @@ from thingshub_client.api.log_in import create_token, delete_token, get_token
 from thingshub_client.api.network_connections import (
     create_network_connection, delete_network_connection, get_network_connection, list_network_connections,
 )
+from thingshub_client.api.tenants import create_tenant, delete_tenant, get_tenant, list_tenants
+from thingshub_client.api.users import create_user, delete_user, get_user, list_users
 from thingshub_client.models import (
-    Column, ColumnType, Connectivity, Credentials, DataTable, DataTableInput, Device, DeviceConnection, DeviceInput,
-    Driver, DriverInput, Error, HttpTarget, HttpTargetType, Integration, IntegrationInput, NetworkConnection,
-    NetworkConnectionInput, NetworkConnectionWithKey, TheThingsStack, TheThingsStackType, Token,
+    Administrator, ApiKey, ApiKeyInput, ApiKeyWithKey, Column, ColumnType, Connectivity, Credentials, DataTable, DataTableInput, Device, DeviceConnection, DeviceInput,
+    Driver, DriverInput, Error, HttpTarget, HttpTargetType, Integration, IntegrationInput, KeyScope,
+    NetworkConnection, NetworkConnectionInput, NetworkConnectionWithKey, Role, Tenant, TenantInput, TheThingsStack,
+    TheThingsStackType, Token, UserAccount, UserInput,
 )
 from thingshub_client.types import UNSET, Response, Unset
+
+# Of the users that are made.
+PASSWORD = "two horses and a battery"
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item", covariant=True)
@@ -112,6 +119,23 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
         must(made.target.has_authorization, "the target keeps its authorization")
         return made.id
 
+    def user(number: int) -> int:
+        body = UserInput(username=f"python-viewer-{number}", password=PASSWORD, role=Role.VIEWER)
+        made: UserAccount = done(create_user.sync(client=api, body=body))
+        return made.id
+
+    def api_key(number: int) -> int:
+        body = ApiKeyInput(name=f"python {number}", scopes=[KeyScope.DEVICESREAD])
+        made: ApiKeyWithKey = done(create_api_key.sync(client=api, body=body))
+        must(made.key != "", "a new API key is shown")
+        return made.id
+
+    def tenant(number: int) -> int:
+        administrator = Administrator(username=f"python-admin-{number}", password=PASSWORD)
+        body = TenantInput(name=f"python {number}", administrator=administrator)
+        made: Tenant = done(create_tenant.sync(client=api, body=body))
+        return made.id
+
     network_connections: Kind[NetworkConnection, int] = Kind(
         "network connections",
         network_connection,
@@ -152,7 +176,31 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
         lambda id: get_integration.sync_detailed(id, client=api),
         lambda id: delete_integration.sync_detailed(id, client=api),
     )
-    return [network_connections, drivers, devices, data_tables, integrations]
+    users: Kind[UserAccount, int] = Kind(
+        "users",
+        user,
+        lambda cursor: list_users.sync(client=api, limit=1, cursor=cursor),
+        lambda item: item.id,
+        lambda id: get_user.sync_detailed(id, client=api),
+        lambda id: delete_user.sync_detailed(id, client=api),
+    )
+    api_keys: Kind[ApiKey, int] = Kind(
+        "API keys",
+        api_key,
+        lambda cursor: list_api_keys.sync(client=api, limit=1, cursor=cursor),
+        lambda item: item.id,
+        lambda id: get_api_key.sync_detailed(id, client=api),
+        lambda id: delete_api_key.sync_detailed(id, client=api),
+    )
+    tenants: Kind[Tenant, int] = Kind(
+        "tenants",
+        tenant,
+        lambda cursor: list_tenants.sync(client=api, limit=1, cursor=cursor),
+        lambda item: item.id,
+        lambda id: get_tenant.sync_detailed(id, client=api),
+        lambda id: delete_tenant.sync_detailed(id, client=api),
+    )
+    return [network_connections, drivers, devices, data_tables, integrations, users, api_keys, tenants]
 
 
 def list_all(kind: Kind[Item, Id]) -> list[Id]:
@@ -179,10 +227,11 @@ def main() -> None:
     api = AuthenticatedClient(base_url=url, verify_ssl=trust, token=token.token)
     must(done(get_token.sync(client=api)).user.username == "admin", "the session is the administrator's")
 
-    made = [(kind, [kind.create(number) for number in (1, 2)]) for kind in kinds(api)]
-    for kind, ids in made:
+    # The administrator and the tenant are there from the start.
+    made = [(kind, list_all(kind), [kind.create(number) for number in (1, 2)]) for kind in kinds(api)]
+    for kind, before, ids in made:
         found = list_all(kind)
-        must(found == ids, f"{kind.name}: made {ids}, but found {found}")
+        must(found == before + ids, f"{kind.name}: there are {before + ids}, but found {found}")
         print(f"  {kind.name}: {found}")
 
     refused("a name with a line break", 400, create_device.sync_detailed(
@@ -190,13 +239,17 @@ def main() -> None:
     refused("no such token", 401, get_token.sync_detailed(
         client=AuthenticatedClient(base_url=url, verify_ssl=trust, token="none")), "a valid token is required")
     refused("no such device", 404, get_device.sync_detailed("none", client=api), "there is no device")
-    # A 403 needs a user who may only read: refused("...", 403, ...) goes here.
+    login = Credentials(username="python-viewer-1", password=PASSWORD)
+    viewer = AuthenticatedClient(
+        base_url=url, verify_ssl=trust, token=done(create_token.sync(client=anonymous, body=login)).token)
+    refused("a viewer who creates", 403, create_device.sync_detailed(
+        client=viewer, body=DeviceInput()), "may only read")
 
-    for kind, ids in reversed(made):
+    for kind, before, ids in reversed(made):
         for id in ids:
             done(kind.delete(id).parsed)
             refused(f"{kind.name}, deleted", 404, kind.get(id), "there is no ")
-        must(list_all(kind) == [], f"{kind.name} are left")
+        must(list_all(kind) == before, f"{kind.name} are left")
     done(delete_token.sync(client=api))
     refused("an ended session", 401, get_token.sync_detailed(client=api), "a valid token is required")
 

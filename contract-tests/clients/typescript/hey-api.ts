@@ -2,7 +2,7 @@
 
 import { client } from "../generated/hey-api/client.gen.js";
 import * as api from "../generated/hey-api/index.js";
-import { type Kind, SCRIPT, done, environment, run } from "./scenario.js";
+import { type Kind, PASSWORD, SCRIPT, done, environment, run } from "./scenario.js";
 
 let token: string | undefined;
 client.setConfig({ baseUrl: environment("HUB_URL"), auth: () => token });
@@ -76,7 +76,37 @@ function kinds(): Kind<any, any>[] {
     get: (id) => api.getIntegration(path(id)),
     delete: (id) => api.deleteIntegration(path(id)),
   };
-  return [networkConnections, drivers, devices, dataTables, integrations];
+  const users: Kind<api.UserAccount, number> = {
+    name: "users",
+    create: async (number) => done(await api.createUser({
+      body: { username: `hey-api-viewer-${number}`, password: PASSWORD, role: "viewer" },
+    })).id,
+    page: (cursor) => api.listUsers(query(cursor)),
+    id: (item) => item.id,
+    get: (id) => api.getUser(path(id)),
+    delete: (id) => api.deleteUser(path(id)),
+  };
+  const apiKeys: Kind<api.ApiKey, number> = {
+    name: "API keys",
+    create: async (number) => done(await api.createApiKey({
+      body: { name: `hey-api ${number}`, scopes: ["devices:read"] },
+    })).id,
+    page: (cursor) => api.listApiKeys(query(cursor)),
+    id: (item) => item.id,
+    get: (id) => api.getApiKey(path(id)),
+    delete: (id) => api.deleteApiKey(path(id)),
+  };
+  const tenants: Kind<api.Tenant, number> = {
+    name: "tenants",
+    create: async (number) => done(await api.createTenant({
+      body: { name: `hey-api ${number}`, administrator: { username: `hey-api-admin-${number}`, password: PASSWORD } },
+    })).id,
+    page: (cursor) => api.listTenants(query(cursor)),
+    id: (item) => item.id,
+    get: (id) => api.getTenant(path(id)),
+    delete: (id) => api.deleteTenant(path(id)),
+  };
+  return [networkConnections, drivers, devices, dataTables, integrations, users, apiKeys, tenants];
 }
 
 await run({

@@ -3,7 +3,7 @@
 import createClient from "openapi-fetch";
 
 import type { components, paths } from "../generated/openapi-fetch/schema.js";
-import { type Kind, SCRIPT, done, environment, run } from "./scenario.js";
+import { type Kind, PASSWORD, SCRIPT, done, environment, run } from "./scenario.js";
 
 type Schemas = components["schemas"];
 
@@ -86,7 +86,37 @@ function kinds(): Kind<any, any>[] {
     get: (id) => api.GET("/api/v3/integrations/{id}", path(id)),
     delete: (id) => api.DELETE("/api/v3/integrations/{id}", path(id)),
   };
-  return [networkConnections, drivers, devices, dataTables, integrations];
+  const users: Kind<Schemas["UserAccount"], number> = {
+    name: "users",
+    create: async (number) => done(await api.POST("/api/v3/users", {
+      body: { username: `openapi-fetch-viewer-${number}`, password: PASSWORD, role: "viewer" },
+    })).id,
+    page: (cursor) => api.GET("/api/v3/users", query(cursor)),
+    id: (item) => item.id,
+    get: (id) => api.GET("/api/v3/users/{id}", path(id)),
+    delete: (id) => api.DELETE("/api/v3/users/{id}", path(id)),
+  };
+  const apiKeys: Kind<Schemas["ApiKey"], number> = {
+    name: "API keys",
+    create: async (number) => done(await api.POST("/api/v3/api-keys", {
+      body: { name: `openapi-fetch ${number}`, scopes: ["devices:read"] },
+    })).id,
+    page: (cursor) => api.GET("/api/v3/api-keys", query(cursor)),
+    id: (item) => item.id,
+    get: (id) => api.GET("/api/v3/api-keys/{id}", path(id)),
+    delete: (id) => api.DELETE("/api/v3/api-keys/{id}", path(id)),
+  };
+  const tenants: Kind<Schemas["Tenant"], number> = {
+    name: "tenants",
+    create: async (number) => done(await api.POST("/api/v3/tenants", {
+      body: { name: `openapi-fetch ${number}`, administrator: { username: `openapi-fetch-admin-${number}`, password: PASSWORD } },
+    })).id,
+    page: (cursor) => api.GET("/api/v3/tenants", query(cursor)),
+    id: (item) => item.id,
+    get: (id) => api.GET("/api/v3/tenants/{id}", path(id)),
+    delete: (id) => api.DELETE("/api/v3/tenants/{id}", path(id)),
+  };
+  return [networkConnections, drivers, devices, dataTables, integrations, users, apiKeys, tenants];
 }
 
 await run({

@@ -39,6 +39,8 @@ export interface Client {
   kinds(): Kind<any, any>[];
 }
 
+/** Of the users that are made. */
+export const PASSWORD = "two horses and a battery";
 export const SCRIPT = "function decode(payload, port) { return {first: payload[0]}; }";
 
 export function must(condition: boolean, what: string): void {
@@ -86,13 +88,15 @@ async function scenario(client: Client): Promise<void> {
   client.use(token);
   must(done(await client.session()).User.username === "admin", "the session is the administrator's");
 
-  const made: { kind: Kind<any, any>; ids: unknown[] }[] = [];
+  // The administrator and the tenant are there from the start.
+  const made: { kind: Kind<any, any>; before: unknown[]; ids: unknown[] }[] = [];
   for (const kind of client.kinds()) {
-    made.push({ kind, ids: [await kind.create(1), await kind.create(2)] });
+    made.push({ kind, before: await listAll(kind), ids: [await kind.create(1), await kind.create(2)] });
   }
-  for (const { kind, ids } of made) {
+  for (const { kind, before, ids } of made) {
     const found = JSON.stringify(await listAll(kind));
-    must(found === JSON.stringify(ids), `${kind.name}: made ${JSON.stringify(ids)}, but found ${found}`);
+    const expected = JSON.stringify([...before, ...ids]);
+    must(found === expected, `${kind.name}: there are ${expected}, but found ${found}`);
     console.log(`  ${kind.name}: ${found}`);
   }
 
@@ -101,14 +105,16 @@ async function scenario(client: Client): Promise<void> {
   refused("no such token", 401, await client.session(), "a valid token is required");
   client.use(token);
   refused("no such device", 404, await client.getDevice("none"), "there is no device");
-  // A 403 needs a user who may only read: refused("...", 403, ...) goes here.
+  client.use(done(await client.logIn(`${client.name}-viewer-1`, PASSWORD)).token);
+  refused("a viewer who creates", 403, await client.createDevice("a"), "may only read");
+  client.use(token);
 
-  for (const { kind, ids } of made.reverse()) {
+  for (const { kind, before, ids } of made.reverse()) {
     for (const id of ids) {
       done(await kind.delete(id));
       refused(`${kind.name}, deleted`, 404, await kind.get(id), "there is no ");
     }
-    must((await listAll(kind)).length === 0, `${kind.name} are left`);
+    must((await listAll(kind)).length === before.length, `${kind.name} are left`);
   }
   done(await client.logOut());
   refused("an ended session", 401, await client.session(), "a valid token is required");
