@@ -13,6 +13,8 @@ type Outcome<T> = Result<T, Box<dyn StdError>>;
 
 const SCRIPT: &str = "function decode(payload, port) { return {first: payload[0]}; }";
 const LABEL: &str = "client=rust";
+/// Of the users that are made.
+const PASSWORD: &str = "two horses and a battery";
 
 /// All items of a list, a page of one at a time.
 macro_rules! list_all {
@@ -88,9 +90,9 @@ fn client(token: Option<&str>) -> Outcome<Client> {
     Ok(Client::new_with_client(&env::var("HUB_URL")?, inner))
 }
 
-fn credentials(password: &str) -> Outcome<types::Credentials> {
+fn credentials(username: &str, password: &str) -> Outcome<types::Credentials> {
     Ok(types::Credentials::builder()
-        .username("admin")
+        .username(username)
         .password(password)
         .try_into()?)
 }
@@ -105,13 +107,13 @@ async fn main() -> Outcome<()> {
     let anonymous = client(None)?;
     let wrong = anonymous
         .create_token()
-        .body(credentials("wrong")?)
+        .body(credentials("admin", "wrong")?)
         .send()
         .await;
     refused("a wrong password", 400, wrong, "invalid credentials")?;
     let session = anonymous
         .create_token()
-        .body(credentials(&password)?)
+        .body(credentials("admin", &password)?)
         .send()
         .await?;
     let api = client(Some(&session.token))?;
@@ -124,6 +126,9 @@ async fn main() -> Outcome<()> {
     // Every kind of resource, in an order in which each finds what it refers to.
     let (mut connections, mut drivers, mut devices) = (Vec::new(), Vec::new(), Vec::new());
     let (mut tables, mut integrations) = (Vec::new(), Vec::new());
+    // The administrator and the tenant are there from the start.
+    let (mut users, mut keys, mut tenants) = (vec![user.id], Vec::new(), Vec::new());
+    tenants.extend(list_all!(api, list_tenants).iter().map(|item| item.id));
     for number in 1..=2 {
         let settings = types::NetworkSettingsTheThingsStack::builder()
             .type_(types::NetworkSettingsTheThingsStackType::TheThingsStack);
@@ -187,6 +192,29 @@ async fn main() -> Outcome<()> {
                 .target(types::IntegrationTarget(target))
         });
         integrations.push(request.send().await?.id);
+
+        let request = api.create_user().body_map(|body| {
+            body.username(format!("rust-viewer-{number}"))
+                .password(PASSWORD)
+                .role(types::Role::Viewer)
+        });
+        users.push(request.send().await?.id);
+
+        let request = api.create_api_key().body_map(|body| {
+            body.name(format!("rust {number}"))
+                .scopes(vec![types::KeyScope::DevicesRead])
+        });
+        keys.push(request.send().await?.id);
+
+        let administrator: types::Administrator = types::Administrator::builder()
+            .username(format!("rust-admin-{number}"))
+            .password(PASSWORD)
+            .try_into()?;
+        let request = api.create_tenant().body_map(|body| {
+            body.name(format!("rust {number}"))
+                .administrator(administrator)
+        });
+        tenants.push(request.send().await?.id);
     }
 
     let found: Vec<_> = list_all!(api, list_network_connections)
@@ -214,6 +242,21 @@ async fn main() -> Outcome<()> {
         .map(|item| item.id)
         .collect();
     must_be_all("integrations", &found, &integrations)?;
+    let found: Vec<_> = list_all!(api, list_users)
+        .iter()
+        .map(|item| item.id)
+        .collect();
+    must_be_all("users", &found, &users)?;
+    let found: Vec<_> = list_all!(api, list_api_keys)
+        .iter()
+        .map(|item| item.id)
+        .collect();
+    must_be_all("API keys", &found, &keys)?;
+    let found: Vec<_> = list_all!(api, list_tenants)
+        .iter()
+        .map(|item| item.id)
+        .collect();
+    must_be_all("tenants", &found, &tenants)?;
 
     // What does not fit the document cannot even be built, so this is what only the hub can tell.
     let unknown: types::DeviceInputDriver = "rust/none:1".parse()?;
@@ -232,7 +275,39 @@ async fn main() -> Outcome<()> {
         api.get_device().id("none").send().await,
         "there is no device",
     )?;
-    // A 403 needs a user who may only read: refused("...", 403, ...) goes here.
+    let login = credentials("rust-viewer-1", PASSWORD)?;
+    let session = anonymous.create_token().body(login).send().await?;
+    let viewer = client(Some(&session.token))?;
+    let result = viewer.create_device().send().await;
+    refused("a viewer who creates", 403, result, "may only read")?;
+
+    for id in tenants.into_iter().skip(1) {
+        api.delete_tenant().id(id).send().await?;
+        refused(
+            "tenant, deleted",
+            404,
+            api.get_tenant().id(id).send().await,
+            "there is no ",
+        )?;
+    }
+    for id in keys {
+        api.delete_api_key().id(id).send().await?;
+        refused(
+            "API key, deleted",
+            404,
+            api.get_api_key().id(id).send().await,
+            "there is no ",
+        )?;
+    }
+    for id in users.into_iter().skip(1) {
+        api.delete_user().id(id).send().await?;
+        refused(
+            "user, deleted",
+            404,
+            api.get_user().id(id).send().await,
+            "there is no ",
+        )?;
+    }
 
     for id in integrations {
         api.delete_integration().id(id).send().await?;
