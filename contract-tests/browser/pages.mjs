@@ -44,6 +44,7 @@ async function swagger(page) {
 
   // The token in the picture ends with this hub.
   if (screenshot) {
+    await page.setViewportSize({ width: 1200, height: 1650 });
     await operation.evaluate((element) => element.scrollIntoView());
     await page.screenshot({ path: screenshot });
   }
