@@ -6,7 +6,7 @@
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
-//! | `docs.rs` | the document and Swagger UI |
+//! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
 
 mod answer;

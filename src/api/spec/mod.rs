@@ -62,15 +62,18 @@ fn document(public_url: Option<&str>) -> Value {
     }]);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
-    schemas::name_pages(&mut document);
+    schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::close_objects(&mut document);
+    schemas::write_out_nullable(&mut document);
+    schemas::drop_unused(&mut document);
     headers::add(&mut document);
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
     examples::add(&mut document);
+    examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
     document
 }
