@@ -21,7 +21,7 @@ from thingshub_client.api.network_connections import (
 from thingshub_client.api.tenants import create_tenant, delete_tenant, get_tenant, list_tenants
 from thingshub_client.api.users import create_user, delete_user, get_user, list_users
 from thingshub_client.models import (
-    Administrator, ApiKey, ApiKeyInput, ApiKeyWithKey, Column, ColumnType, Connectivity, Credentials, DataTable, DataTableInput, Device, DeviceConnection, DeviceInput,
+    Administrator, ApiKey, ApiKeyInput, ApiKeyWithKey, Column, ColumnType, Credentials, DataTable, DataTableInput, Device, DeviceConnection, DeviceInput, DeviceInputConnectivity,
     Driver, DriverInput, Error, HttpTarget, HttpTargetType, Integration, IntegrationInput, KeyScope,
     NetworkConnection, NetworkConnectionInput, NetworkConnectionWithKey, Role, Tenant, TenantInput, TheThingsStack,
     TheThingsStackType, Token, UserAccount, UserInput,
@@ -101,7 +101,7 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
             network_connection_id=connection_ids[0], network_device_id=f"100000000000000{number}")
         body = DeviceInput(
             id=f"python-{number}", labels=["client=python"], driver=f"python/driver-{number}:1",
-            connectivity=Connectivity(connections=[address]))
+            connectivity=DeviceInputConnectivity(connections=[address]))
         made: Device = done(create_device.sync(client=api, body=body))
         must(made.labels == ["client=python"], f"the device's labels are {made.labels}")
         return made.id
