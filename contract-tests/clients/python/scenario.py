@@ -21,7 +21,8 @@ from thingshub_client.api.network_connections import (
 from thingshub_client.api.tenants import create_tenant, delete_tenant, get_tenant, list_tenants
 from thingshub_client.api.users import create_user, delete_user, get_user, list_users
 from thingshub_client.models import (
-    Administrator, ApiKey, ApiKeyInput, ApiKeyWithKey, Column, ColumnType, Credentials, DataTable, DataTableInput, Device, DeviceConnection, DeviceInput, DeviceInputConnectivity,
+    Administrator, ApiKey, ApiKeyInput, ApiKeyWithKey, Column, ColumnType, Credentials, DataTable,
+    DataTableInput, Device, DeviceConnection, DeviceInput, DeviceInputConnectivity,
     Driver, DriverInput, Error, HttpTarget, HttpTargetType, Integration, IntegrationInput, KeyScope,
     NetworkConnection, NetworkConnectionInput, NetworkConnectionWithKey, Role, Tenant, TenantInput, TheThingsStack,
     TheThingsStackType, Token, UserAccount, UserInput,
