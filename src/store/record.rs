@@ -12,8 +12,9 @@ use std::{
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, RelationTrait,
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -158,8 +159,9 @@ impl Store {
         transaction: &DatabaseTransaction,
         messages: &[Message],
     ) -> Result<Vec<Outcome>, DbErr> {
-        let mut states = lock_states(transaction, messages).await?;
-        let epochs = self.learn_epochs(transaction, messages).await?;
+        let (mut states, mut epochs) = self.lock_states(transaction, messages).await?;
+        self.learn_epochs(transaction, messages, &mut epochs)
+            .await?;
         let mut rows = Rows::default();
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
@@ -177,63 +179,88 @@ impl Store {
         Ok(outcomes)
     }
 
-    /// Learns what other hubs have changed.
+    /// The states of all devices of the batch, locked in the order of their keys so that two hubs on
+    /// one database cannot block each other; and their tenants' epochs, where other hubs move them.
+    async fn lock_states(
+        &self,
+        transaction: &DatabaseTransaction,
+        messages: &[Message],
+    ) -> Result<(HashMap<i64, State>, HashMap<i64, u64>), DbErr> {
+        let mut keys: Vec<i64> = messages
+            .iter()
+            .filter_map(|message| match &message.content {
+                Content::Uplink(record) => Some(record.device.0),
+                _ => None,
+            })
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(Default::default());
+        }
+        let mut select = device_state::Entity::find()
+            .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
+            .order_by_asc(device_state::Column::DeviceKey);
+        select = if self.is_shared() {
+            select
+                .join(JoinType::InnerJoin, device_state::Relation::Tenant.def())
+                .column_as(tenant::Column::Epoch, "epoch")
+        } else {
+            select.column_as(Expr::value(0_i64), "epoch")
+        };
+        QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [device_state::Entity]);
+        let found = select.into_model::<Locked>().all(transaction).await?;
+        let (mut states, mut epochs) = (HashMap::with_capacity(found.len()), HashMap::new());
+        for Locked { state, epoch } in found {
+            if self.is_shared() {
+                epochs.insert(state.tenant_id, epoch.unsigned_abs());
+            }
+            states.insert(state.device_key, State::from(state));
+        }
+        Ok((states, epochs))
+    }
+
+    /// Learns what other hubs have changed, of the tenants that are not known from a device.
     async fn learn_epochs(
         &self,
         transaction: &DatabaseTransaction,
         messages: &[Message],
-    ) -> Result<HashMap<i64, u64>, DbErr> {
-        if !self.is_shared() {
-            return Ok(HashMap::new());
+        epochs: &mut HashMap<i64, u64>,
+    ) -> Result<(), DbErr> {
+        let unknown: HashSet<i64> = messages
+            .iter()
+            .map(|message| message.tenant.0)
+            .filter(|tenant| self.is_shared() && !epochs.contains_key(tenant))
+            .collect();
+        if !unknown.is_empty() {
+            let found: Vec<(i64, i64)> = tenant::Entity::find()
+                .filter(tenant::Column::Id.is_in(padded(unknown.into_iter().collect())))
+                .select_only()
+                .column(tenant::Column::Id)
+                .column(tenant::Column::Epoch)
+                .into_tuple()
+                .all(transaction)
+                .await?;
+            epochs.extend(
+                found
+                    .into_iter()
+                    .map(|(id, epoch)| (id, epoch.unsigned_abs())),
+            );
         }
-        let tenants: HashSet<i64> = messages.iter().map(|message| message.tenant.0).collect();
-        let found: Vec<(i64, i64)> = tenant::Entity::find()
-            .filter(tenant::Column::Id.is_in(padded(tenants.into_iter().collect())))
-            .select_only()
-            .column(tenant::Column::Id)
-            .column(tenant::Column::Epoch)
-            .into_tuple()
-            .all(transaction)
-            .await?;
-        let mut epochs = HashMap::with_capacity(found.len());
-        for (tenant, epoch) in found {
-            let epoch = epoch.unsigned_abs();
-            self.epoch_of(TenantId(tenant))
-                .store(epoch, Ordering::Release);
-            epochs.insert(tenant, epoch);
+        for (tenant, epoch) in epochs {
+            self.epoch_of(TenantId(*tenant))
+                .store(*epoch, Ordering::Release);
         }
-        Ok(epochs)
+        Ok(())
     }
 }
 
-/// The states of all devices of the batch, locked in the order of their keys so that two hubs on
-/// one database cannot block each other.
-async fn lock_states(
-    transaction: &DatabaseTransaction,
-    messages: &[Message],
-) -> Result<HashMap<i64, State>, DbErr> {
-    let mut keys: Vec<i64> = messages
-        .iter()
-        .filter_map(|message| match &message.content {
-            Content::Uplink(record) => Some(record.device.0),
-            _ => None,
-        })
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let found = device_state::Entity::find()
-        .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
-        .order_by_asc(device_state::Column::DeviceKey)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    Ok(found
-        .into_iter()
-        .map(|model| (model.device_key, State::from(model)))
-        .collect())
+/// A device's state and its tenant's epoch.
+#[derive(FromQueryResult)]
+struct Locked {
+    #[sea_orm(nested)]
+    state: device_state::Model,
+    epoch: i64,
 }
 
 impl Rows {
