@@ -15,6 +15,7 @@ mod audit_log;
 mod auth;
 mod body;
 mod data_tables;
+mod device_history;
 mod device_labels;
 mod devices;
 mod docs;
@@ -83,6 +84,7 @@ type AllOperations = (
     network_connections::NetworkConnectionsApi,
     drivers::DriversApi,
     devices::DevicesApi,
+    device_history::DeviceHistoryApi,
     device_labels::DeviceLabelsApi,
     data_tables::DataTablesApi,
     integrations::IntegrationsApi,
@@ -103,6 +105,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         },
         drivers::DriversApi { hub: hub() },
         devices::DevicesApi,
+        device_history::DeviceHistoryApi,
         device_labels::DeviceLabelsApi,
         data_tables::DataTablesApi,
         integrations::IntegrationsApi { hub: hub() },

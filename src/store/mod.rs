@@ -14,17 +14,15 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DeleteMany, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait, UpdateMany,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, UpdateMany,
     entity::ColumnTrait,
     sea_query::{Expr, IntoCondition},
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
 use serde_json::{Map, Value};
@@ -41,6 +39,7 @@ use gather::Gather;
 use identity::Session;
 
 mod bulk;
+mod connect;
 mod entities;
 mod failure;
 mod gather;
@@ -63,9 +62,6 @@ pub mod record;
 pub mod tenants;
 pub mod uplinks;
 pub mod users;
-
-/// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
-const STATEMENTS_CACHED: usize = 1000;
 
 /// A table whose rows belong to tenants.
 pub trait Owned: EntityTrait {
@@ -141,14 +137,14 @@ impl Store {
             if config.database_url.is_none() {
                 std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
             }
-            let writer = connect_sqlite(&url, 1, false).await?;
+            let writer = connect::sqlite(&url, 1, false).await?;
             Migrator::up(&writer, None).await?;
             (
                 writer,
-                connect_sqlite(&url, config.database_connections, true).await?,
+                connect::sqlite(&url, config.database_connections, true).await?,
             )
         } else {
-            let pool = connect_postgres(&url, config.database_connections).await?;
+            let pool = connect::postgres(&url, config.database_connections).await?;
             Migrator::up(&pool, None).await?;
             (pool.clone(), pool)
         };
@@ -381,48 +377,4 @@ impl<T, K> Page<T, K> {
             next: self.next,
         }
     }
-}
-
-async fn connect_sqlite(
-    url: &str,
-    connections: u32,
-    read_only: bool,
-) -> Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(connections.min(2))
-        .acquire_timeout(Duration::from_secs(10))
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| {
-            options
-                .create_if_missing(!read_only)
-                .read_only(read_only)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(5))
-                .statement_cache_capacity(STATEMENTS_CACHED)
-                .pragma("cache_size", if read_only { "-2000" } else { "-8000" })
-                .optimize_on_close(!read_only, None)
-        });
-    Ok(Database::connect(options).await?)
-}
-
-async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .connect_timeout(Duration::from_secs(5))
-        .acquire_timeout(Duration::from_secs(5))
-        // A connection that broke while idle must not cost a request.
-        .test_before_acquire_if_idle_for(Duration::from_secs(1))
-        .set_application_name("thingshub")
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED));
-    Ok(Database::connect(options).await?)
 }
