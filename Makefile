@@ -53,7 +53,7 @@ contract: build venv ## the running server against its own OpenAPI document, on 
 
 contract-long: build venv ## the same with 20,000 cases and more
 	$(call heading,contract tests with 20000 cases and more)
-	@export CONTRACT_EXAMPLES=200 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=20000; $(CONTRACT)
+	@export CONTRACT_EXAMPLES=160 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=20000; $(CONTRACT)
 
 contract-mutants: build venv ## shows that the contract tests notice planted faults
 	$(call heading,contract tests against planted faults)

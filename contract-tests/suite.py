@@ -137,9 +137,11 @@ def whole(seed_number, examples, database):
             break
     # Refusals alone would prove nothing of an operation, and neither would scenarios that end early.
     problems += never_succeeded(seen, operations_of(document))
+    if not others["requests"]:
+        problems.append("nothing was tried as somebody else")
     if scenarios["requests"] < examples:
         problems.append(f"the scenarios ended after {scenarios['requests']} requests")
-    print(f"requests: {singles['requests']} single ones, {scenarios['requests']} in scenarios, "
-          f"{others['requests']} as somebody else")
-    direct_cases = cases.passed + len(cases.failures)
-    return problems, direct_cases + singles["requests"] + scenarios["requests"] + others["requests"]
+    print(f"requests: {singles['requests']} single ones, {scenarios['requests']} in scenarios; "
+          f"{others['requests']} repeated as somebody else")
+    # What others try repeats cases; it is none of its own.
+    return problems, cases.passed + len(cases.failures) + singles["requests"] + scenarios["requests"]
