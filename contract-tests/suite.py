@@ -1,5 +1,5 @@
-"""One run: a hub of its own over TLS with a database of its own, seeded; schemathesis against it; and what is left
-to check when that is over."""
+"""One run: a hub of its own over TLS with a database of its own, seeded; schemathesis against it; and
+what is left to check when that is over."""
 
 import collections
 import contextlib
