@@ -498,6 +498,19 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_that_is_never_closed_costs_one_row_of_many() {
+        let mut file = "id,name\n".to_owned();
+        for number in 1..=10_000 {
+            let quote = if number == 7_001 { "\"" } else { "" };
+            file += &format!("d{number},{quote}n{number}\n");
+        }
+        let found = outcomes(&file);
+        assert_eq!(found.len(), 10_000);
+        let failed: Vec<usize> = (0..10_000).filter(|row| found[*row].is_err()).collect();
+        assert_eq!(failed, [7_000]);
+    }
+
+    #[test]
     fn errors_name_the_column() {
         for (row, expected) in [
             ("-,,", "id: must be letters"),
