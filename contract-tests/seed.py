@@ -82,6 +82,10 @@ class Maker:
         administrator = {"username": self.name(), "password": "correct horse battery"}
         return self.client.api("POST", "tenants", {"name": self.name(), "administrator": administrator})
 
+    def device_import(self):
+        headers = {"Content-Type": "text/csv"}
+        return self.client.api("POST", "devices/import", f"id\n{self.name()}\n".encode(), headers)
+
     def path_parameters(self, resource):
         """A new resource below the path segment `resource`, as its path parameters."""
         if resource == "drivers":
@@ -90,6 +94,7 @@ class Maker:
         made = {
             "network-connections": self.network_connection,
             "devices": self.device,
+            "device-imports": self.device_import,
             "data-tables": self.data_table,
             "integrations": self.integration,
             "users": self.user,
@@ -127,6 +132,7 @@ def seed(hub, receiver_url):
         sets[name] = {
             "network-connections": [{"id": connection["id"]} for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL}],
+            "device-imports": [{"id": maker.device_import()["id"]}],
             "data-tables": [{"id": table["id"]}],
             "integrations": [{"id": integration["id"]}],
             "drivers": [{"author": driver["author"], "name": driver["name"], "tag": "1"}],
