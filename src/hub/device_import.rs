@@ -2,7 +2,10 @@
 //!
 //! One batch at a time for the whole hub: imports must not keep uplinks from the database.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,9 @@ use crate::{
 
 /// How long to wait when the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often a batch is tried again after a fault of ours: one may pass, such as a deadlock between
+/// two transactions of PostgreSQL.
+const FAULTS_MAX: u32 = 5;
 
 /// Begins imports.
 #[derive(Clone)]
@@ -80,6 +86,7 @@ impl Importer {
                 return;
             }
         };
+        let mut faults: HashMap<ImportId, u32> = HashMap::new();
         loop {
             while let Ok(begun) = self.begun.try_recv() {
                 // One that was begun while the start looked for the others is among them already.
@@ -101,12 +108,16 @@ impl Importer {
                 return;
             }
             let scope = self.store.scope(tenant);
-            match step(&scope, id).await {
+            let outcome = step(&scope, id).await;
+            if outcome.is_ok() {
+                faults.remove(&id);
+            }
+            match outcome {
                 Ok(true) => tracing::info!(import.id = id.0, "import done"),
                 Ok(false) => waiting.push_back((tenant, id)),
                 // It has gone with its tenant.
                 Err(Error::NotFound(_)) => {}
-                Err(error @ Error::Unavailable { .. }) => {
+                Err(error) if may_pass(&error, id, &mut faults) => {
                     tracing::warn!(import.id = id.0, "import waits: {}", error.causes());
                     waiting.push_back((tenant, id));
                     if pause(&stop).await {
@@ -114,6 +125,7 @@ impl Importer {
                     }
                 }
                 Err(error) => {
+                    faults.remove(&id);
                     tracing::error!(import.id = id.0, cause = error.causes(), "import given up");
                     if let Err(error) = device_imports::give_up(&scope, id).await {
                         tracing::warn!(import.id = id.0, "it stays unfinished: {}", error.causes());
@@ -122,6 +134,16 @@ impl Importer {
             }
         }
     }
+}
+
+/// Whether another try makes sense.
+fn may_pass(error: &Error, id: ImportId, faults: &mut HashMap<ImportId, u32>) -> bool {
+    if matches!(error, Error::Unavailable { .. }) {
+        return true;
+    }
+    let count = faults.entry(id).or_default();
+    *count += 1;
+    *count <= FAULTS_MAX
 }
 
 /// Waits a moment; answers whether it is time to stop.

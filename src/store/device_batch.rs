@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, QueryFilter, QuerySelect,
-    TransactionTrait,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, QueryFilter, QueryOrder,
+    QuerySelect, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +196,8 @@ async fn holders(
     let ids = scope
         .find::<device::Entity>()
         .filter(device::Column::DeviceId.is_in(padded::<String>(ids)))
+        // In one order for all who lock several.
+        .order_by_asc(device::Column::Id)
         .lock_exclusive()
         .all(transaction)
         .await?;
