@@ -153,7 +153,7 @@ async fn read_within(
 pub async fn buffer(request: &mut Request) -> Result<Vec<u8>, Error> {
     let bounds = bounds_of(request)?;
     let max_bytes = match super::operation::of(request)?.id {
-        super::device_bulk::IMPORT => bounds.import_max_bytes,
+        super::device_imports::IMPORT => bounds.import_max_bytes,
         _ => bounds.max_bytes * FACTOR_MAX,
     };
     let body = request.take_body();

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
-//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `device_files.rs`, `device_rows.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and Swagger UI |
 //! | the rest | one file per resource |
@@ -14,9 +14,11 @@ mod api_keys;
 mod audit_log;
 mod auth;
 mod body;
+mod csv_records;
 mod data_tables;
 mod device_bulk;
 mod device_files;
+mod device_imports;
 mod device_labels;
 mod device_rows;
 mod devices;
@@ -89,6 +91,7 @@ type AllOperations = (
     drivers::DriversApi,
     devices::DevicesApi,
     device_labels::DeviceLabelsApi,
+    device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
     integrations::IntegrationsApi,
@@ -110,7 +113,8 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         drivers::DriversApi { hub: hub() },
         devices::DevicesApi,
         device_labels::DeviceLabelsApi,
-        device_bulk::DeviceBulkApi { hub: hub() },
+        device_imports::DeviceImportsApi { hub: hub() },
+        device_bulk::DeviceBulkApi,
         data_tables::DataTablesApi,
         integrations::IntegrationsApi { hub: hub() },
         users::UsersApi { hub: hub() },
