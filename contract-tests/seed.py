@@ -71,9 +71,13 @@ class Maker:
         ]}
         return self.make("devices", driver=f"{driver['author']}/{driver['name']}:1", connectivity=connectivity)
 
+    def device_import(self):
+        headers = {"Content-Type": "text/csv"}
+        return self.client.api("POST", "devices/import", f"id\n{self.name()}\n".encode(), headers)
+
     def path_parameters(self, resource):
         """A new resource, as its path parameters."""
-        made = self.make(resource)
+        made = self.device_import() if resource == "device-imports" else self.make(resource)
         if resource == "drivers":
             return {"author": made["author"], "name": made["name"], "tag": "1"}
         return {"id": made["id"], "label": LABEL}
@@ -109,6 +113,7 @@ def seed(hub, receiver_url):
         sets[name] = {
             "network-connections": [{"id": connection["id"]} for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL}],
+            "device-imports": [{"id": maker.device_import()["id"]}],
             "data-tables": [{"id": table["id"]}],
             "integrations": [{"id": integration["id"]}],
             "drivers": [{"author": driver["author"], "name": driver["name"], "tag": "1"}],

@@ -86,6 +86,7 @@ def values(state):
     """For direct.py: the values of a path's parameters that lead to something."""
     def of(template):
         resource = template.split("/{", 1)[0].rsplit("/", 1)[-1]
+        resource = "device-imports" if resource == "import" else resource
         return state["sets"]["kept"].get(resource, [{}])[0]
     return of
 

@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
 //! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the deliveries under way, then the workers and the database.
+//! then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     delivery::Engine,
     driver::{self, Limits},
-    hub::Hub,
+    hub::{Hub, device_import::Importer},
     secret::Vault,
     store::Store,
     tls,
@@ -65,12 +65,14 @@ where
         .map_err(|error| format!("setting listen: {error}"))?;
 
     let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let (importer, imports) = Importer::new(store.clone());
     let hub = Hub::new(
         store.clone(),
         config.clone(),
         drivers.clone(),
         vault,
         wake.clone(),
+        imports,
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
         println!(
@@ -81,6 +83,7 @@ where
     let writing = tokio::spawn(write(store.clone(), jobs));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
+    let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(store.clone(), drivers.clone(), writer, wake);
     let endpoint = api::endpoint(hub, &uplinks);
     drop(uplinks);
@@ -116,6 +119,9 @@ where
         .await
         .map_err(|error| format!("the writer broke: {error}"))?;
     engine_stop.cancel();
+    importing
+        .await
+        .map_err(|error| format!("the importer broke: {error}"))?;
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?

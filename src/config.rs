@@ -81,6 +81,8 @@ settings! {
     connections_max: usize = 4096;
     /// Largest request body, in bytes; a driver's push may be three times its script
     body_max_bytes: usize = 1024 * 1024;
+    /// Largest file of devices to import, in bytes
+    import_max_bytes: usize = 64 * 1024 * 1024;
     /// Uplinks that may wait for the writer before more are refused
     uplink_queue_max: usize = 10_000;
     /// Worker processes that run drivers
@@ -234,6 +236,7 @@ impl Config {
             ("request_timeout_s", self.request_timeout_s),
             ("connections_max", self.connections_max as u64),
             ("body_max_bytes", self.body_max_bytes as u64),
+            ("import_max_bytes", self.import_max_bytes as u64),
             ("uplink_queue_max", self.uplink_queue_max as u64),
             ("driver_workers", self.driver_workers as u64),
             ("driver_cpu_time_ms", self.driver_cpu_time_ms),

@@ -29,6 +29,8 @@ integer_ids! {
     ConnectionId,
     /// A device's internal key; clients know the device by its textual id.
     DeviceKey,
+    /// An import of devices.
+    ImportId,
     /// A driver (`author/name`).
     DriverId,
     /// One immutable version of a driver.

@@ -16,6 +16,7 @@ mod m0005_uplinks;
 mod m0006_data_tables;
 mod m0007_integrations;
 mod m0008_access;
+mod m0009_device_imports;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_data_tables::Migration),
             Box::new(m0007_integrations::Migration),
             Box::new(m0008_access::Migration),
+            Box::new(m0009_device_imports::Migration),
         ]
     }
 }

@@ -35,6 +35,14 @@ pub struct Created<T> {
     pub body: T,
 }
 
+/// 201 with what goes on by itself, and so has no `ETag`, and where it is.
+pub struct Begun<T> {
+    /// Its path.
+    pub location: String,
+    /// Itself.
+    pub body: T,
+}
+
 /// 200 with a table for spreadsheets.
 pub struct Csv {
     /// The lines, with the header.
@@ -57,11 +65,14 @@ impl<T: Serialize + Revised + Send> IntoResponse for Single<T> {
 
 impl<T: Serialize + Revised + Send> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
-        let mut response = with_etag(json(StatusCode::CREATED, &self.body), &self.body);
-        if let Ok(location) = HeaderValue::try_from(self.location) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        response
+        let response = with_etag(json(StatusCode::CREATED, &self.body), &self.body);
+        with_location(response, self.location)
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Begun<T> {
+    fn into_response(self) -> Response {
+        with_location(json(StatusCode::CREATED, &self.body), self.location)
     }
 }
 
@@ -72,6 +83,13 @@ impl IntoResponse for Csv {
             .body(self.text);
         with_link(response, self.next.as_deref())
     }
+}
+
+fn with_location(mut response: Response, location: String) -> Response {
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 fn with_etag(mut response: Response, body: &impl Revised) -> Response {
@@ -135,13 +153,28 @@ impl<T: Type> ApiResponse for Single<T> {
 
 impl<T: Type> ApiResponse for Created<T> {
     fn meta() -> MetaResponses {
-        let location = header("Location", "The path of the new resource", true);
         success(
             201,
             "Created; the body holds the new resource",
             "application/json",
             T::schema_ref(),
-            vec![location, etag()],
+            vec![location(), etag()],
+        )
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Type> ApiResponse for Begun<T> {
+    fn meta() -> MetaResponses {
+        success(
+            201,
+            "Begun; the body holds the new resource",
+            "application/json",
+            T::schema_ref(),
+            vec![location()],
         )
     }
 
@@ -195,6 +228,10 @@ pub fn next_link() -> MetaHeader {
         "Where the next page is, as rel=\"next\"; absent at the end",
         false,
     )
+}
+
+fn location() -> MetaHeader {
+    header("Location", "The path of the new resource", true)
 }
 
 fn etag() -> MetaHeader {

@@ -20,6 +20,8 @@ use crate::error::Error;
 pub struct BodyBounds {
     /// Most bytes.
     pub max_bytes: usize,
+    /// Most bytes of a file to import.
+    pub import_max_bytes: usize,
     /// Longest time for all of it to arrive.
     pub timeout: Duration,
 }
@@ -54,7 +56,8 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+/// Reads JSON strictly; the error names the field and the rule.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let Unambiguous(value) =
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -113,11 +116,30 @@ pub async fn read(
     body: &mut RequestBody,
     factor: usize,
 ) -> Result<Vec<u8>, Error> {
-    let bounds: &BodyBounds = request
-        .data()
-        .ok_or_else(|| Error::internal("bounds on bodies are not set"))?;
+    let bounds = bounds_of(request)?;
+    read_within(bounds, bounds.max_bytes * factor, body).await
+}
+
+/// The same for a file to import.
+pub async fn read_import(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Error> {
+    let bounds = bounds_of(request)?;
+    read_within(bounds, bounds.import_max_bytes, body).await
+}
+
+fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
+    let bounds: Option<&BodyBounds> = request.data();
+    bounds
+        .copied()
+        .ok_or_else(|| Error::internal("bounds on bodies are not set"))
+}
+
+async fn read_within(
+    bounds: BodyBounds,
+    max_bytes: usize,
+    body: &mut RequestBody,
+) -> Result<Vec<u8>, Error> {
     let body = body.take().map_err(Error::internal)?;
-    match tokio::time::timeout(bounds.timeout, collect(body, bounds.max_bytes * factor)).await {
+    match tokio::time::timeout(bounds.timeout, collect(body, max_bytes)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::field(
             "body",
@@ -126,13 +148,15 @@ pub async fn read(
     }
 }
 
-/// Reads a request's whole body ahead, within the largest bound of all, and puts it back.
+/// Reads a request's whole body ahead, within the largest bound that its operation may have, and puts
+/// it back.
 pub async fn buffer(request: &mut Request) -> Result<Vec<u8>, Error> {
-    let bounds = *request
-        .data::<BodyBounds>()
-        .ok_or_else(|| Error::internal("bounds on bodies are not set"))?;
+    let bounds = bounds_of(request)?;
+    let max_bytes = match super::operation::of(request)?.id {
+        super::device_imports::IMPORT => bounds.import_max_bytes,
+        _ => bounds.max_bytes * FACTOR_MAX,
+    };
     let body = request.take_body();
-    let max_bytes = bounds.max_bytes * FACTOR_MAX;
     let bytes = tokio::time::timeout(bounds.timeout, collect(body, max_bytes))
         .await
         .map_err(|_| Error::field("body", "did not arrive in time"))??;

@@ -33,7 +33,7 @@ use crate::{
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewDevice")]
-struct NewDeviceBody {
+pub struct NewDeviceBody {
     /// Unique in the tenant, case-sensitive; the hub makes one up when it is left out
     id: Option<DeviceId>,
     /// For people; unique in the tenant unless empty
@@ -219,25 +219,7 @@ impl DevicesApi {
         caller: Caller,
         body: Body<NewDeviceBody>,
     ) -> Result<Created<DeviceView>> {
-        let NewDeviceBody {
-            id,
-            name,
-            description,
-            driver,
-            labels,
-            metadata,
-            connectivity,
-        } = body.0;
-        let id = id.map(DeviceId::into_string).unwrap_or_default();
-        let update = DeviceUpdate {
-            name,
-            description,
-            driver,
-            labels,
-            metadata,
-            connectivity,
-        };
-        let device = hub::devices::create(caller.scope(), update.provisioned(id)).await?;
+        let device = hub::devices::create(caller.scope(), body.0.provisioned()).await?;
         let location = format!("/api/v3/devices/{}", device.provisioned.id);
         Ok(Created {
             location,
@@ -332,6 +314,31 @@ impl DevicesApi {
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceView>> {
         Ok(Found(devices::delete(caller.scope(), &id.0).await?.into()))
+    }
+}
+
+impl NewDeviceBody {
+    /// The device that it is about; its id is empty where the hub makes one up.
+    pub fn provisioned(self) -> NewDevice {
+        let Self {
+            id,
+            name,
+            description,
+            driver,
+            labels,
+            metadata,
+            connectivity,
+        } = self;
+        let id = id.map(DeviceId::into_string).unwrap_or_default();
+        let update = DeviceUpdate {
+            name,
+            description,
+            driver,
+            labels,
+            metadata,
+            connectivity,
+        };
+        update.provisioned(id)
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
-//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
@@ -14,9 +14,14 @@ mod api_keys;
 mod audit_log;
 mod auth;
 mod body;
+mod csv_records;
 mod data_tables;
+mod device_bulk;
+mod device_files;
 mod device_history;
+mod device_imports;
 mod device_labels;
+mod device_rows;
 mod devices;
 mod docs;
 mod drivers;
@@ -43,7 +48,9 @@ use std::time::Duration;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use poem_openapi::{OpenApiService, Tags};
 
-use self::{body::BodyBounds, edge::Edge, operation::Operations, spec::Documents};
+use self::{
+    body::BodyBounds, device_files::Receiving, edge::Edge, operation::Operations, spec::Documents,
+};
 use crate::{hub::Hub, uplink::UplinkPath};
 
 /// The groups of operations, in the order of a first visit.
@@ -86,6 +93,8 @@ type AllOperations = (
     devices::DevicesApi,
     device_history::DeviceHistoryApi,
     device_labels::DeviceLabelsApi,
+    device_imports::DeviceImportsApi,
+    device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
     integrations::IntegrationsApi,
     users::UsersApi,
@@ -107,6 +116,8 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         devices::DevicesApi,
         device_history::DeviceHistoryApi,
         device_labels::DeviceLabelsApi,
+        device_imports::DeviceImportsApi { hub: hub() },
+        device_bulk::DeviceBulkApi,
         data_tables::DataTablesApi,
         integrations::IntegrationsApi { hub: hub() },
         users::UsersApi { hub: hub() },
@@ -126,8 +137,10 @@ pub fn endpoint(hub: Hub, uplinks: &UplinkPath) -> impl Endpoint + 'static {
     docs::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
         .data(documents)
         .data(hub)
+        .data(Receiving::default())
         .data(BodyBounds {
             max_bytes: config.body_max_bytes,
+            import_max_bytes: config.import_max_bytes,
             timeout: timeout / 2,
         })
         .with(Edge {

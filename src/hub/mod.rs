@@ -8,6 +8,7 @@ use crate::{config::Config, delivery::Wake, driver, secret::Vault, store::Store}
 
 mod caller;
 pub mod data_tables;
+pub mod device_import;
 pub mod devices;
 pub mod drivers;
 pub mod integrations;
@@ -19,6 +20,7 @@ pub mod users;
 
 pub use caller::{Caller, Identity};
 
+use device_import::Imports;
 use passwords::Passwords;
 use sessions::Sessions;
 
@@ -35,6 +37,8 @@ pub struct Hub {
     pub vault: Vault,
     /// Tells the delivery engine that there is work.
     pub wake: Wake,
+    /// Begins imports of devices.
+    pub imports: Imports,
     passwords: Arc<Passwords>,
     sessions: Arc<Sessions>,
 }
@@ -47,6 +51,7 @@ impl Hub {
         drivers: driver::Host,
         vault: Vault,
         wake: Wake,
+        imports: Imports,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
         let sessions = Arc::new(Sessions::new(config.login_failures_max));
@@ -56,6 +61,7 @@ impl Hub {
             drivers,
             vault,
             wake,
+            imports,
             passwords,
             sessions,
         }

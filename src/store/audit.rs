@@ -5,7 +5,7 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Scope, entities::audit_entry};
+use super::{Scope, bulk, entities::audit_entry};
 use crate::{
     clock,
     error::{Error, Result},
@@ -18,6 +18,16 @@ pub struct Subject {
     pub resource: &'static str,
     /// Its id.
     pub id: String,
+}
+
+/// One change among many.
+pub struct Change {
+    /// What was changed.
+    pub subject: Subject,
+    /// As it was; `None` where it has been made.
+    pub before: Option<Value>,
+    /// As it is; `None` where it has been deleted.
+    pub after: Option<Value>,
 }
 
 /// The subject of a change.
@@ -68,8 +78,35 @@ impl Scope {
         before: Option<Value>,
         after: Option<Value>,
     ) -> Result<()> {
+        let change = Change {
+            subject,
+            before,
+            after,
+        };
+        audit_entry::Entity::insert(self.entry(change))
+            .exec_without_returning(transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// The same for many changes, an entry for each.
+    pub(super) async fn note_many(
+        &self,
+        transaction: &DatabaseTransaction,
+        changes: Vec<Change>,
+    ) -> Result<()> {
+        let entries = changes.into_iter().map(|change| self.entry(change));
+        Ok(bulk::insert(transaction, entries.collect(), None).await?)
+    }
+
+    fn entry(&self, change: Change) -> audit_entry::ActiveModel {
+        let Change {
+            subject,
+            before,
+            after,
+        } = change;
         let call = self.call.as_deref();
-        audit_entry::Entity::insert(audit_entry::ActiveModel {
+        audit_entry::ActiveModel {
             tenant_id: Set(self.tenant.0),
             id: Set(new_uuid()),
             at: Set(clock::now()),
@@ -85,13 +122,11 @@ impl Scope {
             resource_id: Set(subject.id),
             before: Set(before),
             after: Set(after),
-        })
-        .exec_without_returning(transaction)
-        .await?;
-        Ok(())
+        }
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Value> {
+/// What goes into an entry.
+pub fn json(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(Error::internal)
 }

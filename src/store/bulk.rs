@@ -61,7 +61,12 @@ where
     A: ActiveModelTrait<Entity = E> + Send,
 {
     let table = E::default().table_name().to_owned();
-    let columns: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
+    // What no row sets, such as a key that the database gives, is the database's to fill in.
+    let is_set = |column: &E::Column| rows.iter().any(|row| !row.get(*column).is_not_set());
+    let columns: Vec<&str> = E::Column::iter()
+        .filter(is_set)
+        .map(|column| column.as_str())
+        .collect();
     let columns = columns.join(", ");
     let mut sql = format!(
         "INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, $1::json)"

@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// The resource's name in paths.
-const RESOURCE: &str = "devices";
+pub(super) const RESOURCE: &str = "devices";
 
 /// What a client provisions.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewDevice {
     /// Unique in the tenant.
     pub id: String,
@@ -98,16 +98,9 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
             .map_err(|error| taken(error, &new))?;
             let key = DeviceKey(model.id);
             insert_parts(scope, &transaction, key, &new).await?;
-            device_state::Entity::insert(device_state::ActiveModel {
-                tenant_id: Set(scope.tenant.0),
-                device_key: Set(key.0),
-                reported: Set(Value::Object(Map::new())),
-                desired: Set(Value::Object(Map::new())),
-                received_at: Set(None),
-                raw: Set(None),
-            })
-            .exec_without_returning(&*transaction)
-            .await?;
+            device_state::Entity::insert(first_state(scope, key))
+                .exec_without_returning(&*transaction)
+                .await?;
             scope
                 .note_created(&transaction, subject(RESOURCE, &new.id), &new)
                 .await?;
@@ -189,34 +182,44 @@ pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
     scope
         .write(async |transaction| {
             let before = lock(scope, &transaction, &new.id).await?;
-            let key = before.id;
-            let mut changed = columns(scope, &new, clock::now());
-            changed.revision = Set(before.revision + 1);
-            scope
-                .update::<device::Entity>()
-                .set(changed)
-                .filter(device::Column::Id.eq(key))
-                .exec(&*transaction)
-                .await
-                .map_err(|error| taken(error, &new))?;
-            scope
-                .delete::<device_label::Entity>()
-                .filter(device_label::Column::DeviceKey.eq(key))
-                .exec(&*transaction)
-                .await?;
-            scope
-                .delete::<device_connection::Entity>()
-                .filter(device_connection::Column::DeviceKey.eq(key))
-                .exec(&*transaction)
-                .await?;
-            insert_parts(scope, &transaction, DeviceKey(key), &new).await?;
-            let before = Device::try_from((before, None))?.provisioned;
-            scope
-                .note_changed(&transaction, subject(RESOURCE, &new.id), &before, &new)
-                .await
+            replace(scope, &transaction, before, &new).await
         })
         .await?;
     get(scope, &id).await
+}
+
+/// Puts `new` in the place of a row that is locked.
+pub(super) async fn replace(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    before: device::Model,
+    new: &NewDevice,
+) -> Result<()> {
+    let key = before.id;
+    let mut changed = columns(scope, new, clock::now());
+    changed.revision = Set(before.revision + 1);
+    scope
+        .update::<device::Entity>()
+        .set(changed)
+        .filter(device::Column::Id.eq(key))
+        .exec(transaction)
+        .await
+        .map_err(|error| taken(error, new))?;
+    scope
+        .delete::<device_label::Entity>()
+        .filter(device_label::Column::DeviceKey.eq(key))
+        .exec(transaction)
+        .await?;
+    scope
+        .delete::<device_connection::Entity>()
+        .filter(device_connection::Column::DeviceKey.eq(key))
+        .exec(transaction)
+        .await?;
+    insert_parts(scope, transaction, DeviceKey(key), new).await?;
+    let before = Device::try_from((before, None))?.provisioned;
+    scope
+        .note_changed(transaction, subject(RESOURCE, &new.id), &before, new)
+        .await
 }
 
 /// Changes a device's labels alone; answers them as they are then.
@@ -285,7 +288,19 @@ async fn lock(scope: &Scope, transaction: &DatabaseTransaction, id: &str) -> Res
         .await
 }
 
-fn columns(scope: &Scope, new: &NewDevice, now: Time) -> device::ActiveModel {
+/// The state of a device that has sent nothing yet.
+pub(super) fn first_state(scope: &Scope, key: DeviceKey) -> device_state::ActiveModel {
+    device_state::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        device_key: Set(key.0),
+        reported: Set(Value::Object(Map::new())),
+        desired: Set(Value::Object(Map::new())),
+        received_at: Set(None),
+        raw: Set(None),
+    }
+}
+
+pub(super) fn columns(scope: &Scope, new: &NewDevice, now: Time) -> device::ActiveModel {
     device::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(now),
@@ -307,17 +322,8 @@ async fn insert_parts(
     new: &NewDevice,
 ) -> Result<()> {
     insert_labels(scope, transaction, key, &new.labels).await?;
-    let connections = new
-        .connections
-        .iter()
-        .map(|address| device_connection::ActiveModel {
-            tenant_id: Set(scope.tenant.0),
-            device_key: Set(key.0),
-            connection_id: Set(address.network_connection_id),
-            network_device_id: Set(address.network_device_id.clone()),
-        });
-    if connections.len() > 0 {
-        device_connection::Entity::insert_many(connections)
+    if !new.connections.is_empty() {
+        device_connection::Entity::insert_many(address_rows(scope, key, &new.connections))
             .exec_without_returning(transaction)
             .await
             .map_err(|error| taken(error, new))?;
@@ -331,24 +337,64 @@ async fn insert_labels(
     key: DeviceKey,
     labels: &[String],
 ) -> Result<()> {
-    let labels = labels.iter().map(|label| device_label::ActiveModel {
-        tenant_id: Set(scope.tenant.0),
-        device_key: Set(key.0),
-        label: Set(label.clone()),
-    });
-    if labels.len() > 0 {
-        device_label::Entity::insert_many(labels)
+    if !labels.is_empty() {
+        device_label::Entity::insert_many(label_rows(scope, key, labels))
             .exec_without_returning(transaction)
             .await?;
     }
     Ok(())
 }
 
+pub(super) fn label_rows(
+    scope: &Scope,
+    key: DeviceKey,
+    labels: &[String],
+) -> impl Iterator<Item = device_label::ActiveModel> {
+    labels.iter().map(move |label| device_label::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        device_key: Set(key.0),
+        label: Set(label.clone()),
+    })
+}
+
+pub(super) fn address_rows(
+    scope: &Scope,
+    key: DeviceKey,
+    addresses: &[Address],
+) -> impl Iterator<Item = device_connection::ActiveModel> {
+    addresses
+        .iter()
+        .map(move |address| device_connection::ActiveModel {
+            tenant_id: Set(scope.tenant.0),
+            device_key: Set(key.0),
+            connection_id: Set(address.network_connection_id),
+            network_device_id: Set(address.network_device_id.clone()),
+        })
+}
+
 fn missing(id: &str) -> Error {
     Error::missing("device", id)
 }
 
-fn taken(error: DbErr, new: &NewDevice) -> Error {
+/// The address is another device's.
+pub(super) fn address_taken() -> Error {
+    Error::Conflict(
+        "connectivity.connections.network_device_id: another device has one of these addresses already"
+            .to_owned(),
+    )
+}
+
+/// There is such a device.
+pub(super) fn id_taken(id: &str) -> Error {
+    Error::Conflict(format!("id: there is a device \"{id}\" already"))
+}
+
+/// The name is another device's.
+pub(super) fn name_taken() -> Error {
+    Error::Conflict("name: another device has this name already".to_owned())
+}
+
+pub(super) fn taken(error: DbErr, new: &NewDevice) -> Error {
     if failure::is_dangling(&error) {
         return Error::field(
             "connectivity.connections",
@@ -356,14 +402,9 @@ fn taken(error: DbErr, new: &NewDevice) -> Error {
         );
     }
     match failure::duplicate(&error) {
-        Some(what) if what.contains("device_connections") => Error::Conflict(
-            "connectivity.connections.network_device_id: another device has one of these addresses already"
-                .to_owned(),
-        ),
-        Some(what) if what.contains("device_id") => {
-            Error::Conflict(format!("id: there is a device \"{}\" already", new.id))
-        }
-        Some(_) => Error::Conflict("name: another device has this name already".to_owned()),
+        Some(what) if what.contains("device_connections") => address_taken(),
+        Some(what) if what.contains("device_id") => id_taken(&new.id),
+        Some(_) => name_taken(),
         None => error.into(),
     }
 }

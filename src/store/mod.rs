@@ -3,7 +3,7 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! claims in [`deliveries`]. Every write goes through [`Scope::write`], which tells the caches that
+//! claims in [`deliveries`], and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
 //! the tenant has changed.
 
 use std::{
@@ -50,6 +50,9 @@ mod audit;
 pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
+pub mod device_batch;
+pub mod device_bulk;
+pub mod device_imports;
 pub mod device_list;
 pub mod devices;
 pub mod drivers;

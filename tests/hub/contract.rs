@@ -35,7 +35,7 @@ pub fn document() -> Value {
 }
 
 fn filled(path: &str) -> String {
-    let id = if path.contains("/devices/") {
+    let id = if path.contains("/devices/") && !path.contains("/import/") {
         "no-such"
     } else {
         "999999"

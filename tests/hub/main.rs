@@ -15,6 +15,7 @@ mod sink;
 mod access;
 mod bad_drivers;
 mod bad_input;
+mod bulk;
 mod client;
 mod contract;
 mod deliveries;

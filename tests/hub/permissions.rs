@@ -109,6 +109,12 @@ async fn restore(hub: &Hub, operation: &str) {
 
 fn filled(path: &str, ids: &Value) -> String {
     let resource = path.split('/').nth(3).unwrap_or_default();
+    // Below devices, there is one more kind with ids of its own.
+    let resource = if path.contains("/import/") {
+        "device-imports"
+    } else {
+        resource
+    };
     let id = match &ids[resource] {
         Value::String(id) => id.clone(),
         id => id.to_string(),
@@ -145,8 +151,15 @@ async fn provision(hub: &Hub) -> Value {
     let table = hub.post("data-tables", &table).await.created();
     let key = json!({"name": "k", "scopes": ["read"]});
     let key = hub.post("api-keys", &key).await.created();
+    let import = hub
+        .request(Method::POST, "devices/import")
+        .bearer_auth(&hub.token)
+        .header("Content-Type", "text/csv")
+        .body("id\nimported\n");
+    let import = hub.answer(import).await.created();
     json!({
         "network-connections": connection.id,
+        "device-imports": import["id"],
         "devices": "d",
         "data-tables": table["id"],
         "integrations": hub.integration("i", "", "https://example.com/").await,

@@ -1,0 +1,286 @@
+//! Imports of devices, which go on in the background, and what became of their rows.
+
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Tag,
+    answer::{Begun, Found},
+    auth::Caller,
+    device_bulk::FormatName,
+    device_files::DeviceFile,
+    page::{Cursor, Listed, Window},
+    types::{Count, Id, Limit, Timestamp},
+};
+use crate::{
+    error::Error,
+    hub::{Hub, device_import::NewImport},
+    id::ImportId,
+    store::{
+        device_batch::OnExisting,
+        device_imports::{self, Import, RowResult},
+    },
+};
+
+/// The operation whose body has a bound of its own.
+pub const IMPORT: &str = "create_device_import";
+
+/// What to do with a device that is there already
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case", rename = "OnExisting")]
+enum OnExistingBody {
+    /// The row fails.
+    Fail,
+    /// The row takes the device's place.
+    Update,
+    /// The device stays as it is.
+    Skip,
+}
+
+/// How far an import is
+#[derive(Enum, Serialize, Deserialize)]
+#[oai(rename_all = "snake_case", rename = "DeviceImportState")]
+#[serde(rename_all = "snake_case")]
+enum StateView {
+    Queued,
+    Running,
+    Done,
+    Failed,
+}
+
+/// What became of a row
+#[derive(Debug, Enum, Clone, Copy, Serialize, Deserialize)]
+#[oai(rename_all = "snake_case", rename = "DeviceImportOutcome")]
+#[serde(rename_all = "snake_case")]
+enum OutcomeView {
+    Created,
+    Updated,
+    Skipped,
+    Failed,
+}
+
+/// An import of devices
+#[derive(Object, Serialize)]
+#[oai(rename = "DeviceImport")]
+struct ImportView {
+    /// Its id
+    id: Id,
+    /// How far it is: `failed` means that a fault inside the hub has ended it, `done` that every row has been tried
+    state: StateView,
+    /// What its rows were written in
+    format: FormatName,
+    /// All its rows
+    rows_total: Count,
+    /// Rows that have made a device
+    created: Count,
+    /// Rows that have replaced a device
+    updated: Count,
+    /// Rows whose device was there already and stays as it is
+    skipped: Count,
+    /// Rows that could not be done
+    failed: Count,
+    /// When it was begun
+    created_at: Timestamp,
+    /// When it last went on
+    updated_at: Timestamp,
+    /// When it came to its end; null before
+    finished_at: Option<Timestamp>,
+}
+
+/// What became of one row of an import
+#[derive(Object, Serialize)]
+#[oai(rename = "DeviceImportRow")]
+struct ImportRowView {
+    /// Its number, counted from 1 without the header line and empty lines
+    row: Id,
+    /// Its device; null where the row does not tell
+    device_id: Option<String>,
+    /// What became of it
+    outcome: OutcomeView,
+    /// Why it failed, with the field and the rule; null where it did not
+    error: Option<String>,
+}
+
+/// `devices/import`.
+pub struct DeviceImportsApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
+impl DeviceImportsApi {
+    /// Import devices
+    ///
+    /// Takes up to 64 MiB and a million rows, keeps them, and does them in the background: the answer
+    /// is the import, to be asked for until it is `done`. CSV starts with a header line; its columns,
+    /// each of which may be missing, are `id`, `name`, `description`, `driver`, `labels` (separated by
+    /// semicolons), `network_connection_id` and `network_device_id` (of several addresses, separated
+    /// by semicolons) and `metadata` (JSON). A line of NDJSON is a body of `POST /devices`. A row
+    /// that cannot be done fails by itself. Finished imports are kept for 30 days.
+    #[oai(
+        path = "/devices/import",
+        method = "post",
+        operation_id = "create_device_import"
+    )]
+    async fn create_import(
+        &self,
+        caller: Caller,
+        /// What to do with devices that are there already; `fail` by default: their rows fail
+        on_existing: Query<Option<OnExistingBody>>,
+        file: DeviceFile,
+    ) -> Result<Begun<ImportView>> {
+        let row_max = self.hub.config.body_max_bytes;
+        let format = file.format;
+        let rows = tokio::task::spawn_blocking(move || file.read(row_max))
+            .await
+            .map_err(Error::internal)??;
+        let new = NewImport {
+            format: format.name(),
+            on_existing: match on_existing.0 {
+                None | Some(OnExistingBody::Fail) => OnExisting::Fail,
+                Some(OnExistingBody::Update) => OnExisting::Update,
+                Some(OnExistingBody::Skip) => OnExisting::Skip,
+            },
+            rows_total: rows.total,
+            batches: rows.batches,
+        };
+        let import = self.hub.imports.begin(caller.scope(), new).await?;
+        Ok(Begun {
+            location: format!("/api/v3/devices/import/{}", import.id),
+            body: import.into(),
+        })
+    }
+
+    /// List imports of devices
+    ///
+    /// The newest first.
+    #[oai(
+        path = "/devices/import",
+        method = "get",
+        operation_id = "list_device_imports"
+    )]
+    async fn list_imports(
+        &self,
+        caller: Caller,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<ImportView>> {
+        let window = Window::<i64>::new("device-imports", limit.0, cursor.0)?;
+        let page = device_imports::list(caller.scope(), window.after, window.limit).await?;
+        Ok(window.answer(page, uri, ImportView::from)?)
+    }
+
+    /// Get an import of devices
+    ///
+    /// How far it is.
+    #[oai(
+        path = "/devices/import/:id",
+        method = "get",
+        operation_id = "get_device_import"
+    )]
+    async fn get_import(
+        &self,
+        caller: Caller,
+        /// The import's id
+        id: Path<Id>,
+    ) -> Result<Found<ImportView>> {
+        let import = device_imports::get(caller.scope(), ImportId(**id)).await?;
+        Ok(Found(import.into()))
+    }
+
+    /// List the rows of an import
+    ///
+    /// Those that are done, in their order, with what became of each.
+    #[oai(
+        path = "/devices/import/:id/rows",
+        method = "get",
+        operation_id = "list_device_import_rows"
+    )]
+    async fn list_import_rows(
+        &self,
+        caller: Caller,
+        /// The import's id
+        id: Path<Id>,
+        /// Only those of which this became
+        outcome: Query<Option<OutcomeView>>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<ImportRowView>> {
+        let scope = caller.scope();
+        let import = device_imports::get(scope, ImportId(**id)).await?;
+        let list = format!("device-imports/{}/rows", import.id);
+        let window = Window::<i64>::new(list, limit.0, cursor.0)?;
+        let outcome = outcome.0.map(OutcomeView::word);
+        let after = window.after.unwrap_or(0);
+        let page = device_imports::rows(scope, import.id, outcome, after, window.limit).await?;
+        Ok(window.answer(page, uri, ImportRowView::from)?)
+    }
+}
+
+impl OutcomeView {
+    /// The store's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            OutcomeView::Created => "created",
+            OutcomeView::Updated => "updated",
+            OutcomeView::Skipped => "skipped",
+            OutcomeView::Failed => "failed",
+        }
+    }
+
+    fn of(word: &str) -> Self {
+        match word {
+            "created" => OutcomeView::Created,
+            "updated" => OutcomeView::Updated,
+            "skipped" => OutcomeView::Skipped,
+            _ => OutcomeView::Failed,
+        }
+    }
+}
+
+impl From<Import> for ImportView {
+    fn from(import: Import) -> Self {
+        use device_imports::State;
+        Self {
+            id: Id::saturating(import.id.0),
+            state: match import.state {
+                State::Queued => StateView::Queued,
+                State::Running => StateView::Running,
+                State::Done => StateView::Done,
+                State::Failed => StateView::Failed,
+            },
+            format: match import.format.as_str() {
+                "ndjson" => FormatName::Ndjson,
+                _ => FormatName::Csv,
+            },
+            rows_total: Count::saturating(import.rows_total),
+            created: Count::saturating(import.created),
+            updated: Count::saturating(import.updated),
+            skipped: Count::saturating(import.skipped),
+            failed: Count::saturating(import.failed),
+            created_at: Timestamp(import.created_at),
+            updated_at: Timestamp(import.updated_at),
+            finished_at: import.finished_at.map(Timestamp),
+        }
+    }
+}
+
+impl From<RowResult> for ImportRowView {
+    fn from(row: RowResult) -> Self {
+        Self {
+            row: Id::saturating(row.number),
+            device_id: row.device_id,
+            outcome: OutcomeView::of(&row.outcome),
+            error: row.error,
+        }
+    }
+}

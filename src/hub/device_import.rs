@@ -1,0 +1,181 @@
+//! Does the imports of devices in the background, batch by batch, each tenant's in turn.
+//!
+//! One batch at a time for the whole hub: imports must not keep uplinks from the database.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::devices::{Known, check_id};
+use crate::{
+    error::{Error, Result},
+    id::{ImportId, TenantId},
+    store::{
+        Scope, Store,
+        device_batch::OnExisting,
+        device_imports::{self, Batch, Import, Row},
+    },
+};
+
+/// How long to wait when the database is away.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often a batch is tried again after a fault of ours: one may pass, such as a deadlock between
+/// two transactions of PostgreSQL.
+const FAULTS_MAX: u32 = 5;
+
+/// Begins imports.
+#[derive(Clone)]
+pub struct Imports {
+    begun: mpsc::UnboundedSender<(TenantId, ImportId)>,
+}
+
+/// Does imports.
+pub struct Importer {
+    begun: mpsc::UnboundedReceiver<(TenantId, ImportId)>,
+    store: Store,
+}
+
+/// What to import.
+pub struct NewImport {
+    /// What the rows were written in.
+    pub format: &'static str,
+    /// What to do with devices that are there already.
+    pub on_existing: OnExisting,
+    /// How many rows there are.
+    pub rows_total: i64,
+    /// The batches: the number of the first row, and the rows.
+    pub batches: Vec<(i64, String)>,
+}
+
+impl Imports {
+    /// Keeps the rows, and lets the importer know.
+    pub async fn begin(&self, scope: &Scope, new: NewImport) -> Result<Import> {
+        let import = device_imports::insert(
+            scope,
+            new.format,
+            new.on_existing,
+            new.rows_total,
+            new.batches,
+        )
+        .await?;
+        // In the last moments of a shutdown, it waits in the database.
+        let _ = self.begun.send((scope.tenant(), import.id));
+        Ok(import)
+    }
+}
+
+impl Importer {
+    /// An importer and the handle that begins imports.
+    pub fn new(store: Store) -> (Self, Imports) {
+        let (sender, begun) = mpsc::unbounded_channel();
+        (Self { begun, store }, Imports { begun: sender })
+    }
+
+    /// Works until `stop`; a batch under way comes to its end.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut waiting: VecDeque<(TenantId, ImportId)> = loop {
+            match self.store.unfinished_imports().await {
+                Ok(found) => break found.into(),
+                Err(error) => tracing::warn!("imports wait for the database: {error}"),
+            }
+            if pause(&stop).await {
+                return;
+            }
+        };
+        let mut faults: HashMap<ImportId, u32> = HashMap::new();
+        loop {
+            while let Ok(begun) = self.begun.try_recv() {
+                // One that was begun while the start looked for the others is among them already.
+                if !waiting.contains(&begun) {
+                    waiting.push_back(begun);
+                }
+            }
+            let Some((tenant, id)) = waiting.pop_front() else {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    begun = self.begun.recv() => match begun {
+                        Some(begun) => waiting.push_back(begun),
+                        None => return,
+                    },
+                }
+                continue;
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            let scope = self.store.scope(tenant);
+            let outcome = step(&scope, id).await;
+            if outcome.is_ok() {
+                faults.remove(&id);
+            }
+            match outcome {
+                Ok(true) => tracing::info!(import.id = id.0, "import done"),
+                Ok(false) => waiting.push_back((tenant, id)),
+                // It has gone with its tenant.
+                Err(Error::NotFound(_)) => {}
+                Err(error) if may_pass(&error, id, &mut faults) => {
+                    tracing::warn!(import.id = id.0, "import waits: {}", error.causes());
+                    waiting.push_back((tenant, id));
+                    if pause(&stop).await {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    faults.remove(&id);
+                    tracing::error!(import.id = id.0, cause = error.causes(), "import given up");
+                    if let Err(error) = device_imports::give_up(&scope, id).await {
+                        tracing::warn!(import.id = id.0, "it stays unfinished: {}", error.causes());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether another try makes sense.
+fn may_pass(error: &Error, id: ImportId, faults: &mut HashMap<ImportId, u32>) -> bool {
+    if matches!(error, Error::Unavailable { .. }) {
+        return true;
+    }
+    let count = faults.entry(id).or_default();
+    *count += 1;
+    *count <= FAULTS_MAX
+}
+
+/// Waits a moment; answers whether it is time to stop.
+async fn pause(stop: &CancellationToken) -> bool {
+    tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok()
+}
+
+/// Does one batch; answers whether the import is at its end.
+async fn step(scope: &Scope, id: ImportId) -> Result<bool> {
+    let Some((scope, batch)) = device_imports::next_batch(scope, id).await? else {
+        return Ok(true);
+    };
+    let good = || {
+        batch
+            .rows
+            .iter()
+            .filter_map(|row| row.content.as_ref().ok())
+    };
+    let known = Known::of(&scope, good()).await?;
+    let rows = batch.rows.into_iter().map(|row| checked(row, &known));
+    let batch = Batch {
+        rows: rows.collect(),
+        ..batch
+    };
+    device_imports::work(&scope, id, batch).await
+}
+
+fn checked(row: Row, known: &Known) -> Row {
+    let content = row.content.and_then(|device| {
+        check_id(&device.id)
+            .and_then(|()| known.check(device))
+            .map_err(|error| error.to_string())
+    });
+    Row { content, ..row }
+}

@@ -1,0 +1,34 @@
+//! An import of devices.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "device_imports")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub state: String,
+    pub format: String,
+    pub on_existing: String,
+    pub author: Json,
+    pub rows_total: i64,
+    pub created: i64,
+    pub updated: i64,
+    pub skipped: i64,
+    pub failed: i64,
+    pub finished_at: Option<Time>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}
