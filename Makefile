@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 VENV := contract-tests/.venv
+CLIENTS := contract-tests/clients
+BROWSER := contract-tests/browser
 # The debug build: the contract tests and the demo want its overflow checks and its short build, and
 # no figure is taken from it. `make run` and `make bench` serve people, so they use the release build.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -15,8 +17,9 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench contract contract-mutants openapi release-document fmt lint \
-	check-format check-lint check-openapi check-rust build venv linter
+.PHONY: help run test demo bench bench-lists contract contract-long contract-mutants clients browser openapi \
+	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
+	client-tools browser-tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,13 +46,34 @@ bench: ## uplinks and reads a second on this machine, beside their ceilings
 	cargo build --release --locked --bin thingshub --example baseline
 	scripts/with-postgres python3 scripts/bench
 
-contract: build venv ## the running server against its own OpenAPI document
+bench-lists: ## a page of devices among a thousand and among a million
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	scripts/with-postgres --no-fsync python3 scripts/bench-lists
+
+# What one run sends follows from its seed, so a failure can be repeated. PostgreSQL gets fewer
+# examples here: the API before it is the same.
+CONTRACT = scripts/need postgres; scripts/with-postgres --no-fsync $(VENV)/bin/python contract-tests/run
+
+contract: build venv ## the running server against its own OpenAPI document, on SQLite and PostgreSQL
 	$(call heading,contract tests)
-	@$(VENV)/bin/python contract-tests/run
+	@$(CONTRACT)
+
+contract-long: build venv ## the same with 20,000 cases and more
+	$(call heading,contract tests with 20000 cases and more)
+	@export CONTRACT_EXAMPLES=160 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=20000; $(CONTRACT)
 
 contract-mutants: build venv ## shows that the contract tests notice planted faults
 	$(call heading,contract tests against planted faults)
 	@$(VENV)/bin/python contract-tests/mutants
+
+clients: build client-tools ## generated clients in four languages against a running hub
+	$(call heading,generated clients)
+	@$(CLIENTS)/run
+
+browser: build browser-tools ## the pages of the API in Chromium; SCREENSHOT=1 renews docs/swagger-ui.png
+	$(call heading,pages in a browser)
+	@$(BROWSER)/run $(if $(SCREENSHOT),--screenshot docs/swagger-ui.png)
 
 openapi: build ## writes the document that the code makes to openapi/
 	@mkdir -p openapi
@@ -95,23 +119,40 @@ build:
 	@scripts/need rust
 	@cargo build --locked --quiet
 
-# As below, the copy of what was asked for is the mark of a finished installation.
-linter:
-	@cmp -s contract-tests/package-lock.json contract-tests/node_modules/package-lock.json || { \
-		scripts/need node; \
-		echo "installing the linter of the OpenAPI document into contract-tests/node_modules"; \
-		npm ci --prefix contract-tests --silent --no-audit --no-fund; \
-		cp contract-tests/package-lock.json contract-tests/node_modules/package-lock.json; \
-	}
-
 # The copy of the requirements is the mark of a finished installation.
 venv:
-	@cmp -s contract-tests/requirements.txt $(VENV)/requirements.txt || { \
-		scripts/need python; \
-		echo "installing the contract tests' tools into $(VENV)"; \
-		rm -rf $(VENV); \
-		python3 -m venv $(VENV); \
-		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-			--root-user-action=ignore -r contract-tests/requirements.txt; \
-		cp contract-tests/requirements.txt $(VENV)/requirements.txt; \
-	}
+	@$(call python-tools,contract-tests)
+
+linter:
+	@scripts/need node
+	@$(call node-tools,contract-tests)
+
+client-tools:
+	@scripts/need python node java go
+	@$(call python-tools,$(CLIENTS))
+	@$(call node-tools,$(CLIENTS))
+
+browser-tools:
+	@scripts/need python node chromium
+	@$(call node-tools,$(BROWSER))
+
+define python-tools
+cmp -s $(1)/requirements.txt $(1)/.venv/requirements.txt || { \
+	scripts/need python; \
+	echo "installing the tools of $(1)/requirements.txt"; \
+	rm -rf $(1)/.venv; \
+	python3 -m venv $(1)/.venv; \
+	$(1)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--root-user-action=ignore -r $(1)/requirements.txt; \
+	cp $(1)/requirements.txt $(1)/.venv/requirements.txt; \
+}
+endef
+
+# No package's own script runs; the copy of the lock file is the mark of a finished installation.
+define node-tools
+cmp -s $(1)/package-lock.json $(1)/node_modules/package-lock.json || { \
+	echo "installing the tools of $(1)/package-lock.json"; \
+	npm ci --prefix $(1) --silent --ignore-scripts --no-audit --no-fund; \
+	cp $(1)/package-lock.json $(1)/node_modules/package-lock.json; \
+}
+endef

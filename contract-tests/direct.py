@@ -5,7 +5,10 @@ import json
 import socket
 import ssl
 
-from seed import Client
+import repeats
+import revisions
+from cases import RESOURCES, Cases, path_to, paths_with_values, problem, requests_of
+from seed import LABEL, Client
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "BREW"]
 UNKNOWN_PATHS = [
@@ -14,65 +17,6 @@ UNKNOWN_PATHS = [
     "/api/v3/devices/%00", "/api/v3/devices/%ff", "/api/v3/network-connections/99999999999999999999",
     "/api/v3/devices/" + "a" * 4000, "/docs/nothing", "/openapi.json/more",
 ]
-
-
-# What the seed's makers make, by the path below which it lives, with what there is to read below each.
-RESOURCES = {
-    "network-connections": ["events"],
-    "drivers": [],
-    "devices": ["uplinks", "events"],
-    "data-tables": ["rows", "rows.csv"],
-    "integrations": ["deliveries"],
-    "users": [],
-    "api-keys": [],
-}
-
-
-def path_to(resource, parameters):
-    # A tag is below the driver, and a label below the device.
-    return "/".join(["/api/v3", resource, *(str(value) for name, value in parameters.items() if name not in ("tag", "label"))])
-
-
-def problem(answer, statuses):
-    """What the contract has against an answer, or nothing."""
-    if answer.status not in statuses:
-        return f"answered {answer.status}, not {' or '.join(map(str, statuses))}"
-    if not answer.headers.get("X-Request-Id"):
-        return f"a {answer.status} without X-Request-Id"
-    if answer.status < 400 or answer.body is None:
-        return None
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or sorted(body) != ["code", "error"] or body["code"] != answer.status \
-            or not isinstance(body["error"], str) or not body["error"]:
-        return f"a {answer.status} whose body is no error object: {answer.body[:80]!r}"
-    return None
-
-
-class Cases:
-    """Runs cases and keeps count."""
-
-    def __init__(self):
-        self.passed, self.failures = 0, []
-
-    def check(self, name, found):
-        if found:
-            self.failures.append(f"{name}: {found}")
-        else:
-            self.passed += 1
-
-
-def paths_with_values(document, values):
-    """Every path of the document, below its server's path, with values that exist in place of its parameters."""
-    prefix = document.get("servers", [{}])[0].get("url", "")
-    prefix = prefix if prefix.startswith("/") else "/" + prefix.split("://", 1)[-1].partition("/")[2]
-    for template, item in document["paths"].items():
-        path = template
-        for name, value in values(template).items():
-            path = path.replace("{" + name + "}", str(value))
-        yield prefix.rstrip("/") + path, {method.upper() for method in item}
 
 
 def undeclared_methods(cases, client, document, values):
@@ -160,6 +104,33 @@ def strangers(cases, owner, stranger, maker):
         cases.check(f"another tenant's GET {resource}", None if foreign == [] else f"has {str(foreign)[:60]}")
 
 
+def refused_below(cases, stranger, viewer, maker):
+    """What hangs from a resource and has no ETag is not taken away by others either."""
+    driver, device = maker.path_parameters("drivers"), maker.path_parameters("devices")
+    for path in (f"{path_to('drivers', driver)}/tags/{driver['tag']}", f"{path_to('devices', device)}/labels/{LABEL}"):
+        cases.check(f"another tenant's DELETE {path}", problem(stranger.call("DELETE", path), [404]))
+        cases.check(f"a viewer's DELETE {path}", problem(viewer.call("DELETE", path), [403]))
+        cases.check(f"DELETE {path} after that", problem(maker.client.call("DELETE", path), [200]))
+
+
+def unknown_query_parameters(cases, hub, client, maker, document):
+    """Each operation refuses what it does not know, or a typing error would look like success."""
+    for request in requests_of(document, client, maker):
+        caller = client
+        if request.operation == "delete_token":
+            caller = Client(hub)
+            caller.log_in()
+        if request.operation == "create_uplink":
+            connection = maker.network_connection()
+            request.path = f"/api/v3/network-connections/{connection['id']}/uplinks"
+            caller = Client(hub, connection["ingest_key"])
+        mark = "&" if "?" in request.path else "?"
+        answer = caller.call(request.method, f"{request.path}{mark}unheard_of=1", request.body)
+        # Another fault of the request would be a 400, too.
+        found = problem(answer, [400]) or (None if "unheard_of" in answer.json["error"] else f"says {answer.json['error']}")
+        cases.check(f"{request.method} {request.path} with an unknown query parameter", found)
+
+
 def plain_http(cases, hub):
     """Over plain HTTP there is no resource at all."""
     with socket.create_connection(("127.0.0.1", hub.port), 10) as connection:
@@ -181,15 +152,19 @@ def unverified_tls(cases, hub):
         cases.check("unknown certificate", None)
 
 
-def run(hub, client, stranger, maker, document, values):
-    cases = Cases()
+def run(hub, state, maker, document, values):
+    client, cases = Client(hub, state["token"]), Cases()
+    stranger, viewer = (Client(hub, state["others"][name]) for name in ("stranger", "viewer"))
     undeclared_methods(cases, client, document, values)
     unknown_paths(cases, client)
+    unknown_query_parameters(cases, hub, client, maker, document)
     log_out(cases, hub)
     bad_bodies(cases, hub, client.token)
     deletions(cases, client, maker)
-    if stranger:
-        strangers(cases, client, stranger, maker)
+    strangers(cases, client, stranger, maker)
+    refused_below(cases, stranger, viewer, maker)
+    revisions.run(cases, client, maker, document)
+    repeats.run(cases, client, stranger, maker, document)
     plain_http(cases, hub)
     unverified_tls(cases, hub)
     return cases

@@ -1,35 +1,29 @@
 """What schemathesis cannot know by itself: who calls, which resources exist, and what our contract
 demands beyond the document.
 
-contract-tests/run starts the hub, seeds it and tells the rest by the environment variable
-CONTRACT_STATE, the path of a JSON file.
+contract-tests/run starts the hub, seeds it and tells the rest: see state.py. What is demanded of the
+answers is in checks.py and identities.py.
 """
 
-import atexit
-import collections
 import itertools
 import json
-import os
 import pathlib
 import random
 import re
 import sys
-import types
 
 import schemathesis
-from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
-from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario, TestPhase
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from schemas import Document  # noqa: E402
+import identities  # noqa: E402, F401  its check is one by being imported
+from checks import is_undeclared_method  # noqa: E402
 from seed import MESSAGES, Client, Maker  # noqa: E402
-from undescribed import undescribed  # noqa: E402
+from state import HUB, SEEN, STATE  # noqa: E402
 
-STATE = json.loads(pathlib.Path(os.environ["CONTRACT_STATE"]).read_text())
-HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["certificate"]))
 VICTIMS = Maker(Client(HUB, STATE["token"]), "victim", STATE["receiver_url"])
 KEYS = {int(connection): key for connection, key in STATE["keys"].items()}
 KINDS = {int(connection): kind for connection, kind in STATE["types"].items()}
@@ -276,111 +270,3 @@ def filter_failure(context, failure, case, response):
         return True
     operation, error = operation_id(case.operation) or "", response.json().get("error", "")
     return not (has_unfit_path(case) or is_listed(operation, error))
-
-
-# --- What the contract demands of every answer ---------------------------------------------------
-
-STATUSES = {200, 201, 400, 401, 403, 404, 500, 503}
-
-
-def is_undeclared_method(case):
-    data = case.meta.phase.data if case.meta else None
-    return isinstance(data, CoveragePhaseData) and data.scenario == CoverageScenario.UNSPECIFIED_HTTP_METHOD
-
-
-def header(response, name):
-    return (response.headers.get(name) or [None])[0]
-
-
-def broken_error_object(response):
-    """What is wrong with an error's body, or nothing."""
-    if not (header(response, "content-type") or "").startswith("application/json"):
-        return f"its type is {header(response, 'content-type')}"
-    try:
-        body = response.json()
-    except ValueError:
-        return "it is no JSON"
-    if not isinstance(body, dict) or sorted(body) != ["code", "error"]:
-        return "it does not have the members `code` and `error`, and no others"
-    if type(body["code"]) is not int or body["code"] != response.status_code:
-        return f"its `code` is not {response.status_code}"
-    if not isinstance(body["error"], str) or not body["error"].strip():
-        return "its `error` is no text"
-    return None
-
-
-class Broken(Failure):
-    """A broken rule of the contract. Failures of one class are one finding, so the title tells them apart."""
-
-    @property
-    def _unique_key(self):
-        return self.title
-
-
-def fail(case, title, message):
-    raise Broken(operation=case.operation.label, title=title, message=message)
-
-
-@schemathesis.check
-def error_object(ctx, response, case):
-    if response.status_code >= 400 and response.request.method != "HEAD":
-        problem = broken_error_object(response)
-        if problem:
-            fail(case, "Not the contract's error object", f"The body of a {response.status_code}: {problem}")
-
-
-@schemathesis.check
-def contract_status(ctx, response, case):
-    if response.status_code not in STATUSES:
-        fail(case, "A status outside the contract", f"{response.status_code} is none of {sorted(STATUSES)}")
-
-
-@schemathesis.check
-def contract_headers(ctx, response, case):
-    if not header(response, "x-request-id"):
-        fail(case, "No X-Request-Id", "Every answer names the request, so that its log line can be found")
-    if response.status_code == 401 and not header(response, "www-authenticate"):
-        fail(case, "No WWW-Authenticate", "A 401 must say how to authenticate (RFC 9110)")
-    if response.status_code == 503 and not re.fullmatch(r"\d+", header(response, "retry-after") or ""):
-        fail(case, "No Retry-After", "A 503 must say when to try again")
-    if response.status_code == 201 and not header(response, "location"):
-        fail(case, "No Location", "A 201 must say where the new resource is")
-
-
-DOCUMENTS = {}
-
-
-@schemathesis.check
-def described(ctx, response, case):
-    document = DOCUMENTS.setdefault(id(case.operation.schema), Document(case.operation.schema.raw_schema))
-    answer = document.follow(case.operation.definition.raw["responses"].get(str(response.status_code), {}))
-    media_type = (header(response, "content-type") or "").partition(";")[0]
-    schema = answer.get("content", {}).get(media_type, {}).get("schema")
-    if schema is None or media_type != "application/json" or is_undeclared_method(case):
-        return
-    try:
-        found = undescribed(document, schema, response.json())
-    except ValueError:
-        # No JSON: schemathesis complains of that itself.
-        return
-    if found:
-        fail(case, "An undescribed member", f"The document does not know {', '.join(found)}")
-
-
-@schemathesis.check
-def undeclared_method(ctx, response, case):
-    if is_undeclared_method(case) and response.status_code != 404:
-        method = response.request.method
-        fail(case, "Undeclared method", f"{method} is not in the document, but answered {response.status_code}, not 404")
-
-
-# --- What was seen -------------------------------------------------------------------------------
-
-# How often each operation answered with each status, for suite.py.
-SEEN = collections.defaultdict(collections.Counter)
-
-
-@atexit.register
-def tell_what_was_seen():
-    if "CONTRACT_SEEN" in os.environ:
-        pathlib.Path(os.environ["CONTRACT_SEEN"]).write_text(json.dumps(SEEN, indent=1))

@@ -41,76 +41,57 @@ class Maker:
     def name(self):
         return f"{self.prefix}-{next(self.numbers)}"
 
-    def network_connection(self, settings=HTTP):
-        body = {"name": self.name(), "enabled": True, "settings": settings}
-        return self.client.api("POST", "network-connections", body)
-
-    def driver(self):
+    def body(self, resource):
+        """What makes a new resource below the path segment `resource`, by itself."""
         name = self.name()
-        body = {"author": self.prefix, "name": name, "tags": ["1.0.0", "1"], "script": DRIVER}
-        return self.client.api("POST", "drivers", body)
+        person = {"username": name, "password": "correct horse battery"}
+        return {
+            "network-connections": {"name": name, "enabled": True, "settings": HTTP},
+            "drivers": {"author": self.prefix, "name": name, "tags": ["1.0.0", "1"], "script": DRIVER},
+            "devices": {"id": name, "name": name, "labels": [LABEL]},
+            "data-tables": {"name": name, "selector": "site=berlin",
+                            "columns": [{"path": "temperature", "type": "number", "unit": "°C"}]},
+            "integrations": {"name": name, "selector": "site=berlin", "enabled": True,
+                             "target": {"type": "http", "url": self.receiver_url}},
+            "users": person | {"role": "viewer"},
+            "api-keys": {"name": name, "scopes": ["read"]},
+            "tenants": {"name": name, "administrator": person},
+        }[resource]
 
-    def device(self, driver=None, connections=()):
-        body = {"id": self.name(), "name": self.name(), "labels": [LABEL]}
-        if driver:
-            body["driver"] = f"{driver['author']}/{driver['name']}:1"
-        if connections:
-            body["connectivity"] = {"connections": [
-                {"network_connection_id": connection["id"], "network_device_id": "1000000000000001"}
-                for connection in connections
-            ]}
-        return self.client.api("POST", "devices", body)
+    def make(self, resource, **more):
+        return self.client.api("POST", resource, self.body(resource) | more)
 
-    def data_table(self):
-        columns = [{"path": "temperature", "type": "number", "unit": "°C"}]
-        body = {"name": self.name(), "selector": "site=berlin", "columns": columns}
-        return self.client.api("POST", "data-tables", body)
+    def network_connection(self, settings=HTTP):
+        return self.make("network-connections", settings=settings)
 
-    def integration(self):
-        body = {"name": self.name(), "selector": "site=berlin", "enabled": True,
-                "target": {"type": "http", "url": self.receiver_url}}
-        return self.client.api("POST", "integrations", body)
-
-    def user(self):
-        body = {"username": self.name(), "password": "correct horse battery", "role": "viewer"}
-        return self.client.api("POST", "users", body)
-
-    def api_key(self):
-        return self.client.api("POST", "api-keys", {"name": self.name(), "scopes": ["read"]})
-
-    def tenant(self):
-        administrator = {"username": self.name(), "password": "correct horse battery"}
-        return self.client.api("POST", "tenants", {"name": self.name(), "administrator": administrator})
+    def device(self, driver, connections):
+        connectivity = {"connections": [
+            {"network_connection_id": connection["id"], "network_device_id": "1000000000000001"}
+            for connection in connections
+        ]}
+        return self.make("devices", driver=f"{driver['author']}/{driver['name']}:1", connectivity=connectivity)
 
     def device_import(self):
         headers = {"Content-Type": "text/csv"}
         return self.client.api("POST", "devices/import", f"id\n{self.name()}\n".encode(), headers)
 
     def path_parameters(self, resource):
-        """A new resource below the path segment `resource`, as its path parameters."""
+        """A new resource, as its path parameters."""
+        made = self.device_import() if resource == "device-imports" else self.make(resource)
         if resource == "drivers":
-            driver = self.driver()
-            return {"author": driver["author"], "name": driver["name"], "tag": "1"}
-        made = {
-            "network-connections": self.network_connection,
-            "devices": self.device,
-            "device-imports": self.device_import,
-            "data-tables": self.data_table,
-            "integrations": self.integration,
-            "users": self.user,
-            "api-keys": self.api_key,
-            "tenants": self.tenant,
-        }[resource]()
+            return {"author": made["author"], "name": made["name"], "tag": "1"}
         return {"id": made["id"], "label": LABEL}
 
 
-def stranger(hub, client):
-    """The administrator of a tenant that has nothing."""
-    administrator = {"username": "stranger", "password": "another correct horse"}
-    client.api("POST", "tenants", {"name": "Strangers", "administrator": administrator})
-    other = Client(hub)
-    other.log_in(**administrator)
-    return other
+def others(hub, client):
+    """Two more people: the administrator of a tenant that has nothing, and one of our own who may only
+    read; their sessions, and what must not be taken from them."""
+    stranger = {"username": "stranger", "password": "another correct horse"}
+    viewer = {"username": "viewer", "password": "another correct horse"}
+    tenant = client.api("POST", "tenants", {"name": "Strangers", "administrator": stranger})
+    user = client.api("POST", "users", viewer | {"role": "viewer"})
+    tokens = {person["username"]: Client(hub).log_in(**person) for person in (stranger, viewer)}
+    return tokens, tenant["id"], user["id"]
 
 
 def seed(hub, receiver_url):
@@ -120,11 +101,11 @@ def seed(hub, receiver_url):
     maker = Maker(client, "seed", receiver_url)
     sets, keys = {}, {}
     for name in ("kept", "changed"):
-        driver = maker.driver()
+        driver = maker.make("drivers")
         connections = [maker.network_connection(settings) for settings in (THE_THINGS_STACK, HTTP)]
         # The table and the integration come before the uplink, so that they have rows and deliveries.
         device = maker.device(driver, connections)
-        table, integration = maker.data_table(), maker.integration()
+        table, integration = maker.make("data-tables"), maker.make("integrations")
         for connection in connections:
             path = f"network-connections/{connection['id']}/uplinks"
             Client(hub, connection["ingest_key"]).api("POST", path, MESSAGES[connection["settings"]["type"]])
@@ -136,13 +117,15 @@ def seed(hub, receiver_url):
             "data-tables": [{"id": table["id"]}],
             "integrations": [{"id": integration["id"]}],
             "drivers": [{"author": driver["author"], "name": driver["name"], "tag": "1"}],
-            "users": [{"id": maker.user()["id"]}],
-            "api-keys": [{"id": maker.api_key()["id"]}],
-            "tenants": [{"id": maker.tenant()["id"]}],
+            "users": [{"id": maker.make("users")["id"]}],
+            "api-keys": [{"id": maker.make("api-keys")["id"]}],
+            "tenants": [{"id": maker.make("tenants")["id"]}],
         }
-    # The run itself must keep its user and its tenant.
-    sets["kept"]["users"].append({"id": client.api("GET", "users/me")["id"]})
-    sets["kept"]["tenants"].append({"id": client.api("GET", "tenants")["collection"][0]["id"]})
+    # The run itself must keep its user and its tenant, and so must the others.
+    tokens, tenant, user = others(hub, client)
+    sets["kept"]["users"] += [{"id": client.api("GET", "users/me")["id"]}, {"id": user}]
+    sets["kept"]["tenants"] += [{"id": client.api("GET", "tenants")["collection"][0]["id"]}, {"id": tenant}]
     types = {connection["id"]: connection["settings"]["type"]
              for connection in client.api("GET", "network-connections")["collection"]}
-    return {"token": token, "sets": sets, "keys": keys, "types": types, "receiver_url": receiver_url}
+    return {"token": token, "others": tokens, "sets": sets, "keys": keys, "types": types,
+            "receiver_url": receiver_url}

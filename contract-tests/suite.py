@@ -1,5 +1,5 @@
-"""One run: a hub of its own over TLS with SQLite, seeded; schemathesis against it; and what is left
-to check when that is over."""
+"""One run: a hub of its own over TLS with a database of its own, seeded; schemathesis against it; and
+what is left to check when that is over."""
 
 import collections
 import contextlib
@@ -11,7 +11,8 @@ import sys
 import tempfile
 
 import direct
-from seed import ROOT, Client, Maker, seed, stranger
+from databases import sqlite
+from seed import ROOT, Client, Maker, seed
 from tamper import Proxy
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -29,10 +30,14 @@ SETTINGS = {
 
 
 @contextlib.contextmanager
-def seeded_hub():
+def seeded_hub(database=sqlite):
     """A hub with resources, and what hooks.py must know of it."""
-    with tempfile.TemporaryDirectory(prefix="thingshub-contract.") as folder, Receiver() as receiver:
-        with Hub(folder, **SETTINGS) as hub:
+    with (
+        tempfile.TemporaryDirectory(prefix="thingshub-contract.") as folder,
+        Receiver() as receiver,
+        database() as place,
+    ):
+        with Hub(folder, **SETTINGS, **place) as hub:
             state = seed(hub, receiver.url)
             state |= {"port": hub.port, "certificate": str(hub.certificate), "password": PASSWORD}
             yield hub, state
@@ -50,7 +55,7 @@ def run_schemathesis(hub, state, seed_number, examples, operations=(), phases=No
     with contextlib.ExitStack() as stack:
         origin = hub.url
         if fault is not None:
-            origin = stack.enter_context(Proxy(hub, fault, state["token"])).url
+            origin = stack.enter_context(Proxy(hub, fault, state)).url
         command = [
             HERE / ".venv/bin/schemathesis", "--config-file", HERE / "schemathesis.toml",
             "run", f"{hub.url}/openapi.json", "--origin", origin, "--tls-verify", hub.certificate,
@@ -97,17 +102,18 @@ def never_succeeded(seen, operations):
 
 
 @contextlib.contextmanager
-def watched_hub(problems):
-    """A seeded hub that must neither log errors nor lose the run's own session."""
-    with seeded_hub() as (hub, state):
+def watched_hub(problems, database):
+    """A seeded hub that must neither log errors nor lose the sessions of the run."""
+    with seeded_hub(database) as (hub, state):
         yield hub, state
-        if Client(hub, state["token"]).call("GET", "/api/v3/auth/token").status != 200:
-            problems.append("the run's own session was lost on the way")
+        for who, token in {"its own": state["token"], **state["others"]}.items():
+            if Client(hub, token).call("GET", "/api/v3/auth/token").status != 200:
+                problems.append(f"a session of the run was lost on the way: {who}")
         problems += [f"the hub logged: {line}" for line in hub.complaints()[:20]]
 
 
-def whole(seed_number, examples):
-    """Everything; gives the list of what is wrong."""
+def whole(seed_number, examples, database):
+    """Everything on one database; gives the list of what is wrong, and how many cases there were."""
     problems, seen = [], collections.defaultdict(collections.Counter)
 
     def run_phases(hub, state, phases, number):
@@ -117,23 +123,26 @@ def whole(seed_number, examples):
         for operation, counts in statuses.items():
             seen[operation].update(counts)
 
-    with watched_hub(problems) as (hub, state):
+    with watched_hub(problems, database) as (hub, state):
         client = Client(hub, state["token"])
         document = client.call("GET", "/openapi.json").json
-        maker = Maker(client, "direct", state["receiver_url"])
-        cases = direct.run(hub, client, stranger(hub, client), maker, document, values(state))
+        cases = direct.run(hub, state, Maker(client, "direct", state["receiver_url"]), document, values(state))
         print(f"direct cases: {cases.passed} passed, {len(cases.failures)} failed", flush=True)
         problems += cases.failures
         run_phases(hub, state, "examples,coverage,fuzzing", seed_number)
-    scenarios = seen["scenarios"]
+    scenarios, singles, others = seen["scenarios"], seen["single requests"], seen["other identities"]
     for number in range(seed_number, seed_number + SCENARIO_ROUNDS_MAX):
-        with watched_hub(problems) as (hub, state):
+        with watched_hub(problems, database) as (hub, state):
             run_phases(hub, state, "stateful", number)
         if problems or scenarios["requests"] >= 4 * examples:
             break
     # Refusals alone would prove nothing of an operation, and neither would scenarios that end early.
     problems += never_succeeded(seen, operations_of(document))
+    if not others["requests"]:
+        problems.append("nothing was tried as somebody else")
     if scenarios["requests"] < examples:
         problems.append(f"the scenarios ended after {scenarios['requests']} requests")
-    print(f"requests: {seen['single requests']['requests']} single ones, {scenarios['requests']} in scenarios")
-    return problems
+    print(f"requests: {singles['requests']} single ones, {scenarios['requests']} in scenarios; "
+          f"{others['requests']} repeated as somebody else")
+    # What others try repeats cases; it is none of its own.
+    return problems, cases.passed + len(cases.failures) + singles["requests"] + scenarios["requests"]

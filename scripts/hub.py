@@ -3,11 +3,13 @@
 For what needs a running hub: `make demo`, the contract tests, the benchmark. Standard library only.
 """
 
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import random
+import re
 import select
 import signal
 import socket
@@ -217,3 +219,16 @@ class Client:
 def uplink(name):
     """A message of a real network server, from the test data."""
     return (ROOT / "tests/uplinks" / name).read_bytes()
+
+
+@contextlib.contextmanager
+def database_beside(url, name):
+    """A PostgreSQL database of its own, beside the one that the URL names; gives its URL."""
+    def tell(command):
+        subprocess.run(["psql", "-q", url, "-c", command], check=True, stdin=subprocess.DEVNULL)
+
+    tell(f"CREATE DATABASE {name}")
+    try:
+        yield re.sub(r"/[^/?]*(\?|$)", rf"/{name}\1", url, count=1) if "?" in url else f"{url.rsplit('/', 1)[0]}/{name}"
+    finally:
+        tell(f"DROP DATABASE {name} WITH (FORCE)")

@@ -30,6 +30,10 @@ impl MigrationTrait for Migration {
             let revision = big_integer("revision").default(1).take();
             add_column(manager, edited, revision).await?;
         }
+        // Moves with every change of what the tenant has provisioned: several hubs on one database
+        // tell by it that what they keep ready is out of date.
+        let epoch = big_integer("epoch").default(0).take();
+        add_column(manager, "tenants", epoch).await?;
         add_column(manager, "users", boolean("locked").default(false).take()).await?;
         add_column(
             manager,
@@ -43,6 +47,10 @@ impl MigrationTrait for Migration {
             .execute_unprepared(
                 "UPDATE users SET is_operator = TRUE WHERE id = (SELECT MIN(id) FROM users)",
             )
+            .await?;
+        // The order of the list of devices; without it, all of a tenant's devices are sorted for a page.
+        manager
+            .create_index(index("devices", &["tenant_id", "id"]))
             .await?;
         manager
             .create_table(

@@ -1,6 +1,5 @@
 //! Devices, their recent uplinks and their events.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use poem::{Result, http::Uri};
 use poem_openapi::{
@@ -8,26 +7,21 @@ use poem_openapi::{
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     Tag,
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
-    events::EventView,
     page::{Cursor, Listed, Window},
-    types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Port, Silence, Timestamp},
+    types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Silence, Timestamp},
 };
 use crate::{
-    clock::Time,
     hub::{self, data_tables::parse_selector},
     id::ConnectionId,
     store::{
         device_list,
         devices::{self, Address, Device, NewDevice},
-        events::{self, Subject},
-        uplinks::{self, Uplink},
     },
     text::{
         Description, DeviceId, DeviceName, DriverReference, Label, Name, NetworkDeviceId,
@@ -163,45 +157,6 @@ struct LastDataView {
     received_at: Timestamp,
     /// Its payload in hexadecimal digits; null if it had none that the network passed on
     raw: Option<String>,
-}
-
-/// One message of a device, raw and decoded
-#[derive(Object, Serialize)]
-#[oai(rename = "Uplink")]
-struct UplinkView {
-    /// Its id (UUIDv7: it sorts by arrival)
-    id: Uuid,
-    /// The network connection that it came in over
-    network_connection_id: Id,
-    /// When the hub received it
-    received_at: Timestamp,
-    /// When the network received it
-    time: Timestamp,
-    /// LoRaWAN port
-    f_port: Option<Port>,
-    /// LoRaWAN frame counter
-    f_cnt: Option<u32>,
-    /// The payload in hexadecimal digits
-    raw: Option<String>,
-    /// The payload in base64
-    raw_base64: Option<String>,
-    /// How it was received: frequency in Hz, bandwidth in kHz, spreading factor, RSSI in dBm, SNR in dB, gateways
-    radio: JsonObject,
-    /// What the driver made of it; null when there is no driver or it failed
-    data: Option<JsonObject>,
-    /// Why the driver made nothing of it
-    error: Option<DriverFailure>,
-}
-
-/// Why a driver made nothing of an uplink
-#[derive(Object, Serialize, Deserialize)]
-struct DriverFailure {
-    /// What stopped it: `exception`, `cpu_time`, `memory` ...
-    kind: String,
-    /// Why, for its author
-    message: String,
-    /// The line of its script, counted from 1, where it is known
-    line: Option<u32>,
 }
 
 /// What orders a list of devices
@@ -360,66 +315,6 @@ impl DevicesApi {
     ) -> Result<Found<DeviceView>> {
         Ok(Found(devices::delete(caller.scope(), &id.0).await?.into()))
     }
-
-    /// List a device's uplinks
-    ///
-    /// Raw and decoded, with radio metadata and the driver's errors. Newest first.
-    #[oai(
-        path = "/devices/:id/uplinks",
-        method = "get",
-        operation_id = "list_device_uplinks"
-    )]
-    async fn list_uplinks(
-        &self,
-        caller: Caller,
-        /// The device's id
-        id: Path<DeviceId>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        uri: &Uri,
-    ) -> Result<Listed<UplinkView>> {
-        let scope = caller.scope();
-        let device = devices::get(scope, &id.0).await?;
-        let window =
-            Window::<(Time, Uuid)>::new(format!("devices/{}/uplinks", id.0), limit.0, cursor.0)?;
-        let page = uplinks::list(scope, device.key, window.after, window.limit).await?;
-        Ok(window.answer(page, uri, UplinkView::from)?)
-    }
-
-    /// List a device's events
-    ///
-    /// Failures and warnings of its driver, and the network's messages that are no uplinks. Newest
-    /// first.
-    #[oai(
-        path = "/devices/:id/events",
-        method = "get",
-        operation_id = "list_device_events"
-    )]
-    async fn list_events(
-        &self,
-        caller: Caller,
-        /// The device's id
-        id: Path<DeviceId>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        uri: &Uri,
-    ) -> Result<Listed<EventView>> {
-        let scope = caller.scope();
-        let device = devices::get(scope, &id.0).await?;
-        let window = Window::new(format!("devices/{}/events", id.0), limit.0, cursor.0)?;
-        let page = events::list(
-            scope,
-            Subject::Device(device.key),
-            window.after,
-            window.limit,
-        )
-        .await?;
-        Ok(window.answer(page, uri, EventView::from)?)
-    }
 }
 
 impl NewDeviceBody {
@@ -526,36 +421,6 @@ impl From<Device> for DeviceView {
             revision: Count::saturating(revision),
             created_at: Timestamp(created_at),
             updated_at: Timestamp(updated_at),
-        }
-    }
-}
-
-impl From<Uplink> for UplinkView {
-    fn from(uplink: Uplink) -> Self {
-        let Uplink {
-            id,
-            connection,
-            received_at,
-            time,
-            f_port,
-            f_cnt,
-            raw,
-            radio,
-            data,
-            failure,
-        } = uplink;
-        Self {
-            id,
-            network_connection_id: Id::saturating(connection.0),
-            received_at: Timestamp(received_at),
-            time: Timestamp(time),
-            f_port: f_port.map(Port::saturating),
-            f_cnt,
-            raw: raw.as_ref().map(hex::encode),
-            raw_base64: raw.map(|raw| STANDARD.encode(raw)),
-            radio: JsonObject(radio),
-            data: data.map(JsonObject),
-            error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The document and the page to browse it, from what is in the binary: no network.
+//! The document and the pages to browse it, from what is in the binary: no network.
 
 use poem::{
     Endpoint, IntoResponse, Request, Response, Result, Route, get, handler,
@@ -9,16 +9,21 @@ use poem_openapi::OpenApiService;
 
 use super::spec::Documents;
 
-/// Only what the page itself brings may run or be loaded; requests go to this server alone.
+/// Only what the page itself brings may run or be loaded; requests go to this server alone. Redoc's
+/// search runs in a worker that the page makes of its own text, a blob.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; \
-     style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+     style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; frame-ancestors 'none'";
 
-/// `/docs`, `/openapi.json` and `/openapi.yaml`.
+/// The empty icon keeps a browser from asking for one that is not there.
+const HEAD: &str = "<title>thingsHub API</title><link rel=\"icon\" href=\"data:,\">";
+
+/// `/docs`, `/docs/reference`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(route: Route) -> Route {
     route
         .at("/openapi.json", get(openapi_json))
         .at("/openapi.yaml", get(openapi_yaml))
         .at("/docs", get(Page { html: swagger_ui() }))
+        .at("/docs/reference", get(Page { html: redoc() }))
 }
 
 #[handler]
@@ -60,10 +65,31 @@ fn swagger_ui() -> String {
             "spec: spec,",
             "url: '/openapi.json', persistAuthorization: true, tryItOutEnabled: true,",
         )
-        .replace("<title>Swagger UI</title>", "<title>thingsHub API</title>")
+        .replace("<title>Swagger UI</title>", HEAD)
         .replacen(
             "<html charset=\"UTF-8\">",
             "<!doctype html><html lang=\"en\">",
             1,
         )
+}
+
+/// poem-openapi's own Redoc page in the same way, without the fonts that it would fetch.
+fn redoc() -> String {
+    let placeholder = OpenApiService::new((), "", "");
+    placeholder
+        .redoc_html()
+        .replace(
+            "<link href=\"https://fonts.googleapis.com/css?family=Montserrat:300,400,700|Roboto:300,400,700\" rel=\"stylesheet\">",
+            "",
+        )
+        .replace(&format!("let spec = {};", placeholder.spec()), "")
+        .replace(
+            "Redoc.init(spec, {",
+            "Redoc.init('/openapi.json', {theme: {typography: {fontFamily: 'sans-serif', \
+             headings: {fontFamily: 'sans-serif'}}},",
+        )
+        .replace("<title>Redoc</title>", HEAD)
+        .replacen("<html>", "<html lang=\"en\">", 1)
+        .trim_start()
+        .to_owned()
 }

@@ -6,7 +6,7 @@
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
-//! | `docs.rs` | the document and Swagger UI |
+//! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
 
 mod answer;
@@ -18,6 +18,7 @@ mod csv_records;
 mod data_tables;
 mod device_bulk;
 mod device_files;
+mod device_history;
 mod device_imports;
 mod device_labels;
 mod device_rows;
@@ -90,6 +91,7 @@ type AllOperations = (
     network_connections::NetworkConnectionsApi,
     drivers::DriversApi,
     devices::DevicesApi,
+    device_history::DeviceHistoryApi,
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
@@ -112,6 +114,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         },
         drivers::DriversApi { hub: hub() },
         devices::DevicesApi,
+        device_history::DeviceHistoryApi,
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },
         device_bulk::DeviceBulkApi,

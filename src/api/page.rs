@@ -168,3 +168,52 @@ impl<T: ParseFromJSON + ToJSON + Type + Serialize> ApiResponse for Listed<T> {
         Page::<T>::register(registry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Time;
+
+    fn read<K: Serialize + DeserializeOwned>(list: &str, text: &str) -> Result<Option<K>, String> {
+        let cursor = Cursor::new(text)?;
+        Window::<K>::new(list, None, Some(cursor))
+            .map(|window| window.after)
+            .map_err(|error| error.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_no_cursor_is_refused_and_named(text in "[A-Za-z0-9_-]{1,200}") {
+            for outcome in [
+                read::<i64>("devices", &text).map(drop),
+                read::<(Time, Uuid)>("rows", &text).map(drop),
+                read::<(String, i64)>("devices by Id", &text).map(drop),
+            ] {
+                prop_assert_eq!(outcome, Err(format!("cursor: {}", CursorKind::RULE)));
+            }
+        }
+
+        #[test]
+        fn a_cursor_leads_back_to_its_place_in_its_own_list_alone(name in ".{0,60}", key: i64) {
+            let window = Window::new("devices by Id", None, None).unwrap();
+            let cursor = window.cursor((name.clone(), key)).unwrap();
+            prop_assert_eq!(read("devices by Id", &cursor), Ok(Some((name, key))));
+            prop_assert!(read::<(String, i64)>("devices by Name", &cursor).is_err());
+        }
+
+        #[test]
+        fn a_tampered_cursor_never_panics(key: i64, at in 0_usize..40, with in "[A-Za-z0-9_-]") {
+            let window = Window::new("devices", None, None).unwrap();
+            let mut cursor = window.cursor(key).unwrap();
+            if at < cursor.len() {
+                cursor.replace_range(at..=at, &with);
+            }
+            if let Err(error) = read::<i64>("devices", &cursor) {
+                prop_assert!(error.starts_with("cursor: "));
+            }
+        }
+    }
+}

@@ -148,6 +148,9 @@ impl<const MIN: i64, const MAX: i64> ParseFromParameter for Int<MIN, MAX> {
 /// Most labels of a device.
 pub const LABELS_MAX: usize = 64;
 
+/// Most labels in one query parameter: a URL has its bounds.
+const LABELS_AT_ONCE_MAX: usize = 16;
+
 /// Labels in a query parameter, separated by commas.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -166,8 +169,8 @@ impl Labels {
             .map(|label| label.map(Label::into_string))
             .collect::<Result<_, _>>()
             .map_err(|rule| format!("each {rule}"))?;
-        if labels.len() > LABELS_MAX {
-            return Err(format!("must have at most {LABELS_MAX} labels"));
+        if labels.len() > LABELS_AT_ONCE_MAX {
+            return Err(format!("must have at most {LABELS_AT_ONCE_MAX} labels"));
         }
         Ok(Self(labels))
     }
@@ -175,10 +178,10 @@ impl Labels {
 
 value_type!([] Labels, "labels", MetaSchema {
     min_length: Some(1),
-    max_length: Some(LABELS_MAX * 121),
+    max_length: Some(LABELS_AT_ONCE_MAX * 121 - 1),
     pattern: Some({
         let label = LabelKind::PATTERN.trim_matches(['^', '$']);
-        format!("^{label}(,{label}){{0,{}}}$", LABELS_MAX - 1)
+        format!("^{label}(,{label}){{0,{}}}$", LABELS_AT_ONCE_MAX - 1)
     }),
     example: Some("site=berlin,indoor".into()),
     ..MetaSchema::new("string")

@@ -14,17 +14,15 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DeleteMany,
-    EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait, UpdateMany,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, UpdateMany,
     entity::ColumnTrait,
-    sea_query::IntoCondition,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sea_query::{Expr, IntoCondition},
 };
 
 use serde_json::{Map, Value};
@@ -41,6 +39,7 @@ use gather::Gather;
 use identity::Session;
 
 mod bulk;
+mod connect;
 mod entities;
 mod failure;
 mod gather;
@@ -66,9 +65,6 @@ pub mod record;
 pub mod tenants;
 pub mod uplinks;
 pub mod users;
-
-/// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
-const STATEMENTS_CACHED: usize = 1000;
 
 /// A table whose rows belong to tenants.
 pub trait Owned: EntityTrait {
@@ -144,14 +140,14 @@ impl Store {
             if config.database_url.is_none() {
                 std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
             }
-            let writer = connect_sqlite(&url, 1, false).await?;
+            let writer = connect::sqlite(&url, 1, false).await?;
             Migrator::up(&writer, None).await?;
             (
                 writer,
-                connect_sqlite(&url, config.database_connections, true).await?,
+                connect::sqlite(&url, config.database_connections, true).await?,
             )
         } else {
-            let pool = connect_postgres(&url, config.database_connections).await?;
+            let pool = connect::postgres(&url, config.database_connections).await?;
             Migrator::up(&pool, None).await?;
             (pool.clone(), pool)
         };
@@ -188,6 +184,11 @@ impl Store {
         self.inner.reader.close_by_ref().await?;
         self.inner.writer.close_by_ref().await?;
         Ok(())
+    }
+
+    /// Whether other hubs may change what is in the database.
+    fn is_shared(&self) -> bool {
+        self.inner.writer.get_database_backend() == DbBackend::Postgres
     }
 
     fn epoch_of(&self, tenant: TenantId) -> Arc<AtomicU64> {
@@ -227,8 +228,9 @@ impl Scope {
         }
     }
 
-    /// Grows with every change of what the tenant has provisioned: what was read at an earlier
-    /// epoch may be out of date. Read it before the query whose answer is kept.
+    /// Moves with every change of what the tenant has provisioned: what was read at another epoch
+    /// may be out of date. Read it before the query whose answer is kept. Where several hubs share a
+    /// database, this one learns of the others' changes when it writes its next batch of messages.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
@@ -285,6 +287,22 @@ impl Scope {
         &self.store.inner.reader
     }
 
+    /// Moves the tenant's epoch in a database that several hubs may share.
+    async fn tell_other_hubs(&self, transaction: &DatabaseTransaction) -> Result<()> {
+        use entities::tenant;
+        use sea_orm::sea_query::ExprTrait;
+        if self.store.is_shared() {
+            self.update::<tenant::Entity>()
+                .col_expr(
+                    tenant::Column::Epoch,
+                    Expr::col(tenant::Column::Epoch).add(1),
+                )
+                .exec(transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Lets the caches know.
     fn has_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -302,6 +320,7 @@ impl Scope {
         };
         match outcome {
             Ok(value) => {
+                self.tell_other_hubs(&transaction).await?;
                 transaction.commit().await?;
                 self.has_changed();
                 Ok(value)
@@ -361,48 +380,4 @@ impl<T, K> Page<T, K> {
             next: self.next,
         }
     }
-}
-
-async fn connect_sqlite(
-    url: &str,
-    connections: u32,
-    read_only: bool,
-) -> Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(connections.min(2))
-        .acquire_timeout(Duration::from_secs(10))
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| {
-            options
-                .create_if_missing(!read_only)
-                .read_only(read_only)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(5))
-                .statement_cache_capacity(STATEMENTS_CACHED)
-                .pragma("cache_size", if read_only { "-2000" } else { "-8000" })
-                .optimize_on_close(!read_only, None)
-        });
-    Ok(Database::connect(options).await?)
-}
-
-async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .connect_timeout(Duration::from_secs(5))
-        .acquire_timeout(Duration::from_secs(5))
-        // A connection that broke while idle must not cost a request.
-        .test_before_acquire_if_idle_for(Duration::from_secs(1))
-        .set_application_name("thingshub")
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED));
-    Ok(Database::connect(options).await?)
 }

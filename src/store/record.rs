@@ -2,14 +2,19 @@
 //!
 //! Messages of several tenants share a batch, so that one flush to disk serves all who wait; every
 //! row still carries its own tenant. A message whose device or target has gone between look-up and
-//! write is reported as [`Outcome::Gone`]: the caller looks it up again.
+//! write, or whose tenant another hub on the same database has changed meanwhile, is reported as
+//! [`Outcome::Gone`]: the caller looks it up again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::atomic::Ordering,
+};
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, RelationTrait,
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -19,8 +24,9 @@ use super::{
     bulk::{self, Replace},
     deliveries::State as DeliveryState,
     devices::State,
-    entities::{connection_health, data_table_row, delivery, device_state, event, uplink},
+    entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
     failure,
+    gather::padded,
 };
 use crate::{
     clock::Time,
@@ -36,6 +42,9 @@ pub struct Message {
     pub connection: ConnectionId,
     /// When the hub received it.
     pub received_at: Time,
+    /// The tenant's epoch at which all that it refers to was looked up; `None`: it may be written
+    /// even if something has changed since.
+    pub epoch: Option<u64>,
     /// What to write.
     pub content: Content,
 }
@@ -128,7 +137,7 @@ impl Store {
     /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
     pub async fn record(&self, messages: &[Message]) -> Result<Vec<Outcome>> {
         let transaction = self.begin().await?;
-        match write(&transaction, messages).await {
+        match self.write_batch(&transaction, messages).await {
             Ok(outcomes) => {
                 transaction.commit().await?;
                 Ok(outcomes)
@@ -144,55 +153,114 @@ impl Store {
             }
         }
     }
-}
 
-async fn write(
-    transaction: &DatabaseTransaction,
-    messages: &[Message],
-) -> Result<Vec<Outcome>, DbErr> {
-    let mut states = lock_states(transaction, messages).await?;
-    let mut rows = Rows::default();
-    let mut outcomes = Vec::with_capacity(messages.len());
-    for message in messages {
-        let recorded = rows.add(message, &mut states);
-        outcomes.push(if recorded {
-            Outcome::Recorded
+    async fn write_batch(
+        &self,
+        transaction: &DatabaseTransaction,
+        messages: &[Message],
+    ) -> Result<Vec<Outcome>, DbErr> {
+        let (mut states, mut epochs) = self.lock_states(transaction, messages).await?;
+        self.learn_epochs(transaction, messages, &mut epochs)
+            .await?;
+        let mut rows = Rows::default();
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            let is_current = match (message.epoch, epochs.get(&message.tenant.0)) {
+                (Some(looked_up_at), Some(now)) => looked_up_at == *now,
+                _ => true,
+            };
+            outcomes.push(if is_current && rows.add(message, &mut states) {
+                Outcome::Recorded
+            } else {
+                Outcome::Gone
+            });
+        }
+        rows.insert(transaction).await?;
+        Ok(outcomes)
+    }
+
+    /// The states of all devices of the batch, locked in the order of their keys so that two hubs on
+    /// one database cannot block each other; and their tenants' epochs, where other hubs move them.
+    async fn lock_states(
+        &self,
+        transaction: &DatabaseTransaction,
+        messages: &[Message],
+    ) -> Result<(HashMap<i64, State>, HashMap<i64, u64>), DbErr> {
+        let mut keys: Vec<i64> = messages
+            .iter()
+            .filter_map(|message| match &message.content {
+                Content::Uplink(record) => Some(record.device.0),
+                _ => None,
+            })
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(Default::default());
+        }
+        let mut select = device_state::Entity::find()
+            .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
+            .order_by_asc(device_state::Column::DeviceKey);
+        select = if self.is_shared() {
+            select
+                .join(JoinType::InnerJoin, device_state::Relation::Tenant.def())
+                .column_as(tenant::Column::Epoch, "epoch")
         } else {
-            Outcome::Gone
-        });
+            select.column_as(Expr::value(0_i64), "epoch")
+        };
+        QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [device_state::Entity]);
+        let found = select.into_model::<Locked>().all(transaction).await?;
+        let (mut states, mut epochs) = (HashMap::with_capacity(found.len()), HashMap::new());
+        for Locked { state, epoch } in found {
+            if self.is_shared() {
+                epochs.insert(state.tenant_id, epoch.unsigned_abs());
+            }
+            states.insert(state.device_key, State::from(state));
+        }
+        Ok((states, epochs))
     }
-    rows.insert(transaction).await?;
-    Ok(outcomes)
+
+    /// Learns what other hubs have changed, of the tenants that are not known from a device.
+    async fn learn_epochs(
+        &self,
+        transaction: &DatabaseTransaction,
+        messages: &[Message],
+        epochs: &mut HashMap<i64, u64>,
+    ) -> Result<(), DbErr> {
+        let unknown: HashSet<i64> = messages
+            .iter()
+            .map(|message| message.tenant.0)
+            .filter(|tenant| self.is_shared() && !epochs.contains_key(tenant))
+            .collect();
+        if !unknown.is_empty() {
+            let found: Vec<(i64, i64)> = tenant::Entity::find()
+                .filter(tenant::Column::Id.is_in(padded(unknown.into_iter().collect())))
+                .select_only()
+                .column(tenant::Column::Id)
+                .column(tenant::Column::Epoch)
+                .into_tuple()
+                .all(transaction)
+                .await?;
+            epochs.extend(
+                found
+                    .into_iter()
+                    .map(|(id, epoch)| (id, epoch.unsigned_abs())),
+            );
+        }
+        for (tenant, epoch) in epochs {
+            self.epoch_of(TenantId(*tenant))
+                .store(*epoch, Ordering::Release);
+        }
+        Ok(())
+    }
 }
 
-/// The states of all devices of the batch, locked in the order of their keys so that two hubs on
-/// one database cannot block each other.
-async fn lock_states(
-    transaction: &DatabaseTransaction,
-    messages: &[Message],
-) -> Result<HashMap<i64, State>, DbErr> {
-    let mut keys: Vec<i64> = messages
-        .iter()
-        .filter_map(|message| match &message.content {
-            Content::Uplink(record) => Some(record.device.0),
-            _ => None,
-        })
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let found = device_state::Entity::find()
-        .filter(device_state::Column::DeviceKey.is_in(keys))
-        .order_by_asc(device_state::Column::DeviceKey)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    Ok(found
-        .into_iter()
-        .map(|model| (model.device_key, State::from(model)))
-        .collect())
+/// A device's state and its tenant's epoch.
+#[derive(FromQueryResult)]
+struct Locked {
+    #[sea_orm(nested)]
+    state: device_state::Model,
+    epoch: i64,
 }
 
 impl Rows {

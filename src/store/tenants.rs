@@ -166,6 +166,7 @@ impl From<tenant::Model> for Tenant {
             created_at,
             updated_at,
             revision,
+            epoch: _,
         } = model;
         Self {
             id: TenantId(id),

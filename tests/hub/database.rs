@@ -76,6 +76,26 @@ where
     }
 }
 
+/// A connection of its own that holds a lock.
+pub struct Held(sea_orm::DatabaseConnection);
+
+impl Held {
+    /// Takes the lock with a statement that begins a transaction.
+    pub async fn start(url: &str, statement: &str) -> Self {
+        let mut options = sea_orm::ConnectOptions::new(url);
+        options.max_connections(1);
+        let connection = Driver::connect(options).await.unwrap();
+        connection.execute_unprepared(statement).await.unwrap();
+        Self(connection)
+    }
+
+    /// Lets it go.
+    pub async fn end(self) {
+        self.0.execute_unprepared("ROLLBACK").await.unwrap();
+        self.0.close().await.unwrap();
+    }
+}
+
 /// Runs one statement.
 pub async fn execute(url: &str, statement: &str) {
     let connection = Driver::connect(url).await.unwrap();

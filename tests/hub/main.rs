@@ -25,6 +25,7 @@ mod lists;
 mod outage;
 mod permissions;
 mod process;
+mod replicas;
 mod requests;
 mod rules;
 mod story;

@@ -3,7 +3,12 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{database::Database, server::Hub};
+use crate::{
+    database::{Database, Held, on_both_databases},
+    server::Hub,
+};
+
+on_both_databases!(a_request_that_takes_too_long_is_put_off);
 
 const BODIES: [&str; 5] = [
     "devices",
@@ -162,6 +167,27 @@ async fn only_json_within_the_bound_is_read() {
         .refused(400);
     assert!(error.contains("at most"), "{error}");
     hub.get("devices").await.ok();
+}
+
+async fn a_request_that_takes_too_long_is_put_off(database: Database) {
+    let hub = Hub::start_with(database, &["--request-timeout-s", "1"]).await;
+    let statement = match &hub.database {
+        Database::Sqlite => "BEGIN IMMEDIATE",
+        Database::Postgres(_) => "BEGIN; LOCK TABLE devices IN EXCLUSIVE MODE",
+    };
+    let held = Held::start(&hub.database_url(), statement).await;
+    let answer = hub.post("devices", &json!({"id": "d"})).await;
+    assert!(answer.headers.contains_key("retry-after"));
+    let error = answer.refused(503);
+    assert!(error.contains("took too long"), "{error}");
+    // Only who changes something waits.
+    hub.get("devices").await.ok();
+    held.end().await;
+    crate::eventually("the hub writes again", async || {
+        let answer = hub.post("devices", &json!({"id": "e"})).await;
+        (answer.status == 201).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

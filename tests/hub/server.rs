@@ -28,7 +28,7 @@ const STATUSES: [u16; 8] = [200, 201, 400, 401, 403, 404, 500, 503];
 
 pub struct Hub {
     folder: TempDir,
-    database: Database,
+    pub database: Database,
     flags: Vec<String>,
     child: Child,
     client: Client,
@@ -126,14 +126,18 @@ impl Hub {
 
     /// Runs a statement behind its back.
     pub async fn sql(&self, statement: &str) {
-        let url = match &self.database {
+        execute(&self.database_url(), statement).await;
+    }
+
+    /// Where its data is.
+    pub fn database_url(&self) -> String {
+        match &self.database {
             Database::Sqlite => format!(
                 "sqlite://{}",
                 data_dir(self.folder.path()).join("thingshub.db").display()
             ),
             Database::Postgres(url) => url.clone(),
-        };
-        execute(&url, statement).await;
+        }
     }
 
     /// A request without a token. Paths are below `/api/v3/` unless they start with a slash.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{each_operation, schema_name};
+use super::{each_object, each_operation, schema_name};
 
 /// Adds an example to each body that has none.
 pub fn add(document: &mut Value) {
@@ -13,6 +13,20 @@ pub fn add(document: &mut Value) {
         }
         for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
             add_to_contents(response, &schemas);
+        }
+    });
+}
+
+/// Swagger UI fills in the example of a parameter and sends it, wanted or not: a list would be tried
+/// out from the example's cursor on.
+pub fn drop_from_optional_parameters(document: &mut Value) {
+    each_object(document, &mut |object| {
+        let is_parameter = object.contains_key("in") && object.contains_key("schema");
+        if is_parameter
+            && object.get("required") != Some(&Value::Bool(true))
+            && let Some(schema) = object.get_mut("schema").and_then(Value::as_object_mut)
+        {
+            schema.shift_remove("example");
         }
     });
 }

@@ -28,7 +28,8 @@ decode it, data tables keep it, integrations forward it.\n\n\
 Log in with `POST /api/v3/auth/token` and send the token as `Authorization: Bearer <token>`. Everything is \
 JSON over HTTPS. Eight statuses and no others leave the server; each of 400 and above carries \
 `{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404. (What the HTTP \
-library itself answers to a broken request line or header is the one exception.)";
+library itself answers to a broken or endless request line or header is the one exception: a URL has less \
+than 64 KiB, a request at most 100 headers.)";
 
 /// The published document in both its forms.
 #[derive(Clone)]
@@ -62,15 +63,18 @@ fn document(public_url: Option<&str>) -> Value {
     }]);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
-    schemas::name_pages(&mut document);
+    schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::close_objects(&mut document);
+    schemas::write_out_nullable(&mut document);
+    schemas::drop_unused(&mut document);
     headers::add(&mut document);
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
     examples::add(&mut document);
+    examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
     document
 }

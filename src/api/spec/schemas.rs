@@ -26,21 +26,39 @@ pub fn drop_noise(document: &mut Value) {
     });
 }
 
-/// `Page_Device` reads `DevicePage`.
-pub fn name_pages(document: &mut Value) {
-    let rename = |name: &str| name.strip_prefix("Page_").map(|item| format!("{item}Page"));
+/// `Page_Device` reads `DevicePage`, and `NewDevice` reads `DeviceInput`: generators of Go call the
+/// function that makes a `Device` `NewDevice`, and two things of one name do not compile. Some name
+/// a schema after its title, so the title follows.
+pub fn rename(document: &mut Value) {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         *schemas = std::mem::take(schemas)
             .into_iter()
-            .map(|(name, schema)| (rename(&name).unwrap_or(name), schema))
+            .map(|(name, mut schema)| {
+                let name = published_name(&name).unwrap_or(name);
+                if let Some(title) = schema["title"].as_str().and_then(published_name) {
+                    schema["title"] = title.into();
+                }
+                (name, schema)
+            })
             .collect();
     }
     each_object(document, &mut |object| {
-        let renamed = object.get("$ref").and_then(schema_name).and_then(rename);
+        let renamed = object
+            .get("$ref")
+            .and_then(schema_name)
+            .and_then(published_name);
         if let Some(name) = renamed {
             object.insert("$ref".to_owned(), format!("{SCHEMAS}{name}").into());
         }
     });
+}
+
+/// The name that a schema is published by, where it is not its type's.
+fn published_name(name: &str) -> Option<String> {
+    if let Some(item) = name.strip_prefix("Page_") {
+        return Some(format!("{item}Page"));
+    }
+    name.strip_prefix("New").map(|item| format!("{item}Input"))
 }
 
 /// poem-openapi writes a union's variant as the tag's object and the variant's, both of which it must
@@ -93,7 +111,6 @@ pub fn flatten_unions(document: &mut Value) {
 /// where it is sent. What is answered is always there.
 pub fn mark_nullable(document: &mut Value) {
     let sent = sent_schemas(document);
-    let schemas = document["components"]["schemas"].clone();
     each_schema(document, |name, schema| {
         let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
         for (property, schema) in schema
@@ -106,7 +123,7 @@ pub fn mark_nullable(document: &mut Value) {
             if is_required || schema.get("default").is_some() {
                 continue;
             }
-            nullable(schema, &schemas);
+            nullable(schema);
             if !sent.contains(name) {
                 required.push(property.as_str().into());
             }
@@ -117,21 +134,12 @@ pub fn mark_nullable(document: &mut Value) {
     });
 }
 
-/// `nullable` means something only beside a `type` (OpenAPI 3.0.3), so that of the named schema comes along.
-fn nullable(schema: &mut Value, schemas: &Value) {
+fn nullable(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
     if let Some(reference) = object.remove("$ref") {
         object.insert("allOf".to_owned(), json!([{"$ref": reference}]));
-    }
-    let named = object
-        .get("allOf")
-        .and_then(|parts| schema_name(&parts[0]["$ref"]));
-    // A union has no type of its own; its forms are objects.
-    let kind = named.map(|name| schemas[name]["type"].as_str().unwrap_or("object"));
-    if let Some(kind) = kind {
-        object.entry("type").or_insert_with(|| kind.into());
     }
     object.insert("nullable".to_owned(), true.into());
 }
@@ -146,6 +154,48 @@ pub fn close_objects(document: &mut Value) {
             schema["additionalProperties"] = false.into();
         }
     });
+}
+
+/// `nullable` beside a reference means nothing to a strict reader, and half of the generators forget
+/// the null: what may be null is written out where it is.
+pub fn write_out_nullable(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    each_object(document, &mut |object| {
+        if object.get("nullable") != Some(&Value::Bool(true)) {
+            return;
+        }
+        let parts = object.get("allOf").and_then(Value::as_array);
+        let named = parts.and_then(|parts| schema_name(&parts.first()?["$ref"]));
+        let Some(mut written) = named.and_then(|name| schemas[name].as_object().cloned()) else {
+            return;
+        };
+        object.remove("allOf");
+        // Its own description is about this place.
+        written.extend(std::mem::take(object));
+        *object = written;
+    });
+}
+
+/// Nobody needs a schema that nothing refers to.
+pub fn drop_unused(document: &mut Value) {
+    loop {
+        let mut used = BTreeSet::new();
+        each_object(document, &mut |object| {
+            let mapped = object.get("mapping").and_then(Value::as_object);
+            let references = object.get("$ref").into_iter();
+            for reference in references.chain(mapped.into_iter().flat_map(|map| map.values())) {
+                used.extend(schema_name(reference).map(ToOwned::to_owned));
+            }
+        });
+        let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+            return;
+        };
+        let before = schemas.len();
+        schemas.retain(|name, _| used.contains(name) || name == "Error");
+        if schemas.len() == before {
+            return;
+        }
+    }
 }
 
 /// The framework sorts tags by name; a reader wants them in the order of a first visit, which is that

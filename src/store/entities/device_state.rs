@@ -24,6 +24,12 @@ pub enum Relation {
         to = "super::device::Column::Id"
     )]
     Device,
+    #[sea_orm(
+        belongs_to = "super::tenant::Entity",
+        from = "Column::TenantId",
+        to = "super::tenant::Column::Id"
+    )]
+    Tenant,
 }
 
 impl Related<super::device::Entity> for Entity {

@@ -13,6 +13,7 @@ pub struct Model {
     pub created_at: Time,
     pub updated_at: Time,
     pub revision: i64,
+    pub epoch: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

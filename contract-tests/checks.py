@@ -1,0 +1,105 @@
+"""What the contract demands of every answer, beyond what schemathesis checks itself."""
+
+import re
+
+import schemathesis
+from schemathesis.core.failures import Failure
+from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
+
+from schemas import Document
+from undescribed import undescribed
+
+STATUSES = {200, 201, 400, 401, 403, 404, 500, 503}
+
+
+def is_undeclared_method(case):
+    data = case.meta.phase.data if case.meta else None
+    return isinstance(data, CoveragePhaseData) and data.scenario == CoverageScenario.UNSPECIFIED_HTTP_METHOD
+
+
+def header(response, name):
+    """Schemathesis has a list of values for each header; its library for HTTP has a text."""
+    value = response.headers.get(name)
+    return value[0] if isinstance(value, list) else value
+
+
+def broken_error_object(response):
+    """What is wrong with an error's body, or nothing."""
+    if not (header(response, "content-type") or "").startswith("application/json"):
+        return f"its type is {header(response, 'content-type')}"
+    try:
+        body = response.json()
+    except ValueError:
+        return "it is no JSON"
+    if not isinstance(body, dict) or sorted(body) != ["code", "error"]:
+        return "it does not have the members `code` and `error`, and no others"
+    if type(body["code"]) is not int or body["code"] != response.status_code:
+        return f"its `code` is not {response.status_code}"
+    if not isinstance(body["error"], str) or not body["error"].strip():
+        return "its `error` is no text"
+    return None
+
+
+class Broken(Failure):
+    """A broken rule of the contract. Failures of one class are one finding, so the title tells them apart."""
+
+    @property
+    def _unique_key(self):
+        return self.title
+
+
+def fail(case, title, message):
+    raise Broken(operation=case.operation.label, title=title, message=message)
+
+
+@schemathesis.check
+def error_object(ctx, response, case):
+    if response.status_code >= 400 and response.request.method != "HEAD":
+        problem = broken_error_object(response)
+        if problem:
+            fail(case, "Not the contract's error object", f"The body of a {response.status_code}: {problem}")
+
+
+@schemathesis.check
+def contract_status(ctx, response, case):
+    if response.status_code not in STATUSES:
+        fail(case, "A status outside the contract", f"{response.status_code} is none of {sorted(STATUSES)}")
+
+
+@schemathesis.check
+def contract_headers(ctx, response, case):
+    if not header(response, "x-request-id"):
+        fail(case, "No X-Request-Id", "Every answer names the request, so that its log line can be found")
+    if response.status_code == 401 and not header(response, "www-authenticate"):
+        fail(case, "No WWW-Authenticate", "A 401 must say how to authenticate (RFC 9110)")
+    if response.status_code == 503 and not re.fullmatch(r"\d+", header(response, "retry-after") or ""):
+        fail(case, "No Retry-After", "A 503 must say when to try again")
+    if response.status_code == 201 and not header(response, "location"):
+        fail(case, "No Location", "A 201 must say where the new resource is")
+
+
+DOCUMENTS = {}
+
+
+@schemathesis.check
+def described(ctx, response, case):
+    document = DOCUMENTS.setdefault(id(case.operation.schema), Document(case.operation.schema.raw_schema))
+    answer = document.follow(case.operation.definition.raw["responses"].get(str(response.status_code), {}))
+    media_type = (header(response, "content-type") or "").partition(";")[0]
+    schema = answer.get("content", {}).get(media_type, {}).get("schema")
+    if schema is None or media_type != "application/json" or is_undeclared_method(case):
+        return
+    try:
+        found = undescribed(document, schema, response.json())
+    except ValueError:
+        # No JSON: schemathesis complains of that itself.
+        return
+    if found:
+        fail(case, "An undescribed member", f"The document does not know {', '.join(found)}")
+
+
+@schemathesis.check
+def undeclared_method(ctx, response, case):
+    if is_undeclared_method(case) and response.status_code != 404:
+        method = response.request.method
+        fail(case, "Undeclared method", f"{method} is not in the document, but answered {response.status_code}, not 404")

@@ -1,0 +1,117 @@
+"""The faults of what requests have to do with each other, for the cases that no generator makes. They
+get a client that spoils; `owner` is a client of the tenant that has everything."""
+
+from tamper import Before, edit, is_one
+
+READ = {}
+
+
+def lives_on(owner, request, answer):
+    if request.method == "GET" and answer.status == 200:
+        READ[request.path] = answer
+    elif request.method == "GET" and is_one(request, "data-tables") and request.path in READ:
+        answer.status, answer.body = 200, READ[request.path].body
+
+
+def lives_on_below(owner, request, answer):
+    if request.method == "GET" and request.path.endswith("/events") and answer.status == 404:
+        answer.status, answer.body = 200, b'{"collection": [], "next_cursor": null}'
+
+
+def foreign_one(owner, request, answer):
+    if request.method == "GET" and is_one(request, "devices") and answer.status == 404:
+        found = owner.call("GET", request.path)
+        answer.status, answer.body = found.status, found.body
+
+
+def foreign_list(owner, request, answer):
+    if request.method == "GET" and request.path == "/api/v3/integrations":
+        answer.body = owner.call("GET", request.path).body
+
+
+def foreign_refusal(owner, request, answer):
+    if request.method == "DELETE" and answer.status == 404 and owner.call("GET", request.path).status == 200:
+        answer.status = 403
+        edit(answer, lambda body: body.update(code=403))
+
+
+def without(header):
+    """What the hub would do if it never looked at a header."""
+    def change(request, state):
+        request.headers = {name: value for name, value in request.headers.items() if name != header}
+    return Before(change)
+
+
+def no_etag(owner, request, answer):
+    if request.method == "GET" and is_one(request, "devices"):
+        del answer.headers["ETag"]
+
+
+def lasting_etag(owner, request, answer):
+    if is_one(request, "data-tables") and "ETag" in answer.headers:
+        answer.headers.replace_header("ETag", '"1"')
+
+
+def made_all_the_same(owner, request, answer):
+    if request.method == "PUT" and is_one(request, "integrations") and answer.status == 400:
+        owner.call("PUT", request.path, request.body)
+
+
+def not_modified(owner, request, answer):
+    if "If-None-Match" in request.headers and answer.status == 200:
+        answer.status, answer.body = 304, b""
+
+
+KNOWN_KEYS = set()
+
+
+def replay_without_location(owner, request, answer):
+    key = (owner.token, request.headers.get("Idempotency-Key"))
+    if request.method == "POST" and request.path == "/api/v3/devices" and key in KNOWN_KEYS:
+        del answer.headers["Location"]
+    KNOWN_KEYS.add(key)
+
+
+def key_for_anything(owner, request, answer):
+    if request.method == "POST" and "Idempotency-Key" in request.headers and answer.status == 400:
+        answer.status = 201
+
+
+def shared_key(request, state):
+    if request.path == "/api/v3/data-tables" and "Idempotency-Key" in request.headers:
+        request.comes_from(state["token"])
+
+
+def drops_query(request, state):
+    if request.method == "GET" and is_one(request, "users"):
+        request.target = request.path
+
+
+# By the cases that must notice them.
+DIRECT_FAULTS = {
+    "deletions": {
+        "a resource that answers after its deletion": lives_on,
+        "what is below it answers after its deletion": lives_on_below,
+    },
+    "tenants": {
+        "another tenant's resource": foreign_one,
+        "another tenant's resources in a list": foreign_list,
+        "403 that tells of another tenant's resource": foreign_refusal,
+    },
+    "revisions": {
+        "no ETag": no_etag,
+        "an ETag that never changes": lasting_etag,
+        "If-Match that nobody looks at": without("If-Match"),
+        "a refused change that is made all the same": made_all_the_same,
+        "a 304": not_modified,
+    },
+    "repeats": {
+        "a request that is done again when it is repeated": without("Idempotency-Key"),
+        "a replay without Location": replay_without_location,
+        "a key that is taken with another request": key_for_anything,
+        "another tenant's key": Before(shared_key),
+    },
+    "queries": {
+        "an unknown query parameter that is ignored": Before(drops_query),
+    },
+}

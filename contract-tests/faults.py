@@ -1,0 +1,160 @@
+"""The faults of single answers and of who is answered, which schemathesis must notice through the proxy."""
+
+from tamper import Before, edit, is_one
+
+
+def status_202(request, answer):
+    if request.method == "GET" and request.path == "/api/v3/devices" and answer.status == 200:
+        answer.status = 202
+
+
+def status_200(request, answer):
+    if request.method == "POST" and request.path == "/api/v3/data-tables" and answer.status == 201:
+        answer.status = 200
+
+
+def denies_all(request, answer):
+    if request.method == "GET" and is_one(request, "devices") and answer.status == 200:
+        answer.status = 404
+        answer.body = b'{"code": 404, "error": "there is no such device"}'
+
+
+def status_403(request, answer):
+    if is_one(request, "devices") and answer.status == 401:
+        answer.status = 403
+        edit(answer, lambda body: body.update(code=403))
+
+
+def extra_member(request, answer):
+    if is_one(request, "devices") and answer.status == 404:
+        edit(answer, lambda body: body.update(hint="try another id"))
+
+
+def missing_code(request, answer):
+    if is_one(request, "devices") and answer.status == 404:
+        edit(answer, lambda body: body.pop("code"))
+
+
+def other_code(request, answer):
+    if is_one(request, "devices") and answer.status == 404:
+        edit(answer, lambda body: body.update(code=400))
+
+
+def plain_error(request, answer):
+    if is_one(request, "devices") and answer.status == 404:
+        answer.headers.replace_header("Content-Type", "text/plain")
+        answer.body = b"not found"
+
+
+def status_500_for_400(request, answer):
+    if request.path == "/api/v3/devices" and answer.status == 400:
+        answer.status = 500
+        answer.body = b'{"code": 500, "error": "something broke inside"}'
+
+
+def status_500(request, answer):
+    if request.method == "GET" and is_one(request, "data-tables") and answer.status == 200:
+        answer.status = 500
+        answer.body = b'{"code": 500, "error": "something broke inside"}'
+
+
+def status_405(request, answer):
+    if request.method == "PATCH" and is_one(request, "devices"):
+        answer.status = 405
+        answer.body = b'{"code": 405, "error": "method not allowed"}'
+
+
+def undeclared_200(request, answer):
+    if request.method == "PATCH" and is_one(request, "devices"):
+        answer.status = 200
+        answer.body = b"{}"
+
+
+def no_request_id(request, answer):
+    if request.path == "/api/v3/integrations":
+        del answer.headers["X-Request-Id"]
+
+
+def no_location(request, answer):
+    if request.path == "/api/v3/data-tables":
+        del answer.headers["Location"]
+
+
+def no_challenge(request, answer):
+    if answer.status == 401:
+        del answer.headers["WWW-Authenticate"]
+
+
+def in_device(change):
+    """A fault of the body of every device that is read."""
+    def fault(request, answer):
+        if request.method == "GET" and is_one(request, "devices") and answer.status == 200:
+            edit(answer, change)
+    return fault
+
+
+def wrong_media_type(request, answer):
+    if request.method == "GET" and request.path == "/api/v3/data-tables" and answer.status == 200:
+        answer.headers.replace_header("Content-Type", "text/html")
+
+
+def accepts_anything(request, answer):
+    if request.method == "GET" and request.path == "/api/v3/devices" and answer.status == 400:
+        answer.status = 200
+        answer.body = b'{"collection": [], "next_cursor": null}'
+
+
+def accepts_anybody(request, state):
+    request.comes_from(state["token"])
+
+
+def viewer_writes(request, state):
+    if request.method in ("POST", "PUT", "DELETE") and request.is_from(state["others"]["viewer"]):
+        request.comes_from(state["token"])
+
+
+def viewer_administers(request, state):
+    if request.method == "GET" and request.is_from(state["others"]["viewer"]):
+        request.comes_from(state["token"])
+
+
+def stranger_reads(request, state):
+    if request.method == "GET" and request.is_from(state["others"]["stranger"]):
+        request.comes_from(state["token"])
+
+
+def stranger_deletes(request, state):
+    if request.method == "DELETE" and request.is_from(state["others"]["stranger"]):
+        request.comes_from(state["token"])
+
+
+# Each fault: what it is, the operations to look at, and how it is planted.
+FAULTS = {
+    "an undeclared status, 202 for 200": (["list_devices"], status_202),
+    "a wrong status, 200 for 201": (["create_data_table"], status_200),
+    "a wrong status, 404 for what exists": (["get_device"], denies_all),
+    "a wrong status, 403 for 401": (["get_device"], status_403),
+    "an error object with one member more": (["get_device"], extra_member),
+    "an error object without its code": (["get_device"], missing_code),
+    "an error object with another code": (["get_device"], other_code),
+    "an error that is plain text": (["get_device"], plain_error),
+    "a 500 with a proper error object": (["get_data_table"], status_500),
+    "a 500 for what is invalid": (["list_devices"], status_500_for_400),
+    "405 for an undeclared method": (["get_device"], status_405),
+    "200 for an undeclared method": (["get_device"], undeclared_200),
+    "no X-Request-Id": (["list_integrations"], no_request_id),
+    "201 without Location": (["create_data_table"], no_location),
+    "401 without WWW-Authenticate": (["get_device"], no_challenge),
+    "a member that is not described": (["get_device"], in_device(lambda body: body.update(hint="new"))),
+    "one deeper down": (["get_device"], in_device(lambda body: body["state"].update(hint="new"))),
+    "a required member missing": (["get_device"], in_device(lambda body: body.pop("name"))),
+    "null where nothing is null": (["get_device"], in_device(lambda body: body.update(name=None))),
+    "a number where the document says a time": (["get_device"], in_device(lambda body: body.update(created_at=5))),
+    "a media type that is not declared": (["list_data_tables"], wrong_media_type),
+    "invalid requests accepted": (["list_devices"], accepts_anything),
+    "requests without a token accepted": (["list_devices"], Before(accepts_anybody)),
+    "a viewer who may write": (["create_data_table", "update_data_table"], Before(viewer_writes)),
+    "a viewer who may read the audit log": (["list_audit_log"], Before(viewer_administers)),
+    "another tenant's resource given to a stranger": (["get_device"], Before(stranger_reads)),
+    "another tenant's resource deleted by a stranger": (["get_integration"], Before(stranger_deletes)),
+}

@@ -1,0 +1,112 @@
+"""Object-level authorisation: what the run's own administrator was answered, others are not.
+
+After a request that succeeded, the same one goes out as the administrator of another tenant, who must
+not learn that there is such a resource, and, where it changes or administers something, as a viewer of
+the same tenant, who may not. Schemathesis has a check of this kind, `object_level_authorization`. It
+looks at reads alone, once for each operation, takes any refusal and knows no roles, and it wants to
+choose all credentials itself, which here depend on the operation.
+"""
+
+import json
+
+import requests
+import schemathesis
+
+from checks import broken_error_object, fail
+from state import SEEN, STATE
+
+# Of each operation, the first requests are all followed, and then one of a few.
+ALL_OF_FIRST, THEN_ONE_OF = 10, 4
+# No resource ever has this revision: whoever is let through by mistake changes nothing.
+STALE = '"0"'
+ADMINISTRATION = ("users", "api-keys", "audit-log", "tenants")
+SESSION = requests.Session()
+
+
+def segments(operation):
+    return operation.path.removeprefix("/api/v3/").split("/")
+
+
+def is_own(operation):
+    """Whether everybody has one of it: the session and the account."""
+    return segments(operation)[0] == "auth" or segments(operation)[:2] == ["users", "me"]
+
+
+def refusals(operation, method):
+    """Who must be refused, and with which status."""
+    resource = segments(operation)[0]
+    # Tenants belong to the installation: their administrators may not even ask.
+    if resource == "tenants":
+        yield "stranger", 403
+    elif "{" in operation.path:
+        yield "stranger", 404
+    if method != "GET" or resource in ADMINISTRATION:
+        yield "viewer", 403
+
+
+def takes_if_match(operation, method):
+    raw = operation.schema.raw_schema["paths"][operation.path].get(method.lower(), {})
+    return any(parameter.get("$ref", "").endswith("/IfMatch") for parameter in raw.get("parameters", []))
+
+
+def without_references(request):
+    """A device's body names the owner's driver and connections. That there are none of them in the
+    stranger's tenant is a 400 of its own, whichever device it is about."""
+    body = {name: value for name, value in json.loads(request.body).items() if name not in ("driver", "connectivity")}
+    request.body = json.dumps(body).encode()
+    request.headers["Content-Length"] = str(len(request.body))
+
+
+def repeated(operation, response, identity, method):
+    request = response.request.copy()
+    if method != request.method:
+        request.method, request.body = method, None
+    elif identity == "stranger" and method == "PUT" and segments(operation)[0] == "devices":
+        without_references(request)
+    request.headers["Authorization"] = f"Bearer {STATE['others'][identity]}"
+    if method in ("PUT", "DELETE"):
+        request.headers["If-Match"] = STALE
+    SEEN["other identities"]["requests"] += 1
+    return SESSION.send(request, verify=STATE["certificate"], timeout=30)
+
+
+# Operations of which something was found: it must be found again when the request is repeated.
+SUSPECTS = set()
+
+
+def is_followed(label):
+    SEEN["followed"][label] += 1
+    count = SEEN["followed"][label]
+    return label in SUSPECTS or count <= ALL_OF_FIRST or count % THEN_ONE_OF == 0
+
+
+def methods_after(operation, method):
+    """What others try where a request succeeded; what it deleted is gone, so a deletion is tried where
+    something was read."""
+    if method in ("GET", "POST", "PUT"):
+        yield method
+    if method == "GET" and takes_if_match(operation, "DELETE"):
+        yield "DELETE"
+
+
+def broken_refusal(answer, status):
+    if answer.status_code != status:
+        return f"answered {answer.status_code}, not {status}"
+    return broken_error_object(answer)
+
+
+@schemathesis.check
+def object_authorisation(ctx, response, case):
+    operation, method = case.operation, response.request.method
+    takes_token = any("token" in one for one in operation.definition.raw.get("security", []))
+    if response.status_code not in (200, 201) or not takes_token or is_own(operation):
+        return
+    if response.request.headers.get("Authorization") != f"Bearer {STATE['token']}" or not is_followed(operation.label):
+        return
+    for tried in methods_after(operation, method):
+        for identity, status in refusals(operation, tried):
+            answer = repeated(operation, response, identity, tried)
+            found = broken_refusal(answer, status)
+            if found:
+                SUSPECTS.add(operation.label)
+                fail(case, f"Not refused to the {identity}", f"{tried} {answer.request.path_url} as the {identity}: {found}")

@@ -1,0 +1,20 @@
+"""What suite.py tells the hooks by a file, and what they tell it."""
+
+import atexit
+import collections
+import json
+import os
+import pathlib
+import types
+
+STATE = json.loads(pathlib.Path(os.environ["CONTRACT_STATE"]).read_text())
+HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["certificate"]))
+
+# How often each operation answered with each status, and how many requests there were of each kind.
+SEEN = collections.defaultdict(collections.Counter)
+
+
+@atexit.register
+def tell_what_was_seen():
+    if "CONTRACT_SEEN" in os.environ:
+        pathlib.Path(os.environ["CONTRACT_SEEN"]).write_text(json.dumps(SEEN, indent=1))

@@ -1,0 +1,162 @@
+//! What a device sent: its recent uplinks and its events.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    auth::Caller,
+    events::EventView,
+    page::{Cursor, Listed, Window},
+    types::{Id, JsonObject, Limit, Port, Timestamp},
+};
+use crate::{
+    clock::Time,
+    store::{
+        devices,
+        events::{self, Subject},
+        uplinks::{self, Uplink},
+    },
+    text::DeviceId,
+};
+
+/// One message of a device, raw and decoded
+#[derive(Object, Serialize)]
+#[oai(rename = "Uplink")]
+struct UplinkView {
+    /// Its id (UUIDv7: it sorts by arrival)
+    id: Uuid,
+    /// The network connection that it came in over
+    network_connection_id: Id,
+    /// When the hub received it
+    received_at: Timestamp,
+    /// When the network received it
+    time: Timestamp,
+    /// LoRaWAN port
+    f_port: Option<Port>,
+    /// LoRaWAN frame counter
+    f_cnt: Option<u32>,
+    /// The payload in hexadecimal digits
+    raw: Option<String>,
+    /// The payload in base64
+    raw_base64: Option<String>,
+    /// How it was received: frequency in Hz, bandwidth in kHz, spreading factor, RSSI in dBm, SNR in dB, gateways
+    radio: JsonObject,
+    /// What the driver made of it; null when there is no driver or it failed
+    data: Option<JsonObject>,
+    /// Why the driver made nothing of it
+    error: Option<DriverFailure>,
+}
+
+/// Why a driver made nothing of an uplink
+#[derive(Object, Serialize, Deserialize)]
+struct DriverFailure {
+    /// What stopped it: `exception`, `cpu_time`, `memory` ...
+    kind: String,
+    /// Why, for its author
+    message: String,
+    /// The line of its script, counted from 1, where it is known
+    line: Option<u32>,
+}
+
+/// `devices/{id}/uplinks` and `devices/{id}/events`.
+pub struct DeviceHistoryApi;
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
+impl DeviceHistoryApi {
+    /// List a device's uplinks
+    ///
+    /// Raw and decoded, with radio metadata and the driver's errors. Newest first.
+    #[oai(
+        path = "/devices/:id/uplinks",
+        method = "get",
+        operation_id = "list_device_uplinks"
+    )]
+    async fn list_uplinks(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<UplinkView>> {
+        let scope = caller.scope();
+        let device = devices::get(scope, &id.0).await?;
+        let window =
+            Window::<(Time, Uuid)>::new(format!("devices/{}/uplinks", id.0), limit.0, cursor.0)?;
+        let page = uplinks::list(scope, device.key, window.after, window.limit).await?;
+        Ok(window.answer(page, uri, UplinkView::from)?)
+    }
+
+    /// List a device's events
+    ///
+    /// Failures and warnings of its driver, and the network's messages that are no uplinks. Newest
+    /// first.
+    #[oai(
+        path = "/devices/:id/events",
+        method = "get",
+        operation_id = "list_device_events"
+    )]
+    async fn list_events(
+        &self,
+        caller: Caller,
+        /// The device's id
+        id: Path<DeviceId>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        uri: &Uri,
+    ) -> Result<Listed<EventView>> {
+        let scope = caller.scope();
+        let device = devices::get(scope, &id.0).await?;
+        let window = Window::new(format!("devices/{}/events", id.0), limit.0, cursor.0)?;
+        let page = events::list(
+            scope,
+            Subject::Device(device.key),
+            window.after,
+            window.limit,
+        )
+        .await?;
+        Ok(window.answer(page, uri, EventView::from)?)
+    }
+}
+
+impl From<Uplink> for UplinkView {
+    fn from(uplink: Uplink) -> Self {
+        let Uplink {
+            id,
+            connection,
+            received_at,
+            time,
+            f_port,
+            f_cnt,
+            raw,
+            radio,
+            data,
+            failure,
+        } = uplink;
+        Self {
+            id,
+            network_connection_id: Id::saturating(connection.0),
+            received_at: Timestamp(received_at),
+            time: Timestamp(time),
+            f_port: f_port.map(Port::saturating),
+            f_cnt,
+            raw: raw.as_ref().map(hex::encode),
+            raw_base64: raw.map(|raw| STANDARD.encode(raw)),
+            radio: JsonObject(radio),
+            data: data.map(JsonObject),
+            error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
+        }
+    }
+}
