@@ -58,8 +58,9 @@ fn is_away_below(error: &sqlx::Error) -> bool {
                 .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
                 .is_some()
             {
-                // Connection exceptions, insufficient resources, operator intervention.
-                ["08", "53", "57"]
+                // Connection exceptions, insufficient resources, operator intervention, and two
+                // transactions in each other's way, of which the database has ended this one.
+                ["08", "53", "57", "40"]
                     .iter()
                     .any(|class| code.starts_with(class))
             } else {

@@ -136,9 +136,10 @@ pub async fn update(
 ) -> Result<User> {
     scope
         .write(async |transaction| {
+            let administrators = lock_administrators(scope, &transaction).await?;
             let before = User::from(lock(scope, &transaction, id).await?);
             if profile.role != ADMIN || profile.locked {
-                keep_an_admin(scope, &transaction, &before).await?;
+                keep_an_admin(&administrators, &before)?;
             }
             let mut changed = columns(scope, profile.clone(), clock::now());
             changed.revision = Set(before.revision + 1);
@@ -201,8 +202,9 @@ pub async fn set_password(
 pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
     scope
         .write(async |transaction| {
+            let administrators = lock_administrators(scope, &transaction).await?;
             let user = User::from(lock(scope, &transaction, id).await?);
-            keep_an_admin(scope, &transaction, &user).await?;
+            keep_an_admin(&administrators, &user)?;
             if user.is_operator {
                 return Err(Error::Conflict(
                     "id: this user manages the installation; it stays".to_owned(),
@@ -244,28 +246,30 @@ async fn lock(scope: &Scope, transaction: &DatabaseTransaction, id: UserId) -> R
         .await
 }
 
-/// Refuses to lose the last administrator that can log in. The administrators are locked, so that
-/// two who take each other's role away at once cannot both succeed.
-async fn keep_an_admin(
+/// The administrators that can log in. They are locked, before any other user and in the order of
+/// their ids: of two who take each other's role away at once, one waits for the other.
+async fn lock_administrators(
     scope: &Scope,
     transaction: &DatabaseTransaction,
-    user: &User,
-) -> Result<()> {
-    if user.profile.role != ADMIN || user.profile.locked {
-        return Ok(());
-    }
-    let administrators: Vec<i64> = scope
+) -> Result<Vec<UserId>> {
+    let administrators = scope
         .find::<user::Entity>()
         .filter(user::Column::Role.eq(ADMIN))
         .filter(user::Column::Locked.eq(false))
         .order_by_asc(user::Column::Id)
         .lock_exclusive()
         .all(transaction)
-        .await?
+        .await?;
+    Ok(administrators
         .into_iter()
-        .map(|model| model.id)
-        .collect();
-    if administrators.iter().all(|id| *id == user.id.0) {
+        .map(|model| UserId(model.id))
+        .collect())
+}
+
+/// Refuses to lose the last administrator that can log in.
+fn keep_an_admin(administrators: &[UserId], user: &User) -> Result<()> {
+    let is_one = administrators.contains(&user.id);
+    if is_one && administrators.len() == 1 {
         return Err(Error::Conflict(format!(
             "\"{}\" is the last administrator of the tenant: make another user one first",
             user.username
