@@ -89,6 +89,9 @@ def members_of(document, operation):
 
 def resource_of(template):
     """The segment that names the resource: `devices` in `/api/v3/devices/{id}/uplinks`."""
+    for several in ("import", "bulk"):
+        if template.startswith(f"/api/v3/devices/{several}"):
+            return f"device-{several}s"
     return template.removeprefix("/api/v3/").split("/")[0]
 
 
@@ -123,5 +126,5 @@ def requests_of(document, client, maker):
                 path += "?labels=floor=2"
             yield types.SimpleNamespace(
                 operation=operation["operationId"], method=method.upper(), template=template, path=path, body=body,
-                resource=resource, raw=operation,
+                resource=resource, raw=operation, headers={"Content-Type": maker.media_type(resource)} if body else {},
             )

@@ -17,7 +17,7 @@ def other_than(answer, first):
 
 def told_twice(cases, client, request, key):
     def tell():
-        return client.call("POST", request.path, request.body, {"Idempotency-Key": key})
+        return client.call("POST", request.path, request.body, request.headers | {"Idempotency-Key": key})
 
     name = f"POST {request.path}"
     first = tell()
@@ -28,16 +28,18 @@ def told_twice(cases, client, request, key):
 
 def told_otherwise(cases, client, request, other, key):
     """The key of one request is refused with another one; `other` would succeed by itself."""
-    answer = client.call("POST", other.path, other.body, {"Idempotency-Key": key})
+    answer = client.call("POST", other.path, other.body, other.headers | {"Idempotency-Key": key})
     cases.check(f"POST {request.path}, another request with its key", problem(answer, [400]))
     cases.check(f"POST {request.path}, the other one with a key of its own",
-                problem(client.call("POST", other.path, other.body, {"Idempotency-Key": f"{key} again"}), [200, 201]))
+                problem(client.call("POST", other.path, other.body, other.headers | {"Idempotency-Key": f"{key} again"}),
+                        [200, 201]))
 
 
 def by_someone_else(cases, stranger, request, key, first):
     """A key is its owner's: with it, nobody else is answered what the owner was."""
-    answer = stranger.call("POST", request.path, request.body, {"Idempotency-Key": key})
+    answer = stranger.call("POST", request.path, request.body, request.headers | {"Idempotency-Key": key})
     expected = [403] if request.resource == "tenants" else [404] if "{" in request.template else [201]
+    expected = [200] if request.resource == "device-bulks" else expected
     # Names of people are unique in the installation.
     expected = [400] if request.resource == "users" else expected
     if answer.status == 201:

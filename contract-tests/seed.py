@@ -49,6 +49,8 @@ class Maker:
             "network-connections": {"name": name, "enabled": True, "settings": HTTP},
             "drivers": {"author": self.prefix, "name": name, "tags": ["1.0.0", "1"], "script": DRIVER},
             "devices": {"id": name, "name": name, "labels": [LABEL]},
+            "device-imports": f"id\n{name}\n".encode(),
+            "device-bulks": {"selector": f"{LABEL} or {name}", "action": {"type": "add_labels", "labels": [LABEL]}},
             "data-tables": {"name": name, "selector": "site=berlin",
                             "columns": [{"path": "temperature", "type": "number", "unit": "°C"}]},
             "integrations": {"name": name, "selector": "site=berlin", "enabled": True,
@@ -57,6 +59,9 @@ class Maker:
             "api-keys": {"name": name, "scopes": ["read"]},
             "tenants": {"name": name, "administrator": person},
         }[resource]
+
+    def media_type(self, resource):
+        return "text/csv" if resource == "device-imports" else "application/json"
 
     def make(self, resource, **more):
         return self.client.api("POST", resource, self.body(resource) | more)
@@ -72,8 +77,8 @@ class Maker:
         return self.make("devices", driver=f"{driver['author']}/{driver['name']}:1", connectivity=connectivity)
 
     def device_import(self):
-        headers = {"Content-Type": "text/csv"}
-        return self.client.api("POST", "devices/import", f"id\n{self.name()}\n".encode(), headers)
+        headers = {"Content-Type": self.media_type("device-imports")}
+        return self.client.api("POST", "devices/import", self.body("device-imports"), headers)
 
     def path_parameters(self, resource):
         """A new resource, as its path parameters."""
