@@ -51,7 +51,7 @@ settings! {
     data_dir: PathBuf = PathBuf::from("./data");
     /// Database: sqlite://<file> or postgres://<user>@<host>/<name>; SQLite in the data folder by default
     database_url: Option<Secret> = None;
-    /// Most connections to PostgreSQL, or readers of SQLite
+    /// Most connections to PostgreSQL, or readers of SQLite, of which there are at most 4
     database_connections: u32 = 8;
     /// Certificate chain, PEM; made at the first start by default
     tls_cert: Option<PathBuf> = None;

@@ -7,10 +7,18 @@ use sea_orm::{
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::error::Result;
+use crate::{config::Config, error::Result};
 
 /// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
 const STATEMENTS_CACHED: usize = 1000;
+
+/// Most readers of a file: reads that wait together share one, so more would only hold memory.
+const READERS_MAX: u32 = 4;
+
+/// How many connections read a file.
+pub fn readers(config: &Config) -> u32 {
+    config.database_connections.min(READERS_MAX)
+}
 
 /// A pool of connections to a file.
 pub async fn sqlite(url: &str, connections: u32, read_only: bool) -> Result<DatabaseConnection> {

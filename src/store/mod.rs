@@ -144,7 +144,7 @@ impl Store {
             Migrator::up(&writer, None).await?;
             (
                 writer,
-                connect::sqlite(&url, config.database_connections, true).await?,
+                connect::sqlite(&url, connect::readers(config), true).await?,
             )
         } else {
             let pool = connect::postgres(&url, config.database_connections).await?;
