@@ -235,7 +235,7 @@ RULES = [
     (r"(create|update)_device", r"^(driver|connectivity\..*): (there is no|another device) ", "the state of other resources"),
     (r"(create|update)_device", r"network_device_id: must be a DevEUI ", "the state of other resources: which kind of network it is"),
     (r"delete_.*", r" is in use by ", "the state of other resources"),
-    (r"(create|update)_.*|list_devices", r"^selector: ", "a grammar, and no regular language"),
+    (r"(create|update)_.*|list_devices|follow_events", r"^selector: ", "a grammar, and no regular language"),
     (r"export_devices", r"^selector: ", "a grammar, and no regular language"),
     (r"create_device_bulk_change", r"^action\.labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
     (r"create_device_bulk_change", r"^action\.labels: a device has at most ", "the state of the devices"),

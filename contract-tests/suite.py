@@ -25,6 +25,8 @@ SETTINGS = {
     "outgoing_allow": "127.0.0.0/8",
     # Wrong passwords are what many cases are made of.
     "login_failures_max": 4_000_000_000,
+    # A stream that tells what is there and ends.
+    "live_stream_s": 0,
     "log_filter": "warn",
 }
 

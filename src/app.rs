@@ -15,6 +15,7 @@ use crate::{
     delivery::Engine,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
+    live::Live,
     secret::Vault,
     store::Store,
     tls,
@@ -66,6 +67,7 @@ where
 
     let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
     let (importer, imports) = Importer::new(store.clone());
+    let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
         config.clone(),
@@ -73,6 +75,7 @@ where
         vault,
         wake.clone(),
         imports,
+        Live::new(config.live_streams_max, stop_accepting.clone()),
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
         println!(
@@ -88,7 +91,6 @@ where
     let endpoint = api::endpoint(hub, &uplinks);
     drop(uplinks);
 
-    let stop_accepting = CancellationToken::new();
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,
         tls,

@@ -85,6 +85,10 @@ settings! {
     import_max_bytes: usize = 64 * 1024 * 1024;
     /// Uplinks that may wait for the writer before more are refused
     uplink_queue_max: usize = 10_000;
+    /// Live streams open at a time
+    live_streams_max: usize = 256;
+    /// Longest life of a live stream, in seconds; clients come back by themselves
+    live_stream_s: u64 = 86_400;
     /// Worker processes that run drivers
     driver_workers: usize = 2;
     /// CPU time for one driver call, in milliseconds

@@ -13,6 +13,7 @@ pub mod driver;
 pub mod error;
 pub mod hub;
 pub mod id;
+mod live;
 pub mod secret;
 pub mod selector;
 pub mod store;

@@ -29,7 +29,7 @@ use crate::{
 /// One message of a device, raw and decoded
 #[derive(Object, Serialize)]
 #[oai(rename = "Uplink")]
-struct UplinkView {
+pub struct UplinkView {
     /// Its id (UUIDv7: it sorts by arrival)
     id: Uuid,
     /// The network connection that it came in over

@@ -33,6 +33,7 @@ mod idempotency;
 mod integrations;
 mod leftover;
 pub mod listener;
+mod live;
 mod network_connections;
 mod operation;
 mod page;
@@ -71,6 +72,8 @@ enum Tag {
     DataTables,
     /// Forwarding of data to other systems.
     Integrations,
+    /// What happens, as it happens.
+    Events,
     /// People who may log in, and the own account.
     Users,
     /// Permanent tokens for programs.
@@ -97,6 +100,7 @@ type AllOperations = (
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
     integrations::IntegrationsApi,
+    live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
     tenants::TenantsApi,
@@ -120,6 +124,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         device_bulk::DeviceBulkApi,
         data_tables::DataTablesApi,
         integrations::IntegrationsApi { hub: hub() },
+        live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },
         api_keys::ApiKeysApi,
         tenants::TenantsApi { hub: hub() },

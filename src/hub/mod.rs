@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::{config::Config, delivery::Wake, driver, secret::Vault, store::Store};
+use crate::{config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store};
 
 mod caller;
 pub mod data_tables;
@@ -39,6 +39,8 @@ pub struct Hub {
     pub wake: Wake,
     /// Begins imports of devices.
     pub imports: Imports,
+    /// Those who listen to what is recorded.
+    pub live: Live,
     passwords: Arc<Passwords>,
     sessions: Arc<Sessions>,
 }
@@ -52,6 +54,7 @@ impl Hub {
         vault: Vault,
         wake: Wake,
         imports: Imports,
+        live: Live,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
         let sessions = Arc::new(Sessions::new(config.login_failures_max));
@@ -62,6 +65,7 @@ impl Hub {
             vault,
             wake,
             imports,
+            live,
             passwords,
             sessions,
         }

@@ -11,6 +11,14 @@ use crate::{
     id::{ConnectionId, DeviceKey},
 };
 
+/// The kinds of events.
+pub const KINDS: [&str; 4] = [
+    "driver_failed",
+    "driver_warning",
+    "unknown_device",
+    "message",
+];
+
 /// Whose events to read.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject {
@@ -25,7 +33,7 @@ pub enum Subject {
 pub struct Event {
     /// Sorts by time.
     pub id: Uuid,
-    /// `driver_failed`, `driver_warning`, `unknown_device`, `message`.
+    /// One of [`KINDS`].
     pub kind: String,
     /// When it happened.
     pub at: Time,
@@ -57,13 +65,19 @@ pub async fn list(
         .all(scope.reader())
         .await?
         .into_iter()
-        .map(|model| Event {
+        .map(Event::from)
+        .collect();
+    Ok(Page::cut(found, limit, |event: &Event| event.id))
+}
+
+impl From<event::Model> for Event {
+    fn from(model: event::Model) -> Self {
+        Self {
             id: model.id,
             kind: model.kind,
             at: model.at,
             message: model.message,
             details: members(model.details),
-        })
-        .collect();
-    Ok(Page::cut(found, limit, |event: &Event| event.id))
+        }
+    }
 }

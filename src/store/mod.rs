@@ -26,6 +26,7 @@ use sea_orm::{
 };
 
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use crate::{
     config::Config,
@@ -60,6 +61,7 @@ pub mod events;
 pub mod idempotency;
 pub mod identity;
 pub mod integrations;
+pub mod live;
 pub mod network_connections;
 pub mod record;
 pub mod tenants;
@@ -87,6 +89,8 @@ struct Inner {
     sessions: Gather<[u8; 32], Session>,
     api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
+    /// Sent whenever a batch of messages was committed.
+    news: watch::Sender<()>,
 }
 
 /// The database as one tenant sees it.
@@ -157,6 +161,7 @@ impl Store {
                 sessions: identity::gather(reader.clone()),
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
+                news: watch::Sender::new(()),
                 writer,
                 reader,
             }),

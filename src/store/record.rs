@@ -140,6 +140,7 @@ impl Store {
         match self.write_batch(&transaction, messages).await {
             Ok(outcomes) => {
                 transaction.commit().await?;
+                self.inner.news.send_replace(());
                 Ok(outcomes)
             }
             Err(error) if failure::is_dangling(&error) => {

@@ -14,20 +14,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "config", "delivery", "driver", "hub", "secret", "store", "tls", "uplink",
+            "api", "config", "delivery", "driver", "hub", "live", "secret", "store", "tls",
+            "uplink",
         ],
     ),
     (
         "api",
         &[
-            "clock", "config", "error", "hub", "id", "secret", "store", "text", "uplink",
+            "clock", "config", "error", "hub", "id", "live", "secret", "store", "text", "uplink",
         ],
     ),
     (
         "hub",
         &[
-            "clock", "config", "delivery", "driver", "error", "id", "secret", "selector", "store",
-            "text", "uplink",
+            "clock", "config", "delivery", "driver", "error", "id", "live", "secret", "selector",
+            "store", "text", "uplink",
         ],
     ),
     (
@@ -41,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "delivery",
         &["clock", "config", "error", "id", "secret", "store"],
     ),
+    ("live", &["clock", "error", "store"]),
     (
         "store",
         &["batch", "clock", "config", "error", "id", "selector"],

@@ -22,6 +22,7 @@ mod deliveries;
 mod drift;
 mod driver_host;
 mod lists;
+mod live;
 mod outage;
 mod permissions;
 mod process;

@@ -20,7 +20,7 @@ const MATRIX: &str = "tests/permissions.txt";
 const UPDATE: &str = "THINGSHUB_TEST_UPDATE";
 
 async fn every_operation_as_every_caller(database: Database) {
-    let hub = Hub::start(database).await;
+    let hub = Hub::start_with(database, &["--live-stream-s", "0"]).await;
     let ids = provision(&hub).await;
     let callers = callers(&hub).await;
     let mut rows = Vec::new();

@@ -19,7 +19,14 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::device::Entity",
+        from = "Column::DeviceKey",
+        to = "super::device::Column::Id"
+    )]
+    Device,
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
