@@ -1,4 +1,4 @@
-//! Users, API keys, the audit log, and what protects changes from each other.
+//! Users, API keys and the audit log.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,9 +15,6 @@ on_both_databases!(
     passwords_have_rules,
     a_deleted_key_is_dead_on_the_next_request,
     an_expired_key_is_dead,
-    a_change_needs_the_etag_that_it_names,
-    of_two_changes_at_once_one_wins,
-    a_repeated_request_is_done_once,
     every_change_is_in_the_audit_log,
     a_deleted_tenant_takes_everything_along,
     labels_come_and_go_one_by_one,
@@ -36,24 +33,6 @@ async fn as_user(
     if let Some(body) = body {
         request = request.with_json(body);
     }
-    hub.answer(request).await
-}
-
-async fn put_if(hub: &Hub, path: &str, etag: &str, body: &Value) -> Answer {
-    let request = hub
-        .request(Method::PUT, path)
-        .bearer_auth(&hub.token)
-        .header("If-Match", etag)
-        .with_json(body);
-    hub.answer(request).await
-}
-
-async fn post_once(hub: &Hub, path: &str, key: &str, body: &Value) -> Answer {
-    let request = hub
-        .request(Method::POST, path)
-        .bearer_auth(&hub.token)
-        .header("Idempotency-Key", key)
-        .with_json(body);
     hub.answer(request).await
 }
 
@@ -206,103 +185,6 @@ async fn an_expired_key_is_dead(database: Database) {
     as_user(&hub, key, Method::GET, "devices", None)
         .await
         .refused(401);
-}
-
-async fn a_change_needs_the_etag_that_it_names(database: Database) {
-    let hub = Hub::start(database).await;
-    let made = hub.post("devices", &json!({"id": "d"})).await;
-    assert_eq!(made.headers["etag"], "\"1\"");
-    let body = json!({"name": "x"});
-    let changed = put_if(&hub, "devices/d", "\"1\"", &body).await;
-    assert_eq!(changed.headers["etag"], "\"2\"");
-    let error = put_if(&hub, "devices/d", "\"1\"", &body).await.refused(400);
-    assert!(error.starts_with("header If-Match: "), "{error}");
-    put_if(&hub, "devices/d", "*", &body).await.ok();
-    put_if(&hub, "devices/d", "\"9\", \"3\"", &body).await.ok();
-    for broken in ["W/\"3\"", "\"x\"", ""] {
-        let error = put_if(&hub, "devices/d", broken, &body).await.refused(400);
-        assert!(error.starts_with("header If-Match: "), "{broken}: {error}");
-    }
-    let current = hub.get("devices/d").await;
-    assert_eq!(current.headers["etag"], "\"4\"");
-    let delete = |etag: &str| {
-        let request = hub.request(Method::DELETE, "devices/d");
-        request
-            .bearer_auth(&hub.token)
-            .header("If-Match", etag.to_owned())
-    };
-    hub.answer(delete("\"3\"")).await.refused(400);
-    hub.answer(delete("\"4\"")).await.ok();
-}
-
-async fn of_two_changes_at_once_one_wins(database: Database) {
-    let hub = Hub::start(database).await;
-    for number in 0..5 {
-        let path = format!("devices/d{number}");
-        hub.post("devices", &json!({"id": format!("d{number}")}))
-            .await
-            .created();
-        let changes = (0..6).map(|writer| {
-            let (hub, path) = (&hub, &path);
-            async move {
-                let body = json!({"description": writer.to_string()});
-                put_if(hub, path, "\"1\"", &body).await.status
-            }
-        });
-        let mut statuses = futures_util::future::join_all(changes).await;
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 400, 400, 400, 400, 400]);
-    }
-}
-
-async fn a_repeated_request_is_done_once(database: Database) {
-    let hub = Hub::start(database).await;
-    let body = json!({"name": "k", "scopes": ["read"]});
-    let first = post_once(&hub, "api-keys", "once", &body).await;
-    let again = post_once(&hub, "api-keys", "once", &body).await;
-    assert_eq!((first.status, again.status), (201, 201));
-    assert_eq!(first.headers["location"], again.headers["location"]);
-    assert_eq!(first.headers["etag"], again.headers["etag"]);
-    assert_ne!(first.headers["x-request-id"], again.headers["x-request-id"]);
-    assert_eq!(first.text, again.text);
-    assert_eq!(hub.list("api-keys").await.len(), 1);
-
-    let error = post_once(
-        &hub,
-        "api-keys",
-        "once",
-        &json!({"name": "l", "scopes": ["read"]}),
-    )
-    .await;
-    assert!(error.refused(400).starts_with("header Idempotency-Key: "));
-    let error = post_once(&hub, "api-keys", "", &body).await.refused(400);
-    assert!(error.starts_with("header Idempotency-Key: "), "{error}");
-    // What was refused may be tried again.
-    post_once(&hub, "devices", "twice", &json!({"id": "-"}))
-        .await
-        .refused(400);
-    post_once(&hub, "devices", "twice", &json!({"id": "d"}))
-        .await
-        .created();
-    // Another caller's keys are its own.
-    let other = hub.api_key("other", &["write"]).await;
-    let request = hub.request(Method::POST, "devices").bearer_auth(&other);
-    let request = request
-        .header("Idempotency-Key", "twice")
-        .with_json(&json!({"id": "e"}));
-    hub.answer(request).await.created();
-
-    let device = json!({});
-    let posts = (0..6).map(|_| post_once(&hub, "devices", "many", &device));
-    let made: Vec<Answer> = futures_util::future::join_all(posts).await;
-    let made = made
-        .iter()
-        .filter(|answer| answer.status == 201)
-        .map(|answer| &answer.text);
-    let mut ids: Vec<&String> = made.collect();
-    ids.dedup();
-    assert_eq!(ids.len(), 1);
-    assert_eq!(hub.list("devices").await.len(), 3);
 }
 
 async fn every_change_is_in_the_audit_log(database: Database) {

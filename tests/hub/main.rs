@@ -16,6 +16,7 @@ mod access;
 mod bad_drivers;
 mod bad_input;
 mod bulk;
+mod changes;
 mod client;
 mod contract;
 mod deliveries;
