@@ -17,7 +17,7 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench bench-lists contract contract-long contract-mutants clients browser openapi \
+.PHONY: help run test demo bench bench-lists bench-import contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
 	client-tools browser-tools
 
@@ -50,6 +50,11 @@ bench-lists: ## a page of devices among a thousand and among a million
 	@scripts/need rust python postgres
 	cargo build --release --locked --bin thingshub
 	scripts/with-postgres --no-fsync python3 scripts/bench-lists
+
+bench-import: ## rows a second of an import of 100,000 devices
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-import
 
 # What one run sends follows from its seed, so a failure can be repeated. PostgreSQL gets fewer
 # examples here: the API before it is the same.
