@@ -54,7 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("error", &[]),
     ("clock", &[]),
-    ("id", &[]),
+    ("id", &["clock"]),
 ];
 
 /// Words that only some modules may say.
