@@ -22,6 +22,7 @@ mod contract;
 mod deliveries;
 mod drift;
 mod driver_host;
+mod extremes;
 mod lists;
 mod outage;
 mod paging;
