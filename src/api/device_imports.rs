@@ -204,6 +204,7 @@ impl DeviceImportsApi {
         method = "get",
         operation_id = "list_device_import_rows"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list_import_rows(
         &self,
         caller: Caller,

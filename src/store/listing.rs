@@ -170,8 +170,8 @@ impl Order {
             });
         };
         let place = kind.read(text)?;
-        let own: SimpleExpr = Expr::tuple([value.clone(), self.key.clone()]).into();
-        let pair: SimpleExpr = Expr::tuple([place.clone(), key]).into();
+        let own = Expr::tuple([value.clone(), self.key.clone()]);
+        let pair = Expr::tuple([place.clone(), key]);
         // SQLite finds the start in an index by the value alone, and only where it is told apart.
         let value = value.clone();
         Ok(match self.descending {

@@ -23,6 +23,7 @@ mod deliveries;
 mod drift;
 mod driver_host;
 mod extremes;
+mod histories;
 mod lists;
 mod outage;
 mod paging;

@@ -49,7 +49,8 @@ async fn rows_that_stay_are_met_once_while_others_come_and_go(database: Database
     let target = json!({"type": "http", "url": "https://example.com/"});
     let integration = |name: &str| json!({"name": name, "selector": "", "target": &target});
     let user = |name: &str| json!({"username": name, "password": PASSWORD, "role": "viewer"});
-    let kinds: [(&str, &str, &dyn Fn(&str) -> Value); 2] = [
+    type Body<'a> = dyn Fn(&str) -> Value + 'a;
+    let kinds: [(&str, &str, &Body); 2] = [
         ("integrations", "name", &integration),
         ("users", "username", &user),
     ];
