@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::clock::Time;
+
 macro_rules! integer_ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
@@ -44,4 +46,10 @@ integer_ids! {
 /// A new time-sortable id (UUIDv7) for uplinks, rows, events and deliveries.
 pub fn new_uuid() -> Uuid {
     Uuid::now_v7()
+}
+
+/// The least id that [`new_uuid`] can make at this time.
+pub fn first_uuid_at(time: Time) -> Uuid {
+    let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }

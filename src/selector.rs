@@ -406,8 +406,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn survives_any_text(text in ".*") {
-            let _ = Selector::parse(&text);
+        fn refuses_any_text_at_a_column_of_it(text in ".*") {
+            if let Err(error) = Selector::parse(&text) {
+                prop_assert!((1..=text.chars().count() + 1).contains(&error.column), "{}", error);
+                prop_assert!(!error.message.is_empty());
+            }
         }
 
         #[test]

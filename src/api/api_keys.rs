@@ -13,6 +13,7 @@ use super::{
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
+    sort::SortBy,
     types::{Id, Limit, List, Timestamp},
 };
 use crate::{
@@ -20,7 +21,10 @@ use crate::{
     error::Error,
     id::ApiKeyId,
     secret,
-    store::api_keys::{self, ApiKey, NewApiKey},
+    store::{
+        api_keys::{self, ApiKey, NewApiKey},
+        listing::ResourceOrder,
+    },
     text::Name,
 };
 
@@ -161,21 +165,37 @@ impl ApiKeysApi {
 
     /// List API keys
     ///
-    /// In the order of their ids, with their last use.
+    /// With their last use.
     #[oai(path = "/api-keys", method = "get", operation_id = "list_api_keys")]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those whose time is over, or with `false` those that are valid
+        expired: Query<Option<bool>>,
+        /// Only those whose time is over before this
+        expires_before: Query<Option<Timestamp>>,
+        /// Only those with this text in the name, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<ResourceOrder>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<KeyView>> {
-        let window = Window::<i64>::new("api-keys", limit.0, cursor.0)?;
-        let page = api_keys::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
-        let page = page.try_map(KeyView::try_from)?;
-        Ok(window.answer(page, uri, |view| view)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, ResourceOrder::Created);
+        let filter = api_keys::Filter {
+            expired: expired.0,
+            expires_before: expires_before.0.map(|time| time.0),
+            search: q.0.map(Name::into_string),
+        };
+        let page = api_keys::list(caller.scope(), &filter, sort, &window.stretch).await?;
+        Ok(window.answer(page.try_map(KeyView::try_from)?, |view| view)?)
     }
 
     /// Get an API key

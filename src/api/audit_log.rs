@@ -9,10 +9,12 @@ use super::{
     Tag,
     auth::Caller,
     page::{Cursor, Listed, Window},
+    sort::{At, SortBy},
+    span,
     types::{Id, JsonObject, Limit, Timestamp},
 };
 use crate::{
-    id::UserId,
+    id::{ApiKeyId, UserId},
     store::audit_log::{self, Entry, Filter},
     text::Name,
 };
@@ -54,7 +56,7 @@ pub struct AuditLogApi;
 impl AuditLogApi {
     /// List the audit log
     ///
-    /// Every change in your tenant: who, what, when, from where, before and after. Newest first.
+    /// Every change in your tenant: who, what, when, from where, before and after.
     #[oai(path = "/audit-log", method = "get", operation_id = "list_audit_log")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
@@ -66,20 +68,36 @@ impl AuditLogApi {
         resource_id: Query<Option<Name>>,
         /// Only what this user did
         user_id: Query<Option<Id>>,
+        /// Only what was done with this API key
+        api_key_id: Query<Option<Id>>,
+        /// Only what was done by this operation, by its `operationId`, such as `update_device`
+        action: Query<Option<Name>>,
+        /// Only those at or after this time
+        from: Query<Option<Timestamp>>,
+        /// Only those before this time
+        to: Query<Option<Timestamp>>,
+        /// What orders them; a minus turns it round. `-at` by default
+        sort: Query<Option<SortBy<At>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<EntryView>> {
-        let window = Window::<Uuid>::new("audit-log", limit.0, cursor.0)?;
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
         let filter = Filter {
             resource: resource.0.map(Name::into_string),
             resource_id: resource_id.0.map(Name::into_string),
             user: user_id.0.map(|id| UserId(*id)),
+            api_key: api_key_id.0.map(|id| ApiKeyId(*id)),
+            action: action.0.map(Name::into_string),
+            span: span::read(from.0, to.0)?,
         };
-        let page = audit_log::list(caller.scope(), &filter, window.after, window.limit).await?;
-        Ok(window.answer(page, uri, EntryView::from)?)
+        let newest_first = SortBy::is_newest_first(sort.0);
+        let page = audit_log::list(caller.scope(), &filter, newest_first, &window.stretch).await?;
+        Ok(window.answer(page, EntryView::from)?)
     }
 }
 

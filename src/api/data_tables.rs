@@ -16,17 +16,19 @@ use super::{
     answer::{Created, Csv, Found, Revised, Single},
     auth::Caller,
     body::Body,
-    page::{Cursor, Listed, Window, next_page},
+    page::{Cursor, Listed, Window},
+    sort::SortBy,
+    span,
     types::{Count, Id, JsonObject, Limit, List, Timestamp},
 };
 use crate::{
-    clock::Time,
     error::Error,
     hub::data_tables::{check_columns, parse_selector},
     id::DataTableId,
     store::{
         self, Scope,
         data_tables::{self, DataTable, NewDataTable, Row, RowFilter},
+        listing::{Place, ResourceOrder, Stretch},
     },
     text::{Description, DeviceId, FieldPath, Name, SelectorText},
 };
@@ -106,9 +108,6 @@ struct RowView {
     data: JsonObject,
 }
 
-/// What rows are ordered by.
-type RowKey = (Time, Uuid);
-
 /// `data-tables`.
 pub struct DataTablesApi;
 
@@ -136,25 +135,32 @@ impl DataTablesApi {
 
     /// List data tables
     ///
-    /// In the order of their ids.
+    /// Their definitions; their rows are below them.
     #[oai(
         path = "/data-tables",
         method = "get",
         operation_id = "list_data_tables"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those with this text in name or description, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<ResourceOrder>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<DataTableView>> {
-        let window = Window::<i64>::new("data-tables", limit.0, cursor.0)?;
-        let page =
-            data_tables::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
-        Ok(window.answer(page, uri, DataTableView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, ResourceOrder::Created);
+        let page = data_tables::list(caller.scope(), q.0.as_deref(), sort, &window.stretch).await?;
+        Ok(window.answer(page, DataTableView::from)?)
     }
 
     /// Get a data table
@@ -249,12 +255,14 @@ impl DataTablesApi {
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<RowView>> {
         let scope = caller.scope();
-        let (_, window, page) =
-            read_rows(scope, *id, device_id.0, from.0, to.0, limit.0, cursor.0).await?;
-        Ok(window.answer(page, uri, RowView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let (_, page) = read_rows(scope, *id, device_id.0, from.0, to.0, &window.stretch).await?;
+        Ok(window.answer(page, RowView::from)?)
     }
 
     /// Export a data table's rows as CSV
@@ -289,49 +297,32 @@ impl DataTablesApi {
         uri: &Uri,
     ) -> Result<Csv> {
         let scope = caller.scope();
-        let (table, window, page) =
-            read_rows(scope, *id, device_id.0, from.0, to.0, limit.0, cursor.0).await?;
-        let next = page
-            .next
-            .map(|key| window.cursor(key))
-            .transpose()?
-            .map(|cursor| next_page(uri, &cursor));
+        let window = Window::new(uri, limit.0, cursor.0, None)?;
+        let (table, page) =
+            read_rows(scope, *id, device_id.0, from.0, to.0, &window.stretch).await?;
+        let next = page.next.map(|place| window.next(place)).transpose()?;
+        let next = next.map(|(_, path)| path);
         let text = csv(&table, &page.items).map_err(Error::internal)?;
         Ok(Csv { text, next })
     }
 }
 
-/// The rows of one page, with their table and the window that makes the next cursor.
+/// The rows of one page, with their table.
 async fn read_rows(
     scope: &Scope,
     id: Id,
     device_id: Option<DeviceId>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    limit: Option<Limit>,
-    cursor: Option<Cursor>,
-) -> Result<(DataTable<Column>, Window<RowKey>, store::Page<Row, RowKey>), Error> {
+    stretch: &Stretch<Uuid>,
+) -> Result<(DataTable<Column>, store::Page<Row, Place<Uuid>>), Error> {
     let table = data_tables::get::<Column>(scope, DataTableId(*id)).await?;
-    let window = Window::<RowKey>::new(format!("data-tables/{}/rows", table.id), limit, cursor)?;
-    let filter = filter(device_id, from, to)?;
-    let page = data_tables::rows(scope, table.id, &filter, window.after, window.limit).await?;
-    Ok((table, window, page))
-}
-
-fn filter(
-    device_id: Option<DeviceId>,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-) -> Result<RowFilter, Error> {
-    let (from, to) = (from.map(|from| from.0), to.map(|to| to.0));
-    if from.zip(to).is_some_and(|(from, to)| from > to) {
-        return Err(Error::field("to", "must not be before from"));
-    }
-    Ok(RowFilter {
+    let filter = RowFilter {
         device_id: device_id.map(DeviceId::into_string),
-        from,
-        to,
-    })
+        span: span::read(from, to)?,
+    };
+    let page = data_tables::rows(scope, table.id, &filter, stretch).await?;
+    Ok((table, page))
 }
 
 fn csv(

@@ -21,7 +21,8 @@ use crate::{
     store::{
         Scope,
         device_bulk::{self, Action, Sum},
-        device_list::{self, Filter, Place, Sort, SortBy},
+        device_list::{self, Filter, SortBy},
+        listing::{Place, Sort, Stretch},
     },
     text::{Label, SelectorText},
 };
@@ -228,9 +229,12 @@ impl Export {
             by: SortBy::Created,
             descending: false,
         };
-        let after = self.after.take();
-        let page =
-            device_list::list(&self.scope, &self.filter, sort, after, EXPORTED_AT_ONCE).await?;
+        let stretch = Stretch {
+            after: self.after.take(),
+            limit: EXPORTED_AT_ONCE,
+            total: false,
+        };
+        let page = device_list::list(&self.scope, &self.filter, sort, &stretch).await?;
         self.has_ended = page.next.is_none();
         self.after = page.next;
         let devices: Vec<_> = page

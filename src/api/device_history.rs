@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::{
     Tag,
     auth::Caller,
-    events::EventView,
+    events::{EventKind, EventView},
     page::{Cursor, Listed, Window},
+    sort::{At, SortBy},
+    span,
     types::{Id, JsonObject, Limit, Port, Timestamp},
 };
 use crate::{
-    clock::Time,
     store::{
         devices,
         events::{self, Subject},
@@ -87,47 +88,58 @@ impl DeviceHistoryApi {
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<UplinkView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
-        let window =
-            Window::<(Time, Uuid)>::new(format!("devices/{}/uplinks", id.0), limit.0, cursor.0)?;
-        let page = uplinks::list(scope, device.key, window.after, window.limit).await?;
-        Ok(window.answer(page, uri, UplinkView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let page = uplinks::list(scope, device.key, &window.stretch).await?;
+        Ok(window.answer(page, UplinkView::from)?)
     }
 
     /// List a device's events
     ///
-    /// Failures and warnings of its driver, and the network's messages that are no uplinks. Newest
-    /// first.
+    /// Failures and warnings of its driver, and the network's messages that are no uplinks.
     #[oai(
         path = "/devices/:id/events",
         method = "get",
         operation_id = "list_device_events"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list_events(
         &self,
         caller: Caller,
         /// The device's id
         id: Path<DeviceId>,
+        /// Only those of this kind
+        kind: Query<Option<EventKind>>,
+        /// Only those at or after this time
+        from: Query<Option<Timestamp>>,
+        /// Only those before this time
+        to: Query<Option<Timestamp>>,
+        /// What orders them; a minus turns it round. `-at` by default
+        sort: Query<Option<SortBy<At>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<EventView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
-        let window = Window::new(format!("devices/{}/events", id.0), limit.0, cursor.0)?;
-        let page = events::list(
-            scope,
-            Subject::Device(device.key),
-            window.after,
-            window.limit,
-        )
-        .await?;
-        Ok(window.answer(page, uri, EventView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let newest_first = SortBy::is_newest_first(sort.0);
+        let filter = events::Filter {
+            kind: kind.0.map(EventKind::word),
+            span: span::read(from.0, to.0)?,
+        };
+        let subject = Subject::Device(device.key);
+        let page = events::list(scope, subject, &filter, newest_first, &window.stretch).await?;
+        Ok(window.answer(page, EventView::from)?)
     }
 }
 

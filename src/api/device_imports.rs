@@ -169,11 +169,13 @@ impl DeviceImportsApi {
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<ImportView>> {
-        let window = Window::<i64>::new("device-imports", limit.0, cursor.0)?;
-        let page = device_imports::list(caller.scope(), window.after, window.limit).await?;
-        Ok(window.answer(page, uri, ImportView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let page = device_imports::list(caller.scope(), &window.stretch).await?;
+        Ok(window.answer(page, ImportView::from)?)
     }
 
     /// Get an import of devices
@@ -202,6 +204,7 @@ impl DeviceImportsApi {
         method = "get",
         operation_id = "list_device_import_rows"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list_import_rows(
         &self,
         caller: Caller,
@@ -213,16 +216,16 @@ impl DeviceImportsApi {
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<ImportRowView>> {
         let scope = caller.scope();
         let import = device_imports::get(scope, ImportId(**id)).await?;
-        let list = format!("device-imports/{}/rows", import.id);
-        let window = Window::<i64>::new(list, limit.0, cursor.0)?;
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
         let outcome = outcome.0.map(OutcomeView::word);
-        let after = window.after.unwrap_or(0);
-        let page = device_imports::rows(scope, import.id, outcome, after, window.limit).await?;
-        Ok(window.answer(page, uri, ImportRowView::from)?)
+        let page = device_imports::rows(scope, import.id, outcome, &window.stretch).await?;
+        Ok(window.answer(page, ImportRowView::from)?)
     }
 }
 

@@ -536,6 +536,20 @@ mod tests {
         }
 
         #[test]
+        fn survives_pieces_of_ndjson(
+            pieces in proptest::collection::vec("[{}:,\"a\n ]|\\[|\\]|\"id\":|\"labels\":|null|1", 0..40)
+        ) {
+            if let Ok(rows) = rows(Format::Ndjson, pieces.concat().as_bytes()) {
+                for row in rows {
+                    if let Err(error) = row.content {
+                        let place = error.split_once(": ").map(|(place, _)| place);
+                        prop_assert!(place.is_some_and(|place| !place.is_empty()), "{}", error);
+                    }
+                }
+            }
+        }
+
+        #[test]
         fn reads_what_it_writes(mut devices in proptest::collection::vec(device(), 1..4)) {
             for device in &mut devices {
                 // Of equal addresses one is refused.

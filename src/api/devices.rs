@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use poem::{Result, http::Uri};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,9 @@ use super::{
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
+    health_state::HealthStateView,
     page::{Cursor, Listed, Window},
+    sort::SortBy,
     types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Silence, Timestamp},
 };
 use crate::{
@@ -111,6 +113,9 @@ struct DeviceView {
     connectivity: ConnectivityView,
     /// What it last said, and what it should be
     state: StateView,
+    /// `failing` when its driver could make nothing of its last uplink, else `ok`; `never_seen` before the
+    /// first
+    health: HealthStateView,
     /// Its last message; null before the first
     last_data_received: Option<LastDataView>,
     /// Grows with every change by a client; it is the ETag
@@ -159,52 +164,6 @@ struct LastDataView {
     raw: Option<String>,
 }
 
-/// What orders a list of devices
-#[derive(Debug, Clone, Copy, Enum)]
-enum DeviceSort {
-    /// The oldest first
-    #[oai(rename = "created_at")]
-    Created,
-    /// The newest first
-    #[oai(rename = "-created_at")]
-    CreatedDown,
-    /// By id
-    #[oai(rename = "id")]
-    Id,
-    /// By id, the last first
-    #[oai(rename = "-id")]
-    IdDown,
-    /// By name; those without one first
-    #[oai(rename = "name")]
-    Name,
-    /// By name, the last first
-    #[oai(rename = "-name")]
-    NameDown,
-    /// By last message, the longest silent first
-    #[oai(rename = "last_seen")]
-    LastSeen,
-    /// By last message, the newest first
-    #[oai(rename = "-last_seen")]
-    LastSeenDown,
-}
-
-impl From<DeviceSort> for device_list::Sort {
-    fn from(sort: DeviceSort) -> Self {
-        use device_list::SortBy;
-        let (by, descending) = match sort {
-            DeviceSort::Created => (SortBy::Created, false),
-            DeviceSort::CreatedDown => (SortBy::Created, true),
-            DeviceSort::Id => (SortBy::Id, false),
-            DeviceSort::IdDown => (SortBy::Id, true),
-            DeviceSort::Name => (SortBy::Name, false),
-            DeviceSort::NameDown => (SortBy::Name, true),
-            DeviceSort::LastSeen => (SortBy::LastSeen, false),
-            DeviceSort::LastSeenDown => (SortBy::LastSeen, true),
-        };
-        Self { by, descending }
-    }
-}
-
 /// `devices`.
 pub struct DevicesApi;
 
@@ -243,30 +202,34 @@ impl DevicesApi {
         driver: Query<Option<DriverReference>>,
         /// Only those that have sent nothing for so many seconds, or never anything: 86400 is a day
         silent_for_s: Query<Option<Silence>>,
+        /// Only those that are so: `ok` when the driver could make something of the last uplink, or there is
+        /// no driver, `failing` when it could not, `never_seen` before the first uplink. How long ago the
+        /// last one was is `silent_for_s`'s to say: with `ok`, those that were fine and fell silent
+        health: Query<Option<HealthStateView>>,
         /// Only those with this text in id, name or description, whatever its case
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round
-        sort: Query<Option<DeviceSort>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<device_list::SortBy>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<DeviceView>> {
-        let sort = sort.0.unwrap_or(DeviceSort::Created);
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, device_list::SortBy::Created);
         let filter = device_list::Filter {
             selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
             connection: network_connection_id.0.map(|id| ConnectionId(*id)),
             driver: driver.0.map(DriverReference::into_string),
             silent_for: silent_for_s.0.map(|silence| TimeDelta::seconds(*silence)),
+            health: health.0.map(HealthStateView::into),
             search: q.0.map(Name::into_string),
         };
-        let window =
-            Window::<device_list::Place>::new(format!("devices by {sort:?}"), limit.0, cursor.0)?;
-        let after = window.after.clone();
-        let page =
-            device_list::list(caller.scope(), &filter, sort.into(), after, window.limit).await?;
-        Ok(window.answer(page, uri, DeviceView::from)?)
+        let page = device_list::list(caller.scope(), &filter, sort, &window.stretch).await?;
+        Ok(window.answer(page, DeviceView::from)?)
     }
 
     /// Get a device
@@ -410,6 +373,7 @@ impl From<Device> for DeviceView {
                     })
                     .collect(),
             },
+            health: state.health().into(),
             last_data_received: state.received_at.map(|received_at| LastDataView {
                 received_at: Timestamp(received_at),
                 raw: state.raw.map(hex::encode),

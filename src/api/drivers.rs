@@ -13,12 +13,16 @@ use super::{
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
+    sort::SortBy,
     types::{Count, Limit, List, Timestamp},
 };
 use crate::{
     error::Error,
     hub::Hub,
-    store::drivers::{self, Driver, DriverKey, Metadata},
+    store::{
+        driver_list,
+        drivers::{self, Driver, DriverKey, Metadata},
+    },
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Name, Script},
 };
 
@@ -180,20 +184,43 @@ impl DriversApi {
 
     /// List drivers
     ///
-    /// In the order they were made, with their tags.
+    /// With their tags.
     #[oai(path = "/drivers", method = "get", operation_id = "list_drivers")]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those that this author has written
+        author: Query<Option<DriverAuthor>>,
+        /// Only those for devices of this manufacturer, whatever its case
+        manufacturer: Query<Option<Name>>,
+        /// Only those for devices of this model, whatever its case; with `manufacturer`, of that one's
+        model: Query<Option<Name>>,
+        /// Only those with this label
+        label: Query<Option<Label>>,
+        /// Only those with this text in author, name, description, a manufacturer, a model or a label, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<driver_list::SortBy>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<DriverView>> {
-        let window = Window::<i64>::new("drivers", limit.0, cursor.0)?;
-        let page = drivers::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
-        Ok(window.answer(page, uri, DriverView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, driver_list::SortBy::Created);
+        let filter = driver_list::Filter {
+            author: author.0.map(DriverAuthor::into_string),
+            manufacturer: manufacturer.0.map(Name::into_string),
+            model: model.0.map(Name::into_string),
+            label: label.0.map(Label::into_string),
+            search: q.0.map(Name::into_string),
+        };
+        let page = driver_list::list(caller.scope(), &filter, sort, &window.stretch).await?;
+        Ok(window.answer(page, DriverView::from)?)
     }
 
     /// Get a driver

@@ -1,10 +1,32 @@
 //! Events, as devices and network connections list them.
 
-use poem_openapi::Object;
+use poem_openapi::{Enum, Object};
 use serde::Serialize;
 
 use super::types::{JsonObject, Timestamp};
 use crate::store::events::Event;
+
+/// A kind of event
+#[derive(Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case", rename = "EventKind")]
+pub enum EventKind {
+    DriverFailed,
+    DriverWarning,
+    UnknownDevice,
+    Message,
+}
+
+impl EventKind {
+    /// The store's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            EventKind::DriverFailed => "driver_failed",
+            EventKind::DriverWarning => "driver_warning",
+            EventKind::UnknownDevice => "unknown_device",
+            EventKind::Message => "message",
+        }
+    }
+}
 
 /// Something worth telling that is not an uplink
 #[derive(Object, Serialize)]

@@ -139,8 +139,12 @@ pub fn of_status(status: StatusCode) -> Error {
     }
 }
 
-/// poem-openapi puts the type's name before the rule; clients know no types of ours.
+/// poem-openapi puts the type's name before the rule, and behind it what that is part of; clients know
+/// no types of ours.
 fn rule(reason: &str) -> &str {
+    let reason = reason
+        .split_once(" (occurred while parsing")
+        .map_or(reason, |(reason, _)| reason);
     match reason.split_once("\": ") {
         Some((_, rule)) => rule,
         None => "is required",

@@ -17,6 +17,7 @@ use super::{
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
+    sort::{QueuedAt, SortBy},
     strict,
     types::{self, Count, Id, Limit, Status, Timestamp},
 };
@@ -27,8 +28,9 @@ use crate::{
     store::{
         deliveries::{self, Attempt, Delivery, State},
         integrations::{self, Integration, NewIntegration},
+        listing::ResourceOrder,
     },
-    text::{Description, HeaderValue, HttpUrl, Name, SelectorText},
+    text::{Description, DeviceId, HeaderValue, HttpUrl, Name, SelectorText},
 };
 
 /// An integration to make, or to put in the place of one
@@ -214,25 +216,38 @@ impl IntegrationsApi {
 
     /// List integrations
     ///
-    /// In the order of their ids.
+    /// Without their credentials.
     #[oai(
         path = "/integrations",
         method = "get",
         operation_id = "list_integrations"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those that take and send, or with `false` those that do not
+        enabled: Query<Option<bool>>,
+        /// Only those with this text in name or description, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<ResourceOrder>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<IntegrationView>> {
-        let window = Window::<i64>::new("integrations", limit.0, cursor.0)?;
-        let page =
-            integrations::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
-        Ok(window.answer(page.try_map(IntegrationView::try_from)?, uri, |view| view)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, ResourceOrder::Created);
+        let filter = integrations::Filter {
+            enabled: enabled.0,
+            search: q.0.map(Name::into_string),
+        };
+        let page = integrations::list(caller.scope(), &filter, sort, &window.stretch).await?;
+        Ok(window.answer(page.try_map(IntegrationView::try_from)?, |view| view)?)
     }
 
     /// Get an integration
@@ -303,12 +318,13 @@ impl IntegrationsApi {
 
     /// List an integration's deliveries
     ///
-    /// With every attempt and what came of it. Newest first.
+    /// With every attempt and what came of it.
     #[oai(
         path = "/integrations/:id/deliveries",
         method = "get",
         operation_id = "list_deliveries"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list_deliveries(
         &self,
         caller: Caller,
@@ -316,18 +332,27 @@ impl IntegrationsApi {
         id: Path<Id>,
         /// In this state alone
         state: Query<Option<DeliveryState>>,
+        /// Only those that tell of this device
+        device_id: Query<Option<DeviceId>>,
+        /// What orders them; a minus turns it round. `-created_at` by default
+        sort: Query<Option<SortBy<QueuedAt>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<DeliveryView>> {
         let scope = caller.scope();
         let id = integrations::get(scope, IntegrationId(**id)).await?.id;
-        let window =
-            Window::<Uuid>::new(format!("integrations/{id}/deliveries"), limit.0, cursor.0)?;
-        let state = state.0.map(State::from);
-        let page = deliveries::list(scope, id, state, window.after, window.limit).await?;
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let newest_first = SortBy::is_newest_first(sort.0);
+        let filter = deliveries::Filter {
+            state: state.0.map(State::from),
+            device_id: device_id.0.map(DeviceId::into_string),
+        };
+        let page = deliveries::list(scope, id, &filter, newest_first, &window.stretch).await?;
         let ids: Vec<Uuid> = page.items.iter().map(|delivery| delivery.id).collect();
         let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
         for (delivery, number, attempt) in deliveries::attempts(scope, &ids).await? {
@@ -336,7 +361,7 @@ impl IntegrationsApi {
                 .or_default()
                 .push(attempt_view(number, attempt));
         }
-        Ok(window.answer(page, uri, |delivery| {
+        Ok(window.answer(page, |delivery| {
             let attempts = attempts.remove(&delivery.id).unwrap_or_default();
             delivery_view(delivery, attempts)
         })?)

@@ -12,21 +12,23 @@ use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Query},
     registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
-    types::Type,
+    types::{ParseFromParameter, Type},
 };
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Tag, answer::success, auth::Caller, device_history::UplinkView, events::EventView, types::Int,
+    Tag,
+    answer::success,
+    auth::Caller,
+    device_history::UplinkView,
+    events::{EventKind, EventView},
+    types::Int,
 };
 use crate::{
     hub::{Hub, data_tables::parse_selector, permission},
     live::{Follow, Start},
-    store::{
-        events::KINDS,
-        live::{Happening, Interest, UPLINK, What},
-    },
+    store::live::{Happening, Interest, UPLINK, What},
     text::{DeviceId, Kind, SelectorText, Text},
 };
 
@@ -57,7 +59,7 @@ impl Kind for KindsKind {
 
     fn admits(text: &str) -> bool {
         text.split(',')
-            .all(|kind| kind == UPLINK || KINDS.contains(&kind))
+            .all(|kind| kind == UPLINK || EventKind::parse_from_parameter(kind).is_ok())
     }
 }
 

@@ -12,9 +12,11 @@ use super::{
     answer::{Created, Found, Revised, Single},
     auth::{Caller, IngestKey},
     body::Body,
-    events::EventView,
+    events::{EventKind, EventView},
+    health_state::HealthStateView,
     page::{Cursor, Listed, Window},
-    strict,
+    sort::{At, SortBy},
+    span, strict,
     types::{self, Count, Id, Limit, Timestamp},
     upload::Message,
 };
@@ -24,6 +26,7 @@ use crate::{
     id::ConnectionId,
     store::{
         events::{self, Subject},
+        listing::ResourceOrder,
         network_connections::{self, Connection, NewConnection},
     },
     text::{JsonPointer, Name},
@@ -57,6 +60,24 @@ enum Settings {
     TheThingsStack(TheThingsStack),
     #[oai(mapping = "http")]
     Http(HttpMapping),
+}
+
+/// A type of network server
+#[derive(Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case", rename = "NetworkType")]
+enum NetworkType {
+    TheThingsStack,
+    Http,
+}
+
+impl NetworkType {
+    /// The store's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            NetworkType::TheThingsStack => "the_things_stack",
+            NetworkType::Http => "http",
+        }
+    }
 }
 
 /// The Things Stack, version 3, by webhook
@@ -120,6 +141,8 @@ struct ConnectionView {
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionHealth")]
 struct HealthView {
+    /// `ok` when the last message was taken, `failing` when it was refused, `never_seen` before the first
+    state: HealthStateView,
     /// Uplinks of known devices
     uplinks: Count,
     /// Uplinks of devices that nobody provisioned; the connection's events name them
@@ -210,27 +233,47 @@ impl NetworkConnectionsApi {
 
     /// List network connections
     ///
-    /// In the order of their ids.
+    /// With their health.
     #[oai(
         path = "/network-connections",
         method = "get",
         operation_id = "list_network_connections"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those of this type of network server
+        #[oai(name = "type")]
+        kind: Query<Option<NetworkType>>,
+        /// Only those that take messages, or with `false` those that do not
+        enabled: Query<Option<bool>>,
+        /// Only those that are so: `ok` when the last message was taken, `failing` when it was refused,
+        /// `never_seen` before the first
+        health: Query<Option<HealthStateView>>,
+        /// Only those with this text in the name, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<ResourceOrder>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<ConnectionView>> {
-        let window = Window::<i64>::new("network-connections", limit.0, cursor.0)?;
-        let page =
-            network_connections::list(caller.scope(), window.after.unwrap_or(0), window.limit)
-                .await?;
-        let page = page.try_map(ConnectionView::try_from)?;
-        Ok(window.answer(page, uri, |view| view)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, ResourceOrder::Created);
+        let filter = network_connections::Filter {
+            kind: kind.0.map(NetworkType::word),
+            enabled: enabled.0,
+            health: health.0.map(HealthStateView::into),
+            search: q.0.map(Name::into_string),
+        };
+        let page = network_connections::list(caller.scope(), &filter, sort, &window.stretch);
+        let page = page.await?.try_map(ConnectionView::try_from)?;
+        Ok(window.answer(page, |view| view)?)
     }
 
     /// Get a network connection
@@ -318,34 +361,46 @@ impl NetworkConnectionsApi {
     /// List a network connection's events
     ///
     /// What came in that is no uplink of a known device: unknown devices, joins and other messages.
-    /// Newest first.
     #[oai(
         path = "/network-connections/:id/events",
         method = "get",
         operation_id = "list_network_connection_events"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list_events(
         &self,
         caller: Caller,
         /// The network connection's id
         id: Path<Id>,
+        /// Only those of this kind
+        kind: Query<Option<EventKind>>,
+        /// Only those at or after this time
+        from: Query<Option<Timestamp>>,
+        /// Only those before this time
+        to: Query<Option<Timestamp>>,
+        /// What orders them; a minus turns it round. `-at` by default
+        sort: Query<Option<SortBy<At>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<EventView>> {
         let scope = caller.scope();
         let id = network_connections::get(scope, ConnectionId(**id))
             .await?
             .id;
-        let window = Window::new(
-            format!("network-connections/{id}/events"),
-            limit.0,
-            cursor.0,
-        )?;
-        let page = events::list(scope, Subject::Connection(id), window.after, window.limit).await?;
-        Ok(window.answer(page, uri, EventView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let newest_first = SortBy::is_newest_first(sort.0);
+        let filter = events::Filter {
+            kind: kind.0.map(EventKind::word),
+            span: span::read(from.0, to.0)?,
+        };
+        let subject = Subject::Connection(id);
+        let page = events::list(scope, subject, &filter, newest_first, &window.stretch).await?;
+        Ok(window.answer(page, EventView::from)?)
     }
 
     /// Post what a network server received
@@ -431,6 +486,7 @@ impl TryFrom<Connection> for ConnectionView {
             enabled,
             settings: serde_json::from_value(settings).map_err(Error::internal)?,
             health: HealthView {
+                state: health.state().into(),
                 uplinks: Count::saturating(health.uplinks),
                 unknown_devices: Count::saturating(health.unknown_devices),
                 other_messages: Count::saturating(health.other_messages),

@@ -13,13 +13,17 @@ use super::{
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
+    sort::SortBy,
     types::{Count, Id, Limit, Timestamp},
     users::{Role, profile},
 };
 use crate::{
     hub::Hub,
     id::TenantId,
-    store::tenants::{self, Tenant},
+    store::{
+        listing::ResourceOrder,
+        tenants::{self, Tenant},
+    },
     text::{Email, Name, NewPassword, NewUsername, PersonText},
 };
 
@@ -115,20 +119,28 @@ impl TenantsApi {
 
     /// List tenants
     ///
-    /// In the order of their ids.
+    /// All of the installation.
     #[oai(path = "/tenants", method = "get", operation_id = "list_tenants")]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those with this text in the name, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them; a minus turns it round. `created_at` by default
+        sort: Query<Option<SortBy<ResourceOrder>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<TenantView>> {
-        let window = Window::<i64>::new("tenants", limit.0, cursor.0)?;
-        let page = tenants::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
-        Ok(window.answer(page, uri, TenantView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, ResourceOrder::Created);
+        let page = tenants::list(caller.scope(), q.0.as_deref(), sort, &window.stretch).await?;
+        Ok(window.answer(page, TenantView::from)?)
     }
 
     /// Get a tenant

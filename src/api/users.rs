@@ -13,13 +13,17 @@ use super::{
     auth::Caller,
     body::Body,
     page::{Cursor, Listed, Window},
+    sort::SortBy,
     types::{Count, Id, Limit, Timestamp},
 };
 use crate::{
     hub::Hub,
     id::UserId,
-    store::users::{self, Profile, User},
-    text::{Email, NewPassword, NewUsername, Password, PersonText},
+    store::{
+        listing::ResourceOrder,
+        users::{self, Profile, User},
+    },
+    text::{Email, Name, NewPassword, NewUsername, Password, PersonText},
 };
 
 /// What a user may do
@@ -158,20 +162,38 @@ impl UsersApi {
 
     /// List users
     ///
-    /// Those of your own tenant, in the order of their ids.
+    /// Those of your own tenant.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
+        /// Only those with this role
+        role: Query<Option<Role>>,
+        /// Only those that are kept out, or with `false` those that are not
+        locked: Query<Option<bool>>,
+        /// Only those with this text in username, name or e-mail address, whatever its case
+        q: Query<Option<Name>>,
+        /// What orders them, `name` being the username whatever its case; a minus turns it round.
+        /// `created_at` by default
+        sort: Query<Option<SortBy<ResourceOrder>>>,
         /// Most items on the page; 50 by default
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before
         cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<AccountView>> {
-        let window = Window::<i64>::new("users", limit.0, cursor.0)?;
-        let page = users::list(caller.scope(), window.after.unwrap_or(0), window.limit).await?;
-        Ok(window.answer(page, uri, AccountView::from)?)
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let sort = SortBy::or(sort.0, ResourceOrder::Created);
+        let filter = users::Filter {
+            role: role.0.map(Role::word),
+            locked: locked.0,
+            search: q.0.map(Name::into_string),
+        };
+        let page = users::list(caller.scope(), &filter, sort, &window.stretch).await?;
+        Ok(window.answer(page, AccountView::from)?)
     }
 
     /// Get your own account
@@ -305,17 +327,23 @@ pub fn profile(
     email: Option<Email>,
     country: Option<PersonText>,
 ) -> Profile {
-    let role = match role {
-        Role::Admin => "admin",
-        Role::Editor => "editor",
-        Role::Viewer => "viewer",
-    };
     Profile {
         full_name: full_name.map(PersonText::into_string).unwrap_or_default(),
         email: email.map(Email::into_string).unwrap_or_default(),
         country: country.map(PersonText::into_string).unwrap_or_default(),
-        role: role.to_owned(),
+        role: role.word().to_owned(),
         locked,
+    }
+}
+
+impl Role {
+    /// The store's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Role::Admin => "admin",
+            Role::Editor => "editor",
+            Role::Viewer => "viewer",
+        }
     }
 }
 

@@ -1,12 +1,21 @@
 //! Keys for programs.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, QueryFilter, sea_query::Expr,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, DbErr, QueryFilter,
+    sea_query::{Expr, ExprTrait},
 };
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Page, Scope, audit::subject, entities::api_key, failure};
+use super::{
+    Page, Scope,
+    audit::subject,
+    entities::api_key,
+    failure,
+    listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -37,6 +46,17 @@ pub struct ApiKey {
     pub created_at: Time,
     /// When it was made: a key does not change.
     pub updated_at: Time,
+}
+
+/// Which keys.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those whose time is over, or those that are valid.
+    pub expired: Option<bool>,
+    /// Those whose time is over before this.
+    pub expires_before: Option<Time>,
+    /// Those with this in the name, whatever its case.
+    pub search: Option<String>,
 }
 
 /// Adds a key by its hash.
@@ -77,13 +97,43 @@ pub async fn get(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
         .try_into()
 }
 
-/// A stretch of the keys, in the order of their ids.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<ApiKey, i64>> {
-    let found = scope
-        .stretch::<api_key::Entity>(api_key::Column::Id, after, limit)
-        .all(scope.reader())
-        .await?;
-    Page::cut(found, limit, |model| model.id).try_map(ApiKey::try_from)
+/// A stretch of the keys.
+pub async fn list(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<ApiKey, Place>> {
+    let query = scope.find::<api_key::Entity>().filter(filter.condition());
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    page.try_map(ApiKey::try_from)
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        use api_key::Column;
+        let expired = self.expired.map(|expired| {
+            let ended = Column::ExpiresAt.lte(clock::now());
+            match expired {
+                true => Condition::all().add(ended),
+                false => Condition::any()
+                    .add(Column::ExpiresAt.is_null())
+                    .add(ended.not()),
+            }
+        });
+        let search = self.search.as_ref();
+        Condition::all()
+            .add_option(expired)
+            .add_option(self.expires_before.map(|time| Column::ExpiresAt.lt(time)))
+            .add_option(search.map(|text| listing::holding(text, api_key::Entity::SEARCHED)))
+    }
+}
+
+impl Resource for api_key::Entity {
+    const KEY: Self::Column = api_key::Column::Id;
+    const NAME: Self::Column = api_key::Column::Name;
+    const UPDATED: Self::Column = api_key::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[api_key::Column::Name];
 }
 
 /// Removes a key, which is dead from now on; answers what was removed.

@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Page, Scope, entities::audit_entry};
+use super::{
+    Page, Scope,
+    entities::audit_entry,
+    listing::{self, Order, Place, Span, Stretch},
+};
 use crate::{
     clock::Time,
     error::Result,
@@ -51,17 +55,25 @@ pub struct Filter {
     pub resource_id: Option<String>,
     /// Of this user.
     pub user: Option<UserId>,
+    /// Of this API key.
+    pub api_key: Option<ApiKeyId>,
+    /// By this operation.
+    pub action: Option<String>,
+    /// In this time.
+    pub span: Span,
 }
 
-/// A stretch of the log, newest first.
+/// A stretch of the log, by time.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
-    before: Option<Uuid>,
-    limit: u64,
-) -> Result<Page<Entry, Uuid>> {
+    newest_first: bool,
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Entry, Place<Uuid>>> {
     use audit_entry::Column;
-    let mut query = scope.find::<audit_entry::Entity>();
+    let mut query = scope
+        .find::<audit_entry::Entity>()
+        .filter(filter.span.condition(Column::At, Column::Id));
     if let Some(resource) = &filter.resource {
         query = query.filter(Column::Resource.eq(resource));
     }
@@ -71,16 +83,17 @@ pub async fn list(
     if let Some(user) = filter.user {
         query = query.filter(Column::UserId.eq(user.0));
     }
-    if let Some(before) = before {
-        query = query.filter(Column::Id.lt(before));
+    if let Some(key) = filter.api_key {
+        query = query.filter(Column::ApiKeyId.eq(key.0));
     }
-    let found = query
-        .order_by_desc(Column::Id)
-        .limit(limit + 1)
-        .all(scope.reader())
-        .await?;
-    let entries = found.into_iter().map(Entry::from).collect();
-    Ok(Page::cut(entries, limit, |entry: &Entry| entry.id))
+    if let Some(action) = &filter.action {
+        query = query.filter(Column::Action.eq(action));
+    }
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(Column::Id.into_expr(), newest_first);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
+    Ok(page.of(total).map(Entry::from))
 }
 
 fn object(value: Option<Value>) -> Option<Map<String, Value>> {

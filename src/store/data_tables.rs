@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,9 @@ use super::{
     Page, Scope,
     audit::subject,
     entities::{data_table, data_table_row},
-    failure, members,
+    failure,
+    listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
+    members,
 };
 use crate::{
     clock::{self, Time},
@@ -69,10 +71,8 @@ pub struct Row {
 pub struct RowFilter {
     /// Of this device alone.
     pub device_id: Option<String>,
-    /// At or after this time.
-    pub from: Option<Time>,
-    /// Before this time.
-    pub to: Option<Time>,
+    /// In this time.
+    pub span: Span,
 }
 
 /// Adds a data table.
@@ -109,21 +109,27 @@ pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<
         .try_into()
 }
 
-/// A stretch of the data tables, in the order of their ids.
+/// A stretch of the data tables, of those with the text in name or description.
 pub async fn list<C: DeserializeOwned>(
     scope: &Scope,
-    after: i64,
-    limit: u64,
-) -> Result<Page<DataTable<C>, i64>> {
-    let found = scope
-        .stretch::<data_table::Entity>(data_table::Column::Id, after, limit)
-        .all(scope.reader())
-        .await?;
-    let found = found
-        .into_iter()
-        .map(DataTable::try_from)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(found, limit, |table| table.id.0))
+    search: Option<&str>,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<DataTable<C>, Place>> {
+    let query = scope.find::<data_table::Entity>().filter(
+        Condition::all()
+            .add_option(search.map(|text| listing::holding(text, data_table::Entity::SEARCHED))),
+    );
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    page.try_map(DataTable::try_from)
+}
+
+impl Resource for data_table::Entity {
+    const KEY: Self::Column = data_table::Column::Id;
+    const NAME: Self::Column = data_table::Column::Name;
+    const UPDATED: Self::Column = data_table::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] =
+        &[data_table::Column::Name, data_table::Column::Description];
 }
 
 /// Replaces what was provisioned; rows that are there stay as they are.
@@ -195,9 +201,8 @@ pub async fn rows(
     scope: &Scope,
     id: DataTableId,
     filter: &RowFilter,
-    after: Option<(Time, Uuid)>,
-    limit: u64,
-) -> Result<Page<Row, (Time, Uuid)>> {
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Row, Place<Uuid>>> {
     use data_table_row::Column;
     let mut query = scope
         .find::<data_table_row::Entity>()
@@ -205,36 +210,22 @@ pub async fn rows(
     if let Some(device_id) = &filter.device_id {
         query = query.filter(Column::DeviceId.eq(device_id));
     }
-    if let Some(from) = filter.from {
+    if let Some(from) = filter.span.from {
         query = query.filter(Column::Ts.gte(from));
     }
-    if let Some(to) = filter.to {
+    if let Some(to) = filter.span.to {
         query = query.filter(Column::Ts.lt(to));
     }
-    if let Some((time, id)) = after {
-        query = query.filter(
-            Condition::any().add(Column::Ts.gt(time)).add(
-                Condition::all()
-                    .add(Column::Ts.eq(time))
-                    .add(Column::Id.gt(id)),
-            ),
-        );
-    }
-    let found = query
-        .order_by_asc(Column::Ts)
-        .order_by_asc(Column::Id)
-        .limit(limit + 1)
-        .all(scope.reader())
-        .await?
-        .into_iter()
-        .map(|row| Row {
-            id: row.id,
-            device_id: row.device_id,
-            time: row.ts,
-            data: members(row.data),
-        })
-        .collect();
-    Ok(Page::cut(found, limit, |row: &Row| (row.time, row.id)))
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), false);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
+    Ok(page.of(total).map(|row| Row {
+        id: row.id,
+        device_id: row.device_id,
+        time: row.ts,
+        data: members(row.data),
+    }))
 }
 
 fn columns<C: Serialize>(

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     Page, Scope,
     entities::{delivery, delivery_attempt},
+    listing::{self, Order, Place, Stretch},
 };
 use crate::{
     clock::{self, Time},
@@ -212,30 +213,38 @@ pub async fn settle(scope: &Scope, delivery: &Delivery, attempt: &Attempt) -> Re
     Ok(())
 }
 
-/// A stretch of an integration's deliveries, newest first.
+/// Which deliveries.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those in this state.
+    pub state: Option<State>,
+    /// Those that tell of this device.
+    pub device_id: Option<String>,
+}
+
+/// A stretch of an integration's deliveries, in the order in which they were queued.
 pub async fn list(
     scope: &Scope,
     integration: IntegrationId,
-    state: Option<State>,
-    before: Option<Uuid>,
-    limit: u64,
-) -> Result<Page<Delivery, Uuid>> {
+    filter: &Filter,
+    newest_first: bool,
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Delivery, Place<Uuid>>> {
     use delivery::Column;
     let mut query = scope
         .find::<delivery::Entity>()
         .filter(Column::IntegrationId.eq(integration.0));
-    if let Some(state) = state {
+    if let Some(state) = filter.state {
         query = query.filter(Column::State.eq(state.as_str()));
     }
-    if let Some(before) = before {
-        query = query.filter(Column::Id.lt(before));
+    if let Some(device) = &filter.device_id {
+        query = query.filter(Column::DeviceId.eq(device));
     }
-    let found = query
-        .order_by_desc(Column::Id)
-        .limit(limit + 1)
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(found, limit, |model| model.id).map(Delivery::from))
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(Column::Id.into_expr(), newest_first);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
+    Ok(page.of(total).map(Delivery::from))
 }
 
 /// The attempts of some deliveries, in their order, with the delivery each belongs to.

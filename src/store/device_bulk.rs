@@ -86,8 +86,11 @@ pub async fn preview(scope: &Scope, selector: &Selector, action: &Action) -> Res
     let mut after = 0;
     loop {
         let found: Vec<(i64, String, serde_json::Value)> = scope
-            .stretch::<device::Entity>(device::Column::Id, after, CHUNK * 4 - 1)
+            .find::<device::Entity>()
+            .filter(device::Column::Id.gt(after))
             .filter(picked(selector))
+            .order_by_asc(device::Column::Id)
+            .limit(CHUNK * 4)
             .select_only()
             .column(device::Column::Id)
             .column(device::Column::DeviceId)

@@ -17,6 +17,7 @@ use super::{
     device_batch::{self, OnExisting, Outcome},
     devices::NewDevice,
     entities::{device_import, device_import_batch, device_import_row},
+    listing::{self, Order, Place, Stretch},
 };
 use crate::{
     clock::{self, Time},
@@ -219,17 +220,13 @@ async fn model(scope: &Scope, id: ImportId) -> Result<device_import::Model> {
 }
 
 /// A stretch of the imports, the newest first.
-pub async fn list(scope: &Scope, before: Option<i64>, limit: u64) -> Result<Page<Import, i64>> {
-    let mut query = scope.find::<device_import::Entity>();
-    if let Some(before) = before {
-        query = query.filter(device_import::Column::Id.lt(before));
-    }
-    let found = query
-        .order_by_desc(device_import::Column::Id)
-        .limit(limit.saturating_add(1))
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(found, limit, |model| model.id).map(Import::from))
+pub async fn list(scope: &Scope, stretch: &Stretch) -> Result<Page<Import, Place>> {
+    let query = scope.find::<device_import::Entity>();
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(device_import::Column::Id.into_expr(), true);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
+    Ok(page.of(total).map(Import::from))
 }
 
 /// A stretch of the rows that are done, in their order.
@@ -237,19 +234,20 @@ pub async fn rows(
     scope: &Scope,
     id: ImportId,
     outcome: Option<&str>,
-    after: i64,
-    limit: u64,
-) -> Result<Page<RowResult, i64>> {
+    stretch: &Stretch,
+) -> Result<Page<RowResult, Place>> {
     use device_import_row::Column;
     let mut query = scope
-        .stretch::<device_import_row::Entity>(Column::Number, after, limit)
+        .find::<device_import_row::Entity>()
         .filter(Column::ImportId.eq(id.0));
     if let Some(outcome) = outcome {
         query = query.filter(Column::Outcome.eq(outcome));
     }
-    let found = query.all(scope.reader()).await?;
-    let found = Page::cut(found, limit, |row| row.number);
-    Ok(found.map(|row| RowResult {
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(Column::Number.into_expr(), false);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |row| Place::of_key(row.number));
+    Ok(page.of(total).map(|row| RowResult {
         number: row.number,
         device_id: row.device_id,
         outcome: row.outcome,

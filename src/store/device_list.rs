@@ -1,24 +1,32 @@
 //! Lists of devices: which ones, and in which order.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, Condition, Order, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, Func, LikeExpr, Query, SimpleExpr},
+    ColumnTrait, Condition, QueryFilter,
+    sea_query::{Expr, ExprTrait, Query},
 };
 
 use super::{
     Page, Scope,
     devices::Device,
     entities::{device, device_connection, device_state},
+    health::{HealthState, last_seen},
+    listing::{self, Order, Place, Sort, Stretch},
     selecting,
 };
 use crate::{
-    clock,
-    clock::Time,
-    error::{Error, Result},
+    clock::{self, Time},
+    error::Result,
     id::ConnectionId,
     selector::Selector,
 };
+
+/// What a search looks into.
+const SEARCHED: [device::Column; 3] = [
+    device::Column::DeviceId,
+    device::Column::Name,
+    device::Column::Description,
+];
 
 /// Which devices.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +39,8 @@ pub struct Filter {
     pub driver: Option<String>,
     /// Those that have sent nothing for so long, or never anything.
     pub silent_for: Option<TimeDelta>,
+    /// Those that are so.
+    pub health: Option<HealthState>,
     /// Those with this in id, name or description, whatever its case.
     pub search: Option<String>,
 }
@@ -44,55 +54,34 @@ pub enum SortBy {
     Id,
     /// Their name; those without one first.
     Name,
+    /// When they were last changed.
+    Updated,
     /// When they last sent something; those that never did first.
     LastSeen,
 }
-
-/// The order of the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sort {
-    /// What by.
-    pub by: SortBy,
-    /// Whether the last comes first.
-    pub descending: bool,
-}
-
-/// A place in the list: what it is ordered by, as text, and the device's key.
-pub type Place = (String, i64);
 
 /// A stretch of the devices.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
-    sort: Sort,
-    after: Option<Place>,
-    limit: u64,
+    sort: Sort<SortBy>,
+    stretch: &Stretch,
 ) -> Result<Page<Device, Place>> {
-    let order = if sort.descending {
-        Order::Desc
-    } else {
-        Order::Asc
-    };
-    let mut query = scope
+    // Every device has a state. With its tenant among the conditions, a database can begin with the
+    // states where it is they that matter.
+    let query = scope
         .find::<device::Entity>()
         .find_also_related(device_state::Entity)
+        .filter(device_state::Column::TenantId.eq(scope.tenant.0))
         .filter(filter.condition());
-    if let Some(place) = after {
-        query = query.filter(sort.behind(&place)?);
-    }
-    if let Some(value) = sort.value() {
-        query = query.order_by(value, order.clone());
-    }
-    let found = query
-        .order_by(device::Column::Id, order)
-        .limit(limit.saturating_add(1))
-        .all(scope.reader())
-        .await?;
+    let total = listing::total(scope, &query, stretch).await?;
+    let query = sort.order(filter).of(query, stretch)?;
+    let found = query.all(scope.reader()).await?;
     let found = found
         .into_iter()
         .map(Device::try_from)
         .collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(found, limit, |device| sort.place(device)))
+    Ok(Page::cut(found, stretch.limit, |device| sort.place(device)).of(total))
 }
 
 impl Filter {
@@ -121,101 +110,58 @@ impl Filter {
             all = all.add(if driver.contains(':') {
                 Condition::all().add(is_it)
             } else {
-                let tagged = device::Column::Driver.like(starting_with(&format!("{driver}:")));
+                let tagged =
+                    device::Column::Driver.like(listing::starting_with(&format!("{driver}:")));
                 Condition::any().add(is_it).add(tagged)
             });
         }
         if let Some(silence) = self.silent_for {
-            let since = clock::now() - silence;
-            let never = device_state::Column::ReceivedAt.is_null();
-            let before = device_state::Column::ReceivedAt.lt(since);
-            all = all.add(Condition::any().add(never).add(before));
+            all = all.add(last_seen().lt(clock::now() - silence));
         }
-        if let Some(text) = &self.search {
-            let pattern = format!("%{}%", escaped(&text.to_lowercase()));
-            let like = |column| {
-                Expr::expr(Func::lower(Expr::col((device::Entity, column))))
-                    .like(LikeExpr::new(pattern.clone()).escape('\\'))
-            };
-            all = all.add(
-                Condition::any()
-                    .add(like(device::Column::DeviceId))
-                    .add(like(device::Column::Name))
-                    .add(like(device::Column::Description)),
-            );
-        }
-        all
+        let search = self.search.as_ref();
+        all.add_option(self.health.map(HealthState::of_devices))
+            .add_option(search.map(|text| listing::holding(text, &SEARCHED)))
     }
 }
 
-impl Sort {
-    /// What orders the list before the key; `None`: the key alone.
-    fn value(self) -> Option<SimpleExpr> {
-        let column = |column| Expr::col((device::Entity, column));
-        match self.by {
-            SortBy::Created => None,
-            SortBy::Id => Some(column(device::Column::DeviceId)),
-            SortBy::Name => {
-                let name = column(device::Column::Name);
-                Some(Func::coalesce([name, Expr::value("")]).into())
+impl Sort<SortBy> {
+    fn order(self, filter: &Filter) -> Order {
+        use device::Column;
+        let down = self.descending;
+        let key = match filter.health {
+            // The same key, in the table whose index finds the few.
+            Some(HealthState::Failing | HealthState::NeverSeen) => {
+                device_state::Column::DeviceKey.into_expr()
             }
+            _ => Column::Id.into_expr(),
+        };
+        match self.by {
+            SortBy::Created => Order::by_key(key, down),
+            SortBy::Id => Order::by_text(Column::DeviceId.into_expr(), key, down),
+            SortBy::Name => {
+                // As in the index, to the letter.
+                let name = Expr::cust("COALESCE(\"devices\".\"name\", '')");
+                Order::by_text(name, key, down)
+            }
+            SortBy::Updated => Order::by_time(Column::UpdatedAt.into_expr(), key, down),
             SortBy::LastSeen => {
-                let seen = Expr::col((device_state::Entity, device_state::Column::ReceivedAt));
-                Some(Func::coalesce([seen, Expr::value(Time::UNIX_EPOCH)]).into())
+                let key = device_state::Column::DeviceKey.into_expr();
+                Order::by_time(last_seen(), key, down)
             }
         }
     }
 
     fn place(self, device: &Device) -> Place {
-        let value = match self.by {
-            SortBy::Created => String::new(),
-            SortBy::Id => device.provisioned.id.clone(),
-            SortBy::Name => device.provisioned.name.clone(),
-            SortBy::LastSeen => device
-                .state
-                .received_at
-                .unwrap_or(Time::UNIX_EPOCH)
-                .to_rfc3339(),
-        };
-        (value, device.key.0)
-    }
-
-    fn behind(self, (text, key): &Place) -> Result<Condition> {
-        let id = Expr::col((device::Entity, device::Column::Id));
-        let key_behind = if self.descending {
-            id.lt(*key)
-        } else {
-            id.gt(*key)
-        };
-        let Some(value) = self.value() else {
-            return Ok(Condition::all().add(key_behind));
-        };
-        let place: SimpleExpr = match self.by {
+        let key = device.key.0;
+        match self.by {
+            SortBy::Created => Place::of_key(key),
+            SortBy::Id => Place(device.provisioned.id.clone(), key),
+            SortBy::Name => Place(device.provisioned.name.clone(), key),
+            SortBy::Updated => Place::of_time(device.updated_at, key),
             SortBy::LastSeen => {
-                let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
-                    Error::field("cursor", "must be one that this list has answered")
-                })?;
-                Expr::value(clock::cut(time.to_utc()))
+                let seen = device.state.received_at;
+                Place::of_time(seen.unwrap_or(Time::UNIX_EPOCH), key)
             }
-            _ => Expr::value(text.clone()),
-        };
-        let value_behind = if self.descending {
-            value.clone().lt(place.clone())
-        } else {
-            value.clone().gt(place.clone())
-        };
-        Ok(Condition::any()
-            .add(value_behind)
-            .add(Condition::all().add(value.eq(place)).add(key_behind)))
+        }
     }
-}
-
-fn starting_with(text: &str) -> LikeExpr {
-    LikeExpr::new(format!("{}%", escaped(text))).escape('\\')
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_")
 }

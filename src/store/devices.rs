@@ -82,6 +82,8 @@ pub struct State {
     pub received_at: Option<Time>,
     /// The payload it last sent.
     pub raw: Option<Vec<u8>>,
+    /// Whether its driver could make nothing of that.
+    pub is_failing: bool,
 }
 
 /// Adds a device.
@@ -297,6 +299,7 @@ pub(super) fn first_state(scope: &Scope, key: DeviceKey) -> device_state::Active
         desired: Set(Value::Object(Map::new())),
         received_at: Set(None),
         raw: Set(None),
+        is_failing: Set(false),
     }
 }
 
@@ -455,12 +458,14 @@ impl From<device_state::Model> for State {
             desired,
             received_at,
             raw,
+            is_failing,
         } = model;
         Self {
             reported: members(reported),
             desired: members(desired),
             received_at,
             raw,
+            is_failing,
         }
     }
 }

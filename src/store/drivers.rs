@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    Page, Scope,
+    Scope,
     audit::subject,
     entities::{device, driver, driver_tag, driver_version},
     met,
@@ -169,21 +169,6 @@ pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<
         .ok_or_else(|| missing(key))?;
     let mut drivers = with_tags(scope, vec![found]).await?;
     drivers.pop().ok_or_else(|| missing(key))
-}
-
-/// A stretch of the drivers, in the order they were made.
-pub async fn list<S: DeserializeOwned>(
-    scope: &Scope,
-    after: i64,
-    limit: u64,
-) -> Result<Page<Driver<S>, i64>> {
-    let found = scope
-        .stretch::<driver::Entity>(driver::Column::Id, after, limit)
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(with_tags(scope, found).await?, limit, |driver| {
-        driver.id
-    }))
 }
 
 /// The version that a tag points at, where there is one.
@@ -412,7 +397,8 @@ async fn drop_untagged(
     Ok(())
 }
 
-async fn with_tags<S: DeserializeOwned>(
+/// The drivers with their tags, in their order.
+pub(super) async fn with_tags<S: DeserializeOwned>(
     scope: &Scope,
     models: Vec<driver::Model>,
 ) -> Result<Vec<Driver<S>>> {

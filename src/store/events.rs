@@ -1,23 +1,20 @@
 //! Events: what is worth telling of a device or a connection that is not an uplink.
 
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Page, Scope, entities::event, members};
+use super::{
+    Page, Scope,
+    entities::event,
+    listing::{self, Order, Place, Span, Stretch},
+    members,
+};
 use crate::{
     clock::Time,
     error::Result,
     id::{ConnectionId, DeviceKey},
 };
-
-/// The kinds of events.
-pub const KINDS: [&str; 4] = [
-    "driver_failed",
-    "driver_warning",
-    "unknown_device",
-    "message",
-];
 
 /// Whose events to read.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +30,7 @@ pub enum Subject {
 pub struct Event {
     /// Sorts by time.
     pub id: Uuid,
-    /// One of [`KINDS`].
+    /// `driver_failed`, `driver_warning`, `unknown_device`, `message`.
     pub kind: String,
     /// When it happened.
     pub at: Time,
@@ -43,31 +40,40 @@ pub struct Event {
     pub details: Map<String, Value>,
 }
 
-/// A stretch of the events of one subject, newest first.
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this kind.
+    pub kind: Option<&'static str>,
+    /// In this time.
+    pub span: Span,
+}
+
+/// A stretch of the events of one subject, by time.
 pub async fn list(
     scope: &Scope,
     subject: Subject,
-    before: Option<Uuid>,
-    limit: u64,
-) -> Result<Page<Event, Uuid>> {
+    filter: &Filter,
+    newest_first: bool,
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Event, Place<Uuid>>> {
     use event::Column;
     let subject = match subject {
         Subject::Device(key) => Column::DeviceKey.eq(key.0),
         Subject::Connection(id) => Column::ConnectionId.eq(id.0),
     };
-    let mut query = scope.find::<event::Entity>().filter(subject);
-    if let Some(before) = before {
-        query = query.filter(Column::Id.lt(before));
+    let mut query = scope
+        .find::<event::Entity>()
+        .filter(subject)
+        .filter(filter.span.condition(Column::At, Column::Id));
+    if let Some(kind) = filter.kind {
+        query = query.filter(Column::Kind.eq(kind));
     }
-    let found = query
-        .order_by_desc(Column::Id)
-        .limit(limit + 1)
-        .all(scope.reader())
-        .await?
-        .into_iter()
-        .map(Event::from)
-        .collect();
-    Ok(Page::cut(found, limit, |event: &Event| event.id))
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(Column::Id.into_expr(), newest_first);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
+    Ok(page.of(total).map(Event::from))
 }
 
 impl From<event::Model> for Event {

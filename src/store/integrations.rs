@@ -1,13 +1,19 @@
 //! Integrations: where data is forwarded to.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Page, Scope, Store, audit::subject, entities::integration, failure};
+use super::{
+    Page, Scope, Store,
+    audit::subject,
+    entities::integration,
+    failure,
+    listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -50,6 +56,15 @@ pub struct Integration {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
+}
+
+/// Which integrations.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those that take and send, or those that do not.
+    pub enabled: Option<bool>,
+    /// Those with this in name or description, whatever its case.
+    pub search: Option<String>,
 }
 
 impl Store {
@@ -106,13 +121,36 @@ pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration
         .map(Integration::from))
 }
 
-/// A stretch of the integrations, in the order of their ids.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Integration, i64>> {
-    let found = scope
-        .stretch::<integration::Entity>(integration::Column::Id, after, limit)
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(found, limit, |model| model.id).map(Integration::from))
+/// A stretch of the integrations.
+pub async fn list(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<Integration, Place>> {
+    let query = scope
+        .find::<integration::Entity>()
+        .filter(filter.condition());
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    Ok(page.map(Integration::from))
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        let enabled = self.enabled;
+        let search = self.search.as_ref();
+        Condition::all()
+            .add_option(enabled.map(|enabled| integration::Column::Enabled.eq(enabled)))
+            .add_option(search.map(|text| listing::holding(text, integration::Entity::SEARCHED)))
+    }
+}
+
+impl Resource for integration::Entity {
+    const KEY: Self::Column = integration::Column::Id;
+    const NAME: Self::Column = integration::Column::Name;
+    const UPDATED: Self::Column = integration::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] =
+        &[integration::Column::Name, integration::Column::Description];
 }
 
 /// Replaces what was provisioned.

@@ -19,8 +19,8 @@ use std::{
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait, UpdateMany,
+    QueryFilter, QuerySelect, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    UpdateMany,
     entity::ColumnTrait,
     sea_query::{Expr, IntoCondition},
 };
@@ -56,11 +56,14 @@ pub mod device_bulk;
 pub mod device_imports;
 pub mod device_list;
 pub mod devices;
+pub mod driver_list;
 pub mod drivers;
 pub mod events;
+pub mod health;
 pub mod idempotency;
 pub mod identity;
 pub mod integrations;
+pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
@@ -132,8 +135,10 @@ pub trait Revised {
 pub struct Page<T, K> {
     /// In the order of the list.
     pub items: Vec<T>,
-    /// The key to go on after; `None` at the end.
+    /// The place to go on after; `None` at the end.
     pub next: Option<K>,
+    /// How many there are on all pages; `None`: it was not asked for.
+    pub total: Option<u64>,
 }
 
 impl Store {
@@ -242,14 +247,6 @@ impl Scope {
 
     fn find<E: Owned>(&self) -> Select<E> {
         find_of::<E>(self.tenant)
-    }
-
-    /// The rows of an integer key above `after` in its order, one more than `limit`: see [`Page::cut`].
-    fn stretch<E: Owned>(&self, key: E::Column, after: i64, limit: u64) -> Select<E> {
-        self.find::<E>()
-            .filter(key.gt(after))
-            .order_by_asc(key)
-            .limit(limit.saturating_add(1))
     }
 
     /// The row to change, as it is until the end of the transaction, if it still has the revision
@@ -366,7 +363,16 @@ impl<T, K> Page<T, K> {
         let more = items.len() as u64 > limit;
         items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = if more { items.last().map(key) } else { None };
-        Self { items, next }
+        Self {
+            items,
+            next,
+            total: None,
+        }
+    }
+
+    /// The page of a list of so many.
+    fn of(self, total: Option<u64>) -> Self {
+        Self { total, ..self }
     }
 
     /// The page with other items in it, unless one of them fails.
@@ -375,6 +381,7 @@ impl<T, K> Page<T, K> {
         Ok(Page {
             items,
             next: self.next,
+            total: self.total,
         })
     }
 
@@ -383,6 +390,7 @@ impl<T, K> Page<T, K> {
         Page {
             items: self.items.into_iter().map(change).collect(),
             next: self.next,
+            total: self.total,
         }
     }
 }

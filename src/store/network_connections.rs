@@ -1,7 +1,7 @@
 //! Network connections and their health.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, PaginatorTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter, QuerySelect,
 };
 use serde::Serialize;
@@ -11,7 +11,10 @@ use super::{
     Page, Scope,
     audit::subject,
     entities::{connection_health, device_connection, network_connection},
-    failure, met,
+    failure,
+    health::HealthState,
+    listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    met,
 };
 use crate::{
     clock::{self, Time},
@@ -71,6 +74,19 @@ pub struct Health {
     pub last_error_at: Option<Time>,
     /// Why it was refused.
     pub last_error: Option<String>,
+}
+
+/// Which connections.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those of this kind of network server.
+    pub kind: Option<&'static str>,
+    /// Those that take messages, or those that do not.
+    pub enabled: Option<bool>,
+    /// Those that are so.
+    pub health: Option<HealthState>,
+    /// Those with this in the name, whatever its case.
+    pub search: Option<String>,
 }
 
 /// Adds a connection.
@@ -134,14 +150,46 @@ pub async fn find(scope: &Scope, id: ConnectionId) -> Result<Option<Connection>>
     Ok(found.map(Connection::from))
 }
 
-/// A stretch of the connections, in the order of their ids.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Connection, i64>> {
-    let found = scope
-        .stretch::<network_connection::Entity>(network_connection::Column::Id, after, limit)
+/// A stretch of the connections.
+pub async fn list(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<Connection, Place>> {
+    type Entity = network_connection::Entity;
+    let query = scope
+        .find::<Entity>()
         .find_also_related(connection_health::Entity)
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(found, limit, |(model, _)| model.id).map(Connection::from))
+        .filter(filter.condition());
+    let total = listing::total(scope, &query, stretch).await?;
+    let query = sort.order::<Entity>().of(query, stretch)?;
+    let found = query.all(scope.reader()).await?;
+    let place = |(model, _): &(network_connection::Model, _)| sort.place::<Entity>(model);
+    let page = Page::cut(found, stretch.limit, place).of(total);
+    Ok(page.map(Connection::from))
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        use network_connection::Column;
+        Condition::all()
+            .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
+            .add_option(self.enabled.map(|enabled| Column::Enabled.eq(enabled)))
+            .add_option(self.health.map(HealthState::of_connections))
+            .add_option(
+                self.search
+                    .as_ref()
+                    .map(|text| listing::holding(text, network_connection::Entity::SEARCHED)),
+            )
+    }
+}
+
+impl Resource for network_connection::Entity {
+    const KEY: Self::Column = network_connection::Column::Id;
+    const NAME: Self::Column = network_connection::Column::Name;
+    const UPDATED: Self::Column = network_connection::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[network_connection::Column::Name];
 }
 
 /// Which of these ids are the tenant's connections.

@@ -301,6 +301,7 @@ impl Rows {
         }
         state.received_at = Some(message.received_at);
         state.raw.clone_from(&record.raw);
+        state.is_failing = record.failure.is_some();
         self.states
             .insert(record.device.0, (message.tenant, state.clone()));
         self.uplinks.push(uplink::ActiveModel {
@@ -377,6 +378,7 @@ impl Rows {
                     desired: Set(Value::Object(state.desired)),
                     received_at: Set(state.received_at),
                     raw: Set(state.raw),
+                    is_failing: Set(state.is_failing),
                 });
         let replace = Replace {
             key: device_state::Column::DeviceKey,
@@ -384,6 +386,7 @@ impl Rows {
                 device_state::Column::Reported,
                 device_state::Column::ReceivedAt,
                 device_state::Column::Raw,
+                device_state::Column::IsFailing,
             ],
         };
         bulk::insert(transaction, states.collect(), Some(replace)).await?;

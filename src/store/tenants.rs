@@ -1,8 +1,7 @@
 //! Tenants, for the operator of the installation: the one resource that is above tenants.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
 };
 use serde_json::json;
 
@@ -11,6 +10,7 @@ use super::{
     audit::subject,
     entities::tenant,
     failure,
+    listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
     users::{self, NewUser},
 };
 use crate::{
@@ -74,15 +74,26 @@ pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
     found.map(Tenant::from).ok_or_else(|| missing(id))
 }
 
-/// A stretch of the tenants, in the order of their ids.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<Tenant, i64>> {
-    let found = tenant::Entity::find()
-        .filter(tenant::Column::Id.gt(after))
-        .order_by_asc(tenant::Column::Id)
-        .limit(limit.saturating_add(1))
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(found, limit, |model| model.id).map(Tenant::from))
+/// A stretch of the tenants, of those with the text in the name.
+pub async fn list(
+    scope: &Scope,
+    search: Option<&str>,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<Tenant, Place>> {
+    let query = tenant::Entity::find().filter(
+        Condition::all()
+            .add_option(search.map(|text| listing::holding(text, tenant::Entity::SEARCHED))),
+    );
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    Ok(page.map(Tenant::from))
+}
+
+impl Resource for tenant::Entity {
+    const KEY: Self::Column = tenant::Column::Id;
+    const NAME: Self::Column = tenant::Column::Name;
+    const UPDATED: Self::Column = tenant::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[tenant::Column::Name];
 }
 
 /// Renames a tenant.

@@ -1,10 +1,15 @@
 //! The recent messages of a device.
 
-use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Page, Scope, entities::uplink, members};
+use super::{
+    Page, Scope,
+    entities::uplink,
+    listing::{self, Order, Place, Stretch},
+    members,
+};
 use crate::{
     clock::Time,
     error::Result,
@@ -40,34 +45,17 @@ pub struct Uplink {
 pub async fn list(
     scope: &Scope,
     device: DeviceKey,
-    before: Option<(Time, Uuid)>,
-    limit: u64,
-) -> Result<Page<Uplink, (Time, Uuid)>> {
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Uplink, Place<Uuid>>> {
     use uplink::Column;
-    let mut query = scope
+    let query = scope
         .find::<uplink::Entity>()
         .filter(Column::DeviceKey.eq(device.0));
-    if let Some((time, id)) = before {
-        query = query.filter(
-            Condition::any().add(Column::Ts.lt(time)).add(
-                Condition::all()
-                    .add(Column::Ts.eq(time))
-                    .add(Column::Id.lt(id)),
-            ),
-        );
-    }
-    let found = query
-        .order_by_desc(Column::Ts)
-        .order_by_desc(Column::Id)
-        .limit(limit + 1)
-        .all(scope.reader())
-        .await?
-        .into_iter()
-        .map(Uplink::from)
-        .collect();
-    Ok(Page::cut(found, limit, |uplink: &Uplink| {
-        (uplink.time, uplink.id)
-    }))
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), true);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
+    Ok(page.of(total).map(Uplink::from))
 }
 
 impl From<uplink::Model> for Uplink {

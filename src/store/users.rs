@@ -1,8 +1,8 @@
 //! Users of a tenant.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use super::{
     audit::subject,
     entities::{session, user},
     failure,
+    listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
 };
 use crate::{
     clock::{self, Time},
@@ -72,6 +73,17 @@ pub struct NewUser {
     pub password_hash: String,
 }
 
+/// Which users.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those with this role.
+    pub role: Option<&'static str>,
+    /// Those that are kept out, or those that are not.
+    pub locked: Option<bool>,
+    /// Those with this in login name, name or e-mail address, whatever its case.
+    pub search: Option<String>,
+}
+
 /// Adds a user.
 pub async fn insert(scope: &Scope, new: NewUser) -> Result<User> {
     scope
@@ -117,13 +129,38 @@ pub async fn get(scope: &Scope, id: UserId) -> Result<User> {
     found.map(User::from).ok_or_else(|| missing(id))
 }
 
-/// A stretch of the users, in the order of their ids.
-pub async fn list(scope: &Scope, after: i64, limit: u64) -> Result<Page<User, i64>> {
-    let found = scope
-        .stretch::<user::Entity>(user::Column::Id, after, limit)
-        .all(scope.reader())
-        .await?;
-    Ok(Page::cut(found, limit, |model| model.id).map(User::from))
+/// A stretch of the users.
+pub async fn list(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<User, Place>> {
+    let query = scope.find::<user::Entity>().filter(filter.condition());
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    Ok(page.map(User::from))
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        use user::Column;
+        let search = self.search.as_ref();
+        Condition::all()
+            .add_option(self.role.map(|role| Column::Role.eq(role)))
+            .add_option(self.locked.map(|locked| Column::Locked.eq(locked)))
+            .add_option(search.map(|text| listing::holding(text, user::Entity::SEARCHED)))
+    }
+}
+
+impl Resource for user::Entity {
+    const KEY: Self::Column = user::Column::Id;
+    const NAME: Self::Column = user::Column::UsernameFolded;
+    const UPDATED: Self::Column = user::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[
+        user::Column::Username,
+        user::Column::FullName,
+        user::Column::Email,
+    ];
 }
 
 /// Replaces what is said of a user, and the password where a new one is given. A user that is locked

@@ -19,6 +19,7 @@ use crate::{
         devices::{self, Device},
         drivers::{self, DriverKey},
         integrations::{self, Integration},
+        listing::{Sort, Stretch},
         network_connections,
     },
     text,
@@ -230,13 +231,14 @@ impl Routes {
         {
             return Ok(targets);
         }
-        let tables = data_tables::list::<Column>(scope, 0, TARGETS_MAX)
-            .await?
-            .items;
-        let integrations = integrations::list(scope, 0, TARGETS_MAX).await?.items;
+        let (sort, first) = (Sort::default(), Stretch::first(TARGETS_MAX));
+        let tables = data_tables::list::<Column>(scope, None, sort, &first).await?;
+        let integrations =
+            integrations::list(scope, &integrations::Filter::default(), sort, &first).await?;
         let targets = Arc::new(Targets {
-            tables: tables.into_iter().filter_map(table_route).collect(),
+            tables: tables.items.into_iter().filter_map(table_route).collect(),
             integrations: integrations
+                .items
                 .into_iter()
                 .filter_map(integration_route)
                 .collect(),

@@ -56,7 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("error", &[]),
     ("clock", &[]),
-    ("id", &[]),
+    ("id", &["clock"]),
 ];
 
 /// Words that only some modules may say.

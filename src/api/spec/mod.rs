@@ -135,10 +135,11 @@ fn each_operation(document: &mut Value, mut change: impl FnMut(&str, &str, &mut 
 fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
     match value {
         Value::Object(object) => {
+            // First the object: what it becomes is walked as well.
+            change(object);
             object
                 .values_mut()
                 .for_each(|value| each_object(value, change));
-            change(object);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
         _ => {}

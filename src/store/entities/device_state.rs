@@ -14,6 +14,7 @@ pub struct Model {
     pub desired: Json,
     pub received_at: Option<Time>,
     pub raw: Option<Vec<u8>>,
+    pub is_failing: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

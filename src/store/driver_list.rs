@@ -1,0 +1,159 @@
+//! Lists of drivers: which ones, and in which order.
+
+use sea_orm::{
+    ColumnTrait, Condition, DbBackend, QueryFilter,
+    sea_query::{Expr, SimpleExpr},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Page, Scope,
+    drivers::{self, Driver},
+    entities::driver::{Column, Entity, Model},
+    listing::{self, Order, Place, Sort, Stretch},
+};
+use crate::error::Result;
+
+/// Which drivers.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those that somebody has written.
+    pub author: Option<String>,
+    /// Those for devices of this manufacturer, whatever its case.
+    pub manufacturer: Option<String>,
+    /// Those for devices of this model, whatever its case; with a manufacturer, of that one's.
+    pub model: Option<String>,
+    /// Those with this label.
+    pub label: Option<String>,
+    /// Those with this in author, name, description, a manufacturer, a model or a label, whatever
+    /// its case.
+    pub search: Option<String>,
+}
+
+/// What orders the list; drivers that are alike stand in the order in which they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// When their first version was pushed.
+    Created,
+    /// Their name.
+    Name,
+    /// Who wrote them.
+    Author,
+    /// When they were last changed.
+    Updated,
+}
+
+/// A stretch of the drivers, with their tags.
+pub async fn list<S: DeserializeOwned>(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<SortBy>,
+    stretch: &Stretch,
+) -> Result<Page<Driver<S>, Place>> {
+    let backend = scope.reader().get_database_backend();
+    let query = scope
+        .find::<Entity>()
+        .filter(filter.condition(Elements(backend)));
+    let total = listing::total(scope, &query, stretch).await?;
+    let found = sort.order().of(query, stretch)?.all(scope.reader()).await?;
+    let Page { items, next, .. } = Page::cut(found, stretch.limit, |row| sort.place(row));
+    Ok(Page {
+        items: drivers::with_tags(scope, items).await?,
+        next,
+        total,
+    })
+}
+
+impl Sort<SortBy> {
+    fn order(self) -> Order {
+        let (key, down) = (Column::Id.into_expr(), self.descending);
+        match self.by {
+            SortBy::Created => Order::by_key(key, down),
+            SortBy::Name => Order::by_text(Column::Name.into_expr(), key, down),
+            SortBy::Author => Order::by_text(Column::Author.into_expr(), key, down),
+            SortBy::Updated => Order::by_time(Column::UpdatedAt.into_expr(), key, down),
+        }
+    }
+
+    fn place(self, row: &Model) -> Place {
+        match self.by {
+            SortBy::Created => Place::of_key(row.id),
+            SortBy::Name => Place(row.name.clone(), row.id),
+            SortBy::Author => Place(row.author.clone(), row.id),
+            SortBy::Updated => Place::of_time(row.updated_at, row.id),
+        }
+    }
+}
+
+impl Filter {
+    fn condition(&self, elements: Elements) -> Condition {
+        let supported = (self.manufacturer.is_some() || self.model.is_some()).then(|| {
+            let member = |name, text: &Option<String>| {
+                let text = text.as_deref();
+                text.map(|text| listing::equals(elements.member(name), text))
+            };
+            elements.any_supported(
+                Condition::all()
+                    .add_option(member("manufacturer", &self.manufacturer))
+                    .add_option(member("model", &self.model)),
+            )
+        });
+        let label = self.label.as_ref();
+        let label = label.map(|label| {
+            let is_it = sea_orm::sea_query::ExprTrait::eq(elements.label(), label.as_str());
+            elements.any_label(Condition::all().add(is_it))
+        });
+        let search = self.search.as_ref().map(|text| {
+            let columns = [Column::Author, Column::Name, Column::Description];
+            let member = |name| listing::holds(elements.member(name), text);
+            let supported = Condition::any()
+                .add(member("manufacturer"))
+                .add(member("model"));
+            listing::holding(text, &columns)
+                .add(elements.any_supported(supported))
+                .add(elements.any_label(listing::holds(elements.label(), text)))
+        });
+        Condition::all()
+            .add_option(self.author.as_ref().map(|author| Column::Author.eq(author)))
+            .add_option(supported)
+            .add_option(label)
+            .add_option(search)
+    }
+}
+
+/// The elements of a driver's JSON arrays, in the words of a database.
+#[derive(Clone, Copy)]
+struct Elements(DbBackend);
+
+impl Elements {
+    /// A member of a supported device.
+    fn member(self, name: &str) -> SimpleExpr {
+        Expr::cust(match self.0 {
+            DbBackend::Postgres => format!("element.value ->> '{name}'"),
+            _ => format!("json_extract(element.value, '$.{name}')"),
+        })
+    }
+
+    fn label(self) -> SimpleExpr {
+        Expr::cust("element.value")
+    }
+
+    fn any_supported(self, condition: Condition) -> SimpleExpr {
+        self.any("jsonb_array_elements", "supports", condition)
+    }
+
+    fn any_label(self, condition: Condition) -> SimpleExpr {
+        self.any("jsonb_array_elements_text", "labels", condition)
+    }
+
+    fn any(self, function: &str, column: &str, condition: Condition) -> SimpleExpr {
+        let (function, alias, placeholder) = match self.0 {
+            DbBackend::Postgres => (function, "element(value)", "$1"),
+            _ => ("json_each", "element", "?"),
+        };
+        let sql = format!(
+            "EXISTS (SELECT 1 FROM {function}(\"drivers\".\"{column}\") AS {alias} WHERE {placeholder})"
+        );
+        Expr::cust_with_exprs(sql, [condition.into()])
+    }
+}
