@@ -67,15 +67,16 @@ pub async fn list(
     sort: Sort<SortBy>,
     stretch: &Stretch,
 ) -> Result<Page<Device, Place>> {
-    // Every device has a state. With its tenant among the conditions, a database can begin with the
-    // states where it is they that matter.
+    let begins_with_states = filter.begins_with_states(sort);
+    // Every device has a state. With its tenant among the conditions, a database can begin with them.
+    let of_tenant = device_state::Column::TenantId.eq(scope.tenant.0);
     let query = scope
         .find::<device::Entity>()
         .find_also_related(device_state::Entity)
-        .filter(device_state::Column::TenantId.eq(scope.tenant.0))
-        .filter(filter.condition());
+        .filter(Condition::all().add_option(begins_with_states.then_some(of_tenant)))
+        .filter(filter.condition(sort));
     let total = listing::total(scope, &query, stretch).await?;
-    let query = sort.order(filter).of(query, stretch)?;
+    let query = sort.order(begins_with_states).of(query, stretch)?;
     let found = query.all(scope.reader()).await?;
     let found = found
         .into_iter()
@@ -85,7 +86,20 @@ pub async fn list(
 }
 
 impl Filter {
-    fn condition(&self) -> Condition {
+    /// Whether an index of the states leads to a page of these.
+    fn begins_with_states(&self, sort: Sort<SortBy>) -> bool {
+        match self.health {
+            // They are few.
+            Some(HealthState::Failing) => true,
+            // They may be all: what their index has in no order would be sorted for a page.
+            Some(HealthState::NeverSeen) => {
+                matches!(sort.by, SortBy::Created | SortBy::LastSeen)
+            }
+            _ => sort.by == SortBy::LastSeen,
+        }
+    }
+
+    fn condition(&self, sort: Sort<SortBy>) -> Condition {
         let mut all = Condition::all();
         if let Some(selector) = &self.selector {
             all = all.add(selecting::picked(selector));
@@ -116,7 +130,16 @@ impl Filter {
             });
         }
         if let Some(silence) = self.silent_for {
-            all = all.add(last_seen().lt(clock::now() - silence));
+            let since = clock::now() - silence;
+            all = all.add(if sort.by == SortBy::LastSeen {
+                Condition::all().add(last_seen().lt(since))
+            } else {
+                // Not by the index, which would have all that are silent sorted for a page.
+                let received = device_state::Column::ReceivedAt;
+                Condition::any()
+                    .add(received.is_null())
+                    .add(received.lt(since))
+            });
         }
         let search = self.search.as_ref();
         all.add_option(self.health.map(HealthState::of_devices))
@@ -125,15 +148,13 @@ impl Filter {
 }
 
 impl Sort<SortBy> {
-    fn order(self, filter: &Filter) -> Order {
+    fn order(self, begins_with_states: bool) -> Order {
         use device::Column;
         let down = self.descending;
-        let key = match filter.health {
-            // The same key, in the table whose index finds the few.
-            Some(HealthState::Failing | HealthState::NeverSeen) => {
-                device_state::Column::DeviceKey.into_expr()
-            }
-            _ => Column::Id.into_expr(),
+        // The same key, in the table whose index leads to the page.
+        let key = match begins_with_states {
+            true => device_state::Column::DeviceKey.into_expr(),
+            false => Column::Id.into_expr(),
         };
         match self.by {
             SortBy::Created => Order::by_key(key, down),
@@ -144,10 +165,7 @@ impl Sort<SortBy> {
                 Order::by_text(name, key, down)
             }
             SortBy::Updated => Order::by_time(Column::UpdatedAt.into_expr(), key, down),
-            SortBy::LastSeen => {
-                let key = device_state::Column::DeviceKey.into_expr();
-                Order::by_time(last_seen(), key, down)
-            }
+            SortBy::LastSeen => Order::by_time(last_seen(), key, down),
         }
     }
 
