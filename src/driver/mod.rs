@@ -21,6 +21,7 @@
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `heap.rs` | the memory of one call |
+//! | `schema/` | what a driver says of its data; pure, beside the host |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
 
 mod call;
@@ -32,6 +33,7 @@ mod host;
 mod process;
 mod protocol;
 mod sandbox;
+pub mod schema;
 mod slot;
 mod worker;
 
