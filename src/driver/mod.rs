@@ -21,10 +21,13 @@
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `heap.rs` | the memory of one call |
+//! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
 //! | `schema/` | what a driver says of its data; pure, beside the host |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
 
+mod built_in;
 mod call;
+mod cayenne_lpp;
 mod console;
 mod convert;
 mod engine;
@@ -42,6 +45,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
 pub use host::Host;
 pub use worker::worker_main;
 
@@ -158,6 +162,10 @@ pub enum DriverErrorKind {
     NoFunction,
     /// The driver returned something that is not a JSON object.
     BadResult,
+    /// What it decoded breaks the driver's schema.
+    Schema,
+    /// A built-in driver cannot read the payload.
+    Payload,
     CpuTime,
     WallTime,
     Memory,
@@ -178,6 +186,8 @@ impl DriverErrorKind {
             Self::Exception => "exception",
             Self::NoFunction => "no_function",
             Self::BadResult => "bad_result",
+            Self::Schema => "schema",
+            Self::Payload => "payload",
             Self::CpuTime => "cpu_time",
             Self::WallTime => "wall_time",
             Self::Memory => "memory",

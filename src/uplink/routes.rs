@@ -9,7 +9,7 @@ use moka::sync::Cache;
 
 use super::networks::{NetworkSettings, fold_network_device_id};
 use crate::{
-    driver::Script,
+    driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
     selector::Selector,
@@ -54,10 +54,19 @@ pub struct DeviceRoute {
 pub enum DriverRoute {
     /// None: the device has no driver.
     None,
-    /// This one.
-    Script(Arc<Script>),
+    /// One that is part of the hub.
+    BuiltIn(BuiltIn),
+    /// A version that somebody pushed.
+    Version(DriverVersion),
     /// The device refers to a driver or tag that is not there.
     Missing(String),
+}
+
+/// A pushed version of a driver, ready to run.
+pub struct DriverVersion {
+    pub script: Arc<Script>,
+    /// What it must decode to, where it says.
+    pub schema: Option<Arc<Schema>>,
 }
 
 /// A data table that keeps the device's data.
@@ -206,6 +215,12 @@ impl Routes {
         let Some((author, name, tag)) = text::driver_parts(reference) else {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
+        if author == BUILT_IN_AUTHOR {
+            return Ok(BuiltIn::find(author, name).map_or_else(
+                || DriverRoute::Missing(reference.to_owned()),
+                DriverRoute::BuiltIn,
+            ));
+        }
         let key = DriverKey {
             author: author.to_owned(),
             name: name.to_owned(),
@@ -220,7 +235,10 @@ impl Routes {
                 source: content.script,
             })
         });
-        Ok(DriverRoute::Script(script))
+        Ok(DriverRoute::Version(DriverVersion {
+            script,
+            schema: None,
+        }))
     }
 
     async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {
