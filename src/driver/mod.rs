@@ -107,6 +107,9 @@ pub struct DecodeCall {
     pub payload: bytes::Bytes,
     pub f_port: Option<u8>,
     pub received_at: chrono::DateTime<chrono::Utc>,
+    /// What `decode(payload, port, state)` gets as the device's state, a JSON object; `None`: an
+    /// empty one. The other functions do not see it.
+    pub state: Option<String>,
 }
 
 /// What a driver made of an uplink.
@@ -164,6 +167,8 @@ pub enum DriverErrorKind {
     BadResult,
     /// What it decoded breaks the driver's schema.
     Schema,
+    /// The state that the driver returned is too large.
+    State,
     /// A built-in driver cannot read the payload.
     Payload,
     CpuTime,
@@ -187,6 +192,7 @@ impl DriverErrorKind {
             Self::NoFunction => "no_function",
             Self::BadResult => "bad_result",
             Self::Schema => "schema",
+            Self::State => "state",
             Self::Payload => "payload",
             Self::CpuTime => "cpu_time",
             Self::WallTime => "wall_time",

@@ -55,6 +55,7 @@ pub mod device_bulk;
 pub mod device_imports;
 pub mod device_list;
 pub mod devices;
+pub mod driver_states;
 pub mod drivers;
 pub mod events;
 pub mod idempotency;

@@ -3,7 +3,10 @@
 //! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
 //! seen by the next uplink, and an uplink of a known device reads nothing from the database.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
 
 use moka::sync::Cache;
 
@@ -28,6 +31,8 @@ const CONNECTIONS_MAX: u64 = 10_000;
 const DEVICES_MAX: u64 = 50_000;
 const TENANTS_MAX: u64 = 10_000;
 const SCRIPTS_MAX: u64 = 256;
+/// Versions of which it is known whether they keep a state.
+const NATURES_MAX: u64 = 100_000;
 /// Data tables or integrations that one tenant may have.
 const TARGETS_MAX: u64 = 10_000;
 
@@ -64,9 +69,38 @@ pub enum DriverRoute {
 
 /// A pushed version of a driver, ready to run.
 pub struct DriverVersion {
+    /// The driver's author and name.
+    pub driver: String,
     pub script: Arc<Script>,
     /// What it must decode to, where it says.
     pub schema: Option<Arc<Schema>>,
+    /// Whether it keeps a state.
+    pub nature: Arc<Nature>,
+}
+
+/// Whether a version of a driver keeps a state, as far as it has shown.
+#[derive(Default)]
+pub struct Nature(AtomicU8);
+
+impl Nature {
+    const PLAIN: u8 = 1;
+    const STATEFUL: u8 = 2;
+
+    /// It has returned plain fields, and never a state.
+    pub fn is_plain(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::PLAIN
+    }
+
+    /// Learns from what it has returned.
+    pub fn learn(&self, returned_state: bool) {
+        let nature = if returned_state {
+            Self::STATEFUL
+        } else {
+            Self::PLAIN
+        };
+        // Once stateful, always: it may return plain fields in between.
+        self.0.fetch_max(nature, Ordering::Relaxed);
+    }
 }
 
 /// A data table that keeps the device's data.
@@ -113,6 +147,7 @@ pub struct Routes {
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
     scripts: Cache<String, Arc<Script>>,
+    natures: Cache<String, Arc<Nature>>,
 }
 
 impl Routes {
@@ -123,6 +158,7 @@ impl Routes {
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
             scripts: Cache::new(SCRIPTS_MAX),
+            natures: Cache::new(NATURES_MAX),
         }
     }
 
@@ -229,6 +265,9 @@ impl Routes {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
         let content = version.content;
+        let nature = self
+            .natures
+            .get_with(content.digest.clone(), Default::default);
         let script = self.scripts.get_with(content.digest.clone(), || {
             Arc::new(Script {
                 digest: content.digest,
@@ -238,6 +277,8 @@ impl Routes {
         Ok(DriverRoute::Version(DriverVersion {
             script,
             schema: None,
+            driver: format!("{author}/{name}"),
+            nature,
         }))
     }
 
