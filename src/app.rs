@@ -87,7 +87,13 @@ where
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
-    let uplinks = UplinkPath::new(store.clone(), drivers.clone(), writer, wake);
+    let uplinks = UplinkPath::new(
+        store.clone(),
+        drivers.clone(),
+        config.driver_state_bytes,
+        writer,
+        wake,
+    );
     let endpoint = api::endpoint(hub, &uplinks);
     drop(uplinks);
 

@@ -97,6 +97,8 @@ settings! {
     driver_memory_bytes: usize = 32 * 1024 * 1024;
     /// Largest result of one driver call, in bytes
     driver_output_bytes: usize = 64 * 1024;
+    /// Largest state that a driver may keep of one device, in bytes of JSON
+    driver_state_bytes: usize = 16 * 1024;
     /// Deliveries under way at a time for one integration
     delivery_concurrency: usize = 4;
     /// Longest time for one delivery attempt, in seconds
@@ -246,6 +248,7 @@ impl Config {
             ("driver_cpu_time_ms", self.driver_cpu_time_ms),
             ("driver_memory_bytes", self.driver_memory_bytes as u64),
             ("driver_output_bytes", self.driver_output_bytes as u64),
+            ("driver_state_bytes", self.driver_state_bytes as u64),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
         ];

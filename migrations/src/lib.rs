@@ -18,6 +18,7 @@ mod m0007_integrations;
 mod m0008_access;
 mod m0009_device_imports;
 mod m0011_list_orders;
+mod m0012_driver_states;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_access::Migration),
             Box::new(m0009_device_imports::Migration),
             Box::new(m0011_list_orders::Migration),
+            Box::new(m0012_driver_states::Migration),
         ]
     }
 }

@@ -51,14 +51,26 @@ pub struct UplinkView {
     radio: JsonObject,
     /// What the driver made of it; null when there is no driver or it failed
     data: Option<JsonObject>,
+    /// The values of each time, the earliest first, where the driver told of several; `data` then has the latest of each field
+    updates: Option<Vec<UpdateView>>,
     /// Why the driver made nothing of it
     error: Option<DriverFailure>,
+}
+
+/// Values that a driver told of, and the time that they are about
+#[derive(Object, Serialize, Deserialize)]
+#[oai(rename = "Update")]
+struct UpdateView {
+    /// The time
+    timestamp: Timestamp,
+    /// The decoded fields
+    values: JsonObject,
 }
 
 /// Why a driver made nothing of an uplink
 #[derive(Object, Serialize, Deserialize)]
 struct DriverFailure {
-    /// What stopped it: `exception`, `cpu_time`, `memory` ...
+    /// What stopped it: `exception`, `cpu_time`, `memory`, `schema` ...
     kind: String,
     /// Why, for its author
     message: String,
@@ -155,6 +167,7 @@ impl From<Uplink> for UplinkView {
             raw,
             radio,
             data,
+            updates,
             failure,
         } = uplink;
         Self {
@@ -168,6 +181,7 @@ impl From<Uplink> for UplinkView {
             raw_base64: raw.map(|raw| STANDARD.encode(raw)),
             radio: JsonObject(radio),
             data: data.map(JsonObject),
+            updates: updates.and_then(|updates| serde_json::from_value(updates).ok()),
             error: failure.and_then(|failure| serde_json::from_value(failure).ok()),
         }
     }

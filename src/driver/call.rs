@@ -58,6 +58,12 @@ pub fn run(
     console: &Rc<Console>,
     task: &Task,
 ) -> Result<Output, DriverError> {
+    // Read before the script runs, so that nothing of it can interfere.
+    let state = match task {
+        Task::Decode { state, .. } => read_state(ctx, state.as_deref()),
+        Task::Check => Ok(Value::new_undefined(ctx.clone())),
+    }
+    .map_err(|_| exception(ctx))?;
     let entries = define_globals(ctx, console)
         .and_then(|()| evaluate(ctx, code.script))
         .and_then(|_| find_entries(ctx, code.lookup))
@@ -74,6 +80,7 @@ pub fn run(
             payload,
             f_port,
             received_at_ms,
+            state: _,
         } => {
             let entry = |wanted: &&str| entries.iter().find(|(name, _)| name == wanted);
             let Some((name, function)) = ["decodeUplink", "decode", "Decoder", "Decode"]
@@ -85,8 +92,16 @@ pub fn run(
                     "the driver defines no decodeUplink(input) and no decode(payload, port)",
                 ));
             };
-            let returned = call_decoder(ctx, name, function, payload, *f_port, *received_at_ms)
-                .map_err(|_| exception(ctx))?;
+            let returned = call_decoder(
+                ctx,
+                name,
+                function,
+                payload,
+                *f_port,
+                *received_at_ms,
+                state,
+            )
+            .map_err(|_| exception(ctx))?;
             let returned = settle(ctx, limits, name, returned)?;
             decoded(ctx, limits, name, returned)
         }
@@ -135,6 +150,7 @@ fn call_decoder<'js>(
     payload: &[u8],
     f_port: Option<u8>,
     received_at_ms: i64,
+    state: Value<'js>,
 ) -> rquickjs::Result<Value<'js>> {
     let bytes = byte_array(ctx, payload)?;
     // ChirpStack's third argument, the device's variables; none here, but scripts read them.
@@ -148,9 +164,16 @@ fn call_decoder<'js>(
             input.set("variables", variables)?;
             function.call((input,))
         }
-        "decode" => function.call((bytes, port(ctx, f_port))),
+        "decode" => function.call((bytes, port(ctx, f_port), state)),
         "Decode" => function.call((port(ctx, f_port), bytes, variables)),
         _ => function.call((bytes, port(ctx, f_port), variables)),
+    }
+}
+
+fn read_state<'js>(ctx: &Ctx<'js>, json: Option<&str>) -> rquickjs::Result<Value<'js>> {
+    match json {
+        Some(json) => ctx.json_parse(json),
+        None => Object::new(ctx.clone()).map(Object::into_value),
     }
 }
 

@@ -53,6 +53,7 @@ impl Host {
             payload: call.payload,
             f_port: call.f_port,
             received_at_ms: call.received_at.timestamp_millis(),
+            state: call.state,
         };
         match self.call(call.script, task).await? {
             Answer::Decoded(decoded) => Ok(decoded),

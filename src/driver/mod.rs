@@ -21,9 +21,13 @@
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `heap.rs` | the memory of one call |
+//! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
+//! | `schema/` | what a driver says of its data; pure, beside the host |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
 
+mod built_in;
 mod call;
+mod cayenne_lpp;
 mod console;
 mod convert;
 mod engine;
@@ -32,6 +36,7 @@ mod host;
 mod process;
 mod protocol;
 mod sandbox;
+pub mod schema;
 mod slot;
 mod worker;
 
@@ -40,6 +45,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
 pub use host::Host;
 pub use worker::worker_main;
 
@@ -101,6 +107,9 @@ pub struct DecodeCall {
     pub payload: bytes::Bytes,
     pub f_port: Option<u8>,
     pub received_at: chrono::DateTime<chrono::Utc>,
+    /// What `decode(payload, port, state)` gets as the device's state, a JSON object; `None`: an
+    /// empty one. The other functions do not see it.
+    pub state: Option<String>,
 }
 
 /// What a driver made of an uplink.
@@ -156,6 +165,12 @@ pub enum DriverErrorKind {
     NoFunction,
     /// The driver returned something that is not a JSON object.
     BadResult,
+    /// What it decoded breaks the driver's schema.
+    Schema,
+    /// The state that the driver returned is too large.
+    State,
+    /// A built-in driver cannot read the payload.
+    Payload,
     CpuTime,
     WallTime,
     Memory,
@@ -176,6 +191,9 @@ impl DriverErrorKind {
             Self::Exception => "exception",
             Self::NoFunction => "no_function",
             Self::BadResult => "bad_result",
+            Self::Schema => "schema",
+            Self::State => "state",
+            Self::Payload => "payload",
             Self::CpuTime => "cpu_time",
             Self::WallTime => "wall_time",
             Self::Memory => "memory",

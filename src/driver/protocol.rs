@@ -56,6 +56,8 @@ pub enum Task {
         payload: bytes::Bytes,
         f_port: Option<u8>,
         received_at_ms: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<String>,
     },
 }
 
@@ -213,6 +215,7 @@ mod tests {
                 payload: vec![0, 255].into(),
                 f_port: Some(2),
                 received_at_ms: -1,
+                state: None,
             },
         };
         let wire = frame(&Batch { calls: vec![call] }).unwrap();

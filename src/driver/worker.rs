@@ -64,6 +64,7 @@ fn serve() -> io::Result<()> {
         payload: Default::default(),
         f_port: None,
         received_at_ms: 0,
+        state: None,
     };
     engine.run(&warm_up, &task).map_err(io::Error::other)?;
 

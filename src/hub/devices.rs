@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
+    driver::BuiltIn,
     error::{Error, Result},
     store::{
         Scope,
@@ -75,6 +76,10 @@ impl Known {
             let Some((author, name, tag)) = text::driver_parts(reference) else {
                 continue;
             };
+            if BuiltIn::find(author, name).is_some() {
+                drivers.insert(reference.to_owned());
+                continue;
+            }
             let key = DriverKey {
                 author: author.to_owned(),
                 name: name.to_owned(),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Hub;
 use crate::{
-    driver::{DriverErrorKind, Script},
+    driver::{BUILT_IN_AUTHOR, DriverErrorKind, Script},
     error::{Error, Result},
     store::{
         Scope,
@@ -28,6 +28,12 @@ impl Hub {
         script: String,
         tags: &[String],
     ) -> Result<Driver<S>> {
+        if key.author == BUILT_IN_AUTHOR {
+            return Err(Error::field(
+                "author",
+                format!("is kept for drivers that are part of the hub: {BUILT_IN_AUTHOR}"),
+            ));
+        }
         let digest = hex::encode(Sha256::digest(script.as_bytes()));
         let checked = Arc::new(Script {
             digest: digest.clone(),

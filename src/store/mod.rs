@@ -57,6 +57,7 @@ pub mod device_imports;
 pub mod device_list;
 pub mod devices;
 pub mod driver_list;
+pub mod driver_states;
 pub mod drivers;
 pub mod events;
 pub mod health;

@@ -24,6 +24,7 @@ use super::{
     bulk::{self, Replace},
     deliveries::State as DeliveryState,
     devices::State,
+    driver_states::{self, NewState},
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
     failure,
     gather::padded,
@@ -81,12 +82,16 @@ pub struct Record {
     pub radio: Value,
     /// What the driver made of it.
     pub data: Option<Map<String, Value>>,
+    /// The values of each time, where the driver told of several.
+    pub updates: Option<Value>,
+    /// What the driver keeps of the device from now on.
+    pub driver_state: Option<NewState>,
     /// Why the driver made nothing of it.
     pub failure: Option<Value>,
     /// What to tell of the device beside.
     pub events: Vec<NewEvent>,
-    /// Rows for data tables.
-    pub rows: Vec<(DataTableId, Value)>,
+    /// Rows for data tables, each with its time.
+    pub rows: Vec<(DataTableId, Time, Value)>,
     /// Who wants to hear of it.
     pub integrations: Vec<IntegrationId>,
     /// Makes the message for integrations from the device's state after this uplink.
@@ -111,6 +116,8 @@ pub enum Outcome {
     Recorded,
     /// It refers to something that is no longer there; nothing was written.
     Gone,
+    /// The driver's state of the device is another than the driver has seen; nothing was written.
+    Stale,
 }
 
 #[derive(Default)]
@@ -121,6 +128,7 @@ struct Rows {
     deliveries: Vec<delivery::ActiveModel>,
     health: BTreeMap<i64, HealthChange>,
     states: BTreeMap<i64, (TenantId, State)>,
+    driver_states: BTreeMap<i64, (TenantId, NewState)>,
 }
 
 #[derive(Default)]
@@ -160,9 +168,13 @@ impl Store {
         transaction: &DatabaseTransaction,
         messages: &[Message],
     ) -> Result<Vec<Outcome>, DbErr> {
-        let (mut states, mut epochs) = self.lock_states(transaction, messages).await?;
+        let (states, mut epochs) = self.lock_states(transaction, messages).await?;
         self.learn_epochs(transaction, messages, &mut epochs)
             .await?;
+        let mut held = Held {
+            states,
+            revisions: driver_states::revisions(transaction, stateful(messages)).await?,
+        };
         let mut rows = Rows::default();
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
@@ -170,10 +182,9 @@ impl Store {
                 (Some(looked_up_at), Some(now)) => looked_up_at == *now,
                 _ => true,
             };
-            outcomes.push(if is_current && rows.add(message, &mut states) {
-                Outcome::Recorded
-            } else {
-                Outcome::Gone
+            outcomes.push(match is_current {
+                true => rows.add(message, &mut held),
+                false => Outcome::Gone,
             });
         }
         rows.insert(transaction).await?;
@@ -256,6 +267,24 @@ impl Store {
     }
 }
 
+/// The devices whose drivers keep a state with their message.
+fn stateful(messages: &[Message]) -> Vec<i64> {
+    messages
+        .iter()
+        .filter_map(|message| match &message.content {
+            Content::Uplink(record) => record.driver_state.as_ref().map(|_| record.device.0),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What the batch's devices are, as message after message makes them.
+struct Held {
+    states: HashMap<i64, State>,
+    /// Of the drivers' states, of those devices that have one.
+    revisions: HashMap<i64, i64>,
+}
+
 /// A device's state and its tenant's epoch.
 #[derive(FromQueryResult)]
 struct Locked {
@@ -265,14 +294,21 @@ struct Locked {
 }
 
 impl Rows {
-    /// Adds what the message makes; false when its device has gone.
-    fn add(&mut self, message: &Message, states: &mut HashMap<i64, State>) -> bool {
+    /// Adds what the message makes, unless its device has gone or its driver's state has changed.
+    fn add(&mut self, message: &Message, held: &mut Held) -> Outcome {
         let health = self.health.entry(message.connection.0).or_default();
         match &message.content {
             Content::Uplink(record) => {
-                let Some(state) = states.get_mut(&record.device.0) else {
-                    return false;
+                let Some(state) = held.states.get_mut(&record.device.0) else {
+                    return Outcome::Gone;
                 };
+                if let Some(new) = &record.driver_state {
+                    let revision = held.revisions.entry(record.device.0).or_default();
+                    if *revision != new.seen.revision {
+                        return Outcome::Stale;
+                    }
+                    *revision += 1;
+                }
                 health.uplinks += 1;
                 health.last_message_at = Some(message.received_at);
                 self.add_uplink(message, record, state);
@@ -292,12 +328,23 @@ impl Rows {
                 health.last_error = Some((message.received_at, why.clone()));
             }
         }
-        true
+        Outcome::Recorded
     }
 
     fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
         if let Some(data) = &record.data {
             state.reported.extend(data.clone());
+        }
+        if let Some(new) = &record.driver_state {
+            // What the driver no longer keeps is no longer reported.
+            let kept = |name: &String| new.state.contains_key(name) || in_data(record, name);
+            let gone = new.seen.state.keys().filter(|name| !kept(name));
+            for name in gone {
+                state.reported.shift_remove(name);
+            }
+            state.reported.extend(new.state.clone());
+            self.driver_states
+                .insert(record.device.0, (message.tenant, new.clone()));
         }
         state.received_at = Some(message.received_at);
         state.raw.clone_from(&record.raw);
@@ -316,18 +363,19 @@ impl Rows {
             raw: Set(record.raw.clone()),
             radio: Set(record.radio.clone()),
             data: Set(record.data.clone().map(Value::Object)),
+            updates: Set(record.updates.clone()),
             failure: Set(record.failure.clone()),
         });
         for event in &record.events {
             self.add_event(message, Some(record.device), event);
         }
-        for (table, data) in &record.rows {
+        for (table, time, data) in &record.rows {
             self.table_rows.push(data_table_row::ActiveModel {
                 tenant_id: Set(message.tenant.0),
                 id: Set(new_uuid()),
                 data_table_id: Set(table.0),
                 device_id: Set(record.device_id.clone()),
-                ts: Set(record.time),
+                ts: Set(*time),
                 data: Set(data.clone()),
             });
         }
@@ -390,6 +438,10 @@ impl Rows {
             ],
         };
         bulk::insert(transaction, states.collect(), Some(replace)).await?;
+        let driver_states = self.driver_states.into_iter();
+        let driver_states =
+            driver_states.map(|(device, (tenant, new))| (tenant, DeviceKey(device), new));
+        driver_states::put(transaction, driver_states.collect()).await?;
         bulk::insert(transaction, self.uplinks, None).await?;
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
@@ -399,6 +451,13 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+fn in_data(record: &Record, name: &str) -> bool {
+    record
+        .data
+        .as_ref()
+        .is_some_and(|data| data.contains_key(name))
 }
 
 impl HealthChange {

@@ -37,6 +37,8 @@ pub struct Uplink {
     pub radio: Map<String, Value>,
     /// What the driver made of it.
     pub data: Option<Map<String, Value>>,
+    /// The values of each time, where the driver told of several.
+    pub updates: Option<Value>,
     /// Why the driver made nothing of it.
     pub failure: Option<Value>,
 }
@@ -72,6 +74,7 @@ impl From<uplink::Model> for Uplink {
             raw,
             radio,
             data,
+            updates,
             failure,
         } = model;
         Self {
@@ -84,6 +87,7 @@ impl From<uplink::Model> for Uplink {
             raw,
             radio: members(radio),
             data: data.map(members),
+            updates,
             failure,
         }
     }

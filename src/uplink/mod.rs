@@ -9,6 +9,8 @@
 //!    one transaction that [`writer`] shares among all who wait;
 //! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
 //!
+//! The uplinks of a device whose driver keeps a state take [`turns`]; the others do not know of them.
+//!
 //! Invariant: what was answered with 200 is on disk.
 
 mod decode;
@@ -16,7 +18,9 @@ mod ingest;
 pub mod native;
 pub mod networks;
 mod record;
+mod returned;
 mod routes;
+mod turns;
 pub mod writer;
 
 use std::sync::Arc;
@@ -27,19 +31,26 @@ use uuid::Uuid;
 pub use writer::Writer;
 
 use crate::{
-    clock,
+    clock::{self, Time},
     delivery::Wake,
     driver,
     error::{Error, Result},
     id::ConnectionId,
     store::{
-        Store, members,
-        record::{Content, Message, NewEvent, Outcome},
+        Scope, Store,
+        driver_states::{self, NewState},
+        members,
+        record::{Content, Message, NewEvent, Outcome, Record},
     },
 };
-use networks::Event;
-use routes::{ConnectionRoute, Routes};
+use decode::Decoder;
+use networks::{Event, Uplink};
+use routes::{ConnectionRoute, DeviceRoute, DriverRoute, DriverVersion, Routes};
+use turns::Turns;
 
+/// How often an uplink is decoded again when another hub was quicker to write the driver's state.
+/// Each time, that hub has written an uplink.
+const STALE_TRIES_MAX: usize = 100;
 /// How often a message is looked up again when its device or a target goes in between.
 const TRIES_MAX: usize = 5;
 
@@ -47,7 +58,8 @@ const TRIES_MAX: usize = 5;
 #[derive(Clone)]
 pub struct UplinkPath {
     routes: Arc<Routes>,
-    drivers: driver::Host,
+    decoder: Arc<Decoder>,
+    turns: Arc<Turns>,
     writer: Writer,
     wake: Wake,
 }
@@ -71,11 +83,21 @@ pub enum Receipt {
 }
 
 impl UplinkPath {
-    /// Puts the path together.
-    pub fn new(store: Store, drivers: driver::Host, writer: Writer, wake: Wake) -> Self {
+    /// Puts the path together. A driver may keep `state_bytes_max` bytes of JSON of a device.
+    pub fn new(
+        store: Store,
+        drivers: driver::Host,
+        state_bytes_max: usize,
+        writer: Writer,
+        wake: Wake,
+    ) -> Self {
         Self {
             routes: Arc::new(Routes::new(store)),
-            drivers,
+            decoder: Arc::new(Decoder {
+                drivers,
+                state_bytes_max,
+            }),
+            turns: Arc::default(),
             writer,
             wake,
         }
@@ -128,34 +150,25 @@ impl UplinkPath {
                 let written = write(Content::Malformed(refused.to_string()));
                 return match self.writer.write(written).await? {
                     Outcome::Recorded => Err(refused),
-                    Outcome::Gone => Ok(None),
+                    Outcome::Gone | Outcome::Stale => Ok(None),
                 };
             }
         };
-        let (content, receipt, integrations) = match event {
+        let (content, receipt) = match event {
             Event::Uplink(uplink) => match self
                 .routes
                 .device(connection, &uplink.network_device_id)
                 .await?
             {
                 Some(device) => {
-                    let decoded =
-                        decode::decode(&self.drivers, &device, &uplink, received_at).await;
-                    let record = record::compose(device.clone(), uplink, received_at, decoded);
-                    let receipt = Receipt::Uplink {
-                        uplink_id: record.id,
-                        device_id: record.device_id.clone(),
-                    };
-                    let integrations = record.integrations.clone();
-                    (Content::Uplink(Box::new(record)), receipt, integrations)
+                    let message = |record| write(Content::Uplink(Box::new(record)));
+                    return self
+                        .take_uplink(&connection.scope, device, uplink, received_at, message)
+                        .await;
                 }
                 None => {
                     let event = unknown_device(&uplink.network_device_id);
-                    (
-                        Content::UnknownDevice(event),
-                        Receipt::UnknownDevice,
-                        Vec::new(),
-                    )
+                    (Content::UnknownDevice(event), Receipt::UnknownDevice)
                 }
             },
             Event::Other {
@@ -164,17 +177,101 @@ impl UplinkPath {
             } => (
                 self.other(connection, &kind, network_device_id).await?,
                 Receipt::Other,
-                Vec::new(),
             ),
         };
-        if self.writer.write(write(content)).await? == Outcome::Gone {
-            return Ok(None);
+        let outcome = self.writer.write(write(content)).await?;
+        Ok((outcome == Outcome::Recorded).then_some(receipt))
+    }
+
+    /// Decodes an uplink and writes it. A driver that has only ever returned plain fields needs no
+    /// state and no turn; when it returns a state after all, what it returned without its state
+    /// counts for nothing, and it is called once more, in turn.
+    async fn take_uplink(
+        &self,
+        scope: &Scope,
+        device: Arc<DeviceRoute>,
+        uplink: Uplink,
+        received_at: Time,
+        message: impl Fn(Record) -> Message,
+    ) -> Result<Option<Receipt>> {
+        let version = match &device.driver {
+            DriverRoute::Version(version) if !version.nature.is_plain() => version,
+            other => {
+                let decoded = self.decoder.decode(&device, &uplink, received_at, None);
+                let decoded = decoded.await;
+                match other {
+                    DriverRoute::Version(version) if decoded.new_state.is_some() => version,
+                    _ => {
+                        let record =
+                            record::compose(device.clone(), uplink, received_at, decoded, None);
+                        let written = self.write_uplink(scope, &message, record).await?;
+                        return Ok(written.ok());
+                    }
+                }
+            }
+        };
+        self.take_turn(scope, &device, version, &uplink, received_at, message)
+            .await
+    }
+
+    /// The same for a driver that keeps a state, or may.
+    async fn take_turn(
+        &self,
+        scope: &Scope,
+        device: &Arc<DeviceRoute>,
+        version: &DriverVersion,
+        uplink: &Uplink,
+        received_at: Time,
+        message: impl Fn(Record) -> Message,
+    ) -> Result<Option<Receipt>> {
+        let _turn = self.turns.take(device.key).await;
+        for _ in 0..STALE_TRIES_MAX {
+            let seen = driver_states::find(scope, device.key, &version.driver).await?;
+            let decoded = self
+                .decoder
+                .decode(device, uplink, received_at, Some(&seen.state))
+                .await;
+            if decoded.data.is_some() {
+                version.nature.learn(decoded.new_state.is_some());
+            }
+            let new_state = decoded.new_state.clone().map(|state| NewState {
+                driver: version.driver.clone(),
+                seen,
+                state,
+            });
+            let (device, uplink) = (device.clone(), uplink.clone());
+            let record = record::compose(device, uplink, received_at, decoded, new_state);
+            match self.write_uplink(scope, &message, record).await? {
+                Ok(receipt) => return Ok(Some(receipt)),
+                Err(Outcome::Stale) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Err(Error::overloaded(
+            "the device's state is being changed; try again",
+        ))
+    }
+
+    /// Writes an uplink, and tells who wants to hear of it; why not, where it was not written.
+    async fn write_uplink(
+        &self,
+        scope: &Scope,
+        message: impl Fn(Record) -> Message,
+        record: Record,
+    ) -> Result<Result<Receipt, Outcome>> {
+        let receipt = Receipt::Uplink {
+            uplink_id: record.id,
+            device_id: record.device_id.clone(),
+        };
+        let integrations = record.integrations.clone();
+        let outcome = self.writer.write(message(record)).await?;
+        if outcome != Outcome::Recorded {
+            return Ok(Err(outcome));
         }
         for integration in integrations {
-            self.wake
-                .integration(connection.scope.tenant(), integration);
+            self.wake.integration(scope.tenant(), integration);
         }
-        Ok(Some(receipt))
+        Ok(Ok(receipt))
     }
 
     async fn other(

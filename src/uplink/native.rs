@@ -2,8 +2,8 @@
 //!
 //! It is the format of SmartMakers' thingsHub, so that whatever reads that hub's output today reads
 //! ours. Invariant: every key of that format is always there, in its order and with its type (null
-//! where a value is not known). We add `data`, the decoded fields, and, only when a driver failed,
-//! `error`.
+//! where a value is not known). We add `data`, the decoded fields, and, only where there is one,
+//! `error`, why the driver failed, or `updates`, the values of each time that it told of.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Number, Value, json};
@@ -60,6 +60,8 @@ pub enum Decoded<'a> {
     NoDriver,
     /// The decoded fields.
     Fields(&'a Map<String, Value>),
+    /// The latest fields, and the values of each time, as the driver told them.
+    Updates(&'a Map<String, Value>, &'a Value),
     /// The driver failed, with this text for its author.
     Failed(&'a str),
 }
@@ -75,10 +77,11 @@ pub fn render(parts: &Parts<'_>) -> Value {
     } = parts;
     let radio = &uplink.radio;
     let raw_payload = uplink.payload.as_ref().map(hex::encode);
-    let (data, error) = match decoded {
-        Decoded::NoDriver => (None, None),
-        Decoded::Fields(fields) => (Some(fields), None),
-        Decoded::Failed(error) => (None, Some(error)),
+    let (data, updates, error) = match decoded {
+        Decoded::NoDriver => (None, None, None),
+        Decoded::Fields(fields) => (Some(fields), None, None),
+        Decoded::Updates(fields, updates) => (Some(fields), Some(updates), None),
+        Decoded::Failed(error) => (None, None, Some(error)),
     };
     let mut output = json!({
         "bandwidth": radio.bandwidth,
@@ -106,6 +109,9 @@ pub fn render(parts: &Parts<'_>) -> Value {
         },
         "data": data,
     });
+    if let Some(updates) = updates {
+        output["updates"] = (*updates).clone();
+    }
     if let Some(error) = error {
         output["error"] = json!(error);
     }

@@ -8,12 +8,13 @@ use super::{
     decode::Decoded,
     native,
     networks::Uplink,
+    returned,
     routes::{Column, ColumnType, DeviceRoute, TableRoute},
 };
 use crate::{
     clock::Time,
     id::new_uuid,
-    store::{devices::State, record::Record},
+    store::{devices::State, driver_states::NewState, record::Record},
 };
 
 /// The record of an uplink.
@@ -22,25 +23,35 @@ pub fn compose(
     uplink: Uplink,
     received_at: Time,
     decoded: Decoded,
+    driver_state: Option<NewState>,
 ) -> Record {
-    let rows = match &decoded.data {
-        Some(data) => device
+    let time = uplink.time.unwrap_or(received_at);
+    let told = match (&decoded.updates, &decoded.data) {
+        (Some(updates), _) => updates.iter().map(|u| (u.time, &u.values)).collect(),
+        (None, Some(data)) => vec![(time, data)],
+        (None, None) => Vec::new(),
+    };
+    let mut rows = Vec::new();
+    for (time, data) in told {
+        let kept = device
             .tables
             .iter()
-            .filter_map(|table| Some((table.id, row(table, data)?)))
-            .collect(),
-        None => Vec::new(),
-    };
+            .filter_map(|table| Some((table.id, time, row(table, data)?)));
+        rows.extend(kept);
+    }
+    let updates = decoded.updates.as_deref().map(returned::as_json);
     Record {
         id: new_uuid(),
         device: device.key,
         device_id: device.device.provisioned.id.clone(),
-        time: uplink.time.unwrap_or(received_at),
+        time,
         f_port: uplink.f_port,
         f_cnt: uplink.f_cnt,
         raw: uplink.payload.as_ref().map(|payload| payload.to_vec()),
         radio: serde_json::to_value(&uplink.radio).unwrap_or_default(),
         data: decoded.data.clone(),
+        updates: updates.clone(),
+        driver_state,
         failure: decoded.failure.as_ref().map(|(_, failure)| failure.clone()),
         events: decoded.events,
         rows,
@@ -48,10 +59,11 @@ pub fn compose(
         render: {
             let (data, failure) = (decoded.data, decoded.failure.map(|(message, _)| message));
             Box::new(move |state| {
-                let decoded = match (&data, &failure) {
-                    (Some(data), _) => native::Decoded::Fields(data),
-                    (None, Some(failure)) => native::Decoded::Failed(failure),
-                    (None, None) => native::Decoded::NoDriver,
+                let decoded = match (&data, &updates, &failure) {
+                    (Some(data), Some(updates), _) => native::Decoded::Updates(data, updates),
+                    (Some(data), None, _) => native::Decoded::Fields(data),
+                    (None, _, Some(failure)) => native::Decoded::Failed(failure),
+                    (None, _, None) => native::Decoded::NoDriver,
                 };
                 render(&device, &uplink, received_at, decoded, state)
             })

@@ -3,13 +3,16 @@
 //! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
 //! seen by the next uplink, and an uplink of a known device reads nothing from the database.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
 
 use moka::sync::Cache;
 
 use super::networks::{NetworkSettings, fold_network_device_id};
 use crate::{
-    driver::Script,
+    driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
     selector::Selector,
@@ -29,6 +32,8 @@ const CONNECTIONS_MAX: u64 = 10_000;
 const DEVICES_MAX: u64 = 50_000;
 const TENANTS_MAX: u64 = 10_000;
 const SCRIPTS_MAX: u64 = 256;
+/// Versions of which it is known whether they keep a state.
+const NATURES_MAX: u64 = 100_000;
 /// Data tables or integrations that one tenant may have.
 const TARGETS_MAX: u64 = 10_000;
 
@@ -55,10 +60,48 @@ pub struct DeviceRoute {
 pub enum DriverRoute {
     /// None: the device has no driver.
     None,
-    /// This one.
-    Script(Arc<Script>),
+    /// One that is part of the hub.
+    BuiltIn(BuiltIn),
+    /// A version that somebody pushed.
+    Version(DriverVersion),
     /// The device refers to a driver or tag that is not there.
     Missing(String),
+}
+
+/// A pushed version of a driver, ready to run.
+pub struct DriverVersion {
+    /// The driver's author and name.
+    pub driver: String,
+    pub script: Arc<Script>,
+    /// What it must decode to, where it says.
+    pub schema: Option<Arc<Schema>>,
+    /// Whether it keeps a state.
+    pub nature: Arc<Nature>,
+}
+
+/// Whether a version of a driver keeps a state, as far as it has shown.
+#[derive(Default)]
+pub struct Nature(AtomicU8);
+
+impl Nature {
+    const PLAIN: u8 = 1;
+    const STATEFUL: u8 = 2;
+
+    /// It has returned plain fields, and never a state.
+    pub fn is_plain(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::PLAIN
+    }
+
+    /// Learns from what it has returned.
+    pub fn learn(&self, returned_state: bool) {
+        let nature = if returned_state {
+            Self::STATEFUL
+        } else {
+            Self::PLAIN
+        };
+        // Once stateful, always: it may return plain fields in between.
+        self.0.fetch_max(nature, Ordering::Relaxed);
+    }
 }
 
 /// A data table that keeps the device's data.
@@ -105,6 +148,7 @@ pub struct Routes {
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
     scripts: Cache<String, Arc<Script>>,
+    natures: Cache<String, Arc<Nature>>,
 }
 
 impl Routes {
@@ -115,6 +159,7 @@ impl Routes {
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
             scripts: Cache::new(SCRIPTS_MAX),
+            natures: Cache::new(NATURES_MAX),
         }
     }
 
@@ -207,6 +252,12 @@ impl Routes {
         let Some((author, name, tag)) = text::driver_parts(reference) else {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
+        if author == BUILT_IN_AUTHOR {
+            return Ok(BuiltIn::find(author, name).map_or_else(
+                || DriverRoute::Missing(reference.to_owned()),
+                DriverRoute::BuiltIn,
+            ));
+        }
         let key = DriverKey {
             author: author.to_owned(),
             name: name.to_owned(),
@@ -215,13 +266,21 @@ impl Routes {
             return Ok(DriverRoute::Missing(reference.to_owned()));
         };
         let content = version.content;
+        let nature = self
+            .natures
+            .get_with(content.digest.clone(), Default::default);
         let script = self.scripts.get_with(content.digest.clone(), || {
             Arc::new(Script {
                 digest: content.digest,
                 source: content.script,
             })
         });
-        Ok(DriverRoute::Script(script))
+        Ok(DriverRoute::Version(DriverVersion {
+            script,
+            schema: None,
+            driver: format!("{author}/{name}"),
+            nature,
+        }))
     }
 
     async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {

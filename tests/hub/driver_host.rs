@@ -41,6 +41,7 @@ fn call(source: &str, payload: &[u8], f_port: Option<u8>) -> DecodeCall {
         script: script(source),
         payload: payload.to_vec().into(),
         f_port,
+        state: None,
         received_at: "2026-03-01T12:30:00.250Z"
             .parse::<DateTime<Utc>>()
             .expect("a time"),

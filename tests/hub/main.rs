@@ -22,6 +22,7 @@ mod collections;
 mod contract;
 mod deliveries;
 mod drift;
+mod driver_data;
 mod driver_host;
 mod extremes;
 mod histories;

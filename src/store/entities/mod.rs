@@ -15,6 +15,7 @@ pub mod device_import_row;
 pub mod device_label;
 pub mod device_state;
 pub mod driver;
+pub mod driver_state;
 pub mod driver_tag;
 pub mod driver_version;
 pub mod event;

@@ -19,6 +19,7 @@ pub struct Model {
     pub raw: Option<Vec<u8>>,
     pub radio: Json,
     pub data: Option<Json>,
+    pub updates: Option<Json>,
     pub failure: Option<Json>,
 }
 

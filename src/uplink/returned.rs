@@ -1,0 +1,246 @@
+//! What a driver returned: plain fields, or in thingsHub's own form the device's new state and
+//! updates, each with the time that it is about.
+//!
+//! The form is told by its members alone, `new_state` and `updates` and no other.
+
+use chrono::DateTime;
+use serde_json::{Map, Value, json};
+
+use crate::clock::{self, Time};
+
+/// Updates that one uplink may hold.
+const UPDATES_MAX: usize = 1_000;
+/// 1970 to 9999, in milliseconds: what RFC 3339 and both databases can say.
+const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
+
+/// What a driver returned.
+#[derive(Debug, PartialEq)]
+pub enum Returned {
+    /// The fields.
+    Plain(Map<String, Value>),
+    /// The own form.
+    Own {
+        /// The device's state from now on; `None`: as it was.
+        new_state: Option<Map<String, Value>>,
+        /// In the order of their times.
+        updates: Vec<Update>,
+    },
+}
+
+/// Values of one time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// What they are about.
+    pub time: Time,
+    /// The fields.
+    pub values: Map<String, Value>,
+}
+
+/// Reads what a driver returned; an update without a time is about `time`. The error names the
+/// member that is wrong.
+pub fn read(mut returned: Map<String, Value>, time: Time) -> Result<Returned, String> {
+    if !is_own(&returned) {
+        return Ok(Returned::Plain(returned));
+    }
+    let new_state = match returned.remove("new_state") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(state)) => Some(state),
+        Some(_) => return Err("new_state: must be an object".to_owned()),
+    };
+    let items = match returned.remove("updates") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(_) => return Err("updates: must be an array".to_owned()),
+    };
+    if items.len() > UPDATES_MAX {
+        return Err(format!("updates: must be at most {UPDATES_MAX}"));
+    }
+    let mut updates = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let read = update(item, time);
+        updates.push(read.map_err(|broken| format!("updates.{index}{broken}"))?);
+    }
+    updates.sort_by_key(|update| update.time);
+    Ok(Returned::Own { new_state, updates })
+}
+
+fn is_own(returned: &Map<String, Value>) -> bool {
+    let known = |name: &String| name == "new_state" || name == "updates";
+    if !returned.keys().all(known) {
+        return false;
+    }
+    // A field may be called `updates`; a list of objects with values is no coincidence.
+    let holds_values = |item: &Value| item.get("values").is_some();
+    returned.contains_key("new_state")
+        || returned
+            .get("updates")
+            .and_then(Value::as_array)
+            .is_some_and(|items| !items.is_empty() && items.iter().all(holds_values))
+}
+
+fn update(item: Value, default: Time) -> Result<Update, String> {
+    let Value::Object(mut item) = item else {
+        return Err(": must be an object".to_owned());
+    };
+    let time = match item.remove("timestamp") {
+        None | Some(Value::Null) => default,
+        Some(value) => {
+            let read = match &value {
+                Value::String(text) => DateTime::parse_from_rfc3339(text)
+                    .ok()
+                    .map(|time| time.to_utc()),
+                Value::Number(number) => number
+                    .as_f64()
+                    .and_then(|ms| DateTime::from_timestamp_millis(ms as i64)),
+                _ => None,
+            };
+            match read.filter(|time| TIMES_MS.contains(&time.timestamp_millis())) {
+                Some(time) => clock::cut(time),
+                None => {
+                    return Err(
+                        ".timestamp: must be a time such as \"2026-01-31T12:30:00Z\", or \
+                         milliseconds since 1970"
+                            .to_owned(),
+                    );
+                }
+            }
+        }
+    };
+    match item.remove("values") {
+        Some(Value::Object(values)) => Ok(Update { time, values }),
+        _ => Err(".values: must be an object".to_owned()),
+    }
+}
+
+/// The values of all updates, the latest of each field.
+pub fn merged(updates: &[Update]) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for update in updates {
+        fields.extend(update.values.clone());
+    }
+    fields
+}
+
+/// As they are stored and shown.
+pub fn as_json(updates: &[Update]) -> Value {
+    updates
+        .iter()
+        .map(|update| json!({"timestamp": update.time, "values": update.values}))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Time {
+        text.parse().unwrap()
+    }
+
+    fn read_json(value: Value) -> Result<Returned, String> {
+        read(
+            value.as_object().unwrap().clone(),
+            at("2026-01-31T12:00:00Z"),
+        )
+    }
+
+    #[test]
+    fn the_own_form_is_told_by_its_members() {
+        for plain in [
+            json!({}),
+            json!({"temperature": 21}),
+            json!({"updates": 3}),
+            json!({"updates": []}),
+            json!({"updates": [{"a": 1}]}),
+            json!({"new_state": {}, "temperature": 21}),
+        ] {
+            let read = read_json(plain.clone()).unwrap();
+            assert_eq!(read, Returned::Plain(plain.as_object().unwrap().clone()));
+        }
+        assert_eq!(
+            read_json(json!({"new_state": {"n": 1}})).unwrap(),
+            Returned::Own {
+                new_state: json!({"n": 1}).as_object().cloned(),
+                updates: Vec::new(),
+            }
+        );
+    }
+
+    #[test]
+    fn updates_are_put_in_the_order_of_their_times() {
+        let returned = json!({"updates": [
+            {"values": {"t": 3, "u": 1}},
+            {"timestamp": "2026-01-31T12:30:00+02:00", "values": {"t": 1}},
+            {"timestamp": 1769857200000i64, "values": {"t": 2}},
+        ]});
+        let Returned::Own { new_state, updates } = read_json(returned).unwrap() else {
+            panic!("not the own form");
+        };
+        assert_eq!(new_state, None);
+        let times: Vec<_> = updates.iter().map(|update| update.time).collect();
+        assert_eq!(
+            times,
+            [
+                at("2026-01-31T10:30:00Z"),
+                at("2026-01-31T11:00:00Z"),
+                at("2026-01-31T12:00:00Z")
+            ]
+        );
+        assert_eq!(Value::Object(merged(&updates)), json!({"t": 3, "u": 1}));
+        assert_eq!(
+            as_json(&updates)[0],
+            json!({"timestamp": "2026-01-31T10:30:00Z", "values": {"t": 1}})
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (wrong, told) in [
+            (json!({"new_state": 1}), "new_state: must be an object"),
+            (
+                json!({"new_state": {}, "updates": {}}),
+                "updates: must be an array",
+            ),
+            (
+                json!({"new_state": {}, "updates": [1]}),
+                "updates.0: must be an object",
+            ),
+            (
+                json!({"new_state": {}, "updates": [{}]}),
+                "updates.0.values: must be",
+            ),
+            (
+                json!({"new_state": {}, "updates": [{"values": {}}, {"values": 1}]}),
+                "updates.1.values: must be an object",
+            ),
+            (
+                json!({"updates": [{"timestamp": "yesterday", "values": {}}]}),
+                "updates.0.timestamp: must be a time",
+            ),
+            (
+                json!({"updates": [{"timestamp": -1, "values": {}}]}),
+                "updates.0.timestamp: must be a time",
+            ),
+            (
+                json!({"updates": [{"timestamp": 1e300, "values": {}}]}),
+                "updates.0.timestamp: must be a time",
+            ),
+            (
+                json!({"updates": vec![json!({"values": {}}); UPDATES_MAX + 1]}),
+                "updates: must be at most 1000",
+            ),
+        ] {
+            let error = read_json(wrong).unwrap_err();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_a_time_or_refused(ms: f64) {
+            let _ = read_json(json!({"updates": [{"timestamp": ms, "values": {}}]}));
+        }
+    }
+}
