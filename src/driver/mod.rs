@@ -11,7 +11,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `host.rs` | the public handle and the queue of waiting calls |
+//! | `host.rs` | the public handle |
+//! | `queue.rs` | the waiting calls, and which tenant's turn it is |
 //! | `slot.rs` | one place in the pool: hands calls to its worker, replaces it when it dies |
 //! | `process.rs` | one worker process seen from the host: start, frames, why it ended |
 //! | `protocol.rs` | the frames between host and worker |
@@ -31,6 +32,7 @@ mod heap;
 mod host;
 mod process;
 mod protocol;
+mod queue;
 mod sandbox;
 mod slot;
 mod worker;
@@ -67,6 +69,8 @@ pub struct Limits {
     pub pending_jobs: usize,
     /// Calls that may wait for a worker; beyond, a call fails with `Overloaded`.
     pub queue: usize,
+    /// The same for the calls of one tenant.
+    pub tenant_queue: usize,
 }
 
 impl Default for Limits {
@@ -80,7 +84,8 @@ impl Default for Limits {
             output_bytes: 64 << 10,
             log_lines: 100,
             pending_jobs: 1_000,
-            queue: 1_024,
+            queue: 4_096,
+            tenant_queue: 1_024,
         }
     }
 }
@@ -97,6 +102,8 @@ pub struct Script {
 /// One uplink to decode.
 #[derive(Debug, Clone)]
 pub struct DecodeCall {
+    /// Whose call it is: tenants get equal shares of the workers' CPU time.
+    pub tenant: i64,
     pub script: Arc<Script>,
     pub payload: bytes::Bytes,
     pub f_port: Option<u8>,

@@ -62,6 +62,8 @@ pub enum Task {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reply {
     pub outcome: Outcome,
+    /// CPU time that the call cost in all, whatever came of it: compiling its script too.
+    pub cpu_time_us: u64,
     /// The worker ends after this reply, on purpose; what it had not begun goes to another.
     pub retiring: bool,
 }
@@ -231,6 +233,7 @@ mod tests {
         };
         let wire = frame(&Reply {
             outcome,
+            cpu_time_us: 2,
             retiring: false,
         })
         .unwrap();

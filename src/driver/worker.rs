@@ -75,6 +75,7 @@ fn serve() -> io::Result<()> {
     while let Some(body) = protocol::read_frame(&mut socket)? {
         let batch: Batch = protocol::parse(&body)?;
         for call in &batch.calls {
+            let started_us = sandbox::cpu_time_us();
             timer.arm(compile_ms)?;
             let outcome = match scripts.find(&engine, call) {
                 None => Outcome::NeedScript,
@@ -87,7 +88,12 @@ fn serve() -> io::Result<()> {
             timer.disarm()?;
             calls += 1;
             let retiring = calls >= CALLS_MAX || used_up_memory(&outcome);
-            protocol::write_frame(&mut socket, &Reply { outcome, retiring })?;
+            let reply = Reply {
+                outcome,
+                cpu_time_us: sandbox::cpu_time_us().saturating_sub(started_us),
+                retiring,
+            };
+            protocol::write_frame(&mut socket, &reply)?;
             if retiring {
                 return Ok(());
             }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     clock::Time,
     driver::{self, DecodeCall},
+    id::TenantId,
     store::{members, record::NewEvent},
 };
 
@@ -29,6 +30,7 @@ pub struct Decoded {
 /// Decodes an uplink.
 pub async fn decode(
     drivers: &driver::Host,
+    tenant: TenantId,
     device: &DeviceRoute,
     uplink: &Uplink,
     received_at: Time,
@@ -56,6 +58,7 @@ pub async fn decode(
     let received_at = uplink.time.unwrap_or(received_at);
     match drivers
         .decode(DecodeCall {
+            tenant: tenant.0,
             script,
             payload,
             f_port: uplink.f_port,

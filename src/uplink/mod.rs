@@ -139,8 +139,9 @@ impl UplinkPath {
                 .await?
             {
                 Some(device) => {
+                    let tenant = connection.scope.tenant();
                     let decoded =
-                        decode::decode(&self.drivers, &device, &uplink, received_at).await;
+                        decode::decode(&self.drivers, tenant, &device, &uplink, received_at).await;
                     let record = record::compose(device.clone(), uplink, received_at, decoded);
                     let receipt = Receipt::Uplink {
                         uplink_id: record.id,

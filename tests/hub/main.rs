@@ -21,6 +21,7 @@ mod contract;
 mod deliveries;
 mod drift;
 mod driver_host;
+mod fair_share;
 mod lists;
 mod outage;
 mod permissions;
