@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::job::{Answer, Job, shut_down};
 use super::process::Process;
 use super::protocol::Task;
-use super::queue::{Answer, Job, Queue, shut_down};
+use super::queue::Queue;
 use super::{DecodeCall, Decoded, DriverError, DriverErrorKind, Limits, Script, slot};
 
 /// A pool of driver workers. Cheap to clone; the workers end with the last clone.

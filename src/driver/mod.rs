@@ -7,11 +7,12 @@
 //!
 //! Invariants: no driver runs in the server's own process; every call gets a JavaScript runtime of
 //! its own, so nothing passes from one call to the next; a worker that dies costs only the call
-//! that it was running. Linux only (CPU-clock timers, seccomp).
+//! that it was running. Linux only (CPU-clock timers, landlock, seccomp).
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `host.rs` | the public handle |
+//! | `job.rs` | one call on its way, and its answer |
 //! | `queue.rs` | the waiting calls, and which tenant's turn it is |
 //! | `slot.rs` | one place in the pool: hands calls to its worker, replaces it when it dies |
 //! | `process.rs` | one worker process seen from the host: start, frames, why it ended |
@@ -22,7 +23,7 @@
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `heap.rs` | the memory of one call |
-//! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
+//! | `sandbox.rs` | what the kernel enforces: resource limits, landlock, seccomp, the CPU timer |
 
 mod call;
 mod console;
@@ -30,6 +31,7 @@ mod convert;
 mod engine;
 mod heap;
 mod host;
+mod job;
 mod process;
 mod protocol;
 mod queue;
@@ -43,6 +45,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use host::Host;
+pub use sandbox::enter as enter_sandbox;
 pub use worker::worker_main;
 
 /// The hidden command-line argument that makes this program a driver worker.
@@ -71,6 +74,8 @@ pub struct Limits {
     pub queue: usize,
     /// The same for the calls of one tenant.
     pub tenant_queue: usize,
+    /// Whether workers run only where the kernel has every protection.
+    pub sandbox_required: bool,
 }
 
 impl Default for Limits {
@@ -86,6 +91,7 @@ impl Default for Limits {
             pending_jobs: 1_000,
             queue: 4_096,
             tenant_queue: 1_024,
+            sandbox_required: false,
         }
     }
 }
@@ -131,6 +137,8 @@ pub struct DriverError {
     pub line: Option<u32>,
     /// What the driver had logged by then; lost when its worker had to be killed.
     pub logs: Vec<String>,
+    /// CPU time that the call cost in all: 0 where it was not run.
+    pub cpu_time_us: u64,
 }
 
 impl DriverError {
@@ -148,6 +156,7 @@ impl DriverError {
             message: message.into(),
             line: None,
             logs: Vec::new(),
+            cpu_time_us: 0,
         }
     }
 }

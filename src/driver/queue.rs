@@ -13,10 +13,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::protocol::Task;
-use super::{Decoded, DriverError, DriverErrorKind, Limits, Script};
+use super::job::{Job, shut_down};
+use super::{DriverError, DriverErrorKind, Limits};
 
 /// Calls handed to a worker at once: enough to hide the exchange, few enough that little waits
 /// behind a slow one.
@@ -36,51 +36,6 @@ const COSTS_MAX: u64 = 16_384;
 
 /// Tenants without waiting calls whose debts are remembered.
 const IDLE_TENANTS_MAX: usize = 1_024;
-
-/// A call that waits or runs.
-pub struct Job {
-    pub script: Arc<Script>,
-    pub task: Task,
-    /// Workers that were ended from outside while they ran it.
-    pub attempts: u32,
-    tenant: i64,
-    /// What its tenant was charged when it was taken.
-    charged_us: u64,
-    reply: oneshot::Sender<Result<Answer, DriverError>>,
-}
-
-#[derive(Debug)]
-pub enum Answer {
-    Decoded(Decoded),
-    Checked(Vec<String>),
-}
-
-impl Job {
-    pub fn new(
-        tenant: i64,
-        script: Arc<Script>,
-        task: Task,
-        reply: oneshot::Sender<Result<Answer, DriverError>>,
-    ) -> Self {
-        Self {
-            script,
-            task,
-            attempts: 0,
-            tenant,
-            charged_us: 0,
-            reply,
-        }
-    }
-
-    pub fn answer(self, answer: Result<Answer, DriverError>) {
-        // A caller that has gone away needs no answer.
-        let _ = self.reply.send(answer);
-    }
-
-    pub fn fail(self, kind: DriverErrorKind, message: &str) {
-        self.answer(Err(DriverError::new(kind, message)));
-    }
-}
 
 /// Waiting calls of all tenants.
 pub struct Queue {
@@ -359,7 +314,7 @@ impl Tenant {
 
     fn take_slow(&mut self, expected_us: impl Fn(&Job) -> u64) -> VecDeque<Job> {
         while let Some(mut job) = self.slow.jobs.pop_front() {
-            if !job.reply.is_closed() {
+            if !job.is_abandoned() {
                 job.charged_us = expected_us(&job);
                 self.pay(true, 0, job.charged_us);
                 return [job].into();
@@ -378,7 +333,7 @@ impl Tenant {
             let Some(mut job) = self.quick.jobs.pop_front() else {
                 break;
             };
-            if job.reply.is_closed() {
+            if job.is_abandoned() {
                 continue;
             }
             if queue.is_slow(&job) {
@@ -417,13 +372,6 @@ fn fail_all(jobs: VecDeque<Job>) {
 fn full(jobs_max: usize, whose: &str) -> DriverError {
     let message = format!("{jobs_max} driver calls{whose} are waiting already");
     DriverError::new(DriverErrorKind::Overloaded, message)
-}
-
-pub fn shut_down() -> DriverError {
-    DriverError::new(
-        DriverErrorKind::Overloaded,
-        "the driver host is shutting down",
-    )
 }
 
 #[cfg(test)]

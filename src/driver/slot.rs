@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use super::job::{Answer, Job};
 use super::process::{Death, Process};
 use super::protocol::{self, Batch, Call, Outcome, Reply};
-use super::queue::{Answer, BATCH_CALLS, Job, Queue, Share};
+use super::queue::{BATCH_CALLS, Queue, Share};
 use super::{Decoded, DriverError, DriverErrorKind, Limits};
 
 /// Starts of a worker that may fail in a row before waiting calls fail with it.
@@ -114,8 +115,9 @@ async fn exchange(
         match timeout(wall_time, process.receive::<Reply>()).await {
             Ok(Ok(reply)) => {
                 if let Some(mut job) = jobs.pop_front() {
-                    queue.charge(&mut job, reply.cpu_time_us);
-                    settle(&mut process, queue, job, reply.outcome);
+                    let cost_us = process.cost_us(reply.worker_cpu_time_us);
+                    queue.charge(&mut job, cost_us);
+                    settle(&mut process, queue, job, reply.outcome, cost_us);
                 }
                 if reply.retiring {
                     queue.put_back(jobs);
@@ -124,13 +126,13 @@ async fn exchange(
                 }
             }
             Ok(Err(_)) => {
-                charge_first(queue, &mut jobs, started);
+                charge_first(queue, &mut jobs, &process, started);
                 blame_for(process.death().await, queue, jobs, limits);
                 return None;
             }
             Err(_) => {
+                charge_first(queue, &mut jobs, &process, started);
                 process.kill().await;
-                charge_first(queue, &mut jobs, started);
                 let limit = format!("wall time limit of {} ms reached", limits.wall_time_ms);
                 fail_first(queue, jobs, DriverErrorKind::WallTime, &limit);
                 return None;
@@ -155,7 +157,7 @@ fn batch(process: &mut Process, jobs: &VecDeque<Job>) -> std::io::Result<Vec<u8>
 }
 
 /// Answers a call, or puts it back where its worker lacks the script.
-fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
+fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost_us: u64) {
     let answer = match outcome {
         Outcome::Decoded {
             data,
@@ -176,11 +178,15 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
                     message: format!("the result cannot be read as a JSON object: {error}"),
                     line: None,
                     logs,
+                    cpu_time_us: cost_us,
                 }),
             }
         }
         Outcome::Checked { names } => Ok(Answer::Checked(names)),
-        Outcome::Failed(error) => Err(error),
+        Outcome::Failed(error) => Err(DriverError {
+            cpu_time_us: cost_us,
+            ..error
+        }),
         Outcome::NeedScript => {
             process.forget(&job.script.digest);
             queue.put_back([job].into());
@@ -223,11 +229,12 @@ fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limi
     }
 }
 
-/// A call whose worker died cost as long as it held the worker: nobody can tell any more.
-fn charge_first(queue: &Queue, jobs: &mut VecDeque<Job>, started: Instant) {
+/// Charges the call whose worker died: by the kernel's account, or else as long as it held the
+/// worker.
+fn charge_first(queue: &Queue, jobs: &mut VecDeque<Job>, process: &Process, started: Instant) {
     if let Some(running) = jobs.front_mut() {
         let held_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        queue.charge(running, held_us);
+        queue.charge(running, process.unreported_cost_us().unwrap_or(held_us));
     }
 }
 

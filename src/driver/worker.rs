@@ -68,14 +68,17 @@ fn serve() -> io::Result<()> {
     engine.run(&warm_up, &task).map_err(io::Error::other)?;
 
     let missing = sandbox::enter(memory_bytes, keep_fd);
-    protocol::write_frame(&mut socket, &Ready { missing })?;
+    let ready = Ready {
+        missing,
+        worker_cpu_time_us: sandbox::cpu_time_us(),
+    };
+    protocol::write_frame(&mut socket, &ready)?;
 
     let mut scripts = Scripts::default();
     let mut calls = 0;
     while let Some(body) = protocol::read_frame(&mut socket)? {
         let batch: Batch = protocol::parse(&body)?;
         for call in &batch.calls {
-            let started_us = sandbox::cpu_time_us();
             timer.arm(compile_ms)?;
             let outcome = match scripts.find(&engine, call) {
                 None => Outcome::NeedScript,
@@ -90,7 +93,7 @@ fn serve() -> io::Result<()> {
             let retiring = calls >= CALLS_MAX || used_up_memory(&outcome);
             let reply = Reply {
                 outcome,
-                cpu_time_us: sandbox::cpu_time_us().saturating_sub(started_us),
+                worker_cpu_time_us: sandbox::cpu_time_us(),
                 retiring,
             };
             protocol::write_frame(&mut socket, &reply)?;
@@ -129,6 +132,7 @@ fn run(engine: &Engine, script: &Bytecode, call: &Call<'_>) -> Outcome {
                 message: format!("the result is no JSON: {error}"),
                 line: None,
                 logs,
+                cpu_time_us: 0,
             }),
         },
     }

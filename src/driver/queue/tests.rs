@@ -1,5 +1,10 @@
 //! Whose turn it is, played through without workers.
 
+use tokio::sync::oneshot;
+
+use super::super::Script;
+use super::super::job::Answer;
+use super::super::protocol::Task;
 use super::*;
 
 fn queue(workers: usize, tenant_queue: usize) -> Arc<Queue> {

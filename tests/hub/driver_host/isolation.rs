@@ -37,7 +37,9 @@ async fn nothing_passes_from_one_call_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_worker_killed_from_outside_is_replaced() {
+async fn a_worker_that_dies_costs_one_call_at_most_and_is_replaced() {
+    use nix::sys::signal::Signal;
+
     // Under a name of its own, so that no other test's worker is meant.
     let name = format!(
         "{}/killed-{}",
@@ -46,30 +48,70 @@ async fn a_worker_killed_from_outside_is_replaced() {
     );
     let _ = std::fs::remove_file(&name);
     std::os::unix::fs::symlink(program(), &name).expect("a link");
-    let host = Host::start(name.clone().into(), one_worker())
+    let limits = Limits {
+        cpu_time_ms: 1_000,
+        wall_time_ms: 300_000,
+        ..one_worker()
+    };
+    let host = Host::start(name.clone().into(), limits)
         .await
         .expect("workers start");
-    for _ in 0..5 {
+    for signal in [
+        Signal::SIGKILL,
+        Signal::SIGTERM,
+        Signal::SIGABRT,
+        Signal::SIGPROF,
+    ] {
         assert_still_works(&host, "a worker was killed").await;
-        let workers = workers_named(&name);
+        let workers = crate::processes_named(&name);
         assert_eq!(workers.len(), 1);
-        nix::sys::signal::kill(workers[0], nix::sys::signal::Signal::SIGKILL).expect("killed");
+        nix::sys::signal::kill(workers[0], signal).expect("killed");
+        crate::eventually("another worker runs", async || {
+            let next = crate::processes_named(&name);
+            (!next.is_empty() && next != workers).then_some(())
+        })
+        .await;
+    }
+
+    // While it runs a call, that call alone pays; where the end came from outside, not even that.
+    for (signal, kind) in [
+        (Signal::SIGSEGV, DriverErrorKind::Crashed),
+        (Signal::SIGILL, DriverErrorKind::Crashed),
+        (Signal::SIGKILL, DriverErrorKind::CpuTime),
+    ] {
+        assert_still_works(&host, "a worker was killed").await;
+        let worker = crate::processes_named(&name).remove(0);
+        let looping = tokio::spawn({
+            let host = host.clone();
+            async move { decode(&host, &body("for (;;) {}")).await }
+        });
+        let before_ns = cpu_time_ns(worker);
+        crate::eventually("the worker is busy", async || {
+            (cpu_time_ns(worker) > before_ns + 20_000_000).then_some(())
+        })
+        .await;
+        // Again, as a true fault would come again: Rust's handler lets the first one pass.
+        crate::eventually("the call is over", async || {
+            let _ = nix::sys::signal::kill(worker, signal);
+            looping.is_finished().then_some(())
+        })
+        .await;
+        let error = looping.await.expect("no panic").expect_err("an error");
+        assert_eq!(error.kind, kind, "{signal}: {error:?}");
     }
     assert_still_works(&host, "the last kill").await;
     let _ = std::fs::remove_file(&name);
 }
 
-/// Found as an administrator would find them; the dead are not counted.
-fn workers_named(name: &str) -> Vec<nix::unistd::Pid> {
-    let processes = std::fs::read_dir("/proc").expect("Linux");
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command.starts_with(name.as_bytes())
-        })
-        .map(nix::unistd::Pid::from_raw)
-        .collect()
+/// By the kernel's account.
+fn cpu_time_ns(worker: nix::unistd::Pid) -> u64 {
+    let account = std::fs::read_to_string(format!("/proc/{worker}/schedstat"));
+    let account = account.unwrap_or_default();
+    let used = account
+        .split_whitespace()
+        .next()
+        .and_then(|it| it.parse().ok());
+    used.unwrap_or(0)
 }
 
 #[tokio::test]
