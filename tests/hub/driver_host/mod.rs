@@ -2,7 +2,9 @@
 //! do their worst. After each of those the next good call must work.
 
 mod hostile;
+mod hostile_catalogue;
 mod isolation;
+mod monstrous_scripts;
 mod results;
 
 use std::path::PathBuf;
