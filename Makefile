@@ -17,7 +17,7 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench bench-lists bench-import contract contract-long contract-mutants clients browser openapi \
+.PHONY: help run test demo bench bench-drivers bench-lists bench-import contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
 	client-tools browser-tools
 
@@ -45,6 +45,11 @@ bench: ## uplinks and reads a second on this machine, beside their ceilings
 	@scripts/need rust python postgres wrk
 	cargo build --release --locked --bin thingshub --example baseline
 	scripts/with-postgres python3 scripts/bench
+
+bench-drivers: ## what drivers cost, beside Node's vm, and what one that loops costs the others
+	@scripts/need rust python node
+	cargo build --release --locked --bin thingshub --example decodes
+	python3 scripts/bench-drivers
 
 bench-lists: ## a page of devices among a thousand and among a million
 	@scripts/need rust python postgres

@@ -24,8 +24,6 @@ use crate::{
 
 /// Longest time between requests on one connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// What a driver's wall time may exceed its CPU time by on a busy machine.
-const DRIVER_WALL_TIME_MS: u64 = 5_000;
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
@@ -144,9 +142,14 @@ fn limits(config: &Config) -> Limits {
     Limits {
         workers: config.driver_workers,
         cpu_time_ms: config.driver_cpu_time_ms,
-        wall_time_ms: config.driver_cpu_time_ms + DRIVER_WALL_TIME_MS,
+        wall_time_ms: config.driver_wall_time_ms,
         memory_bytes: config.driver_memory_bytes,
+        stack_bytes: config.driver_stack_bytes,
         output_bytes: config.driver_output_bytes,
-        ..Limits::default()
+        log_lines: config.driver_log_lines,
+        pending_jobs: config.driver_pending_jobs_max,
+        queue: config.driver_queue_max,
+        tenant_queue: config.driver_tenant_queue_max,
+        sandbox_required: config.driver_sandbox_required,
     }
 }

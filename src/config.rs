@@ -91,14 +91,28 @@ settings! {
     live_stream_s: u64 = 86_400;
     /// Worker processes that run drivers
     driver_workers: usize = 2;
-    /// CPU time for one driver call, in milliseconds
+    /// CPU time for one driver call, in milliseconds, at most 10000
     driver_cpu_time_ms: u64 = 50;
+    /// Longest time for one driver call on a busy machine, in milliseconds; at least the CPU time
+    driver_wall_time_ms: u64 = 5000;
     /// Memory of one driver call, in bytes
     driver_memory_bytes: usize = 32 * 1024 * 1024;
+    /// JavaScript stack of one driver call, in bytes
+    driver_stack_bytes: usize = 256 * 1024;
     /// Largest result of one driver call, in bytes
     driver_output_bytes: usize = 64 * 1024;
     /// Largest state that a driver may keep of one device, in bytes of JSON
     driver_state_bytes: usize = 16 * 1024;
+    /// Lines that one driver call may log; further ones are left out
+    driver_log_lines: usize = 100;
+    /// Promise jobs that one driver call may run
+    driver_pending_jobs_max: usize = 1000;
+    /// Driver calls of all tenants that may wait for a worker before more fail
+    driver_queue_max: usize = 4096;
+    /// Driver calls of one tenant that may wait for a worker before more of it fail
+    driver_tenant_queue_max: usize = 1024;
+    /// Whether to start only where the kernel has every protection of driver workers: true or false
+    driver_sandbox_required: bool = false;
     /// Deliveries under way at a time for one integration
     delivery_concurrency: usize = 4;
     /// Longest time for one delivery attempt, in seconds
@@ -244,16 +258,67 @@ impl Config {
             ("body_max_bytes", self.body_max_bytes as u64),
             ("import_max_bytes", self.import_max_bytes as u64),
             ("uplink_queue_max", self.uplink_queue_max as u64),
-            ("driver_workers", self.driver_workers as u64),
-            ("driver_cpu_time_ms", self.driver_cpu_time_ms),
-            ("driver_memory_bytes", self.driver_memory_bytes as u64),
-            ("driver_output_bytes", self.driver_output_bytes as u64),
             ("driver_state_bytes", self.driver_state_bytes as u64),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
         ];
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((name, _)) => Err(format!("setting {name}: must be at least 1")),
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("setting {name}: must be at least 1"));
+        }
+        self.check_drivers()
+    }
+
+    /// The limits of drivers hold up the hub, so each has an upper bound, too.
+    fn check_drivers(&self) -> Result<(), String> {
+        let bounds = [
+            ("driver_workers", self.driver_workers as u64, 1..=256),
+            ("driver_cpu_time_ms", self.driver_cpu_time_ms, 1..=10_000),
+            (
+                "driver_wall_time_ms",
+                self.driver_wall_time_ms,
+                self.driver_cpu_time_ms..=60_000,
+            ),
+            (
+                "driver_memory_bytes",
+                self.driver_memory_bytes as u64,
+                4 << 20..=1 << 30,
+            ),
+            (
+                "driver_stack_bytes",
+                self.driver_stack_bytes as u64,
+                64 << 10..=4 << 20,
+            ),
+            (
+                "driver_output_bytes",
+                self.driver_output_bytes as u64,
+                1 << 10..=16 << 20,
+            ),
+            ("driver_log_lines", self.driver_log_lines as u64, 1..=10_000),
+            (
+                "driver_pending_jobs_max",
+                self.driver_pending_jobs_max as u64,
+                1..=1_000_000,
+            ),
+            (
+                "driver_queue_max",
+                self.driver_queue_max as u64,
+                1..=1_000_000,
+            ),
+            (
+                "driver_tenant_queue_max",
+                self.driver_tenant_queue_max as u64,
+                1..=self.driver_queue_max as u64,
+            ),
+        ];
+        match bounds
+            .iter()
+            .find(|(_, value, bounds)| !bounds.contains(value))
+        {
+            Some((name, _, bounds)) => Err(format!(
+                "setting {name}: must be from {} to {}",
+                bounds.start(),
+                bounds.end()
+            )),
             None => Ok(()),
         }
     }
@@ -313,6 +378,12 @@ mod tests {
             ("THINGSHUB_LISTEN", "nowhere"),
             ("THINGSHUB_DRIVER_WORKERS", "many"),
             ("THINGSHUB_DRIVER_WORKERS", "0"),
+            ("THINGSHUB_DRIVER_CPU_TIME_MS", "10001"),
+            ("THINGSHUB_DRIVER_WALL_TIME_MS", "49"),
+            ("THINGSHUB_DRIVER_MEMORY_BYTES", "1000"),
+            ("THINGSHUB_DRIVER_STACK_BYTES", "5000000"),
+            ("THINGSHUB_DRIVER_TENANT_QUEUE_MAX", "5000"),
+            ("THINGSHUB_DRIVER_SANDBOX_REQUIRED", "perhaps"),
             ("THINGSHUB_OUTGOING_ALLOW", "10.0.0.0/8,x"),
             ("THINGSHUB_ADMIN_PASSWORD", "short"),
             ("THINGSHUB_NO_SUCH_THING", "1"),

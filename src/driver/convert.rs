@@ -158,6 +158,7 @@ pub fn exception(ctx: &Ctx<'_>) -> DriverError {
         message: cut(&message),
         line,
         logs: Vec::new(),
+        cpu_time_us: 0,
     }
 }
 

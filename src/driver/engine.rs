@@ -14,7 +14,7 @@ use rquickjs::{Context, Ctx, Runtime, Value, qjs};
 use super::call::{self, Output};
 use super::console::Console;
 use super::convert::{self, exception};
-use super::heap::{Heap, Refused};
+use super::heap::{Heap, Usage};
 use super::protocol::Task;
 use super::{DriverError, DriverErrorKind, Limits, sandbox};
 
@@ -54,8 +54,8 @@ impl Engine {
     ) -> Result<(Output, Vec<String>), DriverError> {
         let console = Console::new(self.limits.log_lines);
         let clock = CpuClock::start(self.limits.cpu_time_ms);
-        let refused = Refused::default();
-        let mut result = with_context(&self.limits, &refused, Some(&clock), |ctx| {
+        let usage = Rc::new(Usage::default());
+        let mut result = with_context(&self.limits, &usage, Some(&clock), |ctx| {
             let code = call::Code {
                 script,
                 lookup: &self.lookup,
@@ -71,7 +71,7 @@ impl Engine {
             result = Err(error);
         }
         if let Err(error) = &mut result {
-            error.blame_memory(&refused);
+            error.blame_memory(&usage);
         }
         let logs = console.take();
         match result {
@@ -102,8 +102,8 @@ fn name_limit(mut error: DriverError, limits: &Limits) -> DriverError {
 
 impl DriverError {
     /// An error that says nothing is the lack of memory, where memory was refused.
-    fn blame_memory(&mut self, refused: &Refused) {
-        if refused.get() && convert::says_nothing(self) {
+    fn blame_memory(&mut self, usage: &Usage) {
+        if usage.refused() && convert::says_nothing(self) {
             self.kind = DriverErrorKind::Memory;
         }
     }
@@ -135,12 +135,12 @@ impl CpuClock {
 
 fn with_context<R>(
     limits: &Limits,
-    refused: &Refused,
+    usage: &Rc<Usage>,
     clock: Option<&Rc<CpuClock>>,
     run: impl FnOnce(Ctx<'_>) -> Result<R, DriverError>,
 ) -> Result<R, DriverError> {
     let no_memory = |_| DriverError::new(DriverErrorKind::Memory, "");
-    let heap = Heap::new(limits.memory_bytes, Rc::clone(refused));
+    let heap = Heap::new(limits.memory_bytes, Rc::clone(usage));
     let runtime = Runtime::new_with_alloc(heap).map_err(no_memory)?;
     // Within the worker's own stack of 8 MiB; QuickJS takes too large a limit for none at all.
     runtime.set_max_stack_size(limits.stack_bytes.clamp(16 << 10, 4 << 20));
@@ -152,8 +152,8 @@ fn with_context<R>(
 }
 
 fn compile(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
-    let refused = Refused::default();
-    let compiled = with_context(limits, &refused, None, |ctx| {
+    let usage = Rc::new(Usage::default());
+    let compiled = with_context(limits, &usage, None, |ctx| {
         let mut text = Vec::with_capacity(source.len() + 1);
         text.extend_from_slice(source.as_bytes());
         text.push(0);
@@ -189,7 +189,7 @@ fn compile(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
         })
     });
     compiled.map_err(|mut error| {
-        error.blame_memory(&refused);
+        error.blame_memory(&usage);
         name_limit(error, limits)
     })
 }

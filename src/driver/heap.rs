@@ -2,7 +2,7 @@
 //!
 //! QuickJS has a limit of its own, but once it is reached there may be no memory left for the error
 //! that says so, and the driver seems to have thrown `null`. So the limit is here, and the call can
-//! ask whether memory was refused.
+//! ask whether memory was refused, and how much it had at most.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,32 +10,57 @@ use std::rc::Rc;
 use nix::libc;
 use rquickjs::allocator::Allocator;
 
-/// Whether a call was refused memory.
-pub type Refused = Rc<Cell<bool>>;
+/// What one call's heap tells of itself, during the call and after it.
+#[derive(Default)]
+pub struct Usage {
+    used_bytes: Cell<usize>,
+    peak_bytes: Cell<usize>,
+    refused: Cell<bool>,
+}
+
+impl Usage {
+    /// Whether memory was refused, so that an error may be but the lack of it.
+    pub fn refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    /// The most memory that the call had at a time, its fresh JavaScript runtime included.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the call's report"))]
+    pub fn peak_bytes(&self) -> usize {
+        self.peak_bytes.get()
+    }
+
+    fn grow(&self, more_bytes: usize) {
+        let used_bytes = self.used_bytes.get() + more_bytes;
+        self.used_bytes.set(used_bytes);
+        self.peak_bytes.set(self.peak_bytes.get().max(used_bytes));
+    }
+
+    fn shrink(&self, less_bytes: usize) {
+        self.used_bytes.set(self.used_bytes.get() - less_bytes);
+    }
+}
 
 pub struct Heap {
-    used_bytes: usize,
     limit_bytes: usize,
-    refused: Refused,
+    usage: Rc<Usage>,
 }
 
 impl Heap {
-    pub fn new(limit_bytes: usize, refused: Refused) -> Self {
-        Self {
-            used_bytes: 0,
-            limit_bytes,
-            refused,
-        }
+    pub fn new(limit_bytes: usize, usage: Rc<Usage>) -> Self {
+        Self { limit_bytes, usage }
     }
 
     /// Whether so many bytes more are within the limit.
     fn admit(&self, more_bytes: usize) -> bool {
         let admitted = self
+            .usage
             .used_bytes
+            .get()
             .checked_add(more_bytes)
             .is_some_and(|used_bytes| used_bytes <= self.limit_bytes);
         if !admitted {
-            self.refused.set(true);
+            self.usage.refused.set(true);
         }
         admitted
     }
@@ -43,10 +68,10 @@ impl Heap {
     /// Counts a new allocation; null is the system refusing what the limit admitted.
     fn count(&mut self, memory: *mut libc::c_void) -> *mut u8 {
         if memory.is_null() {
-            self.refused.set(true);
+            self.usage.refused.set(true);
         } else {
             // SAFETY: just allocated by the C library.
-            self.used_bytes += unsafe { libc::malloc_usable_size(memory) };
+            self.usage.grow(unsafe { libc::malloc_usable_size(memory) });
         }
         memory.cast()
     }
@@ -76,7 +101,7 @@ unsafe impl Allocator for Heap {
     unsafe fn dealloc(&mut self, memory: *mut u8) {
         // SAFETY: the caller promises that it came from this allocator and is not used again.
         unsafe {
-            self.used_bytes -= libc::malloc_usable_size(memory.cast());
+            self.usage.shrink(libc::malloc_usable_size(memory.cast()));
             libc::free(memory.cast());
         }
     }
@@ -99,7 +124,7 @@ unsafe impl Allocator for Heap {
             }
             let moved = libc::realloc(memory.cast(), new_size);
             if !moved.is_null() {
-                self.used_bytes -= old_bytes;
+                self.usage.shrink(old_bytes);
             }
             self.count(moved)
         }
@@ -117,19 +142,21 @@ mod tests {
 
     #[test]
     fn the_limit_holds_and_is_remembered() {
-        let refused = Refused::default();
-        let mut heap = Heap::new(10_000, Rc::clone(&refused));
+        let usage = Rc::new(Usage::default());
+        let refused = || usage.refused.take();
+        let mut heap = Heap::new(10_000, Rc::clone(&usage));
         let first = heap.alloc(6_000);
-        assert!(!first.is_null() && !refused.get());
-        assert!(heap.alloc(6_000).is_null() && refused.take());
-        assert!(heap.calloc(usize::MAX, 2).is_null() && refused.take());
+        assert!(!first.is_null() && !refused());
+        assert!(heap.alloc(6_000).is_null() && refused());
+        assert!(heap.calloc(usize::MAX, 2).is_null() && refused());
         // SAFETY: each pointer came from this heap and is used once.
         unsafe {
-            assert!(heap.realloc(first, 20_000).is_null() && refused.take());
+            assert!(heap.realloc(first, 20_000).is_null() && refused());
             let moved = heap.realloc(first, 9_000);
-            assert!(!moved.is_null() && !refused.get());
+            assert!(!moved.is_null() && !refused());
             heap.dealloc(moved);
         }
-        assert_eq!(heap.used_bytes, 0);
+        assert_eq!(usage.used_bytes.get(), 0);
+        assert!((9_000..=10_000).contains(&usage.peak_bytes()));
     }
 }

@@ -7,11 +7,13 @@
 //!
 //! Invariants: no driver runs in the server's own process; every call gets a JavaScript runtime of
 //! its own, so nothing passes from one call to the next; a worker that dies costs only the call
-//! that it was running. Linux only (CPU-clock timers, seccomp).
+//! that it was running. Linux only (CPU-clock timers, landlock, seccomp).
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `host.rs` | the public handle and the queue of waiting calls |
+//! | `host.rs` | the public handle |
+//! | `job.rs` | one call on its way, and its answer |
+//! | `queue.rs` | the waiting calls, and which tenant's turn it is |
 //! | `slot.rs` | one place in the pool: hands calls to its worker, replaces it when it dies |
 //! | `process.rs` | one worker process seen from the host: start, frames, why it ended |
 //! | `protocol.rs` | the frames between host and worker |
@@ -23,7 +25,7 @@
 //! | `heap.rs` | the memory of one call |
 //! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
 //! | `schema/` | what a driver says of its data; pure, beside the host |
-//! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
+//! | `sandbox.rs` | what the kernel enforces: resource limits, landlock, seccomp, the CPU timer |
 
 mod built_in;
 mod call;
@@ -33,8 +35,10 @@ mod convert;
 mod engine;
 mod heap;
 mod host;
+mod job;
 mod process;
 mod protocol;
+mod queue;
 mod sandbox;
 pub mod schema;
 mod slot;
@@ -47,6 +51,7 @@ use serde_json::{Map, Value};
 
 pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
 pub use host::Host;
+pub use sandbox::enter as enter_sandbox;
 pub use worker::worker_main;
 
 /// The hidden command-line argument that makes this program a driver worker.
@@ -73,6 +78,10 @@ pub struct Limits {
     pub pending_jobs: usize,
     /// Calls that may wait for a worker; beyond, a call fails with `Overloaded`.
     pub queue: usize,
+    /// The same for the calls of one tenant.
+    pub tenant_queue: usize,
+    /// Whether workers run only where the kernel has every protection.
+    pub sandbox_required: bool,
 }
 
 impl Default for Limits {
@@ -86,7 +95,9 @@ impl Default for Limits {
             output_bytes: 64 << 10,
             log_lines: 100,
             pending_jobs: 1_000,
-            queue: 1_024,
+            queue: 4_096,
+            tenant_queue: 1_024,
+            sandbox_required: false,
         }
     }
 }
@@ -103,6 +114,8 @@ pub struct Script {
 /// One uplink to decode.
 #[derive(Debug, Clone)]
 pub struct DecodeCall {
+    /// Whose call it is: tenants get equal shares of the workers' CPU time.
+    pub tenant: i64,
     pub script: Arc<Script>,
     pub payload: bytes::Bytes,
     pub f_port: Option<u8>,
@@ -133,6 +146,8 @@ pub struct DriverError {
     pub line: Option<u32>,
     /// What the driver had logged by then; lost when its worker had to be killed.
     pub logs: Vec<String>,
+    /// CPU time that the call cost in all: 0 where it was not run.
+    pub cpu_time_us: u64,
 }
 
 impl DriverError {
@@ -150,6 +165,7 @@ impl DriverError {
             message: message.into(),
             line: None,
             logs: Vec::new(),
+            cpu_time_us: 0,
         }
     }
 }

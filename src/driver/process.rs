@@ -35,6 +35,8 @@ pub struct Process {
     frame_bytes_max: usize,
     /// Scripts that the worker was sent, and has unless it made room for others.
     known: HashSet<String>,
+    /// CPU time that it has told of.
+    cpu_time_us: u64,
 }
 
 /// Why a worker ended.
@@ -73,6 +75,7 @@ impl Process {
             buffer: BytesMut::new(),
             frame_bytes_max: protocol::reply_bytes_max(limits),
             known: HashSet::new(),
+            cpu_time_us: 0,
         };
         let hello = protocol::frame(&Hello {
             limits: limits.clone(),
@@ -83,6 +86,13 @@ impl Process {
         })
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "driver worker does not start"))??;
+        process.cpu_time_us = ready.worker_cpu_time_us;
+        if limits.sandbox_required && !ready.missing.is_empty() {
+            let missing = ready.missing.join("; ");
+            return Err(io::Error::other(format!(
+                "this system lacks protections of driver workers, and they are required: {missing}"
+            )));
+        }
         for protection in ready.missing {
             tracing::warn!(
                 driver.protection = protection,
@@ -123,6 +133,20 @@ impl Process {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+    }
+
+    /// What a call has cost, by the worker's clock after it.
+    pub fn cost_us(&mut self, worker_cpu_time_us: u64) -> u64 {
+        let before_us = std::mem::replace(&mut self.cpu_time_us, worker_cpu_time_us);
+        worker_cpu_time_us.saturating_sub(before_us)
+    }
+
+    /// What a call has cost that the worker no longer tells of, by the kernel's account; `None`
+    /// where this kernel keeps none.
+    pub fn unreported_cost_us(&self) -> Option<u64> {
+        let account = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id()?));
+        let cpu_time_ns: u64 = account.ok()?.split_whitespace().next()?.parse().ok()?;
+        Some((cpu_time_ns / 1_000).saturating_sub(self.cpu_time_us))
     }
 
     /// Waits until an idle worker ends (or speaks unasked, which is as bad). May be cancelled.

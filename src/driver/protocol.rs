@@ -33,6 +33,8 @@ pub struct Hello {
 pub struct Ready {
     /// Protections that this kernel refused.
     pub missing: Vec<String>,
+    /// What the start has cost.
+    pub worker_cpu_time_us: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,6 +66,9 @@ pub enum Task {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reply {
     pub outcome: Outcome,
+    /// CPU time of the worker since its start. What a call costs is the difference from the reply
+    /// before: whatever came of it, compiling its script and reading its frame too.
+    pub worker_cpu_time_us: u64,
     /// The worker ends after this reply, on purpose; what it had not begun goes to another.
     pub retiring: bool,
 }
@@ -182,6 +187,7 @@ mod tests {
         wire.extend(
             frame(&Ready {
                 missing: vec!["seccomp".into()],
+                worker_cpu_time_us: 1,
             })
             .unwrap(),
         );
@@ -234,6 +240,7 @@ mod tests {
         };
         let wire = frame(&Reply {
             outcome,
+            worker_cpu_time_us: 2,
             retiring: false,
         })
         .unwrap();

@@ -1,8 +1,10 @@
 //! What the kernel enforces on a worker, for the day when QuickJS itself does not hold.
 //!
-//! [`enter`] is called once, after start-up and before any driver: resource limits, then seccomp.
-//! Two filters work together (the stricter answer wins). The first kills the process on calls that
-//! only an intruder makes: start a program, make a process or a socket, read another process. The
+//! [`enter`] is called once, after start-up and before any driver: landlock, resource limits, then
+//! seccomp. Landlock denies the process files, TCP, and signals to others, whichever system call
+//! asks for them. Seccomp denies the system calls: two filters work together (the stricter answer wins). The first kills the process on calls that
+//! only an intruder makes: start a program, make a process or a socket, read another process, go
+//! round the file system. The
 //! second is an allow-list of what the loop needs and answers `EPERM` to all else: a C library
 //! that tries something new degrades to an error, where killing would stop every driver after an
 //! upgrade of the system, and the intruder is denied just the same.
@@ -16,6 +18,7 @@
 
 use std::io;
 
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use nix::libc;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -33,7 +36,8 @@ pub const CPU_SIGNAL: Signal = Signal::SIGPROF;
 /// Address space beyond the interpreter's own limit: frames, compiled scripts, fragmentation.
 const SPARE_BYTES: u64 = 128 << 20;
 
-/// Shuts the process in. Returns what this kernel refused, in words for an administrator.
+/// Shuts the process in, for good. Returns what this kernel refused, in words for an
+/// administrator.
 ///
 /// `keep_fd` is the last file descriptor in use; all above it are closed.
 pub fn enter(memory_bytes: usize, keep_fd: libc::c_uint) -> Vec<String> {
@@ -47,10 +51,12 @@ pub fn enter(memory_bytes: usize, keep_fd: libc::c_uint) -> Vec<String> {
     let _ = nix::sys::prctl::set_dumpable(false);
     let _ = std::env::set_current_dir("/");
     note("closing inherited files", close_above(keep_fd));
-
+    // While files are in reach.
     let memory = address_space_bytes()
         .saturating_add((memory_bytes as u64).saturating_mul(2))
         .saturating_add(SPARE_BYTES);
+    // Before the limits: it needs a file descriptor for a moment.
+    note("files and network out of reach (landlock)", fence());
     for (name, resource, value) in [
         ("core dump limit", Resource::CORE, 0),
         ("process limit", Resource::NPROC, 0),
@@ -113,6 +119,23 @@ fn close_above(fd: libc::c_uint) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Denies everything that landlock can deny, without an exception.
+fn fence() -> io::Result<()> {
+    let all = ABI::V6;
+    let status = Ruleset::default()
+        .handle_access(AccessFs::from_all(all))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(all)))
+        .and_then(|rules| rules.scope(Scope::from_all(all)))
+        .and_then(|rules| rules.create())
+        .and_then(|rules| rules.restrict_self())
+        .map_err(io::Error::other)?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => Ok(()),
+        RulesetStatus::PartiallyEnforced => Err(io::Error::other("this kernel has a part of it")),
+        RulesetStatus::NotEnforced => Err(io::Error::other("this kernel does not have it")),
     }
 }
 
@@ -213,6 +236,21 @@ fn forbidden_calls() -> Vec<i64> {
         libc::SYS_ptrace,
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
+        libc::SYS_process_madvise,
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_bpf,
+        libc::SYS_io_uring_setup,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+        libc::SYS_memfd_create,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_perf_event_open,
+        libc::SYS_setns,
+        libc::SYS_unshare,
+        libc::SYS_userfaultfd,
     ];
     #[cfg(target_arch = "x86_64")]
     calls.extend([libc::SYS_fork, libc::SYS_vfork]);

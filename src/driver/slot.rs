@@ -3,24 +3,21 @@
 //!
 //! Every call taken is answered or put back, whatever happens to the worker: the first unanswered
 //! call is the one that was running, and it alone pays for a death; those behind it go back to the
-//! head of the queue, in their order. A call whose worker was ended from outside has done nothing
+//! head of their queue, in their order. A call whose worker was ended from outside has done nothing
 //! wrong and is tried once more.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::host::{Answer, Job, Queue};
+use super::job::{Answer, Job};
 use super::process::{Death, Process};
 use super::protocol::{self, Batch, Call, Outcome, Reply};
+use super::queue::{BATCH_CALLS, Queue, Share};
 use super::{Decoded, DriverError, DriverErrorKind, Limits};
-
-/// Calls handed to a worker at once: enough to hide the exchange, few enough that little waits
-/// behind a slow one.
-const BATCH_CALLS: usize = 16;
 
 /// Starts of a worker that may fail in a row before waiting calls fail with it.
 const START_FAILURES_MAX: u32 = 3;
@@ -31,7 +28,8 @@ const ATTEMPTS_MAX: u32 = 2;
 /// Serves the queue until it is closed.
 pub async fn run(program: PathBuf, limits: Limits, queue: Arc<Queue>, first: Process) {
     let mut process = first;
-    while serve(process, &limits, &queue).await == Served::WorkerEnded {
+    // What a dead worker was running counts as running until there is another worker.
+    while let Served::WorkerEnded(_share) = serve(process, &limits, &queue).await {
         match start(&program, &limits, &queue).await {
             Some(next) => process = next,
             None => return,
@@ -39,9 +37,8 @@ pub async fn run(program: PathBuf, limits: Limits, queue: Arc<Queue>, first: Pro
     }
 }
 
-#[derive(PartialEq)]
 enum Served {
-    WorkerEnded,
+    WorkerEnded(Option<Share>),
     QueueClosed,
 }
 
@@ -71,23 +68,24 @@ async fn start(program: &std::path::Path, limits: &Limits, queue: &Queue) -> Opt
     }
 }
 
-async fn serve(mut process: Process, limits: &Limits, queue: &Queue) -> Served {
+async fn serve(mut process: Process, limits: &Limits, queue: &Arc<Queue>) -> Served {
     loop {
-        let jobs = tokio::select! {
-            jobs = queue.take(BATCH_CALLS, limits.workers) => jobs,
+        let share = tokio::select! {
+            share = queue.take() => share,
             () = process.ended() => {
                 let death = process.death().await;
                 tracing::warn!(?death, "an idle driver worker ended and is replaced");
-                return Served::WorkerEnded;
+                return Served::WorkerEnded(None);
             }
         };
-        let Some(jobs) = jobs else {
+        let Some(mut share) = share else {
             process.close().await;
             return Served::QueueClosed;
         };
-        match exchange(process, limits, queue, jobs.into()).await {
+        let jobs = std::mem::take(&mut share.jobs);
+        match exchange(process, limits, queue, jobs).await {
             Some(alive) => process = alive,
-            None => return Served::WorkerEnded,
+            None => return Served::WorkerEnded(Some(share)),
         }
     }
 }
@@ -113,10 +111,13 @@ async fn exchange(
         return None;
     }
     while !jobs.is_empty() {
+        let started = Instant::now();
         match timeout(wall_time, process.receive::<Reply>()).await {
             Ok(Ok(reply)) => {
-                if let Some(job) = jobs.pop_front() {
-                    settle(&mut process, queue, job, reply.outcome);
+                if let Some(mut job) = jobs.pop_front() {
+                    let cost_us = process.cost_us(reply.worker_cpu_time_us);
+                    queue.charge(&mut job, cost_us);
+                    settle(&mut process, queue, job, reply.outcome, cost_us);
                 }
                 if reply.retiring {
                     queue.put_back(jobs);
@@ -125,10 +126,12 @@ async fn exchange(
                 }
             }
             Ok(Err(_)) => {
+                charge_first(queue, &mut jobs, &process, started);
                 blame_for(process.death().await, queue, jobs, limits);
                 return None;
             }
             Err(_) => {
+                charge_first(queue, &mut jobs, &process, started);
                 process.kill().await;
                 let limit = format!("wall time limit of {} ms reached", limits.wall_time_ms);
                 fail_first(queue, jobs, DriverErrorKind::WallTime, &limit);
@@ -154,7 +157,7 @@ fn batch(process: &mut Process, jobs: &VecDeque<Job>) -> std::io::Result<Vec<u8>
 }
 
 /// Answers a call, or puts it back where its worker lacks the script.
-fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
+fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost_us: u64) {
     let answer = match outcome {
         Outcome::Decoded {
             data,
@@ -175,11 +178,15 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
                     message: format!("the result cannot be read as a JSON object: {error}"),
                     line: None,
                     logs,
+                    cpu_time_us: cost_us,
                 }),
             }
         }
         Outcome::Checked { names } => Ok(Answer::Checked(names)),
-        Outcome::Failed(error) => Err(error),
+        Outcome::Failed(error) => Err(DriverError {
+            cpu_time_us: cost_us,
+            ..error
+        }),
         Outcome::NeedScript => {
             process.forget(&job.script.digest);
             queue.put_back([job].into());
@@ -219,6 +226,15 @@ fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limi
             }
             queue.put_back(jobs);
         }
+    }
+}
+
+/// Charges the call whose worker died: by the kernel's account, or else as long as it held the
+/// worker.
+fn charge_first(queue: &Queue, jobs: &mut VecDeque<Job>, process: &Process, started: Instant) {
+    if let Some(running) = jobs.front_mut() {
+        let held_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        queue.charge(running, process.unreported_cost_us().unwrap_or(held_us));
     }
 }
 

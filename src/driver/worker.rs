@@ -69,7 +69,11 @@ fn serve() -> io::Result<()> {
     engine.run(&warm_up, &task).map_err(io::Error::other)?;
 
     let missing = sandbox::enter(memory_bytes, keep_fd);
-    protocol::write_frame(&mut socket, &Ready { missing })?;
+    let ready = Ready {
+        missing,
+        worker_cpu_time_us: sandbox::cpu_time_us(),
+    };
+    protocol::write_frame(&mut socket, &ready)?;
 
     let mut scripts = Scripts::default();
     let mut calls = 0;
@@ -88,7 +92,12 @@ fn serve() -> io::Result<()> {
             timer.disarm()?;
             calls += 1;
             let retiring = calls >= CALLS_MAX || used_up_memory(&outcome);
-            protocol::write_frame(&mut socket, &Reply { outcome, retiring })?;
+            let reply = Reply {
+                outcome,
+                worker_cpu_time_us: sandbox::cpu_time_us(),
+                retiring,
+            };
+            protocol::write_frame(&mut socket, &reply)?;
             if retiring {
                 return Ok(());
             }
@@ -124,6 +133,7 @@ fn run(engine: &Engine, script: &Bytecode, call: &Call<'_>) -> Outcome {
                 message: format!("the result is no JSON: {error}"),
                 line: None,
                 logs,
+                cpu_time_us: 0,
             }),
         },
     }

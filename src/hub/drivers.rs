@@ -41,7 +41,7 @@ impl Hub {
         });
         let functions = self
             .drivers
-            .check(checked)
+            .check(scope.tenant().0, checked)
             .await
             .map_err(|error| match error.kind {
                 DriverErrorKind::Overloaded => {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     clock::Time,
     driver::{self, DecodeCall, DriverError, DriverErrorKind},
+    id::TenantId,
     store::{members, record::NewEvent},
 };
 
@@ -43,6 +44,7 @@ impl Decoder {
     /// Decodes an uplink; a driver that keeps a state gets `state`.
     pub async fn decode(
         &self,
+        tenant: TenantId,
         device: &DeviceRoute,
         uplink: &Uplink,
         received_at: Time,
@@ -73,6 +75,7 @@ impl Decoder {
             }),
             DriverRoute::Version(version) => {
                 let called = self.drivers.decode(DecodeCall {
+                    tenant: tenant.0,
                     script: version.script.clone(),
                     payload,
                     f_port: uplink.f_port,
@@ -108,7 +111,7 @@ impl Decoder {
             data,
             warnings,
             logs,
-            cpu_time_us: _,
+            cpu_time_us,
         } = decoded;
         match self.check(version, data, time) {
             Ok(returned) => Ok(Taken {
@@ -121,6 +124,7 @@ impl Decoder {
                 message,
                 line: None,
                 logs,
+                cpu_time_us,
             }),
         }
     }

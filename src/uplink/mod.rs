@@ -197,8 +197,10 @@ impl UplinkPath {
         let version = match &device.driver {
             DriverRoute::Version(version) if !version.nature.is_plain() => version,
             other => {
-                let decoded = self.decoder.decode(&device, &uplink, received_at, None);
-                let decoded = decoded.await;
+                let decoded = self
+                    .decoder
+                    .decode(scope.tenant(), &device, &uplink, received_at, None)
+                    .await;
                 match other {
                     DriverRoute::Version(version) if decoded.new_state.is_some() => version,
                     _ => {
@@ -229,7 +231,13 @@ impl UplinkPath {
             let seen = driver_states::find(scope, device.key, &version.driver).await?;
             let decoded = self
                 .decoder
-                .decode(device, uplink, received_at, Some(&seen.state))
+                .decode(
+                    scope.tenant(),
+                    device,
+                    uplink,
+                    received_at,
+                    Some(&seen.state),
+                )
                 .await;
             if decoded.data.is_some() {
                 version.nature.learn(decoded.new_state.is_some());

@@ -25,6 +25,7 @@ mod drift;
 mod driver_data;
 mod driver_host;
 mod extremes;
+mod fair_share;
 mod histories;
 mod lists;
 mod live;
@@ -35,6 +36,7 @@ mod process;
 mod replicas;
 mod requests;
 mod rules;
+mod sandbox;
 mod story;
 mod tenants;
 
@@ -70,4 +72,17 @@ async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) ->
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Running processes whose command starts with this, as an administrator would find them.
+fn processes_named(name: &str) -> Vec<nix::unistd::Pid> {
+    let processes = std::fs::read_dir("/proc").expect("Linux");
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.starts_with(name.as_bytes())
+        })
+        .map(nix::unistd::Pid::from_raw)
+        .collect()
 }

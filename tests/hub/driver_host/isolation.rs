@@ -1,0 +1,189 @@
+//! No call is felt by another, and no worker is missed.
+
+use super::*;
+
+#[tokio::test]
+async fn nothing_passes_from_one_call_to_the_next() {
+    let host = host(one_worker()).await;
+    let leaky = body(
+        "leaked = (globalThis.leaked || 0) + 1; globalThis.count = (globalThis.count || 0) + 1;
+         const seen = { leaked, count, polluted: {}.polluted, fn: typeof Array.prototype.evil,
+            parse: typeof JSON.parse, log: typeof console.log, tag: console.tag, exported: module.exports.x };
+         Object.prototype.polluted = 'yes'; Array.prototype.evil = () => 1; JSON.parse = null;
+         console.log = 5; console.tag = 'mine'; module.exports.x = 1; Symbol.for('k').description;
+         Promise.resolve().then(() => { for (;;) {} });
+         Object.defineProperty(seen, 'polluted', { value: seen.polluted, enumerable: true });
+         delete Object.prototype.polluted; Object.prototype.toJSON = undefined;
+         return seen",
+    );
+    let first = data(&host, &leaky).await;
+    assert_eq!(
+        first,
+        json!({"leaked": 1, "count": 1, "fn": "undefined", "parse": "function", "log": "function"})
+    );
+    assert_eq!(
+        data(&host, &leaky).await,
+        first,
+        "the same version of the same driver"
+    );
+    let other = body(
+        "return { names: Object.getOwnPropertyNames(globalThis).filter(n => /leaked|count/.test(n)), p: {}.polluted }",
+    );
+    assert_eq!(
+        data(&host, &other).await,
+        json!({"names": []}),
+        "another driver"
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_costs_one_call_at_most_and_is_replaced() {
+    use nix::sys::signal::Signal;
+
+    // Under a name of its own, so that no other test's worker is meant.
+    let name = format!(
+        "{}/killed-{}",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    let _ = std::fs::remove_file(&name);
+    std::os::unix::fs::symlink(program(), &name).expect("a link");
+    let limits = Limits {
+        cpu_time_ms: 1_000,
+        wall_time_ms: 300_000,
+        ..one_worker()
+    };
+    let host = Host::start(name.clone().into(), limits)
+        .await
+        .expect("workers start");
+    for signal in [
+        Signal::SIGKILL,
+        Signal::SIGTERM,
+        Signal::SIGABRT,
+        Signal::SIGPROF,
+    ] {
+        assert_still_works(&host, "a worker was killed").await;
+        let workers = crate::processes_named(&name);
+        assert_eq!(workers.len(), 1);
+        nix::sys::signal::kill(workers[0], signal).expect("killed");
+        crate::eventually("another worker runs", async || {
+            let next = crate::processes_named(&name);
+            (!next.is_empty() && next != workers).then_some(())
+        })
+        .await;
+    }
+
+    // While it runs a call, that call alone pays; where the end came from outside, not even that.
+    for (signal, kind) in [
+        (Signal::SIGSEGV, DriverErrorKind::Crashed),
+        (Signal::SIGILL, DriverErrorKind::Crashed),
+        (Signal::SIGKILL, DriverErrorKind::CpuTime),
+    ] {
+        assert_still_works(&host, "a worker was killed").await;
+        let worker = crate::processes_named(&name).remove(0);
+        let looping = tokio::spawn({
+            let host = host.clone();
+            async move { decode(&host, &body("for (;;) {}")).await }
+        });
+        let before_ns = cpu_time_ns(worker);
+        crate::eventually("the worker is busy", async || {
+            (cpu_time_ns(worker) > before_ns + 20_000_000).then_some(())
+        })
+        .await;
+        // Again, as a true fault would come again: Rust's handler lets the first one pass.
+        crate::eventually("the call is over", async || {
+            let _ = nix::sys::signal::kill(worker, signal);
+            looping.is_finished().then_some(())
+        })
+        .await;
+        let error = looping.await.expect("no panic").expect_err("an error");
+        assert_eq!(error.kind, kind, "{signal}: {error:?}");
+    }
+    assert_still_works(&host, "the last kill").await;
+    let _ = std::fs::remove_file(&name);
+}
+
+/// By the kernel's account.
+fn cpu_time_ns(worker: nix::unistd::Pid) -> u64 {
+    let account = std::fs::read_to_string(format!("/proc/{worker}/schedstat"));
+    let account = account.unwrap_or_default();
+    let used = account
+        .split_whitespace()
+        .next()
+        .and_then(|it| it.parse().ok());
+    used.unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_stopped_worker_is_killed_at_the_wall_time_limit() {
+    let limits = Limits {
+        wall_time_ms: 500,
+        cpu_time_ms: 100_000,
+        ..one_worker()
+    };
+    let host = host(limits).await;
+    let error = fails(&host, &body("for (;;) {}")).await;
+    assert_eq!(error.kind, DriverErrorKind::WallTime);
+    assert_still_works(&host, "the wall time limit").await;
+}
+
+#[tokio::test]
+async fn calls_behind_a_deadly_one_are_not_lost() {
+    let host = host(one_worker()).await;
+    let deadly = body("new Array(1e9).join('x')");
+    let mut calls = tokio::task::JoinSet::new();
+    for index in 0..40 {
+        let (host, deadly) = (host.clone(), deadly.clone());
+        calls.spawn(async move {
+            let source = if index % 8 == 0 { &deadly } else { GOOD };
+            (index, decode(&host, source).await)
+        });
+    }
+    while let Some(finished) = calls.join_next().await {
+        let (index, result) = finished.expect("no panic");
+        match result {
+            Ok(_) => assert_ne!(index % 8, 0),
+            Err(error) => assert_eq!(
+                (error.kind, index % 8),
+                (DriverErrorKind::CpuTime, 0),
+                "{error:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_says_so_and_a_closed_host_too() {
+    let host = host(Limits {
+        queue: 2,
+        ..one_worker()
+    })
+    .await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let host = host.clone();
+        calls.spawn(async move { decode(&host, GOOD).await });
+    }
+    let results: Vec<_> = calls.join_all().await;
+    let refused = results.iter().filter_map(|result| result.as_ref().err());
+    assert!(
+        refused
+            .clone()
+            .all(|error| error.kind == DriverErrorKind::Overloaded)
+    );
+    assert!(refused.count() > 0);
+    assert!(results.iter().any(Result::is_ok));
+
+    host.shutdown().await;
+    assert_eq!(fails(&host, GOOD).await.kind, DriverErrorKind::Overloaded);
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_worker_does_not_start() {
+    assert!(
+        Host::start("/nonexistent/thingshub".into(), one_worker())
+            .await
+            .is_err()
+    );
+    assert!(Host::start("/bin/true".into(), one_worker()).await.is_err());
+}
