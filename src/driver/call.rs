@@ -14,6 +14,7 @@ use super::arguments;
 use super::console::Console;
 use super::convert::{self, exception, kind_of};
 use super::engine::{Bytecode, evaluate};
+use super::prelude;
 use super::protocol::{Task, WARNINGS, cut};
 use super::{DriverError, DriverErrorKind, Limits};
 
@@ -52,6 +53,7 @@ const EXPORTS: usize = 3;
 
 /// The scripts of a call.
 pub struct Code<'a> {
+    pub prelude: Vec<&'a Bytecode>,
     pub script: &'a Bytecode,
     pub lookup: &'a Bytecode,
 }
@@ -79,6 +81,7 @@ pub fn run(
         _ => Vec::new(),
     };
     let entries = define_globals(ctx, console)
+        .and_then(|()| install_prelude(ctx, &code.prelude))
         .and_then(|()| evaluate(ctx, code.script))
         .and_then(|_| find_entries(ctx, code.lookup))
         .map_err(|_| exception(ctx))?;
@@ -131,6 +134,17 @@ fn define_globals(ctx: &Ctx<'_>, console: &Rc<Console>) -> rquickjs::Result<()> 
     module.set("exports", exports.clone())?;
     ctx.globals().set("exports", exports)?;
     ctx.globals().set("module", module)
+}
+
+fn install_prelude(ctx: &Ctx<'_>, parts: &[&Bytecode]) -> rquickjs::Result<()> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let natives = prelude::natives(ctx)?;
+    for part in parts {
+        prelude::install(evaluate(ctx, part)?, &natives)?;
+    }
+    Ok(())
 }
 
 /// What a script gave to call.

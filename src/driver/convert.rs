@@ -107,7 +107,7 @@ pub fn json<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<String>, D
         Ok(None) => Ok(None),
         Err(_) => {
             let mut error = exception(ctx);
-            let reason = if error.message.ends_with("circular reference") {
+            let reason = if error.message.contains("circular") {
                 "the result refers to itself, which JSON cannot express"
             } else if error.message.starts_with("TypeError") && error.message.contains("BigInt") {
                 "the result contains a BigInt, which JSON cannot express (use Number(...))"

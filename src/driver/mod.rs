@@ -21,6 +21,8 @@
 //! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
+//! | `prelude/` | `Buffer`, dates and more for drivers, in JavaScript |
+//! | `math/` | mathematics to the last digit as in V8 |
 //! | `heap.rs` | the memory of one call |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
 
@@ -31,6 +33,8 @@ mod convert;
 mod engine;
 mod heap;
 mod host;
+mod math;
+mod prelude;
 mod process;
 mod protocol;
 mod sandbox;

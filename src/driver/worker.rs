@@ -14,7 +14,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::call::Output;
-use super::engine::{Bytecode, Engine, Finished};
+use super::engine::{Compiled, Engine, Finished};
 use super::protocol::{self, Batch, Call, Hello, Outcome, Ready, Reply};
 use super::sandbox::{self, CpuTimer};
 use super::{DriverError, DriverErrorKind};
@@ -100,7 +100,7 @@ fn used_up_memory(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed(error) if error.kind == DriverErrorKind::Memory)
 }
 
-fn run(engine: &Engine, script: &Bytecode, call: &Call<'_>) -> Outcome {
+fn run(engine: &Engine, script: &Compiled, call: &Call<'_>) -> Outcome {
     let started_us = sandbox::cpu_time_us();
     let Finished {
         output,
@@ -152,7 +152,7 @@ struct Scripts {
 }
 
 struct Kept {
-    script: Result<Rc<Bytecode>, DriverError>,
+    script: Result<Rc<Compiled>, DriverError>,
     size_bytes: usize,
     last_use: u64,
 }
@@ -163,7 +163,7 @@ impl Scripts {
         &mut self,
         engine: &Engine,
         call: &Call<'_>,
-    ) -> Option<Result<Rc<Bytecode>, DriverError>> {
+    ) -> Option<Result<Rc<Compiled>, DriverError>> {
         self.uses += 1;
         if let Some(kept) = self.kept.get_mut(&*call.digest) {
             kept.last_use = self.uses;
@@ -180,7 +180,7 @@ impl Scripts {
         Some(script)
     }
 
-    fn keep(&mut self, digest: &str, script: Result<Rc<Bytecode>, DriverError>) {
+    fn keep(&mut self, digest: &str, script: Result<Rc<Compiled>, DriverError>) {
         const ENTRY_BYTES: usize = 1024;
         let size_bytes = ENTRY_BYTES + script.as_ref().map_or(0, |script| script.size_bytes());
         self.size_bytes += size_bytes;
