@@ -22,6 +22,7 @@ mod deliveries;
 mod drift;
 mod driver_agreement;
 mod driver_calls;
+mod driver_command;
 mod driver_host;
 mod lists;
 mod outage;
