@@ -12,7 +12,7 @@ use crate::store::events::Event;
 pub struct EventView {
     /// Its id (UUIDv7: it sorts by time)
     id: uuid::Uuid,
-    /// What happened: `driver_failed`, `driver_warning`, `unknown_device` or `message`
+    /// What happened: `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device` or `message`
     kind: String,
     /// When it happened
     at: Timestamp,

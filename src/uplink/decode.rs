@@ -68,14 +68,15 @@ pub async fn decode(
                 .data
                 .into_iter()
                 .map(|(key, value)| (without_nul_text(key), without_nul(value)));
-            let warned = !decoded.warnings.is_empty();
+            let event = match (&decoded.warnings[..], &decoded.logs[..]) {
+                ([], []) => None,
+                ([], logs) => Some(logged(logs)),
+                (warnings, logs) => Some(warning(warnings, logs)),
+            };
             Decoded {
                 data: Some(data.collect()),
                 failure: None,
-                events: warned
-                    .then(|| warning(&decoded.warnings, &decoded.logs))
-                    .into_iter()
-                    .collect(),
+                events: event.into_iter().collect(),
             }
         }
         Err(error) => {
@@ -111,6 +112,15 @@ fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
         kind: "driver_warning",
         message: without_nul_text(warnings.join("; ")),
         details: members(json!({"warnings": kept(warnings), "logs": kept(logs)})),
+    }
+}
+
+/// A driver that only talks.
+fn logged(logs: &[String]) -> NewEvent {
+    NewEvent {
+        kind: "driver_logged",
+        message: without_nul_text(logs.first().cloned().unwrap_or_default()),
+        details: members(json!({"logs": kept(logs)})),
     }
 }
 
