@@ -19,7 +19,7 @@ heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-drivers bench-lists bench-import contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
-	client-tools browser-tools
+	client-tools browser-tools driver-agreement
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ openapi: build ## writes the document that the code makes to openapi/
 release-document: ## part of a release: later documents must not break clients of this one
 	@cp openapi/openapi.json openapi/released.json
 	@echo "openapi/released.json is openapi/openapi.json now"
+
+driver-agreement: ## asks Node again what the drivers in tests/drivers give
+	@scripts/need node
+	TZ=UTC node --no-deprecation tests/drivers/with-node.js
 
 fmt: ## formats the code
 	@scripts/need rust

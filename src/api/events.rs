@@ -12,6 +12,7 @@ use crate::store::events::Event;
 pub enum EventKind {
     DriverFailed,
     DriverWarning,
+    DriverLogged,
     UnknownDevice,
     Message,
 }
@@ -22,6 +23,7 @@ impl EventKind {
         match self {
             EventKind::DriverFailed => "driver_failed",
             EventKind::DriverWarning => "driver_warning",
+            EventKind::DriverLogged => "driver_logged",
             EventKind::UnknownDevice => "unknown_device",
             EventKind::Message => "message",
         }
@@ -34,7 +36,7 @@ impl EventKind {
 pub struct EventView {
     /// Its id (UUIDv7: it sorts by time)
     id: uuid::Uuid,
-    /// What happened: `driver_failed`, `driver_warning`, `unknown_device` or `message`
+    /// What happened: `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device` or `message`
     kind: String,
     /// When it happened
     at: Timestamp,

@@ -15,49 +15,70 @@ use super::call::{self, Output};
 use super::console::Console;
 use super::convert::{self, exception};
 use super::heap::{Heap, Usage};
+use super::prelude::{self, PARTS};
 use super::protocol::Task;
 use super::{DriverError, DriverErrorKind, Limits, sandbox};
 
 /// The driver's name in stack traces; lines are counted from its own first line.
 pub const SOURCE_NAME: &str = "driver.js";
 
-/// Compiled code of one script.
+/// Compiled code.
 pub struct Bytecode(Vec<u8>);
 
-impl Bytecode {
+/// A driver, compiled.
+pub struct Compiled {
+    code: Bytecode,
+    /// The parts of the prelude that it uses.
+    parts: Vec<usize>,
+}
+
+impl Compiled {
     pub fn size_bytes(&self) -> usize {
-        self.0.len()
+        self.code.0.len()
     }
 }
 
 pub struct Engine {
     limits: Limits,
     lookup: Bytecode,
+    prelude: Vec<Bytecode>,
 }
 
 impl Engine {
     pub fn new(limits: Limits) -> Result<Self, DriverError> {
-        let lookup = compile(&limits, call::LOOKUP)?;
-        Ok(Self { limits, lookup })
+        let lookup = compile(&limits, call::LOOKUP, "lookup")?;
+        let prelude = PARTS
+            .iter()
+            .map(|part| compile(&limits, part.source, part.name))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            limits,
+            lookup,
+            prelude,
+        })
     }
 
     /// Parses a script. This has no CPU limit of its own: the parser never asks.
-    pub fn compile(&self, source: &str) -> Result<Bytecode, DriverError> {
-        compile(&self.limits, source)
+    pub fn compile(&self, source: &str) -> Result<Compiled, DriverError> {
+        Ok(Compiled {
+            code: compile(&self.limits, source, SOURCE_NAME)?,
+            parts: prelude::parts_for(source),
+        })
     }
 
-    /// Runs one call to its end, its runtime's included. Also gives what the driver logged.
-    pub fn run(
-        &self,
-        script: &Bytecode,
-        task: &Task,
-    ) -> Result<(Output, Vec<String>), DriverError> {
+    /// Runs one call to its end, its runtime's included.
+    pub fn run(&self, script: &Compiled, task: &Task) -> Result<Finished, DriverError> {
         let console = Console::new(self.limits.log_lines);
         let clock = CpuClock::start(self.limits.cpu_time_ms);
         let usage = Rc::new(Usage::default());
         let mut result = with_context(&self.limits, &usage, Some(&clock), |ctx| {
+            let parts = script
+                .parts
+                .iter()
+                .filter_map(|part| self.prelude.get(*part));
             let code = call::Code {
-                script,
+                prelude: parts.collect(),
+                script: &script.code,
                 lookup: &self.lookup,
             };
             call::run(&ctx, &self.limits, &code, &console, task)
@@ -75,13 +96,24 @@ impl Engine {
         }
         let logs = console.take();
         match result {
-            Ok(output) => Ok((output, logs)),
+            Ok(output) => Ok(Finished {
+                output,
+                logs,
+                memory_peak_bytes: usage.peak_bytes(),
+            }),
             Err(error) => Err(DriverError {
                 logs,
                 ..name_limit(error, limits)
             }),
         }
     }
+}
+
+/// A call that came to its end.
+pub struct Finished {
+    pub output: Output,
+    pub logs: Vec<String>,
+    pub memory_peak_bytes: usize,
 }
 
 /// Writes the message of those errors whose cause is a limit.
@@ -151,13 +183,13 @@ fn with_context<R>(
     context.with(run)
 }
 
-fn compile(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
+fn compile(limits: &Limits, source: &str, name: &str) -> Result<Bytecode, DriverError> {
     let usage = Rc::new(Usage::default());
     let compiled = with_context(limits, &usage, None, |ctx| {
         let mut text = Vec::with_capacity(source.len() + 1);
         text.extend_from_slice(source.as_bytes());
         text.push(0);
-        let name = std::ffi::CString::new(SOURCE_NAME)
+        let name = std::ffi::CString::new(name)
             .map_err(|error| DriverError::new(DriverErrorKind::Syntax, error.to_string()))?;
         let flags = qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
         // SAFETY: `text` is NUL-terminated and outlives the call; the length leaves out the NUL.

@@ -25,7 +25,6 @@ impl Usage {
     }
 
     /// The most memory that the call had at a time, its fresh JavaScript runtime included.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the call's report"))]
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes.get()
     }

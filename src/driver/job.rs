@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::protocol::Task;
-use super::{Decoded, DriverError, DriverErrorKind, Script};
+use super::{Decoded, DriverError, DriverErrorKind, Returned, Script};
 
 /// A call that waits or runs.
 pub struct Job {
@@ -22,6 +22,7 @@ pub struct Job {
 #[derive(Debug)]
 pub enum Answer {
     Decoded(Decoded),
+    Returned(Returned),
     Checked(Vec<String>),
 }
 

@@ -19,14 +19,18 @@
 //! | `protocol.rs` | the frames between host and worker |
 //! | `worker.rs` | the worker's loop and its cache of compiled scripts |
 //! | `engine.rs` | QuickJS itself: fresh runtimes, bytecode, the interpreter's limits |
+//! | `arguments.rs` | from one input object to the arguments of each dialect |
 //! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
+//! | `prelude/` | `Buffer`, dates and more for drivers, in JavaScript |
+//! | `math/` | mathematics to the last digit as in V8 |
 //! | `heap.rs` | the memory of one call |
 //! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
 //! | `schema/` | what a driver says of its data; pure, beside the host |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, landlock, seccomp, the CPU timer |
 
+mod arguments;
 mod built_in;
 mod call;
 mod cayenne_lpp;
@@ -36,6 +40,8 @@ mod engine;
 mod heap;
 mod host;
 mod job;
+mod math;
+mod prelude;
 mod process;
 mod protocol;
 mod queue;
@@ -47,6 +53,7 @@ mod worker;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
@@ -135,6 +142,38 @@ pub struct Decoded {
     pub cpu_time_us: u64,
 }
 
+/// One function of a driver to call, with one input.
+#[derive(Debug, Clone)]
+pub struct Invoke {
+    /// Whose call it is: tenants share the workers fairly.
+    pub tenant: i64,
+    pub script: Arc<Script>,
+    /// A function that the script defines or exports.
+    pub function: String,
+    /// What the function gets. `decodeUplink`, `encodeDownlink`, `decodeDownlink` and
+    /// `normalizeUplink` get the object as it is; the positional dialects (`decode`, `Decoder`,
+    /// `Decode`, `Encoder`, `Encode`) get its `bytes` or `data`, `fPort` and `variables`; any other
+    /// function gets the value as its one argument. In place of `bytes` as an array there may be
+    /// hexadecimal text, or `payload_hex` or `payload_base64`.
+    pub input: Value,
+    /// Becomes `input.recvTime`, as a `Date`. A `recvTime` in the input itself stays what it is.
+    pub received_at: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+/// What a function of a driver gave back.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    /// The whole value, as `JSON.stringify` gives it; null where that is `undefined`.
+    pub result: Value,
+    /// The text of the same, digit by digit as JavaScript prints it.
+    pub json: Box<RawValue>,
+    pub logs: Vec<String>,
+    /// CPU time that the call cost, including its fresh JavaScript runtime.
+    pub cpu_time_us: u64,
+    /// The most memory that it had at once, including some 200 KiB of that runtime.
+    pub memory_peak_bytes: usize,
+}
+
 /// Why a driver gave no result. The message is for the driver's author, and safe to show to them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
@@ -179,7 +218,9 @@ pub enum DriverErrorKind {
     Exception,
     /// The script defines no function that this call needs.
     NoFunction,
-    /// The driver returned something that is not a JSON object.
+    /// The input is not what the function can take.
+    BadInput,
+    /// The driver returned something that cannot be a result, such as no JSON object.
     BadResult,
     /// What it decoded breaks the driver's schema.
     Schema,
@@ -206,6 +247,7 @@ impl DriverErrorKind {
             Self::Syntax => "syntax",
             Self::Exception => "exception",
             Self::NoFunction => "no_function",
+            Self::BadInput => "bad_input",
             Self::BadResult => "bad_result",
             Self::Schema => "schema",
             Self::State => "state",

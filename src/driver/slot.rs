@@ -11,13 +11,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::convert;
 use super::job::{Answer, Job};
 use super::process::{Death, Process};
 use super::protocol::{self, Batch, Call, Outcome, Reply};
 use super::queue::{BATCH_CALLS, Queue, Share};
-use super::{Decoded, DriverError, DriverErrorKind, Limits};
+use super::{Decoded, DriverError, DriverErrorKind, Limits, Returned};
 
 /// Starts of a worker that may fail in a row before waiting calls fail with it.
 const START_FAILURES_MAX: u32 = 3;
@@ -164,24 +166,38 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
             warnings,
             logs,
             cpu_time_us,
-        } => {
-            match serde_json::from_str(data.get()) {
-                Ok(data) => Ok(Answer::Decoded(Decoded {
-                    data,
-                    warnings,
-                    logs,
-                    cpu_time_us,
-                })),
-                // Such as nesting beyond what a JSON reader should follow.
-                Err(error) => Err(DriverError {
-                    kind: DriverErrorKind::BadResult,
-                    message: format!("the result cannot be read as a JSON object: {error}"),
-                    line: None,
-                    logs,
-                    cpu_time_us: cost_us,
-                }),
-            }
-        }
+        } => match read(data.get()) {
+            Ok(data) => Ok(Answer::Decoded(Decoded {
+                data,
+                warnings,
+                logs,
+                cpu_time_us,
+            })),
+            Err(error) => Err(DriverError {
+                logs,
+                cpu_time_us: cost_us,
+                ..error
+            }),
+        },
+        Outcome::Returned {
+            result: json,
+            logs,
+            cpu_time_us,
+            memory_peak_bytes,
+        } => match read(&convert::replace_unpaired_surrogates(json.get().to_owned())) {
+            Ok(result) => Ok(Answer::Returned(Returned {
+                result,
+                json,
+                logs,
+                cpu_time_us,
+                memory_peak_bytes,
+            })),
+            Err(error) => Err(DriverError {
+                logs,
+                cpu_time_us: cost_us,
+                ..error
+            }),
+        },
         Outcome::Checked { names } => Ok(Answer::Checked(names)),
         Outcome::Failed(error) => Err(DriverError {
             cpu_time_us: cost_us,
@@ -194,6 +210,14 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
         }
     };
     job.answer(answer);
+}
+
+/// Reads a result; nesting beyond what a JSON reader should follow is an error.
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, DriverError> {
+    serde_json::from_str(json).map_err(|error| {
+        let message = format!("the result cannot be read as JSON: {error}");
+        DriverError::new(DriverErrorKind::BadResult, message)
+    })
 }
 
 /// Settles the calls of a worker that died: the first of them was running.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::call::Output;
-use super::engine::{Bytecode, Engine};
+use super::engine::{Compiled, Engine, Finished};
 use super::protocol::{self, Batch, Call, Hello, Outcome, Ready, Reply};
 use super::sandbox::{self, CpuTimer};
 use super::{DriverError, DriverErrorKind};
@@ -110,31 +110,45 @@ fn used_up_memory(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed(error) if error.kind == DriverErrorKind::Memory)
 }
 
-fn run(engine: &Engine, script: &Bytecode, call: &Call<'_>) -> Outcome {
+fn run(engine: &Engine, script: &Compiled, call: &Call<'_>) -> Outcome {
     let started_us = sandbox::cpu_time_us();
-    let (output, logs) = match engine.run(script, &call.task) {
-        Ok(output) => output,
+    let Finished {
+        output,
+        logs,
+        memory_peak_bytes,
+    } = match engine.run(script, &call.task) {
+        Ok(finished) => finished,
         Err(error) => return Outcome::Failed(error),
+    };
+    let cpu_time_us = sandbox::cpu_time_us().saturating_sub(started_us);
+    let no_json = |error: serde_json::Error, logs| {
+        Outcome::Failed(DriverError {
+            kind: DriverErrorKind::BadResult,
+            message: format!("the result is no JSON: {error}"),
+            line: None,
+            logs,
+            cpu_time_us: 0,
+        })
     };
     match output {
         Output::Checked { names } => Outcome::Checked { names },
         Output::Decoded { json, warnings } => match RawValue::from_string(json) {
-            Ok(data) => {
-                let cpu_time_us = sandbox::cpu_time_us().saturating_sub(started_us);
-                Outcome::Decoded {
-                    data,
-                    warnings,
-                    logs,
-                    cpu_time_us,
-                }
-            }
-            Err(error) => Outcome::Failed(DriverError {
-                kind: DriverErrorKind::BadResult,
-                message: format!("the result is no JSON: {error}"),
-                line: None,
+            Ok(data) => Outcome::Decoded {
+                data,
+                warnings,
                 logs,
-                cpu_time_us: 0,
-            }),
+                cpu_time_us,
+            },
+            Err(error) => no_json(error, logs),
+        },
+        Output::Returned { json } => match RawValue::from_string(json) {
+            Ok(result) => Outcome::Returned {
+                result,
+                logs,
+                cpu_time_us,
+                memory_peak_bytes,
+            },
+            Err(error) => no_json(error, logs),
         },
     }
 }
@@ -149,7 +163,7 @@ struct Scripts {
 }
 
 struct Kept {
-    script: Result<Rc<Bytecode>, DriverError>,
+    script: Result<Rc<Compiled>, DriverError>,
     size_bytes: usize,
     last_use: u64,
 }
@@ -160,7 +174,7 @@ impl Scripts {
         &mut self,
         engine: &Engine,
         call: &Call<'_>,
-    ) -> Option<Result<Rc<Bytecode>, DriverError>> {
+    ) -> Option<Result<Rc<Compiled>, DriverError>> {
         self.uses += 1;
         if let Some(kept) = self.kept.get_mut(&*call.digest) {
             kept.last_use = self.uses;
@@ -177,7 +191,7 @@ impl Scripts {
         Some(script)
     }
 
-    fn keep(&mut self, digest: &str, script: Result<Rc<Bytecode>, DriverError>) {
+    fn keep(&mut self, digest: &str, script: Result<Rc<Compiled>, DriverError>) {
         const ENTRY_BYTES: usize = 1024;
         let size_bytes = ENTRY_BYTES + script.as_ref().map_or(0, |script| script.size_bytes());
         self.size_bytes += size_bytes;

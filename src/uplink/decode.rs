@@ -191,16 +191,17 @@ impl From<Taken> for Decoded {
                 (returned::merged(&updates), Some(updates), new_state)
             }
         };
-        let warned = !taken.warnings.is_empty();
+        let event = match (&taken.warnings[..], &taken.logs[..]) {
+            ([], []) => None,
+            ([], logs) => Some(logged(logs)),
+            (warnings, logs) => Some(warning(warnings, logs)),
+        };
         Self {
             data: Some(data),
             updates,
             new_state,
             failure: None,
-            events: warned
-                .then(|| warning(&taken.warnings, &taken.logs))
-                .into_iter()
-                .collect(),
+            events: event.into_iter().collect(),
         }
     }
 }
@@ -229,6 +230,15 @@ fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
         kind: "driver_warning",
         message: without_nul_text(warnings.join("; ")),
         details: members(json!({"warnings": kept(warnings), "logs": kept(logs)})),
+    }
+}
+
+/// A driver that only talks.
+fn logged(logs: &[String]) -> NewEvent {
+    NewEvent {
+        kind: "driver_logged",
+        message: without_nul_text(logs.first().cloned().unwrap_or_default()),
+        details: members(json!({"logs": kept(logs)})),
     }
 }
 

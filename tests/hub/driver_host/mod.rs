@@ -22,19 +22,19 @@ fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_thingshub").into()
 }
 
-async fn host(limits: Limits) -> Host {
+pub async fn host(limits: Limits) -> Host {
     Host::start(program(), limits).await.expect("workers start")
 }
 
 /// One worker, so that every call of a test meets the same one.
-fn one_worker() -> Limits {
+pub fn one_worker() -> Limits {
     Limits {
         workers: 1,
         ..Limits::default()
     }
 }
 
-fn script(source: &str) -> Arc<Script> {
+pub fn script(source: &str) -> Arc<Script> {
     let digest = hex::encode(Sha256::digest(source));
     Arc::new(Script {
         digest,

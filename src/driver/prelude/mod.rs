@@ -1,0 +1,106 @@
+//! What drivers find beyond the language itself: written in JavaScript, compiled when a worker
+//! starts, and evaluated for those scripts alone whose text speaks of it.
+//!
+//! Looking for words in a script's text costs once, when it is compiled; a script that has no use
+//! for `Buffer` pays nothing for it in any call. A word in a comment loads a part for nothing,
+//! which harms nobody.
+
+use rquickjs::function::Func;
+use rquickjs::{Ctx, Function, Object, String as JsString, TypedArray, Value};
+
+use super::convert;
+
+/// One part of the prelude.
+pub struct Part {
+    /// Its name in stack traces.
+    pub name: &'static str,
+    /// An expression: a function that defines the part's globals.
+    pub source: &'static str,
+    /// A script whose text has one of these words gets the part.
+    words: &'static [&'static str],
+}
+
+/// All parts, in the order in which they are evaluated.
+pub const PARTS: [Part; 8] = [
+    Part {
+        name: "errors",
+        source: include_str!("errors.js"),
+        words: &["catch"],
+    },
+    Part {
+        name: "date",
+        source: include_str!("date.js"),
+        words: &["Date", "recvTime"],
+    },
+    Part {
+        name: "locale",
+        source: include_str!("locale.js"),
+        words: &["toLocale", "Intl"],
+    },
+    Part {
+        name: "compare",
+        source: include_str!("compare.js"),
+        words: &["localeCompare"],
+    },
+    Part {
+        name: "hypot",
+        source: include_str!("hypot.js"),
+        words: &["hypot"],
+    },
+    Part {
+        name: "clone",
+        source: include_str!("clone.js"),
+        words: &["structuredClone"],
+    },
+    Part {
+        name: "text",
+        source: include_str!("text.js"),
+        words: &["TextEncoder", "TextDecoder"],
+    },
+    Part {
+        name: "buffer",
+        source: include_str!("buffer.js"),
+        words: &["Buffer"],
+    },
+];
+
+/// The parts that a script gets, as indices into [`PARTS`].
+pub fn parts_for(script: &str) -> Vec<usize> {
+    PARTS
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| part.words.iter().any(|word| script.contains(word)))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// What parts cannot do themselves, or not fast.
+pub fn natives<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
+    let natives = Object::new(ctx.clone())?;
+    natives.set("utf8Encode", Func::from(utf8_encode))?;
+    natives.set("utf8Decode", Func::from(utf8_decode))?;
+    natives.set("utf8Check", Func::from(utf8_check))?;
+    Ok(natives)
+}
+
+/// Evaluates a part: `function` is what its source gave.
+pub fn install<'js>(function: Value<'js>, natives: &Object<'js>) -> rquickjs::Result<()> {
+    let function: Function = function.get()?;
+    function.call((natives.clone(),))
+}
+
+fn utf8_encode<'js>(ctx: Ctx<'js>, text: JsString<'js>) -> rquickjs::Result<TypedArray<'js, u8>> {
+    TypedArray::new(ctx.clone(), convert::text(&ctx, &text)?)
+}
+
+fn utf8_decode(bytes: TypedArray<'_, u8>) -> String {
+    // SAFETY: no script runs before the bytes are copied.
+    let bytes = unsafe { bytes.as_bytes() };
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+fn utf8_check(bytes: TypedArray<'_, u8>) -> bool {
+    // SAFETY: no script runs before the answer is there.
+    let bytes = unsafe { bytes.as_bytes() };
+    std::str::from_utf8(bytes.unwrap_or_default()).is_ok()
+}
