@@ -98,7 +98,7 @@ pub fn log(mut x: f64) -> f64 {
 
 /// Logarithm to base 10.
 pub fn log10(mut x: f64) -> f64 {
-    const IVLN10: f64 = 4.34294481903251816668e-01;
+    const IVLN10: f64 = std::f64::consts::LOG10_E;
     const LOG10_2HI: f64 = 3.01029995663611771306e-01;
     const LOG10_2LO: f64 = 3.69423907715893078616e-13;
 

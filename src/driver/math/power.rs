@@ -37,14 +37,14 @@ const P2: f64 = -2.77777777770155933842e-03; /* 0xbf66c16c_16bebd93 */
 const P3: f64 = 6.61375632143793436117e-05; /* 0x3f11566a_af25de2c */
 const P4: f64 = -1.65339022054652515390e-06; /* 0xbebbbd41_c5d26bf1 */
 const P5: f64 = 4.13813679705723846039e-08; /* 0x3e663769_72bea4d0 */
-const LG2: f64 = 6.93147180559945286227e-01; /* 0x3fe62e42_fefa39ef */
+const LG2: f64 = std::f64::consts::LN_2;
 const LG2_H: f64 = 6.93147182464599609375e-01; /* 0x3fe62e43_00000000 */
 const LG2_L: f64 = -1.90465429995776804525e-09; /* 0xbe205c61_0ca86c39 */
 const OVT: f64 = 8.0085662595372944372e-017; /* -(1024-log2(ovfl+.5ulp)) */
 const CP: f64 = 9.61796693925975554329e-01; /* 0x3feec709_dc3a03fd =2/(3ln2) */
 const CP_H: f64 = 9.61796700954437255859e-01; /* 0x3feec709_e0000000 =(float)cp */
 const CP_L: f64 = -7.02846165095275826516e-09; /* 0xbe3e2fe0_145b01f5 =tail of cp_h*/
-const IVLN2: f64 = 1.44269504088896338700e+00; /* 0x3ff71547_652b82fe =1/ln2 */
+const IVLN2: f64 = std::f64::consts::LOG2_E;
 const IVLN2_H: f64 = 1.44269502162933349609e+00; /* 0x3ff71547_60000000 =24b 1/ln2*/
 const IVLN2_L: f64 = 1.92596299112661746887e-08; /* 0x3e54ae0b_f85ddf44 =1/ln2 tail*/
 
@@ -158,7 +158,7 @@ pub fn pow(x: f64, y: f64) -> f64 {
 
             if hx < 0 {
                 if ((ix - 0x3ff00000) | yisint) == 0 {
-                    z = (z - z) / (z - z); /* (-1)**non-int is NaN */
+                    z = f64::NAN; /* (-1)**non-int is NaN */
                 } else if yisint == 1 {
                     z = -z; /* (x<0)**odd = -(|x|**odd) */
                 }
@@ -172,7 +172,7 @@ pub fn pow(x: f64, y: f64) -> f64 {
     if hx < 0 {
         if yisint == 0 {
             /* (x<0)**(non-int) is NaN */
-            return (x - x) / (x - x);
+            return f64::NAN;
         }
 
         if yisint == 1 {

@@ -42,7 +42,7 @@ pub fn cos(x: f64) -> f64 {
 /// `x` less a multiple of a quarter turn, with its tail, and the quadrant; `None` where it is too
 /// large for this.
 fn reduce(x: f64) -> Option<(i32, f64, f64)> {
-    const INVPIO2: f64 = 6.36619772367581382433e-01;
+    const INVPIO2: f64 = std::f64::consts::FRAC_2_PI;
     const PARTS: [(f64, f64); 3] = [
         (1.57079632673412561417e+00, 6.07710050650619224932e-11),
         (6.07710050630396597660e-11, 2.02226624879595063154e-21),

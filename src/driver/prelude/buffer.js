@@ -318,15 +318,13 @@
       from(view.slice(offset, offset + length).buffer),
   };
   Object.setPrototypeOf(Buffer, Uint8Array);
-  for (const name in statics) {
-    Object.defineProperty(Buffer, name, { value: statics[name], writable: true, enumerable: true, configurable: true });
-  }
+  Object.assign(Buffer, statics);
   Buffer.poolSize = 8192;
   Buffer.prototype = FastBuffer.prototype;
 
   // Reading and writing numbers.
 
-  const proto = {};
+  const proto = FastBuffer.prototype;
   const view = new DataView(new ArrayBuffer(8));
 
   function readUnsigned(buffer, offset, size, little) {
@@ -585,12 +583,9 @@
     proto[name + 'Slice'] = function (start = 0, end = this.length) { return codecs[codec].decode(this.subarray(start, end)); };
     proto[name + 'Write'] = function (text, offset, length) { return this.write(text, offset ?? 0, length ?? this.length, codec); };
   }
-  for (const key of Reflect.ownKeys(proto)) {
-    Object.defineProperty(FastBuffer.prototype, key, { value: proto[key], writable: true, enumerable: true, configurable: true });
-  }
-  hide(FastBuffer.prototype, 'constructor', Buffer);
+  hide(proto, 'constructor', Buffer);
   for (const [name, key] of [['parent', 'buffer'], ['offset', 'byteOffset']]) {
-    Object.defineProperty(FastBuffer.prototype, name, {
+    Object.defineProperty(proto, name, {
       enumerable: true,
       get() { return this instanceof Buffer ? this[key] : undefined; },
     });
