@@ -5,6 +5,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
+//! | `driver/` | the commands under `driver` |
 //! | `pages.rs` | `api --all` |
 //! | `connection.rs` | HTTPS to a hub |
 //! | `credentials.rs` | the file of a login |
@@ -14,6 +15,7 @@ mod call;
 mod completions;
 mod connection;
 mod credentials;
+mod driver;
 mod exit;
 mod login;
 mod output;
@@ -33,7 +35,6 @@ use crate::{
     api::spec::Documents,
     app,
     config::{Config, LogFormat, SETTINGS},
-    driver,
     store::Store,
 };
 
@@ -42,9 +43,9 @@ pub fn run() -> ExitCode {
     // Before anything else: a worker must not read settings or arguments.
     if std::env::args_os()
         .nth(1)
-        .is_some_and(|first| first == driver::WORKER_ARGUMENT)
+        .is_some_and(|first| first == crate::driver::WORKER_ARGUMENT)
     {
-        return driver::worker_main();
+        return crate::driver::worker_main();
     }
     let outcome = match command().get_matches().subcommand() {
         Some(("serve", matches)) => load(matches).and_then(serve).map_err(Failure::from),
@@ -53,6 +54,7 @@ pub fn run() -> ExitCode {
         Some(("login", matches)) => client(login::login(matches)),
         Some(("logout", _)) => client(login::logout()),
         Some(("api", matches)) => client(call::call(matches)),
+        Some(("driver", matches)) => client(driver::driver(matches)),
         Some(("completions", matches)) => completions::print(matches, command()),
         _ => Ok(()),
     };
@@ -84,6 +86,7 @@ fn command() -> Command {
         .subcommand(login::login_command())
         .subcommand(login::logout_command())
         .subcommand(call::command())
+        .subcommand(driver::command())
         .subcommand(completions::command())
 }
 

@@ -59,6 +59,12 @@ pub enum Task {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<String>,
     },
+    /// One function with one input, for its whole result.
+    Call {
+        function: String,
+        input: Box<RawValue>,
+        received_at_ms: Option<i64>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +81,12 @@ pub enum Outcome {
         warnings: Vec<String>,
         logs: Vec<String>,
         cpu_time_us: u64,
+    },
+    Returned {
+        result: Box<RawValue>,
+        logs: Vec<String>,
+        cpu_time_us: u64,
+        memory_peak_bytes: usize,
     },
     Checked {
         names: Vec<String>,
