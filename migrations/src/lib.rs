@@ -17,6 +17,7 @@ mod m0006_data_tables;
 mod m0007_integrations;
 mod m0008_access;
 mod m0009_device_imports;
+mod m0010_driver_versions;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_integrations::Migration),
             Box::new(m0008_access::Migration),
             Box::new(m0009_device_imports::Migration),
+            Box::new(m0010_driver_versions::Migration),
         ]
     }
 }

@@ -24,6 +24,10 @@ mod device_labels;
 mod device_rows;
 mod devices;
 mod docs;
+mod driver_content;
+mod driver_tags;
+mod driver_usage;
+mod driver_versions;
 mod drivers;
 mod edge;
 mod events;
@@ -85,11 +89,19 @@ enum Tag {
     Health,
 }
 
+/// The registry of drivers.
+type DriverApis = (
+    drivers::DriversApi,
+    driver_tags::DriverTagsApi,
+    driver_versions::DriverVersionsApi,
+    driver_usage::DriverUsageApi,
+);
+
 /// All operations.
 type AllOperations = (
     auth::AuthApi,
     network_connections::NetworkConnectionsApi,
-    drivers::DriversApi,
+    DriverApis,
     devices::DevicesApi,
     device_history::DeviceHistoryApi,
     device_labels::DeviceLabelsApi,
@@ -112,7 +124,12 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             hub: hub(),
             uplinks: uplinks.clone(),
         },
-        drivers::DriversApi { hub: hub() },
+        (
+            drivers::DriversApi { hub: hub() },
+            driver_tags::DriverTagsApi,
+            driver_versions::DriverVersionsApi,
+            driver_usage::DriverUsageApi,
+        ),
         devices::DevicesApi,
         device_history::DeviceHistoryApi,
         device_labels::DeviceLabelsApi,

@@ -288,6 +288,24 @@ value_type!([] JsonObject, "object", MetaSchema {
     ..MetaSchema::new("object")
 });
 
+/// Any JSON of the client's own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct JsonValue(pub Value);
+
+impl<'de> Deserialize<'de> for JsonValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        check_value(&value, 1).map_err(de::Error::custom)?;
+        Ok(Self(value))
+    }
+}
+
+value_type!([] JsonValue, "any", MetaSchema {
+    example: Some(serde_json::json!({"temperature": 21.5})),
+    ..MetaSchema::ANY
+});
+
 /// A list of `MIN` to `MAX` items, none of them twice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]

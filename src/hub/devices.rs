@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     error::{Error, Result},
+    reference::{DriverReferenceKind, Reference},
     store::{
         Scope,
         devices::{self, Device, NewDevice},
-        drivers::{self, DriverKey},
-        network_connections,
+        driver_versions, network_connections,
     },
-    text,
+    text::Kind,
     uplink::networks::{self, fold_network_device_id},
 };
 
@@ -72,14 +72,10 @@ impl Known {
         }
         let mut drivers = HashSet::new();
         for reference in references {
-            let Some((author, name, tag)) = text::driver_parts(reference) else {
+            let Some(parsed) = Reference::parse(reference) else {
                 continue;
             };
-            let key = DriverKey {
-                author: author.to_owned(),
-                name: name.to_owned(),
-            };
-            if drivers::has_tag(scope, &key, tag).await? {
+            if driver_versions::exists(scope, &parsed.key, &parsed.pick()).await? {
                 drivers.insert(reference.to_owned());
             }
         }
@@ -109,10 +105,10 @@ impl Known {
                 .map_err(|rule| broken("network_device_id", rule))?;
         }
         if let Some(reference) = &new.driver {
-            let broken = || Error::field("driver", "must read author/name:tag");
-            let (author, name, tag) = text::driver_parts(reference).ok_or_else(broken)?;
+            let broken = || Error::field("driver", DriverReferenceKind::RULE);
+            let parsed = Reference::parse(reference).ok_or_else(broken)?;
             if !self.drivers.contains(reference) {
-                let rule = format!("there is no driver {author}/{name}:{tag}");
+                let rule = format!("there is no driver {parsed}");
                 return Err(Error::field("driver", rule));
             }
         }

@@ -10,6 +10,7 @@ mod caller;
 pub mod data_tables;
 pub mod device_import;
 pub mod devices;
+pub mod driver_manifest;
 pub mod drivers;
 pub mod integrations;
 pub mod network_connections;

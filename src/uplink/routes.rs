@@ -12,16 +12,16 @@ use crate::{
     driver::Script,
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
+    reference::Reference,
     selector::Selector,
     store::{
         Scope, Store,
         data_tables::{self, DataTable},
         devices::{self, Device},
-        drivers::{self, DriverKey},
+        driver_versions,
         integrations::{self, Integration},
         network_connections,
     },
-    text,
 };
 
 const CONNECTIONS_MAX: u64 = 10_000;
@@ -203,23 +203,17 @@ impl Routes {
         let Some(reference) = reference else {
             return Ok(DriverRoute::None);
         };
-        let Some((author, name, tag)) = text::driver_parts(reference) else {
-            return Ok(DriverRoute::Missing(reference.to_owned()));
+        let missing = || DriverRoute::Missing(reference.to_owned());
+        let Some(parsed) = Reference::parse(reference) else {
+            return Ok(missing());
         };
-        let key = DriverKey {
-            author: author.to_owned(),
-            name: name.to_owned(),
+        let found = driver_versions::find_script(scope, &parsed.key, &parsed.pick()).await?;
+        let Some((digest, source)) = found else {
+            return Ok(missing());
         };
-        let Some(version) = drivers::find_version(scope, &key, tag).await? else {
-            return Ok(DriverRoute::Missing(reference.to_owned()));
-        };
-        let content = version.content;
-        let script = self.scripts.get_with(content.digest.clone(), || {
-            Arc::new(Script {
-                digest: content.digest,
-                source: content.script,
-            })
-        });
+        let script = self
+            .scripts
+            .get_with(digest.clone(), || Arc::new(Script { digest, source }));
         Ok(DriverRoute::Script(script))
     }
 

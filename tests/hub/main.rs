@@ -21,6 +21,8 @@ mod contract;
 mod deliveries;
 mod drift;
 mod driver_host;
+mod driver_upgrade;
+mod drivers;
 mod lists;
 mod outage;
 mod permissions;
