@@ -5,13 +5,16 @@
 
 use std::rc::Rc;
 
+use rquickjs::context::EvalOptions;
+use rquickjs::function::Rest;
 use rquickjs::promise::PromiseState;
 use rquickjs::{Array, Ctx, Function, Object, Value, qjs};
 
+use super::arguments;
 use super::console::Console;
 use super::convert::{self, exception, kind_of};
 use super::engine::{Bytecode, evaluate};
-use super::protocol::{Task, WARNINGS};
+use super::protocol::{Task, WARNINGS, cut};
 use super::{DriverError, DriverErrorKind, Limits};
 
 /// The functions that hosts call, the preferred one first.
@@ -25,6 +28,9 @@ const ENTRY_NAMES: [&str; 7] = [
     "Decode",
 ];
 
+/// Those that decode an uplink, the preferred one first.
+const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
+
 /// Finds what a script defined, in the order of `ENTRY_NAMES`, and what it exported. A script,
 /// because `const decode = ...` is no property of the global object and only a script sees it.
 pub const LOOKUP: &str = "[
@@ -37,7 +43,12 @@ pub const LOOKUP: &str = "[
     typeof Decode === 'function' ? Decode : undefined,
     typeof module === 'object' && module !== null ? module.exports : undefined,
     typeof exports === 'object' ? exports : undefined,
+    typeof driver === 'object' && driver !== null ? driver : undefined,
 ]";
+
+/// Objects behind the functions in `LOOKUP` that may hold functions: `module.exports`, `exports`,
+/// and `driver`, as which a bundler may publish a library.
+const EXPORTS: usize = 3;
 
 /// The scripts of a call.
 pub struct Code<'a> {
@@ -48,6 +59,7 @@ pub struct Code<'a> {
 /// What a call gave.
 pub enum Output {
     Decoded { json: String, warnings: Vec<String> },
+    Returned { json: String },
     Checked { names: Vec<String> },
 }
 
@@ -58,13 +70,32 @@ pub fn run(
     console: &Rc<Console>,
     task: &Task,
 ) -> Result<Output, DriverError> {
+    let arguments = match task {
+        Task::Call {
+            function,
+            input,
+            received_at_ms,
+        } => arguments::arguments(ctx, function, input.get(), *received_at_ms)?,
+        _ => Vec::new(),
+    };
     let entries = define_globals(ctx, console)
         .and_then(|()| evaluate(ctx, code.script))
         .and_then(|_| find_entries(ctx, code.lookup))
         .map_err(|_| exception(ctx))?;
     match task {
+        Task::Call { function, .. } => {
+            let returned = entries
+                .named(ctx, function)?
+                .call((Rest(arguments),))
+                .map_err(|_| exception(ctx))?;
+            let returned = settle(ctx, limits, function, returned)?;
+            // As `JSON.stringify` in an array gives it: what has no JSON is null.
+            let json = convert::json(ctx, &returned)?.unwrap_or_else(|| "null".to_owned());
+            within_output(limits, json).map(|json| Output::Returned { json })
+        }
         Task::Check => {
             let names = entries
+                .functions
                 .into_iter()
                 .map(|(name, _)| name.to_owned())
                 .collect();
@@ -75,10 +106,9 @@ pub fn run(
             f_port,
             received_at_ms,
         } => {
-            let entry = |wanted: &&str| entries.iter().find(|(name, _)| name == wanted);
-            let Some((name, function)) = ["decodeUplink", "decode", "Decoder", "Decode"]
-                .iter()
-                .find_map(entry)
+            let Some((name, function)) = DECODERS
+                .into_iter()
+                .find_map(|name| Some((name, entries.get(name)?)))
             else {
                 return Err(DriverError::new(
                     DriverErrorKind::NoFunction,
@@ -103,29 +133,83 @@ fn define_globals(ctx: &Ctx<'_>, console: &Rc<Console>) -> rquickjs::Result<()> 
     ctx.globals().set("module", module)
 }
 
+/// What a script gave to call.
+struct Entries<'js> {
+    functions: Vec<(&'static str, Function<'js>)>,
+    exports: Vec<Object<'js>>,
+}
+
 /// The entry functions that a script gave; a global one comes before an exported one.
-fn find_entries<'js>(
-    ctx: &Ctx<'js>,
-    lookup: &Bytecode,
-) -> rquickjs::Result<Vec<(&'static str, Function<'js>)>> {
+fn find_entries<'js>(ctx: &Ctx<'js>, lookup: &Bytecode) -> rquickjs::Result<Entries<'js>> {
     let found: Array = evaluate(ctx, lookup)?.get()?;
-    let exported: [Value; 2] = [
-        found.get(ENTRY_NAMES.len())?,
-        found.get(ENTRY_NAMES.len() + 1)?,
-    ];
-    let mut entries = Vec::new();
+    let mut exports = Vec::new();
+    for index in 0..EXPORTS {
+        let value: Value = found.get(ENTRY_NAMES.len() + index)?;
+        exports.extend(value.into_object());
+    }
+    let mut functions = Vec::new();
     for (index, name) in ENTRY_NAMES.into_iter().enumerate() {
         let mut candidate: Value = found.get(index)?;
-        for exports in exported.iter().filter_map(Value::as_object) {
+        for exports in &exports {
             if !candidate.is_function() {
                 candidate = exports.get(name)?;
             }
         }
         if let Some(function) = candidate.into_function() {
-            entries.push((name, function));
+            functions.push((name, function));
         }
     }
-    Ok(entries)
+    Ok(Entries { functions, exports })
+}
+
+impl<'js> Entries<'js> {
+    fn get(&self, wanted: &str) -> Option<&Function<'js>> {
+        self.functions
+            .iter()
+            .find_map(|(name, function)| (*name == wanted).then_some(function))
+    }
+
+    /// Any function of the script, by its name.
+    fn named(&self, ctx: &Ctx<'js>, name: &str) -> Result<Function<'js>, DriverError> {
+        if let Some(function) = self.get(name) {
+            return Ok(function.clone());
+        }
+        let missing = || {
+            let message = format!("the driver defines no function {}", cut(name));
+            DriverError::new(DriverErrorKind::NoFunction, message)
+        };
+        if !is_identifier(name) {
+            return Err(missing());
+        }
+        let lookup = format!("typeof {name} === 'function' ? {name} : undefined");
+        let mut options = EvalOptions::default();
+        options.strict = false;
+        // A reserved word is no name of a function.
+        let global: Value =
+            ctx.eval_with_options(lookup, options)
+                .map_err(|_| match exception(ctx) {
+                    error if error.message.starts_with("SyntaxError") => missing(),
+                    error => error,
+                })?;
+        if let Some(function) = global.into_function() {
+            return Ok(function);
+        }
+        for exports in &self.exports {
+            let exported: Value = exports.get(name).map_err(|_| exception(ctx))?;
+            if let Some(function) = exported.into_function() {
+                return Ok(function);
+            }
+        }
+        Err(missing())
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let first = name.chars().next();
+    first.is_some_and(|c| c.is_alphabetic() || matches!(c, '_' | '$'))
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
 }
 
 fn call_decoder<'js>(
@@ -162,7 +246,7 @@ fn port<'js>(ctx: &Ctx<'js>, f_port: Option<u8>) -> Value<'js> {
 }
 
 /// An array of numbers, whatever setters the driver has put on the prototypes.
-fn byte_array<'js>(ctx: &Ctx<'js>, payload: &[u8]) -> rquickjs::Result<Value<'js>> {
+pub fn byte_array<'js>(ctx: &Ctx<'js>, payload: &[u8]) -> rquickjs::Result<Value<'js>> {
     let length = payload
         .len()
         .try_into()
@@ -182,7 +266,7 @@ fn byte_array<'js>(ctx: &Ctx<'js>, payload: &[u8]) -> rquickjs::Result<Value<'js
 }
 
 /// A `Date`, whatever the driver has made of the global of that name.
-fn date<'js>(ctx: &Ctx<'js>, epoch_ms: i64) -> rquickjs::Result<Value<'js>> {
+pub fn date<'js>(ctx: &Ctx<'js>, epoch_ms: i64) -> rquickjs::Result<Value<'js>> {
     // SAFETY: the context is alive, and the new value is ours.
     unsafe {
         let date = qjs::JS_NewDate(ctx.as_raw().as_ptr(), epoch_ms as f64);
@@ -252,7 +336,7 @@ fn decoded<'js>(
     };
     let errors = convert::texts(ctx, result, "errors").map_err(|_| exception(ctx))?;
     if !errors.is_empty() {
-        let message = super::protocol::cut(&errors.join("; "));
+        let message = cut(&errors.join("; "));
         return Err(DriverError::new(DriverErrorKind::Exception, message));
     }
     let mut warnings = convert::texts(ctx, result, "warnings").map_err(|_| exception(ctx))?;
@@ -282,9 +366,14 @@ fn json_object<'js>(
         return Err(bad(kind_of(value)));
     }
     let json = convert::json(ctx, value)?.ok_or_else(|| bad("undefined, by its toJSON,"))?;
+    let json = convert::replace_unpaired_surrogates(json);
     if !json.starts_with('{') {
         return Err(bad("something else, by its toJSON,"));
     }
+    within_output(limits, json)
+}
+
+fn within_output(limits: &Limits, json: String) -> Result<String, DriverError> {
     if json.len() > limits.output_bytes {
         return Err(DriverError::new(
             DriverErrorKind::Output,

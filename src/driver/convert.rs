@@ -101,7 +101,7 @@ pub fn texts<'js>(
 pub fn json<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<String>, DriverError> {
     match ctx.json_stringify(value.clone()) {
         Ok(Some(string)) => match text(ctx, &string) {
-            Ok(json) => Ok(Some(replace_unpaired_surrogates(json))),
+            Ok(json) => Ok(Some(json)),
             Err(_) => Err(exception(ctx)),
         },
         Ok(None) => Ok(None),
@@ -192,7 +192,7 @@ fn line_in_stack(stack: &str) -> Option<u32> {
 
 /// `JSON.stringify` escapes an unpaired surrogate (`\ud800`), which is no text for the rest of the
 /// world: U+FFFD stands for it. Pairs are never escaped.
-fn replace_unpaired_surrogates(json: String) -> String {
+pub fn replace_unpaired_surrogates(json: String) -> String {
     if !json.contains("\\ud") {
         return json;
     }

@@ -14,7 +14,7 @@ use rquickjs::{Context, Ctx, Runtime, Value, qjs};
 use super::call::{self, Output};
 use super::console::Console;
 use super::convert::{self, exception};
-use super::heap::{Heap, Refused};
+use super::heap::{Heap, Peak, Refused};
 use super::protocol::Task;
 use super::{DriverError, DriverErrorKind, Limits, sandbox};
 
@@ -46,16 +46,18 @@ impl Engine {
         compile(&self.limits, source)
     }
 
-    /// Runs one call to its end, its runtime's included. Also gives what the driver logged.
-    pub fn run(
-        &self,
-        script: &Bytecode,
-        task: &Task,
-    ) -> Result<(Output, Vec<String>), DriverError> {
+    /// Runs one call to its end, its runtime's included.
+    pub fn run(&self, script: &Bytecode, task: &Task) -> Result<Finished, DriverError> {
         let console = Console::new(self.limits.log_lines);
         let clock = CpuClock::start(self.limits.cpu_time_ms);
         let refused = Refused::default();
-        let mut result = with_context(&self.limits, &refused, Some(&clock), |ctx| {
+        let peak = Peak::default();
+        let heap = Heap::new(
+            self.limits.memory_bytes,
+            Rc::clone(&refused),
+            Rc::clone(&peak),
+        );
+        let mut result = with_context(&self.limits, heap, Some(&clock), |ctx| {
             let code = call::Code {
                 script,
                 lookup: &self.lookup,
@@ -75,13 +77,24 @@ impl Engine {
         }
         let logs = console.take();
         match result {
-            Ok(output) => Ok((output, logs)),
+            Ok(output) => Ok(Finished {
+                output,
+                logs,
+                memory_peak_bytes: peak.get(),
+            }),
             Err(error) => Err(DriverError {
                 logs,
                 ..name_limit(error, limits)
             }),
         }
     }
+}
+
+/// A call that came to its end.
+pub struct Finished {
+    pub output: Output,
+    pub logs: Vec<String>,
+    pub memory_peak_bytes: usize,
 }
 
 /// Writes the message of those errors whose cause is a limit.
@@ -135,12 +148,11 @@ impl CpuClock {
 
 fn with_context<R>(
     limits: &Limits,
-    refused: &Refused,
+    heap: Heap,
     clock: Option<&Rc<CpuClock>>,
     run: impl FnOnce(Ctx<'_>) -> Result<R, DriverError>,
 ) -> Result<R, DriverError> {
     let no_memory = |_| DriverError::new(DriverErrorKind::Memory, "");
-    let heap = Heap::new(limits.memory_bytes, Rc::clone(refused));
     let runtime = Runtime::new_with_alloc(heap).map_err(no_memory)?;
     // Within the worker's own stack of 8 MiB; QuickJS takes too large a limit for none at all.
     runtime.set_max_stack_size(limits.stack_bytes.clamp(16 << 10, 4 << 20));
@@ -153,7 +165,8 @@ fn with_context<R>(
 
 fn compile(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
     let refused = Refused::default();
-    let compiled = with_context(limits, &refused, None, |ctx| {
+    let heap = Heap::new(limits.memory_bytes, Rc::clone(&refused), Peak::default());
+    let compiled = with_context(limits, heap, None, |ctx| {
         let mut text = Vec::with_capacity(source.len() + 1);
         text.extend_from_slice(source.as_bytes());
         text.push(0);

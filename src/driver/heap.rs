@@ -13,18 +13,23 @@ use rquickjs::allocator::Allocator;
 /// Whether a call was refused memory.
 pub type Refused = Rc<Cell<bool>>;
 
+/// The most bytes that a call had at once.
+pub type Peak = Rc<Cell<usize>>;
+
 pub struct Heap {
     used_bytes: usize,
     limit_bytes: usize,
     refused: Refused,
+    peak_bytes: Peak,
 }
 
 impl Heap {
-    pub fn new(limit_bytes: usize, refused: Refused) -> Self {
+    pub fn new(limit_bytes: usize, refused: Refused, peak_bytes: Peak) -> Self {
         Self {
             used_bytes: 0,
             limit_bytes,
             refused,
+            peak_bytes,
         }
     }
 
@@ -47,6 +52,8 @@ impl Heap {
         } else {
             // SAFETY: just allocated by the C library.
             self.used_bytes += unsafe { libc::malloc_usable_size(memory) };
+            self.peak_bytes
+                .set(self.peak_bytes.get().max(self.used_bytes));
         }
         memory.cast()
     }
@@ -118,7 +125,8 @@ mod tests {
     #[test]
     fn the_limit_holds_and_is_remembered() {
         let refused = Refused::default();
-        let mut heap = Heap::new(10_000, Rc::clone(&refused));
+        let peak_bytes = Peak::default();
+        let mut heap = Heap::new(10_000, Rc::clone(&refused), Rc::clone(&peak_bytes));
         let first = heap.alloc(6_000);
         assert!(!first.is_null() && !refused.get());
         assert!(heap.alloc(6_000).is_null() && refused.take());
@@ -131,5 +139,6 @@ mod tests {
             heap.dealloc(moved);
         }
         assert_eq!(heap.used_bytes, 0);
+        assert!((9_000..10_000).contains(&peak_bytes.get()));
     }
 }

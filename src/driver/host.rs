@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 
 use super::process::Process;
 use super::protocol::Task;
-use super::{DecodeCall, Decoded, DriverError, DriverErrorKind, Limits, Script, slot};
+use super::{
+    DecodeCall, Decoded, DriverError, DriverErrorKind, Invoke, Limits, Returned, Script, slot,
+};
 
 /// A pool of driver workers. Cheap to clone; the workers end with the last clone.
 #[derive(Clone)]
@@ -56,7 +58,22 @@ impl Host {
         };
         match self.call(call.script, task).await? {
             Answer::Decoded(decoded) => Ok(decoded),
-            Answer::Checked(_) => Err(wrong_answer()),
+            _ => Err(wrong_answer()),
+        }
+    }
+
+    /// Calls one function with one input.
+    pub async fn invoke(&self, invoke: Invoke) -> Result<Returned, DriverError> {
+        let input = serde_json::value::to_raw_value(&invoke.input)
+            .map_err(|error| DriverError::new(DriverErrorKind::BadInput, error.to_string()))?;
+        let task = Task::Call {
+            function: invoke.function,
+            input,
+            received_at_ms: invoke.received_at.map(|time| time.timestamp_millis()),
+        };
+        match self.call(invoke.script, task).await? {
+            Answer::Returned(returned) => Ok(returned),
+            _ => Err(wrong_answer()),
         }
     }
 
@@ -64,7 +81,7 @@ impl Host {
     pub async fn check(&self, script: Arc<Script>) -> Result<Vec<String>, DriverError> {
         match self.call(script, Task::Check).await? {
             Answer::Checked(names) => Ok(names),
-            Answer::Decoded(_) => Err(wrong_answer()),
+            _ => Err(wrong_answer()),
         }
     }
 
@@ -99,6 +116,7 @@ pub struct Job {
 
 pub enum Answer {
     Decoded(Decoded),
+    Returned(Returned),
     Checked(Vec<String>),
 }
 

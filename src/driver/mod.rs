@@ -17,12 +17,14 @@
 //! | `protocol.rs` | the frames between host and worker |
 //! | `worker.rs` | the worker's loop and its cache of compiled scripts |
 //! | `engine.rs` | QuickJS itself: fresh runtimes, bytecode, the interpreter's limits |
+//! | `arguments.rs` | from one input object to the arguments of each dialect |
 //! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `heap.rs` | the memory of one call |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
 
+mod arguments;
 mod call;
 mod console;
 mod convert;
@@ -38,6 +40,7 @@ mod worker;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub use host::Host;
@@ -113,6 +116,36 @@ pub struct Decoded {
     pub cpu_time_us: u64,
 }
 
+/// One function of a driver to call, with one input.
+#[derive(Debug, Clone)]
+pub struct Invoke {
+    pub script: Arc<Script>,
+    /// A function that the script defines or exports.
+    pub function: String,
+    /// What the function gets. `decodeUplink`, `encodeDownlink`, `decodeDownlink` and
+    /// `normalizeUplink` get the object as it is; the positional dialects (`decode`, `Decoder`,
+    /// `Decode`, `Encoder`, `Encode`) get its `bytes` or `data`, `fPort` and `variables`; any other
+    /// function gets the value as its one argument. In place of `bytes` as an array there may be
+    /// hexadecimal text, or `payload_hex` or `payload_base64`.
+    pub input: Value,
+    /// Becomes `input.recvTime`, as a `Date`. A `recvTime` in the input itself stays what it is.
+    pub received_at: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+/// What a function of a driver gave back.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    /// The whole value, as `JSON.stringify` gives it; null where that is `undefined`.
+    pub result: Value,
+    /// The text of the same, digit by digit as JavaScript prints it.
+    pub json: Box<RawValue>,
+    pub logs: Vec<String>,
+    /// CPU time that the call cost, including its fresh JavaScript runtime.
+    pub cpu_time_us: u64,
+    /// The most memory that it had at once, including some 200 KiB of that runtime.
+    pub memory_peak_bytes: usize,
+}
+
 /// Why a driver gave no result. The message is for the driver's author, and safe to show to them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
@@ -154,7 +187,9 @@ pub enum DriverErrorKind {
     Exception,
     /// The script defines no function that this call needs.
     NoFunction,
-    /// The driver returned something that is not a JSON object.
+    /// The input is not what the function can take.
+    BadInput,
+    /// The driver returned something that cannot be a result, such as no JSON object.
     BadResult,
     CpuTime,
     WallTime,
@@ -175,6 +210,7 @@ impl DriverErrorKind {
             Self::Syntax => "syntax",
             Self::Exception => "exception",
             Self::NoFunction => "no_function",
+            Self::BadInput => "bad_input",
             Self::BadResult => "bad_result",
             Self::CpuTime => "cpu_time",
             Self::WallTime => "wall_time",

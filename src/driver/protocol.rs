@@ -57,6 +57,12 @@ pub enum Task {
         f_port: Option<u8>,
         received_at_ms: i64,
     },
+    /// One function with one input, for its whole result.
+    Call {
+        function: String,
+        input: Box<RawValue>,
+        received_at_ms: Option<i64>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +79,12 @@ pub enum Outcome {
         warnings: Vec<String>,
         logs: Vec<String>,
         cpu_time_us: u64,
+    },
+    Returned {
+        result: Box<RawValue>,
+        logs: Vec<String>,
+        cpu_time_us: u64,
+        memory_peak_bytes: usize,
     },
     Checked {
         names: Vec<String>,

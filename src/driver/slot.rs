@@ -11,12 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::convert;
 use super::host::{Answer, Job, Queue};
 use super::process::{Death, Process};
 use super::protocol::{self, Batch, Call, Outcome, Reply};
-use super::{Decoded, DriverError, DriverErrorKind, Limits};
+use super::{Decoded, DriverError, DriverErrorKind, Limits, Returned};
 
 /// Calls handed to a worker at once: enough to hide the exchange, few enough that little waits
 /// behind a slow one.
@@ -161,23 +163,30 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
             warnings,
             logs,
             cpu_time_us,
-        } => {
-            match serde_json::from_str(data.get()) {
-                Ok(data) => Ok(Answer::Decoded(Decoded {
-                    data,
-                    warnings,
-                    logs,
-                    cpu_time_us,
-                })),
-                // Such as nesting beyond what a JSON reader should follow.
-                Err(error) => Err(DriverError {
-                    kind: DriverErrorKind::BadResult,
-                    message: format!("the result cannot be read as a JSON object: {error}"),
-                    line: None,
-                    logs,
-                }),
-            }
-        }
+        } => match read(data.get()) {
+            Ok(data) => Ok(Answer::Decoded(Decoded {
+                data,
+                warnings,
+                logs,
+                cpu_time_us,
+            })),
+            Err(error) => Err(DriverError { logs, ..error }),
+        },
+        Outcome::Returned {
+            result: json,
+            logs,
+            cpu_time_us,
+            memory_peak_bytes,
+        } => match read(&convert::replace_unpaired_surrogates(json.get().to_owned())) {
+            Ok(result) => Ok(Answer::Returned(Returned {
+                result,
+                json,
+                logs,
+                cpu_time_us,
+                memory_peak_bytes,
+            })),
+            Err(error) => Err(DriverError { logs, ..error }),
+        },
         Outcome::Checked { names } => Ok(Answer::Checked(names)),
         Outcome::Failed(error) => Err(error),
         Outcome::NeedScript => {
@@ -187,6 +196,14 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome) {
         }
     };
     job.answer(answer);
+}
+
+/// Reads a result; nesting beyond what a JSON reader should follow is an error.
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, DriverError> {
+    serde_json::from_str(json).map_err(|error| {
+        let message = format!("the result cannot be read as JSON: {error}");
+        DriverError::new(DriverErrorKind::BadResult, message)
+    })
 }
 
 /// Settles the calls of a worker that died: the first of them was running.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::call::Output;
-use super::engine::{Bytecode, Engine};
+use super::engine::{Bytecode, Engine, Finished};
 use super::protocol::{self, Batch, Call, Hello, Outcome, Ready, Reply};
 use super::sandbox::{self, CpuTimer};
 use super::{DriverError, DriverErrorKind};
@@ -102,28 +102,42 @@ fn used_up_memory(outcome: &Outcome) -> bool {
 
 fn run(engine: &Engine, script: &Bytecode, call: &Call<'_>) -> Outcome {
     let started_us = sandbox::cpu_time_us();
-    let (output, logs) = match engine.run(script, &call.task) {
-        Ok(output) => output,
+    let Finished {
+        output,
+        logs,
+        memory_peak_bytes,
+    } = match engine.run(script, &call.task) {
+        Ok(finished) => finished,
         Err(error) => return Outcome::Failed(error),
+    };
+    let cpu_time_us = sandbox::cpu_time_us().saturating_sub(started_us);
+    let no_json = |error: serde_json::Error, logs| {
+        Outcome::Failed(DriverError {
+            kind: DriverErrorKind::BadResult,
+            message: format!("the result is no JSON: {error}"),
+            line: None,
+            logs,
+        })
     };
     match output {
         Output::Checked { names } => Outcome::Checked { names },
         Output::Decoded { json, warnings } => match RawValue::from_string(json) {
-            Ok(data) => {
-                let cpu_time_us = sandbox::cpu_time_us().saturating_sub(started_us);
-                Outcome::Decoded {
-                    data,
-                    warnings,
-                    logs,
-                    cpu_time_us,
-                }
-            }
-            Err(error) => Outcome::Failed(DriverError {
-                kind: DriverErrorKind::BadResult,
-                message: format!("the result is no JSON: {error}"),
-                line: None,
+            Ok(data) => Outcome::Decoded {
+                data,
+                warnings,
                 logs,
-            }),
+                cpu_time_us,
+            },
+            Err(error) => no_json(error, logs),
+        },
+        Output::Returned { json } => match RawValue::from_string(json) {
+            Ok(result) => Outcome::Returned {
+                result,
+                logs,
+                cpu_time_us,
+                memory_peak_bytes,
+            },
+            Err(error) => no_json(error, logs),
         },
     }
 }

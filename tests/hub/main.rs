@@ -20,6 +20,7 @@ mod client;
 mod contract;
 mod deliveries;
 mod drift;
+mod driver_calls;
 mod driver_host;
 mod driver_upgrade;
 mod drivers;
