@@ -6,16 +6,20 @@ use poem_openapi::{
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
-use super::types::{JsonObject, JsonValue};
+use super::types::{DriverSchema, JsonObject, JsonValue};
 use crate::{
     error::Error,
+    hub::{
+        driver_examples::{Direction, Example},
+        driver_schemas::SchemaSource,
+    },
     text::{Description, FunctionName},
 };
 
-/// Bytes of JSON that a schema, or all examples of a version together, may have.
-const PART_BYTES_MAX: usize = 256 << 10;
+/// Characters of a schema that is written in a text.
+const SOURCE_BYTES_MAX: usize = 256 << 10;
 
 /// Which way a message goes, as TS013 calls it
 #[derive(Debug, Clone, Copy, PartialEq, Enum, Serialize, Deserialize)]
@@ -56,14 +60,20 @@ pub struct ExampleBody {
     output: JsonValue,
 }
 
-/// The examples of a version, as they are stored; `None` where there are none.
-pub fn stored_examples(examples: Vec<ExampleBody>) -> Result<Option<Value>, Error> {
-    if examples.is_empty() {
-        return Ok(None);
+impl From<ExampleBody> for Example {
+    fn from(body: ExampleBody) -> Self {
+        Self {
+            direction: body.kind.map(|kind| match kind {
+                ExampleType::Uplink => Direction::Uplink,
+                ExampleType::DownlinkEncode => Direction::DownlinkEncode,
+                ExampleType::DownlinkDecode => Direction::DownlinkDecode,
+            }),
+            function: body.function.map(FunctionName::into_string),
+            description: body.description.map(Description::into_string),
+            input: body.input.0,
+            output: body.output.0,
+        }
     }
-    let examples = serde_json::to_value(examples).map_err(Error::internal)?;
-    check_size("examples", &examples)?;
-    Ok(Some(examples))
 }
 
 /// The examples of a stored version.
@@ -74,51 +84,28 @@ pub fn read_examples(stored: Option<&str>) -> Result<Vec<ExampleBody>, Error> {
     serde_json::from_str(stored).map_err(Error::internal)
 }
 
-fn check_size(field: &str, value: &Value) -> Result<(), Error> {
-    if value.to_string().len() > PART_BYTES_MAX {
-        let rule = format!("must have at most {PART_BYTES_MAX} bytes of JSON");
-        return Err(Error::field(field, rule));
-    }
-    Ok(())
-}
-
 /// What a driver decodes to: JSON, or YAML in a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SchemaBody {
-    Json(JsonObject),
-    Yaml(String),
+    Json(Map<String, Value>),
+    Text(String),
 }
 
-impl SchemaBody {
-    /// As JSON, whatever it was written in.
-    pub fn read(self) -> Result<Value, Error> {
-        let value = match self {
-            Self::Json(object) => Value::Object(object.0),
-            Self::Yaml(text) => {
-                let object: JsonObject = serde_yaml::from_str(&text).map_err(|error| {
-                    Error::field("schema", format!("is no YAML object: {error}"))
-                })?;
-                Value::Object(object.0)
-            }
-        };
-        check_size("schema", &value)?;
-        Ok(value)
+impl From<SchemaBody> for SchemaSource {
+    fn from(body: SchemaBody) -> Self {
+        match body {
+            SchemaBody::Json(members) => Self::Json(Value::Object(members)),
+            SchemaBody::Text(text) => Self::Text(text),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for SchemaBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rule = || de::Error::custom("must be an object, or YAML in a string");
         match Value::deserialize(deserializer)? {
-            Value::String(text) if text.len() > PART_BYTES_MAX => Err(de::Error::custom(format!(
-                "must have at most {PART_BYTES_MAX} bytes"
-            ))),
-            Value::String(text) => Ok(Self::Yaml(text)),
-            object @ Value::Object(_) => {
-                let object = serde_json::from_value(object).map_err(de::Error::custom)?;
-                Ok(Self::Json(object))
-            }
-            _ => Err(rule()),
+            Value::String(text) if !text.is_empty() => Ok(Self::Text(text)),
+            Value::Object(members) => Ok(Self::Json(members)),
+            _ => Err(de::Error::custom("must be an object, or YAML in a string")),
         }
     }
 }
@@ -126,8 +113,8 @@ impl<'de> Deserialize<'de> for SchemaBody {
 impl Serialize for SchemaBody {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Json(object) => object.serialize(serializer),
-            Self::Yaml(text) => text.serialize(serializer),
+            Self::Json(members) => members.serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
         }
     }
 }
@@ -144,15 +131,14 @@ impl Type for SchemaBody {
     fn schema_ref() -> MetaSchemaRef {
         let text = MetaSchema {
             min_length: Some(1),
-            max_length: Some(PART_BYTES_MAX),
+            max_length: Some(SOURCE_BYTES_MAX),
             ..MetaSchema::new("string")
         };
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             one_of: vec![
-                JsonObject::schema_ref(),
+                DriverSchema::schema_ref(),
                 MetaSchemaRef::Inline(Box::new(text)),
             ],
-            example: Some(json!({"version": 2})),
             ..MetaSchema::ANY
         }))
     }

@@ -11,14 +11,18 @@ use super::{
     Tag,
     answer::Found,
     auth::Caller,
+    data_tables::ColumnType,
     driver_content::{ExampleBody, read_examples},
     drivers::key,
     page::{Cursor, Listed, Window},
-    types::{Count, JsonObject, Limit, Timestamp},
+    types::{Count, DriverSchema, Limit, Timestamp},
 };
 use crate::{
     error::Error,
-    hub::driver_manifest,
+    hub::{
+        driver_manifest,
+        driver_schemas::{self, ColumnKind},
+    },
     reference::{DriverDigest, DriverKey, Pick},
     store::driver_versions::{self, Content, Summary, Version},
     text::{DriverAuthor, DriverName},
@@ -63,9 +67,29 @@ pub struct VersionView {
     /// The script itself
     script: String,
     /// What it decodes to; null where the version does not say
-    schema: Option<JsonObject>,
+    schema: Option<DriverSchema>,
+    /// What a data table could keep of it, as the schema says, with types and units; empty without a schema
+    columns: Vec<SuggestedColumn>,
     /// What it makes of which input; all were run when it was pushed
     examples: Vec<ExampleBody>,
+}
+
+/// A column that a data table could keep
+#[derive(Object, Serialize)]
+#[oai(rename = "SuggestedColumn")]
+struct SuggestedColumn {
+    /// Path of the decoded field, its parts joined by dots
+    path: String,
+    /// What the field is
+    #[oai(rename = "type")]
+    #[serde(rename = "type")]
+    kind: ColumnType,
+    /// Its unit
+    unit: Option<String>,
+    /// What it means
+    description: Option<String>,
+    /// Whether it may be set in a device's desired state
+    configurable: bool,
 }
 
 /// `drivers/{author}/{name}/versions`.
@@ -166,6 +190,7 @@ impl VersionView {
             examples,
             functions,
         } = content;
+        let columns = suggested(schema.as_deref())?;
         let schema = schema.map(|text| serde_json::from_str(&text));
         Ok(Self {
             author: key.author,
@@ -177,10 +202,32 @@ impl VersionView {
             size_bytes: Count::saturating(size_bytes),
             created_at: Timestamp(created_at),
             script,
-            schema: schema.transpose().map_err(Error::internal)?.map(JsonObject),
+            schema: schema
+                .transpose()
+                .map_err(Error::internal)?
+                .map(DriverSchema),
+            columns,
             examples: read_examples(examples.as_deref())?,
         })
     }
+}
+
+/// What the schema says of columns.
+fn suggested(schema: Option<&str>) -> Result<Vec<SuggestedColumn>, Error> {
+    let columns = driver_schemas::columns(schema)?.into_iter();
+    let columns = columns.map(|column| SuggestedColumn {
+        path: column.path,
+        kind: match column.kind {
+            ColumnKind::Number => ColumnType::Number,
+            ColumnKind::Text => ColumnType::Text,
+            ColumnKind::Boolean => ColumnType::Boolean,
+            ColumnKind::Json => ColumnType::Json,
+        },
+        unit: column.unit,
+        description: column.description,
+        configurable: column.configurable,
+    });
+    Ok(columns.collect())
 }
 
 impl From<Summary> for SummaryView {

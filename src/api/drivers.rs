@@ -12,12 +12,12 @@ use super::{
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
-    driver_content::{ExampleBody, SchemaBody, stored_examples},
+    driver_content::{ExampleBody, SchemaBody},
     page::{Cursor, Listed, Window},
     types::{Count, Limit, List, Timestamp},
 };
 use crate::{
-    hub::{Hub, drivers::Source},
+    hub::{Hub, driver_examples::EXAMPLES_MAX, drivers::Source},
     reference::DriverKey,
     store::{
         driver_tags::Tag as StoredTag,
@@ -28,9 +28,6 @@ use crate::{
 
 /// A megabyte of script may be six of JSON, and there are the schema and the examples.
 pub(super) const PUSH_FACTOR: usize = 8;
-
-/// Examples that a version may have.
-pub(super) const EXAMPLES_MAX: usize = 200;
 
 /// A version of a driver to push
 #[derive(Object, Deserialize)]
@@ -65,23 +62,23 @@ struct NewDriver {
 /// What takes the place of a driver's metadata
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DriverUpdate {
+pub(super) struct DriverUpdate {
     /// For people
-    description: Option<Description>,
+    pub(super) description: Option<Description>,
     /// The devices it is for
     #[oai(default)]
     #[serde(default)]
-    supports: List<SupportedDevice, 0, 100>,
+    pub(super) supports: List<SupportedDevice, 0, 100>,
     /// For finding it
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, 64>,
+    pub(super) labels: List<Label, 0, 64>,
 }
 
 /// A device that a driver is for
 #[derive(Clone, Object, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SupportedDevice {
+pub(super) struct SupportedDevice {
     /// Who makes it
     manufacturer: Name,
     /// Its model
@@ -94,7 +91,7 @@ struct SupportedDevice {
 /// A driver
 #[derive(Object, Serialize)]
 #[oai(rename = "Driver")]
-struct DriverView {
+pub(super) struct DriverView {
     /// Who wrote it
     author: String,
     /// What it is for
@@ -164,10 +161,12 @@ impl DriversApi {
         } = body.0;
         let key = key(author, name);
         let source = Source {
+            place: None,
             script: script.into_string(),
-            schema: schema.map(SchemaBody::read).transpose()?,
-            examples: stored_examples(examples.0)?,
+            schema: schema.map(Into::into),
+            examples: examples.0.into_iter().map(Into::into).collect(),
             tags: tags.0.into_iter().map(DriverTag::into_string).collect(),
+            digest: None,
         };
         let metadata = DriverUpdate {
             description,
@@ -285,7 +284,7 @@ pub(super) fn key(author: DriverAuthor, name: DriverName) -> DriverKey {
 }
 
 impl DriverUpdate {
-    fn metadata(self) -> Metadata<SupportedDevice> {
+    pub(super) fn metadata(self) -> Metadata<SupportedDevice> {
         Metadata {
             description: self
                 .description

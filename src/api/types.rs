@@ -288,6 +288,20 @@ value_type!([] JsonObject, "object", MetaSchema {
     ..MetaSchema::new("object")
 });
 
+/// The schema of a driver, as JSON. What is in it, `driver::schema` checks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DriverSchema(pub Map<String, Value>);
+
+value_type!([] DriverSchema, "object", MetaSchema {
+    additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+    example: Some(serde_json::json!({
+        "version": "2",
+        "properties": {"temperature": {"type": "float64", "unit": "°C"}},
+    })),
+    ..MetaSchema::new("object")
+});
+
 /// Any JSON of the client's own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]

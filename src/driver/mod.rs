@@ -22,10 +22,14 @@
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `heap.rs` | the memory of one call |
+//! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
+//! | `schema/` | what a driver says of its data; pure, beside the host |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, seccomp, the CPU timer |
 
 mod arguments;
+mod built_in;
 mod call;
+mod cayenne_lpp;
 mod console;
 mod convert;
 mod engine;
@@ -34,6 +38,7 @@ mod host;
 mod process;
 mod protocol;
 mod sandbox;
+pub mod schema;
 mod slot;
 mod worker;
 
@@ -43,6 +48,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
 pub use host::Host;
 pub use worker::worker_main;
 
@@ -191,6 +197,10 @@ pub enum DriverErrorKind {
     BadInput,
     /// The driver returned something that cannot be a result, such as no JSON object.
     BadResult,
+    /// What it decoded breaks the driver's schema.
+    Schema,
+    /// A built-in driver cannot read the payload.
+    Payload,
     CpuTime,
     WallTime,
     Memory,
@@ -212,6 +222,8 @@ impl DriverErrorKind {
             Self::NoFunction => "no_function",
             Self::BadInput => "bad_input",
             Self::BadResult => "bad_result",
+            Self::Schema => "schema",
+            Self::Payload => "payload",
             Self::CpuTime => "cpu_time",
             Self::WallTime => "wall_time",
             Self::Memory => "memory",

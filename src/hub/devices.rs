@@ -75,7 +75,8 @@ impl Known {
             let Some(parsed) = Reference::parse(reference) else {
                 continue;
             };
-            if driver_versions::exists(scope, &parsed.key, &parsed.pick()).await? {
+            let found = driver_versions::find_digest(scope, &parsed.key, &parsed.pick()).await?;
+            if found.is_some() {
                 drivers.insert(reference.to_owned());
             }
         }

@@ -42,15 +42,44 @@ pub fn manifest(
     parts.insert("script".to_owned(), prefixed(script_digest).into());
     for (name, part) in [("schema", schema), ("examples", examples)] {
         if let Some(text) = part {
-            parts.insert(name.to_owned(), prefixed(&sha256(text)).into());
+            let part = serde_json::from_str(text).map_err(Error::internal)?;
+            parts.insert(
+                name.to_owned(),
+                prefixed(&sha256(&canonical(&part)?)).into(),
+            );
         }
     }
     canonical(&Value::Object(parts))
 }
 
+/// A part as it is stored: its members stay in the order in which their author wrote them, which the
+/// digest does not see. Numbers are those of the canonical form.
+pub fn stored(mut part: Value) -> Result<String> {
+    make_exact(&mut part);
+    serde_json::to_string(&part).map_err(Error::internal)
+}
+
 /// JSON in its canonical form (RFC 8785).
-pub fn canonical(value: &Value) -> Result<String> {
+fn canonical(value: &Value) -> Result<String> {
     serde_json_canonicalizer::to_string(value).map_err(Error::internal)
+}
+
+/// An integer that is no exact double becomes the nearest one, as in the canonical form: what has the
+/// same digest must be the same.
+fn make_exact(value: &mut Value) {
+    const EXACT: u64 = 1 << 53;
+    match value {
+        Value::Number(number) => {
+            let is_large = number.as_i64().is_some_and(|n| n.unsigned_abs() > EXACT)
+                || number.as_u64().is_some_and(|n| n > EXACT);
+            if let Some(nearest) = number.as_f64().filter(|_| is_large) {
+                *value = nearest.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_exact),
+        Value::Object(members) => members.values_mut().for_each(make_exact),
+        _ => {}
+    }
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -73,10 +102,10 @@ mod tests {
         let script = sha256("function decode() { return {} }");
         let alone = manifest(&script, None, None).unwrap();
         assert_eq!(alone, format!(r#"{{"script":"sha256:{script}"}}"#));
-        let schema = canonical(&json!({"b": 1.0, "a": "ü"})).unwrap();
-        assert_eq!(schema, r#"{"a":"ü","b":1}"#);
-        let all = manifest(&script, Some(&schema), Some("[]")).unwrap();
-        let (schema, examples) = (sha256(&schema), sha256("[]"));
+        let schema = stored(json!({"b": 1.0, "a": "ü"})).unwrap();
+        assert_eq!(schema, r#"{"b":1.0,"a":"ü"}"#);
+        let all = manifest(&script, Some(&schema), Some("[ ]")).unwrap();
+        let (schema, examples) = (sha256(r#"{"a":"ü","b":1}"#), sha256("[]"));
         assert_eq!(
             all,
             format!(
@@ -84,6 +113,21 @@ mod tests {
             )
         );
         assert_ne!(digest(&all), digest(&alone));
+    }
+
+    #[test]
+    fn what_is_stored_is_no_more_exact_than_the_digest() {
+        let numbers = |value: Value| {
+            let text = stored(value).unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()
+        };
+        let (odd, even) = (9_007_199_254_740_993_u64, 9_007_199_254_740_992_u64);
+        assert_eq!(numbers(json!([odd, -3])), json!([even as f64, -3]));
+        assert_eq!(
+            numbers(json!({"a": -(odd as i64)})),
+            json!({"a": -(even as f64)})
+        );
+        assert_eq!(numbers(json!(even)), json!(even), "this one is exact");
     }
 
     #[test]

@@ -32,9 +32,9 @@ pub struct Content {
     pub script_digest: String,
     /// JavaScript.
     pub script: String,
-    /// What it decodes to, as canonical JSON.
+    /// What it decodes to, as JSON.
     pub schema: Option<String>,
-    /// What it must make of which input, as canonical JSON.
+    /// What it must make of which input, as JSON.
     pub examples: Option<String>,
     /// The entry functions that the script defines.
     pub functions: Vec<String>,
@@ -182,27 +182,15 @@ pub async fn get(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<Version>
     found.ok_or_else(|| missing(key, pick))
 }
 
-/// The digest and the text of the script that a tag or a digest picks, where there is one.
-pub async fn find_script(
-    scope: &Scope,
-    key: &DriverKey,
-    pick: &Pick,
-) -> Result<Option<(String, String)>> {
+/// The digest of the version that a tag or a digest picks, where there is one.
+pub async fn find_digest(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<Option<String>> {
     let found = picked(scope, key, pick)
         .select_only()
-        .columns([
-            driver_version::Column::ScriptDigest,
-            driver_version::Column::Script,
-        ])
+        .column(driver_version::Column::Digest)
         .into_tuple()
         .one(scope.reader())
         .await?;
     Ok(found)
-}
-
-/// Whether a tag or a digest picks a version.
-pub async fn exists(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<bool> {
-    Ok(find_id(scope, scope.reader(), key, pick).await?.is_some())
 }
 
 /// Removes a version that nothing needs; answers what was removed.

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     networks::Uplink,
-    routes::{DeviceRoute, DriverRoute},
+    routes::{DeviceRoute, DriverRoute, DriverVersion},
 };
 use crate::{
     clock::Time,
-    driver::{self, DecodeCall},
+    driver::{self, DecodeCall, DriverError, DriverErrorKind},
     store::{members, record::NewEvent},
 };
 
@@ -38,31 +38,33 @@ pub async fn decode(
         failure: None,
         events: Vec::new(),
     };
-    let script = match &device.driver {
-        DriverRoute::None => return nothing,
-        DriverRoute::Missing(reference) => {
-            let message = format!("there is no driver {reference}");
-            return failed(
-                &message,
-                json!({"kind": "missing", "message": message, "line": null}),
-                &[],
-            );
-        }
-        DriverRoute::Script(script) => script.clone(),
-    };
+    if let DriverRoute::Missing(reference) = &device.driver {
+        let message = format!("there is no driver {reference}");
+        let failure = json!({"kind": "missing", "message": message, "line": null});
+        return failed(&message, failure, &[]);
+    }
     let Some(payload) = uplink.payload.clone() else {
         return nothing;
     };
-    let received_at = uplink.time.unwrap_or(received_at);
-    match drivers
-        .decode(DecodeCall {
-            script,
-            payload,
-            f_port: uplink.f_port,
-            received_at,
-        })
-        .await
-    {
+    let decoded = match &device.driver {
+        DriverRoute::None | DriverRoute::Missing(_) => return nothing,
+        DriverRoute::BuiltIn(driver) => driver.decode(&payload).map(|data| driver::Decoded {
+            data,
+            warnings: Vec::new(),
+            logs: Vec::new(),
+            cpu_time_us: 0,
+        }),
+        DriverRoute::Version(version) => {
+            let called = drivers.decode(DecodeCall {
+                script: version.script.clone(),
+                payload,
+                f_port: uplink.f_port,
+                received_at: uplink.time.unwrap_or(received_at),
+            });
+            called.await.and_then(|decoded| obedient(version, decoded))
+        }
+    };
+    match decoded {
         Ok(decoded) => {
             let data = decoded
                 .data
@@ -86,6 +88,27 @@ pub async fn decode(
             });
             failed(&error.at_line(), failure, &error.logs)
         }
+    }
+}
+
+/// Data that break the driver's schema are not taken; the error names the property. The payload is
+/// kept, so nothing is lost.
+fn obedient(
+    version: &DriverVersion,
+    decoded: driver::Decoded,
+) -> Result<driver::Decoded, DriverError> {
+    let checked = match &version.schema {
+        Some(schema) => schema.check(&decoded.data),
+        None => Ok(()),
+    };
+    match checked {
+        Ok(()) => Ok(decoded),
+        Err(violation) => Err(DriverError {
+            kind: DriverErrorKind::Schema,
+            message: violation.to_string(),
+            line: None,
+            logs: decoded.logs,
+        }),
     }
 }
 

@@ -9,16 +9,16 @@ use moka::sync::Cache;
 
 use super::networks::{NetworkSettings, fold_network_device_id};
 use crate::{
-    driver::Script,
+    driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
-    reference::Reference,
+    reference::{Pick, Reference},
     selector::Selector,
     store::{
         Scope, Store,
         data_tables::{self, DataTable},
         devices::{self, Device},
-        driver_versions,
+        driver_versions::{self, Content},
         integrations::{self, Integration},
         network_connections,
     },
@@ -27,7 +27,8 @@ use crate::{
 const CONNECTIONS_MAX: u64 = 10_000;
 const DEVICES_MAX: u64 = 50_000;
 const TENANTS_MAX: u64 = 10_000;
-const SCRIPTS_MAX: u64 = 256;
+/// Versions of drivers.
+const VERSIONS_MAX: u64 = 256;
 /// Data tables or integrations that one tenant may have.
 const TARGETS_MAX: u64 = 10_000;
 
@@ -54,10 +55,19 @@ pub struct DeviceRoute {
 pub enum DriverRoute {
     /// None: the device has no driver.
     None,
-    /// This one.
-    Script(Arc<Script>),
+    /// One that is part of the hub.
+    BuiltIn(BuiltIn),
+    /// A version that somebody pushed.
+    Version(Arc<DriverVersion>),
     /// The device refers to a driver or tag that is not there.
     Missing(String),
+}
+
+/// A pushed version of a driver, ready to run.
+pub struct DriverVersion {
+    pub script: Arc<Script>,
+    /// What it must decode to, where it says.
+    pub schema: Option<Arc<Schema>>,
 }
 
 /// A data table that keeps the device's data.
@@ -103,7 +113,7 @@ pub struct Routes {
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
-    scripts: Cache<String, Arc<Script>>,
+    versions: Cache<String, Arc<DriverVersion>>,
 }
 
 impl Routes {
@@ -113,7 +123,7 @@ impl Routes {
             connections: Cache::new(CONNECTIONS_MAX),
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
-            scripts: Cache::new(SCRIPTS_MAX),
+            versions: Cache::new(VERSIONS_MAX),
         }
     }
 
@@ -207,14 +217,25 @@ impl Routes {
         let Some(parsed) = Reference::parse(reference) else {
             return Ok(missing());
         };
-        let found = driver_versions::find_script(scope, &parsed.key, &parsed.pick()).await?;
-        let Some((digest, source)) = found else {
+        if parsed.key.author == BUILT_IN_AUTHOR {
+            let found = BuiltIn::find(&parsed.key.author, &parsed.key.name);
+            return Ok(found.map_or_else(missing, DriverRoute::BuiltIn));
+        }
+        let (key, pick) = (&parsed.key, parsed.pick());
+        let Some(digest) = driver_versions::find_digest(scope, key, &pick).await? else {
             return Ok(missing());
         };
-        let script = self
-            .scripts
-            .get_with(digest.clone(), || Arc::new(Script { digest, source }));
-        Ok(DriverRoute::Script(script))
+        // What a digest stands for never changes, whosever version it is.
+        if let Some(version) = self.versions.get(&digest) {
+            return Ok(DriverRoute::Version(version));
+        }
+        let pick = Pick::Digest(digest.clone());
+        let Some(found) = driver_versions::find(scope, key, &pick).await? else {
+            return Ok(missing());
+        };
+        let version = Arc::new(DriverVersion::new(found.content)?);
+        self.versions.insert(digest, version.clone());
+        Ok(DriverRoute::Version(version))
     }
 
     async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {
@@ -237,6 +258,20 @@ impl Routes {
         });
         self.targets.insert(tenant, (epoch, targets.clone()));
         Ok(targets)
+    }
+}
+
+impl DriverVersion {
+    fn new(content: Content) -> Result<Self> {
+        let schema = content.schema.as_deref().map(Schema::parse);
+        Ok(Self {
+            script: Arc::new(Script {
+                digest: content.script_digest,
+                source: content.script,
+            }),
+            // It was read when the version was pushed.
+            schema: schema.transpose().map_err(Error::internal)?,
+        })
     }
 }
 

@@ -96,6 +96,11 @@ fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
 
 /// What is answered is plain text in the types; its name tells what it looks like.
 fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> Value {
+    if name == "examples" {
+        // One that the script of the examples passes.
+        return json!([{"type": "uplink", "description": "Room temperature",
+            "input": {"bytes": [0, 215], "fPort": 85}, "output": {"temperature": 21.5}}]);
+    }
     let is_plain = schema["type"] == "string"
         && schema.get("example").is_none()
         && schema.get("enum").is_none();

@@ -1,0 +1,95 @@
+//! What a schema tells: the columns that it suggests, what can be configured, the defaults.
+
+use serde_json::{Map, Value};
+
+use super::{Schema, read::Properties, types::Type};
+
+/// A column that a data table could keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The field's path, its parts joined by dots.
+    pub path: String,
+    /// What the field is.
+    pub kind: ColumnKind,
+    /// Its unit.
+    pub unit: Option<String>,
+    /// What it means.
+    pub description: Option<String>,
+    /// Whether a client may set it in the desired state.
+    pub configurable: bool,
+}
+
+/// What a column keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    Number,
+    Text,
+    Boolean,
+    /// An array, or an object of which the schema says nothing more.
+    Json,
+}
+
+impl Schema {
+    /// A column for each property that holds no other properties, in the schema's order.
+    pub fn columns(&self) -> Vec<Column> {
+        let mut columns = Vec::new();
+        walk(&self.properties, "", false, &mut columns);
+        columns
+    }
+
+    /// The columns that a client may set in the desired state.
+    pub fn configurable(&self) -> Vec<Column> {
+        let mut columns = self.columns();
+        columns.retain(|column| column.configurable);
+        columns
+    }
+
+    /// The defaults, as data: what a property is as long as nobody has said anything else.
+    pub fn defaults(&self) -> Map<String, Value> {
+        defaults(&self.properties)
+    }
+}
+
+fn walk(properties: &Properties, prefix: &str, inherited: bool, columns: &mut Vec<Column>) {
+    for (name, property) in properties {
+        let path = match prefix {
+            "" => name.clone(),
+            prefix => format!("{prefix}.{name}"),
+        };
+        let configurable = property.configurable.unwrap_or(inherited);
+        let kind = match &property.kind {
+            Type::Object(Some(inner)) => {
+                walk(inner, &path, configurable, columns);
+                continue;
+            }
+            Type::Object(None) | Type::Array(_) | Type::Any => ColumnKind::Json,
+            Type::Scalar(scalar) => scalar.column(),
+        };
+        columns.push(Column {
+            path,
+            kind,
+            unit: property.unit.clone(),
+            description: property.description.clone(),
+            configurable,
+        });
+    }
+}
+
+fn defaults(properties: &Properties) -> Map<String, Value> {
+    let mut values = Map::new();
+    for (name, property) in properties {
+        let value = match (&property.default, &property.kind) {
+            (Some(default), _) => default.clone(),
+            (None, Type::Object(Some(inner))) => {
+                let inner = defaults(inner);
+                if inner.is_empty() {
+                    continue;
+                }
+                Value::Object(inner)
+            }
+            (None, _) => continue,
+        };
+        values.insert(name.clone(), value);
+    }
+    values
+}
