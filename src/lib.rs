@@ -13,6 +13,7 @@ pub mod driver;
 pub mod error;
 pub mod hub;
 pub mod id;
+pub mod reference;
 pub mod secret;
 pub mod selector;
 pub mod store;

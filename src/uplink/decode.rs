@@ -71,7 +71,7 @@ impl Decoder {
                 warnings: Vec::new(),
                 logs: Vec::new(),
             }),
-            DriverRoute::Version(version) => {
+            DriverRoute::Version { version, .. } => {
                 let called = self.drivers.decode(DecodeCall {
                     script: version.script.clone(),
                     payload,
