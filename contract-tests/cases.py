@@ -6,7 +6,7 @@ import types
 # What the seed's makers make, by the path below which it lives, with what there is to read below each.
 RESOURCES = {
     "network-connections": ["events"],
-    "drivers": [],
+    "drivers": ["versions", "usage", "export"],
     "devices": ["uplinks", "events"],
     "data-tables": ["rows", "rows.csv"],
     "integrations": ["deliveries"],
@@ -16,8 +16,9 @@ RESOURCES = {
 
 
 def path_to(resource, parameters):
-    # A tag is below the driver, and a label below the device.
-    return "/".join(["/api/v3", resource, *(str(value) for name, value in parameters.items() if name not in ("tag", "label"))])
+    # A tag and a version are below the driver, and a label below the device.
+    own = (str(value) for name, value in parameters.items() if name not in ("tag", "digest", "label"))
+    return "/".join(["/api/v3", resource, *own])
 
 
 def problem(answer, statuses):
@@ -92,6 +93,8 @@ def resource_of(template):
     for several in ("import", "bulk"):
         if template.startswith(f"/api/v3/devices/{several}"):
             return f"device-{several}s"
+    if template == "/api/v3/drivers/import":
+        return "driver-imports"
     return template.removeprefix("/api/v3/").split("/")[0]
 
 
@@ -106,6 +109,11 @@ def update_of(document, operation, answer, maker, resource):
     members, made = members_of(document, operation), maker.body(resource)
     # Where an answer says less than a request must, as it does of credentials, the maker knows.
     body = {name: made.get(name, value) for name, value in answer.json.items() if name in members and value is not None}
+    if "digest" in members:
+        # A tag is changed by pointing it elsewhere.
+        path = f"drivers/{answer.json['author']}/{answer.json['name']}/versions"
+        digests = [version["digest"] for version in maker.client.api("GET", path)["collection"]]
+        return body | {"digest": next(digest for digest in digests if digest != answer.json["digest"])}
     body[next(name for name in ("name", "description", "full_name") if name in members)] = maker.name()
     return body
 

@@ -64,9 +64,11 @@ class IngestKey(Session):
 # --- Bodies that are no JSON ----------------------------------------------------------------------
 
 
-@schemathesis.serializer("text/csv", "application/x-ndjson")
+@schemathesis.serializer("text/csv", "application/x-ndjson", "application/gzip")
 def as_text(context, value):
-    """Text goes out as it is. What is no text has no form in these types: nothing is sent."""
+    """Text and bytes go out as they are. What is neither has no form in these types: nothing is sent."""
+    if isinstance(value, bytes):
+        return value
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""
 
 
@@ -149,6 +151,10 @@ def put_existing_body(case):
             name = f"imported-{next(NUMBERS)}"
             case.body = f"id\n{name}\n" if case.media_type == "text/csv" else json.dumps({"id": name}) + "\n"
         return
+    if operation_id(case.operation) == "import_driver" and is_positive(case, ParameterLocation.BODY):
+        if happens(choice(case, "body"), case, 0.5):
+            case.body = VICTIMS.body("driver-imports")
+        return
     if not isinstance(case.body, dict) or not is_positive(case, ParameterLocation.BODY):
         return
     chance = choice(case, "body")
@@ -168,6 +174,10 @@ def put_existing_body(case):
     for name in ("id", "name"):
         if isinstance(case.body.get(name), str) and "driver" not in operation:
             case.body[name] = f"{operation[:6]}-{next(NUMBERS)}"
+    if operation == "update_driver_tag":
+        names = [case.path_parameters.get(part) for part in ("author", "name")]
+        own = [one for kind in STATE["sets"].values() for one in kind["drivers"] if [one["author"], one["name"]] == names]
+        case.body["digest"] = (own or STATE["sets"]["changed"]["drivers"])[0]["digest"]
     if operation in ("create_device", "update_device"):
         driver = STATE["sets"]["kept"]["drivers"][0]
         if "driver" in case.body:
@@ -242,7 +252,13 @@ RULES = [
     (r"create_device", r"^id: must not be import, export or bulk", "a pattern that excludes words is not worth its reading"),
     (r"create_device_import", r"^(body|header line): ", "CSV and NDJSON are text to the document"),
     (r"create_device_import", r" imports are waiting already", "what was sent before"),
-    (r"create_driver", r"^script: ", "JavaScript"),
+    (r"create_driver", r"^(script|examples\[\d+\].*): ", "JavaScript"),
+    (r"create_driver", r"^schema", "what is in a schema is its own grammar, in JSON or YAML"),
+    (r"create_driver", r"^author: is kept for ", "one word is not worth its reading in a pattern"),
+    (r"create_driver|import_driver", r" versions already: ", "the state of the driver"),
+    (r"import_driver", r"^archive: ", "an archive is bytes to the document"),
+    (r"export_driver", r"^reference: is required: ", "the state of the driver"),
+    (r"update_driver_tag", r"^digest: there is no version ", "the state of the driver"),
     (r"(create|update)_.*", r"^metadata: must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),
     (r"(create|update)_.*", r"^labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
     (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be there twice$",

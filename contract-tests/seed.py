@@ -4,9 +4,12 @@ Three sets, so that one test does not take another's ground away: `kept` is read
 `changed` is updated, and whatever is deleted is made for that.
 """
 
+import io
 import itertools
+import json
 import pathlib
 import sys
+import tarfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -31,6 +34,19 @@ MESSAGES = {
 }
 
 
+def archive(author, name, tags):
+    """A driver as one file, as an export would write it."""
+    project = {"type": "driver", "metadata": {"author": author, "name": name}, "tags": tags}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as file:
+        for path, text in ((".project", json.dumps(project)), ("driver.js", DRIVER)):
+            content = text.encode()
+            header = tarfile.TarInfo(f"{name}/{path}")
+            header.size = len(content)
+            file.addfile(header, io.BytesIO(content))
+    return packed.getvalue()
+
+
 class Maker:
     """Makes resources whose names nothing else has."""
 
@@ -48,6 +64,7 @@ class Maker:
         return {
             "network-connections": {"name": name, "enabled": True, "settings": HTTP},
             "drivers": {"author": self.prefix, "name": name, "tags": ["1.0.0", "1"], "script": DRIVER},
+            "driver-imports": archive(self.prefix, name, ["1.0.0", "1"]),
             "devices": {"id": name, "name": name, "labels": [LABEL]},
             "device-imports": f"id\n{name}\n".encode(),
             "device-bulks": {"selector": f"{LABEL} or {name}", "action": {"type": "add_labels", "labels": [LABEL]}},
@@ -61,7 +78,7 @@ class Maker:
         }[resource]
 
     def media_type(self, resource):
-        return "text/csv" if resource == "device-imports" else "application/json"
+        return {"device-imports": "text/csv", "driver-imports": "application/gzip"}.get(resource, "application/json")
 
     def make(self, resource, **more):
         return self.client.api("POST", resource, self.body(resource) | more)
@@ -80,11 +97,21 @@ class Maker:
         headers = {"Content-Type": self.media_type("device-imports")}
         return self.client.api("POST", "devices/import", self.body("device-imports"), headers)
 
+    def driver(self):
+        """A driver of two versions, as path parameters: a tag points at the newer one alone, so the other
+        may be deleted."""
+        body = self.body("drivers")
+        of_driver = f"{body['author']}/{body['name']}"
+        self.client.api("POST", "drivers", body | {"script": f"// The version before\n{DRIVER}"})
+        digest = self.client.api("GET", f"drivers/{of_driver}/tags/1")["digest"]
+        self.client.api("POST", "drivers", body)
+        return {"author": body["author"], "name": body["name"], "tag": "1", "digest": digest}
+
     def path_parameters(self, resource):
         """A new resource, as its path parameters."""
-        made = self.device_import() if resource == "device-imports" else self.make(resource)
         if resource == "drivers":
-            return {"author": made["author"], "name": made["name"], "tag": "1"}
+            return self.driver()
+        made = self.device_import() if resource == "device-imports" else self.make(resource)
         return {"id": made["id"], "label": LABEL}
 
 
@@ -106,7 +133,7 @@ def seed(hub, receiver_url):
     maker = Maker(client, "seed", receiver_url)
     sets, keys = {}, {}
     for name in ("kept", "changed"):
-        driver = maker.make("drivers")
+        driver = maker.driver()
         connections = [maker.network_connection(settings) for settings in (THE_THINGS_STACK, HTTP)]
         # The table and the integration come before the uplink, so that they have rows and deliveries.
         device = maker.device(driver, connections)
@@ -121,7 +148,7 @@ def seed(hub, receiver_url):
             "device-imports": [{"id": maker.device_import()["id"]}],
             "data-tables": [{"id": table["id"]}],
             "integrations": [{"id": integration["id"]}],
-            "drivers": [{"author": driver["author"], "name": driver["name"], "tag": "1"}],
+            "drivers": [driver],
             "users": [{"id": maker.make("users")["id"]}],
             "api-keys": [{"id": maker.make("api-keys")["id"]}],
             "tenants": [{"id": maker.make("tenants")["id"]}],

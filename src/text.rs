@@ -135,10 +135,11 @@ kinds! {
     DriverName = DriverNameKind { 1..=63, SLUG, SLUG_RULE, "am102", is_slug }
     /// A tag of a driver.
     DriverTag = DriverTagKind { 1..=63, SLUG, SLUG_RULE, "1.0.1", is_slug }
-    /// Which driver decodes: `author/name:tag`; without a tag, `latest` is meant.
-    DriverReference = DriverReferenceKind {
-        3..=191, r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?(:[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$",
-        "must read author/name:tag", "milesight/am102:1", |text| driver_parts(text).is_some()
+    /// A function that a driver's script defines: a JavaScript name in ASCII.
+    FunctionName = FunctionNameKind {
+        1..=63, r"^[A-Za-z_$][A-Za-z0-9_$]*$", "must be a name of ASCII letters, digits, _ and $",
+        "decode", |text| !text.starts_with(|c: char| c.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
     }
     /// The source of a driver, JavaScript, up to 1 MiB.
     Script = ScriptKind {
@@ -232,14 +233,6 @@ fn is_http_url(text: &str) -> bool {
             .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
-/// The author, name and tag of a driver reference; `None` when it is not one.
-pub fn driver_parts(text: &str) -> Option<(&str, &str, &str)> {
-    let (author, rest) = text.split_once('/')?;
-    let (name, tag) = rest.split_once(':').unwrap_or((rest, "latest"));
-    let good = |part: &str| part.len() <= 63 && is_slug(part);
-    (good(author) && good(name) && good(tag)).then_some((author, name, tag))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,15 +244,6 @@ mod tests {
         }
         for bad in ["", " a", "a ", "a,b", "(a)", "!a", "a\0b", "a\"b"] {
             assert!(Label::new(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn references_default_to_latest() {
-        assert_eq!(driver_parts("a/b"), Some(("a", "b", "latest")));
-        assert_eq!(driver_parts("a/b:1.0"), Some(("a", "b", "1.0")));
-        for bad in ["a", "a/", "/b", "a/b:", "a/b/c", "a/-b", "a/b:1:2"] {
-            assert_eq!(driver_parts(bad), None, "{bad}");
         }
     }
 

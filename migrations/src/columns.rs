@@ -51,3 +51,14 @@ pub fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatem
     }
     index
 }
+
+/// Adds a column to a table that is there.
+pub async fn add_column(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    column: ColumnDef,
+) -> Result<(), DbErr> {
+    manager
+        .alter_table(Table::alter().table(table).add_column(column).to_owned())
+        .await
+}

@@ -17,6 +17,7 @@ mod m0006_data_tables;
 mod m0007_integrations;
 mod m0008_access;
 mod m0009_device_imports;
+mod m0010_driver_versions;
 mod m0011_list_orders;
 mod m0012_driver_states;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_integrations::Migration),
             Box::new(m0008_access::Migration),
             Box::new(m0009_device_imports::Migration),
+            Box::new(m0010_driver_versions::Migration),
             Box::new(m0011_list_orders::Migration),
             Box::new(m0012_driver_states::Migration),
         ]

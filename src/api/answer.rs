@@ -242,7 +242,8 @@ fn etag() -> MetaHeader {
     )
 }
 
-fn header(name: &str, description: &str, required: bool) -> MetaHeader {
+/// What the document says of a header.
+pub fn header(name: &str, description: &str, required: bool) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
         description: Some(description.to_owned()),

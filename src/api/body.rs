@@ -27,7 +27,7 @@ pub struct BodyBounds {
 }
 
 /// The largest `FACTOR` of a [`Body`].
-const FACTOR_MAX: usize = 3;
+const FACTOR_MAX: usize = super::drivers::PUSH_FACTOR;
 
 /// A JSON body of type `T`, of up to `FACTOR` times the usual size.
 pub struct Body<T, const FACTOR: usize = 1>(pub T);

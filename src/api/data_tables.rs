@@ -67,7 +67,7 @@ struct Column {
 #[derive(Enum, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-enum ColumnType {
+pub(super) enum ColumnType {
     Number,
     Text,
     Boolean,

@@ -31,6 +31,17 @@ impl Default for Receiving {
     }
 }
 
+impl Receiving {
+    /// Lets in one more file, until the answer is dropped.
+    pub fn enter(request: &Request) -> Result<OwnedSemaphorePermit, Error> {
+        let receiving: &Self = request
+            .data()
+            .ok_or_else(|| Error::internal("nothing lets in files to import"))?;
+        let received = receiving.0.clone().try_acquire_owned();
+        received.map_err(|_| Error::overloaded("other files are being received; try again"))
+    }
+}
+
 /// A file to import.
 pub struct DeviceFile {
     /// What it is written in.
@@ -65,12 +76,7 @@ impl<'a> ApiExtractor<'a> for DeviceFile {
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let format = format_of(request)?;
-        let receiving: &Receiving = request
-            .data()
-            .ok_or_else(|| Error::internal("nothing lets in files to import"))?;
-        let received = receiving.0.clone().try_acquire_owned();
-        let received =
-            received.map_err(|_| Error::overloaded("other files are being received; try again"))?;
+        let received = Receiving::enter(request)?;
         Ok(Self {
             format,
             bytes: body::read_import(request, body).await?,

@@ -21,14 +21,12 @@ use super::{
 use crate::{
     hub::{self, data_tables::parse_selector},
     id::ConnectionId,
+    reference::{DriverReference, Reference},
     store::{
         device_list,
         devices::{self, Address, Device, NewDevice},
     },
-    text::{
-        Description, DeviceId, DeviceName, DriverReference, Label, Name, NetworkDeviceId,
-        SelectorText,
-    },
+    text::{Description, DeviceId, DeviceName, Label, Name, NetworkDeviceId, SelectorText},
 };
 
 /// A device to make
@@ -42,7 +40,7 @@ pub struct NewDeviceBody {
     name: Option<DeviceName>,
     /// What it is for
     description: Option<Description>,
-    /// The driver that decodes its uplinks, `author/name:tag`; a tag that moves takes the device with it
+    /// The driver that decodes its uplinks: `author/name:tag` follows the tag wherever it moves, `author/name` follows `latest`, `author/name@sha256:...` stays with one version
     driver: Option<DriverReference>,
     /// What selectors pick it by
     #[oai(default)]
@@ -62,7 +60,7 @@ struct DeviceUpdate {
     name: Option<DeviceName>,
     /// What it is for
     description: Option<Description>,
-    /// The driver that decodes its uplinks, `author/name:tag`
+    /// The driver that decodes its uplinks: `author/name:tag`, `author/name` for `latest`, or `author/name@sha256:...`
     driver: Option<DriverReference>,
     /// What selectors pick it by
     #[oai(default)]
@@ -198,7 +196,7 @@ impl DevicesApi {
         selector: Query<Option<SelectorText>>,
         /// Only those with an address in this network connection
         network_connection_id: Query<Option<Id>>,
-        /// Only those with this driver: `author/name` for all its tags, or `author/name:tag`
+        /// Only those with this driver: `author/name` however they refer to it, `author/name:tag`, or `author/name@sha256:...` for those that are pinned
         driver: Query<Option<DriverReference>>,
         /// Only those that have sent nothing for so many seconds, or never anything: 86400 is a day
         silent_for_s: Query<Option<Silence>>,
@@ -223,7 +221,7 @@ impl DevicesApi {
         let filter = device_list::Filter {
             selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
             connection: network_connection_id.0.map(|id| ConnectionId(*id)),
-            driver: driver.0.map(DriverReference::into_string),
+            driver: driver.0.and_then(|text| Reference::parse(&text)),
             silent_for: silent_for_s.0.map(|silence| TimeDelta::seconds(*silence)),
             health: health.0.map(HealthStateView::into),
             search: q.0.map(Name::into_string),

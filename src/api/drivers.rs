@@ -1,4 +1,4 @@
-//! Drivers: push, read, change, tags.
+//! Drivers: push, read, change.
 
 use poem::{Result, http::Uri};
 use poem_openapi::{
@@ -12,19 +12,24 @@ use super::{
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
+    driver_content::{ExampleBody, SchemaBody},
     page::{Cursor, Listed, Window},
     sort::SortBy,
     types::{Count, Limit, List, Timestamp},
 };
 use crate::{
-    error::Error,
-    hub::Hub,
+    hub::{Hub, driver_examples::EXAMPLES_MAX, drivers::Source},
+    reference::DriverKey,
     store::{
         driver_list,
-        drivers::{self, Driver, DriverKey, Metadata},
+        driver_tags::Tag as StoredTag,
+        drivers::{self, Driver, Metadata},
     },
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Name, Script},
 };
+
+/// A megabyte of script may be six of JSON, and there are the schema and the examples.
+pub(super) const PUSH_FACTOR: usize = 8;
 
 /// A version of a driver to push
 #[derive(Object, Deserialize)]
@@ -38,6 +43,12 @@ struct NewDriver {
     tags: List<DriverTag, 1, 16>,
     /// JavaScript that defines `decodeUplink(input)` or `decode(payload, port)`
     script: Script,
+    /// What it decodes to
+    schema: Option<SchemaBody>,
+    /// What it must make of which input: each is run before the version is taken
+    #[oai(default)]
+    #[serde(default)]
+    examples: List<ExampleBody, 0, EXAMPLES_MAX>,
     /// For people
     description: Option<Description>,
     /// The devices it is for
@@ -53,23 +64,23 @@ struct NewDriver {
 /// What takes the place of a driver's metadata
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DriverUpdate {
+pub(super) struct DriverUpdate {
     /// For people
-    description: Option<Description>,
+    pub(super) description: Option<Description>,
     /// The devices it is for
     #[oai(default)]
     #[serde(default)]
-    supports: List<SupportedDevice, 0, 100>,
+    pub(super) supports: List<SupportedDevice, 0, 100>,
     /// For finding it
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, 64>,
+    pub(super) labels: List<Label, 0, 64>,
 }
 
 /// A device that a driver is for
 #[derive(Clone, Object, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SupportedDevice {
+pub(super) struct SupportedDevice {
     /// Who makes it
     manufacturer: Name,
     /// Its model
@@ -82,7 +93,7 @@ struct SupportedDevice {
 /// A driver
 #[derive(Object, Serialize)]
 #[oai(rename = "Driver")]
-struct DriverView {
+pub(super) struct DriverView {
     /// Who wrote it
     author: String,
     /// What it is for
@@ -109,30 +120,12 @@ struct DriverView {
 struct TagView {
     /// Its name
     tag: String,
-    /// SHA-256 of the version's script, in hexadecimal digits
+    /// What the version is called by: `sha256:` and the SHA-256 of its manifest
     digest: String,
-    /// The entry functions that the script defines
+    /// The entry functions that the version's script defines
     functions: Vec<String>,
     /// When it was last moved
     updated_at: Timestamp,
-}
-
-/// The version that a tag points at
-#[derive(Object, Serialize)]
-#[oai(rename = "DriverVersion")]
-struct VersionView {
-    /// Who wrote it
-    author: String,
-    /// What it is for
-    name: String,
-    /// The tag
-    tag: String,
-    /// SHA-256 of the script, in hexadecimal digits
-    digest: String,
-    /// The entry functions that the script defines
-    functions: Vec<String>,
-    /// The script itself
-    script: String,
 }
 
 /// `drivers`.
@@ -145,37 +138,49 @@ impl DriversApi {
     /// Push a driver
     ///
     /// Adds a version of the driver `author/name`, makes the driver if it is new, replaces its
-    /// metadata and moves the tags. The script is run once: one that does not parse, or defines
-    /// nothing to call, is refused with the line. Devices whose driver names one of the tags use the
-    /// new version from their next uplink on. A version that no tag points at any more is dropped.
+    /// metadata and moves the tags. The script is run once, and every example: a script that does not
+    /// parse, or defines nothing to call, is refused with the line, and one that does not do what an
+    /// example says, with the first difference. The version is called by the digest of all that it
+    /// holds; pushing the same again adds nothing. Devices whose driver names one of the tags use the
+    /// new version from their next uplink on. A version stays until it is deleted, also when no tag
+    /// points at it any more; a driver has at most 1000.
     #[oai(path = "/drivers", method = "post", operation_id = "create_driver")]
     async fn create(
         &self,
         caller: Caller,
-        body: Body<NewDriver, 7>,
+        body: Body<NewDriver, PUSH_FACTOR>,
     ) -> Result<Created<DriverView>> {
         let NewDriver {
             author,
             name,
             tags,
             script,
+            schema,
+            examples,
             description,
             supports,
             labels,
         } = body.0;
         let key = key(author, name);
+        let source = Source {
+            place: None,
+            script: script.into_string(),
+            schema: schema.map(Into::into),
+            examples: examples.0.into_iter().map(Into::into).collect(),
+            tags: tags.0.into_iter().map(DriverTag::into_string).collect(),
+            digest: None,
+        };
         let metadata = DriverUpdate {
             description,
             supports,
             labels,
         }
         .metadata();
-        let tags: Vec<String> = tags.0.into_iter().map(DriverTag::into_string).collect();
         let driver = self
             .hub
-            .push_driver(caller.scope(), &key, metadata, script.into_string(), &tags)
+            .push_driver(caller.scope(), &key, metadata, vec![source])
             .await?;
-        let location = format!("/api/v3/drivers/{}/{}", key.author, key.name);
+        let location = format!("/api/v3/drivers/{key}");
         Ok(Created {
             location,
             body: driver.into(),
@@ -225,7 +230,7 @@ impl DriversApi {
 
     /// Get a driver
     ///
-    /// Its metadata and tags; a tag's script is at the tag.
+    /// Its metadata and tags; what a tag points at is at the tag.
     #[oai(
         path = "/drivers/:author/:name",
         method = "get",
@@ -293,80 +298,10 @@ impl DriversApi {
                 .into(),
         ))
     }
-
-    /// Get the version that a tag points at
-    ///
-    /// With its script.
-    #[oai(
-        path = "/drivers/:author/:name/tags/:tag",
-        method = "get",
-        operation_id = "get_driver_tag"
-    )]
-    async fn get_tag(
-        &self,
-        caller: Caller,
-        /// Who wrote it
-        author: Path<DriverAuthor>,
-        /// The driver's name
-        name: Path<DriverName>,
-        /// The tag
-        tag: Path<DriverTag>,
-    ) -> Result<Found<VersionView>> {
-        let key = key(author.0, name.0);
-        let tag = tag.0.into_string();
-        let version = drivers::find_version(caller.scope(), &key, &tag).await?;
-        let version = version.ok_or_else(|| {
-            let DriverKey { author, name } = &key;
-            Error::missing("driver tag", format!("{author}/{name}:{tag}"))
-        })?;
-        Ok(Found(VersionView::new(key, tag, version)))
-    }
-
-    /// Delete a driver's tag
-    ///
-    /// Refused while a device's driver names it. A version that no tag points at any more is dropped.
-    /// Answers the version that the tag pointed at.
-    #[oai(
-        path = "/drivers/:author/:name/tags/:tag",
-        method = "delete",
-        operation_id = "delete_driver_tag"
-    )]
-    async fn delete_tag(
-        &self,
-        caller: Caller,
-        /// Who wrote it
-        author: Path<DriverAuthor>,
-        /// The driver's name
-        name: Path<DriverName>,
-        /// The tag
-        tag: Path<DriverTag>,
-    ) -> Result<Found<VersionView>> {
-        let key = key(author.0, name.0);
-        let tag = tag.0.into_string();
-        let version = drivers::delete_tag(caller.scope(), &key, &tag).await?;
-        Ok(Found(VersionView::new(key, tag, version)))
-    }
 }
 
-impl VersionView {
-    fn new(key: DriverKey, tag: String, version: drivers::Version) -> Self {
-        let drivers::Content {
-            digest,
-            script,
-            functions,
-        } = version.content;
-        Self {
-            author: key.author,
-            name: key.name,
-            tag,
-            digest,
-            functions,
-            script,
-        }
-    }
-}
-
-fn key(author: DriverAuthor, name: DriverName) -> DriverKey {
+/// The driver that a path is about.
+pub(super) fn key(author: DriverAuthor, name: DriverName) -> DriverKey {
     DriverKey {
         author: author.into_string(),
         name: name.into_string(),
@@ -374,7 +309,7 @@ fn key(author: DriverAuthor, name: DriverName) -> DriverKey {
 }
 
 impl DriverUpdate {
-    fn metadata(self) -> Metadata<SupportedDevice> {
+    pub(super) fn metadata(self) -> Metadata<SupportedDevice> {
         Metadata {
             description: self
                 .description
@@ -388,7 +323,7 @@ impl DriverUpdate {
 
 impl From<Driver<SupportedDevice>> for DriverView {
     fn from(driver: Driver<SupportedDevice>) -> Self {
-        let tag = |tag: drivers::Tag| TagView {
+        let tag = |tag: StoredTag| TagView {
             tag: tag.name,
             digest: tag.digest,
             functions: tag.functions,

@@ -168,7 +168,7 @@ where
 fn event(happening: Happening) -> Event {
     let (id, kind) = (happening.id(), happening.kind().to_owned());
     let (uplink, event) = match happening.what {
-        What::Uplink(uplink) => (Some(uplink.into()), None),
+        What::Uplink(uplink) => (Some((*uplink).into()), None),
         What::Event(event) => (None, Some(event.into())),
     };
     let told = LiveEvent {

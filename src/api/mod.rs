@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
-//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
@@ -24,6 +24,11 @@ mod device_labels;
 mod device_rows;
 mod devices;
 mod docs;
+mod driver_archives;
+mod driver_content;
+mod driver_tags;
+mod driver_usage;
+mod driver_versions;
 mod drivers;
 mod edge;
 mod events;
@@ -91,11 +96,20 @@ enum Tag {
     Health,
 }
 
+/// The registry of drivers.
+type DriverApis = (
+    drivers::DriversApi,
+    driver_tags::DriverTagsApi,
+    driver_versions::DriverVersionsApi,
+    driver_usage::DriverUsageApi,
+    driver_archives::DriverArchivesApi,
+);
+
 /// All operations.
 type AllOperations = (
     auth::AuthApi,
     network_connections::NetworkConnectionsApi,
-    drivers::DriversApi,
+    DriverApis,
     devices::DevicesApi,
     device_history::DeviceHistoryApi,
     device_labels::DeviceLabelsApi,
@@ -119,7 +133,13 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             hub: hub(),
             uplinks: uplinks.clone(),
         },
-        drivers::DriversApi { hub: hub() },
+        (
+            drivers::DriversApi { hub: hub() },
+            driver_tags::DriverTagsApi,
+            driver_versions::DriverVersionsApi,
+            driver_usage::DriverUsageApi,
+            driver_archives::DriverArchivesApi { hub: hub() },
+        ),
         devices::DevicesApi,
         device_history::DeviceHistoryApi,
         device_labels::DeviceLabelsApi,

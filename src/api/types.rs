@@ -288,6 +288,38 @@ value_type!([] JsonObject, "object", MetaSchema {
     ..MetaSchema::new("object")
 });
 
+/// The schema of a driver, as JSON. What is in it, `driver::schema` checks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DriverSchema(pub Map<String, Value>);
+
+value_type!([] DriverSchema, "object", MetaSchema {
+    additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+    example: Some(serde_json::json!({
+        "version": "2",
+        "properties": {"temperature": {"type": "float64", "unit": "°C"}},
+    })),
+    ..MetaSchema::new("object")
+});
+
+/// Any JSON of the client's own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct JsonValue(pub Value);
+
+impl<'de> Deserialize<'de> for JsonValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        check_value(&value, 1).map_err(de::Error::custom)?;
+        Ok(Self(value))
+    }
+}
+
+value_type!([] JsonValue, "any", MetaSchema {
+    example: Some(serde_json::json!({"temperature": 21.5})),
+    ..MetaSchema::ANY
+});
+
 /// A list of `MIN` to `MAX` items, none of them twice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]

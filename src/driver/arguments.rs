@@ -44,6 +44,8 @@ enum Dialect {
     Decode,
     /// One object, without a payload.
     Object,
+    /// `(bytes, port, state)`, or variables where the input has no state.
+    BytesAndState,
     /// `(bytes, port, variables)`.
     BytesFirst,
     /// `(fPort, bytes, variables)`.
@@ -59,7 +61,8 @@ impl Dialect {
         Some(match function {
             "decodeUplink" | "decodeDownlink" => Self::Decode,
             "encodeDownlink" | "normalizeUplink" => Self::Object,
-            "decode" | "Decoder" => Self::BytesFirst,
+            "decode" => Self::BytesAndState,
+            "Decoder" => Self::BytesFirst,
             "Decode" => Self::PortFirst,
             "Encoder" => Self::DataFirst,
             "Encode" => Self::PortThenData,
@@ -90,19 +93,25 @@ impl Dialect {
             Some(variables) => variables,
             None => Object::new(ctx.clone()).map_err(broken)?.into_value(),
         };
+        let variables = match self {
+            Self::BytesAndState => first(&["state"])?.unwrap_or(variables),
+            _ => variables,
+        };
         let subject = match self {
-            Self::BytesFirst | Self::PortFirst => payload(ctx, &input)?,
+            Self::BytesAndState | Self::BytesFirst | Self::PortFirst => payload(ctx, &input)?,
             _ => first(&["data"])?,
         };
         let Some(subject) = subject else {
             let wanted = match self {
-                Self::BytesFirst | Self::PortFirst => "bytes",
+                Self::BytesAndState | Self::BytesFirst | Self::PortFirst => "bytes",
                 _ => "data",
             };
             return Err(bad(format!("the input of {function} must have {wanted}")));
         };
         Ok(match self {
-            Self::BytesFirst | Self::DataFirst => vec![subject, port, variables],
+            Self::BytesAndState | Self::BytesFirst | Self::DataFirst => {
+                vec![subject, port, variables]
+            }
             _ => vec![port, subject, variables],
         })
     }

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     driver::BuiltIn,
     error::{Error, Result},
+    reference::{DriverReferenceKind, Reference},
     store::{
         Scope,
         devices::{self, Device, NewDevice},
-        drivers::{self, DriverKey},
-        network_connections,
+        driver_versions, network_connections,
     },
-    text,
+    text::Kind,
     uplink::networks::{self, fold_network_device_id},
 };
 
@@ -73,18 +73,15 @@ impl Known {
         }
         let mut drivers = HashSet::new();
         for reference in references {
-            let Some((author, name, tag)) = text::driver_parts(reference) else {
+            let Some(parsed) = Reference::parse(reference) else {
                 continue;
             };
-            if BuiltIn::find(author, name).is_some() {
+            if BuiltIn::find(&parsed.key.author, &parsed.key.name).is_some() {
                 drivers.insert(reference.to_owned());
                 continue;
             }
-            let key = DriverKey {
-                author: author.to_owned(),
-                name: name.to_owned(),
-            };
-            if drivers::has_tag(scope, &key, tag).await? {
+            let found = driver_versions::find_digest(scope, &parsed.key, &parsed.pick()).await?;
+            if found.is_some() {
                 drivers.insert(reference.to_owned());
             }
         }
@@ -114,10 +111,10 @@ impl Known {
                 .map_err(|rule| broken("network_device_id", rule))?;
         }
         if let Some(reference) = &new.driver {
-            let broken = || Error::field("driver", "must read author/name:tag");
-            let (author, name, tag) = text::driver_parts(reference).ok_or_else(broken)?;
+            let broken = || Error::field("driver", DriverReferenceKind::RULE);
+            let parsed = Reference::parse(reference).ok_or_else(broken)?;
             if !self.drivers.contains(reference) {
-                let rule = format!("there is no driver {author}/{name}:{tag}");
+                let rule = format!("there is no driver {parsed}");
                 return Err(Error::field("driver", rule));
             }
         }

@@ -9,6 +9,7 @@ use sea_orm::{
 use super::{
     Page, Scope,
     devices::Device,
+    driver_usage,
     entities::{device, device_connection, device_state},
     health::{HealthState, last_seen},
     listing::{self, Order, Place, Sort, Stretch},
@@ -18,6 +19,7 @@ use crate::{
     clock::{self, Time},
     error::Result,
     id::ConnectionId,
+    reference::Reference,
     selector::Selector,
 };
 
@@ -35,8 +37,8 @@ pub struct Filter {
     pub selector: Option<Selector>,
     /// Those with an address there.
     pub connection: Option<ConnectionId>,
-    /// Those whose driver is this, as `author/name` or `author/name:tag`.
-    pub driver: Option<String>,
+    /// Those whose driver is this; without a tag or digest, whatever they call it.
+    pub driver: Option<Reference>,
     /// Those that have sent nothing for so long, or never anything.
     pub silent_for: Option<TimeDelta>,
     /// Those that are so.
@@ -120,14 +122,7 @@ impl Filter {
             all = all.add(Expr::exists(addresses));
         }
         if let Some(driver) = &self.driver {
-            let is_it = device::Column::Driver.eq(driver);
-            all = all.add(if driver.contains(':') {
-                Condition::all().add(is_it)
-            } else {
-                let tagged =
-                    device::Column::Driver.like(listing::starting_with(&format!("{driver}:")));
-                Condition::any().add(is_it).add(tagged)
-            });
+            all = all.add(driver_usage::using(driver));
         }
         if let Some(silence) = self.silent_for {
             let since = clock::now() - silence;

@@ -1,9 +1,9 @@
-//! Drivers, their versions and the tags that point at versions.
+//! Drivers: their names, metadata and what is pushed to them.
 
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,25 +12,19 @@ use serde_json::json;
 use super::{
     Scope,
     audit::subject,
-    entities::{device, driver, driver_tag, driver_version},
-    met,
+    driver_tags::{self, Tag},
+    driver_usage::{self, Users},
+    driver_versions::{self, Content},
+    entities::driver,
 };
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
+    reference::DriverKey,
 };
 
 /// The resource's name in paths.
-const RESOURCE: &str = "drivers";
-
-/// A driver's author and name.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DriverKey {
-    /// Who wrote it.
-    pub author: String,
-    /// What it is for.
-    pub name: String,
-}
+pub(super) const RESOURCE: &str = "drivers";
 
 /// What a client says of a driver, beside its script. `S` is one entry of `supports`.
 #[derive(Debug, Clone, Serialize)]
@@ -61,95 +55,35 @@ pub struct Driver<S> {
     pub updated_at: Time,
 }
 
-/// A tag and the version it points at.
+/// A version to add, with the tags that point at it from then on.
 #[derive(Debug, Clone)]
-pub struct Tag {
-    /// Its name.
-    pub name: String,
-    /// SHA-256 of the version's script, in hexadecimal digits.
-    pub digest: String,
-    /// The entry functions that the script defines.
-    pub functions: Vec<String>,
-    /// When it was last moved.
-    pub updated_at: Time,
+pub struct Release {
+    /// The version.
+    pub version: Content,
+    /// The tags; those that are there already move.
+    pub tags: Vec<String>,
 }
 
-/// A stored version.
-#[derive(Debug, Clone)]
-pub struct Version {
-    driver_id: i64,
-    /// What it is.
-    pub content: Content,
-}
-
-/// A version's script.
-#[derive(Debug, Clone)]
-pub struct Content {
-    /// SHA-256 of the script, in hexadecimal digits.
-    pub digest: String,
-    /// JavaScript.
-    pub script: String,
-    /// The entry functions that the script defines.
-    pub functions: Vec<String>,
-}
-
-/// Adds a version, makes the driver where it is new, and moves the tags.
+/// Adds versions, makes the driver where it is new, and moves the tags: all of it or nothing.
 pub async fn push<S: Serialize + DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,
     metadata: Metadata<S>,
-    version: Content,
-    tags: &[String],
+    releases: &[Release],
 ) -> Result<Driver<S>> {
-    let now = clock::now();
     scope
         .write(async |transaction| {
-            let noted = json!({
-                "metadata": &metadata, "tags": tags, "digest": &version.digest,
-            });
+            let noted: Vec<_> = releases
+                .iter()
+                .map(|release| json!({"digest": release.version.digest, "tags": release.tags}))
+                .collect();
+            let noted = json!({"metadata": &metadata, "versions": noted});
             let driver_id = upsert(scope, &transaction, key, metadata).await?;
-            let existing = scope
-                .find::<driver_version::Entity>()
-                .filter(driver_version::Column::DriverId.eq(driver_id))
-                .filter(driver_version::Column::Digest.eq(&version.digest))
-                .select_only()
-                .column(driver_version::Column::Id)
-                .into_tuple::<i64>()
-                .one(&*transaction)
-                .await?;
-            let version_id = match existing {
-                Some(id) => id,
-                None => {
-                    driver_version::ActiveModel {
-                        tenant_id: Set(scope.tenant.0),
-                        driver_id: Set(driver_id),
-                        digest: Set(version.digest),
-                        script: Set(version.script),
-                        functions: Set(json!(version.functions)),
-                        created_at: Set(now),
-                        ..Default::default()
-                    }
-                    .insert(&*transaction)
-                    .await?
-                    .id
-                }
-            };
-            let tags = tags.iter().map(|tag| driver_tag::ActiveModel {
-                tenant_id: Set(scope.tenant.0),
-                driver_id: Set(driver_id),
-                name: Set(tag.clone()),
-                version_id: Set(version_id),
-                updated_at: Set(now),
-            });
-            let moved =
-                OnConflict::columns([driver_tag::Column::DriverId, driver_tag::Column::Name])
-                    .update_columns([driver_tag::Column::VersionId, driver_tag::Column::UpdatedAt])
-                    .to_owned();
-            driver_tag::Entity::insert_many(tags)
-                .on_conflict(moved)
-                .exec_without_returning(&*transaction)
-                .await?;
-            drop_untagged(scope, &transaction, driver_id).await?;
+            for Release { version, tags } in releases {
+                let id = driver_versions::put(scope, &transaction, driver_id, key, version).await?;
+                let version = (id, version.digest.as_str());
+                driver_tags::point(scope, &transaction, driver_id, tags, version).await?;
+            }
             scope
                 .note_created(&transaction, subject(RESOURCE, key), &noted)
                 .await
@@ -160,45 +94,10 @@ pub async fn push<S: Serialize + DeserializeOwned>(
 
 /// One driver.
 pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
-    let found = scope
-        .find::<driver::Entity>()
-        .filter(driver::Column::Author.eq(&key.author))
-        .filter(driver::Column::Name.eq(&key.name))
-        .one(scope.reader())
-        .await?
-        .ok_or_else(|| missing(key))?;
+    let found = find(scope, scope.reader(), key).await?;
+    let found = found.ok_or_else(|| missing(key))?;
     let mut drivers = with_tags(scope, vec![found]).await?;
     drivers.pop().ok_or_else(|| missing(key))
-}
-
-/// The version that a tag points at, where there is one.
-pub async fn find_version(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Option<Version>> {
-    let found = scope
-        .find::<driver_version::Entity>()
-        .inner_join(driver_tag::Entity)
-        .inner_join(driver::Entity)
-        .filter(driver::Column::Author.eq(&key.author))
-        .filter(driver::Column::Name.eq(&key.name))
-        .filter(driver_tag::Column::Name.eq(tag))
-        .one(scope.reader())
-        .await?;
-    found.map(Version::try_from).transpose()
-}
-
-/// Whether the driver has this tag.
-pub async fn has_tag(scope: &Scope, key: &DriverKey, tag: &str) -> Result<bool> {
-    let found: Option<i64> = scope
-        .find::<driver_tag::Entity>()
-        .inner_join(driver::Entity)
-        .filter(driver::Column::Author.eq(&key.author))
-        .filter(driver::Column::Name.eq(&key.name))
-        .filter(driver_tag::Column::Name.eq(tag))
-        .select_only()
-        .column(driver_tag::Column::DriverId)
-        .into_tuple()
-        .one(scope.reader())
-        .await?;
-    Ok(found.is_some())
 }
 
 /// Replaces the metadata.
@@ -233,19 +132,10 @@ pub async fn delete<S: Serialize + DeserializeOwned>(
     key: &DriverKey,
 ) -> Result<Driver<S>> {
     let driver: Driver<S> = get(scope, key).await?;
-    let own = format!("{}/{}", key.author, key.name);
     scope
         .write(async |transaction| {
             lock(scope, &transaction, key).await?;
-            refuse_used(
-                scope,
-                &transaction,
-                &own,
-                device::Column::Driver
-                    .eq(&own)
-                    .or(device::Column::Driver.starts_with(format!("{own}:"))),
-            )
-            .await?;
+            driver_usage::refuse_used(scope, &transaction, key, Users::Driver).await?;
             scope
                 .delete::<driver::Entity>()
                 .filter(driver::Column::Id.eq(driver.id))
@@ -257,65 +147,6 @@ pub async fn delete<S: Serialize + DeserializeOwned>(
         })
         .await?;
     Ok(driver)
-}
-
-/// Removes a tag that no device uses, and its version when no other tag points at it; answers the
-/// version that it pointed at.
-pub async fn delete_tag(scope: &Scope, key: &DriverKey, tag: &str) -> Result<Version> {
-    let own = format!("{}/{}:{tag}", key.author, key.name);
-    let gone = || Error::missing("driver tag", &own);
-    let version = find_version(scope, key, tag).await?.ok_or_else(gone)?;
-    scope
-        .write(async |transaction| {
-            let mut used = device::Column::Driver.eq(&own);
-            if tag == "latest" {
-                used = used.or(device::Column::Driver.eq(format!("{}/{}", key.author, key.name)));
-            }
-            refuse_used(scope, &transaction, &own, used).await?;
-            let deleted = scope
-                .delete::<driver_tag::Entity>()
-                .filter(driver_tag::Column::DriverId.eq(version.driver_id))
-                .filter(driver_tag::Column::Name.eq(tag))
-                .exec(&*transaction)
-                .await?;
-            met(deleted.rows_affected, gone)?;
-            drop_untagged(scope, &transaction, version.driver_id).await?;
-            scope
-                .update::<driver::Entity>()
-                .col_expr(
-                    driver::Column::Revision,
-                    Expr::col(driver::Column::Revision).add(1),
-                )
-                .filter(driver::Column::Id.eq(version.driver_id))
-                .exec(&*transaction)
-                .await?;
-            let noted = json!({"tag": tag, "digest": &version.content.digest});
-            scope
-                .note_deleted(&transaction, subject(RESOURCE, key), &noted)
-                .await
-        })
-        .await?;
-    Ok(version)
-}
-
-async fn refuse_used(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    what: &str,
-    used: sea_orm::sea_query::SimpleExpr,
-) -> Result<()> {
-    use sea_orm::PaginatorTrait;
-    let devices = scope
-        .find::<device::Entity>()
-        .filter(used)
-        .count(transaction)
-        .await?;
-    if devices == 0 {
-        return Ok(());
-    }
-    Err(Error::Conflict(format!(
-        "driver {what} is in use by {devices} device(s): give them another driver first"
-    )))
 }
 
 /// Adds the driver or changes its metadata, in one statement: of two pushes at once the second
@@ -345,16 +176,8 @@ async fn upsert<S: Serialize>(
         .on_conflict(changed)
         .exec_without_returning(transaction)
         .await?;
-    let id = scope
-        .find::<driver::Entity>()
-        .filter(Column::Author.eq(&key.author))
-        .filter(Column::Name.eq(&key.name))
-        .select_only()
-        .column(Column::Id)
-        .into_tuple::<i64>()
-        .one(transaction)
-        .await?;
-    id.ok_or_else(|| missing(key))
+    let found = find(scope, transaction, key).await?;
+    Ok(found.ok_or_else(|| missing(key))?.id)
 }
 
 fn columns<S: Serialize>(
@@ -374,99 +197,92 @@ fn columns<S: Serialize>(
     }
 }
 
-/// A version is reachable by its tags alone; without one it is only weight.
-async fn drop_untagged(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    driver_id: i64,
-) -> Result<()> {
-    let tagged = scope
-        .find::<driver_tag::Entity>()
-        .filter(driver_tag::Column::DriverId.eq(driver_id))
-        .select_only()
-        .column(driver_tag::Column::VersionId)
-        .into_tuple::<i64>()
-        .all(transaction)
-        .await?;
-    scope
-        .delete::<driver_version::Entity>()
-        .filter(driver_version::Column::DriverId.eq(driver_id))
-        .filter(driver_version::Column::Id.is_not_in(tagged))
-        .exec(transaction)
-        .await?;
-    Ok(())
-}
-
 /// The drivers with their tags, in their order.
 pub(super) async fn with_tags<S: DeserializeOwned>(
     scope: &Scope,
     models: Vec<driver::Model>,
 ) -> Result<Vec<Driver<S>>> {
-    let tags: Vec<(i64, String, String, serde_json::Value, Time)> = scope
-        .find::<driver_tag::Entity>()
-        .inner_join(driver_version::Entity)
-        .filter(driver_tag::Column::DriverId.is_in(models.iter().map(|model| model.id)))
-        .order_by_asc(driver_tag::Column::Name)
-        .select_only()
-        .column(driver_tag::Column::DriverId)
-        .column(driver_tag::Column::Name)
-        .column(driver_version::Column::Digest)
-        .column(driver_version::Column::Functions)
-        .column(driver_tag::Column::UpdatedAt)
-        .into_tuple()
-        .all(scope.reader())
-        .await?;
-    let mut drivers = Vec::with_capacity(models.len());
-    for model in models {
-        let mut own = Vec::new();
-        for (driver_id, name, digest, functions, updated_at) in &tags {
-            if *driver_id == model.id {
-                own.push(Tag {
-                    name: name.clone(),
-                    digest: digest.clone(),
-                    functions: serde_json::from_value(functions.clone())
-                        .map_err(Error::internal)?,
-                    updated_at: *updated_at,
-                });
-            }
-        }
-        drivers.push(Driver {
+    let ids = models.iter().map(|model| model.id);
+    let mut tags = driver_tags::of_drivers(scope, ids).await?;
+    let drivers = models.into_iter().map(|model| {
+        Ok(Driver {
             id: model.id,
             key: DriverKey {
                 author: model.author.clone(),
                 name: model.name.clone(),
             },
-            tags: own,
+            tags: tags.remove(&model.id).unwrap_or_default(),
             revision: model.revision,
             created_at: model.created_at,
             updated_at: model.updated_at,
             metadata: model.try_into()?,
-        });
-    }
-    Ok(drivers)
+        })
+    });
+    drivers.collect()
 }
 
+/// The driver with this author and name.
+pub(super) fn called(key: &DriverKey) -> Condition {
+    Condition::all()
+        .add(driver::Column::Author.eq(&key.author))
+        .add(driver::Column::Name.eq(&key.name))
+}
+
+/// A driver's row, where there is one.
+pub(super) async fn find(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+) -> Result<Option<driver::Model>> {
+    let found = scope.find::<driver::Entity>().filter(called(key));
+    Ok(found.one(connection).await?)
+}
+
+/// A driver's row as it is until the end of the transaction: whoever adds versions or moves tags
+/// holds it. The client's `If-Match` is about the part that it changes, not about the row.
+pub(super) async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+) -> Result<driver::Model> {
+    let found = scope.find::<driver::Entity>().filter(called(key));
+    let found = found.lock_exclusive().one(transaction).await?;
+    found.ok_or_else(|| missing(key))
+}
+
+/// A driver's row to change itself, if it is as the client has seen it.
 async fn lock(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     key: &DriverKey,
 ) -> Result<driver::Model> {
-    let which = Condition::all()
-        .add(driver::Column::Author.eq(&key.author))
-        .add(driver::Column::Name.eq(&key.name));
     scope
-        .lock::<driver::Entity>(transaction, which, || missing(key))
+        .lock::<driver::Entity>(transaction, called(key), || missing(key))
         .await
 }
 
-fn missing(key: &DriverKey) -> Error {
-    Error::missing("driver", key)
+/// Counts a change of something that the driver shows.
+pub(super) async fn touch(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    driver_id: i64,
+) -> Result<()> {
+    scope
+        .update::<driver::Entity>()
+        .col_expr(
+            driver::Column::Revision,
+            Expr::col(driver::Column::Revision).add(1),
+        )
+        .col_expr(driver::Column::UpdatedAt, Expr::value(clock::now()))
+        .filter(driver::Column::Id.eq(driver_id))
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
-impl std::fmt::Display for DriverKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.author, self.name)
-    }
+/// There is no such driver.
+pub(super) fn missing(key: &DriverKey) -> Error {
+    Error::missing("driver", key)
 }
 
 impl<S: DeserializeOwned> TryFrom<driver::Model> for Metadata<S> {
@@ -477,21 +293,6 @@ impl<S: DeserializeOwned> TryFrom<driver::Model> for Metadata<S> {
             description: model.description,
             supports: serde_json::from_value(model.supports).map_err(Error::internal)?,
             labels: serde_json::from_value(model.labels).map_err(Error::internal)?,
-        })
-    }
-}
-
-impl TryFrom<driver_version::Model> for Version {
-    type Error = Error;
-
-    fn try_from(model: driver_version::Model) -> Result<Self> {
-        Ok(Self {
-            driver_id: model.driver_id,
-            content: Content {
-                digest: model.digest,
-                script: model.script,
-                functions: serde_json::from_value(model.functions).map_err(Error::internal)?,
-            },
         })
     }
 }

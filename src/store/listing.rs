@@ -338,11 +338,6 @@ fn folded(
     }
 }
 
-/// A pattern for what starts with the text.
-pub(super) fn starting_with(text: &str) -> LikeExpr {
-    LikeExpr::new(format!("{}%", escaped(text))).escape('\\')
-}
-
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('%', "\\%")

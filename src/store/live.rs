@@ -49,7 +49,7 @@ pub struct Happening {
 #[derive(Debug, Clone)]
 pub enum What {
     /// A message of the device.
-    Uplink(Uplink),
+    Uplink(Box<Uplink>),
     /// Something else.
     Event(Event),
 }
@@ -171,7 +171,7 @@ pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
             .await?;
         happenings.extend(found.into_iter().map(|of| Happening {
             device_id: of.device_id,
-            what: What::Uplink(of.row.into()),
+            what: What::Uplink(Box::new(of.row.into())),
         }));
     }
     let events = of(|table| matches!(table, Table::Events));

@@ -58,6 +58,9 @@ pub mod device_list;
 pub mod devices;
 pub mod driver_list;
 pub mod driver_states;
+pub mod driver_tags;
+pub mod driver_usage;
+pub mod driver_versions;
 pub mod drivers;
 pub mod events;
 pub mod health;
@@ -269,12 +272,17 @@ impl Scope {
             .one(transaction)
             .await?
             .ok_or_else(missing)?;
-        let revision = found.revision();
+        self.check_revision(found.revision())?;
+        Ok(found)
+    }
+
+    /// Refuses a change of what is not as the client has seen it.
+    fn check_revision(&self, revision: i64) -> Result<()> {
         match self.call.as_ref().and_then(|call| call.revisions.as_ref()) {
             Some(expected) if !expected.contains(&revision) => Err(Error::Conflict(format!(
                 "header If-Match: it has been changed since; its ETag is \"{revision}\" now"
             ))),
-            _ => Ok(found),
+            _ => Ok(()),
         }
     }
 

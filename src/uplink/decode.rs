@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    driver::{self, DecodeCall, DriverError, DriverErrorKind},
+    driver::{self, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
     id::TenantId,
     store::{members, record::NewEvent},
 };
@@ -73,7 +73,7 @@ impl Decoder {
                 warnings: Vec::new(),
                 logs: Vec::new(),
             }),
-            DriverRoute::Version(version) => {
+            DriverRoute::Version { version, .. } => {
                 let called = self.drivers.decode(DecodeCall {
                     tenant: tenant.0,
                     script: version.script.clone(),
@@ -113,7 +113,7 @@ impl Decoder {
             logs,
             cpu_time_us,
         } = decoded;
-        match self.check(version, data, time) {
+        match admit(version.schema.as_deref(), self.state_bytes_max, data, time) {
             Ok(returned) => Ok(Taken {
                 returned,
                 warnings,
@@ -128,44 +128,43 @@ impl Decoder {
             }),
         }
     }
+}
 
-    fn check(
-        &self,
-        version: &DriverVersion,
-        data: Map<String, Value>,
-        time: Time,
-    ) -> Result<Returned, (DriverErrorKind, String)> {
-        let returned =
-            returned::read(data, time).map_err(|message| (DriverErrorKind::BadResult, message))?;
-        if let Some(schema) = &version.schema {
-            let broken = match &returned {
-                Returned::Plain(fields) => schema.check(fields).err().map(|v| v.to_string()),
-                Returned::Own { updates, .. } => {
-                    updates.iter().enumerate().find_map(|(index, update)| {
-                        let violation = schema.check(&update.values).err()?;
-                        Some(format!("updates.{index}.values.{violation}"))
-                    })
-                }
-            };
-            if let Some(message) = broken {
-                return Err((DriverErrorKind::Schema, message));
-            }
-        }
-        if let Returned::Own {
-            new_state: Some(state),
-            ..
-        } = &returned
-        {
-            let size = serde_json::to_vec(state).map_or(usize::MAX, |json| json.len());
-            if size > self.state_bytes_max {
-                let max = self.state_bytes_max;
-                let message =
-                    format!("new_state: limit of {max} bytes of state exceeded: it has {size}");
-                return Err((DriverErrorKind::State, message));
-            }
-        }
-        Ok(returned)
+/// What a driver returned, if it obeys its schema and its state is not too large.
+fn admit(
+    schema: Option<&Schema>,
+    state_bytes_max: usize,
+    data: Map<String, Value>,
+    time: Time,
+) -> Result<Returned, (DriverErrorKind, String)> {
+    let returned =
+        returned::read(data, time).map_err(|message| (DriverErrorKind::BadResult, message))?;
+    let broken = schema.and_then(|schema| match &returned {
+        Returned::Plain(fields) => schema.check(fields).err().map(|v| v.to_string()),
+        Returned::Own { updates, .. } => updates.iter().enumerate().find_map(|(index, update)| {
+            let violation = schema.check(&update.values).err()?;
+            Some(format!("updates.{index}.values.{violation}"))
+        }),
+    });
+    if let Some(message) = broken {
+        return Err((DriverErrorKind::Schema, message));
     }
+    if let Returned::Own {
+        new_state: Some(state),
+        ..
+    } = &returned
+    {
+        let size = serde_json::to_vec(state).map_or(usize::MAX, |json| json.len());
+        if size > state_bytes_max {
+            return Err((
+                DriverErrorKind::State,
+                format!(
+                    "new_state: limit of {state_bytes_max} bytes of state exceeded: it has {size}"
+                ),
+            ));
+        }
+    }
+    Ok(returned)
 }
 
 /// What a driver returned, with what it told beside.
@@ -272,5 +271,54 @@ fn without_nul_text(text: String) -> String {
         text.replace('\0', "\u{fffd}")
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(
+        schema: &str,
+        state_bytes_max: usize,
+        data: Value,
+    ) -> Result<Returned, (DriverErrorKind, String)> {
+        let schema = Schema::parse(schema).unwrap();
+        let time = "2026-01-31T12:00:00Z".parse().unwrap();
+        admit(Some(&schema), state_bytes_max, members(data), time)
+    }
+
+    #[test]
+    fn a_violation_names_the_property() {
+        let schema = "version: 2\nproperties: {door: {opened: {type: bool}}}";
+        let refused = |data: Value| admitted(schema, 100, data).unwrap_err();
+        assert!(admitted(schema, 100, json!({"door": {"opened": true}})).is_ok());
+        assert_eq!(
+            refused(json!({"door": {"opened": 1}})),
+            (
+                DriverErrorKind::Schema,
+                "door.opened: must be true or false (bool), and is a number".to_owned()
+            )
+        );
+        let updates = json!({"new_state": {"free": 1}, "updates": [
+            {"values": {"door": {"opened": false}}}, {"values": {"dor": {}}}]});
+        assert_eq!(
+            refused(updates).1,
+            "updates.1.values.dor: is not in the driver's schema"
+        );
+    }
+
+    #[test]
+    fn a_state_is_bounded_to_the_byte() {
+        let state = json!({"new_state": {"text": "x".repeat(10)}});
+        let open = "properties: {}";
+        let size = r#"{"text":"xxxxxxxxxx"}"#.len();
+        assert!(admitted(open, size, state.clone()).is_ok());
+        let (kind, message) = admitted(open, size - 1, state).unwrap_err();
+        assert_eq!(kind, DriverErrorKind::State);
+        assert_eq!(
+            message,
+            "new_state: limit of 20 bytes of state exceeded: it has 21"
+        );
     }
 }

@@ -36,6 +36,7 @@ use crate::{
     driver,
     error::{Error, Result},
     id::ConnectionId,
+    reference::DriverKey,
     store::{
         Scope, Store,
         driver_states::{self, NewState},
@@ -194,15 +195,19 @@ impl UplinkPath {
         received_at: Time,
         message: impl Fn(Record) -> Message,
     ) -> Result<Option<Receipt>> {
-        let version = match &device.driver {
-            DriverRoute::Version(version) if !version.nature.is_plain() => version,
+        let stateful = match &device.driver {
+            DriverRoute::Version { driver, version } if !version.nature.is_plain() => {
+                (driver, &**version)
+            }
             other => {
                 let decoded = self
                     .decoder
                     .decode(scope.tenant(), &device, &uplink, received_at, None)
                     .await;
                 match other {
-                    DriverRoute::Version(version) if decoded.new_state.is_some() => version,
+                    DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
+                        (driver, &**version)
+                    }
                     _ => {
                         let record =
                             record::compose(device.clone(), uplink, received_at, decoded, None);
@@ -212,7 +217,7 @@ impl UplinkPath {
                 }
             }
         };
-        self.take_turn(scope, &device, version, &uplink, received_at, message)
+        self.take_turn(scope, &device, stateful, &uplink, received_at, message)
             .await
     }
 
@@ -221,14 +226,15 @@ impl UplinkPath {
         &self,
         scope: &Scope,
         device: &Arc<DeviceRoute>,
-        version: &DriverVersion,
+        (driver, version): (&DriverKey, &DriverVersion),
         uplink: &Uplink,
         received_at: Time,
         message: impl Fn(Record) -> Message,
     ) -> Result<Option<Receipt>> {
+        let driver = driver.to_string();
         let _turn = self.turns.take(device.key).await;
         for _ in 0..STALE_TRIES_MAX {
-            let seen = driver_states::find(scope, device.key, &version.driver).await?;
+            let seen = driver_states::find(scope, device.key, &driver).await?;
             let decoded = self
                 .decoder
                 .decode(
@@ -243,7 +249,7 @@ impl UplinkPath {
                 version.nature.learn(decoded.new_state.is_some());
             }
             let new_state = decoded.new_state.clone().map(|state| NewState {
-                driver: version.driver.clone(),
+                driver: driver.clone(),
                 seen,
                 state,
             });

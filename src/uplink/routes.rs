@@ -15,25 +15,24 @@ use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
+    reference::{DriverKey, Pick, Reference},
     selector::Selector,
     store::{
         Scope, Store,
         data_tables::{self, DataTable},
         devices::{self, Device},
-        drivers::{self, DriverKey},
+        driver_versions::{self, Content},
         integrations::{self, Integration},
         listing::{Sort, Stretch},
         network_connections,
     },
-    text,
 };
 
 const CONNECTIONS_MAX: u64 = 10_000;
 const DEVICES_MAX: u64 = 50_000;
 const TENANTS_MAX: u64 = 10_000;
-const SCRIPTS_MAX: u64 = 256;
-/// Versions of which it is known whether they keep a state.
-const NATURES_MAX: u64 = 100_000;
+/// Versions of drivers.
+const VERSIONS_MAX: u64 = 256;
 /// Data tables or integrations that one tenant may have.
 const TARGETS_MAX: u64 = 10_000;
 
@@ -63,20 +62,23 @@ pub enum DriverRoute {
     /// One that is part of the hub.
     BuiltIn(BuiltIn),
     /// A version that somebody pushed.
-    Version(DriverVersion),
+    Version {
+        /// The driver's author and name.
+        driver: DriverKey,
+        /// The version itself, which another driver may have as well.
+        version: Arc<DriverVersion>,
+    },
     /// The device refers to a driver or tag that is not there.
     Missing(String),
 }
 
 /// A pushed version of a driver, ready to run.
 pub struct DriverVersion {
-    /// The driver's author and name.
-    pub driver: String,
     pub script: Arc<Script>,
     /// What it must decode to, where it says.
     pub schema: Option<Arc<Schema>>,
     /// Whether it keeps a state.
-    pub nature: Arc<Nature>,
+    pub nature: Nature,
 }
 
 /// Whether a version of a driver keeps a state, as far as it has shown.
@@ -147,8 +149,7 @@ pub struct Routes {
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
-    scripts: Cache<String, Arc<Script>>,
-    natures: Cache<String, Arc<Nature>>,
+    versions: Cache<String, Arc<DriverVersion>>,
 }
 
 impl Routes {
@@ -158,8 +159,7 @@ impl Routes {
             connections: Cache::new(CONNECTIONS_MAX),
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
-            scripts: Cache::new(SCRIPTS_MAX),
-            natures: Cache::new(NATURES_MAX),
+            versions: Cache::new(VERSIONS_MAX),
         }
     }
 
@@ -249,38 +249,31 @@ impl Routes {
         let Some(reference) = reference else {
             return Ok(DriverRoute::None);
         };
-        let Some((author, name, tag)) = text::driver_parts(reference) else {
-            return Ok(DriverRoute::Missing(reference.to_owned()));
+        let missing = || DriverRoute::Missing(reference.to_owned());
+        let Some(parsed) = Reference::parse(reference) else {
+            return Ok(missing());
         };
-        if author == BUILT_IN_AUTHOR {
-            return Ok(BuiltIn::find(author, name).map_or_else(
-                || DriverRoute::Missing(reference.to_owned()),
-                DriverRoute::BuiltIn,
-            ));
+        if parsed.key.author == BUILT_IN_AUTHOR {
+            let found = BuiltIn::find(&parsed.key.author, &parsed.key.name);
+            return Ok(found.map_or_else(missing, DriverRoute::BuiltIn));
         }
-        let key = DriverKey {
-            author: author.to_owned(),
-            name: name.to_owned(),
+        let (key, pick) = (&parsed.key, parsed.pick());
+        let Some(digest) = driver_versions::find_digest(scope, key, &pick).await? else {
+            return Ok(missing());
         };
-        let Some(version) = drivers::find_version(scope, &key, tag).await? else {
-            return Ok(DriverRoute::Missing(reference.to_owned()));
+        // What a digest stands for never changes, whosever version it is.
+        if let Some(version) = self.versions.get(&digest) {
+            let driver = parsed.key;
+            return Ok(DriverRoute::Version { driver, version });
+        }
+        let pick = Pick::Digest(digest.clone());
+        let Some(found) = driver_versions::find(scope, key, &pick).await? else {
+            return Ok(missing());
         };
-        let content = version.content;
-        let nature = self
-            .natures
-            .get_with(content.digest.clone(), Default::default);
-        let script = self.scripts.get_with(content.digest.clone(), || {
-            Arc::new(Script {
-                digest: content.digest,
-                source: content.script,
-            })
-        });
-        Ok(DriverRoute::Version(DriverVersion {
-            script,
-            schema: None,
-            driver: format!("{author}/{name}"),
-            nature,
-        }))
+        let version = Arc::new(DriverVersion::new(found.content)?);
+        self.versions.insert(digest, version.clone());
+        let driver = parsed.key;
+        Ok(DriverRoute::Version { driver, version })
     }
 
     async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {
@@ -304,6 +297,21 @@ impl Routes {
         });
         self.targets.insert(tenant, (epoch, targets.clone()));
         Ok(targets)
+    }
+}
+
+impl DriverVersion {
+    fn new(content: Content) -> Result<Self> {
+        let schema = content.schema.as_deref().map(Schema::parse);
+        Ok(Self {
+            script: Arc::new(Script {
+                digest: content.script_digest,
+                source: content.script,
+            }),
+            // It was read when the version was pushed.
+            schema: schema.transpose().map_err(Error::internal)?,
+            nature: Nature::default(),
+        })
     }
 }
 

@@ -44,6 +44,7 @@ fn filled(path: &str) -> String {
         .replace("{author}", "no")
         .replace("{name}", "such")
         .replace("{tag}", "1")
+        .replace("{digest}", &format!("sha256:{}", "0".repeat(64)))
         .replace("{label}", "x")
 }
 

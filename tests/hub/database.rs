@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use sea_orm::{ConnectionTrait, Database as Driver};
+use sea_orm::{ConnectionTrait, Database as Driver, Statement};
 
 /// Where a hub keeps its data.
 #[derive(Clone, Debug)]
@@ -101,4 +101,13 @@ pub async fn execute(url: &str, statement: &str) {
     let connection = Driver::connect(url).await.unwrap();
     connection.execute_unprepared(statement).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// The text that a query answers in its one row and column.
+pub async fn query_text(url: &str, query: &str) -> String {
+    let connection = Driver::connect(url).await.unwrap();
+    let statement = Statement::from_string(connection.get_database_backend(), query);
+    let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+    connection.close().await.unwrap();
+    row.try_get_by_index(0).unwrap()
 }

@@ -110,6 +110,9 @@ async fn each_dialect_gets_its_arguments() {
         let returned = returned(&host, ECHO, function, input.clone()).await;
         assert_eq!(returned.result, expected, "{function}");
     }
+    let stateful = json!({"bytes": [1], "port": 2, "state": {"n": 1}, "variables": {"v": "w"}});
+    let returned_state = returned(&host, ECHO, "decode", stateful).await.result;
+    assert_eq!(returned_state, json!([[1], 2, {"n": 1}]));
     for (payload, function) in [
         (json!({"bytes": "01FF", "port": 2}), "Decoder"),
         (json!({"payload": [1, 255], "port": 2}), "Decoder"),

@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 use crate::{
     contract::{document, needs_token},
     database::{Database, on_both_databases, surroundings},
+    drivers::digest_of,
     repository,
     server::{Hub, PASSWORD, WithJson},
 };
 
 on_both_databases!(every_operation_as_every_caller);
 
+/// A version of the driver that nothing needs.
+const UNTAGGED: &str = "function decode() { return { untagged: true } }";
 const MATRIX: &str = "tests/permissions.txt";
 /// Set to write the matrix that was found.
 const UPDATE: &str = "THINGSHUB_TEST_UPDATE";
@@ -99,9 +102,9 @@ async fn restore(hub: &Hub, operation: &str) {
                 .await
                 .ok();
         }
-        "delete_driver_tag" => {
-            hub.push("a/b", "1", "function decode() { return {} }")
-                .await;
+        "delete_driver_version" => {
+            hub.push("a/b", "2", UNTAGGED).await;
+            hub.delete("drivers/a/b/tags/2").await.ok();
         }
         _ => {}
     }
@@ -123,6 +126,7 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{author}", "a")
         .replace("{name}", "b")
         .replace("{tag}", "1")
+        .replace("{digest}", &digest_of(UNTAGGED))
         .replace("{label}", "kept")
 }
 
@@ -133,6 +137,7 @@ fn body(operation: &str) -> Value {
         "update_network_connection" => {
             json!({"name": "x", "settings": {"type": "the_things_stack"}})
         }
+        "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
         "update_user" => json!({"role": "viewer"}),
@@ -145,6 +150,7 @@ async fn provision(hub: &Hub) -> Value {
     let connection = hub.connect("tts").await;
     hub.push("a/b", "1", "function decode() { return {} }")
         .await;
+    restore(hub, "delete_driver_version").await;
     hub.device("d", &connection, "AA00000000000001", json!({}))
         .await;
     let table = json!({"name": "t", "selector": ""});

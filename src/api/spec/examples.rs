@@ -4,6 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::{each_object, each_operation, schema_name};
 
+/// A version with the script that the examples have, and nothing else.
+const MANIFEST: &str =
+    r#"{"script":"sha256:0f3b2240ada630aaf48495ee80a89ec30442643270c097c6a9c5aa5a15208a04"}"#;
+/// SHA-256 of the manifest.
+const DIGEST: &str = "sha256:2123040d040d11712b20790570d87ad8c1cbda3a4f65cf24a40659c9409a4f92";
+
 /// Adds an example to each body that has none.
 pub fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
@@ -90,6 +96,11 @@ fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
 
 /// What is answered is plain text in the types; its name tells what it looks like.
 fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> Value {
+    if name == "examples" {
+        // One that the script of the examples passes.
+        return json!([{"type": "uplink", "description": "Room temperature",
+            "input": {"bytes": [0, 215], "fPort": 85}, "output": {"temperature": 21.5}}]);
+    }
     let is_plain = schema["type"] == "string"
         && schema.get("example").is_none()
         && schema.get("enum").is_none();
@@ -102,16 +113,19 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         "network_device_id" => Some("24E124538C194528"),
         "raw" => Some("0175640367fa0004687f"),
         "raw_base64" => Some("AXVkA2f6AARofw=="),
-        "digest" => Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+        "digest" => Some(DIGEST),
+        "reference" => Some("milesight/am102:1"),
+        "devices_path" => Some("/api/v3/devices?driver=milesight%2Fam102%3A1"),
+        "manifest" => Some(MANIFEST),
         "selector" => Some("site=berlin, !retired"),
         "url" => Some("https://erp.example.com/iot"),
         "driver" => Some("milesight/am102:1"),
         "author" => Some("milesight"),
         "tag" => Some("1.0.1"),
         "status" => Some("ok"),
-        "script" => {
-            Some("function decode(payload, port) { return {temperature: payload[0] / 2}; }")
-        }
+        "script" => Some(
+            "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }",
+        ),
         "next_cursor" => return Value::Null,
         _ => None,
     };

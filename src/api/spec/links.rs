@@ -31,8 +31,8 @@ pub fn add(document: &mut Value) {
                 .split('/')
                 .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
                 .collect();
-            // A tag or label is one of several in the answer; which one, a link cannot say.
-            let is_one_of_several = |name: &&str| matches!(*name, "tag" | "label");
+            // A tag, version or label is one of several in the answer; which one, a link cannot say.
+            let is_one_of_several = |name: &&str| matches!(*name, "tag" | "digest" | "label");
             if parameters.iter().any(is_one_of_several) || id == "create_uplink" {
                 continue;
             }

@@ -14,6 +14,7 @@ pub struct Model {
     pub name: String,
     pub version_id: i64,
     pub updated_at: Time,
+    pub revision: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

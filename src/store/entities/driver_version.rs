@@ -15,6 +15,10 @@ pub struct Model {
     pub script: String,
     pub functions: Json,
     pub created_at: Time,
+    pub script_digest: String,
+    pub schema: Option<String>,
+    pub examples: Option<String>,
+    pub size_bytes: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

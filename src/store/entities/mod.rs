@@ -17,6 +17,7 @@ pub mod device_state;
 pub mod driver;
 pub mod driver_state;
 pub mod driver_tag;
+pub mod driver_tag_move;
 pub mod driver_version;
 pub mod event;
 pub mod idempotency_key;

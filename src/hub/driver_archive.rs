@@ -1,0 +1,236 @@
+//! A driver as one file: a tar archive, compressed by gzip, with a project folder for each version.
+//!
+//! | file in a folder | what it is |
+//! |---|---|
+//! | `.project` | who wrote it, what it is for, its tags and its digest |
+//! | `driver.js` | the script |
+//! | `schema.json` | the schema, where there is one |
+//! | `examples.json` | the examples, where there are any |
+//!
+//! An archive comes from anywhere, so it is read within bounds and nothing of it is ever written to a
+//! disk: a path is only a name here.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Read},
+    path::{Component, Path},
+};
+
+use flate2::{Compression, GzBuilder, read::GzDecoder};
+use tar::{Archive, Builder, EntryType, Header};
+
+use crate::error::{Error, Result};
+
+/// Versions in one archive.
+pub const VERSIONS_MAX: usize = 32;
+/// Files and folders in an archive.
+const ENTRIES_MAX: usize = 256;
+/// Bytes of all of an archive, uncompressed.
+const BYTES_MAX: u64 = 64 << 20;
+/// Bytes of one file.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+/// Characters that an error shows of a path.
+const PATH_CHARS: usize = 100;
+
+/// What a version is in an archive.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Folder {
+    /// Its name; empty where the archive is the folder.
+    pub name: String,
+    /// The text of each file, by its name.
+    pub files: BTreeMap<FileName, String>,
+}
+
+/// The files that a folder may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileName {
+    Project,
+    Script,
+    Schema,
+    Examples,
+}
+
+impl FileName {
+    const ALL: [Self; 4] = [Self::Project, Self::Script, Self::Schema, Self::Examples];
+
+    /// As it stands in the folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Project => ".project",
+            Self::Script => "driver.js",
+            Self::Schema => "schema.json",
+            Self::Examples => "examples.json",
+        }
+    }
+}
+
+impl Folder {
+    /// What an error calls a file of it.
+    pub fn place(&self, file: FileName) -> String {
+        match self.name.as_str() {
+            "" => format!("archive: {}", file.as_str()),
+            _ => format!("{self}/{}", file.as_str()),
+        }
+    }
+
+    /// The text of a file that each folder must have.
+    pub fn required(&self, file: FileName) -> Result<&str> {
+        let text = self.files.get(&file).map(String::as_str);
+        text.ok_or_else(|| Error::field(&self.place(file), "is not there"))
+    }
+}
+
+impl fmt::Display for Folder {
+    /// What an error calls it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.as_str() {
+            "" => f.write_str("archive"),
+            name => write!(f, "archive: {}", shown(name)),
+        }
+    }
+}
+
+/// Makes an archive. The same folders at the same time make the same bytes.
+pub fn pack(folders: &[Folder], modified_s: u64) -> Result<Vec<u8>> {
+    let gzip = GzBuilder::new().write(Vec::new(), Compression::default());
+    let mut archive = Builder::new(gzip);
+    for folder in folders {
+        for (file, text) in &folder.files {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(EntryType::Regular);
+            header.set_mode(0o644);
+            header.set_mtime(modified_s);
+            header.set_size(text.len() as u64);
+            let path = Path::new(&folder.name).join(file.as_str());
+            archive
+                .append_data(&mut header, path, text.as_bytes())
+                .map_err(Error::internal)?;
+        }
+    }
+    let gzip = archive.into_inner().map_err(Error::internal)?;
+    gzip.finish().map_err(Error::internal)
+}
+
+/// Reads an archive, within its bounds.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<Folder>> {
+    let bounded = GzDecoder::new(bytes).take(BYTES_MAX + 1);
+    let mut archive = Archive::new(bounded);
+    let outcome = folders(&mut archive);
+    let mut rest = archive.into_inner();
+    // What follows the last file is read as well: only then is the checksum compared.
+    let drained = io::copy(&mut rest, &mut io::sink());
+    if rest.limit() == 0 {
+        let rule = format!("must have at most {BYTES_MAX} bytes when it is uncompressed");
+        return Err(Error::field("archive", rule));
+    }
+    let folders = outcome?;
+    drained.map_err(|error| broken(&error))?;
+    if folders.is_empty() {
+        return Err(Error::field("archive", "holds no driver"));
+    }
+    if folders.len() > VERSIONS_MAX {
+        let rule = format!("must have at most {VERSIONS_MAX} versions");
+        return Err(Error::field("archive", rule));
+    }
+    Ok(folders.into_values().collect())
+}
+
+fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>> {
+    let mut folders: BTreeMap<String, Folder> = BTreeMap::new();
+    for (number, entry) in archive
+        .entries()
+        .map_err(|error| broken(&error))?
+        .enumerate()
+    {
+        if number >= ENTRIES_MAX {
+            let rule = format!("must have at most {ENTRIES_MAX} files and folders");
+            return Err(Error::field("archive", rule));
+        }
+        let mut entry = entry.map_err(|error| broken(&error))?;
+        let path = entry.path_bytes().into_owned();
+        let path = String::from_utf8(path)
+            .map_err(|_| Error::field("archive", "must have paths in UTF-8"))?;
+        let place = format!("archive: {}", shown(&path));
+        match entry.header().entry_type() {
+            EntryType::Regular | EntryType::Continuous => {}
+            EntryType::Directory => {
+                parts(&place, &path)?;
+                continue;
+            }
+            // What archivers note of the whole archive.
+            EntryType::XGlobalHeader => continue,
+            _ => {
+                let rule = "must be a file or a folder, and no link or anything else";
+                return Err(Error::field(&place, rule));
+            }
+        }
+        let (name, file) = named(&place, &path)?;
+        let mut text = Vec::new();
+        (&mut entry)
+            .take(FILE_BYTES_MAX + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| broken(&error))?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            let rule = format!("must have at most {FILE_BYTES_MAX} bytes");
+            return Err(Error::field(&place, rule));
+        }
+        let text = String::from_utf8(text).map_err(|_| Error::field(&place, "must be UTF-8"))?;
+        let folder = folders.entry(name.clone()).or_default();
+        folder.name = name;
+        if folder.files.insert(file, text).is_some() {
+            return Err(Error::field(&place, "must not be there twice"));
+        }
+    }
+    Ok(folders)
+}
+
+/// The folder and the file that a path names.
+fn named(place: &str, path: &str) -> Result<(String, FileName)> {
+    let parts = parts(place, path)?;
+    let (folder, file) = match parts.as_slice() {
+        [file] => ("", *file),
+        [folder, file] => (*folder, *file),
+        _ => {
+            let rule = "must be in the folder of a version, which is in no other folder";
+            return Err(Error::field(place, rule));
+        }
+    };
+    let known = FileName::ALL
+        .into_iter()
+        .find(|known| known.as_str() == file);
+    let known = known.ok_or_else(|| {
+        let names = FileName::ALL.map(FileName::as_str).join(", ");
+        Error::field(place, format!("is unknown here: a folder has {names}"))
+    })?;
+    Ok((folder.to_owned(), known))
+}
+
+/// The names that a path consists of.
+fn parts<'a>(place: &str, path: &'a str) -> Result<Vec<&'a str>> {
+    let mut parts = Vec::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(part) => parts.extend(part.to_str()),
+            Component::CurDir => {}
+            _ => {
+                let rule = "must be a relative path that does not lead out of the archive";
+                return Err(Error::field(place, rule));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn broken(error: &io::Error) -> Error {
+    Error::field(
+        "archive",
+        format!("must be a tar archive that is compressed by gzip: {error}"),
+    )
+}
+
+/// A path as it may be shown.
+fn shown(path: &str) -> String {
+    let visible = path.chars().filter(|c| !c.is_control());
+    visible.take(PATH_CHARS).collect()
+}
