@@ -5,6 +5,7 @@ contract-tests/run starts the hub, seeds it and tells the rest: see state.py. Wh
 answers is in checks.py and identities.py.
 """
 
+import base64
 import itertools
 import json
 import pathlib
@@ -65,11 +66,17 @@ class IngestKey(Session):
 # --- Bodies that are no JSON ----------------------------------------------------------------------
 
 
+# What stands before an archive in a body: schemathesis takes bytes for a fault, so they travel as text.
+PACKED = "archive in base64:"
+
+
 @schemathesis.serializer("text/csv", "application/x-ndjson", "application/gzip")
 def as_text(context, value):
     """Text and bytes go out as they are. What is neither has no form in these types: nothing is sent."""
     if isinstance(value, Binary):
         return value.data
+    if isinstance(value, str) and value.startswith(PACKED):
+        return base64.b64decode(value.removeprefix(PACKED))
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""
 
 
@@ -155,7 +162,7 @@ def put_existing_body(case):
     if operation_id(case.operation) == "import_driver" and is_positive(case, ParameterLocation.BODY):
         # Where a body is left out on purpose, it stays out.
         if isinstance(case.body, str) and happens(choice(case, "body"), case, 0.5):
-            case.body = Binary(VICTIMS.body("driver-imports"))
+            case.body = PACKED + base64.b64encode(VICTIMS.body("driver-imports")).decode()
         return
     if not isinstance(case.body, dict) or not is_positive(case, ParameterLocation.BODY):
         return
