@@ -5,6 +5,7 @@ contract-tests/run starts the hub, seeds it and tells the rest: see state.py. Wh
 answers is in checks.py and identities.py.
 """
 
+import base64
 import itertools
 import json
 import pathlib
@@ -16,6 +17,7 @@ import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData
+from schemathesis.transport.serialization import Binary
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -64,11 +66,17 @@ class IngestKey(Session):
 # --- Bodies that are no JSON ----------------------------------------------------------------------
 
 
+# What stands before an archive in a body: schemathesis takes bytes for a fault, so they travel as text.
+PACKED = "archive in base64:"
+
+
 @schemathesis.serializer("text/csv", "application/x-ndjson", "application/gzip")
 def as_text(context, value):
     """Text and bytes go out as they are. What is neither has no form in these types: nothing is sent."""
-    if isinstance(value, bytes):
-        return value
+    if isinstance(value, Binary):
+        return value.data
+    if isinstance(value, str) and value.startswith(PACKED):
+        return base64.b64decode(value.removeprefix(PACKED))
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""
 
 
@@ -152,8 +160,9 @@ def put_existing_body(case):
             case.body = f"id\n{name}\n" if case.media_type == "text/csv" else json.dumps({"id": name}) + "\n"
         return
     if operation_id(case.operation) == "import_driver" and is_positive(case, ParameterLocation.BODY):
-        if happens(choice(case, "body"), case, 0.5):
-            case.body = VICTIMS.body("driver-imports")
+        # Where a body is left out on purpose, it stays out.
+        if isinstance(case.body, str) and happens(choice(case, "body"), case, 0.5):
+            case.body = PACKED + base64.b64encode(VICTIMS.body("driver-imports")).decode()
         return
     if not isinstance(case.body, dict) or not is_positive(case, ParameterLocation.BODY):
         return
@@ -230,7 +239,7 @@ def after_call(context, case, response):
 # and why no schema can tell.
 RULES = [
     (r".*", r"^header If-Match: it has been changed since", "the state of the resource"),
-    (r"create_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
+    (r"(create|import)_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
     (r"(create|update)_(user|tenant)|change_own_password", r"password: must not ", "two values that must fit each other"),
     (r"change_own_password", r"^current_password: is not ", "the document does not know it"),
     (r"create_(user|tenant)", r"username: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
