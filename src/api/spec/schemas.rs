@@ -138,6 +138,10 @@ fn nullable(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
+    // `nullable` needs a type beside it, which of two forms only one can have.
+    if let Some(forms) = object.get_mut("oneOf").and_then(Value::as_array_mut) {
+        return forms.iter_mut().take(1).for_each(nullable);
+    }
     if let Some(reference) = object.remove("$ref") {
         object.insert("allOf".to_owned(), json!([{"$ref": reference}]));
     }
