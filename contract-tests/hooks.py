@@ -70,7 +70,7 @@ class IngestKey(Session):
 PACKED = "archive in base64:"
 
 
-@schemathesis.serializer("text/csv", "application/x-ndjson", "application/gzip")
+@schemathesis.serializer("application/octet-stream")
 def as_text(context, value):
     """Text and bytes go out as they are. What is neither has no form in these types: nothing is sent."""
     if isinstance(value, Binary):
@@ -157,7 +157,8 @@ def put_existing_body(case):
         # A file is text to the document, which cannot say what is in it.
         if isinstance(case.body, str) and happens(choice(case, "body"), case, 0.5):
             name = f"imported-{next(NUMBERS)}"
-            case.body = f"id\n{name}\n" if case.media_type == "text/csv" else json.dumps({"id": name}) + "\n"
+            is_csv = (case.query or {}).get("format", "csv") == "csv"
+            case.body = f"id\n{name}\n" if is_csv else json.dumps({"id": name}) + "\n"
         return
     if operation_id(case.operation) == "import_driver" and is_positive(case, ParameterLocation.BODY):
         # Where a body is left out on purpose, it stays out.

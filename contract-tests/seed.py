@@ -78,7 +78,7 @@ class Maker:
         }[resource]
 
     def media_type(self, resource):
-        return {"device-imports": "text/csv", "driver-imports": "application/gzip"}.get(resource, "application/json")
+        return "application/octet-stream" if resource.endswith("-imports") else "application/json"
 
     def make(self, resource, **more):
         return self.client.api("POST", resource, self.body(resource) | more)

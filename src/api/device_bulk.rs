@@ -39,6 +39,15 @@ pub enum FormatName {
     Ndjson,
 }
 
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Format::Csv,
+            FormatName::Ndjson => Format::Ndjson,
+        }
+    }
+}
+
 /// One change of all devices that a selector picks
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,10 +135,7 @@ impl DeviceBulkApi {
         /// Only those that this picks by their labels
         selector: Query<Option<SelectorText>>,
     ) -> Result<DeviceStream> {
-        let format = match format.0 {
-            None | Some(FormatName::Csv) => Format::Csv,
-            Some(FormatName::Ndjson) => Format::Ndjson,
-        };
+        let format = format.0.map_or(Format::Csv, Format::from);
         let filter = Filter {
             selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
             ..Filter::default()

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::error::Error;
 
+/// A file of one device.
+const CSV_EXAMPLE: &str = "id,name,labels,metadata\nam102-meeting-2,Meeting room 2,site=berlin;indoor,\"{\"\"floor\"\":2}\"\n";
 /// Files that are received and read at a time: each is in memory.
 const RECEIVING_MAX: usize = 2;
 
@@ -42,18 +44,41 @@ impl Receiving {
     }
 }
 
+/// The media type of files that are sent: the one of those for files that every generator of clients
+/// knows. What they are written in, the operation says.
+pub const FILE_TYPE: &str = "application/octet-stream";
+
 /// A file to import.
 pub struct DeviceFile {
-    /// What it is written in.
-    pub format: Format,
     bytes: Vec<u8>,
     _received: OwnedSemaphorePermit,
 }
 
 impl DeviceFile {
     /// Its rows.
-    pub fn read(self, row_max: usize) -> Result<Rows, Error> {
-        self.format.read(&self.bytes, row_max)
+    pub fn read(self, format: Format, row_max: usize) -> Result<Rows, Error> {
+        format.read(&self.bytes, row_max)
+    }
+}
+
+/// Refuses what is not sent as a file.
+pub fn check_file_type(request: &Request) -> Result<(), Error> {
+    let kind = request.content_type().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case(FILE_TYPE) {
+        return Ok(());
+    }
+    let rule = format!("must be {FILE_TYPE}");
+    Err(Error::field("header Content-Type", rule))
+}
+
+/// What the document says of a file.
+pub fn file(example: &str) -> MetaMediaType {
+    MetaMediaType {
+        content_type: FILE_TYPE,
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
+            example: Some(example.into()),
+            ..MetaSchema::new_with_format("string", "binary")
+        })),
     }
 }
 
@@ -64,8 +89,8 @@ impl<'a> ApiExtractor<'a> for DeviceFile {
 
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
-            description: None,
-            content: contents(),
+            description: Some("The devices, in UTF-8"),
+            content: vec![file(CSV_EXAMPLE)],
             required: true,
         })
     }
@@ -75,37 +100,13 @@ impl<'a> ApiExtractor<'a> for DeviceFile {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let format = format_of(request)?;
+        check_file_type(request)?;
         let received = Receiving::enter(request)?;
         Ok(Self {
-            format,
             bytes: body::read_import(request, body).await?,
             _received: received,
         })
     }
-}
-
-fn format_of(request: &Request) -> Result<Format, Error> {
-    let value = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let mut parts = value.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default();
-    let format = [Format::Csv, Format::Ndjson]
-        .into_iter()
-        .find(|format| kind.eq_ignore_ascii_case(format.media_type()));
-    let is_utf8 = parts.all(|part| {
-        let part = part.replace('"', "").to_ascii_lowercase();
-        part.is_empty() || matches!(part.as_str(), "charset=utf-8" | "header=present")
-    });
-    format.filter(|_| is_utf8).ok_or_else(|| {
-        Error::field(
-            "header Content-Type",
-            "must be text/csv or application/x-ndjson, in UTF-8",
-        )
-    })
 }
 
 /// 200 with a stream of devices.
@@ -151,10 +152,7 @@ fn contents() -> Vec<MetaMediaType> {
         })),
     };
     vec![
-        content(
-            Format::Csv,
-            "id,name,labels,metadata\nam102-meeting-2,Meeting room 2,site=berlin;indoor,\"{\"\"floor\"\":2}\"\n",
-        ),
+        content(Format::Csv, CSV_EXAMPLE),
         content(
             Format::Ndjson,
             "{\"id\":\"am102-meeting-2\",\"labels\":[\"site=berlin\"]}\n{\"id\":\"am102-meeting-3\"}\n",

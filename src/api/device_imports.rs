@@ -13,6 +13,7 @@ use super::{
     auth::Caller,
     device_bulk::FormatName,
     device_files::DeviceFile,
+    device_rows::Format,
     page::{Cursor, Listed, Window},
     types::{Count, Id, Limit, Timestamp},
 };
@@ -130,11 +131,13 @@ impl DeviceImportsApi {
         caller: Caller,
         /// What to do with devices that are there already; `fail` by default: their rows fail
         on_existing: Query<Option<OnExistingBody>>,
+        /// What the file is written in; `csv` by default
+        format: Query<Option<FormatName>>,
         file: DeviceFile,
     ) -> Result<Begun<ImportView>> {
         let row_max = self.hub.config.body_max_bytes;
-        let format = file.format;
-        let rows = tokio::task::spawn_blocking(move || file.read(row_max))
+        let format = format.0.map_or(Format::Csv, Format::from);
+        let rows = tokio::task::spawn_blocking(move || file.read(format, row_max))
             .await
             .map_err(Error::internal)??;
         let new = NewImport {

@@ -4,10 +4,7 @@ use poem::{IntoResponse, Request, RequestBody, Response, Result, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi,
     param::{Path, Query},
-    registry::{
-        MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef,
-        Registry,
-    },
+    registry::{MetaRequest, MetaResponse, MetaResponses, Registry},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,7 +14,7 @@ use super::{
     answer::Created,
     auth::Caller,
     body,
-    device_files::Receiving,
+    device_files::{FILE_TYPE, Receiving, check_file_type, file},
     driver_content::ExampleBody,
     drivers::{DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, key},
     types::List,
@@ -36,7 +33,6 @@ use crate::{
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Script},
 };
 
-const MEDIA_TYPE: &str = "application/gzip";
 /// Tags that one version may have in an archive.
 const TAGS_MAX: usize = 256;
 
@@ -280,7 +276,7 @@ impl<'a> ApiExtractor<'a> for ArchiveFile {
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
             description: Some("A tar archive, compressed by gzip, as an export answers it"),
-            content: vec![content()],
+            content: vec![file("(a tar archive, compressed by gzip)")],
             required: true,
         })
     }
@@ -290,11 +286,7 @@ impl<'a> ApiExtractor<'a> for ArchiveFile {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let kind = request.content_type().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case(MEDIA_TYPE) {
-            let rule = format!("must be {MEDIA_TYPE}");
-            return Err(Error::field("header Content-Type", rule).into());
-        }
+        check_file_type(request)?;
         let received = Receiving::enter(request)?;
         Ok(Self {
             bytes: body::read(request, body, PUSH_FACTOR).await?,
@@ -314,7 +306,7 @@ impl IntoResponse for ArchiveAnswer {
         // The driver's names are ASCII without quotes.
         let disposition = format!("attachment; filename=\"{}\"", self.file_name);
         Response::builder()
-            .header(header::CONTENT_TYPE, MEDIA_TYPE)
+            .header(header::CONTENT_TYPE, FILE_TYPE)
             .header(header::CONTENT_DISPOSITION, disposition)
             .body(self.bytes)
     }
@@ -327,7 +319,7 @@ impl ApiResponse for ArchiveAnswer {
                 description: "Done; the body holds the archive",
                 status: Some(200),
                 status_range: None,
-                content: vec![content()],
+                content: vec![file("(a tar archive, compressed by gzip)")],
                 headers: vec![super::answer::header(
                     "Content-Disposition",
                     "A name for the file",
@@ -338,12 +330,4 @@ impl ApiResponse for ArchiveAnswer {
     }
 
     fn register(_: &mut Registry) {}
-}
-
-/// What the document says of an archive, both ways.
-fn content() -> MetaMediaType {
-    MetaMediaType {
-        content_type: MEDIA_TYPE,
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary"))),
-    }
 }

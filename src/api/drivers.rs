@@ -46,9 +46,7 @@ struct NewDriver {
     /// What it decodes to
     schema: Option<SchemaBody>,
     /// What it must make of which input: each is run before the version is taken
-    #[oai(default)]
-    #[serde(default)]
-    examples: List<ExampleBody, 0, EXAMPLES_MAX>,
+    examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>>,
     /// For people
     description: Option<Description>,
     /// The devices it is for
@@ -166,7 +164,11 @@ impl DriversApi {
             place: None,
             script: script.into_string(),
             schema: schema.map(Into::into),
-            examples: examples.0.into_iter().map(Into::into).collect(),
+            examples: examples
+                .into_iter()
+                .flat_map(|examples| examples.0)
+                .map(Into::into)
+                .collect(),
             tags: tags.0.into_iter().map(DriverTag::into_string).collect(),
             digest: None,
         };

@@ -28,7 +28,10 @@ impl Hub {
         let request = self.request(Method::GET, path).bearer_auth(&self.token);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
-        assert_eq!(response.headers()["content-type"], "application/gzip");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/octet-stream"
+        );
         let disposition = &response.headers()["content-disposition"];
         assert_eq!(disposition, "attachment; filename=\"a-b.tar.gz\"");
         response.bytes().await.unwrap().to_vec()
@@ -38,7 +41,7 @@ impl Hub {
         let request = self
             .request(Method::POST, "drivers/import")
             .bearer_auth(&self.token)
-            .header("Content-Type", "application/gzip")
+            .header("Content-Type", "application/octet-stream")
             .body(archive);
         self.answer(request).await
     }
@@ -425,7 +428,10 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         .bearer_auth(&hub.token);
     let request = request.header("Content-Type", "application/zip").body("x");
     let error = hub.answer(request).await.refused(400);
-    assert_eq!(error, "header Content-Type: must be application/gzip");
+    assert_eq!(
+        error,
+        "header Content-Type: must be application/octet-stream"
+    );
     assert!(hub.list("drivers").await.is_empty());
 }
 

@@ -63,14 +63,17 @@ async fn a_broken_quote_far_into_a_file(database: Database) {
         writeln!(csv, "d{number},").unwrap();
         writeln!(ndjson, "{{\"id\": \"d{number}\"}}").unwrap();
     }
-    for (kind, file, why) in [
-        ("text/csv", csv, "a quote is opened that is not closed"),
-        ("application/x-ndjson", ndjson, "body: is not valid JSON"),
+    for (format, file, why) in [
+        ("csv", csv, "a quote is opened that is not closed"),
+        ("ndjson", ndjson, "body: is not valid JSON"),
     ] {
         let request = hub
-            .request(Method::POST, "devices/import?on_existing=update")
+            .request(
+                Method::POST,
+                &format!("devices/import?on_existing=update&format={format}"),
+            )
             .bearer_auth(&hub.token)
-            .header("Content-Type", kind)
+            .header("Content-Type", "application/octet-stream")
             .body(file);
         let begun = hub.answer(request).await.created();
         let path = format!("devices/import/{}", begun["id"]);

@@ -160,7 +160,7 @@ async fn provision(hub: &Hub) -> Value {
     let import = hub
         .request(Method::POST, "devices/import")
         .bearer_auth(&hub.token)
-        .header("Content-Type", "text/csv")
+        .header("Content-Type", "application/octet-stream")
         .body("id\nimported\n");
     let import = hub.answer(import).await.created();
     json!({

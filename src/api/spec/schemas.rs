@@ -178,6 +178,16 @@ pub fn write_out_nullable(document: &mut Value) {
         written.extend(std::mem::take(object));
         *object = written;
     });
+    // Generators name types by their titles: where the schema is referred to as well, its title is
+    // already taken.
+    let named: BTreeSet<String> = references(document).into_iter().collect();
+    each_object(document, &mut |object| {
+        let is_written_out = object.get("nullable") == Some(&Value::Bool(true));
+        let title = object.get("title").and_then(Value::as_str);
+        if is_written_out && title.is_some_and(|title| named.contains(title)) {
+            object.remove("title");
+        }
+    });
 }
 
 /// Nobody needs a schema that nothing refers to.
