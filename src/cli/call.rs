@@ -1,9 +1,6 @@
 //! `api`: one request to a hub, for scripts.
 
-use std::{
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::io::{self, Read};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command,
@@ -17,16 +14,13 @@ use url::Url;
 
 use super::{
     connection::{Connection, successful},
-    credentials::{Credentials, Flags},
     exit::{EXIT_CODES, Failure},
-    login::{ca_argument, server_argument},
     output,
     pages::print_all,
+    target,
 };
 
 const API: &str = "api/v3/";
-/// The variable that a token comes from; `config` knows that it is no setting of the hub.
-const TOKEN_VARIABLE: &str = "THINGSHUB_TOKEN";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,21 +96,12 @@ pub fn command() -> Command {
                 .conflicts_with_all(["include", "data"])
                 .help("Print the items of a list, of all its pages, as one line of JSON each"),
         )
-        .arg(server_argument().help("The hub [default: the one of the login]"))
-        .arg(ca_argument())
-        .arg(
-            Arg::new("token")
-                .long("token")
-                .value_name("TOKEN")
-                .env(TOKEN_VARIABLE)
-                .hide_env_values(true)
-                .help("Token or API key; others see a command line, so rather use the variable"),
-        )
+        .args(target::arguments())
 }
 
 /// Sends the request that the command line describes.
 pub async fn call(matches: &ArgMatches) -> Result<(), Failure> {
-    let hub = connect(matches)?;
+    let hub = target::connect(matches)?;
     let method = matches
         .get_one::<String>("method")
         .and_then(|name| Method::from_bytes(name.as_bytes()).ok())
@@ -144,24 +129,6 @@ pub async fn call(matches: &ArgMatches) -> Result<(), Failure> {
         print_head(&response)?;
     }
     print_body(&hub, successful(response).await?).await
-}
-
-fn connect(matches: &ArgMatches) -> Result<Connection, Failure> {
-    let flags = Flags {
-        server: matches.get_one::<Url>("server").cloned(),
-        ca: matches.get_one::<PathBuf>("ca").cloned(),
-        // In a script, an empty variable is one that is not set.
-        token: matches
-            .get_one::<String>("token")
-            .filter(|token| !token.is_empty())
-            .cloned(),
-    };
-    // Where everything is said, there need be no home.
-    let stored = match Credentials::file() {
-        Ok(file) => Credentials::load(&file)?,
-        Err(_) => None,
-    };
-    Connection::new(flags.with(stored)?)
 }
 
 fn all_of<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
@@ -290,6 +257,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::credentials::{Flags, server};
 
     #[test]
     fn a_path_may_be_short() {
@@ -314,7 +282,7 @@ mod tests {
     #[test]
     fn a_path_never_leaves_the_hub() {
         let target = Flags {
-            server: Some(super::super::credentials::server("https://hub:8443").unwrap()),
+            server: Some(server("https://hub:8443").unwrap()),
             ..Flags::default()
         };
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();

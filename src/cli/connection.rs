@@ -123,7 +123,7 @@ pub async fn successful(response: Response) -> Result<Response, Failure> {
 }
 
 /// Text of others on a line of the terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .take(TEXT_MAX)
         .map(|character| {

@@ -5,16 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
 use super::{
     connection::{Connection, successful},
-    credentials::{Credentials, Flags, Kind, Target, server, server_text},
+    credentials::{Credentials, Flags, Kind, Target, server_text},
     exit::{EXIT_CODES, Failure, Reason},
     output,
+    target::{ca_argument, server_argument},
 };
 
 const SESSION_PATH: &str = "/api/v3/auth/token";
@@ -67,23 +68,6 @@ pub fn logout_command() -> Command {
     Command::new("logout")
         .about("End the session and forget it; an API key is only forgotten")
         .after_help(EXIT_CODES)
-}
-
-/// `--server`.
-pub fn server_argument() -> Arg {
-    Arg::new("server")
-        .long("server")
-        .value_name("URL")
-        .value_parser(server)
-}
-
-/// `--ca`.
-pub fn ca_argument() -> Arg {
-    Arg::new("ca")
-        .long("ca")
-        .value_name("FILE")
-        .value_parser(value_parser!(PathBuf))
-        .help("Certificates to trust besides the system's (PEM)")
 }
 
 /// Logs in.

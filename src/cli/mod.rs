@@ -7,6 +7,7 @@
 //! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
 //! | `driver/` | the commands under `driver` |
 //! | `pages.rs` | `api --all` |
+//! | `target.rs` | which hub: `--server`, `--ca`, `--token` or the login |
 //! | `connection.rs` | HTTPS to a hub |
 //! | `credentials.rs` | the file of a login |
 //! | `exit.rs`, `output.rs` | how a command ends, and where it prints |
@@ -20,6 +21,7 @@ mod exit;
 mod login;
 mod output;
 mod pages;
+mod target;
 
 use std::{
     path::{Path, PathBuf},

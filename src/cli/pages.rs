@@ -1,6 +1,6 @@
-//! `api --all`: every item of a list, a line each.
+//! Lists of a hub, all their pages; `api --all` prints every item, a line each.
 
-use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, header::HeaderMap};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
@@ -23,14 +23,24 @@ struct Page {
 }
 
 /// Prints the items of all pages, each page as soon as it is there.
-pub async fn print_all(hub: &Connection, mut url: Url, headers: &HeaderMap) -> Result<(), Failure> {
+pub async fn print_all(hub: &Connection, url: Url, headers: &HeaderMap) -> Result<(), Failure> {
+    let request = |url| hub.client().get(url).headers(headers.clone());
+    each_page(hub, url, request, |items| output::bytes(&lines(items)?)).await
+}
+
+/// Hands on the items of all pages, each page as soon as it is there.
+pub async fn each_page(
+    hub: &Connection,
+    mut url: Url,
+    request: impl Fn(Url) -> RequestBuilder,
+    mut take: impl FnMut(&[Box<RawValue>]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     loop {
-        let request = hub.client().get(url.clone()).headers(headers.clone());
-        let response = successful(hub.send(request).await?).await?;
+        let response = successful(hub.send(request(url.clone())).await?).await?;
         let body = response.bytes().await.map_err(|error| hub.broken(error))?;
         let page: Page = serde_json::from_slice(&body)
-            .map_err(|_| Failure::usage("--all: this path does not answer a list"))?;
-        output::bytes(&lines(&page.collection)?)?;
+            .map_err(|_| Failure::usage("this path does not answer a list"))?;
+        take(&page.collection)?;
         let Some(cursor) = page.next_cursor else {
             return Ok(());
         };
@@ -46,7 +56,7 @@ pub async fn print_all(hub: &Connection, mut url: Url, headers: &HeaderMap) -> R
 }
 
 /// One line for each item, whatever white space it came with.
-fn lines(items: &[Box<RawValue>]) -> Result<Vec<u8>, Failure> {
+pub fn lines(items: &[Box<RawValue>]) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::new();
     for item in items {
         let text = item.get();

@@ -29,8 +29,8 @@ const ENTRY_NAMES: [&str; 7] = [
     "Decode",
 ];
 
-/// Those that decode an uplink, the preferred one first.
-const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
+/// Those that decode an uplink, the preferred one first. A driver that a hub takes has one of them.
+pub const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
 
 /// Finds what a script defined, in the order of `ENTRY_NAMES`, and what it exported. A script,
 /// because `const decode = ...` is no property of the global object and only a script sees it.

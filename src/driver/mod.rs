@@ -27,6 +27,7 @@
 //! | `math/` | mathematics to the last digit as in V8 |
 //! | `heap.rs` | the memory of one call |
 //! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
+//! | `examples.rs` | what a driver must make of which input; pure, beside the host |
 //! | `schema/` | what a driver says of its data; pure, beside the host |
 //! | `sandbox.rs` | what the kernel enforces: resource limits, landlock, seccomp, the CPU timer |
 
@@ -37,6 +38,7 @@ mod cayenne_lpp;
 mod console;
 mod convert;
 mod engine;
+pub mod examples;
 mod heap;
 mod host;
 mod job;
@@ -57,6 +59,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
+pub use call::DECODERS;
 pub use host::Host;
 pub use sandbox::enter as enter_sandbox;
 pub use worker::worker_main;

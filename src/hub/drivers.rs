@@ -13,7 +13,7 @@ use super::{
     driver_schemas::SchemaSource,
 };
 use crate::{
-    driver::{BUILT_IN_AUTHOR, DriverError, DriverErrorKind, Script},
+    driver::{BUILT_IN_AUTHOR, DECODERS, DriverError, DriverErrorKind, Script},
     error::{Error, Result},
     id::TenantId,
     reference::{DriverKey, Pick},
@@ -23,9 +23,6 @@ use crate::{
         drivers::{self, Driver, Metadata, Release},
     },
 };
-
-/// The functions that decode an uplink; a driver needs one of them.
-pub(super) const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
 
 /// A version to push, as its author wrote it.
 pub struct Source {

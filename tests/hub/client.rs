@@ -19,20 +19,20 @@ use crate::{
 };
 
 /// Somebody at a shell with a home of their own.
-struct Person {
-    home: TempDir,
+pub struct Person {
+    pub home: TempDir,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Person {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             home: tempfile::tempdir().unwrap(),
         }
@@ -42,11 +42,11 @@ impl Person {
         self.home.path().join("config/thingshub/credentials.toml")
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ended {
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with(arguments, "", &[]).await
     }
 
-    async fn run_with(
+    pub async fn run_with(
         &self,
         arguments: &[&str],
         input: &str,
@@ -72,7 +72,7 @@ impl Person {
     }
 
     /// Logs in with the administrator's password.
-    async fn log_in(&self, hub: &Hub) -> Ended {
+    pub async fn log_in(&self, hub: &Hub) -> Ended {
         let (server, ca) = (server(hub), hub.certificate());
         let arguments = ["login", "--server", &server, "--ca", ca.to_str().unwrap()];
         let input = format!("{PASSWORD}\n");
@@ -92,17 +92,17 @@ impl From<Output> for Ended {
 
 impl Ended {
     /// What it printed, if it went well.
-    fn ok(self) -> String {
+    pub fn ok(self) -> String {
         assert_eq!((self.code, &*self.err), (0, ""), "{self:?}");
         self.out
     }
 
-    fn json(self) -> Value {
+    pub fn json(self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }
 
     /// What it said, if it failed with this code, in one line, and printed nothing.
-    fn failed(self, code: i32) -> String {
+    pub fn failed(self, code: i32) -> String {
         assert_eq!((self.code, &*self.out), (code, ""), "{self:?}");
         assert_eq!(self.err.lines().count(), 1, "{self:?}");
         self.err

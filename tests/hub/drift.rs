@@ -10,7 +10,19 @@ use crate::{repository, server::program};
 
 /// Which module may use which others of the crate. A line that grows is a decision.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["api", "app", "config", "driver", "error", "store"]),
+    (
+        "cli",
+        &[
+            "api",
+            "app",
+            "config",
+            "driver",
+            "error",
+            "reference",
+            "store",
+            "text",
+        ],
+    ),
     (
         "app",
         &[

@@ -138,7 +138,8 @@ fn a_project_is_made_described_tested_and_built() {
     let package: Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("build/driver.json")).unwrap())
             .unwrap();
-    assert_eq!(package["functions"], json!(["decodeUplink"]));
+    assert!(out(&built).contains("(decodeUplink)"), "{}", out(&built));
+    assert_eq!(package["supports"][0]["firmware_version"], "1.0");
     assert_eq!(package["labels"], json!(["a", "b"]));
     assert_eq!(package["examples"].as_array().unwrap().len(), 2);
 
@@ -150,7 +151,7 @@ fn a_project_is_made_described_tested_and_built() {
     let failing = run(&["test"]);
     assert_eq!(code(&failing), Some(1));
     assert!(
-        out(&failing).contains("data.temperature is 2, expected -1"),
+        out(&failing).contains("output.data.temperature: the example says -1, the driver gives 2"),
         "{}",
         out(&failing)
     );

@@ -6,28 +6,31 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::project::{inside, read};
+use crate::driver::examples::{Direction, Example};
 
-/// One example.
+/// The file of a project's examples.
+pub const LIST: &str = "examples.json";
+
+const NORMALIZE: &str = "normalizeUplink";
+
+/// One example, and the script that it is about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Example {
+pub struct Found {
     pub script: PathBuf,
-    pub function: &'static str,
-    pub description: String,
-    pub input: Value,
-    pub output: Value,
+    pub example: Example,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Listed {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     kind: Option<String>,
-    #[serde(default)]
-    description: String,
-    input: Value,
+    function: Option<String>,
+    description: Option<String>,
+    input: Map<String, Value>,
     output: Value,
 }
 
@@ -51,9 +54,8 @@ struct Section {
 
 #[derive(Deserialize)]
 struct ExampleOfSection {
-    #[serde(default)]
-    description: String,
-    input: Value,
+    description: Option<String>,
+    input: Map<String, Value>,
     output: Option<Value>,
     #[serde(rename = "normalizedOutput")]
     normalized_output: Option<Value>,
@@ -63,61 +65,77 @@ struct ExampleOfSection {
 pub fn find(
     folder: &Path,
     script: impl Fn() -> Result<PathBuf, String>,
-) -> Result<Vec<Example>, String> {
-    let mut files: Vec<PathBuf> = [folder.to_owned(), folder.join("examples")]
-        .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flat_map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()))
-        .collect();
-    files.sort();
+) -> Result<Vec<Found>, String> {
     let mut examples = Vec::new();
-    for file in files {
-        let name = file
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or("");
-        if name == "examples.json" || name.ends_with(".examples.json") {
+    for file in files(folder) {
+        if has_ending(&file, &[".json"]) {
             examples.extend(list(&file, &script)?);
-        } else if name.ends_with(".yaml") || name.ends_with(".yml") {
+        } else {
             examples.extend(codec(folder, &file)?);
         }
     }
     Ok(examples)
 }
 
-fn list(
-    file: &Path,
-    script: &impl Fn() -> Result<PathBuf, String>,
-) -> Result<Vec<Example>, String> {
+/// The files of a folder that may hold examples.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = [folder.to_owned(), folder.join("examples")]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()))
+        .filter(|file| {
+            file.file_name().is_some_and(|name| name == LIST)
+                || has_ending(file, &[".examples.json", ".yaml", ".yml"])
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn has_ending(file: &Path, endings: &[&str]) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| endings.iter().any(|ending| name.ends_with(ending)))
+}
+
+fn list(file: &Path, script: &impl Fn() -> Result<PathBuf, String>) -> Result<Vec<Found>, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let listed: Vec<Listed> = serde_json::from_str(&read(file)?).map_err(|error| wrong(&error))?;
     let script = script()?;
     listed
         .into_iter()
-        .map(|example| {
-            Ok(Example {
+        .map(|listed| {
+            let (direction, function) = match listed.kind.as_deref().map(kind).transpose() {
+                Ok(kind) => kind.unwrap_or_default(),
+                Err(error) => return Err(wrong(&error)),
+            };
+            Ok(Found {
                 script: script.clone(),
-                function: function_of(example.kind.as_deref()).map_err(|error| wrong(&error))?,
-                description: example.description,
-                input: example.input,
-                output: example.output,
+                example: Example {
+                    direction,
+                    function: listed.function.or(function),
+                    description: listed.description,
+                    input: listed.input,
+                    output: listed.output,
+                },
             })
         })
         .collect()
 }
 
-fn function_of(kind: Option<&str>) -> Result<&'static str, String> {
-    Ok(match kind {
-        None | Some("uplink" | "decodeUplink") => "decodeUplink",
-        Some("downlink-encode" | "encodeDownlink") => "encodeDownlink",
-        Some("downlink-decode" | "downlink" | "decodeDownlink") => "decodeDownlink",
-        Some("uplink-normalize" | "normalizeUplink") => "normalizeUplink",
-        Some(other) => return Err(format!("there is no type of example {other}")),
-    })
+/// What a type of example says: a direction, or else a function.
+fn kind(text: &str) -> Result<(Option<Direction>, Option<String>), String> {
+    let direction = match text {
+        "uplink" | "decodeUplink" => Direction::Uplink,
+        "downlink-encode" | "encodeDownlink" => Direction::DownlinkEncode,
+        "downlink-decode" | "downlink" | "decodeDownlink" => Direction::DownlinkDecode,
+        "uplink-normalize" | NORMALIZE => return Ok((None, Some(NORMALIZE.to_owned()))),
+        other => return Err(format!("there is no type of example {other}")),
+    };
+    Ok((Some(direction), None))
 }
 
 /// YAML that is no codec file has no examples.
-fn codec(folder: &Path, file: &Path) -> Result<Vec<Example>, String> {
+fn codec(folder: &Path, file: &Path) -> Result<Vec<Found>, String> {
     let wrong = |error: String| format!("{}: {error}", file.display());
     let text = read(file)?;
     if !text.contains("uplinkDecoder:") && !text.contains("downlinkEncoder:") {
@@ -125,151 +143,38 @@ fn codec(folder: &Path, file: &Path) -> Result<Vec<Example>, String> {
     }
     let codec: Codec = serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let mut examples = Vec::new();
-    for (function, section) in [
-        ("decodeUplink", codec.uplink_decoder),
-        ("encodeDownlink", codec.downlink_encoder),
-        ("decodeDownlink", codec.downlink_decoder),
+    for (direction, section) in [
+        (Direction::Uplink, codec.uplink_decoder),
+        (Direction::DownlinkEncode, codec.downlink_encoder),
+        (Direction::DownlinkDecode, codec.downlink_decoder),
     ] {
         let Some(section) = section else { continue };
         let script = inside(folder, &section.file_name).map_err(wrong)?;
         for example in section.examples {
-            let mut add = |function, input, output| {
-                examples.push(Example {
+            let mut add = |direction, function, input, output| {
+                examples.push(Found {
                     script: script.clone(),
-                    function,
-                    description: example.description.clone(),
-                    input,
-                    output,
+                    example: Example {
+                        direction,
+                        function,
+                        description: example.description.clone(),
+                        input,
+                        output,
+                    },
                 });
             };
-            if let Some(normalized) = example.normalized_output {
-                let data = example
-                    .output
-                    .as_ref()
-                    .and_then(|output| output.get("data"));
-                if let Some(data) = data {
-                    add("normalizeUplink", json!({ "data": data }), normalized);
-                }
+            let data = example
+                .output
+                .as_ref()
+                .and_then(|output| output.get("data"));
+            if let (Some(normalized), Some(data)) = (example.normalized_output, data) {
+                let input = Map::from_iter([("data".to_owned(), data.clone())]);
+                add(None, Some(NORMALIZE.to_owned()), input, normalized);
             }
             if let Some(output) = example.output {
-                add(function, example.input, output);
+                add(Some(direction), None, example.input, output);
             }
         }
     }
     Ok(examples)
-}
-
-/// Where a result differs from what an example says; `None` where it does not.
-///
-/// Lists of `errors` and `warnings` that one side leaves out are empty, and so is what is null in an
-/// object: an example need not say what is not there.
-pub fn difference(expected: &Value, actual: &Value) -> Option<String> {
-    differ("", expected, actual)
-}
-
-fn differ(path: &str, expected: &Value, actual: &Value) -> Option<String> {
-    let here = || if path.is_empty() { "the result" } else { path }.to_owned();
-    match (expected, actual) {
-        (Value::Object(expected), Value::Object(actual)) => {
-            let keys = expected
-                .keys()
-                .chain(actual.keys().filter(|key| !expected.contains_key(*key)));
-            for key in keys {
-                let below = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                let none = if path.is_empty() && (key == "errors" || key == "warnings") {
-                    json!([])
-                } else {
-                    Value::Null
-                };
-                let side = |value: Option<&Value>| match value {
-                    None | Some(Value::Null) => none.clone(),
-                    Some(value) => value.clone(),
-                };
-                let found = differ(&below, &side(expected.get(key)), &side(actual.get(key)));
-                if found.is_some() {
-                    return found;
-                }
-            }
-            None
-        }
-        (Value::Array(expected), Value::Array(actual)) => {
-            for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
-                let found = differ(&format!("{path}[{index}]"), expected, actual);
-                if found.is_some() {
-                    return found;
-                }
-            }
-            (expected.len() != actual.len()).then(|| {
-                format!(
-                    "{} has {} items, expected {}",
-                    here(),
-                    actual.len(),
-                    expected.len()
-                )
-            })
-        }
-        (Value::Number(expected), Value::Number(actual))
-            if expected.as_f64() == actual.as_f64() =>
-        {
-            None
-        }
-        (expected, actual) if expected == actual => None,
-        (expected, actual) => Some(format!("{} is {actual}, expected {expected}", here())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_names_its_place() {
-        for (expected, actual, place) in [
-            (
-                json!({"data": {"a": 1}}),
-                json!({"data": {"a": 1.0}, "errors": []}),
-                None,
-            ),
-            (
-                json!({"data": {"a": 1}}),
-                json!({"data": {"a": 1, "b": null}}),
-                None,
-            ),
-            (
-                json!({"data": {"a": [1, 2]}}),
-                json!({"data": {"a": [1, 3]}}),
-                Some("data.a[1] is 3, expected 2"),
-            ),
-            (
-                json!({"data": {"a": [1, 2]}}),
-                json!({"data": {"a": [1]}}),
-                Some("data.a has 1 items, expected 2"),
-            ),
-            (
-                json!({"errors": ["x"]}),
-                json!({}),
-                Some("errors has 0 items, expected 1"),
-            ),
-            (
-                json!({"data": {}}),
-                json!(null),
-                Some("the result is null, expected {\"data\":{}}"),
-            ),
-            (
-                json!({"data": {}}),
-                json!({"data": {"more": 1}}),
-                Some("data.more is 1, expected null"),
-            ),
-        ] {
-            assert_eq!(
-                difference(&expected, &actual).as_deref(),
-                place,
-                "{expected} {actual}"
-            );
-        }
-    }
 }

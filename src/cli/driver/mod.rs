@@ -1,4 +1,4 @@
-//! `driver`: what a driver's author needs, without a hub.
+//! `driver`: what a driver's author needs, on the own machine and with a hub's registry.
 //!
 //! Scripts run here exactly as in the hub: in the same sandboxed worker processes, with the same
 //! limits.
@@ -9,24 +9,36 @@
 //! | `batch.rs` | `driver run --batch`: many of them, a line each |
 //! | `metadata.rs` | `driver init`, `get` and `set`: the project file |
 //! | `test.rs`, `build.rs` | `driver test` and `driver build` |
+//! | `push.rs`, `pull.rs`, `search.rs`, `delete.rs` | the commands that talk to a hub |
+//! | `registry.rs` | what they ask of it |
 //! | `project.rs`, `examples.rs` | a driver's folder: its project file and its examples |
+//! | `package.rs` | a project as a hub takes it |
+//! | `bench.rs` | where its script and its examples run |
 //! | `script.rs` | scripts out of files |
 
 mod batch;
+mod bench;
 mod build;
+mod delete;
 mod examples;
 mod metadata;
+mod package;
 mod project;
+mod pull;
+mod push;
+mod registry;
 mod run;
 mod script;
+mod search;
 mod test;
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::exit::Failure;
+use super::{exit::Failure, login};
 use crate::driver::{Host, Limits};
+use crate::reference::Reference;
 
 /// On the command line there is one tenant.
 const TENANT: i64 = 1;
@@ -34,7 +46,7 @@ const TENANT: i64 = 1;
 /// `thingshub driver`.
 pub fn command() -> Command {
     Command::new("driver")
-        .about("Write, test and run device drivers")
+        .about("Write, test, run and share device drivers")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(metadata::init_command())
@@ -43,6 +55,11 @@ pub fn command() -> Command {
         .subcommand(build::command())
         .subcommand(test::command())
         .subcommand(run::command())
+        .subcommand(login::login_command())
+        .subcommand(push::command())
+        .subcommand(pull::command())
+        .subcommand(search::command())
+        .subcommand(delete::command())
 }
 
 /// Does what the command line says.
@@ -54,6 +71,11 @@ pub async fn driver(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("build", matches)) => build::build(matches).await,
         Some(("test", matches)) => test::test(matches).await,
         Some(("run", matches)) => run::run(matches).await,
+        Some(("login", matches)) => login::login(matches).await,
+        Some(("push", matches)) => push::push(matches).await,
+        Some(("pull", matches)) => pull::pull(matches).await,
+        Some(("search", matches)) => search::search(matches).await,
+        Some(("delete", matches)) => delete::delete(matches).await,
         _ => Ok(()),
     }
 }
@@ -82,4 +104,28 @@ fn folder(matches: &ArgMatches) -> PathBuf {
         .get_one::<PathBuf>("folder")
         .cloned()
         .unwrap_or_default()
+}
+
+fn json_argument() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("As JSON")
+}
+
+fn reference_argument() -> Arg {
+    Arg::new("reference")
+        .value_name("AUTHOR/NAME[:TAG|@sha256:...]")
+        .required(true)
+        .value_parser(|text: &str| {
+            Reference::parse(text).ok_or(
+                "must read author/name, author/name:tag or author/name@sha256:<64 hexadecimal digits>",
+            )
+        })
+        .help("The driver, and perhaps a tag or a digest of it")
+}
+
+fn reference(matches: &ArgMatches) -> Result<Reference, Failure> {
+    let reference = matches.get_one::<Reference>("reference").cloned();
+    reference.ok_or_else(|| Failure::usage("which driver?"))
 }

@@ -19,9 +19,12 @@
 //! What the form has beyond that (`platform`, `os`, `session`) is kept as it is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
+
+use crate::driver::schema::Schema;
 
 /// The project file's name.
 pub const FILE: &str = ".project";
@@ -54,6 +57,8 @@ pub struct Metadata {
     pub name: String,
     #[serde(default)]
     pub author: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub labels: Value,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -123,13 +128,32 @@ impl Project {
         })
     }
 
+    /// The schema itself, whether the project holds it or names its file.
+    pub fn schema_of(&self, folder: &Path) -> Result<Option<Arc<Schema>>, String> {
+        let schema = match &self.schema {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(name)) => Schema::parse(&read(&inside(folder, name)?)?)
+                .map_err(|error| format!("{name}: {error}"))?,
+            Some(schema) => {
+                let document = serde_json::to_value(schema)
+                    .map_err(|error| format!("the schema is no JSON: {error}"))?;
+                Schema::from_value(document).map_err(|error| error.to_string())?
+            }
+        };
+        Ok(Some(schema))
+    }
+
     /// Writes the project file.
     pub fn save(&self, folder: &Path) -> Result<(), String> {
         let path = folder.join(FILE);
-        serde_yaml::to_string(self)
-            .map_err(|error| error.to_string())
+        self.to_text()
             .and_then(|text| std::fs::write(&path, text).map_err(|error| error.to_string()))
             .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// The project file's text.
+    pub fn to_text(&self) -> Result<String, String> {
+        serde_yaml::to_string(self).map_err(|error| error.to_string())
     }
 }
 

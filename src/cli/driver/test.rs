@@ -1,27 +1,27 @@
 //! `driver test`: the examples of a project, run as the hub would.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::examples::{self, Example};
+use super::bench::{Bench, Outcome};
+use super::examples::{self, Found};
 use super::project::{Project, script_of};
-use super::{folder, folder_argument, host, script};
+use super::{folder, folder_argument};
 use crate::cli::{exit::Failure, output};
-use crate::driver::{Host, Invoke, Limits, Script};
+use crate::driver::examples::Example;
 
 /// `thingshub driver test`.
 pub fn command() -> Command {
     Command::new("test")
         .about("Run the examples of a driver, without a hub")
         .long_about(
-            "Run the examples of a driver's folder in the hub's own sandbox and compare the results. \
+            "Run the examples of a driver's folder in the hub's own sandbox and compare the results; \
+             data of an uplink must obey the project's schema. \
              Examples are `examples.json` (or `*.examples.json`, also in `examples/`), a list of \
              {\"type\": \"uplink\" | \"downlink-encode\" | \"downlink-decode\", \"description\", \"input\", \
-             \"output\"}, or a codec file of The Things Stack (`*.yaml` with `uplinkDecoder`).",
+             \"output\"} (\"function\" in place of the type names another function), or a codec file of The Things Stack (`*.yaml` with `uplinkDecoder`).",
         )
         .after_help("Exit codes: 0 all pass, 1 some fail, 2 there is nothing to test or it cannot be read.")
         .arg(folder_argument())
@@ -36,33 +36,25 @@ pub fn command() -> Command {
 /// Runs the examples.
 pub async fn test(matches: &ArgMatches) -> Result<(), Failure> {
     let folder = folder(matches);
-    let found = load(&folder).map_err(Failure::usage)?;
+    let project = Project::find(&folder).map_err(Failure::usage)?;
+    let found = load(&folder, project.as_ref()).map_err(Failure::usage)?;
     if found.is_empty() {
         return Err(Failure::usage(format!(
             "{} has no examples",
             folder.display()
         )));
     }
-    let host = host(Limits {
-        workers: 1,
-        ..Limits::default()
-    })
-    .await?;
+    let schema = project.map(|project| project.schema_of(&folder));
+    let schema = schema.transpose().map_err(Failure::usage)?.flatten();
+    let mut bench = Bench::start(schema).await?;
     let as_json = matches.get_flag("json");
-    let mut scripts = HashMap::new();
     let mut failed = 0;
-    for example in &found {
-        let problem = run(&host, &mut scripts, example).await.err();
-        failed += usize::from(problem.is_some());
-        output::line(&if as_json {
-            line(example, problem.as_deref()).to_string()
-        } else {
-            let sign = if problem.is_some() { "FAIL" } else { "ok  " };
-            let why = problem.map_or(String::new(), |problem| format!("\n       {problem}"));
-            format!("{sign} {}: {}{why}", example.function, example.description)
-        })?;
+    for found in &found {
+        let outcome = bench.run(found).await;
+        failed += usize::from(outcome.problem.is_some());
+        output::line(&line(&found.example, outcome, as_json))?;
     }
-    host.shutdown().await;
+    bench.end().await;
     if failed > 0 {
         return Err(format!("{failed} of {} examples failed", found.len()).into());
     }
@@ -73,47 +65,23 @@ pub async fn test(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// The examples of a folder, with their scripts.
-pub fn load(folder: &Path) -> Result<Vec<Example>, String> {
-    let project = Project::find(folder)?;
-    examples::find(folder, || script_of(folder, project.as_ref()))
+pub fn load(folder: &Path, project: Option<&Project>) -> Result<Vec<Found>, String> {
+    examples::find(folder, || script_of(folder, project))
 }
 
-/// Runs one; what is wrong, where it does not give what it should.
-pub async fn run(
-    host: &Host,
-    scripts: &mut HashMap<PathBuf, Arc<Script>>,
-    example: &Example,
-) -> Result<(), String> {
-    let script = match scripts.get(&example.script) {
-        Some(script) => Arc::clone(script),
-        None => {
-            let script = Arc::new(script::read(&example.script.to_string_lossy())?);
-            scripts.insert(example.script.clone(), Arc::clone(&script));
-            script
-        }
-    };
-    let invoke = Invoke {
-        tenant: super::TENANT,
-        script,
-        function: example.function.to_owned(),
-        input: example.input.clone(),
-        received_at: None,
-    };
-    let returned = host
-        .invoke(invoke)
-        .await
-        .map_err(|error| format!("{}: {}", error.kind.as_str(), error.at_line()))?;
-    match examples::difference(&example.output, &returned.result) {
-        None => Ok(()),
-        Some(difference) => Err(difference),
+fn line(example: &Example, outcome: Outcome, as_json: bool) -> String {
+    let Outcome { function, problem } = outcome;
+    let description = example.description.as_deref().unwrap_or_default();
+    if as_json {
+        let line = json!({
+            "function": function,
+            "description": description,
+            "passed": problem.is_none(),
+            "problem": problem,
+        });
+        return line.to_string();
     }
-}
-
-fn line(example: &Example, problem: Option<&str>) -> Value {
-    json!({
-        "function": example.function,
-        "description": example.description,
-        "passed": problem.is_none(),
-        "problem": problem,
-    })
+    let sign = if problem.is_some() { "FAIL" } else { "ok  " };
+    let why = problem.map_or(String::new(), |problem| format!("\n       {problem}"));
+    format!("{sign} {function}: {description}{why}")
 }

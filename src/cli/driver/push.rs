@@ -1,0 +1,90 @@
+//! `driver push`: a project becomes a version in a hub's registry.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{folder, folder_argument, json_argument, package::Package, registry::Registry};
+use crate::cli::{
+    exit::{EXIT_CODES, Failure, Reason},
+    output, target,
+};
+use crate::text::DriverTag;
+
+const EXAMPLES: &str = "\
+Examples:
+  thingshub driver push -t 1.0.1 -t 1.0 -t 1 -t latest
+  thingshub driver push -p am102 -t next --no-test";
+
+/// What is pushed.
+#[derive(Serialize)]
+struct Body<'a> {
+    tags: &'a [DriverTag],
+    #[serde(flatten)]
+    package: &'a Package,
+}
+
+/// `thingshub driver push`.
+pub fn command() -> Command {
+    Command::new("push")
+        .about("Push a project to a hub")
+        .long_about(
+            "Build a project, as `thingshub driver build` does, and push it to a hub under the project's \
+             author and name. All tags point at it from then on; devices that follow one of them use it \
+             from their next uplink on. Prints the version's digest.",
+        )
+        .after_help(format!("{EXAMPLES}\n\n{EXIT_CODES}"))
+        .arg(
+            Arg::new("tag")
+                .long("tag")
+                .short('t')
+                .value_name("TAG")
+                .required(true)
+                .action(ArgAction::Append)
+                .value_parser(|text: &str| DriverTag::new(text))
+                .help("A tag that points at this version from now on; may be given more than once"),
+        )
+        .arg(
+            Arg::new("no-test")
+                .long("no-test")
+                .action(ArgAction::SetTrue)
+                .help("Leave it to the hub to run the examples, which it does in any case"),
+        )
+        .arg(json_argument())
+        .arg(folder_argument())
+        .args(target::arguments())
+}
+
+/// Pushes a project.
+pub async fn push(matches: &ArgMatches) -> Result<(), Failure> {
+    let registry = Registry::connect(matches)?;
+    let tags: Vec<DriverTag> = matches
+        .get_many("tag")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    let package = Package::of(&folder(matches), !matches.get_flag("no-test")).await?;
+    let body = Body {
+        tags: &tags,
+        package: &package,
+    };
+    let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
+    let driver = registry.push(body).await?;
+    let pushed = driver
+        .tags
+        .iter()
+        .find(|tag| tags.first().is_some_and(|first| **first == *tag.tag))
+        .ok_or_else(|| Failure::new(Reason::HubFailed, "the hub does not tell of the tag"))?;
+    output::line(&if matches.get_flag("json") {
+        json!({
+            "author": package.author,
+            "name": package.name,
+            "tags": tags,
+            "digest": pushed.digest,
+            "functions": package.functions,
+        })
+        .to_string()
+    } else {
+        pushed.digest.clone()
+    })
+}
