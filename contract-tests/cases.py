@@ -93,8 +93,8 @@ def resource_of(template):
     for several in ("import", "bulk"):
         if template.startswith(f"/api/v3/devices/{several}"):
             return f"device-{several}s"
-    if template == "/api/v3/drivers/import":
-        return "driver-imports"
+    if template in ("/api/v3/drivers/import", "/api/v3/drivers/try"):
+        return "driver-imports" if template.endswith("import") else "driver-trials"
     return template.removeprefix("/api/v3/").split("/")[0]
 
 

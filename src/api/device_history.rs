@@ -60,16 +60,16 @@ pub struct UplinkView {
 /// Values that a driver told of, and the time that they are about
 #[derive(Object, Serialize, Deserialize)]
 #[oai(rename = "Update")]
-struct UpdateView {
+pub(super) struct UpdateView {
     /// The time
-    timestamp: Timestamp,
+    pub(super) timestamp: Timestamp,
     /// The decoded fields
-    values: JsonObject,
+    pub(super) values: JsonObject,
 }
 
 /// Why a driver made nothing of an uplink
 #[derive(Object, Serialize, Deserialize)]
-struct DriverFailure {
+pub(super) struct DriverFailure {
     /// What stopped it: `exception`, `cpu_time`, `memory`, `schema` ...
     kind: String,
     /// Why, for its author

@@ -27,6 +27,7 @@ mod docs;
 mod driver_archives;
 mod driver_content;
 mod driver_tags;
+mod driver_tryout;
 mod driver_usage;
 mod driver_versions;
 mod drivers;
@@ -103,6 +104,7 @@ type DriverApis = (
     driver_versions::DriverVersionsApi,
     driver_usage::DriverUsageApi,
     driver_archives::DriverArchivesApi,
+    driver_tryout::DriverTryoutApi,
 );
 
 /// All operations.
@@ -139,6 +141,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             driver_versions::DriverVersionsApi,
             driver_usage::DriverUsageApi,
             driver_archives::DriverArchivesApi { hub: hub() },
+            driver_tryout::DriverTryoutApi {
+                uplinks: uplinks.clone(),
+            },
         ),
         devices::DevicesApi,
         device_history::DeviceHistoryApi,

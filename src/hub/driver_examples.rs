@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Hub, driver_manifest, drivers::refused};
 use crate::{
-    driver::{Invoke, Script, schema::Schema},
+    driver::{DECODERS, ENCODERS, Invoke, Script, is_ts013, schema::Schema},
     error::{Error, Result},
     id::TenantId,
 };
@@ -105,8 +105,8 @@ impl Direction {
     /// The functions that do it, the one to prefer first.
     fn functions(self) -> &'static [&'static str] {
         match self {
-            Self::Uplink => &super::drivers::DECODERS,
-            Self::DownlinkEncode => &["encodeDownlink", "encode", "Encoder", "Encode"],
+            Self::Uplink => &DECODERS,
+            Self::DownlinkEncode => &ENCODERS,
             Self::DownlinkDecode => &["decodeDownlink"],
         }
     }
@@ -151,7 +151,7 @@ impl Example {
 
 /// What breaks the version's own schema, where the function decodes an uplink.
 fn breach(schema: &Schema, function: &str, found: &Value) -> Option<String> {
-    if !super::drivers::DECODERS.contains(&function) {
+    if !DECODERS.contains(&function) {
         return None;
     }
     let data = match function {
@@ -164,16 +164,6 @@ fn breach(schema: &Schema, function: &str, found: &Value) -> Option<String> {
     }
     let violation = schema.check(data).err()?;
     Some(format!("the data break the schema: {violation}"))
-}
-
-fn is_ts013(function: &str) -> bool {
-    [
-        "decodeUplink",
-        "encodeDownlink",
-        "decodeDownlink",
-        "normalizeUplink",
-    ]
-    .contains(&function)
 }
 
 fn without_empty_lists(value: &Value) -> Value {

@@ -13,7 +13,7 @@ use super::{
     driver_schemas::SchemaSource,
 };
 use crate::{
-    driver::{BUILT_IN_AUTHOR, DriverError, DriverErrorKind, Script},
+    driver::{BUILT_IN_AUTHOR, DECODERS, DriverError, DriverErrorKind, Script},
     error::{Error, Result},
     id::TenantId,
     reference::{DriverKey, Pick},
@@ -23,9 +23,6 @@ use crate::{
         drivers::{self, Driver, Metadata, Release},
     },
 };
-
-/// The functions that decode an uplink; a driver needs one of them.
-pub(super) const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
 
 /// A version to push, as its author wrote it.
 pub struct Source {
@@ -79,10 +76,7 @@ impl Hub {
             tags,
             digest: said,
         } = source;
-        let script = Arc::new(Script {
-            digest: manifest::sha256(&script),
-            source: script,
-        });
+        let script = Arc::new(Script::new(script));
         let functions = self.entry_functions(tenant, script.clone()).await?;
         let schema = schema.map(SchemaSource::read).transpose()?;
         self.check_examples(tenant, &script, &functions, schema.as_deref(), &examples)

@@ -78,6 +78,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("list_driver_usage", Drivers, Read),
     ("export_driver", Drivers, Read),
     ("create_driver", Drivers, Write),
+    ("try_driver", Drivers, Write),
     ("import_driver", Drivers, Write),
     ("update_driver", Drivers, Write),
     ("delete_driver", Drivers, Write),

@@ -9,6 +9,8 @@
 //!    one transaction that [`writer`] shares among all who wait;
 //! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
 //!
+//! [`tryout`] takes step 2 alone, for who wants to know what a driver makes of something.
+//!
 //! The uplinks of a device whose driver keeps a state take [`turns`]; the others do not know of them.
 //!
 //! Invariant: what was answered with 200 is on disk.
@@ -20,6 +22,7 @@ pub mod networks;
 mod record;
 mod returned;
 mod routes;
+pub mod tryout;
 mod turns;
 pub mod writer;
 
@@ -28,6 +31,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use returned::Update;
 pub use writer::Writer;
 
 use crate::{
