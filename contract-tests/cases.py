@@ -132,6 +132,8 @@ def requests_of(document, client, maker):
                 body = update_of(document, operation, client.call("GET", path), maker, resource)
             if operation["operationId"] == "create_device_labels":
                 path += "?labels=floor=2"
+            if operation["operationId"] == "redecode_device_uplinks":
+                path += "?driver=thingshub/cayenne-lpp"
             yield types.SimpleNamespace(
                 operation=operation["operationId"], method=method.upper(), template=template, path=path, body=body,
                 resource=resource, raw=operation, headers={"Content-Type": maker.media_type(resource)} if body else {},

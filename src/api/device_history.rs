@@ -22,6 +22,7 @@ use crate::{
     store::{
         devices,
         events::{self, Subject},
+        listing::Span,
         uplinks::{self, Uplink},
     },
     text::DeviceId,
@@ -107,7 +108,7 @@ impl DeviceHistoryApi {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
-        let page = uplinks::list(scope, device.key, &window.stretch).await?;
+        let page = uplinks::list(scope, device.key, Span::default(), true, &window.stretch).await?;
         Ok(window.answer(page, UplinkView::from)?)
     }
 

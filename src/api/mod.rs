@@ -21,6 +21,7 @@ mod device_files;
 mod device_history;
 mod device_imports;
 mod device_labels;
+mod device_redecode;
 mod device_rows;
 mod devices;
 mod docs;
@@ -113,7 +114,10 @@ type AllOperations = (
     network_connections::NetworkConnectionsApi,
     DriverApis,
     devices::DevicesApi,
-    device_history::DeviceHistoryApi,
+    (
+        device_history::DeviceHistoryApi,
+        device_redecode::DeviceRedecodeApi,
+    ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
@@ -146,7 +150,12 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             },
         ),
         devices::DevicesApi,
-        device_history::DeviceHistoryApi,
+        (
+            device_history::DeviceHistoryApi,
+            device_redecode::DeviceRedecodeApi {
+                uplinks: uplinks.clone(),
+            },
+        ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },
         device_bulk::DeviceBulkApi,

@@ -99,6 +99,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("delete_device", Devices, Write),
     ("create_device_import", Devices, Write),
     ("create_device_bulk_change", Devices, Write),
+    ("redecode_device_uplinks", Devices, Write),
     ("create_device_labels", Devices, Write),
     ("delete_device_label", Devices, Write),
     ("list_data_tables", DataTables, Read),

@@ -9,7 +9,8 @@
 //!    one transaction that [`writer`] shares among all who wait;
 //! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
 //!
-//! [`tryout`] takes step 2 alone, for who wants to know what a driver makes of something.
+//! [`tryout`] and [`redecode`] take step 2 alone: what a driver makes of something, and what it would
+//! make of what is stored.
 //!
 //! The uplinks of a device whose driver keeps a state take [`turns`]; the others do not know of them.
 //!
@@ -20,6 +21,7 @@ mod ingest;
 pub mod native;
 pub mod networks;
 mod record;
+pub mod redecode;
 mod returned;
 mod routes;
 pub mod tryout;

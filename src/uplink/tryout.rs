@@ -118,13 +118,16 @@ impl UplinkPath {
         }
     }
 
+    /// What a reference of a client's stands for.
+    pub(super) async fn find_driver(&self, scope: &Scope, reference: &str) -> Result<Decoding> {
+        let route = self.routes.driver(scope, Some(reference)).await?;
+        let missing = || Error::field("driver", format!("there is no driver {reference}"));
+        route.decoding().ok_or_else(missing)
+    }
+
     async fn found(&self, scope: &Scope, code: &Code) -> Result<Decoding> {
         match code {
-            Code::Reference(reference) => {
-                let route = self.routes.driver(scope, Some(reference)).await?;
-                let missing = || Error::field("driver", format!("there is no driver {reference}"));
-                route.decoding().ok_or_else(missing)
-            }
+            Code::Reference(reference) => self.find_driver(scope, reference).await,
             Code::Unsaved { script, schema } => Ok(Decoding::Version(Arc::new(DriverVersion {
                 digest: None,
                 script: script.clone(),

@@ -29,6 +29,7 @@ mod driver_command;
 mod driver_data;
 mod driver_examples;
 mod driver_host;
+mod driver_redecode;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;
