@@ -102,6 +102,7 @@ async fn decode(host: &Host, script: Arc<Script>) -> Result<u64, String> {
         ]),
         f_port: Some(85),
         state: None,
+        whole: false,
         received_at: chrono::DateTime::UNIX_EPOCH,
     };
     let decoded = host.decode(call).await.map_err(|error| error.at_line())?;

@@ -93,8 +93,8 @@ def resource_of(template):
     for several in ("import", "bulk"):
         if template.startswith(f"/api/v3/devices/{several}"):
             return f"device-{several}s"
-    if template == "/api/v3/drivers/import":
-        return "driver-imports"
+    if template in ("/api/v3/drivers/import", "/api/v3/drivers/try"):
+        return "driver-imports" if template.endswith("import") else "driver-trials"
     return template.removeprefix("/api/v3/").split("/")[0]
 
 
@@ -132,6 +132,8 @@ def requests_of(document, client, maker):
                 body = update_of(document, operation, client.call("GET", path), maker, resource)
             if operation["operationId"] == "create_device_labels":
                 path += "?labels=floor=2"
+            if operation["operationId"] == "redecode_device_uplinks":
+                path += "?driver=thingshub/cayenne-lpp"
             yield types.SimpleNamespace(
                 operation=operation["operationId"], method=method.upper(), template=template, path=path, body=body,
                 resource=resource, raw=operation, headers={"Content-Type": maker.media_type(resource)} if body else {},

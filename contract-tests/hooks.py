@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import identities  # noqa: E402, F401  its check is one by being imported
 from checks import is_undeclared_method  # noqa: E402
-from seed import MESSAGES, Client, Maker  # noqa: E402
+from seed import MESSAGES, Client, Maker, trial  # noqa: E402
 from state import HUB, SEEN, STATE  # noqa: E402
 
 VICTIMS = Maker(Client(HUB, STATE["token"]), "victim", STATE["receiver_url"])
@@ -188,6 +188,10 @@ def put_existing_body(case):
         names = [case.path_parameters.get(part) for part in ("author", "name")]
         own = [one for kind in STATE["sets"].values() for one in kind["drivers"] if [one["author"], one["name"]] == names]
         case.body["digest"] = (own or STATE["sets"]["changed"]["drivers"])[0]["digest"]
+    if operation == "try_driver":
+        for name in ("script", "schema", "payload_base64", "data"):
+            case.body.pop(name, None)
+        case.body.update(trial(STATE["sets"]["kept"]["drivers"][0]))
     if operation in ("create_device", "update_device"):
         driver = STATE["sets"]["kept"]["drivers"][0]
         if "driver" in case.body:
@@ -240,7 +244,7 @@ def after_call(context, case, response):
 # and why no schema can tell.
 RULES = [
     (r".*", r"^header If-Match: it has been changed since", "the state of the resource"),
-    (r"(create|import)_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
+    (r"(create|import|try|redecode)_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
     (r"(create|update)_(user|tenant)|change_own_password", r"password: must not ", "two values that must fit each other"),
     (r"change_own_password", r"^current_password: is not ", "the document does not know it"),
     (r"create_(user|tenant)", r"username: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
@@ -265,6 +269,12 @@ RULES = [
     (r"create_driver", r"^(script|examples\[\d+\].*): ", "JavaScript"),
     (r"create_driver", r"^schema", "what is in a schema is its own grammar, in JSON or YAML"),
     (r"create_driver", r"^author: is kept for ", "one word is not worth its reading in a pattern"),
+    (r"try_driver", r"^(driver|payload_hex): must be given, or ", "members that exclude each other, which would be six schemas"),
+    (r"try_driver", r"^driver: there is no driver ", "the state of other resources"),
+    (r"redecode_device_uplinks", r"^driver: (there is no driver |must be given: the device has none)", "the state of other resources"),
+    (r"try_driver", r"^schema", "what is in a schema is its own grammar, and it goes with a script"),
+    (r"try_driver", r"^state: must have at most ", "bytes of JSON"),
+    (r"try_driver", r"^(data|state): must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),
     (r"create_driver|import_driver", r" versions already: ", "the state of the driver"),
     (r"import_driver", r"^archive: ", "an archive is bytes to the document"),
     (r"export_driver", r"^reference: is required: ", "the state of the driver"),
@@ -275,7 +285,7 @@ RULES = [
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target\.url: must be an absolute ", "what is a host's name needs tables of Unicode"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
-    (r"(list|export)_rows|list_audit_log|list_.*_events", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"(list|export)_rows|list_audit_log|list_.*_events|redecode_device_uplinks", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter)", "the body is the network server's, in the form of the connection's type"),
 ]
 

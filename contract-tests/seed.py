@@ -27,6 +27,7 @@ HTTP = {
     "time_pointer": "/time",
 }
 LABEL = "site=berlin"
+PAYLOAD = "0175640367fa0004687f"
 # What each kind of connection takes.
 MESSAGES = {
     "the_things_stack": uplink("ttn_v3_milesight_am102.json"),
@@ -47,6 +48,11 @@ def archive(author, name, tags):
     return packed.getvalue()
 
 
+def trial(driver):
+    """What tries a driver."""
+    return {"driver": f"{driver['author']}/{driver['name']}:{driver['tag']}", "payload_hex": PAYLOAD, "f_port": 85}
+
+
 class Maker:
     """Makes resources whose names nothing else has."""
 
@@ -59,6 +65,8 @@ class Maker:
 
     def body(self, resource):
         """What makes a new resource below the path segment `resource`, by itself."""
+        if resource == "driver-trials":
+            return trial(self.driver())
         name = self.name()
         person = {"username": name, "password": "correct horse battery"}
         return {

@@ -6,6 +6,7 @@
 
 use std::{fmt, marker::PhantomData, ops::Deref};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The rule for one kind of text. Lengths are in characters.
@@ -146,6 +147,16 @@ kinds! {
         1..=1_048_576, r"^[^\u0000]*$", "must have no NUL character",
         "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }",
         |text| !text.contains('\0')
+    }
+    /// A payload in hexadecimal digits, up to 4096 bytes; may be empty.
+    PayloadHex = PayloadHexKind {
+        0..=8192, "^([0-9A-Fa-f]{2})*$", "must be pairs of hexadecimal digits", "00d7",
+        |text| hex::decode(text).is_ok()
+    }
+    /// A payload in base64 with padding, up to 4096 bytes; may be empty.
+    PayloadBase64 = PayloadBase64Kind {
+        0..=5464, "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        "must be base64 with padding", "ANc=", |text| STANDARD.decode(text).is_ok()
     }
     /// A login name: 3-30 characters of any script, inner spaces.
     Username = UsernameKind { 3..=30, LINE, LINE_RULE, "admin", is_line }

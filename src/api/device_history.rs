@@ -22,6 +22,7 @@ use crate::{
     store::{
         devices,
         events::{self, Subject},
+        listing::Span,
         uplinks::{self, Uplink},
     },
     text::DeviceId,
@@ -60,16 +61,16 @@ pub struct UplinkView {
 /// Values that a driver told of, and the time that they are about
 #[derive(Object, Serialize, Deserialize)]
 #[oai(rename = "Update")]
-struct UpdateView {
+pub(super) struct UpdateView {
     /// The time
-    timestamp: Timestamp,
+    pub(super) timestamp: Timestamp,
     /// The decoded fields
-    values: JsonObject,
+    pub(super) values: JsonObject,
 }
 
 /// Why a driver made nothing of an uplink
 #[derive(Object, Serialize, Deserialize)]
-struct DriverFailure {
+pub(super) struct DriverFailure {
     /// What stopped it: `exception`, `cpu_time`, `memory`, `schema` ...
     kind: String,
     /// Why, for its author
@@ -107,7 +108,7 @@ impl DeviceHistoryApi {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
-        let page = uplinks::list(scope, device.key, &window.stretch).await?;
+        let page = uplinks::list(scope, device.key, Span::default(), true, &window.stretch).await?;
         Ok(window.answer(page, UplinkView::from)?)
     }
 

@@ -21,12 +21,14 @@ mod device_files;
 mod device_history;
 mod device_imports;
 mod device_labels;
+mod device_redecode;
 mod device_rows;
 mod devices;
 mod docs;
 mod driver_archives;
 mod driver_content;
 mod driver_tags;
+mod driver_tryout;
 mod driver_usage;
 mod driver_versions;
 mod drivers;
@@ -103,6 +105,7 @@ type DriverApis = (
     driver_versions::DriverVersionsApi,
     driver_usage::DriverUsageApi,
     driver_archives::DriverArchivesApi,
+    driver_tryout::DriverTryoutApi,
 );
 
 /// All operations.
@@ -111,7 +114,10 @@ type AllOperations = (
     network_connections::NetworkConnectionsApi,
     DriverApis,
     devices::DevicesApi,
-    device_history::DeviceHistoryApi,
+    (
+        device_history::DeviceHistoryApi,
+        device_redecode::DeviceRedecodeApi,
+    ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
@@ -139,9 +145,17 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             driver_versions::DriverVersionsApi,
             driver_usage::DriverUsageApi,
             driver_archives::DriverArchivesApi { hub: hub() },
+            driver_tryout::DriverTryoutApi {
+                uplinks: uplinks.clone(),
+            },
         ),
         devices::DevicesApi,
-        device_history::DeviceHistoryApi,
+        (
+            device_history::DeviceHistoryApi,
+            device_redecode::DeviceRedecodeApi {
+                uplinks: uplinks.clone(),
+            },
+        ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },
         device_bulk::DeviceBulkApi,

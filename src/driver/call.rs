@@ -16,7 +16,7 @@ use super::convert::{self, exception, kind_of};
 use super::engine::{Bytecode, evaluate};
 use super::prelude;
 use super::protocol::{Task, WARNINGS, cut};
-use super::{DriverError, DriverErrorKind, Limits};
+use super::{DECODERS, DriverError, DriverErrorKind, Limits};
 
 /// The functions that hosts call, the preferred one first.
 const ENTRY_NAMES: [&str; 7] = [
@@ -28,9 +28,6 @@ const ENTRY_NAMES: [&str; 7] = [
     "Decoder",
     "Decode",
 ];
-
-/// Those that decode an uplink, the preferred one first. A driver that a hub takes has one of them.
-pub const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
 
 /// Finds what a script defined, in the order of `ENTRY_NAMES`, and what it exported. A script,
 /// because `const decode = ...` is no property of the global object and only a script sees it.
@@ -60,9 +57,18 @@ pub struct Code<'a> {
 
 /// What a call gave.
 pub enum Output {
-    Decoded { json: String, warnings: Vec<String> },
-    Returned { json: String },
-    Checked { names: Vec<String> },
+    Decoded {
+        json: String,
+        warnings: Vec<String>,
+        /// The whole of what was returned, where it is wanted.
+        result: Option<String>,
+    },
+    Returned {
+        json: String,
+    },
+    Checked {
+        names: Vec<String>,
+    },
 }
 
 pub fn run(
@@ -115,6 +121,7 @@ pub fn run(
             f_port,
             received_at_ms,
             state: _,
+            whole,
         } => {
             let Some((name, function)) = DECODERS
                 .into_iter()
@@ -136,7 +143,7 @@ pub fn run(
             )
             .map_err(|_| exception(ctx))?;
             let returned = settle(ctx, limits, name, returned)?;
-            decoded(ctx, limits, name, returned)
+            decoded(ctx, limits, name, returned, *whole)
         }
     }
 }
@@ -351,10 +358,12 @@ fn decoded<'js>(
     limits: &Limits,
     name: &str,
     returned: Value<'js>,
+    whole: bool,
 ) -> Result<Output, DriverError> {
     if name != "decodeUplink" {
         let json = json_object(ctx, limits, name, &returned)?;
         return Ok(Output::Decoded {
+            result: whole.then(|| json.clone()),
             json,
             warnings: Vec::new(),
         });
@@ -380,7 +389,17 @@ fn decoded<'js>(
     warnings.truncate(WARNINGS);
     let data: Value = result.get("data").map_err(|_| exception(ctx))?;
     let json = json_object(ctx, limits, "decodeUplink's data", &data)?;
-    Ok(Output::Decoded { json, warnings })
+    // Last, and whatever comes of it: who asks must get the same data as who does not.
+    let result = match whole {
+        true => convert::json(ctx, &returned).ok().flatten(),
+        false => None,
+    };
+    let result = result.map(convert::replace_unpaired_surrogates);
+    Ok(Output::Decoded {
+        json,
+        warnings,
+        result: result.filter(|json| json.len() <= limits.output_bytes),
+    })
 }
 
 /// The JSON of an object, within the output limit.

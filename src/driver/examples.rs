@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{DECODERS, schema::Schema};
+use super::{DECODERS, ENCODERS, is_ts013, schema::Schema};
 
 /// Characters that an error shows of a description or a value.
 const SHOWN_CHARS: usize = 60;
@@ -46,7 +46,7 @@ impl Direction {
     fn functions(self) -> &'static [&'static str] {
         match self {
             Self::Uplink => &DECODERS,
-            Self::DownlinkEncode => &["encodeDownlink", "encode", "Encoder", "Encode"],
+            Self::DownlinkEncode => &ENCODERS,
             Self::DownlinkDecode => &["decodeDownlink"],
         }
     }
@@ -116,16 +116,6 @@ fn breach(schema: &Schema, function: &str, found: &Value) -> Option<String> {
     }
     let violation = schema.check(data).err()?;
     Some(format!("the data break the schema: {violation}"))
-}
-
-fn is_ts013(function: &str) -> bool {
-    [
-        "decodeUplink",
-        "encodeDownlink",
-        "decodeDownlink",
-        "normalizeUplink",
-    ]
-    .contains(&function)
 }
 
 fn without_empty_lists(value: &Value) -> Value {

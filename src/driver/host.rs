@@ -54,6 +54,7 @@ impl Host {
             f_port: call.f_port,
             received_at_ms: call.received_at.timestamp_millis(),
             state: call.state,
+            whole: call.whole,
         };
         match self.call(call.tenant, call.script, task).await? {
             Answer::Decoded(decoded) => Ok(decoded),

@@ -19,6 +19,7 @@
 //! | `protocol.rs` | the frames between host and worker |
 //! | `worker.rs` | the worker's loop and its cache of compiled scripts |
 //! | `engine.rs` | QuickJS itself: fresh runtimes, bytecode, the interpreter's limits |
+//! | `dialects.rs` | the functions by which hosts know a driver |
 //! | `arguments.rs` | from one input object to the arguments of each dialect |
 //! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
@@ -37,6 +38,7 @@ mod call;
 mod cayenne_lpp;
 mod console;
 mod convert;
+mod dialects;
 mod engine;
 pub mod examples;
 mod heap;
@@ -57,9 +59,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
-pub use call::DECODERS;
+pub use dialects::{DECODERS, ENCODERS, is_ts013};
 pub use host::Host;
 pub use sandbox::enter as enter_sandbox;
 pub use worker::worker_main;
@@ -121,6 +124,14 @@ pub struct Script {
     pub source: String,
 }
 
+impl Script {
+    /// A script under its digest.
+    pub fn new(source: String) -> Self {
+        let digest = hex::encode(Sha256::digest(&source));
+        Self { digest, source }
+    }
+}
+
 /// One uplink to decode.
 #[derive(Debug, Clone)]
 pub struct DecodeCall {
@@ -133,6 +144,8 @@ pub struct DecodeCall {
     /// What `decode(payload, port, state)` gets as the device's state, a JSON object; `None`: an
     /// empty one. The other functions do not see it.
     pub state: Option<String>,
+    /// Whether to give the whole of what the function returned as well.
+    pub whole: bool,
 }
 
 /// What a driver made of an uplink.
@@ -141,8 +154,13 @@ pub struct Decoded {
     pub data: Map<String, Value>,
     pub warnings: Vec<String>,
     pub logs: Vec<String>,
+    /// What the function returned, where that was asked for; `None` as well where it is larger than
+    /// a result may be.
+    pub result: Option<Value>,
     /// CPU time that the call cost, including its fresh JavaScript runtime.
     pub cpu_time_us: u64,
+    /// The most memory that it had at once, including some 200 KiB of that runtime.
+    pub memory_peak_bytes: usize,
 }
 
 /// One function of a driver to call, with one input.

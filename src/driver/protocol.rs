@@ -60,6 +60,8 @@ pub enum Task {
         received_at_ms: i64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        whole: bool,
     },
     /// One function with one input, for its whole result.
     Call {
@@ -84,8 +86,11 @@ pub enum Outcome {
     Decoded {
         data: Box<RawValue>,
         warnings: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<Box<RawValue>>,
         logs: Vec<String>,
         cpu_time_us: u64,
+        memory_peak_bytes: usize,
     },
     Returned {
         result: Box<RawValue>,
@@ -103,7 +108,8 @@ pub enum Outcome {
 /// The longest frame that a host takes from a worker, which may have been subverted.
 pub fn reply_bytes_max(limits: &Limits) -> usize {
     // A character is up to 6 bytes once escaped (\u0000).
-    limits.output_bytes + (limits.log_lines + WARNINGS + 2) * (TEXT_CHARS + 8) * 6 + 1024
+    // The data, and perhaps the whole result that they are of.
+    2 * limits.output_bytes + (limits.log_lines + WARNINGS + 2) * (TEXT_CHARS + 8) * 6 + 1024
 }
 
 /// `message` as a frame.
@@ -234,6 +240,7 @@ mod tests {
                 f_port: Some(2),
                 received_at_ms: -1,
                 state: None,
+                whole: false,
             },
         };
         let wire = frame(&Batch { calls: vec![call] }).unwrap();
@@ -247,8 +254,10 @@ mod tests {
         let outcome = Outcome::Decoded {
             data,
             warnings: vec![],
+            result: None,
             logs: vec![],
             cpu_time_us: 1,
+            memory_peak_bytes: 1,
         };
         let wire = frame(&Reply {
             outcome,

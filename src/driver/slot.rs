@@ -164,14 +164,18 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
         Outcome::Decoded {
             data,
             warnings,
+            result,
             logs,
             cpu_time_us,
+            memory_peak_bytes,
         } => match read(data.get()) {
             Ok(data) => Ok(Answer::Decoded(Decoded {
                 data,
                 warnings,
                 logs,
+                result: result.and_then(|json| read(json.get()).ok()),
                 cpu_time_us,
+                memory_peak_bytes,
             })),
             Err(error) => Err(DriverError {
                 logs,

@@ -65,6 +65,7 @@ fn serve() -> io::Result<()> {
         f_port: None,
         received_at_ms: 0,
         state: None,
+        whole: false,
     };
     engine.run(&warm_up, &task).map_err(io::Error::other)?;
 
@@ -132,12 +133,18 @@ fn run(engine: &Engine, script: &Compiled, call: &Call<'_>) -> Outcome {
     };
     match output {
         Output::Checked { names } => Outcome::Checked { names },
-        Output::Decoded { json, warnings } => match RawValue::from_string(json) {
+        Output::Decoded {
+            json,
+            warnings,
+            result,
+        } => match RawValue::from_string(json) {
             Ok(data) => Outcome::Decoded {
                 data,
                 warnings,
+                result: result.and_then(|json| RawValue::from_string(json).ok()),
                 logs,
                 cpu_time_us,
+                memory_peak_bytes,
             },
             Err(error) => no_json(error, logs),
         },

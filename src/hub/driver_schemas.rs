@@ -20,7 +20,7 @@ pub enum SchemaSource {
 
 impl SchemaSource {
     /// Reads it; the error names the place and the rule.
-    pub(super) fn read(self) -> Result<Arc<Schema>> {
+    pub fn read(self) -> Result<Arc<Schema>> {
         let read = match self {
             Self::Json(document) => Schema::from_value(document),
             Self::Text(text) => Schema::parse(&text),

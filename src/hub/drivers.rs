@@ -76,10 +76,7 @@ impl Hub {
             tags,
             digest: said,
         } = source;
-        let script = Arc::new(Script {
-            digest: manifest::sha256(&script),
-            source: script,
-        });
+        let script = Arc::new(Script::new(script));
         let functions = self.entry_functions(tenant, script.clone()).await?;
         let schema = schema.map(SchemaSource::read).transpose()?;
         self.check_examples(tenant, &script, &functions, schema.as_deref(), &examples)

@@ -279,14 +279,19 @@ impl Span {
     /// Rows in this time, of a table whose keys sort by the time at which they were made: those that lie
     /// far off are left out by the key, whose index is the order of the list.
     pub(super) fn condition<C: ColumnTrait>(self, at: C, key: C) -> Condition {
-        Condition::all()
-            .add_option(self.from.map(|from| at.gte(from)))
+        self.of(at)
             .add_option(
                 self.from
                     .map(|from| key.gte(first_uuid_at(from - KEY_SLACK))),
             )
-            .add_option(self.to.map(|to| at.lt(to)))
             .add_option(self.to.map(|to| key.lt(first_uuid_at(to + KEY_SLACK))))
+    }
+
+    /// Rows in this time, whatever their keys say.
+    pub(super) fn of<C: ColumnTrait>(self, at: C) -> Condition {
+        Condition::all()
+            .add_option(self.from.map(|from| at.gte(from)))
+            .add_option(self.to.map(|to| at.lt(to)))
     }
 }
 

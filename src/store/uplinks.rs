@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Page, Scope,
     entities::uplink,
-    listing::{self, Order, Place, Stretch},
+    listing::{self, Order, Place, Span, Stretch},
     members,
 };
 use crate::{
@@ -43,21 +43,31 @@ pub struct Uplink {
     pub failure: Option<Value>,
 }
 
-/// A stretch of a device's uplinks, newest first.
+/// A stretch of a device's uplinks, of those in a span of the network's time.
 pub async fn list(
     scope: &Scope,
     device: DeviceKey,
+    span: Span,
+    newest_first: bool,
     stretch: &Stretch<Uuid>,
 ) -> Result<Page<Uplink, Place<Uuid>>> {
     use uplink::Column;
     let query = scope
         .find::<uplink::Entity>()
-        .filter(Column::DeviceKey.eq(device.0));
+        .filter(Column::DeviceKey.eq(device.0))
+        .filter(span.of(Column::Ts));
     let total = listing::total(scope, &query, stretch).await?;
-    let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), true);
+    let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), newest_first);
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
     let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
     Ok(page.of(total).map(Uplink::from))
+}
+
+impl Uplink {
+    /// Its place in a list of its device's uplinks.
+    pub fn place(&self) -> Place<Uuid> {
+        Place::of_time(self.time, self.id)
+    }
 }
 
 impl From<uplink::Model> for Uplink {

@@ -1,6 +1,9 @@
 //! Step 2: what the device's driver makes of the payload. It never fails the uplink: what goes wrong
 //! is told as an event of the device.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    driver::{self, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
+    driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
     id::TenantId,
     store::{members, record::NewEvent},
 };
@@ -30,6 +33,39 @@ pub struct Decoded {
     pub failure: Option<(String, Value)>,
     /// What to tell of the device.
     pub events: Vec<NewEvent>,
+}
+
+/// What an uplink is decoded with.
+#[derive(Clone)]
+pub enum Decoding {
+    /// A driver that is part of the hub.
+    BuiltIn(BuiltIn),
+    /// A script.
+    Version(Arc<DriverVersion>),
+}
+
+/// What a driver is told.
+pub struct Given<'a> {
+    /// What the device sent.
+    pub payload: Bytes,
+    /// LoRaWAN port.
+    pub f_port: Option<u8>,
+    /// When.
+    pub time: Time,
+    /// What the driver keeps of the device.
+    pub state: Option<&'a Map<String, Value>>,
+}
+
+/// One run of a driver over one payload.
+pub struct Run {
+    /// What it returned, where it may be taken.
+    pub outcome: Result<Taken, DriverError>,
+    /// The whole of what its function returned, where that was asked for.
+    pub result: Option<Value>,
+    /// CPU time that it took.
+    pub cpu_time_us: u64,
+    /// The most memory that it had at once, where it is known.
+    pub memory_peak_bytes: Option<usize>,
 }
 
 /// What decodes, and how much of a device it may keep.
@@ -62,40 +98,57 @@ impl Decoder {
             let failure = json!({"kind": "missing", "message": message, "line": null});
             return failed(&message, failure, &[]);
         }
-        let Some(payload) = uplink.payload.clone() else {
+        let driver = device.driver.decoding();
+        let (Some(driver), Some(payload)) = (driver, uplink.payload.clone()) else {
             return nothing;
         };
-        let time = uplink.time.unwrap_or(received_at);
-        let decoded = match &device.driver {
-            DriverRoute::None | DriverRoute::Missing(_) => return nothing,
-            DriverRoute::BuiltIn(driver) => driver.decode(&payload).map(|data| Taken {
-                returned: Returned::Plain(data),
-                warnings: Vec::new(),
-                logs: Vec::new(),
-            }),
-            DriverRoute::Version { version, .. } => {
-                let called = self.drivers.decode(DecodeCall {
-                    tenant: tenant.0,
-                    script: version.script.clone(),
-                    payload,
-                    f_port: uplink.f_port,
-                    received_at: time,
-                    state: state.map(|state| Value::Object(state.clone()).to_string()),
-                });
-                let called = called.await;
-                called.and_then(|decoded| self.take(version, decoded, time))
-            }
+        let given = Given {
+            payload,
+            f_port: uplink.f_port,
+            time: uplink.time.unwrap_or(received_at),
+            state,
         };
-        match decoded {
+        match self.run(tenant, driver, given, false).await.outcome {
             Ok(taken) => taken.into(),
-            Err(error) => {
-                let failure = json!({
-                    "kind": error.kind.as_str(),
-                    "message": without_nul_text(error.message.clone()),
-                    "line": error.line,
-                });
-                failed(&error.at_line(), failure, &error.logs)
-            }
+            Err(error) => failed(&error.at_line(), failure(&error), &error.logs),
+        }
+    }
+
+    /// Runs a driver over a payload; `whole`: for the whole of what its function returns as well.
+    pub async fn run(
+        &self,
+        tenant: TenantId,
+        driver: Decoding,
+        given: Given<'_>,
+        whole: bool,
+    ) -> Run {
+        let Given {
+            payload,
+            f_port,
+            time,
+            state,
+        } = given;
+        let version = match driver {
+            Decoding::BuiltIn(driver) => return Run::built_in(driver, &payload, whole),
+            Decoding::Version(version) => version,
+        };
+        let called = self.drivers.decode(DecodeCall {
+            tenant: tenant.0,
+            script: version.script.clone(),
+            payload,
+            f_port,
+            received_at: time,
+            state: state.map(|state| Value::Object(state.clone()).to_string()),
+            whole,
+        });
+        match called.await {
+            Ok(mut decoded) => Run {
+                result: decoded.result.take(),
+                cpu_time_us: decoded.cpu_time_us,
+                memory_peak_bytes: Some(decoded.memory_peak_bytes),
+                outcome: self.take(&version, decoded, time),
+            },
+            Err(error) => Run::failed(error),
         }
     }
 
@@ -111,7 +164,9 @@ impl Decoder {
             data,
             warnings,
             logs,
+            result: _,
             cpu_time_us,
+            memory_peak_bytes: _,
         } = decoded;
         match admit(version.schema.as_deref(), self.state_bytes_max, data, time) {
             Ok(returned) => Ok(Taken {
@@ -168,10 +223,38 @@ fn admit(
 }
 
 /// What a driver returned, with what it told beside.
-struct Taken {
+pub struct Taken {
     returned: Returned,
-    warnings: Vec<String>,
-    logs: Vec<String>,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+    /// What it logged.
+    pub logs: Vec<String>,
+}
+
+impl Run {
+    fn built_in(driver: BuiltIn, payload: &[u8], whole: bool) -> Self {
+        let decoded = driver.decode(payload);
+        let data = decoded.as_ref().ok().filter(|_| whole);
+        Self {
+            result: data.cloned().map(Value::Object),
+            cpu_time_us: 0,
+            memory_peak_bytes: None,
+            outcome: decoded.map(|data| Taken {
+                returned: Returned::Plain(data),
+                warnings: Vec::new(),
+                logs: Vec::new(),
+            }),
+        }
+    }
+
+    fn failed(error: DriverError) -> Self {
+        Self {
+            result: None,
+            cpu_time_us: error.cpu_time_us,
+            memory_peak_bytes: None,
+            outcome: Err(error),
+        }
+    }
 }
 
 impl From<Taken> for Decoded {
@@ -203,6 +286,15 @@ impl From<Taken> for Decoded {
             events: event.into_iter().collect(),
         }
     }
+}
+
+/// An error as it is stored with an uplink and shown.
+pub fn failure(error: &DriverError) -> Value {
+    json!({
+        "kind": error.kind.as_str(),
+        "message": without_nul_text(error.message.clone()),
+        "line": error.line,
+    })
 }
 
 fn failed(message: &str, failure: Value, logs: &[String]) -> Decoded {

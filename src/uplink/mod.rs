@@ -9,6 +9,9 @@
 //!    one transaction that [`writer`] shares among all who wait;
 //! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
 //!
+//! [`tryout`] and [`redecode`] take step 2 alone: what a driver makes of something, and what it would
+//! make of what is stored.
+//!
 //! The uplinks of a device whose driver keeps a state take [`turns`]; the others do not know of them.
 //!
 //! Invariant: what was answered with 200 is on disk.
@@ -18,8 +21,10 @@ mod ingest;
 pub mod native;
 pub mod networks;
 mod record;
+pub mod redecode;
 mod returned;
 mod routes;
+pub mod tryout;
 mod turns;
 pub mod writer;
 
@@ -28,6 +33,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use returned::Update;
 pub use writer::Writer;
 
 use crate::{

@@ -10,7 +10,10 @@ use std::sync::{
 
 use moka::sync::Cache;
 
-use super::networks::{NetworkSettings, fold_network_device_id};
+use super::{
+    decode::Decoding,
+    networks::{NetworkSettings, fold_network_device_id},
+};
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
@@ -72,8 +75,21 @@ pub enum DriverRoute {
     Missing(String),
 }
 
-/// A pushed version of a driver, ready to run.
+impl DriverRoute {
+    /// What decodes, where anything does.
+    pub fn decoding(&self) -> Option<Decoding> {
+        match self {
+            Self::None | Self::Missing(_) => None,
+            Self::BuiltIn(driver) => Some(Decoding::BuiltIn(*driver)),
+            Self::Version { version, .. } => Some(Decoding::Version(version.clone())),
+        }
+    }
+}
+
+/// A version of a driver, ready to run.
 pub struct DriverVersion {
+    /// What it is called by; `None`: nobody has pushed it.
+    pub digest: Option<String>,
     pub script: Arc<Script>,
     /// What it must decode to, where it says.
     pub schema: Option<Arc<Schema>>,
@@ -245,7 +261,8 @@ impl Routes {
         })
     }
 
-    async fn driver(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
+    /// What a reference stands for.
+    pub async fn driver(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
         let Some(reference) = reference else {
             return Ok(DriverRoute::None);
         };
@@ -304,6 +321,7 @@ impl DriverVersion {
     fn new(content: Content) -> Result<Self> {
         let schema = content.schema.as_deref().map(Schema::parse);
         Ok(Self {
+            digest: Some(content.digest),
             script: Arc::new(Script {
                 digest: content.script_digest,
                 source: content.script,

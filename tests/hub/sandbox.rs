@@ -199,6 +199,7 @@ async fn where_the_kernel_lacks_landlock_the_rest_serves_unless_all_is_required(
         payload: bytes::Bytes::from_static(&[7]),
         f_port: None,
         state: None,
+        whole: false,
         received_at: chrono::DateTime::UNIX_EPOCH,
     };
     assert_eq!(host.decode(call).await.expect("decodes").data["first"], 7);

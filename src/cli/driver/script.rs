@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::driver::Script;
 
 /// The longest script that a hub takes.
@@ -49,9 +47,5 @@ pub fn read(path: &str) -> Result<Script, String> {
             "script {path}: longer than the {SCRIPT_BYTES_MAX} bytes that a driver may have"
         ));
     }
-    let source = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Script {
-        digest: hex::encode(Sha256::digest(&source)),
-        source,
-    })
+    Ok(Script::new(String::from_utf8_lossy(&bytes).into_owned()))
 }

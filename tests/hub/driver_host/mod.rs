@@ -49,6 +49,7 @@ fn call(source: &str, payload: &[u8], f_port: Option<u8>) -> DecodeCall {
         payload: payload.to_vec().into(),
         f_port,
         state: None,
+        whole: false,
         received_at: "2026-03-01T12:30:00.250Z"
             .parse::<DateTime<Utc>>()
             .expect("a time"),
