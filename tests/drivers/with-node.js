@@ -21,7 +21,7 @@ function context() {
   });
 }
 
-function call(source, name, input) {
+async function call(source, name, input) {
   const sandbox = context();
   vm.runInContext(source, sandbox);
   const global = vm.runInContext(`typeof ${name} === 'function' ? ${name} : undefined`, sandbox);
@@ -35,30 +35,32 @@ function call(source, name, input) {
   }[name] ?? [input];
   sandbox.input = JSON.stringify(list);
   sandbox.list = vm.runInContext('JSON.parse(input)', sandbox);
-  return JSON.stringify(found(...sandbox.list)) ?? 'null';
+  return JSON.stringify(await found(...sandbox.list)) ?? 'null';
 }
 
-const expressions = fs.readFileSync(path.join(here, 'expressions.txt'), 'utf8').trim().split('\n');
-const source = fs.readFileSync(path.join(here, 'expressions.js'), 'utf8');
-const expected = { expressions: {}, calls: [] };
-for (const expression of expressions) {
-  expected.expressions[expression] = call(source, 'evaluate', [expression]);
-}
-for (const file of fs.readdirSync(path.join(here, 'scripts')).sort()) {
-  const script = fs.readFileSync(path.join(here, 'scripts', file), 'utf8');
-  const first = script.split('\n', 1)[0];
-  const { functions, inputs } = JSON.parse(first.replace(/^\uFEFF?\/\/ /, ''));
-  for (const name of functions) {
-    for (const input of inputs) {
-      let answer;
-      try {
-        answer = { result: call(script, name, typeof input === 'string' ? { bytes: [...Buffer.from(input, 'hex')], fPort: 2 } : input) };
-      } catch (error) {
-        answer = { thrown: String(error.message) };
+(async () => {
+  const expressions = fs.readFileSync(path.join(here, 'expressions.txt'), 'utf8').trim().split('\n');
+  const source = fs.readFileSync(path.join(here, 'expressions.js'), 'utf8');
+  const expected = { expressions: {}, calls: [] };
+  for (const expression of expressions) {
+    expected.expressions[expression] = await call(source, 'evaluate', [expression]);
+  }
+  for (const file of fs.readdirSync(path.join(here, 'scripts')).sort()) {
+    const script = fs.readFileSync(path.join(here, 'scripts', file), 'utf8');
+    const first = script.split('\n', 1)[0];
+    const { functions, inputs } = JSON.parse(first.replace(/^\uFEFF?\/\/ /, ''));
+    for (const name of functions) {
+      for (const input of inputs) {
+        let answer;
+        try {
+          answer = { result: await call(script, name, typeof input === 'string' ? { bytes: [...Buffer.from(input, 'hex')], fPort: 2 } : input) };
+        } catch (error) {
+          answer = { thrown: String(error.message) };
+        }
+        expected.calls.push({ script: `scripts/${file}`, function: name, input, ...answer });
       }
-      expected.calls.push({ script: `scripts/${file}`, function: name, input, ...answer });
     }
   }
-}
-fs.writeFileSync(path.join(here, 'expected.json'), JSON.stringify(expected, null, 1) + '\n');
-console.log(`${expressions.length} expressions, ${expected.calls.length} calls`);
+  fs.writeFileSync(path.join(here, 'expected.json'), JSON.stringify(expected, null, 1) + '\n');
+  console.log(`${expressions.length} expressions, ${expected.calls.length} calls`);
+})();

@@ -15,6 +15,7 @@
     reason = "constants as fdlibm writes them"
 )]
 
+use super::logarithm::log1p;
 use super::{high, with_high};
 
 /// The exponential function; of 1, it is e itself.
@@ -218,7 +219,7 @@ pub fn asinh(x: f64) -> f64 {
         log(2.0 * a + 1.0 / ((x * x + 1.0).sqrt() + a))
     } else {
         let t = x * x;
-        libm::log1p(a + t / (1.0 + (1.0 + t).sqrt()))
+        log1p(a + t / (1.0 + (1.0 + t).sqrt()))
     };
     if x > 0.0 { w } else { -w }
 }
@@ -237,7 +238,7 @@ pub fn acosh(x: f64) -> f64 {
         log(2.0 * x - 1.0 / (x + (t - 1.0).sqrt()))
     } else {
         let t = x - 1.0;
-        libm::log1p(t + (2.0 * t + t * t).sqrt())
+        log1p(t + (2.0 * t + t * t).sqrt())
     }
 }
 

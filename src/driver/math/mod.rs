@@ -8,6 +8,7 @@
 //! Where the `libm` crate is fdlibm bit by bit, it serves; the rest is in the other files.
 
 mod elementary;
+mod logarithm;
 mod power;
 mod trigonometric;
 
@@ -30,7 +31,7 @@ replace! {
     asinh(x) = elementary::asinh;
     atan(x) = libm::atan;
     atan2(y, x) = libm::atan2;
-    atanh(x) = libm::atanh;
+    atanh(x) = logarithm::atanh;
     cbrt(x) = elementary::cbrt;
     cos(x) = trigonometric::cos;
     cosh(x) = elementary::cosh;
@@ -38,7 +39,7 @@ replace! {
     expm1(x) = libm::expm1;
     log(x) = elementary::log;
     log10(x) = elementary::log10;
-    log1p(x) = libm::log1p;
+    log1p(x) = logarithm::log1p;
     log2(x) = libm::log2;
     pow(x, y) = power::pow;
     sin(x) = trigonometric::sin;

@@ -267,7 +267,7 @@
   function formatNumber(o, value) {
     const big = typeof value === 'bigint';
     if (!big) value = Number(value);
-    if (Number.isNaN(value)) return 'NaN';
+    if (Number.isNaN(value)) return 'NaN' + (o.style === 'percent' ? o.data.percent : '');
     const negative = value < 0 || Object.is(value, -0);
     let absolute = negative ? -value : value;
     if (o.style === 'percent') absolute = big ? absolute * 100n : absolute * 100;

@@ -21,7 +21,7 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they are evaluated.
-pub const PARTS: [Part; 8] = [
+pub const PARTS: [Part; 9] = [
     Part {
         name: "errors",
         source: include_str!("errors.js"),
@@ -41,6 +41,11 @@ pub const PARTS: [Part; 8] = [
         name: "compare",
         source: include_str!("compare.js"),
         words: &["localeCompare"],
+    },
+    Part {
+        name: "sort",
+        source: include_str!("sort.js"),
+        words: &["sort"],
     },
     Part {
         name: "hypot",

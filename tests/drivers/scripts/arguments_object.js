@@ -1,0 +1,5 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+function f(a, b) { arguments[0] = 'changed'; b = 'b'; return [a, arguments[1], arguments.length, f.length, Array.prototype.slice.call(arguments, 1)]; }
+function g() { 'use strict'; return [this === undefined, arguments.length, [].concat.apply([], arguments)]; }
+function sum() { var t = 0; for (var i = 0; i < arguments.length; i++) t += arguments[i]; return t; }
+function decodeUplink(input) { return { data: { f: f(1, 2, 3), one: f(1), g: g([1], [2, [3]]), sum: sum.apply(null, input.bytes), args: arguments, count: arguments.length, callee: arguments.callee === decodeUplink, bound: sum.bind(null, 1, 2)(3), def: (function (a, b) { return [a, b, arguments.length]; }).length, call: f.call(null), spread: sum(...input.bytes, ...[1]), str: String(arguments) } }; }

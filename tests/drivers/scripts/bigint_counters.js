@@ -1,0 +1,5 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+function decodeUplink({ bytes }) {
+  const v = bytes.reduce((a, b) => (a << 8n) | BigInt(b), 0n);
+  return { data: { v: v.toString(), hex: v.toString(16), signed: BigInt.asIntN(64, v).toString(), num: Number(v), low: Number(v & 0xffffffffn), div: (v / 1000n).toString() + '.' + (v % 1000n).toString().padStart(3, '0'), neg: (-v).toString(), pow: (2n ** 100n).toString(), cmp: [v > 5, v == 1, v === 1n, typeof v], local: v.toLocaleString(), mix: (() => { try { return v + 1; } catch (e) { return e.message; } })(), safe: Number.MAX_SAFE_INTEGER, sort: [3n, 1, 2n, 10].sort((a, b) => (a < b ? -1 : 1)).map(String) } };
+}

@@ -1,0 +1,5 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+function decodeUplink({ bytes }) {
+  const vs = [0, 1, '', '0', 'a', null, undefined, true, [], [1], {}, NaN, bytes[0]];
+  return { data: { eq: vs.map((a) => vs.map((b) => +(a == b)).join('')), lt: vs.map((a) => vs.map((b) => +(a < b)).join('')), add: vs.map((a) => String(a + 1)), num: vs.map((a) => String(a * 1)), text: vs.map((a) => '' + a), bool: vs.map(Boolean), is: [Object.is(-0, 0), Object.is(NaN, NaN)], date: typeof (new Date(0) + 1), arr: [1, 2] + [3], obj: {} + '', nul: null + 1, fn: (function () { return 1; }) == 1, bits: ['5' & 6, '7' - 2, '3' * '4', -'1', ~'a', 1 << 33, 2 ** 32 >> 0, -1 >>> 28, 3.9 | 0] } };
+}

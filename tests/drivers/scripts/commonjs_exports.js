@@ -1,0 +1,3 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+exports.decodeUplink = function (input) { return { data: { sum: exports.sum(input.bytes), same: exports === module.exports } }; };
+exports.sum = function (b) { return b.reduce(function (a, c) { return a + c; }, 0); };

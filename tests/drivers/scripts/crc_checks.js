@@ -1,0 +1,6 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+function crc16(b) { var c = 0xffff; for (var i = 0; i < b.length; i++) { c ^= b[i]; for (var j = 0; j < 8; j++) c = c & 1 ? c >>> 1 ^ 0xa001 : c >>> 1; } return c; }
+var table = []; for (var n = 0; n < 256; n++) { var c = n; for (var k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ c >>> 1 : c >>> 1; table[n] = c >>> 0; }
+function crc32(b) { return (b.reduce(function (c, x) { return table[(c ^ x) & 255] ^ c >>> 8; }, -1) ^ -1) >>> 0; }
+function adler(b) { var a = 1, d = 0; b.forEach(function (x) { a = (a + x) % 65521; d = (d + a) % 65521; }); return (d << 16 | a) >>> 0; }
+function decodeUplink(input) { return { data: { crc16: crc16(input.bytes).toString(16), crc32: crc32(input.bytes), adler: adler(input.bytes), xor: input.bytes.reduce(function (a, b) { return a ^ b; }, 0), sum8: input.bytes.reduce(function (a, b) { return a + b & 255; }, 0) } }; }

@@ -1,0 +1,5 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "0102", "fffe0380", "deadbeef00112233"]}
+function decodeUplink({ bytes }) {
+  const values = [0, -0, 0.5, 1.5, 2.5, 1.005, 1.45, 8.345, -1.005, 123.456, 1e21, 1.23e-7, 1e-7, 123456789012345680000, 0.000001, 5e-324, 1.7976931348623157e308, NaN, -Infinity, 2 ** 53, 0.1 + 0.2, ...bytes.map((b) => b / 7)];
+  return { data: values.map((v) => [String(v), v.toFixed(0), v.toFixed(2), v.toFixed(10), v.toPrecision(1), v.toPrecision(6), v.toExponential(), v.toExponential(2), Number.isSafeInteger(v) ? v.toString(36) : '', Math.round(v), Math.round(v * 100) / 100, v | 0, v >>> 0, ~~v, +v.toFixed(1), Number.isInteger(v), parseInt(v), parseFloat(v + 'x')]), range: (() => { try { (1).toFixed(101); } catch (e) { return e.message; } })(), prec: (() => { try { (1).toPrecision(0); } catch (e) { return e.name; } })(), radix: (() => { try { (1).toString(1); } catch (e) { return e.message; } })() };
+}

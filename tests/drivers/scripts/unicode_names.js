@@ -1,0 +1,3 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+var größe = 1, 温度 = 2, $ = 3, _ = 4, \u0061bc = 5, ünï = { 'schlüssel': 6, '℃': 7, '😀': 8, é: 9 };
+function decodeUplink(input) { return { data: { größe: größe, 温度: 温度, $: $, _: _, abc: abc, ünï: ünï, keys: Object.keys({ b: 1, a: 1, 10: 1, 9: 1, '-1': 1, '01': 1, 4294967295: 1, 4294967294: 1 }), esc: 'a\u00e9\u{1d306}', n: input.bytes.length } }; }

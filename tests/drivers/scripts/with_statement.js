@@ -1,0 +1,2 @@
+// {"functions": ["decodeUplink"], "inputs": ["", "00", "01", "ff", "0102", "fffe0380", "01670110026800", "0367fed8047320cc0571ff00", "deadbeef00112233445566778899aabbccddeeff", "80000000", "7f800000", "3f9d70a4c2f6e979", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"]}
+function decodeUplink(input) { var out = {}; with (input) { out.n = bytes.length; with (Math) { out.m = max.apply(null, bytes.concat(0)); out.pi = floor(PI); } fPort = 77; } var scope = { x: 1 }; with (scope) { var x = 2, y = 3; } out.x = x; out.y = y; out.sx = scope.x; out.port = input.fPort; return { data: out }; }
