@@ -29,7 +29,7 @@ use crate::{
 
 /// What to try, and on what: one of `driver` and `script`, and one of `payload_hex`, `payload_base64` and `data`
 #[derive(Object, Deserialize, Serialize)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct DriverTrial {
     /// A driver as a device refers to it, built-in ones included
