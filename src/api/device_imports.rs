@@ -14,6 +14,7 @@ use super::{
     device_bulk::FormatName,
     device_files::DeviceFile,
     device_rows::Format,
+    files::Sent,
     page::{Cursor, Listed, Window},
     types::{Count, Id, Limit, Timestamp},
 };
@@ -133,13 +134,17 @@ impl DeviceImportsApi {
         on_existing: Query<Option<OnExistingBody>>,
         /// What the file is written in; `csv` by default
         format: Query<Option<FormatName>>,
-        file: DeviceFile,
+        file: Sent<DeviceFile>,
     ) -> Result<Begun<ImportView>> {
         let row_max = self.hub.config.body_max_bytes;
         let format = format.0.map_or(Format::Csv, Format::from);
-        let rows = tokio::task::spawn_blocking(move || file.read(format, row_max))
-            .await
-            .map_err(Error::internal)??;
+        let rows = tokio::task::spawn_blocking(move || {
+            // All of it: its place is free again when it is read.
+            let file = file;
+            format.read(&file.bytes, row_max)
+        })
+        .await
+        .map_err(Error::internal)??;
         let new = NewImport {
             format: format.name(),
             on_existing: match on_existing.0 {

@@ -2,21 +2,20 @@
 
 use poem::{IntoResponse, Request, RequestBody, Response, Result, http::header};
 use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi,
+    ApiResponse, OpenApi,
     param::{Path, Query},
-    registry::{MetaRequest, MetaResponse, MetaResponses, Registry},
+    registry::{MetaResponse, MetaResponses, Registry},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Tag,
     answer::Created,
     auth::Caller,
     body,
-    device_files::{FILE_TYPE, Receiving, check_file_type, file},
     driver_content::ExampleBody,
     drivers::{DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, key},
+    files::{self, FILE_TYPE, FileKind, Sent},
     types::List,
 };
 use crate::{
@@ -127,8 +126,13 @@ impl DriverArchivesApi {
         method = "post",
         operation_id = "import_driver"
     )]
-    async fn import(&self, caller: Caller, archive: ArchiveFile) -> Result<Created<DriverView>> {
-        let ArchiveFile { bytes, _received } = archive;
+    async fn import(
+        &self,
+        caller: Caller,
+        mut archive: Sent<ArchiveFile>,
+    ) -> Result<Created<DriverView>> {
+        // The rest of it, its place, is kept to the end.
+        let bytes = std::mem::take(&mut archive.bytes);
         let folders = blocking(move || driver_archive::unpack(&bytes)).await?;
         let mut projects = folders.iter().map(Unpacked::read);
         let first = projects.next();
@@ -263,35 +267,14 @@ impl ProjectMetadata {
 }
 
 /// An archive to import.
-pub struct ArchiveFile {
-    bytes: Vec<u8>,
-    _received: OwnedSemaphorePermit,
-}
+pub struct ArchiveFile;
 
-impl<'a> ApiExtractor<'a> for ArchiveFile {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
+impl FileKind for ArchiveFile {
+    const DESCRIPTION: &'static str = "A tar archive, compressed by gzip, as an export answers it";
+    const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
 
-    fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest {
-            description: Some("A tar archive, compressed by gzip, as an export answers it"),
-            content: vec![file("(a tar archive, compressed by gzip)")],
-            required: true,
-        })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        check_file_type(request)?;
-        let received = Receiving::enter(request)?;
-        Ok(Self {
-            bytes: body::read(request, body, PUSH_FACTOR).await?,
-            _received: received,
-        })
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Error> {
+        body::read(request, body, PUSH_FACTOR).await
     }
 }
 
@@ -319,7 +302,7 @@ impl ApiResponse for ArchiveAnswer {
                 description: "Done; the body holds the archive",
                 status: Some(200),
                 status_range: None,
-                content: vec![file("(a tar archive, compressed by gzip)")],
+                content: vec![files::content(ArchiveFile::EXAMPLE)],
                 headers: vec![super::answer::header(
                     "Content-Disposition",
                     "A name for the file",

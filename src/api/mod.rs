@@ -35,6 +35,7 @@ mod drivers;
 mod edge;
 mod events;
 mod failure;
+mod files;
 mod health;
 mod health_state;
 mod idempotency;
@@ -60,7 +61,7 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use poem_openapi::{OpenApiService, Tags};
 
 use self::{
-    body::BodyBounds, device_files::Receiving, edge::Edge, operation::Operations, spec::Documents,
+    body::BodyBounds, edge::Edge, files::Receiving, operation::Operations, spec::Documents,
 };
 use crate::{hub::Hub, uplink::UplinkPath};
 
