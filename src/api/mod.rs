@@ -39,6 +39,7 @@ mod files;
 mod health;
 mod health_state;
 mod idempotency;
+mod integration_targets;
 mod integrations;
 mod leftover;
 pub mod listener;
