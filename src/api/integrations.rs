@@ -2,11 +2,10 @@
 
 use poem::{Result, http::Uri};
 use poem_openapi::{
-    Object, OpenApi, Union,
+    Object, OpenApi,
     param::{Path, Query},
 };
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Tag,
@@ -14,20 +13,21 @@ use super::{
     auth::Caller,
     body::Body,
     delivery_policy::{self, EventType, EventTypes, Policy},
+    integration_targets::{Provisioned, Target, TargetView},
     page::{Cursor, Listed, Window},
     sort::SortBy,
-    strict,
     types::{self, Count, Id, Limit, List, Timestamp},
 };
 use crate::{
     error::Error,
     hub::{Hub, data_tables::parse_selector},
     id::IntegrationId,
+    secret::{Claim, SealedCredentials},
     store::{
         integrations::{self, Integration, NewIntegration},
         listing::ResourceOrder,
     },
-    text::{Description, HeaderValue, HttpUrl, Name, SelectorText},
+    text::{Description, Name, SelectorText},
 };
 
 /// An integration to make, or to put in the place of one
@@ -55,53 +55,6 @@ struct NewIntegrationBody {
     #[oai(default)]
     #[serde(default)]
     delivery: Policy,
-}
-
-/// Where an integration sends to
-#[derive(Union)]
-#[oai(
-    rename = "IntegrationTarget",
-    discriminator_name = "type",
-    one_of = true
-)]
-enum Target {
-    #[oai(mapping = "http")]
-    Http(HttpTarget),
-}
-
-/// An HTTP endpoint: each uplink is posted to it as JSON, in the native output format; any 2xx takes it.
-/// The header `Webhook-Id` names the delivery and stays the same over its attempts.
-#[derive(Object, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpTarget {
-    /// Where to post; private addresses are refused unless the operator has allowed them
-    url: HttpUrl,
-    /// Value of the `Authorization` header; never shown again. Left out of an update, the old one stays
-    #[oai(write_only)]
-    authorization: Option<HeaderValue>,
-}
-
-/// Where an integration sends to
-#[derive(Union, Serialize)]
-#[oai(
-    rename = "IntegrationTargetView",
-    discriminator_name = "type",
-    one_of = true
-)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum TargetView {
-    #[oai(mapping = "http")]
-    Http(HttpTargetView),
-}
-
-/// An HTTP endpoint
-#[derive(Object, Serialize, Deserialize)]
-struct HttpTargetView {
-    /// Where it posts to
-    url: String,
-    /// Whether it sends an `Authorization` header
-    #[serde(default)]
-    has_authorization: bool,
 }
 
 /// An integration
@@ -152,10 +105,10 @@ impl IntegrationsApi {
         caller: Caller,
         body: Body<NewIntegrationBody>,
     ) -> Result<Created<IntegrationView>> {
-        let (new, secret) = body.0.provisioned()?;
+        let (new, claims) = body.0.provisioned()?;
         let integration = self
             .hub
-            .create_integration(caller.scope(), new, secret.as_deref())
+            .create_integration(caller.scope(), new, &claims)
             .await?;
         let location = format!("/api/v3/integrations/{}", integration.id);
         Ok(Created {
@@ -236,11 +189,11 @@ impl IntegrationsApi {
         id: Path<Id>,
         body: Body<NewIntegrationBody>,
     ) -> Result<Single<IntegrationView>> {
-        let (new, secret) = body.0.provisioned()?;
+        let (new, claims) = body.0.provisioned()?;
         let id = IntegrationId(**id);
         let integration = self
             .hub
-            .update_integration(caller.scope(), id, new, secret.as_deref())
+            .update_integration(caller.scope(), id, new, &claims)
             .await?;
         Ok(Single(integration.try_into()?))
     }
@@ -267,19 +220,14 @@ impl IntegrationsApi {
     }
 }
 
-impl<'de> Deserialize<'de> for Target {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(deserializer, &["http"], |tag, members| match tag {
-            "http" => Some(members.read().map(Self::Http)),
-            _ => None,
-        })
-    }
-}
-
 impl NewIntegrationBody {
-    fn provisioned(self) -> Result<(NewIntegration, Option<String>), Error> {
+    fn provisioned(self) -> Result<(NewIntegration, Vec<Claim>), Error> {
         parse_selector(&self.selector)?;
-        let Target::Http(HttpTarget { url, authorization }) = self.target;
+        let Provisioned {
+            kind,
+            settings,
+            claims,
+        } = self.target.provisioned();
         let new = NewIntegration {
             name: self.name.into_string(),
             description: self
@@ -290,11 +238,11 @@ impl NewIntegrationBody {
             enabled: self.enabled,
             events: self.events.0.into_iter().map(EventType::to_store).collect(),
             delivery: self.delivery.into(),
-            kind: "http".to_owned(),
-            settings: json!({"url": url}),
+            kind: kind.to_owned(),
+            settings,
             secret: None,
         };
-        Ok((new, authorization.map(HeaderValue::into_string)))
+        Ok((new, claims))
     }
 }
 
@@ -307,13 +255,13 @@ impl TryFrom<Integration> for IntegrationView {
             description,
             selector,
             enabled,
-            kind: _,
+            kind,
             settings,
             secret,
             events,
             delivery,
         } = integration.provisioned;
-        let target: HttpTargetView = serde_json::from_value(settings).map_err(Error::internal)?;
+        let secrets = SealedCredentials::read(secret.as_deref());
         Ok(Self {
             id: Id::saturating(integration.id.0),
             name,
@@ -322,10 +270,7 @@ impl TryFrom<Integration> for IntegrationView {
             enabled,
             events: List(events.into_iter().map(EventType::from).collect()),
             delivery: delivery.into(),
-            target: TargetView::Http(HttpTargetView {
-                has_authorization: secret.is_some(),
-                ..target
-            }),
+            target: TargetView::new(&kind, settings, &secrets)?,
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),
