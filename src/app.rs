@@ -19,7 +19,7 @@ use crate::{
     secret::Vault,
     store::Store,
     tls,
-    uplink::{UplinkPath, Writer, writer},
+    uplink::{Replayer, UplinkPath, Writer, writer},
 };
 
 /// Longest time between requests on one connection.
@@ -63,8 +63,10 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone())
+        .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
+    let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
@@ -73,6 +75,7 @@ where
         vault,
         wake.clone(),
         imports,
+        replays,
         Live::new(config.live_streams_max, stop_accepting.clone()),
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
@@ -85,6 +88,7 @@ where
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
+    let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
         drivers.clone(),
@@ -128,6 +132,9 @@ where
     importing
         .await
         .map_err(|error| format!("the importer broke: {error}"))?;
+    replaying
+        .await
+        .map_err(|error| format!("the replayer broke: {error}"))?;
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?

@@ -113,10 +113,14 @@ settings! {
     driver_tenant_queue_max: usize = 1024;
     /// Whether to start only where the kernel has every protection of driver workers: true or false
     driver_sandbox_required: bool = false;
-    /// Deliveries under way at a time for one integration
-    delivery_concurrency: usize = 4;
+    /// Deliveries under way at a time for one integration, unless it says otherwise
+    delivery_concurrency: usize = 16;
     /// Longest time for one delivery attempt, in seconds
     delivery_timeout_s: u64 = 15;
+    /// How long deliveries are kept that the target took, in hours
+    delivery_keep_hours: u32 = 168;
+    /// How long dead deliveries are kept, in hours
+    delivery_dead_keep_hours: u32 = 720;
     /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]);
 }
@@ -261,6 +265,11 @@ impl Config {
             ("driver_state_bytes", self.driver_state_bytes as u64),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
+            ("delivery_keep_hours", u64::from(self.delivery_keep_hours)),
+            (
+                "delivery_dead_keep_hours",
+                u64::from(self.delivery_dead_keep_hours),
+            ),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("setting {name}: must be at least 1"));

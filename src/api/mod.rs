@@ -18,6 +18,7 @@ mod csv_records;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;
+mod delivery_replays;
 mod device_bulk;
 mod device_files;
 mod device_history;
@@ -42,6 +43,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_health;
 mod integration_targets;
 mod integrations;
 mod leftover;
@@ -131,7 +133,12 @@ type AllOperations = (
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
+    (
+        integrations::IntegrationsApi,
+        integration_health::IntegrationHealthApi,
+        deliveries::DeliveriesApi,
+        delivery_replays::DeliveryReplaysApi,
+    ),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -173,7 +180,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         data_tables::DataTablesApi,
         (
             integrations::IntegrationsApi { hub: hub() },
-            deliveries::DeliveriesApi,
+            integration_health::IntegrationHealthApi { hub: hub() },
+            deliveries::DeliveriesApi { hub: hub() },
+            delivery_replays::DeliveryReplaysApi { hub: hub() },
         ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },

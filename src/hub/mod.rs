@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::{config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store};
+use crate::{config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store,
+    uplink::Replays,
+};
 
 mod caller;
 pub mod data_tables;
@@ -43,6 +45,8 @@ pub struct Hub {
     pub wake: Wake,
     /// Begins imports of devices.
     pub imports: Imports,
+    /// Begins replays of stored uplinks.
+    pub replays: Replays,
     /// Those who listen to what is recorded.
     pub live: Live,
     passwords: Arc<Passwords>,
@@ -58,6 +62,7 @@ impl Hub {
         vault: Vault,
         wake: Wake,
         imports: Imports,
+        replays: Replays,
         live: Live,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
@@ -69,6 +74,7 @@ impl Hub {
             vault,
             wake,
             imports,
+            replays,
             live,
             passwords,
             sessions,

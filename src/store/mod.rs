@@ -3,7 +3,7 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! claims in [`deliveries`], and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
+//! is in [`deliveries`], and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
 //! the tenant has changed.
 
 use std::{
@@ -26,7 +26,7 @@ use sea_orm::{
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     config::Config,
@@ -52,6 +52,8 @@ pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
 pub mod delivery_policy;
+pub mod delivery_replays;
+mod event_deliveries;
 pub mod device_batch;
 pub mod device_bulk;
 pub mod device_imports;
@@ -67,6 +69,7 @@ pub mod events;
 pub mod health;
 pub mod idempotency;
 pub mod identity;
+pub mod integration_health;
 pub mod integrations;
 pub mod listing;
 pub mod live;
@@ -99,6 +102,8 @@ struct Inner {
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
+    /// Told when there are deliveries that nobody else tells the delivery engine of.
+    work: Notify,
 }
 
 /// The database as one tenant sees it.
@@ -172,6 +177,7 @@ impl Store {
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
                 news: watch::Sender::new(()),
+                work: Notify::new(),
                 writer,
                 reader,
             }),
@@ -188,6 +194,11 @@ impl Store {
         }
     }
 
+    /// Ends when there may be deliveries that the delivery engine does not know of.
+    pub async fn has_work(&self) {
+        self.inner.work.notified().await;
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.inner.reader.execute_unprepared("SELECT 1").await?;
@@ -202,7 +213,7 @@ impl Store {
     }
 
     /// Whether other hubs may change what is in the database.
-    fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         self.inner.writer.get_database_backend() == DbBackend::Postgres
     }
 
@@ -325,6 +336,28 @@ impl Scope {
     where
         F: Future<Output = Result<T>>,
     {
+        self.transact(work, true).await
+    }
+
+    /// Runs one transaction that changes nothing that caches hold.
+    async fn write_unseen<T, F>(
+        &self,
+        work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.transact(work, false).await
+    }
+
+    async fn transact<T, F>(
+        &self,
+        work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
+        is_seen: bool,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let transaction = Arc::new(self.store.begin().await?);
         let outcome = work(transaction.clone()).await;
         let Some(transaction) = Arc::into_inner(transaction) else {
@@ -332,9 +365,13 @@ impl Scope {
         };
         match outcome {
             Ok(value) => {
-                self.tell_other_hubs(&transaction).await?;
+                if is_seen {
+                    self.tell_other_hubs(&transaction).await?;
+                }
                 transaction.commit().await?;
-                self.has_changed();
+                if is_seen {
+                    self.has_changed();
+                }
                 Ok(value)
             }
             Err(error) => {

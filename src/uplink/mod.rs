@@ -22,6 +22,7 @@ pub mod native;
 pub mod networks;
 mod record;
 pub mod redecode;
+mod replay;
 mod returned;
 mod routes;
 pub mod tryout;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use replay::{Replayer, Replays};
 pub use returned::Update;
 pub use writer::Writer;
 
@@ -288,8 +290,9 @@ impl UplinkPath {
         if outcome != Outcome::Recorded {
             return Ok(Err(outcome));
         }
-        for integration in integrations {
-            self.wake.integration(scope.tenant(), integration);
+        for recipient in integrations {
+            self.wake
+                .integration(scope.tenant(), recipient.integration);
         }
         Ok(Ok(receipt))
     }

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     clock::Time,
     id::new_uuid,
-    store::{devices::State, driver_states::NewState, record::Record},
+    store::{
+        delivery_policy::EventType, devices::State, driver_states::NewState, record::Record,
+    },
 };
 
 /// The record of an uplink.
@@ -58,8 +60,9 @@ pub fn compose(
         integrations: device.integrations.clone(),
         render: {
             let (data, failure) = (decoded.data, decoded.failure.map(|(message, _)| message));
-            Box::new(move |state| {
+            Box::new(move |event, state| {
                 let decoded = match (&data, &updates, &failure) {
+                    _ if event == EventType::Raw => native::Decoded::NoDriver,
                     (Some(data), Some(updates), _) => native::Decoded::Updates(data, updates),
                     (Some(data), None, _) => native::Decoded::Fields(data),
                     (None, _, Some(failure)) => native::Decoded::Failed(failure),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
+    id::{ConnectionId, DataTableId, DeviceKey},
     reference::{DriverKey, Pick, Reference},
     selector::Selector,
     store::{
@@ -28,6 +28,7 @@ use crate::{
         integrations::{self, Integration},
         listing::{Sort, Stretch},
         network_connections,
+        record::Recipient,
     },
 };
 
@@ -55,7 +56,7 @@ pub struct DeviceRoute {
     pub connection_names: Vec<(i64, String)>,
     pub driver: DriverRoute,
     pub tables: Vec<TableRoute>,
-    pub integrations: Vec<IntegrationId>,
+    pub integrations: Vec<Recipient>,
 }
 
 /// Which script decodes.
@@ -155,7 +156,7 @@ pub enum ColumnType {
 /// The data tables and integrations of a tenant, with their selectors read.
 struct Targets {
     tables: Vec<(Selector, TableRoute)>,
-    integrations: Vec<(Selector, IntegrationId)>,
+    integrations: Vec<(Selector, Recipient)>,
 }
 
 type Kept<T> = (u64, Arc<T>);
@@ -256,7 +257,9 @@ impl Routes {
                 .driver(scope, device.provisioned.driver.as_deref())
                 .await?,
             tables: tables.map(|(_, table)| table.clone()).collect(),
-            integrations: integrations.map(|(_, id)| *id).collect(),
+            integrations: integrations
+                .map(|(_, recipient)| recipient.clone())
+                .collect(),
             device,
         })
     }
@@ -356,13 +359,19 @@ fn table_route(table: DataTable<Column>) -> Option<(Selector, TableRoute)> {
     ))
 }
 
-fn integration_route(integration: Integration) -> Option<(Selector, IntegrationId)> {
-    if !integration.provisioned.enabled {
+fn integration_route(integration: Integration) -> Option<(Selector, Recipient)> {
+    let provisioned = &integration.provisioned;
+    let recipient = Recipient {
+        integration: integration.id,
+        events: provisioned.uplink_events(),
+        ordered: provisioned.delivery.ordered_by_device,
+    };
+    if !provisioned.enabled || recipient.events.is_empty() {
         return None;
     }
     let selector = read_selector(
         &integration.provisioned.selector,
         format_args!("integration {}", integration.id),
     )?;
-    Some((selector, integration.id))
+    Some((selector, recipient))
 }

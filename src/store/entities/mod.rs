@@ -7,6 +7,7 @@ pub mod data_table;
 pub mod data_table_row;
 pub mod delivery;
 pub mod delivery_attempt;
+pub mod delivery_replay;
 pub mod device;
 pub mod device_connection;
 pub mod device_import;
