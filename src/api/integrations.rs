@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use poem::{Result, http::Uri};
 use poem_openapi::{
-    Enum, Object, OpenApi, Union,
+    Enum, Object, OpenApi,
     param::{Path, Query},
 };
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -16,21 +15,22 @@ use super::{
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
+    integration_targets::{Provisioned, Target, TargetView},
     page::{Cursor, Listed, Window},
     sort::{QueuedAt, SortBy},
-    strict,
     types::{self, Count, Id, Limit, Status, Timestamp},
 };
 use crate::{
     error::Error,
     hub::{Hub, data_tables::parse_selector},
     id::IntegrationId,
+    secret::{Claim, SealedCredentials},
     store::{
         deliveries::{self, Attempt, Delivery, State},
         integrations::{self, Integration, NewIntegration},
         listing::ResourceOrder,
     },
-    text::{Description, DeviceId, HeaderValue, HttpUrl, Name, SelectorText},
+    text::{Description, DeviceId, Name, SelectorText},
 };
 
 /// An integration to make, or to put in the place of one
@@ -50,53 +50,6 @@ struct NewIntegrationBody {
     enabled: bool,
     /// Where it sends to
     target: Target,
-}
-
-/// Where an integration sends to
-#[derive(Union)]
-#[oai(
-    rename = "IntegrationTarget",
-    discriminator_name = "type",
-    one_of = true
-)]
-enum Target {
-    #[oai(mapping = "http")]
-    Http(HttpTarget),
-}
-
-/// An HTTP endpoint: each uplink is posted to it as JSON, in the native output format; any 2xx takes it.
-/// The header `Webhook-Id` names the delivery and stays the same over its attempts.
-#[derive(Object, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpTarget {
-    /// Where to post; private addresses are refused unless the operator has allowed them
-    url: HttpUrl,
-    /// Value of the `Authorization` header; never shown again. Left out of an update, the old one stays
-    #[oai(write_only)]
-    authorization: Option<HeaderValue>,
-}
-
-/// Where an integration sends to
-#[derive(Union, Serialize)]
-#[oai(
-    rename = "IntegrationTargetView",
-    discriminator_name = "type",
-    one_of = true
-)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum TargetView {
-    #[oai(mapping = "http")]
-    Http(HttpTargetView),
-}
-
-/// An HTTP endpoint
-#[derive(Object, Serialize, Deserialize)]
-struct HttpTargetView {
-    /// Where it posts to
-    url: String,
-    /// Whether it sends an `Authorization` header
-    #[serde(default)]
-    has_authorization: bool,
 }
 
 /// An integration
@@ -202,10 +155,10 @@ impl IntegrationsApi {
         caller: Caller,
         body: Body<NewIntegrationBody>,
     ) -> Result<Created<IntegrationView>> {
-        let (new, secret) = body.0.provisioned()?;
+        let (new, claims) = body.0.provisioned()?;
         let integration = self
             .hub
-            .create_integration(caller.scope(), new, secret.as_deref())
+            .create_integration(caller.scope(), new, &claims)
             .await?;
         let location = format!("/api/v3/integrations/{}", integration.id);
         Ok(Created {
@@ -286,11 +239,11 @@ impl IntegrationsApi {
         id: Path<Id>,
         body: Body<NewIntegrationBody>,
     ) -> Result<Single<IntegrationView>> {
-        let (new, secret) = body.0.provisioned()?;
+        let (new, claims) = body.0.provisioned()?;
         let id = IntegrationId(**id);
         let integration = self
             .hub
-            .update_integration(caller.scope(), id, new, secret.as_deref())
+            .update_integration(caller.scope(), id, new, &claims)
             .await?;
         Ok(Single(integration.try_into()?))
     }
@@ -368,19 +321,14 @@ impl IntegrationsApi {
     }
 }
 
-impl<'de> Deserialize<'de> for Target {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(deserializer, &["http"], |tag, members| match tag {
-            "http" => Some(members.read().map(Self::Http)),
-            _ => None,
-        })
-    }
-}
-
 impl NewIntegrationBody {
-    fn provisioned(self) -> Result<(NewIntegration, Option<String>), Error> {
+    fn provisioned(self) -> Result<(NewIntegration, Vec<Claim>), Error> {
         parse_selector(&self.selector)?;
-        let Target::Http(HttpTarget { url, authorization }) = self.target;
+        let Provisioned {
+            kind,
+            settings,
+            claims,
+        } = self.target.provisioned();
         let new = NewIntegration {
             name: self.name.into_string(),
             description: self
@@ -389,11 +337,11 @@ impl NewIntegrationBody {
                 .unwrap_or_default(),
             selector: self.selector.into_string(),
             enabled: self.enabled,
-            kind: "http".to_owned(),
-            settings: json!({"url": url}),
+            kind: kind.to_owned(),
+            settings,
             secret: None,
         };
-        Ok((new, authorization.map(HeaderValue::into_string)))
+        Ok((new, claims))
     }
 }
 
@@ -406,21 +354,18 @@ impl TryFrom<Integration> for IntegrationView {
             description,
             selector,
             enabled,
-            kind: _,
+            kind,
             settings,
             secret,
         } = integration.provisioned;
-        let target: HttpTargetView = serde_json::from_value(settings).map_err(Error::internal)?;
+        let secrets = SealedCredentials::read(secret.as_deref());
         Ok(Self {
             id: Id::saturating(integration.id.0),
             name,
             description,
             selector,
             enabled,
-            target: TargetView::Http(HttpTargetView {
-                has_authorization: secret.is_some(),
-                ..target
-            }),
+            target: TargetView::new(&kind, settings, &secrets)?,
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),

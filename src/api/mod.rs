@@ -40,6 +40,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_targets;
 mod integrations;
 mod leftover;
 pub mod listener;

@@ -38,7 +38,7 @@ pub struct NewIntegration {
     pub kind: String,
     /// What the target's sender needs to know.
     pub settings: Value,
-    /// Encrypted credentials; on update, `None` keeps those that are there.
+    /// Sealed credentials.
     #[serde(skip)]
     pub secret: Option<Vec<u8>>,
 }
@@ -153,16 +153,21 @@ impl Resource for integration::Entity {
         &[integration::Column::Name, integration::Column::Description];
 }
 
-/// Replaces what was provisioned.
-pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Result<Integration> {
+/// Replaces what was provisioned. `seal` makes the credentials from what was there.
+pub async fn update(
+    scope: &Scope,
+    id: IntegrationId,
+    new: NewIntegration,
+    seal: impl Fn(&NewIntegration) -> Result<Option<Vec<u8>>>,
+) -> Result<Integration> {
     scope
         .write(async |transaction| {
             let before = lock(scope, &transaction, id).await?;
+            let revision = before.revision;
+            let before = Integration::from(before).provisioned;
             let mut changed = columns(scope, new.clone(), clock::now());
-            changed.revision = Set(before.revision + 1);
-            if let Some(secret) = &new.secret {
-                changed.secret = Set(Some(secret.clone()));
-            }
+            changed.revision = Set(revision + 1);
+            changed.secret = Set(seal(&before)?);
             scope
                 .update::<integration::Entity>()
                 .set(changed)
@@ -170,7 +175,6 @@ pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Re
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            let before = Integration::from(before).provisioned;
             scope
                 .note_changed(&transaction, subject(RESOURCE, id), &before, &new)
                 .await
