@@ -235,7 +235,10 @@ impl DeliveriesApi {
     ) -> Result<Found<DeliveryView>> {
         let integration = IntegrationId(**id);
         let scope = caller.scope();
-        let delivery = self.hub.resend_one(scope, integration, *delivery_id).await?;
+        let delivery = self
+            .hub
+            .resend_one(scope, integration, *delivery_id)
+            .await?;
         self.answer(scope, delivery).await
     }
 

@@ -121,7 +121,9 @@ impl IntegrationHealthApi {
         let scope = caller.scope();
         let integration = integrations::get(scope, IntegrationId(**id)).await?;
         let backlog = queue::backlog(scope, integration.id).await?;
-        let lag = backlog.oldest_at.map(|at| (clock::now() - at).num_seconds());
+        let lag = backlog
+            .oldest_at
+            .map(|at| (clock::now() - at).num_seconds());
         Ok(Found(IntegrationBacklog {
             health: integration.health.into(),
             pending: Count::saturating(backlog.pending),

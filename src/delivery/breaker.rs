@@ -53,7 +53,11 @@ impl Breaker {
     pub fn learn(&mut self, answer: &Answer, now: Instant) {
         let asked = answer
             .retry_after
-            .filter(|_| answer.status.is_some_and(|status| ASKS_FOR_REST.contains(&status)))
+            .filter(|_| {
+                answer
+                    .status
+                    .is_some_and(|status| ASKS_FOR_REST.contains(&status))
+            })
             .and_then(|asked| asked.to_std().ok());
         if let Some(asked) = asked {
             self.until = Some(now + asked.min(REST_MAX));

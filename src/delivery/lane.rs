@@ -196,15 +196,17 @@ impl Run {
             self.check_at = now;
         }
         if now >= self.check_at {
-            let Some(()) = self.read_integration().await? else {
+            let Some(()) = self.read_integration(now).await? else {
                 return Ok(Next::End);
             };
-            self.checked_at = now;
-            self.check_at = now + RENEW_EVERY;
         }
         let wants = self.ready.len() < self.rules.concurrency;
         let is_time = self.may_have_more || now >= self.look_at;
         if wants && is_time && !matches!(self.breaker.admits(now), Admission::Closed(_)) {
+            // Not by what it was a moment ago: nothing is sent once it is paused.
+            if self.checked_at != now && self.read_integration(now).await?.is_none() {
+                return Ok(Next::End);
+            }
             self.read_due().await?;
         }
         let is_idle = self.held.is_empty() && settling.is_empty();
@@ -218,7 +220,7 @@ impl Run {
     }
 
     /// `None`: it is gone, switched off or paused.
-    async fn read_integration(&mut self) -> Result<Option<()>> {
+    async fn read_integration(&mut self, now: Instant) -> Result<Option<()>> {
         let found = integrations::find(&self.lane.scope, self.lane.integration).await?;
         let runs = |found: &integrations::Integration| {
             found.provisioned.enabled && found.health.paused_at.is_none()
@@ -233,6 +235,8 @@ impl Run {
             self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
             self.breaker = Breaker::default();
         }
+        self.checked_at = now;
+        self.check_at = now + RENEW_EVERY;
         Ok(Some(()))
     }
 
@@ -311,8 +315,7 @@ impl Run {
     }
 
     fn start(&mut self) {
-        let (Some(mut delivery), Some((_, target))) = (self.ready.pop_front(), &self.target)
-        else {
+        let (Some(mut delivery), Some((_, target))) = (self.ready.pop_front(), &self.target) else {
             return;
         };
         delivery.attempt += 1;
@@ -365,9 +368,7 @@ impl Run {
             pause_after: self.rules.pause_after,
         };
         let settler = self.lane.settler.clone();
-        async move {
-            (id, settler.settle(settled).await)
-        }
+        async move { (id, settler.settle(settled).await) }
     }
 
     /// What is settled is the database's alone.

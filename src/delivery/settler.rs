@@ -100,7 +100,10 @@ async fn settle(store: &Store, settled: &[Settled]) -> Result<Vec<IntegrationId>
             }
             Ok(paused) => {
                 for integration in &paused {
-                    tracing::warn!(integration.id = integration.0, "paused: it fails for too long");
+                    tracing::warn!(
+                        integration.id = integration.0,
+                        "paused: it fails for too long"
+                    );
                 }
                 return Ok(paused);
             }

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::{config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store,
+use crate::{
+    config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store,
     uplink::Replays,
 };
 

@@ -6,7 +6,7 @@
 //! ([`settle`]). A hub that dies gives its work back by no longer saying that it lives. An attempt
 //! settles only while its number is still the next one: one that comes back too late changes nothing.
 
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 pub mod lease;

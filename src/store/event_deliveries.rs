@@ -84,8 +84,7 @@ pub(super) async fn queue(
         let Some(device) = devices.iter().find(|device| device.id == event.device) else {
             continue;
         };
-        let labels: Vec<String> =
-            serde_json::from_value(device.labels.clone()).unwrap_or_default();
+        let labels: Vec<String> = serde_json::from_value(device.labels.clone()).unwrap_or_default();
         let wanted = forwarders.iter().filter(|forwarder| {
             forwarder.tenant == event.tenant
                 && forwarder.events.contains(&event.event_type)

@@ -1,8 +1,7 @@
 //! How integrations fare: counted as attempts are settled, so that nobody has to count when asked.
 
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
     sea_query::Expr,
 };
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter,
+    QueryFilter,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -261,7 +261,12 @@ fn name_taken(error: DbErr) -> Error {
     failure::name_taken(error, "integration")
 }
 
-impl From<(integration::Model, Option<entities::integration_health::Model>)> for Integration {
+impl
+    From<(
+        integration::Model,
+        Option<entities::integration_health::Model>,
+    )> for Integration
+{
     fn from(
         (model, health): (
             integration::Model,

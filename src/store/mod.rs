@@ -3,7 +3,7 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! is in [`deliveries`], and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
+//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
 //! the tenant has changed.
 
 use std::{
@@ -53,7 +53,6 @@ pub mod data_tables;
 pub mod deliveries;
 pub mod delivery_policy;
 pub mod delivery_replays;
-mod event_deliveries;
 pub mod device_batch;
 pub mod device_bulk;
 pub mod device_imports;
@@ -65,16 +64,19 @@ pub mod driver_tags;
 pub mod driver_usage;
 pub mod driver_versions;
 pub mod drivers;
+mod event_deliveries;
 pub mod events;
 pub mod health;
 pub mod idempotency;
 pub mod identity;
 pub mod integration_health;
 pub mod integrations;
+pub mod leases;
 pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
+pub mod subscriptions;
 pub mod tenants;
 pub mod uplinks;
 pub mod users;
@@ -104,6 +106,8 @@ struct Inner {
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
     work: Notify,
+    /// Sent whenever a network connection was changed.
+    connection_news: watch::Sender<()>,
 }
 
 /// The database as one tenant sees it.
@@ -178,6 +182,7 @@ impl Store {
                 epochs: RwLock::default(),
                 news: watch::Sender::new(()),
                 work: Notify::new(),
+                connection_news: watch::Sender::new(()),
                 writer,
                 reader,
             }),

@@ -16,7 +16,8 @@ use super::{
     failure,
     health::HealthState,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-    met,
+    met, subscriptions,
+    subscriptions::Subscription,
 };
 use crate::{
     clock::{self, Time},
@@ -76,6 +77,8 @@ pub struct Health {
     pub last_error_at: Option<Time>,
     /// Why it was refused.
     pub last_error: Option<String>,
+    /// Whether its broker is heard; `None` where the network server calls.
+    pub subscription: Option<Subscription>,
 }
 
 /// Which connections.
@@ -98,7 +101,7 @@ pub async fn insert(
     ingest_key_hash: &[u8; 32],
 ) -> Result<Connection> {
     let now = clock::now();
-    scope
+    let connection = scope
         .write(async |transaction| {
             let model = network_connection::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
@@ -124,6 +127,9 @@ pub async fn insert(
                 last_message_at: Set(None),
                 last_error_at: Set(None),
                 last_error: Set(None),
+                connected: Set(None),
+                connected_since: Set(None),
+                connection_error: Set(None),
             };
             connection_health::Entity::insert(health)
                 .exec_without_returning(&*transaction)
@@ -133,7 +139,9 @@ pub async fn insert(
                 .await?;
             Ok(Connection::from((model, None)))
         })
-        .await
+        .await?;
+    subscriptions::tell(scope);
+    Ok(connection)
 }
 
 /// One connection.
@@ -235,6 +243,7 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
             change(scope, &transaction, id, changed, Some(&new)).await
         })
         .await?;
+    subscriptions::tell(scope);
     get(scope, id).await
 }
 
@@ -283,6 +292,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .await
         })
         .await?;
+    subscriptions::tell(scope);
     Ok(connection)
 }
 
@@ -377,7 +387,14 @@ impl From<connection_health::Model> for Health {
             last_message_at,
             last_error_at,
             last_error,
+            connected,
+            connected_since,
+            connection_error,
         } = model;
+        let subscription = connected.map(|connected| Subscription {
+            connected_since: connected_since.filter(|_| connected),
+            error: connection_error,
+        });
         Self {
             uplinks,
             unknown_devices,
@@ -386,6 +403,7 @@ impl From<connection_health::Model> for Health {
             last_message_at,
             last_error_at,
             last_error,
+            subscription,
         }
     }
 }

@@ -26,9 +26,8 @@ use super::{
     delivery_policy::EventType,
     devices::State,
     driver_states::{self, NewState},
-    event_deliveries,
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
-    failure,
+    event_deliveries, failure,
     gather::padded,
 };
 use crate::{
@@ -405,8 +404,13 @@ impl Rows {
             }
             let body = (record.render)(event, state);
             for recipient in recipients {
-                self.deliveries
-                    .push(new_delivery(message, record, recipient, event, body.clone()));
+                self.deliveries.push(new_delivery(
+                    message,
+                    record,
+                    recipient,
+                    event,
+                    body.clone(),
+                ));
             }
         }
     }

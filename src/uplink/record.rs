@@ -14,9 +14,7 @@ use super::{
 use crate::{
     clock::Time,
     id::new_uuid,
-    store::{
-        delivery_policy::EventType, devices::State, driver_states::NewState, record::Record,
-    },
+    store::{delivery_policy::EventType, devices::State, driver_states::NewState, record::Record},
 };
 
 /// The record of an uplink.

@@ -21,6 +21,7 @@ mod client;
 mod collections;
 mod contract;
 mod deliveries;
+mod delivery_rules;
 mod drift;
 mod driver_agreement;
 mod driver_archives;

@@ -19,6 +19,8 @@ use crate::eventually;
 pub enum Cue {
     /// With this status.
     Status(u16),
+    /// With this status, so many seconds in `Retry-After`, and a text.
+    After(u16, u32),
     /// Never.
     Hang,
 }
@@ -132,6 +134,10 @@ async fn answer(
         Cue::Status(status) => Ok(Response::builder()
             .status(StatusCode::from_u16(status).unwrap())
             .finish()),
+        Cue::After(status, seconds) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .header("Retry-After", seconds.to_string())
+            .body("come back later")),
         Cue::Hang => std::future::pending().await,
     }
 }

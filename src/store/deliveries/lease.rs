@@ -5,7 +5,7 @@
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, Query},
+    sea_query::{Expr, ExprTrait, Query},
 };
 use uuid::Uuid;
 
@@ -78,9 +78,7 @@ impl Store {
                 Expr::col((delivery::Entity, delivery::Column::IntegrationId))
                     .equals((integration::Entity, integration::Column::Id)),
             )
-            .and_where(
-                Expr::col((delivery::Entity, delivery::Column::DueAt)).lte(clock::now()),
-            )
+            .and_where(Expr::col((delivery::Entity, delivery::Column::DueAt)).lte(clock::now()))
             .to_owned();
         let found: Vec<(i64, i64)> = integration::Entity::find()
             .inner_join(integration_health::Entity)

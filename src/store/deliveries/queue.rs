@@ -8,7 +8,7 @@ use chrono::DateTime;
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter,
     QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, SimpleExpr},
+    sea_query::{Expr, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -209,7 +209,7 @@ pub async fn backlog(scope: &Scope, integration: IntegrationId) -> Result<Backlo
         .await?;
     let counted = ids.len() as u64;
     Ok(Backlog {
-        pending: counted.min(COUNTED_MAX),
+        pending: Ord::min(counted, COUNTED_MAX),
         is_more: counted > COUNTED_MAX,
         oldest_at: oldest,
     })

@@ -1,13 +1,14 @@
 //! Sends again what was settled, and takes away what was settled long ago.
 
-use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    super::{Scope, Store, audit::subject, entities::{delivery, integration}},
+    super::{
+        Scope, Store,
+        audit::subject,
+        entities::{delivery, integration},
+    },
     Filter, State,
 };
 use crate::{

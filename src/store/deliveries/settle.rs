@@ -202,13 +202,17 @@ impl Change {
         self.pause_after = settled.pause_after;
         let Some(error) = &settled.attempt.error else {
             self.delivered += 1;
-            self.last_delivered_at = self.last_delivered_at.max(Some(at));
+            self.last_delivered_at = Ord::max(self.last_delivered_at, Some(at));
             return;
         };
         self.failed += 1;
         self.dead += i64::from(settled.state() == State::Dead);
-        self.first_failed_at = Some(self.first_failed_at.map_or(at, |first| first.min(at)));
-        if self.last_failure.as_ref().is_none_or(|(last, ..)| *last <= at) {
+        self.first_failed_at = Some(self.first_failed_at.map_or(at, |first| Ord::min(first, at)));
+        if self
+            .last_failure
+            .as_ref()
+            .is_none_or(|(last, ..)| *last <= at)
+        {
             self.last_failure = Some((at, settled.attempt.status, error.clone()));
         }
     }
