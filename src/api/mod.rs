@@ -41,11 +41,13 @@ mod files;
 mod health;
 mod health_state;
 mod idempotency;
+mod ingest;
 mod integrations;
 mod leftover;
 pub mod listener;
 mod live;
 mod network_connections;
+mod network_settings;
 mod operation;
 mod page;
 mod sort;
@@ -114,7 +116,10 @@ type DriverApis = (
 /// All operations.
 type AllOperations = (
     auth::AuthApi,
-    network_connections::NetworkConnectionsApi,
+    (
+        network_connections::NetworkConnectionsApi,
+        ingest::IngestApi,
+    ),
     DriverApis,
     devices::DevicesApi,
     (
@@ -140,10 +145,12 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
     Operations((
         auth::AuthApi { hub: hub() },
-        network_connections::NetworkConnectionsApi {
-            hub: hub(),
-            uplinks: uplinks.clone(),
-        },
+        (
+            network_connections::NetworkConnectionsApi { hub: hub() },
+            ingest::IngestApi {
+                uplinks: uplinks.clone(),
+            },
+        ),
         (
             drivers::DriversApi { hub: hub() },
             driver_tags::DriverTagsApi,

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::Answer;
 use crate::{
     clock,
-    delivery::guard::Guard,
     error::{Error, Result},
+    outgoing::Guard,
     store::deliveries::Delivery,
 };
 

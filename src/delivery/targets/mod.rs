@@ -4,9 +4,9 @@ pub mod http;
 
 use chrono::TimeDelta;
 
-use super::guard::Guard;
 use crate::{
     error::{Error, Result},
+    outgoing::Guard,
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
 };

@@ -169,6 +169,15 @@ impl NetworkSettings {
         }
     }
 
+    /// The settings' `type`, as it is stored and written.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TheThingsStack(_) => "the_things_stack",
+            Self::Http(_) => "http",
+        }
+    }
+
     /// The adapter for these settings.
     #[must_use]
     pub fn network(&self) -> &dyn Network {
