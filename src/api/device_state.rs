@@ -1,10 +1,7 @@
 //! What a device last said of itself, and what it should be.
 
 use poem::Result;
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::Path, types::Example,
-};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

@@ -206,7 +206,7 @@ impl DownlinksApi {
             .hub
             .queue_downlink(caller.scope(), &self.uplinks, &id.0, wish)
             .await?;
-        let location = format!("/api/v3/devices/{}/downlinks/{}", *id.0, queued.id);
+        let location = format!("/api/v3/devices/{}/downlinks/{}", id.0.as_str(), queued.id);
         let body = queued.into();
         Ok(Begun { location, body })
     }

@@ -216,11 +216,7 @@ fn not_sent(why: &str) -> Transfer {
 
 /// The address at which the device is reached: in the network that the client names, or in which it
 /// was last heard, or in its first one.
-async fn address(
-    scope: &Scope,
-    device: &Device,
-    wanted: Option<ConnectionId>,
-) -> Result<Address> {
+async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -> Result<Address> {
     const FIELD: &str = "network_connection_id";
     let addresses = &device.provisioned.connections;
     let within = |id: ConnectionId| {
@@ -253,10 +249,12 @@ async fn encode(
         f_port,
     };
     let encoded = uplinks.encode(scope, driver, values).await?;
-    Ok(encoded.and_then(|encoded| match encoded.payload.is_empty() {
-        true => Err(NotEncoded::Refused("it makes no bytes of it".to_owned())),
-        false => Ok(encoded),
-    }))
+    Ok(
+        encoded.and_then(|encoded| match encoded.payload.is_empty() {
+            true => Err(NotEncoded::Refused("it makes no bytes of it".to_owned())),
+            false => Ok(encoded),
+        }),
+    )
 }
 
 /// What the client says goes before what the driver says.

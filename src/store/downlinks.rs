@@ -283,7 +283,14 @@ pub async fn cancel(scope: &Scope, device_id: &str, id: Uuid) -> Result<Downlink
                 .await?;
             let downlink = Downlink::from(found.ok_or_else(|| missing(id))?);
             downlink.check_waits()?;
-            end(scope, &transaction, downlink, State::Cancelled, "was taken back").await
+            end(
+                scope,
+                &transaction,
+                downlink,
+                State::Cancelled,
+                "was taken back",
+            )
+            .await
         })
         .await
 }

@@ -1,6 +1,8 @@
 //! Events: what is worth telling of a device or a connection that is not an uplink.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 

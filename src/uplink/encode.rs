@@ -181,7 +181,9 @@ fn bytes(value: &Value) -> Result<Vec<u8>, String> {
         {
             object.values().map(byte).collect()
         }
-        _ => Err("must be bytes: an array of numbers from 0 to 255, or hexadecimal text".to_owned()),
+        _ => {
+            Err("must be bytes: an array of numbers from 0 to 255, or hexadecimal text".to_owned())
+        }
     }
 }
 
@@ -228,8 +230,16 @@ mod tests {
             ("encode", json!({"led": 1}), "encode: must be bytes"),
             ("encode", json!({"bytes": [256]}), "bytes: must hold"),
             ("encode", json!({"payload": "0"}), "payload: must be pairs"),
-            ("encode", json!({"bytes": [1], "port": 0}), "port: must be a whole number from 1"),
-            ("encode", json!({"bytes": [1], "confirmed": 1}), "confirmed: must be"),
+            (
+                "encode",
+                json!({"bytes": [1], "port": 0}),
+                "port: must be a whole number from 1",
+            ),
+            (
+                "encode",
+                json!({"bytes": [1], "confirmed": 1}),
+                "confirmed: must be",
+            ),
             ("encodeDownlink", json!({"errors": ["no led"]}), "no led"),
         ] {
             let error = read(function, &result).unwrap_err();
