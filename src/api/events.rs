@@ -6,44 +6,72 @@ use serde::Serialize;
 use super::types::{JsonObject, Timestamp};
 use crate::store::events::Event;
 
+/// Makes the kinds of events with the store's word for each, and the rule of a list of them.
 macro_rules! event_kinds {
-    ($($variant:ident = $word:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $kind:ident = $word:literal),+ $(,)?) => {
         /// A kind of event
         #[derive(Clone, Copy, Enum)]
-        #[oai(rename_all = "snake_case", rename = "EventKind")]
+        #[oai(rename = "EventKind")]
         pub enum EventKind {
-            $($variant,)*
+            $($(#[doc = $doc])* #[oai(rename = $word)] $kind,)+
         }
 
         impl EventKind {
             /// The store's word for it.
             pub fn word(self) -> &'static str {
                 match self {
-                    $(EventKind::$variant => $word,)*
+                    $(Self::$kind => $word,)+
                 }
             }
         }
 
-        /// Kinds of what is told live, uplinks among them, with commas between.
+        /// Kinds of events and `uplink`, with commas between, as a regular expression.
         pub const KINDS_PATTERN: &str = concat!(
-            "^(uplink", $("|", $word,)* ")(,(uplink", $("|", $word,)* "))*$"
+            "^(uplink", $("|", $word,)+ ")(,(uplink", $("|", $word,)+ "))*$"
         );
+
+        /// The same for a person.
+        pub const KINDS_RULE: &str =
+            concat!("must be some of these, with commas between: uplink", $(", ", $word,)+);
     };
 }
 
-// All kinds of events, in the order of the document.
 event_kinds! {
+    /// The device's driver failed, or its result was refused
     DriverFailed = "driver_failed",
+    /// The device's driver warned of something
     DriverWarning = "driver_warning",
+    /// The device's driver logged something
     DriverLogged = "driver_logged",
+    /// A message of a device that nobody provisioned
     UnknownDevice = "unknown_device",
+    /// The device joined its network
+    Join = "join",
+    /// A downlink waits
     DownlinkQueued = "downlink_queued",
+    /// A gateway sent a downlink
     DownlinkSent = "downlink_sent",
+    /// The device confirmed a downlink
     DownlinkAcknowledged = "downlink_acknowledged",
+    /// The device did not confirm a downlink
+    DownlinkNotAcknowledged = "downlink_not_acknowledged",
+    /// A downlink will not be sent
     DownlinkFailed = "downlink_failed",
+    /// A downlink waited too long
     DownlinkExpired = "downlink_expired",
+    /// A downlink was taken back
     DownlinkCancelled = "downlink_cancelled",
+    /// The device is not told of its desired state
     DesiredStateNotSent = "desired_state_not_sent",
+    /// The device told its battery and its margin
+    Status = "status",
+    /// The network located the device
+    Location = "location",
+    /// Something went wrong in the network server
+    NetworkError = "network_error",
+    /// Something that the network server wrote down
+    NetworkLog = "network_log",
+    /// Any other message of the network server
     Message = "message",
 }
 
@@ -53,8 +81,7 @@ event_kinds! {
 pub struct EventView {
     /// Its id (UUIDv7: it sorts by time)
     id: uuid::Uuid,
-    /// What happened: `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device`, `message`,
-    /// `desired_state_not_sent`, or `downlink_` and the state that a downlink has got into
+    /// What happened, in a word: the kinds are those that the lists of events take as `kind`
     kind: String,
     /// When it happened
     at: Timestamp,

@@ -81,6 +81,7 @@ impl From<Receipt> for ReceiptView {
             Receipt::Uplink {
                 uplink_id,
                 device_id,
+                wants_downlink: _,
             } => Self {
                 status: ReceiptStatus::Recorded,
                 uplink_id: Some(uplink_id),

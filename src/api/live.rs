@@ -22,7 +22,7 @@ use super::{
     answer::success,
     auth::Caller,
     device_history::UplinkView,
-    events::{EventKind, EventView, KINDS_PATTERN},
+    events::{EventKind, EventView, KINDS_PATTERN, KINDS_RULE},
     types::Int,
 };
 use crate::{
@@ -51,7 +51,7 @@ struct KindsKind;
 impl Kind for KindsKind {
     const MIN: usize = 1;
     const MAX: usize = 1000;
-    const RULE: &'static str = "must be uplink and kinds of events, with commas between";
+    const RULE: &'static str = KINDS_RULE;
     const PATTERN: &'static str = KINDS_PATTERN;
     const EXAMPLE: &'static str = "uplink,driver_failed";
 

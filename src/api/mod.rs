@@ -16,6 +16,8 @@ mod auth;
 mod body;
 mod csv_records;
 mod data_tables;
+mod deliveries;
+mod delivery_policy;
 mod device_bulk;
 mod device_files;
 mod device_history;
@@ -42,6 +44,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_targets;
 mod integrations;
 mod leftover;
 pub mod listener;
@@ -132,7 +135,7 @@ type AllOperations = (
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    integrations::IntegrationsApi,
+    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -180,7 +183,10 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         device_imports::DeviceImportsApi { hub: hub() },
         device_bulk::DeviceBulkApi,
         data_tables::DataTablesApi,
-        integrations::IntegrationsApi { hub: hub() },
+        (
+            integrations::IntegrationsApi { hub: hub() },
+            deliveries::DeliveriesApi,
+        ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },
         api_keys::ApiKeysApi,

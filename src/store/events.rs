@@ -33,9 +33,7 @@ pub enum Subject {
 pub struct Event {
     /// Sorts by time.
     pub id: Uuid,
-    /// `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device`, `message`;
-    /// `downlink_queued`, `downlink_sent`, `downlink_acknowledged`, `downlink_failed`,
-    /// `downlink_expired`, `downlink_cancelled`, `desired_state_not_sent`.
+    /// One of the words of `api::events::EventKind`.
     pub kind: String,
     /// When it happened.
     pub at: Time,

@@ -160,7 +160,8 @@ async fn every_contract_of_a_driver_encodes(database: Database) {
         let driver = match script {
             "" => "thingshub/cayenne-lpp".to_owned(),
             script => {
-                hub.push(&format!("a/{name}"), "1", script).await;
+                let script = format!("{script}\nfunction decode() {{ return {{}} }}");
+                hub.push(&format!("a/{name}"), "1", &script).await;
                 format!("a/{name}:1")
             }
         };
