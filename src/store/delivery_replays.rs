@@ -132,7 +132,7 @@ pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -
     use delivery_replay::Column;
     let now = clock::now();
     scope
-        .write_unseen(async |transaction| {
+        .record(async |transaction| {
             let running = scope
                 .find::<delivery_replay::Entity>()
                 .filter(Column::IntegrationId.eq(integration.0))
@@ -300,7 +300,7 @@ pub async fn queue(
         None => (State::Done, Some(now)),
     };
     scope
-        .write_unseen(async |transaction| {
+        .record(async |transaction| {
             let moved = scope
                 .update::<delivery_replay::Entity>()
                 .col_expr(Column::Position, Expr::value(last.or(replay.position)))

@@ -1,19 +1,23 @@
 //! Events: what is worth telling of a device or a connection that is not an uplink.
 
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
     Page, Scope,
     entities::event,
+    event_deliveries,
     listing::{self, Order, Place, Span, Stretch},
     members,
+    record::NewEvent,
 };
 use crate::{
-    clock::Time,
+    clock::{self, Time},
     error::Result,
-    id::{ConnectionId, DeviceKey},
+    id::{ConnectionId, DeviceKey, TenantId, new_uuid},
 };
 
 /// Whose events to read.
@@ -47,6 +51,32 @@ pub struct Filter {
     pub kind: Option<&'static str>,
     /// In this time.
     pub span: Span,
+}
+
+/// Adds an event of what happened outside of the uplink path, with its deliveries.
+pub(super) async fn insert(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    device: Option<DeviceKey>,
+    connection: Option<ConnectionId>,
+    new: NewEvent,
+) -> Result<(), DbErr> {
+    let event = event::ActiveModel {
+        tenant_id: Set(tenant.0),
+        id: Set(new_uuid()),
+        kind: Set(new.kind.to_owned()),
+        device_key: Set(device.map(|key| key.0)),
+        connection_id: Set(connection.map(|id| id.0)),
+        at: Set(clock::now()),
+        message: Set(new.message),
+        details: Set(Value::Object(new.details)),
+    };
+    let told = event_deliveries::told(std::slice::from_ref(&event));
+    event::Entity::insert(event)
+        .exec_without_returning(transaction)
+        .await?;
+    event_deliveries::queue(transaction, told).await?;
+    Ok(())
 }
 
 /// A stretch of the events of one subject, by time.

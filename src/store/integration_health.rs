@@ -125,7 +125,7 @@ pub async fn resume(scope: &Scope, id: IntegrationId) -> Result<()> {
 async fn change(scope: &Scope, id: IntegrationId, reason: Option<&str>) -> Result<()> {
     let paused_at = reason.map(|_| clock::now());
     scope
-        .write_unseen(async |transaction| {
+        .record(async |transaction| {
             let before = scope
                 .find::<integration_health::Entity>()
                 .filter(Column::IntegrationId.eq(id.0))

@@ -53,11 +53,14 @@ pub mod data_tables;
 pub mod deliveries;
 pub mod delivery_policy;
 pub mod delivery_replays;
+pub mod desired_state;
 pub mod device_batch;
 pub mod device_bulk;
 pub mod device_imports;
 pub mod device_list;
 pub mod devices;
+pub mod downlink_queue;
+pub mod downlinks;
 pub mod driver_list;
 pub mod driver_states;
 pub mod driver_tags;
@@ -336,30 +339,37 @@ impl Scope {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Runs one transaction and, once it is committed, lets the caches know.
+    /// Runs one transaction that changes what is provisioned and, once it is committed, lets the
+    /// caches know.
     async fn write<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        self.transact(work, true).await
+        let (value, transaction) = self.work(work).await?;
+        self.tell_other_hubs(&transaction).await?;
+        transaction.commit().await?;
+        self.has_changed();
+        Ok(value)
     }
 
-    /// Runs one transaction that changes nothing that caches hold.
-    async fn write_unseen<T, F>(
-        &self,
-        work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
-    ) -> Result<T>
+    /// Runs one transaction that writes down what happened and, once it is committed, tells those who
+    /// follow along and the delivery engine. Nothing that is kept ready may depend on it.
+    async fn record<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        self.transact(work, false).await
+        let (value, transaction) = self.work(work).await?;
+        transaction.commit().await?;
+        self.store.inner.news.send_replace(());
+        self.store.inner.work.notify_one();
+        Ok(value)
     }
 
-    async fn transact<T, F>(
+    /// Does the work of a transaction that is still to be committed.
+    async fn work<T, F>(
         &self,
         work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
-        is_seen: bool,
-    ) -> Result<T>
+    ) -> Result<(T, DatabaseTransaction)>
     where
         F: Future<Output = Result<T>>,
     {
@@ -369,16 +379,7 @@ impl Scope {
             return Err(Error::internal("a transaction was kept beyond its work"));
         };
         match outcome {
-            Ok(value) => {
-                if is_seen {
-                    self.tell_other_hubs(&transaction).await?;
-                }
-                transaction.commit().await?;
-                if is_seen {
-                    self.has_changed();
-                }
-                Ok(value)
-            }
+            Ok(value) => Ok((value, transaction)),
             Err(error) => {
                 // The first error matters; that the rollback failed as well adds nothing.
                 let _ = transaction.rollback().await;

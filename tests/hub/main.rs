@@ -22,6 +22,8 @@ mod collections;
 mod contract;
 mod deliveries;
 mod delivery_rules;
+mod desired_state;
+mod downlinks;
 mod drift;
 mod driver_agreement;
 mod driver_archives;

@@ -130,6 +130,7 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{label}", "kept")
         .replace("{delivery_id}", text(&ids["deliveries"]))
         .replace("{replay_id}", &ids["replays"].to_string())
+        .replace("{downlink_id}", text(&ids["downlinks"]))
 }
 
 fn text(id: &Value) -> &str {
@@ -146,6 +147,7 @@ fn body(operation: &str) -> Value {
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
+        "update_device_state" => json!({"desired": {}}),
         "update_user" => json!({"role": "viewer"}),
         "update_tenant" => json!({"name": "x"}),
         "create_replay" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
@@ -178,9 +180,14 @@ async fn provision(hub: &Hub) -> Value {
         .post(&format!("{path}/replay"), &body("create_replay"))
         .await
         .created();
+    let downlink = hub
+        .post("devices/d/downlinks", &json!({"payload_hex": "00"}))
+        .await
+        .created();
     json!({
         "deliveries": deliveries[0]["id"],
         "replays": replay["id"],
+        "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],
         "devices": "d",

@@ -50,7 +50,7 @@ pub async fn chunk(
     }
     let now = clock::now();
     let queued = scope
-        .write_unseen(async |transaction| {
+        .record(async |transaction| {
             let queued = scope
                 .update::<delivery::Entity>()
                 .col_expr(Column::State, Expr::value(State::Pending.as_str()))
