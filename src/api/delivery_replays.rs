@@ -129,7 +129,6 @@ impl DeliveryReplaysApi {
         method = "get",
         operation_id = "list_replays"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,

@@ -57,6 +57,7 @@ pub struct Hub {
 
 impl Hub {
     /// Puts the parts together.
+    #[expect(clippy::too_many_arguments, reason = "each is a part")]
     pub fn new(
         store: Store,
         config: Arc<Config>,

@@ -96,8 +96,11 @@ pub struct Record {
     /// Who wants to hear of it.
     pub integrations: Vec<Recipient>,
     /// Makes the message for integrations from the device's state after this uplink.
-    pub render: Box<dyn Fn(EventType, &State) -> String + Send + Sync>,
+    pub render: Render,
 }
+
+/// Makes the message of a type of event from the device's state.
+pub type Render = Box<dyn Fn(EventType, &State) -> String + Send + Sync>;
 
 /// An integration that wants to hear of uplinks.
 #[derive(Debug, Clone)]

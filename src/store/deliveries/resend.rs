@@ -55,7 +55,7 @@ pub async fn chunk(
                 .update::<delivery::Entity>()
                 .col_expr(Column::State, Expr::value(State::Pending.as_str()))
                 .col_expr(Column::DueAt, Expr::value(now))
-                .col_expr(Column::RoundStart, Expr::col(Column::Attempt).into())
+                .col_expr(Column::RoundStart, Expr::col(Column::Attempt))
                 .col_expr(Column::UpdatedAt, Expr::value(now))
                 .filter(Column::IntegrationId.eq(integration.0))
                 .filter(Column::Id.is_in(ids))
