@@ -11,4 +11,5 @@ mod schedule;
 mod targets;
 
 pub use engine::{Engine, Wake};
+pub use schedule::retry_at;
 pub use targets::VAULT_PURPOSE;

@@ -59,6 +59,7 @@ pub mod device_imports;
 pub mod device_list;
 pub mod devices;
 pub mod downlink_queue;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_list;
 pub mod driver_states;
@@ -104,6 +105,8 @@ struct Inner {
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
+    /// Sent whenever there are downlinks to look at.
+    queued_downlinks: watch::Sender<()>,
     /// Sent whenever a network connection was changed.
     connection_news: watch::Sender<()>,
 }
@@ -179,6 +182,7 @@ impl Store {
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
                 news: watch::Sender::new(()),
+                queued_downlinks: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
                 writer,
                 reader,

@@ -9,6 +9,7 @@
 )]
 
 mod database;
+mod network_server;
 mod server;
 mod sink;
 
@@ -22,6 +23,7 @@ mod collections;
 mod contract;
 mod deliveries;
 mod desired_state;
+mod downlink_sending;
 mod downlinks;
 mod drift;
 mod driver_agreement;
