@@ -34,6 +34,10 @@ use crate::{
 
 /// How long a lane waits when the database fails it.
 pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How long a lane that may not send waits for somebody to change that.
+const PATIENCE: TimeDelta = TimeDelta::seconds(60);
+/// How long what is not known yet, such as a device's name in its network, is waited for.
+const UNTIL_KNOWN: TimeDelta = TimeDelta::seconds(60);
 /// Downlinks under way at a time.
 const CONCURRENCY: usize = 4;
 /// What a claim outlives the longest attempt by, to settle it.
@@ -87,10 +91,8 @@ impl Lane {
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
         downlink_queue::expire(&self.scope, self.connection).await?;
         let free = CONCURRENCY.saturating_sub(sending.len());
-        if free > 0
-            && let Some(network) = self.network().await?
-        {
-            let network = Arc::new(network);
+        let network = self.network().await?.map(Arc::new);
+        if let Some(network) = network.as_ref().filter(|_| free > 0) {
             let claimed =
                 downlink_queue::claim(&self.scope, self.connection, free as u64, self.lease());
             for downlink in claimed.await? {
@@ -98,8 +100,11 @@ impl Lane {
                 sending.spawn(async move { lane.send(&network, downlink).await });
             }
         }
-        let Some(next) = downlink_queue::next(&self.scope, self.connection).await? else {
-            return Ok(!sending.is_empty() && sending.join_next().await.is_some());
+        let next = downlink_queue::next(&self.scope, self.connection, network.is_some());
+        let next = match next.await? {
+            Some(next) => next,
+            None if network.is_none() => clock::now() + PATIENCE,
+            None => return Ok(!sending.is_empty() && sending.join_next().await.is_some()),
         };
         let wait = (next - clock::now()).to_std().unwrap_or_default();
         let again = Instant::now() + wait.clamp(Duration::from_millis(50), Duration::from_secs(60));
@@ -152,7 +157,13 @@ impl Lane {
     async fn hand_over(&self, network: &Network, parcel: &Parcel, attempt: i32) -> Attempt {
         let request = match network.settings.request(&network.secrets, parcel) {
             Ok(request) => request,
-            Err(why) => return self.later(attempt, None, why, None),
+            Err(why) => {
+                let outcome = Outcome::Later(clock::now() + UNTIL_KNOWN, why);
+                return Attempt {
+                    status: None,
+                    outcome,
+                };
+            }
         };
         let answer = self.caller.call(request).await;
         let status = answer.status;

@@ -33,7 +33,8 @@ impl Hub {
         let old = old.filter(|old| old.settings["type"] == settings["type"]);
         let old = SealedCredentials::read(old.and_then(|old| old.secret).as_deref());
         let secret = self.vault.seal_claims(VAULT_PURPOSE, &claims, &old)?;
-        let saved = downlink_settings::put(scope, connection, settings, secret.write()).await?;
+        let (secret, is_pushed) = (secret.write(), read.is_pushed());
+        let saved = downlink_settings::put(scope, connection, settings, secret, is_pushed).await?;
         self.store.wake_downlinks();
         Ok(saved)
     }

@@ -98,11 +98,16 @@ impl Store {
         self.inner.queued_downlinks.send_replace(());
     }
 
-    /// The connections of all tenants over which something waits to be sent.
+    /// The connections of all tenants over which something waits to be sent, or to expire.
     pub async fn connections_with_downlinks(&self) -> Result<Vec<(TenantId, ConnectionId)>> {
         use downlink::Column;
         let found: Vec<(i64, i64)> = downlink::Entity::find()
             .filter(Column::State.eq(State::Queued.as_str()))
+            .filter(
+                Condition::any()
+                    .add(Column::DueAt.is_not_null())
+                    .add(Column::ExpiresAt.is_not_null()),
+            )
             .select_only()
             .column(Column::TenantId)
             .column(Column::ConnectionId)
@@ -165,8 +170,8 @@ pub async fn claim(
     Ok(claimed.into_iter().map(Downlink::from).collect())
 }
 
-/// When there is something to do next for the connection: to send, or to expire. `None`: nothing waits.
-pub async fn next(scope: &Scope, connection: ConnectionId) -> Result<Option<Time>> {
+/// When there is something to do next for the connection: to send, where it may, or to expire.
+pub async fn next(scope: &Scope, connection: ConnectionId, may_send: bool) -> Result<Option<Time>> {
     use downlink::Column;
     let earliest = async |column: Column, more: Option<SimpleExpr>| -> Result<Option<Time>> {
         let found = scope
@@ -182,12 +187,40 @@ pub async fn next(scope: &Scope, connection: ConnectionId) -> Result<Option<Time
             .await?;
         Ok(found.flatten())
     };
-    let due = earliest(Column::DueAt, Some(Expr::cust(IS_FIRST))).await?;
+    let due = match may_send {
+        true => earliest(Column::DueAt, Some(Expr::cust(IS_FIRST))).await?,
+        false => None,
+    };
     let expires = earliest(Column::ExpiresAt, None).await?;
     Ok(match (due, expires) {
         (Some(due), Some(expires)) => Some(Ord::min(due, expires)),
         (due, expires) => due.or(expires),
     })
+}
+
+/// What waits goes out by itself from now on, or waits to be asked for, as the connection's settings
+/// say.
+pub(super) async fn redirect(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+    is_pushed: bool,
+) -> Result<(), DbErr> {
+    use downlink::Column;
+    let due_at = is_pushed.then(clock::now);
+    let other = match is_pushed {
+        true => Column::DueAt.is_null(),
+        false => Column::DueAt.is_not_null(),
+    };
+    scope
+        .update::<downlink::Entity>()
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .filter(waiting(connection))
+        .filter(Column::IsSending.eq(false))
+        .filter(other)
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Ends what has waited too long, unless it is just being sent.
@@ -309,7 +342,8 @@ pub async fn take_for_answer(
                 .filter(waiting(connection))
                 .filter(Column::DeviceKey.eq(device.0))
                 .filter(Column::DueAt.is_null())
-                .filter(Expr::cust(IS_FIRST))
+                .order_by_desc(Column::Priority)
+                .order_by_asc(Column::Id)
                 .lock(LockType::Update)
                 .one(&*transaction)
                 .await?;

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
 use serde_json::Value;
 
-use super::{Scope, audit::subject, entities::downlink_setting, failure};
+use super::{Scope, audit::subject, downlink_queue, entities::downlink_setting, failure};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -45,12 +45,14 @@ pub async fn get(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
         .ok_or_else(|| missing(connection))
 }
 
-/// Gives a connection settings, in the place of those that it has.
+/// Gives a connection settings, in the place of those that it has. What waits goes out by itself, or
+/// waits to be asked for.
 pub async fn put(
     scope: &Scope,
     connection: ConnectionId,
     settings: Value,
     secret: Option<Vec<u8>>,
+    is_pushed: bool,
 ) -> Result<Settings> {
     let now = clock::now();
     scope
@@ -88,6 +90,7 @@ pub async fn put(
                     after.update(&*transaction).await?
                 }
             };
+            downlink_queue::redirect(scope, &transaction, connection, is_pushed).await?;
             Ok(model.into())
         })
         .await
