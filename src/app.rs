@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
 //! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
+//! then the writer, then the batch of an import, the deliveries and the downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,6 +13,7 @@ use crate::{
     api::{self, listener::SniffingAcceptor},
     config::Config,
     delivery::Engine,
+    downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
@@ -67,6 +68,7 @@ where
         .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
     let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
+    let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
@@ -87,6 +89,7 @@ where
     let writing = tokio::spawn(write(store.clone(), jobs));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
+    let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
@@ -138,6 +141,10 @@ where
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
+        .map_err(|error| error.causes())?;
+    downlinking
+        .await
+        .map_err(|error| format!("the downlinks broke: {error}"))?
         .map_err(|error| error.causes())?;
     drivers.shutdown().await;
     store.close().await.map_err(|error| error.causes())?;

@@ -193,6 +193,10 @@ kinds! {
         1..=4096, r"^[\u0021-\u007e]([\u0020-\u007e]*[\u0021-\u007e])?$", "must be visible ASCII with inner spaces",
         "Bearer s3cr3t", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
     }
+    /// Text with `{{names}}` to be filled in, up to 4096 characters.
+    Template = TemplateKind {
+        1..=4096, PROSE, PROSE_RULE, r#"{"payload": "{{payload_hex}}", "port": {{f_port}}}"#, is_prose
+    }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
 }

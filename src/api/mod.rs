@@ -29,6 +29,7 @@ mod device_rows;
 mod device_state;
 mod devices;
 mod docs;
+mod downlink_settings;
 mod downlinks;
 mod driver_archives;
 mod driver_content;
@@ -132,6 +133,7 @@ type AllOperations = (
         device_redecode::DeviceRedecodeApi,
         device_state::DeviceStateApi,
         downlinks::DownlinksApi,
+        downlink_settings::DownlinkSettingsApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
@@ -185,6 +187,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 hub: hub(),
                 uplinks: uplinks.clone(),
             },
+            downlink_settings::DownlinkSettingsApi { hub: hub() },
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },

@@ -13,6 +13,7 @@ mod caller;
 pub mod data_tables;
 pub mod device_import;
 pub mod devices;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_archive;
 pub mod driver_examples;

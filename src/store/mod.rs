@@ -60,6 +60,7 @@ pub mod device_imports;
 pub mod device_list;
 pub mod devices;
 pub mod downlink_queue;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_list;
 pub mod driver_states;
@@ -109,6 +110,8 @@ struct Inner {
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
     work: Notify,
+    /// Sent whenever there are downlinks to look at.
+    queued_downlinks: watch::Sender<()>,
     /// Sent whenever a network connection was changed.
     connection_news: watch::Sender<()>,
 }
@@ -185,6 +188,7 @@ impl Store {
                 epochs: RwLock::default(),
                 news: watch::Sender::new(()),
                 work: Notify::new(),
+                queued_downlinks: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
                 writer,
                 reader,

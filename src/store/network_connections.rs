@@ -243,6 +243,8 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
             change(scope, &transaction, id, changed, Some(&new)).await
         })
         .await?;
+    // It may have been switched on.
+    scope.store.wake_downlinks();
     subscriptions::tell(scope);
     get(scope, id).await
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     decode::Decoded,
     native,
-    networks::Uplink,
+    networks::{Names, Uplink},
     returned,
     routes::{Column, ColumnType, DeviceRoute, TableRoute},
 };
@@ -48,7 +48,7 @@ pub fn compose(
         f_port: uplink.f_port,
         f_cnt: uplink.f_cnt,
         raw: uplink.payload.as_ref().map(|payload| payload.to_vec()),
-        radio: serde_json::to_value(&uplink.radio).unwrap_or_default(),
+        radio: radio(&uplink),
         data: decoded.data.clone(),
         updates: updates.clone(),
         driver_state,
@@ -70,6 +70,15 @@ pub fn compose(
             })
         },
     }
+}
+
+/// How it was received, with what the network calls the device: a downlink may have to say it.
+fn radio(uplink: &Uplink) -> Value {
+    let mut radio = serde_json::to_value(&uplink.radio).unwrap_or_default();
+    if uplink.names != Names::default() {
+        radio["network"] = serde_json::to_value(&uplink.names).unwrap_or_default();
+    }
+    radio
 }
 
 /// The fields that a table keeps; `None` when there is none of them.

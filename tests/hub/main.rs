@@ -9,6 +9,7 @@
 )]
 
 mod database;
+mod network_server;
 mod server;
 mod sink;
 
@@ -23,6 +24,7 @@ mod contract;
 mod deliveries;
 mod delivery_rules;
 mod desired_state;
+mod downlink_sending;
 mod downlinks;
 mod drift;
 mod driver_agreement;
