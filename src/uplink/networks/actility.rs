@@ -44,7 +44,8 @@ impl Network for Actility {
         if let Some(key) = incoming.credentials.and_then(|known| known.get(AS_KEY)) {
             check_token(incoming, &kind, document, key)?;
         }
-        let named = |error: Malformed| Malformed::new(format!("{kind}.{}", error.field), error.rule);
+        let named =
+            |error: Malformed| Malformed::new(format!("{kind}.{}", error.field), error.rule);
         let network_device_id = required_dev_eui(document, "DevEUI").map_err(named)?;
         if kind == "DevEUI_uplink" && !is_join(document) {
             let uplink = uplink(document, network_device_id).map_err(named)?;
@@ -78,7 +79,7 @@ fn told(kind: String, document: &Value) -> Told {
         "DevEUI_location" => {
             let found = place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius");
             found.unwrap_or(Told::Other { kind })
-        },
+        }
         _ if kind == "DevEUI_uplink" || is_join_notice() => Told::Join {
             dev_addr: at(document, "DevAddr").and_then(text),
         },
@@ -97,7 +98,10 @@ fn sent_or_not(document: &Value) -> DownlinkState {
         (cause != "00").then(|| format!("{slot}: cause {cause}"))
     });
     let causes: Vec<String> = causes.collect();
-    DownlinkState::Failed(format!("ThingPark could not send it ({})", causes.join(", ")))
+    DownlinkState::Failed(format!(
+        "ThingPark could not send it ({})",
+        causes.join(", ")
+    ))
 }
 
 fn downlink(document: &Value, state: DownlinkState) -> DownlinkNews {
@@ -147,12 +151,13 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
 }
 
 fn radio(document: &Value) -> Radio {
-    let receptions =
-        lorawan::receptions(at(document, "Lrrs.Lrr"), "Lrrid", "LrrRSSI", "LrrSNR");
+    let receptions = lorawan::receptions(at(document, "Lrrs.Lrr"), "Lrrid", "LrrRSSI", "LrrSNR");
     let mut radio = lorawan::heard(receptions)
         .with_megahertz(at(document, "Frequency"))
         .with_lora(at(document, "SpFact"), None);
-    radio.rssi = radio.rssi.or_else(|| at(document, "LrrRSSI").and_then(level));
+    radio.rssi = radio
+        .rssi
+        .or_else(|| at(document, "LrrRSSI").and_then(level));
     radio.snr = radio.snr.or_else(|| at(document, "LrrSNR").and_then(level));
     radio
 }
@@ -236,7 +241,10 @@ mod tests {
         let radio = uplink.radio;
         assert_eq!(radio.frequency, Some(868_100_000));
         assert_eq!((radio.rssi, radio.snr), (Some(-80.0), Some(7.0)));
-        assert_eq!((radio.spread_factor, radio.confirmed), (Some(7), Some(true)));
+        assert_eq!(
+            (radio.spread_factor, radio.confirmed),
+            (Some(7), Some(true))
+        );
 
         let uplink = as_uplink(parse(&sample("actility_thingpark_decoded.json")));
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(17), Some(265)));
@@ -258,7 +266,10 @@ mod tests {
         // A frame with a counter and nothing in it is an uplink.
         let body = json!({"DevEUI_uplink": {"DevEUI": "0018b20000000b20", "FCntUp": "7"}});
         let uplink = as_uplink(parse(&body));
-        assert_eq!((uplink.f_cnt, uplink.payload), (Some(7), Some(Bytes::new())));
+        assert_eq!(
+            (uplink.f_cnt, uplink.payload),
+            (Some(7), Some(Bytes::new()))
+        );
         assert_eq!(uplink.f_port, None);
     }
 
@@ -269,7 +280,10 @@ mod tests {
         let Told::Downlink(news) = told(sent.clone()) else {
             panic!("no downlink");
         };
-        assert_eq!((news.state, news.f_cnt_down), (DownlinkState::Sent, Some(1)));
+        assert_eq!(
+            (news.state, news.f_cnt_down),
+            (DownlinkState::Sent, Some(1))
+        );
         let mut failed = sent;
         failed["DevEUI_downlink_Sent"]["DeliveryStatus"] = json!("0");
         failed["DevEUI_downlink_Sent"]["DeliveryFailedCause2"] = json!("B0");
@@ -357,7 +371,10 @@ mod tests {
         assert!(error(json!({})).starts_with("DevEUI_uplink: is required"));
         assert_eq!(of(json!(7)), "DevEUI_uplink: must be a JSON object");
         let eui = json!({"DevEUI": "XXXXXXXXXXXXXXXX", "FCntUp": 1});
-        assert_eq!(of(eui), "DevEUI_uplink.DevEUI: must be 16 hexadecimal digits");
+        assert_eq!(
+            of(eui),
+            "DevEUI_uplink.DevEUI: must be 16 hexadecimal digits"
+        );
         let odd = json!({"DevEUI": "0018B20000000B20", "payload_hex": "0"});
         assert!(of(odd).starts_with("DevEUI_uplink.payload_hex: must be hexadecimal"));
     }

@@ -130,7 +130,9 @@ fn radio(body: &Value) -> Radio {
         modulation("lora.bandwidth").or_else(|| modulation("lrFhss.operatingChannelWidth")),
     );
     let names = [("lora", "LORA"), ("fsk", "FSK"), ("lrFhss", "LR_FHSS")];
-    let name = names.into_iter().find(|(name, _)| modulation(name).is_some());
+    let name = names
+        .into_iter()
+        .find(|(name, _)| modulation(name).is_some());
     radio.modulation = name.map(|(_, name)| name.to_owned());
     if radio.data_rate.is_none() {
         let bits = modulation("fsk.datarate").and_then(whole_number);
@@ -177,7 +179,9 @@ fn status(body: &Value) -> Told {
 
 fn log(body: &Value) -> Told {
     // `INFO` is the zero among the levels, and left out.
-    let level = at(body, "level").and_then(text).unwrap_or_else(|| "INFO".to_owned());
+    let level = at(body, "level")
+        .and_then(text)
+        .unwrap_or_else(|| "INFO".to_owned());
     let code = at(body, "code").and_then(text);
     let described = at(body, "description").and_then(text);
     let message = described
@@ -324,7 +328,10 @@ mod tests {
             Told::Other { kind }
         );
         let kind = "brand_new".to_owned();
-        assert_eq!(told("brand_new", "chirpstack_v4_join.json"), Told::Other { kind });
+        assert_eq!(
+            told("brand_new", "chirpstack_v4_join.json"),
+            Told::Other { kind }
+        );
     }
 
     #[test]
@@ -336,7 +343,10 @@ mod tests {
             panic!("no downlink");
         };
         assert_eq!(news.network_reference.as_deref(), Some("b6a"));
-        assert_eq!(news.state, DownlinkState::Failed("Item is too long".to_owned()));
+        assert_eq!(
+            news.state,
+            DownlinkState::Failed("Item is too long".to_owned())
+        );
     }
 
     #[test]

@@ -100,7 +100,9 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let sent = at(body, "params.payload");
     let sent = sent.map(|value| payload(value, PayloadEncoding::Base64, "params.payload"));
     // Everynet sends both where it has the key.
-    let nothing = at(body, "params.encrypted_payload").is_none().then(Bytes::new);
+    let nothing = at(body, "params.encrypted_payload")
+        .is_none()
+        .then(Bytes::new);
     let optional_port = at(body, "params.port").map(|value| port(value, "params.port"));
     let counter = at(body, "params.counter_up");
     let counter = counter.map(|value| frame_counter(value, "params.counter_up"));
@@ -204,7 +206,10 @@ mod tests {
         let Told::Downlink(news) = told("downlink", json!({"counter_down": 3})) else {
             panic!("no downlink");
         };
-        assert_eq!((news.state, news.f_cnt_down), (DownlinkState::Sent, Some(3)));
+        assert_eq!(
+            (news.state, news.f_cnt_down),
+            (DownlinkState::Sent, Some(3))
+        );
         assert_eq!(
             told("error", json!({"code": "mic", "message": "MIC mismatch"})),
             Told::Error {

@@ -118,13 +118,15 @@ mod tests {
 
     #[test]
     fn reads_what_else_it_sends() {
-        let told = |kind: &str| {
-            as_news(parse(&json!({"type": kind, "dev_eui": "1C29FBD1D2084E21"}))).told
-        };
+        let told =
+            |kind: &str| as_news(parse(&json!({"type": kind, "dev_eui": "1C29FBD1D2084E21"}))).told;
         assert_eq!(told("join"), Told::Join { dev_addr: None });
         let kind = "downlink_ack".to_owned();
         assert_eq!(told("downlink_ack"), Told::Other { kind });
         let error = parse(&json!({})).unwrap_err().to_string();
-        assert_eq!(error, "dev_eui: is required: devices are known by their DevEUI");
+        assert_eq!(
+            error,
+            "dev_eui: is required: devices are known by their DevEUI"
+        );
     }
 }

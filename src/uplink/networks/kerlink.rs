@@ -24,7 +24,9 @@ impl Network for Kerlink {
         if at(body, "fCntUp").is_some() || at(body, "payload").is_some() {
             return uplink(body).map(Event::Uplink);
         }
-        let kind = ["type", "eventType"].into_iter().find_map(|name| text(at(body, name)?));
+        let kind = ["type", "eventType"]
+            .into_iter()
+            .find_map(|name| text(at(body, name)?));
         let kind = kind.unwrap_or_else(|| "event".to_owned());
         let network_device_id = dev_eui(body, "endDevice.devEui")?;
         if network_device_id.is_none() && at(body, "endDevice").is_none() {
@@ -142,6 +144,9 @@ mod tests {
         let news = as_news(parse(&json!({"endDevice": device, "type": "JOIN_ACCEPT"})));
         assert_eq!(news.told, Told::Join { dev_addr: None });
         let error = parse(&json!({})).unwrap_err().to_string();
-        assert_eq!(error, "endDevice: is required: every message is about a device");
+        assert_eq!(
+            error,
+            "endDevice: is required: every message is about a device"
+        );
     }
 }

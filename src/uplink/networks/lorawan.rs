@@ -93,7 +93,10 @@ impl Radio {
             let (factor, rest) = rest.split_once("BW")?;
             let digits = rest.find(|c: char| !c.is_ascii_digit());
             let kilohertz: u64 = rest[..digits.unwrap_or(rest.len())].parse().ok()?;
-            Some((Value::from(factor), Value::from(kilohertz.checked_mul(1000)?)))
+            Some((
+                Value::from(factor),
+                Value::from(kilohertz.checked_mul(1000)?),
+            ))
         });
         let mut radio = match &lora {
             Some((factor, hertz)) => self.with_lora(Some(factor), Some(hertz)),
@@ -142,7 +145,14 @@ mod tests {
         assert_eq!(read("SF12BW125"), (Some(12), Some(125), None));
         let coded = Some("4/5".to_owned());
         assert_eq!(read("SF9 BW125 4/5"), (Some(9), Some(125), coded));
-        for odd in ["", "SF", "SFxBW125", "SF7BW", "SF7BW99999999999999999999", "50000"] {
+        for odd in [
+            "",
+            "SF",
+            "SFxBW125",
+            "SF7BW",
+            "SF7BW99999999999999999999",
+            "50000",
+        ] {
             assert_eq!(read(odd), (None, None, None), "{odd}");
         }
         assert_eq!(read("SF99BW125"), (None, Some(125), None));

@@ -61,8 +61,12 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     Ok(Uplink {
         network_device_id: required_dev_eui(body, "EUI")?,
         // LORIOT's own number of the frame is the same in all copies, and never comes again.
-        session: at(body, "seqno").and_then(whole_number).map(|n| n.to_string()),
-        f_port: at(body, "port").map(|value| port(value, "port")).transpose()?,
+        session: at(body, "seqno")
+            .and_then(whole_number)
+            .map(|n| n.to_string()),
+        f_port: at(body, "port")
+            .map(|value| port(value, "port"))
+            .transpose()?,
         f_cnt: at(body, "fcnt")
             .map(|value| frame_counter(value, "fcnt"))
             .transpose()?,
@@ -171,9 +175,15 @@ mod tests {
             body[name] = value;
             parse(&body).unwrap_err().to_string()
         };
-        assert_eq!(with("cmd", Value::Null), "cmd: is required: rx, gw or another");
+        assert_eq!(
+            with("cmd", Value::Null),
+            "cmd: is required: rx, gw or another"
+        );
         assert_eq!(with("EUI", json!(1)), "EUI: must be 16 hexadecimal digits");
-        assert_eq!(with("port", json!(256)), "port: must be a whole number from 0 to 255");
+        assert_eq!(
+            with("port", json!(256)),
+            "port: must be a whole number from 0 to 255"
+        );
         let rule = "ts: must be Unix time in milliseconds, 1970 to 9999";
         assert_eq!(with("ts", json!("yesterday")), rule);
     }

@@ -34,6 +34,9 @@ use crate::secret::Credentials;
 pub use event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink};
 pub use read::{MAX_PAYLOAD_BYTES, PayloadEncoding};
 
+/// What the secrets of connections are sealed for.
+pub const VAULT_PURPOSE: &str = "network_connection";
+
 /// What the hub's id of a downlink starts with where it is sent along, so that the network server's
 /// news of it can be told from those of others.
 pub const CORRELATION_PREFIX: &str = "thingshub:downlink:";

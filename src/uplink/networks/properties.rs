@@ -8,7 +8,9 @@ use super::{Event, Incoming, MAX_PAYLOAD_BYTES, NetworkSettings, Told};
 /// Every message that is kept as a sample.
 fn samples() -> Vec<Value> {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/uplinks"));
-    let files = folder.expect("the samples").map(|file| file.expect("a file").path());
+    let files = folder
+        .expect("the samples")
+        .map(|file| file.expect("a file").path());
     let files = files.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
     let texts = files.map(|path| std::fs::read_to_string(path).expect("a sample"));
     let samples: Vec<Value> = texts
@@ -49,8 +51,19 @@ fn value() -> impl Strategy<Value = Value> {
         "\\PC{0,12}".prop_map(Value::from),
         "[0-9]{1,25}".prop_map(Value::from),
         prop::sample::select(vec![
-            "", "\0", "-1", "1e999", "NaN", "SF7BW125", "SFBW", "{device}", "\u{202e}", "00",
-            "0018B20000000B20", "2020-02-30T25:00:00Z", "9999-12-31T23:59:60Z",
+            "",
+            "\0",
+            "-1",
+            "1e999",
+            "NaN",
+            "SF7BW125",
+            "SFBW",
+            "{device}",
+            "\u{202e}",
+            "00",
+            "0018B20000000B20",
+            "2020-02-30T25:00:00Z",
+            "9999-12-31T23:59:60Z",
         ])
         .prop_map(Value::from),
     ];
@@ -65,15 +78,18 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// A sample with one of its values, somewhere, in another's place.
 fn spoilt_sample() -> impl Strategy<Value = Value> {
-    (prop::sample::select(samples()), any::<prop::sample::Index>(), value()).prop_map(
-        |(mut sample, place, value)| {
+    (
+        prop::sample::select(samples()),
+        any::<prop::sample::Index>(),
+        value(),
+    )
+        .prop_map(|(mut sample, place, value)| {
             let mut pointers = Vec::new();
             walk(&sample, String::new(), &mut pointers);
             let pointer = place.get(&pointers);
             *sample.pointer_mut(pointer).expect("a place in it") = value;
             sample
-        },
-    )
+        })
 }
 
 fn walk(value: &Value, pointer: String, found: &mut Vec<String>) {
@@ -125,7 +141,10 @@ fn check(event: &Event) {
             let payload = uplink.payload.as_ref().map_or(0, |payload| payload.len());
             assert!(payload <= MAX_PAYLOAD_BYTES);
             let text = serde_json::to_string(&uplink.radio).expect("JSON");
-            assert!(!text.contains("\\u0000") && text.len() < 64 * 1500, "{text}");
+            assert!(
+                !text.contains("\\u0000") && text.len() < 64 * 1500,
+                "{text}"
+            );
         }
         Event::News(news) => {
             let texts: Vec<&str> = match &news.told {

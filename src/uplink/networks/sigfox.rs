@@ -53,9 +53,10 @@ fn device(message: &Value) -> Result<String, Malformed> {
         return Err(Malformed::new("device", "is required: the device's id"));
     };
     // An id without letters may come as a number.
-    let id = value
-        .as_str()
-        .map_or_else(|| value.as_u64().map(|id| id.to_string()), |id| Some(id.to_owned()));
+    let id = value.as_str().map_or_else(
+        || value.as_u64().map(|id| id.to_string()),
+        |id| Some(id.to_owned()),
+    );
     id.map(|id| id.trim_start_matches('0').to_ascii_uppercase())
         .filter(|id| is_device_id(id))
         .ok_or_else(|| Malformed::new("device", rule))
@@ -193,7 +194,10 @@ mod tests {
         assert_eq!(uplink.time, instant(&json!("2017-12-09T10:20:27Z")));
         let bytes = uplink.payload.expect("never encrypted");
         assert_eq!(hex::encode(bytes), "b0513801a421f0019405a500");
-        assert_eq!((uplink.radio.rssi, uplink.radio.snr), (Some(-123.0), Some(18.86)));
+        assert_eq!(
+            (uplink.radio.rssi, uplink.radio.snr),
+            (Some(-123.0), Some(18.86))
+        );
         assert!(!uplink.wants_downlink);
 
         let uplink = as_uplink(parse(&json!({
@@ -260,7 +264,10 @@ mod tests {
         let rule = "device: must be a Sigfox device id: 1-8 hexadecimal digits";
         assert_eq!(error(&sample("sigfox_callback_template.json")), rule);
         assert_eq!(error(&json!({"device": "0", "data": ""})), rule);
-        assert_eq!(error(&json!({"data": "00"})), "device: is required: the device's id");
+        assert_eq!(
+            error(&json!({"data": "00"})),
+            "device: is required: the device's id"
+        );
         let odd = json!({"device": "1", "data": "0"});
         assert!(error(&odd).starts_with("data: must be hexadecimal"));
         let odd = json!({"device": 12, "data": "", "time": "{time}"});

@@ -17,8 +17,8 @@ use super::{
     News, PayloadEncoding, Radio, Reception, Told, Uplink,
     lorawan::{best, dev_eui, required_dev_eui},
     read::{
-        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, object, payload, port, text,
-        whole_number,
+        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, object, payload, port,
+        text, whole_number,
     },
 };
 
@@ -54,12 +54,15 @@ impl Network for TheThingsStack {
 
 /// The message of another kind: what stands beside the members that every message has.
 fn other_kind(body: &Value) -> Option<(&str, &Value)> {
-    const OF_EVERY_MESSAGE: [&str; 4] =
-        ["end_device_ids", "correlation_ids", "received_at", "simulated"];
+    const OF_EVERY_MESSAGE: [&str; 4] = [
+        "end_device_ids",
+        "correlation_ids",
+        "received_at",
+        "simulated",
+    ];
     let members = body.as_object()?.iter();
-    let mut others = members.filter(|(name, value)| {
-        !OF_EVERY_MESSAGE.contains(&name.as_str()) && value.is_object()
-    });
+    let mut others = members
+        .filter(|(name, value)| !OF_EVERY_MESSAGE.contains(&name.as_str()) && value.is_object());
     others.next().map(|(name, value)| (name.as_str(), value))
 }
 
