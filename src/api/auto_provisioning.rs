@@ -21,12 +21,15 @@ use crate::{
 pub struct AutoProvisioning {
     /// What the device's id in its network must match; left out, any
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     network_device_id_pattern: Option<Pattern>,
     /// What the id of the device's application in the network server must match; left out, any
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     application_pattern: Option<Pattern>,
     /// The driver of the devices
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<DriverReference>,
     /// Their labels
     #[oai(default)]
@@ -34,9 +37,11 @@ pub struct AutoProvisioning {
     labels: List<Label, 0, LABELS_MAX>,
     /// Their names; `{network_device_id}` if left out
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name_template: Option<DeviceTemplate>,
     /// Their ids; `{network_device_id}` if left out. What an id cannot hold becomes a dash
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     id_template: Option<DeviceTemplate>,
 }
 

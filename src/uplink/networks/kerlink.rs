@@ -111,7 +111,7 @@ mod tests {
         let uplink = as_uplink(parse(&sample("kerlink_wanesy.json")));
         assert_eq!(uplink.network_device_id, "343737394A336F09");
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(2), Some(6940)));
-        assert_eq!(uplink.time, instant(&json!("2019-07-08T13:25:16.089Z")));
+        assert_eq!(uplink.time, instant(&json!("2019-07-08T13:18:36.089Z")));
         let bytes = uplink.payload.expect("decrypted");
         assert_eq!(hex::encode(bytes), "0027800bddfd773b447bf9fede870046");
         assert_eq!(uplink.session.as_deref(), Some("24004F6B"));

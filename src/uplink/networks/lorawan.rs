@@ -86,9 +86,10 @@ impl Radio {
     /// The same with a data rate as text: `SF9BW125`, or `SF9 BW125 4/5` with the coding rate.
     pub(super) fn with_data_rate(self, data_rate: Option<&Value>) -> Self {
         let told = data_rate.and_then(text).unwrap_or_default();
-        let coding_rate = told.split_whitespace().find(|part| part.contains('/'));
-        let coding_rate = coding_rate.map(str::to_owned);
-        let compact: String = told.split_whitespace().collect();
+        let (coding_rates, rest): (Vec<&str>, Vec<&str>) =
+            told.split_whitespace().partition(|part| part.contains('/'));
+        let coding_rate = coding_rates.first().map(|rate| (*rate).to_owned());
+        let compact = rest.concat();
         let lora = compact.strip_prefix("SF").and_then(|rest| {
             let (factor, rest) = rest.split_once("BW")?;
             let digits = rest.find(|c: char| !c.is_ascii_digit());

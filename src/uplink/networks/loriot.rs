@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(uplink.network_device_id, "1000000000000001");
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(85), Some(2)));
         assert_eq!(uplink.session.as_deref(), Some("3040"));
-        assert_eq!(uplink.time, instant(&json!("2023-05-19T05:33:21.936Z")));
+        assert_eq!(uplink.time, instant(&json!("2023-05-19T06:46:41.936Z")));
         let bytes = uplink.payload.expect("decrypted");
         assert_eq!(hex::encode(bytes), "0175640367180104686d");
         let radio = uplink.radio;
