@@ -60,6 +60,8 @@ mod types;
 mod upload;
 mod users;
 
+pub use idempotency::VAULT_PURPOSE as IDEMPOTENCY_PURPOSE;
+
 use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};

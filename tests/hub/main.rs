@@ -48,6 +48,7 @@ mod replicas;
 mod requests;
 mod rules;
 mod sandbox;
+mod secret_keys;
 mod story;
 mod tenants;
 

@@ -114,6 +114,30 @@ impl Hub {
         (self.child, self.address) = launch(folder, &self.database, &self.flags, environment).await;
     }
 
+    /// Starts it again with other flags.
+    pub async fn start_again_with(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
+        self.start_again().await;
+    }
+
+    /// Runs a command of the program on this hub's data: what it prints, and what it complains of.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = program();
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(data_dir(self.folder.path()));
+        if let Database::Postgres(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        let output = command.output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        match output.status.success() {
+            true => Ok(text(output.stdout)),
+            false => Err(text(output.stderr)),
+        }
+    }
+
     /// Starts the same hub again, and kills it after that long, wherever it is by then.
     pub async fn start_and_kill(&mut self, after: Duration) {
         let (folder, environment) = (self.folder.path(), &self.environment);

@@ -137,26 +137,25 @@ impl Connection {
     }
 
     async fn talk(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-        while request(&mut stream).await.is_some() {
-            self.requests.fetch_add(1, Ordering::Relaxed);
-            if stream.write_all(self.says.as_bytes()).await.is_err() {
-                return;
+        if request(&mut stream).await.is_none() {
+            return;
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if stream.write_all(self.says.as_bytes()).await.is_err() {
+            return;
+        }
+        let _ = stream.flush().await;
+        match self.then {
+            Then::Close => {
+                let _ = stream.shutdown().await;
             }
-            let _ = stream.flush().await;
-            match self.then {
-                Then::Close => {
-                    let _ = stream.shutdown().await;
-                    return;
-                }
-                Then::Hang => return until_closed(&mut stream).await,
-                Then::Repeat(more) => {
-                    let more = more.repeat(64);
-                    let mut length = 0;
-                    while stream.write_all(more.as_bytes()).await.is_ok() {
-                        length += more.len() as u64;
-                        self.said.fetch_max(length, Ordering::Relaxed);
-                    }
-                    return;
+            Then::Hang => until_closed(&mut stream).await,
+            Then::Repeat(more) => {
+                let more = more.repeat(64);
+                let mut length = 0;
+                while stream.write_all(more.as_bytes()).await.is_ok() {
+                    length += more.len() as u64;
+                    self.said.fetch_max(length, Ordering::Relaxed);
                 }
             }
         }
