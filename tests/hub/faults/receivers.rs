@@ -186,7 +186,7 @@ async fn each_fault_ends_dead_and_says_why(database: Database) {
     }
     let dead = settled(&hub, nowhere).await;
     assert_eq!(dead["state"], "dead", "{dead}");
-    says(&dead, "no such name", "resolve");
+    says(&dead, "no such name", "lookup");
 }
 
 /// Both attempts and the delivery give the reason, and no more than a person wants to read.
