@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
-    config::Config,
+    config::{Config, Secret},
     delivery::Engine,
     downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
-    secret::Vault,
+    secret::{Keys, Vault},
     store::Store,
     tls,
     uplink::{Replayer, UplinkPath, Writer, writer},
@@ -49,8 +49,7 @@ where
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
     let tls = tls::acceptor(&config)?;
-    let vault = Vault::open(&config.data_dir.join("secret.key"))
-        .map_err(|error| format!("setting data_dir: secret.key: {error}"))?;
+    let vault = vault(&config, true)?;
     let store = Store::open(&config)
         .await
         .map_err(|error| format!("setting database_url: {}", error.causes()))?;
@@ -151,6 +150,20 @@ where
     store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
+}
+
+/// The vault that the settings tell of. `make`: where they name no keys, one is made at the first start.
+pub fn vault(config: &Config, make: bool) -> Result<Vault, String> {
+    if let Some(Secret(keys)) = &config.secret_key {
+        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
+        return Ok(Vault::with(keys));
+    }
+    let (setting, file, make) = match &config.secret_key_file {
+        Some(file) => ("secret_key_file", file.clone(), false),
+        None => ("data_dir", config.data_dir.join("secret.key"), make),
+    };
+    Vault::open(&file, make)
+        .map_err(|error| format!("setting {setting}: {}: {error}", file.display()))
 }
 
 fn limits(config: &Config) -> Limits {

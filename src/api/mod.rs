@@ -67,6 +67,8 @@ mod unknown_devices;
 mod upload;
 mod users;
 
+pub use idempotency::VAULT_PURPOSE as IDEMPOTENCY_PURPOSE;
+
 use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};

@@ -41,6 +41,7 @@ mod driver_upgrade;
 mod drivers;
 mod extremes;
 mod fair_share;
+mod faults;
 mod histories;
 mod lists;
 mod live;
@@ -53,6 +54,7 @@ mod replicas;
 mod requests;
 mod rules;
 mod sandbox;
+mod secret_keys;
 mod story;
 mod tenants;
 
@@ -79,8 +81,17 @@ fn sample_json(name: &str) -> Value {
 }
 
 /// Asks until there is an answer, and gives it; fails when that takes too long.
-async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(20), what, probe).await
+}
+
+/// The same for what may take that long.
+async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = probe().await {
             return found;
