@@ -13,6 +13,7 @@ pub enum EventKind {
     DriverFailed,
     DriverWarning,
     DriverLogged,
+    Redecoded,
     UnknownDevice,
     Message,
 }
@@ -24,6 +25,7 @@ impl EventKind {
             EventKind::DriverFailed => "driver_failed",
             EventKind::DriverWarning => "driver_warning",
             EventKind::DriverLogged => "driver_logged",
+            EventKind::Redecoded => "redecoded",
             EventKind::UnknownDevice => "unknown_device",
             EventKind::Message => "message",
         }
@@ -36,7 +38,7 @@ impl EventKind {
 pub struct EventView {
     /// Its id (UUIDv7: it sorts by time)
     id: uuid::Uuid,
-    /// What happened: `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device` or `message`
+    /// What happened: `driver_failed`, `driver_warning`, `driver_logged`, `redecoded`, `unknown_device` or `message`
     kind: String,
     /// When it happened
     at: Timestamp,

@@ -52,9 +52,9 @@ impl Kind for KindsKind {
     const MIN: usize = 1;
     const MAX: usize = 200;
     const RULE: &'static str = "must be some of uplink, driver_failed, driver_warning, \
-                                driver_logged, unknown_device and message, with commas between";
-    const PATTERN: &'static str = "^(uplink|driver_failed|driver_warning|driver_logged|unknown_device|message)\
-                                   (,(uplink|driver_failed|driver_warning|driver_logged|unknown_device|message))*$";
+                                driver_logged, redecoded, unknown_device and message, with commas between";
+    const PATTERN: &'static str = "^(uplink|driver_failed|driver_warning|driver_logged|redecoded|unknown_device|message)\
+                                   (,(uplink|driver_failed|driver_warning|driver_logged|redecoded|unknown_device|message))*$";
     const EXAMPLE: &'static str = "uplink,driver_failed";
 
     fn admits(text: &str) -> bool {

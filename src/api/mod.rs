@@ -17,6 +17,7 @@ mod body;
 mod csv_records;
 mod data_tables;
 mod device_bulk;
+mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
@@ -118,6 +119,7 @@ type AllOperations = (
     (
         device_history::DeviceHistoryApi,
         device_redecode::DeviceRedecodeApi,
+        device_driver_state::DeviceDriverStateApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
@@ -156,6 +158,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             device_redecode::DeviceRedecodeApi {
                 uplinks: uplinks.clone(),
             },
+            device_driver_state::DeviceDriverStateApi,
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },

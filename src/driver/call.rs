@@ -59,6 +59,8 @@ pub struct Code<'a> {
 pub enum Output {
     Decoded {
         json: String,
+        /// What a TS013 driver keeps of the device from now on, where it says.
+        new_state: Option<String>,
         warnings: Vec<String>,
         /// The whole of what was returned, where it is wanted.
         result: Option<String>,
@@ -267,6 +269,7 @@ fn call_decoder<'js>(
             input.set("fPort", port(ctx, f_port))?;
             input.set("recvTime", date(ctx, received_at_ms)?)?;
             input.set("variables", variables)?;
+            input.set("state", state)?;
             function.call((input,))
         }
         "decode" => function.call((bytes, port(ctx, f_port), state)),
@@ -365,6 +368,7 @@ fn decoded<'js>(
         return Ok(Output::Decoded {
             result: whole.then(|| json.clone()),
             json,
+            new_state: None,
             warnings: Vec::new(),
         });
     }
@@ -389,6 +393,16 @@ fn decoded<'js>(
     warnings.truncate(WARNINGS);
     let data: Value = result.get("data").map_err(|_| exception(ctx))?;
     let json = json_object(ctx, limits, "decodeUplink's data", &data)?;
+    let new_state: Value = result.get("new_state").map_err(|_| exception(ctx))?;
+    let new_state = match new_state.is_undefined() || new_state.is_null() {
+        true => None,
+        false => Some(json_object(
+            ctx,
+            limits,
+            "decodeUplink's new_state",
+            &new_state,
+        )?),
+    };
     // Last, and whatever comes of it: who asks must get the same data as who does not.
     let result = match whole {
         true => convert::json(ctx, &returned).ok().flatten(),
@@ -397,6 +411,7 @@ fn decoded<'js>(
     let result = result.map(convert::replace_unpaired_surrogates);
     Ok(Output::Decoded {
         json,
+        new_state,
         warnings,
         result: result.filter(|json| json.len() <= limits.output_bytes),
     })
@@ -410,10 +425,9 @@ fn json_object<'js>(
     value: &Value<'js>,
 ) -> Result<String, DriverError> {
     let bad = |got: &str| {
-        let verb = if what.ends_with("data") {
-            "is"
-        } else {
-            "returned"
+        let verb = match what.contains(' ') {
+            true => "is",
+            false => "returned",
         };
         let message = format!("{what} {verb} {got} instead of an object");
         DriverError::new(DriverErrorKind::BadResult, message)

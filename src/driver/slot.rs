@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, value::RawValue};
 use tokio::time::timeout;
 
 use super::convert;
@@ -163,14 +164,16 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
     let answer = match outcome {
         Outcome::Decoded {
             data,
+            new_state,
             warnings,
             result,
             logs,
             cpu_time_us,
             memory_peak_bytes,
-        } => match read(data.get()) {
-            Ok(data) => Ok(Answer::Decoded(Decoded {
+        } => match read_both(&data, new_state.as_deref()) {
+            Ok((data, new_state)) => Ok(Answer::Decoded(Decoded {
                 data,
+                new_state,
                 warnings,
                 logs,
                 result: result.and_then(|json| read(json.get()).ok()),
@@ -214,6 +217,15 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
         }
     };
     job.answer(answer);
+}
+
+/// Reads the data and the state beside them.
+fn read_both(
+    data: &RawValue,
+    new_state: Option<&RawValue>,
+) -> Result<(Map<String, Value>, Option<Map<String, Value>>), DriverError> {
+    let new_state = new_state.map(|json| read(json.get())).transpose()?;
+    Ok((read(data.get())?, new_state))
 }
 
 /// Reads a result; nesting beyond what a JSON reader should follow is an error.

@@ -71,6 +71,7 @@ pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
+pub mod redecodings;
 pub mod tenants;
 pub mod uplinks;
 pub mod users;

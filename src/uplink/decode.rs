@@ -162,13 +162,15 @@ impl Decoder {
     ) -> Result<Taken, DriverError> {
         let driver::Decoded {
             data,
+            new_state,
             warnings,
             logs,
             result: _,
             cpu_time_us,
             memory_peak_bytes: _,
         } = decoded;
-        match admit(version.schema.as_deref(), self.state_bytes_max, data, time) {
+        let told = (data, new_state);
+        match admit(version.schema.as_deref(), self.state_bytes_max, told, time) {
             Ok(returned) => Ok(Taken {
                 returned,
                 warnings,
@@ -189,13 +191,16 @@ impl Decoder {
 fn admit(
     schema: Option<&Schema>,
     state_bytes_max: usize,
-    data: Map<String, Value>,
+    (data, new_state): (Map<String, Value>, Option<Map<String, Value>>),
     time: Time,
 ) -> Result<Returned, (DriverErrorKind, String)> {
-    let returned =
+    let mut returned =
         returned::read(data, time).map_err(|message| (DriverErrorKind::BadResult, message))?;
+    if new_state.is_some() {
+        *returned.new_state() = new_state;
+    }
     let broken = schema.and_then(|schema| match &returned {
-        Returned::Plain(fields) => schema.check(fields).err().map(|v| v.to_string()),
+        Returned::Plain { fields, .. } => schema.check(fields).err().map(|v| v.to_string()),
         Returned::Own { updates, .. } => updates.iter().enumerate().find_map(|(index, update)| {
             let violation = schema.check(&update.values).err()?;
             Some(format!("updates.{index}.values.{violation}"))
@@ -204,11 +209,7 @@ fn admit(
     if let Some(message) = broken {
         return Err((DriverErrorKind::Schema, message));
     }
-    if let Returned::Own {
-        new_state: Some(state),
-        ..
-    } = &returned
-    {
+    if let Some(state) = returned.new_state() {
         let size = serde_json::to_vec(state).map_or(usize::MAX, |json| json.len());
         if size > state_bytes_max {
             return Err((
@@ -240,7 +241,10 @@ impl Run {
             cpu_time_us: 0,
             memory_peak_bytes: None,
             outcome: decoded.map(|data| Taken {
-                returned: Returned::Plain(data),
+                returned: Returned::Plain {
+                    fields: data,
+                    new_state: None,
+                },
                 warnings: Vec::new(),
                 logs: Vec::new(),
             }),
@@ -260,7 +264,11 @@ impl Run {
 impl From<Taken> for Decoded {
     fn from(taken: Taken) -> Self {
         let (data, updates, new_state) = match taken.returned {
-            Returned::Plain(data) => (members_without_nul(data), None, None),
+            Returned::Plain { fields, new_state } => (
+                members_without_nul(fields),
+                None,
+                new_state.map(members_without_nul),
+            ),
             Returned::Own { new_state, updates } => {
                 let updates: Vec<_> = updates
                     .into_iter()
@@ -377,7 +385,7 @@ mod tests {
     ) -> Result<Returned, (DriverErrorKind, String)> {
         let schema = Schema::parse(schema).unwrap();
         let time = "2026-01-31T12:00:00Z".parse().unwrap();
-        admit(Some(&schema), state_bytes_max, members(data), time)
+        admit(Some(&schema), state_bytes_max, (members(data), None), time)
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod event;
 pub mod idempotency_key;
 pub mod integration;
 pub mod network_connection;
+pub mod redecoding;
 pub mod session;
 pub mod tenant;
 pub mod uplink;
