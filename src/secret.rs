@@ -16,6 +16,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
+mod credentials;
+
+pub use credentials::{AUTHORIZATION, Claim, Credentials, SealedCredentials};
+
 const NONCE_BYTES: usize = 24;
 
 /// SHA-256 of a token: what is stored in its place.

@@ -1,36 +1,33 @@
-//! Integrations and their deliveries.
-
-use std::collections::HashMap;
+//! Integrations.
 
 use poem::{Result, http::Uri};
 use poem_openapi::{
-    Enum, Object, OpenApi, Union,
+    Object, OpenApi,
     param::{Path, Query},
 };
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
-use uuid::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Tag,
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
+    delivery_policy::{self, EventType, EventTypes, Policy},
+    integration_targets::{Provisioned, Target, TargetView},
     page::{Cursor, Listed, Window},
-    sort::{QueuedAt, SortBy},
-    strict,
-    types::{self, Count, Id, Limit, Status, Timestamp},
+    sort::SortBy,
+    types::{self, Count, Id, Limit, List, Timestamp},
 };
 use crate::{
     error::Error,
     hub::{Hub, data_tables::parse_selector},
     id::IntegrationId,
+    secret::{Claim, SealedCredentials},
     store::{
-        deliveries::{self, Attempt, Delivery, State},
         integrations::{self, Integration, NewIntegration},
         listing::ResourceOrder,
     },
-    text::{Description, DeviceId, HeaderValue, HttpUrl, Name, SelectorText},
+    text::{Description, Name, SelectorText},
 };
 
 /// An integration to make, or to put in the place of one
@@ -48,55 +45,16 @@ struct NewIntegrationBody {
     #[oai(default = "types::yes")]
     #[serde(default = "types::yes")]
     enabled: bool,
+    /// The types of events that it forwards; `data` alone by default
+    #[oai(default = "delivery_policy::data_alone")]
+    #[serde(default = "delivery_policy::data_alone")]
+    events: EventTypes,
     /// Where it sends to
     target: Target,
-}
-
-/// Where an integration sends to
-#[derive(Union)]
-#[oai(
-    rename = "IntegrationTarget",
-    discriminator_name = "type",
-    one_of = true
-)]
-enum Target {
-    #[oai(mapping = "http")]
-    Http(HttpTarget),
-}
-
-/// An HTTP endpoint: each uplink is posted to it as JSON, in the native output format; any 2xx takes it.
-/// The header `Webhook-Id` names the delivery and stays the same over its attempts.
-#[derive(Object, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpTarget {
-    /// Where to post; private addresses are refused unless the operator has allowed them
-    url: HttpUrl,
-    /// Value of the `Authorization` header; never shown again. Left out of an update, the old one stays
-    #[oai(write_only)]
-    authorization: Option<HeaderValue>,
-}
-
-/// Where an integration sends to
-#[derive(Union, Serialize)]
-#[oai(
-    rename = "IntegrationTargetView",
-    discriminator_name = "type",
-    one_of = true
-)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum TargetView {
-    #[oai(mapping = "http")]
-    Http(HttpTargetView),
-}
-
-/// An HTTP endpoint
-#[derive(Object, Serialize, Deserialize)]
-struct HttpTargetView {
-    /// Where it posts to
-    url: String,
-    /// Whether it sends an `Authorization` header
+    /// How it is delivered to
+    #[oai(default)]
     #[serde(default)]
-    has_authorization: bool,
+    delivery: Policy,
 }
 
 /// An integration
@@ -113,73 +71,18 @@ struct IntegrationView {
     selector: String,
     /// Whether it takes and sends anything
     enabled: bool,
+    /// The types of events that it forwards
+    events: EventTypes,
     /// Where it sends to
     target: TargetView,
+    /// How it is delivered to
+    delivery: Policy,
     /// Grows with every change by a client; it is the ETag
     revision: Count,
     /// When it was made
     created_at: Timestamp,
     /// When it was last changed
     updated_at: Timestamp,
-}
-
-/// Where a delivery stands
-#[derive(Enum, Clone, Copy, Serialize)]
-#[oai(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-enum DeliveryState {
-    /// Waits for its next attempt
-    Pending,
-    /// An attempt is under way
-    Sending,
-    /// The target took it
-    Delivered,
-    /// Every attempt failed
-    Dead,
-}
-
-/// One message on its way to an integration's target
-#[derive(Object, Serialize)]
-#[oai(rename = "Delivery")]
-struct DeliveryView {
-    /// Its id (UUIDv7), sent with every attempt
-    id: Uuid,
-    /// Where it stands
-    state: DeliveryState,
-    /// The device it tells of
-    device_id: String,
-    /// The uplink it tells of
-    uplink_id: Uuid,
-    /// How many attempts were made
-    attempt: Count,
-    /// When the next attempt is due; null when there will be none
-    next_attempt_at: Option<Timestamp>,
-    /// HTTP status of the last answer
-    last_status: Option<Status>,
-    /// Why the last attempt failed
-    last_error: Option<String>,
-    /// The attempts, in their order
-    attempts: Vec<AttemptView>,
-    /// When it was queued
-    created_at: Timestamp,
-    /// When its state last changed
-    updated_at: Timestamp,
-}
-
-/// One attempt to deliver
-#[derive(Object, Serialize)]
-#[oai(rename = "DeliveryAttempt")]
-struct AttemptView {
-    /// Its number, from 1
-    attempt: Count,
-    /// When it began
-    at: Timestamp,
-    /// How long it took, in milliseconds
-    duration_ms: Count,
-    /// HTTP status of the answer, where there was one
-    status: Option<Status>,
-    /// Why it failed; null: it did not
-    error: Option<String>,
 }
 
 /// `integrations`.
@@ -202,10 +105,10 @@ impl IntegrationsApi {
         caller: Caller,
         body: Body<NewIntegrationBody>,
     ) -> Result<Created<IntegrationView>> {
-        let (new, secret) = body.0.provisioned()?;
+        let (new, claims) = body.0.provisioned()?;
         let integration = self
             .hub
-            .create_integration(caller.scope(), new, secret.as_deref())
+            .create_integration(caller.scope(), new, &claims)
             .await?;
         let location = format!("/api/v3/integrations/{}", integration.id);
         Ok(Created {
@@ -286,11 +189,11 @@ impl IntegrationsApi {
         id: Path<Id>,
         body: Body<NewIntegrationBody>,
     ) -> Result<Single<IntegrationView>> {
-        let (new, secret) = body.0.provisioned()?;
+        let (new, claims) = body.0.provisioned()?;
         let id = IntegrationId(**id);
         let integration = self
             .hub
-            .update_integration(caller.scope(), id, new, secret.as_deref())
+            .update_integration(caller.scope(), id, new, &claims)
             .await?;
         Ok(Single(integration.try_into()?))
     }
@@ -315,72 +218,16 @@ impl IntegrationsApi {
                 .try_into()?,
         ))
     }
-
-    /// List an integration's deliveries
-    ///
-    /// With every attempt and what came of it.
-    #[oai(
-        path = "/integrations/:id/deliveries",
-        method = "get",
-        operation_id = "list_deliveries"
-    )]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
-    async fn list_deliveries(
-        &self,
-        caller: Caller,
-        /// The integration's id
-        id: Path<Id>,
-        /// In this state alone
-        state: Query<Option<DeliveryState>>,
-        /// Only those that tell of this device
-        device_id: Query<Option<DeviceId>>,
-        /// What orders them; a minus turns it round. `-created_at` by default
-        sort: Query<Option<SortBy<QueuedAt>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
-    ) -> Result<Listed<DeliveryView>> {
-        let scope = caller.scope();
-        let id = integrations::get(scope, IntegrationId(**id)).await?.id;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
-        let newest_first = SortBy::is_newest_first(sort.0);
-        let filter = deliveries::Filter {
-            state: state.0.map(State::from),
-            device_id: device_id.0.map(DeviceId::into_string),
-        };
-        let page = deliveries::list(scope, id, &filter, newest_first, &window.stretch).await?;
-        let ids: Vec<Uuid> = page.items.iter().map(|delivery| delivery.id).collect();
-        let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
-        for (delivery, number, attempt) in deliveries::attempts(scope, &ids).await? {
-            attempts
-                .entry(delivery)
-                .or_default()
-                .push(attempt_view(number, attempt));
-        }
-        Ok(window.answer(page, |delivery| {
-            let attempts = attempts.remove(&delivery.id).unwrap_or_default();
-            delivery_view(delivery, attempts)
-        })?)
-    }
-}
-
-impl<'de> Deserialize<'de> for Target {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(deserializer, &["http"], |tag, members| match tag {
-            "http" => Some(members.read().map(Self::Http)),
-            _ => None,
-        })
-    }
 }
 
 impl NewIntegrationBody {
-    fn provisioned(self) -> Result<(NewIntegration, Option<String>), Error> {
+    fn provisioned(self) -> Result<(NewIntegration, Vec<Claim>), Error> {
         parse_selector(&self.selector)?;
-        let Target::Http(HttpTarget { url, authorization }) = self.target;
+        let Provisioned {
+            kind,
+            settings,
+            claims,
+        } = self.target.provisioned();
         let new = NewIntegration {
             name: self.name.into_string(),
             description: self
@@ -389,11 +236,13 @@ impl NewIntegrationBody {
                 .unwrap_or_default(),
             selector: self.selector.into_string(),
             enabled: self.enabled,
-            kind: "http".to_owned(),
-            settings: json!({"url": url}),
+            events: self.events.0.into_iter().map(EventType::to_store).collect(),
+            delivery: self.delivery.into(),
+            kind: kind.to_owned(),
+            settings,
             secret: None,
         };
-        Ok((new, authorization.map(HeaderValue::into_string)))
+        Ok((new, claims))
     }
 }
 
@@ -406,74 +255,26 @@ impl TryFrom<Integration> for IntegrationView {
             description,
             selector,
             enabled,
-            kind: _,
+            kind,
             settings,
             secret,
+            events,
+            delivery,
         } = integration.provisioned;
-        let target: HttpTargetView = serde_json::from_value(settings).map_err(Error::internal)?;
+        let secrets = SealedCredentials::read(secret.as_deref());
         Ok(Self {
             id: Id::saturating(integration.id.0),
             name,
             description,
             selector,
             enabled,
-            target: TargetView::Http(HttpTargetView {
-                has_authorization: secret.is_some(),
-                ..target
-            }),
+            events: List(events.into_iter().map(EventType::from).collect()),
+            delivery: delivery.into(),
+            target: TargetView::new(&kind, settings, &secrets)?,
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),
         })
-    }
-}
-
-fn delivery_view(delivery: Delivery, attempts: Vec<AttemptView>) -> DeliveryView {
-    let is_pending = delivery.state == State::Pending;
-    DeliveryView {
-        id: delivery.id,
-        state: delivery.state.into(),
-        device_id: delivery.device_id,
-        uplink_id: delivery.uplink_id,
-        attempt: Count::saturating(delivery.attempt),
-        next_attempt_at: delivery.due_at.filter(|_| is_pending).map(Timestamp),
-        last_status: delivery.last_status.map(Status::saturating),
-        last_error: delivery.last_error,
-        attempts,
-        created_at: Timestamp(delivery.created_at),
-        updated_at: Timestamp(delivery.updated_at),
-    }
-}
-
-fn attempt_view(number: i32, attempt: Attempt) -> AttemptView {
-    AttemptView {
-        attempt: Count::saturating(number),
-        at: Timestamp(attempt.at),
-        duration_ms: Count::saturating(attempt.duration_ms),
-        status: attempt.status.map(Status::saturating),
-        error: attempt.error,
-    }
-}
-
-impl From<DeliveryState> for State {
-    fn from(state: DeliveryState) -> Self {
-        match state {
-            DeliveryState::Pending => State::Pending,
-            DeliveryState::Sending => State::Sending,
-            DeliveryState::Delivered => State::Delivered,
-            DeliveryState::Dead => State::Dead,
-        }
-    }
-}
-
-impl From<State> for DeliveryState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Pending => DeliveryState::Pending,
-            State::Sending => DeliveryState::Sending,
-            State::Delivered => DeliveryState::Delivered,
-            State::Dead => DeliveryState::Dead,
-        }
     }
 }
 

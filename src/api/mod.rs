@@ -16,6 +16,8 @@ mod auth;
 mod body;
 mod csv_records;
 mod data_tables;
+mod deliveries;
+mod delivery_policy;
 mod device_bulk;
 mod device_driver_state;
 mod device_files;
@@ -40,11 +42,14 @@ mod files;
 mod health;
 mod health_state;
 mod idempotency;
+mod ingest;
+mod integration_targets;
 mod integrations;
 mod leftover;
 pub mod listener;
 mod live;
 mod network_connections;
+mod network_settings;
 mod operation;
 mod page;
 mod sort;
@@ -113,7 +118,10 @@ type DriverApis = (
 /// All operations.
 type AllOperations = (
     auth::AuthApi,
-    network_connections::NetworkConnectionsApi,
+    (
+        network_connections::NetworkConnectionsApi,
+        ingest::IngestApi,
+    ),
     DriverApis,
     devices::DevicesApi,
     (
@@ -125,7 +133,7 @@ type AllOperations = (
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    integrations::IntegrationsApi,
+    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -138,10 +146,12 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
     Operations((
         auth::AuthApi { hub: hub() },
-        network_connections::NetworkConnectionsApi {
-            hub: hub(),
-            uplinks: uplinks.clone(),
-        },
+        (
+            network_connections::NetworkConnectionsApi { hub: hub() },
+            ingest::IngestApi {
+                uplinks: uplinks.clone(),
+            },
+        ),
         (
             drivers::DriversApi { hub: hub() },
             driver_tags::DriverTagsApi,
@@ -164,7 +174,10 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         device_imports::DeviceImportsApi { hub: hub() },
         device_bulk::DeviceBulkApi,
         data_tables::DataTablesApi,
-        integrations::IntegrationsApi { hub: hub() },
+        (
+            integrations::IntegrationsApi { hub: hub() },
+            deliveries::DeliveriesApi,
+        ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },
         api_keys::ApiKeysApi,

@@ -1,39 +1,35 @@
-//! Network connections, and the ingest behind each.
+//! Network connections.
 
 use poem::{Result, http::Uri};
 use poem_openapi::{
-    Enum, Object, OpenApi, Union,
+    Object, OpenApi,
     param::{Path, Query},
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Tag,
     answer::{Created, Found, Revised, Single},
-    auth::{Caller, IngestKey},
+    auth::Caller,
     body::Body,
     events::{EventKind, EventView},
     health_state::HealthStateView,
+    network_settings::{NetworkType, Settings},
     page::{Cursor, Listed, Window},
     sort::{At, SortBy},
-    span, strict,
+    span,
     types::{self, Count, Id, Limit, Timestamp},
-    upload::Message,
 };
 use crate::{
     error::Error,
-    hub::{self, Hub},
+    hub::Hub,
     id::ConnectionId,
     store::{
         events::{self, Subject},
         listing::ResourceOrder,
         network_connections::{self, Connection, NewConnection},
     },
-    text::{JsonPointer, Name},
-    uplink::{
-        Receipt, UplinkPath,
-        networks::{self, NetworkSettings},
-    },
+    text::Name,
 };
 
 /// A network connection to make, or to put in the place of one
@@ -49,70 +45,6 @@ struct NewConnectionBody {
     enabled: bool,
     /// Which network server it is, and what must be known to read its messages
     settings: Settings,
-}
-
-/// Which network server sends, and what must be known to read it
-#[derive(Clone, Union, Serialize)]
-#[oai(rename = "NetworkSettings", discriminator_name = "type", one_of = true)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Settings {
-    #[oai(mapping = "the_things_stack")]
-    TheThingsStack(TheThingsStack),
-    #[oai(mapping = "http")]
-    Http(HttpMapping),
-}
-
-/// A type of network server
-#[derive(Clone, Copy, Enum)]
-#[oai(rename_all = "snake_case", rename = "NetworkType")]
-enum NetworkType {
-    TheThingsStack,
-    Http,
-}
-
-impl NetworkType {
-    /// The store's word for it.
-    fn word(self) -> &'static str {
-        match self {
-            NetworkType::TheThingsStack => "the_things_stack",
-            NetworkType::Http => "http",
-        }
-    }
-}
-
-/// The Things Stack, version 3, by webhook
-#[derive(Clone, Object, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TheThingsStack {}
-
-/// Any server that posts JSON: pointers (RFC 6901) say where the values are
-#[derive(Clone, Object, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpMapping {
-    /// Where the device's id is, such as its DevEUI
-    device_id_pointer: JsonPointer,
-    /// Where the payload is
-    payload_pointer: JsonPointer,
-    /// How the payload is written
-    payload_encoding: PayloadEncoding,
-    /// Where the LoRaWAN port is
-    #[oai(skip_serializing_if_is_none)]
-    port_pointer: Option<JsonPointer>,
-    /// Where the time of reception is: RFC 3339, or seconds or milliseconds since 1970
-    #[oai(skip_serializing_if_is_none)]
-    time_pointer: Option<JsonPointer>,
-    /// Where the LoRaWAN frame counter is
-    #[oai(skip_serializing_if_is_none)]
-    frame_counter_pointer: Option<JsonPointer>,
-}
-
-/// How a payload is written as text
-#[derive(Clone, Copy, Enum, Serialize, Deserialize)]
-#[oai(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-enum PayloadEncoding {
-    Hex,
-    Base64,
 }
 
 /// A network connection
@@ -170,37 +102,9 @@ struct ConnectionWithKey {
     ingest_key: String,
 }
 
-/// What became of a message
-#[derive(Object, Serialize)]
-#[oai(rename = "Receipt")]
-struct ReceiptView {
-    /// What it turned out to be
-    status: ReceiptStatus,
-    /// The uplink's id, if it is one of a known device
-    uplink_id: Option<uuid::Uuid>,
-    /// The device's id, if it is one of a known device
-    device_id: Option<String>,
-}
-
-/// What a message turned out to be
-#[derive(Enum, Serialize)]
-#[oai(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-enum ReceiptStatus {
-    /// An uplink of a known device; it is on disk
-    Recorded,
-    /// An uplink of a device that nobody provisioned; kept as an event of the connection
-    UnknownDevice,
-    /// No uplink; kept as an event
-    Other,
-    /// Nothing was kept: the connection is switched off
-    Disabled,
-}
-
 /// `network-connections`.
 pub struct NetworkConnectionsApi {
     pub hub: Hub,
-    pub uplinks: UplinkPath,
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
@@ -360,7 +264,8 @@ impl NetworkConnectionsApi {
 
     /// List a network connection's events
     ///
-    /// What came in that is no uplink of a known device: unknown devices, joins and other messages.
+    /// What came in that is no uplink of a known device: unknown devices, joins, states of downlinks,
+    /// and whatever else the network server sent.
     #[oai(
         path = "/network-connections/:id/events",
         method = "get",
@@ -402,60 +307,14 @@ impl NetworkConnectionsApi {
         let page = events::list(scope, subject, &filter, newest_first, &window.stretch).await?;
         Ok(window.answer(page, EventView::from)?)
     }
-
-    /// Post what a network server received
-    ///
-    /// The network server's webhook. The body is what the network server sends, in the form of the
-    /// connection's type; a body that cannot be read is a 400 and counts in the connection's health.
-    /// A message of a device that nobody provisioned is kept as an event and answered with 200,
-    /// because network servers switch off webhooks that fail. An uplink that is answered with
-    /// `recorded` is on disk. Authenticated by the connection's ingest key.
-    #[oai(
-        path = "/network-connections/:id/uplinks",
-        method = "post",
-        operation_id = "create_uplink"
-    )]
-    async fn create_uplink(
-        &self,
-        key: IngestKey,
-        /// The network connection's id
-        id: Path<Id>,
-        /// What the network server sends
-        body: Message,
-    ) -> Result<Found<ReceiptView>> {
-        let id = ConnectionId(**id);
-        let receipt = self.uplinks.receive(id, key.as_str(), body.0).await?;
-        Ok(Found(receipt.into()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Settings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(
-            deserializer,
-            &["the_things_stack", "http"],
-            |tag, members| match tag {
-                "the_things_stack" => Some(members.read().map(Self::TheThingsStack)),
-                "http" => Some(members.read().map(Self::Http)),
-                _ => None,
-            },
-        )
-    }
 }
 
 impl NewConnectionBody {
     fn provisioned(self) -> Result<NewConnection, Error> {
-        let settings = serde_json::to_value(&self.settings).map_err(Error::internal)?;
-        let read: NetworkSettings =
-            serde_json::from_value(settings).map_err(|error| Error::field("settings", error))?;
-        hub::network_connections::check(&read)?;
-        let kind = match &read {
-            NetworkSettings::TheThingsStack(_) => "the_things_stack",
-            NetworkSettings::Http(networks::http::HttpMapping { .. }) => "http",
-        };
+        let read = self.settings.checked()?;
         Ok(NewConnection {
             name: self.name.into_string(),
-            kind: kind.to_owned(),
+            kind: read.kind().to_owned(),
             settings: serde_json::to_value(&read).map_err(Error::internal)?,
             enabled: self.enabled,
         })
@@ -499,29 +358,6 @@ impl TryFrom<Connection> for ConnectionView {
             created_at: Timestamp(connection.created_at),
             updated_at: Timestamp(connection.updated_at),
         })
-    }
-}
-
-impl From<Receipt> for ReceiptView {
-    fn from(receipt: Receipt) -> Self {
-        let bare = |status| Self {
-            status,
-            uplink_id: None,
-            device_id: None,
-        };
-        match receipt {
-            Receipt::Uplink {
-                uplink_id,
-                device_id,
-            } => Self {
-                status: ReceiptStatus::Recorded,
-                uplink_id: Some(uplink_id),
-                device_id: Some(device_id),
-            },
-            Receipt::UnknownDevice => bare(ReceiptStatus::UnknownDevice),
-            Receipt::Other => bare(ReceiptStatus::Other),
-            Receipt::Disabled => bare(ReceiptStatus::Disabled),
-        }
     }
 }
 

@@ -10,7 +10,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    guard::Guard,
     lane::{self, Lane},
     targets::Sender,
 };
@@ -18,6 +17,7 @@ use crate::{
     config::Config,
     error::Result,
     id::{IntegrationId, TenantId},
+    outgoing::Guard,
     secret::Vault,
     store::Store,
 };

@@ -3,10 +3,9 @@
 //! Invariants: a delivery is never held in memory alone (the queue is the database, see
 //! [`crate::store::deliveries`]); nothing is sent inside a transaction; each integration has a lane
 //! of its own, so that a dead endpoint delays nothing but itself; whatever a user may name as a
-//! target goes through the [`guard`].
+//! target goes through the [`crate::outgoing::Guard`].
 
 mod engine;
-mod guard;
 mod lane;
 mod schedule;
 mod targets;

@@ -5,6 +5,7 @@ use crate::{
     delivery::VAULT_PURPOSE,
     error::Result,
     id::IntegrationId,
+    secret::{Claim, SealedCredentials},
     store::{
         Scope,
         integrations::{self, Integration, NewIntegration},
@@ -12,35 +13,41 @@ use crate::{
 };
 
 impl Hub {
-    /// Adds an integration; `secret` is what its target needs to be let in.
+    /// Adds an integration; `claims` are the secrets that its target needs to be let in.
     pub async fn create_integration(
         &self,
         scope: &Scope,
-        new: NewIntegration,
-        secret: Option<&str>,
+        mut new: NewIntegration,
+        claims: &[Claim],
     ) -> Result<Integration> {
-        let integration = integrations::insert(scope, self.sealed(new, secret)?).await?;
+        new.secret = self.sealed(claims, None)?;
+        let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
         Ok(integration)
     }
 
-    /// Replaces an integration; without a new secret the old one stays.
+    /// Replaces an integration. A secret that is claimed and not given stays as it was, while the
+    /// type of the target does.
     pub async fn update_integration(
         &self,
         scope: &Scope,
         id: IntegrationId,
         new: NewIntegration,
-        secret: Option<&str>,
+        claims: &[Claim],
     ) -> Result<Integration> {
-        let integration = integrations::update(scope, id, self.sealed(new, secret)?).await?;
+        let kind = new.kind.clone();
+        let seal = |before: &NewIntegration| {
+            let is_same = before.kind == kind;
+            self.sealed(claims, before.secret.as_deref().filter(|_| is_same))
+        };
+        let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);
         Ok(integration)
     }
 
-    fn sealed(&self, mut new: NewIntegration, secret: Option<&str>) -> Result<NewIntegration> {
-        new.secret = secret
-            .map(|secret| self.vault.seal(VAULT_PURPOSE, secret))
-            .transpose()?;
-        Ok(new)
+    fn sealed(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        let old = SealedCredentials::read(old);
+        let sealed = self.vault.seal_claims(VAULT_PURPOSE, claims, &old)?;
+        Ok(sealed.write())
     }
 }

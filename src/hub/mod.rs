@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::{config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store};
 
+pub mod built_in_drivers;
 mod caller;
 pub mod data_tables;
 pub mod device_import;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Page, Scope, Store,
     audit::subject,
+    delivery_policy::{EventType, Policy},
     entities::integration,
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
@@ -38,7 +39,11 @@ pub struct NewIntegration {
     pub kind: String,
     /// What the target's sender needs to know.
     pub settings: Value,
-    /// Encrypted credentials; on update, `None` keeps those that are there.
+    /// The types of events that it forwards.
+    pub events: Vec<EventType>,
+    /// The rules of its deliveries.
+    pub delivery: Policy,
+    /// Sealed credentials.
     #[serde(skip)]
     pub secret: Option<Vec<u8>>,
 }
@@ -153,16 +158,21 @@ impl Resource for integration::Entity {
         &[integration::Column::Name, integration::Column::Description];
 }
 
-/// Replaces what was provisioned.
-pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Result<Integration> {
+/// Replaces what was provisioned. `seal` makes the credentials from what was there.
+pub async fn update(
+    scope: &Scope,
+    id: IntegrationId,
+    new: NewIntegration,
+    seal: impl Fn(&NewIntegration) -> Result<Option<Vec<u8>>>,
+) -> Result<Integration> {
     scope
         .write(async |transaction| {
             let before = lock(scope, &transaction, id).await?;
+            let revision = before.revision;
+            let before = Integration::from(before).provisioned;
             let mut changed = columns(scope, new.clone(), clock::now());
-            changed.revision = Set(before.revision + 1);
-            if let Some(secret) = &new.secret {
-                changed.secret = Set(Some(secret.clone()));
-            }
+            changed.revision = Set(revision + 1);
+            changed.secret = Set(seal(&before)?);
             scope
                 .update::<integration::Entity>()
                 .set(changed)
@@ -170,7 +180,6 @@ pub async fn update(scope: &Scope, id: IntegrationId, new: NewIntegration) -> Re
                 .exec(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            let before = Integration::from(before).provisioned;
             scope
                 .note_changed(&transaction, subject(RESOURCE, id), &before, &new)
                 .await
@@ -220,6 +229,8 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled,
         kind,
         settings,
+        events,
+        delivery,
         secret: _,
     } = new;
     integration::ActiveModel {
@@ -231,6 +242,8 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled: Set(enabled),
         kind: Set(kind),
         settings: Set(settings),
+        events: Set(serde_json::to_value(events).unwrap_or_default()),
+        delivery: Set(serde_json::to_value(delivery).unwrap_or_default()),
         ..Default::default()
     }
 }
@@ -258,6 +271,8 @@ impl From<integration::Model> for Integration {
             kind,
             settings,
             secret,
+            events,
+            delivery,
         } = model;
         Self {
             id: IntegrationId(id),
@@ -268,6 +283,9 @@ impl From<integration::Model> for Integration {
                 enabled,
                 kind,
                 settings,
+                // Both were checked when they were stored.
+                events: serde_json::from_value(events).unwrap_or_default(),
+                delivery: serde_json::from_value(delivery).unwrap_or_default(),
                 secret,
             },
             revision,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::Time,
     driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
+    error::{Error, Result},
     id::TenantId,
     store::{members, record::NewEvent},
 };
@@ -77,7 +78,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes an uplink; a driver that keeps a state gets `state`.
+    /// Decodes an uplink; a driver that keeps a state gets `state`. Fails only where too many drivers
+    /// wait already: the uplink is worth sending again.
     pub async fn decode(
         &self,
         tenant: TenantId,
@@ -85,7 +87,7 @@ impl Decoder {
         uplink: &Uplink,
         received_at: Time,
         state: Option<&Map<String, Value>>,
-    ) -> Decoded {
+    ) -> Result<Decoded> {
         let nothing = Decoded {
             data: None,
             updates: None,
@@ -96,11 +98,11 @@ impl Decoder {
         if let DriverRoute::Missing(reference) = &device.driver {
             let message = format!("there is no driver {reference}");
             let failure = json!({"kind": "missing", "message": message, "line": null});
-            return failed(&message, failure, &[]);
+            return Ok(failed(&message, failure, &[]));
         }
         let driver = device.driver.decoding();
         let (Some(driver), Some(payload)) = (driver, uplink.payload.clone()) else {
-            return nothing;
+            return Ok(nothing);
         };
         let given = Given {
             payload,
@@ -109,8 +111,11 @@ impl Decoder {
             state,
         };
         match self.run(tenant, driver, given, false).await.outcome {
-            Ok(taken) => taken.into(),
-            Err(error) => failed(&error.at_line(), failure(&error), &error.logs),
+            Ok(taken) => Ok(taken.into()),
+            Err(error) => {
+                not_overloaded(&error)?;
+                Ok(failed(&error.at_line(), failure(&error), &error.logs))
+            }
         }
     }
 
@@ -293,6 +298,16 @@ impl From<Taken> for Decoded {
             failure: None,
             events: event.into_iter().collect(),
         }
+    }
+}
+
+/// Fails where the driver was not run at all, because too many were waiting.
+pub fn not_overloaded(error: &DriverError) -> Result<()> {
+    match error.kind {
+        DriverErrorKind::Overloaded => {
+            Err(Error::overloaded("too many drivers are waiting to run"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     clock::Time,
-    driver::DriverErrorKind,
     error::{Error, Result},
     store::{
         Page, Scope,
@@ -176,10 +175,10 @@ impl UplinkPath {
                     }
                     Redecoded::new(before, decoded.data, decoded.updates, None)
                 }
-                Err(error) if error.kind == DriverErrorKind::Overloaded => {
-                    return Err(Error::overloaded("too many drivers are waiting to run"));
+                Err(error) => {
+                    decode::not_overloaded(&error)?;
+                    Redecoded::new(before, None, None, Some(decode::failure(&error)))
                 }
-                Err(error) => Redecoded::new(before, None, None, Some(decode::failure(&error))),
             });
         }
         Ok(redecoded)

@@ -81,8 +81,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "delivery",
-        &["clock", "config", "error", "id", "secret", "store"],
+        &[
+            "clock", "config", "error", "id", "outgoing", "secret", "store",
+        ],
     ),
+    ("outgoing", &["config"]),
     ("live", &["clock", "error", "store"]),
     (
         "store",

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::Answer;
 use crate::{
     clock,
-    delivery::guard::Guard,
     error::{Error, Result},
+    outgoing::Guard,
+    secret::{self, Credentials},
     store::deliveries::Delivery,
 };
 
@@ -41,10 +42,11 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// Reads the settings; `authorization` is the value of that header.
-    pub fn open(settings: &serde_json::Value, authorization: Option<String>) -> Result<Self> {
+    /// Reads the settings.
+    pub fn open(settings: &serde_json::Value, credentials: &Credentials) -> Result<Self> {
         let settings = HttpSettings::deserialize(settings).map_err(Error::internal)?;
-        let authorization = authorization
+        let authorization = credentials
+            .get(secret::AUTHORIZATION)
             .map(HeaderValue::try_from)
             .transpose()
             .map_err(Error::internal)?;

@@ -4,9 +4,9 @@ pub mod http;
 
 use chrono::TimeDelta;
 
-use super::guard::Guard;
 use crate::{
     error::{Error, Result},
+    outgoing::Guard,
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
 };
@@ -35,15 +35,11 @@ impl Target {
     /// Reads an integration's settings and opens its credentials.
     pub fn open(integration: &Integration, vault: &Vault) -> Result<Self> {
         let provisioned = &integration.provisioned;
-        let secret = provisioned
-            .secret
-            .as_deref()
-            .map(|sealed| vault.open_secret(VAULT_PURPOSE, sealed))
-            .transpose()?;
+        let credentials = vault.open_credentials(VAULT_PURPOSE, provisioned.secret.as_deref())?;
         match provisioned.kind.as_str() {
             "http" => Ok(Target::Http(http::HttpTarget::open(
                 &provisioned.settings,
-                secret,
+                &credentials,
             )?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }

@@ -1,5 +1,5 @@
 // Dates and numbers for people: `toLocale...` and the part of `Intl` behind it, for some locales.
-(function () {
+(function (natives) {
   'use strict';
   const english = {
     months: ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'],
@@ -43,22 +43,77 @@
       shortMonths: ['janv.', 'f\u00e9vr.', 'mars', 'avr.', 'mai', 'juin', 'juil.', 'ao\u00fbt', 'sept.', 'oct.', 'nov.', 'd\u00e9c.'],
       days: ['dimanche', 'lundi', 'mardi', 'mercredi', 'jeudi', 'vendredi', 'samedi'],
       shortDays: ['dim.', 'lun.', 'mar.', 'mer.', 'jeu.', 'ven.', 'sam.'],
-      zone: 'temps universel coordonn\u00e9', hourSuffix: ' h', group: '\u202f', decimal: ',', percent: '\u202f%',
+      zone: 'temps universel coordonn\u00e9', gmt: 'UTC', minus: '\u2212', hourSuffix: ' h', group: '\u202f', decimal: ',', percent: '\u202f%',
       text: (p) => [p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
       weekdayJoin: ' ',
     },
     'sv-SE': {
       ...english, order: 'ymd', separator: '-', padded: true, join: ' ', longJoin: ' kl. ', shortDate: ['2-digit', '2-digit', 'numeric'],
-      group: '\u00a0', decimal: ',', percent: '\u00a0%',
+      group: '\u00a0', decimal: ',', percent: '\u00a0%', minus: '\u2212',
       text: (p) => [p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
       weekdayJoin: ', ',
     },
+    'en-CA': {
+      ...english, hour12: true, order: 'ymd', separator: '-', padded: true, join: ', ', longJoin: ' at ', shortDate: ['2-digit', '2-digit', 'numeric'],
+      halves: ['a.m.', 'p.m.'],
+    },
+    'en-AU': {
+      ...english, hour12: true, order: 'dmy', separator: '/', padded: true, join: ', ', longJoin: ' at ', shortDate: ['numeric', 'numeric', '2-digit'],
+      halves: ['am', 'pm'],
+    },
+    'es-ES': {
+      ...english, order: 'dmy', separator: '/', join: ', ', longJoin: ', ', shortDate: ['numeric', 'numeric', '2-digit'], plainHour: true,
+      months: ['enero', 'febrero', 'marzo', 'abril', 'mayo', 'junio', 'julio', 'agosto', 'septiembre', 'octubre', 'noviembre', 'diciembre'],
+      shortMonths: ['ene', 'feb', 'mar', 'abr', 'may', 'jun', 'jul', 'ago', 'sept', 'oct', 'nov', 'dic'],
+      days: ['domingo', 'lunes', 'martes', 'mi\u00e9rcoles', 'jueves', 'viernes', 's\u00e1bado'],
+      shortDays: ['dom', 'lun', 'mar', 'mi\u00e9', 'jue', 'vie', 's\u00e1b'],
+      group: '.', decimal: ',', percent: ' %', grouped: 5,
+      text: (p) => [p.weekday && (p.day || p.month) ? p.weekday + ',' : p.weekday, [p.day, p.month, p.year].filter(Boolean).join(p.long ? ' de ' : ' ')].filter(Boolean).join(' '),
+      weekdayJoin: ', ',
+    },
+    'it-IT': {
+      ...english, order: 'dmy', separator: '/', padded: true, join: ', ', longJoin: ' alle ore ', shortDate: ['2-digit', '2-digit', '2-digit'],
+      months: ['gennaio', 'febbraio', 'marzo', 'aprile', 'maggio', 'giugno', 'luglio', 'agosto', 'settembre', 'ottobre', 'novembre', 'dicembre'],
+      shortMonths: ['gen', 'feb', 'mar', 'apr', 'mag', 'giu', 'lug', 'ago', 'set', 'ott', 'nov', 'dic'],
+      days: ['domenica', 'luned\u00ec', 'marted\u00ec', 'mercoled\u00ec', 'gioved\u00ec', 'venerd\u00ec', 'sabato'],
+      shortDays: ['dom', 'lun', 'mar', 'mer', 'gio', 'ven', 'sab'],
+      group: '.', decimal: ',', grouped: 5,
+      text: (p) => [p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
+      weekdayJoin: ' ',
+    },
+    'nl-NL': {
+      ...english, order: 'dmy', separator: '-', join: ', ', longJoin: ' om ', shortDate: ['2-digit', '2-digit', 'numeric'],
+      months: ['januari', 'februari', 'maart', 'april', 'mei', 'juni', 'juli', 'augustus', 'september', 'oktober', 'november', 'december'],
+      shortMonths: ['jan', 'feb', 'mrt', 'apr', 'mei', 'jun', 'jul', 'aug', 'sep', 'okt', 'nov', 'dec'],
+      days: ['zondag', 'maandag', 'dinsdag', 'woensdag', 'donderdag', 'vrijdag', 'zaterdag'],
+      shortDays: ['zo', 'ma', 'di', 'wo', 'do', 'vr', 'za'],
+      group: '.', decimal: ',',
+      text: (p) => [p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
+      weekdayJoin: ' ',
+    },
+    'pt-BR': {
+      ...english, order: 'dmy', separator: '/', padded: true, join: ', ', longJoin: ' \u00e0s ', shortDate: ['2-digit', '2-digit', 'numeric'],
+      months: ['janeiro', 'fevereiro', 'mar\u00e7o', 'abril', 'maio', 'junho', 'julho', 'agosto', 'setembro', 'outubro', 'novembro', 'dezembro'],
+      shortMonths: ['jan.', 'fev.', 'mar.', 'abr.', 'mai.', 'jun.', 'jul.', 'ago.', 'set.', 'out.', 'nov.', 'dez.'],
+      days: ['domingo', 'segunda-feira', 'ter\u00e7a-feira', 'quarta-feira', 'quinta-feira', 'sexta-feira', 's\u00e1bado'],
+      shortDays: ['dom.', 'seg.', 'ter.', 'qua.', 'qui.', 'sex.', 's\u00e1b.'],
+      group: '.', decimal: ',',
+      text: (p) => [p.weekday && (p.day || p.month) ? p.weekday + ',' : p.weekday, [p.day, p.month, p.year].filter(Boolean).join(' de ')].filter(Boolean).join(' '),
+      weekdayJoin: ', ',
+    },
   };
+  locales['en-CA'].text = locales['en-US'].text;
+  locales['en-CA'].weekdayJoin = locales['en-AU'].weekdayJoin = ', ';
+  locales['en-AU'].text = (p) => locales['en-GB'].text(p).replace(/^(\w+) /, (all, day) => (p.weekday === day ? day + ', ' : all));
   locales.en = locales['en-US'];
   locales.de = locales['de-DE'];
   locales.fr = locales['fr-FR'];
   locales.sv = locales['sv-SE'];
-  const canonical = { en: 'en', de: 'de', fr: 'fr', sv: 'sv' };
+  locales.es = locales['es-ES'];
+  locales.it = locales['it-IT'];
+  locales.nl = locales['nl-NL'];
+  locales.pt = locales['pt-BR'];
+  const canonical = { en: 'en', de: 'de', fr: 'fr', sv: 'sv', es: 'es', it: 'it', nl: 'nl', pt: 'pt' };
 
   function localeOf(requested) {
     if (requested === null) throw new TypeError('Cannot convert undefined or null to object');
@@ -87,12 +142,38 @@
   };
 
   function zoneOf(name) {
-    if (name === undefined) return { name: 'UTC', minutes: 0 };
+    if (name === undefined) return { name: 'UTC' };
     const text = String(name);
-    if (/^(UTC|GMT|Etc\/(UTC|GMT|UCT|Zulu|Universal)|UCT|Zulu|Universal)$/i.test(text)) return { name: 'UTC', minutes: 0 };
-    const fixed = /^Etc\/GMT([+-])(\d{1,2})$/.exec(text);
-    if (fixed) return { name: text, minutes: (fixed[1] === '+' ? -60 : 60) * fixed[2] };
-    throw new RangeError(`Invalid time zone specified: ${text}`);
+    if (/^(UTC|GMT|Etc\/(UTC|GMT|UCT|Zulu|Universal|Greenwich)|UCT|Zulu|Universal)$/i.test(text)) return { name: 'UTC' };
+    const found = natives.zoneName(text);
+    if (!found) throw new RangeError(`Invalid time zone specified: ${text}`);
+    return { name: found };
+  }
+
+  // Which zones a locale calls by letters, as its readers do: the others are an offset.
+  const lettered = {
+    'en-US': /^(EST|EDT|CST|CDT|MST|MDT|PST|PDT|AKST|AKDT|HST)$/,
+    'en-GB': /^(GMT|BST|WET|WEST|CET|CEST|EET|EEST)$/,
+    'de-DE': /^(CET|CEST|EET|EEST|WET|WEST)$/,
+  };
+  const american = /^(America|US|Pacific\/Honolulu|EST5EDT|CST6CDT|MST7MDT|PST8PDT)/;
+  const german = { CET: 'MEZ', CEST: 'MESZ', EET: 'OEZ', EEST: 'OESZ', WET: 'WEZ', WEST: 'WESZ' };
+
+  function zoneText(o, milliseconds) {
+    const { zone, data, timeZoneName } = o;
+    if (zone.name === 'UTC') return timeZoneName === 'long' ? data.zone : timeZoneName.endsWith('Offset') ? data.gmt ?? 'GMT' : 'UTC';
+    const seconds = natives.zoneOffset(zone.name, milliseconds);
+    const letters = natives.zoneLetters(zone.name, milliseconds);
+    const language = data === locales['en-US'] ? 'en-US' : data === locales['en-GB'] ? 'en-GB' : data === locales['de-DE'] ? 'de-DE' : '';
+    const known = Object.hasOwn(lettered, language) && lettered[language].test(letters) && (language !== 'en-US' || american.test(zone.name));
+    if (known && timeZoneName === 'short') return language === 'de-DE' ? german[letters] : letters;
+    const minutes = Math.abs(seconds) / 60;
+    const hours = Math.trunc(minutes / 60);
+    const rest = Math.trunc(minutes % 60);
+    const long = timeZoneName.startsWith('long');
+    const offset = long ? `${two(hours)}:${two(rest)}` : rest ? `${hours}:${two(rest)}` : `${hours}`;
+    const name = data.gmt ?? 'GMT';
+    return seconds === 0 ? name : name + (seconds < 0 ? data.minus ?? '-' : '+') + offset;
   }
 
   function resolveDate(requested, given, required, defaults) {
@@ -146,7 +227,7 @@
     if (textual || (weekday && !month && !year)) {
       const monthName = textual && names(month, data.months, data.shortMonths, t.getUTCMonth());
       if (!textual && dayText) return data.order === 'mdy' ? `${dayText} ${weekdayName}` : `${weekdayName} ${dayText}`;
-      return data.text({ weekday: weekdayName, year: yearText, month: monthName, day: dayText });
+      return data.text({ long: month === 'long', weekday: weekdayName, year: yearText, month: monthName, day: dayText });
     }
     const pad = (style, value) => style && (style === '2-digit' || (data.padded && year && month && day) ? two(value) : String(value));
     const parts = { d: pad(day, t.getUTCDate()), m: pad(month, t.getUTCMonth() + 1), y: yearText };
@@ -156,7 +237,7 @@
     return weekdayName ? weekdayName + data.weekdayJoin + text : text;
   }
 
-  function timeText(o, t) {
+  function timeText(o, t, milliseconds) {
     let { hour, minute, second, timeZoneName } = o;
     if (o.timeStyle) {
       hour = 'numeric';
@@ -172,7 +253,7 @@
       if (o.cycle === 'h12') hours = hours % 12 || 12;
       else if (o.cycle === 'h11') hours %= 12;
       else if (o.cycle === 'h24') hours = hours || 24;
-      parts.push(hour === '2-digit' || !halves ? two(hours) : String(hours));
+      parts.push(hour === '2-digit' || !(halves || o.data.plainHour) ? two(hours) : String(hours));
     }
     if (minute) parts.push(hour || second ? two(t.getUTCMinutes()) : String(t.getUTCMinutes()));
     if (second) parts.push(minute ? two(t.getUTCSeconds()) : String(t.getUTCSeconds()));
@@ -183,21 +264,21 @@
     }
     if (hour && halves) text += ' ' + o.data.halves[t.getUTCHours() < 12 ? 0 : 1];
     else if (hour && !minute && o.data.hourSuffix) text += o.data.hourSuffix;
-    if (timeZoneName) text += (text ? ' ' : '') + (o.zone.name !== 'UTC' ? o.zone.name.replace('Etc/', '').replace(/[+-]/, (sign) => (sign === '+' ? '-' : '+')) : timeZoneName === 'long' ? o.data.zone : timeZoneName.endsWith('Offset') ? 'GMT' : 'UTC');
+    if (timeZoneName) text += (text ? ' ' : '') + zoneText({ ...o, timeZoneName }, milliseconds);
     return text;
   }
 
   function formatDate(o, milliseconds) {
-    const t = new Date(milliseconds + o.zone.minutes * 60000);
+    const t = new Date(o.zone.name === 'UTC' ? milliseconds : milliseconds + natives.zoneOffset(o.zone.name, milliseconds) * 1000);
     const wanted = (keys, style) => o[style] || keys.some((key) => o[key] !== undefined);
     const hasDate = wanted(dateKeys, 'dateStyle');
     const hasTime = wanted(timeKeys, 'timeStyle') || o.timeZoneName;
     if (!hasTime) return dateText(o, t);
-    if (!hasDate) return timeText(o, t);
+    if (!hasDate) return timeText(o, t, milliseconds);
     const long = o.dateStyle ? o.dateStyle === 'full' || o.dateStyle === 'long' : o.month === 'long';
     const clock = timeKeys.some((key) => o[key] !== undefined) || o.timeStyle;
     const alone = o.weekday && !o.year && !o.month && !o.day;
-    return dateText(o, t) + (alone ? ' ' : long && clock ? o.data.longJoin : o.data.join) + timeText(o, t);
+    return dateText(o, t) + (alone ? ' ' : long && clock ? o.data.longJoin : o.data.join) + timeText(o, t, milliseconds);
   }
 
   const timeOf = Date.prototype.getTime;
@@ -286,7 +367,7 @@
         fraction = fraction.replace(/0+$/, '').padEnd(o.minimumFractionDigits, '0');
       }
       whole = whole.padStart(o.minimumIntegerDigits, '0');
-      if (o.grouping) whole = whole.replace(/\B(?=(\d{3})+$)/g, o.data.group);
+      if (o.grouping && whole.length >= (o.data.grouped ?? 4)) whole = whole.replace(/\B(?=(\d{3})+$)/g, o.data.group);
       text = fraction ? whole + o.data.decimal + fraction : whole;
     }
     return (negative ? '-' : '') + text + (o.style === 'percent' ? o.data.percent : '');

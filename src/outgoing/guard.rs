@@ -76,6 +76,27 @@ impl Guard {
         self.allowed.contain(address) || is_public(address)
     }
 
+    /// The addresses of a host that pass, in the order in which to try them: connect to one of these
+    /// and resolve nothing again.
+    pub async fn addresses(&self, host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let found: Vec<SocketAddr> = match host {
+            Host::Ipv4(address) => vec![SocketAddr::new((*address).into(), port)],
+            Host::Ipv6(address) => vec![SocketAddr::new((*address).into(), port)],
+            Host::Domain(name) => tokio::net::lookup_host((*name, port))
+                .await
+                .map_err(|error| format!("the name is not found: {error}"))?
+                .collect(),
+        };
+        let admitted: Vec<SocketAddr> = found
+            .into_iter()
+            .filter(|address| self.admits(address.ip()))
+            .collect();
+        if admitted.is_empty() {
+            return Err(refusal());
+        }
+        Ok(admitted)
+    }
+
     /// Refuses a URL whose host is an address that does not pass; names are checked when resolved.
     pub fn check_url(&self, url: &url::Url) -> Result<(), String> {
         let address = match url.host() {

@@ -1,0 +1,108 @@
+//! Where integrations send to: one file per type.
+
+use poem_openapi::Union;
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::strict;
+use crate::{
+    error::{Error, Result},
+    secret::{Claim, SealedCredentials},
+};
+
+mod http;
+
+use http::{HttpTarget, HttpTargetView};
+
+/// Where an integration sends to
+#[derive(Union)]
+#[oai(
+    rename = "IntegrationTarget",
+    discriminator_name = "type",
+    one_of = true
+)]
+pub enum Target {
+    #[oai(mapping = "http")]
+    Http(HttpTarget),
+}
+
+/// Where an integration sends to
+#[derive(Union, Serialize)]
+#[oai(
+    rename = "IntegrationTargetView",
+    discriminator_name = "type",
+    one_of = true
+)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TargetView {
+    #[oai(mapping = "http")]
+    Http(HttpTargetView),
+}
+
+/// A target as it is stored.
+pub struct Provisioned {
+    /// Which type it is.
+    pub kind: &'static str,
+    /// What may be read by everybody.
+    pub settings: Value,
+    /// The secrets that it asks for.
+    pub claims: Vec<Claim>,
+}
+
+/// One type of target.
+trait TargetType: Serialize {
+    /// Its name.
+    const KIND: &'static str;
+
+    /// The secrets that it asks for. They are no part of what is serialized.
+    fn take_claims(&mut self) -> Vec<Claim>;
+
+    fn provisioned(mut self) -> Provisioned
+    where
+        Self: Sized,
+    {
+        let claims = self.take_claims();
+        Provisioned {
+            kind: Self::KIND,
+            settings: serde_json::to_value(self).unwrap_or_default(),
+            claims,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        strict::union(
+            deserializer,
+            &[HttpTarget::KIND],
+            |tag, members| match tag {
+                HttpTarget::KIND => Some(members.read().map(Self::Http)),
+                _ => None,
+            },
+        )
+    }
+}
+
+impl Target {
+    /// The target as it is stored.
+    pub fn provisioned(self) -> Provisioned {
+        match self {
+            Self::Http(target) => target.provisioned(),
+        }
+    }
+}
+
+impl TargetView {
+    /// A stored target, with which of its secrets are there.
+    pub fn new(kind: &str, settings: Value, secrets: &SealedCredentials) -> Result<Self> {
+        match kind {
+            HttpTarget::KIND => Ok(Self::Http(HttpTargetView::new(settings, secrets)?)),
+            other => Err(Error::internal(format!("no target of the type {other}"))),
+        }
+    }
+}
+
+/// Reads stored settings.
+fn read<T: DeserializeOwned>(settings: Value) -> Result<T> {
+    serde_json::from_value(settings).map_err(Error::internal)
+}

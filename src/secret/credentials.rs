@@ -1,0 +1,240 @@
+//! The credentials of one resource: secrets with names, sealed one by one.
+//!
+//! The names stay readable, so that a view can tell which secrets are there without the key, and so
+//! that a secret which is not given again is taken over as it is.
+
+use std::{collections::BTreeMap, fmt};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::Vault;
+use crate::error::{Error, Result};
+
+/// The name of the one secret that was sealed before secrets had names.
+pub const AUTHORIZATION: &str = "authorization";
+
+/// Named secrets, in the clear. They never show in logs.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials(BTreeMap<String, String>);
+
+impl Credentials {
+    /// The same with one secret more.
+    pub fn with(mut self, name: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.0.insert(name.into(), secret.into());
+        self
+    }
+
+    /// The secret of that name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// One secret that a resource's settings ask for, as a client has sent them.
+#[derive(Clone)]
+pub struct Claim {
+    /// Its name among the credentials.
+    pub name: String,
+    /// Where it stands in the body, for the error.
+    pub field: String,
+    /// What was sent; left out, the one that is stored stays.
+    pub secret: Option<String>,
+    /// Whether the settings make no sense without it.
+    pub is_required: bool,
+}
+
+impl Claim {
+    /// A secret without which the settings make no sense.
+    pub fn required(name: &str, field: &str, secret: Option<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            field: field.to_owned(),
+            secret,
+            is_required: true,
+        }
+    }
+
+    /// A secret that may be missing.
+    pub fn optional(name: &str, field: &str, secret: Option<String>) -> Self {
+        Self {
+            is_required: false,
+            ..Self::required(name, field, secret)
+        }
+    }
+}
+
+/// Named secrets, each sealed by itself: what a row stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedCredentials(BTreeMap<String, Vec<u8>>);
+
+impl SealedCredentials {
+    /// Reads what a row stores. A single secret of before counts as [`AUTHORIZATION`].
+    pub fn read(stored: Option<&[u8]>) -> Self {
+        let Some(stored) = stored else {
+            return Self::default();
+        };
+        let named: Option<BTreeMap<String, String>> = serde_json::from_slice(stored).ok();
+        let named = named.and_then(|named| {
+            let sealed = |(name, text): (String, String)| Some((name, STANDARD.decode(text).ok()?));
+            named.into_iter().map(sealed).collect()
+        });
+        Self(named.unwrap_or_else(|| BTreeMap::from([(AUTHORIZATION.to_owned(), stored.to_vec())])))
+    }
+
+    /// What a row stores; nothing, where there is no secret.
+    pub fn write(&self) -> Option<Vec<u8>> {
+        let texts = self
+            .0
+            .iter()
+            .map(|(name, sealed)| (name, STANDARD.encode(sealed)));
+        let texts: BTreeMap<_, _> = texts.collect();
+        let bytes = serde_json::to_vec(&texts).unwrap_or_default();
+        (!texts.is_empty()).then_some(bytes)
+    }
+
+    /// Whether there is a secret of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+impl Vault {
+    /// Seals what is claimed for a purpose. What is claimed and not given is taken over from `old`;
+    /// what is no longer claimed is dropped.
+    pub fn seal_claims(
+        &self,
+        purpose: &str,
+        claims: &[Claim],
+        old: &SealedCredentials,
+    ) -> Result<SealedCredentials> {
+        let mut sealed = BTreeMap::new();
+        for claim in claims {
+            let secret = match &claim.secret {
+                Some(secret) => Some(self.seal(&named(purpose, &claim.name), secret)?),
+                None => old.0.get(&claim.name).cloned(),
+            };
+            match secret {
+                Some(secret) => {
+                    sealed.insert(claim.name.clone(), secret);
+                }
+                None if claim.is_required => return Err(Error::field(&claim.field, "is required")),
+                None => {}
+            }
+        }
+        Ok(SealedCredentials(sealed))
+    }
+
+    /// Seals credentials for a purpose, as a row stores them.
+    pub fn seal_credentials(
+        &self,
+        purpose: &str,
+        credentials: &Credentials,
+    ) -> Result<Option<Vec<u8>>> {
+        let sealed = credentials.0.iter().map(|(name, secret)| {
+            let sealed = self.seal(&named(purpose, name), secret)?;
+            Ok((name.clone(), sealed))
+        });
+        Ok(SealedCredentials(sealed.collect::<Result<_>>()?).write())
+    }
+
+    /// Opens what a row stores for the same purpose.
+    pub fn open_credentials(&self, purpose: &str, stored: Option<&[u8]>) -> Result<Credentials> {
+        let sealed = SealedCredentials::read(stored);
+        let opened = sealed.0.iter().map(|(name, sealed)| {
+            let secret = self
+                .open_secret(&named(purpose, name), sealed)
+                // Sealed before secrets had names.
+                .or_else(|error| match name.as_str() {
+                    AUTHORIZATION => self.open_secret(purpose, sealed),
+                    _ => Err(error),
+                })?;
+            Ok((name.clone(), secret))
+        });
+        Ok(Credentials(opened.collect::<Result<_>>()?))
+    }
+}
+
+/// One secret's purpose: it opens under its own name alone.
+fn named(purpose: &str, name: &str) -> String {
+    format!("{purpose}.{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(folder: &tempfile::TempDir) -> Vault {
+        Vault::open(&folder.path().join("key")).unwrap()
+    }
+
+    #[test]
+    fn credentials_come_back_by_name_and_show_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(&folder);
+        let credentials = Credentials::default()
+            .with("password", "hunter2")
+            .with("token", "t");
+        let stored = vault.seal_credentials("integration", &credentials).unwrap();
+        let opened = vault
+            .open_credentials("integration", stored.as_deref())
+            .unwrap();
+        assert_eq!(opened, credentials);
+        assert_eq!(format!("{opened:?}"), r#"{"password", "token"}"#);
+        let sealed = SealedCredentials::read(stored.as_deref());
+        assert!(sealed.has("password") && !sealed.has("hunter2"));
+        assert!(vault.open_credentials("other", stored.as_deref()).is_err());
+        let none = vault.seal_credentials("integration", &Credentials::default());
+        assert_eq!(none.unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_not_given_again_stays_and_what_is_not_claimed_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(&folder);
+        let old = Credentials::default()
+            .with("kept", "a")
+            .with("new", "b")
+            .with("gone", "c");
+        let old = vault.seal_credentials("x", &old).unwrap();
+        let old = SealedCredentials::read(old.as_deref());
+        let claims = [
+            Claim::required("kept", "settings.kept", None),
+            Claim::required("new", "settings.new", Some("n".to_owned())),
+            Claim::optional("never", "settings.never", None),
+        ];
+        let sealed = vault.seal_claims("x", &claims, &old).unwrap().write();
+        let expected = Credentials::default().with("kept", "a").with("new", "n");
+        assert_eq!(
+            vault.open_credentials("x", sealed.as_deref()).unwrap(),
+            expected
+        );
+        let none = SealedCredentials::default();
+        let error = vault.seal_claims("x", &claims, &none).unwrap_err();
+        assert_eq!(error.to_string(), "settings.kept: is required");
+    }
+
+    #[test]
+    fn a_single_secret_of_before_still_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(&folder);
+        let stored = vault.seal("integration", "Bearer s3cr3t").unwrap();
+        let opened = vault
+            .open_credentials("integration", Some(&stored))
+            .unwrap();
+        assert_eq!(opened.get(AUTHORIZATION), Some("Bearer s3cr3t"));
+        let claims = [Claim::optional(AUTHORIZATION, "a", None)];
+        let old = SealedCredentials::read(Some(&stored));
+        let taken_over = vault
+            .seal_claims("integration", &claims, &old)
+            .unwrap()
+            .write();
+        let again = vault.open_credentials("integration", taken_over.as_deref());
+        assert_eq!(again.unwrap(), opened);
+    }
+}
