@@ -240,8 +240,10 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, DriverError> {
 fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limits) {
     match death {
         Death::CpuTime => {
+            let called = jobs.front().and_then(Job::called);
+            let whose = called.map_or_else(String::new, |name| format!(" that {name} called"));
             let limit = format!(
-                "CPU time limit of {} ms reached in native code",
+                "CPU time limit of {} ms reached in native code{whose}",
                 limits.cpu_time_ms
             );
             fail_first(queue, jobs, DriverErrorKind::CpuTime, &limit);

@@ -23,6 +23,7 @@ async fn send(hub: &Hub, connection: &Connection, minute: usize, payload: &[u8])
     let mut message = sample_json("ttn_v3_milesight_am102.json");
     message["end_device_ids"]["dev_eui"] = EUI.into();
     message["received_at"] = at(minute).into();
+    message["uplink_message"]["f_cnt"] = minute.into();
     message["uplink_message"]["received_at"] = at(minute).into();
     message["uplink_message"]["frm_payload"] = STANDARD.encode(payload).into();
     hub.ingest(connection, message.to_string()).await.ok();

@@ -23,7 +23,7 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they are evaluated.
-pub const PARTS: [Part; 10] = [
+pub const PARTS: [Part; 11] = [
     Part {
         name: "errors",
         source: include_str!("errors.js"),
@@ -33,6 +33,11 @@ pub const PARTS: [Part; 10] = [
         name: "date",
         source: include_str!("date.js"),
         words: &["Date", "recvTime"],
+    },
+    Part {
+        name: "locales",
+        source: include_str!("locales.js"),
+        words: &["toLocale", "Intl"],
     },
     Part {
         name: "locale",
