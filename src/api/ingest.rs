@@ -65,7 +65,8 @@ impl IngestApi {
         body: Message,
     ) -> Result<Found<ReceiptView>> {
         let id = ConnectionId(**id);
-        let receipt = self.uplinks.receive(id, key.as_str(), body.0).await?;
+        // On the heap, because each layer of futures around this one would copy all of it.
+        let receipt = Box::pin(self.uplinks.receive(id, key.as_str(), body.0)).await?;
         Ok(Found(receipt.into()))
     }
 }

@@ -219,11 +219,13 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
     job.answer(answer);
 }
 
+type Fields = Map<String, Value>;
+
 /// Reads the data and the state beside them.
 fn read_both(
     data: &RawValue,
     new_state: Option<&RawValue>,
-) -> Result<(Map<String, Value>, Option<Map<String, Value>>), DriverError> {
+) -> Result<(Fields, Option<Fields>), DriverError> {
     let new_state = new_state.map(|json| read(json.get())).transpose()?;
     Ok((read(data.get())?, new_state))
 }

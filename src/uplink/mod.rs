@@ -254,8 +254,8 @@ impl UplinkPath {
                 }
             }
         };
-        self.take_turn(scope, &device, stateful, &uplink, received_at, message)
-            .await
+        // On the heap, because most drivers keep no state and need no room for it.
+        Box::pin(self.take_turn(scope, &device, stateful, &uplink, received_at, message)).await
     }
 
     /// The same for a driver that keeps a state, or may.
