@@ -31,8 +31,9 @@ use crate::{
     id::{DataTableId, DeviceKey, new_uuid},
 };
 
-/// Uplinks whose rows one statement deletes.
-const ROWS_OF: usize = 200;
+/// Uplinks whose rows one statement deletes: each may have a thousand times, and a statement of SQLite
+/// 32,766 values.
+const ROWS_OF: usize = 20;
 
 /// How far a device's uplinks have been decoded again, and what the next stretch must know.
 #[derive(Debug, Clone)]
