@@ -213,7 +213,7 @@ async fn a_module_is_called_by_what_it_exports() {
     for (source, kind) in [
         (
             "import fs from 'fs'; export const decodeUplink = fs",
-            DriverErrorKind::Exception,
+            DriverErrorKind::Syntax,
         ),
         ("export function decodeUplink( {", DriverErrorKind::Syntax),
         (

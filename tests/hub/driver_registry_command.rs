@@ -358,7 +358,9 @@ async fn what_a_hub_exported_is_a_project() {
     );
     let pushed = author.driver(&["push", "-p", "p", "-t", "1"]).await.ok();
 
-    let exported = hub.request(Method::GET, "drivers/acme/level/export");
+    let exported = hub
+        .request(Method::GET, "drivers/acme/level/export")
+        .bearer_auth(&hub.token);
     let exported = exported.send().await.unwrap().bytes().await.unwrap();
     let mut archive = Archive::new(GzDecoder::new(&*exported));
     archive.unpack(author.path("unpacked")).unwrap();
