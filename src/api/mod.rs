@@ -21,6 +21,7 @@ mod deliveries;
 mod delivery_policy;
 mod delivery_replays;
 mod device_bulk;
+mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
@@ -139,6 +140,7 @@ type AllOperations = (
         device_state::DeviceStateApi,
         downlinks::DownlinksApi,
         downlink_settings::DownlinkSettingsApi,
+        device_driver_state::DeviceDriverStateApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
@@ -194,6 +196,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 uplinks: uplinks.clone(),
             },
             downlink_settings::DownlinkSettingsApi { hub: hub() },
+            device_driver_state::DeviceDriverStateApi,
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },

@@ -9,6 +9,7 @@ use crate::{
     uplink::Replays,
 };
 
+pub mod built_in_drivers;
 mod caller;
 pub mod data_tables;
 pub mod device_import;

@@ -81,6 +81,7 @@ pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
+pub mod redecodings;
 pub mod sealed;
 pub mod subscriptions;
 pub mod tenants;

@@ -441,6 +441,7 @@ impl Rows {
                 device_id: Set(record.device_id.clone()),
                 ts: Set(*time),
                 data: Set(data.clone()),
+                uplink_id: Set(Some(record.id)),
             });
         }
         if record.integrations.is_empty() {

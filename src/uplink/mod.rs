@@ -289,7 +289,7 @@ impl UplinkPath {
                 let decoded = self
                     .decoder
                     .decode(scope.tenant(), &device, &uplink, received_at, None)
-                    .await;
+                    .await?;
                 match other {
                     DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
                         (driver, &**version)
@@ -333,7 +333,7 @@ impl UplinkPath {
                     received_at,
                     Some(&seen.state),
                 )
-                .await;
+                .await?;
             if decoded.data.is_some() {
                 version.nature.learn(decoded.new_state.is_some());
             }

@@ -36,6 +36,7 @@ mod driver_examples;
 mod driver_host;
 mod driver_redecode;
 mod driver_registry_command;
+mod driver_rewrite;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;

@@ -28,6 +28,7 @@ pub mod integration;
 pub mod integration_health;
 pub mod lease;
 pub mod network_connection;
+pub mod redecoding;
 pub mod session;
 pub mod tenant;
 pub mod unknown_device;
