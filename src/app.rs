@@ -72,7 +72,7 @@ where
         store.clone(),
         config.clone(),
         drivers.clone(),
-        vault,
+        vault.clone(),
         wake.clone(),
         imports,
         replays,
@@ -91,6 +91,7 @@ where
     let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
+        vault,
         drivers.clone(),
         config.driver_state_bytes,
         writer,
