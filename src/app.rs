@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
 //! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
+//! then the writer, then the batch of an import, the deliveries and the downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
-    config::Config,
+    config::{Config, Secret},
     delivery::Engine,
+    downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
-    secret::Vault,
+    secret::{Keys, Vault},
     store::Store,
     tls,
     uplink::{Replayer, UplinkPath, Writer, writer},
@@ -48,8 +49,7 @@ where
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
     let tls = tls::acceptor(&config)?;
-    let vault = Vault::open(&config.data_dir.join("secret.key"))
-        .map_err(|error| format!("setting data_dir: secret.key: {error}"))?;
+    let vault = vault(&config, true)?;
     let store = Store::open(&config)
         .await
         .map_err(|error| format!("setting database_url: {}", error.causes()))?;
@@ -67,6 +67,7 @@ where
         .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
     let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
+    let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
@@ -87,6 +88,7 @@ where
     let writing = tokio::spawn(write(store.clone(), jobs));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
+    let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
@@ -140,10 +142,28 @@ where
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
         .map_err(|error| error.causes())?;
+    downlinking
+        .await
+        .map_err(|error| format!("the downlinks broke: {error}"))?
+        .map_err(|error| error.causes())?;
     drivers.shutdown().await;
     store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
+}
+
+/// The vault that the settings tell of. `make`: where they name no keys, one is made at the first start.
+pub fn vault(config: &Config, make: bool) -> Result<Vault, String> {
+    if let Some(Secret(keys)) = &config.secret_key {
+        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
+        return Ok(Vault::with(keys));
+    }
+    let (setting, file, make) = match &config.secret_key_file {
+        Some(file) => ("secret_key_file", file.clone(), false),
+        None => ("data_dir", config.data_dir.join("secret.key"), make),
+    };
+    Vault::open(&file, make)
+        .map_err(|error| format!("setting {setting}: {}: {error}", file.display()))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -57,6 +57,10 @@ settings! {
     tls_cert: Option<PathBuf> = None;
     /// Key of the certificate, PEM
     tls_key: Option<PathBuf> = None;
+    /// File with the keys that secrets are encrypted with, base64, the current one first; secret.key in the data folder by default
+    secret_key_file: Option<PathBuf> = None;
+    /// The same keys themselves, comma-separated, for what hands secrets over in the environment
+    secret_key: Option<Secret> = None;
     /// Password of the first administrator; a random one is printed once by default
     admin_password: Option<Secret> = None;
     /// URL that clients use, for the OpenAPI document; the request's own origin by default
@@ -68,7 +72,7 @@ settings! {
     /// How logs are written: text or json
     log_format: LogFormat = LogFormat::Text;
     /// Which logs are written, as tracing directives
-    log_filter: String = "info,sea_orm_migration=warn".to_owned();
+    log_filter: String = "info,sea_orm_migration=warn,rustls_platform_verifier=off".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168;
     /// Failed logins of one user from one address in 15 minutes before more are put off
@@ -243,6 +247,9 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err("settings tls_cert and tls_key: give both or neither".to_owned());
+        }
+        if self.secret_key.is_some() && self.secret_key_file.is_some() {
+            return Err("settings secret_key and secret_key_file: give one of them".to_owned());
         }
         if let Some(Secret(password)) = &self.admin_password
             && password.chars().count() < 10

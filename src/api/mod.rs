@@ -21,6 +21,7 @@ mod deliveries;
 mod delivery_policy;
 mod delivery_replays;
 mod device_bulk;
+mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
@@ -30,6 +31,7 @@ mod device_rows;
 mod device_state;
 mod devices;
 mod docs;
+mod downlink_settings;
 mod downlinks;
 mod driver_archives;
 mod driver_content;
@@ -65,6 +67,8 @@ mod types;
 mod unknown_devices;
 mod upload;
 mod users;
+
+pub use idempotency::VAULT_PURPOSE as IDEMPOTENCY_PURPOSE;
 
 use std::time::Duration;
 
@@ -135,6 +139,8 @@ type AllOperations = (
         device_redecode::DeviceRedecodeApi,
         device_state::DeviceStateApi,
         downlinks::DownlinksApi,
+        downlink_settings::DownlinkSettingsApi,
+        device_driver_state::DeviceDriverStateApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
@@ -189,6 +195,8 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 hub: hub(),
                 uplinks: uplinks.clone(),
             },
+            downlink_settings::DownlinkSettingsApi { hub: hub() },
+            device_driver_state::DeviceDriverStateApi,
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },

@@ -17,4 +17,5 @@ mod settler;
 mod targets;
 
 pub use engine::{Engine, Wake};
+pub use schedule::retry_at;
 pub use targets::{Answer, VAULT_PURPOSE};

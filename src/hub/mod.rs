@@ -9,10 +9,12 @@ use crate::{
     uplink::Replays,
 };
 
+pub mod built_in_drivers;
 mod caller;
 pub mod data_tables;
 pub mod device_import;
 pub mod devices;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_archive;
 pub mod driver_examples;

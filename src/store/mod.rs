@@ -61,6 +61,7 @@ pub mod device_imports;
 pub mod device_list;
 pub mod devices;
 pub mod downlink_queue;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_list;
 pub mod driver_states;
@@ -80,6 +81,8 @@ pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
+pub mod redecodings;
+pub mod sealed;
 pub mod subscriptions;
 pub mod tenants;
 pub mod unknown_devices;
@@ -113,6 +116,8 @@ struct Inner {
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
     work: Notify,
+    /// Sent whenever there are downlinks to look at.
+    queued_downlinks: watch::Sender<()>,
     /// Sent whenever a network connection was changed.
     connection_news: watch::Sender<()>,
 }
@@ -190,6 +195,7 @@ impl Store {
                 dedupe_window_s: config.dedupe_window_s,
                 news: watch::Sender::new(()),
                 work: Notify::new(),
+                queued_downlinks: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
                 writer,
                 reader,

@@ -262,6 +262,8 @@ pub async fn update(
             change(scope, &transaction, id, changed, Some(&new)).await
         })
         .await?;
+    // It may have been switched on.
+    scope.store.wake_downlinks();
     subscriptions::tell(scope);
     get(scope, id).await
 }

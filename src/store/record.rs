@@ -25,6 +25,7 @@ use super::{
     deliveries::State as DeliveryState,
     delivery_policy::EventType,
     devices::State,
+    downlink_queue,
     driver_states::{self, NewState},
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
     event_deliveries, failure,
@@ -60,6 +61,8 @@ pub enum Content {
     UnknownDevice(Sighting, NewEvent),
     /// A well-formed message that is no uplink.
     Other(Option<DeviceKey>, NewEvent),
+    /// What became of a downlink of a device.
+    Downlink(NewEvent, Box<downlink_queue::News>),
     /// A message that was refused, and why.
     Malformed(String),
 }
@@ -146,6 +149,7 @@ struct Rows {
     events: Vec<event::ActiveModel>,
     table_rows: Vec<data_table_row::ActiveModel>,
     deliveries: Vec<delivery::ActiveModel>,
+    downlinks: Vec<(TenantId, downlink_queue::News)>,
     health: BTreeMap<i64, HealthChange>,
     states: BTreeMap<i64, (TenantId, State)>,
     driver_states: BTreeMap<i64, (TenantId, NewState)>,
@@ -360,6 +364,12 @@ impl Rows {
                 health.last_message_at = Some(message.received_at);
                 self.add_event(message, *device, event);
             }
+            Content::Downlink(event, news) => {
+                health.other_messages += 1;
+                health.last_message_at = Some(message.received_at);
+                self.add_event(message, Some(news.device), event);
+                self.downlinks.push((message.tenant, (**news).clone()));
+            }
             Content::Malformed(why) => {
                 health.malformed += 1;
                 health.last_error = Some((message.received_at, why.clone()));
@@ -431,6 +441,7 @@ impl Rows {
                 device_id: Set(record.device_id.clone()),
                 ts: Set(*time),
                 data: Set(data.clone()),
+                uplink_id: Set(Some(record.id)),
             });
         }
         if record.integrations.is_empty() {
@@ -505,6 +516,10 @@ impl Rows {
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
         bulk::insert(transaction, self.deliveries, None).await?;
+        // Behind the events, which hold the devices.
+        for (tenant, news) in self.downlinks {
+            downlink_queue::apply(transaction, tenant, news).await?;
+        }
         self.sightings.write(transaction).await?;
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;

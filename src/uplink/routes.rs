@@ -83,6 +83,14 @@ pub enum DriverRoute {
 }
 
 impl DriverRoute {
+    /// Author and name, of a driver that somebody pushed.
+    pub fn key(&self) -> Option<&DriverKey> {
+        match self {
+            Self::Version { driver, .. } => Some(driver),
+            Self::None | Self::BuiltIn(_) | Self::Missing(_) => None,
+        }
+    }
+
     /// What decodes, where anything does.
     pub fn decoding(&self) -> Option<Decoding> {
         match self {
@@ -261,6 +269,11 @@ impl Routes {
         let route = Arc::new(self.compose(&connection.scope, epoch, device).await?);
         self.devices.insert(key, (epoch, route.clone()));
         Ok(Some(route))
+    }
+
+    /// What follows from an uplink of this device.
+    pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
+        self.compose(scope, scope.epoch(), device).await
     }
 
     async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {

@@ -128,9 +128,9 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{tag}", "1")
         .replace("{digest}", &digest_of(UNTAGGED))
         .replace("{label}", "kept")
-        .replace("{network_device_id}", "AA000000000000FF")
         .replace("{delivery_id}", text(&ids["deliveries"]))
         .replace("{replay_id}", &ids["replays"].to_string())
+        .replace("{network_device_id}", "AA000000000000FF")
         .replace("{downlink_id}", text(&ids["downlinks"]))
 }
 
@@ -150,6 +150,7 @@ fn body(operation: &str) -> Value {
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
+        "update_downlink_settings" => json!({"settings": {"type": "sigfox"}}),
         "update_device_state" => json!({"desired": {}}),
         "update_user" => json!({"role": "viewer"}),
         "update_tenant" => json!({"name": "x"}),
@@ -185,6 +186,11 @@ async fn provision(hub: &Hub) -> Value {
         .post(&format!("{path}/replay"), &body("create_replay"))
         .await
         .created();
+    // A public address: nothing that this machine has.
+    let settings =
+        json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
+    let path = format!("network-connections/{}/downlink-settings", connection.id);
+    hub.put(&path, &settings).await.ok();
     let downlink = hub
         .post("devices/d/downlinks", &json!({"payload_hex": "00"}))
         .await
