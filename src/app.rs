@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
 //! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
+//! then the writer, then the batch of an import, the deliveries and the downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,13 +13,14 @@ use crate::{
     api::{self, listener::SniffingAcceptor},
     config::{Config, Secret},
     delivery::Engine,
+    downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
     secret::{Keys, Vault},
     store::Store,
     tls,
-    uplink::{UplinkPath, Writer, writer},
+    uplink::{Replayer, UplinkPath, Writer, writer},
 };
 
 /// Longest time between requests on one connection.
@@ -62,8 +63,11 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone())
+        .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
+    let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
+    let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
@@ -72,6 +76,7 @@ where
         vault.clone(),
         wake.clone(),
         imports,
+        replays,
         Live::new(config.live_streams_max, stop_accepting.clone()),
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
@@ -83,7 +88,9 @@ where
     let writing = tokio::spawn(write(store.clone(), jobs));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
+    let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
+    let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
         vault,
@@ -128,9 +135,16 @@ where
     importing
         .await
         .map_err(|error| format!("the importer broke: {error}"))?;
+    replaying
+        .await
+        .map_err(|error| format!("the replayer broke: {error}"))?;
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
+        .map_err(|error| error.causes())?;
+    downlinking
+        .await
+        .map_err(|error| format!("the downlinks broke: {error}"))?
         .map_err(|error| error.causes())?;
     drivers.shutdown().await;
     store.close().await.map_err(|error| error.causes())?;

@@ -125,10 +125,14 @@ settings! {
     downlink_timeout_s: u64 = 15;
     /// Waits before the second, third ... attempt of a downlink, in seconds, comma-separated; half to all of each is waited
     downlink_schedule_s: Seconds = Seconds(vec![2, 10, 30, 120, 600, 3600]);
-    /// Deliveries under way at a time for one integration
-    delivery_concurrency: usize = 4;
+    /// Deliveries under way at a time for one integration, unless it says otherwise
+    delivery_concurrency: usize = 16;
     /// Longest time for one delivery attempt, in seconds
     delivery_timeout_s: u64 = 15;
+    /// How long deliveries are kept that the target took, in hours
+    delivery_keep_hours: u32 = 168;
+    /// How long dead deliveries are kept, in hours
+    delivery_dead_keep_hours: u32 = 720;
     /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]);
 }
@@ -278,6 +282,11 @@ impl Config {
             ("downlink_timeout_s", self.downlink_timeout_s),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
+            ("delivery_keep_hours", u64::from(self.delivery_keep_hours)),
+            (
+                "delivery_dead_keep_hours",
+                u64::from(self.delivery_dead_keep_hours),
+            ),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("setting {name}: must be at least 1"));

@@ -193,6 +193,10 @@ kinds! {
         1..=4096, r"^[\u0021-\u007e]([\u0020-\u007e]*[\u0021-\u007e])?$", "must be visible ASCII with inner spaces",
         "Bearer s3cr3t", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
     }
+    /// Text with `{{names}}` to be filled in, up to 4096 characters.
+    Template = TemplateKind {
+        1..=4096, PROSE, PROSE_RULE, r#"{"payload": "{{payload_hex}}", "port": {{f_port}}}"#, is_prose
+    }
     /// A regular expression, to be matched from end to end.
     Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "24E124.*", is_line }
     /// What a network server puts into the query: one line.

@@ -1,14 +1,17 @@
 //! Where network servers post: the ingest of each network connection.
 
-use poem::Result;
+use poem::{IntoResponse, Response, Result};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    ApiResponse, Enum, Object, OpenApi,
     param::{Path, Query},
+    registry::{MetaResponses, Registry},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Tag, answer::Found, auth::IngestKey, types::Id, upload::Message};
 use crate::{
+    hub::downlinks::in_answer,
     id::ConnectionId,
     text::NetworkWord,
     uplink::{Receipt, UplinkPath},
@@ -43,6 +46,32 @@ enum ReceiptStatus {
     Disabled,
 }
 
+/// 200 with a receipt, and what the network server is to tell the device.
+struct Received {
+    receipt: ReceiptView,
+    downlink: Option<Value>,
+}
+
+impl IntoResponse for Received {
+    fn into_response(self) -> Response {
+        let mut body = serde_json::to_value(self.receipt).unwrap_or_default();
+        if let (Some(body), Some(Value::Object(downlink))) = (body.as_object_mut(), self.downlink) {
+            body.extend(downlink);
+        }
+        Found(body).into_response()
+    }
+}
+
+impl ApiResponse for Received {
+    fn meta() -> MetaResponses {
+        Found::<ReceiptView>::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Found::<ReceiptView>::register(registry);
+    }
+}
+
 /// `network-connections/{id}/uplinks`.
 pub struct IngestApi {
     pub uplinks: UplinkPath,
@@ -56,7 +85,9 @@ impl IngestApi {
     /// connection's type; a body that cannot be read is a 400 and counts in the connection's health.
     /// A message of a device that nobody provisioned is kept as an event and answered with 200,
     /// because network servers switch off webhooks that fail. An uplink that is answered with
-    /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Authenticated by the connection's ingest key.
+    /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the
+    /// network server takes a downlink in the answer, as Sigfox does, the answer holds it beside the
+    /// receipt. Authenticated by the connection's ingest key.
     #[oai(
         path = "/network-connections/:id/uplinks",
         method = "post",
@@ -94,11 +125,25 @@ impl IngestApi {
         _token: Query<Option<NetworkWord>>,
         /// What the network server sends
         body: Message,
-    ) -> Result<Found<ReceiptView>> {
+    ) -> Result<Received> {
         let id = ConnectionId(**id);
         // On the heap, because each layer of futures around this one would copy all of it.
         let receipt = Box::pin(self.uplinks.receive(id, key.as_str(), body.0)).await?;
-        Ok(Found(receipt.into()))
+        let downlink = match &receipt {
+            Receipt::Uplink {
+                wants_downlink: true,
+                device_id,
+                ..
+            } => match self.uplinks.scope_of(id).await? {
+                Some(scope) => in_answer(&scope, id, device_id).await?,
+                None => None,
+            },
+            _ => None,
+        };
+        Ok(Received {
+            receipt: receipt.into(),
+            downlink,
+        })
     }
 }
 

@@ -19,7 +19,9 @@ mod csv_records;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;
+mod delivery_replays;
 mod device_bulk;
+mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
@@ -29,6 +31,7 @@ mod device_rows;
 mod device_state;
 mod devices;
 mod docs;
+mod downlink_settings;
 mod downlinks;
 mod driver_archives;
 mod driver_content;
@@ -45,6 +48,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_health;
 mod integration_targets;
 mod integrations;
 mod leftover;
@@ -135,12 +139,19 @@ type AllOperations = (
         device_redecode::DeviceRedecodeApi,
         device_state::DeviceStateApi,
         downlinks::DownlinksApi,
+        downlink_settings::DownlinkSettingsApi,
+        device_driver_state::DeviceDriverStateApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
+    (
+        integrations::IntegrationsApi,
+        integration_health::IntegrationHealthApi,
+        deliveries::DeliveriesApi,
+        delivery_replays::DeliveryReplaysApi,
+    ),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -184,6 +195,8 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 hub: hub(),
                 uplinks: uplinks.clone(),
             },
+            downlink_settings::DownlinkSettingsApi { hub: hub() },
+            device_driver_state::DeviceDriverStateApi,
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },
@@ -191,7 +204,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         data_tables::DataTablesApi,
         (
             integrations::IntegrationsApi { hub: hub() },
-            deliveries::DeliveriesApi,
+            integration_health::IntegrationHealthApi { hub: hub() },
+            deliveries::DeliveriesApi { hub: hub() },
+            delivery_replays::DeliveryReplaysApi { hub: hub() },
         ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },

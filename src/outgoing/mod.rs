@@ -1,5 +1,7 @@
 //! What all connections that the hub makes for its users share.
 
 mod guard;
+mod http;
 
 pub use guard::Guard;
+pub use http::{Answer, Caller, Request};

@@ -28,6 +28,7 @@ pub mod networks;
 mod news;
 mod record;
 pub mod redecode;
+mod replay;
 mod returned;
 mod routes;
 pub mod tryout;
@@ -40,6 +41,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use auto_provisioning::Rule;
+pub use replay::{Replayer, Replays};
 pub use returned::Update;
 pub use writer::Writer;
 
@@ -140,6 +142,12 @@ impl UplinkPath {
         }
     }
 
+    /// The tenant of a connection.
+    pub async fn scope_of(&self, id: ConnectionId) -> Result<Option<Scope>> {
+        let connection = self.routes.connection(id).await?;
+        Ok(connection.map(|connection| connection.scope.clone()))
+    }
+
     /// Takes one message that a network server posts. It is on disk when this answers. Why a message
     /// could not be read, only who has the connection's key learns.
     pub async fn receive(
@@ -227,7 +235,11 @@ impl UplinkPath {
                     None => None,
                 };
                 let device = device.map(|device| device.key);
-                let content = Content::Other(device, news::as_event(&news));
+                let event = news::as_event(&news);
+                let content = match (device, news::of_downlink_of(connection.id, device, &news)) {
+                    (_, Some(news)) => Content::Downlink(event, Box::new(news)),
+                    (device, None) => Content::Other(device, event),
+                };
                 (content, Receipt::Other)
             }
         };
@@ -277,7 +289,7 @@ impl UplinkPath {
                 let decoded = self
                     .decoder
                     .decode(scope.tenant(), &device, &uplink, received_at, None)
-                    .await;
+                    .await?;
                 match other {
                     DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
                         (driver, &**version)
@@ -321,7 +333,7 @@ impl UplinkPath {
                     received_at,
                     Some(&seen.state),
                 )
-                .await;
+                .await?;
             if decoded.data.is_some() {
                 version.nature.learn(decoded.new_state.is_some());
             }
@@ -371,8 +383,8 @@ impl UplinkPath {
             }
             outcome => return Ok(Err(outcome)),
         }
-        for integration in integrations {
-            self.wake.integration(scope.tenant(), integration);
+        for recipient in integrations {
+            self.wake.integration(scope.tenant(), recipient.integration);
         }
         Ok(Ok(receipt))
     }

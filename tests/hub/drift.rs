@@ -28,8 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "config", "delivery", "driver", "hub", "live", "secret", "store", "tls",
-            "uplink",
+            "api", "config", "delivery", "downlink", "driver", "hub", "live", "secret", "store",
+            "tls", "uplink",
         ],
     ),
     (
@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "downlink",
             "error",
             "hub",
             "id",
@@ -54,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "delivery",
+            "downlink",
             "driver",
             "error",
             "id",
@@ -87,8 +89,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock", "config", "error", "id", "outgoing", "secret", "store",
         ],
     ),
+    (
+        "downlink",
+        &[
+            "clock", "config", "delivery", "error", "id", "outgoing", "secret", "store", "uplink",
+        ],
+    ),
     ("mqtt", &["clock", "error", "outgoing"]),
-    ("outgoing", &["config"]),
+    ("outgoing", &["clock", "config", "error"]),
     ("live", &["clock", "error", "store"]),
     (
         "store",

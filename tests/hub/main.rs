@@ -9,6 +9,7 @@
 )]
 
 mod database;
+mod network_server;
 mod server;
 mod sink;
 
@@ -21,7 +22,9 @@ mod client;
 mod collections;
 mod contract;
 mod deliveries;
+mod delivery_rules;
 mod desired_state;
+mod downlink_sending;
 mod downlinks;
 mod drift;
 mod driver_agreement;
@@ -33,6 +36,7 @@ mod driver_examples;
 mod driver_host;
 mod driver_redecode;
 mod driver_registry_command;
+mod driver_rewrite;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;

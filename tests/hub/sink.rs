@@ -20,6 +20,8 @@ use crate::eventually;
 pub enum Cue {
     /// With this status.
     Status(u16),
+    /// With this status, so many seconds in `Retry-After`, and a text.
+    After(u16, u32),
     /// With this status, to go there.
     Redirect(u16, &'static str),
     /// With 200, after [`Sink::go_on`].
@@ -147,6 +149,10 @@ async fn answer(
         Cue::Status(status) => Ok(Response::builder()
             .status(StatusCode::from_u16(status).unwrap())
             .finish()),
+        Cue::After(status, seconds) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .header("Retry-After", seconds.to_string())
+            .body("come back later")),
         Cue::Redirect(status, location) => Ok(Response::builder()
             .status(StatusCode::from_u16(status).unwrap())
             .header("location", location)
