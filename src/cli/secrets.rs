@@ -13,6 +13,7 @@ use crate::{
     delivery,
     secret::{KeyId, Vault},
     store::{Store, sealed::Column},
+    uplink::networks,
 };
 
 /// What changes between two passes was written by a hub that had not seen the new key; each pass is
@@ -158,6 +159,7 @@ async fn count(vault: &Vault, store: &Store) -> Result<Counted, Failure> {
 fn resealed(vault: &Vault, column: Column, stored: &[u8]) -> Option<Vec<u8>> {
     match column {
         Column::Integrations => vault.reseal_credentials(delivery::VAULT_PURPOSE, stored),
+        Column::NetworkConnections => vault.reseal_credentials(networks::VAULT_PURPOSE, stored),
         Column::IdempotencyKeys => vault.reseal(api::IDEMPOTENCY_PURPOSE, stored),
     }
 }
@@ -166,6 +168,7 @@ fn resealed(vault: &Vault, column: Column, stored: &[u8]) -> Option<Vec<u8>> {
 fn keys_of(vault: &Vault, column: Column, stored: &[u8]) -> Vec<Option<KeyId>> {
     match column {
         Column::Integrations => vault.keys_of_credentials(delivery::VAULT_PURPOSE, stored),
+        Column::NetworkConnections => vault.keys_of_credentials(networks::VAULT_PURPOSE, stored),
         Column::IdempotencyKeys => vec![vault.key_of(api::IDEMPOTENCY_PURPOSE, stored)],
     }
 }

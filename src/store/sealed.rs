@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     Store,
-    entities::{idempotency_key, integration},
+    entities::{idempotency_key, integration, network_connection},
 };
 use crate::error::Result;
 
@@ -22,18 +22,25 @@ const BATCH: u64 = 200;
 pub enum Column {
     /// The credentials of integrations.
     Integrations,
+    /// The credentials of network connections.
+    NetworkConnections,
     /// The answers to requests that may be told twice.
     IdempotencyKeys,
 }
 
 impl Column {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Integrations, Self::IdempotencyKeys];
+    pub const ALL: [Self; 3] = [
+        Self::Integrations,
+        Self::NetworkConnections,
+        Self::IdempotencyKeys,
+    ];
 
     /// What its values belong to.
     pub fn name(self) -> &'static str {
         match self {
             Self::Integrations => "integrations",
+            Self::NetworkConnections => "network connections",
             Self::IdempotencyKeys => "remembered answers",
         }
     }
@@ -50,6 +57,11 @@ impl Store {
         match column {
             Column::Integrations => {
                 use integration::{Column, Entity};
+                self.replace::<Entity, i64>(Column::Id, Column::Secret, change)
+                    .await
+            }
+            Column::NetworkConnections => {
+                use network_connection::{Column, Entity};
                 self.replace::<Entity, i64>(Column::Id, Column::Secret, change)
                     .await
             }

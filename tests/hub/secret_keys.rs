@@ -24,11 +24,16 @@ const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
 async fn provision(hub: &Hub) -> (Connection, Sink) {
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
+    let sink = integrate(hub, "erp").await;
+    (connection, sink)
+}
+
+async fn integrate(hub: &Hub, name: &str) -> Sink {
     let sink = Sink::willing().await;
-    let integration = json!({"name": "erp", "selector": "",
+    let integration = json!({"name": name, "selector": "",
         "target": {"type": "http", "url": sink.url, "authorization": "Bearer s3cr3t"}});
     hub.post("integrations", &integration).await.created();
-    (connection, sink)
+    sink
 }
 
 /// One uplink more reaches the receiver, with the secret.
@@ -89,7 +94,8 @@ async fn a_hub_goes_on_while_its_key_is_changed(database: Database) {
     assert_eq!(repeatable(&hub).await, answer);
 
     // What it seals from now on needs the new key alone, so the old one can go.
-    let again = provision(&hub).await;
+    let again = (hub.connect("more").await, integrate(&hub, "crm").await);
+    hub.device("f", &again.0, EUI, json!({})).await;
     let said = hub.command(&["secrets", "forget"]).await.unwrap();
     assert!(
         said.contains(&format!("forgot the key {}", before[0].0)),
