@@ -72,7 +72,7 @@ where
         store.clone(),
         config.clone(),
         drivers.clone(),
-        vault,
+        vault.clone(),
         wake.clone(),
         imports,
         Live::new(config.live_streams_max, stop_accepting.clone()),
@@ -90,6 +90,7 @@ where
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
+        vault,
         drivers.clone(),
         config.driver_state_bytes,
         writer,

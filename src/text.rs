@@ -197,6 +197,18 @@ kinds! {
     Template = TemplateKind {
         1..=4096, PROSE, PROSE_RULE, r#"{"payload": "{{payload_hex}}", "port": {{f_port}}}"#, is_prose
     }
+    /// A regular expression, to be matched from end to end.
+    Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "24E124.*", is_line }
+    /// What a network server puts into the query: one line.
+    NetworkWord = NetworkWordKind { 0..=300, LINE, LINE_RULE, "up", is_line }
+    /// A template of a device's name or id.
+    DeviceTemplate = DeviceTemplateKind { 1..=200, LINE, LINE_RULE, "{network_name}", is_line }
+    /// A tunnel interface authentication key of ThingPark.
+    AsKey = AsKeyKind {
+        32..=36, r"^[0-9A-Fa-f-]*$", "must be hexadecimal digits, with dashes or without",
+        "c6f5e3b263092120b8766b9aed9c41b4",
+        |text| text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+    }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
 }

@@ -3,7 +3,7 @@
 use poem::{IntoResponse, Response, Result};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
-    param::Path,
+    param::{Path, Query},
     registry::{MetaResponses, Registry},
 };
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::{Tag, answer::Found, auth::IngestKey, types::Id, upload::Message};
 use crate::{
     hub::downlinks::in_answer,
     id::ConnectionId,
+    text::NetworkWord,
     uplink::{Receipt, UplinkPath},
 };
 
@@ -35,6 +36,8 @@ struct ReceiptView {
 enum ReceiptStatus {
     /// An uplink of a known device; it is on disk
     Recorded,
+    /// A copy of an uplink that is on disk; its id is the first one's
+    Duplicate,
     /// An uplink of a device that nobody provisioned; kept as an event of the connection
     UnknownDevice,
     /// No uplink; kept as an event
@@ -82,18 +85,44 @@ impl IngestApi {
     /// connection's type; a body that cannot be read is a 400 and counts in the connection's health.
     /// A message of a device that nobody provisioned is kept as an event and answered with 200,
     /// because network servers switch off webhooks that fail. An uplink that is answered with
-    /// `recorded` is on disk. Where the network server takes a downlink in the answer, as Sigfox does,
-    /// the answer holds it beside the receipt. Authenticated by the connection's ingest key.
+    /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the
+    /// network server takes a downlink in the answer, as Sigfox does, the answer holds it beside the
+    /// receipt. Authenticated by the connection's ingest key.
     #[oai(
         path = "/network-connections/:id/uplinks",
         method = "post",
         operation_id = "create_uplink"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "network servers put much into the query"
     )]
     async fn create_uplink(
         &self,
         key: IngestKey,
         /// The network connection's id
         id: Path<Id>,
+        /// What kind of message ChirpStack sends
+        #[oai(name = "event")]
+        _event: Query<Option<NetworkWord>>,
+        /// The device that ThingPark sends a message of
+        #[oai(name = "LrnDevEui")]
+        _dev_eui: Query<Option<NetworkWord>>,
+        /// The port that ThingPark received a message on
+        #[oai(name = "LrnFPort")]
+        _f_port: Query<Option<NetworkWord>>,
+        /// What ThingPark knows the message by
+        #[oai(name = "LrnInfos")]
+        _infos: Query<Option<NetworkWord>>,
+        /// What ThingPark calls the hub
+        #[oai(name = "AS_ID")]
+        _as_id: Query<Option<NetworkWord>>,
+        /// When ThingPark sent the message
+        #[oai(name = "Time")]
+        _time: Query<Option<NetworkWord>>,
+        /// ThingPark's signature of the message; it is checked where the connection has the AS key
+        #[oai(name = "Token")]
+        _token: Query<Option<NetworkWord>>,
         /// What the network server sends
         body: Message,
     ) -> Result<Received> {
@@ -132,6 +161,14 @@ impl From<Receipt> for ReceiptView {
                 wants_downlink: _,
             } => Self {
                 status: ReceiptStatus::Recorded,
+                uplink_id: Some(uplink_id),
+                device_id: Some(device_id),
+            },
+            Receipt::Duplicate {
+                uplink_id,
+                device_id,
+            } => Self {
+                status: ReceiptStatus::Duplicate,
                 uplink_id: Some(uplink_id),
                 device_id: Some(device_id),
             },

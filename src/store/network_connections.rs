@@ -37,6 +37,11 @@ pub struct NewConnection {
     pub settings: Value,
     /// Whether it takes messages.
     pub enabled: bool,
+    /// Which unknown senders become devices, where any do.
+    pub auto_provisioning: Option<Value>,
+    /// Sealed credentials.
+    #[serde(skip)]
+    pub secret: Option<Vec<u8>>,
 }
 
 /// A network connection.
@@ -69,6 +74,8 @@ pub struct Health {
     pub other_messages: i64,
     /// Messages that were refused.
     pub malformed: i64,
+    /// Copies of frames that were recorded before.
+    pub duplicates: i64,
     /// When the last message came that was taken.
     pub last_message_at: Option<Time>,
     /// When the last one was refused.
@@ -110,6 +117,8 @@ pub async fn insert(
                 settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ingest_key_hash: Set(ingest_key_hash.to_vec()),
+                secret: Set(new.secret.clone()),
+                auto_provisioning: Set(new.auto_provisioning.clone()),
                 ..Default::default()
             }
             .insert(&*transaction)
@@ -122,6 +131,7 @@ pub async fn insert(
                 unknown_devices: Set(0),
                 other_messages: Set(0),
                 malformed: Set(0),
+                duplicates: Set(0),
                 last_message_at: Set(None),
                 last_error_at: Set(None),
                 last_error: Set(None),
@@ -213,11 +223,20 @@ pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> 
         .await?)
 }
 
-/// Replaces what was provisioned.
-pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Result<Connection> {
+/// Replaces what was provisioned; `seal` makes the sealed credentials from what was there before.
+pub async fn update(
+    scope: &Scope,
+    id: ConnectionId,
+    new: NewConnection,
+    seal: impl Fn(&NewConnection) -> Result<Option<Vec<u8>>>,
+) -> Result<Connection> {
     scope
         .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
+            let before = Connection::from((before, None)).provisioned;
             let changed = network_connection::ActiveModel {
+                secret: Set(seal(&before)?),
+                auto_provisioning: Set(new.auto_provisioning.clone()),
                 name: Set(new.name.clone()),
                 kind: Set(new.kind.clone()),
                 settings: Set(new.settings.clone()),
@@ -343,6 +362,8 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
             settings,
             enabled,
             ingest_key_hash,
+            secret,
+            auto_provisioning,
         } = model;
         Self {
             id: ConnectionId(id),
@@ -351,6 +372,8 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
                 kind,
                 settings,
                 enabled,
+                auto_provisioning,
+                secret,
             },
             ingest_key_hash,
             health: health.map(Health::from).unwrap_or_default(),
@@ -370,6 +393,7 @@ impl From<connection_health::Model> for Health {
             unknown_devices,
             other_messages,
             malformed,
+            duplicates,
             last_message_at,
             last_error_at,
             last_error,
@@ -386,6 +410,7 @@ impl From<connection_health::Model> for Health {
             unknown_devices,
             other_messages,
             malformed,
+            duplicates,
             last_message_at,
             last_error_at,
             last_error,

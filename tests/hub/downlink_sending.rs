@@ -361,8 +361,14 @@ async fn what_the_network_tells_moves_a_downlink(database: Database) {
     assert!(error.contains("did not confirm"), "{error}");
     // What has come to its end stays as it is, and what nobody here has sent moves nothing.
     tell("downlink_ack", &correlation(&first)).await;
-    tell("downlink_ack", "thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11").await;
+    tell(
+        "downlink_ack",
+        "thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11",
+    )
+    .await;
     hub.downlink_gets(&first, "failed").await;
-    let kinds = hub.list("devices/d/events?kind=downlink_acknowledged").await;
+    let kinds = hub
+        .list("devices/d/events?kind=downlink_acknowledged")
+        .await;
     assert_eq!(kinds.len(), 3);
 }

@@ -43,6 +43,7 @@ mod fair_share;
 mod histories;
 mod lists;
 mod live;
+mod networks;
 mod outage;
 mod paging;
 mod permissions;
