@@ -17,7 +17,8 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench bench-drivers bench-lists bench-import contract contract-long contract-mutants clients browser openapi \
+.PHONY: help run test demo bench bench-drivers bench-delivery bench-lists \
+	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
 	client-tools browser-tools driver-agreement
 
@@ -50,6 +51,11 @@ bench-drivers: ## what drivers cost, beside Node's vm, and what one that loops c
 	@scripts/need rust python node
 	cargo build --release --locked --bin thingshub --example decodes
 	python3 scripts/bench-drivers
+
+bench-delivery: ## uplink to receiver: rates, times, dead receivers; beside Node-RED
+	@scripts/need rust python postgres wrk node
+	cargo build --release --locked --bin thingshub --example receiver
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-delivery
 
 bench-lists: ## a page of devices among a thousand and among a million
 	@scripts/need rust python postgres
@@ -128,6 +134,16 @@ check-rust:
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
+
+# As tests, but for longer: what they print at their end is the outcome.
+faults: ## kills hubs under load, KILLS=200 times on each database, and looks for what is lost or invented
+	@scripts/need rust postgres
+	THINGSHUB_TEST_KILLS=$(or $(KILLS),200) scripts/with-postgres --no-fsync \
+		cargo test --locked --test hub faults:: -- --nocapture --test-threads 1
+
+soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing
+	@scripts/need python postgres
+	scripts/with-postgres --no-fsync scripts/soak
 
 build:
 	@scripts/need rust

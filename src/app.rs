@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
-    config::Config,
+    config::{Config, Secret},
     delivery::Engine,
     downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
-    secret::Vault,
+    secret::{Keys, Vault},
     store::Store,
     tls,
-    uplink::{UplinkPath, Writer, writer},
+    uplink::{Replayer, UplinkPath, Writer, writer},
 };
 
 /// Longest time between requests on one connection.
@@ -49,8 +49,7 @@ where
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
     let tls = tls::acceptor(&config)?;
-    let vault = Vault::open(&config.data_dir.join("secret.key"))
-        .map_err(|error| format!("setting data_dir: secret.key: {error}"))?;
+    let vault = vault(&config, true)?;
     let store = Store::open(&config)
         .await
         .map_err(|error| format!("setting database_url: {}", error.causes()))?;
@@ -64,8 +63,10 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone())
+        .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
+    let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
     let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
@@ -75,6 +76,7 @@ where
         vault.clone(),
         wake.clone(),
         imports,
+        replays,
         Live::new(config.live_streams_max, stop_accepting.clone()),
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
@@ -88,6 +90,7 @@ where
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
     let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
+    let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
         vault,
@@ -132,6 +135,9 @@ where
     importing
         .await
         .map_err(|error| format!("the importer broke: {error}"))?;
+    replaying
+        .await
+        .map_err(|error| format!("the replayer broke: {error}"))?;
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
@@ -144,6 +150,20 @@ where
     store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
+}
+
+/// The vault that the settings tell of. `make`: where they name no keys, one is made at the first start.
+pub fn vault(config: &Config, make: bool) -> Result<Vault, String> {
+    if let Some(Secret(keys)) = &config.secret_key {
+        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
+        return Ok(Vault::with(keys));
+    }
+    let (setting, file, make) = match &config.secret_key_file {
+        Some(file) => ("secret_key_file", file.clone(), false),
+        None => ("data_dir", config.data_dir.join("secret.key"), make),
+    };
+    Vault::open(&file, make)
+        .map_err(|error| format!("setting {setting}: {}: {error}", file.display()))
 }
 
 fn limits(config: &Config) -> Limits {

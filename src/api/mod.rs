@@ -19,7 +19,9 @@ mod csv_records;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;
+mod delivery_replays;
 mod device_bulk;
+mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
@@ -46,6 +48,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_health;
 mod integration_targets;
 mod integrations;
 mod leftover;
@@ -64,6 +67,8 @@ mod types;
 mod unknown_devices;
 mod upload;
 mod users;
+
+pub use idempotency::VAULT_PURPOSE as IDEMPOTENCY_PURPOSE;
 
 use std::time::Duration;
 
@@ -135,12 +140,18 @@ type AllOperations = (
         device_state::DeviceStateApi,
         downlinks::DownlinksApi,
         downlink_settings::DownlinkSettingsApi,
+        device_driver_state::DeviceDriverStateApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
+    (
+        integrations::IntegrationsApi,
+        integration_health::IntegrationHealthApi,
+        deliveries::DeliveriesApi,
+        delivery_replays::DeliveryReplaysApi,
+    ),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -185,6 +196,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 uplinks: uplinks.clone(),
             },
             downlink_settings::DownlinkSettingsApi { hub: hub() },
+            device_driver_state::DeviceDriverStateApi,
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },
@@ -192,7 +204,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         data_tables::DataTablesApi,
         (
             integrations::IntegrationsApi { hub: hub() },
-            deliveries::DeliveriesApi,
+            integration_health::IntegrationHealthApi { hub: hub() },
+            deliveries::DeliveriesApi { hub: hub() },
+            delivery_replays::DeliveryReplaysApi { hub: hub() },
         ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },

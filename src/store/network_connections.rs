@@ -1,5 +1,7 @@
 //! Network connections and their health.
 
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter, QuerySelect,
@@ -221,6 +223,20 @@ pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> 
         .into_tuple()
         .all(scope.reader())
         .await?)
+}
+
+/// What these connections are called.
+pub async fn names(scope: &Scope, ids: &[i64]) -> Result<HashMap<i64, String>> {
+    let found: Vec<(i64, String)> = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.is_in(ids.iter().copied()))
+        .select_only()
+        .column(network_connection::Column::Id)
+        .column(network_connection::Column::Name)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Replaces what was provisioned; `seal` makes the sealed credentials from what was there before.

@@ -28,7 +28,7 @@ use super::{
     downlink_queue,
     driver_states::{self, NewState},
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
-    failure,
+    event_deliveries, failure,
     gather::padded,
     unknown_devices::{Sighting, Sightings},
 };
@@ -100,9 +100,23 @@ pub struct Record {
     /// Rows for data tables, each with its time.
     pub rows: Vec<(DataTableId, Time, Value)>,
     /// Who wants to hear of it.
-    pub integrations: Vec<IntegrationId>,
+    pub integrations: Vec<Recipient>,
     /// Makes the message for integrations from the device's state after this uplink.
-    pub render: Box<dyn Fn(&State) -> String + Send + Sync>,
+    pub render: Render,
+}
+
+/// Makes the message of a type of event from the device's state.
+pub type Render = Box<dyn Fn(EventType, &State) -> String + Send + Sync>;
+
+/// An integration that wants to hear of uplinks.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Which.
+    pub integration: IntegrationId,
+    /// As what it wants them: [`EventType::Data`], [`EventType::Raw`] or both.
+    pub events: Vec<EventType>,
+    /// Whether it gets those of a device one after the other.
+    pub ordered: bool,
 }
 
 /// Something to tell.
@@ -203,7 +217,9 @@ impl Store {
                 false => Outcome::Gone,
             });
         }
-        rows.insert(transaction).await?;
+        if rows.insert(transaction).await? {
+            self.inner.work.notify_one();
+        }
         Ok(outcomes)
     }
 
@@ -425,32 +441,28 @@ impl Rows {
                 device_id: Set(record.device_id.clone()),
                 ts: Set(*time),
                 data: Set(data.clone()),
+                uplink_id: Set(Some(record.id)),
             });
         }
         if record.integrations.is_empty() {
             return;
         }
-        let body = (record.render)(state);
-        for integration in &record.integrations {
-            self.deliveries.push(delivery::ActiveModel {
-                tenant_id: Set(message.tenant.0),
-                id: Set(new_uuid()),
-                integration_id: Set(integration.0),
-                device_id: Set(record.device_id.clone()),
-                subject_id: Set(record.id),
-                state: Set(DeliveryState::Pending.as_str().to_owned()),
-                attempt: Set(0),
-                due_at: Set(Some(message.received_at)),
-                body: Set(body.clone()),
-                last_status: Set(None),
-                last_error: Set(None),
-                created_at: Set(message.received_at),
-                updated_at: Set(message.received_at),
-                kind: Set(EventType::Data.as_str().to_owned()),
-                ordered: Set(false),
-                round_start: Set(0),
-                last_answer: Set(None),
-            });
+        for event in [EventType::Data, EventType::Raw] {
+            let wants = |recipient: &&Recipient| recipient.events.contains(&event);
+            let mut recipients = record.integrations.iter().filter(wants).peekable();
+            if recipients.peek().is_none() {
+                continue;
+            }
+            let body = (record.render)(event, state);
+            for recipient in recipients {
+                self.deliveries.push(new_delivery(
+                    message,
+                    record,
+                    recipient,
+                    event,
+                    body.clone(),
+                ));
+            }
         }
     }
 
@@ -467,7 +479,8 @@ impl Rows {
         });
     }
 
-    async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    /// Writes all rows; answers whether events are to be delivered.
+    async fn insert(self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
         let states =
             self.states
                 .into_iter()
@@ -499,6 +512,7 @@ impl Rows {
             driver_states.map(|(device, (tenant, new))| (tenant, DeviceKey(device), new));
         driver_states::put(transaction, driver_states.collect()).await?;
         bulk::insert(transaction, self.uplinks, None).await?;
+        let told = event_deliveries::told(&self.events);
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
         bulk::insert(transaction, self.deliveries, None).await?;
@@ -510,7 +524,35 @@ impl Rows {
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;
         }
-        Ok(())
+        event_deliveries::queue(transaction, told).await
+    }
+}
+
+fn new_delivery(
+    message: &Message,
+    record: &Record,
+    recipient: &Recipient,
+    event: EventType,
+    body: String,
+) -> delivery::ActiveModel {
+    delivery::ActiveModel {
+        tenant_id: Set(message.tenant.0),
+        id: Set(new_uuid()),
+        integration_id: Set(recipient.integration.0),
+        device_id: Set(record.device_id.clone()),
+        subject_id: Set(record.id),
+        state: Set(DeliveryState::Pending.as_str().to_owned()),
+        attempt: Set(0),
+        due_at: Set(Some(message.received_at)),
+        body: Set(body),
+        last_status: Set(None),
+        last_error: Set(None),
+        created_at: Set(message.received_at),
+        updated_at: Set(message.received_at),
+        kind: Set(event.as_str().to_owned()),
+        ordered: Set(recipient.ordered),
+        round_start: Set(0),
+        last_answer: Set(None),
     }
 }
 

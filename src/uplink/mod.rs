@@ -28,6 +28,7 @@ pub mod networks;
 mod news;
 mod record;
 pub mod redecode;
+mod replay;
 mod returned;
 mod routes;
 pub mod tryout;
@@ -40,6 +41,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use auto_provisioning::Rule;
+pub use replay::{Replayer, Replays};
 pub use returned::Update;
 pub use writer::Writer;
 
@@ -287,7 +289,7 @@ impl UplinkPath {
                 let decoded = self
                     .decoder
                     .decode(scope.tenant(), &device, &uplink, received_at, None)
-                    .await;
+                    .await?;
                 match other {
                     DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
                         (driver, &**version)
@@ -331,7 +333,7 @@ impl UplinkPath {
                     received_at,
                     Some(&seen.state),
                 )
-                .await;
+                .await?;
             if decoded.data.is_some() {
                 version.nature.learn(decoded.new_state.is_some());
             }
@@ -381,8 +383,8 @@ impl UplinkPath {
             }
             outcome => return Ok(Err(outcome)),
         }
-        for integration in integrations {
-            self.wake.integration(scope.tenant(), integration);
+        for recipient in integrations {
+            self.wake.integration(scope.tenant(), recipient.integration);
         }
         Ok(Ok(receipt))
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
+    id::{ConnectionId, DataTableId, DeviceKey},
     reference::{DriverKey, Pick, Reference},
     secret::{Credentials, Vault},
     selector::Selector,
@@ -30,6 +30,7 @@ use crate::{
         integrations::{self, Integration},
         listing::{Sort, Stretch},
         network_connections::{self, NewConnection},
+        record::Recipient,
     },
 };
 
@@ -61,7 +62,7 @@ pub struct DeviceRoute {
     pub connection_names: Vec<(i64, String)>,
     pub driver: DriverRoute,
     pub tables: Vec<TableRoute>,
-    pub integrations: Vec<IntegrationId>,
+    pub integrations: Vec<Recipient>,
 }
 
 /// Which script decodes.
@@ -82,6 +83,14 @@ pub enum DriverRoute {
 }
 
 impl DriverRoute {
+    /// Author and name, of a driver that somebody pushed.
+    pub fn key(&self) -> Option<&DriverKey> {
+        match self {
+            Self::Version { driver, .. } => Some(driver),
+            Self::None | Self::BuiltIn(_) | Self::Missing(_) => None,
+        }
+    }
+
     /// What decodes, where anything does.
     pub fn decoding(&self) -> Option<Decoding> {
         match self {
@@ -161,7 +170,7 @@ pub enum ColumnType {
 /// The data tables and integrations of a tenant, with their selectors read.
 struct Targets {
     tables: Vec<(Selector, TableRoute)>,
-    integrations: Vec<(Selector, IntegrationId)>,
+    integrations: Vec<(Selector, Recipient)>,
 }
 
 type Kept<T> = (u64, Arc<T>);
@@ -262,6 +271,11 @@ impl Routes {
         Ok(Some(route))
     }
 
+    /// What follows from an uplink of this device.
+    pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
+        self.compose(scope, scope.epoch(), device).await
+    }
+
     async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {
         let targets = self.targets(scope, epoch).await?;
         let labels = &device.provisioned.labels;
@@ -290,7 +304,9 @@ impl Routes {
                 .driver(scope, device.provisioned.driver.as_deref())
                 .await?,
             tables: tables.map(|(_, table)| table.clone()).collect(),
-            integrations: integrations.map(|(_, id)| *id).collect(),
+            integrations: integrations
+                .map(|(_, recipient)| recipient.clone())
+                .collect(),
             device,
         })
     }
@@ -390,13 +406,19 @@ fn table_route(table: DataTable<Column>) -> Option<(Selector, TableRoute)> {
     ))
 }
 
-fn integration_route(integration: Integration) -> Option<(Selector, IntegrationId)> {
-    if !integration.provisioned.enabled {
+fn integration_route(integration: Integration) -> Option<(Selector, Recipient)> {
+    let provisioned = &integration.provisioned;
+    let recipient = Recipient {
+        integration: integration.id,
+        events: provisioned.uplink_events(),
+        ordered: provisioned.delivery.ordered_by_device,
+    };
+    if !provisioned.enabled || recipient.events.is_empty() {
         return None;
     }
     let selector = read_selector(
         &integration.provisioned.selector,
         format_args!("integration {}", integration.id),
     )?;
-    Some((selector, integration.id))
+    Some((selector, recipient))
 }

@@ -402,7 +402,7 @@ async fn a_trial_keeps_nothing_and_stays_in_its_tenant(database: Database) {
     hub.try_driver(json!({"script": script, "payload_hex": "00"}))
         .await;
     assert_eq!(hub.list("audit-log").await.len(), entries);
-    assert_eq!(hub.list("drivers").await.len(), 1);
+    assert_eq!(hub.list("drivers").await.len(), 2);
     assert_eq!(hub.list("drivers/a/b/versions").await.len(), 1);
 
     hub.tenant("other").await;

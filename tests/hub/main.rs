@@ -22,6 +22,7 @@ mod client;
 mod collections;
 mod contract;
 mod deliveries;
+mod delivery_rules;
 mod desired_state;
 mod downlink_sending;
 mod downlinks;
@@ -35,11 +36,13 @@ mod driver_examples;
 mod driver_host;
 mod driver_redecode;
 mod driver_registry_command;
+mod driver_rewrite;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;
 mod extremes;
 mod fair_share;
+mod faults;
 mod histories;
 mod lists;
 mod live;
@@ -52,6 +55,7 @@ mod replicas;
 mod requests;
 mod rules;
 mod sandbox;
+mod secret_keys;
 mod story;
 mod tenants;
 
@@ -78,8 +82,17 @@ fn sample_json(name: &str) -> Value {
 }
 
 /// Asks until there is an answer, and gives it; fails when that takes too long.
-async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(20), what, probe).await
+}
+
+/// The same for what may take that long.
+async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = probe().await {
             return found;

@@ -128,8 +128,14 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{tag}", "1")
         .replace("{digest}", &digest_of(UNTAGGED))
         .replace("{label}", "kept")
+        .replace("{delivery_id}", text(&ids["deliveries"]))
+        .replace("{replay_id}", &ids["replays"].to_string())
         .replace("{network_device_id}", "AA000000000000FF")
-        .replace("{downlink_id}", ids["downlinks"].as_str().unwrap())
+        .replace("{downlink_id}", text(&ids["downlinks"]))
+}
+
+fn text(id: &Value) -> &str {
+    id.as_str().unwrap()
 }
 
 /// Bodies that are read without a fault where there is an ETag to refuse the change afterwards.
@@ -148,6 +154,7 @@ fn body(operation: &str) -> Value {
         "update_device_state" => json!({"desired": {}}),
         "update_user" => json!({"role": "viewer"}),
         "update_tenant" => json!({"name": "x"}),
+        "create_replay" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
         _ => json!({}),
     }
 }
@@ -171,6 +178,14 @@ async fn provision(hub: &Hub) -> Value {
         .header("Content-Type", "application/octet-stream")
         .body("id\nimported\n");
     let import = hub.answer(import).await.created();
+    let integration = hub.integration("i", "", "https://example.com/").await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let path = format!("integrations/{integration}");
+    let deliveries = hub.list(&format!("{path}/deliveries")).await;
+    let replay = hub
+        .post(&format!("{path}/replay"), &body("create_replay"))
+        .await
+        .created();
     // A public address: nothing that this machine has.
     let settings =
         json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
@@ -181,12 +196,14 @@ async fn provision(hub: &Hub) -> Value {
         .await
         .created();
     json!({
+        "deliveries": deliveries[0]["id"],
+        "replays": replay["id"],
         "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],
         "devices": "d",
         "data-tables": table["id"],
-        "integrations": hub.integration("i", "", "https://example.com/").await,
+        "integrations": integration,
         "users": hub.user("viewer", "viewer").await["id"],
         "api-keys": key["id"],
         "tenants": hub.tenant("other").await["id"],

@@ -11,6 +11,7 @@ use poem::{
     listener::{Acceptor, Listener, TcpListener},
 };
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::eventually;
 
@@ -19,6 +20,12 @@ use crate::eventually;
 pub enum Cue {
     /// With this status.
     Status(u16),
+    /// With this status, so many seconds in `Retry-After`, and a text.
+    After(u16, u32),
+    /// With this status, to go there.
+    Redirect(u16, &'static str),
+    /// With 200, after [`Sink::go_on`].
+    Wait,
     /// Never.
     Hang,
 }
@@ -47,6 +54,7 @@ struct Book {
 pub struct Sink {
     pub url: String,
     book: Arc<Mutex<Book>>,
+    go_on: Arc<Notify>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -64,12 +72,14 @@ impl Sink {
         }));
         // Ports are used again: another test's hub may still call the one that was here before.
         let path = format!("/hook/{}", uuid::Uuid::now_v7());
-        let (kept, own) = (book.clone(), path.clone());
+        let go_on = Arc::new(Notify::new());
+        let (kept, told, own) = (book.clone(), go_on.clone(), path.clone());
         let answer = endpoint::make(move |request: Request| {
-            let (is_ours, book) = (request.uri().path() == own, kept.clone());
+            let is_ours = request.uri().path() == own;
+            let (book, go_on) = (kept.clone(), told.clone());
             async move {
                 if is_ours {
-                    answer(request, book, always).await
+                    answer(request, book, go_on, always).await
                 } else {
                     Ok(StatusCode::GONE.into_response())
                 }
@@ -81,8 +91,14 @@ impl Sink {
         Self {
             url: format!("http://{address}{path}"),
             book,
+            go_on,
             server,
         }
+    }
+
+    /// Lets one request go on that waits.
+    pub fn go_on(&self) {
+        self.go_on.notify_one();
     }
 
     /// A sink that takes everything.
@@ -117,6 +133,7 @@ fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
 async fn answer(
     mut request: Request,
     book: Arc<Mutex<Book>>,
+    go_on: Arc<Notify>,
     always: Cue,
 ) -> poem::Result<Response> {
     let body = request.take_body().into_vec().await.unwrap();
@@ -132,6 +149,18 @@ async fn answer(
         Cue::Status(status) => Ok(Response::builder()
             .status(StatusCode::from_u16(status).unwrap())
             .finish()),
+        Cue::After(status, seconds) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .header("Retry-After", seconds.to_string())
+            .body("come back later")),
+        Cue::Redirect(status, location) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .header("location", location)
+            .finish()),
+        Cue::Wait => {
+            go_on.notified().await;
+            Ok(StatusCode::OK.into_response())
+        }
         Cue::Hang => std::future::pending().await,
     }
 }

@@ -26,6 +26,8 @@ pub const ID_HEADER: &str = "Webhook-Id";
 pub const ATTEMPT_HEADER: &str = "Webhook-Attempt";
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How much of it is kept.
+const ANSWER_KEPT_BYTES: usize = 1000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings that are stored in the clear.
@@ -102,7 +104,7 @@ pub fn client(guard: &Guard, timeout: Duration) -> Result<Client> {
 async fn answer(response: Response) -> Answer {
     let status = response.status();
     let retry_after = retry_after(&response);
-    drain(response).await;
+    let text = drain(response).await;
     let error = match status {
         status if status.is_success() => None,
         status if status.is_redirection() => {
@@ -114,6 +116,7 @@ async fn answer(response: Response) -> Answer {
         status: Some(status.as_u16()),
         error,
         retry_after,
+        text,
     }
 }
 
@@ -126,16 +129,22 @@ fn retry_after(response: &Response) -> Option<TimeDelta> {
     }
 }
 
-/// The status decides; a body that breaks off changes nothing.
-async fn drain(response: Response) {
+/// Reads the body; answers how it begins, if it is text. The status decides: a body that breaks off
+/// changes nothing.
+async fn drain(response: Response) -> Option<String> {
     let mut length = 0;
+    let mut start = Vec::new();
     let mut body = response.bytes_stream();
     while let Some(Ok(chunk)) = body.next().await {
         length += chunk.len();
+        let missing = ANSWER_KEPT_BYTES.saturating_sub(start.len());
+        start.extend_from_slice(&chunk[..chunk.len().min(missing)]);
         if length > ANSWER_MAX_BYTES {
             break;
         }
     }
+    let text = String::from_utf8_lossy(&start).replace('\0', "");
+    (!text.is_empty()).then_some(text)
 }
 
 /// The error with its causes, without the URL, which may hold credentials.

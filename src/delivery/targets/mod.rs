@@ -23,6 +23,8 @@ pub struct Answer {
     pub error: Option<String>,
     /// How long the receiver wants to be left alone.
     pub retry_after: Option<TimeDelta>,
+    /// The beginning of what it answered, where that is text.
+    pub text: Option<String>,
 }
 
 /// A target, ready to send to.
