@@ -18,6 +18,7 @@ on_both_databases!(
     what_fails_is_tried_again_and_what_is_refused_is_given_up,
     one_device_s_downlinks_go_one_after_another_by_priority,
     what_waits_too_long_expires,
+    what_the_network_tells_moves_a_downlink,
     a_private_address_is_refused,
     a_queued_downlink_outlives_a_kill,
     settings_keep_their_secrets,
@@ -320,4 +321,54 @@ async fn settings_keep_their_secrets(database: Database) {
     )
     .await
     .refused(404);
+}
+
+/// A message of The Things Stack about a downlink.
+fn news(kind: &str, correlation: &str) -> String {
+    let message = json!({"f_cnt": 7, "correlation_ids": ["as:downlink:01E19B", correlation]});
+    json!({"end_device_ids": {"device_id": "dev1", "dev_eui": EUI,
+        "application_ids": {"application_id": "app1"}}, kind: message})
+    .to_string()
+}
+
+async fn what_the_network_tells_moves_a_downlink(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let server = NetworkServer::start(vec![]).await;
+    hub.sends_downlinks(&connection, &http(&server)).await;
+    let first = queue(&hub, json!({"confirmed": true})).await;
+    let second = queue(&hub, json!({"confirmed": true})).await;
+    for queued in [&first, &second] {
+        hub.downlink_gets(queued, "sent").await;
+    }
+    let tell = async |kind: &str, correlation: &str| {
+        let receipt = hub.ingest(&connection, news(kind, correlation)).await.ok();
+        assert_eq!(receipt["status"], "other", "{receipt}");
+    };
+    let correlation =
+        |downlink: &Value| format!("thingshub:downlink:{}", downlink["id"].as_str().unwrap());
+    // The second one first: news belong to the downlink that they name.
+    tell("downlink_sent", &correlation(&second)).await;
+    let moved = hub.downlink_gets(&second, "sent").await;
+    assert!(moved["transmitted_at"].is_string());
+    assert_eq!(moved["f_cnt_down"], 7);
+    tell("downlink_ack", &correlation(&second)).await;
+    hub.downlink_gets(&second, "acknowledged").await;
+    let untouched = hub.downlink_gets(&first, "sent").await;
+    assert_eq!(untouched["transmitted_at"], Value::Null);
+    tell("downlink_nack", &correlation(&first)).await;
+    let failed = hub.downlink_gets(&first, "failed").await;
+    let error = failed["last_error"].as_str().unwrap();
+    assert!(error.contains("did not confirm"), "{error}");
+    // What has come to its end stays as it is, and what nobody here has sent moves nothing.
+    tell("downlink_ack", &correlation(&first)).await;
+    tell(
+        "downlink_ack",
+        "thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11",
+    )
+    .await;
+    hub.downlink_gets(&first, "failed").await;
+    let kinds = hub
+        .list("devices/d/events?kind=downlink_acknowledged")
+        .await;
+    assert_eq!(kinds.len(), 3);
 }
