@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
-//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
+//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run
+//! and the subscriptions, then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,10 +16,12 @@ use crate::{
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
+    mqtt::Publishers,
+    outgoing::Guard,
     secret::Vault,
     store::Store,
     tls,
-    uplink::{UplinkPath, Writer, writer},
+    uplink::{Subscriber, UplinkPath, Writer, writer},
 };
 
 /// Longest time between requests on one connection.
@@ -63,14 +65,22 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let guard = Guard::new(config.outgoing_allow.clone());
+    let publishers = Publishers::new(guard.clone());
+    let (engine, wake) = Engine::new(
+        store.clone(),
+        vault.clone(),
+        config.clone(),
+        guard.clone(),
+        publishers.clone(),
+    );
     let (importer, imports) = Importer::new(store.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
         config.clone(),
         drivers.clone(),
-        vault,
+        vault.clone(),
         wake.clone(),
         imports,
         Live::new(config.live_streams_max, stop_accepting.clone()),
@@ -93,7 +103,8 @@ where
         wake,
     );
     let endpoint = api::endpoint(hub, &uplinks);
-    drop(uplinks);
+    let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
+    let subscribing = tokio::spawn(subscriber.run(stop_accepting.clone()));
 
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,
@@ -121,6 +132,9 @@ where
 
     // The server has dropped every handle of the writer: it ends when all is written.
     let _ = accepting.await;
+    subscribing
+        .await
+        .map_err(|error| format!("the subscriptions broke: {error}"))?;
     writing
         .await
         .map_err(|error| format!("the writer broke: {error}"))?;
@@ -132,6 +146,7 @@ where
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
         .map_err(|error| error.causes())?;
+    publishers.close().await;
     drivers.shutdown().await;
     store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");

@@ -24,6 +24,7 @@ use crate::{
     error::Error,
     hub::Hub,
     id::ConnectionId,
+    secret::Claim,
     store::{
         events::{self, Subject},
         listing::ResourceOrder,
@@ -89,6 +90,21 @@ struct HealthView {
     last_error_at: Option<Timestamp>,
     /// Why it was refused
     last_error: Option<String>,
+    /// How the hub hears the connection's broker; null where the network server calls, and while the
+    /// connection is switched off
+    subscription: Option<SubscriptionView>,
+}
+
+/// How the hub hears a connection's broker
+#[derive(Object, Serialize)]
+#[oai(rename = "NetworkSubscription")]
+struct SubscriptionView {
+    /// Whether it is subscribed now
+    connected: bool,
+    /// Since when it is
+    connected_since: Option<Timestamp>,
+    /// Why it is not; the hub tries again by itself
+    error: Option<String>,
 }
 
 /// A network connection with its ingest key
@@ -123,10 +139,10 @@ impl NetworkConnectionsApi {
         caller: Caller,
         body: Body<NewConnectionBody>,
     ) -> Result<Created<ConnectionWithKey>> {
-        let scope = caller.scope();
+        let (new, claims) = body.0.provisioned()?;
         let (connection, key) = self
             .hub
-            .create_connection(scope, body.0.provisioned()?)
+            .create_connection(caller.scope(), new, &claims)
             .await?;
         let location = format!("/api/v3/network-connections/{}", connection.id);
         Ok(Created {
@@ -213,9 +229,11 @@ impl NetworkConnectionsApi {
         id: Path<Id>,
         body: Body<NewConnectionBody>,
     ) -> Result<Single<ConnectionView>> {
-        let scope = caller.scope();
-        let connection =
-            network_connections::update(scope, ConnectionId(**id), body.0.provisioned()?).await?;
+        let (new, claims) = body.0.provisioned()?;
+        let connection = self
+            .hub
+            .update_connection(caller.scope(), ConnectionId(**id), new, &claims)
+            .await?;
         Ok(Single(connection.try_into()?))
     }
 
@@ -310,14 +328,17 @@ impl NetworkConnectionsApi {
 }
 
 impl NewConnectionBody {
-    fn provisioned(self) -> Result<NewConnection, Error> {
+    fn provisioned(mut self) -> Result<(NewConnection, Vec<Claim>), Error> {
+        let claims = self.settings.take_claims();
         let read = self.settings.checked()?;
-        Ok(NewConnection {
+        let new = NewConnection {
             name: self.name.into_string(),
             kind: read.kind().to_owned(),
             settings: serde_json::to_value(&read).map_err(Error::internal)?,
             enabled: self.enabled,
-        })
+            secret: None,
+        };
+        Ok((new, claims))
     }
 }
 
@@ -337,6 +358,7 @@ impl TryFrom<Connection> for ConnectionView {
             kind: _,
             settings,
             enabled,
+            secret: _,
         } = connection.provisioned;
         let health = connection.health;
         Ok(Self {
@@ -353,6 +375,11 @@ impl TryFrom<Connection> for ConnectionView {
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,
+                subscription: health.subscription.map(|subscription| SubscriptionView {
+                    connected: subscription.connected_since.is_some(),
+                    connected_since: subscription.connected_since.map(Timestamp),
+                    error: subscription.error,
+                }),
             },
             revision: Count::saturating(connection.revision),
             created_at: Timestamp(connection.created_at),

@@ -3,8 +3,14 @@
 use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::strict;
-use crate::{error::Error, hub, text::JsonPointer, uplink::networks::NetworkSettings};
+use super::{mqtt_broker::Broker, strict, types::List};
+use crate::{
+    error::Error,
+    hub,
+    secret::Claim,
+    text::{JsonPointer, TopicFilter},
+    uplink::networks::NetworkSettings,
+};
 
 /// Which network server sends, and what must be known to read it
 #[derive(Clone, Union, Serialize)]
@@ -15,6 +21,10 @@ pub enum Settings {
     TheThingsStack(TheThingsStack),
     #[oai(mapping = "http")]
     Http(HttpMapping),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttMapping),
+    #[oai(mapping = "the_things_stack_mqtt")]
+    TheThingsStackMqtt(TheThingsStackMqtt),
 }
 
 /// A type of network server
@@ -23,6 +33,8 @@ pub enum Settings {
 pub enum NetworkType {
     TheThingsStack,
     Http,
+    Mqtt,
+    TheThingsStackMqtt,
 }
 
 impl NetworkType {
@@ -31,6 +43,8 @@ impl NetworkType {
         match self {
             NetworkType::TheThingsStack => "the_things_stack",
             NetworkType::Http => "http",
+            NetworkType::Mqtt => "mqtt",
+            NetworkType::TheThingsStackMqtt => "the_things_stack_mqtt",
         }
     }
 }
@@ -61,6 +75,28 @@ pub struct HttpMapping {
     frame_counter_pointer: Option<JsonPointer>,
 }
 
+/// Any MQTT broker with messages in JSON. The hub subscribes with a lasting session at quality of service 1
+/// and acknowledges a message when it is on disk; it asks for no ingest key
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MqttMapping {
+    /// The broker
+    broker: Broker,
+    /// What to subscribe to; `+` stands for one level, `#` for all that follow
+    topics: List<TopicFilter, 1, 32>,
+    /// Where the parts of an uplink stand
+    mapping: HttpMapping,
+}
+
+/// The Things Stack, version 3, by its MQTT broker. The broker's user is the application with its
+/// tenant, such as `my-app@ttn`, the password an API key of the application
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TheThingsStackMqtt {
+    /// The broker, such as `mqtts://eu1.cloud.thethings.network`
+    broker: Broker,
+}
+
 /// How a payload is written as text
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
@@ -74,10 +110,12 @@ impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         strict::union(
             deserializer,
-            &["the_things_stack", "http"],
+            &["the_things_stack", "http", "mqtt", "the_things_stack_mqtt"],
             |tag, members| match tag {
                 "the_things_stack" => Some(members.read().map(Self::TheThingsStack)),
                 "http" => Some(members.read().map(Self::Http)),
+                "mqtt" => Some(members.read().map(Self::Mqtt)),
+                "the_things_stack_mqtt" => Some(members.read().map(Self::TheThingsStackMqtt)),
                 _ => None,
             },
         )
@@ -85,6 +123,16 @@ impl<'de> Deserialize<'de> for Settings {
 }
 
 impl Settings {
+    /// The secrets that it asks for; they are taken out.
+    pub fn take_claims(&mut self) -> Vec<Claim> {
+        let broker = match self {
+            Self::Mqtt(settings) => &mut settings.broker,
+            Self::TheThingsStackMqtt(settings) => &mut settings.broker,
+            Self::TheThingsStack(_) | Self::Http(_) => return Vec::new(),
+        };
+        broker.take_claims("settings.broker")
+    }
+
     /// The same for the uplink path, if messages can be read by them.
     pub fn checked(&self) -> Result<NetworkSettings, Error> {
         let settings = serde_json::to_value(self).map_err(Error::internal)?;

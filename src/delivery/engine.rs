@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     error::Result,
     id::{IntegrationId, TenantId},
+    mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
     store::Store,
@@ -42,11 +43,19 @@ pub struct Engine {
     store: Store,
     vault: Vault,
     config: Arc<Config>,
+    guard: Guard,
+    publishers: Publishers,
 }
 
 impl Engine {
     /// An engine and the handle that wakes it.
-    pub fn new(store: Store, vault: Vault, config: Arc<Config>) -> (Self, Wake) {
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        config: Arc<Config>,
+        guard: Guard,
+        publishers: Publishers,
+    ) -> (Self, Wake) {
         let (sender, woken) = mpsc::unbounded_channel();
         (
             Self {
@@ -54,6 +63,8 @@ impl Engine {
                 store,
                 vault,
                 config,
+                guard,
+                publishers,
             },
             Wake { woken: sender },
         )
@@ -61,9 +72,8 @@ impl Engine {
 
     /// Delivers until `stop`, then lets what is under way come to its end.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
-        let guard = Guard::new(self.config.outgoing_allow.clone());
         let timeout = Duration::from_secs(self.config.delivery_timeout_s);
-        let sender = Sender::new(guard, timeout)?;
+        let sender = Sender::new(self.guard.clone(), self.publishers.clone(), timeout)?;
         let mut lanes: HashMap<IntegrationId, Arc<Notify>> = HashMap::new();
         let mut running = JoinSet::new();
         let mut starting = self.integrations_at_start(&stop).await;

@@ -1,8 +1,9 @@
 //! Network connections and their health.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::{self, NotSet, Set},
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +38,9 @@ pub struct NewConnection {
     pub settings: Value,
     /// Whether it takes messages.
     pub enabled: bool,
+    /// Encrypted credentials, by name.
+    #[serde(skip)]
+    pub secret: Option<Vec<u8>>,
 }
 
 /// A network connection.
@@ -110,6 +114,7 @@ pub async fn insert(
                 settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ingest_key_hash: Set(ingest_key_hash.to_vec()),
+                secret: Set(new.secret.clone()),
                 ..Default::default()
             }
             .insert(&*transaction)
@@ -213,8 +218,13 @@ pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> 
         .await?)
 }
 
-/// Replaces what was provisioned.
-pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Result<Connection> {
+/// Replaces what was provisioned; `seal` makes the new secrets from what was there before.
+pub async fn update(
+    scope: &Scope,
+    id: ConnectionId,
+    new: NewConnection,
+    seal: impl Fn(&NewConnection) -> Result<Option<Vec<u8>>>,
+) -> Result<Connection> {
     scope
         .write(async |transaction| {
             let changed = network_connection::ActiveModel {
@@ -224,7 +234,8 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
                 enabled: Set(new.enabled),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, Some(&new)).await
+            let seal = |before: &NewConnection| Ok(Set(seal(before)?));
+            change(scope, &transaction, id, changed, Some(&new), seal).await
         })
         .await?;
     subscriptions::tell(scope);
@@ -243,7 +254,7 @@ pub async fn set_ingest_key(
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, None).await
+            change(scope, &transaction, id, changed, None, |_| Ok(NotSet)).await
         })
         .await?;
     get(scope, id).await
@@ -286,11 +297,15 @@ async fn change(
     id: ConnectionId,
     changed: network_connection::ActiveModel,
     after: Option<&NewConnection>,
+    seal: impl Fn(&NewConnection) -> Result<ActiveValue<Option<Vec<u8>>>>,
 ) -> Result<()> {
     let before = lock(scope, transaction, id).await?;
+    let revision = before.revision + 1;
+    let before = Connection::from((before, None)).provisioned;
     let changed = network_connection::ActiveModel {
         updated_at: Set(clock::now()),
-        revision: Set(before.revision + 1),
+        revision: Set(revision),
+        secret: seal(&before)?,
         ..changed
     };
     scope
@@ -300,7 +315,6 @@ async fn change(
         .exec(transaction)
         .await
         .map_err(name_taken)?;
-    let before = Connection::from((before, None)).provisioned;
     let after = after.unwrap_or(&before);
     scope
         .note_changed(transaction, subject(RESOURCE, id), &before, after)
@@ -341,6 +355,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
             settings,
             enabled,
             ingest_key_hash,
+            secret,
         } = model;
         Self {
             id: ConnectionId(id),
@@ -349,6 +364,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
                 kind,
                 settings,
                 enabled,
+                secret,
             },
             ingest_key_hash,
             health: health.map(Health::from).unwrap_or_default(),

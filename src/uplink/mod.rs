@@ -25,6 +25,8 @@ mod record;
 pub mod redecode;
 mod returned;
 mod routes;
+mod subscriber;
+mod subscription;
 pub mod tryout;
 mod turns;
 pub mod writer;
@@ -35,6 +37,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use returned::Update;
+pub use subscriber::Subscriber;
 pub use writer::Writer;
 
 use crate::{
@@ -56,6 +59,8 @@ use networks::{Event, Uplink};
 use routes::{ConnectionRoute, DeviceRoute, DriverRoute, DriverVersion, Routes};
 use turns::Turns;
 
+/// What a network connection's sealed credentials are for.
+pub const VAULT_PURPOSE: &str = "network_connection";
 /// How often an uplink is decoded again when another hub was quicker to write the driver's state.
 /// Each time, that hub has written an uplink.
 const STALE_TRIES_MAX: usize = 100;

@@ -26,8 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "config", "delivery", "driver", "hub", "live", "secret", "store", "tls",
-            "uplink",
+            "api", "config", "delivery", "driver", "hub", "live", "mqtt", "outgoing", "secret",
+            "store", "tls", "uplink",
         ],
     ),
     (
@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "id",
             "live",
+            "mqtt",
             "reference",
             "secret",
             "store",
@@ -73,6 +74,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
             "error",
             "id",
+            "mqtt",
+            "outgoing",
             "reference",
             "secret",
             "selector",
@@ -82,7 +85,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "delivery",
         &[
-            "clock", "config", "error", "id", "outgoing", "secret", "store",
+            "clock", "config", "error", "id", "mqtt", "outgoing", "secret", "store",
         ],
     ),
     ("mqtt", &["clock", "error", "outgoing"]),

@@ -8,6 +8,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod broker;
 mod database;
 mod server;
 mod sink;
@@ -39,6 +40,7 @@ mod fair_share;
 mod histories;
 mod lists;
 mod live;
+mod mqtt;
 mod outage;
 mod paging;
 mod permissions;

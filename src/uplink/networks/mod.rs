@@ -11,6 +11,7 @@
 
 mod event;
 pub mod http;
+pub mod mqtt;
 mod read;
 pub mod the_things_stack;
 
@@ -93,6 +94,10 @@ pub enum NetworkSettings {
     TheThingsStack(the_things_stack::TheThingsStack),
     /// Any server that posts JSON.
     Http(http::HttpMapping),
+    /// Any broker with messages in JSON.
+    Mqtt(mqtt::MqttMapping),
+    /// The Things Stack, version 3, by its broker.
+    TheThingsStackMqtt(mqtt::TheThingsStackMqtt),
 }
 
 impl NetworkSettings {
@@ -104,6 +109,8 @@ impl NetworkSettings {
         match self {
             Self::TheThingsStack(_) => Ok(()),
             Self::Http(mapping) => mapping.check(),
+            Self::Mqtt(mapping) => mapping.check(),
+            Self::TheThingsStackMqtt(network) => network.check(),
         }
     }
 
@@ -113,6 +120,8 @@ impl NetworkSettings {
         match self {
             Self::TheThingsStack(_) => "the_things_stack",
             Self::Http(_) => "http",
+            Self::Mqtt(_) => "mqtt",
+            Self::TheThingsStackMqtt(_) => "the_things_stack_mqtt",
         }
     }
 
@@ -122,6 +131,18 @@ impl NetworkSettings {
         match self {
             Self::TheThingsStack(network) => network,
             Self::Http(mapping) => mapping,
+            Self::Mqtt(mapping) => mapping,
+            Self::TheThingsStackMqtt(network) => network,
+        }
+    }
+
+    /// Where the hub fetches the messages itself; `None`: the network server calls.
+    #[must_use]
+    pub fn subscription(&self) -> Option<mqtt::Subscription<'_>> {
+        match self {
+            Self::Mqtt(mapping) => Some(mapping.subscription()),
+            Self::TheThingsStackMqtt(network) => Some(network.subscription()),
+            Self::TheThingsStack(_) | Self::Http(_) => None,
         }
     }
 }
@@ -129,7 +150,7 @@ impl NetworkSettings {
 /// Whether a device of this kind of network can have this id there; the rule, if not.
 pub fn check_device_id(kind: &str, id: &str) -> Result<(), &'static str> {
     match kind {
-        "the_things_stack" if !is_eui(id) => {
+        "the_things_stack" | "the_things_stack_mqtt" if !is_eui(id) => {
             Err("must be a DevEUI of 16 hexadecimal digits for The Things Stack")
         }
         _ => Ok(()),
