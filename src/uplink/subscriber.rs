@@ -158,13 +158,13 @@ impl Subscriber {
 
     fn start(&mut self, what: Subscribing, former: Option<super::subscription::Former>) {
         let (end, told) = tokio::sync::oneshot::channel();
-        let subscription = Subscription {
+        let subscription = Arc::new(Subscription {
             scope: self.store.scope(what.tenant),
             id: what.id,
             vault: self.vault.clone(),
             guard: self.guard.clone(),
-            uplinks: Arc::new(self.uplinks.clone()),
-        };
+            uplinks: self.uplinks.clone(),
+        });
         self.tasks.spawn(subscription.run(told, former));
         self.running.insert(what.id, Running { what, end });
     }

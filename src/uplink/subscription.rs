@@ -62,7 +62,7 @@ pub struct Subscription {
     pub id: ConnectionId,
     pub vault: Vault,
     pub guard: Guard,
-    pub uplinks: Arc<UplinkPath>,
+    pub uplinks: UplinkPath,
 }
 
 /// How the work over one connection to the broker ended.
@@ -75,7 +75,7 @@ enum Broke {
 
 impl Subscription {
     /// Runs until told to end.
-    pub async fn run(self, end: oneshot::Receiver<Ending>, former: Option<Former>) {
+    pub async fn run(self: Arc<Self>, end: oneshot::Receiver<Ending>, former: Option<Former>) {
         let stop = CancellationToken::new();
         let (heard, ending) = tokio::join!(self.listen(&stop, former), async {
             // Whoever forgets a subscription stops it.
@@ -95,7 +95,11 @@ impl Subscription {
         }
     }
 
-    async fn listen(&self, stop: &CancellationToken, former: Option<Former>) -> Option<Heard> {
+    async fn listen(
+        self: &Arc<Self>,
+        stop: &CancellationToken,
+        former: Option<Former>,
+    ) -> Option<Heard> {
         let mut former = match former {
             Some(former) => former.await.ok(),
             None => None,
@@ -152,7 +156,7 @@ impl Subscription {
     }
 
     async fn connect_and_work(
-        &self,
+        self: &Arc<Self>,
         what: &Heard,
         former: &mut Option<Heard>,
         stop: &CancellationToken,
@@ -205,7 +209,7 @@ impl Subscription {
 
     /// Takes messages until told to stop, which is not before all that came have been recorded.
     async fn work(
-        &self,
+        self: &Arc<Self>,
         session: &mut Session,
         what: &Heard,
         stop: &CancellationToken,
@@ -214,8 +218,8 @@ impl Subscription {
         let broke = loop {
             tokio::select! {
                 () = stop.cancelled() => break None,
-                Some(packet_id) = taking.next(), if !taking.is_empty() => {
-                    if let Err(error) = acknowledge(session, packet_id).await {
+                Some(taken) = taking.next(), if !taking.is_empty() => {
+                    if let Err(error) = acknowledge(session, taken.ok().flatten()).await {
                         break Some(error);
                     }
                 }
@@ -226,7 +230,10 @@ impl Subscription {
                     };
                     match packet {
                         Ok(Some(Packet::Publish(publish))) if is_asked_for(&publish, what) => {
-                            taking.push_back(self.take(publish, stop));
+                            // A task of its own: while this one waits for the broker, a message that
+                            // is half-way must not hold what others need of the database.
+                            let (one, stop) = (self.clone(), stop.clone());
+                            taking.push_back(tokio::spawn(one.take(publish, stop)));
                         }
                         Ok(Some(Packet::Publish(publish))) => {
                             if let Err(error) = acknowledge(session, Some(publish.pkid)).await {
@@ -254,9 +261,9 @@ impl Subscription {
             }
         };
         // What has been read is recorded in any case; the broker's next copy of it is a duplicate.
-        while let Some(packet_id) = taking.next().await {
+        while let Some(taken) = taking.next().await {
             if broke.is_none() {
-                acknowledge(session, packet_id).await?;
+                acknowledge(session, taken.ok().flatten()).await?;
             }
         }
         broke.map_or(Ok(()), Err)
@@ -264,7 +271,7 @@ impl Subscription {
 
     /// Records a message; answers what to acknowledge. Only the hub's own trouble is waited for: a
     /// message that can never be taken must not block those behind it.
-    async fn take(&self, publish: Publish, stop: &CancellationToken) -> Option<u16> {
+    async fn take(self: Arc<Self>, publish: Publish, stop: CancellationToken) -> Option<u16> {
         loop {
             let message = Unread {
                 body: publish.payload.to_vec(),

@@ -101,8 +101,8 @@ async fn deliveries_are_published(database: Database) {
     let broker = Broker::start(Door::Tls).await;
     let hub = hub(database).await;
     let mut listener = broker.listen("hub/#").await;
-    let made = hub.post("integrations", &publishing(broker.settings()));
-    let made = made.await.created();
+    let body = publishing(broker.settings());
+    let made = hub.post("integrations", &body).await.created();
     assert_eq!(made["target"]["broker"]["has_password"], true, "{made}");
     assert_eq!(made["target"]["broker"].get("password"), None, "{made}");
     let connection = hub.connect("tts").await;

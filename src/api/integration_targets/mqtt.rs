@@ -1,7 +1,7 @@
 //! The type `mqtt`.
 
 use poem_openapi::Object;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::{TargetType, read};
@@ -16,13 +16,14 @@ use crate::{
 /// A topic of an MQTT broker, which takes each message by its acknowledgement. Azure IoT Hub and AWS
 /// IoT Core are such brokers
 #[derive(Object, Serialize, Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct MqttTarget {
     /// The broker
     broker: Broker,
     /// Where to publish. `{device_id}` is the device, `{event}` the type of event and `{label:site}` the
     /// value of the device's label `site`, `_` where it has none; wildcards and slashes in a value
     /// become `_`
+    #[serde(deserialize_with = "template")]
     topic: TopicTemplate,
     /// The quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0 a message counts
     /// as delivered when it is sent
@@ -52,20 +53,11 @@ fn at_least_once() -> Quality {
     Quality::saturating(1)
 }
 
-impl Serialize for MqttTarget {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for MqttTarget {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let target = Self::deserialize(deserializer)?;
-        match mqtt::TopicTemplate::parse(&target.topic) {
-            Ok(_) => Ok(target),
-            Err(rule) => Err(de::Error::custom(format!(".topic: {rule}"))),
-        }
-    }
+/// Text whose placeholders are known.
+fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TopicTemplate, D::Error> {
+    let template = TopicTemplate::deserialize(deserializer)?;
+    mqtt::TopicTemplate::parse(&template).map_err(de::Error::custom)?;
+    Ok(template)
 }
 
 impl TargetType for MqttTarget {
