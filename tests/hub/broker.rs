@@ -2,6 +2,7 @@
 //! TLS is wanted.
 
 use std::{
+    collections::VecDeque,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -51,6 +52,8 @@ pub struct Broker {
 pub struct Listener {
     _child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
+    /// What came before it was known to be subscribed.
+    early: VecDeque<String>,
 }
 
 /// Where Debian puts the server.
@@ -148,6 +151,7 @@ impl Broker {
         let mut listener = Listener {
             _child: child,
             lines,
+            early: VecDeque::new(),
         };
         let again = async {
             loop {
@@ -155,8 +159,17 @@ impl Broker {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         };
+        let subscribed = async {
+            loop {
+                let line = listener.lines.next_line().await.unwrap().unwrap();
+                if line.contains(&own) {
+                    break;
+                }
+                listener.early.push_back(line);
+            }
+        };
         tokio::select! {
-            _ = listener.lines.next_line() => {}
+            () = subscribed => {}
             () = again => {}
         }
         listener
@@ -255,8 +268,13 @@ impl Listener {
     pub async fn next(&mut self) -> (u8, bool, String, String) {
         let limit = std::time::Duration::from_secs(20);
         loop {
-            let line = tokio::time::timeout(limit, self.lines.next_line()).await;
-            let line = line.expect("a message comes").unwrap().unwrap();
+            let line = match self.early.pop_front() {
+                Some(line) => line,
+                None => {
+                    let line = tokio::time::timeout(limit, self.lines.next_line()).await;
+                    line.expect("a message comes").unwrap().unwrap()
+                }
+            };
             let mut parts = line.splitn(4, ' ');
             let mut part = || parts.next().unwrap_or_default().to_owned();
             let (qos, retained, topic, payload) = (part(), part(), part(), part());
