@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use rumqttc::{Packet, Publish, QoS, SubscribeReasonCode};
 use tokio::{
     sync::oneshot,
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -214,7 +215,7 @@ impl Subscription {
         what: &Heard,
         stop: &CancellationToken,
     ) -> Result<(), String> {
-        let mut taking = FuturesOrdered::new();
+        let mut taking: FuturesOrdered<JoinHandle<Option<u16>>> = FuturesOrdered::new();
         let broke = loop {
             tokio::select! {
                 () = stop.cancelled() => break None,
