@@ -147,7 +147,7 @@ def put_existing_path(case):
         values = VICTIMS.path_parameters(resource)
     else:
         values = chance.choice(STATE["sets"]["changed" if changes else "kept"][resource])
-    case.path_parameters.update({name: values[name] for name in case.path_parameters})
+    case.path_parameters.update({name: values[name] for name in case.path_parameters if name in values})
 
 
 def put_existing_body(case):

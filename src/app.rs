@@ -97,6 +97,7 @@ where
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
+        vault.clone(),
         drivers.clone(),
         config.driver_state_bytes,
         writer,

@@ -85,6 +85,8 @@ settings! {
     import_max_bytes: usize = 64 * 1024 * 1024;
     /// Uplinks that may wait for the writer before more are refused
     uplink_queue_max: usize = 10_000;
+    /// Seconds in which a frame that comes again is taken for a copy, at most 86400; 0: none is
+    dedupe_window_s: u64 = 300;
     /// Live streams open at a time
     live_streams_max: usize = 256;
     /// Longest life of a live stream, in seconds; clients come back by themselves
@@ -272,6 +274,9 @@ impl Config {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("setting {name}: must be at least 1"));
+        }
+        if self.dedupe_window_s > 86_400 {
+            return Err("setting dedupe_window_s: must be at most 86400".to_owned());
         }
         self.check_drivers()
     }

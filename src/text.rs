@@ -241,10 +241,28 @@ kinds! {
         "must have no control characters and no wildcards + and #", "devices/{device_id}/{event}",
         |text| is_line(text) && !text.contains(['+', '#'])
     }
+    /// One level of a topic.
+    TopicLevel = TopicLevelKind {
+        1..=100, r"^[^\u0000-\u001f\u007f+#/]*$",
+        "must have no control characters, slashes and wildcards",
+        "b3b8bbae-0a24-4d2f-9e4c-6d8b0a5f4c11", |text| is_line(text) && !text.contains(['+', '#', '/'])
+    }
     /// Topics to subscribe to.
     TopicFilter = TopicFilterKind { 1..=1024, LINE, LINE_RULE, "sensors/+/up", is_line }
     /// What is published, as text; may be empty.
     MessageText = MessageTextKind { 0..=4096, r"^[^\u0000]*$", "must have no NUL character", "offline", |text| !text.contains('\0') }
+    /// A regular expression, to be matched from end to end.
+    Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "24E124.*", is_line }
+    /// What a network server puts into the query: one line.
+    NetworkWord = NetworkWordKind { 0..=300, LINE, LINE_RULE, "up", is_line }
+    /// A template of a device's name or id.
+    DeviceTemplate = DeviceTemplateKind { 1..=200, LINE, LINE_RULE, "{network_name}", is_line }
+    /// A tunnel interface authentication key of ThingPark.
+    AsKey = AsKeyKind {
+        32..=36, r"^[0-9A-Fa-f-]*$", "must be hexadecimal digits, with dashes or without",
+        "c6f5e3b263092120b8766b9aed9c41b4",
+        |text| text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+    }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
 }

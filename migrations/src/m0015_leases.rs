@@ -1,5 +1,5 @@
-//! What only one of the hubs on a database may do at a time, the secrets of network connections, and
-//! whether their brokers are heard.
+//! What only one of the hubs on a database may do at a time and whether the brokers of network
+//! connections are heard.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -34,8 +34,6 @@ impl MigrationTrait for Migration {
         ] {
             add_column(manager, "connection_health", column).await?;
         }
-        // Sealed, by name: what the hub needs to be let in where it fetches messages or calls.
-        let secret = binary_null("secret").to_owned();
-        add_column(manager, "network_connections", secret).await
+        Ok(())
     }
 }

@@ -1,12 +1,16 @@
 //! Where network servers post: the ingest of each network connection.
 
 use poem::Result;
-use poem_openapi::{Enum, Object, OpenApi, param::Path};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+};
 use serde::Serialize;
 
 use super::{Tag, answer::Found, auth::IngestKey, types::Id, upload::Message};
 use crate::{
     id::ConnectionId,
+    text::NetworkWord,
     uplink::{Receipt, UplinkPath},
 };
 
@@ -29,6 +33,8 @@ struct ReceiptView {
 enum ReceiptStatus {
     /// An uplink of a known device; it is on disk
     Recorded,
+    /// A copy of an uplink that is on disk; its id is the first one's
+    Duplicate,
     /// An uplink of a device that nobody provisioned; kept as an event of the connection
     UnknownDevice,
     /// No uplink; kept as an event
@@ -50,17 +56,42 @@ impl IngestApi {
     /// connection's type; a body that cannot be read is a 400 and counts in the connection's health.
     /// A message of a device that nobody provisioned is kept as an event and answered with 200,
     /// because network servers switch off webhooks that fail. An uplink that is answered with
-    /// `recorded` is on disk. Authenticated by the connection's ingest key.
+    /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Authenticated by the connection's ingest key.
     #[oai(
         path = "/network-connections/:id/uplinks",
         method = "post",
         operation_id = "create_uplink"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "network servers put much into the query"
     )]
     async fn create_uplink(
         &self,
         key: IngestKey,
         /// The network connection's id
         id: Path<Id>,
+        /// What kind of message ChirpStack sends
+        #[oai(name = "event")]
+        _event: Query<Option<NetworkWord>>,
+        /// The device that ThingPark sends a message of
+        #[oai(name = "LrnDevEui")]
+        _dev_eui: Query<Option<NetworkWord>>,
+        /// The port that ThingPark received a message on
+        #[oai(name = "LrnFPort")]
+        _f_port: Query<Option<NetworkWord>>,
+        /// What ThingPark knows the message by
+        #[oai(name = "LrnInfos")]
+        _infos: Query<Option<NetworkWord>>,
+        /// What ThingPark calls the hub
+        #[oai(name = "AS_ID")]
+        _as_id: Query<Option<NetworkWord>>,
+        /// When ThingPark sent the message
+        #[oai(name = "Time")]
+        _time: Query<Option<NetworkWord>>,
+        /// ThingPark's signature of the message; it is checked where the connection has the AS key
+        #[oai(name = "Token")]
+        _token: Query<Option<NetworkWord>>,
         /// What the network server sends
         body: Message,
     ) -> Result<Found<ReceiptView>> {
@@ -85,6 +116,14 @@ impl From<Receipt> for ReceiptView {
                 wants_downlink: _,
             } => Self {
                 status: ReceiptStatus::Recorded,
+                uplink_id: Some(uplink_id),
+                device_id: Some(device_id),
+            },
+            Receipt::Duplicate {
+                uplink_id,
+                device_id,
+            } => Self {
+                status: ReceiptStatus::Duplicate,
                 uplink_id: Some(uplink_id),
                 device_id: Some(device_id),
             },

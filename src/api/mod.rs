@@ -13,6 +13,7 @@ mod answer;
 mod api_keys;
 mod audit_log;
 mod auth;
+mod auto_provisioning;
 mod body;
 mod csv_records;
 mod data_tables;
@@ -60,6 +61,7 @@ pub mod spec;
 mod strict;
 mod tenants;
 mod types;
+mod unknown_devices;
 mod upload;
 mod users;
 
@@ -122,6 +124,7 @@ type AllOperations = (
     auth::AuthApi,
     (
         network_connections::NetworkConnectionsApi,
+        unknown_devices::UnknownDevicesApi,
         ingest::IngestApi,
     ),
     DriverApis,
@@ -151,6 +154,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         auth::AuthApi { hub: hub() },
         (
             network_connections::NetworkConnectionsApi { hub: hub() },
+            unknown_devices::UnknownDevicesApi,
             ingest::IngestApi {
                 uplinks: uplinks.clone(),
             },

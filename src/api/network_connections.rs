@@ -11,6 +11,7 @@ use super::{
     Tag,
     answer::{Created, Found, Revised, Single},
     auth::Caller,
+    auto_provisioning::AutoProvisioning,
     body::Body,
     events::{EventKind, EventView},
     health_state::HealthStateView,
@@ -24,7 +25,7 @@ use crate::{
     error::Error,
     hub::Hub,
     id::ConnectionId,
-    secret::Claim,
+    secret::{Claim, SealedCredentials},
     store::{
         events::{self, Subject},
         listing::ResourceOrder,
@@ -46,6 +47,8 @@ struct NewConnectionBody {
     enabled: bool,
     /// Which network server it is, and what must be known to read its messages
     settings: Settings,
+    /// Which unknown senders become devices by themselves; left out, none does
+    auto_provisioning: Option<AutoProvisioning>,
 }
 
 /// A network connection
@@ -60,6 +63,10 @@ struct ConnectionView {
     enabled: bool,
     /// Which network server it is
     settings: Settings,
+    /// The names of the secrets that are stored with the settings
+    secrets: Vec<String>,
+    /// Which unknown senders become devices by themselves; null: none does
+    auto_provisioning: Option<AutoProvisioning>,
     /// What came in
     health: HealthView,
     /// Grows with every change by a client; it is the ETag
@@ -84,6 +91,10 @@ struct HealthView {
     other_messages: Count,
     /// Messages that were refused
     malformed: Count,
+    /// Copies of frames that are recorded already; they are no messages of their own
+    duplicates: Count,
+    /// The share of messages that were refused, 0 to 1
+    error_rate: f64,
     /// When the last message came that was taken
     last_message_at: Option<Timestamp>,
     /// When the last one was refused
@@ -139,11 +150,9 @@ impl NetworkConnectionsApi {
         caller: Caller,
         body: Body<NewConnectionBody>,
     ) -> Result<Created<ConnectionWithKey>> {
+        let scope = caller.scope();
         let (new, claims) = body.0.provisioned()?;
-        let (connection, key) = self
-            .hub
-            .create_connection(caller.scope(), new, &claims)
-            .await?;
+        let (connection, key) = self.hub.create_connection(scope, new, &claims).await?;
         let location = format!("/api/v3/network-connections/{}", connection.id);
         Ok(Created {
             location,
@@ -229,11 +238,10 @@ impl NetworkConnectionsApi {
         id: Path<Id>,
         body: Body<NewConnectionBody>,
     ) -> Result<Single<ConnectionView>> {
+        let scope = caller.scope();
         let (new, claims) = body.0.provisioned()?;
-        let connection = self
-            .hub
-            .update_connection(caller.scope(), ConnectionId(**id), new, &claims)
-            .await?;
+        let id = ConnectionId(**id);
+        let connection = self.hub.update_connection(scope, id, new, &claims).await?;
         Ok(Single(connection.try_into()?))
     }
 
@@ -328,14 +336,17 @@ impl NetworkConnectionsApi {
 }
 
 impl NewConnectionBody {
+    /// What is stored, and the secrets that are stored apart.
     fn provisioned(mut self) -> Result<(NewConnection, Vec<Claim>), Error> {
         let claims = self.settings.take_claims();
         let read = self.settings.checked()?;
+        let rule = self.auto_provisioning.map(AutoProvisioning::checked);
         let new = NewConnection {
             name: self.name.into_string(),
             kind: read.kind().to_owned(),
             settings: serde_json::to_value(&read).map_err(Error::internal)?,
             enabled: self.enabled,
+            auto_provisioning: rule.transpose()?,
             secret: None,
         };
         Ok((new, claims))
@@ -358,20 +369,27 @@ impl TryFrom<Connection> for ConnectionView {
             kind: _,
             settings,
             enabled,
-            secret: _,
+            auto_provisioning,
+            secret,
         } = connection.provisioned;
+        let rule = auto_provisioning.map(serde_json::from_value);
+        let rule = rule.transpose().map_err(Error::internal)?;
         let health = connection.health;
         Ok(Self {
             id: Id::saturating(connection.id.0),
             name,
             enabled,
             settings: serde_json::from_value(settings).map_err(Error::internal)?,
+            secrets: SealedCredentials::read(secret.as_deref()).names(),
+            auto_provisioning: rule,
             health: HealthView {
                 state: health.state().into(),
                 uplinks: Count::saturating(health.uplinks),
                 unknown_devices: Count::saturating(health.unknown_devices),
                 other_messages: Count::saturating(health.other_messages),
                 malformed: Count::saturating(health.malformed),
+                duplicates: Count::saturating(health.duplicates),
+                error_rate: health.error_rate(),
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,

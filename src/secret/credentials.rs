@@ -98,6 +98,11 @@ impl SealedCredentials {
         (!texts.is_empty()).then_some(bytes)
     }
 
+    /// The names of the secrets, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     /// Whether there is a secret of that name.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -43,6 +43,7 @@ mod bulk;
 mod connect;
 mod entities;
 mod failure;
+pub mod frames;
 mod gather;
 mod selecting;
 
@@ -78,6 +79,7 @@ pub mod network_connections;
 pub mod record;
 pub mod subscriptions;
 pub mod tenants;
+pub mod unknown_devices;
 pub mod uplinks;
 pub mod users;
 
@@ -102,6 +104,8 @@ struct Inner {
     sessions: Gather<[u8; 32], Session>,
     api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
+    /// How long after a frame a copy of it is taken for one, in seconds.
+    dedupe_window_s: u64,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
     /// Sent whenever a network connection was changed.
@@ -178,6 +182,7 @@ impl Store {
                 sessions: identity::gather(reader.clone()),
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
+                dedupe_window_s: config.dedupe_window_s,
                 news: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
                 writer,

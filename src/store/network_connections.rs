@@ -38,7 +38,9 @@ pub struct NewConnection {
     pub settings: Value,
     /// Whether it takes messages.
     pub enabled: bool,
-    /// Encrypted credentials, by name.
+    /// Which unknown senders become devices, where any do.
+    pub auto_provisioning: Option<Value>,
+    /// Sealed credentials.
     #[serde(skip)]
     pub secret: Option<Vec<u8>>,
 }
@@ -73,6 +75,8 @@ pub struct Health {
     pub other_messages: i64,
     /// Messages that were refused.
     pub malformed: i64,
+    /// Copies of frames that were recorded before.
+    pub duplicates: i64,
     /// When the last message came that was taken.
     pub last_message_at: Option<Time>,
     /// When the last one was refused.
@@ -115,6 +119,7 @@ pub async fn insert(
                 enabled: Set(new.enabled),
                 ingest_key_hash: Set(ingest_key_hash.to_vec()),
                 secret: Set(new.secret.clone()),
+                auto_provisioning: Set(new.auto_provisioning.clone()),
                 ..Default::default()
             }
             .insert(&*transaction)
@@ -127,6 +132,7 @@ pub async fn insert(
                 unknown_devices: Set(0),
                 other_messages: Set(0),
                 malformed: Set(0),
+                duplicates: Set(0),
                 last_message_at: Set(None),
                 last_error_at: Set(None),
                 last_error: Set(None),
@@ -218,7 +224,7 @@ pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> 
         .await?)
 }
 
-/// Replaces what was provisioned; `seal` makes the new secrets from what was there before.
+/// Replaces what was provisioned; `seal` makes the sealed credentials from what was there before.
 pub async fn update(
     scope: &Scope,
     id: ConnectionId,
@@ -227,7 +233,11 @@ pub async fn update(
 ) -> Result<Connection> {
     scope
         .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
+            let before = Connection::from((before, None)).provisioned;
             let changed = network_connection::ActiveModel {
+                secret: Set(seal(&before)?),
+                auto_provisioning: Set(new.auto_provisioning.clone()),
                 name: Set(new.name.clone()),
                 kind: Set(new.kind.clone()),
                 settings: Set(new.settings.clone()),
@@ -356,6 +366,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
             enabled,
             ingest_key_hash,
             secret,
+            auto_provisioning,
         } = model;
         Self {
             id: ConnectionId(id),
@@ -364,6 +375,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
                 kind,
                 settings,
                 enabled,
+                auto_provisioning,
                 secret,
             },
             ingest_key_hash,
@@ -384,6 +396,7 @@ impl From<connection_health::Model> for Health {
             unknown_devices,
             other_messages,
             malformed,
+            duplicates,
             last_message_at,
             last_error_at,
             last_error,
@@ -400,6 +413,7 @@ impl From<connection_health::Model> for Health {
             unknown_devices,
             other_messages,
             malformed,
+            duplicates,
             last_message_at,
             last_error_at,
             last_error,

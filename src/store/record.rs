@@ -29,6 +29,7 @@ use super::{
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
     failure,
     gather::padded,
+    unknown_devices::{Sighting, Sightings},
 };
 use crate::{
     clock::Time,
@@ -56,7 +57,7 @@ pub enum Content {
     /// An uplink of a known device.
     Uplink(Box<Record>),
     /// A well-formed message of a device that nobody provisioned.
-    UnknownDevice(NewEvent),
+    UnknownDevice(Sighting, NewEvent),
     /// A well-formed message that is no uplink.
     Other(Option<DeviceKey>, NewEvent),
     /// A message that was refused, and why.
@@ -77,6 +78,8 @@ pub struct Record {
     pub f_port: Option<u8>,
     /// LoRaWAN frame counter.
     pub f_cnt: Option<u32>,
+    /// What tells it from other frames of the device, where anything does.
+    pub fingerprint: Option<u64>,
     /// The payload.
     pub raw: Option<Vec<u8>>,
     /// How it was received.
@@ -115,6 +118,8 @@ pub struct NewEvent {
 pub enum Outcome {
     /// It is on disk.
     Recorded,
+    /// It is a copy of a frame that is on disk as the uplink of this id; nothing was written.
+    Duplicate(Uuid),
     /// It refers to something that is no longer there; nothing was written.
     Gone,
     /// The driver's state of the device is another than the driver has seen; nothing was written.
@@ -130,6 +135,8 @@ struct Rows {
     health: BTreeMap<i64, HealthChange>,
     states: BTreeMap<i64, (TenantId, State)>,
     driver_states: BTreeMap<i64, (TenantId, NewState)>,
+    sightings: Sightings,
+    dedupe_window_s: u64,
 }
 
 #[derive(Default)]
@@ -138,6 +145,7 @@ struct HealthChange {
     unknown_devices: i64,
     other_messages: i64,
     malformed: i64,
+    duplicates: i64,
     last_message_at: Option<Time>,
     last_error: Option<(Time, String)>,
 }
@@ -176,7 +184,10 @@ impl Store {
             states,
             revisions: driver_states::revisions(transaction, stateful(messages)).await?,
         };
-        let mut rows = Rows::default();
+        let mut rows = Rows {
+            dedupe_window_s: self.inner.dedupe_window_s,
+            ..Rows::default()
+        };
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
             let is_current = match (message.epoch, epochs.get(&message.tenant.0)) {
@@ -303,6 +314,13 @@ impl Rows {
                 let Some(state) = held.states.get_mut(&record.device.0) else {
                     return Outcome::Gone;
                 };
+                let now = message.received_at;
+                let find = |print| state.frames.find(print, now, self.dedupe_window_s);
+                if let Some(first) = record.fingerprint.and_then(find) {
+                    health.duplicates += 1;
+                    health.last_message_at = Some(now);
+                    return Outcome::Duplicate(first);
+                }
                 if let Some(new) = &record.driver_state {
                     let revision = held.revisions.entry(record.device.0).or_default();
                     if *revision != new.seen.revision {
@@ -314,9 +332,11 @@ impl Rows {
                 health.last_message_at = Some(message.received_at);
                 self.add_uplink(message, record, state);
             }
-            Content::UnknownDevice(event) => {
+            Content::UnknownDevice(sighting, event) => {
                 health.unknown_devices += 1;
                 health.last_message_at = Some(message.received_at);
+                let whose = (message.tenant, message.connection);
+                self.sightings.add(whose, message.received_at, sighting);
                 self.add_event(message, None, event);
             }
             Content::Other(device, event) => {
@@ -333,8 +353,22 @@ impl Rows {
     }
 
     fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
-        if let Some(data) = &record.data {
-            state.reported.extend(data.clone());
+        if let Some(fingerprint) = record.fingerprint {
+            state.frames.push(fingerprint, record.id);
+        }
+        // A clock that is ahead must not keep out what comes after it.
+        let at = Ord::min(record.time, message.received_at);
+        let is_late = state.newest_at.is_some_and(|newest| at < newest);
+        match &record.data {
+            // What is newer stays; what nothing newer has told is news all the same.
+            Some(data) if is_late => {
+                for (name, value) in data {
+                    let entry = state.reported.entry(name.as_str());
+                    entry.or_insert_with(|| value.clone());
+                }
+            }
+            Some(data) => state.reported.extend(data.clone()),
+            None => {}
         }
         if let Some(new) = &record.driver_state {
             // What the driver no longer keeps is no longer reported.
@@ -347,9 +381,12 @@ impl Rows {
             self.driver_states
                 .insert(record.device.0, (message.tenant, new.clone()));
         }
-        state.received_at = Some(message.received_at);
-        state.raw.clone_from(&record.raw);
-        state.is_failing = record.failure.is_some();
+        if !is_late {
+            state.newest_at = Some(at);
+            state.received_at = Some(message.received_at);
+            state.raw.clone_from(&record.raw);
+            state.is_failing = record.failure.is_some();
+        }
         self.states
             .insert(record.device.0, (message.tenant, state.clone()));
         self.uplinks.push(uplink::ActiveModel {
@@ -432,6 +469,8 @@ impl Rows {
                     received_at: Set(state.received_at),
                     raw: Set(state.raw),
                     is_failing: Set(state.is_failing),
+                    frames: Set(state.frames.write()),
+                    newest_at: Set(state.newest_at),
                 });
         let replace = Replace {
             key: device_state::Column::DeviceKey,
@@ -440,6 +479,8 @@ impl Rows {
                 device_state::Column::ReceivedAt,
                 device_state::Column::Raw,
                 device_state::Column::IsFailing,
+                device_state::Column::Frames,
+                device_state::Column::NewestAt,
             ],
         };
         bulk::insert(transaction, states.collect(), Some(replace)).await?;
@@ -451,6 +492,7 @@ impl Rows {
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
         bulk::insert(transaction, self.deliveries, None).await?;
+        self.sightings.write(transaction).await?;
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;
         }
@@ -475,6 +517,7 @@ impl HealthChange {
             (Column::UnknownDevices, self.unknown_devices),
             (Column::OtherMessages, self.other_messages),
             (Column::Malformed, self.malformed),
+            (Column::Duplicates, self.duplicates),
         ] {
             if grown > 0 {
                 update = update.col_expr(column, Expr::col(column).add(grown));

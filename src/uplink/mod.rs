@@ -18,8 +18,10 @@
 //!
 //! Invariant: what was answered with 200 is on disk.
 
+mod auto_provisioning;
 mod decode;
 pub mod encode;
+mod frame;
 mod ingest;
 pub mod native;
 pub mod networks;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use auto_provisioning::Rule;
 pub use returned::Update;
 pub use subscriber::Subscriber;
 pub use writer::Writer;
@@ -50,11 +53,13 @@ use crate::{
     error::{Error, Result},
     id::ConnectionId,
     reference::DriverKey,
+    secret::Vault,
     store::{
-        Scope, Store,
+        Scope, Store, devices,
         driver_states::{self, NewState},
         members,
         record::{Content, Message, NewEvent, Outcome, Record},
+        unknown_devices::Sighting,
     },
 };
 use decode::Decoder;
@@ -62,8 +67,6 @@ use networks::{Event, Uplink};
 use routes::{ConnectionRoute, DeviceRoute, DriverRoute, DriverVersion, Routes};
 use turns::Turns;
 
-/// What a network connection's sealed credentials are for.
-pub const VAULT_PURPOSE: &str = "network_connection";
 /// How often an uplink is decoded again when another hub was quicker to write the driver's state.
 /// Each time, that hub has written an uplink.
 const STALE_TRIES_MAX: usize = 100;
@@ -103,6 +106,13 @@ pub enum Receipt {
         /// Whether the network server takes a downlink in the answer.
         wants_downlink: bool,
     },
+    /// It is a copy of an uplink that is on disk.
+    Duplicate {
+        /// The uplink's id.
+        uplink_id: Uuid,
+        /// The device's id.
+        device_id: String,
+    },
     /// It is about a device that nobody provisioned; it is kept as an event of the connection.
     UnknownDevice,
     /// It is no uplink; it is kept as an event.
@@ -115,13 +125,14 @@ impl UplinkPath {
     /// Puts the path together. A driver may keep `state_bytes_max` bytes of JSON of a device.
     pub fn new(
         store: Store,
+        vault: Vault,
         drivers: driver::Host,
         state_bytes_max: usize,
         writer: Writer,
         wake: Wake,
     ) -> Self {
         Self {
-            routes: Arc::new(Routes::new(store)),
+            routes: Arc::new(Routes::new(store, vault)),
             decoder: Arc::new(Decoder {
                 drivers,
                 state_bytes_max,
@@ -192,7 +203,7 @@ impl UplinkPath {
                 let written = write(Content::Malformed(refused.to_string()));
                 return match self.writer.write(written).await? {
                     Outcome::Recorded => Err(refused),
-                    Outcome::Gone | Outcome::Stale => Ok(None),
+                    _ => Ok(None),
                 };
             }
         };
@@ -208,10 +219,10 @@ impl UplinkPath {
                         .take_uplink(&connection.scope, device, uplink, received_at, message)
                         .await;
                 }
-                None => {
-                    let event = unknown_device(&uplink.network_device_id);
-                    (Content::UnknownDevice(event), Receipt::UnknownDevice)
-                }
+                None => match self.provision(connection, &uplink).await? {
+                    Ok(()) => return Ok(None),
+                    Err(why_not) => (unknown_device(uplink, why_not), Receipt::UnknownDevice),
+                },
             },
             Event::News(news) => {
                 let device = match &news.network_device_id {
@@ -225,6 +236,29 @@ impl UplinkPath {
         };
         let outcome = self.writer.write(write(content)).await?;
         Ok((outcome == Outcome::Recorded).then_some(receipt))
+    }
+
+    /// Makes a device of an unknown sender where the connection's rule says so; why not, where it was
+    /// meant and could not be made.
+    async fn provision(
+        &self,
+        connection: &ConnectionRoute,
+        uplink: &Uplink,
+    ) -> Result<Result<(), Option<String>>> {
+        let rule = connection.auto_provisioning.as_ref();
+        let Some(device) = rule.and_then(|rule| rule.device(connection.id, uplink)) else {
+            return Ok(Err(None));
+        };
+        match devices::insert(&connection.scope, device).await {
+            Ok(_) => Ok(Ok(())),
+            Err(Error::Conflict(why)) => {
+                let address = &uplink.network_device_id;
+                let found = self.routes.device(connection, address).await?;
+                // Another message of the device was quicker.
+                Ok(found.map(|_| ()).ok_or(Some(why)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Decodes an uplink and writes it. A driver that has only ever returned plain fields needs no
@@ -329,9 +363,16 @@ impl UplinkPath {
             wants_downlink,
         };
         let integrations = record.integrations.clone();
-        let outcome = self.writer.write(message(record)).await?;
-        if outcome != Outcome::Recorded {
-            return Ok(Err(outcome));
+        let device_id = record.device_id.clone();
+        match self.writer.write(message(record)).await? {
+            Outcome::Recorded => {}
+            Outcome::Duplicate(uplink_id) => {
+                return Ok(Ok(Receipt::Duplicate {
+                    uplink_id,
+                    device_id,
+                }));
+            }
+            outcome => return Ok(Err(outcome)),
         }
         for integration in integrations {
             self.wake.integration(scope.tenant(), integration);
@@ -340,10 +381,25 @@ impl UplinkPath {
     }
 }
 
-fn unknown_device(network_device_id: &str) -> NewEvent {
-    NewEvent {
-        kind: "unknown_device",
-        message: format!("no device has the address {network_device_id}"),
-        details: members(json!({"network_device_id": network_device_id})),
+fn unknown_device(uplink: Uplink, why_not: Option<String>) -> Content {
+    let address = &uplink.network_device_id;
+    let mut details = members(json!({"network_device_id": address}));
+    let mut message = format!("no device has the address {address}");
+    if let Some(why_not) = why_not {
+        message = format!("{message}, and none could be made: {why_not}");
+        details.insert("reason".to_owned(), why_not.into());
     }
+    let event = NewEvent {
+        kind: "unknown_device",
+        message,
+        details,
+    };
+    let sighting = Sighting {
+        f_port: uplink.f_port,
+        raw: uplink.payload.map(|payload| payload.to_vec()),
+        name: uplink.names.device,
+        application: uplink.names.application,
+        network_device_id: uplink.network_device_id,
+    };
+    Content::UnknownDevice(sighting, event)
 }

@@ -24,6 +24,7 @@ pub fn as_event(news: &News) -> NewEvent {
         }
         Told::Status {
             battery_percent,
+            battery_v,
             external_power,
             margin_db,
         } => (
@@ -31,6 +32,7 @@ pub fn as_event(news: &News) -> NewEvent {
             "the device told its battery and margin".to_owned(),
             json!({
                 "battery_percent": battery_percent,
+                "battery_v": battery_v,
                 "external_power": external_power,
                 "margin_db": margin_db,
             }),

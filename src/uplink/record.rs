@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     decode::Decoded,
-    native,
+    frame, native,
     networks::Uplink,
     returned,
     routes::{Column, ColumnType, DeviceRoute, TableRoute},
@@ -47,6 +47,7 @@ pub fn compose(
         time,
         f_port: uplink.f_port,
         f_cnt: uplink.f_cnt,
+        fingerprint: frame::fingerprint(&uplink),
         raw: uplink.payload.as_ref().map(|payload| payload.to_vec()),
         radio: serde_json::to_value(&uplink.radio).unwrap_or_default(),
         data: decoded.data.clone(),

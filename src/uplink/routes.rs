@@ -11,14 +11,16 @@ use std::sync::{
 use moka::sync::Cache;
 
 use super::{
+    auto_provisioning::Rule,
     decode::Decoding,
-    networks::{NetworkSettings, fold_network_device_id},
+    networks::{NetworkSettings, VAULT_PURPOSE, fold_network_device_id},
 };
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
     reference::{DriverKey, Pick, Reference},
+    secret::{Credentials, Vault},
     selector::Selector,
     store::{
         Scope, Store,
@@ -27,7 +29,7 @@ use crate::{
         driver_versions::{self, Content},
         integrations::{self, Integration},
         listing::{Sort, Stretch},
-        network_connections,
+        network_connections::{self, NewConnection},
     },
 };
 
@@ -46,6 +48,10 @@ pub struct ConnectionRoute {
     pub enabled: bool,
     pub settings: NetworkSettings,
     pub ingest_key_hash: Vec<u8>,
+    /// Its secrets, where it has any.
+    pub credentials: Option<Credentials>,
+    /// Which unknown senders become devices.
+    pub auto_provisioning: Option<Rule>,
 }
 
 /// A device, with all that follows from one of its uplinks.
@@ -162,6 +168,7 @@ type Kept<T> = (u64, Arc<T>);
 
 pub struct Routes {
     store: Store,
+    vault: Vault,
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
@@ -169,9 +176,10 @@ pub struct Routes {
 }
 
 impl Routes {
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, vault: Vault) -> Self {
         Self {
             store,
+            vault,
             connections: Cache::new(CONNECTIONS_MAX),
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
@@ -198,11 +206,22 @@ impl Routes {
         let Some(connection) = network_connections::find(&scope, id).await? else {
             return Ok(None);
         };
+        let NewConnection {
+            enabled,
+            settings,
+            auto_provisioning,
+            secret,
+            ..
+        } = connection.provisioned;
+        let secret = secret.as_deref();
+        let opened = secret.map(|secret| self.vault.open_credentials(VAULT_PURPOSE, Some(secret)));
+        let rule = auto_provisioning.map(Rule::read);
         let route = Arc::new(ConnectionRoute {
             id,
-            enabled: connection.provisioned.enabled,
-            settings: serde_json::from_value(connection.provisioned.settings)
-                .map_err(Error::internal)?,
+            enabled,
+            settings: serde_json::from_value(settings).map_err(Error::internal)?,
+            credentials: opened.transpose()?,
+            auto_provisioning: rule.transpose()?,
             ingest_key_hash: connection.ingest_key_hash,
             scope,
         });

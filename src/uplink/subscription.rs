@@ -15,7 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Unread, UplinkPath, VAULT_PURPOSE, networks::NetworkSettings};
+use super::{
+    Unread, UplinkPath,
+    networks::{NetworkSettings, VAULT_PURPOSE},
+};
 use crate::{
     clock,
     error::{Error, Result},

@@ -25,6 +25,7 @@ async fn send(hub: &Hub, connection: &Connection, minute: usize, payload: &[u8])
     message["received_at"] = at(minute).into();
     message["uplink_message"]["received_at"] = at(minute).into();
     message["uplink_message"]["frm_payload"] = STANDARD.encode(payload).into();
+    message["uplink_message"]["f_cnt"] = crate::server::next_frame().into();
     hub.ingest(connection, message.to_string()).await.ok();
 }
 

@@ -43,6 +43,7 @@ mod histories;
 mod lists;
 mod live;
 mod mqtt;
+mod networks;
 mod outage;
 mod paging;
 mod permissions;

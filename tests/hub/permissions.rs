@@ -128,6 +128,7 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{tag}", "1")
         .replace("{digest}", &digest_of(UNTAGGED))
         .replace("{label}", "kept")
+        .replace("{network_device_id}", "AA000000000000FF")
         .replace("{downlink_id}", ids["downlinks"].as_str().unwrap())
 }
 
@@ -138,6 +139,8 @@ fn body(operation: &str) -> Value {
         "update_network_connection" => {
             json!({"name": "x", "settings": {"type": "the_things_stack"}})
         }
+        // Found, and refused for its id: so that it is there for the next caller.
+        "adopt_unknown_device" => json!({"id": "import"}),
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
@@ -155,6 +158,8 @@ async fn provision(hub: &Hub) -> Value {
     restore(hub, "delete_driver_version").await;
     hub.device("d", &connection, "AA00000000000001", json!({}))
         .await;
+    let unknown = crate::server::things_stack("AA000000000000FF");
+    hub.ingest(&connection, unknown).await.ok();
     let table = json!({"name": "t", "selector": ""});
     let table = hub.post("data-tables", &table).await.created();
     let key = json!({"name": "k", "scopes": ["read"]});

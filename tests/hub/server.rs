@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -323,6 +324,7 @@ impl Hub {
 pub fn things_stack(eui: &str) -> String {
     let mut message = sample_json("ttn_v3_milesight_am102.json");
     message["end_device_ids"]["dev_eui"] = eui.into();
+    message["uplink_message"]["f_cnt"] = next_frame().into();
     message.to_string()
 }
 
@@ -415,4 +417,10 @@ impl Drop for Hub {
             assert!(complaints.is_empty(), "the hub complains: {complaints:#?}");
         }
     }
+}
+
+/// A frame counter that no other frame has: a frame that comes again is a copy.
+pub fn next_frame() -> u32 {
+    static FRAMES: AtomicU32 = AtomicU32::new(1);
+    FRAMES.fetch_add(1, Ordering::Relaxed)
 }

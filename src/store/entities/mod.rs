@@ -28,5 +28,6 @@ pub mod lease;
 pub mod network_connection;
 pub mod session;
 pub mod tenant;
+pub mod unknown_device;
 pub mod uplink;
 pub mod user;

@@ -4,12 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Event, Incoming, Malformed, Network, http::HttpMapping, the_things_stack::TheThingsStack,
+    Event, Incoming, Malformed, Network, chirpstack::ChirpStack, http::HttpMapping,
+    the_things_stack::TheThingsStack,
 };
 use crate::mqtt::{BrokerCredentials, BrokerSettings, check_filter};
 
 /// The kinds of connections that are in this file.
-pub const KINDS: &[&str] = &["mqtt", "the_things_stack_mqtt"];
+pub const KINDS: &[&str] = &["mqtt", "the_things_stack_mqtt", "chirpstack_mqtt"];
 /// Most topics of one connection.
 pub const TOPICS_MAX: usize = 32;
 
@@ -104,6 +105,37 @@ impl TheThingsStackMqtt {
 impl Network for TheThingsStackMqtt {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         TheThingsStack::default().parse(incoming)
+    }
+}
+
+/// ChirpStack, version 4, by its broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChirpStackMqtt {
+    /// The broker.
+    pub broker: BrokerSettings,
+    /// The application's id; every application by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<String>,
+}
+
+impl ChirpStackMqtt {
+    pub(super) fn check(&self) -> Result<(), Malformed> {
+        check_broker(&self.broker)
+    }
+
+    pub(super) fn subscription(&self) -> Subscription<'_> {
+        let application = self.application_id.as_deref().unwrap_or("+");
+        Subscription {
+            broker: &self.broker,
+            filters: vec![format!("application/{application}/device/+/event/+")],
+        }
+    }
+}
+
+impl Network for ChirpStackMqtt {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        ChirpStack::default().parse(incoming)
     }
 }
 
