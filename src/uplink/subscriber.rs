@@ -50,6 +50,8 @@ pub struct Subscriber {
     running: HashMap<ConnectionId, Running>,
     tasks: JoinSet<()>,
     renewed_at: Instant,
+    /// Whether there is any such connection, ours or not.
+    is_wanted: bool,
 }
 
 struct Running {
@@ -69,6 +71,7 @@ impl Subscriber {
             running: HashMap::new(),
             tasks: JoinSet::new(),
             renewed_at: Instant::now(),
+            is_wanted: false,
         }
     }
 
@@ -94,7 +97,7 @@ impl Subscriber {
                     true
                 }
             };
-            let must_look = failed || !self.running.is_empty() || self.store.has_other_writers();
+            let must_look = failed || self.is_wanted || self.store.has_other_writers();
             look_at = must_look.then(|| Instant::now() + LOOK_EVERY);
         }
         self.stop().await;
@@ -103,6 +106,7 @@ impl Subscriber {
     /// Starts, changes and ends subscriptions so that they are as they must be.
     async fn look(&mut self) -> Result<()> {
         let wanted = self.store.subscribing_connections(KINDS).await?;
+        self.is_wanted = !wanted.is_empty();
         if wanted.is_empty() && self.running.is_empty() {
             self.renewed_at = Instant::now();
             return Ok(());
