@@ -1,7 +1,8 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
-//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the batch of an import, the deliveries and the downlinks under way, then the workers and the database.
+//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run
+//! and the subscriptions, then the writer, then the batch of an import, the deliveries and the
+//! downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,10 +18,12 @@ use crate::{
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
+    mqtt::Publishers,
+    outgoing::Guard,
     secret::{Keys, Vault},
     store::Store,
     tls,
-    uplink::{Replayer, UplinkPath, Writer, writer},
+    uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
 };
 
 /// Longest time between requests on one connection.
@@ -63,8 +66,16 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone())
-        .map_err(|error| error.causes())?;
+    let guard = Guard::new(config.outgoing_allow.clone());
+    let publishers = Publishers::new(guard.clone());
+    let (engine, wake) = Engine::new(
+        store.clone(),
+        vault.clone(),
+        config.clone(),
+        guard.clone(),
+        publishers.clone(),
+    )
+    .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
     let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
     let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
@@ -93,14 +104,15 @@ where
     let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
-        vault,
+        vault.clone(),
         drivers.clone(),
         config.driver_state_bytes,
         writer,
         wake,
     );
     let endpoint = api::endpoint(hub, &uplinks);
-    drop(uplinks);
+    let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
+    let subscribing = tokio::spawn(subscriber.run(stop_accepting.clone()));
 
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,
@@ -128,6 +140,9 @@ where
 
     // The server has dropped every handle of the writer: it ends when all is written.
     let _ = accepting.await;
+    subscribing
+        .await
+        .map_err(|error| format!("the subscriptions broke: {error}"))?;
     writing
         .await
         .map_err(|error| format!("the writer broke: {error}"))?;
@@ -146,6 +161,7 @@ where
         .await
         .map_err(|error| format!("the downlinks broke: {error}"))?
         .map_err(|error| error.causes())?;
+    publishers.close().await;
     drivers.shutdown().await;
     store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");

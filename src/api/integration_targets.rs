@@ -11,8 +11,10 @@ use crate::{
 };
 
 mod http;
+mod mqtt;
 
 use http::{HttpTarget, HttpTargetView};
+use mqtt::{MqttTarget, MqttTargetView};
 
 /// Where an integration sends to
 #[derive(Union)]
@@ -24,6 +26,8 @@ use http::{HttpTarget, HttpTargetView};
 pub enum Target {
     #[oai(mapping = "http")]
     Http(HttpTarget),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttTarget),
 }
 
 /// Where an integration sends to
@@ -37,6 +41,8 @@ pub enum Target {
 pub enum TargetView {
     #[oai(mapping = "http")]
     Http(HttpTargetView),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttTargetView),
 }
 
 /// A target as it is stored.
@@ -74,9 +80,10 @@ impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         strict::union(
             deserializer,
-            &[HttpTarget::KIND],
+            &[HttpTarget::KIND, MqttTarget::KIND],
             |tag, members| match tag {
                 HttpTarget::KIND => Some(members.read().map(Self::Http)),
+                MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
                 _ => None,
             },
         )
@@ -88,6 +95,7 @@ impl Target {
     pub fn provisioned(self) -> Provisioned {
         match self {
             Self::Http(target) => target.provisioned(),
+            Self::Mqtt(target) => target.provisioned(),
         }
     }
 }
@@ -97,6 +105,7 @@ impl TargetView {
     pub fn new(kind: &str, settings: Value, secrets: &SealedCredentials) -> Result<Self> {
         match kind {
             HttpTarget::KIND => Ok(Self::Http(HttpTargetView::new(settings, secrets)?)),
+            MqttTarget::KIND => Ok(Self::Mqtt(MqttTargetView::new(settings, secrets)?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }

@@ -54,6 +54,7 @@ mod integrations;
 mod leftover;
 pub mod listener;
 mod live;
+mod mqtt_broker;
 mod network_connections;
 mod network_settings;
 mod operation;

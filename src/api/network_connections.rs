@@ -101,6 +101,21 @@ struct HealthView {
     last_error_at: Option<Timestamp>,
     /// Why it was refused
     last_error: Option<String>,
+    /// How the hub hears the connection's broker; null where the network server calls, and while the
+    /// connection is switched off
+    subscription: Option<SubscriptionView>,
+}
+
+/// How the hub hears a connection's broker
+#[derive(Object, Serialize)]
+#[oai(rename = "NetworkSubscription")]
+struct SubscriptionView {
+    /// Whether it is subscribed now
+    connected: bool,
+    /// Since when it is
+    connected_since: Option<Timestamp>,
+    /// Why it is not; the hub tries again by itself
+    error: Option<String>,
 }
 
 /// A network connection with its ingest key
@@ -378,6 +393,11 @@ impl TryFrom<Connection> for ConnectionView {
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,
+                subscription: health.subscription.map(|subscription| SubscriptionView {
+                    connected: subscription.connected_since.is_some(),
+                    connected_since: subscription.connected_since.map(Timestamp),
+                    error: subscription.error,
+                }),
             },
             revision: Count::saturating(connection.revision),
             created_at: Timestamp(connection.created_at),

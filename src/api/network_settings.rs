@@ -3,12 +3,12 @@
 use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::strict;
+use super::{mqtt_broker::Broker, strict, types::List};
 use crate::{
     error::Error,
     hub,
     secret::Claim,
-    text::{AsKey, JsonPointer},
+    text::{AsKey, JsonPointer, TopicFilter, TopicLevel},
     uplink::networks::{NetworkSettings, actility::AS_KEY},
 };
 
@@ -60,6 +60,9 @@ network_types! {
     "everynet" => Everynet(Everynet),
     "helium" => Helium(Helium),
     "http" => Http(HttpMapping),
+    "mqtt" => Mqtt(MqttMapping),
+    "the_things_stack_mqtt" => TheThingsStackMqtt(TheThingsStackMqtt),
+    "chirpstack_mqtt" => ChirpStackMqtt(ChirpStackMqtt),
 }
 
 /// The Things Stack, version 3, by webhook
@@ -129,6 +132,39 @@ pub struct HttpMapping {
     frame_counter_pointer: Option<JsonPointer>,
 }
 
+/// Any MQTT broker with messages in JSON. The hub subscribes with a lasting session at quality of service 1
+/// and acknowledges a message when it is on disk; it asks for no ingest key
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MqttMapping {
+    /// The broker
+    broker: Broker,
+    /// What to subscribe to; `+` stands for one level, `#` for all that follow
+    topics: List<TopicFilter, 1, 32>,
+    /// Where the parts of an uplink stand
+    mapping: HttpMapping,
+}
+
+/// The Things Stack, version 3, by its MQTT broker. The broker's user is the application with its
+/// tenant, such as `my-app@ttn`, the password an API key of the application
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TheThingsStackMqtt {
+    /// The broker, such as `mqtts://eu1.cloud.thethings.network`
+    broker: Broker,
+}
+
+/// ChirpStack, version 4, by its MQTT integration with JSON
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChirpStackMqtt {
+    /// The broker
+    broker: Broker,
+    /// The application's id; every application by default
+    #[oai(skip_serializing_if_is_none)]
+    application_id: Option<TopicLevel>,
+}
+
 /// How a payload is written as text
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
@@ -146,6 +182,9 @@ impl Settings {
                 let as_key = actility.as_key.take().map(AsKey::into_string);
                 vec![Claim::optional(AS_KEY, "settings.as_key", as_key)]
             }
+            Self::Mqtt(settings) => settings.broker.take_claims("settings.broker"),
+            Self::TheThingsStackMqtt(settings) => settings.broker.take_claims("settings.broker"),
+            Self::ChirpStackMqtt(settings) => settings.broker.take_claims("settings.broker"),
             _ => Vec::new(),
         }
     }

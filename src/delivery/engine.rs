@@ -26,6 +26,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     id::{IntegrationId, TenantId, new_uuid},
+    mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
     store::{Store, deliveries::Delivery, integrations::Integration},
@@ -109,14 +110,19 @@ pub struct Engine {
 
 impl Engine {
     /// An engine and its handle.
-    pub fn new(store: Store, vault: Vault, config: Arc<Config>) -> Result<(Self, Wake)> {
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        config: Arc<Config>,
+        guard: Guard,
+        publishers: Publishers,
+    ) -> Result<(Self, Wake)> {
         let (sender, woken) = mpsc::unbounded_channel();
-        let guard = Guard::new(config.outgoing_allow.clone());
         let wake = Wake {
             woken: sender,
             lanes: Lanes::default(),
             under_way: UnderWay::default(),
-            sender: Sender::new(guard, TIMEOUT_MAX)?,
+            sender: Sender::new(guard, publishers, TIMEOUT_MAX)?,
             vault,
             config,
         };

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::{self, NotSet, Set},
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -259,7 +260,8 @@ pub async fn update(
                 enabled: Set(new.enabled),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, Some(&new)).await
+            let seal = |before: &NewConnection| Ok(Set(seal(before)?));
+            change(scope, &transaction, id, changed, Some(&new), seal).await
         })
         .await?;
     // It may have been switched on.
@@ -280,7 +282,7 @@ pub async fn set_ingest_key(
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, None).await
+            change(scope, &transaction, id, changed, None, |_| Ok(NotSet)).await
         })
         .await?;
     get(scope, id).await
@@ -323,11 +325,15 @@ async fn change(
     id: ConnectionId,
     changed: network_connection::ActiveModel,
     after: Option<&NewConnection>,
+    seal: impl Fn(&NewConnection) -> Result<ActiveValue<Option<Vec<u8>>>>,
 ) -> Result<()> {
     let before = lock(scope, transaction, id).await?;
+    let revision = before.revision + 1;
+    let before = Connection::from((before, None)).provisioned;
     let changed = network_connection::ActiveModel {
         updated_at: Set(clock::now()),
-        revision: Set(before.revision + 1),
+        revision: Set(revision),
+        secret: seal(&before)?,
         ..changed
     };
     scope
@@ -337,7 +343,6 @@ async fn change(
         .exec(transaction)
         .await
         .map_err(name_taken)?;
-    let before = Connection::from((before, None)).provisioned;
     let after = after.unwrap_or(&before);
     scope
         .note_changed(transaction, subject(RESOURCE, id), &before, after)

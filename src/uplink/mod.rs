@@ -31,6 +31,8 @@ pub mod redecode;
 mod replay;
 mod returned;
 mod routes;
+mod subscriber;
+mod subscription;
 pub mod tryout;
 mod turns;
 pub mod writer;
@@ -43,6 +45,7 @@ use uuid::Uuid;
 pub use auto_provisioning::Rule;
 pub use replay::{Replayer, Replays};
 pub use returned::Update;
+pub use subscriber::Subscriber;
 pub use writer::Writer;
 
 use crate::{

@@ -28,8 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "config", "delivery", "downlink", "driver", "hub", "live", "secret", "store",
-            "tls", "uplink",
+            "api", "config", "delivery", "downlink", "driver", "hub", "live", "mqtt", "outgoing",
+            "secret", "store", "tls", "uplink",
         ],
     ),
     (
@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "id",
             "live",
+            "mqtt",
             "reference",
             "secret",
             "store",
@@ -77,6 +78,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
             "error",
             "id",
+            "mqtt",
+            "outgoing",
             "reference",
             "secret",
             "selector",
@@ -86,7 +89,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "delivery",
         &[
-            "clock", "config", "error", "id", "outgoing", "secret", "store",
+            "clock", "config", "error", "id", "mqtt", "outgoing", "secret", "store",
         ],
     ),
     (

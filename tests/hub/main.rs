@@ -8,6 +8,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod broker;
 mod database;
 mod network_server;
 mod server;
@@ -46,6 +47,7 @@ mod faults;
 mod histories;
 mod lists;
 mod live;
+mod mqtt;
 mod networks;
 mod outage;
 mod paging;

@@ -1,11 +1,13 @@
 //! Where integrations send to: one file per type.
 
 pub mod http;
+mod mqtt;
 
 use chrono::TimeDelta;
 
 use crate::{
     error::{Error, Result},
+    mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
@@ -31,6 +33,8 @@ pub struct Answer {
 pub enum Target {
     /// An HTTP endpoint.
     Http(http::HttpTarget),
+    /// A topic of a broker.
+    Mqtt(mqtt::MqttTarget),
 }
 
 impl Target {
@@ -43,6 +47,11 @@ impl Target {
                 &provisioned.settings,
                 &credentials,
             )?)),
+            "mqtt" => Ok(Target::Mqtt(mqtt::MqttTarget::open(
+                integration.id,
+                &provisioned.settings,
+                &credentials,
+            )?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }
@@ -51,6 +60,11 @@ impl Target {
     pub async fn send(&self, sender: &Sender, delivery: &Delivery) -> Answer {
         match self {
             Target::Http(target) => target.send(&sender.http, &sender.guard, delivery).await,
+            Target::Mqtt(target) => {
+                target
+                    .send(&sender.publishers, delivery, sender.timeout)
+                    .await
+            }
         }
     }
 }
@@ -60,14 +74,18 @@ impl Target {
 pub struct Sender {
     http: reqwest::Client,
     guard: Guard,
+    publishers: Publishers,
+    timeout: std::time::Duration,
 }
 
 impl Sender {
     /// A sender whose requests end after `timeout`.
-    pub fn new(guard: Guard, timeout: std::time::Duration) -> Result<Self> {
+    pub fn new(guard: Guard, publishers: Publishers, timeout: std::time::Duration) -> Result<Self> {
         Ok(Self {
             http: http::client(&guard, timeout)?,
             guard,
+            publishers,
+            timeout,
         })
     }
 }

@@ -18,6 +18,7 @@ pub mod http;
 pub mod kerlink;
 mod lorawan;
 pub mod loriot;
+pub mod mqtt;
 #[cfg(test)]
 mod properties;
 mod read;
@@ -136,6 +137,15 @@ pub enum NetworkSettings {
     /// Any server that posts JSON.
     #[serde(rename = "http")]
     Http(http::HttpMapping),
+    /// Any broker with messages in JSON.
+    #[serde(rename = "mqtt")]
+    Mqtt(mqtt::MqttMapping),
+    /// The Things Stack, version 3, by its broker.
+    #[serde(rename = "the_things_stack_mqtt")]
+    TheThingsStackMqtt(mqtt::TheThingsStackMqtt),
+    /// ChirpStack, version 4, by its broker.
+    #[serde(rename = "chirpstack_mqtt")]
+    ChirpStackMqtt(mqtt::ChirpStackMqtt),
 }
 
 impl NetworkSettings {
@@ -146,6 +156,9 @@ impl NetworkSettings {
     pub fn check(&self) -> Result<(), Malformed> {
         match self {
             Self::Http(mapping) => mapping.check(),
+            Self::Mqtt(mapping) => mapping.check(),
+            Self::TheThingsStackMqtt(network) => network.check(),
+            Self::ChirpStackMqtt(network) => network.check(),
             _ => Ok(()),
         }
     }
@@ -163,6 +176,9 @@ impl NetworkSettings {
             Self::Everynet(_) => "everynet",
             Self::Helium(_) => "helium",
             Self::Http(_) => "http",
+            Self::Mqtt(_) => "mqtt",
+            Self::TheThingsStackMqtt(_) => "the_things_stack_mqtt",
+            Self::ChirpStackMqtt(_) => "chirpstack_mqtt",
         }
     }
 
@@ -179,6 +195,20 @@ impl NetworkSettings {
             Self::Everynet(network) => network,
             Self::Helium(network) => network,
             Self::Http(network) => network,
+            Self::Mqtt(network) => network,
+            Self::TheThingsStackMqtt(network) => network,
+            Self::ChirpStackMqtt(network) => network,
+        }
+    }
+
+    /// Where the hub fetches the messages itself; `None`: the network server calls.
+    #[must_use]
+    pub fn subscription(&self) -> Option<mqtt::Subscription<'_>> {
+        match self {
+            Self::Mqtt(mapping) => Some(mapping.subscription()),
+            Self::TheThingsStackMqtt(network) => Some(network.subscription()),
+            Self::ChirpStackMqtt(network) => Some(network.subscription()),
+            _ => None,
         }
     }
 }
