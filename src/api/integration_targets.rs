@@ -23,6 +23,10 @@ use mqtt::{MqttTarget, MqttTargetView};
     discriminator_name = "type",
     one_of = true
 )]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives as long as its request"
+)]
 pub enum Target {
     #[oai(mapping = "http")]
     Http(HttpTarget),
@@ -38,6 +42,7 @@ pub enum Target {
     one_of = true
 )]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one lives as long as its answer")]
 pub enum TargetView {
     #[oai(mapping = "http")]
     Http(HttpTargetView),

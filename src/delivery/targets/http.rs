@@ -10,6 +10,7 @@ use reqwest::{
     redirect::Policy,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::Answer;
 use crate::{
@@ -26,6 +27,8 @@ pub const ID_HEADER: &str = "Webhook-Id";
 pub const ATTEMPT_HEADER: &str = "Webhook-Attempt";
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How long its body is waited for; the status has told by then what became of the delivery.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How much of it is kept.
 const ANSWER_KEPT_BYTES: usize = 1000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,12 +133,13 @@ fn retry_after(response: &Response) -> Option<TimeDelta> {
 }
 
 /// Reads the body; answers how it begins, if it is text. The status decides: a body that breaks off
-/// changes nothing.
+/// or does not come changes nothing.
 async fn drain(response: Response) -> Option<String> {
     let mut length = 0;
     let mut start = Vec::new();
     let mut body = response.bytes_stream();
-    while let Some(Ok(chunk)) = body.next().await {
+    let end = Instant::now() + ANSWER_WAIT;
+    while let Ok(Some(Ok(chunk))) = timeout_at(end, body.next()).await {
         length += chunk.len();
         let missing = ANSWER_KEPT_BYTES.saturating_sub(start.len());
         start.extend_from_slice(&chunk[..chunk.len().min(missing)]);

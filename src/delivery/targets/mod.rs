@@ -30,6 +30,10 @@ pub struct Answer {
 }
 
 /// A target, ready to send to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for an integration, shared"
+)]
 pub enum Target {
     /// An HTTP endpoint.
     Http(http::HttpTarget),
