@@ -115,6 +115,11 @@ def update_of(document, operation, answer, maker, resource):
         path = f"drivers/{answer.json['author']}/{answer.json['name']}/versions"
         digests = [version["digest"] for version in maker.client.api("GET", path)["collection"]]
         return body | {"digest": next(digest for digest in digests if digest != answer.json["digest"])}
+    if "desired" in members:
+        # A state is changed by wishing for another.
+        return {"desired": {maker.name(): 1}}
+    if set(members) == {"settings"}:
+        return {"settings": {"type": "loriot", "url": f"https://{maker.name()}.example.com/"}}
     body[next(name for name in ("name", "description", "full_name") if name in members)] = maker.name()
     return body
 
@@ -126,7 +131,7 @@ def requests_of(document, client, maker):
         for method, operation in item.items():
             path, body, resource = template, None, resource_of(template)
             if "{" in template:
-                path = filled(template, maker.path_parameters(resource))
+                path = filled(template, maker.path_parameters(resource, template))
             if method == "post" and "{" not in template and resource != "auth":
                 body = maker.body(resource)
             if method == "put" and declares_etag(item.get("get", {"responses": {}})):

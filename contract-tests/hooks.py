@@ -144,7 +144,7 @@ def put_existing_path(case):
     if not is_precious and (is_linked(case) or not happens(chance, case, 0.75)):
         return
     if deletes:
-        values = VICTIMS.path_parameters(resource)
+        values = VICTIMS.path_parameters(resource, case.operation.path)
     else:
         values = chance.choice(STATE["sets"]["changed" if changes else "kept"][resource])
     case.path_parameters.update({name: values[name] for name in case.path_parameters if name in values})
@@ -284,6 +284,10 @@ RULES = [
     (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be there twice$",
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target\.url: must be an absolute ", "what is a host's name needs tables of Unicode"),
+    (r"create_downlink|update_device_state", r"queue is full|^values: |^network_connection_id: |^payload_hex: |^expires_at: |^desired",
+     "what the device's driver, its network and its queue take"),
+    (r"delete_downlink", r"^only a queued downlink |^the downlink is being sent", "the state of the downlink"),
+    (r"(create|update)_.*|adopt_.*", r"^(settings|auto_provisioning)\.", "what a network server's own rules are"),
     (r"resend_delivery", r" is in the queue already$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),

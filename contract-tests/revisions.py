@@ -67,7 +67,7 @@ def run(cases, client, maker, document):
     for template, item in document["paths"].items():
         if not declares_etag(item.get("get", {"responses": {}})):
             continue
-        path = filled(template, maker.path_parameters(resource_of(template))) if "{" in template else template
+        path = filled(template, maker.path_parameters(resource_of(template), template)) if "{" in template else template
         reads(cases, client, path)
         before = None
         if "put" in item and takes_header(document, item["put"], "If-Match"):

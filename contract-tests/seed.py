@@ -14,7 +14,7 @@ import tarfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from hub import Client, uplink  # noqa: E402
+from hub import Client, until, uplink  # noqa: E402
 
 DRIVER = (ROOT / "examples/am102.js").read_text()
 THE_THINGS_STACK = {"type": "the_things_stack"}
@@ -124,10 +124,54 @@ class Maker:
         self.client.api("POST", "drivers", body)
         return {"author": body["author"], "name": body["name"], "tag": "1", "digest": digest}
 
-    def path_parameters(self, resource):
-        """A new resource, as its path parameters."""
+    def downlink_settings(self, connection):
+        """Lets downlinks go out over the connection, to nobody: they wait for the next uplink."""
+        self.client.api("PUT", f"network-connections/{connection['id']}/downlink-settings",
+                        {"settings": {"type": "sigfox"}})
+
+    def downlink(self, device):
+        body = {"payload_hex": "0011223344556677", "f_port": 1}
+        return self.client.api("POST", f"devices/{device['id']}/downlinks", body)["id"]
+
+    def replay(self, integration):
+        span = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
+        return self.client.api("POST", f"integrations/{integration['id']}/replay", span)["id"]
+
+    def delivery(self, integration):
+        """One that is settled, of an integration that has been told to replay."""
+        path = f"integrations/{integration['id']}/deliveries?state=delivered"
+        until("a delivery is settled", 30, lambda: self.client.api("GET", path)["collection"])
+        return self.client.api("GET", path)["collection"][0]["id"]
+
+    def unknown(self, connection):
+        kind = connection["settings"]["type"]
+        path = f"network-connections/{connection['id']}/uplinks"
+        Client(self.client.hub, connection["ingest_key"]).api("POST", path, unknown(kind))
+        return UNKNOWN
+
+    def path_parameters(self, resource, template=""):
+        """A new resource, as its path parameters, with what the template names below it."""
         if resource == "drivers":
             return self.driver()
+        if "{downlink_id}" in template:
+            connection = self.make("network-connections", enabled=False)
+            self.downlink_settings(connection)
+            address = {"network_connection_id": connection["id"], "network_device_id": UNKNOWN}
+            device = self.make("devices", connectivity={"connections": [address]})
+            return {"id": device["id"], "downlink_id": self.downlink(device)}
+        if "{delivery_id}" in template or "{replay_id}" in template:
+            integration = self.make("integrations")
+            replay = self.replay(integration)
+            return {"id": integration["id"], "replay_id": replay, "delivery_id": self.delivery(integration)}
+        if "{network_device_id}" in template:
+            connection = self.network_connection()
+            return {"id": connection["id"], "network_device_id": self.unknown(connection)}
+        if template.endswith(("/downlink-settings", "/downlinks")):
+            connection = self.network_connection()
+            self.downlink_settings(connection)
+            if resource == "network-connections":
+                return {"id": connection["id"]}
+            return {"id": self.device(self.driver(), [connection])["id"]}
         made = self.device_import() if resource == "device-imports" else self.make(resource)
         return {"id": made["id"], "label": LABEL}
 
@@ -160,13 +204,16 @@ def seed(hub, receiver_url):
             Client(hub, connection["ingest_key"]).api("POST", path, MESSAGES[connection["settings"]["type"]])
             Client(hub, connection["ingest_key"]).api("POST", path, unknown(connection["settings"]["type"]))
             keys[connection["id"]] = connection["ingest_key"]
+            maker.downlink_settings(connection)
+        replay = maker.replay(integration)
         sets[name] = {
             "network-connections": [{"id": connection["id"], "network_device_id": UNKNOWN}
                                     for connection in connections],
-            "devices": [{"id": device["id"], "label": LABEL}],
+            "devices": [{"id": device["id"], "label": LABEL, "downlink_id": maker.downlink(device)}],
             "device-imports": [{"id": maker.device_import()["id"]}],
             "data-tables": [{"id": table["id"]}],
-            "integrations": [{"id": integration["id"]}],
+            "integrations": [{"id": integration["id"], "replay_id": replay,
+                              "delivery_id": maker.delivery(integration)}],
             "drivers": [driver],
             "users": [{"id": maker.make("users")["id"]}],
             "api-keys": [{"id": maker.make("api-keys")["id"]}],
