@@ -16,6 +16,8 @@ mod auth;
 mod body;
 mod csv_records;
 mod data_tables;
+mod deliveries;
+mod delivery_policy;
 mod device_bulk;
 mod device_files;
 mod device_history;
@@ -129,7 +131,7 @@ type AllOperations = (
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    integrations::IntegrationsApi,
+    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -169,7 +171,10 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         device_imports::DeviceImportsApi { hub: hub() },
         device_bulk::DeviceBulkApi,
         data_tables::DataTablesApi,
-        integrations::IntegrationsApi { hub: hub() },
+        (
+            integrations::IntegrationsApi { hub: hub() },
+            deliveries::DeliveriesApi,
+        ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },
         api_keys::ApiKeysApi,

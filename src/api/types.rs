@@ -320,6 +320,44 @@ value_type!([] JsonValue, "any", MetaSchema {
     ..MetaSchema::ANY
 });
 
+/// Waits in seconds, one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Waits(pub Vec<u64>);
+
+impl Waits {
+    /// Most waits.
+    const MAX: usize = 20;
+    /// The longest: a week.
+    const SECONDS_MAX: u64 = 604_800;
+}
+
+impl<'de> Deserialize<'de> for Waits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let waits = Vec::<u64>::deserialize(deserializer)?;
+        if waits.len() > Self::MAX {
+            let rule = format!("must have at most {} items", Self::MAX);
+            return Err(de::Error::custom(rule));
+        }
+        if waits.iter().any(|wait| *wait > Self::SECONDS_MAX) {
+            let rule = format!("each must be an integer from 0 to {}", Self::SECONDS_MAX);
+            return Err(de::Error::custom(rule));
+        }
+        Ok(Self(waits))
+    }
+}
+
+value_type!([] Waits, "waits", MetaSchema {
+    items: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema {
+        minimum: Some(0.0),
+        maximum: Some(Waits::SECONDS_MAX as f64),
+        ..MetaSchema::new_with_format("integer", "int64")
+    })))),
+    max_items: Some(Waits::MAX),
+    example: Some(serde_json::json!([5, 30, 120, 600, 3600])),
+    ..MetaSchema::new("array")
+});
+
 /// A list of `MIN` to `MAX` items, none of them twice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Page, Scope,
+    delivery_policy::EventType,
     entities::{delivery, delivery_attempt},
     listing::{self, Order, Place, Stretch},
 };
@@ -67,12 +68,16 @@ pub struct Delivery {
     pub id: Uuid,
     /// The device it tells of.
     pub device_id: String,
-    /// The uplink it tells of.
-    pub uplink_id: Uuid,
+    /// The type of event it tells of.
+    pub kind: EventType,
+    /// The uplink or event it tells of.
+    pub subject_id: Uuid,
     /// Where it stands.
     pub state: State,
     /// How many attempts were made.
     pub attempt: i32,
+    /// How many were made before its schedule last began.
+    pub round_start: i32,
     /// When the next attempt is due, or the current one counts as lost.
     pub due_at: Option<Time>,
     /// The message.
@@ -81,6 +86,8 @@ pub struct Delivery {
     pub last_status: Option<i32>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// The beginning of what the target last answered.
+    pub last_answer: Option<String>,
     /// When it was queued.
     pub created_at: Time,
     /// When its state last changed.
@@ -278,7 +285,7 @@ impl From<delivery::Model> for Delivery {
             id,
             integration_id: _,
             device_id,
-            uplink_id,
+            subject_id,
             state,
             attempt,
             due_at,
@@ -287,18 +294,25 @@ impl From<delivery::Model> for Delivery {
             last_error,
             created_at,
             updated_at,
+            kind,
+            ordered: _,
+            round_start,
+            last_answer,
         } = model;
         let state = State::parse(&state);
         Self {
             id,
             device_id,
-            uplink_id,
+            kind: EventType::parse(&kind),
+            subject_id,
             state,
             attempt,
+            round_start,
             due_at,
             body,
             last_status,
             last_error,
+            last_answer,
             created_at,
             updated_at,
         }

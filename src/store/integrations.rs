@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Page, Scope, Store,
     audit::subject,
+    delivery_policy::{EventType, Policy},
     entities::integration,
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
@@ -38,6 +39,10 @@ pub struct NewIntegration {
     pub kind: String,
     /// What the target's sender needs to know.
     pub settings: Value,
+    /// The types of events that it forwards.
+    pub events: Vec<EventType>,
+    /// The rules of its deliveries.
+    pub delivery: Policy,
     /// Sealed credentials.
     #[serde(skip)]
     pub secret: Option<Vec<u8>>,
@@ -224,6 +229,8 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled,
         kind,
         settings,
+        events,
+        delivery,
         secret: _,
     } = new;
     integration::ActiveModel {
@@ -235,6 +242,8 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled: Set(enabled),
         kind: Set(kind),
         settings: Set(settings),
+        events: Set(serde_json::to_value(events).unwrap_or_default()),
+        delivery: Set(serde_json::to_value(delivery).unwrap_or_default()),
         ..Default::default()
     }
 }
@@ -262,6 +271,8 @@ impl From<integration::Model> for Integration {
             kind,
             settings,
             secret,
+            events,
+            delivery,
         } = model;
         Self {
             id: IntegrationId(id),
@@ -272,6 +283,9 @@ impl From<integration::Model> for Integration {
                 enabled,
                 kind,
                 settings,
+                // Both were checked when they were stored.
+                events: serde_json::from_value(events).unwrap_or_default(),
+                delivery: serde_json::from_value(delivery).unwrap_or_default(),
                 secret,
             },
             revision,

@@ -51,6 +51,7 @@ mod audit;
 pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
+pub mod delivery_policy;
 pub mod device_batch;
 pub mod device_bulk;
 pub mod device_imports;

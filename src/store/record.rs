@@ -23,6 +23,7 @@ use super::{
     Store,
     bulk::{self, Replace},
     deliveries::State as DeliveryState,
+    delivery_policy::EventType,
     devices::State,
     driver_states::{self, NewState},
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
@@ -389,7 +390,7 @@ impl Rows {
                 id: Set(new_uuid()),
                 integration_id: Set(integration.0),
                 device_id: Set(record.device_id.clone()),
-                uplink_id: Set(record.id),
+                subject_id: Set(record.id),
                 state: Set(DeliveryState::Pending.as_str().to_owned()),
                 attempt: Set(0),
                 due_at: Set(Some(message.received_at)),
@@ -398,6 +399,10 @@ impl Rows {
                 last_error: Set(None),
                 created_at: Set(message.received_at),
                 updated_at: Set(message.received_at),
+                kind: Set(EventType::Data.as_str().to_owned()),
+                ordered: Set(false),
+                round_start: Set(0),
+                last_answer: Set(None),
             });
         }
     }

@@ -12,7 +12,7 @@ pub struct Model {
     pub id: Uuid,
     pub integration_id: i64,
     pub device_id: String,
-    pub uplink_id: Uuid,
+    pub subject_id: Uuid,
     pub state: String,
     pub attempt: i32,
     pub due_at: Option<Time>,
@@ -21,6 +21,10 @@ pub struct Model {
     pub last_error: Option<String>,
     pub created_at: Time,
     pub updated_at: Time,
+    pub kind: String,
+    pub ordered: bool,
+    pub round_start: i32,
+    pub last_answer: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

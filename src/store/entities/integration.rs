@@ -20,10 +20,21 @@ pub struct Model {
     pub kind: String,
     pub settings: Json,
     pub secret: Option<Vec<u8>>,
+    pub events: Json,
+    pub delivery: Json,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(has_one = "super::integration_health::Entity")]
+    Health,
+}
+
+impl Related<super::integration_health::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Health.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 

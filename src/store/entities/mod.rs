@@ -22,6 +22,7 @@ pub mod driver_version;
 pub mod event;
 pub mod idempotency_key;
 pub mod integration;
+pub mod integration_health;
 pub mod network_connection;
 pub mod session;
 pub mod tenant;
