@@ -57,16 +57,24 @@ trait TargetType: Serialize {
     /// The secrets that it asks for. They are no part of what is serialized.
     fn take_claims(&mut self) -> Vec<Claim>;
 
-    fn provisioned(mut self) -> Provisioned
+    /// The field and the rule of several fields that it breaks.
+    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    fn provisioned(mut self) -> Result<Provisioned>
     where
         Self: Sized,
     {
-        let claims = self.take_claims();
-        Provisioned {
-            kind: Self::KIND,
-            settings: serde_json::to_value(self).unwrap_or_default(),
-            claims,
+        if let Some((field, rule)) = self.broken_rule() {
+            return Err(Error::field(field, rule));
         }
+        let claims = self.take_claims();
+        Ok(Provisioned {
+            kind: Self::KIND,
+            settings: serde_json::to_value(self).map_err(Error::internal)?,
+            claims,
+        })
     }
 }
 
@@ -85,7 +93,7 @@ impl<'de> Deserialize<'de> for Target {
 
 impl Target {
     /// The target as it is stored.
-    pub fn provisioned(self) -> Provisioned {
+    pub fn provisioned(self) -> Result<Provisioned> {
         match self {
             Self::Http(target) => target.provisioned(),
         }

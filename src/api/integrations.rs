@@ -13,6 +13,7 @@ use super::{
     auth::Caller,
     body::Body,
     delivery_policy::{self, EventType, EventTypes, Policy},
+    integration_payload::{Payload, PayloadView},
     integration_targets::{Provisioned, Target, TargetView},
     page::{Cursor, Listed, Window},
     sort::SortBy,
@@ -51,6 +52,8 @@ struct NewIntegrationBody {
     events: EventTypes,
     /// Where it sends to
     target: Target,
+    /// The form in which messages go out; `native` by default
+    payload: Option<Payload>,
     /// How it is delivered to
     #[oai(default)]
     #[serde(default)]
@@ -75,6 +78,8 @@ struct IntegrationView {
     events: EventTypes,
     /// Where it sends to
     target: TargetView,
+    /// The form in which messages go out
+    payload: PayloadView,
     /// How it is delivered to
     delivery: Policy,
     /// Grows with every change by a client; it is the ETag
@@ -227,7 +232,7 @@ impl NewIntegrationBody {
             kind,
             settings,
             claims,
-        } = self.target.provisioned();
+        } = self.target.provisioned()?;
         let new = NewIntegration {
             name: self.name.into_string(),
             description: self
@@ -240,6 +245,8 @@ impl NewIntegrationBody {
             delivery: self.delivery.into(),
             kind: kind.to_owned(),
             settings,
+            payload: serde_json::to_value(self.payload.unwrap_or_default())
+                .map_err(Error::internal)?,
             secret: None,
         };
         Ok((new, claims))
@@ -257,6 +264,7 @@ impl TryFrom<Integration> for IntegrationView {
             enabled,
             kind,
             settings,
+            payload,
             secret,
             events,
             delivery,
@@ -271,6 +279,7 @@ impl TryFrom<Integration> for IntegrationView {
             events: List(events.into_iter().map(EventType::from).collect()),
             delivery: delivery.into(),
             target: TargetView::new(&kind, settings, &secrets)?,
+            payload: payload.try_into()?,
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),

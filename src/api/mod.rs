@@ -42,6 +42,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_payload;
 mod integration_targets;
 mod integrations;
 mod leftover;

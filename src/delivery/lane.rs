@@ -83,7 +83,7 @@ impl Lane {
         else {
             return Ok(Next::End);
         };
-        let target = Arc::new(Target::open(&integration, &self.vault)?);
+        let target = self.sender.target(&integration, &self.vault)?;
         let free = self
             .config
             .delivery_concurrency
@@ -134,14 +134,18 @@ impl Lane {
         let at = clock::now();
         let answer = target.send(&self.sender, &delivery).await;
         let ended = clock::now();
-        let retry_at = answer.error.as_ref().and_then(|_| {
-            schedule::retry_at(
-                &self.config.delivery_schedule_s.0,
-                delivery.attempt,
-                answer.retry_after,
-                ended,
-            )
-        });
+        let retry_at = answer
+            .error
+            .as_ref()
+            .filter(|_| !answer.is_final)
+            .and_then(|_| {
+                schedule::retry_at(
+                    &self.config.delivery_schedule_s.0,
+                    delivery.attempt,
+                    answer.retry_after,
+                    ended,
+                )
+            });
         let attempt = Attempt {
             at,
             duration_ms: (ended - at).num_milliseconds(),

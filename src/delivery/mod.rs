@@ -7,8 +7,10 @@
 
 mod engine;
 mod lane;
+mod payload;
 mod schedule;
 mod targets;
 
 pub use engine::{Engine, Wake};
+pub use payload::Payload;
 pub use targets::VAULT_PURPOSE;

@@ -2,8 +2,8 @@
 
 use super::Hub;
 use crate::{
-    delivery::VAULT_PURPOSE,
-    error::Result,
+    delivery::{Payload, VAULT_PURPOSE},
+    error::{Error, Result},
     id::IntegrationId,
     secret::{Claim, SealedCredentials},
     store::{
@@ -20,6 +20,7 @@ impl Hub {
         mut new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
+        check_payload(&new)?;
         new.secret = self.sealed(claims, None)?;
         let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
@@ -35,6 +36,7 @@ impl Hub {
         new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
+        check_payload(&new)?;
         let kind = new.kind.clone();
         let seal = |before: &NewIntegration| {
             let is_same = before.kind == kind;
@@ -49,5 +51,13 @@ impl Hub {
         let old = SealedCredentials::read(old);
         let sealed = self.vault.seal_claims(VAULT_PURPOSE, claims, &old)?;
         Ok(sealed.write())
+    }
+}
+
+/// A template must read before anything is sent by it.
+fn check_payload(new: &NewIntegration) -> Result<()> {
+    match Payload::read(&new.payload) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::field("payload.template", error)),
     }
 }

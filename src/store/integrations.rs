@@ -39,6 +39,8 @@ pub struct NewIntegration {
     pub kind: String,
     /// What the target's sender needs to know.
     pub settings: Value,
+    /// The form in which messages go out.
+    pub payload: Value,
     /// The types of events that it forwards.
     pub events: Vec<EventType>,
     /// The rules of its deliveries.
@@ -229,6 +231,7 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled,
         kind,
         settings,
+        payload,
         events,
         delivery,
         secret: _,
@@ -242,6 +245,7 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled: Set(enabled),
         kind: Set(kind),
         settings: Set(settings),
+        payload: Set(payload),
         events: Set(serde_json::to_value(events).unwrap_or_default()),
         delivery: Set(serde_json::to_value(delivery).unwrap_or_default()),
         ..Default::default()
@@ -270,6 +274,7 @@ impl From<integration::Model> for Integration {
             enabled,
             kind,
             settings,
+            payload,
             secret,
             events,
             delivery,
@@ -283,6 +288,7 @@ impl From<integration::Model> for Integration {
                 enabled,
                 kind,
                 settings,
+                payload,
                 // Both were checked when they were stored.
                 events: serde_json::from_value(events).unwrap_or_default(),
                 delivery: serde_json::from_value(delivery).unwrap_or_default(),

@@ -22,15 +22,17 @@ struct Event<'a> {
     data: &'a RawValue,
 }
 
-/// The event of a delivery. Its id is the uplink's: the same in all integrations, and when it is sent
+/// The event of a delivery. Its id is that of the uplink or
+/// event: the same in all integrations, and when it is sent
 /// again.
 pub fn message(delivery: &Delivery, origin: &str) -> Result<Message, String> {
-    let data: &RawValue = serde_json::from_str(&delivery.body).map_err(|error| error.to_string())?;
+    let data: &RawValue =
+        serde_json::from_str(&delivery.body).map_err(|error| error.to_string())?;
     let event = Event {
         specversion: "1.0",
-        id: delivery.uplink_id,
+        id: delivery.subject_id,
         source: format!("{origin}/api/v3/devices/{}", delivery.device_id),
-        kind: "thingshub.data".to_owned(),
+        kind: format!("thingshub.{}", delivery.kind.as_str()),
         subject: &delivery.device_id,
         time: delivery.created_at,
         datacontenttype: JSON,
@@ -64,7 +66,7 @@ mod tests {
             let wrong: Vec<String> = schema.iter_errors(&event).map(|e| e.to_string()).collect();
             assert_eq!(wrong, Vec::<String>::new());
             assert_eq!(event["data"], json!({"data": {"temperature": 21.5}}));
-            assert_eq!(event["id"], delivery.uplink_id.to_string());
+            assert_eq!(event["id"], delivery.subject_id.to_string());
         }
         // The schema can fail.
         assert!(!schema.is_valid(&json!({"specversion": "1.0", "id": "", "source": "/"})));

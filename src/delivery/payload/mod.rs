@@ -74,18 +74,25 @@ impl Payload {
 
 #[cfg(test)]
 fn delivery(body: &str) -> Delivery {
-    use crate::{clock, id::new_uuid, store::deliveries::State};
+    use crate::{
+        clock,
+        id::new_uuid,
+        store::{deliveries::State, delivery_policy::EventType},
+    };
     let now = clock::now();
     Delivery {
         id: new_uuid(),
         device_id: "am102-meeting-2".to_owned(),
-        uplink_id: new_uuid(),
+        kind: EventType::Data,
+        subject_id: new_uuid(),
         state: State::Sending,
         attempt: 1,
+        round_start: 0,
         due_at: None,
         body: body.to_owned(),
         last_status: None,
         last_error: None,
+        last_answer: None,
         created_at: now,
         updated_at: now,
     }

@@ -57,7 +57,8 @@ impl Template {
         let about = json!({
             "id": delivery.id,
             "device_id": delivery.device_id,
-            "uplink_id": delivery.uplink_id,
+            "event_id": delivery.subject_id,
+            "event_type": delivery.kind.as_str(),
             "queued_at": delivery.created_at,
         });
         let body = self
@@ -83,7 +84,8 @@ impl Template {
     /// values a message will have is not known, so that one which is missing here says nothing.
     fn try_out(&self) -> Result<(), String> {
         let sample = serde_json::from_str(include_str!("sample.json")).unwrap_or_default();
-        let about = json!({"id": "", "device_id": "", "uplink_id": "", "queued_at": ""});
+        let about =
+            json!({"id": "", "device_id": "", "event_id": "", "event_type": "", "queued_at": ""});
         match self.render(sample, about) {
             Err(error) if is_in_the_template(error.kind()) => Err(in_words(&error)),
             _ => Ok(()),
@@ -92,6 +94,7 @@ impl Template {
 
     fn render(&self, mut values: Map<String, Value>, about: Value) -> Result<String, Error> {
         values.insert("delivery".to_owned(), about);
+        let values = minijinja::Value::from_serialize(values);
         self.environment.get_template(NAME)?.render(values)
     }
 }
@@ -140,7 +143,8 @@ mod tests {
     fn values_stand_as_the_media_type_needs_them() {
         let body = r#"{"data": {"t": 21.5, "name": "a\"b", "none": null}}"#;
         let source = "{\"t\": {{ data.t }}, \"n\": {{ data.name }}, \"x\": {{ data.none }},\n\"d\": {{ delivery.device_id }}, \"m\": {{ data.missing | default(7) }}}";
-        let json: Value = serde_json::from_str(&made(source, "application/json", body).unwrap()).unwrap();
+        let json: Value =
+            serde_json::from_str(&made(source, "application/json", body).unwrap()).unwrap();
         assert_eq!(
             json,
             json!({"t": 21.5, "n": "a\"b", "x": null, "d": "am102-meeting-2", "m": 7})
@@ -160,7 +164,10 @@ mod tests {
             ("{{ secret() }}", "line 1: unknown function"),
             ("\n{% include 'x' %}", "line 2: syntax error"),
             ("{% macro a() %}{% endmacro %}", "line 1: syntax error"),
-            ("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "ran out of fuel"),
+            (
+                "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+                "ran out of fuel",
+            ),
         ] {
             let error = Template::new(source.to_owned(), "text/plain".to_owned()).err();
             let error = error.unwrap_or_default();
@@ -191,10 +198,15 @@ mod tests {
             "{{ '%999999999d' | format(1) }}".to_owned(),
             "{{ 'x' | indent(999999999) }}".to_owned(),
             "{{ range(99999) | join('x' * 99999) }}".to_owned(),
-            "{% for a in [data] %}{% for b in [a, a] * 9999 %}{{ b }}{% endfor %}{% endfor %}".to_owned(),
+            "{% for a in [data] %}{% for b in [a, a] * 9999 %}{{ b }}{% endfor %}{% endfor %}"
+                .to_owned(),
         ] {
             let made = made(&source, "text/plain", r#"{"data": {"t": 1}}"#);
-            assert!(made.is_err(), "{source} makes {} bytes", made.unwrap().len());
+            assert!(
+                made.is_err(),
+                "{source} makes {} bytes",
+                made.unwrap().len()
+            );
         }
     }
 }
