@@ -14,6 +14,7 @@ pub mod error;
 pub mod hub;
 pub mod id;
 mod live;
+pub mod mqtt;
 pub mod outgoing;
 pub mod reference;
 pub mod secret;

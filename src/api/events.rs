@@ -6,28 +6,67 @@ use serde::Serialize;
 use super::types::{JsonObject, Timestamp};
 use crate::store::events::Event;
 
-/// A kind of event
-#[derive(Clone, Copy, Enum)]
-#[oai(rename_all = "snake_case", rename = "EventKind")]
-pub enum EventKind {
-    DriverFailed,
-    DriverWarning,
-    DriverLogged,
-    UnknownDevice,
-    Message,
+/// Makes the kinds of events with the store's word for each, and the rule of a list of them.
+macro_rules! event_kinds {
+    ($($(#[doc = $doc:literal])* $kind:ident = $word:literal),+ $(,)?) => {
+        /// A kind of event
+        #[derive(Clone, Copy, Enum)]
+        #[oai(rename = "EventKind")]
+        pub enum EventKind {
+            $($(#[doc = $doc])* #[oai(rename = $word)] $kind,)+
+        }
+
+        impl EventKind {
+            /// The store's word for it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)+
+                }
+            }
+        }
+
+        /// Kinds of events and `uplink`, with commas between, as a regular expression.
+        pub const KINDS_PATTERN: &str = concat!(
+            "^(uplink", $("|", $word,)+ ")(,(uplink", $("|", $word,)+ "))*$"
+        );
+
+        /// The same for a person.
+        pub const KINDS_RULE: &str =
+            concat!("must be some of these, with commas between: uplink", $(", ", $word,)+);
+    };
 }
 
-impl EventKind {
-    /// The store's word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            EventKind::DriverFailed => "driver_failed",
-            EventKind::DriverWarning => "driver_warning",
-            EventKind::DriverLogged => "driver_logged",
-            EventKind::UnknownDevice => "unknown_device",
-            EventKind::Message => "message",
-        }
-    }
+event_kinds! {
+    /// The device's driver failed, or its result was refused
+    DriverFailed = "driver_failed",
+    /// The device's driver warned of something
+    DriverWarning = "driver_warning",
+    /// The device's driver logged something
+    DriverLogged = "driver_logged",
+    /// A message of a device that nobody provisioned
+    UnknownDevice = "unknown_device",
+    /// The device joined its network
+    Join = "join",
+    /// A downlink waits
+    DownlinkQueued = "downlink_queued",
+    /// A gateway sent a downlink
+    DownlinkSent = "downlink_sent",
+    /// The device confirmed a downlink
+    DownlinkAcknowledged = "downlink_acknowledged",
+    /// The device did not confirm a downlink
+    DownlinkNotAcknowledged = "downlink_not_acknowledged",
+    /// A downlink will not be sent
+    DownlinkFailed = "downlink_failed",
+    /// The device told its battery and its margin
+    Status = "status",
+    /// The network located the device
+    Location = "location",
+    /// Something went wrong in the network server
+    NetworkError = "network_error",
+    /// Something that the network server wrote down
+    NetworkLog = "network_log",
+    /// Any other message of the network server
+    Message = "message",
 }
 
 /// Something worth telling that is not an uplink
@@ -36,7 +75,7 @@ impl EventKind {
 pub struct EventView {
     /// Its id (UUIDv7: it sorts by time)
     id: uuid::Uuid,
-    /// What happened: `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device` or `message`
+    /// What happened, in a word: the kinds are those that the lists of events take as `kind`
     kind: String,
     /// When it happened
     at: Timestamp,

@@ -65,7 +65,8 @@ impl IngestApi {
         body: Message,
     ) -> Result<Found<ReceiptView>> {
         let id = ConnectionId(**id);
-        let receipt = self.uplinks.receive(id, key.as_str(), body.0).await?;
+        // On the heap, because each layer of futures around this one would copy all of it.
+        let receipt = Box::pin(self.uplinks.receive(id, key.as_str(), body.0)).await?;
         Ok(Found(receipt.into()))
     }
 }
@@ -81,6 +82,7 @@ impl From<Receipt> for ReceiptView {
             Receipt::Uplink {
                 uplink_id,
                 device_id,
+                wants_downlink: _,
             } => Self {
                 status: ReceiptStatus::Recorded,
                 uplink_id: Some(uplink_id),

@@ -22,7 +22,7 @@ use super::{
     answer::success,
     auth::Caller,
     device_history::UplinkView,
-    events::{EventKind, EventView},
+    events::{EventKind, EventView, KINDS_PATTERN, KINDS_RULE},
     types::Int,
 };
 use crate::{
@@ -50,11 +50,9 @@ struct KindsKind;
 
 impl Kind for KindsKind {
     const MIN: usize = 1;
-    const MAX: usize = 200;
-    const RULE: &'static str = "must be some of uplink, driver_failed, driver_warning, \
-                                driver_logged, unknown_device and message, with commas between";
-    const PATTERN: &'static str = "^(uplink|driver_failed|driver_warning|driver_logged|unknown_device|message)\
-                                   (,(uplink|driver_failed|driver_warning|driver_logged|unknown_device|message))*$";
+    const MAX: usize = 1000;
+    const RULE: &'static str = KINDS_RULE;
+    const PATTERN: &'static str = KINDS_PATTERN;
     const EXAMPLE: &'static str = "uplink,driver_failed";
 
     fn admits(text: &str) -> bool {

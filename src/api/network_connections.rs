@@ -264,7 +264,8 @@ impl NetworkConnectionsApi {
 
     /// List a network connection's events
     ///
-    /// What came in that is no uplink of a known device: unknown devices, joins and other messages.
+    /// What came in that is no uplink of a known device: unknown devices, joins, states of downlinks,
+    /// and whatever else the network server sent.
     #[oai(
         path = "/network-connections/:id/events",
         method = "get",

@@ -8,12 +8,15 @@ use poem_openapi::{
 };
 use serde_json::json;
 
-use super::body::{check_content_type, json_request, read};
-use crate::error::Error;
+use super::{
+    auth::INGEST_KEY_PARAMETER,
+    body::{check_content_type, json_request, read},
+};
+use crate::{error::Error, uplink::Unread};
 
 /// A network server's message, unread; or why it could not be taken, which only who has the
 /// connection's key may learn.
-pub struct Message(pub Result<Vec<u8>, Error>);
+pub struct Message(pub Result<Unread, Error>);
 
 impl<'a> ApiExtractor<'a> for Message {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -42,8 +45,16 @@ impl<'a> ApiExtractor<'a> for Message {
     }
 }
 
-async fn take(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Error> {
+async fn take(request: &Request, body: &mut RequestBody) -> Result<Unread, Error> {
     super::operation::of(request)?.check_query(request)?;
     check_content_type(request)?;
-    read(request, body, 1).await
+    let query = request.uri().query().unwrap_or_default();
+    Ok(Unread {
+        body: read(request, body, 1).await?,
+        query: url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name != INGEST_KEY_PARAMETER)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect(),
+        topic: None,
+    })
 }

@@ -30,7 +30,7 @@ pub enum Subject {
 pub struct Event {
     /// Sorts by time.
     pub id: Uuid,
-    /// `driver_failed`, `driver_warning`, `driver_logged`, `unknown_device`, `message`.
+    /// One of the words of `api::events::EventKind`.
     pub kind: String,
     /// When it happened.
     pub at: Time,

@@ -3,7 +3,7 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! claims in [`deliveries`], and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
+//! claims in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
 //! the tenant has changed.
 
 use std::{
@@ -68,10 +68,12 @@ pub mod health;
 pub mod idempotency;
 pub mod identity;
 pub mod integrations;
+pub mod leases;
 pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
+pub mod subscriptions;
 pub mod tenants;
 pub mod uplinks;
 pub mod users;
@@ -99,6 +101,8 @@ struct Inner {
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
+    /// Sent whenever a network connection was changed.
+    connection_news: watch::Sender<()>,
 }
 
 /// The database as one tenant sees it.
@@ -172,6 +176,7 @@ impl Store {
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
                 news: watch::Sender::new(()),
+                connection_news: watch::Sender::new(()),
                 writer,
                 reader,
             }),

@@ -14,7 +14,8 @@ use super::{
     failure,
     health::HealthState,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-    met,
+    met, subscriptions,
+    subscriptions::Subscription,
 };
 use crate::{
     clock::{self, Time},
@@ -74,6 +75,8 @@ pub struct Health {
     pub last_error_at: Option<Time>,
     /// Why it was refused.
     pub last_error: Option<String>,
+    /// Whether its broker is heard; `None` where the network server calls.
+    pub subscription: Option<Subscription>,
 }
 
 /// Which connections.
@@ -96,7 +99,7 @@ pub async fn insert(
     ingest_key_hash: &[u8; 32],
 ) -> Result<Connection> {
     let now = clock::now();
-    scope
+    let connection = scope
         .write(async |transaction| {
             let model = network_connection::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
@@ -122,6 +125,9 @@ pub async fn insert(
                 last_message_at: Set(None),
                 last_error_at: Set(None),
                 last_error: Set(None),
+                connected: Set(None),
+                connected_since: Set(None),
+                connection_error: Set(None),
             };
             connection_health::Entity::insert(health)
                 .exec_without_returning(&*transaction)
@@ -131,7 +137,9 @@ pub async fn insert(
                 .await?;
             Ok(Connection::from((model, None)))
         })
-        .await
+        .await?;
+    subscriptions::tell(scope);
+    Ok(connection)
 }
 
 /// One connection.
@@ -219,6 +227,7 @@ pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Resu
             change(scope, &transaction, id, changed, Some(&new)).await
         })
         .await?;
+    subscriptions::tell(scope);
     get(scope, id).await
 }
 
@@ -267,6 +276,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .await
         })
         .await?;
+    subscriptions::tell(scope);
     Ok(connection)
 }
 
@@ -361,7 +371,14 @@ impl From<connection_health::Model> for Health {
             last_message_at,
             last_error_at,
             last_error,
+            connected,
+            connected_since,
+            connection_error,
         } = model;
+        let subscription = connected.map(|connected| Subscription {
+            connected_since: connected_since.filter(|_| connected),
+            error: connection_error,
+        });
         Self {
             uplinks,
             unknown_devices,
@@ -370,6 +387,7 @@ impl From<connection_health::Model> for Health {
             last_message_at,
             last_error_at,
             last_error,
+            subscription,
         }
     }
 }

@@ -108,7 +108,11 @@ impl Decoder {
             time: uplink.time.unwrap_or(received_at),
             state,
         };
-        match self.run(tenant, driver, given, false).await.outcome {
+        // On the heap, because uplinks without a driver need no room for it.
+        match Box::pin(self.run(tenant, driver, given, false))
+            .await
+            .outcome
+        {
             Ok(taken) => taken.into(),
             Err(error) => failed(&error.at_line(), failure(&error), &error.logs),
         }

@@ -1,7 +1,8 @@
 //! Step 1: who posts, and what it says.
 
 use super::{
-    networks::Event,
+    Unread,
+    networks::{Event, Incoming},
     routes::{ConnectionRoute, Routes},
 };
 use crate::{
@@ -26,19 +27,24 @@ pub async fn authenticate(
 }
 
 /// What the message says, in one form for all networks.
-pub fn normalise(connection: &ConnectionRoute, body: &[u8]) -> Result<Event> {
-    let body: serde_json::Value = serde_json::from_slice(body)
+pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<Event> {
+    let body: serde_json::Value = serde_json::from_slice(&message.body)
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
     let event = connection
         .settings
         .network()
-        .parse(&body)
+        .parse(Incoming {
+            body: &body,
+            query: &message.query,
+            topic: message.topic.as_deref(),
+        })
         .map_err(|broken| Error::Invalid(broken.to_string()))?;
-    match &event {
-        Event::Uplink(uplink) if uplink.network_device_id.contains('\0') => Err(Error::field(
-            "network_device_id",
-            "must have no NUL character",
-        )),
-        _ => Ok(event),
+    let is_storable = |id: &str| !id.contains('\0');
+    if event.network_device_id().is_none_or(is_storable) {
+        return Ok(event);
     }
+    Err(Error::field(
+        "network_device_id",
+        "must have no NUL character",
+    ))
 }

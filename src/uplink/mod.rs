@@ -20,6 +20,7 @@ mod decode;
 mod ingest;
 pub mod native;
 pub mod networks;
+mod news;
 mod record;
 pub mod redecode;
 mod returned;
@@ -71,6 +72,17 @@ pub struct UplinkPath {
     wake: Wake,
 }
 
+/// A message as it came in.
+#[derive(Debug)]
+pub struct Unread {
+    /// The body, or the payload over MQTT.
+    pub body: Vec<u8>,
+    /// The query parameters, in their order, without the ingest key.
+    pub query: Vec<(String, String)>,
+    /// The topic, over MQTT.
+    pub topic: Option<String>,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {
@@ -80,6 +92,8 @@ pub enum Receipt {
         uplink_id: Uuid,
         /// The device's id.
         device_id: String,
+        /// Whether the network server takes a downlink in the answer.
+        wants_downlink: bool,
     },
     /// It is about a device that nobody provisioned; it is kept as an event of the connection.
     UnknownDevice,
@@ -110,24 +124,37 @@ impl UplinkPath {
         }
     }
 
-    /// Takes one message. It is on disk when this answers. Why a body could not be read, only who has
-    /// the connection's key learns.
+    /// Takes one message that a network server posts. It is on disk when this answers. Why a message
+    /// could not be read, only who has the connection's key learns.
     pub async fn receive(
         &self,
         id: ConnectionId,
         key: &str,
-        body: Result<Vec<u8>>,
+        message: Result<Unread>,
     ) -> Result<Receipt> {
-        let mut connection = ingest::authenticate(&self.routes, id, key).await?;
-        let body = body?;
+        let connection = ingest::authenticate(&self.routes, id, key).await?;
+        self.take(connection, message?).await
+    }
+
+    /// Takes one message that the hub itself has fetched from a network server. It is on disk when
+    /// this answers.
+    pub async fn receive_fetched(&self, id: ConnectionId, message: Unread) -> Result<Receipt> {
+        let connection = self.routes.connection(id).await?;
+        let connection = connection.ok_or_else(|| Error::missing("network connection", id))?;
+        self.take(connection, message).await
+    }
+
+    async fn take(&self, mut connection: Arc<ConnectionRoute>, message: Unread) -> Result<Receipt> {
+        let id = connection.id;
         for tries in 0..TRIES_MAX {
             // Whoever changes things all the time must not keep messages out: the second look-up is
             // younger than the message, and good enough.
             let epoch = (tries == 0).then(|| connection.scope.epoch());
-            if let Some(receipt) = self.receive_once(&connection, &body, epoch).await? {
+            if let Some(receipt) = self.receive_once(&connection, &message, epoch).await? {
                 return Ok(receipt);
             }
-            connection = ingest::authenticate(&self.routes, id, key).await?;
+            let found = self.routes.connection(id).await?;
+            connection = found.ok_or(Error::Unauthenticated)?;
         }
         Err(Error::overloaded("the device is being changed; try again"))
     }
@@ -136,7 +163,7 @@ impl UplinkPath {
     async fn receive_once(
         &self,
         connection: &ConnectionRoute,
-        body: &[u8],
+        message: &Unread,
         epoch: Option<u64>,
     ) -> Result<Option<Receipt>> {
         let received_at = clock::now();
@@ -147,7 +174,7 @@ impl UplinkPath {
             epoch,
             content,
         };
-        let event = ingest::normalise(connection, body);
+        let event = ingest::normalise(connection, message);
         if !connection.enabled {
             return event.map(|_| Some(Receipt::Disabled));
         }
@@ -178,13 +205,15 @@ impl UplinkPath {
                     (Content::UnknownDevice(event), Receipt::UnknownDevice)
                 }
             },
-            Event::Other {
-                kind,
-                network_device_id,
-            } => (
-                self.other(connection, &kind, network_device_id).await?,
-                Receipt::Other,
-            ),
+            Event::News(news) => {
+                let device = match &news.network_device_id {
+                    Some(id) => self.routes.device(connection, id).await?,
+                    None => None,
+                };
+                let device = device.map(|device| device.key);
+                let content = Content::Other(device, news::as_event(&news));
+                (content, Receipt::Other)
+            }
         };
         let outcome = self.writer.write(write(content)).await?;
         Ok((outcome == Outcome::Recorded).then_some(receipt))
@@ -215,16 +244,18 @@ impl UplinkPath {
                         (driver, &**version)
                     }
                     _ => {
+                        let wants_downlink = uplink.wants_downlink;
                         let record =
                             record::compose(device.clone(), uplink, received_at, decoded, None);
-                        let written = self.write_uplink(scope, &message, record).await?;
+                        let written = self.write_uplink(scope, &message, wants_downlink, record);
+                        let written = written.await?;
                         return Ok(written.ok());
                     }
                 }
             }
         };
-        self.take_turn(scope, &device, stateful, &uplink, received_at, message)
-            .await
+        // On the heap, because most drivers keep no state and need no room for it.
+        Box::pin(self.take_turn(scope, &device, stateful, &uplink, received_at, message)).await
     }
 
     /// The same for a driver that keeps a state, or may.
@@ -238,6 +269,7 @@ impl UplinkPath {
         message: impl Fn(Record) -> Message,
     ) -> Result<Option<Receipt>> {
         let driver = driver.to_string();
+        let wants_downlink = uplink.wants_downlink;
         let _turn = self.turns.take(device.key).await;
         for _ in 0..STALE_TRIES_MAX {
             let seen = driver_states::find(scope, device.key, &driver).await?;
@@ -261,7 +293,10 @@ impl UplinkPath {
             });
             let (device, uplink) = (device.clone(), uplink.clone());
             let record = record::compose(device, uplink, received_at, decoded, new_state);
-            match self.write_uplink(scope, &message, record).await? {
+            match self
+                .write_uplink(scope, &message, wants_downlink, record)
+                .await?
+            {
                 Ok(receipt) => return Ok(Some(receipt)),
                 Err(Outcome::Stale) => {}
                 Err(_) => return Ok(None),
@@ -277,11 +312,13 @@ impl UplinkPath {
         &self,
         scope: &Scope,
         message: impl Fn(Record) -> Message,
+        wants_downlink: bool,
         record: Record,
     ) -> Result<Result<Receipt, Outcome>> {
         let receipt = Receipt::Uplink {
             uplink_id: record.id,
             device_id: record.device_id.clone(),
+            wants_downlink,
         };
         let integrations = record.integrations.clone();
         let outcome = self.writer.write(message(record)).await?;
@@ -292,28 +329,6 @@ impl UplinkPath {
             self.wake.integration(scope.tenant(), integration);
         }
         Ok(Ok(receipt))
-    }
-
-    async fn other(
-        &self,
-        connection: &ConnectionRoute,
-        kind: &str,
-        network_device_id: Option<String>,
-    ) -> Result<Content> {
-        let device = match &network_device_id {
-            Some(id) => self
-                .routes
-                .device(connection, id)
-                .await?
-                .map(|device| device.key),
-            None => None,
-        };
-        let event = NewEvent {
-            kind: "message",
-            message: format!("the network server sent {kind}"),
-            details: members(json!({"kind": kind, "network_device_id": network_device_id})),
-        };
-        Ok(Content::Other(device, event))
     }
 }
 

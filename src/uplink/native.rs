@@ -192,6 +192,7 @@ mod tests {
                 }],
                 ..Radio::default()
             },
+            ..Uplink::default()
         }
     }
 
@@ -253,11 +254,7 @@ mod tests {
     fn keeps_every_key_when_nothing_is_known() {
         let bare = Uplink {
             network_device_id: "Meter 7".to_owned(),
-            f_port: None,
-            f_cnt: None,
-            payload: None,
-            time: None,
-            radio: Radio::default(),
+            ..Uplink::default()
         };
         let keys = |value: &Value| -> Vec<String> {
             value

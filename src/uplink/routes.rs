@@ -185,6 +185,11 @@ impl Routes {
         {
             return Ok(Some(route));
         }
+        // On the heap, because every message would otherwise carry the room for a look-up.
+        Box::pin(self.look_up_connection(id)).await
+    }
+
+    async fn look_up_connection(&self, id: ConnectionId) -> Result<Option<Arc<ConnectionRoute>>> {
         let Some(tenant) = self.store.find_tenant_of_connection(id).await? else {
             return Ok(None);
         };
@@ -218,6 +223,16 @@ impl Routes {
         {
             return Ok(Some(route));
         }
+        // On the heap, as above.
+        Box::pin(self.look_up_device(connection, key, epoch)).await
+    }
+
+    async fn look_up_device(
+        &self,
+        connection: &ConnectionRoute,
+        key: (ConnectionId, String),
+        epoch: u64,
+    ) -> Result<Option<Arc<DeviceRoute>>> {
         let Some(device) =
             devices::find_by_address(&connection.scope, connection.id, &key.1).await?
         else {

@@ -85,6 +85,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock", "config", "error", "id", "outgoing", "secret", "store",
         ],
     ),
+    ("mqtt", &["clock", "error", "outgoing"]),
     ("outgoing", &["config"]),
     ("live", &["clock", "error", "store"]),
     (

@@ -94,7 +94,7 @@ impl Template {
 
     fn render(&self, mut values: Map<String, Value>, about: Value) -> Result<String, Error> {
         values.insert("delivery".to_owned(), about);
-        let values = minijinja::Value::from_serialize(values);
+        let values = minijinja::Value::from(minijinja::value::Serde(values));
         self.environment.get_template(NAME)?.render(values)
     }
 }

@@ -17,6 +17,9 @@ pub struct Model {
     pub last_message_at: Option<Time>,
     pub last_error_at: Option<Time>,
     pub last_error: Option<String>,
+    pub connected: Option<bool>,
+    pub connected_since: Option<Time>,
+    pub connection_error: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

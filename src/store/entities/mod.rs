@@ -23,6 +23,7 @@ pub mod event;
 pub mod idempotency_key;
 pub mod integration;
 pub mod integration_health;
+pub mod lease;
 pub mod network_connection;
 pub mod session;
 pub mod tenant;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Event, Malformed, Network, PayloadEncoding, Radio, Uplink, frame_counter, from_microseconds,
-    instant, number, payload, port,
+    Event, Incoming, Malformed, Network, PayloadEncoding, Uplink,
+    read::{frame_counter, from_microseconds, instant, number, payload, port},
 };
 
 /// Longest JSON pointer, in characters.
@@ -68,7 +68,8 @@ impl HttpMapping {
 }
 
 impl Network for HttpMapping {
-    fn parse(&self, body: &Value) -> Result<Event, Malformed> {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = incoming.body;
         Ok(Event::Uplink(Uplink {
             network_device_id: device_id(body, &self.device_id_pointer)?,
             f_port: optional(body, self.port_pointer.as_deref(), port)?,
@@ -79,7 +80,7 @@ impl Network for HttpMapping {
                 name(&self.payload_pointer),
             )?),
             time: optional(body, self.time_pointer.as_deref(), time)?,
-            radio: Radio::default(),
+            ..Uplink::default()
         }))
     }
 }
@@ -211,7 +212,7 @@ mod tests {
     }
 
     fn read(mapping: &HttpMapping, body: &Value) -> Result<Uplink, String> {
-        match mapping.parse(body) {
+        match mapping.parse(Incoming::of(body)) {
             Ok(Event::Uplink(uplink)) => Ok(uplink),
             Ok(other) => panic!("not an uplink: {other:?}"),
             Err(error) => Err(error.to_string()),
@@ -256,7 +257,7 @@ mod tests {
                 f_cnt: Some(f_cnt),
                 payload: payload.clone(),
                 time: instant(&json!(time)),
-                radio: Radio::default(),
+                ..Uplink::default()
             };
             assert_eq!(read(&mapping, &body), Ok(wanted));
         }

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Event, MAX_RECEPTIONS, Malformed, Network, PayloadEncoding, Radio, Reception, Uplink,
-    frame_counter, instant, level, payload, port, text, whole_number,
+    Event, Incoming, Malformed, Names, Network, News, PayloadEncoding, Radio, Reception, Told,
+    Uplink,
+    read::{MAX_RECEPTIONS, frame_counter, instant, level, payload, port, text, whole_number},
 };
 
 /// All kinds of message but the uplink; each is the name of the key that carries it.
@@ -38,7 +39,8 @@ const OTHER_KINDS: [&str; 10] = [
 pub struct TheThingsStack {}
 
 impl Network for TheThingsStack {
-    fn parse(&self, body: &Value) -> Result<Event, Malformed> {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = incoming.body;
         if !body.is_object() {
             return Err(Malformed::new("body", "must be a JSON object"));
         }
@@ -55,10 +57,14 @@ impl Network for TheThingsStack {
             let rule = format!("is required, or one of {}", OTHER_KINDS.join(", "));
             return Err(Malformed::new("uplink_message", rule));
         };
-        Ok(Event::Other {
-            kind: kind.to_owned(),
+        Ok(Event::News(News {
             network_device_id: dev_eui(body)?,
-        })
+            names: names(body),
+            time: None,
+            told: Told::Other {
+                kind: kind.to_owned(),
+            },
+        }))
     }
 }
 
@@ -82,6 +88,15 @@ fn dev_eui(body: &Value) -> Result<Option<String>, Malformed> {
         .ok_or_else(|| Malformed::new(FIELD, "must be 16 hexadecimal digits"))
 }
 
+fn names(body: &Value) -> Names {
+    let name = |path| at(body, path).and_then(text);
+    Names {
+        device: name("end_device_ids.device_id"),
+        application: name("end_device_ids.application_ids.application_id"),
+        tenant: None,
+    }
+}
+
 fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
     let network_device_id = dev_eui(body)?.ok_or_else(|| {
         Malformed::new(
@@ -91,6 +106,11 @@ fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
     })?;
     Ok(Uplink {
         network_device_id,
+        names: names(body),
+        session: at(message, "session_key_id")
+            .or_else(|| at(body, "end_device_ids.dev_addr"))
+            .and_then(text),
+        wants_downlink: false,
         f_port: Some(at(message, "f_port").map_or(Ok(0), |v| port(v, "uplink_message.f_port"))?),
         f_cnt: Some(
             at(message, "f_cnt").map_or(Ok(0), |v| frame_counter(v, "uplink_message.f_cnt"))?,
@@ -238,7 +258,7 @@ mod tests {
     fn event(sample: &str) -> Event {
         let body = serde_json::from_str(sample).expect("samples are JSON");
         TheThingsStack {}
-            .parse(&body)
+            .parse(Incoming::of(&body))
             .expect("samples are well-formed")
     }
 
@@ -257,6 +277,13 @@ mod tests {
     fn reads_the_documented_uplink() {
         let wanted = Uplink {
             network_device_id: "0004A30B001C0530".to_owned(),
+            names: Names {
+                device: Some("dev1".to_owned()),
+                application: Some("app1".to_owned()),
+                tenant: None,
+            },
+            session: Some("AXA50tHUGUucuzS/bCGMNw==".to_owned()),
+            wants_downlink: false,
             f_port: Some(0),
             f_cnt: Some(1),
             payload: Some(Bytes::from_static(&[0x82, 0x41, 0xde])),
@@ -325,14 +352,12 @@ mod tests {
                 None,
             ),
         ] {
-            let (kind, network_device_id) = (kind.to_owned(), id.map(str::to_owned));
-            assert_eq!(
-                event(sample),
-                Event::Other {
-                    kind,
-                    network_device_id
-                }
-            );
+            let Event::News(news) = event(sample) else {
+                panic!("no uplink: {sample}");
+            };
+            assert_eq!(news.network_device_id.as_deref(), id);
+            let kind = kind.to_owned();
+            assert_eq!(news.told, Told::Other { kind });
         }
         let published = sample!("ttn_v3.as_published.txt");
         assert!(
@@ -351,7 +376,7 @@ mod tests {
 
     #[test]
     fn left_out_members_are_zero() {
-        let parse = |body| match (TheThingsStack {}).parse(&body) {
+        let parse = |body| match (TheThingsStack {}).parse(Incoming::of(&body)) {
             Ok(Event::Uplink(uplink)) => uplink,
             other => panic!("not an uplink: {other:?}"),
         };
@@ -413,7 +438,7 @@ mod tests {
         ];
         for (body, wanted) in table {
             let error = TheThingsStack {}
-                .parse(&body)
+                .parse(Incoming::of(&body))
                 .map_err(|error| error.to_string());
             assert_eq!(error, Err(wanted.to_owned()));
         }

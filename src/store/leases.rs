@@ -1,0 +1,102 @@
+//! Leases: what only one of the hubs on a database may do at a time.
+//!
+//! Who holds a lease renews it well before it runs out; the lease of a hub that died runs out by
+//! itself. Times are the database's, for the clocks of hubs differ. Leases serve all tenants.
+
+use std::{collections::HashSet, time::Duration};
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter,
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
+};
+use uuid::Uuid;
+
+use super::{Store, entities::lease};
+use crate::{clock, error::Result, id::TenantId};
+
+/// How long a lease that nobody renews is kept in the table.
+const KEPT: Duration = Duration::from_secs(3600);
+
+#[derive(FromQueryResult)]
+struct Held {
+    name: String,
+}
+
+impl Store {
+    /// Takes the leases that are free, and renews those that are the holder's already, for `life`
+    /// from now; answers the names of those that it holds.
+    pub async fn hold_leases(
+        &self,
+        holder: Uuid,
+        mut wanted: Vec<(TenantId, String)>,
+        life: Duration,
+    ) -> Result<HashSet<String>> {
+        use lease::Column;
+        if wanted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // In one order on all hubs: two that take the same rows must not wait for each other.
+        wanted.sort_by(|(_, one), (_, other)| one.cmp(other));
+        let column = |column: Column| Expr::col((lease::Entity, column));
+        let free = column(Column::Holder)
+            .eq(holder)
+            .or(column(Column::ExpiresAt).lt(self.now_and(Duration::ZERO)));
+        let mut insert = Query::insert()
+            .into_table(lease::Entity)
+            .columns([
+                Column::TenantId,
+                Column::Name,
+                Column::Holder,
+                Column::ExpiresAt,
+            ])
+            .to_owned();
+        for (tenant, name) in wanted {
+            insert.values_panic([
+                Expr::value(tenant.0),
+                Expr::value(name),
+                Expr::value(holder),
+                self.now_and(life),
+            ]);
+        }
+        insert
+            .on_conflict(
+                OnConflict::column(Column::Name)
+                    .update_columns([Column::Holder, Column::ExpiresAt])
+                    .action_and_where(free)
+                    .to_owned(),
+            )
+            .returning(Query::returning().column(Column::Name));
+        let writer = &self.inner.writer;
+        let statement = writer.get_database_backend().build(&insert);
+        let held = Held::find_by_statement(statement).all(writer).await?;
+        Ok(held.into_iter().map(|held| held.name).collect())
+    }
+
+    /// Gives leases back, so that another hub takes them at once.
+    pub async fn release_leases(&self, holder: Uuid, names: Vec<String>) -> Result<()> {
+        use lease::Column;
+        lease::Entity::delete_many()
+            .filter(Column::Holder.eq(holder))
+            .filter(Column::Name.is_in(names))
+            .exec(&self.inner.writer)
+            .await?;
+        // What hubs that died have left of things that are no more.
+        lease::Entity::delete_many()
+            .filter(Column::ExpiresAt.lt(clock::now() - KEPT))
+            .exec(&self.inner.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// The time after so long by the clock that all hubs share.
+    fn now_and(&self, later: Duration) -> Expr {
+        if self.is_shared() {
+            let milliseconds = later.as_millis();
+            Expr::cust(format!(
+                "CURRENT_TIMESTAMP + INTERVAL '{milliseconds} milliseconds'"
+            ))
+        } else {
+            Expr::value(clock::now() + later)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What adapters read values with. Network servers send numbers as numbers or as text.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Malformed;
+
+/// Longest payload, in bytes. LoRaWAN carries at most 242 and Sigfox 12; what devices send over
+/// other bearers through the generic adapter fits one IP packet (1500). The rest is headroom, and
+/// the bound is what a driver's worker and a database row must hold for one message.
+pub const MAX_PAYLOAD_BYTES: usize = 4096;
+/// Most receptions kept of one uplink, the first ones in the order sent.
+pub const MAX_RECEPTIONS: usize = 64;
+/// Longest text kept from a message, in characters; more is cut off.
+pub const MAX_TEXT_CHARS: usize = 200;
+
+pub fn number(value: &Value) -> Option<f64> {
+    let number = value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())?;
+    number.is_finite().then_some(number)
+}
+
+pub fn whole_number(value: &Value) -> Option<u64> {
+    value
+        .as_u64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// A signal level in dB or dBm; what no receiver measures is taken for "unknown".
+pub fn level(value: &Value) -> Option<f64> {
+    number(value).filter(|level| level.abs() <= 1000.0)
+}
+
+pub fn text(value: &Value) -> Option<String> {
+    let text: String = value
+        .as_str()?
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_TEXT_CHARS)
+        .collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// A time from RFC 3339 text, from 1970 to 9999.
+pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;
+    from_microseconds(time.timestamp_micros())
+}
+
+/// The time after so many microseconds of Unix time, from 1970 to 9999.
+pub fn from_microseconds(microseconds: i64) -> Option<DateTime<Utc>> {
+    const YEAR_10000: i64 = 253_402_300_800_000_000;
+    if !(0..YEAR_10000).contains(&microseconds) {
+        return None;
+    }
+    DateTime::from_timestamp_micros(microseconds)
+}
+
+pub fn port(value: &Value, field: &str) -> Result<u8, Malformed> {
+    let port = whole_number(value).and_then(|port| u8::try_from(port).ok());
+    port.ok_or_else(|| Malformed::new(field, "must be a whole number from 0 to 255"))
+}
+
+pub fn frame_counter(value: &Value, field: &str) -> Result<u32, Malformed> {
+    let counter = whole_number(value).and_then(|counter| u32::try_from(counter).ok());
+    counter.ok_or_else(|| Malformed::new(field, "must be a whole number from 0 to 4294967295"))
+}
+
+/// How a payload is written as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadEncoding {
+    /// Two hexadecimal digits a byte, in either case.
+    Hex,
+    /// Base64, standard or URL-safe, with or without padding.
+    Base64,
+}
+
+pub fn payload(value: &Value, encoding: PayloadEncoding, field: &str) -> Result<Bytes, Malformed> {
+    use base64::Engine;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT);
+
+    let too_long = || {
+        Malformed::new(
+            field,
+            format!("must hold at most {MAX_PAYLOAD_BYTES} bytes"),
+        )
+    };
+    let text = value
+        .as_str()
+        .ok_or_else(|| Malformed::new(field, "must be a string"))?;
+    // No encoding takes more than two characters a byte: refuse before decoding a huge text.
+    if text.len() > 2 * MAX_PAYLOAD_BYTES {
+        return Err(too_long());
+    }
+    let (bytes, rule) = match encoding {
+        PayloadEncoding::Hex => (
+            hex::decode(text).ok(),
+            "must be hexadecimal: two digits 0-9, a-f for each byte",
+        ),
+        PayloadEncoding::Base64 if text.contains(['-', '_']) => {
+            (URL_SAFE.decode(text).ok(), "must be base64")
+        }
+        PayloadEncoding::Base64 => (STANDARD.decode(text).ok(), "must be base64"),
+    };
+    let bytes = bytes.ok_or_else(|| Malformed::new(field, rule))?;
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        Err(too_long())
+    } else {
+        Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_servers_send_them() {
+        assert_eq!(whole_number(&json!("17")), Some(17));
+        assert_eq!(whole_number(&json!(-1)), None);
+        assert_eq!(level(&json!("-80.000000")), Some(-80.0));
+        assert_eq!(level(&json!("NaN")), None);
+        assert_eq!(level(&json!(1e300)), None);
+        assert_eq!(text(&json!("a\u{0}b\n")), Some("ab".to_owned()));
+        assert_eq!(text(&json!("ü".repeat(300))), Some("ü".repeat(200)));
+        assert_eq!(instant(&json!("0001-01-01T00:00:00Z")), None);
+        let leap = instant(&json!("2016-12-31T23:59:60.5Z")).map(|time| time.to_rfc3339());
+        assert_eq!(leap.as_deref(), Some("2017-01-01T00:00:00.500+00:00"));
+    }
+
+    #[test]
+    fn payloads_are_bounded_and_checked() {
+        let read = |text: &str, encoding| payload(&json!(text), encoding, "data");
+        use PayloadEncoding::{Base64, Hex};
+        for (text, encoding) in [("FBff00", Hex), ("+/8A", Base64), ("-_8A", Base64)] {
+            assert_eq!(
+                read(text, encoding).as_deref(),
+                Ok(&[0xfb, 0xff, 0][..]),
+                "{text}"
+            );
+        }
+        assert_eq!(read("vu8", Base64), read("vu8=", Base64));
+        assert_eq!(read("", Hex).as_deref(), Ok(&[][..]));
+        assert_eq!(
+            read(&"00".repeat(4096), Hex).map(|bytes| bytes.len()),
+            Ok(4096)
+        );
+        for (text, encoding, rule) in [
+            (
+                "abc",
+                Hex,
+                "must be hexadecimal: two digits 0-9, a-f for each byte",
+            ),
+            (
+                "0x00",
+                Hex,
+                "must be hexadecimal: two digits 0-9, a-f for each byte",
+            ),
+            ("a+b_", Base64, "must be base64"),
+            (&"00".repeat(4097), Hex, "must hold at most 4096 bytes"),
+            (&"AAAA".repeat(1366), Base64, "must hold at most 4096 bytes"),
+        ] {
+            assert_eq!(read(text, encoding), Err(Malformed::new("data", rule)));
+        }
+        let error = payload(&json!(7), Hex, "data").map_err(|error| error.to_string());
+        assert_eq!(error, Err("data: must be a string".to_owned()));
+    }
+}
