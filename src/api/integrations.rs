@@ -90,6 +90,17 @@ struct IntegrationView {
     updated_at: Timestamp,
 }
 
+/// An integration with its key
+#[derive(Object, Serialize)]
+#[oai(rename = "IntegrationWithKey")]
+struct IntegrationWithKey {
+    #[oai(flatten)]
+    #[serde(flatten)]
+    integration: IntegrationView,
+    /// The key; it is shown here and never again
+    key: String,
+}
+
 /// `integrations`.
 pub struct IntegrationsApi {
     pub hub: Hub,
@@ -223,6 +234,36 @@ impl IntegrationsApi {
                 .try_into()?,
         ))
     }
+
+    /// Make a new key
+    ///
+    /// Of an `http` target, what messages are signed with from now on, by the Standard Webhooks
+    /// scheme; of a `websocket`, what a follower shows in place of a token. The old one is dead at
+    /// once. Answers the integration with the key, which is not shown again. Other types have none.
+    #[oai(
+        path = "/integrations/:id/key",
+        method = "post",
+        operation_id = "create_integration_key"
+    )]
+    async fn create_key(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+    ) -> Result<Created<IntegrationWithKey>> {
+        let (integration, key) = self
+            .hub
+            .renew_integration_key(caller.scope(), IntegrationId(**id))
+            .await?;
+        let location = format!("/api/v3/integrations/{}", integration.id);
+        Ok(Created {
+            location,
+            body: IntegrationWithKey {
+                integration: integration.try_into()?,
+                key,
+            },
+        })
+    }
 }
 
 impl NewIntegrationBody {
@@ -284,6 +325,12 @@ impl TryFrom<Integration> for IntegrationView {
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),
         })
+    }
+}
+
+impl Revised for IntegrationWithKey {
+    fn revision(&self) -> i64 {
+        self.integration.revision()
     }
 }
 

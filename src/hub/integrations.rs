@@ -5,12 +5,15 @@ use crate::{
     delivery::{Payload, VAULT_PURPOSE},
     error::{Error, Result},
     id::IntegrationId,
-    secret::{Claim, SealedCredentials},
+    secret::{self, Claim, SealedCredentials},
     store::{
         Scope,
         integrations::{self, Integration, NewIntegration},
     },
 };
+
+/// The name of the secret that a follower shows.
+pub const STREAM_KEY: &str = "stream_key";
 
 impl Hub {
     /// Adds an integration; `claims` are the secrets that its target needs to be let in.
@@ -45,6 +48,32 @@ impl Hub {
         let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);
         Ok(integration)
+    }
+
+    /// Makes the key of an integration whose type has one: what an `http` target signs with, or what a
+    /// follower of a `websocket` shows. The old key is dead at once.
+    pub async fn renew_integration_key(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+    ) -> Result<(Integration, String)> {
+        let kind = integrations::get(scope, id).await?.provisioned.kind;
+        let (name, key) = match kind.as_str() {
+            "http" => ("signing_secret", secret::new_signing_secret()),
+            "websocket" => (STREAM_KEY, secret::new_token().0),
+            kind => {
+                let rule = format!("an integration of the type {kind} has no key");
+                return Err(Error::Conflict(rule));
+            }
+        };
+        let seal = |before: &NewIntegration| {
+            let old = SealedCredentials::read(before.secret.as_deref());
+            let sealed = self.vault.seal_one(VAULT_PURPOSE, name, &key, old)?;
+            Ok(sealed.write())
+        };
+        let integration = integrations::set_secret(scope, id, seal).await?;
+        self.wake.integration(scope.tenant(), id);
+        Ok((integration, key))
     }
 
     fn sealed(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {

@@ -115,6 +115,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("create_integration", Integrations, Write),
     ("update_integration", Integrations, Write),
     ("delete_integration", Integrations, Write),
+    ("create_integration_key", Integrations, Write),
     ("list_users", Administration, Read),
     ("get_user", Administration, Read),
     ("create_user", Administration, Write),

@@ -190,6 +190,37 @@ pub async fn update(
     get(scope, id).await
 }
 
+/// Changes the credentials alone; `seal` makes them from what was there.
+pub async fn set_secret(
+    scope: &Scope,
+    id: IntegrationId,
+    seal: impl Fn(&NewIntegration) -> Result<Option<Vec<u8>>>,
+) -> Result<Integration> {
+    scope
+        .write(async |transaction| {
+            let model = lock(scope, &transaction, id).await?;
+            let revision = model.revision + 1;
+            let before = Integration::from(model).provisioned;
+            let changed = integration::ActiveModel {
+                secret: Set(seal(&before)?),
+                revision: Set(revision),
+                updated_at: Set(clock::now()),
+                ..Default::default()
+            };
+            scope
+                .update::<integration::Entity>()
+                .set(changed)
+                .filter(integration::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, id), &before, &before)
+                .await
+        })
+        .await?;
+    get(scope, id).await
+}
+
 /// Removes an integration with its deliveries; answers what was removed.
 pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     scope

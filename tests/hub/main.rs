@@ -48,6 +48,9 @@ mod requests;
 mod rules;
 mod sandbox;
 mod story;
+mod target_forms;
+mod target_guard;
+mod target_http;
 mod tenants;
 
 use std::{

@@ -106,7 +106,7 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         && schema.get("enum").is_none();
     let known = match name {
         _ if !is_plain => None,
-        "token" | "ingest_key" => Some("f4maabU0behdKcMTOPX_1BB08RpEfM0fcfdkZYNEaIc="),
+        "token" | "ingest_key" | "key" => Some("f4maabU0behdKcMTOPX_1BB08RpEfM0fcfdkZYNEaIc="),
         "username" => Some("admin"),
         "password" | "full_name" | "email" | "country" | "last_error" => Some(""),
         "device_id" => Some("am102-meeting-2"),
