@@ -117,6 +117,10 @@ settings! {
     delivery_concurrency: usize = 4;
     /// Longest time for one delivery attempt, in seconds
     delivery_timeout_s: u64 = 15;
+    /// Folder below which integrations of the type file write; none by default, and then there are no such integrations
+    file_targets_dir: Option<PathBuf> = None;
+    /// Messages of an integration of the type websocket that wait for somebody to follow, before older ones are given up
+    stream_backlog_max: u64 = 10_000;
     /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]);
 }
@@ -261,6 +265,7 @@ impl Config {
             ("driver_state_bytes", self.driver_state_bytes as u64),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
+            ("stream_backlog_max", self.stream_backlog_max),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("setting {name}: must be at least 1"));

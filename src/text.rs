@@ -222,6 +222,24 @@ kinds! {
         3..=120, r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?charset=utf-8)?$",
         "must be a media type such as application/json, with no parameter but charset=utf-8", "application/json", is_media_type
     }
+    /// A name in a database: a table's, a column's.
+    SqlName = SqlNameKind { 1..=63, LINE, LINE_RULE, "measurements", is_line }
+    /// The name or address of a server.
+    HostName = HostNameKind {
+        1..=253, r"^[A-Za-z0-9:.\[\]_-]+$", "must be the name or address of a server, without a port",
+        "db.example.com", is_host
+    }
+    /// Certificates in PEM.
+    CertificateText = CertificateTextKind {
+        1..=65_536, r"^[^\u0000]*-----BEGIN CERTIFICATE-----[^\u0000]*$", "must be certificates in PEM",
+        "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----", is_certificates
+    }
+    /// A folder: letters, digits, dashes and underscores.
+    FolderName = FolderNameKind {
+        1..=63, r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$",
+        "must be letters, digits, dashes and underscores, with a letter or digit at both ends", "erp",
+        |text| is_slug(text) && !text.contains('.')
+    }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
 }
@@ -306,6 +324,16 @@ fn is_media_type(text: &str) -> bool {
     let (main, sub) = kind.split_once('/').unwrap_or_default();
     let plain = matches!(parameter, "" | ";charset=utf-8" | "; charset=utf-8");
     token(main) && token(sub) && plain
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b":.[]_-".contains(&b);
+    text.bytes().all(plain) && url::Host::parse(text).is_ok()
+}
+
+/// Whether they can be read is seen when they are used.
+fn is_certificates(text: &str) -> bool {
+    text.contains("-----BEGIN CERTIFICATE-----") && !text.contains('\0')
 }
 
 fn is_http_url(text: &str) -> bool {

@@ -7,12 +7,19 @@ use serde_json::Value;
 use super::strict;
 use crate::{
     error::{Error, Result},
+    id::IntegrationId,
     secret::{Claim, SealedCredentials},
 };
 
+mod file;
 mod http;
+mod postgres;
+mod websocket;
 
+use file::{FileTarget, FileTargetView};
 use http::{HttpTarget, HttpTargetView};
+use postgres::{PostgresTarget, PostgresTargetView};
+use websocket::{WebSocketTarget, WebSocketTargetView};
 
 /// Where an integration sends to
 #[derive(Union)]
@@ -24,6 +31,12 @@ use http::{HttpTarget, HttpTargetView};
 pub enum Target {
     #[oai(mapping = "http")]
     Http(HttpTarget),
+    #[oai(mapping = "websocket")]
+    WebSocket(WebSocketTarget),
+    #[oai(mapping = "postgres")]
+    Postgres(PostgresTarget),
+    #[oai(mapping = "file")]
+    File(FileTarget),
 }
 
 /// Where an integration sends to
@@ -37,6 +50,13 @@ pub enum Target {
 pub enum TargetView {
     #[oai(mapping = "http")]
     Http(HttpTargetView),
+    #[oai(mapping = "websocket")]
+    #[serde(rename = "websocket")]
+    WebSocket(WebSocketTargetView),
+    #[oai(mapping = "postgres")]
+    Postgres(PostgresTargetView),
+    #[oai(mapping = "file")]
+    File(FileTargetView),
 }
 
 /// A target as it is stored.
@@ -80,14 +100,19 @@ trait TargetType: Serialize {
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(
-            deserializer,
-            &[HttpTarget::KIND],
-            |tag, members| match tag {
-                HttpTarget::KIND => Some(members.read().map(Self::Http)),
-                _ => None,
-            },
-        )
+        let tags = [
+            HttpTarget::KIND,
+            WebSocketTarget::KIND,
+            PostgresTarget::KIND,
+            FileTarget::KIND,
+        ];
+        strict::union(deserializer, &tags, |tag, members| match tag {
+            HttpTarget::KIND => Some(members.read().map(Self::Http)),
+            WebSocketTarget::KIND => Some(members.read().map(Self::WebSocket)),
+            PostgresTarget::KIND => Some(members.read().map(Self::Postgres)),
+            FileTarget::KIND => Some(members.read().map(Self::File)),
+            _ => None,
+        })
     }
 }
 
@@ -96,15 +121,33 @@ impl Target {
     pub fn provisioned(self) -> Result<Provisioned> {
         match self {
             Self::Http(target) => target.provisioned(),
+            Self::WebSocket(target) => target.provisioned(),
+            Self::Postgres(target) => target.provisioned(),
+            Self::File(target) => target.provisioned(),
         }
     }
 }
 
 impl TargetView {
     /// A stored target, with which of its secrets are there.
-    pub fn new(kind: &str, settings: Value, secrets: &SealedCredentials) -> Result<Self> {
+    pub fn new(
+        id: IntegrationId,
+        kind: &str,
+        settings: Value,
+        secrets: &SealedCredentials,
+        origin: Option<&str>,
+    ) -> Result<Self> {
         match kind {
             HttpTarget::KIND => Ok(Self::Http(HttpTargetView::new(settings, secrets)?)),
+            WebSocketTarget::KIND => {
+                let view = WebSocketTargetView::new(id, origin, secrets);
+                Ok(Self::WebSocket(view))
+            }
+            PostgresTarget::KIND => {
+                let view = PostgresTargetView::new(settings, secrets)?;
+                Ok(Self::Postgres(view))
+            }
+            FileTarget::KIND => Ok(Self::File(FileTargetView::new(settings)?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }

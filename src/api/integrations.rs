@@ -129,7 +129,7 @@ impl IntegrationsApi {
         let location = format!("/api/v3/integrations/{}", integration.id);
         Ok(Created {
             location,
-            body: integration.try_into()?,
+            body: IntegrationView::new(integration, &self.hub)?,
         })
     }
 
@@ -166,7 +166,10 @@ impl IntegrationsApi {
             search: q.0.map(Name::into_string),
         };
         let page = integrations::list(caller.scope(), &filter, sort, &window.stretch).await?;
-        Ok(window.answer(page.try_map(IntegrationView::try_from)?, |view| view)?)
+        Ok(window.answer(
+            page.try_map(|integration| IntegrationView::new(integration, &self.hub))?,
+            |view| view,
+        )?)
     }
 
     /// Get an integration
@@ -183,11 +186,8 @@ impl IntegrationsApi {
         /// The integration's id
         id: Path<Id>,
     ) -> Result<Single<IntegrationView>> {
-        Ok(Single(
-            integrations::get(caller.scope(), IntegrationId(**id))
-                .await?
-                .try_into()?,
-        ))
+        let integration = integrations::get(caller.scope(), IntegrationId(**id)).await?;
+        Ok(Single(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Replace an integration
@@ -211,7 +211,7 @@ impl IntegrationsApi {
             .hub
             .update_integration(caller.scope(), id, new, &claims)
             .await?;
-        Ok(Single(integration.try_into()?))
+        Ok(Single(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Delete an integration
@@ -228,11 +228,8 @@ impl IntegrationsApi {
         /// The integration's id
         id: Path<Id>,
     ) -> Result<Found<IntegrationView>> {
-        Ok(Found(
-            integrations::delete(caller.scope(), IntegrationId(**id))
-                .await?
-                .try_into()?,
-        ))
+        let integration = integrations::delete(caller.scope(), IntegrationId(**id)).await?;
+        Ok(Found(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Make a new key
@@ -259,7 +256,7 @@ impl IntegrationsApi {
         Ok(Created {
             location,
             body: IntegrationWithKey {
-                integration: integration.try_into()?,
+                integration: IntegrationView::new(integration, &self.hub)?,
                 key,
             },
         })
@@ -294,10 +291,8 @@ impl NewIntegrationBody {
     }
 }
 
-impl TryFrom<Integration> for IntegrationView {
-    type Error = Error;
-
-    fn try_from(integration: Integration) -> Result<Self, Error> {
+impl IntegrationView {
+    fn new(integration: Integration, hub: &Hub) -> Result<Self, Error> {
         let NewIntegration {
             name,
             description,
@@ -319,7 +314,13 @@ impl TryFrom<Integration> for IntegrationView {
             enabled,
             events: List(events.into_iter().map(EventType::from).collect()),
             delivery: delivery.into(),
-            target: TargetView::new(&kind, settings, &secrets)?,
+            target: TargetView::new(
+                integration.id,
+                &kind,
+                settings,
+                &secrets,
+                hub.config.public_url.as_deref(),
+            )?,
             payload: payload.try_into()?,
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),

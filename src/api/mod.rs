@@ -43,6 +43,7 @@ mod health_state;
 mod idempotency;
 mod ingest;
 mod integration_payload;
+mod integration_stream;
 mod integration_targets;
 mod integrations;
 mod leftover;
@@ -132,7 +133,11 @@ type AllOperations = (
     device_imports::DeviceImportsApi,
     device_bulk::DeviceBulkApi,
     data_tables::DataTablesApi,
-    (integrations::IntegrationsApi, deliveries::DeliveriesApi),
+    (
+        integrations::IntegrationsApi,
+        deliveries::DeliveriesApi,
+        integration_stream::IntegrationStreamApi,
+    ),
     live::LiveApi,
     users::UsersApi,
     api_keys::ApiKeysApi,
@@ -175,6 +180,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         (
             integrations::IntegrationsApi { hub: hub() },
             deliveries::DeliveriesApi,
+            integration_stream::IntegrationStreamApi { hub: hub() },
         ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },

@@ -63,7 +63,7 @@ impl Engine {
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let guard = Guard::new(self.config.outgoing_allow.clone());
         let timeout = Duration::from_secs(self.config.delivery_timeout_s);
-        let sender = Sender::new(guard, timeout, self.config.public_url.as_deref())?;
+        let sender = Sender::new(guard, timeout, &self.config)?;
         let mut lanes: HashMap<IntegrationId, Arc<Notify>> = HashMap::new();
         let mut running = JoinSet::new();
         let mut starting = self.integrations_at_start(&stop).await;

@@ -23,10 +23,12 @@ use crate::{
     store::{
         Scope,
         deliveries::{self, Attempt, Delivery},
-        integrations,
+        followed, integrations,
     },
 };
 
+/// The type of target that is followed.
+const FOLLOWED: &str = "websocket";
 /// How long a lane waits when the database fails it.
 pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How often an idle lane looks by itself, for what another hub on the database has queued.
@@ -83,7 +85,12 @@ impl Lane {
         else {
             return Ok(Next::End);
         };
-        let target = self.sender.target(&integration, &self.vault)?;
+        if integration.provisioned.kind == FOLLOWED {
+            return self.keep_few().await;
+        }
+        let target = self
+            .sender
+            .target(self.scope.tenant(), &integration, &self.vault)?;
         let free = self
             .config
             .delivery_concurrency
@@ -114,6 +121,16 @@ impl Lane {
             () = self.notify.notified() => Ok(Next::Look),
             () = tokio::time::sleep_until(again) => Ok(Next::Look),
             Some(_) = sending.join_next(), if !sending.is_empty() => Ok(Next::Look),
+        }
+    }
+
+    /// Nothing is sent to those who follow, they fetch it: only what is too old is given up.
+    async fn keep_few(&self) -> Result<Next> {
+        let keep = self.config.stream_backlog_max;
+        followed::bury_old(&self.scope, self.integration, keep).await?;
+        tokio::select! {
+            () = self.stop.cancelled() => Ok(Next::End),
+            () = sleep(LOOK_EVERY) => Ok(Next::End),
         }
     }
 

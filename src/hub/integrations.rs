@@ -23,7 +23,7 @@ impl Hub {
         mut new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
-        check_payload(&new)?;
+        self.check_integration(&new)?;
         new.secret = self.sealed(claims, None)?;
         let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
@@ -39,7 +39,7 @@ impl Hub {
         new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
-        check_payload(&new)?;
+        self.check_integration(&new)?;
         let kind = new.kind.clone();
         let seal = |before: &NewIntegration| {
             let is_same = before.kind == kind;
@@ -74,6 +74,15 @@ impl Hub {
         let integration = integrations::set_secret(scope, id, seal).await?;
         self.wake.integration(scope.tenant(), id);
         Ok((integration, key))
+    }
+
+    /// The rules that the settings and the operator make.
+    fn check_integration(&self, new: &NewIntegration) -> Result<()> {
+        if new.kind == "file" && self.config.file_targets_dir.is_none() {
+            let rule = "file needs the operator's setting file_targets_dir";
+            return Err(Error::field("target.type", rule));
+        }
+        check_payload(new)
     }
 
     fn sealed(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {

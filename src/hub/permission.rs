@@ -116,6 +116,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("update_integration", Integrations, Write),
     ("delete_integration", Integrations, Write),
     ("create_integration_key", Integrations, Write),
+    ("follow_integration", Integrations, Read),
     ("list_users", Administration, Read),
     ("get_user", Administration, Read),
     ("create_user", Administration, Write),

@@ -75,6 +75,17 @@ pub struct Filter {
 }
 
 impl Store {
+    /// Whose integration it is, for those who follow it with its own key.
+    pub async fn find_tenant_of_integration(&self, id: IntegrationId) -> Result<Option<TenantId>> {
+        let tenant: Option<i64> = integration::Entity::find_by_id(id.0)
+            .select_only()
+            .column(integration::Column::TenantId)
+            .into_tuple()
+            .one(&self.inner.reader)
+            .await?;
+        Ok(tenant.map(TenantId))
+    }
+
     /// Every enabled integration of every tenant, for the delivery engine.
     pub async fn enabled_integrations(&self) -> Result<Vec<(TenantId, IntegrationId)>> {
         let found: Vec<(i64, i64)> = integration::Entity::find()

@@ -43,6 +43,7 @@ mod bulk;
 mod connect;
 mod entities;
 mod failure;
+pub mod followed;
 mod gather;
 mod selecting;
 

@@ -267,7 +267,11 @@ async fn integrations() {
             json!([{"name": "X-A", "value": "a\r\nb"}]),
             "visible ASCII",
         ),
-        ("/target/auth", json!({"type": "ntlm"}), "must be one of none"),
+        (
+            "/target/auth",
+            json!({"type": "ntlm"}),
+            "must be one of none",
+        ),
         ("/target/auth", json!({"type": "basic"}), "username"),
         (
             "/target/auth",

@@ -87,7 +87,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("mqtt", &["clock", "error", "outgoing"]),
     ("outgoing", &["config"]),
-    ("live", &["clock", "error", "store"]),
+    ("live", &["clock", "error", "id", "store"]),
     (
         "store",
         &[

@@ -48,9 +48,12 @@ mod requests;
 mod rules;
 mod sandbox;
 mod story;
+mod target_file;
 mod target_forms;
 mod target_guard;
 mod target_http;
+mod target_postgres;
+mod target_websocket;
 mod tenants;
 
 use std::{

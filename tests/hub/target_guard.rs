@@ -17,18 +17,11 @@ on_both_databases!(
     an_answer_that_does_not_come_ends_the_attempt,
 );
 
-/// A hub that may reach this machine by IPv4 alone, with a connection and a device behind it.
+const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.1/32"];
+
+/// A hub that tries once, with a connection and a device behind it.
 async fn hub(database: Database, flags: &[&str]) -> (Hub, crate::server::Connection) {
-    let flags = [
-        &[
-            "--delivery-schedule-s",
-            "",
-            "--outgoing-allow",
-            "127.0.0.1/32",
-        ],
-        flags,
-    ]
-    .concat();
+    let flags = [&["--delivery-schedule-s", ""], flags].concat();
     let hub = Hub::start_with(database, &flags).await;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, "AA00000000000001", json!({}))
@@ -47,7 +40,7 @@ async fn error(hub: &Hub, integration: i64) -> String {
 }
 
 async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
-    let (hub, connection) = hub(database, &[]).await;
+    let (hub, connection) = hub(database, &TO_HERE).await;
     let inside = Sink::willing().await;
     let to_inside: &'static str = Box::leak(inside.url.clone().into_boxed_str());
     for (name, to) in [
@@ -67,7 +60,7 @@ async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
 }
 
 async fn no_spelling_of_a_private_address_is_reached(database: Database) {
-    let (hub, connection) = hub(database, &["--outgoing-allow", ""]).await;
+    let (hub, connection) = hub(database, &[]).await;
     let sink = Sink::willing().await;
     let port = url::Url::parse(&sink.url).unwrap().port().unwrap();
     for (index, host) in [
@@ -94,7 +87,7 @@ async fn no_spelling_of_a_private_address_is_reached(database: Database) {
 }
 
 async fn an_authorization_server_is_guarded_too(database: Database) {
-    let (hub, connection) = hub(database, &[]).await;
+    let (hub, connection) = hub(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let auth = json!({"type": "oauth2_client_credentials", "client_id": "a",
         "client_secret": "b", "token_url": "http://169.254.169.254/token"});
@@ -108,7 +101,7 @@ async fn an_authorization_server_is_guarded_too(database: Database) {
 }
 
 async fn an_answer_without_end_is_cut_off(database: Database) {
-    let (hub, connection) = hub(database, &[]).await;
+    let (hub, connection) = hub(database, &TO_HERE).await;
     let sink = Sink::start(&[], Cue::Endless).await;
     let id = hub.integration("erp", "", &sink.url).await;
     hub.uplink(&connection, "AA00000000000001").await;
@@ -121,7 +114,11 @@ async fn an_answer_without_end_is_cut_off(database: Database) {
 }
 
 async fn an_answer_that_does_not_come_ends_the_attempt(database: Database) {
-    let (hub, connection) = hub(database, &["--delivery-timeout-s", "1"]).await;
+    let (hub, connection) = hub(
+        database,
+        &[&TO_HERE[..], &["--delivery-timeout-s", "1"]].concat(),
+    )
+    .await;
     let sink = Sink::start(&[], Cue::Hang).await;
     let id = hub.integration("erp", "", &sink.url).await;
     hub.uplink(&connection, "AA00000000000001").await;

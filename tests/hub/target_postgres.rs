@@ -54,7 +54,10 @@ const TABLE: &str = "CREATE TABLE measurements (delivery_id uuid PRIMARY KEY, de
     at timestamptz NOT NULL, port smallint, rssi numeric, \"all\" jsonb, nothing text)";
 
 async fn delivery(hub: &Hub, integration: &Value, state: &str) -> Value {
-    let path = format!("integrations/{}/deliveries?state={state}", integration["id"]);
+    let path = format!(
+        "integrations/{}/deliveries?state={state}",
+        integration["id"]
+    );
     eventually("the delivery is in its state", async || {
         hub.list(&path).await.into_iter().next()
     })
@@ -98,7 +101,9 @@ async fn what_the_server_refuses_is_told_in_its_words() {
         let error = dead["last_error"].as_str().unwrap();
         assert!(error.contains("\"measurements\" does not exist"), "{error}");
         assert_eq!(dead["attempts"].as_array().unwrap().len(), 2);
-        hub.delete(&format!("integrations/{}", made["id"])).await.ok();
+        hub.delete(&format!("integrations/{}", made["id"]))
+            .await
+            .ok();
 
         // A text that is no number never will be one: it is not tried again.
         execute(url.as_str(), TABLE).await;
@@ -107,9 +112,14 @@ async fn what_the_server_refuses_is_told_in_its_words() {
         hub.uplink(&connection, "AA00000000000001").await;
         let dead = delivery(&hub, &made, "dead").await;
         let error = dead["last_error"].as_str().unwrap();
-        assert!(error.contains("invalid input syntax for type smallint"), "{error}");
+        assert!(
+            error.contains("invalid input syntax for type smallint"),
+            "{error}"
+        );
         assert_eq!(dead["attempts"].as_array().unwrap().len(), 1);
-        hub.delete(&format!("integrations/{}", made["id"])).await.ok();
+        hub.delete(&format!("integrations/{}", made["id"]))
+            .await
+            .ok();
 
         // This server speaks no TLS, and without it nothing is said.
         let mut encrypted = target(&url, columns());

@@ -52,7 +52,7 @@ async fn follow(hub: &Hub, query: &str, token: Option<&str>) -> Result<Socket, u
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let socket = TcpStream::connect(hub.address()).await.unwrap();
+    let socket = TcpStream::connect(&hub.address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, socket)

@@ -51,7 +51,7 @@ fn add_to_contents(body: &mut Value, schemas: &Value) {
 }
 
 fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
-    if depth > 12 {
+    if depth > 24 {
         return Value::Null;
     }
     let inner = |schema: &Value| compose(schema, schemas, depth + 1);

@@ -29,7 +29,8 @@ impl Template {
         let is_json = is_json(&content_type);
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // While it is tried out.
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         // A value stands in JSON as JSON: a text in quotes, nothing as null.
         environment.set_auto_escape_callback(move |_| {
             if is_json {
@@ -41,12 +42,14 @@ impl Template {
         environment
             .add_template_owned(NAME, source)
             .map_err(|error| in_words(&error))?;
-        let template = Self {
+        let mut template = Self {
             environment,
             content_type,
             is_json,
         };
         template.try_out()?;
+        let environment = &mut template.environment;
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
         Ok(template)
     }
 

@@ -1,18 +1,21 @@
 //! Where integrations send to: one file per type.
 
+mod file;
 pub mod http;
 mod oauth2;
+mod postgres;
 mod webhook_signature;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use moka::sync::Cache;
 
 use super::payload::{Message, Payload};
 use crate::{
+    config::Config,
     error::{Error, Result},
-    id::IntegrationId,
+    id::{IntegrationId, TenantId},
     outgoing::Guard,
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
@@ -61,16 +64,23 @@ pub struct Target {
 /// One type of target.
 enum Way {
     Http(http::HttpTarget),
+    Postgres(Box<postgres::PostgresTarget>),
+    File(file::FileTarget),
 }
 
 impl Target {
     /// Reads an integration's settings and opens its credentials.
-    pub fn open(integration: &Integration, vault: &Vault) -> Result<Self> {
+    pub fn open(tenant: TenantId, integration: &Integration, vault: &Vault) -> Result<Self> {
         let provisioned = &integration.provisioned;
         let settings = &provisioned.settings;
         let credentials = vault.open_credentials(VAULT_PURPOSE, provisioned.secret.as_deref())?;
         let way = match provisioned.kind.as_str() {
             http::KIND => Way::Http(http::HttpTarget::open(settings, &credentials)?),
+            postgres::KIND => {
+                let target = postgres::PostgresTarget::open(settings, &credentials)?;
+                Way::Postgres(Box::new(target))
+            }
+            file::KIND => Way::File(file::FileTarget::open(settings, tenant)?),
             other => return Err(Error::internal(format!("no target of the type {other}"))),
         };
         Ok(Self {
@@ -97,6 +107,18 @@ impl Way {
                     .send(&sender.http, &sender.guard, delivery, message)
                     .await
             }
+            Way::Postgres(target) => {
+                let sent = target.send(&sender.guard, delivery);
+                // The HTTP client has its own bound.
+                match tokio::time::timeout(sender.timeout, sent).await {
+                    Ok(answer) => answer,
+                    Err(_) => Answer::failed("no answer in time"),
+                }
+            }
+            Way::File(target) => {
+                let below = sender.files_dir.as_deref();
+                target.send(below, delivery, message).await
+            }
         }
     }
 }
@@ -106,6 +128,9 @@ impl Way {
 pub struct Sender {
     http: reqwest::Client,
     guard: Guard,
+    timeout: Duration,
+    /// Below this are the folders of files.
+    files_dir: Option<Arc<Path>>,
     /// Where the hub is reached; empty where nobody has said.
     origin: Arc<str>,
     targets: Cache<(IntegrationId, i64), Arc<Target>>,
@@ -117,10 +142,13 @@ const TARGET_IDLE: Duration = Duration::from_secs(600);
 
 impl Sender {
     /// A sender whose requests end after `timeout`.
-    pub fn new(guard: Guard, timeout: Duration, origin: Option<&str>) -> Result<Self> {
+    pub fn new(guard: Guard, timeout: Duration, config: &Config) -> Result<Self> {
+        let origin = config.public_url.as_deref();
         Ok(Self {
             http: http::client(&guard, timeout)?,
             guard,
+            timeout,
+            files_dir: config.file_targets_dir.as_deref().map(Arc::from),
             origin: origin.unwrap_or_default().trim_end_matches('/').into(),
             targets: Cache::builder()
                 .max_capacity(TARGETS_MAX)
@@ -130,12 +158,17 @@ impl Sender {
     }
 
     /// The integration's target, as it is at this revision.
-    pub fn target(&self, integration: &Integration, vault: &Vault) -> Result<Arc<Target>> {
+    pub fn target(
+        &self,
+        tenant: TenantId,
+        integration: &Integration,
+        vault: &Vault,
+    ) -> Result<Arc<Target>> {
         let key = (integration.id, integration.revision);
         if let Some(target) = self.targets.get(&key) {
             return Ok(target);
         }
-        let target = Arc::new(Target::open(integration, vault)?);
+        let target = Arc::new(Target::open(tenant, integration, vault)?);
         self.targets.insert(key, target.clone());
         Ok(target)
     }

@@ -52,6 +52,6 @@ mod tests {
         let at = DateTime::from_timestamp(1_614_265_330, 0).unwrap();
         let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
         let [_, (_, signature)] = signer.headers(id, at, r#"{"test": 2432232314}"#);
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLdJ1E=");
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }
