@@ -113,6 +113,12 @@ settings! {
     driver_tenant_queue_max: usize = 1024;
     /// Whether to start only where the kernel has every protection of driver workers: true or false
     driver_sandbox_required: bool = false;
+    /// Downlinks that may wait for one device before more are refused
+    downlink_queue_max: usize = 100;
+    /// Longest time for one attempt to hand a downlink to its network server, in seconds
+    downlink_timeout_s: u64 = 15;
+    /// Waits before the second, third ... attempt of a downlink, in seconds, comma-separated; half to all of each is waited
+    downlink_schedule_s: Seconds = Seconds(vec![2, 10, 30, 120, 600, 3600]);
     /// Deliveries under way at a time for one integration
     delivery_concurrency: usize = 4;
     /// Longest time for one delivery attempt, in seconds
@@ -263,6 +269,8 @@ impl Config {
             ("import_max_bytes", self.import_max_bytes as u64),
             ("uplink_queue_max", self.uplink_queue_max as u64),
             ("driver_state_bytes", self.driver_state_bytes as u64),
+            ("downlink_queue_max", self.downlink_queue_max as u64),
+            ("downlink_timeout_s", self.downlink_timeout_s),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
             ("stream_backlog_max", self.stream_backlog_max),

@@ -20,6 +20,7 @@ mod m0009_device_imports;
 mod m0010_driver_versions;
 mod m0011_list_orders;
 mod m0012_driver_states;
+mod m0014_downlinks;
 mod m0015_leases;
 mod m0016_delivery_engine;
 mod m0017_integration_payload;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_driver_versions::Migration),
             Box::new(m0011_list_orders::Migration),
             Box::new(m0012_driver_states::Migration),
+            Box::new(m0014_downlinks::Migration),
             Box::new(m0015_leases::Migration),
             Box::new(m0016_delivery_engine::Migration),
             Box::new(m0017_integration_payload::Migration),

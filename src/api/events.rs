@@ -57,6 +57,12 @@ event_kinds! {
     DownlinkNotAcknowledged = "downlink_not_acknowledged",
     /// A downlink will not be sent
     DownlinkFailed = "downlink_failed",
+    /// A downlink waited too long
+    DownlinkExpired = "downlink_expired",
+    /// A downlink was taken back
+    DownlinkCancelled = "downlink_cancelled",
+    /// The device is not told of its desired state
+    DesiredStateNotSent = "desired_state_not_sent",
     /// The device told its battery and its margin
     Status = "status",
     /// The network located the device

@@ -25,8 +25,10 @@ mod device_imports;
 mod device_labels;
 mod device_redecode;
 mod device_rows;
+mod device_state;
 mod devices;
 mod docs;
+mod downlinks;
 mod driver_archives;
 mod driver_content;
 mod driver_tags;
@@ -128,6 +130,8 @@ type AllOperations = (
     (
         device_history::DeviceHistoryApi,
         device_redecode::DeviceRedecodeApi,
+        device_state::DeviceStateApi,
+        downlinks::DownlinksApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
@@ -170,6 +174,14 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         (
             device_history::DeviceHistoryApi,
             device_redecode::DeviceRedecodeApi {
+                uplinks: uplinks.clone(),
+            },
+            device_state::DeviceStateApi {
+                hub: hub(),
+                uplinks: uplinks.clone(),
+            },
+            downlinks::DownlinksApi {
+                hub: hub(),
                 uplinks: uplinks.clone(),
             },
         ),

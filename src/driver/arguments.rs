@@ -54,6 +54,8 @@ enum Dialect {
     DataFirst,
     /// `(fPort, data, variables)`.
     PortThenData,
+    /// `(data, state)`.
+    DataAndState,
 }
 
 impl Dialect {
@@ -66,6 +68,7 @@ impl Dialect {
             "Decode" => Self::PortFirst,
             "Encoder" => Self::DataFirst,
             "Encode" => Self::PortThenData,
+            "encode" => Self::DataAndState,
             _ => return None,
         })
     }
@@ -94,7 +97,7 @@ impl Dialect {
             None => Object::new(ctx.clone()).map_err(broken)?.into_value(),
         };
         let variables = match self {
-            Self::BytesAndState => first(&["state"])?.unwrap_or(variables),
+            Self::BytesAndState | Self::DataAndState => first(&["state"])?.unwrap_or(variables),
             _ => variables,
         };
         let subject = match self {
@@ -112,6 +115,7 @@ impl Dialect {
             Self::BytesAndState | Self::BytesFirst | Self::DataFirst => {
                 vec![subject, port, variables]
             }
+            Self::DataAndState => vec![subject, variables],
             _ => vec![port, subject, variables],
         })
     }

@@ -38,6 +38,14 @@ impl BuiltIn {
         };
         decoded.map_err(|message| DriverError::new(DriverErrorKind::Payload, message))
     }
+
+    /// The payload that tells a device of these values.
+    pub fn encode(self, values: &Map<String, Value>) -> Result<Vec<u8>, DriverError> {
+        let encoded = match self {
+            Self::CayenneLpp => cayenne_lpp::encode(values),
+        };
+        encoded.map_err(|message| DriverError::new(DriverErrorKind::BadInput, message))
+    }
 }
 
 #[cfg(test)]

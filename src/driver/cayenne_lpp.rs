@@ -142,7 +142,43 @@ pub fn decode(payload: &[u8]) -> Result<Map<String, Value>, String> {
     Ok(data)
 }
 
+/// The payload with these readings, in their order: what [`decode`] gives, the other way round. The
+/// error names the field.
+pub fn encode(data: &Map<String, Value>) -> Result<Vec<u8>, String> {
+    let mut payload = Vec::new();
+    for (field, value) in data {
+        let (name, channel) = field
+            .rsplit_once('_')
+            .and_then(|(name, channel)| Some((name, channel.parse::<u8>().ok()?)))
+            .ok_or_else(|| {
+                format!("{field}: must end in _ and a channel from 0 to 255, as temperature_1 does")
+            })?;
+        let reading = READINGS
+            .iter()
+            .find(|reading| reading.name == name)
+            .ok_or_else(|| format!("{field}: there is no type {name}"))?;
+        payload.extend([channel, reading.id]);
+        let written = reading.form.write(value, &mut payload);
+        written.map_err(|rule| format!("{field}{rule}"))?;
+    }
+    Ok(payload)
+}
+
 impl Form {
+    /// Adds the bytes of a value; the error is the broken rule, behind the name of the field.
+    fn write(&self, value: &Value, payload: &mut Vec<u8>) -> Result<(), String> {
+        match self {
+            Self::One(quantity) => quantity
+                .write(value, payload)
+                .map_err(|rule| format!(": {rule}")),
+            Self::Several(quantities) => quantities.iter().try_for_each(|(name, quantity)| {
+                quantity
+                    .write(&value[*name], payload)
+                    .map_err(|rule| format!(".{name}: {rule}"))
+            }),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::One(quantity) => quantity.bytes,
@@ -168,6 +204,31 @@ impl Form {
 }
 
 impl Quantity {
+    /// The nearest of the numbers that it can say; what lies beyond them is an error.
+    fn write(self, value: &Value, payload: &mut Vec<u8>) -> Result<(), String> {
+        let bits = 8 * self.bytes;
+        let (least, most) = match self.signed {
+            true => (-(1_i64 << (bits - 1)), (1_i64 << (bits - 1)) - 1),
+            false => (0, (1_i64 << bits) - 1),
+        };
+        let per_unit = f64::from(self.per_unit);
+        let number = match value {
+            Value::Bool(value) => Some(f64::from(*value)),
+            value => value.as_f64(),
+        };
+        let scaled = number
+            .map(|number| (number * per_unit).round())
+            .filter(|scaled| (least as f64..=most as f64).contains(scaled))
+            .ok_or_else(|| {
+                let (least, most) = (least as f64 / per_unit, most as f64 / per_unit);
+                format!("must be a number from {least} to {most}")
+            })?;
+        // Within at most 32 bits, as just checked; two's complement drops what a sign fills up.
+        let bytes = (scaled as i64).to_be_bytes();
+        payload.extend(&bytes[bytes.len() - self.bytes..]);
+        Ok(())
+    }
+
     fn read(self, bytes: &[u8]) -> Value {
         let magnitude = bytes
             .iter()
@@ -298,6 +359,25 @@ mod tests {
     #[test]
     fn of_two_readings_of_one_channel_the_last_counts() {
         assert_eq!(decoded("0167000a01670014"), json!({"temperature_1": 2.0}));
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same() {
+        let data = json!({"digital_out_1": 1, "temperature_3": -4.1, "relative_humidity_4": 50.5,
+            "gps_24": {"latitude": 52.3655, "longitude": -4.8885, "altitude": 21.54}});
+        let payload = encode(data.as_object().unwrap()).unwrap();
+        assert_eq!(Value::Object(decode(&payload).unwrap()), data);
+        let refused = |data: Value| encode(data.as_object().unwrap()).unwrap_err();
+        assert_eq!(
+            refused(json!({"temperature_1": 4000})),
+            "temperature_1: must be a number from -3276.8 to 3276.7"
+        );
+        assert_eq!(
+            refused(json!({"gyrometer_1": {"x": 1, "y": 2}})),
+            "gyrometer_1.z: must be a number from -327.68 to 327.67"
+        );
+        assert_eq!(refused(json!({"led_1": 1})), "led_1: there is no type led");
+        assert!(refused(json!({"temperature": 1})).contains("must end in _ and a channel"));
     }
 
     proptest! {

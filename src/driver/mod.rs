@@ -173,8 +173,8 @@ pub struct Invoke {
     pub function: String,
     /// What the function gets. `decodeUplink`, `encodeDownlink`, `decodeDownlink` and
     /// `normalizeUplink` get the object as it is; the positional dialects (`decode`, `Decoder`,
-    /// `Decode`, `Encoder`, `Encode`) get its `bytes` or `data`, `fPort` and `variables`; any other
-    /// function gets the value as its one argument. In place of `bytes` as an array there may be
+    /// `Decode`, `Encoder`, `Encode`) get its `bytes` or `data`, `fPort` and `variables`, `encode` its
+    /// `data` and `state`; any other function gets the value as its one argument. In place of `bytes` as an array there may be
     /// hexadecimal text, or `payload_hex` or `payload_base64`.
     pub input: Value,
     /// Becomes `input.recvTime`, as a `Date`. A `recvTime` in the input itself stays what it is.

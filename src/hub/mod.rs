@@ -10,6 +10,7 @@ mod caller;
 pub mod data_tables;
 pub mod device_import;
 pub mod devices;
+pub mod downlinks;
 pub mod driver_archive;
 pub mod driver_examples;
 pub mod driver_manifest;

@@ -283,7 +283,12 @@ pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
     Ok(device)
 }
 
-async fn lock(scope: &Scope, transaction: &DatabaseTransaction, id: &str) -> Result<device::Model> {
+/// The device's row, as it is until the end of the transaction.
+pub(super) async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: &str,
+) -> Result<device::Model> {
     let which = device::Column::DeviceId.eq(id);
     scope
         .lock::<device::Entity>(transaction, which, || missing(id))

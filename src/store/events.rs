@@ -1,6 +1,8 @@
 //! Events: what is worth telling of a device or a connection that is not an uplink.
 
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -9,11 +11,12 @@ use super::{
     entities::event,
     listing::{self, Order, Place, Span, Stretch},
     members,
+    record::NewEvent,
 };
 use crate::{
-    clock::Time,
+    clock::{self, Time},
     error::Result,
-    id::{ConnectionId, DeviceKey},
+    id::{ConnectionId, DeviceKey, TenantId, new_uuid},
 };
 
 /// Whose events to read.
@@ -47,6 +50,29 @@ pub struct Filter {
     pub kind: Option<&'static str>,
     /// In this time.
     pub span: Span,
+}
+
+/// Adds an event of what happened outside of the uplink path.
+pub(super) async fn insert(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    device: Option<DeviceKey>,
+    connection: Option<ConnectionId>,
+    new: NewEvent,
+) -> Result<(), DbErr> {
+    event::Entity::insert(event::ActiveModel {
+        tenant_id: Set(tenant.0),
+        id: Set(new_uuid()),
+        kind: Set(new.kind.to_owned()),
+        device_key: Set(device.map(|key| key.0)),
+        connection_id: Set(connection.map(|id| id.0)),
+        at: Set(clock::now()),
+        message: Set(new.message),
+        details: Set(Value::Object(new.details)),
+    })
+    .exec_without_returning(transaction)
+    .await?;
+    Ok(())
 }
 
 /// A stretch of the events of one subject, by time.

@@ -53,11 +53,14 @@ pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
 pub mod delivery_policy;
+pub mod desired_state;
 pub mod device_batch;
 pub mod device_bulk;
 pub mod device_imports;
 pub mod device_list;
 pub mod devices;
+pub mod downlink_queue;
+pub mod downlinks;
 pub mod driver_list;
 pub mod driver_states;
 pub mod driver_tags;
@@ -326,8 +329,36 @@ impl Scope {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Runs one transaction and, once it is committed, lets the caches know.
+    /// Runs one transaction that changes what is provisioned and, once it is committed, lets the
+    /// caches know.
     async fn write<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let (value, transaction) = self.work(work).await?;
+        self.tell_other_hubs(&transaction).await?;
+        transaction.commit().await?;
+        self.has_changed();
+        Ok(value)
+    }
+
+    /// Runs one transaction that writes down what happened and, once it is committed, tells those who
+    /// follow along. Nothing that is kept ready may depend on it.
+    async fn record<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let (value, transaction) = self.work(work).await?;
+        transaction.commit().await?;
+        self.store.inner.news.send_replace(());
+        Ok(value)
+    }
+
+    /// Does the work of a transaction that is still to be committed.
+    async fn work<T, F>(
+        &self,
+        work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
+    ) -> Result<(T, DatabaseTransaction)>
     where
         F: Future<Output = Result<T>>,
     {
@@ -337,12 +368,7 @@ impl Scope {
             return Err(Error::internal("a transaction was kept beyond its work"));
         };
         match outcome {
-            Ok(value) => {
-                self.tell_other_hubs(&transaction).await?;
-                transaction.commit().await?;
-                self.has_changed();
-                Ok(value)
-            }
+            Ok(value) => Ok((value, transaction)),
             Err(error) => {
                 // The first error matters; that the rollback failed as well adds nothing.
                 let _ = transaction.rollback().await;

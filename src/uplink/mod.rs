@@ -9,6 +9,8 @@
 //!    one transaction that [`writer`] shares among all who wait;
 //! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
 //!
+//! [`encode`] goes the other way: what a device's driver makes of values for the device.
+//!
 //! [`tryout`] and [`redecode`] take step 2 alone: what a driver makes of something, and what it would
 //! make of what is stored.
 //!
@@ -17,6 +19,7 @@
 //! Invariant: what was answered with 200 is on disk.
 
 mod decode;
+pub mod encode;
 mod ingest;
 pub mod native;
 pub mod networks;

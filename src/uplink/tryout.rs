@@ -152,7 +152,13 @@ impl UplinkPath {
             (Some(name), _) => Err(no_function(format!(
                 "the driver defines no function {name}"
             ))),
-            (None, Subject::Data(_)) => Err(no_function("the driver encodes nothing".to_owned())),
+            (None, Subject::Data(data)) => {
+                let result = driver.encode(data).map(|bytes| json!(bytes));
+                result.map(|result| Tried {
+                    result: Some(result),
+                    ..Tried::default()
+                })
+            }
         }
     }
 
@@ -170,18 +176,32 @@ impl UplinkPath {
             (None, Subject::Data(_)) => ENCODERS.to_vec(),
             (Some(function), _) => vec![function.as_str()],
         };
-        let input = trial.input();
-        for name in &names {
+        let (input, received_at) = (trial.input(), trial.received_at());
+        let called = self.call_first(scope, &version, &names, input, received_at);
+        let (name, returned) = called.await?;
+        Ok(Tried::returned(name, returned))
+    }
+
+    /// Calls the first of these functions that the driver defines, and tells which one that is.
+    pub(super) async fn call_first<'n>(
+        &self,
+        scope: &Scope,
+        version: &DriverVersion,
+        names: &[&'n str],
+        input: Value,
+        received_at: Option<Time>,
+    ) -> Result<(&'n str, Returned), DriverError> {
+        for name in names {
             let called = Invoke {
                 tenant: scope.tenant().0,
                 script: version.script.clone(),
                 function: (*name).to_owned(),
                 input: input.clone(),
-                received_at: trial.received_at(),
+                received_at,
             };
             match self.decoder.drivers.invoke(called).await {
                 Err(error) if error.kind == DriverErrorKind::NoFunction => {}
-                called => return called.map(|returned| Tried::returned(name, returned)),
+                called => return called.map(|returned| (*name, returned)),
             }
         }
         let names = names.join(", ");
@@ -299,7 +319,7 @@ impl Tried {
 }
 
 /// A list of texts, or one alone.
-fn texts(result: &Value, member: &str) -> Vec<String> {
+pub(super) fn texts(result: &Value, member: &str) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -21,6 +21,8 @@ mod client;
 mod collections;
 mod contract;
 mod deliveries;
+mod desired_state;
+mod downlinks;
 mod drift;
 mod driver_agreement;
 mod driver_archives;

@@ -128,6 +128,7 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{tag}", "1")
         .replace("{digest}", &digest_of(UNTAGGED))
         .replace("{label}", "kept")
+        .replace("{downlink_id}", ids["downlinks"].as_str().unwrap())
 }
 
 /// Bodies that are read without a fault where there is an ETag to refuse the change afterwards.
@@ -140,6 +141,7 @@ fn body(operation: &str) -> Value {
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
+        "update_device_state" => json!({"desired": {}}),
         "update_user" => json!({"role": "viewer"}),
         "update_tenant" => json!({"name": "x"}),
         _ => json!({}),
@@ -163,7 +165,12 @@ async fn provision(hub: &Hub) -> Value {
         .header("Content-Type", "application/octet-stream")
         .body("id\nimported\n");
     let import = hub.answer(import).await.created();
+    let downlink = hub
+        .post("devices/d/downlinks", &json!({"payload_hex": "00"}))
+        .await
+        .created();
     json!({
+        "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],
         "devices": "d",

@@ -48,6 +48,46 @@ impl Schema {
     pub fn defaults(&self) -> Map<String, Value> {
         defaults(&self.properties)
     }
+
+    /// The desired state with the defaults of what can be set and is not: what the device should be.
+    pub fn with_defaults(&self, desired: &Map<String, Value>) -> Map<String, Value> {
+        let mut values = settable_defaults(&self.properties, false);
+        overlay(&mut values, desired);
+        values
+    }
+}
+
+/// Puts values over others, member by member.
+fn overlay(under: &mut Map<String, Value>, over: &Map<String, Value>) {
+    for (name, value) in over {
+        match (under.get_mut(name), value) {
+            (Some(Value::Object(under)), Value::Object(over)) => overlay(under, over),
+            _ => {
+                under.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// The defaults of what a client may set; `inherited` is what the parent says of that.
+fn settable_defaults(properties: &Properties, inherited: bool) -> Map<String, Value> {
+    let mut values = Map::new();
+    for (name, property) in properties {
+        let configurable = property.configurable.unwrap_or(inherited);
+        let value = match (&property.default, &property.kind) {
+            (Some(default), _) if configurable => default.clone(),
+            (_, Type::Object(Some(inner))) => {
+                let inner = settable_defaults(inner, configurable);
+                if inner.is_empty() {
+                    continue;
+                }
+                Value::Object(inner)
+            }
+            _ => continue,
+        };
+        values.insert(name.clone(), value);
+    }
+    values
 }
 
 fn walk(properties: &Properties, prefix: &str, inherited: bool, columns: &mut Vec<Column>) {

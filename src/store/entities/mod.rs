@@ -14,6 +14,7 @@ pub mod device_import_batch;
 pub mod device_import_row;
 pub mod device_label;
 pub mod device_state;
+pub mod downlink;
 pub mod driver;
 pub mod driver_state;
 pub mod driver_tag;

@@ -1,0 +1,1 @@
+//! Working the queue of downlinks off.
