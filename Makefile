@@ -17,7 +17,8 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench bench-drivers bench-lists bench-import contract contract-long contract-mutants clients browser openapi \
+.PHONY: help run test demo bench bench-drivers bench-delivery bench-lists \
+	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
 	client-tools browser-tools driver-agreement
 
@@ -30,7 +31,7 @@ run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in .
 	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
-	@scripts/need rust python postgres node
+	@scripts/need rust python postgres mosquitto node
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
 	@$(MAKE) check-openapi
@@ -50,6 +51,11 @@ bench-drivers: ## what drivers cost, beside Node's vm, and what one that loops c
 	@scripts/need rust python node
 	cargo build --release --locked --bin thingshub --example decodes
 	python3 scripts/bench-drivers
+
+bench-delivery: ## uplink to receiver: rates, times, dead receivers; beside Node-RED
+	@scripts/need rust python postgres wrk node
+	cargo build --release --locked --bin thingshub --example receiver
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-delivery
 
 bench-lists: ## a page of devices among a thousand and among a million
 	@scripts/need rust python postgres
@@ -122,12 +128,22 @@ check-openapi: build venv linter
 # order of commits, not their survival of a power cut.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
-	@scripts/need rust postgres
+	@scripts/need rust postgres mosquitto
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
+
+# As tests, but for longer: what they print at their end is the outcome.
+faults: ## kills hubs under load, KILLS=200 times on each database, and looks for what is lost or invented
+	@scripts/need rust postgres
+	THINGSHUB_TEST_KILLS=$(or $(KILLS),200) scripts/with-postgres --no-fsync \
+		cargo test --locked --test hub faults:: -- --nocapture --test-threads 1
+
+soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing
+	@scripts/need python postgres
+	scripts/with-postgres --no-fsync scripts/soak
 
 build:
 	@scripts/need rust

@@ -5,7 +5,7 @@ import types
 
 # What the seed's makers make, by the path below which it lives, with what there is to read below each.
 RESOURCES = {
-    "network-connections": ["events"],
+    "network-connections": ["events", "unknown-devices"],
     "drivers": ["versions", "usage", "export"],
     "devices": ["uplinks", "events"],
     "data-tables": ["rows", "rows.csv"],
@@ -16,8 +16,9 @@ RESOURCES = {
 
 
 def path_to(resource, parameters):
-    # A tag and a version are below the driver, and a label below the device.
-    own = (str(value) for name, value in parameters.items() if name not in ("tag", "digest", "label"))
+    # A tag and a version are below the driver, a label below the device, an unknown device below its connection.
+    parts = ("tag", "digest", "label", "network_device_id")
+    own = (str(value) for name, value in parameters.items() if name not in parts)
     return "/".join(["/api/v3", resource, *own])
 
 

@@ -147,7 +147,7 @@ def put_existing_path(case):
         values = VICTIMS.path_parameters(resource)
     else:
         values = chance.choice(STATE["sets"]["changed" if changes else "kept"][resource])
-    case.path_parameters.update({name: values[name] for name in case.path_parameters})
+    case.path_parameters.update({name: values[name] for name in case.path_parameters if name in values})
 
 
 def put_existing_body(case):
@@ -284,8 +284,10 @@ RULES = [
     (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be there twice$",
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target\.url: must be an absolute ", "what is a host's name needs tables of Unicode"),
+    (r"resend_delivery", r" is in the queue already$", "the state of the delivery"),
+    (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
-    (r"(list|export)_rows|list_audit_log|list_.*_events|redecode_device_uplinks", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"(list|export)_rows|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter)", "the body is the network server's, in the form of the connection's type"),
 ]
 

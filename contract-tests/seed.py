@@ -35,6 +35,15 @@ MESSAGES = {
 }
 
 
+# The address of a device that nobody provisions.
+UNKNOWN = "2000000000000002"
+
+
+def unknown(kind):
+    """A message of a device that nobody provisions."""
+    return MESSAGES[kind].replace(b"1000000000000001", UNKNOWN.encode())
+
+
 def archive(author, name, tags):
     """A driver as one file, as an export would write it."""
     project = {"type": "driver", "metadata": {"author": author, "name": name}, "tags": tags}
@@ -149,9 +158,11 @@ def seed(hub, receiver_url):
         for connection in connections:
             path = f"network-connections/{connection['id']}/uplinks"
             Client(hub, connection["ingest_key"]).api("POST", path, MESSAGES[connection["settings"]["type"]])
+            Client(hub, connection["ingest_key"]).api("POST", path, unknown(connection["settings"]["type"]))
             keys[connection["id"]] = connection["ingest_key"]
         sets[name] = {
-            "network-connections": [{"id": connection["id"]} for connection in connections],
+            "network-connections": [{"id": connection["id"], "network_device_id": UNKNOWN}
+                                    for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL}],
             "device-imports": [{"id": maker.device_import()["id"]}],
             "data-tables": [{"id": table["id"]}],

@@ -1,7 +1,8 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
-//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! then the writer, then the batch of an import and the deliveries under way, then the workers and the database.
+//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run
+//! and the subscriptions, then the writer, then the batch of an import, the deliveries and the
+//! downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,15 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
-    config::Config,
+    config::{Config, Secret},
     delivery::Engine,
+    downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
     live::Live,
-    secret::Vault,
+    mqtt::Publishers,
+    outgoing::Guard,
+    secret::{Keys, Vault},
     store::Store,
     tls,
-    uplink::{UplinkPath, Writer, writer},
+    uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
 };
 
 /// Longest time between requests on one connection.
@@ -48,8 +52,7 @@ where
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
     let tls = tls::acceptor(&config)?;
-    let vault = Vault::open(&config.data_dir.join("secret.key"))
-        .map_err(|error| format!("setting data_dir: secret.key: {error}"))?;
+    let vault = vault(&config, true)?;
     let store = Store::open(&config)
         .await
         .map_err(|error| format!("setting database_url: {}", error.causes()))?;
@@ -63,16 +66,28 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let (engine, wake) = Engine::new(store.clone(), vault.clone(), config.clone());
+    let guard = Guard::new(config.outgoing_allow.clone());
+    let publishers = Publishers::new(guard.clone());
+    let (engine, wake) = Engine::new(
+        store.clone(),
+        vault.clone(),
+        config.clone(),
+        guard.clone(),
+        publishers.clone(),
+    )
+    .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
+    let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
+    let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),
         config.clone(),
         drivers.clone(),
-        vault,
+        vault.clone(),
         wake.clone(),
         imports,
+        replays,
         Live::new(config.live_streams_max, stop_accepting.clone()),
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
@@ -84,16 +99,20 @@ where
     let writing = tokio::spawn(write(store.clone(), jobs));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
+    let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
+    let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
+        vault.clone(),
         drivers.clone(),
         config.driver_state_bytes,
         writer,
         wake,
     );
     let endpoint = api::endpoint(hub, &uplinks);
-    drop(uplinks);
+    let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
+    let subscribing = tokio::spawn(subscriber.run(stop_accepting.clone()));
 
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,
@@ -121,6 +140,9 @@ where
 
     // The server has dropped every handle of the writer: it ends when all is written.
     let _ = accepting.await;
+    subscribing
+        .await
+        .map_err(|error| format!("the subscriptions broke: {error}"))?;
     writing
         .await
         .map_err(|error| format!("the writer broke: {error}"))?;
@@ -128,14 +150,36 @@ where
     importing
         .await
         .map_err(|error| format!("the importer broke: {error}"))?;
+    replaying
+        .await
+        .map_err(|error| format!("the replayer broke: {error}"))?;
     delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?
         .map_err(|error| error.causes())?;
+    downlinking
+        .await
+        .map_err(|error| format!("the downlinks broke: {error}"))?
+        .map_err(|error| error.causes())?;
+    publishers.close().await;
     drivers.shutdown().await;
     store.close().await.map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
+}
+
+/// The vault that the settings tell of. `make`: where they name no keys, one is made at the first start.
+pub fn vault(config: &Config, make: bool) -> Result<Vault, String> {
+    if let Some(Secret(keys)) = &config.secret_key {
+        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
+        return Ok(Vault::with(keys));
+    }
+    let (setting, file, make) = match &config.secret_key_file {
+        Some(file) => ("secret_key_file", file.clone(), false),
+        None => ("data_dir", config.data_dir.join("secret.key"), make),
+    };
+    Vault::open(&file, make)
+        .map_err(|error| format!("setting {setting}: {}: {error}", file.display()))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -57,6 +57,10 @@ settings! {
     tls_cert: Option<PathBuf> = None;
     /// Key of the certificate, PEM
     tls_key: Option<PathBuf> = None;
+    /// File with the keys that secrets are encrypted with, base64, the current one first; secret.key in the data folder by default
+    secret_key_file: Option<PathBuf> = None;
+    /// The same keys themselves, comma-separated, for what hands secrets over in the environment
+    secret_key: Option<Secret> = None;
     /// Password of the first administrator; a random one is printed once by default
     admin_password: Option<Secret> = None;
     /// URL that clients use, for the OpenAPI document; the request's own origin by default
@@ -68,7 +72,7 @@ settings! {
     /// How logs are written: text or json
     log_format: LogFormat = LogFormat::Text;
     /// Which logs are written, as tracing directives
-    log_filter: String = "info,sea_orm_migration=warn".to_owned();
+    log_filter: String = "info,sea_orm_migration=warn,rustls_platform_verifier=off".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168;
     /// Failed logins of one user from one address in 15 minutes before more are put off
@@ -85,6 +89,8 @@ settings! {
     import_max_bytes: usize = 64 * 1024 * 1024;
     /// Uplinks that may wait for the writer before more are refused
     uplink_queue_max: usize = 10_000;
+    /// Seconds in which a frame that comes again is taken for a copy, at most 86400; 0: none is
+    dedupe_window_s: u64 = 300;
     /// Live streams open at a time
     live_streams_max: usize = 256;
     /// Longest life of a live stream, in seconds; clients come back by themselves
@@ -119,14 +125,18 @@ settings! {
     downlink_timeout_s: u64 = 15;
     /// Waits before the second, third ... attempt of a downlink, in seconds, comma-separated; half to all of each is waited
     downlink_schedule_s: Seconds = Seconds(vec![2, 10, 30, 120, 600, 3600]);
-    /// Deliveries under way at a time for one integration
-    delivery_concurrency: usize = 4;
+    /// Deliveries under way at a time for one integration, unless it says otherwise
+    delivery_concurrency: usize = 16;
     /// Longest time for one delivery attempt, in seconds
     delivery_timeout_s: u64 = 15;
     /// Folder below which integrations of the type file write; none by default, and then there are no such integrations
     file_targets_dir: Option<PathBuf> = None;
     /// Messages of an integration of the type websocket that wait for somebody to follow, before older ones are given up
     stream_backlog_max: u64 = 10_000;
+    /// How long deliveries are kept that the target took, in hours
+    delivery_keep_hours: u32 = 168;
+    /// How long dead deliveries are kept, in hours
+    delivery_dead_keep_hours: u32 = 720;
     /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]);
 }
@@ -242,6 +252,9 @@ impl Config {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err("settings tls_cert and tls_key: give both or neither".to_owned());
         }
+        if self.secret_key.is_some() && self.secret_key_file.is_some() {
+            return Err("settings secret_key and secret_key_file: give one of them".to_owned());
+        }
         if let Some(Secret(password)) = &self.admin_password
             && password.chars().count() < 10
         {
@@ -274,9 +287,17 @@ impl Config {
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
             ("stream_backlog_max", self.stream_backlog_max),
+            ("delivery_keep_hours", u64::from(self.delivery_keep_hours)),
+            (
+                "delivery_dead_keep_hours",
+                u64::from(self.delivery_dead_keep_hours),
+            ),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("setting {name}: must be at least 1"));
+        }
+        if self.dedupe_window_s > 86_400 {
+            return Err("setting dedupe_window_s: must be at most 86400".to_owned());
         }
         self.check_drivers()
     }

@@ -41,6 +41,8 @@ integer_ids! {
     DataTableId,
     /// An integration.
     IntegrationId,
+    /// A replay of stored uplinks into an integration.
+    ReplayId,
 }
 
 /// A new time-sortable id (UUIDv7) for uplinks, rows, events and deliveries.

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod downlink;
 pub mod driver;
 pub mod error;
 pub mod hub;

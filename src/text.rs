@@ -54,6 +54,12 @@ impl<K: Kind> Text<K> {
     }
 }
 
+impl Default for Text<MessageTextKind> {
+    fn default() -> Self {
+        Self(String::new(), PhantomData)
+    }
+}
+
 impl<K> Deref for Text<K> {
     type Target = str;
     fn deref(&self) -> &str {
@@ -106,6 +112,18 @@ const LINE: &str = r"^[^\u0000-\u001f\u007f]*$";
 const LINE_RULE: &str = "must have no control characters";
 const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$";
 const PROSE_RULE: &str = "must have no control characters but tab and line breaks";
+/// A certificate that says nothing of anybody.
+const PEM_EXAMPLE: &str = "-----BEGIN CERTIFICATE-----\n\
+     MIIBjzCCATWgAwIBAgIUaV1droPyP07MZeBLkOpZtmzQHIUwCgYIKoZIzj0EAwIw\n\
+     HTEbMBkGA1UEAwwSYnJva2VyLmV4YW1wbGUuY29tMB4XDTI2MTEyMzIwNDA0MFoX\n\
+     DTM2MTEyMDIwNDA0MFowHTEbMBkGA1UEAwwSYnJva2VyLmV4YW1wbGUuY29tMFkw\n\
+     EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEv4QneTjSa45g+atHZIKht5HRQN9I8ySq\n\
+     eqgTwe56ZSxkmX0rVkNlQEHDxm9iJWR+PduQtpxzemCyTlkCpxZ8w6NTMFEwHQYD\n\
+     VR0OBBYEFBP9N3G73E459AXgFBlnx8k0OhKeMB8GA1UdIwQYMBaAFBP9N3G73E45\n\
+     9AXgFBlnx8k0OhKeMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIg\n\
+     EOsNZkoUcBnOe0oKylXd7oAQHq8BIX20OaiyEpuvY2ECIQCBTeqGQRvQ43Vz5YxY\n\
+     4Vt83O4gerYwcGWhQ7OYE7kYAw==\n\
+     -----END CERTIFICATE-----\n\n";
 const SLUG: &str = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
 
 kinds! {
@@ -239,6 +257,62 @@ kinds! {
         1..=63, r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$",
         "must be letters, digits, dashes and underscores, with a letter or digit at both ends", "erp",
         |text| is_slug(text) && !text.contains('.')
+    }
+    /// Text with `{{names}}` to be filled in, up to 4096 characters.
+    Template = TemplateKind {
+        1..=4096, PROSE, PROSE_RULE, r#"{"payload": "{{payload_hex}}", "port": {{f_port}}}"#, is_prose
+    }
+    /// Where a broker is.
+    BrokerUrl = BrokerUrlKind {
+        8..=500, r"^(mqtts?|wss?)://[^\u0000-\u0020\u007f]+$",
+        "must start with mqtt://, mqtts://, ws:// or wss:// and name a host", "mqtts://broker.example.com",
+        |text| ["mqtt://", "mqtts://", "ws://", "wss://"].iter().any(|scheme| text.starts_with(scheme))
+            && !text.chars().any(|c| c <= ' ' || c == '\u{7f}')
+    }
+    /// What a client calls itself at a broker.
+    ClientId = ClientIdKind { 1..=128, LINE, LINE_RULE, "thingshub-berlin", is_line }
+    /// The user at another system.
+    Login = LoginKind { 1..=512, LINE, LINE_RULE, "thingshub", is_line }
+    /// A secret of another system.
+    SecretText = SecretTextKind {
+        1..=4096, r"^[^\u0000]*$", "must have no NUL character", "correct horse battery", |text| !text.contains('\0')
+    }
+    /// Certificates or a key, in PEM.
+    Pem = PemKind {
+        1..=65_536, r"^[^\u0000]*$", "must have no NUL character", PEM_EXAMPLE, |text| !text.contains('\0')
+    }
+    /// The name of a protocol, as TLS has it.
+    Alpn = AlpnKind {
+        1..=255, r"^[\u0021-\u007e]*$", "must be visible ASCII", "x-amzn-mqtt-ca",
+        |text| text.bytes().all(|b| (0x21..=0x7e).contains(&b))
+    }
+    /// A topic that is put together.
+    TopicTemplate = TopicTemplateKind {
+        1..=1024, r"^[^\u0000-\u001f\u007f+#]*$",
+        "must have no control characters and no wildcards + and #", "devices/{device_id}/{event}",
+        |text| is_line(text) && !text.contains(['+', '#'])
+    }
+    /// One level of a topic.
+    TopicLevel = TopicLevelKind {
+        1..=100, r"^[^\u0000-\u001f\u007f+#/]*$",
+        "must have no control characters, slashes and wildcards",
+        "b3b8bbae-0a24-4d2f-9e4c-6d8b0a5f4c11", |text| is_line(text) && !text.contains(['+', '#', '/'])
+    }
+    /// Topics to subscribe to.
+    TopicFilter = TopicFilterKind { 1..=1024, LINE, LINE_RULE, "sensors/+/up", is_line }
+    /// What is published, as text; may be empty.
+    MessageText = MessageTextKind { 0..=4096, r"^[^\u0000]*$", "must have no NUL character", "offline", |text| !text.contains('\0') }
+    /// A regular expression, to be matched from end to end.
+    Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "24E124.*", is_line }
+    /// What a network server puts into the query: one line.
+    NetworkWord = NetworkWordKind { 0..=300, LINE, LINE_RULE, "up", is_line }
+    /// A template of a device's name or id.
+    DeviceTemplate = DeviceTemplateKind { 1..=200, LINE, LINE_RULE, "{network_name}", is_line }
+    /// A tunnel interface authentication key of ThingPark.
+    AsKey = AsKeyKind {
+        32..=36, r"^[0-9A-Fa-f-]*$", "must be hexadecimal digits, with dashes or without",
+        "c6f5e3b263092120b8766b9aed9c41b4",
+        |text| text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
     }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }

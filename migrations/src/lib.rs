@@ -20,10 +20,12 @@ mod m0009_device_imports;
 mod m0010_driver_versions;
 mod m0011_list_orders;
 mod m0012_driver_states;
+mod m0013_network_messages;
 mod m0014_downlinks;
 mod m0015_leases;
 mod m0016_delivery_engine;
 mod m0017_integration_payload;
+mod m0018_redecoding;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -44,10 +46,12 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_driver_versions::Migration),
             Box::new(m0011_list_orders::Migration),
             Box::new(m0012_driver_states::Migration),
+            Box::new(m0013_network_messages::Migration),
             Box::new(m0014_downlinks::Migration),
             Box::new(m0015_leases::Migration),
             Box::new(m0016_delivery_engine::Migration),
             Box::new(m0017_integration_payload::Migration),
+            Box::new(m0018_redecoding::Migration),
         ]
     }
 }

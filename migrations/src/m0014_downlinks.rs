@@ -1,4 +1,4 @@
-//! The queue of what devices are to be told.
+//! The queue of what devices are to be told, and how it reaches each network server.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -58,6 +58,24 @@ impl MigrationTrait for Migration {
             .await?;
         manager
             .create_index(index("downlinks", &["connection_id", "state", "due_at"]))
+            .await?;
+        manager
+            .create_table(
+                table("downlink_settings")
+                    .col(big_integer("connection_id").primary_key())
+                    .col(json_binary("settings"))
+                    // Encrypted; never leaves the hub but in the requests it is for.
+                    .col(binary_null("secret"))
+                    .col(big_integer("revision"))
+                    .col(timestamp_with_time_zone("created_at"))
+                    .col(timestamp_with_time_zone("updated_at"))
+                    .foreign_key(&mut reference(
+                        "downlink_settings",
+                        "connection_id",
+                        "network_connections",
+                    ))
+                    .to_owned(),
+            )
             .await?;
         // The few that wait, for a hub that starts or takes over another's work.
         manager

@@ -1,4 +1,5 @@
-//! What only one of the hubs on a database may do at a time, and whether a broker is heard.
+//! What only one of the hubs on a database may do at a time and whether the brokers of network
+//! connections are heard.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

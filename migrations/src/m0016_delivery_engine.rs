@@ -106,7 +106,6 @@ fn replays() -> TableCreateStatement {
         // The last uplink that was taken.
         .col(uuid_null("position"))
         .col(big_integer("queued"))
-        .col(text_null("error"))
         .col(timestamp_with_time_zone_null("finished_at"))
         .foreign_key(&mut reference(
             "delivery_replays",

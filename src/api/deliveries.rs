@@ -7,20 +7,26 @@ use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     Tag,
+    answer::Found,
     auth::Caller,
+    body::Body,
     delivery_policy::EventType,
     page::{Cursor, Listed, Window},
     sort::{QueuedAt, SortBy},
+    span,
     types::{Count, Id, Limit, Status, Timestamp},
 };
 use crate::{
+    error::Error,
+    hub::Hub,
     id::IntegrationId,
     store::{
+        Scope,
         deliveries::{self, Attempt, Delivery, State},
         integrations,
     },
@@ -34,7 +40,7 @@ use crate::{
 enum DeliveryState {
     /// Waits for its next attempt
     Pending,
-    /// An attempt is under way
+    /// An attempt is under way, from the hub that answers
     Sending,
     /// The target took it
     Delivered,
@@ -92,8 +98,49 @@ struct AttemptView {
     error: Option<String>,
 }
 
+/// A state of deliveries that are settled
+#[derive(Enum, Clone, Copy, Default, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+enum SettledState {
+    /// Every attempt failed
+    #[default]
+    Dead,
+    /// The target took them
+    Delivered,
+}
+
+/// Which deliveries to send again; what is left out does not matter
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "Resend")]
+struct ResendBody {
+    /// Those in this state; `dead` by default
+    #[oai(default)]
+    #[serde(default)]
+    state: SettledState,
+    /// Those that tell of this device
+    device_id: Option<DeviceId>,
+    /// Those that were queued at or after this time
+    from: Option<Timestamp>,
+    /// Those that were queued before this time
+    to: Option<Timestamp>,
+}
+
+/// What was queued again
+#[derive(Object, Serialize)]
+#[oai(rename = "Resent")]
+struct ResentView {
+    /// How many deliveries
+    queued: Count,
+    /// Whether these were all
+    is_complete: bool,
+}
+
 /// `integrations/{id}/deliveries`.
-pub struct DeliveriesApi;
+pub struct DeliveriesApi {
+    pub hub: Hub,
+}
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
 impl DeliveriesApi {
@@ -115,6 +162,10 @@ impl DeliveriesApi {
         state: Query<Option<DeliveryState>>,
         /// Only those that tell of this device
         device_id: Query<Option<DeviceId>>,
+        /// Only those that were queued at or after this time
+        from: Query<Option<Timestamp>>,
+        /// Only those that were queued before this time
+        to: Query<Option<Timestamp>>,
         /// What orders them; a minus turns it round. `-created_at` by default
         sort: Query<Option<SortBy<QueuedAt>>>,
         /// Most items on the page; 50 by default
@@ -129,32 +180,144 @@ impl DeliveriesApi {
         let id = integrations::get(scope, IntegrationId(**id)).await?.id;
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
         let newest_first = SortBy::is_newest_first(sort.0);
+        let under_way = self.hub.wake.under_way();
         let filter = deliveries::Filter {
-            state: state.0.map(State::from),
+            state: state.0.map(DeliveryState::to_store),
             device_id: device_id.0.map(DeviceId::into_string),
+            span: span::read(from.0, to.0)?,
+            among: state.0.and_then(|state| state.among(&under_way)),
         };
         let page = deliveries::list(scope, id, &filter, newest_first, &window.stretch).await?;
         let ids: Vec<Uuid> = page.items.iter().map(|delivery| delivery.id).collect();
-        let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
-        for (delivery, number, attempt) in deliveries::attempts(scope, &ids).await? {
-            attempts
-                .entry(delivery)
-                .or_default()
-                .push(attempt_view(number, attempt));
-        }
+        let mut attempts = attempts(scope, &ids).await?;
         Ok(window.answer(page, |delivery| {
             let attempts = attempts.remove(&delivery.id).unwrap_or_default();
-            delivery_view(delivery, attempts)
+            delivery_view(delivery, attempts, &under_way)
         })?)
+    }
+
+    /// Get a delivery
+    ///
+    /// With every attempt and what came of it.
+    #[oai(
+        path = "/integrations/:id/deliveries/:delivery_id",
+        method = "get",
+        operation_id = "get_delivery"
+    )]
+    async fn get_delivery(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+        /// The delivery's id
+        delivery_id: Path<Uuid>,
+    ) -> Result<Found<DeliveryView>> {
+        let integration = IntegrationId(**id);
+        let delivery = deliveries::get(caller.scope(), integration, *delivery_id).await?;
+        self.answer(caller.scope(), delivery).await
+    }
+
+    /// Send a delivery again
+    ///
+    /// One that is settled, dead or not: it is queued under its id, and its schedule begins anew.
+    #[oai(
+        path = "/integrations/:id/deliveries/:delivery_id/resend",
+        method = "post",
+        operation_id = "resend_delivery"
+    )]
+    async fn resend_delivery(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+        /// The delivery's id
+        delivery_id: Path<Uuid>,
+    ) -> Result<Found<DeliveryView>> {
+        let integration = IntegrationId(**id);
+        let scope = caller.scope();
+        let delivery = self
+            .hub
+            .resend_one(scope, integration, *delivery_id)
+            .await?;
+        self.answer(scope, delivery).await
+    }
+
+    /// Send deliveries again
+    ///
+    /// All that are dead, or those among the settled ones that the body picks: they are queued under
+    /// their ids, and their schedules begin anew. Works for 10 seconds at most: where `is_complete` is
+    /// false, call it again.
+    #[oai(
+        path = "/integrations/:id/deliveries/resend",
+        method = "post",
+        operation_id = "resend_deliveries"
+    )]
+    async fn resend_deliveries(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+        body: Body<ResendBody>,
+    ) -> Result<Found<ResentView>> {
+        let ResendBody {
+            state,
+            device_id,
+            from,
+            to,
+        } = body.0;
+        let filter = deliveries::Filter {
+            state: Some(match state {
+                SettledState::Dead => State::Dead,
+                SettledState::Delivered => State::Delivered,
+            }),
+            device_id: device_id.map(DeviceId::into_string),
+            span: span::read(from, to)?,
+            among: None,
+        };
+        let integration = IntegrationId(**id);
+        let (queued, is_complete) = self
+            .hub
+            .resend(caller.scope(), integration, &filter)
+            .await?;
+        Ok(Found(ResentView {
+            queued: Count::saturating(queued),
+            is_complete,
+        }))
     }
 }
 
-fn delivery_view(delivery: Delivery, attempts: Vec<AttemptView>) -> DeliveryView {
-    let is_pending = delivery.state == State::Pending;
+impl DeliveriesApi {
+    async fn answer(&self, scope: &Scope, delivery: Delivery) -> Result<Found<DeliveryView>> {
+        let mut attempts = attempts(scope, &[delivery.id]).await?;
+        let attempts = attempts.remove(&delivery.id).unwrap_or_default();
+        let under_way = self.hub.wake.under_way();
+        Ok(Found(delivery_view(delivery, attempts, &under_way)))
+    }
+}
+
+async fn attempts(
+    scope: &Scope,
+    deliveries: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<AttemptView>>, Error> {
+    let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
+    for (delivery, number, attempt) in deliveries::attempts(scope, deliveries).await? {
+        let of_delivery = attempts.entry(delivery).or_default();
+        of_delivery.push(attempt_view(number, attempt));
+    }
+    Ok(attempts)
+}
+
+fn delivery_view(
+    delivery: Delivery,
+    attempts: Vec<AttemptView>,
+    under_way: &[Uuid],
+) -> DeliveryView {
+    let state = DeliveryState::of(&delivery, under_way);
+    let is_pending = matches!(state, DeliveryState::Pending);
     let is_uplink = delivery.kind.is_uplink();
     DeliveryView {
         id: delivery.id,
-        state: delivery.state.into(),
+        state,
         device_id: delivery.device_id,
         event: delivery.kind.into(),
         uplink_id: Some(delivery.subject_id).filter(|_| is_uplink),
@@ -180,22 +343,29 @@ fn attempt_view(number: i32, attempt: Attempt) -> AttemptView {
     }
 }
 
-impl From<DeliveryState> for State {
-    fn from(state: DeliveryState) -> Self {
-        match state {
-            DeliveryState::Pending => State::Pending,
-            DeliveryState::Sending => State::Sending,
+impl DeliveryState {
+    /// The database's state: only the hub that sends knows what it sends.
+    fn to_store(self) -> State {
+        match self {
+            DeliveryState::Pending | DeliveryState::Sending => State::Pending,
             DeliveryState::Delivered => State::Delivered,
             DeliveryState::Dead => State::Dead,
         }
     }
-}
 
-impl From<State> for DeliveryState {
-    fn from(state: State) -> Self {
-        match state {
+    /// Which of those it is.
+    fn among(self, under_way: &[Uuid]) -> Option<(bool, Vec<Uuid>)> {
+        match self {
+            DeliveryState::Pending => Some((false, under_way.to_vec())),
+            DeliveryState::Sending => Some((true, under_way.to_vec())),
+            DeliveryState::Delivered | DeliveryState::Dead => None,
+        }
+    }
+
+    fn of(delivery: &Delivery, under_way: &[Uuid]) -> Self {
+        match delivery.state {
+            State::Pending if under_way.contains(&delivery.id) => DeliveryState::Sending,
             State::Pending => DeliveryState::Pending,
-            State::Sending => DeliveryState::Sending,
             State::Delivered => DeliveryState::Delivered,
             State::Dead => DeliveryState::Dead,
         }

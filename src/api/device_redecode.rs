@@ -1,4 +1,4 @@
-//! What a driver would make of what a device has sent.
+//! What a driver makes of what a device has sent: shown, or written.
 
 use poem::{IntoResponse, Response, Result, http::StatusCode, http::Uri};
 use poem_openapi::{
@@ -24,21 +24,26 @@ use crate::{
     reference::DriverReference,
     store::{devices, uplinks},
     text::DeviceId,
-    uplink::{UplinkPath, redecode::Redecoded},
+    uplink::{
+        UplinkPath,
+        redecode::{Redecoded, Rewriting},
+    },
 };
 
-/// What a driver would make of a stretch of a device's uplinks
+/// What a driver makes of a stretch of a device's uplinks
 #[derive(Object, Serialize)]
 struct Redecoding {
+    /// Whether nothing was written
+    dry_run: bool,
     /// The uplinks, the oldest first
     collection: Vec<RedecodedView>,
     /// Send it as `cursor` with the same other parameters for the next stretch; null at the end
     next_cursor: Option<String>,
-    /// Uplinks of this stretch whose data would be the same
+    /// Uplinks of this stretch whose data are the same
     unchanged: Count,
-    /// Those whose data would be others
+    /// Those whose data are others
     changed: Count,
-    /// Those that the driver would fail on
+    /// Those that the driver fails on
     failed: Count,
 }
 
@@ -50,9 +55,9 @@ struct RedecodedView {
     id: Uuid,
     /// When the network received it
     time: Timestamp,
-    /// Its data as they are stored
+    /// Its data as they were stored
     before: Option<JsonObject>,
-    /// What the driver would make of it; null where it fails, and where the payload is not known
+    /// What the driver makes of it; null where it fails, and where the payload is not known
     after: Option<JsonObject>,
     /// Why the driver makes nothing of it
     error: Option<DriverFailure>,
@@ -73,12 +78,16 @@ pub struct DeviceRedecodeApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
 impl DeviceRedecodeApi {
-    /// Compare a driver with a device's uplinks
+    /// Decode a device's uplinks again
     ///
-    /// Decodes the stored payloads of a span of time again, the oldest first, and tells what would
-    /// differ: what another version would make of them, before the device follows it. Nothing is
-    /// changed. The state that a driver keeps starts empty with each stretch and goes from one uplink to
-    /// the next. A stretch may end before its limit where decoding takes long.
+    /// Decodes the stored payloads of a span of time, the oldest first, and tells what differs: what
+    /// another version would make of them, before the device follows it. With `dry_run=false`, what the
+    /// driver makes of each uplink is written into the place of its data, updates and error, with its
+    /// rows in the data tables that keep the device's data; integrations are told nothing. A stretch is
+    /// written as a whole or not at all; call again with `next_cursor` until it is null. The last one, if
+    /// it ends with the device's newest uplink, also makes the device report what these uplinks do. A
+    /// stretch may end before its limit where decoding takes long. The state that a driver keeps starts
+    /// empty; it goes on from stretch to stretch where they are written.
     #[oai(
         path = "/devices/:id/redecode",
         method = "post",
@@ -92,6 +101,8 @@ impl DeviceRedecodeApi {
         id: Path<DeviceId>,
         /// The driver to decode with; the device's own by default
         driver: Query<Option<DriverReference>>,
+        /// Whether nothing is written; true by default
+        dry_run: Query<Option<bool>>,
         /// Only uplinks that the network received at or after this time
         from: Query<Option<Timestamp>>,
         /// Only those before this time
@@ -106,27 +117,47 @@ impl DeviceRedecodeApi {
         let device = devices::get(scope, &id.0).await?;
         let window = Window::new(uri, limit.0, cursor.0, None)?;
         let span = span::read(from.0, to.0)?;
-        let own = device.provisioned.driver;
+        let own = device.provisioned.driver.clone();
         let driver = driver.0.map(DriverReference::into_string).or(own);
-        let driver = driver.ok_or_else(|| {
+        let reference = driver.ok_or_else(|| {
             Error::field("driver", "must be given: the device has none of its own")
         })?;
         let page = uplinks::list(scope, device.key, span, false, &window.stretch).await?;
-        let count = page.items.len();
-        let redecoded = self.uplinks.redecode(scope, &driver, page.items).await?;
-        let place = match redecoded.last() {
-            Some(last) if redecoded.len() < count => Some(last.before.place()),
-            _ => page.next,
+        let (count, is_last) = (page.items.len(), page.next.is_none());
+        let dry_run = dry_run.0.unwrap_or(true);
+        let (redecoded, goes_on) = match dry_run {
+            true => {
+                let compared = self.uplinks.redecode(scope, &reference, page.items).await?;
+                let goes_on = compared.len() < count || !is_last;
+                (compared, goes_on)
+            }
+            false => {
+                let rewriting = Rewriting {
+                    device,
+                    reference,
+                    page,
+                    after: window.stretch.after.clone(),
+                    span,
+                };
+                self.uplinks.rewrite(scope, rewriting).await?
+            }
         };
-        let next = place.map(|place| window.next(place)).transpose()?;
+        let place = redecoded.last().filter(|_| goes_on);
+        let next = place
+            .map(|last| window.next(last.before.place()))
+            .transpose()?;
         let (next_cursor, next) = next.unzip();
-        let body = Redecoding::new(redecoded, next_cursor)?;
+        let body = Redecoding::new(dry_run, redecoded, next_cursor)?;
         Ok(Stretched { body, next })
     }
 }
 
 impl Redecoding {
-    fn new(redecoded: Vec<Redecoded>, next_cursor: Option<String>) -> Result<Self, Error> {
+    fn new(
+        dry_run: bool,
+        redecoded: Vec<Redecoded>,
+        next_cursor: Option<String>,
+    ) -> Result<Self, Error> {
         let (mut unchanged, mut changed, mut failed) = (0, 0, 0);
         let mut collection = Vec::with_capacity(redecoded.len());
         for one in redecoded {
@@ -146,6 +177,7 @@ impl Redecoding {
             });
         }
         Ok(Self {
+            dry_run,
             collection,
             next_cursor,
             unchanged: Count::saturating(unchanged),

@@ -94,7 +94,7 @@ struct AddressBody {
 /// A device
 #[derive(Object, Serialize)]
 #[oai(rename = "Device")]
-struct DeviceView {
+pub struct DeviceView {
     /// Unique in the tenant
     id: String,
     /// For people; may be empty

@@ -18,7 +18,7 @@ use super::{
     types::{Count, Limit, List, Timestamp},
 };
 use crate::{
-    hub::{Hub, driver_examples::EXAMPLES_MAX, drivers::Source},
+    hub::{Hub, built_in_drivers, driver_examples::EXAMPLES_MAX, drivers::Source},
     reference::DriverKey,
     store::{
         driver_list,
@@ -102,6 +102,8 @@ pub(super) struct DriverView {
     supports: Vec<SupportedDevice>,
     /// For finding it
     labels: Vec<String>,
+    /// Whether it is part of the hub: it cannot be changed, has no script, tags and versions, and any tag of it works
+    built_in: bool,
     /// Its tags and what they point at
     tags: Vec<TagView>,
     /// Grows with every change by a client; it is the ETag
@@ -191,7 +193,7 @@ impl DriversApi {
 
     /// List drivers
     ///
-    /// With their tags.
+    /// With their tags; those that are part of the hub, too.
     #[oai(path = "/drivers", method = "get", operation_id = "list_drivers")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
@@ -226,7 +228,7 @@ impl DriversApi {
             label: label.0.map(Label::into_string),
             search: q.0.map(Name::into_string),
         };
-        let page = driver_list::list(caller.scope(), &filter, sort, &window.stretch).await?;
+        let page = built_in_drivers::list(caller.scope(), &filter, sort, &window.stretch).await?;
         Ok(window.answer(page, DriverView::from)?)
     }
 
@@ -247,7 +249,7 @@ impl DriversApi {
         name: Path<DriverName>,
     ) -> Result<Single<DriverView>> {
         Ok(Single(
-            drivers::get(caller.scope(), &key(author.0, name.0))
+            built_in_drivers::get(caller.scope(), &key(author.0, name.0))
                 .await?
                 .into(),
         ))
@@ -332,6 +334,7 @@ impl From<Driver<SupportedDevice>> for DriverView {
             updated_at: Timestamp(tag.updated_at),
         };
         Self {
+            built_in: driver.is_beside(),
             author: driver.key.author,
             name: driver.key.name,
             description: driver.metadata.description,

@@ -43,6 +43,8 @@ event_kinds! {
     DriverWarning = "driver_warning",
     /// The device's driver logged something
     DriverLogged = "driver_logged",
+    /// Stored uplinks of the device were decoded again
+    Redecoded = "redecoded",
     /// A message of a device that nobody provisioned
     UnknownDevice = "unknown_device",
     /// The device joined its network

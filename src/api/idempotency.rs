@@ -28,7 +28,7 @@ use crate::{
 pub const HEADER: &str = "Idempotency-Key";
 /// Longest key.
 pub const KEY_MAX: usize = 255;
-const VAULT_PURPOSE: &str = "idempotency";
+pub const VAULT_PURPOSE: &str = "idempotency";
 /// What of an answer's headers is remembered; the rest is made for each answer.
 const KEPT: [&str; 3] = ["content-type", "location", "etag"];
 

@@ -1,12 +1,19 @@
 //! Where network servers post: the ingest of each network connection.
 
-use poem::Result;
-use poem_openapi::{Enum, Object, OpenApi, param::Path};
+use poem::{IntoResponse, Response, Result};
+use poem_openapi::{
+    ApiResponse, Enum, Object, OpenApi,
+    param::{Path, Query},
+    registry::{MetaResponses, Registry},
+};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Tag, answer::Found, auth::IngestKey, types::Id, upload::Message};
 use crate::{
+    hub::downlinks::in_answer,
     id::ConnectionId,
+    text::NetworkWord,
     uplink::{Receipt, UplinkPath},
 };
 
@@ -29,12 +36,40 @@ struct ReceiptView {
 enum ReceiptStatus {
     /// An uplink of a known device; it is on disk
     Recorded,
+    /// A copy of an uplink that is on disk; its id is the first one's
+    Duplicate,
     /// An uplink of a device that nobody provisioned; kept as an event of the connection
     UnknownDevice,
     /// No uplink; kept as an event
     Other,
     /// Nothing was kept: the connection is switched off
     Disabled,
+}
+
+/// 200 with a receipt, and what the network server is to tell the device.
+struct Received {
+    receipt: ReceiptView,
+    downlink: Option<Value>,
+}
+
+impl IntoResponse for Received {
+    fn into_response(self) -> Response {
+        let mut body = serde_json::to_value(self.receipt).unwrap_or_default();
+        if let (Some(body), Some(Value::Object(downlink))) = (body.as_object_mut(), self.downlink) {
+            body.extend(downlink);
+        }
+        Found(body).into_response()
+    }
+}
+
+impl ApiResponse for Received {
+    fn meta() -> MetaResponses {
+        Found::<ReceiptView>::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Found::<ReceiptView>::register(registry);
+    }
 }
 
 /// `network-connections/{id}/uplinks`.
@@ -50,24 +85,65 @@ impl IngestApi {
     /// connection's type; a body that cannot be read is a 400 and counts in the connection's health.
     /// A message of a device that nobody provisioned is kept as an event and answered with 200,
     /// because network servers switch off webhooks that fail. An uplink that is answered with
-    /// `recorded` is on disk. Authenticated by the connection's ingest key.
+    /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the
+    /// network server takes a downlink in the answer, as Sigfox does, the answer holds it beside the
+    /// receipt. Authenticated by the connection's ingest key.
     #[oai(
         path = "/network-connections/:id/uplinks",
         method = "post",
         operation_id = "create_uplink"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "network servers put much into the query"
     )]
     async fn create_uplink(
         &self,
         key: IngestKey,
         /// The network connection's id
         id: Path<Id>,
+        /// What kind of message ChirpStack sends
+        #[oai(name = "event")]
+        _event: Query<Option<NetworkWord>>,
+        /// The device that ThingPark sends a message of
+        #[oai(name = "LrnDevEui")]
+        _dev_eui: Query<Option<NetworkWord>>,
+        /// The port that ThingPark received a message on
+        #[oai(name = "LrnFPort")]
+        _f_port: Query<Option<NetworkWord>>,
+        /// What ThingPark knows the message by
+        #[oai(name = "LrnInfos")]
+        _infos: Query<Option<NetworkWord>>,
+        /// What ThingPark calls the hub
+        #[oai(name = "AS_ID")]
+        _as_id: Query<Option<NetworkWord>>,
+        /// When ThingPark sent the message
+        #[oai(name = "Time")]
+        _time: Query<Option<NetworkWord>>,
+        /// ThingPark's signature of the message; it is checked where the connection has the AS key
+        #[oai(name = "Token")]
+        _token: Query<Option<NetworkWord>>,
         /// What the network server sends
         body: Message,
-    ) -> Result<Found<ReceiptView>> {
+    ) -> Result<Received> {
         let id = ConnectionId(**id);
         // On the heap, because each layer of futures around this one would copy all of it.
         let receipt = Box::pin(self.uplinks.receive(id, key.as_str(), body.0)).await?;
-        Ok(Found(receipt.into()))
+        let downlink = match &receipt {
+            Receipt::Uplink {
+                wants_downlink: true,
+                device_id,
+                ..
+            } => match self.uplinks.scope_of(id).await? {
+                Some(scope) => in_answer(&scope, id, device_id).await?,
+                None => None,
+            },
+            _ => None,
+        };
+        Ok(Received {
+            receipt: receipt.into(),
+            downlink,
+        })
     }
 }
 
@@ -85,6 +161,14 @@ impl From<Receipt> for ReceiptView {
                 wants_downlink: _,
             } => Self {
                 status: ReceiptStatus::Recorded,
+                uplink_id: Some(uplink_id),
+                device_id: Some(device_id),
+            },
+            Receipt::Duplicate {
+                uplink_id,
+                device_id,
+            } => Self {
+                status: ReceiptStatus::Duplicate,
                 uplink_id: Some(uplink_id),
                 device_id: Some(device_id),
             },

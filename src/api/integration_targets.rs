@@ -13,11 +13,13 @@ use crate::{
 
 mod file;
 mod http;
+mod mqtt;
 mod postgres;
 mod websocket;
 
 use file::{FileTarget, FileTargetView};
 use http::{HttpTarget, HttpTargetView};
+use mqtt::{MqttTarget, MqttTargetView};
 use postgres::{PostgresTarget, PostgresTargetView};
 use websocket::{WebSocketTarget, WebSocketTargetView};
 
@@ -37,6 +39,8 @@ pub enum Target {
     Postgres(PostgresTarget),
     #[oai(mapping = "file")]
     File(FileTarget),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttTarget),
 }
 
 /// Where an integration sends to
@@ -57,6 +61,8 @@ pub enum TargetView {
     Postgres(PostgresTargetView),
     #[oai(mapping = "file")]
     File(FileTargetView),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttTargetView),
 }
 
 /// A target as it is stored.
@@ -102,12 +108,14 @@ impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tags = [
             HttpTarget::KIND,
+            MqttTarget::KIND,
             WebSocketTarget::KIND,
             PostgresTarget::KIND,
             FileTarget::KIND,
         ];
         strict::union(deserializer, &tags, |tag, members| match tag {
             HttpTarget::KIND => Some(members.read().map(Self::Http)),
+            MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
             WebSocketTarget::KIND => Some(members.read().map(Self::WebSocket)),
             PostgresTarget::KIND => Some(members.read().map(Self::Postgres)),
             FileTarget::KIND => Some(members.read().map(Self::File)),
@@ -124,6 +132,7 @@ impl Target {
             Self::WebSocket(target) => target.provisioned(),
             Self::Postgres(target) => target.provisioned(),
             Self::File(target) => target.provisioned(),
+            Self::Mqtt(target) => target.provisioned(),
         }
     }
 }
@@ -148,6 +157,7 @@ impl TargetView {
                 Ok(Self::Postgres(view))
             }
             FileTarget::KIND => Ok(Self::File(FileTargetView::new(settings)?)),
+            MqttTarget::KIND => Ok(Self::Mqtt(MqttTargetView::new(settings, secrets)?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }

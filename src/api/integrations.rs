@@ -13,6 +13,7 @@ use super::{
     auth::Caller,
     body::Body,
     delivery_policy::{self, EventType, EventTypes, Policy},
+    integration_health::{IntegrationHealth, IntegrationHealthState},
     integration_payload::{Payload, PayloadView},
     integration_targets::{Provisioned, Target, TargetView},
     page::{Cursor, Listed, Window},
@@ -63,7 +64,7 @@ struct NewIntegrationBody {
 /// An integration
 #[derive(Object, Serialize)]
 #[oai(rename = "Integration")]
-struct IntegrationView {
+pub struct IntegrationView {
     /// Its id
     id: Id,
     /// Unique in the tenant
@@ -82,6 +83,8 @@ struct IntegrationView {
     payload: PayloadView,
     /// How it is delivered to
     delivery: Policy,
+    /// How it fares
+    health: IntegrationHealth,
     /// Grows with every change by a client; it is the ETag
     revision: Count,
     /// When it was made
@@ -147,6 +150,8 @@ impl IntegrationsApi {
         caller: Caller,
         /// Only those that take and send, or with `false` those that do not
         enabled: Query<Option<bool>>,
+        /// Only those that fare so
+        health: Query<Option<IntegrationHealthState>>,
         /// Only those with this text in name or description, whatever its case
         q: Query<Option<Name>>,
         /// What orders them; a minus turns it round. `created_at` by default
@@ -163,6 +168,7 @@ impl IntegrationsApi {
         let sort = SortBy::or(sort.0, ResourceOrder::Created);
         let filter = integrations::Filter {
             enabled: enabled.0,
+            health: health.0.map(IntegrationHealthState::to_store),
             search: q.0.map(Name::into_string),
         };
         let page = integrations::list(caller.scope(), &filter, sort, &window.stretch).await?;
@@ -292,7 +298,8 @@ impl NewIntegrationBody {
 }
 
 impl IntegrationView {
-    fn new(integration: Integration, hub: &Hub) -> Result<Self, Error> {
+    /// What a client sees of it.
+    pub fn new(integration: Integration, hub: &Hub) -> Result<Self, Error> {
         let NewIntegration {
             name,
             description,
@@ -322,6 +329,7 @@ impl IntegrationView {
                 hub.config.public_url.as_deref(),
             )?,
             payload: payload.try_into()?,
+            health: integration.health.into(),
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),

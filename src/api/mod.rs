@@ -13,12 +13,15 @@ mod answer;
 mod api_keys;
 mod audit_log;
 mod auth;
+mod auto_provisioning;
 mod body;
 mod csv_records;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;
+mod delivery_replays;
 mod device_bulk;
+mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
@@ -28,6 +31,7 @@ mod device_rows;
 mod device_state;
 mod devices;
 mod docs;
+mod downlink_settings;
 mod downlinks;
 mod driver_archives;
 mod driver_content;
@@ -44,6 +48,7 @@ mod health;
 mod health_state;
 mod idempotency;
 mod ingest;
+mod integration_health;
 mod integration_payload;
 mod integration_stream;
 mod integration_targets;
@@ -51,6 +56,7 @@ mod integrations;
 mod leftover;
 pub mod listener;
 mod live;
+mod mqtt_broker;
 mod network_connections;
 mod network_settings;
 mod operation;
@@ -61,8 +67,11 @@ pub mod spec;
 mod strict;
 mod tenants;
 mod types;
+mod unknown_devices;
 mod upload;
 mod users;
+
+pub use idempotency::VAULT_PURPOSE as IDEMPOTENCY_PURPOSE;
 
 use std::time::Duration;
 
@@ -123,6 +132,7 @@ type AllOperations = (
     auth::AuthApi,
     (
         network_connections::NetworkConnectionsApi,
+        unknown_devices::UnknownDevicesApi,
         ingest::IngestApi,
     ),
     DriverApis,
@@ -132,6 +142,8 @@ type AllOperations = (
         device_redecode::DeviceRedecodeApi,
         device_state::DeviceStateApi,
         downlinks::DownlinksApi,
+        downlink_settings::DownlinkSettingsApi,
+        device_driver_state::DeviceDriverStateApi,
     ),
     device_labels::DeviceLabelsApi,
     device_imports::DeviceImportsApi,
@@ -139,7 +151,9 @@ type AllOperations = (
     data_tables::DataTablesApi,
     (
         integrations::IntegrationsApi,
+        integration_health::IntegrationHealthApi,
         deliveries::DeliveriesApi,
+        delivery_replays::DeliveryReplaysApi,
         integration_stream::IntegrationStreamApi,
     ),
     live::LiveApi,
@@ -156,6 +170,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         auth::AuthApi { hub: hub() },
         (
             network_connections::NetworkConnectionsApi { hub: hub() },
+            unknown_devices::UnknownDevicesApi,
             ingest::IngestApi {
                 uplinks: uplinks.clone(),
             },
@@ -184,6 +199,8 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 hub: hub(),
                 uplinks: uplinks.clone(),
             },
+            downlink_settings::DownlinkSettingsApi { hub: hub() },
+            device_driver_state::DeviceDriverStateApi,
         ),
         device_labels::DeviceLabelsApi,
         device_imports::DeviceImportsApi { hub: hub() },
@@ -191,7 +208,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         data_tables::DataTablesApi,
         (
             integrations::IntegrationsApi { hub: hub() },
-            deliveries::DeliveriesApi,
+            integration_health::IntegrationHealthApi { hub: hub() },
+            deliveries::DeliveriesApi { hub: hub() },
+            delivery_replays::DeliveryReplaysApi { hub: hub() },
             integration_stream::IntegrationStreamApi { hub: hub() },
         ),
         live::LiveApi { hub: hub() },

@@ -11,6 +11,7 @@ use super::{
     Tag,
     answer::{Created, Found, Revised, Single},
     auth::Caller,
+    auto_provisioning::AutoProvisioning,
     body::Body,
     events::{EventKind, EventView},
     health_state::HealthStateView,
@@ -24,6 +25,7 @@ use crate::{
     error::Error,
     hub::Hub,
     id::ConnectionId,
+    secret::{Claim, SealedCredentials},
     store::{
         events::{self, Subject},
         listing::ResourceOrder,
@@ -45,6 +47,8 @@ struct NewConnectionBody {
     enabled: bool,
     /// Which network server it is, and what must be known to read its messages
     settings: Settings,
+    /// Which unknown senders become devices by themselves; left out, none does
+    auto_provisioning: Option<AutoProvisioning>,
 }
 
 /// A network connection
@@ -59,6 +63,10 @@ struct ConnectionView {
     enabled: bool,
     /// Which network server it is
     settings: Settings,
+    /// The names of the secrets that are stored with the settings
+    secrets: Vec<String>,
+    /// Which unknown senders become devices by themselves; null: none does
+    auto_provisioning: Option<AutoProvisioning>,
     /// What came in
     health: HealthView,
     /// Grows with every change by a client; it is the ETag
@@ -83,12 +91,31 @@ struct HealthView {
     other_messages: Count,
     /// Messages that were refused
     malformed: Count,
+    /// Copies of frames that are recorded already; they are no messages of their own
+    duplicates: Count,
+    /// The share of messages that were refused, 0 to 1
+    error_rate: f64,
     /// When the last message came that was taken
     last_message_at: Option<Timestamp>,
     /// When the last one was refused
     last_error_at: Option<Timestamp>,
     /// Why it was refused
     last_error: Option<String>,
+    /// How the hub hears the connection's broker; null where the network server calls, and while the
+    /// connection is switched off
+    subscription: Option<SubscriptionView>,
+}
+
+/// How the hub hears a connection's broker
+#[derive(Object, Serialize)]
+#[oai(rename = "NetworkSubscription")]
+struct SubscriptionView {
+    /// Whether it is subscribed now
+    connected: bool,
+    /// Since when it is
+    connected_since: Option<Timestamp>,
+    /// Why it is not; the hub tries again by itself
+    error: Option<String>,
 }
 
 /// A network connection with its ingest key
@@ -124,10 +151,8 @@ impl NetworkConnectionsApi {
         body: Body<NewConnectionBody>,
     ) -> Result<Created<ConnectionWithKey>> {
         let scope = caller.scope();
-        let (connection, key) = self
-            .hub
-            .create_connection(scope, body.0.provisioned()?)
-            .await?;
+        let (new, claims) = body.0.provisioned()?;
+        let (connection, key) = self.hub.create_connection(scope, new, &claims).await?;
         let location = format!("/api/v3/network-connections/{}", connection.id);
         Ok(Created {
             location,
@@ -214,8 +239,9 @@ impl NetworkConnectionsApi {
         body: Body<NewConnectionBody>,
     ) -> Result<Single<ConnectionView>> {
         let scope = caller.scope();
-        let connection =
-            network_connections::update(scope, ConnectionId(**id), body.0.provisioned()?).await?;
+        let (new, claims) = body.0.provisioned()?;
+        let id = ConnectionId(**id);
+        let connection = self.hub.update_connection(scope, id, new, &claims).await?;
         Ok(Single(connection.try_into()?))
     }
 
@@ -310,14 +336,20 @@ impl NetworkConnectionsApi {
 }
 
 impl NewConnectionBody {
-    fn provisioned(self) -> Result<NewConnection, Error> {
+    /// What is stored, and the secrets that are stored apart.
+    fn provisioned(mut self) -> Result<(NewConnection, Vec<Claim>), Error> {
+        let claims = self.settings.take_claims();
         let read = self.settings.checked()?;
-        Ok(NewConnection {
+        let rule = self.auto_provisioning.map(AutoProvisioning::checked);
+        let new = NewConnection {
             name: self.name.into_string(),
             kind: read.kind().to_owned(),
             settings: serde_json::to_value(&read).map_err(Error::internal)?,
             enabled: self.enabled,
-        })
+            auto_provisioning: rule.transpose()?,
+            secret: None,
+        };
+        Ok((new, claims))
     }
 }
 
@@ -337,22 +369,35 @@ impl TryFrom<Connection> for ConnectionView {
             kind: _,
             settings,
             enabled,
+            auto_provisioning,
+            secret,
         } = connection.provisioned;
+        let rule = auto_provisioning.map(serde_json::from_value);
+        let rule = rule.transpose().map_err(Error::internal)?;
         let health = connection.health;
         Ok(Self {
             id: Id::saturating(connection.id.0),
             name,
             enabled,
             settings: serde_json::from_value(settings).map_err(Error::internal)?,
+            secrets: SealedCredentials::read(secret.as_deref()).names(),
+            auto_provisioning: rule,
             health: HealthView {
                 state: health.state().into(),
                 uplinks: Count::saturating(health.uplinks),
                 unknown_devices: Count::saturating(health.unknown_devices),
                 other_messages: Count::saturating(health.other_messages),
                 malformed: Count::saturating(health.malformed),
+                duplicates: Count::saturating(health.duplicates),
+                error_rate: health.error_rate(),
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,
+                subscription: health.subscription.map(|subscription| SubscriptionView {
+                    connected: subscription.connected_since.is_some(),
+                    connected_since: subscription.connected_since.map(Timestamp),
+                    error: subscription.error,
+                }),
             },
             revision: Count::saturating(connection.revision),
             created_at: Timestamp(connection.created_at),

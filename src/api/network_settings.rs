@@ -3,42 +3,113 @@
 use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::strict;
-use crate::{error::Error, hub, text::JsonPointer, uplink::networks::NetworkSettings};
+use super::{mqtt_broker::Broker, strict, types::List};
+use crate::{
+    error::Error,
+    hub,
+    secret::Claim,
+    text::{AsKey, JsonPointer, TopicFilter, TopicLevel},
+    uplink::networks::{NetworkSettings, actility::AS_KEY},
+};
 
-/// Which network server sends, and what must be known to read it
-#[derive(Clone, Union, Serialize)]
-#[oai(rename = "NetworkSettings", discriminator_name = "type", one_of = true)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Settings {
-    #[oai(mapping = "the_things_stack")]
-    TheThingsStack(TheThingsStack),
-    #[oai(mapping = "http")]
-    Http(HttpMapping),
-}
-
-/// A type of network server
-#[derive(Clone, Copy, Enum)]
-#[oai(rename_all = "snake_case", rename = "NetworkType")]
-pub enum NetworkType {
-    TheThingsStack,
-    Http,
-}
-
-impl NetworkType {
-    /// The store's word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            NetworkType::TheThingsStack => "the_things_stack",
-            NetworkType::Http => "http",
+/// Makes the union of settings and the list of types from one table.
+macro_rules! network_types {
+    ($($word:literal => $variant:ident($settings:ident)),+ $(,)?) => {
+        /// Which network server sends, and what must be known to read it
+        #[derive(Clone, Union, Serialize)]
+        #[oai(rename = "NetworkSettings", discriminator_name = "type", one_of = true)]
+        #[serde(tag = "type")]
+        pub enum Settings {
+            $(#[oai(mapping = $word)] #[serde(rename = $word)] $variant($settings),)+
         }
-    }
+
+        /// A type of network server
+        #[derive(Clone, Copy, Enum)]
+        #[oai(rename = "NetworkType")]
+        pub enum NetworkType {
+            $(#[oai(rename = $word)] $variant,)+
+        }
+
+        impl NetworkType {
+            /// The store's word for it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Settings {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                strict::union(deserializer, &[$($word),+], |tag, members| match tag {
+                    $($word => Some(members.read().map(Self::$variant)),)+
+                    _ => None,
+                })
+            }
+        }
+    };
+}
+
+network_types! {
+    "the_things_stack" => TheThingsStack(TheThingsStack),
+    "chirpstack" => ChirpStack(ChirpStack),
+    "actility" => Actility(Actility),
+    "loriot" => Loriot(Loriot),
+    "kerlink" => Kerlink(Kerlink),
+    "sigfox" => Sigfox(Sigfox),
+    "everynet" => Everynet(Everynet),
+    "helium" => Helium(Helium),
+    "http" => Http(HttpMapping),
+    "mqtt" => Mqtt(MqttMapping),
+    "the_things_stack_mqtt" => TheThingsStackMqtt(TheThingsStackMqtt),
+    "chirpstack_mqtt" => ChirpStackMqtt(ChirpStackMqtt),
 }
 
 /// The Things Stack, version 3, by webhook
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TheThingsStack {}
+
+/// ChirpStack, version 4, by its HTTP integration with JSON
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChirpStack {}
+
+/// Actility's ThingPark, by its HTTP tunnel interface with JSON
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actility {
+    /// The tunnel interface authentication key (AS key): where it is known, messages without the right
+    /// `Token` are refused. Never shown again. Left out of an update, the old one stays
+    #[oai(write_only)]
+    #[serde(skip_serializing)]
+    as_key: Option<AsKey>,
+}
+
+/// LORIOT, by its HTTP push output
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loriot {}
+
+/// Kerlink's Wanesy Management Center, by its HTTP push
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kerlink {}
+
+/// Sigfox, by callbacks with a body of JSON
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sigfox {}
+
+/// Everynet, by its HTTP data API
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Everynet {}
+
+/// Helium's Console, by its HTTP integration; a Helium network on ChirpStack is `chirpstack`
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Helium {}
 
 /// Any server that posts JSON: pointers (RFC 6901) say where the values are
 #[derive(Clone, Object, Serialize, Deserialize)]
@@ -61,6 +132,39 @@ pub struct HttpMapping {
     frame_counter_pointer: Option<JsonPointer>,
 }
 
+/// Any MQTT broker with messages in JSON. The hub subscribes with a lasting session at quality of service 1
+/// and acknowledges a message when it is on disk; it asks for no ingest key
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MqttMapping {
+    /// The broker
+    broker: Broker,
+    /// What to subscribe to; `+` stands for one level, `#` for all that follow
+    topics: List<TopicFilter, 1, 32>,
+    /// Where the parts of an uplink stand
+    mapping: HttpMapping,
+}
+
+/// The Things Stack, version 3, by its MQTT broker. The broker's user is the application with its
+/// tenant, such as `my-app@ttn`, the password an API key of the application
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TheThingsStackMqtt {
+    /// The broker, such as `mqtts://eu1.cloud.thethings.network`
+    broker: Broker,
+}
+
+/// ChirpStack, version 4, by its MQTT integration with JSON
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChirpStackMqtt {
+    /// The broker
+    broker: Broker,
+    /// The application's id; every application by default
+    #[oai(skip_serializing_if_is_none)]
+    application_id: Option<TopicLevel>,
+}
+
 /// How a payload is written as text
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
@@ -70,21 +174,21 @@ pub enum PayloadEncoding {
     Base64,
 }
 
-impl<'de> Deserialize<'de> for Settings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(
-            deserializer,
-            &["the_things_stack", "http"],
-            |tag, members| match tag {
-                "the_things_stack" => Some(members.read().map(Self::TheThingsStack)),
-                "http" => Some(members.read().map(Self::Http)),
-                _ => None,
-            },
-        )
-    }
-}
-
 impl Settings {
+    /// The secrets that the settings ask for. They are no part of what is stored with the settings.
+    pub fn take_claims(&mut self) -> Vec<Claim> {
+        match self {
+            Self::Actility(actility) => {
+                let as_key = actility.as_key.take().map(AsKey::into_string);
+                vec![Claim::optional(AS_KEY, "settings.as_key", as_key)]
+            }
+            Self::Mqtt(settings) => settings.broker.take_claims("settings.broker"),
+            Self::TheThingsStackMqtt(settings) => settings.broker.take_claims("settings.broker"),
+            Self::ChirpStackMqtt(settings) => settings.broker.take_claims("settings.broker"),
+            _ => Vec::new(),
+        }
+    }
+
     /// The same for the uplink path, if messages can be read by them.
     pub fn checked(&self) -> Result<NetworkSettings, Error> {
         let settings = serde_json::to_value(self).map_err(Error::internal)?;

@@ -1,11 +1,12 @@
 //! The command line: the hub, and a client for hubs.
 //!
-//! The flags of `serve` and `migrate` are the settings, made from the one list in `config`.
+//! The flags of `serve`, `migrate` and `secrets` are the settings, made from the one list in `config`.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
 //! | `driver/` | the commands under `driver` |
+//! | `secrets.rs` | the commands under `secrets` |
 //! | `pages.rs` | `api --all` |
 //! | `target.rs` | which hub: `--server`, `--ca`, `--token` or the login |
 //! | `connection.rs` | HTTPS to a hub |
@@ -21,6 +22,7 @@ mod exit;
 mod login;
 mod output;
 mod pages;
+mod secrets;
 mod target;
 
 use std::{
@@ -56,6 +58,7 @@ pub fn run() -> ExitCode {
         Some(("login", matches)) => client(login::login(matches)),
         Some(("logout", _)) => client(login::logout()),
         Some(("api", matches)) => client(call::call(matches)),
+        Some(("secrets", matches)) => secrets(matches),
         Some(("driver", matches)) => client(driver::driver(matches)),
         Some(("completions", matches)) => completions::print(matches, command()),
         _ => Ok(()),
@@ -80,6 +83,7 @@ fn command() -> Command {
         .subcommand(with_settings(
             Command::new("migrate").about("Bring the database to the newest schema"),
         ))
+        .subcommand(secrets::command(with_settings))
         .subcommand(
             Command::new("openapi")
                 .about("Print the OpenAPI document")
@@ -162,6 +166,15 @@ fn migrate(config: Config) -> Result<(), String> {
         println!("the database has the newest schema");
         Ok(())
     })
+}
+
+fn secrets(matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let config = load(matches)?;
+    log(&config)?;
+    runtime()?.block_on(secrets::run(name, matches, &config))
 }
 
 fn openapi(matches: &ArgMatches) -> Result<(), Failure> {

@@ -1,130 +1,245 @@
 //! Keeps one lane for each integration that has work.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
-    lane::{self, Lane},
-    targets::Sender,
+    lane::Lane,
+    retention,
+    rules::Rules,
+    settler::Settler,
+    targets::{Answer, Sender},
 };
 use crate::{
     config::Config,
-    error::Result,
-    id::{IntegrationId, TenantId},
+    error::{Error, Result},
+    id::{IntegrationId, TenantId, new_uuid},
+    mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
-    store::Store,
+    store::{Store, deliveries::Delivery, integrations::Integration},
 };
 
-/// Tells the engine that an integration has work, or has changed.
+/// How often the engine looks for work that nobody has told it of: what a hub has left that is gone.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same where other hubs may queue what this one delivers.
+const LOOK_EVERY_SHARED: Duration = Duration::from_millis(500);
+/// The longest time that an integration may give an attempt.
+const TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
+type Lanes = Arc<RwLock<HashMap<IntegrationId, Arc<Notify>>>>;
+
+/// The deliveries that this hub is sending.
+#[derive(Clone, Default)]
+pub struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
+
+/// The engine's handle for everybody else.
 #[derive(Clone)]
 pub struct Wake {
     woken: mpsc::UnboundedSender<(TenantId, IntegrationId)>,
+    lanes: Lanes,
+    under_way: UnderWay,
+    sender: Sender,
+    vault: Vault,
+    config: Arc<Config>,
 }
 
 impl Wake {
-    /// Wakes the integration's lane.
+    /// Tells that an integration has work, or has changed.
     pub fn integration(&self, tenant: TenantId, integration: IntegrationId) {
-        // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
-        let _ = self.woken.send((tenant, integration));
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        match lanes.get(&integration) {
+            Some(lane) => lane.notify_one(),
+            // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
+            None => drop(self.woken.send((tenant, integration))),
+        }
+    }
+
+    /// The deliveries that this hub is sending.
+    pub fn under_way(&self) -> Vec<Uuid> {
+        self.under_way.lock().iter().copied().collect()
+    }
+
+    /// Sends one message past the queue, as a delivery would be sent.
+    pub async fn try_out(
+        &self,
+        tenant: TenantId,
+        integration: &Integration,
+        delivery: &Delivery,
+    ) -> Result<Answer> {
+        let target = self.sender.target(tenant, integration, &self.vault)?;
+        let rules = Rules::of(&self.config, &integration.provisioned.delivery);
+        let sent = target.send(&self.sender, delivery);
+        let answer = tokio::time::timeout(rules.timeout, sent).await;
+        Ok(answer.unwrap_or_else(|_| Answer {
+            error: Some(format!("no answer in {} seconds", rules.timeout.as_secs())),
+            ..Answer::default()
+        }))
+    }
+}
+
+impl UnderWay {
+    pub fn begin(&self, delivery: Uuid) {
+        self.lock().insert(delivery);
+    }
+
+    pub fn end(&self, delivery: Uuid) {
+        self.lock().remove(&delivery);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The delivery engine.
 pub struct Engine {
     woken: mpsc::UnboundedReceiver<(TenantId, IntegrationId)>,
+    wake: Wake,
     store: Store,
-    vault: Vault,
-    config: Arc<Config>,
+    /// This hub among those that share the database.
+    hub: Uuid,
 }
 
 impl Engine {
-    /// An engine and the handle that wakes it.
-    pub fn new(store: Store, vault: Vault, config: Arc<Config>) -> (Self, Wake) {
+    /// An engine and its handle.
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        config: Arc<Config>,
+        guard: Guard,
+        publishers: Publishers,
+    ) -> Result<(Self, Wake)> {
         let (sender, woken) = mpsc::unbounded_channel();
-        (
-            Self {
-                woken,
-                store,
-                vault,
-                config,
-            },
-            Wake { woken: sender },
-        )
+        let wake = Wake {
+            woken: sender,
+            lanes: Lanes::default(),
+            under_way: UnderWay::default(),
+            sender: Sender::new(guard, publishers, TIMEOUT_MAX, &config)?,
+            vault,
+            config,
+        };
+        let engine = Self {
+            woken,
+            wake: wake.clone(),
+            store,
+            hub: new_uuid(),
+        };
+        Ok((engine, wake))
     }
 
     /// Delivers until `stop`, then lets what is under way come to its end.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
-        let guard = Guard::new(self.config.outgoing_allow.clone());
-        let timeout = Duration::from_secs(self.config.delivery_timeout_s);
-        let sender = Sender::new(guard, timeout, &self.config)?;
-        let mut lanes: HashMap<IntegrationId, Arc<Notify>> = HashMap::new();
+        let settler = Settler::start(self.store.clone());
         let mut running = JoinSet::new();
-        let mut starting = self.integrations_at_start(&stop).await;
+        let mut look = tokio::time::interval(match self.store.is_shared() {
+            true => LOOK_EVERY_SHARED,
+            false => LOOK_EVERY,
+        });
+        let forgetting = tokio::spawn(retention::run(
+            self.store.clone(),
+            self.wake.config.clone(),
+            stop.clone(),
+        ));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let (tenant, integration) = match starting.pop() {
-                Some(first) => first,
-                None => tokio::select! {
-                    () = stop.cancelled() => break,
-                    Some(ended) = running.join_next(), if !running.is_empty() => {
-                        let Ok((tenant, integration)) = ended else { continue };
-                        let notify = lanes.remove(&integration);
-                        // Woken between its last look and its end: it must look once more.
-                        if notify.is_some_and(|notify| notify.notified().now_or_never().is_some()) {
-                            starting.push((tenant, integration));
-                        }
-                        continue;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = running.join_next(), if !running.is_empty() => {
+                    if let Ok((tenant, integration)) = ended {
+                        self.lane_has_ended(tenant, integration);
                     }
-                    woken = self.woken.recv() => match woken {
-                        Some(woken) => woken,
-                        None => break,
-                    },
-                },
-            };
-            if let Some(lane) = lanes.get(&integration) {
-                lane.notify_one();
-                continue;
+                }
+                Some((tenant, integration)) = self.woken.recv() => {
+                    self.start_lane(tenant, integration, &settler, &mut running, &stop);
+                }
+                () = self.store.has_work() => self.look(&settler, &mut running, &stop).await,
+                _ = look.tick() => self.look(&settler, &mut running, &stop).await,
             }
-            let notify = Arc::new(Notify::new());
-            lanes.insert(integration, notify.clone());
-            let lane = Lane {
-                scope: self.store.scope(tenant),
-                integration,
-                sender: sender.clone(),
-                vault: self.vault.clone(),
-                config: self.config.clone(),
-                notify,
-                stop: stop.clone(),
-            };
-            running.spawn(async move {
-                lane.run().await;
-                (tenant, integration)
-            });
         }
         while running.join_next().await.is_some() {}
-        Ok(())
+        forgetting.await.map_err(Error::internal)
     }
 
-    /// Work that a former process has left.
-    async fn integrations_at_start(
+    /// Starts the lanes of what has work and no lane, and wakes the others.
+    async fn look(
         &self,
+        settler: &Settler,
+        running: &mut JoinSet<(TenantId, IntegrationId)>,
         stop: &CancellationToken,
-    ) -> Vec<(TenantId, IntegrationId)> {
-        loop {
-            match self.store.enabled_integrations().await {
-                Ok(found) => return found,
-                Err(error) => tracing::warn!("the delivery engine waits for the database: {error}"),
+    ) {
+        match self.store.integrations_with_work(self.hub).await {
+            Ok(found) => {
+                for (tenant, integration) in found {
+                    self.start_lane(tenant, integration, settler, running, stop);
+                }
             }
-            tokio::select! {
-                () = stop.cancelled() => return Vec::new(),
-                () = tokio::time::sleep(lane::PAUSE_AFTER_ERROR) => {}
-            }
+            Err(error) => tracing::warn!(
+                "the delivery engine waits for the database: {}",
+                error.causes()
+            ),
         }
+    }
+
+    fn start_lane(
+        &self,
+        tenant: TenantId,
+        integration: IntegrationId,
+        settler: &Settler,
+        running: &mut JoinSet<(TenantId, IntegrationId)>,
+        stop: &CancellationToken,
+    ) {
+        let notify = Arc::new(Notify::new());
+        {
+            let mut lanes = self.lanes();
+            if let Some(lane) = lanes.get(&integration) {
+                lane.notify_one();
+                return;
+            }
+            lanes.insert(integration, notify.clone());
+        }
+        let lane = Lane {
+            scope: self.store.scope(tenant),
+            integration,
+            hub: self.hub,
+            sender: self.wake.sender.clone(),
+            vault: self.wake.vault.clone(),
+            config: self.wake.config.clone(),
+            settler: settler.clone(),
+            under_way: self.wake.under_way.clone(),
+            notify,
+            stop: stop.clone(),
+        };
+        running.spawn(async move {
+            lane.run().await;
+            (tenant, integration)
+        });
+    }
+
+    fn lane_has_ended(&self, tenant: TenantId, integration: IntegrationId) {
+        let notify = self.lanes().remove(&integration);
+        // Woken between its last look and its end: it must look once more.
+        if notify.is_some_and(|notify| notify.notified().now_or_never().is_some()) {
+            self.wake.integration(tenant, integration);
+        }
+    }
+
+    fn lanes(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<IntegrationId, Arc<Notify>>> {
+        self.wake
+            .lanes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,18 +1,32 @@
-//! The lane of one integration: claims what is due, sends a few at a time, settles each.
+//! The lane of one integration: reads what is due, sends some at a time, has each settled.
+//!
+//! Everything under way is known here alone, as this hub is the only one that delivers for the
+//! integration (see [`crate::store::deliveries::lease`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::Notify,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
+    breaker::{Admission, Breaker},
+    engine::UnderWay,
+    pace::Pace,
+    rules::Rules,
     schedule,
-    targets::{Sender, Target},
+    settler::Settler,
+    targets::{Answer, Sender, Target},
 };
 use crate::{
     clock,
@@ -22,7 +36,7 @@ use crate::{
     secret::Vault,
     store::{
         Scope,
-        deliveries::{self, Attempt, Delivery},
+        deliveries::{Attempt, Delivery, lease, queue, settle::Settled},
         followed, integrations,
     },
 };
@@ -30,149 +44,358 @@ use crate::{
 /// The type of target that is followed.
 const FOLLOWED: &str = "websocket";
 /// How long a lane waits when the database fails it.
-pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How often an idle lane looks by itself, for what another hub on the database has queued.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// What a claim outlives the longest attempt by, to settle it.
-const LEASE_MARGIN_S: u64 = 15;
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How long a lease lasts, and how often it is renewed.
+const LEASE: TimeDelta = TimeDelta::seconds(10);
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often the integration is read while others tell of it: it may be paused, or another one.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+/// How long a lane without work stays, with the target's connections open.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Deliveries that are read ahead, at least and at most: about as many as go out in a second.
+const AHEAD_MIN: usize = 16;
+const AHEAD_MAX: usize = 512;
 
 /// One integration's way out.
 pub struct Lane {
     pub scope: Scope,
     pub integration: IntegrationId,
+    pub hub: Uuid,
     pub sender: Sender,
     pub vault: Vault,
     pub config: Arc<Config>,
+    pub settler: Settler,
+    pub under_way: UnderWay,
     pub notify: Arc<Notify>,
     pub stop: CancellationToken,
 }
 
+/// An attempt that has come to its end, and what it was about.
+type Ended = (Delivery, Attempt, Answer, clock::Time);
+
+/// What a lane knows while it runs.
+struct Run {
+    lane: Lane,
+    /// The target at this revision of the integration.
+    target: Option<(i64, Arc<Target>)>,
+    rules: Rules,
+    breaker: Breaker,
+    pace: Pace,
+    /// Read and not sent yet.
+    ready: VecDeque<Delivery>,
+    /// Read and not settled: by id, the device whose order it keeps.
+    held: HashMap<Uuid, Option<String>>,
+    sending: JoinSet<Ended>,
+    /// Whether the database may have more than was read.
+    may_have_more: bool,
+    /// When to look by itself.
+    look_at: Instant,
+    renewed_at: Instant,
+    /// When the integration was read, and when to read it again.
+    checked_at: Instant,
+    check_at: Instant,
+    busy_at: Instant,
+    ahead: usize,
+}
+
 enum Next {
-    /// Look for more at once.
-    Look,
-    /// The integration is gone or switched off, or the hub stops.
+    Go,
+    /// Another hub delivers, or those who follow fetch it.
+    StandBy,
     End,
 }
 
 impl Lane {
-    /// Runs until the integration is gone or switched off, or the hub stops.
+    /// Runs while the integration has work and this hub is the one to do it.
     pub async fn run(self) {
-        let lane = Arc::new(self);
-        let mut sending = JoinSet::new();
+        let (scope, integration, hub) = (self.scope.clone(), self.integration, self.hub);
+        let stop = self.stop.clone();
+        let now = Instant::now();
+        let mut run = Run {
+            rules: Rules::of(&self.config, &Default::default()),
+            lane: self,
+            target: None,
+            breaker: Breaker::default(),
+            pace: Pace::default(),
+            ready: VecDeque::new(),
+            held: HashMap::new(),
+            sending: JoinSet::new(),
+            may_have_more: true,
+            look_at: now,
+            // Long ago, so that it begins with it.
+            renewed_at: now.checked_sub(RENEW_EVERY).unwrap_or(now),
+            checked_at: now,
+            check_at: now,
+            busy_at: now,
+            ahead: AHEAD_MIN,
+        };
+        let mut settling = FuturesUnordered::new();
         loop {
-            match lane.step(&mut sending).await {
-                Ok(Next::Look) => {}
+            match run.prepare(&settling).await {
+                Ok(Next::Go) => {}
+                Ok(Next::StandBy) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(RENEW_EVERY) => {}
+                    }
+                    break;
+                }
                 Ok(Next::End) => break,
                 Err(error) => {
                     tracing::warn!(
-                        integration.id = lane.integration.0,
-                        "the lane waits for the database: {error}"
+                        integration.id = integration.0,
+                        "the lane waits: {}",
+                        error.causes()
                     );
                     tokio::select! {
-                        () = lane.stop.cancelled() => break,
-                        () = sleep(PAUSE_AFTER_ERROR) => {}
+                        () = stop.cancelled() => break,
+                        () = tokio::time::sleep(PAUSE_AFTER_ERROR) => {}
                     }
                 }
             }
-        }
-        while sending.join_next().await.is_some() {}
-    }
-
-    /// Claims and starts what is due, then waits until looking again makes sense.
-    async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<Next> {
-        let integration = integrations::find(&self.scope, self.integration).await?;
-        let Some(integration) = integration.filter(|integration| integration.provisioned.enabled)
-        else {
-            return Ok(Next::End);
-        };
-        if integration.provisioned.kind == FOLLOWED {
-            return self.keep_few().await;
-        }
-        let target = self
-            .sender
-            .target(self.scope.tenant(), &integration, &self.vault)?;
-        let free = self
-            .config
-            .delivery_concurrency
-            .saturating_sub(sending.len());
-        let mut claimed = 0;
-        if free > 0 && !self.stop.is_cancelled() {
-            for delivery in
-                deliveries::claim(&self.scope, self.integration, free as u64, self.lease()).await?
-            {
-                claimed += 1;
-                let (lane, target) = (self.clone(), target.clone());
-                sending.spawn(async move { lane.deliver(&target, delivery).await });
+            let wake_at = run.start_what_may();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = run.sending.join_next(), if !run.sending.is_empty() => {
+                    if let Ok(ended) = ended {
+                        settling.push(run.settle(ended));
+                    }
+                }
+                Some(settled) = settling.next(), if !settling.is_empty() => run.forget(settled),
+                () = run.lane.notify.notified() => {
+                    run.may_have_more = true;
+                    run.check_at = run.check_at.min(run.checked_at + CHECK_EVERY);
+                }
+                () = tokio::time::sleep_until(wake_at) => {}
             }
         }
-        if sending.len() >= self.config.delivery_concurrency || (claimed > 0 && claimed == free) {
-            return Ok(self.until_one_ends(sending).await);
+        // What was read and not sent waits in the database as if it never was read.
+        while let Some(ended) = run.sending.join_next().await {
+            if let Ok(ended) = ended {
+                settling.push(run.settle(ended));
+            }
         }
-        let due = deliveries::next_due(&self.scope, self.integration).await?;
-        let wait = due.map_or(LOOK_EVERY, |due| {
-            (due - clock::now())
-                .to_std()
-                .unwrap_or_default()
-                .min(LOOK_EVERY)
-        });
-        let again = Instant::now() + wait.max(Duration::from_millis(10));
-        tokio::select! {
-            () = self.stop.cancelled() => Ok(Next::End),
-            () = self.notify.notified() => Ok(Next::Look),
-            () = tokio::time::sleep_until(again) => Ok(Next::Look),
-            Some(_) = sending.join_next(), if !sending.is_empty() => Ok(Next::Look),
+        while let Some(settled) = settling.next().await {
+            run.forget(settled);
+        }
+        if let Err(error) = lease::release(&scope, integration, hub).await {
+            tracing::debug!("a lease runs out by itself: {}", error.causes());
         }
     }
+}
 
-    /// Nothing is sent to those who follow, they fetch it: only what is too old is given up.
-    async fn keep_few(&self) -> Result<Next> {
-        let keep = self.config.stream_backlog_max;
-        followed::bury_old(&self.scope, self.integration, keep).await?;
-        tokio::select! {
-            () = self.stop.cancelled() => Ok(Next::End),
-            () = sleep(LOOK_EVERY) => Ok(Next::End),
+impl Run {
+    /// Sees to the lease, the integration's settings, and what is due.
+    async fn prepare<T>(&mut self, settling: &FuturesUnordered<T>) -> Result<Next> {
+        let now = Instant::now();
+        if now >= self.renewed_at + RENEW_EVERY {
+            let until = clock::now() + LEASE;
+            let (lane, hub) = (&self.lane, self.lane.hub);
+            if !lease::hold(&lane.scope, lane.integration, hub, until).await? {
+                return Ok(Next::StandBy);
+            }
+            self.renewed_at = now;
+            self.check_at = now;
         }
-    }
-
-    async fn until_one_ends(&self, sending: &mut JoinSet<()>) -> Next {
-        tokio::select! {
-            () = self.stop.cancelled() => Next::End,
-            _ = sending.join_next() => Next::Look,
+        if now >= self.check_at {
+            let next = self.read_integration(now).await?;
+            if !matches!(next, Next::Go) {
+                return Ok(next);
+            }
         }
+        let wants = self.ready.len() < self.rules.concurrency;
+        let is_time = self.may_have_more || now >= self.look_at;
+        if wants && is_time && !matches!(self.breaker.admits(now), Admission::Closed(_)) {
+            // Not by what it was a moment ago: nothing is sent once it is paused.
+            if self.checked_at != now {
+                let next = self.read_integration(now).await?;
+                if !matches!(next, Next::Go) {
+                    return Ok(next);
+                }
+            }
+            self.read_due().await?;
+        }
+        let is_idle = self.held.is_empty() && settling.is_empty();
+        if !is_idle {
+            self.busy_at = now;
+        }
+        if is_idle && now >= self.busy_at + IDLE_MAX {
+            return Ok(Next::End);
+        }
+        Ok(Next::Go)
     }
 
-    fn lease(&self) -> TimeDelta {
-        TimeDelta::seconds(
-            i64::try_from(self.config.delivery_timeout_s + LEASE_MARGIN_S).unwrap_or(3600),
-        )
-    }
-
-    async fn deliver(&self, target: &Target, delivery: Delivery) {
-        let at = clock::now();
-        let answer = target.send(&self.sender, &delivery).await;
-        let ended = clock::now();
-        let retry_at = answer
-            .error
-            .as_ref()
-            .filter(|_| !answer.is_final)
-            .and_then(|_| {
-                schedule::retry_at(
-                    &self.config.delivery_schedule_s.0,
-                    delivery.attempt,
-                    answer.retry_after,
-                    ended,
-                )
-            });
-        let attempt = Attempt {
-            at,
-            duration_ms: (ended - at).num_milliseconds(),
-            status: answer.status,
-            error: answer.error,
-            retry_at,
+    /// The end: it is gone, switched off or paused.
+    async fn read_integration(&mut self, now: Instant) -> Result<Next> {
+        let scope = &self.lane.scope;
+        let found = integrations::find(scope, self.lane.integration).await?;
+        let runs = |found: &integrations::Integration| {
+            found.provisioned.enabled && found.health.paused_at.is_none()
         };
-        if let Err(error) = deliveries::settle(&self.scope, &delivery, &attempt).await {
-            // Its lease runs out and it is sent again: at least once, not exactly once.
-            tracing::warn!(delivery.id = %delivery.id, "an attempt could not be settled: {error}");
+        let Some(found) = found.filter(runs) else {
+            return Ok(Next::End);
+        };
+        if found.provisioned.kind == FOLLOWED {
+            // Those who follow fetch it: only what is too old is given up.
+            let keep = self.lane.config.stream_backlog_max;
+            followed::bury_old(scope, found.id, keep).await?;
+            return Ok(Next::StandBy);
+        }
+        let is_same = |(revision, _): &(i64, Arc<Target>)| *revision == found.revision;
+        if !self.target.as_ref().is_some_and(is_same) {
+            let (sender, vault) = (&self.lane.sender, &self.lane.vault);
+            let target = sender.target(scope.tenant(), &found, vault)?;
+            self.target = Some((found.revision, target));
+            self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
+            self.breaker = Breaker::default();
+        }
+        self.checked_at = now;
+        self.check_at = now + RENEW_EVERY;
+        Ok(Next::Go)
+    }
+
+    async fn read_due(&mut self) -> Result<()> {
+        let (scope, integration) = (&self.lane.scope, self.lane.integration);
+        // Whatever comes from here on is told of again.
+        self.may_have_more = false;
+        let held = self.held.keys().copied().collect();
+        let limit = self.ahead.max(self.rules.concurrency);
+        let (found, is_full) = queue::due(scope, integration, held, limit as u64)
+            .await
+            .inspect_err(|_| self.may_have_more = true)?;
+        let mut skipped = 0;
+        for delivery in found {
+            // One that was queued again may be older than one that is under way: it waits its turn.
+            let device = delivery.ordered.then(|| delivery.device_id.clone());
+            let is_busy = device.is_some() && self.held.values().any(|busy| *busy == device);
+            if is_busy {
+                skipped += 1;
+            } else {
+                self.held.insert(delivery.id, device);
+                self.ready.push_back(delivery);
+            }
+        }
+        // Where all wait for what is under way, its end is told of.
+        self.may_have_more |= is_full && (skipped == 0 || !self.ready.is_empty());
+        if !is_full {
+            let next = queue::next_due(scope, integration).await?;
+            let wait = next.and_then(|due| (due - clock::now()).to_std().ok());
+            let wait = wait.unwrap_or(IDLE_MAX).min(IDLE_MAX);
+            self.look_at = Instant::now() + wait.max(Duration::from_millis(5));
+        }
+        // About as many as go out in a second: one that waits here for long could be somebody else's.
+        self.ahead = match is_full && self.ready.len() >= self.ahead / 2 {
+            true => (self.ahead * 2).min(AHEAD_MAX),
+            false => self.ahead.max(AHEAD_MIN),
+        };
+        Ok(())
+    }
+
+    /// Starts as many attempts as may be; answers when to come back.
+    fn start_what_may(&mut self) -> Instant {
+        let renew_at = self.check_at.min(self.renewed_at + RENEW_EVERY);
+        if let Admission::Closed(until) = self.breaker.admits(Instant::now()) {
+            self.put_back();
+            return until.min(renew_at);
+        }
+        while !self.ready.is_empty() {
+            let now = Instant::now();
+            let most = match self.breaker.admits(now) {
+                Admission::Open => self.rules.concurrency,
+                Admission::Probe => 1,
+                Admission::Closed(until) => return until.min(renew_at),
+            };
+            if self.sending.len() >= most {
+                return renew_at;
+            }
+            if let Err(next) = self.pace.take(self.rules.rate_per_s, now) {
+                return next.min(renew_at);
+            }
+            self.start();
+        }
+        match self.may_have_more {
+            true => Instant::now() + Duration::from_millis(1),
+            false => self.look_at.min(renew_at),
+        }
+    }
+
+    /// A target that is away needs nothing read ahead.
+    fn put_back(&mut self) {
+        for delivery in self.ready.drain(..) {
+            self.held.remove(&delivery.id);
+        }
+        self.may_have_more = true;
+        self.ahead = AHEAD_MIN;
+    }
+
+    fn start(&mut self) {
+        let (Some(mut delivery), Some((_, target))) = (self.ready.pop_front(), &self.target) else {
+            return;
+        };
+        delivery.attempt += 1;
+        self.lane.under_way.begin(delivery.id);
+        let (target, sender) = (target.clone(), self.lane.sender.clone());
+        let longest = self.rules.timeout;
+        self.sending.spawn(async move {
+            let at = clock::now();
+            let answer = timeout(longest, target.send(&sender, &delivery)).await;
+            let answer = answer.unwrap_or_else(|_| Answer {
+                error: Some(format!("no answer in {} seconds", longest.as_secs())),
+                ..Answer::default()
+            });
+            let ended_at = clock::now();
+            let attempt = Attempt {
+                at,
+                duration_ms: (ended_at - at).num_milliseconds(),
+                status: answer.status,
+                error: answer.error.clone(),
+            };
+            (delivery, attempt, answer, ended_at)
+        });
+    }
+
+    /// Learns from an attempt, and has it written down.
+    fn settle(&mut self, ended: Ended) -> impl Future<Output = (Uuid, bool)> + use<> {
+        let (delivery, attempt, answer, ended_at) = ended;
+        self.breaker.learn(&answer, Instant::now());
+        let may_help = attempt.error.is_some() && !answer.is_final;
+        let retry_at = may_help.then(|| {
+            schedule::retry_at(
+                &self.rules.schedule_s,
+                delivery.attempt - delivery.round_start,
+                answer.retry_after,
+                ended_at,
+            )
+        });
+        let retry_at = retry_at.flatten();
+        if let Some(retry_at) = retry_at {
+            let wait = (retry_at - ended_at).to_std().unwrap_or_default();
+            self.look_at = self.look_at.min(Instant::now() + wait);
+        }
+        let id = delivery.id;
+        let settled = Settled {
+            tenant: self.lane.scope.tenant(),
+            integration: self.lane.integration,
+            delivery,
+            attempt,
+            answer: answer.text,
+            ended_at,
+            retry_at,
+            pause_after: self.rules.pause_after,
+        };
+        let settler = self.lane.settler.clone();
+        async move { (id, settler.settle(settled).await) }
+    }
+
+    /// What is settled is the database's alone.
+    fn forget(&mut self, (id, is_paused): (Uuid, bool)) {
+        if is_paused {
+            self.check_at = Instant::now();
+        }
+        self.lane.under_way.end(id);
+        if let Some(Some(_)) = self.held.remove(&id) {
+            // The device's next delivery may go.
+            self.may_have_more = true;
         }
     }
 }

@@ -1,16 +1,23 @@
 //! Delivery: what the uplink path has queued for integrations goes out, at least once.
 //!
 //! Invariants: a delivery is never held in memory alone (the queue is the database, see
-//! [`crate::store::deliveries`]); nothing is sent inside a transaction; each integration has a lane
-//! of its own, so that a dead endpoint delays nothing but itself; whatever a user may name as a
+//! [`crate::store::deliveries`]); nothing is sent inside a transaction; each integration has a
+//! [`lane`] of its own, so that a dead endpoint delays nothing but itself, and a [`breaker`], so that
+//! it costs nothing; attempts are written down together ([`settler`]); whatever a user may name as a
 //! target goes through the [`crate::outgoing::Guard`].
 
+mod breaker;
 mod engine;
 mod lane;
+mod pace;
 mod payload;
+mod retention;
+mod rules;
 mod schedule;
+mod settler;
 mod targets;
 
 pub use engine::{Engine, Wake};
 pub use payload::Payload;
-pub use targets::VAULT_PURPOSE;
+pub use schedule::retry_at;
+pub use targets::{Answer, VAULT_PURPOSE};

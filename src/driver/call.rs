@@ -13,7 +13,7 @@ use rquickjs::{Array, Ctx, Function, Object, Value, qjs};
 use super::arguments;
 use super::console::Console;
 use super::convert::{self, exception, kind_of};
-use super::engine::{Bytecode, evaluate};
+use super::engine::{Bytecode, Program, evaluate, evaluate_module};
 use super::prelude;
 use super::protocol::{Task, WARNINGS, cut};
 use super::{DECODERS, DriverError, DriverErrorKind, Limits};
@@ -51,7 +51,7 @@ const EXPORTS: usize = 3;
 /// The scripts of a call.
 pub struct Code<'a> {
     pub prelude: Vec<&'a Bytecode>,
-    pub script: &'a Bytecode,
+    pub program: &'a Program,
     pub lookup: &'a Bytecode,
 }
 
@@ -59,6 +59,8 @@ pub struct Code<'a> {
 pub enum Output {
     Decoded {
         json: String,
+        /// What a TS013 driver keeps of the device from now on, where it says.
+        new_state: Option<String>,
         warnings: Vec<String>,
         /// The whole of what was returned, where it is wanted.
         result: Option<String>,
@@ -92,11 +94,11 @@ pub fn run(
         } => arguments::arguments(ctx, function, input.get(), *received_at_ms)?,
         _ => Vec::new(),
     };
-    let entries = define_globals(ctx, console)
+    define_globals(ctx, console)
         .and_then(|()| install_prelude(ctx, &code.prelude))
-        .and_then(|()| evaluate(ctx, code.script))
-        .and_then(|_| find_entries(ctx, code.lookup))
         .map_err(|_| exception(ctx))?;
+    let exported = evaluate_program(ctx, limits, code.program)?;
+    let entries = find_entries(ctx, code.lookup, exported).map_err(|_| exception(ctx))?;
     match task {
         Task::Call { function, .. } => {
             let returned = entries
@@ -169,6 +171,27 @@ fn install_prelude(ctx: &Ctx<'_>, parts: &[&Bytecode]) -> rquickjs::Result<()> {
     Ok(())
 }
 
+/// Runs the driver's own code; a module gives what it exports.
+fn evaluate_program<'js>(
+    ctx: &Ctx<'js>,
+    limits: &Limits,
+    program: &Program,
+) -> Result<Vec<Object<'js>>, DriverError> {
+    let module = match program {
+        Program::Script(code) => {
+            evaluate(ctx, code).map_err(|_| exception(ctx))?;
+            return Ok(Vec::new());
+        }
+        Program::Module(code) => code,
+    };
+    let (exports, end) = evaluate_module(ctx, module).map_err(|_| exception(ctx))?;
+    settle(ctx, limits, "the module", end)?;
+    let default: Value = exports.get("default").map_err(|_| exception(ctx))?;
+    let mut exported = vec![exports];
+    exported.extend(default.into_object());
+    Ok(exported)
+}
+
 /// What a script gave to call.
 struct Entries<'js> {
     functions: Vec<(&'static str, Function<'js>)>,
@@ -176,9 +199,12 @@ struct Entries<'js> {
 }
 
 /// The entry functions that a script gave; a global one comes before an exported one.
-fn find_entries<'js>(ctx: &Ctx<'js>, lookup: &Bytecode) -> rquickjs::Result<Entries<'js>> {
+fn find_entries<'js>(
+    ctx: &Ctx<'js>,
+    lookup: &Bytecode,
+    mut exports: Vec<Object<'js>>,
+) -> rquickjs::Result<Entries<'js>> {
     let found: Array = evaluate(ctx, lookup)?.get()?;
-    let mut exports = Vec::new();
     for index in 0..EXPORTS {
         let value: Value = found.get(ENTRY_NAMES.len() + index)?;
         exports.extend(value.into_object());
@@ -267,6 +293,7 @@ fn call_decoder<'js>(
             input.set("fPort", port(ctx, f_port))?;
             input.set("recvTime", date(ctx, received_at_ms)?)?;
             input.set("variables", variables)?;
+            input.set("state", state)?;
             function.call((input,))
         }
         "decode" => function.call((bytes, port(ctx, f_port), state)),
@@ -365,6 +392,7 @@ fn decoded<'js>(
         return Ok(Output::Decoded {
             result: whole.then(|| json.clone()),
             json,
+            new_state: None,
             warnings: Vec::new(),
         });
     }
@@ -389,6 +417,16 @@ fn decoded<'js>(
     warnings.truncate(WARNINGS);
     let data: Value = result.get("data").map_err(|_| exception(ctx))?;
     let json = json_object(ctx, limits, "decodeUplink's data", &data)?;
+    let new_state: Value = result.get("new_state").map_err(|_| exception(ctx))?;
+    let new_state = match new_state.is_undefined() || new_state.is_null() {
+        true => None,
+        false => Some(json_object(
+            ctx,
+            limits,
+            "decodeUplink's new_state",
+            &new_state,
+        )?),
+    };
     // Last, and whatever comes of it: who asks must get the same data as who does not.
     let result = match whole {
         true => convert::json(ctx, &returned).ok().flatten(),
@@ -397,6 +435,7 @@ fn decoded<'js>(
     let result = result.map(convert::replace_unpaired_surrogates);
     Ok(Output::Decoded {
         json,
+        new_state,
         warnings,
         result: result.filter(|json| json.len() <= limits.output_bytes),
     })
@@ -410,10 +449,9 @@ fn json_object<'js>(
     value: &Value<'js>,
 ) -> Result<String, DriverError> {
     let bad = |got: &str| {
-        let verb = if what.ends_with("data") {
-            "is"
-        } else {
-            "returned"
+        let verb = match what.contains(' ') {
+            true => "is",
+            false => "returned",
         };
         let message = format!("{what} {verb} {got} instead of an object");
         DriverError::new(DriverErrorKind::BadResult, message)

@@ -9,7 +9,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use rquickjs::{Context, Ctx, Runtime, Value, qjs};
+use rquickjs::module::{Module, WriteOptions};
+use rquickjs::{Context, Ctx, Object, Runtime, Value, qjs};
 
 use super::call::{self, Output};
 use super::console::Console;
@@ -25,16 +26,25 @@ pub const SOURCE_NAME: &str = "driver.js";
 /// Compiled code.
 pub struct Bytecode(Vec<u8>);
 
+/// A driver's code, by what it is to the engine.
+pub enum Program {
+    /// A script, as nearly all are.
+    Script(Bytecode),
+    /// An ECMAScript module.
+    Module(Bytecode),
+}
+
 /// A driver, compiled.
 pub struct Compiled {
-    code: Bytecode,
+    program: Program,
     /// The parts of the prelude that it uses.
     parts: Vec<usize>,
 }
 
 impl Compiled {
     pub fn size_bytes(&self) -> usize {
-        self.code.0.len()
+        let (Program::Script(code) | Program::Module(code)) = &self.program;
+        code.0.len()
     }
 }
 
@@ -60,8 +70,16 @@ impl Engine {
 
     /// Parses a script. This has no CPU limit of its own: the parser never asks.
     pub fn compile(&self, source: &str) -> Result<Compiled, DriverError> {
+        let program = match compile(&self.limits, source, SOURCE_NAME) {
+            Ok(code) => Program::Script(code),
+            // Only a module can have `export`, and a script may have what a module must not.
+            Err(error) if error.kind == DriverErrorKind::Syntax && source.contains("export") => {
+                Program::Module(compile_module(&self.limits, source).map_err(|_| error)?)
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Compiled {
-            code: compile(&self.limits, source, SOURCE_NAME)?,
+            program,
             parts: prelude::parts_for(source),
         })
     }
@@ -78,7 +96,7 @@ impl Engine {
                 .filter_map(|part| self.prelude.get(*part));
             let code = call::Code {
                 prelude: parts.collect(),
-                script: &script.code,
+                program: &script.program,
                 lookup: &self.lookup,
             };
             call::run(&ctx, &self.limits, &code, &console, task)
@@ -224,6 +242,32 @@ fn compile(limits: &Limits, source: &str, name: &str) -> Result<Bytecode, Driver
         error.blame_memory(&usage);
         name_limit(error, limits)
     })
+}
+
+fn compile_module(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
+    let usage = Rc::new(Usage::default());
+    with_context(limits, &usage, None, |ctx| {
+        Module::declare(ctx.clone(), SOURCE_NAME, source)
+            .and_then(|module| {
+                module.write(WriteOptions {
+                    strip_source: true,
+                    ..WriteOptions::default()
+                })
+            })
+            .map(Bytecode)
+            .map_err(|_| exception(&ctx))
+    })
+}
+
+/// Evaluates a compiled module; gives what it exports, and the promise of its end.
+pub fn evaluate_module<'js>(
+    ctx: &Ctx<'js>,
+    module: &Bytecode,
+) -> rquickjs::Result<(Object<'js>, Value<'js>)> {
+    // SAFETY: as for `evaluate`: the bytecode is this process's own.
+    let module = unsafe { Module::load(ctx.clone(), &module.0) }?;
+    let (module, end) = module.eval()?;
+    Ok((module.namespace()?, end.into_value()))
 }
 
 fn write_bytecode(ctx: &Ctx<'_>, function: &Value<'_>) -> Option<Bytecode> {

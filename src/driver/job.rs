@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::protocol::Task;
-use super::{Decoded, DriverError, DriverErrorKind, Returned, Script};
+use super::{DECODERS, Decoded, DriverError, DriverErrorKind, Returned, Script};
 
 /// A call that waits or runs.
 pub struct Job {
@@ -48,6 +48,17 @@ impl Job {
         self.reply.is_closed()
     }
 
+    /// The function of the script that it calls, as far as the host can tell.
+    pub fn called(&self) -> Option<&str> {
+        match &self.task {
+            Task::Check => None,
+            Task::Call { function, .. } => Some(function),
+            Task::Decode { .. } => DECODERS
+                .into_iter()
+                .find(|name| has_word(&self.script.source, name)),
+        }
+    }
+
     pub fn answer(self, answer: Result<Answer, DriverError>) {
         // A caller that has gone away needs no answer.
         let _ = self.reply.send(answer);
@@ -62,10 +73,39 @@ impl Job {
     }
 }
 
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
+    })
+}
+
 /// The answer of a host that takes no more calls.
 pub fn shut_down() -> DriverError {
     DriverError::new(
         DriverErrorKind::Overloaded,
         "the driver host is shutting down",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_word_of_its_own() {
+        for text in ["function decode(b) {}", "decode", "x.decode=1", "ü decode"] {
+            assert!(has_word(text, "decode"), "{text}");
+        }
+        for text in [
+            "decodeUplink",
+            "predecode",
+            "$decode",
+            "decode_",
+            "décode",
+            "",
+        ] {
+            assert!(!has_word(text, "decode"), "{text}");
+        }
+    }
 }

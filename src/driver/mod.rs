@@ -141,8 +141,8 @@ pub struct DecodeCall {
     pub payload: bytes::Bytes,
     pub f_port: Option<u8>,
     pub received_at: chrono::DateTime<chrono::Utc>,
-    /// What `decode(payload, port, state)` gets as the device's state, a JSON object; `None`: an
-    /// empty one. The other functions do not see it.
+    /// What `decode(payload, port, state)` and, as `input.state`, `decodeUplink(input)` get as the
+    /// device's state, a JSON object; `None`: an empty one. The other functions do not see it.
     pub state: Option<String>,
     /// Whether to give the whole of what the function returned as well.
     pub whole: bool,
@@ -152,6 +152,8 @@ pub struct DecodeCall {
 #[derive(Debug, Clone)]
 pub struct Decoded {
     pub data: Map<String, Value>,
+    /// What a TS013 driver keeps of the device from now on, where it says.
+    pub new_state: Option<Map<String, Value>>,
     pub warnings: Vec<String>,
     pub logs: Vec<String>,
     /// What the function returned, where that was asked for; `None` as well where it is larger than

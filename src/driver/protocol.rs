@@ -85,6 +85,8 @@ pub struct Reply {
 pub enum Outcome {
     Decoded {
         data: Box<RawValue>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new_state: Option<Box<RawValue>>,
         warnings: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<Box<RawValue>>,
@@ -108,8 +110,8 @@ pub enum Outcome {
 /// The longest frame that a host takes from a worker, which may have been subverted.
 pub fn reply_bytes_max(limits: &Limits) -> usize {
     // A character is up to 6 bytes once escaped (\u0000).
-    // The data, and perhaps the whole result that they are of.
-    2 * limits.output_bytes + (limits.log_lines + WARNINGS + 2) * (TEXT_CHARS + 8) * 6 + 1024
+    // The data, the state, and perhaps the whole result that they are of.
+    3 * limits.output_bytes + (limits.log_lines + WARNINGS + 2) * (TEXT_CHARS + 8) * 6 + 1024
 }
 
 /// `message` as a frame.
@@ -253,6 +255,7 @@ mod tests {
         let data = RawValue::from_string(r#"{"b":1,"a":[1.50]}"#.into()).unwrap();
         let outcome = Outcome::Decoded {
             data,
+            new_state: None,
             warnings: vec![],
             result: None,
             logs: vec![],

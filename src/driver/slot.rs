@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, value::RawValue};
 use tokio::time::timeout;
 
 use super::convert;
@@ -163,14 +164,16 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
     let answer = match outcome {
         Outcome::Decoded {
             data,
+            new_state,
             warnings,
             result,
             logs,
             cpu_time_us,
             memory_peak_bytes,
-        } => match read(data.get()) {
-            Ok(data) => Ok(Answer::Decoded(Decoded {
+        } => match read_both(&data, new_state.as_deref()) {
+            Ok((data, new_state)) => Ok(Answer::Decoded(Decoded {
                 data,
+                new_state,
                 warnings,
                 logs,
                 result: result.and_then(|json| read(json.get()).ok()),
@@ -216,6 +219,17 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
     job.answer(answer);
 }
 
+type Fields = Map<String, Value>;
+
+/// Reads the data and the state beside them.
+fn read_both(
+    data: &RawValue,
+    new_state: Option<&RawValue>,
+) -> Result<(Fields, Option<Fields>), DriverError> {
+    let new_state = new_state.map(|json| read(json.get())).transpose()?;
+    Ok((read(data.get())?, new_state))
+}
+
 /// Reads a result; nesting beyond what a JSON reader should follow is an error.
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, DriverError> {
     serde_json::from_str(json).map_err(|error| {
@@ -228,8 +242,10 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, DriverError> {
 fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limits) {
     match death {
         Death::CpuTime => {
+            let called = jobs.front().and_then(Job::called);
+            let whose = called.map_or_else(String::new, |name| format!(" that {name} called"));
             let limit = format!(
-                "CPU time limit of {} ms reached in native code",
+                "CPU time limit of {} ms reached in native code{whose}",
                 limits.cpu_time_ms
             );
             fail_first(queue, jobs, DriverErrorKind::CpuTime, &limit);

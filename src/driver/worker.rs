@@ -135,11 +135,13 @@ fn run(engine: &Engine, script: &Compiled, call: &Call<'_>) -> Outcome {
         Output::Checked { names } => Outcome::Checked { names },
         Output::Decoded {
             json,
+            new_state,
             warnings,
             result,
         } => match RawValue::from_string(json) {
             Ok(data) => Outcome::Decoded {
                 data,
+                new_state: new_state.and_then(|json| RawValue::from_string(json).ok()),
                 warnings,
                 result: result.and_then(|json| RawValue::from_string(json).ok()),
                 logs,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Hub;
 use crate::{
     clock::Time,
+    downlink::{DownlinkSettings, networks::sigfox::Sigfox},
     driver::schema::{Column, ColumnKind, Schema},
     error::{Error, Result},
     id::{ConnectionId, DeviceKey},
@@ -13,6 +14,7 @@ use crate::{
         Scope,
         desired_state::{self, Transfer},
         devices::{self, Address, Device},
+        downlink_queue, downlink_settings,
         downlinks::{self, Downlink, NewDownlink, Origin, Priority},
         events::{self, Event, Subject},
         listing::{Span, Stretch},
@@ -99,7 +101,19 @@ impl Hub {
                 (encoded, Some(Value::Object(values)))
             }
         };
+        let network = network(scope, &address).await?;
+        network.check_payload(&encoded.payload).map_err(|rule| {
+            Error::field(
+                if values.is_some() {
+                    "values"
+                } else {
+                    "payload_hex"
+                },
+                rule,
+            )
+        })?;
         let new = NewDownlink {
+            is_pushed: network.is_pushed(),
             priority: wish.priority,
             expires_at: wish.expires_at,
             ..compose(address, encoded, values, wish.f_port, wish.confirmed)
@@ -194,12 +208,22 @@ async fn transfer(
             return Err(Error::field("desired", rule));
         }
     };
-    match address(scope, device, None).await {
-        Ok(address) => {
+    let reached = async {
+        let address = address(scope, device, None).await?;
+        let network = network(scope, &address).await?;
+        let fits = network.check_payload(&encoded.payload);
+        fits.map_err(|rule| Error::field("payload", rule))?;
+        Ok((address, network))
+    };
+    match reached.await {
+        Ok((address, network)) => {
             let values = Some(Value::Object(values));
-            let new = compose(address, encoded, values, None, None);
-            let origin = Origin::DesiredState;
-            Ok(Transfer::Downlink(Box::new(NewDownlink { origin, ..new })))
+            let new = NewDownlink {
+                origin: Origin::DesiredState,
+                is_pushed: network.is_pushed(),
+                ..compose(address, encoded, values, None, None)
+            };
+            Ok(Transfer::Downlink(Box::new(new)))
         }
         Err(Error::Invalid(why)) => Ok(not_sent(&why)),
         Err(error) => Err(error),
@@ -233,6 +257,29 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
     heard
         .or_else(|| addresses.first().cloned())
         .ok_or_else(|| Error::field(FIELD, rule))
+}
+
+/// What takes the downlinks of the network that the address is in.
+async fn network(scope: &Scope, address: &Address) -> Result<DownlinkSettings> {
+    let id = ConnectionId(address.network_connection_id);
+    let found = downlink_settings::find(scope, id).await?;
+    let found = found.ok_or_else(|| {
+        let rule = format!("network connection {id} sends no downlinks: set its downlink-settings");
+        Error::field("network_connection_id", rule)
+    })?;
+    serde_json::from_value(found.settings).map_err(Error::internal)
+}
+
+/// The answer to a message of a device that asks for a downlink: the first that waits, which counts
+/// as sent from then on.
+pub async fn in_answer(
+    scope: &Scope,
+    connection: ConnectionId,
+    device: &str,
+) -> Result<Option<Value>> {
+    let device = devices::get(scope, device).await?;
+    let taken = downlink_queue::take_for_answer(scope, connection, device.key).await?;
+    Ok(taken.map(|taken| Sigfox::answer(&taken.queued.network_device_id, &taken.queued.payload)))
 }
 
 async fn encode(

@@ -18,7 +18,7 @@ use crate::{
 /// The operation, in the table of permissions.
 const FOLLOW: &str = "follow_integration";
 /// The type of integration that can be followed.
-const WEBSOCKET: &str = "websocket";
+pub const WEBSOCKET: &str = "websocket";
 
 /// Who wants to follow.
 #[derive(Clone)]
@@ -145,9 +145,7 @@ impl Following {
             };
             // A changed integration, or one who may no longer follow: they come back, or do not.
             match self.hub.followed(&self.follower, self.id).await {
-                Ok((_, integration))
-                    if integration.revision == self.revision && integration.provisioned.enabled => {
-                }
+                Ok((_, integration)) if self.is_still(&integration) => {}
                 _ => return None,
             }
             match self.put_in_form(deliveries).await {
@@ -157,9 +155,15 @@ impl Following {
         }
     }
 
+    fn is_still(&self, integration: &Integration) -> bool {
+        integration.revision == self.revision
+            && integration.provisioned.enabled
+            && integration.health.paused_at.is_none()
+    }
+
     /// Settles what was received.
     pub async fn settle(&self, told: Told) -> Result<()> {
-        self.queue.settle(&told.deliveries).await
+        self.queue.settle(told.deliveries).await
     }
 
     async fn put_in_form(&self, deliveries: Vec<Delivery>) -> Result<Told> {
@@ -174,7 +178,7 @@ impl Following {
                     told.deliveries.push(delivery);
                 }
                 Err(reason) => {
-                    followed::bury(&self.scope, self.id, delivery.id, &reason).await?;
+                    followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
                 }
             }
         }

@@ -1,19 +1,42 @@
 //! Integrations: their credentials are sealed, and the delivery engine learns of every change.
 
-use super::Hub;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Hub, followers::WEBSOCKET};
 use crate::{
-    delivery::{Payload, VAULT_PURPOSE},
+    clock,
+    delivery::{Answer, Payload, VAULT_PURPOSE},
     error::{Error, Result},
-    id::IntegrationId,
+    id::{IntegrationId, new_uuid},
     secret::{self, Claim, SealedCredentials},
     store::{
         Scope,
+        deliveries::{self, Delivery, State, resend},
+        delivery_policy::EventType,
+        delivery_replays::{NewReplay, Replay},
+        devices, integration_health,
         integrations::{self, Integration, NewIntegration},
     },
 };
 
 /// The name of the secret that a follower shows.
 pub const STREAM_KEY: &str = "stream_key";
+
+/// How long one call queues deliveries again.
+const RESEND_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What came of a test.
+pub struct Tested {
+    /// The id that was sent along.
+    pub delivery: Uuid,
+    /// What the target answered.
+    pub answer: Answer,
+    /// How long it took.
+    pub duration_ms: i64,
+}
 
 impl Hub {
     /// Adds an integration; `claims` are the secrets that its target needs to be let in.
@@ -60,7 +83,7 @@ impl Hub {
         let kind = integrations::get(scope, id).await?.provisioned.kind;
         let (name, key) = match kind.as_str() {
             "http" => ("signing_secret", secret::new_signing_secret()),
-            "websocket" => (STREAM_KEY, secret::new_token().0),
+            WEBSOCKET => (STREAM_KEY, secret::new_token().0),
             kind => {
                 let rule = format!("an integration of the type {kind} has no key");
                 return Err(Error::Conflict(rule));
@@ -83,6 +106,133 @@ impl Hub {
             return Err(Error::field("target.type", rule));
         }
         check_payload(new)
+    }
+
+    /// Keeps what is queued for an integration from being sent, until somebody resumes it.
+    pub async fn pause_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Integration> {
+        integrations::get(scope, id).await?;
+        integration_health::pause(scope, id, "a client has paused it").await?;
+        self.wake.integration(scope.tenant(), id);
+        integrations::get(scope, id).await
+    }
+
+    /// Lets what is queued go.
+    pub async fn resume_integration(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+    ) -> Result<Integration> {
+        integrations::get(scope, id).await?;
+        integration_health::resume(scope, id).await?;
+        self.wake.integration(scope.tenant(), id);
+        integrations::get(scope, id).await
+    }
+
+    /// Sends a message that says that it is a test, and tells what came of it. Neither the queue nor
+    /// the integration's health knows of it.
+    pub async fn test_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Tested> {
+        let integration = integrations::get(scope, id).await?;
+        if integration.provisioned.kind == WEBSOCKET {
+            let rule = "nothing is sent to those who follow a websocket: they fetch it";
+            return Err(Error::Conflict(rule.to_owned()));
+        }
+        let (id, at) = (new_uuid(), clock::now());
+        let body = json!({
+            "event": "test",
+            "id": id,
+            "time": at,
+            "message": "a test of the integration",
+            "integration": {"id": integration.id, "name": integration.provisioned.name},
+        });
+        let delivery = Delivery {
+            id,
+            device_id: "test".to_owned(),
+            kind: EventType::Data,
+            subject_id: id,
+            state: State::Pending,
+            attempt: 1,
+            round_start: 0,
+            ordered: false,
+            due_at: None,
+            body: body.to_string(),
+            last_status: None,
+            last_error: None,
+            last_answer: None,
+            created_at: at,
+            updated_at: at,
+        };
+        let answer = self
+            .wake
+            .try_out(scope.tenant(), &integration, &delivery)
+            .await?;
+        let duration_ms = (clock::now() - at).num_milliseconds();
+        Ok(Tested {
+            delivery: id,
+            answer,
+            duration_ms,
+        })
+    }
+
+    /// Queues settled deliveries again. Works for a while and tells whether all are queued.
+    pub async fn resend(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        filter: &deliveries::Filter,
+    ) -> Result<(u64, bool)> {
+        integrations::get(scope, id).await?;
+        let started = Instant::now();
+        let (mut queued, mut after) = (0, None);
+        loop {
+            let (count, last) = resend::chunk(scope, id, filter, after).await?;
+            queued += count;
+            self.wake.integration(scope.tenant(), id);
+            if last.is_none() || started.elapsed() > RESEND_TIME_MAX {
+                return Ok((queued, last.is_none()));
+            }
+            after = last;
+        }
+    }
+
+    /// Queues one settled delivery again.
+    pub async fn resend_one(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        delivery: Uuid,
+    ) -> Result<Delivery> {
+        deliveries::get(scope, id, delivery).await?;
+        let filter = deliveries::Filter {
+            among: Some((true, vec![delivery])),
+            ..Default::default()
+        };
+        let (queued, _) = resend::chunk(scope, id, &filter, None).await?;
+        if queued == 0 {
+            let why = format!("delivery {delivery} is in the queue already");
+            return Err(Error::Conflict(why));
+        }
+        self.wake.integration(scope.tenant(), id);
+        deliveries::get(scope, id, delivery).await
+    }
+
+    /// Begins to forward stored uplinks once more.
+    pub async fn begin_replay(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        new: NewReplay,
+    ) -> Result<Replay> {
+        let integration = integrations::get(scope, id).await?;
+        if integration.provisioned.uplink_events().is_empty() {
+            return Err(Error::Conflict(
+                "the integration forwards no uplinks: its events have neither data nor raw"
+                    .to_owned(),
+            ));
+        }
+        if let Some(device) = &new.device_id {
+            devices::get(scope, device).await?;
+        }
+        self.replays.begin(scope, id, new).await
     }
 
     fn sealed(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {

@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 
-use crate::{config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store};
+use crate::{
+    config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store,
+    uplink::Replays,
+};
 
+pub mod built_in_drivers;
 mod caller;
 pub mod data_tables;
 pub mod device_import;
 pub mod devices;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_archive;
 pub mod driver_examples;
@@ -45,6 +50,8 @@ pub struct Hub {
     pub wake: Wake,
     /// Begins imports of devices.
     pub imports: Imports,
+    /// Begins replays of stored uplinks.
+    pub replays: Replays,
     /// Those who listen to what is recorded.
     pub live: Live,
     passwords: Arc<Passwords>,
@@ -53,6 +60,7 @@ pub struct Hub {
 
 impl Hub {
     /// Puts the parts together.
+    #[expect(clippy::too_many_arguments, reason = "each is a part")]
     pub fn new(
         store: Store,
         config: Arc<Config>,
@@ -60,6 +68,7 @@ impl Hub {
         vault: Vault,
         wake: Wake,
         imports: Imports,
+        replays: Replays,
         live: Live,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
@@ -71,6 +80,7 @@ impl Hub {
             vault,
             wake,
             imports,
+            replays,
             live,
             passwords,
             sessions,

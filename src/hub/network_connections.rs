@@ -1,15 +1,18 @@
 //! Network connections: a way in for a network server, with a key of its own.
 
-use super::Hub;
+use super::{Hub, devices::Known};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
-    secret,
+    secret::{self, Claim, SealedCredentials},
     store::{
         Scope,
         network_connections::{self, Connection, NewConnection},
     },
-    uplink::networks::NetworkSettings,
+    uplink::{
+        Rule,
+        networks::{NetworkSettings, VAULT_PURPOSE},
+    },
 };
 
 /// Checks what the settings can tell by themselves.
@@ -19,15 +22,59 @@ pub fn check(settings: &NetworkSettings) -> Result<()> {
         .map_err(|broken| Error::field("settings", broken))
 }
 
+/// Checks that what a rule of auto-provisioning makes of devices can be made.
+async fn check_rule(scope: &Scope, new: &NewConnection) -> Result<()> {
+    let Some(rule) = &new.auto_provisioning else {
+        return Ok(());
+    };
+    let device = Rule::read(rule.clone())?.example();
+    let known = Known::of(scope, [&device]).await?;
+    known
+        .check(device)
+        .map(|_| ())
+        .map_err(|error| match error {
+            Error::Invalid(rule) => Error::Invalid(format!("auto_provisioning.{rule}")),
+            error => error,
+        })
+}
+
 impl Hub {
-    /// Adds a connection; the second value is its ingest key, which is shown once.
+    /// Adds a connection; `claims` are the secrets that its settings ask for. The second value is its
+    /// ingest key, which is shown once.
     pub async fn create_connection(
         &self,
         scope: &Scope,
-        new: NewConnection,
+        mut new: NewConnection,
+        claims: &[Claim],
     ) -> Result<(Connection, String)> {
+        check_rule(scope, &new).await?;
+        new.secret = self.sealed_for_network(claims, None)?;
         let (key, hash) = secret::new_token();
         Ok((network_connections::insert(scope, new, &hash).await?, key))
+    }
+
+    /// Replaces a connection. A secret that is claimed and not given stays as it was, while the type of
+    /// network server does.
+    pub async fn update_connection(
+        &self,
+        scope: &Scope,
+        id: ConnectionId,
+        new: NewConnection,
+        claims: &[Claim],
+    ) -> Result<Connection> {
+        check_rule(scope, &new).await?;
+        let kind = new.kind.clone();
+        let seal = |before: &NewConnection| {
+            let is_same = before.kind == kind;
+            self.sealed_for_network(claims, before.secret.as_deref().filter(|_| is_same))
+        };
+        network_connections::update(scope, id, new, seal).await
+    }
+
+    fn sealed_for_network(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        let old = SealedCredentials::read(old);
+        let sealed = self.vault.seal_claims(VAULT_PURPOSE, claims, &old)?;
+        Ok(sealed.write())
     }
 
     /// Gives a connection a new ingest key; the old one is dead at once.

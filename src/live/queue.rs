@@ -92,9 +92,8 @@ impl Queue {
     }
 
     /// Settles what was received.
-    pub async fn settle(&self, received: &[Delivery]) -> Result<()> {
-        let ids: Vec<Uuid> = received.iter().map(|delivery| delivery.id).collect();
-        followed::settle(&self.scope, self.integration, &ids).await
+    pub async fn settle(&self, received: Vec<Delivery>) -> Result<()> {
+        followed::settle(&self.scope, self.integration, received).await
     }
 
     async fn look(&mut self) -> Result<Vec<Delivery>> {

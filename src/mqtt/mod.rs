@@ -6,6 +6,7 @@
 //! | `dial.rs` | the way to the broker: addresses by the guard, TLS, WebSocket |
 //! | `session.rs` | one connection: the handshake, packets in and out, keep-alive |
 //! | `publisher.rs` | publishes and waits for the broker's acknowledgement |
+//! | `topic.rs` | topics that are put together |
 //! | `sas.rs` | the tokens that Azure IoT Hub takes for a password |
 //! | `backoff.rs` | when to try again |
 //!
@@ -21,11 +22,14 @@ mod publisher;
 mod sas;
 mod session;
 mod settings;
+mod topic;
 
 pub use backoff::Backoff;
 pub use publisher::{Publication, Publisher, Publishers};
 pub use rumqttc::QoS;
 pub use session::{Happening, Life, Session};
 pub use settings::{
-    Broken, Broker, BrokerCredentials, BrokerSettings, LastWill, check_filter, check_topic,
+    Broken, Broker, BrokerCredentials, BrokerSettings, CLIENT_KEY, LastWill, PASSWORD,
+    SHARED_ACCESS_KEY, check_filter, check_topic,
 };
+pub use topic::{Subject, TopicTemplate};

@@ -118,7 +118,7 @@ impl Publishers {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
         let publisher = Publisher { jobs };
         let worker = Worker {
-            broker: broker.clone(),
+            broker: named(broker),
             guard: self.guard.clone(),
             waiting,
             stop: self.stop.clone(),
@@ -140,6 +140,18 @@ impl Publishers {
         // A broker that acknowledges nothing does not keep the hub from its end.
         let _ = timeout(GOOD_BYE, self.running.wait()).await;
     }
+}
+
+/// The broker under a name of this process's own where nobody has chosen one: two hubs under one name
+/// would push each other out.
+fn named(broker: &Broker) -> Broker {
+    if !broker.client_id().is_empty() {
+        return broker.clone();
+    }
+    broker.as_client(&format!(
+        "thingshub{}",
+        hex::encode(rand::random::<[u8; 7]>())
+    ))
 }
 
 struct Worker {

@@ -9,6 +9,12 @@ use url::Url;
 use super::sas;
 use crate::clock;
 
+/// The name of the user's password among credentials.
+pub const PASSWORD: &str = "password";
+/// The name of the client certificate's key among credentials.
+pub const CLIENT_KEY: &str = "client_key";
+/// The name of Azure IoT Hub's key among credentials.
+pub const SHARED_ACCESS_KEY: &str = "shared_access_key";
 /// The version of Azure IoT Hub's interface that is spoken.
 const AZURE_API_VERSION: &str = "2021-04-12";
 /// How long a shared access signature is good, in seconds; each connection gets a new one.
@@ -72,6 +78,18 @@ pub struct BrokerCredentials {
     pub shared_access_key: Option<String>,
 }
 
+impl BrokerCredentials {
+    /// Takes them from credentials by their names.
+    pub fn read<'a>(secret: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let owned = |name| secret(name).map(str::to_owned);
+        Self {
+            password: owned(PASSWORD),
+            client_key: owned(CLIENT_KEY),
+            shared_access_key: owned(SHARED_ACCESS_KEY),
+        }
+    }
+}
+
 /// A rule that a setting breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
@@ -99,7 +117,8 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Puts the parts together; `client_id` counts where the settings name none.
+    /// Puts the parts together; `client_id` counts where the settings name none. An empty one lets
+    /// whoever connects choose one.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -124,6 +143,11 @@ impl Broker {
             client_id: client_id.to_owned(),
             ..self.clone()
         }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Url {
+        &self.url
     }
 
     /// What the hub calls itself there.
@@ -174,7 +198,8 @@ impl Broker {
 }
 
 impl BrokerSettings {
-    /// Whether a broker can be reached by these settings.
+    /// Whether a broker can be reached by these settings and by these credentials, of which those
+    /// that are stored already may be left out.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -209,12 +234,16 @@ impl BrokerSettings {
         match (&self.client_certificate, &credentials.client_key) {
             (None, None) => Ok(()),
             (None, Some(_)) => Err(broken("client_certificate", "belongs to client_key")),
-            (Some(_), None) => Err(broken("client_key", "belongs to client_certificate")),
-            (Some(certificate), Some(key)) => {
+            (Some(certificate), key) => {
                 check_certificates("client_certificate", certificate)?;
-                PrivateKeyDer::from_pem_slice(key.as_bytes())
-                    .map_err(|_| broken("client_key", "must be a private key in PEM"))?;
-                Ok(())
+                match key
+                    .as_deref()
+                    .map(str::as_bytes)
+                    .map(PrivateKeyDer::from_pem_slice)
+                {
+                    Some(Err(_)) => Err(broken("client_key", "must be a private key in PEM")),
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -230,12 +259,6 @@ impl BrokerSettings {
         }
         if password.is_some() && self.username.is_none() {
             return Err(broken("username", "belongs to password"));
-        }
-        if self.shared_access_policy.is_some() && shared_access_key.is_none() {
-            return Err(broken(
-                "shared_access_key",
-                "belongs to shared_access_policy",
-            ));
         }
         match shared_access_key {
             None => Ok(()),

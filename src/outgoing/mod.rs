@@ -2,5 +2,7 @@
 
 pub mod dial;
 mod guard;
+mod http;
 
 pub use guard::Guard;
+pub use http::{Answer, Caller, Request};

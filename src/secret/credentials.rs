@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::Vault;
+use super::{KeyId, Vault};
 use crate::error::{Error, Result};
 
 /// The name of the one secret that was sealed before secrets had names.
@@ -98,6 +98,11 @@ impl SealedCredentials {
         (!texts.is_empty()).then_some(bytes)
     }
 
+    /// The names of the secrets, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     /// Whether there is a secret of that name.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
@@ -159,17 +164,47 @@ impl Vault {
     /// Opens what a row stores for the same purpose.
     pub fn open_credentials(&self, purpose: &str, stored: Option<&[u8]>) -> Result<Credentials> {
         let sealed = SealedCredentials::read(stored);
-        let opened = sealed.0.iter().map(|(name, sealed)| {
-            let secret = self
-                .open_secret(&named(purpose, name), sealed)
-                // Sealed before secrets had names.
-                .or_else(|error| match name.as_str() {
-                    AUTHORIZATION => self.open_secret(purpose, sealed),
-                    _ => Err(error),
-                })?;
-            Ok((name.clone(), secret))
-        });
+        let opened = sealed
+            .0
+            .iter()
+            .map(|(name, sealed)| Ok((name.clone(), self.open_named(purpose, name, sealed)?)));
         Ok(Credentials(opened.collect::<Result<_>>()?))
+    }
+
+    fn open_named(&self, purpose: &str, name: &str, sealed: &[u8]) -> Result<String> {
+        self.open_secret(&named(purpose, name), sealed)
+            // Sealed before secrets had names.
+            .or_else(|error| match name {
+                AUTHORIZATION => self.open_secret(purpose, sealed),
+                _ => Err(error),
+            })
+    }
+
+    /// The same credentials, each under the current key; `None`: all that open are there already.
+    pub fn reseal_credentials(&self, purpose: &str, stored: &[u8]) -> Option<Vec<u8>> {
+        let mut credentials = SealedCredentials::read(Some(stored));
+        let mut has_changed = false;
+        for (name, sealed) in &mut credentials.0 {
+            if self.is_current(sealed) {
+                continue;
+            }
+            let secret = self.open_named(purpose, name, sealed);
+            if let Ok(new) = secret.and_then(|secret| self.seal(&named(purpose, name), &secret)) {
+                *sealed = new;
+                has_changed = true;
+            }
+        }
+        credentials.write().filter(|_| has_changed)
+    }
+
+    /// The key that opens each of the credentials; `None`: none does.
+    pub fn keys_of_credentials(&self, purpose: &str, stored: &[u8]) -> Vec<Option<KeyId>> {
+        let credentials = SealedCredentials::read(Some(stored));
+        let key = |(name, sealed): (&String, &Vec<u8>)| {
+            self.key_of(&named(purpose, name), sealed)
+                .or_else(|| self.key_of(purpose, sealed))
+        };
+        credentials.0.iter().map(key).collect()
     }
 }
 
@@ -183,7 +218,7 @@ mod tests {
     use super::*;
 
     fn vault(folder: &tempfile::TempDir) -> Vault {
-        Vault::open(&folder.path().join("key")).unwrap()
+        Vault::open(&folder.path().join("key"), true).unwrap()
     }
 
     #[test]

@@ -1,39 +1,36 @@
 //! The durable queue between the record and the integrations.
 //!
-//! A delivery is claimed with a lease: while an attempt is under way, `due_at` is the time at which
-//! the attempt counts as lost, so a process that dies gives its work back by doing nothing. An
-//! attempt settles only its own claim (`attempt` is part of the condition): one that comes back too
-//! late changes nothing.
+//! What waits has a time at which it is due; what is settled has none. One hub at a time delivers for
+//! an integration: it holds the integration's lease ([`lease`]), reads what is due ([`queue`]), and
+//! remembers by itself what is under way, so that an attempt costs one write: the one that settles it
+//! ([`settle`]). A hub that dies gives its work back by no longer saying that it lives. An attempt
+//! settles only while its number is still the next one: one that comes back too late changes nothing.
 
-use chrono::TimeDelta;
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{
-        CommonTableExpression, Expr, ExprTrait, LockBehavior, LockType, Query, WithClause,
-    },
-};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder};
 use uuid::Uuid;
+
+pub mod lease;
+pub mod queue;
+pub mod resend;
+pub mod settle;
 
 use super::{
     Page, Scope,
     delivery_policy::EventType,
     entities::{delivery, delivery_attempt},
-    listing::{self, Order, Place, Stretch},
+    listing::{self, Order, Place, Span, Stretch},
 };
 use crate::{
-    clock::{self, Time},
-    error::Result,
+    clock::Time,
+    error::{Error, Result},
     id::IntegrationId,
 };
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Waits for its (next) attempt.
+    /// Waits for its (next) attempt, or one is under way.
     Pending,
-    /// An attempt is under way.
-    Sending,
     /// The target took it.
     Delivered,
     /// Every attempt failed.
@@ -45,7 +42,6 @@ impl State {
     pub fn as_str(self) -> &'static str {
         match self {
             State::Pending => "pending",
-            State::Sending => "sending",
             State::Delivered => "delivered",
             State::Dead => "dead",
         }
@@ -53,7 +49,6 @@ impl State {
 
     fn parse(text: &str) -> Self {
         match text {
-            "sending" => State::Sending,
             "delivered" => State::Delivered,
             "dead" => State::Dead,
             _ => State::Pending,
@@ -74,11 +69,13 @@ pub struct Delivery {
     pub subject_id: Uuid,
     /// Where it stands.
     pub state: State,
-    /// How many attempts were made.
+    /// How many attempts were made, the one under way among them.
     pub attempt: i32,
     /// How many were made before its schedule last began.
     pub round_start: i32,
-    /// When the next attempt is due, or the current one counts as lost.
+    /// Whether it waits for the device's older deliveries.
+    pub ordered: bool,
+    /// When the next attempt is due.
     pub due_at: Option<Time>,
     /// The message.
     pub body: String,
@@ -105,119 +102,6 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Why it failed; `None`: it did not.
     pub error: Option<String>,
-    /// When to try again; `None`: never.
-    pub retry_at: Option<Time>,
-}
-
-/// Takes up to `limit` deliveries that are due, for as long as `lease`.
-pub async fn claim(
-    scope: &Scope,
-    integration: IntegrationId,
-    limit: u64,
-    lease: TimeDelta,
-) -> Result<Vec<Delivery>> {
-    use delivery::Column;
-    let now = clock::now();
-    let due = scope
-        .find::<delivery::Entity>()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::IntegrationId.eq(integration.0))
-        .filter(Column::DueAt.lte(now))
-        .order_by_asc(Column::DueAt)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_query();
-    // Apart, because PostgreSQL may run a subquery more than once and so lock more than the limit;
-    // what is locked apart is run once.
-    let due = CommonTableExpression::new()
-        .query(due)
-        .table_name("due")
-        .to_owned();
-    let ids = Query::select().column("id").from("due").to_owned();
-    let update = scope
-        .update::<delivery::Entity>()
-        .col_expr(Column::State, Expr::value(State::Sending.as_str()))
-        .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
-        .col_expr(Column::DueAt, Expr::value(now + lease))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::Id.in_subquery(ids))
-        .into_query()
-        .returning_all()
-        .to_owned()
-        .with(WithClause::new().cte(due).to_owned());
-    let writer = &scope.store.inner.writer;
-    let mut claimed: Vec<Delivery> =
-        delivery::Model::find_by_statement(writer.get_database_backend().build(&update))
-            .all(writer)
-            .await?
-            .into_iter()
-            .map(Delivery::from)
-            .collect();
-    claimed.sort_by_key(|delivery| delivery.id);
-    Ok(claimed)
-}
-
-/// When the next delivery of the integration is due.
-pub async fn next_due(scope: &Scope, integration: IntegrationId) -> Result<Option<Time>> {
-    use delivery::Column;
-    Ok(scope
-        .find::<delivery::Entity>()
-        .select_only()
-        .column(Column::DueAt)
-        .filter(Column::IntegrationId.eq(integration.0))
-        .filter(Column::DueAt.is_not_null())
-        .order_by_asc(Column::DueAt)
-        .into_tuple::<Option<Time>>()
-        .one(scope.reader())
-        .await?
-        .flatten())
-}
-
-/// Writes down what came of an attempt, unless its claim was lost meanwhile.
-pub async fn settle(scope: &Scope, delivery: &Delivery, attempt: &Attempt) -> Result<()> {
-    use delivery::Column;
-    let state = match (&attempt.error, attempt.retry_at) {
-        (None, _) => State::Delivered,
-        (Some(_), Some(_)) => State::Pending,
-        (Some(_), None) => State::Dead,
-    };
-    let due_at = if state == State::Pending {
-        attempt.retry_at
-    } else {
-        None
-    };
-    let transaction = scope.store.begin().await?;
-    let settled = scope
-        .update::<delivery::Entity>()
-        .col_expr(Column::State, Expr::value(state.as_str()))
-        .col_expr(Column::DueAt, Expr::value(due_at))
-        .col_expr(
-            Column::LastStatus,
-            Expr::value(attempt.status.map(i32::from)),
-        )
-        .col_expr(Column::LastError, Expr::value(attempt.error.clone()))
-        .col_expr(Column::UpdatedAt, Expr::value(clock::now()))
-        .filter(Column::Id.eq(delivery.id))
-        .filter(Column::Attempt.eq(delivery.attempt))
-        .filter(Column::State.eq(State::Sending.as_str()))
-        .exec(&transaction)
-        .await?;
-    if settled.rows_affected > 0 {
-        delivery_attempt::Entity::insert(delivery_attempt::ActiveModel {
-            tenant_id: Set(scope.tenant.0),
-            delivery_id: Set(delivery.id),
-            attempt: Set(delivery.attempt),
-            at: Set(attempt.at),
-            duration_ms: Set(attempt.duration_ms),
-            status: Set(attempt.status.map(i32::from)),
-            error: Set(attempt.error.clone()),
-        })
-        .exec_without_returning(&transaction)
-        .await?;
-    }
-    transaction.commit().await?;
-    Ok(())
 }
 
 /// Which deliveries.
@@ -227,6 +111,41 @@ pub struct Filter {
     pub state: Option<State>,
     /// Those that tell of this device.
     pub device_id: Option<String>,
+    /// Those that were queued in this time.
+    pub span: Span,
+    /// Those that are among these, or are not.
+    pub among: Option<(bool, Vec<Uuid>)>,
+}
+
+impl Filter {
+    fn condition(&self, integration: IntegrationId) -> Condition {
+        use delivery::Column;
+        let among = self.among.as_ref().map(|(is_among, ids)| {
+            let ids = ids.iter().copied();
+            match is_among {
+                true => Column::Id.is_in(ids),
+                false => Column::Id.is_not_in(ids),
+            }
+        });
+        Condition::all()
+            .add(Column::IntegrationId.eq(integration.0))
+            .add_option(self.state.map(|state| Column::State.eq(state.as_str())))
+            .add_option(self.device_id.as_ref().map(|id| Column::DeviceId.eq(id)))
+            .add_option(among)
+            .add(self.span.condition(Column::CreatedAt, Column::Id))
+    }
+}
+
+/// One delivery.
+pub async fn get(scope: &Scope, integration: IntegrationId, id: Uuid) -> Result<Delivery> {
+    use delivery::Column;
+    let found = scope
+        .find::<delivery::Entity>()
+        .filter(Column::Id.eq(id))
+        .filter(Column::IntegrationId.eq(integration.0))
+        .one(scope.reader())
+        .await?;
+    Ok(found.ok_or_else(|| Error::missing("delivery", id))?.into())
 }
 
 /// A stretch of an integration's deliveries, in the order in which they were queued.
@@ -238,15 +157,9 @@ pub async fn list(
     stretch: &Stretch<Uuid>,
 ) -> Result<Page<Delivery, Place<Uuid>>> {
     use delivery::Column;
-    let mut query = scope
+    let query = scope
         .find::<delivery::Entity>()
-        .filter(Column::IntegrationId.eq(integration.0));
-    if let Some(state) = filter.state {
-        query = query.filter(Column::State.eq(state.as_str()));
-    }
-    if let Some(device) = &filter.device_id {
-        query = query.filter(Column::DeviceId.eq(device));
-    }
+        .filter(filter.condition(integration));
     let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Id.into_expr(), newest_first);
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
@@ -271,7 +184,6 @@ pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<(Uuid, i
             duration_ms: model.duration_ms,
             status,
             error: model.error,
-            retry_at: None,
         };
         (model.delivery_id, model.attempt, attempt)
     };
@@ -295,7 +207,7 @@ impl From<delivery::Model> for Delivery {
             created_at,
             updated_at,
             kind,
-            ordered: _,
+            ordered,
             round_start,
             last_answer,
         } = model;
@@ -308,7 +220,8 @@ impl From<delivery::Model> for Delivery {
             state,
             attempt,
             round_start,
-            due_at,
+            ordered,
+            due_at: due_at.filter(|due| *due < queue::parked()),
             body,
             last_status,
             last_error,

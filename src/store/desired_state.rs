@@ -34,7 +34,7 @@ pub async fn set(
     most: usize,
 ) -> Result<Option<Downlink>> {
     let (key, id) = (device.key, &device.provisioned.id);
-    scope
+    let queued = scope
         .record(async |transaction| {
             // The state before the device, as the writer of uplinks takes them.
             let before = scope
@@ -68,7 +68,9 @@ pub async fn set(
                 Transfer::Nothing => Ok(None),
             }
         })
-        .await
+        .await?;
+    scope.store.wake_downlinks();
+    Ok(queued)
 }
 
 /// The desired state is what people edit of a device: it counts in the device's revision.

@@ -14,6 +14,7 @@ use super::{
     audit::subject,
     entities::{device, device_connection, device_label, device_state},
     failure, find_of,
+    frames::Frames,
     gather::{Gather, padded},
     members, met,
 };
@@ -84,6 +85,10 @@ pub struct State {
     pub raw: Option<Vec<u8>>,
     /// Whether its driver could make nothing of that.
     pub is_failing: bool,
+    /// Its last frames.
+    pub frames: Frames,
+    /// When the newest of the frames that this is made of was received.
+    pub newest_at: Option<Time>,
 }
 
 /// Adds a device.
@@ -305,6 +310,8 @@ pub(super) fn first_state(scope: &Scope, key: DeviceKey) -> device_state::Active
         received_at: Set(None),
         raw: Set(None),
         is_failing: Set(false),
+        frames: Set(None),
+        newest_at: Set(None),
     }
 }
 
@@ -464,6 +471,8 @@ impl From<device_state::Model> for State {
             received_at,
             raw,
             is_failing,
+            frames,
+            newest_at,
         } = model;
         Self {
             reported: members(reported),
@@ -471,6 +480,8 @@ impl From<device_state::Model> for State {
             received_at,
             raw,
             is_failing,
+            frames: Frames::read(frames),
+            newest_at,
         }
     }
 }

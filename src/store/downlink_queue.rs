@@ -1,1 +1,478 @@
-//! Working the queue of downlinks off.
+//! The queue of downlinks, worked off: claimed with a lease, settled once, moved by what networks tell.
+//!
+//! While an attempt is under way, `due_at` is the time at which it counts as lost, so a process that
+//! dies gives its work back by doing nothing. Of a device's downlinks in one network only the first
+//! is ever due: by priority, then by age.
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{
+        CommonTableExpression, Expr, ExprTrait, LockBehavior, LockType, Query, SimpleExpr,
+        WithClause,
+    },
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{
+    Scope, Store,
+    downlinks::{self, Downlink, State},
+    entities::{device, downlink},
+};
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    id::{ConnectionId, DeviceKey, TenantId},
+};
+
+/// Nothing of the same device goes before it.
+const IS_FIRST: &str = "NOT EXISTS (SELECT 1 FROM downlinks AS other \
+    WHERE other.device_key = downlinks.device_key \
+    AND other.connection_id = downlinks.connection_id AND other.state = 'queued' \
+    AND (other.priority > downlinks.priority \
+    OR (other.priority = downlinks.priority AND other.id < downlinks.id)))";
+
+/// What came of an attempt to hand a downlink over.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// HTTP status of the answer, where there was one.
+    pub status: Option<u16>,
+    /// What it means.
+    pub outcome: Outcome,
+}
+
+/// What an attempt means.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The network server has it.
+    Taken {
+        /// Under this id of its own.
+        reference: Option<String>,
+    },
+    /// It failed, and is tried again then.
+    Later(Time, String),
+    /// It failed for good.
+    GivenUp(String),
+}
+
+/// What a network tells of a downlink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// The device.
+    pub device: DeviceKey,
+    /// The network.
+    pub connection: ConnectionId,
+    /// The hub's own id of the downlink, where the network echoes it.
+    pub id: Option<Uuid>,
+    /// The network server's id of it.
+    pub network_reference: Option<String>,
+    /// The frame counter that it was sent with.
+    pub f_cnt_down: Option<i64>,
+    /// What became of it.
+    pub became: Became,
+}
+
+/// What became of a downlink in its network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// It waits in the network server.
+    Waiting,
+    /// It went over the air.
+    Transmitted,
+    /// The device has confirmed it.
+    Acknowledged,
+    /// It was not sent, or not confirmed.
+    Failed(String),
+}
+
+impl Store {
+    /// Changes whenever a downlink is queued.
+    pub fn queued_downlinks(&self) -> watch::Receiver<()> {
+        self.inner.queued_downlinks.subscribe()
+    }
+
+    /// Has the engine look at the queue.
+    pub fn wake_downlinks(&self) {
+        self.inner.queued_downlinks.send_replace(());
+    }
+
+    /// The connections of all tenants over which something waits to be sent, or to expire.
+    pub async fn connections_with_downlinks(&self) -> Result<Vec<(TenantId, ConnectionId)>> {
+        use downlink::Column;
+        let found: Vec<(i64, i64)> = downlink::Entity::find()
+            .filter(Column::State.eq(State::Queued.as_str()))
+            .filter(
+                Condition::any()
+                    .add(Column::DueAt.is_not_null())
+                    .add(Column::ExpiresAt.is_not_null()),
+            )
+            .select_only()
+            .column(Column::TenantId)
+            .column(Column::ConnectionId)
+            .distinct()
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        let typed = |(tenant, connection)| (TenantId(tenant), ConnectionId(connection));
+        Ok(found.into_iter().map(typed).collect())
+    }
+}
+
+fn waiting(connection: ConnectionId) -> Condition {
+    Condition::all()
+        .add(downlink::Column::ConnectionId.eq(connection.0))
+        .add(downlink::Column::State.eq(State::Queued.as_str()))
+}
+
+/// Takes up to `limit` downlinks that are due, for as long as `lease`.
+pub async fn claim(
+    scope: &Scope,
+    connection: ConnectionId,
+    limit: u64,
+    lease: TimeDelta,
+) -> Result<Vec<Downlink>> {
+    use downlink::Column;
+    let now = clock::now();
+    let due = scope
+        .find::<downlink::Entity>()
+        .select_only()
+        .column(Column::Id)
+        .filter(waiting(connection))
+        .filter(Column::DueAt.lte(now))
+        .filter(Expr::cust(IS_FIRST))
+        .order_by_asc(Column::DueAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_query();
+    // Apart, because PostgreSQL may run a subquery more than once and so lock more than the limit.
+    let due = CommonTableExpression::new()
+        .query(due)
+        .table_name("due")
+        .to_owned();
+    let ids = Query::select().column("id").from("due").to_owned();
+    let update = scope
+        .update::<downlink::Entity>()
+        .col_expr(Column::IsSending, Expr::value(true))
+        .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
+        .col_expr(Column::DueAt, Expr::value(now + lease))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Id.in_subquery(ids))
+        .into_query()
+        .returning_all()
+        .to_owned()
+        .with(WithClause::new().cte(due).to_owned());
+    let writer = &scope.store.inner.writer;
+    let claimed = downlink::Model::find_by_statement(writer.get_database_backend().build(&update))
+        .all(writer)
+        .await?;
+    Ok(claimed.into_iter().map(Downlink::from).collect())
+}
+
+/// When there is something to do next for the connection: to send, where it may, or to expire.
+pub async fn next(scope: &Scope, connection: ConnectionId, may_send: bool) -> Result<Option<Time>> {
+    use downlink::Column;
+    let earliest = async |column: Column, more: Option<SimpleExpr>| -> Result<Option<Time>> {
+        let found = scope
+            .find::<downlink::Entity>()
+            .select_only()
+            .column(column)
+            .filter(waiting(connection))
+            .filter(column.is_not_null())
+            .filter(Condition::all().add_option(more))
+            .order_by_asc(column)
+            .into_tuple::<Option<Time>>()
+            .one(scope.reader())
+            .await?;
+        Ok(found.flatten())
+    };
+    let due = match may_send {
+        true => earliest(Column::DueAt, Some(Expr::cust(IS_FIRST))).await?,
+        false => None,
+    };
+    let expires = earliest(Column::ExpiresAt, None).await?;
+    Ok(match (due, expires) {
+        (Some(due), Some(expires)) => Some(Ord::min(due, expires)),
+        (due, expires) => due.or(expires),
+    })
+}
+
+/// What waits goes out by itself from now on, or waits to be asked for, as the connection's settings
+/// say.
+pub(super) async fn redirect(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+    is_pushed: bool,
+) -> Result<(), DbErr> {
+    use downlink::Column;
+    let due_at = is_pushed.then(clock::now);
+    let other = match is_pushed {
+        true => Column::DueAt.is_null(),
+        false => Column::DueAt.is_not_null(),
+    };
+    scope
+        .update::<downlink::Entity>()
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .filter(waiting(connection))
+        .filter(Column::IsSending.eq(false))
+        .filter(other)
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Ends what has waited too long, unless it is just being sent.
+pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
+    use downlink::Column;
+    let now = clock::now();
+    let found = scope
+        .find::<downlink::Entity>()
+        .filter(waiting(connection))
+        .filter(Column::ExpiresAt.lte(now))
+        .filter(
+            Condition::any()
+                .add(Column::IsSending.eq(false))
+                .add(Column::DueAt.lte(now)),
+        )
+        .all(scope.reader())
+        .await?;
+    for old in found {
+        scope
+            .record(async |transaction| {
+                hold_device(&transaction, old.device_key).await?;
+                let changed = scope
+                    .update::<downlink::Entity>()
+                    .col_expr(Column::State, Expr::value(State::Expired.as_str()))
+                    .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
+                    .col_expr(Column::IsSending, Expr::value(false))
+                    .col_expr(Column::UpdatedAt, Expr::value(now))
+                    .filter(Column::Id.eq(old.id))
+                    .filter(Column::Attempt.eq(old.attempt))
+                    .filter(Column::State.eq(State::Queued.as_str()))
+                    .exec(&*transaction)
+                    .await?;
+                if changed.rows_affected > 0 {
+                    let mut expired = Downlink::from(old);
+                    expired.state = State::Expired;
+                    let message = "a downlink waited too long";
+                    downlinks::tell(scope, &transaction, &expired, message).await?;
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes down what came of an attempt, unless its claim was lost, or the network was quicker.
+pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Result<()> {
+    use downlink::Column;
+    let now = clock::now();
+    let mut after = downlink.clone();
+    let message = match attempt.outcome {
+        Outcome::Taken { reference } => {
+            after.state = State::Sent;
+            after.network_reference = reference;
+            after.last_error = None;
+            "the network server took a downlink".to_owned()
+        }
+        Outcome::Later(at, why) => {
+            after.due_at = Some(at);
+            after.last_error = Some(why);
+            String::new()
+        }
+        Outcome::GivenUp(why) => {
+            after.state = State::Failed;
+            let message = format!("a downlink was given up: {why}");
+            after.last_error = Some(why);
+            message
+        }
+    };
+    let is_over = after.state != State::Queued;
+    let due_at = after.due_at.filter(|_| !is_over);
+    let sent_at = (after.state == State::Sent).then_some(now);
+    scope
+        .record(async |transaction| {
+            hold_device(&transaction, downlink.device.0).await?;
+            let changed = scope
+                .update::<downlink::Entity>()
+                .col_expr(Column::State, Expr::value(after.state.as_str()))
+                .col_expr(Column::DueAt, Expr::value(due_at))
+                .col_expr(Column::IsSending, Expr::value(false))
+                .col_expr(Column::SentAt, Expr::value(sent_at))
+                .col_expr(
+                    Column::NetworkReference,
+                    Expr::value(after.network_reference.clone()),
+                )
+                .col_expr(
+                    Column::LastStatus,
+                    Expr::value(attempt.status.map(i32::from)),
+                )
+                .col_expr(Column::LastError, Expr::value(after.last_error.clone()))
+                .col_expr(Column::UpdatedAt, Expr::value(now))
+                .filter(Column::Id.eq(downlink.id))
+                .filter(Column::Attempt.eq(downlink.attempt))
+                .filter(Column::State.eq(State::Queued.as_str()))
+                .exec(&*transaction)
+                .await?;
+            if changed.rows_affected > 0 && is_over {
+                downlinks::tell(scope, &transaction, &after, &message).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Takes the first downlink that waits for the device to ask for it, as sent in the answer to that.
+pub async fn take_for_answer(
+    scope: &Scope,
+    connection: ConnectionId,
+    device: DeviceKey,
+) -> Result<Option<Downlink>> {
+    use downlink::Column;
+    expire(scope, connection).await?;
+    let now = clock::now();
+    scope
+        .record(async |transaction| {
+            hold_device(&transaction, device.0).await?;
+            let first = scope
+                .find::<downlink::Entity>()
+                .filter(waiting(connection))
+                .filter(Column::DeviceKey.eq(device.0))
+                .filter(Column::DueAt.is_null())
+                .order_by_desc(Column::Priority)
+                .order_by_asc(Column::Id)
+                .lock(LockType::Update)
+                .one(&*transaction)
+                .await?;
+            let Some(first) = first.map(Downlink::from) else {
+                return Ok(None);
+            };
+            scope
+                .update::<downlink::Entity>()
+                .col_expr(Column::State, Expr::value(State::Sent.as_str()))
+                .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
+                .col_expr(Column::SentAt, Expr::value(now))
+                .col_expr(Column::UpdatedAt, Expr::value(now))
+                .filter(Column::Id.eq(first.id))
+                .exec(&*transaction)
+                .await?;
+            let taken = Downlink {
+                state: State::Sent,
+                ..first
+            };
+            let message = "a downlink went into the answer to the network server";
+            downlinks::tell(scope, &transaction, &taken, message).await?;
+            Ok(Some(taken))
+        })
+        .await
+}
+
+/// Moves the downlink that a network tells of, where it can be told which one that is. The event of
+/// it is written by the caller, and before: so the device is held.
+pub(super) async fn apply(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    news: News,
+) -> Result<(), DbErr> {
+    use downlink::Column;
+    let Some(model) = meant(transaction, tenant, &news).await? else {
+        return Ok(());
+    };
+    let now = clock::now();
+    let state = match &news.became {
+        Became::Waiting | Became::Transmitted => State::Sent,
+        Became::Acknowledged => State::Acknowledged,
+        Became::Failed(_) => State::Failed,
+    };
+    let mut update = downlink::Entity::update_many()
+        .col_expr(Column::State, Expr::value(state.as_str()))
+        .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
+        .col_expr(Column::IsSending, Expr::value(false))
+        .col_expr(Column::SentAt, Expr::value(model.sent_at.unwrap_or(now)))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::TenantId.eq(tenant.0))
+        .filter(Column::Id.eq(model.id));
+    if news.became == Became::Transmitted {
+        update = update.col_expr(Column::TransmittedAt, Expr::value(now));
+    }
+    if let Became::Failed(why) = &news.became {
+        update = update.col_expr(Column::LastError, Expr::value(why.clone()));
+    }
+    if let Some(f_cnt_down) = news.f_cnt_down {
+        update = update.col_expr(Column::FCntDown, Expr::value(f_cnt_down));
+    }
+    if let Some(reference) = news.network_reference {
+        update = update.col_expr(Column::NetworkReference, Expr::value(reference));
+    }
+    update.exec(transaction).await?;
+    Ok(())
+}
+
+/// The downlink that is meant: by our id, by the network's, by the frame counter; else the oldest
+/// that such news can be about. What has come to its end stays as it is.
+async fn meant(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    news: &News,
+) -> Result<Option<downlink::Model>, DbErr> {
+    use downlink::Column;
+    let open = [State::Queued.as_str(), State::Sent.as_str()];
+    let of_device = || {
+        downlink::Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::DeviceKey.eq(news.device.0))
+            .filter(Column::ConnectionId.eq(news.connection.0))
+            .order_by_asc(Column::Id)
+    };
+    if let Some(id) = news.id {
+        let found = of_device().filter(Column::Id.eq(id));
+        return found
+            .filter(Column::State.is_in(open))
+            .one(transaction)
+            .await;
+    }
+    let sent = || of_device().filter(Column::State.eq(State::Sent.as_str()));
+    if let Some(reference) = &news.network_reference {
+        let found = sent().filter(Column::NetworkReference.eq(reference));
+        if let Some(found) = found.one(transaction).await? {
+            return Ok(Some(found));
+        }
+        // Another's, or one that nobody here has sent.
+        let known = sent().filter(Column::NetworkReference.is_not_null());
+        if known.one(transaction).await?.is_some() {
+            return Ok(None);
+        }
+    }
+    if let Some(f_cnt_down) = news.f_cnt_down {
+        let found = sent().filter(Column::FCntDown.eq(f_cnt_down));
+        if let Some(found) = found.one(transaction).await? {
+            return Ok(Some(found));
+        }
+    }
+    match news.became {
+        Became::Transmitted => {
+            let silent = sent().filter(Column::TransmittedAt.is_null());
+            silent.one(transaction).await
+        }
+        Became::Acknowledged | Became::Failed(_) => {
+            let asked = sent().filter(Column::Confirmed.eq(true));
+            asked.one(transaction).await
+        }
+        Became::Waiting => Ok(None),
+    }
+}
+
+/// Holds the device as rows that refer to it do, before its downlinks are touched.
+async fn hold_device(transaction: &DatabaseTransaction, device: i64) -> Result<(), DbErr> {
+    device::Entity::find_by_id(device)
+        .select_only()
+        .column(device::Column::Id)
+        .lock(LockType::KeyShare)
+        .into_tuple::<i64>()
+        .one(transaction)
+        .await?;
+    Ok(())
+}

@@ -150,12 +150,14 @@ pub async fn insert(
     new: NewDownlink,
     most: usize,
 ) -> Result<Downlink> {
-    scope
+    let queued = scope
         .record(async |transaction| {
             let device = devices::lock(scope, &transaction, device_id).await?;
             queue(scope, &transaction, DeviceKey(device.id), new, most).await
         })
-        .await
+        .await?;
+    scope.store.wake_downlinks();
+    Ok(queued)
 }
 
 /// Queues a downlink of a device whose row is held.
@@ -411,6 +413,17 @@ impl State {
             "expired" => State::Expired,
             "cancelled" => State::Cancelled,
             _ => State::Queued,
+        }
+    }
+}
+
+impl Priority {
+    /// As it is written in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Priority::Low => "low",
+            Priority::Normal => "normal",
+            Priority::High => "high",
         }
     }
 }

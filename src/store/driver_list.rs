@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{
     Page, Scope,
     drivers::{self, Driver},
-    entities::driver::{Column, Entity, Model},
+    entities::driver::{Column, Entity},
     listing::{self, Order, Place, Sort, Stretch},
 };
-use crate::error::Result;
+use crate::{clock::Time, error::Result};
 
 /// Which drivers.
 #[derive(Debug, Clone, Default)]
@@ -43,26 +43,40 @@ pub enum SortBy {
     Updated,
 }
 
-/// A stretch of the drivers, with their tags.
+/// A stretch of the drivers, with their tags, and of those beside the database that the filter picks.
 pub async fn list<S: DeserializeOwned>(
     scope: &Scope,
     filter: &Filter,
     sort: Sort<SortBy>,
     stretch: &Stretch,
+    beside: Vec<Driver<S>>,
 ) -> Result<Page<Driver<S>, Place>> {
     let backend = scope.reader().get_database_backend();
     let query = scope
         .find::<Entity>()
         .filter(filter.condition(Elements(backend)));
     let total = listing::total(scope, &query, stretch).await?;
+    let total = total.map(|total| total + beside.len() as u64);
     let found = sort.order().of(query, stretch)?.all(scope.reader()).await?;
-    let Page { items, next, .. } = Page::cut(found, stretch.limit, |row| sort.place(row));
-    Ok(Page {
-        items: drivers::with_tags(scope, items).await?,
-        next,
-        total,
-    })
+    let mut drivers = drivers::with_tags(scope, found).await?;
+    let after = stretch.after.as_ref().map(|place| sort.rank_of(place));
+    for driver in beside {
+        let rank = sort.rank(&driver);
+        if after
+            .as_ref()
+            .is_some_and(|after| !sort.is_behind(&rank, after))
+        {
+            continue;
+        }
+        let behind = |other: &Driver<S>| sort.is_behind(&sort.rank(other), &rank);
+        let place = drivers.iter().position(behind);
+        drivers.insert(place.unwrap_or(drivers.len()), driver);
+    }
+    Ok(Page::cut(drivers, stretch.limit, |driver| sort.place(driver)).of(total))
 }
+
+/// What orders a list: a time in microseconds, a text, the key.
+type Rank = (i64, String, i64);
 
 impl Sort<SortBy> {
     fn order(self) -> Order {
@@ -75,12 +89,35 @@ impl Sort<SortBy> {
         }
     }
 
-    fn place(self, row: &Model) -> Place {
+    fn place<S>(self, driver: &Driver<S>) -> Place {
+        let id = driver.id();
         match self.by {
-            SortBy::Created => Place::of_key(row.id),
-            SortBy::Name => Place(row.name.clone(), row.id),
-            SortBy::Author => Place(row.author.clone(), row.id),
-            SortBy::Updated => Place::of_time(row.updated_at, row.id),
+            SortBy::Created => Place::of_key(id),
+            SortBy::Name => Place(driver.key.name.clone(), id),
+            SortBy::Author => Place(driver.key.author.clone(), id),
+            SortBy::Updated => Place::of_time(driver.updated_at, id),
+        }
+    }
+
+    fn rank<S>(self, driver: &Driver<S>) -> Rank {
+        self.rank_of(&self.place(driver))
+    }
+
+    /// The same of a place that a client may have made up; the query refuses what is none.
+    fn rank_of(self, Place(text, id): &Place) -> Rank {
+        match self.by {
+            SortBy::Updated => {
+                let time = text.parse::<Time>().unwrap_or_default();
+                (time.timestamp_micros(), String::new(), *id)
+            }
+            _ => (0, text.clone(), *id),
+        }
+    }
+
+    fn is_behind(self, rank: &Rank, other: &Rank) -> bool {
+        match self.descending {
+            true => rank < other,
+            false => rank > other,
         }
     }
 }

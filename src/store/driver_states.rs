@@ -9,11 +9,21 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
     QuerySelect,
 };
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Scope, bulk, bulk::Replace, entities::driver_state, gather::padded, members};
+use super::{
+    Scope,
+    audit::subject,
+    bulk,
+    bulk::Replace,
+    devices::RESOURCE,
+    entities::{device_state, driver_state},
+    gather::padded,
+    members,
+};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     id::{DeviceKey, TenantId},
 };
 
@@ -55,6 +65,94 @@ pub async fn find(scope: &Scope, device: DeviceKey, driver: &str) -> Result<Seen
             },
         },
     })
+}
+
+/// What drivers keep of a device.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    /// Author and name of the driver that wrote it.
+    pub driver: String,
+    /// What it returned last.
+    pub state: Map<String, Value>,
+}
+
+/// What is kept of the device; `None`: no driver has kept anything yet.
+pub async fn get(scope: &Scope, device: DeviceKey) -> Result<Option<Kept>> {
+    let found = scope
+        .find::<driver_state::Entity>()
+        .filter(driver_state::Column::DeviceKey.eq(device.0))
+        .one(scope.reader())
+        .await?;
+    Ok(found.map(|found| Kept {
+        driver: found.driver,
+        state: members(found.state),
+    }))
+}
+
+/// Empties what is kept of the device: its driver begins anew with the next uplink. What the state
+/// alone reported is no longer reported. Answers what was kept.
+pub async fn reset(scope: &Scope, device: DeviceKey, device_id: &str) -> Result<Option<Kept>> {
+    scope
+        .write(async |transaction| {
+            let reported = scope
+                .find::<device_state::Entity>()
+                .filter(device_state::Column::DeviceKey.eq(device.0))
+                .lock_exclusive()
+                .one(&*transaction)
+                .await?
+                .ok_or_else(|| Error::missing("device", device_id))?
+                .reported;
+            let found = scope
+                .find::<driver_state::Entity>()
+                .filter(driver_state::Column::DeviceKey.eq(device.0))
+                .one(&*transaction)
+                .await?;
+            let Some(driver_state::Model {
+                driver,
+                revision,
+                state,
+                ..
+            }) = found
+            else {
+                return Ok(None);
+            };
+            let seen = Seen {
+                state: members(state),
+                revision,
+            };
+            let before = Kept {
+                driver: driver.clone(),
+                state: seen.state.clone(),
+            };
+            let mut reported = members(reported);
+            reported.retain(|name, _| !seen.state.contains_key(name));
+            // The row stays, and its revision grows: whoever decodes with the old state must notice.
+            let new = NewState {
+                driver,
+                seen,
+                state: Map::new(),
+            };
+            let after = Kept {
+                driver: new.driver.clone(),
+                state: Map::new(),
+            };
+            put(&transaction, vec![(scope.tenant, device, new)]).await?;
+            scope
+                .update::<device_state::Entity>()
+                .set(device_state::ActiveModel {
+                    reported: Set(Value::Object(reported)),
+                    ..Default::default()
+                })
+                .filter(device_state::Column::DeviceKey.eq(device.0))
+                .exec(&*transaction)
+                .await?;
+            let about = subject(RESOURCE, device_id);
+            scope
+                .note_changed(&transaction, about, &before, &after)
+                .await?;
+            Ok(Some(before))
+        })
+        .await
 }
 
 /// The revisions of these devices' states, read in the transaction that holds the devices.

@@ -23,6 +23,9 @@ use crate::{
     reference::DriverKey,
 };
 
+/// The id of drivers that are in no database.
+const BESIDE: i64 = 0;
+
 /// The resource's name in paths.
 pub(super) const RESOURCE: &str = "drivers";
 
@@ -53,6 +56,31 @@ pub struct Driver<S> {
     pub created_at: Time,
     /// When anything of it last changed.
     pub updated_at: Time,
+}
+
+impl<S> Driver<S> {
+    /// One that is in no database, and in every tenant: it stands before those that are as old.
+    pub fn beside(key: DriverKey, metadata: Metadata<S>, made: Time) -> Self {
+        Self {
+            id: BESIDE,
+            key,
+            metadata,
+            tags: Vec::new(),
+            revision: 1,
+            created_at: made,
+            updated_at: made,
+        }
+    }
+
+    /// For references inside the hub; of those that are in no database, less than all others.
+    pub(super) fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// Whether it is in no database.
+    pub fn is_beside(&self) -> bool {
+        self.id == BESIDE
+    }
 }
 
 /// A version to add, with the tags that point at it from then on.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Page, Scope,
     entities::event,
+    event_deliveries,
     listing::{self, Order, Place, Span, Stretch},
     members,
     record::NewEvent,
@@ -52,7 +53,7 @@ pub struct Filter {
     pub span: Span,
 }
 
-/// Adds an event of what happened outside of the uplink path.
+/// Adds an event of what happened outside of the uplink path, with its deliveries.
 pub(super) async fn insert(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -60,7 +61,7 @@ pub(super) async fn insert(
     connection: Option<ConnectionId>,
     new: NewEvent,
 ) -> Result<(), DbErr> {
-    event::Entity::insert(event::ActiveModel {
+    let event = event::ActiveModel {
         tenant_id: Set(tenant.0),
         id: Set(new_uuid()),
         kind: Set(new.kind.to_owned()),
@@ -69,9 +70,12 @@ pub(super) async fn insert(
         at: Set(clock::now()),
         message: Set(new.message),
         details: Set(Value::Object(new.details)),
-    })
-    .exec_without_returning(transaction)
-    .await?;
+    };
+    let told = event_deliveries::told(std::slice::from_ref(&event));
+    event::Entity::insert(event)
+        .exec_without_returning(transaction)
+        .await?;
+    event_deliveries::queue(transaction, told).await?;
     Ok(())
 }
 

@@ -1,17 +1,17 @@
 //! The queue of an integration that is followed: nothing is sent out, those who follow read it.
 
-use sea_orm::{
-    ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait},
-};
+use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{
     Scope,
-    deliveries::{Delivery, State},
-    entities::{delivery, integration_health},
+    deliveries::{Attempt, Delivery, State, settle::Settled},
+    entities::delivery,
 };
 use crate::{clock, error::Result, id::IntegrationId};
+
+/// Deliveries that are given up in one transaction.
+const BURIED_AT_ONCE: u64 = 500;
 
 /// What was queued above the id and is not given up, the oldest first.
 pub async fn above(
@@ -60,40 +60,22 @@ async fn read(
 }
 
 /// Settles what somebody has received, unless it is settled.
-pub async fn settle(scope: &Scope, integration: IntegrationId, ids: &[Uuid]) -> Result<()> {
-    use delivery::Column;
-    use integration_health::Column as Health;
-    let now = clock::now();
-    let transaction = scope.store.begin().await?;
-    let settled = scope
-        .update::<delivery::Entity>()
-        .col_expr(Column::State, Expr::value(State::Delivered.as_str()))
-        .col_expr(Column::DueAt, Expr::value(None::<clock::Time>))
-        .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::IntegrationId.eq(integration.0))
-        .filter(Column::Id.is_in(ids.iter().copied()))
-        .filter(Column::State.eq(State::Pending.as_str()))
-        .exec(&transaction)
-        .await?
-        .rows_affected;
-    if settled > 0 {
-        let settled = i64::try_from(settled).unwrap_or(i64::MAX);
-        scope
-            .update::<integration_health::Entity>()
-            .col_expr(Health::Delivered, Expr::col(Health::Delivered).add(settled))
-            .col_expr(Health::LastDeliveredAt, Expr::value(now))
-            .filter(Health::IntegrationId.eq(integration.0))
-            .exec(&transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    Ok(())
+pub async fn settle(
+    scope: &Scope,
+    integration: IntegrationId,
+    received: Vec<Delivery>,
+) -> Result<()> {
+    settle_all(scope, integration, received, None).await
 }
 
-/// Gives up one that nobody will ever receive.
-pub async fn bury(scope: &Scope, integration: IntegrationId, id: Uuid, reason: &str) -> Result<()> {
-    bury_all(scope, integration, delivery::Column::Id.eq(id), reason).await
+/// Gives up what nobody will ever receive.
+pub async fn bury(
+    scope: &Scope,
+    integration: IntegrationId,
+    hopeless: Vec<Delivery>,
+    reason: &str,
+) -> Result<()> {
+    settle_all(scope, integration, hopeless, Some(reason)).await
 }
 
 /// Gives up what nobody has followed for so long that `keep` newer ones wait.
@@ -115,46 +97,47 @@ pub async fn bury_old(scope: &Scope, integration: IntegrationId, keep: u64) -> R
         return Ok(());
     };
     let reason = format!("nobody followed, and {keep} newer ones wait");
-    bury_all(
-        scope,
-        integration,
-        Column::Id.lte(newest_of_the_old),
-        &reason,
-    )
-    .await
+    loop {
+        let old = waiting(scope, integration, newest_of_the_old, BURIED_AT_ONCE).await?;
+        if old.is_empty() {
+            return Ok(());
+        }
+        bury(scope, integration, old, &reason).await?;
+    }
 }
 
-async fn bury_all(
+/// Each as an attempt of its own: those that somebody else has settled meanwhile stay as they are.
+async fn settle_all(
     scope: &Scope,
     integration: IntegrationId,
-    which: impl sea_orm::sea_query::IntoCondition,
-    reason: &str,
+    deliveries: Vec<Delivery>,
+    error: Option<&str>,
 ) -> Result<()> {
-    use delivery::Column;
-    use integration_health::Column as Health;
-    let transaction = scope.store.begin().await?;
-    let buried = scope
-        .update::<delivery::Entity>()
-        .col_expr(Column::State, Expr::value(State::Dead.as_str()))
-        .col_expr(Column::DueAt, Expr::value(None::<clock::Time>))
-        .col_expr(Column::LastError, Expr::value(reason))
-        .col_expr(Column::UpdatedAt, Expr::value(clock::now()))
-        .filter(Column::IntegrationId.eq(integration.0))
-        .filter(Column::DueAt.is_not_null())
-        .filter(which)
-        .exec(&transaction)
-        .await?
-        .rows_affected;
-    if buried > 0 {
-        let buried = i64::try_from(buried).unwrap_or(i64::MAX);
-        scope
-            .update::<integration_health::Entity>()
-            .col_expr(Health::Dead, Expr::col(Health::Dead).add(buried))
-            .filter(Health::IntegrationId.eq(integration.0))
-            .exec(&transaction)
-            .await?;
+    let now = clock::now();
+    let settled: Vec<Settled> = deliveries
+        .into_iter()
+        .map(|mut delivery| {
+            delivery.attempt += 1;
+            Settled {
+                tenant: scope.tenant(),
+                integration,
+                delivery,
+                attempt: Attempt {
+                    at: now,
+                    duration_ms: 0,
+                    status: None,
+                    error: error.map(str::to_owned),
+                },
+                answer: None,
+                ended_at: now,
+                retry_at: None,
+                pause_after: None,
+            }
+        })
+        .collect();
+    if !settled.is_empty() {
+        scope.store.settle(&settled).await?;
     }
-    transaction.commit().await?;
     Ok(())
 }
 

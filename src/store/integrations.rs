@@ -11,8 +11,9 @@ use super::{
     Page, Scope, Store,
     audit::subject,
     delivery_policy::{EventType, Policy},
-    entities::integration,
+    entities::{self, integration},
     failure,
+    integration_health::{self, Health, HealthState},
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
 };
 use crate::{
@@ -57,6 +58,8 @@ pub struct Integration {
     pub id: IntegrationId,
     /// What was provisioned.
     pub provisioned: NewIntegration,
+    /// How it fares.
+    pub health: Health,
     /// Grows with every change by a client.
     pub revision: i64,
     /// When it was made.
@@ -70,6 +73,8 @@ pub struct Integration {
 pub struct Filter {
     /// Those that take and send, or those that do not.
     pub enabled: Option<bool>,
+    /// Those that fare so.
+    pub health: Option<HealthState>,
     /// Those with this in name or description, whatever its case.
     pub search: Option<String>,
 }
@@ -85,21 +90,13 @@ impl Store {
             .await?;
         Ok(tenant.map(TenantId))
     }
+}
 
-    /// Every enabled integration of every tenant, for the delivery engine.
-    pub async fn enabled_integrations(&self) -> Result<Vec<(TenantId, IntegrationId)>> {
-        let found: Vec<(i64, i64)> = integration::Entity::find()
-            .filter(integration::Column::Enabled.eq(true))
-            .select_only()
-            .column(integration::Column::TenantId)
-            .column(integration::Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        Ok(found
-            .into_iter()
-            .map(|(tenant, id)| (TenantId(tenant), IntegrationId(id)))
-            .collect())
+impl NewIntegration {
+    /// As what it forwards uplinks, if it does.
+    pub fn uplink_events(&self) -> Vec<EventType> {
+        let events = self.events.iter().copied();
+        events.filter(|event| event.is_uplink()).collect()
     }
 }
 
@@ -116,10 +113,11 @@ pub async fn insert(scope: &Scope, new: NewIntegration) -> Result<Integration> {
             .insert(&*transaction)
             .await
             .map_err(name_taken)?;
+            integration_health::insert(scope, &transaction, model.id).await?;
             scope
                 .note_created(&transaction, subject(RESOURCE, model.id), &new)
                 .await?;
-            Ok(model.into())
+            Ok((model, None).into())
         })
         .await
 }
@@ -134,6 +132,7 @@ pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration
     Ok(scope
         .find::<integration::Entity>()
         .filter(integration::Column::Id.eq(id.0))
+        .find_also_related(entities::integration_health::Entity)
         .one(scope.reader())
         .await?
         .map(Integration::from))
@@ -146,10 +145,16 @@ pub async fn list(
     sort: Sort<ResourceOrder>,
     stretch: &Stretch,
 ) -> Result<Page<Integration, Place>> {
+    type Entity = integration::Entity;
     let query = scope
-        .find::<integration::Entity>()
+        .find::<Entity>()
+        .find_also_related(entities::integration_health::Entity)
         .filter(filter.condition());
-    let page = listing::resources(scope, query, sort, stretch).await?;
+    let total = listing::total(scope, &query, stretch).await?;
+    let query = sort.order::<Entity>().of(query, stretch)?;
+    let found = query.all(scope.reader()).await?;
+    let place = |(model, _): &(integration::Model, _)| sort.place::<Entity>(model);
+    let page = Page::cut(found, stretch.limit, place).of(total);
     Ok(page.map(Integration::from))
 }
 
@@ -159,6 +164,7 @@ impl Filter {
         let search = self.search.as_ref();
         Condition::all()
             .add_option(enabled.map(|enabled| integration::Column::Enabled.eq(enabled)))
+            .add_option(self.health.map(HealthState::condition))
             .add_option(search.map(|text| listing::holding(text, integration::Entity::SEARCHED)))
     }
 }
@@ -182,7 +188,7 @@ pub async fn update(
         .write(async |transaction| {
             let before = lock(scope, &transaction, id).await?;
             let revision = before.revision;
-            let before = Integration::from(before).provisioned;
+            let before = Integration::from((before, None)).provisioned;
             let mut changed = columns(scope, new.clone(), clock::now());
             changed.revision = Set(revision + 1);
             changed.secret = Set(seal(&before)?);
@@ -211,7 +217,7 @@ pub async fn set_secret(
         .write(async |transaction| {
             let model = lock(scope, &transaction, id).await?;
             let revision = model.revision + 1;
-            let before = Integration::from(model).provisioned;
+            let before = Integration::from((model, None)).provisioned;
             let changed = integration::ActiveModel {
                 secret: Set(seal(&before)?),
                 revision: Set(revision),
@@ -236,7 +242,8 @@ pub async fn set_secret(
 pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     scope
         .write(async |transaction| {
-            let integration = Integration::from(lock(scope, &transaction, id).await?);
+            let model = lock(scope, &transaction, id).await?;
+            let integration = Integration::from((model, None));
             scope
                 .delete::<integration::Entity>()
                 .filter(integration::Column::Id.eq(id.0))
@@ -302,8 +309,18 @@ fn name_taken(error: DbErr) -> Error {
     failure::name_taken(error, "integration")
 }
 
-impl From<integration::Model> for Integration {
-    fn from(model: integration::Model) -> Self {
+impl
+    From<(
+        integration::Model,
+        Option<entities::integration_health::Model>,
+    )> for Integration
+{
+    fn from(
+        (model, health): (
+            integration::Model,
+            Option<entities::integration_health::Model>,
+        ),
+    ) -> Self {
         let integration::Model {
             tenant_id: _,
             id,
@@ -336,6 +353,7 @@ impl From<integration::Model> for Integration {
                 delivery: serde_json::from_value(delivery).unwrap_or_default(),
                 secret,
             },
+            health: health.map(Health::from).unwrap_or_default(),
             revision,
             created_at,
             updated_at,

@@ -3,7 +3,7 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! claims in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
+//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
 //! the tenant has changed.
 
 use std::{
@@ -26,7 +26,7 @@ use sea_orm::{
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     config::Config,
@@ -44,6 +44,7 @@ mod connect;
 mod entities;
 mod failure;
 pub mod followed;
+pub mod frames;
 mod gather;
 mod selecting;
 
@@ -53,6 +54,7 @@ pub mod audit_log;
 pub mod data_tables;
 pub mod deliveries;
 pub mod delivery_policy;
+pub mod delivery_replays;
 pub mod desired_state;
 pub mod device_batch;
 pub mod device_bulk;
@@ -60,6 +62,7 @@ pub mod device_imports;
 pub mod device_list;
 pub mod devices;
 pub mod downlink_queue;
+pub mod downlink_settings;
 pub mod downlinks;
 pub mod driver_list;
 pub mod driver_states;
@@ -67,18 +70,23 @@ pub mod driver_tags;
 pub mod driver_usage;
 pub mod driver_versions;
 pub mod drivers;
+mod event_deliveries;
 pub mod events;
 pub mod health;
 pub mod idempotency;
 pub mod identity;
+pub mod integration_health;
 pub mod integrations;
 pub mod leases;
 pub mod listing;
 pub mod live;
 pub mod network_connections;
 pub mod record;
+pub mod redecodings;
+pub mod sealed;
 pub mod subscriptions;
 pub mod tenants;
+pub mod unknown_devices;
 pub mod uplinks;
 pub mod users;
 
@@ -103,8 +111,14 @@ struct Inner {
     sessions: Gather<[u8; 32], Session>,
     api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
+    /// How long after a frame a copy of it is taken for one, in seconds.
+    dedupe_window_s: u64,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
+    /// Told when there are deliveries that nobody else tells the delivery engine of.
+    work: Notify,
+    /// Sent whenever there are downlinks to look at.
+    queued_downlinks: watch::Sender<()>,
     /// Sent whenever a network connection was changed.
     connection_news: watch::Sender<()>,
 }
@@ -179,7 +193,10 @@ impl Store {
                 sessions: identity::gather(reader.clone()),
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
+                dedupe_window_s: config.dedupe_window_s,
                 news: watch::Sender::new(()),
+                work: Notify::new(),
+                queued_downlinks: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
                 writer,
                 reader,
@@ -197,6 +214,11 @@ impl Store {
         }
     }
 
+    /// Ends when there may be deliveries that the delivery engine does not know of.
+    pub async fn has_work(&self) {
+        self.inner.work.notified().await;
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.inner.reader.execute_unprepared("SELECT 1").await?;
@@ -211,7 +233,7 @@ impl Store {
     }
 
     /// Whether other hubs may change what is in the database.
-    fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         self.inner.writer.get_database_backend() == DbBackend::Postgres
     }
 
@@ -343,7 +365,7 @@ impl Scope {
     }
 
     /// Runs one transaction that writes down what happened and, once it is committed, tells those who
-    /// follow along. Nothing that is kept ready may depend on it.
+    /// follow along and the delivery engine. Nothing that is kept ready may depend on it.
     async fn record<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -351,6 +373,7 @@ impl Scope {
         let (value, transaction) = self.work(work).await?;
         transaction.commit().await?;
         self.store.inner.news.send_replace(());
+        self.store.inner.work.notify_one();
         Ok(value)
     }
 

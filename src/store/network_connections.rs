@@ -1,8 +1,11 @@
 //! Network connections and their health.
 
+use std::collections::HashMap;
+
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::{self, NotSet, Set},
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +40,11 @@ pub struct NewConnection {
     pub settings: Value,
     /// Whether it takes messages.
     pub enabled: bool,
+    /// Which unknown senders become devices, where any do.
+    pub auto_provisioning: Option<Value>,
+    /// Sealed credentials.
+    #[serde(skip)]
+    pub secret: Option<Vec<u8>>,
 }
 
 /// A network connection.
@@ -69,6 +77,8 @@ pub struct Health {
     pub other_messages: i64,
     /// Messages that were refused.
     pub malformed: i64,
+    /// Copies of frames that were recorded before.
+    pub duplicates: i64,
     /// When the last message came that was taken.
     pub last_message_at: Option<Time>,
     /// When the last one was refused.
@@ -110,6 +120,8 @@ pub async fn insert(
                 settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ingest_key_hash: Set(ingest_key_hash.to_vec()),
+                secret: Set(new.secret.clone()),
+                auto_provisioning: Set(new.auto_provisioning.clone()),
                 ..Default::default()
             }
             .insert(&*transaction)
@@ -122,6 +134,7 @@ pub async fn insert(
                 unknown_devices: Set(0),
                 other_messages: Set(0),
                 malformed: Set(0),
+                duplicates: Set(0),
                 last_message_at: Set(None),
                 last_error_at: Set(None),
                 last_error: Set(None),
@@ -213,20 +226,46 @@ pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> 
         .await?)
 }
 
-/// Replaces what was provisioned.
-pub async fn update(scope: &Scope, id: ConnectionId, new: NewConnection) -> Result<Connection> {
+/// What these connections are called.
+pub async fn names(scope: &Scope, ids: &[i64]) -> Result<HashMap<i64, String>> {
+    let found: Vec<(i64, String)> = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.is_in(ids.iter().copied()))
+        .select_only()
+        .column(network_connection::Column::Id)
+        .column(network_connection::Column::Name)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Replaces what was provisioned; `seal` makes the sealed credentials from what was there before.
+pub async fn update(
+    scope: &Scope,
+    id: ConnectionId,
+    new: NewConnection,
+    seal: impl Fn(&NewConnection) -> Result<Option<Vec<u8>>>,
+) -> Result<Connection> {
     scope
         .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
+            let before = Connection::from((before, None)).provisioned;
             let changed = network_connection::ActiveModel {
+                secret: Set(seal(&before)?),
+                auto_provisioning: Set(new.auto_provisioning.clone()),
                 name: Set(new.name.clone()),
                 kind: Set(new.kind.clone()),
                 settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, Some(&new)).await
+            let seal = |before: &NewConnection| Ok(Set(seal(before)?));
+            change(scope, &transaction, id, changed, Some(&new), seal).await
         })
         .await?;
+    // It may have been switched on.
+    scope.store.wake_downlinks();
     subscriptions::tell(scope);
     get(scope, id).await
 }
@@ -243,7 +282,7 @@ pub async fn set_ingest_key(
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, None).await
+            change(scope, &transaction, id, changed, None, |_| Ok(NotSet)).await
         })
         .await?;
     get(scope, id).await
@@ -286,11 +325,15 @@ async fn change(
     id: ConnectionId,
     changed: network_connection::ActiveModel,
     after: Option<&NewConnection>,
+    seal: impl Fn(&NewConnection) -> Result<ActiveValue<Option<Vec<u8>>>>,
 ) -> Result<()> {
     let before = lock(scope, transaction, id).await?;
+    let revision = before.revision + 1;
+    let before = Connection::from((before, None)).provisioned;
     let changed = network_connection::ActiveModel {
         updated_at: Set(clock::now()),
-        revision: Set(before.revision + 1),
+        revision: Set(revision),
+        secret: seal(&before)?,
         ..changed
     };
     scope
@@ -300,7 +343,6 @@ async fn change(
         .exec(transaction)
         .await
         .map_err(name_taken)?;
-    let before = Connection::from((before, None)).provisioned;
     let after = after.unwrap_or(&before);
     scope
         .note_changed(transaction, subject(RESOURCE, id), &before, after)
@@ -341,6 +383,8 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
             settings,
             enabled,
             ingest_key_hash,
+            secret,
+            auto_provisioning,
         } = model;
         Self {
             id: ConnectionId(id),
@@ -349,6 +393,8 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
                 kind,
                 settings,
                 enabled,
+                auto_provisioning,
+                secret,
             },
             ingest_key_hash,
             health: health.map(Health::from).unwrap_or_default(),
@@ -368,6 +414,7 @@ impl From<connection_health::Model> for Health {
             unknown_devices,
             other_messages,
             malformed,
+            duplicates,
             last_message_at,
             last_error_at,
             last_error,
@@ -384,6 +431,7 @@ impl From<connection_health::Model> for Health {
             unknown_devices,
             other_messages,
             malformed,
+            duplicates,
             last_message_at,
             last_error_at,
             last_error,

@@ -25,10 +25,12 @@ use super::{
     deliveries::State as DeliveryState,
     delivery_policy::EventType,
     devices::State,
+    downlink_queue,
     driver_states::{self, NewState},
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
-    failure,
+    event_deliveries, failure,
     gather::padded,
+    unknown_devices::{Sighting, Sightings},
 };
 use crate::{
     clock::Time,
@@ -56,9 +58,11 @@ pub enum Content {
     /// An uplink of a known device.
     Uplink(Box<Record>),
     /// A well-formed message of a device that nobody provisioned.
-    UnknownDevice(NewEvent),
+    UnknownDevice(Sighting, NewEvent),
     /// A well-formed message that is no uplink.
     Other(Option<DeviceKey>, NewEvent),
+    /// What became of a downlink of a device.
+    Downlink(NewEvent, Box<downlink_queue::News>),
     /// A message that was refused, and why.
     Malformed(String),
 }
@@ -77,6 +81,8 @@ pub struct Record {
     pub f_port: Option<u8>,
     /// LoRaWAN frame counter.
     pub f_cnt: Option<u32>,
+    /// What tells it from other frames of the device, where anything does.
+    pub fingerprint: Option<u64>,
     /// The payload.
     pub raw: Option<Vec<u8>>,
     /// How it was received.
@@ -94,9 +100,23 @@ pub struct Record {
     /// Rows for data tables, each with its time.
     pub rows: Vec<(DataTableId, Time, Value)>,
     /// Who wants to hear of it.
-    pub integrations: Vec<IntegrationId>,
+    pub integrations: Vec<Recipient>,
     /// Makes the message for integrations from the device's state after this uplink.
-    pub render: Box<dyn Fn(&State) -> String + Send + Sync>,
+    pub render: Render,
+}
+
+/// Makes the message of a type of event from the device's state.
+pub type Render = Box<dyn Fn(EventType, &State) -> String + Send + Sync>;
+
+/// An integration that wants to hear of uplinks.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Which.
+    pub integration: IntegrationId,
+    /// As what it wants them: [`EventType::Data`], [`EventType::Raw`] or both.
+    pub events: Vec<EventType>,
+    /// Whether it gets those of a device one after the other.
+    pub ordered: bool,
 }
 
 /// Something to tell.
@@ -115,6 +135,8 @@ pub struct NewEvent {
 pub enum Outcome {
     /// It is on disk.
     Recorded,
+    /// It is a copy of a frame that is on disk as the uplink of this id; nothing was written.
+    Duplicate(Uuid),
     /// It refers to something that is no longer there; nothing was written.
     Gone,
     /// The driver's state of the device is another than the driver has seen; nothing was written.
@@ -127,9 +149,12 @@ struct Rows {
     events: Vec<event::ActiveModel>,
     table_rows: Vec<data_table_row::ActiveModel>,
     deliveries: Vec<delivery::ActiveModel>,
+    downlinks: Vec<(TenantId, downlink_queue::News)>,
     health: BTreeMap<i64, HealthChange>,
     states: BTreeMap<i64, (TenantId, State)>,
     driver_states: BTreeMap<i64, (TenantId, NewState)>,
+    sightings: Sightings,
+    dedupe_window_s: u64,
 }
 
 #[derive(Default)]
@@ -138,6 +163,7 @@ struct HealthChange {
     unknown_devices: i64,
     other_messages: i64,
     malformed: i64,
+    duplicates: i64,
     last_message_at: Option<Time>,
     last_error: Option<(Time, String)>,
 }
@@ -176,7 +202,10 @@ impl Store {
             states,
             revisions: driver_states::revisions(transaction, stateful(messages)).await?,
         };
-        let mut rows = Rows::default();
+        let mut rows = Rows {
+            dedupe_window_s: self.inner.dedupe_window_s,
+            ..Rows::default()
+        };
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
             let is_current = match (message.epoch, epochs.get(&message.tenant.0)) {
@@ -188,7 +217,9 @@ impl Store {
                 false => Outcome::Gone,
             });
         }
-        rows.insert(transaction).await?;
+        if rows.insert(transaction).await? {
+            self.inner.work.notify_one();
+        }
         Ok(outcomes)
     }
 
@@ -303,6 +334,13 @@ impl Rows {
                 let Some(state) = held.states.get_mut(&record.device.0) else {
                     return Outcome::Gone;
                 };
+                let now = message.received_at;
+                let find = |print| state.frames.find(print, now, self.dedupe_window_s);
+                if let Some(first) = record.fingerprint.and_then(find) {
+                    health.duplicates += 1;
+                    health.last_message_at = Some(now);
+                    return Outcome::Duplicate(first);
+                }
                 if let Some(new) = &record.driver_state {
                     let revision = held.revisions.entry(record.device.0).or_default();
                     if *revision != new.seen.revision {
@@ -314,15 +352,23 @@ impl Rows {
                 health.last_message_at = Some(message.received_at);
                 self.add_uplink(message, record, state);
             }
-            Content::UnknownDevice(event) => {
+            Content::UnknownDevice(sighting, event) => {
                 health.unknown_devices += 1;
                 health.last_message_at = Some(message.received_at);
+                let whose = (message.tenant, message.connection);
+                self.sightings.add(whose, message.received_at, sighting);
                 self.add_event(message, None, event);
             }
             Content::Other(device, event) => {
                 health.other_messages += 1;
                 health.last_message_at = Some(message.received_at);
                 self.add_event(message, *device, event);
+            }
+            Content::Downlink(event, news) => {
+                health.other_messages += 1;
+                health.last_message_at = Some(message.received_at);
+                self.add_event(message, Some(news.device), event);
+                self.downlinks.push((message.tenant, (**news).clone()));
             }
             Content::Malformed(why) => {
                 health.malformed += 1;
@@ -333,8 +379,22 @@ impl Rows {
     }
 
     fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
-        if let Some(data) = &record.data {
-            state.reported.extend(data.clone());
+        if let Some(fingerprint) = record.fingerprint {
+            state.frames.push(fingerprint, record.id);
+        }
+        // A clock that is ahead must not keep out what comes after it.
+        let at = Ord::min(record.time, message.received_at);
+        let is_late = state.newest_at.is_some_and(|newest| at < newest);
+        match &record.data {
+            // What is newer stays; what nothing newer has told is news all the same.
+            Some(data) if is_late => {
+                for (name, value) in data {
+                    let entry = state.reported.entry(name.as_str());
+                    entry.or_insert_with(|| value.clone());
+                }
+            }
+            Some(data) => state.reported.extend(data.clone()),
+            None => {}
         }
         if let Some(new) = &record.driver_state {
             // What the driver no longer keeps is no longer reported.
@@ -347,9 +407,12 @@ impl Rows {
             self.driver_states
                 .insert(record.device.0, (message.tenant, new.clone()));
         }
-        state.received_at = Some(message.received_at);
-        state.raw.clone_from(&record.raw);
-        state.is_failing = record.failure.is_some();
+        if !is_late {
+            state.newest_at = Some(at);
+            state.received_at = Some(message.received_at);
+            state.raw.clone_from(&record.raw);
+            state.is_failing = record.failure.is_some();
+        }
         self.states
             .insert(record.device.0, (message.tenant, state.clone()));
         self.uplinks.push(uplink::ActiveModel {
@@ -378,32 +441,28 @@ impl Rows {
                 device_id: Set(record.device_id.clone()),
                 ts: Set(*time),
                 data: Set(data.clone()),
+                uplink_id: Set(Some(record.id)),
             });
         }
         if record.integrations.is_empty() {
             return;
         }
-        let body = (record.render)(state);
-        for integration in &record.integrations {
-            self.deliveries.push(delivery::ActiveModel {
-                tenant_id: Set(message.tenant.0),
-                id: Set(new_uuid()),
-                integration_id: Set(integration.0),
-                device_id: Set(record.device_id.clone()),
-                subject_id: Set(record.id),
-                state: Set(DeliveryState::Pending.as_str().to_owned()),
-                attempt: Set(0),
-                due_at: Set(Some(message.received_at)),
-                body: Set(body.clone()),
-                last_status: Set(None),
-                last_error: Set(None),
-                created_at: Set(message.received_at),
-                updated_at: Set(message.received_at),
-                kind: Set(EventType::Data.as_str().to_owned()),
-                ordered: Set(false),
-                round_start: Set(0),
-                last_answer: Set(None),
-            });
+        for event in [EventType::Data, EventType::Raw] {
+            let wants = |recipient: &&Recipient| recipient.events.contains(&event);
+            let mut recipients = record.integrations.iter().filter(wants).peekable();
+            if recipients.peek().is_none() {
+                continue;
+            }
+            let body = (record.render)(event, state);
+            for recipient in recipients {
+                self.deliveries.push(new_delivery(
+                    message,
+                    record,
+                    recipient,
+                    event,
+                    body.clone(),
+                ));
+            }
         }
     }
 
@@ -420,7 +479,8 @@ impl Rows {
         });
     }
 
-    async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    /// Writes all rows; answers whether events are to be delivered.
+    async fn insert(self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
         let states =
             self.states
                 .into_iter()
@@ -432,6 +492,8 @@ impl Rows {
                     received_at: Set(state.received_at),
                     raw: Set(state.raw),
                     is_failing: Set(state.is_failing),
+                    frames: Set(state.frames.write()),
+                    newest_at: Set(state.newest_at),
                 });
         let replace = Replace {
             key: device_state::Column::DeviceKey,
@@ -440,6 +502,8 @@ impl Rows {
                 device_state::Column::ReceivedAt,
                 device_state::Column::Raw,
                 device_state::Column::IsFailing,
+                device_state::Column::Frames,
+                device_state::Column::NewestAt,
             ],
         };
         bulk::insert(transaction, states.collect(), Some(replace)).await?;
@@ -448,13 +512,47 @@ impl Rows {
             driver_states.map(|(device, (tenant, new))| (tenant, DeviceKey(device), new));
         driver_states::put(transaction, driver_states.collect()).await?;
         bulk::insert(transaction, self.uplinks, None).await?;
+        let told = event_deliveries::told(&self.events);
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
         bulk::insert(transaction, self.deliveries, None).await?;
+        // Behind the events, which hold the devices.
+        for (tenant, news) in self.downlinks {
+            downlink_queue::apply(transaction, tenant, news).await?;
+        }
+        self.sightings.write(transaction).await?;
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;
         }
-        Ok(())
+        event_deliveries::queue(transaction, told).await
+    }
+}
+
+fn new_delivery(
+    message: &Message,
+    record: &Record,
+    recipient: &Recipient,
+    event: EventType,
+    body: String,
+) -> delivery::ActiveModel {
+    delivery::ActiveModel {
+        tenant_id: Set(message.tenant.0),
+        id: Set(new_uuid()),
+        integration_id: Set(recipient.integration.0),
+        device_id: Set(record.device_id.clone()),
+        subject_id: Set(record.id),
+        state: Set(DeliveryState::Pending.as_str().to_owned()),
+        attempt: Set(0),
+        due_at: Set(Some(message.received_at)),
+        body: Set(body),
+        last_status: Set(None),
+        last_error: Set(None),
+        created_at: Set(message.received_at),
+        updated_at: Set(message.received_at),
+        kind: Set(event.as_str().to_owned()),
+        ordered: Set(recipient.ordered),
+        round_start: Set(0),
+        last_answer: Set(None),
     }
 }
 
@@ -475,6 +573,7 @@ impl HealthChange {
             (Column::UnknownDevices, self.unknown_devices),
             (Column::OtherMessages, self.other_messages),
             (Column::Malformed, self.malformed),
+            (Column::Duplicates, self.duplicates),
         ] {
             if grown > 0 {
                 update = update.col_expr(column, Expr::col(column).add(grown));

@@ -1,6 +1,6 @@
 //! The recent messages of a device.
 
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -61,6 +61,25 @@ pub async fn list(
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
     let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
     Ok(page.of(total).map(Uplink::from))
+}
+
+/// How the last uplink of a device over a connection was received.
+pub async fn last_radio(
+    scope: &Scope,
+    device: DeviceKey,
+    connection: ConnectionId,
+) -> Result<Option<Value>> {
+    use uplink::Column;
+    Ok(scope
+        .find::<uplink::Entity>()
+        .filter(Column::DeviceKey.eq(device.0))
+        .filter(Column::ConnectionId.eq(connection.0))
+        .select_only()
+        .column(Column::Radio)
+        .order_by_desc(Column::Ts)
+        .into_tuple()
+        .one(scope.reader())
+        .await?)
 }
 
 impl Uplink {

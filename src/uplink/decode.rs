@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::Time,
     driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
+    error::{Error, Result},
     id::TenantId,
     store::{members, record::NewEvent},
 };
@@ -77,7 +78,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes an uplink; a driver that keeps a state gets `state`.
+    /// Decodes an uplink; a driver that keeps a state gets `state`. Fails only where too many drivers
+    /// wait already: the uplink is worth sending again.
     pub async fn decode(
         &self,
         tenant: TenantId,
@@ -85,7 +87,7 @@ impl Decoder {
         uplink: &Uplink,
         received_at: Time,
         state: Option<&Map<String, Value>>,
-    ) -> Decoded {
+    ) -> Result<Decoded> {
         let nothing = Decoded {
             data: None,
             updates: None,
@@ -96,11 +98,11 @@ impl Decoder {
         if let DriverRoute::Missing(reference) = &device.driver {
             let message = format!("there is no driver {reference}");
             let failure = json!({"kind": "missing", "message": message, "line": null});
-            return failed(&message, failure, &[]);
+            return Ok(failed(&message, failure, &[]));
         }
         let driver = device.driver.decoding();
         let (Some(driver), Some(payload)) = (driver, uplink.payload.clone()) else {
-            return nothing;
+            return Ok(nothing);
         };
         let given = Given {
             payload,
@@ -113,8 +115,11 @@ impl Decoder {
             .await
             .outcome
         {
-            Ok(taken) => taken.into(),
-            Err(error) => failed(&error.at_line(), failure(&error), &error.logs),
+            Ok(taken) => Ok(taken.into()),
+            Err(error) => {
+                not_overloaded(&error)?;
+                Ok(failed(&error.at_line(), failure(&error), &error.logs))
+            }
         }
     }
 
@@ -166,13 +171,15 @@ impl Decoder {
     ) -> Result<Taken, DriverError> {
         let driver::Decoded {
             data,
+            new_state,
             warnings,
             logs,
             result: _,
             cpu_time_us,
             memory_peak_bytes: _,
         } = decoded;
-        match admit(version.schema.as_deref(), self.state_bytes_max, data, time) {
+        let told = (data, new_state);
+        match admit(version.schema.as_deref(), self.state_bytes_max, told, time) {
             Ok(returned) => Ok(Taken {
                 returned,
                 warnings,
@@ -193,13 +200,16 @@ impl Decoder {
 fn admit(
     schema: Option<&Schema>,
     state_bytes_max: usize,
-    data: Map<String, Value>,
+    (data, new_state): (Map<String, Value>, Option<Map<String, Value>>),
     time: Time,
 ) -> Result<Returned, (DriverErrorKind, String)> {
-    let returned =
+    let mut returned =
         returned::read(data, time).map_err(|message| (DriverErrorKind::BadResult, message))?;
+    if new_state.is_some() {
+        *returned.new_state() = new_state;
+    }
     let broken = schema.and_then(|schema| match &returned {
-        Returned::Plain(fields) => schema.check(fields).err().map(|v| v.to_string()),
+        Returned::Plain { fields, .. } => schema.check(fields).err().map(|v| v.to_string()),
         Returned::Own { updates, .. } => updates.iter().enumerate().find_map(|(index, update)| {
             let violation = schema.check(&update.values).err()?;
             Some(format!("updates.{index}.values.{violation}"))
@@ -208,11 +218,7 @@ fn admit(
     if let Some(message) = broken {
         return Err((DriverErrorKind::Schema, message));
     }
-    if let Returned::Own {
-        new_state: Some(state),
-        ..
-    } = &returned
-    {
+    if let Some(state) = returned.new_state() {
         let size = serde_json::to_vec(state).map_or(usize::MAX, |json| json.len());
         if size > state_bytes_max {
             return Err((
@@ -244,7 +250,10 @@ impl Run {
             cpu_time_us: 0,
             memory_peak_bytes: None,
             outcome: decoded.map(|data| Taken {
-                returned: Returned::Plain(data),
+                returned: Returned::Plain {
+                    fields: data,
+                    new_state: None,
+                },
                 warnings: Vec::new(),
                 logs: Vec::new(),
             }),
@@ -264,7 +273,11 @@ impl Run {
 impl From<Taken> for Decoded {
     fn from(taken: Taken) -> Self {
         let (data, updates, new_state) = match taken.returned {
-            Returned::Plain(data) => (members_without_nul(data), None, None),
+            Returned::Plain { fields, new_state } => (
+                members_without_nul(fields),
+                None,
+                new_state.map(members_without_nul),
+            ),
             Returned::Own { new_state, updates } => {
                 let updates: Vec<_> = updates
                     .into_iter()
@@ -289,6 +302,16 @@ impl From<Taken> for Decoded {
             failure: None,
             events: event.into_iter().collect(),
         }
+    }
+}
+
+/// Fails where the driver was not run at all, because too many were waiting.
+pub fn not_overloaded(error: &DriverError) -> Result<()> {
+    match error.kind {
+        DriverErrorKind::Overloaded => {
+            Err(Error::overloaded("too many drivers are waiting to run"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -381,7 +404,7 @@ mod tests {
     ) -> Result<Returned, (DriverErrorKind, String)> {
         let schema = Schema::parse(schema).unwrap();
         let time = "2026-01-31T12:00:00Z".parse().unwrap();
-        admit(Some(&schema), state_bytes_max, members(data), time)
+        admit(Some(&schema), state_bytes_max, (members(data), None), time)
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<Event
             body: &body,
             query: &message.query,
             topic: message.topic.as_deref(),
+            credentials: connection.credentials.as_ref(),
         })
         .map_err(|broken| Error::Invalid(broken.to_string()))?;
     let is_storable = |id: &str| !id.contains('\0');

@@ -18,16 +18,21 @@
 //!
 //! Invariant: what was answered with 200 is on disk.
 
+mod auto_provisioning;
 mod decode;
 pub mod encode;
+mod frame;
 mod ingest;
 pub mod native;
 pub mod networks;
 mod news;
 mod record;
 pub mod redecode;
+mod replay;
 mod returned;
 mod routes;
+mod subscriber;
+mod subscription;
 pub mod tryout;
 mod turns;
 pub mod writer;
@@ -37,7 +42,10 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use auto_provisioning::Rule;
+pub use replay::{Replayer, Replays};
 pub use returned::Update;
+pub use subscriber::Subscriber;
 pub use writer::Writer;
 
 use crate::{
@@ -47,11 +55,13 @@ use crate::{
     error::{Error, Result},
     id::ConnectionId,
     reference::DriverKey,
+    secret::Vault,
     store::{
-        Scope, Store,
+        Scope, Store, devices,
         driver_states::{self, NewState},
         members,
         record::{Content, Message, NewEvent, Outcome, Record},
+        unknown_devices::Sighting,
     },
 };
 use decode::Decoder;
@@ -98,6 +108,13 @@ pub enum Receipt {
         /// Whether the network server takes a downlink in the answer.
         wants_downlink: bool,
     },
+    /// It is a copy of an uplink that is on disk.
+    Duplicate {
+        /// The uplink's id.
+        uplink_id: Uuid,
+        /// The device's id.
+        device_id: String,
+    },
     /// It is about a device that nobody provisioned; it is kept as an event of the connection.
     UnknownDevice,
     /// It is no uplink; it is kept as an event.
@@ -110,13 +127,14 @@ impl UplinkPath {
     /// Puts the path together. A driver may keep `state_bytes_max` bytes of JSON of a device.
     pub fn new(
         store: Store,
+        vault: Vault,
         drivers: driver::Host,
         state_bytes_max: usize,
         writer: Writer,
         wake: Wake,
     ) -> Self {
         Self {
-            routes: Arc::new(Routes::new(store)),
+            routes: Arc::new(Routes::new(store, vault)),
             decoder: Arc::new(Decoder {
                 drivers,
                 state_bytes_max,
@@ -125,6 +143,12 @@ impl UplinkPath {
             writer,
             wake,
         }
+    }
+
+    /// The tenant of a connection.
+    pub async fn scope_of(&self, id: ConnectionId) -> Result<Option<Scope>> {
+        let connection = self.routes.connection(id).await?;
+        Ok(connection.map(|connection| connection.scope.clone()))
     }
 
     /// Takes one message that a network server posts. It is on disk when this answers. Why a message
@@ -187,7 +211,7 @@ impl UplinkPath {
                 let written = write(Content::Malformed(refused.to_string()));
                 return match self.writer.write(written).await? {
                     Outcome::Recorded => Err(refused),
-                    Outcome::Gone | Outcome::Stale => Ok(None),
+                    _ => Ok(None),
                 };
             }
         };
@@ -203,10 +227,10 @@ impl UplinkPath {
                         .take_uplink(&connection.scope, device, uplink, received_at, message)
                         .await;
                 }
-                None => {
-                    let event = unknown_device(&uplink.network_device_id);
-                    (Content::UnknownDevice(event), Receipt::UnknownDevice)
-                }
+                None => match self.provision(connection, &uplink).await? {
+                    Ok(()) => return Ok(None),
+                    Err(why_not) => (unknown_device(uplink, why_not), Receipt::UnknownDevice),
+                },
             },
             Event::News(news) => {
                 let device = match &news.network_device_id {
@@ -214,12 +238,39 @@ impl UplinkPath {
                     None => None,
                 };
                 let device = device.map(|device| device.key);
-                let content = Content::Other(device, news::as_event(&news));
+                let event = news::as_event(&news);
+                let content = match (device, news::of_downlink_of(connection.id, device, &news)) {
+                    (_, Some(news)) => Content::Downlink(event, Box::new(news)),
+                    (device, None) => Content::Other(device, event),
+                };
                 (content, Receipt::Other)
             }
         };
         let outcome = self.writer.write(write(content)).await?;
         Ok((outcome == Outcome::Recorded).then_some(receipt))
+    }
+
+    /// Makes a device of an unknown sender where the connection's rule says so; why not, where it was
+    /// meant and could not be made.
+    async fn provision(
+        &self,
+        connection: &ConnectionRoute,
+        uplink: &Uplink,
+    ) -> Result<Result<(), Option<String>>> {
+        let rule = connection.auto_provisioning.as_ref();
+        let Some(device) = rule.and_then(|rule| rule.device(connection.id, uplink)) else {
+            return Ok(Err(None));
+        };
+        match devices::insert(&connection.scope, device).await {
+            Ok(_) => Ok(Ok(())),
+            Err(Error::Conflict(why)) => {
+                let address = &uplink.network_device_id;
+                let found = self.routes.device(connection, address).await?;
+                // Another message of the device was quicker.
+                Ok(found.map(|_| ()).ok_or(Some(why)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Decodes an uplink and writes it. A driver that has only ever returned plain fields needs no
@@ -241,7 +292,7 @@ impl UplinkPath {
                 let decoded = self
                     .decoder
                     .decode(scope.tenant(), &device, &uplink, received_at, None)
-                    .await;
+                    .await?;
                 match other {
                     DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
                         (driver, &**version)
@@ -285,7 +336,7 @@ impl UplinkPath {
                     received_at,
                     Some(&seen.state),
                 )
-                .await;
+                .await?;
             if decoded.data.is_some() {
                 version.nature.learn(decoded.new_state.is_some());
             }
@@ -324,21 +375,43 @@ impl UplinkPath {
             wants_downlink,
         };
         let integrations = record.integrations.clone();
-        let outcome = self.writer.write(message(record)).await?;
-        if outcome != Outcome::Recorded {
-            return Ok(Err(outcome));
+        let device_id = record.device_id.clone();
+        match self.writer.write(message(record)).await? {
+            Outcome::Recorded => {}
+            Outcome::Duplicate(uplink_id) => {
+                return Ok(Ok(Receipt::Duplicate {
+                    uplink_id,
+                    device_id,
+                }));
+            }
+            outcome => return Ok(Err(outcome)),
         }
-        for integration in integrations {
-            self.wake.integration(scope.tenant(), integration);
+        for recipient in integrations {
+            self.wake.integration(scope.tenant(), recipient.integration);
         }
         Ok(Ok(receipt))
     }
 }
 
-fn unknown_device(network_device_id: &str) -> NewEvent {
-    NewEvent {
-        kind: "unknown_device",
-        message: format!("no device has the address {network_device_id}"),
-        details: members(json!({"network_device_id": network_device_id})),
+fn unknown_device(uplink: Uplink, why_not: Option<String>) -> Content {
+    let address = &uplink.network_device_id;
+    let mut details = members(json!({"network_device_id": address}));
+    let mut message = format!("no device has the address {address}");
+    if let Some(why_not) = why_not {
+        message = format!("{message}, and none could be made: {why_not}");
+        details.insert("reason".to_owned(), why_not.into());
     }
+    let event = NewEvent {
+        kind: "unknown_device",
+        message,
+        details,
+    };
+    let sighting = Sighting {
+        f_port: uplink.f_port,
+        raw: uplink.payload.map(|payload| payload.to_vec()),
+        name: uplink.names.device,
+        application: uplink.names.application,
+        network_device_id: uplink.network_device_id,
+    };
+    Content::UnknownDevice(sighting, event)
 }

@@ -2,8 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::networks::{DownlinkState, News, Told};
-use crate::store::{members, record::NewEvent};
+use uuid::Uuid;
+
+use super::networks::{CORRELATION_PREFIX, DownlinkState, News, Told};
+use crate::{
+    id::{ConnectionId, DeviceKey},
+    store::{
+        downlink_queue::{self, Became},
+        members,
+        record::NewEvent,
+    },
+};
 
 /// The event that is kept.
 pub fn as_event(news: &News) -> NewEvent {
@@ -24,6 +33,7 @@ pub fn as_event(news: &News) -> NewEvent {
         }
         Told::Status {
             battery_percent,
+            battery_v,
             external_power,
             margin_db,
         } => (
@@ -31,6 +41,7 @@ pub fn as_event(news: &News) -> NewEvent {
             "the device told its battery and margin".to_owned(),
             json!({
                 "battery_percent": battery_percent,
+                "battery_v": battery_v,
                 "external_power": external_power,
                 "margin_db": margin_db,
             }),
@@ -76,6 +87,35 @@ pub fn as_event(news: &News) -> NewEvent {
         message,
         details: told_only(details),
     }
+}
+
+/// What became of a downlink of a known device, where the message tells of one.
+pub fn of_downlink_of(
+    connection: ConnectionId,
+    device: Option<DeviceKey>,
+    news: &News,
+) -> Option<downlink_queue::News> {
+    let Told::Downlink(downlink) = &news.told else {
+        return None;
+    };
+    let id = downlink.correlation.as_deref();
+    let id = id.map(|id| id.strip_prefix(CORRELATION_PREFIX).unwrap_or(id));
+    Some(downlink_queue::News {
+        device: device?,
+        connection,
+        id: id.and_then(|id| Uuid::parse_str(id).ok()),
+        network_reference: downlink.network_reference.clone(),
+        f_cnt_down: downlink.f_cnt_down.map(i64::from),
+        became: match &downlink.state {
+            DownlinkState::Queued => Became::Waiting,
+            DownlinkState::Sent => Became::Transmitted,
+            DownlinkState::Acknowledged => Became::Acknowledged,
+            DownlinkState::NotAcknowledged => {
+                Became::Failed("the device did not confirm it".to_owned())
+            }
+            DownlinkState::Failed(why) => Became::Failed(why.clone()),
+        },
+    })
 }
 
 /// The kind of event and its words for a state.

@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use super::{
     decode::Decoded,
-    native,
-    networks::Uplink,
-    returned,
+    frame, native,
+    networks::{Names, Uplink},
+    returned::{self, Update},
     routes::{Column, ColumnType, DeviceRoute, TableRoute},
 };
 use crate::{
     clock::Time,
-    id::new_uuid,
-    store::{devices::State, driver_states::NewState, record::Record},
+    id::{DataTableId, new_uuid},
+    store::{delivery_policy::EventType, devices::State, driver_states::NewState, record::Record},
 };
 
 /// The record of an uplink.
@@ -26,19 +26,12 @@ pub fn compose(
     driver_state: Option<NewState>,
 ) -> Record {
     let time = uplink.time.unwrap_or(received_at);
-    let told = match (&decoded.updates, &decoded.data) {
-        (Some(updates), _) => updates.iter().map(|u| (u.time, &u.values)).collect(),
-        (None, Some(data)) => vec![(time, data)],
-        (None, None) => Vec::new(),
-    };
-    let mut rows = Vec::new();
-    for (time, data) in told {
-        let kept = device
-            .tables
-            .iter()
-            .filter_map(|table| Some((table.id, time, row(table, data)?)));
-        rows.extend(kept);
-    }
+    let rows = rows(
+        &device.tables,
+        time,
+        decoded.data.as_ref(),
+        decoded.updates.as_deref(),
+    );
     let updates = decoded.updates.as_deref().map(returned::as_json);
     Record {
         id: new_uuid(),
@@ -47,8 +40,9 @@ pub fn compose(
         time,
         f_port: uplink.f_port,
         f_cnt: uplink.f_cnt,
+        fingerprint: frame::fingerprint(&uplink),
         raw: uplink.payload.as_ref().map(|payload| payload.to_vec()),
-        radio: serde_json::to_value(&uplink.radio).unwrap_or_default(),
+        radio: radio(&uplink),
         data: decoded.data.clone(),
         updates: updates.clone(),
         driver_state,
@@ -58,8 +52,9 @@ pub fn compose(
         integrations: device.integrations.clone(),
         render: {
             let (data, failure) = (decoded.data, decoded.failure.map(|(message, _)| message));
-            Box::new(move |state| {
+            Box::new(move |event, state| {
                 let decoded = match (&data, &updates, &failure) {
+                    _ if event == EventType::Raw => native::Decoded::NoDriver,
                     (Some(data), Some(updates), _) => native::Decoded::Updates(data, updates),
                     (Some(data), None, _) => native::Decoded::Fields(data),
                     (None, _, Some(failure)) => native::Decoded::Failed(failure),
@@ -69,6 +64,37 @@ pub fn compose(
             })
         },
     }
+}
+
+/// How it was received, with what the network calls the device: a downlink may have to say it.
+fn radio(uplink: &Uplink) -> Value {
+    let mut radio = serde_json::to_value(&uplink.radio).unwrap_or_default();
+    if uplink.names != Names::default() {
+        radio["network"] = serde_json::to_value(&uplink.names).unwrap_or_default();
+    }
+    radio
+}
+
+/// What the tables keep of an uplink, each row with the time that it is about.
+pub fn rows(
+    tables: &[TableRoute],
+    time: Time,
+    data: Option<&Map<String, Value>>,
+    updates: Option<&[Update]>,
+) -> Vec<(DataTableId, Time, Value)> {
+    let told = match (updates, data) {
+        (Some(updates), _) => updates.iter().map(|u| (u.time, &u.values)).collect(),
+        (None, Some(data)) => vec![(time, data)],
+        (None, None) => Vec::new(),
+    };
+    let mut rows = Vec::new();
+    for (time, data) in told {
+        let kept = tables
+            .iter()
+            .filter_map(|table| Some((table.id, time, row(table, data)?)));
+        rows.extend(kept);
+    }
+    rows
 }
 
 /// The fields that a table keeps; `None` when there is none of them.
@@ -143,7 +169,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::id::DataTableId;
 
     fn kept(columns: Option<&[(&str, ColumnType)]>, data: Value) -> Option<Value> {
         let columns = columns.map(|columns| {

@@ -1,18 +1,32 @@
-//! What a driver would make of uplinks that are stored. Nothing is changed.
+//! What a driver makes of uplinks that are stored: shown, or put into the place of what they hold.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::{
     UplinkPath,
-    decode::{self, Decoded, Given},
-    returned,
+    decode::{self, Decoded, Decoding, Given},
+    record,
+    returned::{self, Update},
+    routes::DeviceRoute,
 };
 use crate::{
-    driver::DriverErrorKind,
+    clock::Time,
     error::{Error, Result},
-    store::{Scope, uplinks::Uplink},
+    store::{
+        Page, Scope,
+        devices::Device,
+        listing::{Place, Span},
+        members,
+        record::NewEvent,
+        redecodings::{self, Progress, Rewritten},
+        uplinks::Uplink,
+    },
 };
 
 /// How long one call goes on.
@@ -22,14 +36,30 @@ const PATHS_MAX: usize = 100;
 
 /// One uplink, before and after.
 pub struct Redecoded {
-    /// As it is stored.
+    /// As it was stored.
     pub before: Uplink,
     /// What the driver makes of it now.
     pub after: Option<Map<String, Value>>,
+    /// The values of each time, where the driver tells of several.
+    updates: Option<Vec<Update>>,
     /// Why the driver makes nothing of it, in the form that uplinks have.
     pub error: Option<Value>,
     /// Paths of what differs.
     pub changed: Vec<String>,
+}
+
+/// Stored uplinks of a device, the oldest first, that are decoded again in the place of what they hold.
+pub struct Rewriting {
+    /// The device.
+    pub device: Device,
+    /// The driver.
+    pub reference: String,
+    /// The uplinks, and whether there are more of them.
+    pub page: Page<Uplink, Place<Uuid>>,
+    /// Where the stretch before this one ended.
+    pub after: Option<Place<Uuid>>,
+    /// The times that were asked for.
+    pub span: Span,
 }
 
 impl UplinkPath {
@@ -42,8 +72,82 @@ impl UplinkPath {
         uplinks: Vec<Uplink>,
     ) -> Result<Vec<Redecoded>> {
         let driver = self.find_driver(scope, reference).await?;
+        self.decode_again(scope, &driver, &mut None, uplinks).await
+    }
+
+    /// The same, and writes what comes of it. Answers as well whether there is another stretch.
+    pub async fn rewrite(
+        &self,
+        scope: &Scope,
+        rewriting: Rewriting,
+    ) -> Result<(Vec<Redecoded>, bool)> {
+        let Rewriting {
+            device,
+            reference,
+            page,
+            after,
+            span,
+        } = rewriting;
+        let driver = self.find_driver(scope, &reference).await?;
+        let Some(first) = page.items.first() else {
+            return Ok((Vec::new(), false));
+        };
+        let name = match &driver {
+            Decoding::Version(version) => version.digest.clone().unwrap_or_default(),
+            Decoding::BuiltIn(_) => reference.clone(),
+        };
+        let mut progress = match &after {
+            None => Progress {
+                driver: name,
+                is_whole: !redecodings::has_older(scope, device.key, first).await?,
+                state: None,
+                gone: BTreeSet::new(),
+                reported: Map::new(),
+            },
+            Some(place) => redecodings::find(scope, device.key, &name, place)
+                .await?
+                .ok_or_else(|| {
+                    Error::Conflict(
+                        "cursor: the stretch before is not the last that was written with this \
+                         version of the driver; begin again without cursor"
+                            .to_owned(),
+                    )
+                })?,
+        };
+        let count = page.items.len();
+        let redecoded = self
+            .decode_again(scope, &driver, &mut progress.state, page.items)
+            .await?;
+        progress.follow(&redecoded);
+        let route = self.routes.of(scope, device).await?;
+        let used = self.routes.driver(scope, Some(&reference)).await?;
+        let is_own = used.key().is_some() && used.key() == route.driver.key();
+        let goes_on = redecoded.len() < count || page.next.is_some();
+        let written = redecodings::Redecoded {
+            device: route.key,
+            device_id: route.device.provisioned.id.clone(),
+            tables: route.tables.iter().map(|table| table.id).collect(),
+            uplinks: redecoded.iter().map(|one| one.rewritten(&route)).collect(),
+            goes_on,
+            to: span.to,
+            keeps_state_of: used.key().filter(|_| is_own).map(ToString::to_string),
+            event: event(&reference, &driver, &redecoded),
+            progress,
+        };
+        let goes_on = redecodings::write(scope, written).await?;
+        Ok((redecoded, goes_on))
+    }
+
+    /// `state` is what the driver keeps, from uplink to uplink.
+    async fn decode_again(
+        &self,
+        scope: &Scope,
+        driver: &Decoding,
+        state: &mut Option<Map<String, Value>>,
+        uplinks: Vec<Uplink>,
+    ) -> Result<Vec<Redecoded>> {
         let started = Instant::now();
-        let mut state = Map::new();
+        let empty = Map::new();
         let mut redecoded = Vec::with_capacity(uplinks.len());
         for before in uplinks {
             if !redecoded.is_empty() && started.elapsed() > TIME_MAX {
@@ -58,7 +162,7 @@ impl UplinkPath {
                 payload: payload.into(),
                 f_port: before.f_port,
                 time: before.time,
-                state: Some(&state),
+                state: Some(state.as_ref().unwrap_or(&empty)),
             };
             let run = self
                 .decoder
@@ -66,17 +170,55 @@ impl UplinkPath {
             redecoded.push(match run.await.outcome {
                 Ok(taken) => {
                     let decoded = Decoded::from(taken);
-                    state = decoded.new_state.unwrap_or(state);
-                    let updates = decoded.updates.as_deref().map(returned::as_json);
-                    Redecoded::new(before, decoded.data, updates, None)
+                    if decoded.new_state.is_some() {
+                        *state = decoded.new_state;
+                    }
+                    Redecoded::new(before, decoded.data, decoded.updates, None)
                 }
-                Err(error) if error.kind == DriverErrorKind::Overloaded => {
-                    return Err(Error::overloaded("too many drivers are waiting to run"));
+                Err(error) => {
+                    decode::not_overloaded(&error)?;
+                    Redecoded::new(before, None, None, Some(decode::failure(&error)))
                 }
-                Err(error) => Redecoded::new(before, None, None, Some(decode::failure(&error))),
             });
         }
         Ok(redecoded)
+    }
+}
+
+impl Progress {
+    fn follow(&mut self, redecoded: &[Redecoded]) {
+        for one in redecoded {
+            let names = one.before.data.iter().flat_map(Map::keys);
+            self.gone.extend(names.cloned());
+            self.reported.extend(one.after.clone().unwrap_or_default());
+        }
+    }
+}
+
+/// What is told of a stretch that was written.
+fn event(reference: &str, driver: &Decoding, redecoded: &[Redecoded]) -> NewEvent {
+    let count = redecoded.len();
+    let changed = redecoded.iter().filter(|one| one.is_changed()).count();
+    let failed = redecoded.iter().filter(|one| one.error.is_some()).count();
+    let digest = match driver {
+        Decoding::Version(version) => version.digest.as_deref(),
+        Decoding::BuiltIn(_) => None,
+    };
+    let time = |one: Option<&Redecoded>| one.map(|one| one.before.time);
+    NewEvent {
+        kind: "redecoded",
+        message: format!(
+            "{count} uplinks were decoded again with {reference}: {changed} changed, {failed} failed"
+        ),
+        details: members(json!({
+            "driver": reference,
+            "digest": digest,
+            "first": time(redecoded.first()),
+            "last": time(redecoded.last()),
+            "uplinks": count,
+            "changed": changed,
+            "failed": failed,
+        })),
     }
 }
 
@@ -84,7 +226,7 @@ impl Redecoded {
     fn new(
         before: Uplink,
         after: Option<Map<String, Value>>,
-        updates: Option<Value>,
+        updates: Option<Vec<Update>>,
         error: Option<Value>,
     ) -> Self {
         let mut changed = Vec::new();
@@ -97,14 +239,41 @@ impl Redecoded {
             &mut changed,
         );
         // The times of updates, and all but the latest value of a field, are in none of the data.
-        if changed.is_empty() && !is_same(&before.updates.clone().into(), &updates.into()) {
+        let told = updates.as_deref().map(returned::as_json);
+        if changed.is_empty() && !is_same(&before.updates.clone().into(), &told.into()) {
             changed.push("updates".to_owned());
         }
         Self {
             before,
             after,
+            updates,
             error,
             changed,
+        }
+    }
+
+    /// Whether its data are others, and there are some.
+    pub fn is_changed(&self) -> bool {
+        self.error.is_none() && !self.changed.is_empty()
+    }
+
+    /// As it is to be stored.
+    fn rewritten(&self, route: &DeviceRoute) -> Rewritten {
+        let (before, updates) = (self.before.clone(), self.updates.as_deref());
+        let mut former_times = vec![before.time];
+        let told = before.updates.as_ref().and_then(Value::as_array);
+        let told = told.into_iter().flatten();
+        former_times.extend(told.filter_map(|update| {
+            let time = update.get("timestamp")?.as_str()?;
+            time.parse::<Time>().ok()
+        }));
+        Rewritten {
+            data: self.after.clone(),
+            updates: updates.map(returned::as_json),
+            failure: self.error.clone(),
+            former_times,
+            rows: record::rows(&route.tables, before.time, self.after.as_ref(), updates),
+            before,
         }
     }
 }

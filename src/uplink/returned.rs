@@ -16,8 +16,13 @@ const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 /// What a driver returned.
 #[derive(Debug, PartialEq)]
 pub enum Returned {
-    /// The fields.
-    Plain(Map<String, Value>),
+    /// The fields, and the device's state from now on where TS013's form has one beside them.
+    Plain {
+        /// The fields.
+        fields: Map<String, Value>,
+        /// The state; `None`: as it was.
+        new_state: Option<Map<String, Value>>,
+    },
     /// The own form.
     Own {
         /// The device's state from now on; `None`: as it was.
@@ -25,6 +30,15 @@ pub enum Returned {
         /// In the order of their times.
         updates: Vec<Update>,
     },
+}
+
+impl Returned {
+    /// The device's state from now on.
+    pub fn new_state(&mut self) -> &mut Option<Map<String, Value>> {
+        match self {
+            Self::Plain { new_state, .. } | Self::Own { new_state, .. } => new_state,
+        }
+    }
 }
 
 /// Values of one time.
@@ -40,7 +54,10 @@ pub struct Update {
 /// member that is wrong.
 pub fn read(mut returned: Map<String, Value>, time: Time) -> Result<Returned, String> {
     if !is_own(&returned) {
-        return Ok(Returned::Plain(returned));
+        return Ok(Returned::Plain {
+            fields: returned,
+            new_state: None,
+        });
     }
     let new_state = match returned.remove("new_state") {
         None | Some(Value::Null) => None,
@@ -157,7 +174,9 @@ mod tests {
             json!({"new_state": {}, "temperature": 21}),
         ] {
             let read = read_json(plain.clone()).unwrap();
-            assert_eq!(read, Returned::Plain(plain.as_object().unwrap().clone()));
+            let fields = plain.as_object().unwrap().clone();
+            let new_state = None;
+            assert_eq!(read, Returned::Plain { fields, new_state });
         }
         assert_eq!(
             read_json(json!({"new_state": {"n": 1}})).unwrap(),

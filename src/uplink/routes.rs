@@ -11,14 +11,16 @@ use std::sync::{
 use moka::sync::Cache;
 
 use super::{
+    auto_provisioning::Rule,
     decode::Decoding,
-    networks::{NetworkSettings, fold_network_device_id},
+    networks::{NetworkSettings, VAULT_PURPOSE, fold_network_device_id},
 };
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId},
+    id::{ConnectionId, DataTableId, DeviceKey},
     reference::{DriverKey, Pick, Reference},
+    secret::{Credentials, Vault},
     selector::Selector,
     store::{
         Scope, Store,
@@ -27,7 +29,8 @@ use crate::{
         driver_versions::{self, Content},
         integrations::{self, Integration},
         listing::{Sort, Stretch},
-        network_connections,
+        network_connections::{self, NewConnection},
+        record::Recipient,
     },
 };
 
@@ -46,6 +49,10 @@ pub struct ConnectionRoute {
     pub enabled: bool,
     pub settings: NetworkSettings,
     pub ingest_key_hash: Vec<u8>,
+    /// Its secrets, where it has any.
+    pub credentials: Option<Credentials>,
+    /// Which unknown senders become devices.
+    pub auto_provisioning: Option<Rule>,
 }
 
 /// A device, with all that follows from one of its uplinks.
@@ -55,7 +62,7 @@ pub struct DeviceRoute {
     pub connection_names: Vec<(i64, String)>,
     pub driver: DriverRoute,
     pub tables: Vec<TableRoute>,
-    pub integrations: Vec<IntegrationId>,
+    pub integrations: Vec<Recipient>,
 }
 
 /// Which script decodes.
@@ -76,6 +83,14 @@ pub enum DriverRoute {
 }
 
 impl DriverRoute {
+    /// Author and name, of a driver that somebody pushed.
+    pub fn key(&self) -> Option<&DriverKey> {
+        match self {
+            Self::Version { driver, .. } => Some(driver),
+            Self::None | Self::BuiltIn(_) | Self::Missing(_) => None,
+        }
+    }
+
     /// What decodes, where anything does.
     pub fn decoding(&self) -> Option<Decoding> {
         match self {
@@ -155,13 +170,14 @@ pub enum ColumnType {
 /// The data tables and integrations of a tenant, with their selectors read.
 struct Targets {
     tables: Vec<(Selector, TableRoute)>,
-    integrations: Vec<(Selector, IntegrationId)>,
+    integrations: Vec<(Selector, Recipient)>,
 }
 
 type Kept<T> = (u64, Arc<T>);
 
 pub struct Routes {
     store: Store,
+    vault: Vault,
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
@@ -169,9 +185,10 @@ pub struct Routes {
 }
 
 impl Routes {
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, vault: Vault) -> Self {
         Self {
             store,
+            vault,
             connections: Cache::new(CONNECTIONS_MAX),
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
@@ -198,11 +215,22 @@ impl Routes {
         let Some(connection) = network_connections::find(&scope, id).await? else {
             return Ok(None);
         };
+        let NewConnection {
+            enabled,
+            settings,
+            auto_provisioning,
+            secret,
+            ..
+        } = connection.provisioned;
+        let secret = secret.as_deref();
+        let opened = secret.map(|secret| self.vault.open_credentials(VAULT_PURPOSE, Some(secret)));
+        let rule = auto_provisioning.map(Rule::read);
         let route = Arc::new(ConnectionRoute {
             id,
-            enabled: connection.provisioned.enabled,
-            settings: serde_json::from_value(connection.provisioned.settings)
-                .map_err(Error::internal)?,
+            enabled,
+            settings: serde_json::from_value(settings).map_err(Error::internal)?,
+            credentials: opened.transpose()?,
+            auto_provisioning: rule.transpose()?,
             ingest_key_hash: connection.ingest_key_hash,
             scope,
         });
@@ -243,6 +271,11 @@ impl Routes {
         Ok(Some(route))
     }
 
+    /// What follows from an uplink of this device.
+    pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
+        self.compose(scope, scope.epoch(), device).await
+    }
+
     async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {
         let targets = self.targets(scope, epoch).await?;
         let labels = &device.provisioned.labels;
@@ -271,7 +304,9 @@ impl Routes {
                 .driver(scope, device.provisioned.driver.as_deref())
                 .await?,
             tables: tables.map(|(_, table)| table.clone()).collect(),
-            integrations: integrations.map(|(_, id)| *id).collect(),
+            integrations: integrations
+                .map(|(_, recipient)| recipient.clone())
+                .collect(),
             device,
         })
     }
@@ -371,13 +406,19 @@ fn table_route(table: DataTable<Column>) -> Option<(Selector, TableRoute)> {
     ))
 }
 
-fn integration_route(integration: Integration) -> Option<(Selector, IntegrationId)> {
-    if !integration.provisioned.enabled {
+fn integration_route(integration: Integration) -> Option<(Selector, Recipient)> {
+    let provisioned = &integration.provisioned;
+    let recipient = Recipient {
+        integration: integration.id,
+        events: provisioned.uplink_events(),
+        ordered: provisioned.delivery.ordered_by_device,
+    };
+    if !provisioned.enabled || recipient.events.is_empty() {
         return None;
     }
     let selector = read_selector(
         &integration.provisioned.selector,
         format_args!("integration {}", integration.id),
     )?;
-    Some((selector, integration.id))
+    Some((selector, recipient))
 }

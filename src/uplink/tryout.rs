@@ -96,13 +96,10 @@ impl UplinkPath {
                 self.try_version(scope, version, trial).await,
             ),
         };
-        let tried = match tried {
-            // It was not run.
-            Err(error) if error.kind == DriverErrorKind::Overloaded => {
-                return Err(Error::overloaded("too many drivers are waiting to run"));
-            }
-            tried => tried.unwrap_or_else(Tried::failed),
-        };
+        if let Err(error) = &tried {
+            decode::not_overloaded(error)?;
+        }
+        let tried = tried.unwrap_or_else(Tried::failed);
         Ok(Tried { digest, ..tried })
     }
 

@@ -162,8 +162,12 @@ async fn drivers(database: Database) {
     let em = json!([{"manufacturer": "Milesight", "model": "EM300"}]);
     push("zoo", "one", "", em, "site=berlin").await;
     push("yard", "alone", "", json!([]), "Outdoor").await;
-    let cases: [(&str, &[&str]); 21] = [
-        ("", &["two", "one", "alone"]),
+    let lpp = "cayenne-lpp";
+    let cases: [(&str, &[&str]); 24] = [
+        ("", &[lpp, "two", "one", "alone"]),
+        ("author=thingshub", &[lpp]),
+        ("q=Cayenne", &[lpp]),
+        ("author=thingshub&label=indoor", &[]),
         ("author=yard", &["two", "alone"]),
         ("author=Yard", &[]),
         ("manufacturer=milesight", &["two", "one"]),
@@ -182,10 +186,10 @@ async fn drivers(database: Database) {
         ("q=door", &["two", "alone"]),
         // A member's name is no text of the driver.
         ("q=manufacturer", &[]),
-        ("sort=name", &["alone", "one", "two"]),
-        ("sort=-author", &["one", "alone", "two"]),
-        ("sort=author", &["two", "alone", "one"]),
-        ("sort=-created_at", &["alone", "one", "two"]),
+        ("sort=name", &["alone", lpp, "one", "two"]),
+        ("sort=-author", &["one", "alone", "two", lpp]),
+        ("sort=author", &[lpp, "two", "alone", "one"]),
+        ("sort=-created_at", &["alone", "one", "two", lpp]),
     ];
     each_holds(&hub, "drivers", "name", &cases).await;
     change(&hub, "drivers/zoo/one", &json!({})).await;
@@ -193,9 +197,17 @@ async fn drivers(database: Database) {
         &hub,
         "drivers?sort=-updated_at&q=o",
         "name",
-        &["one", "alone", "two"],
+        &["one", "alone", "two", lpp],
     )
     .await;
+    let driver = hub.get("drivers/thingshub/cayenne-lpp").await.ok();
+    assert_eq!(
+        (&driver["built_in"], &driver["tags"]),
+        (&json!(true), &json!([]))
+    );
+    hub.delete("drivers/thingshub/cayenne-lpp")
+        .await
+        .refused(404);
 }
 
 async fn people_and_keys(database: Database) {

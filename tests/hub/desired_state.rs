@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     database::{Database, on_both_databases},
+    network_server::to_nowhere,
     server::{Hub, WithJson},
 };
 
@@ -42,6 +43,8 @@ async fn hub(database: Database, script: &str, schema: Option<Value>) -> Hub {
     hub.post("drivers", &body).await.created();
     hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
         .await;
+    hub.sends_downlinks(&connection, &to_nowhere()).await;
+    hub.switch(&connection, "tts", false).await;
     hub
 }
 

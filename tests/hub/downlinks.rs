@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     database::{Database, on_both_databases},
+    network_server::to_nowhere,
     server::{Connection, Hub},
 };
 
@@ -25,6 +26,8 @@ async fn hub(database: Database, flags: &[&str], script: &str) -> (Hub, Connecti
     hub.push("a/b", "1", script).await;
     hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
         .await;
+    hub.sends_downlinks(&connection, &to_nowhere()).await;
+    hub.switch(&connection, "tts", false).await;
     (hub, connection)
 }
 
@@ -107,6 +110,7 @@ async fn values_are_encoded_by_the_device_s_driver(database: Database) {
         (&json!("0109"), &json!(7), &json!({"led": 1}))
     );
     // The driver knows what the device has reported; the client's port goes before the driver's.
+    hub.switch(&connection, "tts", true).await;
     hub.uplink(&connection, EUI).await;
     let body = json!({"values": {"led": 0}, "f_port": 8});
     let queued = hub.post("devices/d/downlinks", &body).await.created();
@@ -182,7 +186,7 @@ async fn every_contract_of_a_driver_encodes(database: Database) {
 }
 
 async fn what_cannot_be_queued_is_refused(database: Database) {
-    let (hub, _) = hub(database, &[], "function decode() { return {} }").await;
+    let (hub, connection) = hub(database, &[], "function decode() { return {} }").await;
     hub.post("devices", &json!({"id": "alone"})).await.created();
     let raw = json!({"payload_hex": "00"});
     let with = |name: &str, value: Value| {
@@ -244,6 +248,10 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
         assert!(error.contains(told), "{body}: {error}");
     }
     hub.post("devices/none/downlinks", &raw).await.refused(404);
+    let path = format!("network-connections/{}/downlink-settings", connection.id);
+    hub.delete(&path).await.ok();
+    let error = hub.post("devices/d/downlinks", &raw).await.refused(400);
+    assert!(error.contains("downlink-settings"), "{error}");
     let unknown = "devices/d/downlinks/0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11";
     hub.get(unknown).await.refused(404);
     hub.delete(unknown).await.refused(404);
@@ -270,6 +278,8 @@ async fn a_full_queue_is_refused_with_its_bound(database: Database) {
 async fn a_device_is_told_where_it_was_last_heard(database: Database) {
     let (hub, first) = hub(database, &[], "function decode() { return {} }").await;
     let second = hub.connect("other").await;
+    hub.sends_downlinks(&second, &to_nowhere()).await;
+    hub.switch(&first, "tts", true).await;
     let address = |connection: &Connection| json!({"network_connection_id": connection.id, "network_device_id": EUI});
     let connections = json!([address(&first), address(&second)]);
     let device = json!({"connectivity": {"connections": connections}});

@@ -191,3 +191,60 @@ async fn a_call_that_cannot_be_made_says_why() {
         (DriverErrorKind::Exception, Some(2))
     );
 }
+
+#[tokio::test]
+async fn a_module_is_called_by_what_it_exports() {
+    let host = host(one_worker()).await;
+    let input = json!({"bytes": [1, 2], "fPort": 1});
+    for source in [
+        "export function decodeUplink(input) { return {data: {n: input.bytes[1]}}; }",
+        "const decodeUplink = (input) => ({data: {n: input.bytes[1]}});\nexport {decodeUplink};",
+        "function f(input) { return {data: {n: input.bytes[1]}}; } export {f as decodeUplink}",
+        "export default {decodeUplink: (input) => ({data: {n: input.bytes[1]}})}",
+        "const n = await Promise.resolve(1);\nexport const decodeUplink = (i) => ({data: {n: i.bytes[n]}});",
+        "export const decodeUplink = (i) => ({data: {n: Buffer.from(i.bytes).readUInt8(1)}});",
+    ] {
+        let returned = returned(&host, source, "decodeUplink", input.clone()).await;
+        assert_eq!(returned.json.get(), r#"{"data":{"n":2}}"#, "{source}");
+    }
+    let thrown = "\nexport function decodeUplink() {\n  throw new Error('x');\n}";
+    let error = fails(&host, thrown, "decodeUplink", input.clone()).await;
+    assert_eq!((&*error.message, error.line), ("x", Some(3)));
+    for (source, kind) in [
+        (
+            "import fs from 'fs'; export const decodeUplink = fs",
+            DriverErrorKind::Syntax,
+        ),
+        ("export function decodeUplink( {", DriverErrorKind::Syntax),
+        (
+            "for (;;); export const decodeUplink = 1",
+            DriverErrorKind::CpuTime,
+        ),
+        (
+            "await new Promise(() => {}); export const a = 1",
+            DriverErrorKind::BadResult,
+        ),
+        ("export const other = 1", DriverErrorKind::NoFunction),
+    ] {
+        let error = fails(&host, source, "decodeUplink", input.clone()).await;
+        assert_eq!(error.kind, kind, "{source}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn only_buffer_can_be_required() {
+    let host = host(one_worker()).await;
+    for source in [
+        "const f = (b) => require('buffer').Buffer.from(b).readUInt16BE(0)",
+        "var Buffer = require(\"buffer\").Buffer; function f(b) { return Buffer.from(b).readUInt16BE() }",
+        "const { Buffer: B } = require('node:buffer'); const f = (b) => B.from(b).readUInt16BE()",
+    ] {
+        let returned = returned(&host, source, "f", json!([1, 2])).await;
+        assert_eq!(returned.json.get(), "258", "{source}");
+    }
+    let other = "require('buffer'); const f = () => require('fs')";
+    let error = fails(&host, other, "f", json!(0)).await;
+    assert_eq!(error.message, "Cannot find module 'fs'");
+    let none = returned(&host, "const f = () => typeof require", "f", json!(0)).await;
+    assert_eq!(none.json.get(), r#""undefined""#);
+}

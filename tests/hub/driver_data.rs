@@ -33,6 +33,7 @@ fn message(eui: &str, payload: &[u8]) -> String {
     let mut message = sample_json("ttn_v3_milesight_am102.json");
     message["end_device_ids"]["dev_eui"] = eui.into();
     message["uplink_message"]["frm_payload"] = STANDARD.encode(payload).into();
+    message["uplink_message"]["f_cnt"] = crate::server::next_frame().into();
     message.to_string()
 }
 

@@ -4,9 +4,14 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
+use flate2::read::GzDecoder;
+use reqwest::Method;
 use serde_json::{Value, json};
+use tar::Archive;
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     client::Person,
@@ -111,7 +116,9 @@ async fn a_driver_goes_from_its_author_to_devices_and_back(database: Database) {
     let all = author.driver(&["search"]).await.ok();
     assert_eq!(
         all,
-        "DRIVER       TAGS     DESCRIPTION\nacme/other   latest\nacme/thermo  1 1.0.1\n"
+        "DRIVER                 TAGS     DESCRIPTION\n\
+         thingshub/cayenne-lpp           Cayenne Low Power Payload; part of the hub, without a script\n\
+         acme/other             latest\nacme/thermo            1 1.0.1\n"
     );
     for arguments in [
         &["search", "THERM"][..],
@@ -251,9 +258,9 @@ async fn what_a_test_would_refuse_is_not_sent() {
         assert_eq!(author.driver(&["push", "-t", tag]).await.code, 2, "{tag}");
     }
     assert_eq!(author.driver(&["push"]).await.code, 2);
-    assert!(hub.list("drivers").await.is_empty());
+    assert_eq!(hub.list("drivers").await.len(), 1, "the built-in one alone");
     author.driver(&push).await.ok();
-    assert_eq!(hub.list("drivers").await.len(), 1);
+    assert_eq!(hub.list("drivers").await.len(), 2);
 }
 
 #[tokio::test]
@@ -332,4 +339,85 @@ async fn a_pull_keeps_what_is_there_and_stays_in_its_folder() {
     ] {
         nobody.driver(arguments).await.failed(5);
     }
+}
+
+#[tokio::test]
+async fn what_a_hub_exported_is_a_project() {
+    let hub = Hub::start(Database::Sqlite).await;
+    let author = Person::author(&hub).await;
+    author.project("p", "level").await;
+    author.write("p/script.js", CRLF_AND_BOM);
+    author.write("p/schema.yaml", "properties: {level: {type: int8}}");
+    author
+        .driver(&["set", "schema", "schema.yaml", "-p", "p"])
+        .await
+        .ok();
+    author.write(
+        "p/examples.json",
+        r#"[{"input": {"bytes": [7], "fPort": 1}, "output": {"data": {"level": 7}}}]"#,
+    );
+    let pushed = author.driver(&["push", "-p", "p", "-t", "1"]).await.ok();
+
+    let exported = hub
+        .request(Method::GET, "drivers/acme/level/export")
+        .bearer_auth(&hub.token);
+    let exported = exported.send().await.unwrap().bytes().await.unwrap();
+    let mut archive = Archive::new(GzDecoder::new(&*exported));
+    archive.unpack(author.path("unpacked")).unwrap();
+    let folder = names(&author.path("unpacked")).remove(0);
+    let folder = format!("unpacked/{folder}");
+    let tested = author.driver(&["test", "-p", &folder]).await.ok();
+    assert!(tested.contains('1'), "{tested}");
+    let again = ["push", "-p", &folder, "-t", "2"];
+    assert_eq!(author.driver(&again).await.ok(), pushed, "the same content");
+    author.write(&format!("{folder}/schema.json"), r#"{"properties": {}}"#);
+    author.write(&format!("{folder}/examples.json"), r#"[{"output": 7}]"#);
+    assert_eq!(author.driver(&["test", "-p", &folder]).await.code, 2);
+}
+
+#[tokio::test]
+async fn who_deletes_is_asked_at_a_terminal() {
+    let hub = Hub::start(Database::Sqlite).await;
+    let author = Person::author(&hub).await;
+    author.project("p", "level").await;
+    author.driver(&["push", "-p", "p", "-t", "1"]).await.ok();
+    let program = env!("CARGO_BIN_EXE_thingshub");
+    let answered = async |answer: &str| {
+        // `script` gives its command a terminal.
+        let mut child = tokio::process::Command::new("script")
+            .args([
+                "-qec",
+                &format!("{program} driver delete acme/level"),
+                "/dev/null",
+            ])
+            .current_dir(author.home.path())
+            .env("HOME", author.home.path())
+            .env("XDG_CONFIG_HOME", author.path("config"))
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(answer.as_bytes()).await.unwrap();
+        let ended = child.wait_with_output().await.unwrap();
+        (
+            ended.status.code().unwrap(),
+            String::from_utf8_lossy(&ended.stdout).into_owned(),
+        )
+    };
+    for answer in ["n\n", "\n", "yesterday\n"] {
+        let (code, told) = answered(answer).await;
+        assert!(
+            told.contains("[y/N]") && told.contains("nothing is deleted"),
+            "{told}"
+        );
+        assert_ne!(code, 0);
+        hub.get("drivers/acme/level").await.ok();
+    }
+    let (code, told) = answered("Y\n").await;
+    assert!(code == 0 && told.contains("deleted"), "{code}: {told}");
+    hub.get("drivers/acme/level").await.refused(404);
+    author.driver(&["delete", "acme/level"]).await.failed(2);
 }

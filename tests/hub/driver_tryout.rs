@@ -95,6 +95,7 @@ async fn what_a_trial_shows_is_what_an_uplink_brings(database: Database) {
             message["end_device_ids"]["dev_eui"] = EUI.into();
             let bytes = hex::decode(payload).unwrap();
             message["uplink_message"]["frm_payload"] = STANDARD.encode(bytes).into();
+            message["uplink_message"]["f_cnt"] = crate::server::next_frame().into();
             hub.ingest(&connection, message.to_string()).await.ok();
             let uplink = hub.list("devices/d/uplinks").await.remove(0);
 
@@ -401,7 +402,7 @@ async fn a_trial_keeps_nothing_and_stays_in_its_tenant(database: Database) {
     hub.try_driver(json!({"script": script, "payload_hex": "00"}))
         .await;
     assert_eq!(hub.list("audit-log").await.len(), entries);
-    assert_eq!(hub.list("drivers").await.len(), 1);
+    assert_eq!(hub.list("drivers").await.len(), 2);
     assert_eq!(hub.list("drivers/a/b/versions").await.len(), 1);
 
     hub.tenant("other").await;

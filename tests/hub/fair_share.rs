@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use crate::{
     database::{Database, on_both_databases},
-    server::{Hub, PASSWORD},
+    server::{Hub, PASSWORD, things_stack},
 };
 
 on_both_databases!(
     a_tenant_whose_driver_loops_starves_nobody,
-    even_one_worker_is_shared
+    even_one_worker_is_shared,
+    an_uplink_that_finds_the_queue_full_is_sent_again,
 );
 
 async fn a_tenant_whose_driver_loops_starves_nobody(database: Database) {
@@ -106,4 +107,46 @@ async fn share(hub: &mut Hub) {
         assert_eq!(uplink["data"], Value::Null);
         assert_eq!(uplink["error"]["kind"], "cpu_time", "{uplink}");
     }
+}
+
+/// Whoever is told 503 sends the uplink again: better than an uplink that nobody decoded.
+async fn an_uplink_that_finds_the_queue_full_is_sent_again(database: Database) {
+    let tight = [
+        "--driver-workers",
+        "1",
+        "--driver-queue-max",
+        "1",
+        "--driver-tenant-queue-max",
+        "1",
+    ];
+    let hub = Hub::start_with(database, &[&PATIENT[..], &tight].concat()).await;
+    let connection = hub.connect("tts").await;
+    let script = "function decode(b) { for (var i = 0; i < 3e5; i++); return {n: b[0]}; }";
+    hub.push("a/b", "1", script).await;
+    const EUI: &str = "AA00000000000001";
+    hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+        .await;
+    let (mut taken, mut refused, sent) = (0, 0, AtomicUsize::new(0));
+    while refused == 0 {
+        let uplinks = (0..16).map(async |_| {
+            let mut message: Value = serde_json::from_str(&things_stack(EUI)).unwrap();
+            message["uplink_message"]["f_cnt"] = sent.fetch_add(1, Ordering::Relaxed).into();
+            hub.ingest(&connection, message.to_string()).await
+        });
+        for answer in join_all(uplinks).await {
+            match answer.status {
+                200 => taken += 1,
+                _ => {
+                    assert_eq!(answer.refused(503), "too many drivers are waiting to run");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    // What was answered with 200 is decoded, and what was not is not there.
+    let uplinks = hub.list("devices/d/uplinks").await;
+    assert_eq!(uplinks.len(), taken);
+    assert!(taken > 0 && uplinks.iter().all(|uplink| uplink["error"].is_null()));
+    assert!(uplinks.iter().all(|uplink| uplink["data"]["n"].is_number()));
+    assert!(hub.list("devices/d/events").await.is_empty());
 }

@@ -8,7 +8,9 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod broker;
 mod database;
+mod network_server;
 mod server;
 mod sink;
 
@@ -21,7 +23,9 @@ mod client;
 mod collections;
 mod contract;
 mod deliveries;
+mod delivery_rules;
 mod desired_state;
+mod downlink_sending;
 mod downlinks;
 mod drift;
 mod driver_agreement;
@@ -33,14 +37,18 @@ mod driver_examples;
 mod driver_host;
 mod driver_redecode;
 mod driver_registry_command;
+mod driver_rewrite;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;
 mod extremes;
 mod fair_share;
+mod faults;
 mod histories;
 mod lists;
 mod live;
+mod mqtt;
+mod networks;
 mod outage;
 mod paging;
 mod permissions;
@@ -49,6 +57,7 @@ mod replicas;
 mod requests;
 mod rules;
 mod sandbox;
+mod secret_keys;
 mod story;
 mod target_file;
 mod target_forms;
@@ -81,8 +90,17 @@ fn sample_json(name: &str) -> Value {
 }
 
 /// Asks until there is an answer, and gives it; fails when that takes too long.
-async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(20), what, probe).await
+}
+
+/// The same for what may take that long.
+async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = probe().await {
             return found;

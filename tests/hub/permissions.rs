@@ -128,7 +128,14 @@ fn filled(path: &str, ids: &Value) -> String {
         .replace("{tag}", "1")
         .replace("{digest}", &digest_of(UNTAGGED))
         .replace("{label}", "kept")
-        .replace("{downlink_id}", ids["downlinks"].as_str().unwrap())
+        .replace("{delivery_id}", text(&ids["deliveries"]))
+        .replace("{replay_id}", &ids["replays"].to_string())
+        .replace("{network_device_id}", "AA000000000000FF")
+        .replace("{downlink_id}", text(&ids["downlinks"]))
+}
+
+fn text(id: &Value) -> &str {
+    id.as_str().unwrap()
 }
 
 /// Bodies that are read without a fault where there is an ETag to refuse the change afterwards.
@@ -138,12 +145,16 @@ fn body(operation: &str) -> Value {
         "update_network_connection" => {
             json!({"name": "x", "settings": {"type": "the_things_stack"}})
         }
+        // Found, and refused for its id: so that it is there for the next caller.
+        "adopt_unknown_device" => json!({"id": "import"}),
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
+        "update_downlink_settings" => json!({"settings": {"type": "sigfox"}}),
         "update_device_state" => json!({"desired": {}}),
         "update_user" => json!({"role": "viewer"}),
         "update_tenant" => json!({"name": "x"}),
+        "create_replay" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
         _ => json!({}),
     }
 }
@@ -155,6 +166,8 @@ async fn provision(hub: &Hub) -> Value {
     restore(hub, "delete_driver_version").await;
     hub.device("d", &connection, "AA00000000000001", json!({}))
         .await;
+    let unknown = crate::server::things_stack("AA000000000000FF");
+    hub.ingest(&connection, unknown).await.ok();
     let table = json!({"name": "t", "selector": ""});
     let table = hub.post("data-tables", &table).await.created();
     let key = json!({"name": "k", "scopes": ["read"]});
@@ -165,17 +178,32 @@ async fn provision(hub: &Hub) -> Value {
         .header("Content-Type", "application/octet-stream")
         .body("id\nimported\n");
     let import = hub.answer(import).await.created();
+    let integration = hub.integration("i", "", "https://example.com/").await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let path = format!("integrations/{integration}");
+    let deliveries = hub.list(&format!("{path}/deliveries")).await;
+    let replay = hub
+        .post(&format!("{path}/replay"), &body("create_replay"))
+        .await
+        .created();
+    // A public address: nothing that this machine has.
+    let settings =
+        json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
+    let path = format!("network-connections/{}/downlink-settings", connection.id);
+    hub.put(&path, &settings).await.ok();
     let downlink = hub
         .post("devices/d/downlinks", &json!({"payload_hex": "00"}))
         .await
         .created();
     json!({
+        "deliveries": deliveries[0]["id"],
+        "replays": replay["id"],
         "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],
         "devices": "d",
         "data-tables": table["id"],
-        "integrations": hub.integration("i", "", "https://example.com/").await,
+        "integrations": integration,
         "users": hub.user("viewer", "viewer").await["id"],
         "api-keys": key["id"],
         "tenants": hub.tenant("other").await["id"],

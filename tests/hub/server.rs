@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -30,6 +31,7 @@ pub struct Hub {
     folder: TempDir,
     pub database: Database,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Child,
     client: Client,
     /// Where it listens.
@@ -75,14 +77,28 @@ impl Hub {
 
     /// Starts one whose integrations may reach this machine.
     pub async fn start_with(database: Database, flags: &[&str]) -> Self {
+        Self::start_in(database, flags, &[]).await
+    }
+
+    /// Starts one with these variables in its environment.
+    pub async fn start_in(
+        database: Database,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let (child, address) = launch(folder.path(), &database, &flags).await;
+        let environment: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (child, address) = launch(folder.path(), &database, &flags, &environment).await;
         let client = client(&data_dir(folder.path()).join("tls/cert.pem"));
         let mut hub = Self {
             folder,
             database,
             flags,
+            environment,
             child,
             client,
             address,
@@ -95,7 +111,40 @@ impl Hub {
 
     /// Starts the same hub again, after it was killed or has stopped.
     pub async fn start_again(&mut self) {
-        (self.child, self.address) = launch(self.folder.path(), &self.database, &self.flags).await;
+        let (folder, environment) = (self.folder.path(), &self.environment);
+        (self.child, self.address) = launch(folder, &self.database, &self.flags, environment).await;
+    }
+
+    /// Starts it again with other flags.
+    pub async fn start_again_with(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
+        self.start_again().await;
+    }
+
+    /// Runs a command of the program on this hub's data: what it prints, and what it complains of.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = program();
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(data_dir(self.folder.path()));
+        if let Database::Postgres(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        let output = command.output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        match output.status.success() {
+            true => Ok(text(output.stdout)),
+            false => Err(text(output.stderr)),
+        }
+    }
+
+    /// Starts the same hub again, and kills it after that long, wherever it is by then.
+    pub async fn start_and_kill(&mut self, after: Duration) {
+        let (folder, environment) = (self.folder.path(), &self.environment);
+        let mut child = spawn(folder, &self.database, &self.flags, environment);
+        let _ = timeout(after, child.wait()).await;
+        child.kill().await.unwrap();
     }
 
     pub async fn log_in(&self, username: &str, password: &str) -> String {
@@ -106,8 +155,18 @@ impl Hub {
 
     /// Sends a signal to the process, and waits for its end.
     pub async fn end(&mut self, signal: Signal) -> ExitStatus {
+        self.tell(signal);
+        self.ended().await
+    }
+
+    /// Sends a signal to the process.
+    pub fn tell(&self, signal: Signal) {
         let pid = self.child.id().expect("it runs");
         kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the process's end.
+    pub async fn ended(&mut self) -> ExitStatus {
         timeout(Duration::from_secs(30), self.child.wait())
             .await
             .expect("it ends")
@@ -323,6 +382,7 @@ impl Hub {
 pub fn things_stack(eui: &str) -> String {
     let mut message = sample_json("ttn_v3_milesight_am102.json");
     message["end_device_ids"]["dev_eui"] = eui.into();
+    message["uplink_message"]["f_cnt"] = next_frame().into();
     message.to_string()
 }
 
@@ -352,7 +412,12 @@ fn data_dir(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-async fn launch(folder: &Path, database: &Database, flags: &[String]) -> (Child, String) {
+fn spawn(
+    folder: &Path,
+    database: &Database,
+    flags: &[String],
+    environment: &[(String, String)],
+) -> Child {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
@@ -365,12 +430,22 @@ async fn launch(folder: &Path, database: &Database, flags: &[String]) -> (Child,
         .args(["--database-connections", "4"])
         .args(flags)
         .env("THINGSHUB_ADMIN_PASSWORD", PASSWORD)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(log);
     if let Database::Postgres(url) = database {
         command.args(["--database-url", url]);
     }
-    let mut child = command.spawn().unwrap();
+    command.spawn().unwrap()
+}
+
+async fn launch(
+    folder: &Path,
+    database: &Database,
+    flags: &[String],
+    environment: &[(String, String)],
+) -> (Child, String) {
+    let mut child = spawn(folder, database, flags, environment);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let address = timeout(Duration::from_secs(60), async {
         while let Some(line) = lines.next_line().await.unwrap() {
@@ -415,4 +490,10 @@ impl Drop for Hub {
             assert!(complaints.is_empty(), "the hub complains: {complaints:#?}");
         }
     }
+}
+
+/// A frame counter that no other frame has: a frame that comes again is a copy.
+pub fn next_frame() -> u32 {
+    static FRAMES: AtomicU32 = AtomicU32::new(1);
+    FRAMES.fetch_add(1, Ordering::Relaxed)
 }

@@ -12,6 +12,7 @@ use poem::{
     listener::{Acceptor, Listener, TcpListener},
 };
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::eventually;
 
@@ -22,10 +23,14 @@ pub enum Cue {
     Status(u16),
     /// With this status, and JSON.
     Json(u16, &'static str),
-    /// With a redirect to there.
-    Redirect(&'static str),
     /// With 200, and a body that has no end.
     Endless,
+    /// With this status, so many seconds in `Retry-After`, and a text.
+    After(u16, u32),
+    /// With this status, to go there.
+    Redirect(u16, &'static str),
+    /// With 200, after [`Sink::go_on`].
+    Wait,
     /// Never.
     Hang,
 }
@@ -57,6 +62,7 @@ struct Book {
 pub struct Sink {
     pub url: String,
     book: Arc<Mutex<Book>>,
+    go_on: Arc<Notify>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -74,12 +80,14 @@ impl Sink {
         }));
         // Ports are used again: another test's hub may still call the one that was here before.
         let path = format!("/hook/{}", uuid::Uuid::now_v7());
-        let (kept, own) = (book.clone(), path.clone());
+        let go_on = Arc::new(Notify::new());
+        let (kept, told, own) = (book.clone(), go_on.clone(), path.clone());
         let answer = endpoint::make(move |request: Request| {
-            let (is_ours, book) = (request.uri().path() == own, kept.clone());
+            let is_ours = request.uri().path() == own;
+            let (book, go_on) = (kept.clone(), told.clone());
             async move {
                 if is_ours {
-                    answer(request, book, always).await
+                    answer(request, book, go_on, always).await
                 } else {
                     Ok(StatusCode::GONE.into_response())
                 }
@@ -91,8 +99,14 @@ impl Sink {
         Self {
             url: format!("http://{address}{path}"),
             book,
+            go_on,
             server,
         }
+    }
+
+    /// Lets one request go on that waits.
+    pub fn go_on(&self) {
+        self.go_on.notify_one();
     }
 
     /// A sink that takes everything.
@@ -127,6 +141,7 @@ fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
 async fn answer(
     mut request: Request,
     book: Arc<Mutex<Book>>,
+    go_on: Arc<Notify>,
     always: Cue,
 ) -> poem::Result<Response> {
     let body = request.take_body().into_vec().await.unwrap();
@@ -148,13 +163,21 @@ async fn answer(
             .status(StatusCode::from_u16(status).unwrap())
             .content_type("application/json")
             .body(text)),
-        Cue::Redirect(to) => Ok(Response::builder()
-            .status(StatusCode::TEMPORARY_REDIRECT)
-            .header("Location", to)
-            .finish()),
         Cue::Endless => {
             let chunk = || async { Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]) };
             Ok(Body::from_bytes_stream(stream::repeat_with(chunk).then(|chunk| chunk)).into())
+        }
+        Cue::After(status, seconds) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .header("Retry-After", seconds.to_string())
+            .body("come back later")),
+        Cue::Redirect(status, location) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .header("location", location)
+            .finish()),
+        Cue::Wait => {
+            go_on.notified().await;
+            Ok(StatusCode::OK.into_response())
         }
         Cue::Hang => std::future::pending().await,
     }

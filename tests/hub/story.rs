@@ -165,7 +165,7 @@ async fn what_is_no_uplink_of_a_known_device_is_told(database: Database) {
 
     let events = hub.list(&format!("{path}/events")).await;
     let kinds: Vec<&Value> = events.iter().map(|event| &event["kind"]).collect();
-    assert_eq!(kinds, ["message", "unknown_device"]);
+    assert_eq!(kinds, ["join", "unknown_device"]);
     let message = events[1]["message"].as_str().unwrap();
     assert!(message.contains(EUI), "{message}");
     let health = hub.get(&path).await.ok()["health"].clone();
@@ -190,7 +190,7 @@ async fn what_is_no_uplink_of_a_known_device_is_told(database: Database) {
         .ok();
     let events = hub.list("devices/joiner/events").await;
     assert_eq!(events.len(), 1, "{events:?}");
-    assert_eq!(events[0]["kind"], "message");
+    assert_eq!(events[0]["kind"], "join");
 }
 
 async fn any_json_is_read_by_pointers(database: Database) {

@@ -49,7 +49,7 @@ async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
         // Even to where it might go itself: the target is what was provisioned.
         ("here", to_inside),
     ] {
-        let sink = Sink::start(&[], Cue::Redirect(to)).await;
+        let sink = Sink::start(&[], Cue::Redirect(307, to)).await;
         let id = hub.integration(name, "", &sink.url).await;
         hub.uplink(&connection, "AA00000000000001").await;
         let error = error(&hub, id).await;

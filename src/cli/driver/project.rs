@@ -29,6 +29,11 @@ use crate::driver::schema::Schema;
 /// The project file's name.
 pub const FILE: &str = ".project";
 
+/// The type of a project that a hub has exported; its parts have names that are given.
+const EXPORTED: &str = "driver";
+/// The schema's file in such a project, where it has one.
+const EXPORTED_SCHEMA: &str = "schema.json";
+
 /// The longest project file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -113,9 +118,14 @@ impl Project {
             return Ok(None);
         }
         let text = read(&path)?;
-        serde_yaml::from_str(&text)
-            .map(Some)
-            .map_err(|error| format!("{}: {error}", path.display()))
+        let mut project: Self =
+            serde_yaml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if project.kind == EXPORTED {
+            project.kind = "javascript".to_owned();
+            let has_schema = folder.join(EXPORTED_SCHEMA).is_file();
+            project.schema = has_schema.then(|| EXPORTED_SCHEMA.into());
+        }
+        Ok(Some(project))
     }
 
     /// The project of a folder, which must be one.

@@ -31,6 +31,8 @@ const ID_HEADER: &str = "Webhook-Id";
 const ATTEMPT_HEADER: &str = "Webhook-Attempt";
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How much of it is kept.
+const ANSWER_KEPT_BYTES: usize = 1000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings that are stored in the clear.
@@ -217,7 +219,7 @@ pub fn client(guard: &Guard, timeout: Duration) -> Result<Client> {
 async fn answer(response: Response) -> Answer {
     let status = response.status();
     let retry_after = retry_after(&response);
-    drain(response).await;
+    let text = drain(response).await;
     let error = match status {
         status if status.is_success() => None,
         status if status.is_redirection() => {
@@ -229,6 +231,7 @@ async fn answer(response: Response) -> Answer {
         status: Some(status.as_u16()),
         error,
         retry_after,
+        text,
         is_final: false,
     }
 }
@@ -242,9 +245,13 @@ fn retry_after(response: &Response) -> Option<TimeDelta> {
     }
 }
 
-/// The status decides; a body that breaks off changes nothing.
-async fn drain(response: Response) {
-    let _ = beginning(response).await;
+/// Reads the body; answers how it begins, if it is text. The status decides: a body that breaks off
+/// changes nothing.
+async fn drain(response: Response) -> Option<String> {
+    let mut start = beginning(response).await;
+    start.truncate(ANSWER_KEPT_BYTES);
+    let text = String::from_utf8_lossy(&start).replace('\0', "");
+    (!text.is_empty()).then_some(text)
 }
 
 /// The first bytes of an answer; the rest is not read.

@@ -2,6 +2,7 @@
 
 mod file;
 pub mod http;
+mod mqtt;
 mod oauth2;
 mod postgres;
 mod webhook_signature;
@@ -16,6 +17,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     id::{IntegrationId, TenantId},
+    mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
@@ -33,6 +35,8 @@ pub struct Answer {
     pub error: Option<String>,
     /// How long the receiver wants to be left alone.
     pub retry_after: Option<TimeDelta>,
+    /// The beginning of what it answered, where that is text.
+    pub text: Option<String>,
     /// Whether trying again would only fail again.
     pub is_final: bool,
 }
@@ -64,6 +68,7 @@ pub struct Target {
 /// One type of target.
 enum Way {
     Http(http::HttpTarget),
+    Mqtt(mqtt::MqttTarget),
     Postgres(Box<postgres::PostgresTarget>),
     File(file::FileTarget),
 }
@@ -76,6 +81,10 @@ impl Target {
         let credentials = vault.open_credentials(VAULT_PURPOSE, provisioned.secret.as_deref())?;
         let way = match provisioned.kind.as_str() {
             http::KIND => Way::Http(http::HttpTarget::open(settings, &credentials)?),
+            mqtt::KIND => {
+                let target = mqtt::MqttTarget::open(integration.id, settings, &credentials)?;
+                Way::Mqtt(target)
+            }
             postgres::KIND => {
                 let target = postgres::PostgresTarget::open(settings, &credentials)?;
                 Way::Postgres(Box::new(target))
@@ -107,14 +116,11 @@ impl Way {
                     .send(&sender.http, &sender.guard, delivery, message)
                     .await
             }
-            Way::Postgres(target) => {
-                let sent = target.send(&sender.guard, delivery);
-                // The HTTP client has its own bound.
-                match tokio::time::timeout(sender.timeout, sent).await {
-                    Ok(answer) => answer,
-                    Err(_) => Answer::failed("no answer in time"),
-                }
+            Way::Mqtt(target) => {
+                let (publishers, within) = (&sender.publishers, sender.timeout);
+                target.send(publishers, delivery, message, within).await
             }
+            Way::Postgres(target) => target.send(&sender.guard, delivery).await,
             Way::File(target) => {
                 let below = sender.files_dir.as_deref();
                 target.send(below, delivery, message).await
@@ -128,6 +134,7 @@ impl Way {
 pub struct Sender {
     http: reqwest::Client,
     guard: Guard,
+    publishers: Publishers,
     timeout: Duration,
     /// Below this are the folders of files.
     files_dir: Option<Arc<Path>>,
@@ -142,11 +149,17 @@ const TARGET_IDLE: Duration = Duration::from_secs(600);
 
 impl Sender {
     /// A sender whose requests end after `timeout`.
-    pub fn new(guard: Guard, timeout: Duration, config: &Config) -> Result<Self> {
+    pub fn new(
+        guard: Guard,
+        publishers: Publishers,
+        timeout: Duration,
+        config: &Config,
+    ) -> Result<Self> {
         let origin = config.public_url.as_deref();
         Ok(Self {
             http: http::client(&guard, timeout)?,
             guard,
+            publishers,
             timeout,
             files_dir: config.file_targets_dir.as_deref().map(Arc::from),
             origin: origin.unwrap_or_default().trim_end_matches('/').into(),

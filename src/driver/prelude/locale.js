@@ -1,64 +1,8 @@
 // Dates and numbers for people: `toLocale...` and the part of `Intl` behind it, for some locales.
-(function () {
+(function (natives) {
   'use strict';
-  const english = {
-    months: ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'],
-    shortMonths: ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'],
-    days: ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'],
-    shortDays: ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'],
-    halves: ['AM', 'PM'],
-    hour12: false,
-    zone: 'Coordinated Universal Time',
-    group: ',', decimal: '.', percent: '%',
-  };
-  const locales = {
-    'en-US': {
-      ...english, hour12: true, order: 'mdy', separator: '/', join: ', ', longJoin: ' at ', shortDate: ['numeric', 'numeric', '2-digit'],
-      text: (p) => {
-        const monthDay = [p.month, p.day].filter(Boolean).join(' ');
-        const date = p.year && p.day ? `${monthDay}, ${p.year}` : [monthDay, p.year].filter(Boolean).join(' ');
-        return [p.weekday, date].filter(Boolean).join(', ');
-      },
-      weekdayJoin: ', ',
-    },
-    'en-GB': {
-      ...english, order: 'dmy', separator: '/', padded: true, join: ', ', longJoin: ' at ', shortDate: ['2-digit', '2-digit', 'numeric'],
-      halves: ['am', 'pm'], shortMonths: english.shortMonths.map((month) => (month === 'Sep' ? 'Sept' : month)),
-      text: (p) => [p.weekday && (p.day || p.month) ? p.weekday + ',' : p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
-      weekdayJoin: ', ',
-    },
-    'de-DE': {
-      ...english, order: 'dmy', separator: '.', join: ', ', longJoin: ' um ', shortDate: ['2-digit', '2-digit', '2-digit'],
-      months: ['Januar', 'Februar', 'M\u00e4rz', 'April', 'Mai', 'Juni', 'Juli', 'August', 'September', 'Oktober', 'November', 'Dezember'],
-      shortMonths: ['Jan.', 'Feb.', 'M\u00e4rz', 'Apr.', 'Mai', 'Juni', 'Juli', 'Aug.', 'Sept.', 'Okt.', 'Nov.', 'Dez.'],
-      days: ['Sonntag', 'Montag', 'Dienstag', 'Mittwoch', 'Donnerstag', 'Freitag', 'Samstag'],
-      shortDays: ['So', 'Mo', 'Di', 'Mi', 'Do', 'Fr', 'Sa'], mediumNumeric: true,
-      zone: 'Koordinierte Weltzeit', hourSuffix: ' Uhr', group: '.', decimal: ',', percent: '\u00a0%',
-      text: (p) => [p.weekday && (p.day || p.month) ? p.weekday + ',' : p.weekday, p.day && p.month ? p.day + '.' : p.day, p.month, p.year].filter(Boolean).join(' '),
-      weekdayJoin: ', ',
-    },
-    'fr-FR': {
-      ...english, order: 'dmy', separator: '/', padded: true, join: ' ', longJoin: ' \u00e0 ', shortDate: ['2-digit', '2-digit', 'numeric'],
-      months: ['janvier', 'f\u00e9vrier', 'mars', 'avril', 'mai', 'juin', 'juillet', 'ao\u00fbt', 'septembre', 'octobre', 'novembre', 'd\u00e9cembre'],
-      shortMonths: ['janv.', 'f\u00e9vr.', 'mars', 'avr.', 'mai', 'juin', 'juil.', 'ao\u00fbt', 'sept.', 'oct.', 'nov.', 'd\u00e9c.'],
-      days: ['dimanche', 'lundi', 'mardi', 'mercredi', 'jeudi', 'vendredi', 'samedi'],
-      shortDays: ['dim.', 'lun.', 'mar.', 'mer.', 'jeu.', 'ven.', 'sam.'],
-      zone: 'temps universel coordonn\u00e9', hourSuffix: ' h', group: '\u202f', decimal: ',', percent: '\u202f%',
-      text: (p) => [p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
-      weekdayJoin: ' ',
-    },
-    'sv-SE': {
-      ...english, order: 'ymd', separator: '-', padded: true, join: ' ', longJoin: ' kl. ', shortDate: ['2-digit', '2-digit', 'numeric'],
-      group: '\u00a0', decimal: ',', percent: '\u00a0%',
-      text: (p) => [p.weekday, p.day, p.month, p.year].filter(Boolean).join(' '),
-      weekdayJoin: ', ',
-    },
-  };
-  locales.en = locales['en-US'];
-  locales.de = locales['de-DE'];
-  locales.fr = locales['fr-FR'];
-  locales.sv = locales['sv-SE'];
-  const canonical = { en: 'en', de: 'de', fr: 'fr', sv: 'sv' };
+  const { locales } = natives;
+  const canonical = { en: 'en', de: 'de', fr: 'fr', sv: 'sv', es: 'es', it: 'it', nl: 'nl', pt: 'pt' };
 
   function localeOf(requested) {
     if (requested === null) throw new TypeError('Cannot convert undefined or null to object');
@@ -87,12 +31,38 @@
   };
 
   function zoneOf(name) {
-    if (name === undefined) return { name: 'UTC', minutes: 0 };
+    if (name === undefined) return { name: 'UTC' };
     const text = String(name);
-    if (/^(UTC|GMT|Etc\/(UTC|GMT|UCT|Zulu|Universal)|UCT|Zulu|Universal)$/i.test(text)) return { name: 'UTC', minutes: 0 };
-    const fixed = /^Etc\/GMT([+-])(\d{1,2})$/.exec(text);
-    if (fixed) return { name: text, minutes: (fixed[1] === '+' ? -60 : 60) * fixed[2] };
-    throw new RangeError(`Invalid time zone specified: ${text}`);
+    if (/^(UTC|GMT|Etc\/(UTC|GMT|UCT|Zulu|Universal|Greenwich)|UCT|Zulu|Universal)$/i.test(text)) return { name: 'UTC' };
+    const found = natives.zoneName(text);
+    if (!found) throw new RangeError(`Invalid time zone specified: ${text}`);
+    return { name: found };
+  }
+
+  // Which zones a locale calls by letters, as its readers do: the others are an offset.
+  const lettered = {
+    'en-US': /^(EST|EDT|CST|CDT|MST|MDT|PST|PDT|AKST|AKDT|HST)$/,
+    'en-GB': /^(GMT|BST|WET|WEST|CET|CEST|EET|EEST)$/,
+    'de-DE': /^(CET|CEST|EET|EEST|WET|WEST)$/,
+  };
+  const american = /^(America|US|Pacific\/Honolulu|EST5EDT|CST6CDT|MST7MDT|PST8PDT)/;
+  const german = { CET: 'MEZ', CEST: 'MESZ', EET: 'OEZ', EEST: 'OESZ', WET: 'WEZ', WEST: 'WESZ' };
+
+  function zoneText(o, milliseconds) {
+    const { zone, data, timeZoneName } = o;
+    if (zone.name === 'UTC') return timeZoneName === 'long' ? data.zone : timeZoneName.endsWith('Offset') ? data.gmt ?? 'GMT' : 'UTC';
+    const seconds = natives.zoneOffset(zone.name, milliseconds);
+    const letters = natives.zoneLetters(zone.name, milliseconds);
+    const language = data === locales['en-US'] ? 'en-US' : data === locales['en-GB'] ? 'en-GB' : data === locales['de-DE'] ? 'de-DE' : '';
+    const known = Object.hasOwn(lettered, language) && lettered[language].test(letters) && (language !== 'en-US' || american.test(zone.name));
+    if (known && timeZoneName === 'short') return language === 'de-DE' ? german[letters] : letters;
+    const minutes = Math.abs(seconds) / 60;
+    const hours = Math.trunc(minutes / 60);
+    const rest = Math.trunc(minutes % 60);
+    const long = timeZoneName.startsWith('long');
+    const offset = long ? `${two(hours)}:${two(rest)}` : rest ? `${hours}:${two(rest)}` : `${hours}`;
+    const name = data.gmt ?? 'GMT';
+    return seconds === 0 ? name : name + (seconds < 0 ? data.minus ?? '-' : '+') + offset;
   }
 
   function resolveDate(requested, given, required, defaults) {
@@ -146,7 +116,7 @@
     if (textual || (weekday && !month && !year)) {
       const monthName = textual && names(month, data.months, data.shortMonths, t.getUTCMonth());
       if (!textual && dayText) return data.order === 'mdy' ? `${dayText} ${weekdayName}` : `${weekdayName} ${dayText}`;
-      return data.text({ weekday: weekdayName, year: yearText, month: monthName, day: dayText });
+      return data.text({ long: month === 'long', weekday: weekdayName, year: yearText, month: monthName, day: dayText });
     }
     const pad = (style, value) => style && (style === '2-digit' || (data.padded && year && month && day) ? two(value) : String(value));
     const parts = { d: pad(day, t.getUTCDate()), m: pad(month, t.getUTCMonth() + 1), y: yearText };
@@ -156,7 +126,7 @@
     return weekdayName ? weekdayName + data.weekdayJoin + text : text;
   }
 
-  function timeText(o, t) {
+  function timeText(o, t, milliseconds) {
     let { hour, minute, second, timeZoneName } = o;
     if (o.timeStyle) {
       hour = 'numeric';
@@ -172,7 +142,7 @@
       if (o.cycle === 'h12') hours = hours % 12 || 12;
       else if (o.cycle === 'h11') hours %= 12;
       else if (o.cycle === 'h24') hours = hours || 24;
-      parts.push(hour === '2-digit' || !halves ? two(hours) : String(hours));
+      parts.push(hour === '2-digit' || !(halves || o.data.plainHour) ? two(hours) : String(hours));
     }
     if (minute) parts.push(hour || second ? two(t.getUTCMinutes()) : String(t.getUTCMinutes()));
     if (second) parts.push(minute ? two(t.getUTCSeconds()) : String(t.getUTCSeconds()));
@@ -183,21 +153,22 @@
     }
     if (hour && halves) text += ' ' + o.data.halves[t.getUTCHours() < 12 ? 0 : 1];
     else if (hour && !minute && o.data.hourSuffix) text += o.data.hourSuffix;
-    if (timeZoneName) text += (text ? ' ' : '') + (o.zone.name !== 'UTC' ? o.zone.name.replace('Etc/', '').replace(/[+-]/, (sign) => (sign === '+' ? '-' : '+')) : timeZoneName === 'long' ? o.data.zone : timeZoneName.endsWith('Offset') ? 'GMT' : 'UTC');
+    if (timeZoneName) text += (text ? ' ' : '') + zoneText({ ...o, timeZoneName }, milliseconds);
     return text;
   }
 
   function formatDate(o, milliseconds) {
-    const t = new Date(milliseconds + o.zone.minutes * 60000);
+    const t = new Date(o.zone.name === 'UTC' ? milliseconds : milliseconds + natives.zoneOffset(o.zone.name, milliseconds) * 1000);
     const wanted = (keys, style) => o[style] || keys.some((key) => o[key] !== undefined);
     const hasDate = wanted(dateKeys, 'dateStyle');
     const hasTime = wanted(timeKeys, 'timeStyle') || o.timeZoneName;
     if (!hasTime) return dateText(o, t);
-    if (!hasDate) return timeText(o, t);
+    if (!hasDate) return timeText(o, t, milliseconds);
     const long = o.dateStyle ? o.dateStyle === 'full' || o.dateStyle === 'long' : o.month === 'long';
     const clock = timeKeys.some((key) => o[key] !== undefined) || o.timeStyle;
     const alone = o.weekday && !o.year && !o.month && !o.day;
-    return dateText(o, t) + (alone ? ' ' : long && clock ? o.data.longJoin : o.data.join) + timeText(o, t);
+    const short = o.dateStyle === 'medium' || o.month === 'short';
+    return dateText(o, t) + (alone ? ' ' : long && clock ? o.data.longJoin : short && o.data.shortJoin ? o.data.shortJoin : o.data.join) + timeText(o, t, milliseconds);
   }
 
   const timeOf = Date.prototype.getTime;
@@ -247,11 +218,31 @@
 
   // Rounds decimal digits half away from zero: `digits` after the point.
   function rounded(value, digits) {
-    const [whole, fraction = ''] = plain(value).split('.');
+    const [whole, fraction = ''] = value.split('.');
     if (fraction.length <= digits) return [whole, fraction];
     const kept = BigInt(whole + fraction.slice(0, digits)) + (fraction[digits] >= '5' ? 1n : 0n);
     const text = String(kept).padStart(digits + 1, '0');
     return digits === 0 ? [text, ''] : [text.slice(0, -digits), text.slice(-digits)];
+  }
+
+  // The digits of a number, or of its hundredfold where it is a percentage.
+  function digitsIn(value, o) {
+    const text = plain(value);
+    if (o.style !== 'percent') return text;
+    const [whole, fraction = ''] = text.split('.');
+    const all = whole + fraction.padEnd(2, '0');
+    const at = whole.length + 2;
+    return (all.slice(0, at).replace(/^0+(?=\d)/, '') + '.' + all.slice(at)).replace(/\.$/, '');
+  }
+
+  // Rounds to so many digits that count.
+  function significant(value, o) {
+    const text = digitsIn(value, o);
+    const [whole, fraction = ''] = text.split('.');
+    const leading = whole === '0' ? -/^0*/.exec(fraction)[0].length : whole.length;
+    const digits = o.maximumSignificantDigits - leading;
+    const [kept, rest] = digits >= 0 ? rounded(text, digits) : [rounded(whole.slice(0, digits) + '.' + whole.slice(digits), 0)[0] + '0'.repeat(-digits), ''];
+    return [kept, rest.replace(/0+$/, '')];
   }
 
   // Shortest digits without an exponent.
@@ -270,7 +261,6 @@
     if (Number.isNaN(value)) return 'NaN' + (o.style === 'percent' ? o.data.percent : '');
     const negative = value < 0 || Object.is(value, -0);
     let absolute = negative ? -value : value;
-    if (o.style === 'percent') absolute = big ? absolute * 100n : absolute * 100;
     let text;
     if (absolute === Infinity) {
       text = '\u221e';
@@ -278,15 +268,15 @@
       let whole;
       let fraction;
       if (o.maximumSignificantDigits !== undefined) {
-        [whole, fraction = ''] = plain(Number(Number(absolute).toPrecision(o.maximumSignificantDigits))).split('.');
+        [whole, fraction] = significant(absolute, o);
         const count = (whole === '0' ? fraction.replace(/^0+/, '') : whole + fraction).length;
-        fraction = fraction.padEnd(fraction.length + Math.max(0, o.minimumSignificantDigits - count), '0');
+        fraction = fraction.padEnd(fraction.length + Math.max(0, o.minimumSignificantDigits - Math.max(1, count)), '0');
       } else {
-        [whole, fraction] = rounded(absolute, o.maximumFractionDigits);
+        [whole, fraction] = rounded(digitsIn(absolute, o), o.maximumFractionDigits);
         fraction = fraction.replace(/0+$/, '').padEnd(o.minimumFractionDigits, '0');
       }
       whole = whole.padStart(o.minimumIntegerDigits, '0');
-      if (o.grouping) whole = whole.replace(/\B(?=(\d{3})+$)/g, o.data.group);
+      if (o.grouping && whole.length >= (o.data.grouped ?? 4)) whole = whole.replace(/\B(?=(\d{3})+$)/g, o.data.group);
       text = fraction ? whole + o.data.decimal + fraction : whole;
     }
     return (negative ? '-' : '') + text + (o.style === 'percent' ? o.data.percent : '');

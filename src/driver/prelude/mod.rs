@@ -5,6 +5,8 @@
 //! for `Buffer` pays nothing for it in any call. A word in a comment loads a part for nothing,
 //! which harms nobody.
 
+mod zones;
+
 use rquickjs::function::Func;
 use rquickjs::{Ctx, Function, Object, String as JsString, TypedArray, Value};
 
@@ -21,7 +23,7 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they are evaluated.
-pub const PARTS: [Part; 9] = [
+pub const PARTS: [Part; 11] = [
     Part {
         name: "errors",
         source: include_str!("errors.js"),
@@ -31,6 +33,11 @@ pub const PARTS: [Part; 9] = [
         name: "date",
         source: include_str!("date.js"),
         words: &["Date", "recvTime"],
+    },
+    Part {
+        name: "locales",
+        source: include_str!("locales.js"),
+        words: &["toLocale", "Intl"],
     },
     Part {
         name: "locale",
@@ -65,7 +72,17 @@ pub const PARTS: [Part; 9] = [
     Part {
         name: "buffer",
         source: include_str!("buffer.js"),
-        words: &["Buffer"],
+        words: &[
+            "Buffer",
+            "require('buffer",
+            "require(\"buffer",
+            "node:buffer",
+        ],
+    },
+    Part {
+        name: "require",
+        source: include_str!("require.js"),
+        words: &["require('buffer", "require(\"buffer", "node:buffer"],
     },
 ];
 
@@ -85,6 +102,7 @@ pub fn natives<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
     natives.set("utf8Encode", Func::from(utf8_encode))?;
     natives.set("utf8Decode", Func::from(utf8_decode))?;
     natives.set("utf8Check", Func::from(utf8_check))?;
+    zones::install(&natives)?;
     Ok(natives)
 }
 

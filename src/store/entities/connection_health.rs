@@ -14,6 +14,7 @@ pub struct Model {
     pub unknown_devices: i64,
     pub other_messages: i64,
     pub malformed: i64,
+    pub duplicates: i64,
     pub last_message_at: Option<Time>,
     pub last_error_at: Option<Time>,
     pub last_error: Option<String>,

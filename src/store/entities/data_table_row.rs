@@ -14,6 +14,7 @@ pub struct Model {
     pub device_id: String,
     pub ts: Time,
     pub data: Json,
+    pub uplink_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,8 @@ pub struct Model {
     pub received_at: Option<Time>,
     pub raw: Option<Vec<u8>>,
     pub is_failing: bool,
+    pub frames: Option<Vec<u8>>,
+    pub newest_at: Option<Time>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -18,6 +18,8 @@ pub struct Model {
     pub settings: Json,
     pub enabled: bool,
     pub ingest_key_hash: Vec<u8>,
+    pub secret: Option<Vec<u8>>,
+    pub auto_provisioning: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

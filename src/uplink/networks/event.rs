@@ -63,6 +63,9 @@ pub struct Uplink {
     pub time: Option<DateTime<Utc>>,
     /// Whether the network server takes a downlink in the answer to this message.
     pub wants_downlink: bool,
+    /// Whether the device confirms the last confirmed downlink with it, where the network server
+    /// tells.
+    pub acknowledges: bool,
     /// How it was received.
     pub radio: Radio,
 }
@@ -136,6 +139,19 @@ pub struct News {
     pub told: Told,
 }
 
+impl News {
+    /// News without names and time.
+    #[must_use]
+    pub fn new(network_device_id: Option<String>, told: Told) -> Self {
+        Self {
+            network_device_id,
+            names: Names::default(),
+            time: None,
+            told,
+        }
+    }
+}
+
 /// What a message tells that is no uplink.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
@@ -150,6 +166,8 @@ pub enum Told {
     Status {
         /// Charge of the battery in percent, 0-100.
         battery_percent: Option<f64>,
+        /// Voltage of the battery.
+        battery_v: Option<f64>,
         /// Whether the device runs on external power.
         external_power: Option<bool>,
         /// Signal to noise ratio of the last downlink at the device, in dB above what it needs.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     Event, Incoming, Malformed, Network, PayloadEncoding, Uplink,
-    read::{frame_counter, from_microseconds, instant, number, payload, port},
+    read::{frame_counter, instant, payload, port, unix_time},
 };
 
 /// Longest JSON pointer, in characters.
@@ -163,24 +163,6 @@ fn time(value: &Value, field: &str) -> Result<DateTime<Utc>, Malformed> {
     instant(value)
         .or_else(|| unix_time(value))
         .ok_or_else(|| Malformed::new(field, rule))
-}
-
-fn unix_time(value: &Value) -> Option<DateTime<Utc>> {
-    // Up to 10^11 no millisecond count is later than March 1973, when nobody sent any.
-    const FIRST_MILLISECONDS: f64 = 1e11;
-    const END: f64 = 253_402_300_800_000.0;
-    let number = number(value).filter(|number| (0.0..END).contains(number))?;
-    let scale = if number < FIRST_MILLISECONDS {
-        1e6
-    } else {
-        1e3
-    };
-    // A double is exact to a microsecond until the year 2255, and then to a few.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "below 2.6e17 by the bound above"
-    )]
-    from_microseconds((number * scale).round() as i64)
 }
 
 #[cfg(test)]

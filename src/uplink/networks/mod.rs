@@ -9,16 +9,34 @@
 //! Invariant: everything in an [`Event`] is bounded and free of control characters, whatever the
 //! body held, so it can be stored as it is.
 
+pub mod actility;
+pub mod chirpstack;
 mod event;
+pub mod everynet;
+pub mod helium;
 pub mod http;
+pub mod kerlink;
+mod lorawan;
+pub mod loriot;
+pub mod mqtt;
+#[cfg(test)]
+mod properties;
 mod read;
+#[cfg(test)]
+mod sample;
+pub mod sigfox;
 pub mod the_things_stack;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::secret::Credentials;
+
 pub use event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink};
 pub use read::{MAX_PAYLOAD_BYTES, PayloadEncoding};
+
+/// What the secrets of connections are sealed for.
+pub const VAULT_PURPOSE: &str = "network_connection";
 
 /// What the hub's id of a downlink starts with where it is sent along, so that the network server's
 /// news of it can be told from those of others.
@@ -33,6 +51,8 @@ pub struct Incoming<'a> {
     pub query: &'a [(String, String)],
     /// The topic, over MQTT.
     pub topic: Option<&'a str>,
+    /// The connection's secrets, where it has any.
+    pub credentials: Option<&'a Credentials>,
 }
 
 impl<'a> Incoming<'a> {
@@ -43,6 +63,7 @@ impl<'a> Incoming<'a> {
             body,
             query: &[],
             topic: None,
+            credentials: None,
         }
     }
 
@@ -87,12 +108,44 @@ pub trait Network: Send + Sync {
 
 /// Which network server sends, and what must be known to read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 pub enum NetworkSettings {
     /// The Things Stack, version 3, by webhook.
+    #[serde(rename = "the_things_stack")]
     TheThingsStack(the_things_stack::TheThingsStack),
+    /// ChirpStack, version 4, by its HTTP integration.
+    #[serde(rename = "chirpstack")]
+    ChirpStack(chirpstack::ChirpStack),
+    /// Actility's ThingPark.
+    #[serde(rename = "actility")]
+    Actility(actility::Actility),
+    /// LORIOT.
+    #[serde(rename = "loriot")]
+    Loriot(loriot::Loriot),
+    /// Kerlink's Wanesy Management Center.
+    #[serde(rename = "kerlink")]
+    Kerlink(kerlink::Kerlink),
+    /// Sigfox.
+    #[serde(rename = "sigfox")]
+    Sigfox(sigfox::Sigfox),
+    /// Everynet.
+    #[serde(rename = "everynet")]
+    Everynet(everynet::Everynet),
+    /// Helium's Console.
+    #[serde(rename = "helium")]
+    Helium(helium::Helium),
     /// Any server that posts JSON.
+    #[serde(rename = "http")]
     Http(http::HttpMapping),
+    /// Any broker with messages in JSON.
+    #[serde(rename = "mqtt")]
+    Mqtt(mqtt::MqttMapping),
+    /// The Things Stack, version 3, by its broker.
+    #[serde(rename = "the_things_stack_mqtt")]
+    TheThingsStackMqtt(mqtt::TheThingsStackMqtt),
+    /// ChirpStack, version 4, by its broker.
+    #[serde(rename = "chirpstack_mqtt")]
+    ChirpStackMqtt(mqtt::ChirpStackMqtt),
 }
 
 impl NetworkSettings {
@@ -102,8 +155,11 @@ impl NetworkSettings {
     /// [`Malformed`] that names the setting.
     pub fn check(&self) -> Result<(), Malformed> {
         match self {
-            Self::TheThingsStack(_) => Ok(()),
             Self::Http(mapping) => mapping.check(),
+            Self::Mqtt(mapping) => mapping.check(),
+            Self::TheThingsStackMqtt(network) => network.check(),
+            Self::ChirpStackMqtt(network) => network.check(),
+            _ => Ok(()),
         }
     }
 
@@ -112,7 +168,17 @@ impl NetworkSettings {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::TheThingsStack(_) => "the_things_stack",
+            Self::ChirpStack(_) => "chirpstack",
+            Self::Actility(_) => "actility",
+            Self::Loriot(_) => "loriot",
+            Self::Kerlink(_) => "kerlink",
+            Self::Sigfox(_) => "sigfox",
+            Self::Everynet(_) => "everynet",
+            Self::Helium(_) => "helium",
             Self::Http(_) => "http",
+            Self::Mqtt(_) => "mqtt",
+            Self::TheThingsStackMqtt(_) => "the_things_stack_mqtt",
+            Self::ChirpStackMqtt(_) => "chirpstack_mqtt",
         }
     }
 
@@ -121,7 +187,28 @@ impl NetworkSettings {
     pub fn network(&self) -> &dyn Network {
         match self {
             Self::TheThingsStack(network) => network,
-            Self::Http(mapping) => mapping,
+            Self::ChirpStack(network) => network,
+            Self::Actility(network) => network,
+            Self::Loriot(network) => network,
+            Self::Kerlink(network) => network,
+            Self::Sigfox(network) => network,
+            Self::Everynet(network) => network,
+            Self::Helium(network) => network,
+            Self::Http(network) => network,
+            Self::Mqtt(network) => network,
+            Self::TheThingsStackMqtt(network) => network,
+            Self::ChirpStackMqtt(network) => network,
+        }
+    }
+
+    /// Where the hub fetches the messages itself; `None`: the network server calls.
+    #[must_use]
+    pub fn subscription(&self) -> Option<mqtt::Subscription<'_>> {
+        match self {
+            Self::Mqtt(mapping) => Some(mapping.subscription()),
+            Self::TheThingsStackMqtt(network) => Some(network.subscription()),
+            Self::ChirpStackMqtt(network) => Some(network.subscription()),
+            _ => None,
         }
     }
 }
@@ -129,10 +216,14 @@ impl NetworkSettings {
 /// Whether a device of this kind of network can have this id there; the rule, if not.
 pub fn check_device_id(kind: &str, id: &str) -> Result<(), &'static str> {
     match kind {
-        "the_things_stack" if !is_eui(id) => {
-            Err("must be a DevEUI of 16 hexadecimal digits for The Things Stack")
-        }
-        _ => Ok(()),
+        // Their devices are what the mapping says.
+        "http" | "mqtt" => Ok(()),
+        "sigfox" if sigfox::is_device_id(id) => Ok(()),
+        "sigfox" => Err(
+            "must be a Sigfox device id: 1-8 hexadecimal digits in capitals, without leading zeros",
+        ),
+        _ if is_eui(id) => Ok(()),
+        _ => Err("must be a DevEUI of 16 hexadecimal digits for this type of network server"),
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Malformed;
+use super::{Malformed, Told};
 
 /// Longest payload, in bytes. LoRaWAN carries at most 242 and Sigfox 12; what devices send over
 /// other bearers through the generic adapter fits one IP packet (1500). The rest is headroom, and
@@ -16,6 +16,31 @@ pub const MAX_RECEPTIONS: usize = 64;
 /// Longest text kept from a message, in characters; more is cut off.
 pub const MAX_TEXT_CHARS: usize = 200;
 
+/// The value at a path of member names; JSON's null is "left out".
+pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    let found = path
+        .split('.')
+        .try_fold(value, |value, name| value.get(name));
+    found.filter(|value| !value.is_null())
+}
+
+/// The value itself, if it is an object.
+pub fn object<'v>(value: &'v Value, field: &str) -> Result<&'v Value, Malformed> {
+    if value.is_object() {
+        return Ok(value);
+    }
+    Err(Malformed::new(field, "must be a JSON object"))
+}
+
+/// Yes or no, as a boolean, a number or text.
+pub fn flag(value: &Value) -> bool {
+    value.as_bool().unwrap_or_else(|| {
+        let is_yes = |text: &str| text.eq_ignore_ascii_case("true");
+        value.as_str().is_some_and(is_yes) || number(value).is_some_and(|number| number != 0.0)
+    })
+}
+
+/// A finite number.
 pub fn number(value: &Value) -> Option<f64> {
     let number = value
         .as_f64()
@@ -23,6 +48,7 @@ pub fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
+/// A whole number, not below zero.
 pub fn whole_number(value: &Value) -> Option<u64> {
     value
         .as_u64()
@@ -34,6 +60,7 @@ pub fn level(value: &Value) -> Option<f64> {
     number(value).filter(|level| level.abs() <= 1000.0)
 }
 
+/// Text without control characters, cut to [`MAX_TEXT_CHARS`]; none where nothing is left.
 pub fn text(value: &Value) -> Option<String> {
     let text: String = value
         .as_str()?
@@ -59,11 +86,84 @@ pub fn from_microseconds(microseconds: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(microseconds)
 }
 
+/// Unix time in seconds below 10^11 (the year 5138), else in milliseconds.
+pub fn unix_time(value: &Value) -> Option<DateTime<Utc>> {
+    // Up to 10^11 no millisecond count is later than March 1973, when nobody sent any.
+    const FIRST_MILLISECONDS: f64 = 1e11;
+    let is_seconds = number(value)? < FIRST_MILLISECONDS;
+    scaled_time(value, if is_seconds { 1e6 } else { 1e3 })
+}
+
+/// Unix time in milliseconds.
+pub fn milliseconds(value: &Value) -> Option<DateTime<Utc>> {
+    scaled_time(value, 1e3)
+}
+
+fn scaled_time(value: &Value, microseconds: f64) -> Option<DateTime<Utc>> {
+    const END_S: f64 = 253_402_300_800.0;
+    let end = END_S * 1e6 / microseconds;
+    let number = number(value).filter(|number| (0.0..end).contains(number))?;
+    // A double is exact to a microsecond until the year 2255, and then to a few.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "below 2.6e17 by the bound above"
+    )]
+    from_microseconds((number * microseconds).round() as i64)
+}
+
+/// The RFC 3339 time of a member, where it is there.
+pub fn optional_time(body: &Value, path: &str) -> Result<Option<DateTime<Utc>>, Malformed> {
+    let rule = "must be an RFC 3339 time from 1970 to 9999";
+    let read = |value| instant(value).ok_or_else(|| Malformed::new(path, rule));
+    at(body, path).map(read).transpose()
+}
+
+/// A place from members of these names; none where it is on no map.
+pub fn place(
+    value: &Value,
+    latitude: &str,
+    longitude: &str,
+    altitude: &str,
+    radius: &str,
+) -> Option<Told> {
+    let degrees = |name, most: f64| {
+        let degrees = at(value, name).and_then(number);
+        degrees.filter(|degrees| degrees.abs() <= most)
+    };
+    Some(Told::Location {
+        latitude: degrees(latitude, 90.0)?,
+        longitude: degrees(longitude, 180.0)?,
+        altitude_m: at(value, altitude).and_then(number),
+        accuracy_m: at(value, radius).and_then(number),
+    })
+}
+
+/// A place in JSON that leaves out zeros.
+pub fn location(body: &Value, path: &str) -> Result<Told, Malformed> {
+    let Some(location) = at(body, path).and_then(Value::as_object) else {
+        return Err(Malformed::new(path, "is required: an object"));
+    };
+    let mut location = location.clone();
+    for name in ["latitude", "longitude"] {
+        location.entry(name).or_insert_with(|| 0.into());
+    }
+    let found = place(
+        &Value::Object(location),
+        "latitude",
+        "longitude",
+        "altitude",
+        "accuracy",
+    );
+    found.ok_or_else(|| Malformed::new(path, "must have a latitude and a longitude in degrees"))
+}
+
+/// A LoRaWAN port.
 pub fn port(value: &Value, field: &str) -> Result<u8, Malformed> {
     let port = whole_number(value).and_then(|port| u8::try_from(port).ok());
     port.ok_or_else(|| Malformed::new(field, "must be a whole number from 0 to 255"))
 }
 
+/// A frame counter.
 pub fn frame_counter(value: &Value, field: &str) -> Result<u32, Malformed> {
     let counter = whole_number(value).and_then(|counter| u32::try_from(counter).ok());
     counter.ok_or_else(|| Malformed::new(field, "must be a whole number from 0 to 4294967295"))
@@ -79,6 +179,7 @@ pub enum PayloadEncoding {
     Base64,
 }
 
+/// A payload as bytes.
 pub fn payload(value: &Value, encoding: PayloadEncoding, field: &str) -> Result<Bytes, Malformed> {
     use base64::Engine;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -139,7 +139,7 @@ async fn a_native_loop_says_so() {
     assert_eq!(error.kind, Kind::CpuTime);
     assert_eq!(
         error.message,
-        "CPU time limit of 50 ms reached in native code"
+        "CPU time limit of 50 ms reached in native code that decode called"
     );
 }
 

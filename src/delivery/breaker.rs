@@ -1,0 +1,158 @@
+//! Leaves a target alone that is away: nobody is helped by a million attempts that cannot succeed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::targets::Answer;
+
+/// Failures in a row after which the target counts as away.
+const FAILURES_MAX: u32 = 32;
+/// The first wait before it is tried again; each further one is twice as long.
+const WAIT_MIN: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// The longest rest that a receiver may ask for.
+const REST_MAX: Duration = Duration::from_secs(3600);
+/// "Too many requests" and "service unavailable": what `Retry-After` comes with that is about the
+/// receiver, and not about one message.
+const ASKS_FOR_REST: [u16; 2] = [429, 503];
+
+/// Answers that are about one message; all others are about the target.
+const ABOUT_THE_MESSAGE: [u16; 5] = [400, 409, 413, 415, 422];
+
+/// Whether a target may be sent to.
+#[derive(Default)]
+pub struct Breaker {
+    failures: u32,
+    wait: Duration,
+    until: Option<Instant>,
+}
+
+/// What may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Anything.
+    Open,
+    /// One attempt, to see whether the target is back.
+    Probe,
+    /// Nothing before this time.
+    Closed(Instant),
+}
+
+impl Breaker {
+    /// What may be sent now.
+    pub fn admits(&self, now: Instant) -> Admission {
+        match self.until {
+            Some(until) if now < until => Admission::Closed(until),
+            _ if self.failures >= FAILURES_MAX => Admission::Probe,
+            _ => Admission::Open,
+        }
+    }
+
+    /// Learns from an attempt.
+    pub fn learn(&mut self, answer: &Answer, now: Instant) {
+        let asked = answer
+            .retry_after
+            .filter(|_| {
+                answer
+                    .status
+                    .is_some_and(|status| ASKS_FOR_REST.contains(&status))
+            })
+            .and_then(|asked| asked.to_std().ok());
+        if let Some(asked) = asked {
+            self.until = Some(now + asked.min(REST_MAX));
+        }
+        if is_there(answer) {
+            *self = Self {
+                until: self.until.filter(|_| asked.is_some()),
+                ..Self::default()
+            };
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        // Attempts that were under way together count as one probe.
+        if self.failures >= FAILURES_MAX && self.until.is_none_or(|until| until <= now) {
+            self.wait = (self.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+            let jitter = rand::random_range(0.5..=1.0);
+            self.until = Some(now + self.wait.mul_f64(jitter));
+        }
+    }
+}
+
+/// Whether the target has taken the message, or has refused this one alone.
+fn is_there(answer: &Answer) -> bool {
+    match (&answer.error, answer.status) {
+        _ if answer.is_final => true,
+        (None, _) => true,
+        (Some(_), Some(status)) => ABOUT_THE_MESSAGE.contains(&status),
+        (Some(_), None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn answer(status: Option<u16>, retry_after: Option<i64>) -> Answer {
+        Answer {
+            status,
+            error: Some("no".to_owned()).filter(|_| status.is_none_or(|status| status >= 300)),
+            retry_after: retry_after.map(TimeDelta::seconds),
+            ..Answer::default()
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_away_is_probed_at_growing_intervals() {
+        let mut breaker = Breaker::default();
+        let mut now = Instant::now();
+        for _ in 1..FAILURES_MAX {
+            breaker.learn(&answer(Some(500), None), now);
+            assert_eq!(breaker.admits(now), Admission::Open);
+        }
+        let mut longest = Duration::ZERO;
+        for _ in 0..10 {
+            breaker.learn(&answer(None, None), now);
+            let Admission::Closed(until) = breaker.admits(now) else {
+                panic!("it is open");
+            };
+            longest = longest.max(until - now);
+            assert!(until - now <= WAIT_MAX);
+            now = until;
+            assert_eq!(breaker.admits(now), Admission::Probe);
+        }
+        assert!(longest >= WAIT_MAX / 2, "{longest:?}");
+        breaker.learn(&answer(Some(204), None), now);
+        assert_eq!(breaker.admits(now), Admission::Open);
+    }
+
+    #[test]
+    fn one_message_s_fault_is_not_the_target_s() {
+        let mut breaker = Breaker::default();
+        let now = Instant::now();
+        for _ in 0..10 * FAILURES_MAX {
+            breaker.learn(&answer(Some(400), None), now);
+        }
+        assert_eq!(breaker.admits(now), Admission::Open);
+    }
+
+    #[test]
+    fn a_receiver_gets_the_rest_that_it_asks_for() {
+        let now = Instant::now();
+        for (status, asked, rest) in [
+            (429, 60, Some(60)),
+            (503, 60, Some(60)),
+            (429, 999_999, Some(3600)),
+            (500, 60, None),
+        ] {
+            let mut breaker = Breaker::default();
+            breaker.learn(&answer(Some(status), Some(asked)), now);
+            let expected = rest.map_or(Admission::Open, |rest| {
+                Admission::Closed(now + Duration::from_secs(rest))
+            });
+            assert_eq!(breaker.admits(now), expected, "{status}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How many attempts are made in a second.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How far attempts may run ahead after a lull.
+const BURST: Duration = Duration::from_millis(100);
+
+/// Tells when the next attempt may be made.
+#[derive(Default)]
+pub struct Pace {
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// Takes the next attempt's place; the error is when to ask again.
+    pub fn take(&mut self, rate_per_s: Option<u32>, now: Instant) -> Result<(), Instant> {
+        let Some(rate) = rate_per_s.filter(|rate| *rate > 0) else {
+            return Ok(());
+        };
+        let next = self.next.unwrap_or(now);
+        if now < next {
+            return Err(next);
+        }
+        let behind = now.checked_sub(BURST).unwrap_or(now);
+        self.next = Some(next.max(behind) + Duration::from_secs(1) / rate);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_no_more_than_the_rate_but_for_a_short_burst() {
+        let start = Instant::now();
+        for rate in [1, 7, 100, 10_000] {
+            let mut pace = Pace::default();
+            let taken = (0..20_000)
+                .map(|step| start + Duration::from_micros(50) * step)
+                .filter(|now| pace.take(Some(rate), *now).is_ok())
+                .count();
+            let most = rate as usize + rate as usize / 10 + 1;
+            assert!((rate as usize..=most).contains(&taken), "{rate}: {taken}");
+        }
+    }
+
+    #[test]
+    fn no_rate_is_no_bound() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        assert!((0..1000).all(|_| pace.take(None, now).is_ok()));
+    }
+}

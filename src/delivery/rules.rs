@@ -1,0 +1,36 @@
+//! The rules of an integration's deliveries: its own, and the hub's where it has none.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::{config::Config, store::delivery_policy::Policy};
+
+/// The rules in force.
+pub struct Rules {
+    pub concurrency: usize,
+    pub rate_per_s: Option<u32>,
+    pub timeout: Duration,
+    pub schedule_s: Vec<u64>,
+    pub pause_after: Option<TimeDelta>,
+}
+
+impl Rules {
+    /// What is in force for this policy.
+    pub fn of(config: &Config, policy: &Policy) -> Self {
+        let own = policy
+            .concurrency
+            .and_then(|count| usize::try_from(count).ok());
+        let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX / 1000);
+        Self {
+            concurrency: own.unwrap_or(config.delivery_concurrency).max(1),
+            rate_per_s: policy.rate_per_s,
+            timeout: Duration::from_secs(policy.timeout_s.unwrap_or(config.delivery_timeout_s)),
+            schedule_s: policy
+                .schedule_s
+                .clone()
+                .unwrap_or_else(|| config.delivery_schedule_s.0.clone()),
+            pause_after: policy.pause_after_s.map(seconds).map(TimeDelta::seconds),
+        }
+    }
+}

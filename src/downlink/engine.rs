@@ -1,0 +1,93 @@
+//! Keeps one lane for each network connection whose devices are to be told something.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::lane::{self, Lane};
+use crate::{
+    config::Config,
+    error::Result,
+    id::ConnectionId,
+    outgoing::{Caller, Guard},
+    secret::Vault,
+    store::Store,
+};
+
+/// How often it looks by itself, for what another hub on the database has queued and not sent.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Sends downlinks.
+pub struct Engine {
+    store: Store,
+    vault: Vault,
+    config: Arc<Config>,
+}
+
+impl Engine {
+    /// An engine over this store.
+    pub fn new(store: Store, vault: Vault, config: Arc<Config>) -> Self {
+        Self {
+            store,
+            vault,
+            config,
+        }
+    }
+
+    /// Sends until `stop`, then lets what is under way come to its end.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let guard = Guard::new(self.config.outgoing_allow.clone());
+        let timeout = Duration::from_secs(self.config.downlink_timeout_s);
+        let caller = Caller::new(guard, timeout)?;
+        let mut queued = self.store.queued_downlinks();
+        let mut lanes: HashMap<ConnectionId, Arc<Notify>> = HashMap::new();
+        let mut running = JoinSet::new();
+        while !stop.is_cancelled() {
+            queued.mark_unchanged();
+            let mut patience = LOOK_EVERY;
+            match self.store.connections_with_downlinks().await {
+                Err(error) => {
+                    tracing::warn!("the downlinks wait for the database: {error}");
+                    patience = lane::PAUSE_AFTER_ERROR;
+                }
+                Ok(found) => {
+                    for (tenant, connection) in found {
+                        if let Some(lane) = lanes.get(&connection) {
+                            lane.notify_one();
+                            continue;
+                        }
+                        let notify = Arc::new(Notify::new());
+                        lanes.insert(connection, notify.clone());
+                        let lane = Lane {
+                            scope: self.store.scope(tenant),
+                            connection,
+                            caller: caller.clone(),
+                            vault: self.vault.clone(),
+                            config: self.config.clone(),
+                            notify,
+                            stop: stop.clone(),
+                        };
+                        running.spawn(async move {
+                            lane.run().await;
+                            connection
+                        });
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = queued.changed() => {}
+                // What was queued at its last moment is found by the next look.
+                Some(ended) = running.join_next(), if !running.is_empty() => {
+                    if let Ok(connection) = ended {
+                        lanes.remove(&connection);
+                    }
+                }
+                () = sleep(patience) => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! The lane of one network connection: claims what is due, hands a few over at a time, settles each.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use serde_json::Value;
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    networks::{Parcel, Taken},
+    settings::{DownlinkSettings, VAULT_PURPOSE},
+};
+use crate::{
+    clock,
+    config::Config,
+    delivery::retry_at,
+    error::{Error, Result},
+    id::ConnectionId,
+    outgoing::Caller,
+    secret::{Credentials, Vault},
+    store::{
+        Scope,
+        downlink_queue::{self, Attempt, Outcome},
+        downlink_settings,
+        downlinks::Downlink,
+        members, network_connections, uplinks,
+    },
+};
+
+/// How long a lane waits when the database fails it.
+pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How long a lane that may not send waits for somebody to change that.
+const PATIENCE: TimeDelta = TimeDelta::seconds(60);
+/// How long what is not known yet, such as a device's name in its network, is waited for.
+const UNTIL_KNOWN: TimeDelta = TimeDelta::seconds(60);
+/// Downlinks under way at a time.
+const CONCURRENCY: usize = 4;
+/// What a claim outlives the longest attempt by, to settle it.
+const LEASE_MARGIN_S: u64 = 15;
+/// Answers that another attempt would get as well.
+const FINAL: [u16; 6] = [400, 404, 405, 410, 413, 422];
+
+/// One network connection's way out.
+pub struct Lane {
+    pub scope: Scope,
+    pub connection: ConnectionId,
+    pub caller: Caller,
+    pub vault: Vault,
+    pub config: Arc<Config>,
+    pub notify: Arc<Notify>,
+    pub stop: CancellationToken,
+}
+
+/// What a lane sends with.
+struct Network {
+    settings: DownlinkSettings,
+    secrets: Credentials,
+}
+
+impl Lane {
+    /// Runs until nothing waits, or the hub stops.
+    pub async fn run(self) {
+        let lane = Arc::new(self);
+        let mut sending = JoinSet::new();
+        while !lane.stop.is_cancelled() {
+            match lane.step(&mut sending).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(
+                        network_connection.id = lane.connection.0,
+                        "downlinks wait: {}",
+                        error.causes()
+                    );
+                    tokio::select! {
+                        () = lane.stop.cancelled() => {}
+                        () = sleep(PAUSE_AFTER_ERROR) => {}
+                    }
+                }
+            }
+        }
+        while sending.join_next().await.is_some() {}
+    }
+
+    /// Claims and starts what is due, then waits until looking again makes sense; whether it does.
+    async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
+        downlink_queue::expire(&self.scope, self.connection).await?;
+        let free = CONCURRENCY.saturating_sub(sending.len());
+        let network = self.network().await?.map(Arc::new);
+        if let Some(network) = network.as_ref().filter(|_| free > 0) {
+            let claimed =
+                downlink_queue::claim(&self.scope, self.connection, free as u64, self.lease());
+            for downlink in claimed.await? {
+                let (lane, network) = (self.clone(), network.clone());
+                sending.spawn(async move { lane.send(&network, downlink).await });
+            }
+        }
+        let next = downlink_queue::next(&self.scope, self.connection, network.is_some());
+        let next = match next.await? {
+            Some(next) => next,
+            None if network.is_none() => clock::now() + PATIENCE,
+            None => return Ok(!sending.is_empty() && sending.join_next().await.is_some()),
+        };
+        let wait = (next - clock::now()).to_std().unwrap_or_default();
+        let again = Instant::now() + wait.clamp(Duration::from_millis(50), Duration::from_secs(60));
+        let is_full = sending.len() >= CONCURRENCY;
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.notify.notified() => {}
+            () = sleep_until(again), if !is_full => {}
+            Some(_) = sending.join_next(), if !sending.is_empty() => {}
+        }
+        Ok(true)
+    }
+
+    /// What the connection's downlinks are sent with; `None`: nobody has said, or it is switched off.
+    async fn network(&self) -> Result<Option<Network>> {
+        let connection = network_connections::find(&self.scope, self.connection).await?;
+        if !connection.is_some_and(|connection| connection.provisioned.enabled) {
+            return Ok(None);
+        }
+        let Some(found) = downlink_settings::find(&self.scope, self.connection).await? else {
+            return Ok(None);
+        };
+        let sealed = found.secret.as_deref();
+        Ok(Some(Network {
+            secrets: self.vault.open_credentials(VAULT_PURPOSE, sealed)?,
+            settings: serde_json::from_value(found.settings).map_err(Error::internal)?,
+        }))
+    }
+
+    fn lease(&self) -> TimeDelta {
+        let seconds = self.config.downlink_timeout_s + LEASE_MARGIN_S;
+        TimeDelta::seconds(i64::try_from(seconds).unwrap_or(3600))
+    }
+
+    async fn send(&self, network: &Network, downlink: Downlink) {
+        let attempt = match self.parcel(&downlink).await {
+            Ok(parcel) => self.hand_over(network, &parcel, downlink.attempt).await,
+            Err(error) => {
+                // Its lease runs out and it is tried again.
+                tracing::warn!(downlink.id = %downlink.id, "a downlink waits: {error}");
+                return;
+            }
+        };
+        if let Err(error) = downlink_queue::settle(&self.scope, &downlink, attempt).await {
+            // Its lease runs out and it is sent again: at least once, not exactly once.
+            tracing::warn!(downlink.id = %downlink.id, "an attempt could not be settled: {error}");
+        }
+    }
+
+    async fn hand_over(&self, network: &Network, parcel: &Parcel, attempt: i32) -> Attempt {
+        let request = match network.settings.request(&network.secrets, parcel) {
+            Ok(request) => request,
+            Err(why) => {
+                let outcome = Outcome::Later(clock::now() + UNTIL_KNOWN, why);
+                return Attempt {
+                    status: None,
+                    outcome,
+                };
+            }
+        };
+        let answer = self.caller.call(request).await;
+        let status = answer.status;
+        let text = String::from_utf8_lossy(&answer.body);
+        match (answer.error, status) {
+            (None, _) => {
+                let body: Value = serde_json::from_str(&text).unwrap_or_default();
+                match network.settings.read_answer(parcel, &body) {
+                    Ok(Taken { reference }) => Attempt {
+                        status,
+                        outcome: Outcome::Taken { reference },
+                    },
+                    Err(why) => Attempt {
+                        status,
+                        outcome: Outcome::GivenUp(why),
+                    },
+                }
+            }
+            (Some(error), Some(code)) if FINAL.contains(&code) => Attempt {
+                status,
+                outcome: Outcome::GivenUp(with_answer(error, &text)),
+            },
+            (Some(error), _) => self.later(
+                attempt,
+                status,
+                with_answer(error, &text),
+                answer.retry_after,
+            ),
+        }
+    }
+
+    /// Tries again by the schedule, or gives up at its end.
+    fn later(
+        &self,
+        attempt: i32,
+        status: Option<u16>,
+        why: String,
+        retry_after: Option<TimeDelta>,
+    ) -> Attempt {
+        let schedule = &self.config.downlink_schedule_s.0;
+        let outcome = match retry_at(schedule, attempt, retry_after, clock::now()) {
+            Some(at) => Outcome::Later(at, why),
+            None => Outcome::GivenUp(why),
+        };
+        Attempt { status, outcome }
+    }
+
+    async fn parcel(&self, downlink: &Downlink) -> Result<Parcel> {
+        let radio = uplinks::last_radio(&self.scope, downlink.device, self.connection).await?;
+        let names = radio
+            .map(members)
+            .and_then(|mut radio| radio.remove("network"));
+        let names = names.and_then(|names| serde_json::from_value(names).ok());
+        let queued = downlink.queued.clone();
+        Ok(Parcel {
+            id: downlink.id,
+            network_device_id: queued.network_device_id,
+            names: names.unwrap_or_default(),
+            payload: queued.payload,
+            f_port: queued.f_port,
+            confirmed: queued.confirmed,
+            priority: queued.priority,
+            expires_at: queued.expires_at,
+            now: clock::now(),
+        })
+    }
+}
+
+/// What a network server says of a refusal is worth reading.
+fn with_answer(error: String, answer: &str) -> String {
+    let said: String = answer
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect();
+    match said.trim() {
+        "" => error,
+        said => format!("{error}: {said}"),
+    }
+}

@@ -1,0 +1,20 @@
+//! Downlinks: what is queued for devices goes to their network servers.
+//!
+//! The queue is the database ([`crate::store::downlink_queue`]), so nothing is held in memory alone.
+//! Each network connection has a lane of its own, so that a network server that is away delays no
+//! other; the downlinks of one device go one after another. A downlink may be sent twice when a hub
+//! dies between the network server's answer and its own note of it, and is never lost.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `settings.rs` | which network server takes downlinks, and how it wants them |
+//! | `networks/` | one file for each: from a downlink to the request, from the answer to what it means |
+//! | `engine.rs`, `lane.rs` | who sends, and when |
+
+mod engine;
+mod lane;
+pub mod networks;
+mod settings;
+
+pub use engine::Engine;
+pub use settings::{DownlinkSettings, VAULT_PURPOSE};

@@ -1,0 +1,208 @@
+//! Any server that takes an HTTP request: URL and body are templates.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Parcel;
+use crate::{outgoing::Request, secret::Credentials};
+
+/// What a template may name.
+pub const NAMES: [&str; 10] = [
+    "network_device_id",
+    "device",
+    "application",
+    "tenant",
+    "payload_hex",
+    "payload_base64",
+    "f_port",
+    "confirmed",
+    "priority",
+    "downlink_id",
+];
+
+/// How the request is made. Its secret is `authorization`, the value of that header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpTemplate {
+    /// How the request is made.
+    pub method: HttpMethod,
+    /// Where to; a template.
+    pub url: String,
+    /// What is sent; a template. None: nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The type of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+}
+
+/// A method that carries a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpMethod {
+    /// POST
+    #[serde(rename = "POST")]
+    Post,
+    /// PUT
+    #[serde(rename = "PUT")]
+    Put,
+}
+
+impl HttpTemplate {
+    /// The name of its secret.
+    pub const SECRET: &str = "authorization";
+
+    /// Whether the templates name what there is; the error names the field and the rule.
+    pub fn check(&self) -> Result<(), String> {
+        let templates = [("url", Some(&self.url)), ("body", self.body.as_ref())];
+        for (field, template) in templates {
+            let Some(template) = template else { continue };
+            let (names, known) = (NAMES.join(", "), |name: &str| NAMES.contains(&name));
+            let checked = fill(template, |name| known(name).then(String::new));
+            checked.map_err(|name| format!("{field}: there is no {{{{{name}}}}}, only {names}"))?;
+        }
+        Ok(())
+    }
+
+    /// Fills the templates in. Values are escaped for where they stand.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        let escaped = |text: &str| -> String {
+            url::form_urlencoded::byte_serialize(text.as_bytes())
+                .collect::<String>()
+                .replace('+', "%20")
+        };
+        let url = fill_in(&self.url, parcel, escaped)?;
+        let url: Url = url.parse().map_err(|_| "the URL is not one, filled in")?;
+        let in_json = |text: &str| {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted.trim_matches('"').to_owned()
+        };
+        let body = match &self.body {
+            Some(body) => fill_in(body, parcel, in_json)?,
+            None => String::new(),
+        };
+        let content_type = self.content_type.as_deref().unwrap_or("application/json");
+        let method = match self.method {
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+        };
+        let mut request = Request {
+            method,
+            url,
+            headers: Vec::new(),
+            body,
+        };
+        if self.body.is_some() {
+            request = request.with("Content-Type", content_type);
+        }
+        Ok(match secrets.get(Self::SECRET) {
+            Some(authorization) => request.with("Authorization", authorization),
+            None => request,
+        })
+    }
+}
+
+/// The template with a value in the place of each name; the error is the first name without one.
+fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let (mut filled, mut rest) = (String::new(), template);
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let Some((name, after)) = behind.split_once("}}") else {
+            break;
+        };
+        let name = name.trim();
+        filled += before;
+        filled += &value(name).ok_or_else(|| name.to_owned())?;
+        rest = after;
+    }
+    Ok(filled + rest)
+}
+
+/// The same with what is known of a downlink.
+fn fill_in(
+    template: &str,
+    parcel: &Parcel,
+    escaped: impl Fn(&str) -> String,
+) -> Result<String, String> {
+    let filled = fill(template, |name| {
+        value(name, parcel).map(|value| escaped(&value))
+    });
+    filled.map_err(|name| {
+        format!("{{{{{name}}}}} of the device is not known before its first uplink")
+    })
+}
+
+fn value(name: &str, parcel: &Parcel) -> Option<String> {
+    Some(match name {
+        "network_device_id" => parcel.network_device_id.clone(),
+        "device" => parcel.names.device.clone()?,
+        "application" => parcel.names.application.clone()?,
+        "tenant" => parcel.names.tenant.clone()?,
+        "payload_hex" => hex::encode(&parcel.payload),
+        "payload_base64" => STANDARD.encode(&parcel.payload),
+        "f_port" => parcel.f_port.to_string(),
+        "confirmed" => parcel.confirmed.to_string(),
+        "priority" => parcel.priority.as_str().to_owned(),
+        "downlink_id" => parcel.id.to_string(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::parcel, *};
+
+    fn template(url: &str, body: &str) -> HttpTemplate {
+        HttpTemplate {
+            method: HttpMethod::Post,
+            url: url.to_owned(),
+            body: Some(body.to_owned()),
+            content_type: None,
+        }
+    }
+
+    #[test]
+    fn templates_are_filled_in() {
+        let body = r#"{"payload_raw": "{{payload_base64}}", "port": {{ f_port }}, "confirmed": {{confirmed}}}"#;
+        let template = template(
+            "https://console.example.com/down/{{device}}?q={{priority}}",
+            body,
+        );
+        assert_eq!(template.check(), Ok(()));
+        let secrets = Credentials::default().with("authorization", "Basic x");
+        let request = template.request(&secrets, &parcel()).unwrap();
+        assert_eq!(
+            request.url.as_str(),
+            "https://console.example.com/down/dev%201?q=normal"
+        );
+        assert_eq!(
+            request.json(),
+            json!({"payload_raw": "vu8=", "port": 15, "confirmed": true})
+        );
+        assert_eq!(
+            request.headers,
+            [
+                ("Content-Type".to_owned(), "application/json".to_owned()),
+                ("Authorization".to_owned(), "Basic x".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = template("https://x/{{nonsense}}", "").check().unwrap_err();
+        assert!(
+            error.starts_with("url: there is no {{nonsense}}"),
+            "{error}"
+        );
+        let unheard = Parcel {
+            names: Default::default(),
+            ..parcel()
+        };
+        let filled =
+            template("https://x/{{device}}", "").request(&Credentials::default(), &unheard);
+        assert!(filled.unwrap_err().contains("{{device}}"));
+    }
+}

@@ -1,0 +1,68 @@
+//! LORIOT: the `tx` command of its REST API.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Parcel, Taken};
+use crate::{outgoing::Request, secret::Credentials};
+
+/// Where its API is. Its secret is `token`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loriot {
+    /// Such as `https://eu1.loriot.io/1/rest`.
+    pub url: String,
+    /// The application's id, 8 hexadecimal digits.
+    pub application_id: String,
+}
+
+impl Loriot {
+    /// The name of its secret.
+    pub const SECRET: &str = "token";
+
+    /// Sends the command.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        let url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let body = json!({
+            "cmd": "tx",
+            "EUI": parcel.network_device_id,
+            "port": parcel.f_port,
+            "confirmed": parcel.confirmed,
+            "data": hex::encode(&parcel.payload),
+            "appid": self.application_id,
+        });
+        let token = secrets.get(Self::SECRET).unwrap_or_default();
+        Ok(Request::post(url, body).with("Authorization", format!("Bearer {token}")))
+    }
+
+    /// A command that is refused is answered with a good status as well.
+    pub fn read_answer(body: &Value) -> Result<Taken, String> {
+        match body["error"].as_str() {
+            Some(error) => Err(format!("LORIOT refused it: {error}")),
+            None => Ok(Taken::default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::parcel, *};
+
+    #[test]
+    fn the_command_is_posted() {
+        let network = Loriot {
+            url: "https://eu1.loriot.example.com/1/rest".to_owned(),
+            application_id: "be7a0000".to_owned(),
+        };
+        let secrets = Credentials::default().with("token", "t");
+        let request = network.request(&secrets, &parcel()).unwrap();
+        assert_eq!(
+            request.json(),
+            json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,
+                "data": "beef", "appid": "be7a0000"})
+        );
+        assert!(Loriot::read_answer(&json!({"cmd": "tx", "success": "enqueued"})).is_ok());
+        assert!(Loriot::read_answer(&json!({"error": "no such device"})).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! How each network server wants a downlink: pure, a downlink in, a request out.
+
+pub mod actility;
+pub mod chirpstack;
+pub mod http;
+pub mod loriot;
+pub mod sigfox;
+pub mod the_things_stack;
+
+use url::Url;
+use uuid::Uuid;
+
+use crate::{clock::Time, store::downlinks::Priority, uplink::networks::Names};
+
+/// A downlink, and what is known of its device.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The downlink's id.
+    pub id: Uuid,
+    /// The device's id in the network, such as its DevEUI.
+    pub network_device_id: String,
+    /// What the network server called the device when it was last heard.
+    pub names: Names,
+    /// What to send.
+    pub payload: Vec<u8>,
+    /// LoRaWAN port.
+    pub f_port: u8,
+    /// Whether the device is to confirm it.
+    pub confirmed: bool,
+    /// What goes first.
+    pub priority: Priority,
+    /// When it is no longer worth sending.
+    pub expires_at: Option<Time>,
+    /// Now.
+    pub now: Time,
+}
+
+/// What a network server said when it took a downlink.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Its own id of the downlink.
+    pub reference: Option<String>,
+}
+
+/// A URL below a base, from parts that are escaped as they need.
+fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
+    let mut url: Url = base.parse().map_err(|_| "the URL is not one".to_owned())?;
+    {
+        let mut path = url
+            .path_segments_mut()
+            .map_err(|()| "the URL has no path")?;
+        path.pop_if_empty().extend(parts);
+    }
+    Ok(url)
+}
+
+/// A parcel for the tests of the networks.
+#[cfg(test)]
+fn parcel() -> Parcel {
+    Parcel {
+        id: "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11".parse().unwrap(),
+        network_device_id: "70B3D57ED0012345".to_owned(),
+        names: Names {
+            device: Some("dev 1".to_owned()),
+            application: Some("app1".to_owned()),
+            tenant: Some("ttn".to_owned()),
+        },
+        payload: vec![0xbe, 0xef],
+        f_port: 15,
+        confirmed: true,
+        priority: Priority::Normal,
+        expires_at: "2026-01-31T12:30:00Z".parse().ok(),
+        now: "2026-01-31T12:00:00.123456Z".parse().unwrap(),
+    }
+}

@@ -1,0 +1,107 @@
+//! The Things Stack, version 3: the downlink queue operations of a webhook.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Parcel, below};
+use crate::{
+    outgoing::Request, secret::Credentials, store::downlinks::Priority,
+    uplink::networks::CORRELATION_PREFIX,
+};
+
+/// Where the stack is. Its secret is `api_key`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TheThingsStack {
+    /// Such as `https://eu1.cloud.thethings.network`.
+    pub base_url: String,
+    /// The webhook over which the uplinks come.
+    pub webhook_id: String,
+    /// The application, where it is not learned from the uplinks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<String>,
+}
+
+impl TheThingsStack {
+    /// The name of its secret.
+    pub const SECRET: &str = "api_key";
+
+    /// The stack's own ids of device and application are learned from uplinks.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        let application = self
+            .application_id
+            .as_ref()
+            .or(parcel.names.application.as_ref())
+            .ok_or(
+                "the application's id is not known: set application_id, or wait for an uplink",
+            )?;
+        let device =
+            parcel.names.device.as_ref().ok_or(
+                "the device's id in The Things Stack is not known before its first uplink",
+            )?;
+        let url = below(
+            &self.base_url,
+            &[
+                "api",
+                "v3",
+                "as",
+                "applications",
+                application,
+                "webhooks",
+                &self.webhook_id,
+                "devices",
+                device,
+                "down",
+                "push",
+            ],
+        )?;
+        let priority = match parcel.priority {
+            Priority::Low => "LOW",
+            Priority::Normal => "NORMAL",
+            Priority::High => "HIGH",
+        };
+        let body = json!({"downlinks": [{
+            "frm_payload": STANDARD.encode(&parcel.payload),
+            "f_port": parcel.f_port,
+            "confirmed": parcel.confirmed,
+            "priority": priority,
+            "correlation_ids": [format!("{CORRELATION_PREFIX}{}", parcel.id)],
+        }]});
+        let key = secrets.get(Self::SECRET).unwrap_or_default();
+        Ok(Request::post(url, body).with("Authorization", format!("Bearer {key}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::parcel, *};
+
+    #[test]
+    fn a_downlink_is_pushed_over_the_webhook() {
+        let stack = TheThingsStack {
+            base_url: "https://stack.example.com/".to_owned(),
+            webhook_id: "hub".to_owned(),
+            application_id: None,
+        };
+        let secrets = Credentials::default().with("api_key", "NNSXS.X");
+        let request = stack.request(&secrets, &parcel()).unwrap();
+        assert_eq!(
+            request.url.as_str(),
+            "https://stack.example.com/api/v3/as/applications/app1/webhooks/hub/devices/dev%201/down/push"
+        );
+        assert_eq!(request.headers[1].1, "Bearer NNSXS.X");
+        assert_eq!(
+            request.json(),
+            json!({"downlinks": [{"frm_payload": "vu8=", "f_port": 15, "confirmed": true,
+                "priority": "NORMAL",
+                "correlation_ids": ["thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"]}]})
+        );
+        let unheard = Parcel {
+            names: Default::default(),
+            ..parcel()
+        };
+        let error = stack.request(&secrets, &unheard).unwrap_err();
+        assert!(error.contains("application_id"), "{error}");
+    }
+}

@@ -1,0 +1,41 @@
+//! How the downlinks of a network connection reach its network server: checked, and with its secrets
+//! sealed.
+
+use super::Hub;
+use crate::{
+    downlink::{DownlinkSettings, VAULT_PURPOSE},
+    error::{Error, Result},
+    id::ConnectionId,
+    secret::{Claim, SealedCredentials},
+    store::{
+        Scope,
+        downlink_settings::{self, Settings},
+        network_connections,
+    },
+};
+
+impl Hub {
+    /// Sets how a connection's downlinks are sent. A secret that is not given again stays as long as
+    /// the type does.
+    pub async fn set_downlink_settings(
+        &self,
+        scope: &Scope,
+        connection: ConnectionId,
+        settings: serde_json::Value,
+        claims: Vec<Claim>,
+    ) -> Result<Settings> {
+        network_connections::get(scope, connection).await?;
+        let read: DownlinkSettings = serde_json::from_value(settings.clone())
+            .map_err(|error| Error::field("settings", error))?;
+        read.check()
+            .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
+        let old = downlink_settings::find(scope, connection).await?;
+        let old = old.filter(|old| old.settings["type"] == settings["type"]);
+        let old = SealedCredentials::read(old.and_then(|old| old.secret).as_deref());
+        let secret = self.vault.seal_claims(VAULT_PURPOSE, &claims, &old)?;
+        let (secret, is_pushed) = (secret.write(), read.is_pushed());
+        let saved = downlink_settings::put(scope, connection, settings, secret, is_pushed).await?;
+        self.store.wake_downlinks();
+        Ok(saved)
+    }
+}

@@ -1,0 +1,98 @@
+//! Which hub delivers for an integration.
+//!
+//! Where several hubs share a database, the one that holds the integration's lease delivers, and says
+//! again and again that it lives. A file has one hub, which needs to say nothing.
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait, Query},
+};
+use uuid::Uuid;
+
+use super::super::{
+    Scope, Store,
+    entities::{delivery, integration, integration_health},
+};
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    id::{IntegrationId, TenantId},
+};
+
+/// Takes the integration's lease, or keeps it; answers whether it is this hub's until then.
+pub async fn hold(
+    scope: &Scope,
+    integration: IntegrationId,
+    hub: Uuid,
+    until: Time,
+) -> Result<bool> {
+    use integration_health::Column;
+    if !scope.store.is_shared() {
+        return Ok(true);
+    }
+    let held = scope
+        .update::<integration_health::Entity>()
+        .col_expr(Column::Holder, Expr::value(hub))
+        .col_expr(Column::HeldUntil, Expr::value(until))
+        .filter(Column::IntegrationId.eq(integration.0))
+        .filter(is_free_for(hub))
+        .exec(&scope.store.inner.writer)
+        .await?;
+    Ok(held.rows_affected > 0)
+}
+
+/// Gives the lease back, so that another hub need not wait for its end.
+pub async fn release(scope: &Scope, integration: IntegrationId, hub: Uuid) -> Result<()> {
+    use integration_health::Column;
+    if scope.store.is_shared() {
+        scope
+            .update::<integration_health::Entity>()
+            .col_expr(Column::HeldUntil, Expr::value(None::<Time>))
+            .filter(Column::IntegrationId.eq(integration.0))
+            .filter(Column::Holder.eq(hub))
+            .exec(&scope.store.inner.writer)
+            .await?;
+    }
+    Ok(())
+}
+
+fn is_free_for(hub: Uuid) -> Condition {
+    use integration_health::Column;
+    Condition::any()
+        .add(Column::HeldUntil.is_null())
+        .add(Column::HeldUntil.lt(clock::now()))
+        .add(Column::Holder.eq(hub))
+}
+
+impl Store {
+    /// The integrations of all tenants that have something due and that no other hub delivers for.
+    pub async fn integrations_with_work(
+        &self,
+        hub: Uuid,
+    ) -> Result<Vec<(TenantId, IntegrationId)>> {
+        // One look into the index for each integration, however much waits.
+        let due = Query::select()
+            .expr(Expr::value(1))
+            .from(delivery::Entity)
+            .and_where(
+                Expr::col((delivery::Entity, delivery::Column::IntegrationId))
+                    .equals((integration::Entity, integration::Column::Id)),
+            )
+            .and_where(Expr::col((delivery::Entity, delivery::Column::DueAt)).lte(clock::now()))
+            .to_owned();
+        let found: Vec<(i64, i64)> = integration::Entity::find()
+            .inner_join(integration_health::Entity)
+            .filter(integration::Column::Enabled.eq(true))
+            .filter(integration_health::Column::PausedAt.is_null())
+            .filter(is_free_for(hub))
+            .filter(Expr::exists(due))
+            .select_only()
+            .column(integration::Column::TenantId)
+            .column(integration::Column::Id)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        let typed = |(tenant, id)| (TenantId(tenant), IntegrationId(id));
+        Ok(found.into_iter().map(typed).collect())
+    }
+}

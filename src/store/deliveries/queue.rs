@@ -1,0 +1,216 @@
+//! What is due, and the queues of devices.
+//!
+//! Of an integration that keeps its devices in order, only the oldest delivery of each device has a
+//! time of its own. One that is found due behind an older one is parked, once, and comes back when the
+//! older one is settled: however long a queue is, nobody walks along it.
+
+use chrono::DateTime;
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect,
+    sea_query::{Expr, SimpleExpr},
+};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Scope,
+        entities::{delivery, integration_health},
+        gather::padded,
+    },
+    Delivery,
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::IntegrationId,
+};
+
+/// When a delivery is due that waits for an older one: never, by itself.
+pub fn parked() -> Time {
+    DateTime::from_timestamp(253_370_764_800, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
+}
+
+/// Whether an older delivery of the same device is not settled yet. As in the partial index, to the
+/// letter: an index serves no other condition.
+const IS_BEHIND: &str = "\"deliveries\".\"ordered\" AND EXISTS (SELECT 1 FROM deliveries AS older \
+     WHERE older.integration_id = \"deliveries\".\"integration_id\" \
+     AND older.device_id = \"deliveries\".\"device_id\" \
+     AND older.ordered AND older.due_at IS NOT NULL AND older.id < \"deliveries\".\"id\")";
+
+#[derive(FromQueryResult)]
+struct Found {
+    #[sea_orm(nested)]
+    delivery: delivery::Model,
+    is_behind: bool,
+}
+
+/// Up to `limit` deliveries that are due, those that have waited longest first, without those that the
+/// hub holds already; and whether there may be more.
+pub async fn due(
+    scope: &Scope,
+    integration: IntegrationId,
+    held: Vec<Uuid>,
+    limit: u64,
+) -> Result<(Vec<Delivery>, bool)> {
+    use delivery::Column;
+    let mut query = scope
+        .find::<delivery::Entity>()
+        .column_as(Expr::cust(IS_BEHIND), "is_behind")
+        .filter(of(integration))
+        .filter(Column::DueAt.lte(clock::now()));
+    if !held.is_empty() {
+        query = query.filter(Column::Id.is_not_in(padded(held)));
+    }
+    let found = query
+        .order_by_asc(Column::DueAt)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_model::<Found>()
+        .all(scope.reader())
+        .await?;
+    let is_full = found.len() as u64 == limit;
+    let (behind, first): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|found| found.is_behind);
+    if !behind.is_empty() {
+        let behind = behind.into_iter().map(|found| found.delivery.id).collect();
+        park(scope, integration, behind).await?;
+    }
+    let first = first.into_iter().map(|found| found.delivery.into());
+    Ok((first.collect(), is_full))
+}
+
+/// When the next delivery is due that is not due yet.
+pub async fn next_due(scope: &Scope, integration: IntegrationId) -> Result<Option<Time>> {
+    use delivery::Column;
+    let due = scope
+        .find::<delivery::Entity>()
+        .filter(of(integration))
+        .filter(Column::DueAt.gt(clock::now()))
+        .order_by_asc(Column::DueAt)
+        .select_only()
+        .column(Column::DueAt)
+        .into_tuple::<Option<Time>>()
+        .one(scope.reader())
+        .await?;
+    Ok(due.flatten().filter(|due| *due < parked()))
+}
+
+/// Takes what waits for an older delivery out of what is due.
+async fn park(scope: &Scope, integration: IntegrationId, ids: Vec<Uuid>) -> Result<()> {
+    use delivery::Column;
+    let transaction = scope.store.begin().await?;
+    let parked: Result<(), DbErr> = async {
+        // Whoever settles the older one changes this row before it looks for what was parked, so that
+        // neither can miss the other.
+        scope
+            .find::<integration_health::Entity>()
+            .filter(integration_health::Column::IntegrationId.eq(integration.0))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?;
+        scope
+            .update::<delivery::Entity>()
+            .col_expr(Column::DueAt, Expr::value(parked()))
+            .filter(Column::Id.is_in(padded(ids)))
+            .filter(Column::DueAt.is_not_null())
+            .filter(Expr::cust(IS_BEHIND))
+            .exec(&transaction)
+            .await?;
+        Ok(())
+    }
+    .await;
+    finish(transaction, parked).await
+}
+
+/// Lets the oldest delivery of a device go that waits for no other any more.
+pub(super) async fn advance(
+    transaction: &DatabaseTransaction,
+    integration: i64,
+    device: &str,
+    now: Time,
+) -> Result<(), DbErr> {
+    use delivery::Column;
+    let next = delivery::Entity::find()
+        .filter(Column::IntegrationId.eq(integration))
+        .filter(Column::DeviceId.eq(device))
+        .filter(Expr::cust("\"deliveries\".\"ordered\""))
+        .filter(Column::DueAt.is_not_null())
+        .order_by_asc(Column::Id)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple::<Uuid>()
+        .one(transaction)
+        .await?;
+    if let Some(next) = next {
+        delivery::Entity::update_many()
+            .col_expr(Column::DueAt, Expr::value(now))
+            .filter(Column::Id.eq(next))
+            .filter(Column::DueAt.gte(parked()))
+            .exec(transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+fn of(integration: IntegrationId) -> SimpleExpr {
+    delivery::Column::IntegrationId.eq(integration.0)
+}
+
+async fn finish(transaction: DatabaseTransaction, outcome: Result<(), DbErr>) -> Result<()> {
+    match outcome {
+        Ok(()) => Ok(transaction.commit().await?),
+        Err(error) => {
+            // The first error matters; that the rollback failed as well adds nothing.
+            let _ = transaction.rollback().await;
+            Err(Error::from(error))
+        }
+    }
+}
+
+/// How much waits, and since when.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backlog {
+    /// How many deliveries wait, as far as they were counted.
+    pub pending: u64,
+    /// Whether there are more.
+    pub is_more: bool,
+    /// When the oldest of them was queued.
+    pub oldest_at: Option<Time>,
+}
+
+/// Deliveries that are counted at most: counting costs as much as there is to count.
+pub const COUNTED_MAX: u64 = 10_000;
+
+/// How much waits for an integration.
+pub async fn backlog(scope: &Scope, integration: IntegrationId) -> Result<Backlog> {
+    use super::State;
+    use delivery::Column;
+    let pending = || {
+        scope.find::<delivery::Entity>().filter(
+            Condition::all()
+                .add(of(integration))
+                .add(Column::State.eq(State::Pending.as_str())),
+        )
+    };
+    let ids: Vec<Uuid> = pending()
+        .select_only()
+        .column(Column::Id)
+        .limit(COUNTED_MAX + 1)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    let oldest = pending()
+        .order_by_asc(Column::Id)
+        .select_only()
+        .column(Column::CreatedAt)
+        .into_tuple::<Time>()
+        .one(scope.reader())
+        .await?;
+    let counted = ids.len() as u64;
+    Ok(Backlog {
+        pending: Ord::min(counted, COUNTED_MAX),
+        is_more: counted > COUNTED_MAX,
+        oldest_at: oldest,
+    })
+}

@@ -1,0 +1,123 @@
+//! Sends again what was settled, and takes away what was settled long ago.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Scope, Store,
+        audit::subject,
+        entities::{delivery, integration},
+    },
+    Filter, State,
+};
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    id::{IntegrationId, first_uuid_at},
+};
+
+/// Deliveries in one transaction: uplinks must not wait for more.
+const CHUNK: u64 = 1000;
+
+/// Queues deliveries again, the next chunk behind `after`, under their ids and from the start of the
+/// schedule; answers how many, and the last one where there may be more.
+pub async fn chunk(
+    scope: &Scope,
+    integration: IntegrationId,
+    filter: &Filter,
+    after: Option<Uuid>,
+) -> Result<(u64, Option<Uuid>)> {
+    use delivery::Column;
+    let mut query = scope
+        .find::<delivery::Entity>()
+        .filter(filter.condition(integration))
+        .filter(Column::DueAt.is_null());
+    if let Some(after) = after {
+        query = query.filter(Column::Id.gt(after));
+    }
+    let ids: Vec<Uuid> = query
+        .order_by_asc(Column::Id)
+        .limit(CHUNK)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    let last = ids.last().copied().filter(|_| ids.len() as u64 == CHUNK);
+    if ids.is_empty() {
+        return Ok((0, None));
+    }
+    let now = clock::now();
+    let queued = scope
+        .record(async |transaction| {
+            let queued = scope
+                .update::<delivery::Entity>()
+                .col_expr(Column::State, Expr::value(State::Pending.as_str()))
+                .col_expr(Column::DueAt, Expr::value(now))
+                .col_expr(Column::RoundStart, Expr::col(Column::Attempt))
+                .col_expr(Column::UpdatedAt, Expr::value(now))
+                .filter(Column::IntegrationId.eq(integration.0))
+                .filter(Column::Id.is_in(ids))
+                .filter(Column::DueAt.is_null())
+                .exec(&*transaction)
+                .await?
+                .rows_affected;
+            if queued > 0 {
+                let noted = serde_json::json!({"resent": queued});
+                scope
+                    .note_changed(
+                        &transaction,
+                        subject("integrations", integration),
+                        &serde_json::json!({}),
+                        &noted,
+                    )
+                    .await?;
+            }
+            Ok(queued)
+        })
+        .await?;
+    Ok((queued, last))
+}
+
+impl Store {
+    /// Deletes a chunk of the deliveries in this state that were queued before; answers how many.
+    /// Two hubs that do it at once do no harm.
+    pub async fn forget_deliveries(&self, state: State, before: Time) -> Result<u64> {
+        use delivery::Column;
+        let integrations: Vec<i64> = integration::Entity::find()
+            .select_only()
+            .column(integration::Column::Id)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        let mut ids: Vec<Uuid> = Vec::new();
+        for integration in integrations {
+            // The index over integration, state and id has them in one place.
+            let found: Vec<Uuid> = delivery::Entity::find()
+                .filter(Column::IntegrationId.eq(integration))
+                .filter(Column::State.eq(state.as_str()))
+                .filter(Column::Id.lt(first_uuid_at(before)))
+                .order_by_asc(Column::Id)
+                .limit(CHUNK - ids.len() as u64)
+                .select_only()
+                .column(Column::Id)
+                .into_tuple()
+                .all(&self.inner.reader)
+                .await?;
+            ids.extend(found);
+            if ids.len() as u64 >= CHUNK {
+                break;
+            }
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let deleted = delivery::Entity::delete_many()
+            .filter(Column::Id.is_in(ids))
+            .filter(Column::State.eq(state.as_str()))
+            .exec(&self.inner.writer)
+            .await?;
+        Ok(deleted.rows_affected)
+    }
+}

@@ -1,0 +1,172 @@
+//! What becomes of a device's events: a delivery for each integration that forwards them, in the
+//! transaction that writes the event.
+
+use sea_orm::{
+    ActiveValue::{self, Set},
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    bulk,
+    deliveries::State,
+    delivery_policy::{EventType, Policy},
+    entities::{delivery, device, event, integration},
+};
+use crate::{clock::Time, id::new_uuid, selector::Selector};
+
+/// An event of a device that integrations may forward.
+pub(super) struct Told {
+    tenant: i64,
+    device: i64,
+    id: Uuid,
+    event_type: EventType,
+    kind: String,
+    at: Time,
+    message: String,
+    details: Value,
+}
+
+/// An integration that forwards more than data.
+struct Forwarder {
+    tenant: i64,
+    id: i64,
+    selector: Selector,
+    events: Vec<EventType>,
+    ordered: bool,
+}
+
+/// The events among these that integrations may forward.
+pub(super) fn told(events: &[event::ActiveModel]) -> Vec<Told> {
+    events
+        .iter()
+        .filter_map(|event| {
+            let kind = set(&event.kind)?;
+            Some(Told {
+                event_type: EventType::of_event(&kind)?,
+                tenant: set(&event.tenant_id)?,
+                device: set(&event.device_key)??,
+                id: set(&event.id)?,
+                at: set(&event.at)?,
+                message: set(&event.message)?,
+                details: set(&event.details)?,
+                kind,
+            })
+        })
+        .collect()
+}
+
+fn set<T: Clone + Into<sea_orm::Value>>(value: &ActiveValue<T>) -> Option<T> {
+    value.try_as_ref().cloned()
+}
+
+/// Queues the deliveries of events; answers whether there are any. Nothing is read where there is no
+/// event to forward.
+pub(super) async fn queue(
+    transaction: &DatabaseTransaction,
+    events: Vec<Told>,
+) -> Result<bool, DbErr> {
+    if events.is_empty() {
+        return Ok(false);
+    }
+    let forwarders = forwarders(transaction, &events).await?;
+    if forwarders.is_empty() {
+        return Ok(false);
+    }
+    let keys = events.iter().map(|event| event.device);
+    let devices = device::Entity::find()
+        .filter(device::Column::Id.is_in(keys))
+        .all(transaction)
+        .await?;
+    let mut rows = Vec::new();
+    for event in &events {
+        let Some(device) = devices.iter().find(|device| device.id == event.device) else {
+            continue;
+        };
+        let labels: Vec<String> = serde_json::from_value(device.labels.clone()).unwrap_or_default();
+        let wanted = forwarders.iter().filter(|forwarder| {
+            forwarder.tenant == event.tenant
+                && forwarder.events.contains(&event.event_type)
+                && forwarder.selector.matches(&labels)
+        });
+        for forwarder in wanted {
+            rows.push(row(event, device, forwarder));
+        }
+    }
+    let is_any = !rows.is_empty();
+    bulk::insert(transaction, rows, None).await?;
+    Ok(is_any)
+}
+
+async fn forwarders(
+    transaction: &DatabaseTransaction,
+    events: &[Told],
+) -> Result<Vec<Forwarder>, DbErr> {
+    use integration::Column;
+    let mut tenants: Vec<i64> = events.iter().map(|event| event.tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    let found = integration::Entity::find()
+        .filter(Column::TenantId.is_in(tenants))
+        .filter(Column::Enabled.eq(true))
+        .all(transaction)
+        .await?;
+    let forwarder = |model: integration::Model| {
+        let events: Vec<EventType> = serde_json::from_value(model.events).ok()?;
+        let policy: Policy = serde_json::from_value(model.delivery).unwrap_or_default();
+        Some(Forwarder {
+            tenant: model.tenant_id,
+            id: model.id,
+            selector: Selector::parse(&model.selector).ok()?,
+            ordered: policy.ordered_by_device,
+            events,
+        })
+    };
+    let forwards = |forwarder: &Forwarder| {
+        let is_wanted = |event: &Told| forwarder.events.contains(&event.event_type);
+        events.iter().any(is_wanted)
+    };
+    Ok(found
+        .into_iter()
+        .filter_map(forwarder)
+        .filter(forwards)
+        .collect())
+}
+
+fn row(event: &Told, device: &device::Model, forwarder: &Forwarder) -> delivery::ActiveModel {
+    let body = json!({
+        "event": event.event_type.as_str(),
+        "kind": event.kind,
+        "id": event.id,
+        "time": event.at,
+        "message": event.message,
+        "details": event.details,
+        "device": {
+            "id": device.device_id,
+            "name": device.name.as_deref().unwrap_or_default(),
+            "driver": device.driver.as_deref().unwrap_or_default(),
+            "labels": device.labels,
+            "connections": device.connections,
+        },
+    });
+    delivery::ActiveModel {
+        tenant_id: Set(event.tenant),
+        id: Set(new_uuid()),
+        integration_id: Set(forwarder.id),
+        device_id: Set(device.device_id.clone()),
+        subject_id: Set(event.id),
+        state: Set(State::Pending.as_str().to_owned()),
+        attempt: Set(0),
+        due_at: Set(Some(event.at)),
+        body: Set(body.to_string()),
+        last_status: Set(None),
+        last_error: Set(None),
+        created_at: Set(event.at),
+        updated_at: Set(event.at),
+        kind: Set(event.event_type.as_str().to_owned()),
+        ordered: Set(forwarder.ordered),
+        round_start: Set(0),
+        last_answer: Set(None),
+    }
+}

@@ -1,0 +1,190 @@
+//! LORIOT, by its HTTP push output.
+//!
+//! `cmd` names the kind: `rx` is an uplink, `gw` the same uplink with its gateways, sent beside it or
+//! in its place. `encdata` stands in the place of `data` where LORIOT has no application key.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Network, News, PayloadEncoding, Radio,
+    Told, Uplink,
+    lorawan::{self, dev_eui, required_dev_eui},
+    read::{
+        at, flag, frame_counter, level, milliseconds, object, payload, port, text, whole_number,
+    },
+};
+
+/// The adapter, which is its own settings: reading needs none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loriot {}
+
+impl Network for Loriot {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = object(incoming.body, "body")?;
+        let Some(kind) = at(body, "cmd").and_then(text) else {
+            return Err(Malformed::new("cmd", "is required: rx, gw or another"));
+        };
+        if kind == "rx" || kind == "gw" {
+            return uplink(body).map(Event::Uplink);
+        }
+        Ok(Event::News(News {
+            time: at(body, "ts").and_then(milliseconds),
+            ..News::new(dev_eui(body, "EUI")?, told(kind, body))
+        }))
+    }
+}
+
+fn told(kind: String, body: &Value) -> Told {
+    let failure = at(body, "error").and_then(text);
+    let state = match (kind.as_str(), failure) {
+        ("txd" | "tx", Some(why)) => DownlinkState::Failed(why),
+        ("txd", None) => DownlinkState::Sent,
+        ("tx", None) => DownlinkState::Queued,
+        _ => return Told::Other { kind },
+    };
+    Told::Downlink(DownlinkNews {
+        correlation: None,
+        network_reference: at(body, "seqdn")
+            .and_then(whole_number)
+            .map(|number| number.to_string()),
+        f_cnt_down: None,
+        state,
+    })
+}
+
+fn uplink(body: &Value) -> Result<Uplink, Malformed> {
+    let sent = at(body, "data").map(|data| payload(data, PayloadEncoding::Hex, "data"));
+    let nothing = at(body, "encdata").is_none().then(Bytes::new);
+    Ok(Uplink {
+        network_device_id: required_dev_eui(body, "EUI")?,
+        // LORIOT's own number of the frame is the same in all copies, and never comes again.
+        session: at(body, "seqno")
+            .and_then(whole_number)
+            .map(|n| n.to_string()),
+        f_port: at(body, "port")
+            .map(|value| port(value, "port"))
+            .transpose()?,
+        f_cnt: at(body, "fcnt")
+            .map(|value| frame_counter(value, "fcnt"))
+            .transpose()?,
+        payload: sent.transpose()?.or(nothing),
+        time: at(body, "ts")
+            .map(|value| {
+                let rule = "must be Unix time in milliseconds, 1970 to 9999";
+                milliseconds(value).ok_or_else(|| Malformed::new("ts", rule))
+            })
+            .transpose()?,
+        radio: radio(body),
+        ..Uplink::default()
+    })
+}
+
+fn radio(body: &Value) -> Radio {
+    let radio = lorawan::heard(lorawan::receptions(at(body, "gws"), "gweui", "rssi", "snr"));
+    let mut radio = radio
+        .with_hertz(at(body, "freq"))
+        .with_data_rate(at(body, "dr"));
+    radio.rssi = radio.rssi.or_else(|| at(body, "rssi").and_then(level));
+    radio.snr = radio.snr.or_else(|| at(body, "snr").and_then(level));
+    radio.confirmed = at(body, "ack").map(flag);
+    radio
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::uplink::networks::{
+        read::instant,
+        sample::{as_news, as_uplink, sample},
+    };
+
+    fn parse(body: &Value) -> Result<Event, Malformed> {
+        Loriot {}.parse(Incoming::of(body))
+    }
+
+    #[test]
+    fn reads_uplinks() {
+        let uplink = as_uplink(parse(&sample("loriot.json")));
+        assert_eq!(uplink.network_device_id, "1000000000000001");
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(85), Some(2)));
+        assert_eq!(uplink.session.as_deref(), Some("3040"));
+        assert_eq!(uplink.time, instant(&json!("2023-05-19T06:46:41.936Z")));
+        let bytes = uplink.payload.expect("decrypted");
+        assert_eq!(hex::encode(bytes), "0175640367180104686d");
+        let radio = uplink.radio;
+        assert_eq!(radio.frequency, Some(867_500_000));
+        assert_eq!(radio.data_rate.as_deref(), Some("SF9BW125"));
+        assert_eq!(radio.coding_rate.as_deref(), Some("4/5"));
+        assert_eq!((radio.rssi, radio.snr), (Some(-21.0), Some(10.0)));
+
+        let uplink = as_uplink(parse(&sample("loriot_basic.json")));
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(1), Some(1)));
+        assert_eq!(uplink.session, None);
+    }
+
+    #[test]
+    fn a_copy_with_gateways_is_the_same_frame() {
+        let copy = as_uplink(parse(&sample("loriot_gw.json")));
+        let uplink = as_uplink(parse(&sample("loriot.json")));
+        assert_eq!(copy.radio.receptions.len(), 2);
+        assert_eq!((copy.radio.rssi, copy.radio.snr), (Some(-21.0), Some(10.0)));
+        let frame = |uplink: Uplink| (uplink.session, uplink.f_cnt, uplink.payload);
+        assert_eq!(frame(copy), frame(uplink));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_no_payload() {
+        let mut body = sample("loriot.json");
+        let data = body.as_object_mut().unwrap().remove("data").unwrap();
+        assert_eq!(as_uplink(parse(&body)).payload, Some(Bytes::new()));
+        body["encdata"] = data;
+        assert_eq!(as_uplink(parse(&body)).payload, None);
+    }
+
+    #[test]
+    fn reads_what_else_it_sends() {
+        let told = |body: Value| as_news(parse(&body)).told;
+        let downlink = |state| {
+            Told::Downlink(DownlinkNews {
+                correlation: None,
+                network_reference: Some("8".to_owned()),
+                f_cnt_down: None,
+                state,
+            })
+        };
+        let of = |cmd: &str| json!({"cmd": cmd, "EUI": "1000000000000001", "seqdn": 8});
+        assert_eq!(told(of("txd")), downlink(DownlinkState::Sent));
+        assert_eq!(told(of("tx")), downlink(DownlinkState::Queued));
+        let mut refused = of("tx");
+        refused["error"] = json!("Device not found");
+        let why = DownlinkState::Failed("Device not found".to_owned());
+        assert_eq!(told(refused), downlink(why));
+        let kind = "gateway_alarm".to_owned();
+        assert_eq!(told(of("gateway_alarm")), Told::Other { kind });
+    }
+
+    #[test]
+    fn faults_name_the_place_and_the_rule() {
+        let with = |name: &str, value: Value| {
+            let mut body = sample("loriot.json");
+            body[name] = value;
+            parse(&body).unwrap_err().to_string()
+        };
+        assert_eq!(
+            with("cmd", Value::Null),
+            "cmd: is required: rx, gw or another"
+        );
+        assert_eq!(with("EUI", json!(1)), "EUI: must be 16 hexadecimal digits");
+        assert_eq!(
+            with("port", json!(256)),
+            "port: must be a whole number from 0 to 255"
+        );
+        let rule = "ts: must be Unix time in milliseconds, 1970 to 9999";
+        assert_eq!(with("ts", json!("yesterday")), rule);
+    }
+}

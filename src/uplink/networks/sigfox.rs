@@ -1,0 +1,276 @@
+//! Sigfox, by the callbacks of its backend.
+//!
+//! People write the body of a callback themselves, from a template of variables: this adapter reads
+//! the usual names. Every value may come as text. Frames that several base stations heard come once
+//! for each where the callback is told to send duplicates. A device that asks for a downlink (`ack`)
+//! gets it in the answer.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
+    Radio, Reception, Told, Uplink,
+    read::{at, flag, frame_counter, level, number, object, payload, place, text, unix_time},
+};
+
+/// The adapter, which is its own settings: reading needs none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sigfox {}
+
+impl Network for Sigfox {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = object(incoming.body, "body")?;
+        // Relays put what Sigfox sent into a `body` of their own.
+        let message = match at(body, "body") {
+            Some(inner) if inner.is_object() => inner,
+            _ => body,
+        };
+        let network_device_id = device(message)?;
+        if at(message, "data").is_some() {
+            return uplink(message, network_device_id).map(Event::Uplink);
+        }
+        Ok(Event::News(News {
+            names: names(message),
+            time: time(message)?,
+            ..News::new(Some(network_device_id), told(message))
+        }))
+    }
+}
+
+/// Whether this can be a device's id: 1-8 hexadecimal digits in capitals, without leading zeros.
+pub fn is_device_id(id: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    (1..=8).contains(&id.len()) && id.bytes().all(is_digit) && !id.starts_with('0')
+}
+
+fn device(message: &Value) -> Result<String, Malformed> {
+    let rule = "must be a Sigfox device id: 1-8 hexadecimal digits";
+    let Some(value) = at(message, "device") else {
+        return Err(Malformed::new("device", "is required: the device's id"));
+    };
+    // An id without letters may come as a number.
+    let id = value.as_str().map_or_else(
+        || value.as_u64().map(|id| id.to_string()),
+        |id| Some(id.to_owned()),
+    );
+    id.map(|id| id.trim_start_matches('0').to_ascii_uppercase())
+        .filter(|id| is_device_id(id))
+        .ok_or_else(|| Malformed::new("device", rule))
+}
+
+fn names(message: &Value) -> Names {
+    let name = |name| at(message, name).and_then(text);
+    Names {
+        device: name("deviceName"),
+        application: name("deviceTypeId").or_else(|| name("deviceType")),
+        tenant: None,
+    }
+}
+
+fn time(message: &Value) -> Result<Option<DateTime<Utc>>, Malformed> {
+    let mut fields = ["time", "baseStationTime", "timestamp"].into_iter();
+    let found = fields.find_map(|name| Some((name, at(message, name)?)));
+    let Some((field, value)) = found else {
+        return Ok(None);
+    };
+    let rule = "must be Unix time in seconds or milliseconds, 1970 to 9999";
+    unix_time(value)
+        .map(Some)
+        .ok_or_else(|| Malformed::new(field, rule))
+}
+
+fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malformed> {
+    let counter = at(message, "seqNumber").map(|value| frame_counter(value, "seqNumber"));
+    let data = at(message, "data").map_or(Ok(Bytes::new()), |value| {
+        payload(value, PayloadEncoding::Hex, "data")
+    });
+    let is_told = |name| at(message, name).is_some_and(flag);
+    Ok(Uplink {
+        network_device_id,
+        names: names(message),
+        // A device has one session for all its life.
+        session: Some(String::new()),
+        f_cnt: counter.transpose()?,
+        payload: Some(data?),
+        time: time(message)?,
+        wants_downlink: is_told("ack") || is_told("longPolling"),
+        radio: radio(message),
+        ..Uplink::default()
+    })
+}
+
+fn radio(message: &Value) -> Radio {
+    let station = at(message, "station").and_then(text);
+    let (rssi, snr) = (
+        at(message, "rssi").and_then(level),
+        at(message, "snr").and_then(level),
+    );
+    Radio {
+        rssi,
+        snr,
+        receptions: station.map_or_else(Vec::new, |gateway| {
+            vec![Reception {
+                gateway,
+                rssi,
+                snr,
+                time: None,
+            }]
+        }),
+        ..Radio::default()
+    }
+}
+
+/// What the service callbacks tell.
+fn told(message: &Value) -> Told {
+    let value = |name| at(message, name);
+    if let Some(confirmed) = value("downlinkAck").or_else(|| value("infoCode")) {
+        // The code of the network is 0 when a base station could answer.
+        let is_fine = match value("infoCode").and_then(number) {
+            Some(code) => code == 0.0,
+            None => flag(confirmed),
+        };
+        let why = || {
+            let why = value("infoMessage").and_then(text);
+            why.unwrap_or_else(|| "Sigfox could not send the downlink".to_owned())
+        };
+        return Told::Downlink(DownlinkNews {
+            correlation: None,
+            network_reference: None,
+            f_cnt_down: None,
+            state: match (is_fine, value("downlinkAck").map(flag)) {
+                (false, _) => DownlinkState::Failed(why()),
+                (true, Some(true)) => DownlinkState::Acknowledged,
+                (true, _) => DownlinkState::Sent,
+            },
+        });
+    }
+    if let Some(located) = value("computedLocation") {
+        let found = place(located, "lat", "lng", "alt", "radius");
+        let kind = || "computedLocation".to_owned();
+        return found.unwrap_or_else(|| Told::Other { kind: kind() });
+    }
+    if value("batt").is_some() || value("temp").is_some() {
+        return Told::Status {
+            battery_percent: None,
+            battery_v: value("batt").and_then(number),
+            external_power: None,
+            margin_db: None,
+        };
+    }
+    match value("info").and_then(text) {
+        Some(message) => Told::Error {
+            code: value("severity").and_then(text),
+            message,
+        },
+        None => Told::Other {
+            kind: "callback".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::uplink::networks::{
+        read::instant,
+        sample::{as_news, as_uplink, sample},
+    };
+
+    fn parse(body: &Value) -> Result<Event, Malformed> {
+        Sigfox {}.parse(Incoming::of(body))
+    }
+
+    #[test]
+    fn reads_uplinks_with_text_for_numbers() {
+        let uplink = as_uplink(parse(&sample("sigfox.json")));
+        assert_eq!(uplink.network_device_id, "1A2345");
+        assert_eq!((uplink.f_port, uplink.f_cnt), (None, Some(1508)));
+        assert_eq!(uplink.time, instant(&json!("2017-12-09T10:20:27Z")));
+        let bytes = uplink.payload.expect("never encrypted");
+        assert_eq!(hex::encode(bytes), "b0513801a421f0019405a500");
+        assert_eq!(
+            (uplink.radio.rssi, uplink.radio.snr),
+            (Some(-123.0), Some(18.86))
+        );
+        assert!(!uplink.wants_downlink);
+
+        let uplink = as_uplink(parse(&json!({
+            "device": "001a2345", "data": "01", "time": "1512814827", "seqNumber": "7",
+            "snr": "18.86", "rssi": "-123.00", "station": "1D44", "ack": "true", "duplicate": "false",
+        })));
+        assert_eq!(uplink.network_device_id, "1A2345");
+        assert_eq!((uplink.f_cnt, uplink.wants_downlink), (Some(7), true));
+        assert_eq!(uplink.time, instant(&json!("2017-12-09T10:20:27Z")));
+        assert_eq!(uplink.radio.receptions[0].gateway, "1D44");
+    }
+
+    #[test]
+    fn reads_the_service_callbacks() {
+        let told = |mut body: Value| {
+            body["device"] = json!("1A2345");
+            as_news(parse(&body)).told
+        };
+        let downlink = |body| match told(body) {
+            Told::Downlink(news) => news.state,
+            other => panic!("no downlink: {other:?}"),
+        };
+        let acknowledged = json!({"infoCode": "0", "infoMessage": "Acked", "downlinkAck": "true"});
+        assert_eq!(downlink(acknowledged), DownlinkState::Acknowledged);
+        let sent = json!({"infoCode": 0, "downlinkAck": false});
+        assert_eq!(downlink(sent), DownlinkState::Sent);
+        let failed = json!({"infoCode": 2, "infoMessage": "No base station"});
+        let why = DownlinkState::Failed("No base station".to_owned());
+        assert_eq!(downlink(failed), why);
+        assert_eq!(
+            told(json!({"batt": "3.55", "temp": "21", "time": "1512814827"})),
+            Told::Status {
+                battery_percent: None,
+                battery_v: Some(3.55),
+                external_power: None,
+                margin_db: None
+            }
+        );
+        let located = json!({"computedLocation": {"lat": 43.45, "lng": 1.54, "radius": 500}});
+        assert_eq!(
+            told(located),
+            Told::Location {
+                latitude: 43.45,
+                longitude: 1.54,
+                altitude_m: None,
+                accuracy_m: Some(500.0)
+            }
+        );
+        assert_eq!(
+            told(json!({"info": "Messages lost", "severity": "ERROR"})),
+            Told::Error {
+                code: Some("ERROR".to_owned()),
+                message: "Messages lost".to_owned()
+            }
+        );
+        let kind = "callback".to_owned();
+        assert_eq!(told(json!({"lqi": "Good"})), Told::Other { kind });
+    }
+
+    #[test]
+    fn faults_name_the_place_and_the_rule() {
+        let error = |body: &Value| parse(body).unwrap_err().to_string();
+        // A template whose variables nobody filled in.
+        let rule = "device: must be a Sigfox device id: 1-8 hexadecimal digits";
+        assert_eq!(error(&sample("sigfox_callback_template.json")), rule);
+        assert_eq!(error(&json!({"device": "0", "data": ""})), rule);
+        assert_eq!(
+            error(&json!({"data": "00"})),
+            "device: is required: the device's id"
+        );
+        let odd = json!({"device": "1", "data": "0"});
+        assert!(error(&odd).starts_with("data: must be hexadecimal"));
+        let odd = json!({"device": 12, "data": "", "time": "{time}"});
+        assert!(error(&odd).starts_with("time: must be Unix time"));
+    }
+}

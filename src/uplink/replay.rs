@@ -1,0 +1,280 @@
+//! Forwards stored uplinks once more, in the background, chunk by chunk, each replay's in turn.
+//!
+//! What is forwarded is what was decoded then, with the device as it is now. A replay waits while its
+//! integration has much to send already: it must not bury what comes in meanwhile.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    native,
+    networks::{Radio, Uplink},
+};
+use crate::{
+    delivery::Wake,
+    error::{Error, Result},
+    id::{IntegrationId, ReplayId, TenantId},
+    selector::Selector,
+    store::{
+        Scope, Store,
+        deliveries::queue,
+        delivery_policy::EventType,
+        delivery_replays::{self as replays, NewReplay, Rendered, Replay, State},
+        devices::Device,
+        integrations, network_connections, uplinks,
+    },
+};
+
+/// How long to wait when the database is away, or there is much to send already.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Deliveries that may wait before a replay waits as well.
+const BACKLOG_MAX: u64 = 5_000;
+/// How often a chunk is tried again after a fault of ours.
+const FAULTS_MAX: u32 = 5;
+
+/// Begins replays.
+#[derive(Clone)]
+pub struct Replays {
+    begun: mpsc::UnboundedSender<(TenantId, ReplayId)>,
+}
+
+/// Does replays.
+pub struct Replayer {
+    begun: mpsc::UnboundedReceiver<(TenantId, ReplayId)>,
+    store: Store,
+    wake: Wake,
+}
+
+/// What became of a step.
+enum Step {
+    GoOn,
+    Wait,
+    Done,
+}
+
+impl Replays {
+    /// Keeps the replay, and lets the replayer know.
+    pub async fn begin(
+        &self,
+        scope: &Scope,
+        integration: IntegrationId,
+        new: NewReplay,
+    ) -> Result<Replay> {
+        let replay = replays::insert(scope, integration, new).await?;
+        // In the last moments of a shutdown, it waits in the database.
+        let _ = self.begun.send((scope.tenant(), replay.id));
+        Ok(replay)
+    }
+}
+
+impl Replayer {
+    /// A replayer and the handle that begins replays.
+    pub fn new(store: Store, wake: Wake) -> (Self, Replays) {
+        let (sender, begun) = mpsc::unbounded_channel();
+        (Self { begun, store, wake }, Replays { begun: sender })
+    }
+
+    /// Works until `stop`; a chunk under way comes to its end.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut waiting: VecDeque<(TenantId, ReplayId)> = loop {
+            match self.store.running_replays().await {
+                Ok(found) => break found.into(),
+                Err(error) => tracing::warn!("replays wait for the database: {}", error.causes()),
+            }
+            if pause(&stop).await {
+                return;
+            }
+        };
+        let mut faults: HashMap<ReplayId, u32> = HashMap::new();
+        // How many in a row had to wait: when all do, there is nothing to do for now.
+        let mut idle = 0;
+        loop {
+            while let Ok(begun) = self.begun.try_recv() {
+                if !waiting.contains(&begun) {
+                    waiting.push_back(begun);
+                }
+            }
+            let Some((tenant, id)) = waiting.pop_front() else {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    begun = self.begun.recv() => match begun {
+                        Some(begun) => waiting.push_back(begun),
+                        None => return,
+                    },
+                }
+                continue;
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            let scope = self.store.scope(tenant);
+            match self.step(&scope, id).await {
+                Ok(Step::Done) => {
+                    faults.remove(&id);
+                    continue;
+                }
+                Ok(Step::GoOn) => idle = 0,
+                Ok(Step::Wait) => idle += 1,
+                Err(error) => {
+                    let count = faults.entry(id).or_default();
+                    *count += 1;
+                    let is_away = matches!(error, Error::Unavailable { .. });
+                    let cause = error.causes();
+                    if !is_away && *count > FAULTS_MAX {
+                        tracing::error!(replay.id = id.0, cause, "replay given up");
+                        faults.remove(&id);
+                        if let Err(error) = replays::give_up(&scope, id).await {
+                            tracing::warn!(
+                                replay.id = id.0,
+                                "it goes on at the next start: {}",
+                                error.causes()
+                            );
+                        }
+                        continue;
+                    }
+                    tracing::warn!(replay.id = id.0, cause, "replay waits");
+                    idle = waiting.len() + 1;
+                }
+            }
+            waiting.push_back((tenant, id));
+            if idle >= waiting.len() {
+                idle = 0;
+                if pause(&stop).await {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn step(&self, scope: &Scope, id: ReplayId) -> Result<Step> {
+        let Some(replay) = replays::find(scope, id).await? else {
+            return Ok(Step::Done);
+        };
+        let integration = integrations::find(scope, replay.integration).await?;
+        let Some(integration) = integration.filter(|_| replay.state == State::Running) else {
+            return Ok(Step::Done);
+        };
+        let backlog = queue::backlog(scope, integration.id).await?;
+        if backlog.pending >= BACKLOG_MAX {
+            return Ok(Step::Wait);
+        }
+        let selector =
+            Selector::parse(&integration.provisioned.selector).map_err(Error::internal)?;
+        let events = integration.provisioned.uplink_events();
+        let (stored, last) = replays::next(scope, &replay).await?;
+        let names = connection_names(scope, &stored).await?;
+        let mut rendered = Vec::with_capacity(stored.len());
+        for (uplink, device) in &stored {
+            if !selector.matches(&device.provisioned.labels) {
+                continue;
+            }
+            for event in &events {
+                rendered.push(Rendered {
+                    device_id: device.provisioned.id.clone(),
+                    uplink_id: uplink.id,
+                    event: *event,
+                    body: render(uplink, device, &names, *event),
+                });
+            }
+        }
+        let ordered = integration.provisioned.delivery.ordered_by_device;
+        replays::queue(scope, &replay, ordered, rendered, last).await?;
+        self.wake.integration(scope.tenant(), integration.id);
+        match last {
+            Some(_) => Ok(Step::GoOn),
+            None => Ok(Step::Done),
+        }
+    }
+}
+
+async fn pause(stop: &CancellationToken) -> bool {
+    tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok()
+}
+
+async fn connection_names(
+    scope: &Scope,
+    stored: &[replays::Stored],
+) -> Result<HashMap<i64, String>> {
+    let addresses = stored
+        .iter()
+        .flat_map(|(_, device)| &device.provisioned.connections);
+    let mut ids: Vec<i64> = addresses
+        .map(|address| address.network_connection_id)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    network_connections::names(scope, &ids).await
+}
+
+fn render(
+    stored: &uplinks::Uplink,
+    device: &Device,
+    names: &HashMap<i64, String>,
+    event: EventType,
+) -> String {
+    let provisioned = &device.provisioned;
+    let address = provisioned
+        .connections
+        .iter()
+        .find(|address| address.network_connection_id == stored.connection.0);
+    let uplink = Uplink {
+        network_device_id: address
+            .map(|address| address.network_device_id.clone())
+            .unwrap_or_default(),
+        f_port: stored.f_port,
+        f_cnt: stored.f_cnt,
+        payload: stored.raw.clone().map(Into::into),
+        time: Some(stored.time),
+        radio: radio(&stored.radio),
+        ..Uplink::default()
+    };
+    let connections: Vec<native::Connection<'_>> = provisioned
+        .connections
+        .iter()
+        .map(|address| native::Connection {
+            network_connection_id: address.network_connection_id,
+            network_connection_name: names
+                .get(&address.network_connection_id)
+                .map_or("", String::as_str),
+            network_device_id: &address.network_device_id,
+        })
+        .collect();
+    let failure = stored.failure.as_ref().map(message).unwrap_or_default();
+    let decoded = match (&stored.data, &stored.updates) {
+        _ if event == EventType::Raw => native::Decoded::NoDriver,
+        (Some(data), Some(updates)) => native::Decoded::Updates(data, updates),
+        (Some(data), None) => native::Decoded::Fields(data),
+        (None, _) if stored.failure.is_some() => native::Decoded::Failed(failure),
+        (None, _) => native::Decoded::NoDriver,
+    };
+    native::render(&native::Parts {
+        uplink: &uplink,
+        received_at: stored.received_at,
+        device: native::Device {
+            id: &provisioned.id,
+            name: &provisioned.name,
+            driver: provisioned.driver.as_deref().unwrap_or_default(),
+            labels: &provisioned.labels,
+            desired_state: &device.state.desired,
+            reported_state: &device.state.reported,
+            connections: &connections,
+        },
+        decoded,
+    })
+    .to_string()
+}
+
+/// As the adapter wrote it; what no longer reads is left out.
+fn radio(stored: &Map<String, Value>) -> Radio {
+    serde_json::from_value(Value::Object(stored.clone())).unwrap_or_default()
+}
+
+fn message(failure: &Value) -> &str {
+    failure["message"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,363 @@
+//! One subscription: from the broker's message to what is on disk, and back to the broker.
+//!
+//! Invariant: a message of quality 1 is acknowledged when it has been recorded, or refused for good and
+//! counted as such; acknowledgements go in the order in which the messages came. What is not
+//! acknowledged the broker keeps, and sends again.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use rumqttc::{Packet, Publish, QoS, SubscribeReasonCode};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Unread, UplinkPath,
+    networks::{NetworkSettings, VAULT_PURPOSE},
+};
+use crate::{
+    clock,
+    error::{Error, Result},
+    id::ConnectionId,
+    mqtt::{Backoff, Broker, BrokerCredentials, Life, Session},
+    outgoing::Guard,
+    secret::Vault,
+    store::{
+        Scope,
+        network_connections::{self, Connection},
+        subscriptions,
+    },
+};
+
+/// Messages that are worked on at a time; the group commit makes few transactions of them.
+const AT_A_TIME_MAX: usize = 64;
+/// How long a connection must have held to count as a good one.
+const GOOD: Duration = Duration::from_secs(10);
+/// The wait before a message is tried again when the hub itself cannot take it now.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Why a subscription ends.
+pub enum Ending {
+    /// The hub stops, or another one goes on: the broker keeps what comes meanwhile.
+    Stopped,
+    /// The connection was switched off or deleted: the broker is to forget it.
+    Gone,
+    /// A client has changed the connection; whoever goes on is told what was subscribed to.
+    Changed(oneshot::Sender<Heard>),
+}
+
+/// What a subscription was subscribed to.
+#[derive(Clone)]
+pub struct Heard {
+    broker: Broker,
+    filters: Vec<String>,
+}
+
+/// What the subscription before this one was subscribed to, once it has ended.
+pub type Former = oneshot::Receiver<Heard>;
+
+/// One subscription.
+pub struct Subscription {
+    pub scope: Scope,
+    pub id: ConnectionId,
+    pub vault: Vault,
+    pub guard: Guard,
+    pub uplinks: UplinkPath,
+}
+
+/// How the work over one connection to the broker ended.
+enum Broke {
+    /// The hub has been told to end it.
+    Told,
+    /// It broke by itself; in words.
+    Error(String),
+}
+
+impl Subscription {
+    /// Runs until told to end.
+    pub async fn run(self: Arc<Self>, end: oneshot::Receiver<Ending>, former: Option<Former>) {
+        let stop = CancellationToken::new();
+        let (heard, ending) = tokio::join!(self.listen(&stop, former), async {
+            // Whoever forgets a subscription stops it.
+            let ending = end.await.unwrap_or(Ending::Stopped);
+            stop.cancel();
+            ending
+        });
+        match (ending, heard) {
+            (Ending::Stopped, _) | (_, None) => {}
+            (Ending::Changed(tell), Some(heard)) => {
+                let _ = tell.send(heard);
+            }
+            (Ending::Gone, Some(heard)) => {
+                self.forget(&heard.broker).await;
+                self.note(None).await;
+            }
+        }
+    }
+
+    async fn listen(
+        self: &Arc<Self>,
+        stop: &CancellationToken,
+        former: Option<Former>,
+    ) -> Option<Heard> {
+        let mut former = match former {
+            Some(former) => former.await.ok(),
+            None => None,
+        };
+        let mut backoff = Backoff::default();
+        let mut heard = None;
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            let error = match self.what().await {
+                Ok(what) => {
+                    let what = heard.insert(what).clone();
+                    match self.connect_and_work(&what, &mut former, stop).await {
+                        Broke::Told => break,
+                        Broke::Error(error) => error,
+                    }
+                }
+                Err(error) => error.causes(),
+            };
+            tracing::info!(network_connection.id = self.id.0, "not subscribed: {error}");
+            self.note(Some(subscriptions::Subscription {
+                connected_since: None,
+                error: Some(error),
+            }))
+            .await;
+            if began.elapsed() > GOOD {
+                backoff.reset();
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(backoff.wait()) => {}
+            }
+        }
+        heard
+    }
+
+    /// Reads the connection's settings and opens its credentials.
+    async fn what(&self) -> Result<Heard> {
+        let connection = network_connections::get(&self.scope, self.id).await?;
+        let provisioned = &connection.provisioned;
+        let settings: NetworkSettings =
+            serde_json::from_value(provisioned.settings.clone()).map_err(Error::internal)?;
+        let subscription = settings
+            .subscription()
+            .ok_or_else(|| Error::internal("the connection has no broker"))?;
+        let secret = provisioned.secret.as_deref();
+        let credentials = self.vault.open_credentials(VAULT_PURPOSE, secret)?;
+        let credentials = BrokerCredentials::read(|name| credentials.get(name));
+        let broker = subscription.broker.clone();
+        Ok(Heard {
+            broker: Broker::new(broker, credentials, &client_id(&connection))
+                .map_err(|broken| Error::Invalid(broken.to_string()))?,
+            filters: subscription.filters,
+        })
+    }
+
+    async fn connect_and_work(
+        self: &Arc<Self>,
+        what: &Heard,
+        former: &mut Option<Heard>,
+        stop: &CancellationToken,
+    ) -> Broke {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Broke::Told,
+            opened = Session::open(&what.broker, &self.guard, Life::Lasting) => opened,
+        };
+        let mut session = match opened {
+            Ok(session) => session,
+            Err(error) => return Broke::Error(error),
+        };
+        let worked = match self.subscribe(&mut session, what, former.as_ref()).await {
+            Ok(()) => {
+                if let Some(former) = former.take()
+                    && !is_same_session(&former.broker, &what.broker)
+                {
+                    self.forget(&former.broker).await;
+                }
+                self.work(&mut session, what, stop).await
+            }
+            Err(error) => Err(error),
+        };
+        match worked {
+            Ok(()) => {
+                session.close().await;
+                Broke::Told
+            }
+            Err(error) => Broke::Error(error),
+        }
+    }
+
+    /// Subscribes also where the broker has kept the session: it may have been restarted, and it costs
+    /// nothing.
+    async fn subscribe(
+        &self,
+        session: &mut Session,
+        what: &Heard,
+        former: Option<&Heard>,
+    ) -> Result<(), String> {
+        session.subscribe(&what.filters, QoS::AtLeastOnce).await?;
+        let Some(former) = former.filter(|former| is_same_session(&former.broker, &what.broker))
+        else {
+            return Ok(());
+        };
+        let is_over = |filter: &&String| !what.filters.contains(*filter);
+        let over: Vec<String> = former.filters.iter().filter(is_over).cloned().collect();
+        session.unsubscribe(&over).await
+    }
+
+    /// Takes messages until told to stop, which is not before all that came have been recorded.
+    async fn work(
+        self: &Arc<Self>,
+        session: &mut Session,
+        what: &Heard,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
+        let mut taking: FuturesOrdered<JoinHandle<Option<u16>>> = FuturesOrdered::new();
+        let broke = loop {
+            tokio::select! {
+                () = stop.cancelled() => break None,
+                Some(taken) = taking.next(), if !taking.is_empty() => {
+                    if let Err(error) = acknowledge(session, taken.ok().flatten()).await {
+                        break Some(error);
+                    }
+                }
+                happening = session.wait(), if taking.len() < AT_A_TIME_MAX => {
+                    let packet = match happening {
+                        Ok(happening) => session.handle(happening).await,
+                        Err(error) => Err(error),
+                    };
+                    match packet {
+                        Ok(Some(Packet::Publish(publish))) if is_asked_for(&publish, what) => {
+                            // A task of its own: while this one waits for the broker, a message that
+                            // is half-way must not hold what others need of the database.
+                            let (one, stop) = (self.clone(), stop.clone());
+                            taking.push_back(tokio::spawn(one.take(publish, stop)));
+                        }
+                        Ok(Some(Packet::Publish(publish))) => {
+                            if let Err(error) = acknowledge(session, Some(publish.pkid)).await {
+                                break Some(error);
+                            }
+                        }
+                        Ok(Some(Packet::SubAck(answer))) => {
+                            let refused = |code: &SubscribeReasonCode| {
+                                matches!(code, SubscribeReasonCode::Failure)
+                            };
+                            if let Some(index) = answer.return_codes.iter().position(refused) {
+                                let filter = what.filters.get(index).map_or("", String::as_str);
+                                break Some(format!("the broker refuses the topic {filter}"));
+                            }
+                            self.note(Some(subscriptions::Subscription {
+                                connected_since: Some(clock::now()),
+                                error: None,
+                            }))
+                            .await;
+                        }
+                        Ok(_) => {}
+                        Err(error) => break Some(error),
+                    }
+                }
+            }
+        };
+        // What has been read is recorded in any case; the broker's next copy of it is a duplicate.
+        while let Some(taken) = taking.next().await {
+            if broke.is_none() {
+                acknowledge(session, taken.ok().flatten()).await?;
+            }
+        }
+        broke.map_or(Ok(()), Err)
+    }
+
+    /// Records a message; answers what to acknowledge. Only the hub's own trouble is waited for: a
+    /// message that can never be taken must not block those behind it.
+    async fn take(self: Arc<Self>, publish: Publish, stop: CancellationToken) -> Option<u16> {
+        loop {
+            let message = Unread {
+                body: publish.payload.to_vec(),
+                query: Vec::new(),
+                topic: Some(publish.topic.clone()),
+            };
+            match self.uplinks.receive_fetched(self.id, message).await {
+                Ok(_) => return Some(publish.pkid),
+                Err(error @ (Error::Unavailable { .. } | Error::Internal(_))) => {
+                    tracing::warn!(
+                        network_connection.id = self.id.0,
+                        "a message waits: {}",
+                        error.causes()
+                    );
+                }
+                Err(error) => {
+                    tracing::debug!(
+                        network_connection.id = self.id.0,
+                        "a message was refused: {error}"
+                    );
+                    return Some(publish.pkid);
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = sleep(AGAIN) => {}
+            }
+        }
+    }
+
+    /// Lets the broker drop what it keeps for the client.
+    async fn forget(&self, broker: &Broker) {
+        match Session::open(broker, &self.guard, Life::Connection).await {
+            Ok(session) => session.close().await,
+            Err(error) => tracing::info!(
+                network_connection.id = self.id.0,
+                "the broker keeps its session: {error}"
+            ),
+        }
+    }
+
+    async fn note(&self, subscription: Option<subscriptions::Subscription>) {
+        let noted =
+            subscriptions::set_subscription(&self.scope, self.id, subscription.as_ref()).await;
+        if let Err(error) = noted {
+            tracing::warn!(
+                network_connection.id = self.id.0,
+                "its health was not written down: {error}"
+            );
+        }
+    }
+}
+
+/// `None`: it was not recorded, and the broker is to send it again.
+async fn acknowledge(session: &mut Session, packet_id: Option<u16>) -> Result<(), String> {
+    match packet_id {
+        // Without an id it is of quality 0: nobody waits.
+        None | Some(0) => Ok(()),
+        Some(packet_id) => session.acknowledge(packet_id).await,
+    }
+}
+
+/// Whether it is still asked for: the broker may know subscriptions of before.
+fn is_asked_for(publish: &Publish, what: &Heard) -> bool {
+    let asks =
+        |filter: &String| filter.starts_with('$') || rumqttc::matches(&publish.topic, filter);
+    what.filters.iter().any(asks)
+}
+
+/// Whether the broker takes the two for one client.
+fn is_same_session(one: &Broker, other: &Broker) -> bool {
+    one.address() == other.address() && one.client_id() == other.client_id()
+}
+
+/// A name that no other connection has, also of another hub at the same broker: 23 letters and digits,
+/// which every broker takes.
+fn client_id(connection: &Connection) -> String {
+    let made = format!(
+        "{}/{}",
+        connection.id,
+        connection.created_at.timestamp_micros()
+    );
+    let hash = crate::secret::hash_token(&made);
+    format!("thingshub{}", hex::encode(&hash[..7]))
+}
