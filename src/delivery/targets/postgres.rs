@@ -3,7 +3,13 @@
 //! Values go over as text and are cast by the server to the types of the table's own columns, so that
 //! every type works which has a form as text.
 
-use std::{error::Error as _, sync::Arc};
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -74,6 +80,38 @@ pub struct PostgresTarget {
 struct Session {
     client: Client,
     insert: Statement,
+    /// Whether somebody has stopped waiting for it: it may be cut off without a word.
+    is_silent: AtomicBool,
+}
+
+/// One wait for the server; given up before its end, the session is silent.
+struct Wait<'a> {
+    session: &'a Session,
+    has_ended: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.session.is_silent.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Session {
+    fn is_usable(&self) -> bool {
+        !self.client.is_closed() && !self.is_silent.load(Ordering::Relaxed)
+    }
+
+    async fn insert(&self, values: &[&(dyn ToSql + Sync)]) -> Result<(), tokio_postgres::Error> {
+        let mut wait = Wait {
+            session: self,
+            has_ended: false,
+        };
+        let inserted = self.client.execute(&self.insert, values).await;
+        wait.has_ended = true;
+        inserted.map(drop)
+    }
 }
 
 impl PostgresTarget {
@@ -133,8 +171,8 @@ impl PostgresTarget {
             .iter()
             .map(|value| value as &(dyn ToSql + Sync))
             .collect();
-        match session.client.execute(&session.insert, &values).await {
-            Ok(_) => Answer::default(),
+        match session.insert(&values).await {
+            Ok(()) => Answer::default(),
             Err(error) => {
                 // What was prepared may not fit any more: begin anew next time.
                 self.session.lock().await.take();
@@ -145,7 +183,7 @@ impl PostgresTarget {
 
     async fn session(&self, guard: &Guard) -> Result<Arc<Session>, Answer> {
         let mut kept = self.session.lock().await;
-        if let Some(session) = kept.as_ref().filter(|session| !session.client.is_closed()) {
+        if let Some(session) = kept.as_ref().filter(|session| session.is_usable()) {
             return Ok(session.clone());
         }
         let client = self.connect(guard).await?;
@@ -153,7 +191,11 @@ impl PostgresTarget {
             .prepare(&client)
             .await
             .map_err(|error| failure(&error))?;
-        let session = Arc::new(Session { client, insert });
+        let session = Arc::new(Session {
+            client,
+            insert,
+            is_silent: AtomicBool::new(false),
+        });
         *kept = Some(session.clone());
         Ok(session)
     }
