@@ -253,6 +253,8 @@ impl DownlinksApi {
     }
 
     /// Get a downlink
+    ///
+    /// With where it stands, and why it failed where it did.
     #[oai(
         path = "/devices/:id/downlinks/:downlink_id",
         method = "get",

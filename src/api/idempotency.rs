@@ -59,7 +59,9 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
     let key = key_hash(&request, &caller)?;
     let body = body::buffer(&mut request).await?;
     let mut told = Sha256::new();
-    told.update(request.uri().to_string());
+    // Not the host, which one hub may have several of.
+    let path = request.uri().path_and_query();
+    told.update(path.map_or("", |path| path.as_str()));
     told.update([0]);
     told.update(&body);
     match idempotency::take(scope, &key, &told.finalize().into()).await? {

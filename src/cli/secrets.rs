@@ -10,7 +10,7 @@ use super::{exit::Failure, output};
 use crate::{
     api, app,
     config::Config,
-    delivery,
+    delivery, downlink,
     secret::{KeyId, Vault},
     store::{Store, sealed::Column},
     uplink::networks,
@@ -160,6 +160,7 @@ fn resealed(vault: &Vault, column: Column, stored: &[u8]) -> Option<Vec<u8>> {
     match column {
         Column::Integrations => vault.reseal_credentials(delivery::VAULT_PURPOSE, stored),
         Column::NetworkConnections => vault.reseal_credentials(networks::VAULT_PURPOSE, stored),
+        Column::DownlinkSettings => vault.reseal_credentials(downlink::VAULT_PURPOSE, stored),
         Column::IdempotencyKeys => vault.reseal(api::IDEMPOTENCY_PURPOSE, stored),
     }
 }
@@ -169,6 +170,7 @@ fn keys_of(vault: &Vault, column: Column, stored: &[u8]) -> Vec<Option<KeyId>> {
     match column {
         Column::Integrations => vault.keys_of_credentials(delivery::VAULT_PURPOSE, stored),
         Column::NetworkConnections => vault.keys_of_credentials(networks::VAULT_PURPOSE, stored),
+        Column::DownlinkSettings => vault.keys_of_credentials(downlink::VAULT_PURPOSE, stored),
         Column::IdempotencyKeys => vec![vault.key_of(api::IDEMPOTENCY_PURPOSE, stored)],
     }
 }

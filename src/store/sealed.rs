@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     Store,
-    entities::{idempotency_key, integration, network_connection},
+    entities::{downlink_setting, idempotency_key, integration, network_connection},
 };
 use crate::error::Result;
 
@@ -24,15 +24,18 @@ pub enum Column {
     Integrations,
     /// The credentials of network connections.
     NetworkConnections,
+    /// The credentials that downlinks are sent with.
+    DownlinkSettings,
     /// The answers to requests that may be told twice.
     IdempotencyKeys,
 }
 
 impl Column {
     /// All of them.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::Integrations,
         Self::NetworkConnections,
+        Self::DownlinkSettings,
         Self::IdempotencyKeys,
     ];
 
@@ -41,6 +44,7 @@ impl Column {
         match self {
             Self::Integrations => "integrations",
             Self::NetworkConnections => "network connections",
+            Self::DownlinkSettings => "downlink settings",
             Self::IdempotencyKeys => "remembered answers",
         }
     }
@@ -63,6 +67,11 @@ impl Store {
             Column::NetworkConnections => {
                 use network_connection::{Column, Entity};
                 self.replace::<Entity, i64>(Column::Id, Column::Secret, change)
+                    .await
+            }
+            Column::DownlinkSettings => {
+                use downlink_setting::{Column, Entity};
+                self.replace::<Entity, i64>(Column::ConnectionId, Column::Secret, change)
                     .await
             }
             Column::IdempotencyKeys => {

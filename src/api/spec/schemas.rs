@@ -68,8 +68,8 @@ pub fn flatten_unions(document: &mut Value) {
         return;
     };
     let all = schemas.clone();
-    let mut merged_away = BTreeSet::new();
-    for schema in schemas.values_mut() {
+    let mut merged_from = Vec::new();
+    for (union_name, schema) in schemas.iter_mut() {
         let Some([tag, variant]) = schema["allOf"].as_array().map(Vec::as_slice) else {
             continue;
         };
@@ -79,7 +79,7 @@ pub fn flatten_unions(document: &mut Value) {
         let Some(variant) = all.get(name) else {
             continue;
         };
-        merged_away.insert(name.to_owned());
+        merged_from.push((union_name.clone(), name.to_owned()));
         let mut merged = variant.clone();
         let mut properties = tag["properties"].as_object().cloned().unwrap_or_default();
         properties.extend(
@@ -97,7 +97,15 @@ pub fn flatten_unions(document: &mut Value) {
         merged["required"] = required.into();
         *schema = merged;
     }
-    schemas.retain(|name, _| !merged_away.contains(name));
+    // What is used as itself as well stays, and the two must not have one title.
+    let used = references(&Value::Object(schemas.clone()));
+    for (merged, variant) in merged_from {
+        if used.contains(&variant) {
+            schemas[&merged]["title"] = merged.as_str().into();
+        } else {
+            schemas.remove(&variant);
+        }
+    }
     for schema in schemas.values_mut() {
         if let Some(union) = schema.as_object_mut()
             && union.contains_key("oneOf")

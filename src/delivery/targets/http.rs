@@ -11,6 +11,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, oauth2::OAuth2, webhook_signature::Signer};
 use crate::{
@@ -31,6 +32,8 @@ const ID_HEADER: &str = "Webhook-Id";
 const ATTEMPT_HEADER: &str = "Webhook-Attempt";
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How long its body is waited for; the status has told by then what became of the delivery.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How much of it is kept.
 const ANSWER_KEPT_BYTES: usize = 1000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -246,19 +249,20 @@ fn retry_after(response: &Response) -> Option<TimeDelta> {
 }
 
 /// Reads the body; answers how it begins, if it is text. The status decides: a body that breaks off
-/// changes nothing.
+/// or does not come changes nothing.
 async fn drain(response: Response) -> Option<String> {
-    let mut start = beginning(response).await;
+    let mut start = beginning(response, ANSWER_WAIT).await;
     start.truncate(ANSWER_KEPT_BYTES);
     let text = String::from_utf8_lossy(&start).replace('\0', "");
     (!text.is_empty()).then_some(text)
 }
 
-/// The first bytes of an answer; the rest is not read.
-pub async fn beginning(response: Response) -> Vec<u8> {
+/// The first bytes of an answer, as far as they come in this time; the rest is not read.
+pub async fn beginning(response: Response, within: Duration) -> Vec<u8> {
+    let end = Instant::now() + within;
     let mut read = Vec::new();
     let mut body = response.bytes_stream();
-    while let Some(Ok(chunk)) = body.next().await {
+    while let Ok(Some(Ok(chunk))) = timeout_at(end, body.next()).await {
         let room = ANSWER_MAX_BYTES.saturating_sub(read.len());
         read.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {

@@ -20,6 +20,8 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// The life of a token that does not tell.
 const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
 const LIFE_MAX: Duration = Duration::from_secs(86_400);
+/// How long the body of an answer is waited for.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// The settings that are stored in the clear.
 #[derive(Deserialize)]
@@ -134,7 +136,7 @@ impl OAuth2 {
         }
         let response = request.send().await.map_err(|error| in_words(&error))?;
         let status = response.status();
-        let body = beginning(response).await;
+        let body = beginning(response, ANSWER_WAIT).await;
         if !status.is_success() {
             // The word for the error is one of the standard's; the rest may hold anything.
             let word = serde_json::from_slice::<Refused>(&body).ok();
