@@ -129,6 +129,10 @@ settings! {
     delivery_concurrency: usize = 16;
     /// Longest time for one delivery attempt, in seconds
     delivery_timeout_s: u64 = 15;
+    /// Folder below which integrations of the type file write; none by default, and then there are no such integrations
+    file_targets_dir: Option<PathBuf> = None;
+    /// Messages of an integration of the type websocket that wait for somebody to follow, before older ones are given up
+    stream_backlog_max: u64 = 10_000;
     /// How long deliveries are kept that the target took, in hours
     delivery_keep_hours: u32 = 168;
     /// How long dead deliveries are kept, in hours
@@ -282,6 +286,7 @@ impl Config {
             ("downlink_timeout_s", self.downlink_timeout_s),
             ("delivery_concurrency", self.delivery_concurrency as u64),
             ("delivery_timeout_s", self.delivery_timeout_s),
+            ("stream_backlog_max", self.stream_backlog_max),
             ("delivery_keep_hours", u64::from(self.delivery_keep_hours)),
             (
                 "delivery_dead_keep_hours",

@@ -1,6 +1,9 @@
 //! Secrets: random tokens, their hashes, and the vault that encrypts what must be read again.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
 use sha2::{Digest, Sha256};
 
 mod credentials;
@@ -29,6 +32,15 @@ pub fn new_api_key() -> (String, TokenHash) {
     let key = format!("{API_KEY_PREFIX}{}", new_token().0);
     let hash = hash_token(&key);
     (key, hash)
+}
+
+/// What every signing secret of the Standard Webhooks scheme starts with.
+pub const SIGNING_SECRET_PREFIX: &str = "whsec_";
+
+/// A new signing secret of the Standard Webhooks scheme.
+pub fn new_signing_secret() -> String {
+    let bytes = STANDARD.encode(rand::random::<[u8; 32]>());
+    format!("{SIGNING_SECRET_PREFIX}{bytes}")
 }
 
 /// The hash under which a token is stored. A token is random in all its bits, so one round of

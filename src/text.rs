@@ -211,6 +211,53 @@ kinds! {
         1..=4096, r"^[\u0021-\u007e]([\u0020-\u007e]*[\u0021-\u007e])?$", "must be visible ASCII with inner spaces",
         "Bearer s3cr3t", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
     }
+    /// The name of an HTTP header that the hub does not set itself.
+    HeaderName = HeaderNameKind {
+        1..=64, r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+        "must be the name of a header that the hub does not set itself (Host, Content-*, Authorization, Webhook-* and those of the connection)",
+        "X-Tenant", is_free_header
+    }
+    /// A password, a client's id or secret: one line.
+    CredentialText = CredentialTextKind { 1..=1024, LINE, LINE_RULE, "s3cr3t", is_line }
+    /// A parameter of a protocol: visible ASCII with inner spaces.
+    ProtocolText = ProtocolTextKind {
+        1..=1000, r"^[\u0021-\u007e]([\u0020-\u007e]*[\u0021-\u007e])?$", "must be visible ASCII with inner spaces",
+        "iot.write", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
+    }
+    /// A signing secret of the Standard Webhooks scheme: 24 to 64 bytes.
+    SigningSecret = SigningSecretKind {
+        38..=94, r"^whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        "must be whsec_ and 24 to 64 bytes in base64 with padding", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", is_signing_secret
+    }
+    /// A template, up to 64 KiB.
+    TemplateText = TemplateTextKind {
+        1..=65_536, r"^[^\u0000]*$", "must have no NUL character",
+        "{\"device\": {{ uplink_metadata.id }}, \"celsius\": {{ data.temperature }}}",
+        |text| !text.contains('\0')
+    }
+    /// A media type, with no parameter but the charset UTF-8.
+    MediaType = MediaTypeKind {
+        3..=120, r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?charset=utf-8)?$",
+        "must be a media type such as application/json, with no parameter but charset=utf-8", "application/json", is_media_type
+    }
+    /// A name in a database: a table's, a column's.
+    SqlName = SqlNameKind { 1..=63, LINE, LINE_RULE, "measurements", is_line }
+    /// The name or address of a server.
+    HostName = HostNameKind {
+        1..=253, r"^[A-Za-z0-9:.\[\]_-]+$", "must be the name or address of a server, without a port",
+        "db.example.com", is_host
+    }
+    /// Certificates in PEM.
+    CertificateText = CertificateTextKind {
+        1..=65_536, r"^[^\u0000]*-----BEGIN CERTIFICATE-----[^\u0000]*$", "must be certificates in PEM",
+        "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----", is_certificates
+    }
+    /// A folder: letters, digits, dashes and underscores.
+    FolderName = FolderNameKind {
+        1..=63, r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$",
+        "must be letters, digits, dashes and underscores, with a letter or digit at both ends", "erp",
+        |text| is_slug(text) && !text.contains('.')
+    }
     /// Text with `{{names}}` to be filled in, up to 4096 characters.
     Template = TemplateKind {
         1..=4096, PROSE, PROSE_RULE, r#"{"payload": "{{payload_hex}}", "port": {{f_port}}}"#, is_prose
@@ -308,6 +355,59 @@ fn is_email(text: &str) -> bool {
         || text
             .split_once('@')
             .is_some_and(|(name, host)| part(name) && part(host))
+}
+
+/// What the hub sets, and what belongs to one connection alone (RFC 9110, 7.6.1).
+fn is_free_header(text: &str) -> bool {
+    const TAKEN: [&str; 13] = [
+        "authorization",
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    ];
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(&b);
+    let name = text.to_ascii_lowercase();
+    text.bytes().all(token)
+        && !TAKEN.contains(&&*name)
+        && !name.starts_with("content-")
+        && !name.starts_with("webhook-")
+}
+
+fn is_signing_secret(text: &str) -> bool {
+    text.strip_prefix("whsec_")
+        .and_then(|text| STANDARD.decode(text).ok())
+        .is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+}
+
+fn is_media_type(text: &str) -> bool {
+    let token = |text: &str| {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b);
+        !text.is_empty() && text.bytes().all(inner)
+    };
+    let kind = text.split(';').next().unwrap_or_default();
+    let parameter = &text[kind.len()..];
+    let (main, sub) = kind.split_once('/').unwrap_or_default();
+    let plain = matches!(parameter, "" | ";charset=utf-8" | "; charset=utf-8");
+    token(main) && token(sub) && plain
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b":.[]_-".contains(&b);
+    text.bytes().all(plain) && url::Host::parse(text).is_ok()
+}
+
+/// Whether they can be read is seen when they are used.
+fn is_certificates(text: &str) -> bool {
+    text.contains("-----BEGIN CERTIFICATE-----") && !text.contains('\0')
 }
 
 fn is_http_url(text: &str) -> bool {

@@ -24,6 +24,7 @@ mod m0013_network_messages;
 mod m0014_downlinks;
 mod m0015_leases;
 mod m0016_delivery_engine;
+mod m0017_integration_payload;
 mod m0018_redecoding;
 
 /// Brings a database to the newest schema.
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_downlinks::Migration),
             Box::new(m0015_leases::Migration),
             Box::new(m0016_delivery_engine::Migration),
+            Box::new(m0017_integration_payload::Migration),
             Box::new(m0018_redecoding::Migration),
         ]
     }

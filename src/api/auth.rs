@@ -27,6 +27,9 @@ use crate::{
 /// The ingest key's name as a scheme and as a query parameter.
 pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
 
+/// The name of an integration's own key as a scheme and as a query parameter.
+pub const STREAM_KEY_PARAMETER: &str = "stream_key";
+
 /// A session's token, from `POST /api/v3/auth/token`, or an API key
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "admitted")]
@@ -153,6 +156,23 @@ impl IngestKey {
             IngestKey::Header(IngestHeader(key)) | IngestKey::Query(IngestQuery(key)) => &key.key,
         }
     }
+}
+
+/// The key of an integration that is followed, in the URL, because browsers cannot set a header
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "api_key",
+    key_name = "stream_key",
+    key_in = "query",
+    rename = "stream_key"
+)]
+pub struct StreamKey(pub ApiKey);
+
+/// Who wants to follow an integration.
+#[derive(SecurityScheme)]
+pub enum Follower {
+    Caller(Caller),
+    Key(StreamKey),
 }
 
 /// Name and password

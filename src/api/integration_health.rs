@@ -149,7 +149,7 @@ impl IntegrationHealthApi {
     ) -> Result<Single<IntegrationView>> {
         let id = IntegrationId(**id);
         let integration = self.hub.pause_integration(caller.scope(), id).await?;
-        Ok(Single(integration.try_into()?))
+        Ok(Single(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Resume an integration
@@ -168,7 +168,7 @@ impl IntegrationHealthApi {
     ) -> Result<Single<IntegrationView>> {
         let id = IntegrationId(**id);
         let integration = self.hub.resume_integration(caller.scope(), id).await?;
-        Ok(Single(integration.try_into()?))
+        Ok(Single(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Test an integration

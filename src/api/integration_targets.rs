@@ -7,14 +7,21 @@ use serde_json::Value;
 use super::strict;
 use crate::{
     error::{Error, Result},
+    id::IntegrationId,
     secret::{Claim, SealedCredentials},
 };
 
+mod file;
 mod http;
 mod mqtt;
+mod postgres;
+mod websocket;
 
+use file::{FileTarget, FileTargetView};
 use http::{HttpTarget, HttpTargetView};
 use mqtt::{MqttTarget, MqttTargetView};
+use postgres::{PostgresTarget, PostgresTargetView};
+use websocket::{WebSocketTarget, WebSocketTargetView};
 
 /// Where an integration sends to
 #[derive(Union)]
@@ -23,13 +30,15 @@ use mqtt::{MqttTarget, MqttTargetView};
     discriminator_name = "type",
     one_of = true
 )]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one lives as long as its request"
-)]
 pub enum Target {
     #[oai(mapping = "http")]
     Http(HttpTarget),
+    #[oai(mapping = "websocket")]
+    WebSocket(WebSocketTarget),
+    #[oai(mapping = "postgres")]
+    Postgres(PostgresTarget),
+    #[oai(mapping = "file")]
+    File(FileTarget),
     #[oai(mapping = "mqtt")]
     Mqtt(MqttTarget),
 }
@@ -42,10 +51,16 @@ pub enum Target {
     one_of = true
 )]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one lives as long as its answer")]
 pub enum TargetView {
     #[oai(mapping = "http")]
     Http(HttpTargetView),
+    #[oai(mapping = "websocket")]
+    #[serde(rename = "websocket")]
+    WebSocket(WebSocketTargetView),
+    #[oai(mapping = "postgres")]
+    Postgres(PostgresTargetView),
+    #[oai(mapping = "file")]
+    File(FileTargetView),
     #[oai(mapping = "mqtt")]
     Mqtt(MqttTargetView),
 }
@@ -68,38 +83,55 @@ trait TargetType: Serialize {
     /// The secrets that it asks for. They are no part of what is serialized.
     fn take_claims(&mut self) -> Vec<Claim>;
 
-    fn provisioned(mut self) -> Provisioned
+    /// The field and the rule of several fields that it breaks.
+    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    fn provisioned(mut self) -> Result<Provisioned>
     where
         Self: Sized,
     {
-        let claims = self.take_claims();
-        Provisioned {
-            kind: Self::KIND,
-            settings: serde_json::to_value(self).unwrap_or_default(),
-            claims,
+        if let Some((field, rule)) = self.broken_rule() {
+            return Err(Error::field(field, rule));
         }
+        let claims = self.take_claims();
+        Ok(Provisioned {
+            kind: Self::KIND,
+            settings: serde_json::to_value(self).map_err(Error::internal)?,
+            claims,
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        strict::union(
-            deserializer,
-            &[HttpTarget::KIND, MqttTarget::KIND],
-            |tag, members| match tag {
-                HttpTarget::KIND => Some(members.read().map(Self::Http)),
-                MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
-                _ => None,
-            },
-        )
+        let tags = [
+            HttpTarget::KIND,
+            MqttTarget::KIND,
+            WebSocketTarget::KIND,
+            PostgresTarget::KIND,
+            FileTarget::KIND,
+        ];
+        strict::union(deserializer, &tags, |tag, members| match tag {
+            HttpTarget::KIND => Some(members.read().map(Self::Http)),
+            MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
+            WebSocketTarget::KIND => Some(members.read().map(Self::WebSocket)),
+            PostgresTarget::KIND => Some(members.read().map(Self::Postgres)),
+            FileTarget::KIND => Some(members.read().map(Self::File)),
+            _ => None,
+        })
     }
 }
 
 impl Target {
     /// The target as it is stored.
-    pub fn provisioned(self) -> Provisioned {
+    pub fn provisioned(self) -> Result<Provisioned> {
         match self {
             Self::Http(target) => target.provisioned(),
+            Self::WebSocket(target) => target.provisioned(),
+            Self::Postgres(target) => target.provisioned(),
+            Self::File(target) => target.provisioned(),
             Self::Mqtt(target) => target.provisioned(),
         }
     }
@@ -107,9 +139,24 @@ impl Target {
 
 impl TargetView {
     /// A stored target, with which of its secrets are there.
-    pub fn new(kind: &str, settings: Value, secrets: &SealedCredentials) -> Result<Self> {
+    pub fn new(
+        id: IntegrationId,
+        kind: &str,
+        settings: Value,
+        secrets: &SealedCredentials,
+        origin: Option<&str>,
+    ) -> Result<Self> {
         match kind {
             HttpTarget::KIND => Ok(Self::Http(HttpTargetView::new(settings, secrets)?)),
+            WebSocketTarget::KIND => {
+                let view = WebSocketTargetView::new(id, origin, secrets);
+                Ok(Self::WebSocket(view))
+            }
+            PostgresTarget::KIND => {
+                let view = PostgresTargetView::new(settings, secrets)?;
+                Ok(Self::Postgres(view))
+            }
+            FileTarget::KIND => Ok(Self::File(FileTargetView::new(settings)?)),
             MqttTarget::KIND => Ok(Self::Mqtt(MqttTargetView::new(settings, secrets)?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }

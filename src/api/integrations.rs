@@ -14,6 +14,7 @@ use super::{
     body::Body,
     delivery_policy::{self, EventType, EventTypes, Policy},
     integration_health::{IntegrationHealth, IntegrationHealthState},
+    integration_payload::{Payload, PayloadView},
     integration_targets::{Provisioned, Target, TargetView},
     page::{Cursor, Listed, Window},
     sort::SortBy,
@@ -52,6 +53,8 @@ struct NewIntegrationBody {
     events: EventTypes,
     /// Where it sends to
     target: Target,
+    /// The form in which messages go out; `native` by default
+    payload: Option<Payload>,
     /// How it is delivered to
     #[oai(default)]
     #[serde(default)]
@@ -76,6 +79,8 @@ pub struct IntegrationView {
     events: EventTypes,
     /// Where it sends to
     target: TargetView,
+    /// The form in which messages go out
+    payload: PayloadView,
     /// How it is delivered to
     delivery: Policy,
     /// How it fares
@@ -86,6 +91,17 @@ pub struct IntegrationView {
     created_at: Timestamp,
     /// When it was last changed
     updated_at: Timestamp,
+}
+
+/// An integration with its key
+#[derive(Object, Serialize)]
+#[oai(rename = "IntegrationWithKey")]
+struct IntegrationWithKey {
+    #[oai(flatten)]
+    #[serde(flatten)]
+    integration: IntegrationView,
+    /// The key; it is shown here and never again
+    key: String,
 }
 
 /// `integrations`.
@@ -116,7 +132,7 @@ impl IntegrationsApi {
         let location = format!("/api/v3/integrations/{}", integration.id);
         Ok(Created {
             location,
-            body: integration.try_into()?,
+            body: IntegrationView::new(integration, &self.hub)?,
         })
     }
 
@@ -156,7 +172,10 @@ impl IntegrationsApi {
             search: q.0.map(Name::into_string),
         };
         let page = integrations::list(caller.scope(), &filter, sort, &window.stretch).await?;
-        Ok(window.answer(page.try_map(IntegrationView::try_from)?, |view| view)?)
+        Ok(window.answer(
+            page.try_map(|integration| IntegrationView::new(integration, &self.hub))?,
+            |view| view,
+        )?)
     }
 
     /// Get an integration
@@ -173,11 +192,8 @@ impl IntegrationsApi {
         /// The integration's id
         id: Path<Id>,
     ) -> Result<Single<IntegrationView>> {
-        Ok(Single(
-            integrations::get(caller.scope(), IntegrationId(**id))
-                .await?
-                .try_into()?,
-        ))
+        let integration = integrations::get(caller.scope(), IntegrationId(**id)).await?;
+        Ok(Single(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Replace an integration
@@ -201,7 +217,7 @@ impl IntegrationsApi {
             .hub
             .update_integration(caller.scope(), id, new, &claims)
             .await?;
-        Ok(Single(integration.try_into()?))
+        Ok(Single(IntegrationView::new(integration, &self.hub)?))
     }
 
     /// Delete an integration
@@ -218,11 +234,38 @@ impl IntegrationsApi {
         /// The integration's id
         id: Path<Id>,
     ) -> Result<Found<IntegrationView>> {
-        Ok(Found(
-            integrations::delete(caller.scope(), IntegrationId(**id))
-                .await?
-                .try_into()?,
-        ))
+        let integration = integrations::delete(caller.scope(), IntegrationId(**id)).await?;
+        Ok(Found(IntegrationView::new(integration, &self.hub)?))
+    }
+
+    /// Make a new key
+    ///
+    /// Of an `http` target, what messages are signed with from now on, by the Standard Webhooks
+    /// scheme; of a `websocket`, what a follower shows in place of a token. The old one is dead at
+    /// once. Answers the integration with the key, which is not shown again. Other types have none.
+    #[oai(
+        path = "/integrations/:id/key",
+        method = "post",
+        operation_id = "create_integration_key"
+    )]
+    async fn create_key(
+        &self,
+        caller: Caller,
+        /// The integration's id
+        id: Path<Id>,
+    ) -> Result<Created<IntegrationWithKey>> {
+        let (integration, key) = self
+            .hub
+            .renew_integration_key(caller.scope(), IntegrationId(**id))
+            .await?;
+        let location = format!("/api/v3/integrations/{}", integration.id);
+        Ok(Created {
+            location,
+            body: IntegrationWithKey {
+                integration: IntegrationView::new(integration, &self.hub)?,
+                key,
+            },
+        })
     }
 }
 
@@ -233,7 +276,7 @@ impl NewIntegrationBody {
             kind,
             settings,
             claims,
-        } = self.target.provisioned();
+        } = self.target.provisioned()?;
         let new = NewIntegration {
             name: self.name.into_string(),
             description: self
@@ -246,16 +289,17 @@ impl NewIntegrationBody {
             delivery: self.delivery.into(),
             kind: kind.to_owned(),
             settings,
+            payload: serde_json::to_value(self.payload.unwrap_or_default())
+                .map_err(Error::internal)?,
             secret: None,
         };
         Ok((new, claims))
     }
 }
 
-impl TryFrom<Integration> for IntegrationView {
-    type Error = Error;
-
-    fn try_from(integration: Integration) -> Result<Self, Error> {
+impl IntegrationView {
+    /// What a client sees of it.
+    pub fn new(integration: Integration, hub: &Hub) -> Result<Self, Error> {
         let NewIntegration {
             name,
             description,
@@ -263,6 +307,7 @@ impl TryFrom<Integration> for IntegrationView {
             enabled,
             kind,
             settings,
+            payload,
             secret,
             events,
             delivery,
@@ -276,12 +321,25 @@ impl TryFrom<Integration> for IntegrationView {
             enabled,
             events: List(events.into_iter().map(EventType::from).collect()),
             delivery: delivery.into(),
-            target: TargetView::new(&kind, settings, &secrets)?,
+            target: TargetView::new(
+                integration.id,
+                &kind,
+                settings,
+                &secrets,
+                hub.config.public_url.as_deref(),
+            )?,
+            payload: payload.try_into()?,
             health: integration.health.into(),
             revision: Count::saturating(integration.revision),
             created_at: Timestamp(integration.created_at),
             updated_at: Timestamp(integration.updated_at),
         })
+    }
+}
+
+impl Revised for IntegrationWithKey {
+    fn revision(&self) -> i64 {
+        self.integration.revision()
     }
 }
 

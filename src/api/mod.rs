@@ -49,6 +49,8 @@ mod health_state;
 mod idempotency;
 mod ingest;
 mod integration_health;
+mod integration_payload;
+mod integration_stream;
 mod integration_targets;
 mod integrations;
 mod leftover;
@@ -152,6 +154,7 @@ type AllOperations = (
         integration_health::IntegrationHealthApi,
         deliveries::DeliveriesApi,
         delivery_replays::DeliveryReplaysApi,
+        integration_stream::IntegrationStreamApi,
     ),
     live::LiveApi,
     users::UsersApi,
@@ -208,6 +211,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             integration_health::IntegrationHealthApi { hub: hub() },
             deliveries::DeliveriesApi { hub: hub() },
             delivery_replays::DeliveryReplaysApi { hub: hub() },
+            integration_stream::IntegrationStreamApi { hub: hub() },
         ),
         live::LiveApi { hub: hub() },
         users::UsersApi { hub: hub() },

@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 
 use super::{
-    auth::{self, INGEST_KEY_PARAMETER},
+    auth::{self, INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER},
     failure, idempotency,
 };
 use crate::error::Error;
@@ -46,12 +46,11 @@ impl Operation {
             .filter(|param| param.in_type == MetaParamIn::Query)
             .map(|param| param.name.clone())
             .collect();
-        if meta
-            .security
-            .iter()
-            .any(|scheme| scheme.contains_key(INGEST_KEY_PARAMETER))
-        {
-            query_parameters.insert(INGEST_KEY_PARAMETER.to_owned());
+        let schemes = || meta.security.iter().flat_map(|scheme| scheme.keys());
+        for key in [INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER] {
+            if schemes().any(|scheme| *scheme == key) {
+                query_parameters.insert(key.to_owned());
+            }
         }
         Self {
             id: meta.operation_id.unwrap_or_default(),
@@ -71,6 +70,14 @@ impl Operation {
             .strip_prefix("param")
             .and_then(|index| self.path_parameters.get(index.parse::<usize>().ok()?))
             .map_or(internal, String::as_str)
+    }
+
+    /// Whether the request shows a key of the resource's own in the place of a token.
+    fn is_opened_by_key(&self, request: &Request) -> bool {
+        let query = request.uri().query().unwrap_or_default();
+        self.query_parameters.contains(STREAM_KEY_PARAMETER)
+            && url::form_urlencoded::parse(query.as_bytes())
+                .any(|(name, _)| name == STREAM_KEY_PARAMETER)
     }
 
     /// Refuses parameters that the document does not name, and repeated ones.
@@ -164,7 +171,7 @@ async fn run(
 ) -> Result<Response> {
     tracing::Span::current().record("http.operation", operation.id);
     request.extensions_mut().insert(operation.clone());
-    let admitted = if operation.takes_token {
+    let admitted = if operation.takes_token && !operation.is_opened_by_key(&request) {
         auth::admit(&mut request, &operation).await
     } else if operation.is_secured {
         // Its endpoint authenticates, and checks the query right after.

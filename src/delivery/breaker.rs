@@ -82,6 +82,7 @@ impl Breaker {
 /// Whether the target has taken the message, or has refused this one alone.
 fn is_there(answer: &Answer) -> bool {
     match (&answer.error, answer.status) {
+        _ if answer.is_final => true,
         (None, _) => true,
         (Some(_), Some(status)) => ABOUT_THE_MESSAGE.contains(&status),
         (Some(_), None) => false,

@@ -20,7 +20,7 @@ use super::{
     retention,
     rules::Rules,
     settler::Settler,
-    targets::{Answer, Sender, Target},
+    targets::{Answer, Sender},
 };
 use crate::{
     config::Config,
@@ -73,8 +73,13 @@ impl Wake {
     }
 
     /// Sends one message past the queue, as a delivery would be sent.
-    pub async fn try_out(&self, integration: &Integration, delivery: &Delivery) -> Result<Answer> {
-        let target = Target::open(integration, &self.vault)?;
+    pub async fn try_out(
+        &self,
+        tenant: TenantId,
+        integration: &Integration,
+        delivery: &Delivery,
+    ) -> Result<Answer> {
+        let target = self.sender.target(tenant, integration, &self.vault)?;
         let rules = Rules::of(&self.config, &integration.provisioned.delivery);
         let sent = target.send(&self.sender, delivery);
         let answer = tokio::time::timeout(rules.timeout, sent).await;
@@ -122,7 +127,7 @@ impl Engine {
             woken: sender,
             lanes: Lanes::default(),
             under_way: UnderWay::default(),
-            sender: Sender::new(guard, publishers, TIMEOUT_MAX)?,
+            sender: Sender::new(guard, publishers, TIMEOUT_MAX, &config)?,
             vault,
             config,
         };

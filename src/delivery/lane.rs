@@ -37,10 +37,12 @@ use crate::{
     store::{
         Scope,
         deliveries::{Attempt, Delivery, lease, queue, settle::Settled},
-        integrations,
+        followed, integrations,
     },
 };
 
+/// The type of target that is followed.
+const FOLLOWED: &str = "websocket";
 /// How long a lane waits when the database fails it.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long a lease lasts, and how often it is renewed.
@@ -98,7 +100,7 @@ struct Run {
 
 enum Next {
     Go,
-    /// Another hub delivers.
+    /// Another hub delivers, or those who follow fetch it.
     StandBy,
     End,
 }
@@ -196,16 +198,20 @@ impl Run {
             self.check_at = now;
         }
         if now >= self.check_at {
-            let Some(()) = self.read_integration(now).await? else {
-                return Ok(Next::End);
-            };
+            let next = self.read_integration(now).await?;
+            if !matches!(next, Next::Go) {
+                return Ok(next);
+            }
         }
         let wants = self.ready.len() < self.rules.concurrency;
         let is_time = self.may_have_more || now >= self.look_at;
         if wants && is_time && !matches!(self.breaker.admits(now), Admission::Closed(_)) {
             // Not by what it was a moment ago: nothing is sent once it is paused.
-            if self.checked_at != now && self.read_integration(now).await?.is_none() {
-                return Ok(Next::End);
+            if self.checked_at != now {
+                let next = self.read_integration(now).await?;
+                if !matches!(next, Next::Go) {
+                    return Ok(next);
+                }
             }
             self.read_due().await?;
         }
@@ -219,25 +225,33 @@ impl Run {
         Ok(Next::Go)
     }
 
-    /// `None`: it is gone, switched off or paused.
-    async fn read_integration(&mut self, now: Instant) -> Result<Option<()>> {
-        let found = integrations::find(&self.lane.scope, self.lane.integration).await?;
+    /// The end: it is gone, switched off or paused.
+    async fn read_integration(&mut self, now: Instant) -> Result<Next> {
+        let scope = &self.lane.scope;
+        let found = integrations::find(scope, self.lane.integration).await?;
         let runs = |found: &integrations::Integration| {
             found.provisioned.enabled && found.health.paused_at.is_none()
         };
         let Some(found) = found.filter(runs) else {
-            return Ok(None);
+            return Ok(Next::End);
         };
+        if found.provisioned.kind == FOLLOWED {
+            // Those who follow fetch it: only what is too old is given up.
+            let keep = self.lane.config.stream_backlog_max;
+            followed::bury_old(scope, found.id, keep).await?;
+            return Ok(Next::StandBy);
+        }
         let is_same = |(revision, _): &(i64, Arc<Target>)| *revision == found.revision;
         if !self.target.as_ref().is_some_and(is_same) {
-            let target = Target::open(&found, &self.lane.vault)?;
-            self.target = Some((found.revision, Arc::new(target)));
+            let (sender, vault) = (&self.lane.sender, &self.lane.vault);
+            let target = sender.target(scope.tenant(), &found, vault)?;
+            self.target = Some((found.revision, target));
             self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
             self.breaker = Breaker::default();
         }
         self.checked_at = now;
         self.check_at = now + RENEW_EVERY;
-        Ok(Some(()))
+        Ok(Next::Go)
     }
 
     async fn read_due(&mut self) -> Result<()> {
@@ -344,7 +358,8 @@ impl Run {
     fn settle(&mut self, ended: Ended) -> impl Future<Output = (Uuid, bool)> + use<> {
         let (delivery, attempt, answer, ended_at) = ended;
         self.breaker.learn(&answer, Instant::now());
-        let retry_at = attempt.error.as_ref().and_then(|_| {
+        let may_help = attempt.error.is_some() && !answer.is_final;
+        let retry_at = may_help.then(|| {
             schedule::retry_at(
                 &self.rules.schedule_s,
                 delivery.attempt - delivery.round_start,
@@ -352,6 +367,7 @@ impl Run {
                 ended_at,
             )
         });
+        let retry_at = retry_at.flatten();
         if let Some(retry_at) = retry_at {
             let wait = (retry_at - ended_at).to_std().unwrap_or_default();
             self.look_at = self.look_at.min(Instant::now() + wait);

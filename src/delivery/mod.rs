@@ -10,6 +10,7 @@ mod breaker;
 mod engine;
 mod lane;
 mod pace;
+mod payload;
 mod retention;
 mod rules;
 mod schedule;
@@ -17,5 +18,6 @@ mod settler;
 mod targets;
 
 pub use engine::{Engine, Wake};
+pub use payload::Payload;
 pub use schedule::retry_at;
 pub use targets::{Answer, VAULT_PURPOSE};

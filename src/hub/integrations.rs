@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Hub;
+use super::{Hub, followers::WEBSOCKET};
 use crate::{
     clock,
-    delivery::{Answer, VAULT_PURPOSE},
+    delivery::{Answer, Payload, VAULT_PURPOSE},
     error::{Error, Result},
     id::{IntegrationId, new_uuid},
-    secret::{Claim, SealedCredentials},
+    secret::{self, Claim, SealedCredentials},
     store::{
         Scope,
         deliveries::{self, Delivery, State, resend},
@@ -21,6 +21,9 @@ use crate::{
         integrations::{self, Integration, NewIntegration},
     },
 };
+
+/// The name of the secret that a follower shows.
+pub const STREAM_KEY: &str = "stream_key";
 
 /// How long one call queues deliveries again.
 const RESEND_TIME_MAX: Duration = Duration::from_secs(10);
@@ -43,6 +46,7 @@ impl Hub {
         mut new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
+        self.check_integration(&new)?;
         new.secret = self.sealed(claims, None)?;
         let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
@@ -58,6 +62,7 @@ impl Hub {
         new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
+        self.check_integration(&new)?;
         let kind = new.kind.clone();
         let seal = |before: &NewIntegration| {
             let is_same = before.kind == kind;
@@ -66,6 +71,41 @@ impl Hub {
         let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);
         Ok(integration)
+    }
+
+    /// Makes the key of an integration whose type has one: what an `http` target signs with, or what a
+    /// follower of a `websocket` shows. The old key is dead at once.
+    pub async fn renew_integration_key(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+    ) -> Result<(Integration, String)> {
+        let kind = integrations::get(scope, id).await?.provisioned.kind;
+        let (name, key) = match kind.as_str() {
+            "http" => ("signing_secret", secret::new_signing_secret()),
+            WEBSOCKET => (STREAM_KEY, secret::new_token().0),
+            kind => {
+                let rule = format!("an integration of the type {kind} has no key");
+                return Err(Error::Conflict(rule));
+            }
+        };
+        let seal = |before: &NewIntegration| {
+            let old = SealedCredentials::read(before.secret.as_deref());
+            let sealed = self.vault.seal_one(VAULT_PURPOSE, name, &key, old)?;
+            Ok(sealed.write())
+        };
+        let integration = integrations::set_secret(scope, id, seal).await?;
+        self.wake.integration(scope.tenant(), id);
+        Ok((integration, key))
+    }
+
+    /// The rules that the settings and the operator make.
+    fn check_integration(&self, new: &NewIntegration) -> Result<()> {
+        if new.kind == "file" && self.config.file_targets_dir.is_none() {
+            let rule = "file needs the operator's setting file_targets_dir";
+            return Err(Error::field("target.type", rule));
+        }
+        check_payload(new)
     }
 
     /// Keeps what is queued for an integration from being sent, until somebody resumes it.
@@ -92,6 +132,10 @@ impl Hub {
     /// the integration's health knows of it.
     pub async fn test_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Tested> {
         let integration = integrations::get(scope, id).await?;
+        if integration.provisioned.kind == WEBSOCKET {
+            let rule = "nothing is sent to those who follow a websocket: they fetch it";
+            return Err(Error::Conflict(rule.to_owned()));
+        }
         let (id, at) = (new_uuid(), clock::now());
         let body = json!({
             "event": "test",
@@ -117,7 +161,10 @@ impl Hub {
             created_at: at,
             updated_at: at,
         };
-        let answer = self.wake.try_out(&integration, &delivery).await?;
+        let answer = self
+            .wake
+            .try_out(scope.tenant(), &integration, &delivery)
+            .await?;
         let duration_ms = (clock::now() - at).num_milliseconds();
         Ok(Tested {
             delivery: id,
@@ -192,5 +239,13 @@ impl Hub {
         let old = SealedCredentials::read(old);
         let sealed = self.vault.seal_claims(VAULT_PURPOSE, claims, &old)?;
         Ok(sealed.write())
+    }
+}
+
+/// A template must read before anything is sent by it.
+fn check_payload(new: &NewIntegration) -> Result<()> {
+    match Payload::read(&new.payload) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::field("payload.template", error)),
     }
 }

@@ -21,6 +21,7 @@ pub mod driver_examples;
 pub mod driver_manifest;
 pub mod driver_schemas;
 pub mod drivers;
+pub mod followers;
 pub mod integrations;
 pub mod network_connections;
 mod passwords;

@@ -138,6 +138,8 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("resend_deliveries", Integrations, Write),
     ("resend_delivery", Integrations, Write),
     ("create_replay", Integrations, Write),
+    ("create_integration_key", Integrations, Write),
+    ("follow_integration", Integrations, Read),
     ("list_users", Administration, Read),
     ("get_user", Administration, Read),
     ("create_user", Administration, Write),

@@ -24,11 +24,11 @@ const LATENESS: TimeDelta = TimeDelta::seconds(5);
 /// Ids read in one statement.
 const PAGE: u64 = 500;
 /// Shortest time between two looks: what is recorded in between is told together.
-const REST: Duration = Duration::from_millis(100);
+pub(super) const REST: Duration = Duration::from_millis(100);
 /// Longest time between two looks where other hubs record into the same database.
-const PATIENCE_SHARED: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE_SHARED: Duration = Duration::from_secs(1);
 /// Longest time between two looks at whether the listener may still listen.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a stream starts.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +181,7 @@ where
 }
 
 /// The id below all that may still turn up.
-fn moments_ago() -> Uuid {
+pub(super) fn moments_ago() -> Uuid {
     first_at((clock::now() - LATENESS).timestamp_millis())
 }
 

@@ -7,8 +7,10 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `follow.rs` | one listener: what it has been told, and when to look again |
+//! | `queue.rs` | one who follows an integration: which of its messages come next |
 
 mod follow;
+mod queue;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use follow::{Follow, Start};
+pub use queue::Queue;
 
 use crate::error::{Error, Result};
 

@@ -1,21 +1,16 @@
 //! The way to a broker: an address that the guard lets pass, then TLS and WebSocket where the URL
 //! asks for them. The broker's certificate is always checked, against its name in the URL.
 
-use std::{future::ready, io, sync::Arc, time::Duration};
+use std::{future::ready, io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_pki_types::{PrivateKeyDer, ServerName, pem::PemObject};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
 };
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{self, ClientConfig, RootCertStore},
-};
+use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 use tokio_tungstenite::{
     client_async,
     tungstenite::{
@@ -28,10 +23,10 @@ use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 use url::Host;
 
 use super::Broker;
-use crate::{error::causes, outgoing::Guard};
-
-/// Longest time for one address to take the connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::{
+    error::causes,
+    outgoing::{Guard, dial},
+};
 
 /// Bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -101,40 +96,11 @@ async fn connect(host: &Host<String>, port: u16, guard: &Guard) -> Result<TcpStr
         Host::Ipv4(address) => Host::Ipv4(*address),
         Host::Ipv6(address) => Host::Ipv6(*address),
     };
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in guard.addresses(&host, port).await? {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                // Packets are small and somebody waits for each.
-                let _ = socket.set_nodelay(true);
-                return Ok(socket);
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
-        }
-    }
-    Err(format!("no connection: {last}"))
+    dial::connect(guard, &host, port).await
 }
 
 fn client_config(broker: &Broker) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let builder = match &broker.settings.ca {
-        Some(ca) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(ca)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| format!("ca: {error}"))?;
-            }
-            builder.with_root_certificates(roots)
-        }
-        None => builder
-            .with_platform_verifier()
-            .map_err(|error| format!("the system's certificates: {error}"))?,
-    };
+    let builder = dial::tls(broker.settings.ca.as_deref())?;
     let own = (
         &broker.settings.client_certificate,
         &broker.credentials.client_key,
@@ -144,7 +110,7 @@ fn client_config(broker: &Broker) -> Result<ClientConfig, String> {
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
                 .map_err(|_| "client_key: no private key in PEM".to_owned())?;
             builder
-                .with_client_auth_cert(certificates(certificate)?, key)
+                .with_client_auth_cert(dial::certificates(certificate)?, key)
                 .map_err(|error| format!("client_certificate and client_key: {error}"))?
         }
         _ => builder.with_no_client_auth(),
@@ -156,10 +122,4 @@ fn client_config(broker: &Broker) -> Result<ClientConfig, String> {
         .map(|protocol| protocol.clone().into_bytes())
         .collect();
     Ok(config)
-}
-
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())
 }

@@ -1,5 +1,6 @@
 //! What all connections that the hub makes for its users share.
 
+pub mod dial;
 mod guard;
 mod http;
 

@@ -135,6 +135,19 @@ impl Vault {
         Ok(SealedCredentials(sealed))
     }
 
+    /// Seals one secret more beside those that are there, or in the place of the one of its name.
+    pub fn seal_one(
+        &self,
+        purpose: &str,
+        name: &str,
+        secret: &str,
+        mut beside: SealedCredentials,
+    ) -> Result<SealedCredentials> {
+        let sealed = self.seal(&named(purpose, name), secret)?;
+        beside.0.insert(name.to_owned(), sealed);
+        Ok(beside)
+    }
+
     /// Seals credentials for a purpose, as a row stores them.
     pub fn seal_credentials(
         &self,

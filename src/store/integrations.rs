@@ -2,13 +2,13 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    QueryFilter,
+    EntityTrait, QueryFilter, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Page, Scope,
+    Page, Scope, Store,
     audit::subject,
     delivery_policy::{EventType, Policy},
     entities::{self, integration},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
-    id::IntegrationId,
+    id::{IntegrationId, TenantId},
 };
 
 /// The resource's name in paths.
@@ -40,6 +40,8 @@ pub struct NewIntegration {
     pub kind: String,
     /// What the target's sender needs to know.
     pub settings: Value,
+    /// The form in which messages go out.
+    pub payload: Value,
     /// The types of events that it forwards.
     pub events: Vec<EventType>,
     /// The rules of its deliveries.
@@ -75,6 +77,19 @@ pub struct Filter {
     pub health: Option<HealthState>,
     /// Those with this in name or description, whatever its case.
     pub search: Option<String>,
+}
+
+impl Store {
+    /// Whose integration it is, for those who follow it with its own key.
+    pub async fn find_tenant_of_integration(&self, id: IntegrationId) -> Result<Option<TenantId>> {
+        let tenant: Option<i64> = integration::Entity::find_by_id(id.0)
+            .select_only()
+            .column(integration::Column::TenantId)
+            .into_tuple()
+            .one(&self.inner.reader)
+            .await?;
+        Ok(tenant.map(TenantId))
+    }
 }
 
 impl NewIntegration {
@@ -192,6 +207,37 @@ pub async fn update(
     get(scope, id).await
 }
 
+/// Changes the credentials alone; `seal` makes them from what was there.
+pub async fn set_secret(
+    scope: &Scope,
+    id: IntegrationId,
+    seal: impl Fn(&NewIntegration) -> Result<Option<Vec<u8>>>,
+) -> Result<Integration> {
+    scope
+        .write(async |transaction| {
+            let model = lock(scope, &transaction, id).await?;
+            let revision = model.revision + 1;
+            let before = Integration::from((model, None)).provisioned;
+            let changed = integration::ActiveModel {
+                secret: Set(seal(&before)?),
+                revision: Set(revision),
+                updated_at: Set(clock::now()),
+                ..Default::default()
+            };
+            scope
+                .update::<integration::Entity>()
+                .set(changed)
+                .filter(integration::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, id), &before, &before)
+                .await
+        })
+        .await?;
+    get(scope, id).await
+}
+
 /// Removes an integration with its deliveries; answers what was removed.
 pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     scope
@@ -234,6 +280,7 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled,
         kind,
         settings,
+        payload,
         events,
         delivery,
         secret: _,
@@ -247,6 +294,7 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         enabled: Set(enabled),
         kind: Set(kind),
         settings: Set(settings),
+        payload: Set(payload),
         events: Set(serde_json::to_value(events).unwrap_or_default()),
         delivery: Set(serde_json::to_value(delivery).unwrap_or_default()),
         ..Default::default()
@@ -285,6 +333,7 @@ impl
             enabled,
             kind,
             settings,
+            payload,
             secret,
             events,
             delivery,
@@ -298,6 +347,7 @@ impl
                 enabled,
                 kind,
                 settings,
+                payload,
                 // Both were checked when they were stored.
                 events: serde_json::from_value(events).unwrap_or_default(),
                 delivery: serde_json::from_value(delivery).unwrap_or_default(),

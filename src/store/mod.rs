@@ -43,6 +43,7 @@ mod bulk;
 mod connect;
 mod entities;
 mod failure;
+pub mod followed;
 pub mod frames;
 mod gather;
 mod selecting;

@@ -250,7 +250,46 @@ async fn integrations() {
             "visible ASCII",
         ),
         ("/target/authorization", json!("ü"), "visible ASCII"),
-        ("/target/method", json!("PUT"), "is unknown here"),
+        ("/target/method", json!("get"), "post"),
+        ("/target/verb", json!("put"), "is unknown here"),
+        (
+            "/target/headers",
+            json!([{"name": "Host", "value": "x"}]),
+            "does not set itself",
+        ),
+        (
+            "/target/headers",
+            json!([{"name": "Webhook-Signature", "value": "x"}]),
+            "does not set itself",
+        ),
+        (
+            "/target/headers",
+            json!([{"name": "X-A", "value": "a\r\nb"}]),
+            "visible ASCII",
+        ),
+        (
+            "/target/auth",
+            json!({"type": "ntlm"}),
+            "must be one of none",
+        ),
+        ("/target/auth", json!({"type": "basic"}), "username"),
+        (
+            "/target/auth",
+            json!({"type": "bearer", "token": "x"}),
+            "must not stand beside target.auth",
+        ),
+        ("/target/signing_secret", json!("whsec_abc"), "must have 38"),
+        ("/payload", json!({"type": "xml"}), "must be one of native"),
+        (
+            "/payload",
+            json!({"type": "template", "template": "{% if %}", "content_type": "text/plain"}),
+            "line 1",
+        ),
+        (
+            "/payload",
+            json!({"type": "template", "template": "a", "content_type": "text"}),
+            "media type",
+        ),
         ("/id", json!(1), "is unknown here"),
     ];
     refuses("integrations", &good, &cases).await;

@@ -46,6 +46,9 @@ fn filled(path: &str) -> String {
         .replace("{tag}", "1")
         .replace("{digest}", &format!("sha256:{}", "0".repeat(64)))
         .replace("{label}", "x")
+        .replace("{downlink_id}", "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11")
+        .replace("{delivery_id}", "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11")
+        .replace("{replay_id}", "999999")
 }
 
 pub fn needs_token(operation: &Value) -> bool {

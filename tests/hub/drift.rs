@@ -102,7 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("mqtt", &["clock", "error", "outgoing"]),
     ("outgoing", &["clock", "config", "error"]),
-    ("live", &["clock", "error", "store"]),
+    ("live", &["clock", "error", "id", "store"]),
     (
         "store",
         &[

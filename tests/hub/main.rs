@@ -59,6 +59,12 @@ mod rules;
 mod sandbox;
 mod secret_keys;
 mod story;
+mod target_file;
+mod target_forms;
+mod target_guard;
+mod target_http;
+mod target_postgres;
+mod target_websocket;
 mod tenants;
 
 use std::{

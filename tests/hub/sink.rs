@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use futures_util::{StreamExt, stream};
 use poem::{
-    IntoResponse, Request, Response, Server, endpoint,
+    Body, IntoResponse, Request, Response, Server, endpoint,
     http::{HeaderMap, StatusCode},
     listener::{Acceptor, Listener, TcpListener},
 };
@@ -20,6 +21,10 @@ use crate::eventually;
 pub enum Cue {
     /// With this status.
     Status(u16),
+    /// With this status, and JSON.
+    Json(u16, &'static str),
+    /// With 200, and a body that has no end.
+    Endless,
     /// With this status, so many seconds in `Retry-After`, and a text.
     After(u16, u32),
     /// With this status, to go there.
@@ -33,7 +38,10 @@ pub enum Cue {
 /// One message.
 #[derive(Clone)]
 pub struct Received {
+    pub method: String,
     pub headers: HeaderMap,
+    pub text: String,
+    /// The text, where it is JSON.
     pub body: Value,
 }
 
@@ -140,8 +148,10 @@ async fn answer(
     let cue = {
         let mut book = lock(&book);
         book.received.push(Received {
+            method: request.method().to_string(),
             headers: request.headers().clone(),
-            body: serde_json::from_slice(&body).unwrap(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            text: String::from_utf8(body).unwrap(),
         });
         book.cues.pop_front().unwrap_or(always)
     };
@@ -149,6 +159,14 @@ async fn answer(
         Cue::Status(status) => Ok(Response::builder()
             .status(StatusCode::from_u16(status).unwrap())
             .finish()),
+        Cue::Json(status, text) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .content_type("application/json")
+            .body(text)),
+        Cue::Endless => {
+            let chunk = || async { Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]) };
+            Ok(Body::from_bytes_stream(stream::repeat_with(chunk).then(|chunk| chunk)).into())
+        }
         Cue::After(status, seconds) => Ok(Response::builder()
             .status(StatusCode::from_u16(status).unwrap())
             .header("Retry-After", seconds.to_string())

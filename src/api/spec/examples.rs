@@ -51,7 +51,7 @@ fn add_to_contents(body: &mut Value, schemas: &Value) {
 }
 
 fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
-    if depth > 12 {
+    if depth > 24 {
         return Value::Null;
     }
     let inner = |schema: &Value| compose(schema, schemas, depth + 1);
@@ -106,7 +106,7 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         && schema.get("enum").is_none();
     let known = match name {
         _ if !is_plain => None,
-        "token" | "ingest_key" => Some("f4maabU0behdKcMTOPX_1BB08RpEfM0fcfdkZYNEaIc="),
+        "token" | "ingest_key" | "key" => Some("f4maabU0behdKcMTOPX_1BB08RpEfM0fcfdkZYNEaIc="),
         "username" => Some("admin"),
         "password" | "full_name" | "email" | "country" | "last_error" => Some(""),
         "device_id" => Some("am102-meeting-2"),

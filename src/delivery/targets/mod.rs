@@ -1,12 +1,22 @@
 //! Where integrations send to: one file per type.
 
+mod file;
 pub mod http;
 mod mqtt;
+mod oauth2;
+mod postgres;
+mod webhook_signature;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use moka::sync::Cache;
 
+use super::payload::{Message, Payload};
 use crate::{
+    config::Config,
     error::{Error, Result},
+    id::{IntegrationId, TenantId},
     mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
@@ -27,69 +37,152 @@ pub struct Answer {
     pub retry_after: Option<TimeDelta>,
     /// The beginning of what it answered, where that is text.
     pub text: Option<String>,
+    /// Whether trying again would only fail again.
+    pub is_final: bool,
+}
+
+impl Answer {
+    /// It failed, and may be tried again.
+    pub fn failed(error: impl Into<String>) -> Self {
+        Self {
+            error: Some(error.into()),
+            ..Self::default()
+        }
+    }
+
+    /// It failed, and always will.
+    pub fn hopeless(error: impl Into<String>) -> Self {
+        Self {
+            is_final: true,
+            ..Self::failed(error)
+        }
+    }
 }
 
 /// A target, ready to send to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for an integration, shared"
-)]
-pub enum Target {
-    /// An HTTP endpoint.
+pub struct Target {
+    payload: Payload,
+    way: Way,
+}
+
+/// One type of target.
+enum Way {
     Http(http::HttpTarget),
-    /// A topic of a broker.
     Mqtt(mqtt::MqttTarget),
+    Postgres(Box<postgres::PostgresTarget>),
+    File(file::FileTarget),
 }
 
 impl Target {
     /// Reads an integration's settings and opens its credentials.
-    pub fn open(integration: &Integration, vault: &Vault) -> Result<Self> {
+    pub fn open(tenant: TenantId, integration: &Integration, vault: &Vault) -> Result<Self> {
         let provisioned = &integration.provisioned;
+        let settings = &provisioned.settings;
         let credentials = vault.open_credentials(VAULT_PURPOSE, provisioned.secret.as_deref())?;
-        match provisioned.kind.as_str() {
-            "http" => Ok(Target::Http(http::HttpTarget::open(
-                &provisioned.settings,
-                &credentials,
-            )?)),
-            "mqtt" => Ok(Target::Mqtt(mqtt::MqttTarget::open(
-                integration.id,
-                &provisioned.settings,
-                &credentials,
-            )?)),
-            other => Err(Error::internal(format!("no target of the type {other}"))),
-        }
+        let way = match provisioned.kind.as_str() {
+            http::KIND => Way::Http(http::HttpTarget::open(settings, &credentials)?),
+            mqtt::KIND => {
+                let target = mqtt::MqttTarget::open(integration.id, settings, &credentials)?;
+                Way::Mqtt(target)
+            }
+            postgres::KIND => {
+                let target = postgres::PostgresTarget::open(settings, &credentials)?;
+                Way::Postgres(Box::new(target))
+            }
+            file::KIND => Way::File(file::FileTarget::open(settings, tenant)?),
+            other => return Err(Error::internal(format!("no target of the type {other}"))),
+        };
+        Ok(Self {
+            payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
+            way,
+        })
     }
 
     /// Sends one delivery.
     pub async fn send(&self, sender: &Sender, delivery: &Delivery) -> Answer {
+        let message = match self.payload.message(delivery, &sender.origin) {
+            Ok(message) => message,
+            Err(error) => return Answer::hopeless(error),
+        };
+        self.way.send(sender, delivery, &message).await
+    }
+}
+
+impl Way {
+    async fn send(&self, sender: &Sender, delivery: &Delivery, message: &Message) -> Answer {
         match self {
-            Target::Http(target) => target.send(&sender.http, &sender.guard, delivery).await,
-            Target::Mqtt(target) => {
+            Way::Http(target) => {
                 target
-                    .send(&sender.publishers, delivery, sender.timeout)
+                    .send(&sender.http, &sender.guard, delivery, message)
                     .await
+            }
+            Way::Mqtt(target) => {
+                let (publishers, within) = (&sender.publishers, sender.timeout);
+                target.send(publishers, delivery, message, within).await
+            }
+            Way::Postgres(target) => target.send(&sender.guard, delivery).await,
+            Way::File(target) => {
+                let below = sender.files_dir.as_deref();
+                target.send(below, delivery, message).await
             }
         }
     }
 }
 
-/// What all targets share: the clients, behind the guard.
+/// What all targets share: the clients, behind the guard, and the targets that are ready.
 #[derive(Clone)]
 pub struct Sender {
     http: reqwest::Client,
     guard: Guard,
     publishers: Publishers,
-    timeout: std::time::Duration,
+    timeout: Duration,
+    /// Below this are the folders of files.
+    files_dir: Option<Arc<Path>>,
+    /// Where the hub is reached; empty where nobody has said.
+    origin: Arc<str>,
+    targets: Cache<(IntegrationId, i64), Arc<Target>>,
 }
+
+/// Targets kept ready: a token, a connection or a compiled template is worth keeping.
+const TARGETS_MAX: u64 = 1000;
+const TARGET_IDLE: Duration = Duration::from_secs(600);
 
 impl Sender {
     /// A sender whose requests end after `timeout`.
-    pub fn new(guard: Guard, publishers: Publishers, timeout: std::time::Duration) -> Result<Self> {
+    pub fn new(
+        guard: Guard,
+        publishers: Publishers,
+        timeout: Duration,
+        config: &Config,
+    ) -> Result<Self> {
+        let origin = config.public_url.as_deref();
         Ok(Self {
             http: http::client(&guard, timeout)?,
             guard,
             publishers,
             timeout,
+            files_dir: config.file_targets_dir.as_deref().map(Arc::from),
+            origin: origin.unwrap_or_default().trim_end_matches('/').into(),
+            targets: Cache::builder()
+                .max_capacity(TARGETS_MAX)
+                .time_to_idle(TARGET_IDLE)
+                .build(),
         })
+    }
+
+    /// The integration's target, as it is at this revision.
+    pub fn target(
+        &self,
+        tenant: TenantId,
+        integration: &Integration,
+        vault: &Vault,
+    ) -> Result<Arc<Target>> {
+        let key = (integration.id, integration.revision);
+        if let Some(target) = self.targets.get(&key) {
+            return Ok(target);
+        }
+        let target = Arc::new(Target::open(tenant, integration, vault)?);
+        self.targets.insert(key, target.clone());
+        Ok(target)
     }
 }

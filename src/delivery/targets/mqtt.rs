@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Answer;
 use crate::{
+    delivery::payload::Message,
     error::{Error, Result},
     id::IntegrationId,
     mqtt::{
@@ -15,6 +16,9 @@ use crate::{
     secret::Credentials,
     store::deliveries::Delivery,
 };
+
+/// The type's name.
+pub const KIND: &str = "mqtt";
 
 /// The settings that are stored in the clear.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,6 +61,7 @@ impl MqttTarget {
         &self,
         publishers: &Publishers,
         delivery: &Delivery,
+        message: &Message,
         within: Duration,
     ) -> Answer {
         let labels = match self.topic.has_labels() {
@@ -70,7 +75,7 @@ impl MqttTarget {
         };
         let publication = Publication {
             topic: self.topic.render(subject),
-            payload: delivery.body.clone().into(),
+            payload: message.body.clone().into(),
             qos: self.qos,
             retain: self.retain,
         };

@@ -19,6 +19,7 @@ pub struct Model {
     pub enabled: bool,
     pub kind: String,
     pub settings: Json,
+    pub payload: Json,
     pub secret: Option<Vec<u8>>,
     pub events: Json,
     pub delivery: Json,

@@ -1,0 +1,169 @@
+//! Following an integration over a WebSocket.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use poem::{
+    IntoResponse, Request, Response, Result,
+    http::header,
+    web::websocket::{Message, WebSocket, WebSocketStream},
+};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::Path,
+    registry::{MetaResponses, Registry},
+};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::{
+    Tag,
+    answer::Found,
+    auth::{Follower, StreamKey},
+    types::{Count, Id},
+};
+use crate::{
+    error::Error,
+    hub::{
+        Hub,
+        followers::{self, Following, Told},
+    },
+    id::IntegrationId,
+};
+
+/// Longest time for a follower to show that it has received what was sent.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
+
+/// The stream of an integration, to who does not follow it
+#[derive(Object, Serialize)]
+struct IntegrationStream {
+    /// How many messages wait for somebody to follow
+    waiting: Count,
+}
+
+/// The stream, or the WebSocket that it goes on as.
+enum Answer {
+    Stream(IntegrationStream),
+    Upgraded(Response),
+}
+
+/// `integrations/{id}/stream`.
+pub struct IntegrationStreamApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
+impl IntegrationStreamApi {
+    /// Follow an integration over a WebSocket
+    ///
+    /// Of an integration of the type `websocket`. A WebSocket handshake (RFC 6455, over HTTP/1.1) is
+    /// answered with 101, the one status beside the eight that the protocol asks for; each text message
+    /// that follows is one message in the integration's payload form, the oldest first: what waits, and
+    /// then what comes. Several may follow, and each gets every message. A message counts as delivered
+    /// when a follower has answered the ping behind it, as every WebSocket library does by itself; what
+    /// was not answered comes again to the next who follows. What a follower sends is ignored. Without
+    /// a handshake, it answers how many messages wait.
+    ///
+    /// Authenticated by a token, or by the integration's own key (from `create_integration_key`) as the
+    /// query parameter `stream_key`, because browsers cannot set a header.
+    #[oai(
+        path = "/integrations/:id/stream",
+        method = "get",
+        operation_id = "follow_integration"
+    )]
+    async fn follow(
+        &self,
+        follower: Follower,
+        /// The integration's id
+        id: Path<Id>,
+        request: &Request,
+        socket: Result<WebSocket>,
+    ) -> Result<Answer> {
+        let id = IntegrationId(**id);
+        let follower = match follower {
+            Follower::Caller(caller) => followers::Follower::Token(caller.0.token),
+            Follower::Key(StreamKey(key)) => followers::Follower::Key(key.key),
+        };
+        if request.header(header::UPGRADE).is_none() {
+            let waiting = self.hub.waiting_for_followers(&follower, id).await?;
+            return Ok(Answer::Stream(IntegrationStream {
+                waiting: Count::saturating(waiting),
+            }));
+        }
+        let following = self.hub.follow_integration(follower, id).await?;
+        let socket = socket.map_err(|_| {
+            Error::Invalid("this is no WebSocket handshake of version 13 over HTTP/1.1".to_owned())
+        })?;
+        let upgraded = socket.on_upgrade(async move |socket| run(socket, following).await);
+        Ok(Answer::Upgraded(upgraded.into_response()))
+    }
+}
+
+/// Tells what there is until the follower goes, may no longer follow, or the hub stops.
+async fn run(mut socket: WebSocketStream, mut following: Following) {
+    loop {
+        let told = tokio::select! {
+            told = following.next() => told,
+            said = socket.next() => match said {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => continue,
+            },
+        };
+        let told = match told {
+            Some(Ok(told)) => told,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the stream of an integration ends early");
+                break;
+            }
+            None => break,
+        };
+        if tell(&mut socket, &told).await.is_none() {
+            return;
+        }
+        if let Err(error) = following.settle(told).await {
+            tracing::warn!(%error, "what was received could not be settled, and comes again");
+            break;
+        }
+    }
+    let _ = socket.send(Message::Close(None)).await;
+    let _ = socket.close().await;
+}
+
+/// Sends messages and a ping, and waits for its answer: what stands before it has then been received.
+async fn tell(socket: &mut WebSocketStream, told: &Told) -> Option<()> {
+    for text in told.texts() {
+        socket.feed(Message::text(text)).await.ok()?;
+    }
+    let mark = told.mark();
+    socket.send(Message::ping(mark.clone())).await.ok()?;
+    let answered = async {
+        while let Some(Ok(message)) = socket.next().await {
+            match message {
+                Message::Pong(answer) if answer == mark => return Some(()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+        None
+    };
+    timeout(ACKNOWLEDGED_WITHIN, answered).await.ok()?
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Stream(stream) => Found(stream).into_response(),
+            Self::Upgraded(response) => response,
+        }
+    }
+}
+
+impl ApiResponse for Answer {
+    fn meta() -> MetaResponses {
+        Found::<IntegrationStream>::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Found::<IntegrationStream>::register(registry);
+    }
+}

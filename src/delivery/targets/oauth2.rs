@@ -1,0 +1,162 @@
+//! OAuth 2.0 client credentials (RFC 6749, 4.4): a token is fetched once and used until it ends.
+
+use std::time::Duration;
+
+use reqwest::{
+    Client,
+    header::{ACCEPT, AUTHORIZATION},
+};
+use serde::Deserialize;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::http::{basic, beginning, in_words};
+use crate::{
+    error::{Error, Result},
+    outgoing::Guard,
+};
+
+/// A token is left alone so long before its end: it must survive its way.
+const MARGIN: Duration = Duration::from_secs(30);
+/// The life of a token that does not tell.
+const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
+const LIFE_MAX: Duration = Duration::from_secs(86_400);
+/// How long the body of an answer is waited for.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// The settings that are stored in the clear.
+#[derive(Deserialize)]
+pub struct Settings {
+    token_url: String,
+    client_id: String,
+    scope: Option<String>,
+    audience: Option<String>,
+    #[serde(default)]
+    client_authentication: Option<ClientAuthentication>,
+}
+
+/// How the client shows who it is.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum ClientAuthentication {
+    #[default]
+    Basic,
+    Body,
+}
+
+/// A client of an authorization server.
+pub struct OAuth2 {
+    token_url: url::Url,
+    form: Vec<(&'static str, String)>,
+    basic: Option<reqwest::header::HeaderValue>,
+    /// Locked while it is fetched, so that many deliveries fetch one.
+    token: Mutex<Option<Token>>,
+}
+
+struct Token {
+    text: String,
+    ends_at: Instant,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+}
+
+impl OAuth2 {
+    /// Reads the settings.
+    pub fn open(settings: Settings, client_secret: &str) -> Result<Self> {
+        let mut form = vec![("grant_type", "client_credentials".to_owned())];
+        form.extend(settings.scope.map(|scope| ("scope", scope)));
+        form.extend(settings.audience.map(|audience| ("audience", audience)));
+        let encode =
+            |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let basic = match settings.client_authentication.unwrap_or_default() {
+            ClientAuthentication::Basic => {
+                let (id, secret) = (encode(&settings.client_id), encode(client_secret));
+                Some(basic(&id, &secret)?)
+            }
+            ClientAuthentication::Body => {
+                form.push(("client_id", settings.client_id));
+                form.push(("client_secret", client_secret.to_owned()));
+                None
+            }
+        };
+        Ok(Self {
+            token_url: settings.token_url.parse().map_err(Error::internal)?,
+            form,
+            basic,
+            token: Mutex::new(None),
+        })
+    }
+
+    /// The token in force, fetched where there is none.
+    pub async fn token(&self, client: &Client, guard: &Guard) -> Result<String, String> {
+        let mut token = self.token.lock().await;
+        if let Some(token) = token
+            .as_ref()
+            .filter(|token| token.ends_at > Instant::now())
+        {
+            return Ok(token.text.clone());
+        }
+        let fetched = self
+            .fetch(client, guard)
+            .await
+            .map_err(|error| format!("no token from the authorization server: {error}"))?;
+        let text = fetched.text.clone();
+        *token = Some(fetched);
+        Ok(text)
+    }
+
+    /// Drops a token that was refused, unless another one is in force already.
+    pub async fn forget(&self, refused: &str) {
+        let mut token = self.token.lock().await;
+        if token.as_ref().is_some_and(|token| token.text == refused) {
+            *token = None;
+        }
+    }
+
+    async fn fetch(&self, client: &Client, guard: &Guard) -> Result<Token, String> {
+        guard.check_url(&self.token_url)?;
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.form)
+            .finish();
+        let mut request = client
+            .post(self.token_url.clone())
+            .header(ACCEPT, "application/json")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form);
+        if let Some(basic) = &self.basic {
+            request = request.header(AUTHORIZATION, basic.clone());
+        }
+        let response = request.send().await.map_err(|error| in_words(&error))?;
+        let status = response.status();
+        let body = beginning(response, ANSWER_WAIT).await;
+        if !status.is_success() {
+            // The word for the error is one of the standard's; the rest may hold anything.
+            let word = serde_json::from_slice::<Refused>(&body).ok();
+            let word = word.map(|refused| refused.error).filter(|word| {
+                word.len() <= 60 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            });
+            return Err(match word {
+                Some(word) => format!("answered {status} ({word})"),
+                None => format!("answered {status}"),
+            });
+        }
+        let granted: Granted = serde_json::from_slice(&body)
+            .map_err(|_| "answered no JSON object with an access_token".to_owned())?;
+        let life = granted
+            .expires_in
+            .map_or(LIFE_UNKNOWN, Duration::from_secs)
+            .min(LIFE_MAX);
+        Ok(Token {
+            text: granted.access_token,
+            ends_at: Instant::now() + life.saturating_sub(MARGIN.min(life / 2)),
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! The target `postgres`, against a real server: the one beside which the tests run.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    database::{Database, execute, on_postgres, query_text},
+    eventually,
+    server::{Connection, Hub},
+};
+
+const TO_HERE: [&str; 4] = [
+    "--outgoing-allow",
+    "127.0.0.0/8,::1/128",
+    "--delivery-schedule-s",
+    "0",
+];
+
+/// A hub on SQLite, whose integrations write into the database of the test.
+async fn hub() -> (Hub, Connection) {
+    let hub = Hub::start_with(Database::Sqlite, &TO_HERE).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    (hub, connection)
+}
+
+fn url(database: &Database) -> Url {
+    match database {
+        Database::Postgres(url) => Url::parse(url).unwrap(),
+        Database::Sqlite => unreachable!("it is asked for on PostgreSQL alone"),
+    }
+}
+
+fn target(url: &Url, columns: Value) -> Value {
+    json!({"type": "postgres", "host": url.host_str().unwrap(), "port": url.port().unwrap(),
+        "database": url.path().trim_start_matches('/'), "username": url.username(),
+        "password": url.password().unwrap_or("none"),
+        "tls": "off", "table": "measurements", "columns": columns, "id_column": "delivery_id"})
+}
+
+fn columns() -> Value {
+    json!([
+        {"name": "device", "pointer": "/uplink_metadata/id"},
+        {"name": "at", "pointer": "/uplink_metadata/last_data_received/received_at"},
+        {"name": "port", "pointer": "/f_port"},
+        {"name": "rssi", "pointer": "/rssi"},
+        {"name": "all", "pointer": ""},
+        {"name": "nothing", "pointer": "/no/such/member"},
+    ])
+}
+
+const TABLE: &str = "CREATE TABLE measurements (delivery_id uuid PRIMARY KEY, device varchar(63) NOT NULL, \
+    at timestamptz NOT NULL, port smallint, rssi numeric, \"all\" jsonb, nothing text)";
+
+async fn delivery(hub: &Hub, integration: &Value, state: &str) -> Value {
+    let path = format!(
+        "integrations/{}/deliveries?state={state}",
+        integration["id"]
+    );
+    eventually("the delivery is in its state", async || {
+        hub.list(&path).await.into_iter().next()
+    })
+    .await
+}
+
+async fn make(hub: &Hub, target: Value) -> Value {
+    let body = json!({"name": "sql", "selector": "", "target": target});
+    hub.post("integrations", &body).await.created()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_becomes_a_row_with_the_types_of_the_table() {
+    on_postgres(async |database| {
+        let url = url(&database);
+        execute(url.as_str(), TABLE).await;
+        let (hub, connection) = hub().await;
+        let made = make(&hub, target(&url, columns())).await;
+        assert_eq!(made["target"]["has_password"], true);
+        assert!(made["target"].get("password").is_none(), "{made}");
+        hub.uplink(&connection, "AA00000000000001").await;
+        let delivered = delivery(&hub, &made, "delivered").await;
+        let row = "SELECT concat_ws('|', delivery_id, device, at > now() - interval '1 hour', port, \
+            rssi IS NOT NULL, \"all\" #>> '{uplink_metadata,id}', nothing IS NULL) FROM measurements";
+        let row = query_text(url.as_str(), row).await;
+        let id = delivered["id"].as_str().unwrap();
+        assert_eq!(row, format!("{id}|d|t|85|t|d|t"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_refuses_is_told_in_its_words() {
+    on_postgres(async |database| {
+        let url = url(&database);
+        let (hub, connection) = hub().await;
+        // There is no such table yet: it is tried again.
+        let made = make(&hub, target(&url, columns())).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let dead = delivery(&hub, &made, "dead").await;
+        let error = dead["last_error"].as_str().unwrap();
+        assert!(error.contains("\"measurements\" does not exist"), "{error}");
+        assert_eq!(dead["attempts"].as_array().unwrap().len(), 2);
+        hub.delete(&format!("integrations/{}", made["id"]))
+            .await
+            .ok();
+
+        // A text that is no number never will be one: it is not tried again.
+        execute(url.as_str(), TABLE).await;
+        let wrong = json!([{"name": "port", "pointer": "/uplink_metadata/id"}]);
+        let made = make(&hub, target(&url, wrong)).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let dead = delivery(&hub, &made, "dead").await;
+        let error = dead["last_error"].as_str().unwrap();
+        assert!(
+            error.contains("invalid input syntax for type smallint"),
+            "{error}"
+        );
+        assert_eq!(dead["attempts"].as_array().unwrap().len(), 1);
+        hub.delete(&format!("integrations/{}", made["id"]))
+            .await
+            .ok();
+
+        // This server speaks no TLS, and without it nothing is said.
+        let mut encrypted = target(&url, columns());
+        encrypted["tls"] = "required".into();
+        let made = make(&hub, encrypted).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let dead = delivery(&hub, &made, "dead").await;
+        let error = dead["last_error"].as_str().unwrap();
+        assert!(error.to_lowercase().contains("tls"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_server_is_not_reached_unless_it_is_allowed() {
+    on_postgres(async |database| {
+        let url = url(&database);
+        let flags = ["--delivery-schedule-s", ""];
+        let hub = Hub::start_with(Database::Sqlite, &flags).await;
+        let connection = hub.connect("tts").await;
+        hub.device("d", &connection, "AA00000000000001", json!({}))
+            .await;
+        let made = make(&hub, target(&url, columns())).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let dead = delivery(&hub, &made, "dead").await;
+        let error = dead["last_error"].as_str().unwrap();
+        assert!(error.contains("outgoing_allow"), "{error}");
+    })
+    .await;
+}
