@@ -119,7 +119,7 @@ def update_of(document, operation, answer, maker, resource):
         # A state is changed by wishing for another.
         return {"desired": {maker.name(): 1}}
     if set(members) == {"settings"}:
-        return {"settings": {"type": "loriot", "url": f"https://{maker.name()}.example.com/"}}
+        return {"settings": {"type": "http", "method": "POST", "url": f"https://{maker.name()}.example.com/"}}
     body[next(name for name in ("name", "description", "full_name") if name in members)] = maker.name()
     return body
 
@@ -134,6 +134,8 @@ def requests_of(document, client, maker):
                 path = filled(template, maker.path_parameters(resource, template))
             if method == "post" and "{" not in template and resource != "auth":
                 body = maker.body(resource)
+            if method == "post" and "{" in template and "requestBody" in operation:
+                body = maker.body_below(template)
             if method == "put" and declares_etag(item.get("get", {"responses": {}})):
                 body = update_of(document, operation, client.call("GET", path), maker, resource)
             if operation["operationId"] == "create_device_labels":
@@ -142,5 +144,5 @@ def requests_of(document, client, maker):
                 path += "?driver=thingshub/cayenne-lpp"
             yield types.SimpleNamespace(
                 operation=operation["operationId"], method=method.upper(), template=template, path=path, body=body,
-                resource=resource, raw=operation, headers={"Content-Type": maker.media_type(resource)} if body else {},
+                resource=resource, raw=operation, headers={"Content-Type": maker.media_type(resource)} if body is not None else {},
             )

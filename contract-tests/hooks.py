@@ -183,7 +183,7 @@ def put_existing_body(case):
     # A driver's names are its path: another one of the same name is a new version.
     for name in ("id", "name"):
         if isinstance(case.body.get(name), str) and "driver" not in operation:
-            case.body[name] = f"{operation[:6]}-{next(NUMBERS)}"
+            case.body[name] = f"{operation.split('_')[0]}-{next(NUMBERS)}"
     if operation == "update_driver_tag":
         names = [case.path_parameters.get(part) for part in ("author", "name")]
         own = [one for kind in STATE["sets"].values() for one in kind["drivers"] if [one["author"], one["name"]] == names]
@@ -244,7 +244,7 @@ def after_call(context, case, response):
 # and why no schema can tell.
 RULES = [
     (r".*", r"^header If-Match: it has been changed since", "the state of the resource"),
-    (r"(create|import|try|redecode)_.*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
+    (r".*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
     (r"(create|update)_(user|tenant)|change_own_password", r"password: must not ", "two values that must fit each other"),
     (r"change_own_password", r"^current_password: is not ", "the document does not know it"),
     (r"create_(user|tenant)", r"username: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
@@ -288,6 +288,8 @@ RULES = [
      "what the device's driver, its network and its queue take"),
     (r"delete_downlink", r"^only a queued downlink |^the downlink is being sent", "the state of the downlink"),
     (r"(create|update)_.*|adopt_.*", r"^(settings|auto_provisioning)\.", "what a network server's own rules are"),
+    (r"(create|update)_(integration|network_connection)", r"broker\.|^target\.(payload|headers|topic|url|values|columns)|^payload\.|^target\.type: file needs",
+     "what a broker, a template and the operator's settings take"),
     (r"resend_delivery", r" is in the queue already$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),

@@ -27,6 +27,7 @@ HTTP = {
     "time_pointer": "/time",
 }
 LABEL = "site=berlin"
+SPAN = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
 PAYLOAD = "0175640367fa0004687f"
 # What each kind of connection takes.
 MESSAGES = {
@@ -94,6 +95,15 @@ class Maker:
             "tenants": {"name": name, "administrator": person},
         }[resource]
 
+    def body_below(self, template):
+        """What is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
+        return {
+            "adopt": {"id": self.name()},
+            "downlinks": {"payload_hex": "0011223344556677", "f_port": 1},
+            "resend": {},
+            "replay": SPAN,
+        }.get(template.rsplit("/", 1)[-1])
+
     def media_type(self, resource):
         return "application/octet-stream" if resource.endswith("-imports") else "application/json"
 
@@ -134,8 +144,7 @@ class Maker:
         return self.client.api("POST", f"devices/{device['id']}/downlinks", body)["id"]
 
     def replay(self, integration):
-        span = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
-        return self.client.api("POST", f"integrations/{integration['id']}/replay", span)["id"]
+        return self.client.api("POST", f"integrations/{integration['id']}/replay", SPAN)["id"]
 
     def delivery(self, integration):
         """One that is settled, of an integration that has been told to replay."""

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import queue
 import random
 import re
 import select
@@ -16,6 +17,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -142,20 +144,21 @@ class Receiver(Process):
         self.child = subprocess.Popen(
             [sys.executable, ROOT / "scripts/receiver"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
-        self.pending = b""
+        self.messages = queue.SimpleQueue()
+        # A pipe that nobody empties would hold up whoever posts.
+        threading.Thread(target=self.read, daemon=True).start()
         self.url = self.next(10)["url"]
+
+    def read(self):
+        for line in self.child.stdout:
+            self.messages.put(line)
 
     def next(self, seconds):
         """The next message it got; fails when none comes in time."""
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self.pending:
-            ready, _, _ = select.select([self.child.stdout], [], [], max(0, deadline - time.monotonic()))
-            chunk = os.read(self.child.stdout.fileno(), 65536) if ready else b""
-            if not chunk:
-                raise Failure(f"the receiver got nothing within {seconds} s")
-            self.pending += chunk
-        line, _, self.pending = self.pending.partition(b"\n")
-        return json.loads(line)
+        try:
+            return json.loads(self.messages.get(timeout=seconds))
+        except queue.Empty:
+            raise Failure(f"the receiver got nothing within {seconds} s") from None
 
 
 class Answer:
