@@ -192,7 +192,7 @@ def put_existing_body(case):
         for name in ("script", "schema", "payload_base64", "data"):
             case.body.pop(name, None)
         case.body.update(trial(STATE["sets"]["kept"]["drivers"][0]))
-    if operation in ("create_device", "update_device"):
+    if operation in ("create_device", "update_device", "adopt_unknown_device"):
         driver = STATE["sets"]["kept"]["drivers"][0]
         if "driver" in case.body:
             case.body["driver"] = f"{driver['author']}/{driver['name']}:{driver['tag']}"
@@ -290,6 +290,8 @@ RULES = [
     (r"(create|update)_.*|adopt_.*", r"^(settings|auto_provisioning)\.", "what a network server's own rules are"),
     (r"(create|update)_(integration|network_connection)", r"broker\.|^target\.(payload|headers|topic|url|values|columns)|^payload\.|^target\.type: file needs",
      "what a broker, a template and the operator's settings take"),
+    (r"(create|update)_integration", r"^target\.authorization: must not stand beside", "members that exclude each other"),
+    (r"follow_integration", r" cannot be followed$", "the type of the integration"),
     (r"resend_delivery", r" is in the queue already$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
