@@ -192,6 +192,10 @@ def put_existing_body(case):
         for name in ("script", "schema", "payload_base64", "data"):
             case.body.pop(name, None)
         case.body.update(trial(STATE["sets"]["kept"]["drivers"][0]))
+    if operation == "create_downlink":
+        for name in ("values", "payload_base64", "network_connection_id", "expires_at"):
+            case.body.pop(name, None)
+        case.body.update(payload_hex="0011223344556677", f_port=1)
     if operation in ("create_device", "update_device", "adopt_unknown_device"):
         driver = STATE["sets"]["kept"]["drivers"][0]
         if "driver" in case.body:

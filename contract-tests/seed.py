@@ -228,6 +228,8 @@ def seed(hub, receiver_url):
             "api-keys": [{"id": maker.make("api-keys")["id"]}],
             "tenants": [{"id": maker.make("tenants")["id"]}],
         }
+    followed = maker.make("integrations", target={"type": "websocket"})
+    sets["kept"]["integrations"].append({"id": followed["id"]})
     # The run itself must keep its user and its tenant, and so must the others.
     tokens, tenant, user = others(hub, client)
     sets["kept"]["users"] += [{"id": client.api("GET", "users/me")["id"]}, {"id": user}]
