@@ -15,10 +15,10 @@ pub fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |_, _, operation| {
         if let Some(body) = operation.get_mut("requestBody") {
-            add_to_contents(body, &schemas);
+            add_to_contents(body, &schemas, Way::Sent);
         }
         for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            add_to_contents(response, &schemas);
+            add_to_contents(response, &schemas, Way::Answered);
         }
     });
 }
@@ -37,7 +37,14 @@ pub fn drop_from_optional_parameters(document: &mut Value) {
     });
 }
 
-fn add_to_contents(body: &mut Value, schemas: &Value) {
+/// Where a body goes: what is secret is sent and never answered.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Sent,
+    Answered,
+}
+
+fn add_to_contents(body: &mut Value, schemas: &Value, way: Way) {
     for (_, media) in body
         .get_mut("content")
         .and_then(Value::as_object_mut)
@@ -45,16 +52,16 @@ fn add_to_contents(body: &mut Value, schemas: &Value) {
         .flatten()
     {
         if media.get("example").is_none() {
-            media["example"] = compose(&media["schema"], schemas, 0);
+            media["example"] = compose(&media["schema"], schemas, way, 0);
         }
     }
 }
 
-fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
+fn compose(schema: &Value, schemas: &Value, way: Way, depth: usize) -> Value {
     if depth > 24 {
         return Value::Null;
     }
-    let inner = |schema: &Value| compose(schema, schemas, depth + 1);
+    let inner = |schema: &Value| compose(schema, schemas, way, depth + 1);
     if let Some(example) = schema.get("example") {
         return example.clone();
     }
@@ -72,8 +79,10 @@ fn compose(schema: &Value, schemas: &Value, depth: usize) -> Value {
     match schema["type"].as_str() {
         Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
+            let is_there = |schema: &Value| way == Way::Sent || schema["writeOnly"] != true;
             Value::Object(
                 properties
+                    .filter(|(_, schema)| is_there(schema))
                     .map(|(name, schema)| (name.clone(), of_property(name, schema, &inner)))
                     .collect::<Map<_, _>>(),
             )

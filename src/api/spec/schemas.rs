@@ -184,6 +184,10 @@ pub fn write_out_nullable(document: &mut Value) {
         object.remove("allOf");
         // Its own description is about this place.
         written.extend(std::mem::take(object));
+        // `nullable` counts beside a type alone, which a union of objects has not.
+        if written.contains_key("oneOf") {
+            written.insert("type".to_owned(), "object".into());
+        }
         *object = written;
     });
     // Generators name types by their titles: where the schema is referred to as well, its title is
