@@ -284,7 +284,7 @@ RULES = [
     (r"export_driver", r"^reference: is required: ", "the state of the driver"),
     (r"update_driver_tag", r"^digest: there is no version ", "the state of the driver"),
     (r"(create|update)_.*", r"^metadata: must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),
-    (r"(create|update)_.*", r"^labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
+    (r"(create|update|adopt)_.*", r"^labels\[\d+\]: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
     (r"(create|update)_data_table", r"^columns\[\d+\]\.path: must not be there twice$",
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target\.url: must be an absolute ", "what is a host's name needs tables of Unicode"),
@@ -294,13 +294,14 @@ RULES = [
     (r"(create|update)_.*|adopt_.*", r"^(settings|auto_provisioning)\.", "what a network server's own rules are"),
     (r"(create|update)_(integration|network_connection)", r"broker\.|^target\.(payload|headers|topic|url|values|columns)|^payload\.|^target\.type: file needs",
      "what a broker, a template and the operator's settings take"),
-    (r"(create|update)_integration", r"^target\.authorization: must not stand beside", "members that exclude each other"),
+    (r"(create|update)_integration", r"^target\.(authorization|signing_secret): must not ", "members that exclude each other"),
+    (r"test_integration", r"^nothing is sent to those who follow", "the type of the integration"),
     (r"follow_integration", r" cannot be followed$", "the type of the integration"),
     (r"resend_delivery", r" is in the queue already$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
     (r"(list|export)_rows|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
-    (r"create_uplink", r"^(?!id|query parameter)", "the body is the network server's, in the form of the connection's type"),
+    (r"create_uplink", r"^(?!id|query parameter(?! .event))", "the body is the network server's, in the form of the connection's type"),
 ]
 
 

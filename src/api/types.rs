@@ -244,7 +244,11 @@ impl JsonObject {
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = Map::deserialize(deserializer)?;
+        // Not as a map, which null would be as well: an empty one.
+        let object = match Value::deserialize(deserializer)? {
+            Value::Object(object) => object,
+            _ => return Err(de::Error::custom("must be an object")),
+        };
         if object.len() > Self::MEMBERS_MAX {
             return Err(de::Error::custom(format!(
                 "must have at most {} members",

@@ -62,6 +62,8 @@ impl Hub {
         new: NewConnection,
         claims: &[Claim],
     ) -> Result<Connection> {
+        // Before all else: what is not there has no rule that could be wrong.
+        network_connections::get(scope, id).await?;
         check_rule(scope, &new).await?;
         let kind = new.kind.clone();
         let seal = |before: &NewConnection| {

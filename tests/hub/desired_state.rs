@@ -115,6 +115,8 @@ async fn what_may_not_be_desired_is_refused(database: Database) {
         assert!(error.starts_with(told), "{error}");
     }
     hub.put("devices/d/state", &json!({})).await.refused(400);
+    let null = json!({"desired": null});
+    hub.put("devices/d/state", &null).await.refused(400);
     hub.put("devices/none/state", &json!({"desired": {}}))
         .await
         .refused(404);
