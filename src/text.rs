@@ -247,6 +247,13 @@ kinds! {
         1..=253, r"^[A-Za-z0-9:.\[\]_-]+$", "must be the name or address of a server, without a port",
         "db.example.com", is_host
     }
+    /// The name or address of a server, with its port.
+    HostPort = HostPortKind {
+        3..=260, r"^[A-Za-z0-9:.\[\]_-]+:[0-9]{1,5}$", "must be the name or address of a server, a colon and its port",
+        "kafka.example.com:9093", is_host_port
+    }
+    /// A topic of Kafka that is put together.
+    KafkaTopic = KafkaTopicKind { 1..=500, LINE, LINE_RULE, "iot.{event}", is_line }
     /// Certificates in PEM.
     CertificateText = CertificateTextKind {
         1..=65_536, r"^[^\u0000]*-----BEGIN CERTIFICATE-----[^\u0000]*$", "must be certificates in PEM",
@@ -403,6 +410,13 @@ fn is_media_type(text: &str) -> bool {
 fn is_host(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b":.[]_-".contains(&b);
     text.bytes().all(plain) && url::Host::parse(text).is_ok()
+}
+
+fn is_host_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_number = port.bytes().all(|b| b.is_ascii_digit());
+        is_host(host) && is_number && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 /// Whether they can be read is seen when they are used.

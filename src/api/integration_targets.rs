@@ -13,12 +13,14 @@ use crate::{
 
 mod file;
 mod http;
+mod kafka;
 mod mqtt;
 mod postgres;
 mod websocket;
 
 use file::{FileTarget, FileTargetView};
 use http::{HttpTarget, HttpTargetView};
+use kafka::{KafkaTarget, KafkaTargetView};
 use mqtt::{MqttTarget, MqttTargetView};
 use postgres::{PostgresTarget, PostgresTargetView};
 use websocket::{WebSocketTarget, WebSocketTargetView};
@@ -41,6 +43,8 @@ pub enum Target {
     File(FileTarget),
     #[oai(mapping = "mqtt")]
     Mqtt(MqttTarget),
+    #[oai(mapping = "kafka")]
+    Kafka(KafkaTarget),
 }
 
 /// Where an integration sends to
@@ -63,6 +67,8 @@ pub enum TargetView {
     File(FileTargetView),
     #[oai(mapping = "mqtt")]
     Mqtt(MqttTargetView),
+    #[oai(mapping = "kafka")]
+    Kafka(KafkaTargetView),
 }
 
 /// A target as it is stored.
@@ -109,6 +115,7 @@ impl<'de> Deserialize<'de> for Target {
         let tags = [
             HttpTarget::KIND,
             MqttTarget::KIND,
+            KafkaTarget::KIND,
             WebSocketTarget::KIND,
             PostgresTarget::KIND,
             FileTarget::KIND,
@@ -116,6 +123,7 @@ impl<'de> Deserialize<'de> for Target {
         strict::union(deserializer, &tags, |tag, members| match tag {
             HttpTarget::KIND => Some(members.read().map(Self::Http)),
             MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
+            KafkaTarget::KIND => Some(members.read().map(Self::Kafka)),
             WebSocketTarget::KIND => Some(members.read().map(Self::WebSocket)),
             PostgresTarget::KIND => Some(members.read().map(Self::Postgres)),
             FileTarget::KIND => Some(members.read().map(Self::File)),
@@ -133,6 +141,7 @@ impl Target {
             Self::Postgres(target) => target.provisioned(),
             Self::File(target) => target.provisioned(),
             Self::Mqtt(target) => target.provisioned(),
+            Self::Kafka(target) => target.provisioned(),
         }
     }
 }
@@ -158,6 +167,7 @@ impl TargetView {
             }
             FileTarget::KIND => Ok(Self::File(FileTargetView::new(settings)?)),
             MqttTarget::KIND => Ok(Self::Mqtt(MqttTargetView::new(settings, secrets)?)),
+            KafkaTarget::KIND => Ok(Self::Kafka(KafkaTargetView::new(settings, secrets)?)),
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }

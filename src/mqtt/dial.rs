@@ -5,12 +5,8 @@ use std::{future::ready, io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use rustls_pki_types::{PrivateKeyDer, ServerName, pem::PemObject};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
-use tokio_rustls::{TlsConnector, rustls::ClientConfig};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::{
     client_async,
     tungstenite::{
@@ -23,14 +19,10 @@ use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 use url::Host;
 
 use super::Broker;
-use crate::{
-    error::causes,
-    outgoing::{Guard, dial},
+use crate::outgoing::{
+    Guard,
+    dial::{self, Stream},
 };
-
-/// Bytes both ways.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Reaches the broker; the error is for a person and names no secret.
 pub async fn dial(broker: &Broker, guard: &Guard) -> Result<Box<dyn Stream>, String> {
@@ -38,25 +30,13 @@ pub async fn dial(broker: &Broker, guard: &Guard) -> Result<Box<dyn Stream>, Str
         Some(host) => Host::parse(host).map_err(|_| "the URL's host cannot be read".to_owned())?,
         None => return Err("the URL has no host".to_owned()),
     };
-    let socket = connect(&host, broker.port(), guard).await?;
-    let stream: Box<dyn Stream> = if broker.is_encrypted() {
-        let config = client_config(broker).map_err(|error| format!("TLS: {error}"))?;
-        let name = match &host {
-            Host::Domain(name) => ServerName::try_from(name.clone())
-                .map_err(|_| "TLS: the host's name cannot be in a certificate".to_owned())?,
-            Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(*address)),
-            Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(*address)),
-        };
-        let connector = TlsConnector::from(Arc::new(config));
-        Box::new(
-            connector
-                .connect(name, socket)
-                .await
-                .map_err(|error| format!("TLS: {}", causes(&error)))?,
-        )
-    } else {
-        Box::new(socket)
+    let tls = match broker.is_encrypted() {
+        true => Some(Arc::new(
+            client_config(broker).map_err(|error| format!("TLS: {error}"))?,
+        )),
+        false => None,
     };
+    let stream = dial::open(guard, &dial::borrowed(&host), broker.port(), tls).await?;
     if broker.is_web_socket() {
         web_socket(broker, stream).await
     } else {
@@ -88,15 +68,6 @@ async fn web_socket(broker: &Broker, stream: Box<dyn Stream>) -> Result<Box<dyn 
         StreamReader::new(incoming),
         SinkWriter::new(CopyToBytes::new(outgoing)),
     )))
-}
-
-async fn connect(host: &Host<String>, port: u16, guard: &Guard) -> Result<TcpStream, String> {
-    let host = match host {
-        Host::Domain(name) => Host::Domain(name.as_str()),
-        Host::Ipv4(address) => Host::Ipv4(*address),
-        Host::Ipv6(address) => Host::Ipv6(*address),
-    };
-    dial::connect(guard, &host, port).await
 }
 
 fn client_config(broker: &Broker) -> Result<ClientConfig, String> {

@@ -6,7 +6,7 @@
 //! | `dial.rs` | the way to the broker: addresses by the guard, TLS, WebSocket |
 //! | `session.rs` | one connection: the handshake, packets in and out, keep-alive |
 //! | `publisher.rs` | publishes and waits for the broker's acknowledgement |
-//! | `topic.rs` | topics that are put together |
+//! | `topic.rs` | what topics may be made of |
 //! | `sas.rs` | the tokens that Azure IoT Hub takes for a password |
 //! | `backoff.rs` | when to try again |
 //!
@@ -32,4 +32,4 @@ pub use settings::{
     Broken, Broker, BrokerCredentials, BrokerSettings, CLIENT_KEY, LastWill, PASSWORD,
     SHARED_ACCESS_KEY, check_filter, check_topic,
 };
-pub use topic::{Subject, TopicTemplate};
+pub use topic::TopicTemplate;

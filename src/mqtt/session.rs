@@ -10,12 +10,8 @@ use rumqttc::{
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Framed;
 
-use super::{
-    Broker,
-    dial::{Stream, dial},
-    settings::quality,
-};
-use crate::outgoing::Guard;
+use super::{Broker, dial::dial, settings::quality};
+use crate::outgoing::{Guard, dial::Stream};
 
 /// Longest time for the whole way to a broker that lets the hub in.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);

@@ -1,16 +1,26 @@
 //! The way to a server that speaks no HTTP: an address that the guard lets pass, and TLS.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::rustls::{
-    self, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert,
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{self, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert},
 };
 use url::Host;
 
 use super::Guard;
+use crate::error::causes;
+
+/// Bytes both ways.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Longest time for one address to take the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +40,39 @@ pub async fn connect(guard: &Guard, host: &Host<&str>, port: u16) -> Result<TcpS
         }
     }
     Err(format!("no connection: {last}"))
+}
+
+/// Connects to a host, and encrypts where there is a configuration of TLS: the certificate must be for
+/// the host's name.
+pub async fn open(
+    guard: &Guard,
+    host: &Host<&str>,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<Box<dyn Stream>, String> {
+    let socket = connect(guard, host, port).await?;
+    let Some(tls) = tls else {
+        return Ok(Box::new(socket));
+    };
+    let name = match *host {
+        Host::Domain(name) => ServerName::try_from(name.to_owned())
+            .map_err(|_| "TLS: the host's name cannot be in a certificate".to_owned())?,
+        Host::Ipv4(address) => ServerName::from(IpAddr::V4(address)),
+        Host::Ipv6(address) => ServerName::from(IpAddr::V6(address)),
+    };
+    match TlsConnector::from(tls).connect(name, socket).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(format!("TLS: {}", causes(&error))),
+    }
+}
+
+/// A host to connect to.
+pub fn borrowed(host: &Host<String>) -> Host<&str> {
+    match host {
+        Host::Domain(name) => Host::Domain(name.as_str()),
+        Host::Ipv4(address) => Host::Ipv4(*address),
+        Host::Ipv6(address) => Host::Ipv6(*address),
+    }
 }
 
 /// TLS that trusts the certificates in PEM, or those that the system trusts.

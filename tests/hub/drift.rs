@@ -43,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "hub",
             "id",
+            "kafka",
             "live",
             "mqtt",
             "reference",
@@ -91,7 +92,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "delivery",
         &[
-            "batch", "clock", "config", "error", "id", "mqtt", "outgoing", "secret", "store",
+            "batch", "clock", "config", "error", "id", "kafka", "mqtt", "outgoing", "secret",
+            "store", "topic",
         ],
     ),
     (
@@ -100,7 +102,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock", "config", "delivery", "error", "id", "outgoing", "secret", "store", "uplink",
         ],
     ),
-    ("mqtt", &["clock", "error", "outgoing"]),
+    ("mqtt", &["clock", "error", "outgoing", "topic"]),
+    ("kafka", &["outgoing", "topic"]),
     ("outgoing", &["clock", "config", "error"]),
     ("live", &["clock", "error", "id", "store"]),
     (
@@ -122,6 +125,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("driver", &[]),
     ("selector", &[]),
     ("text", &[]),
+    ("topic", &[]),
     ("config", &[]),
     ("error", &[]),
     ("clock", &[]),

@@ -2,9 +2,11 @@
 
 mod file;
 pub mod http;
+mod kafka;
 mod mqtt;
 mod oauth2;
 mod postgres;
+mod topic;
 mod webhook_signature;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -69,6 +71,7 @@ pub struct Target {
 enum Way {
     Http(http::HttpTarget),
     Mqtt(mqtt::MqttTarget),
+    Kafka(Box<kafka::KafkaTarget>),
     Postgres(Box<postgres::PostgresTarget>),
     File(file::FileTarget),
 }
@@ -84,6 +87,10 @@ impl Target {
             mqtt::KIND => {
                 let target = mqtt::MqttTarget::open(integration.id, settings, &credentials)?;
                 Way::Mqtt(target)
+            }
+            kafka::KIND => {
+                let target = kafka::KafkaTarget::open(settings, &credentials)?;
+                Way::Kafka(Box::new(target))
             }
             postgres::KIND => {
                 let target = postgres::PostgresTarget::open(settings, &credentials)?;
@@ -120,6 +127,7 @@ impl Way {
                 let (publishers, within) = (&sender.publishers, sender.timeout);
                 target.send(publishers, delivery, message, within).await
             }
+            Way::Kafka(target) => target.send(&sender.guard, delivery, message).await,
             Way::Postgres(target) => target.send(&sender.guard, delivery).await,
             Way::File(target) => {
                 let below = sender.files_dir.as_deref();
@@ -140,7 +148,8 @@ pub struct Sender {
     files_dir: Option<Arc<Path>>,
     /// Where the hub is reached; empty where nobody has said.
     origin: Arc<str>,
-    targets: Cache<(IntegrationId, i64), Arc<Target>>,
+    /// Each as it is at a revision: a change ends the connections of the one before.
+    targets: Cache<IntegrationId, (i64, Arc<Target>)>,
 }
 
 /// Targets kept ready: a token, a connection or a compiled template is worth keeping.
@@ -177,12 +186,14 @@ impl Sender {
         integration: &Integration,
         vault: &Vault,
     ) -> Result<Arc<Target>> {
-        let key = (integration.id, integration.revision);
-        if let Some(target) = self.targets.get(&key) {
+        if let Some((revision, target)) = self.targets.get(&integration.id)
+            && revision == integration.revision
+        {
             return Ok(target);
         }
         let target = Arc::new(Target::open(tenant, integration, vault)?);
-        self.targets.insert(key, target.clone());
+        let entry = (integration.revision, target.clone());
+        self.targets.insert(integration.id, entry);
         Ok(target)
     }
 }

@@ -5,14 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Answer;
+use super::{Answer, topic};
 use crate::{
     delivery::payload::Message,
     error::{Error, Result},
     id::IntegrationId,
-    mqtt::{
-        Broker, BrokerCredentials, BrokerSettings, Publication, Publishers, Subject, TopicTemplate,
-    },
+    mqtt::{Broker, BrokerCredentials, BrokerSettings, Publication, Publishers, TopicTemplate},
     secret::Credentials,
     store::deliveries::Delivery,
 };
@@ -64,17 +62,10 @@ impl MqttTarget {
         message: &Message,
         within: Duration,
     ) -> Answer {
-        let labels = match self.topic.has_labels() {
-            true => labels(&delivery.body),
-            false => Vec::new(),
-        };
-        let subject = Subject {
-            device_id: &delivery.device_id,
-            event: delivery.kind.as_str(),
-            labels: &labels,
-        };
+        let has_labels = self.topic.has_labels();
+        let topic = topic::subject(delivery, has_labels, |subject| self.topic.render(subject));
         let publication = Publication {
-            topic: self.topic.render(subject),
+            topic,
             payload: message.body.clone().into(),
             qos: self.qos,
             retain: self.retain,
@@ -85,20 +76,4 @@ impl MqttTarget {
             ..Default::default()
         }
     }
-}
-
-/// The device's labels, as the native output has them.
-fn labels(body: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Output {
-        uplink_metadata: Device,
-    }
-    #[derive(Deserialize)]
-    struct Device {
-        labels: Option<Vec<String>>,
-    }
-    let output: Option<Output> = serde_json::from_str(body).ok();
-    output
-        .and_then(|output| output.uplink_metadata.labels)
-        .unwrap_or_default()
 }

@@ -201,12 +201,7 @@ impl PostgresTarget {
     }
 
     async fn connect(&self, guard: &Guard) -> Result<Client, Answer> {
-        let host = match &self.host {
-            Host::Domain(name) => Host::Domain(name.as_str()),
-            Host::Ipv4(address) => Host::Ipv4(*address),
-            Host::Ipv6(address) => Host::Ipv6(*address),
-        };
-        let socket = dial::connect(guard, &host, self.port)
+        let socket = dial::connect(guard, &dial::borrowed(&self.host), self.port)
             .await
             .map_err(Answer::failed)?;
         match self.tls.clone() {

@@ -1,0 +1,107 @@
+//! What a cluster's connection is made of.
+
+use std::{fmt, sync::Arc};
+
+use serde::Deserialize;
+use tokio_rustls::rustls::ClientConfig;
+use url::Host;
+
+/// A cluster of brokers.
+pub struct Cluster {
+    /// Those that are asked for all others, in the order in which they are tried.
+    pub bootstrap: Vec<Address>,
+    /// How connections are encrypted, where they are.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Who logs in, where somebody must.
+    pub login: Option<Login>,
+}
+
+/// Who logs in, and how.
+#[derive(Clone)]
+pub struct Login {
+    /// How.
+    pub mechanism: Mechanism,
+    /// Who.
+    pub username: String,
+    /// Their secret.
+    pub password: String,
+}
+
+/// How somebody logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Mechanism {
+    /// The password itself goes over (RFC 4616).
+    #[serde(rename = "plain")]
+    Plain,
+    /// Both sides prove that they know the password (RFC 7677).
+    #[serde(rename = "scram_sha_256")]
+    ScramSha256,
+    /// The same with SHA-512.
+    #[serde(rename = "scram_sha_512")]
+    ScramSha512,
+}
+
+impl Mechanism {
+    /// The registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// Where a broker is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Its name or address.
+    pub host: Host<String>,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Address {
+    /// Reads `host:port`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let broken = || format!("{text} is not host:port");
+        let (host, port) = text.rsplit_once(':').ok_or_else(broken)?;
+        Self::new(host, port.parse().map_err(|_| broken())?)
+    }
+
+    /// A host, as brokers advertise themselves, and its port.
+    pub fn new(host: &str, port: u16) -> Result<Self, String> {
+        // An address of IPv6 is advertised without the brackets that URLs have.
+        let bracketed = match host.contains(':') && !host.starts_with('[') {
+            true => format!("[{host}]"),
+            false => host.to_owned(),
+        };
+        let host = Host::parse(&bracketed).map_err(|_| format!("{host} is no name of a host"))?;
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in ["kafka.example.com:9092", "10.0.0.1:1", "[::1]:65535"] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(
+            Address::new("fd00::1", 9092).unwrap().to_string(),
+            "[fd00::1]:9092"
+        );
+        for text in ["kafka", "kafka:", ":9092", "kafka:65536", "a b:1"] {
+            assert!(Address::parse(text).is_err(), "{text}");
+        }
+    }
+}
