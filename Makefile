@@ -18,9 +18,9 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-drivers bench-delivery bench-lists \
-	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
+	bench-import faults soak kafka contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
-	client-tools browser-tools driver-agreement
+	kafka-tools client-tools browser-tools driver-agreement
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -128,7 +128,8 @@ check-openapi: build venv linter
 # order of commits, not their survival of a power cut.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
-	@scripts/need rust postgres mosquitto
+	@scripts/need rust python postgres mosquitto
+	@$(MAKE) kafka-tools
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
 	else \
@@ -144,6 +145,17 @@ faults: ## kills hubs under load, KILLS=200 times on each database, and looks fo
 soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing
 	@scripts/need python postgres
 	scripts/with-postgres --no-fsync scripts/soak
+
+# A broker that survives its end and knows passwords is compiled, once, for some ten minutes.
+kafka: kafka-tools ## what integrations write to a broker of Kafka that is killed and that asks for a login
+	@scripts/need rust
+	@test -x $(TARGET)/tools/tansu/bin/tansu || CARGO_TARGET_DIR=$(TARGET)/tools/build CARGO_PROFILE_DEV_DEBUG=0 \
+		cargo install tansu@0.6.0 --locked --debug --no-default-features --features libsql --root $(TARGET)/tools/tansu
+	@rm -rf $(TARGET)/tools/build
+	cargo test --locked --test hub target_kafka:: -- --include-ignored
+
+kafka-tools:
+	@$(call python-tools,tests/kafka)
 
 build:
 	@scripts/need rust

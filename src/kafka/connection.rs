@@ -158,6 +158,6 @@ fn frame<R: Request>(id: i32, version: i16, request: &R) -> Result<BytesMut, Str
         .encode(&mut frame, version)
         .map_err(|error| error.to_string())?;
     let length = u32::try_from(frame.len() - 4).map_err(|error| error.to_string())?;
-    (&mut frame[..4]).copy_from_slice(&length.to_be_bytes());
+    frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame)
 }

@@ -79,11 +79,14 @@ impl Failure {
     /// What a broker says of a connection.
     pub fn of_connection(error: ResponseError) -> Self {
         Self::wait(match error {
-            ResponseError::SaslAuthenticationFailed => {
-                "the broker refuses the username or the password".to_owned()
-            }
+            ResponseError::SaslAuthenticationFailed => return Self::login_refused(),
             error => in_words(error),
         })
+    }
+
+    /// Nobody of that name and password is let in.
+    pub fn login_refused() -> Self {
+        Self::wait("the broker refuses the username or the password")
     }
 }
 
@@ -92,4 +95,28 @@ fn in_words(error: ResponseError) -> String {
         "the broker refuses: {} ({error:?})",
         error.to_string().trim_end_matches('.')
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_broker_will_ever_take_is_told_from_what_may_pass() {
+        use ResponseError as E;
+        for (error, cure) in [
+            (E::MessageTooLarge, Cure::None),
+            (E::RecordListTooLarge, Cure::None),
+            (E::InvalidTopicException, Cure::None),
+            (E::NotLeaderOrFollower, Cure::AskAgain),
+            (E::UnknownTopicOrPartition, Cure::AskAgain),
+            (E::TopicAuthorizationFailed, Cure::Wait),
+            (E::NotEnoughReplicas, Cure::Wait),
+            (E::Unknown(999), Cure::Wait),
+        ] {
+            let failure = Failure::of_topic("iot", error);
+            assert_eq!(failure.cure, cure, "{error:?}");
+            assert_eq!(failure.is_final(), cure == Cure::None);
+        }
+    }
 }

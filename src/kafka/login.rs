@@ -107,6 +107,13 @@ struct Stepped {
 
 /// One step, away from the threads that everybody shares: hashing takes its time.
 async fn step(mut session: Session, heard: Option<Vec<u8>>) -> Result<Stepped, Failure> {
+    // The last message of SCRAM names an error where nothing was proven (RFC 5802, 7).
+    if heard
+        .as_deref()
+        .is_some_and(|heard| heard.starts_with(b"e="))
+    {
+        return Err(Failure::login_refused());
+    }
     if heard
         .as_deref()
         .and_then(rounds)

@@ -159,7 +159,7 @@ impl Producer {
         if let Some((mut connection, used_at)) = asking.take()
             && used_at.elapsed() < ASKING_IDLE
             && !connection.has_ended()
-            && let Ok(metadata) = ask(&mut connection, topic).await
+            && let Ok(metadata) = self.ask(&mut connection, topic).await
         {
             *asking = Some((connection, Instant::now()));
             return Ok(metadata);
@@ -168,7 +168,7 @@ impl Producer {
         for address in &self.cluster.bootstrap {
             let asked = async {
                 let mut connection = Connection::open(&self.cluster, guard, address).await?;
-                let metadata = ask(&mut connection, topic).await?;
+                let metadata = self.ask(&mut connection, topic).await?;
                 Ok::<_, Failure>((connection, metadata))
             };
             match asked.await {
@@ -181,18 +181,16 @@ impl Producer {
         }
         Err(Failure::wait(failures.join("; ")))
     }
-}
 
-async fn ask(connection: &mut Connection, topic: &str) -> Result<Metadata, Failure> {
-    let name = TopicName(StrBytes::from_string(topic.to_owned()));
-    let request = MetadataRequest::default()
-        .with_topics(Some(vec![
-            MetadataRequestTopic::default().with_name(Some(name)),
-        ]))
-        // As producers do: whether a topic is made is the broker's own setting.
-        .with_allow_auto_topic_creation(true);
-    let answer = connection.ask(version::METADATA, &request).await?;
-    answers::metadata(&answer, topic).ok_or_else(unreadable)
+    async fn ask(&self, connection: &mut Connection, topic: &str) -> Result<Metadata, Failure> {
+        let name = TopicName(StrBytes::from_string(topic.to_owned()));
+        let topics = vec![MetadataRequestTopic::default().with_name(Some(name))];
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics))
+            .with_allow_auto_topic_creation(self.cluster.creates_topics);
+        let answer = connection.ask(version::METADATA, &request).await?;
+        answers::metadata(&answer, topic).ok_or_else(unreadable)
+    }
 }
 
 /// The partition for a key: the one that Kafka's own producer takes.

@@ -30,6 +30,8 @@ const DELIVERY_ID: &str = "delivery_id";
 struct Settings {
     bootstrap: Vec<String>,
     topic: String,
+    #[serde(default)]
+    create_topics: bool,
     tls: Option<Tls>,
     ca: Option<String>,
     username: Option<String>,
@@ -74,6 +76,7 @@ impl KafkaTarget {
                     .map_err(Error::internal)?,
                 tls,
                 login,
+                creates_topics: settings.create_topics,
             }),
         })
     }
