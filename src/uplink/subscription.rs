@@ -23,7 +23,7 @@ use crate::{
     clock,
     error::{Error, Result},
     id::ConnectionId,
-    mqtt::{Backoff, Broker, BrokerCredentials, Life, Session},
+    mqtt::{Backoff, Broker, Life, Session},
     outgoing::Guard,
     secret::Vault,
     store::{
@@ -150,10 +150,9 @@ impl Subscription {
             .ok_or_else(|| Error::internal("the connection has no broker"))?;
         let secret = provisioned.secret.as_deref();
         let credentials = self.vault.open_credentials(VAULT_PURPOSE, secret)?;
-        let credentials = BrokerCredentials::read(|name| credentials.get(name));
-        let broker = subscription.broker.clone();
         Ok(Heard {
-            broker: Broker::new(broker, credentials, &client_id(&connection))
+            broker: subscription
+                .broker(&credentials, &client_id(&connection))
                 .map_err(|broken| Error::Invalid(broken.to_string()))?,
             filters: subscription.filters,
         })
