@@ -76,6 +76,32 @@ impl DownlinkSettings {
         }
     }
 
+    /// A question that changes nothing and needs the same credentials as a downlink; `device` is the
+    /// network's id of any device. Why there is none, for a person.
+    pub fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
+        match self {
+            Self::TheThingsStack(network) => network.probe(secrets),
+            Self::ChirpStack(network) => {
+                let device = device.ok_or("the connection has no device whose queue to ask for")?;
+                network.probe(secrets, device)
+            }
+            Self::Loriot(network) => network.probe(secrets),
+            Self::Actility(_) => {
+                Err("ThingPark takes downlinks alone, and no questions".to_owned())
+            }
+            Self::Http(_) => Err("a template has downlinks alone, and no questions".to_owned()),
+            Self::Sigfox(_) => Err("Sigfox fetches downlinks itself".to_owned()),
+        }
+    }
+
+    /// What a good answer to the question means.
+    pub fn read_probe(&self, body: &Value) -> Result<(), String> {
+        match self {
+            Self::TheThingsStack(_) => TheThingsStack::read_probe(body),
+            _ => Ok(()),
+        }
+    }
+
     /// What an answer with a good status means.
     pub fn read_answer(&self, parcel: &Parcel, body: &Value) -> Result<Taken, String> {
         match self {

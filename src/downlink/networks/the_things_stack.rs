@@ -2,13 +2,20 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Parcel, below};
 use crate::{
     outgoing::Request, secret::Credentials, store::downlinks::Priority,
     uplink::networks::CORRELATION_PREFIX,
 };
+
+/// Rights of which one lets a key push downlinks.
+const RIGHTS: [&str; 3] = [
+    "RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE",
+    "RIGHT_APPLICATION_ALL",
+    "RIGHT_ALL",
+];
 
 /// Where the stack is. Its secret is `api_key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +75,32 @@ impl TheThingsStack {
             "priority": priority,
             "correlation_ids": [format!("{CORRELATION_PREFIX}{}", parcel.id)],
         }]});
-        let key = secrets.get(Self::SECRET).unwrap_or_default();
-        Ok(Request::post(url, body).with("Authorization", format!("Bearer {key}")))
+        Ok(Request::post(url, body).with("Authorization", authorization(secrets)))
     }
+
+    /// Asks what the key may do.
+    pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
+        let url = below(&self.base_url, &["api", "v3", "auth_info"])?;
+        Ok(Request::get(url).with("Authorization", authorization(secrets)))
+    }
+
+    /// A key that is known may still not be one for downlinks.
+    pub fn read_probe(body: &Value) -> Result<(), String> {
+        let Some(rights) = body["api_key"]["api_key"]["rights"].as_array() else {
+            return Ok(());
+        };
+        let suffices = |right: &Value| right.as_str().is_some_and(|right| RIGHTS.contains(&right));
+        if rights.iter().any(suffices) {
+            Ok(())
+        } else {
+            Err("the API key lacks the right to write downlink application traffic".to_owned())
+        }
+    }
+}
+
+fn authorization(secrets: &Credentials) -> String {
+    let key = secrets.get(TheThingsStack::SECRET).unwrap_or_default();
+    format!("Bearer {key}")
 }
 
 #[cfg(test)]
