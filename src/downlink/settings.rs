@@ -13,7 +13,7 @@ use super::networks::{
     sigfox::Sigfox,
     the_things_stack::{TheThingsStack, TheThingsStackMqtt},
 };
-use crate::{secret::Credentials, uplink::networks::NetworkSettings};
+use crate::{outgoing::Request, secret::Credentials, uplink::networks::NetworkSettings};
 
 /// What the sealed credentials of a connection's downlinks are for.
 pub const VAULT_PURPOSE: &str = "downlink";
@@ -119,6 +119,35 @@ impl DownlinkSettings {
             Self::TheThingsStackMqtt(network) => network.publication(parcel).map(publish),
             Self::ChirpStackMqtt(network) => network.publication(parcel).map(publish),
             Self::Sigfox(_) => Err("Sigfox takes downlinks in the answer to a message".to_owned()),
+        }
+    }
+
+    /// A question that changes nothing and needs the same credentials as a downlink; `device` is the
+    /// network's id of any device. Why there is none, for a person.
+    pub fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
+        match self {
+            Self::TheThingsStack(network) => network.probe(secrets),
+            Self::ChirpStack(network) => {
+                let device = device.ok_or("the connection has no device whose queue to ask for")?;
+                network.probe(secrets, device)
+            }
+            Self::Loriot(network) => network.probe(secrets),
+            Self::Actility(_) => {
+                Err("ThingPark takes downlinks alone, and no questions".to_owned())
+            }
+            Self::Http(_) => Err("a template has downlinks alone, and no questions".to_owned()),
+            Self::Mqtt(_) | Self::TheThingsStackMqtt(_) | Self::ChirpStackMqtt(_) => {
+                Err("downlinks go to the broker from which the uplinks come".to_owned())
+            }
+            Self::Sigfox(_) => Err("Sigfox fetches downlinks itself".to_owned()),
+        }
+    }
+
+    /// What a good answer to the question means.
+    pub fn read_probe(&self, body: &Value) -> Result<(), String> {
+        match self {
+            Self::TheThingsStack(_) => TheThingsStack::read_probe(body),
+            _ => Ok(()),
         }
     }
 

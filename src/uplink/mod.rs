@@ -26,6 +26,7 @@ mod ingest;
 pub mod native;
 pub mod networks;
 mod news;
+pub mod probe;
 mod record;
 pub mod redecode;
 mod replay;

@@ -63,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "id",
             "live",
+            "outgoing",
             "reference",
             "secret",
             "selector",

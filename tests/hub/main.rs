@@ -21,6 +21,7 @@ mod bulk;
 mod changes;
 mod client;
 mod collections;
+mod connection_test;
 mod contract;
 mod deliveries;
 mod delivery_rules;

@@ -3,9 +3,12 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{Parcel, Taken, below};
 use crate::{mqtt::Publication, outgoing::Request, secret::Credentials};
+
+const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
 
 /// Where its REST API is. Its secret is `api_token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,12 +24,19 @@ impl ChirpStack {
 
     /// Enqueues a downlink.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
-        let device = parcel.network_device_id.to_ascii_lowercase();
-        let url = below(&self.base_url, &["api", "devices", &device, "queue"])?;
+        let url = self.queue(&parcel.network_device_id)?;
         let body = json!({"queueItem": item(parcel)});
-        let token = secrets.get(Self::SECRET).unwrap_or_default();
-        let authorization = format!("Bearer {token}");
-        Ok(Request::post(url, body).with("Grpc-Metadata-Authorization", authorization))
+        Ok(Request::post(url, body).with(AUTHORIZATION, authorization(secrets)))
+    }
+
+    /// Asks for a device's queue.
+    pub fn probe(&self, secrets: &Credentials, device: &str) -> Result<Request, String> {
+        Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, authorization(secrets)))
+    }
+
+    fn queue(&self, device: &str) -> Result<Url, String> {
+        let device = device.to_ascii_lowercase();
+        below(&self.base_url, &["api", "devices", &device, "queue"])
     }
 
     /// The answer holds the id of the queue's item, by which later messages name it.
@@ -77,6 +87,11 @@ fn item(parcel: &Parcel) -> Value {
         "data": STANDARD.encode(&parcel.payload),
         "fPort": parcel.f_port,
     })
+}
+
+fn authorization(secrets: &Credentials) -> String {
+    let token = secrets.get(ChirpStack::SECRET).unwrap_or_default();
+    format!("Bearer {token}")
 }
 
 #[cfg(test)]

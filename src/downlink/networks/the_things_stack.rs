@@ -10,6 +10,13 @@ use crate::{
     uplink::networks::CORRELATION_PREFIX,
 };
 
+/// Rights of which one lets a key push downlinks.
+const RIGHTS: [&str; 3] = [
+    "RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE",
+    "RIGHT_APPLICATION_ALL",
+    "RIGHT_ALL",
+];
+
 /// Where the stack is. Its secret is `api_key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,9 +60,32 @@ impl TheThingsStack {
                 "push",
             ],
         )?;
-        let key = secrets.get(Self::SECRET).unwrap_or_default();
-        Ok(Request::post(url, pushed(parcel)).with("Authorization", format!("Bearer {key}")))
+        Ok(Request::post(url, pushed(parcel)).with("Authorization", authorization(secrets)))
     }
+
+    /// Asks what the key may do.
+    pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
+        let url = below(&self.base_url, &["api", "v3", "auth_info"])?;
+        Ok(Request::get(url).with("Authorization", authorization(secrets)))
+    }
+
+    /// A key that is known may still not be one for downlinks.
+    pub fn read_probe(body: &Value) -> Result<(), String> {
+        let Some(rights) = body["api_key"]["api_key"]["rights"].as_array() else {
+            return Ok(());
+        };
+        let suffices = |right: &Value| right.as_str().is_some_and(|right| RIGHTS.contains(&right));
+        if rights.iter().any(suffices) {
+            Ok(())
+        } else {
+            Err("the API key lacks the right to write downlink application traffic".to_owned())
+        }
+    }
+}
+
+fn authorization(secrets: &Credentials) -> String {
+    let key = secrets.get(TheThingsStack::SECRET).unwrap_or_default();
+    format!("Bearer {key}")
 }
 
 /// The queue operation of its broker, which lets in who may read the application's uplinks there.
