@@ -16,6 +16,7 @@ use crate::{
 on_both_databases!(
     the_things_stack_speaks_by_its_broker,
     chirpstack_speaks_by_its_broker,
+    news_that_are_quicker_than_the_note_count,
     any_broker_gets_what_the_template_says,
     what_a_broker_that_is_away_does_not_take_goes_out_once_when_it_is_back,
     what_cannot_be_published_is_told,
@@ -241,6 +242,41 @@ async fn chirpstack_speaks_by_its_broker(database: Database) {
     assert_eq!(failed["last_error"], "Item is too long");
     let view = is_subscribed(&hub, &connection).await;
     assert_eq!(view["health"]["malformed"], 0, "{view}");
+}
+
+/// ChirpStack may tell of a downlink before the hub has noted that the broker took it, which a hub that
+/// died in between has never done: the downlink is known by its own id, and is not sent again.
+async fn news_that_are_quicker_than_the_note_count(database: Database) {
+    let mut broker = Broker::start(Door::Open).await;
+    let hub = hub(database).await;
+    let settings = json!({"type": "chirpstack_mqtt", "broker": broker.settings(),
+        "application_id": "17c82e96-be03-4f38-aef3-f83d48582d97"});
+    let connection = subscribed(&hub, settings, "0101010101010101").await;
+    let mut listener = broker.listen_lastingly("application/#").await;
+    broker.end(Signal::SIGTERM).await;
+    let queued = queue(&hub, json!({"confirmed": true})).await;
+    let path = format!("devices/d/downlinks/{}", queued["id"].as_str().unwrap());
+    eventually("it has been tried", async || {
+        let found = hub.get(&path).await.ok();
+        (found["state"] == "queued" && found["attempts"] != 0).then_some(())
+    })
+    .await;
+    let mut ack = sample_json("chirpstack_v4_ack.json");
+    ack["queueItemId"] = queued["id"].clone();
+    // Its other integration can still reach the hub.
+    let path = format!("network-connections/{}/uplinks?event=ack", connection.id);
+    let request = hub.request(reqwest::Method::POST, &path);
+    let request = request
+        .bearer_auth(&connection.key)
+        .header("Content-Type", "application/json")
+        .body(ack.to_string());
+    hub.answer(request).await.ok();
+    hub.downlink_gets(&queued, "acknowledged").await;
+    broker.start_again().await;
+    let next = queue(&hub, json!({})).await;
+    let (_, _, topic, payload) = listener.next().await;
+    assert!(topic.ends_with("command/down"), "{topic}");
+    assert!(payload.contains(next["id"].as_str().unwrap()), "{payload}");
 }
 
 async fn any_broker_gets_what_the_template_says(database: Database) {
