@@ -24,7 +24,7 @@ use crate::{
     clock,
     error::{Error, Result},
     id::ConnectionId,
-    mqtt::{Backoff, Broker, BrokerCredentials, Life, Session},
+    mqtt::{Backoff, Broker, Life, Session},
     outgoing::Guard,
     secret::Vault,
     store::{
@@ -69,10 +69,9 @@ impl Heard {
         };
         let secret = provisioned.secret.as_deref();
         let credentials = vault.open_credentials(VAULT_PURPOSE, secret)?;
-        let credentials = BrokerCredentials::read(|name| credentials.get(name));
-        let broker = subscription.broker.clone();
         Ok(Some(Self {
-            broker: Broker::new(broker, credentials, &client_id(connection))
+            broker: subscription
+                .broker(&credentials, &client_id(connection))
                 .map_err(|broken| Error::Invalid(broken.to_string()))?,
             filters: subscription.filters,
         }))

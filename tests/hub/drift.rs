@@ -98,7 +98,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "downlink",
         &[
-            "clock", "config", "delivery", "error", "id", "outgoing", "secret", "store", "uplink",
+            "clock", "config", "delivery", "error", "id", "mqtt", "outgoing", "secret", "store",
+            "uplink",
         ],
     ),
     ("mqtt", &["clock", "error", "outgoing"]),

@@ -49,6 +49,7 @@ mod histories;
 mod lists;
 mod live;
 mod mqtt;
+mod mqtt_downlinks;
 mod networks;
 mod outage;
 mod paging;

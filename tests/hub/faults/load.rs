@@ -314,7 +314,7 @@ impl Device {
         for (number, id) in &self.acknowledged {
             let found = by_number.remove(number).unwrap_or_default();
             let device = &self.id;
-            assert_eq!(found, [id.clone()], "{device}: {number}");
+            assert_eq!(found, std::slice::from_ref(id), "{device}: {number}");
         }
         if let Some(found) = by_number.remove(&self.number) {
             assert!(self.unanswered > 0 && found.len() == 1, "{found:?}");
