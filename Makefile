@@ -37,6 +37,7 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-openapi
 	@$(MAKE) check-rust
 	@$(MAKE) contract
+	@$(MAKE) clients
 	$(call heading,all passed)
 
 demo: build ## the whole story against a fresh data directory, step by step

@@ -78,7 +78,12 @@ where
     .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
     let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
-    let downlinks = downlink::Engine::new(store.clone(), vault.clone(), config.clone());
+    let downlinks = downlink::Engine::new(
+        store.clone(),
+        vault.clone(),
+        config.clone(),
+        publishers.clone(),
+    );
     let stop_accepting = CancellationToken::new();
     let hub = Hub::new(
         store.clone(),

@@ -299,6 +299,12 @@ kinds! {
         "must have no control characters and no wildcards + and #", "devices/{device_id}/{event}",
         |text| is_line(text) && !text.contains(['+', '#'])
     }
+    /// A topic with `{{names}}` to be filled in.
+    DownlinkTopic = DownlinkTopicKind {
+        1..=1024, r"^[^\u0000-\u001f\u007f+#]*$",
+        "must have no control characters and no wildcards + and #", "devices/{{network_device_id}}/down",
+        |text| is_line(text) && !text.contains(['+', '#'])
+    }
     /// One level of a topic.
     TopicLevel = TopicLevelKind {
         1..=100, r"^[^\u0000-\u001f\u007f+#/]*$",

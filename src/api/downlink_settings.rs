@@ -9,6 +9,7 @@ use super::{
     answer::{Found, Revised, Single},
     auth::Caller,
     body::Body,
+    mqtt_broker::{Quality, at_least_once},
     strict,
     types::{Count, Id, Timestamp},
 };
@@ -19,7 +20,7 @@ use crate::{
     id::ConnectionId,
     secret::Claim,
     store::downlink_settings::{self, Settings},
-    text::{HeaderValue, HttpUrl, Name, Template},
+    text::{DownlinkTopic, HeaderValue, HttpUrl, Name, Template},
 };
 
 /// How the downlinks of a network connection are sent
@@ -60,6 +61,8 @@ enum NetworkSettings {
     Sigfox(SigfoxDownlinks),
     #[oai(mapping = "http")]
     Http(HttpDownlinks),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttDownlinks),
 }
 
 /// The Things Stack, version 3: pushed over the webhook that brings the uplinks. The stack's own id of a device is learned from its uplinks
@@ -150,6 +153,26 @@ struct HttpDownlinks {
     authorization: Option<HeaderValue>,
 }
 
+/// The broker from which the connection's uplinks come: only for a connection that has one. Not needed for connections of the types `the_things_stack_mqtt` and `chirpstack_mqtt`, which know how. `topic` and `payload` may name what `url` and `body` of the type `http` may
+#[derive(Object, Serialize, Deserialize)]
+#[oai(skip_serializing_if_is_none)]
+#[serde(deny_unknown_fields)]
+struct MqttDownlinks {
+    /// Where to publish. A value with a slash or a wildcard cannot stand in it: the downlink waits
+    topic: DownlinkTopic,
+    /// What is published, with values escaped for a JSON text; the bytes themselves, if left out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Template>,
+    /// The quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0 a downlink counts as sent when it has left the hub
+    #[oai(default = "at_least_once")]
+    #[serde(default = "at_least_once")]
+    qos: Quality,
+    /// Whether the broker keeps the last message of each topic for those who come later
+    #[oai(default)]
+    #[serde(default)]
+    retain: bool,
+}
+
 /// How a request is made
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "UPPERCASE")]
@@ -184,7 +207,8 @@ pub struct DownlinkSettingsApi {
 impl DownlinkSettingsApi {
     /// Get how downlinks are sent
     ///
-    /// Without its secrets. A connection that has no such settings sends no downlinks.
+    /// Without its secrets. A connection that has no such settings sends no downlinks, unless its type
+    /// is `the_things_stack_mqtt` or `chirpstack_mqtt`: its broker takes them.
     #[oai(
         path = "/network-connections/:id/downlink-settings",
         method = "get",
@@ -203,7 +227,9 @@ impl DownlinkSettingsApi {
     /// Set how downlinks are sent
     ///
     /// From then on downlinks can be queued for the devices of the connection. How its uplinks come in
-    /// does not matter: a connection of the type `http` can send downlinks to any network server.
+    /// does not matter, except for the type `mqtt`, which needs the connection's broker: a connection of
+    /// the type `http` can send downlinks to any network server. A connection of the type
+    /// `the_things_stack_mqtt` or `chirpstack_mqtt` needs no settings to send by its broker.
     #[oai(
         path = "/network-connections/:id/downlink-settings",
         method = "put",
@@ -227,8 +253,9 @@ impl DownlinkSettingsApi {
 
     /// Send no more downlinks
     ///
-    /// What is queued stays queued until there are settings again, or it expires. Answers what was
-    /// deleted.
+    /// What is queued stays queued until there are settings again, or it expires; with the type
+    /// `the_things_stack_mqtt` or `chirpstack_mqtt` it goes to the connection's broker again. Answers what
+    /// was deleted.
     #[oai(
         path = "/network-connections/:id/downlink-settings",
         method = "delete",
@@ -247,13 +274,14 @@ impl DownlinkSettingsApi {
 
 impl<'de> Deserialize<'de> for NetworkSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const TYPES: [&str; 6] = [
+        const TYPES: [&str; 7] = [
             "the_things_stack",
             "chirpstack",
             "actility",
             "loriot",
             "sigfox",
             "http",
+            "mqtt",
         ];
         strict::union(deserializer, &TYPES, |tag, members| match tag {
             "the_things_stack" => Some(members.read().map(Self::TheThingsStack)),
@@ -262,6 +290,7 @@ impl<'de> Deserialize<'de> for NetworkSettings {
             "loriot" => Some(members.read().map(Self::Loriot)),
             "sigfox" => Some(members.read().map(Self::Sigfox)),
             "http" => Some(members.read().map(Self::Http)),
+            "mqtt" => Some(members.read().map(Self::Mqtt)),
             _ => None,
         })
     }
@@ -286,7 +315,7 @@ impl NetworkSettings {
             Self::Chirpstack(n) => vec![required(ChirpStack::SECRET, &n.api_token)],
             Self::Actility(n) => vec![optional(Actility::SECRET, &n.as_key)],
             Self::Loriot(n) => vec![required(Loriot::SECRET, &n.token)],
-            Self::Sigfox(_) => Vec::new(),
+            Self::Sigfox(_) | Self::Mqtt(_) => Vec::new(),
             Self::Http(n) => vec![optional(HttpTemplate::SECRET, &n.authorization)],
         }
     }

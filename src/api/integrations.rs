@@ -55,7 +55,7 @@ struct NewIntegrationBody {
     target: Target,
     /// The form in which messages go out; `native` by default
     payload: Option<Payload>,
-    /// How it is delivered to
+    /// How it is delivered to; what is left out is as the operator has set it
     #[oai(default)]
     #[serde(default)]
     delivery: Policy,

@@ -15,6 +15,7 @@ mod audit_log;
 mod auth;
 mod auto_provisioning;
 mod body;
+mod connection_test;
 mod csv_records;
 mod data_tables;
 mod deliveries;
@@ -132,6 +133,7 @@ type AllOperations = (
     auth::AuthApi,
     (
         network_connections::NetworkConnectionsApi,
+        connection_test::ConnectionTestApi,
         unknown_devices::UnknownDevicesApi,
         ingest::IngestApi,
     ),
@@ -170,6 +172,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         auth::AuthApi { hub: hub() },
         (
             network_connections::NetworkConnectionsApi { hub: hub() },
+            connection_test::ConnectionTestApi { hub: hub() },
             unknown_devices::UnknownDevicesApi,
             ingest::IngestApi {
                 uplinks: uplinks.clone(),

@@ -130,6 +130,11 @@ pub fn at_most_once() -> Quality {
     Quality::saturating(0)
 }
 
+/// Quality of service 1.
+pub fn at_least_once() -> Quality {
+    Quality::saturating(1)
+}
+
 fn no_text() -> MessageText {
     MessageText::default()
 }

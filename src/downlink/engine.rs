@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     error::Result,
     id::ConnectionId,
+    mqtt::Publishers,
     outgoing::{Caller, Guard},
     secret::Vault,
     store::Store,
@@ -23,15 +24,17 @@ pub struct Engine {
     store: Store,
     vault: Vault,
     config: Arc<Config>,
+    publishers: Publishers,
 }
 
 impl Engine {
     /// An engine over this store.
-    pub fn new(store: Store, vault: Vault, config: Arc<Config>) -> Self {
+    pub fn new(store: Store, vault: Vault, config: Arc<Config>, publishers: Publishers) -> Self {
         Self {
             store,
             vault,
             config,
+            publishers,
         }
     }
 
@@ -63,6 +66,7 @@ impl Engine {
                             scope: self.store.scope(tenant),
                             connection,
                             caller: caller.clone(),
+                            publishers: self.publishers.clone(),
                             vault: self.vault.clone(),
                             config: self.config.clone(),
                             notify,

@@ -12,21 +12,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    networks::{Parcel, Taken},
-    settings::{DownlinkSettings, VAULT_PURPOSE},
+    networks::{Handover, Parcel, Taken},
+    way::{self, Way},
 };
 use crate::{
     clock,
     config::Config,
     delivery::retry_at,
-    error::{Error, Result},
+    error::Result,
     id::ConnectionId,
-    outgoing::Caller,
-    secret::{Credentials, Vault},
+    mqtt::{Publication, Publishers},
+    outgoing::{Caller, Request},
+    secret::Vault,
     store::{
         Scope,
         downlink_queue::{self, Attempt, Outcome},
-        downlink_settings,
         downlinks::Downlink,
         members, network_connections, uplinks,
     },
@@ -38,6 +38,8 @@ pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 const PATIENCE: TimeDelta = TimeDelta::seconds(60);
 /// How long what is not known yet, such as a device's name in its network, is waited for.
 const UNTIL_KNOWN: TimeDelta = TimeDelta::seconds(60);
+/// The shortest and the longest wait for a broker that is away.
+const UNTIL_BACK: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::seconds(30));
 /// Downlinks under way at a time.
 const CONCURRENCY: usize = 4;
 /// What a claim outlives the longest attempt by, to settle it.
@@ -50,16 +52,11 @@ pub struct Lane {
     pub scope: Scope,
     pub connection: ConnectionId,
     pub caller: Caller,
+    pub publishers: Publishers,
     pub vault: Vault,
     pub config: Arc<Config>,
     pub notify: Arc<Notify>,
     pub stop: CancellationToken,
-}
-
-/// What a lane sends with.
-struct Network {
-    settings: DownlinkSettings,
-    secrets: Credentials,
 }
 
 impl Lane {
@@ -91,19 +88,19 @@ impl Lane {
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
         downlink_queue::expire(&self.scope, self.connection).await?;
         let free = CONCURRENCY.saturating_sub(sending.len());
-        let network = self.network().await?.map(Arc::new);
-        if let Some(network) = network.as_ref().filter(|_| free > 0) {
+        let way = self.way().await?.map(Arc::new);
+        if let Some(way) = way.as_ref().filter(|_| free > 0) {
             let claimed =
                 downlink_queue::claim(&self.scope, self.connection, free as u64, self.lease());
             for downlink in claimed.await? {
-                let (lane, network) = (self.clone(), network.clone());
-                sending.spawn(async move { lane.send(&network, downlink).await });
+                let (lane, way) = (self.clone(), way.clone());
+                sending.spawn(async move { lane.send(&way, downlink).await });
             }
         }
-        let next = downlink_queue::next(&self.scope, self.connection, network.is_some());
+        let next = downlink_queue::next(&self.scope, self.connection, way.is_some());
         let next = match next.await? {
             Some(next) => next,
-            None if network.is_none() => clock::now() + PATIENCE,
+            None if way.is_none() => clock::now() + PATIENCE,
             None => return Ok(!sending.is_empty() && sending.join_next().await.is_some()),
         };
         let wait = (next - clock::now()).to_std().unwrap_or_default();
@@ -119,19 +116,12 @@ impl Lane {
     }
 
     /// What the connection's downlinks are sent with; `None`: nobody has said, or it is switched off.
-    async fn network(&self) -> Result<Option<Network>> {
+    async fn way(&self) -> Result<Option<Way>> {
         let connection = network_connections::find(&self.scope, self.connection).await?;
-        if !connection.is_some_and(|connection| connection.provisioned.enabled) {
-            return Ok(None);
+        match connection.filter(|connection| connection.provisioned.enabled) {
+            Some(connection) => way::find(&self.scope, &self.vault, &connection).await,
+            None => Ok(None),
         }
-        let Some(found) = downlink_settings::find(&self.scope, self.connection).await? else {
-            return Ok(None);
-        };
-        let sealed = found.secret.as_deref();
-        Ok(Some(Network {
-            secrets: self.vault.open_credentials(VAULT_PURPOSE, sealed)?,
-            settings: serde_json::from_value(found.settings).map_err(Error::internal)?,
-        }))
     }
 
     fn lease(&self) -> TimeDelta {
@@ -139,9 +129,9 @@ impl Lane {
         TimeDelta::seconds(i64::try_from(seconds).unwrap_or(3600))
     }
 
-    async fn send(&self, network: &Network, downlink: Downlink) {
+    async fn send(&self, way: &Way, downlink: Downlink) {
         let attempt = match self.parcel(&downlink).await {
-            Ok(parcel) => self.hand_over(network, &parcel, downlink.attempt).await,
+            Ok(parcel) => self.hand_over(way, &parcel, downlink.attempt).await,
             Err(error) => {
                 // Its lease runs out and it is tried again.
                 tracing::warn!(downlink.id = %downlink.id, "a downlink waits: {error}");
@@ -154,24 +144,63 @@ impl Lane {
         }
     }
 
-    async fn hand_over(&self, network: &Network, parcel: &Parcel, attempt: i32) -> Attempt {
-        let request = match network.settings.request(&network.secrets, parcel) {
-            Ok(request) => request,
-            Err(why) => {
-                let outcome = Outcome::Later(clock::now() + UNTIL_KNOWN, why);
-                return Attempt {
+    async fn hand_over(&self, way: &Way, parcel: &Parcel, attempt: i32) -> Attempt {
+        match way.settings.handover(&way.secrets, parcel) {
+            Ok(Handover::Call(request)) => self.call(way, request, parcel, attempt).await,
+            Ok(Handover::Publish(publication)) => {
+                let outcome = self.publish(way, publication, parcel, attempt).await;
+                Attempt {
                     status: None,
                     outcome,
-                };
+                }
             }
+            Err(why) => Attempt {
+                status: None,
+                outcome: Outcome::Later(clock::now() + UNTIL_KNOWN, why),
+            },
+        }
+    }
+
+    /// Publishes to the connection's broker, which has it when it has acknowledged it. Whatever it does
+    /// not take waits for it to come back, as its subscription does: nothing says that it never will.
+    async fn publish(
+        &self,
+        way: &Way,
+        publication: Publication,
+        parcel: &Parcel,
+        attempt: i32,
+    ) -> Outcome {
+        let Some(broker) = &way.broker else {
+            let why = "the network connection has no broker any more".to_owned();
+            return Outcome::Later(clock::now() + UNTIL_KNOWN, why);
         };
+        let purpose = format!("downlinks/{}", self.connection);
+        let publisher = self.publishers.get(&purpose, broker);
+        let within = Duration::from_secs(self.config.downlink_timeout_s);
+        match publisher.publish(publication, within).await {
+            Ok(()) => match way.settings.read_answer(parcel, &Value::Null) {
+                Ok(Taken { reference }) => Outcome::Taken { reference },
+                Err(why) => Outcome::GivenUp(why),
+            },
+            Err(why) => {
+                let (now, schedule) = (clock::now(), &self.config.downlink_schedule_s.0);
+                let (soonest, latest) = UNTIL_BACK;
+                // Behind its end the schedule's last wait goes on.
+                let last = i32::try_from(schedule.len()).unwrap_or(i32::MAX);
+                let at = retry_at(schedule, attempt.min(last), None, now).unwrap_or(now + latest);
+                Outcome::Later(at.clamp(now + soonest, now + latest), why)
+            }
+        }
+    }
+
+    async fn call(&self, way: &Way, request: Request, parcel: &Parcel, attempt: i32) -> Attempt {
         let answer = self.caller.call(request).await;
         let status = answer.status;
         let text = String::from_utf8_lossy(&answer.body);
         match (answer.error, status) {
             (None, _) => {
                 let body: Value = serde_json::from_str(&text).unwrap_or_default();
-                match network.settings.read_answer(parcel, &body) {
+                match way.settings.read_answer(parcel, &body) {
                     Ok(Taken { reference }) => Attempt {
                         status,
                         outcome: Outcome::Taken { reference },

@@ -8,13 +8,15 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `settings.rs` | which network server takes downlinks, and how it wants them |
-//! | `networks/` | one file for each: from a downlink to the request, from the answer to what it means |
+//! | `way.rs` | what a connection's downlinks are sent with |
+//! | `networks/` | one file for each: from a downlink to the request or the message, from the answer to what it means |
 //! | `engine.rs`, `lane.rs` | who sends, and when |
 
 mod engine;
 mod lane;
 pub mod networks;
 mod settings;
+pub mod way;
 
 pub use engine::Engine;
 pub use settings::{DownlinkSettings, VAULT_PURPOSE};

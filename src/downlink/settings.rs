@@ -4,10 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::networks::{
-    Parcel, Taken, actility::Actility, chirpstack::ChirpStack, http::HttpTemplate, loriot::Loriot,
-    sigfox::Sigfox, the_things_stack::TheThingsStack,
+    Handover, Parcel, Taken,
+    actility::Actility,
+    chirpstack::{ChirpStack, ChirpStackMqtt},
+    http::HttpTemplate,
+    loriot::Loriot,
+    mqtt::MqttTemplate,
+    sigfox::Sigfox,
+    the_things_stack::{TheThingsStack, TheThingsStackMqtt},
 };
-use crate::{outgoing::Request, secret::Credentials};
+use crate::{outgoing::Request, secret::Credentials, uplink::networks::NetworkSettings};
 
 /// What the sealed credentials of a connection's downlinks are for.
 pub const VAULT_PURPOSE: &str = "downlink";
@@ -33,15 +39,50 @@ pub enum DownlinkSettings {
     Sigfox(Sigfox),
     /// Any server that takes an HTTP request.
     Http(HttpTemplate),
+    /// The connection's broker, whatever listens there.
+    Mqtt(MqttTemplate),
+    /// The Things Stack, version 3, by the connection's broker.
+    TheThingsStackMqtt(TheThingsStackMqtt),
+    /// ChirpStack, version 4, by the connection's broker.
+    #[serde(rename = "chirpstack_mqtt")]
+    ChirpStackMqtt(ChirpStackMqtt),
 }
 
 impl DownlinkSettings {
-    /// Whether they can be used; the error names the field and the rule.
-    pub fn check(&self) -> Result<(), String> {
+    /// Those of a connection for which nobody has set any, where its own settings tell all that must
+    /// be known.
+    pub fn implied_by(connection: &NetworkSettings) -> Option<Self> {
+        match connection {
+            NetworkSettings::TheThingsStackMqtt(network) => {
+                let application = network.broker.username.clone()?;
+                Some(Self::TheThingsStackMqtt(TheThingsStackMqtt { application }))
+            }
+            NetworkSettings::ChirpStackMqtt(network) => {
+                let application_id = network.application_id.clone();
+                Some(Self::ChirpStackMqtt(ChirpStackMqtt { application_id }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether they can be used for the connection; the error names the field and the rule.
+    pub fn check(&self, connection: &NetworkSettings) -> Result<(), String> {
+        if self.is_published() && connection.subscription().is_none() {
+            return Err("type: mqtt needs a network connection that has a broker".to_owned());
+        }
         match self {
             Self::Http(template) => template.check(),
+            Self::Mqtt(template) => template.check(),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the connection's broker takes them.
+    pub fn is_published(&self) -> bool {
+        matches!(
+            self,
+            Self::Mqtt(_) | Self::TheThingsStackMqtt(_) | Self::ChirpStackMqtt(_)
+        )
     }
 
     /// Whether the hub sends by itself; else it waits to be asked.
@@ -56,7 +97,7 @@ impl DownlinkSettings {
                 "must have exactly {} bytes for Sigfox",
                 Sigfox::BYTES
             )),
-            Self::Sigfox(_) | Self::Http(_) => Ok(()),
+            Self::Sigfox(_) | Self::Http(_) | Self::Mqtt(_) => Ok(()),
             _ if payload.len() > LORAWAN_BYTES_MAX => Err(format!(
                 "must have at most {LORAWAN_BYTES_MAX} bytes over LoRaWAN"
             )),
@@ -64,24 +105,59 @@ impl DownlinkSettings {
         }
     }
 
-    /// The request that hands a downlink over; why there is none, for a person.
-    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+    /// What hands a downlink over; why nothing does yet, for a person.
+    pub fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        let call = Handover::Call;
+        let publish = Handover::Publish;
         match self {
-            Self::TheThingsStack(network) => network.request(secrets, parcel),
-            Self::ChirpStack(network) => network.request(secrets, parcel),
-            Self::Actility(network) => network.request(secrets, parcel),
-            Self::Loriot(network) => network.request(secrets, parcel),
-            Self::Http(network) => network.request(secrets, parcel),
+            Self::TheThingsStack(network) => network.request(secrets, parcel).map(call),
+            Self::ChirpStack(network) => network.request(secrets, parcel).map(call),
+            Self::Actility(network) => network.request(secrets, parcel).map(call),
+            Self::Loriot(network) => network.request(secrets, parcel).map(call),
+            Self::Http(network) => network.request(secrets, parcel).map(call),
+            Self::Mqtt(network) => network.publication(parcel).map(publish),
+            Self::TheThingsStackMqtt(network) => network.publication(parcel).map(publish),
+            Self::ChirpStackMqtt(network) => network.publication(parcel).map(publish),
             Self::Sigfox(_) => Err("Sigfox takes downlinks in the answer to a message".to_owned()),
         }
     }
 
-    /// What an answer with a good status means.
+    /// A question that changes nothing and needs the same credentials as a downlink; `device` is the
+    /// network's id of any device. Why there is none, for a person.
+    pub fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
+        match self {
+            Self::TheThingsStack(network) => network.probe(secrets),
+            Self::ChirpStack(network) => {
+                let device = device.ok_or("the connection has no device whose queue to ask for")?;
+                network.probe(secrets, device)
+            }
+            Self::Loriot(network) => network.probe(secrets),
+            Self::Actility(_) => {
+                Err("ThingPark takes downlinks alone, and no questions".to_owned())
+            }
+            Self::Http(_) => Err("a template has downlinks alone, and no questions".to_owned()),
+            Self::Mqtt(_) | Self::TheThingsStackMqtt(_) | Self::ChirpStackMqtt(_) => {
+                Err("downlinks go to the broker from which the uplinks come".to_owned())
+            }
+            Self::Sigfox(_) => Err("Sigfox fetches downlinks itself".to_owned()),
+        }
+    }
+
+    /// What a good answer to the question means.
+    pub fn read_probe(&self, body: &Value) -> Result<(), String> {
+        match self {
+            Self::TheThingsStack(_) => TheThingsStack::read_probe(body),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an answer with a good status means; a broker's is empty.
     pub fn read_answer(&self, parcel: &Parcel, body: &Value) -> Result<Taken, String> {
         match self {
             Self::ChirpStack(_) => Ok(ChirpStack::read_answer(body)),
             Self::Actility(_) => Ok(Actility::read_answer(parcel)),
             Self::Loriot(_) => Loriot::read_answer(body),
+            Self::ChirpStackMqtt(_) => Ok(ChirpStackMqtt::taken(parcel)),
             _ => Ok(Taken::default()),
         }
     }

@@ -24,10 +24,12 @@ impl Hub {
         settings: serde_json::Value,
         claims: Vec<Claim>,
     ) -> Result<Settings> {
-        network_connections::get(scope, connection).await?;
+        let found = network_connections::get(scope, connection).await?;
+        let network =
+            serde_json::from_value(found.provisioned.settings).map_err(Error::internal)?;
         let read: DownlinkSettings = serde_json::from_value(settings.clone())
             .map_err(|error| Error::field("settings", error))?;
-        read.check()
+        read.check(&network)
             .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
         let old = downlink_settings::find(scope, connection).await?;
         let old = old.filter(|old| old.settings["type"] == settings["type"]);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Hub;
 use crate::{
     clock::Time,
-    downlink::{DownlinkSettings, networks::sigfox::Sigfox},
+    downlink::{DownlinkSettings, networks::sigfox::Sigfox, way},
     driver::schema::{Column, ColumnKind, Schema},
     error::{Error, Result},
     id::{ConnectionId, DeviceKey},
@@ -14,11 +14,11 @@ use crate::{
         Scope,
         desired_state::{self, Transfer},
         devices::{self, Address, Device},
-        downlink_queue, downlink_settings,
+        downlink_queue,
         downlinks::{self, Downlink, NewDownlink, Origin, Priority},
         events::{self, Event, Subject},
         listing::{Span, Stretch},
-        members,
+        members, network_connections,
         record::NewEvent,
         uplinks,
     },
@@ -262,12 +262,12 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
 /// What takes the downlinks of the network that the address is in.
 async fn network(scope: &Scope, address: &Address) -> Result<DownlinkSettings> {
     let id = ConnectionId(address.network_connection_id);
-    let found = downlink_settings::find(scope, id).await?;
-    let found = found.ok_or_else(|| {
+    let connection = network_connections::get(scope, id).await?;
+    let settings = way::settings(scope, &connection).await?;
+    settings.ok_or_else(|| {
         let rule = format!("network connection {id} sends no downlinks: set its downlink-settings");
         Error::field("network_connection_id", rule)
-    })?;
-    serde_json::from_value(found.settings).map_err(Error::internal)
+    })
 }
 
 /// The answer to a message of a device that asks for a downlink: the first that waits, which counts

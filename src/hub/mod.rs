@@ -11,6 +11,7 @@ use crate::{
 
 pub mod built_in_drivers;
 mod caller;
+pub mod connection_test;
 pub mod data_tables;
 pub mod device_import;
 pub mod devices;

@@ -69,6 +69,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("update_downlink_settings", NetworkConnections, Write),
     ("delete_downlink_settings", NetworkConnections, Write),
     ("list_unknown_devices", NetworkConnections, Read),
+    ("test_network_connection", NetworkConnections, Write),
     ("create_network_connection", NetworkConnections, Write),
     ("update_network_connection", NetworkConnections, Write),
     ("delete_network_connection", NetworkConnections, Write),

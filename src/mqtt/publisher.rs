@@ -47,6 +47,18 @@ pub struct Publication {
     pub retain: bool,
 }
 
+impl Publication {
+    /// A message of JSON that the broker is to acknowledge, and not to keep.
+    pub fn json(topic: String, message: &serde_json::Value) -> Self {
+        Self {
+            topic,
+            payload: message.to_string().into(),
+            qos: 1,
+            retain: false,
+        }
+    }
+}
+
 /// A way to publish to one broker. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {

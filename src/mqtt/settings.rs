@@ -145,6 +145,16 @@ impl Broker {
         }
     }
 
+    /// The same broker for a second connection at the same time: under a name that whoever connects
+    /// makes, and without a last will, which is the first one's to leave.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let mut beside = self.as_client("");
+        beside.settings.client_id = None;
+        beside.settings.last_will = None;
+        beside
+    }
+
     /// Where it is.
     pub fn address(&self) -> &Url {
         &self.url

@@ -76,6 +76,14 @@ impl Request {
         }
     }
 
+    /// A GET.
+    pub fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            ..Self::bare_post(url)
+        }
+    }
+
     /// The same with a header more.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -440,6 +440,15 @@ async fn meant(
         if let Some(found) = found.one(transaction).await? {
             return Ok(Some(found));
         }
+        // ChirpStack's broker is given our id for its own, and may be quicker with its news than we
+        // with our note of what it took.
+        if let Ok(id) = Uuid::parse_str(reference) {
+            let found = of_device().filter(Column::Id.eq(id));
+            let found = found.filter(Column::State.is_in(open)).one(transaction);
+            if let Some(found) = found.await? {
+                return Ok(Some(found));
+            }
+        }
         // Another's, or one that nobody here has sent.
         let known = sent().filter(Column::NetworkReference.is_not_null());
         if known.one(transaction).await?.is_some() {

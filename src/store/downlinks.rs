@@ -229,6 +229,24 @@ pub async fn get(scope: &Scope, device: DeviceKey, id: Uuid) -> Result<Downlink>
     found.map(Downlink::from).ok_or_else(|| missing(id))
 }
 
+/// The device that a downlink over this connection is for.
+pub async fn device(
+    scope: &Scope,
+    connection: ConnectionId,
+    id: Uuid,
+) -> Result<Option<DeviceKey>> {
+    let found = scope
+        .find::<downlink::Entity>()
+        .filter(downlink::Column::ConnectionId.eq(connection.0))
+        .filter(downlink::Column::Id.eq(id))
+        .select_only()
+        .column(downlink::Column::DeviceKey)
+        .into_tuple::<i64>()
+        .one(scope.reader())
+        .await?;
+    Ok(found.map(DeviceKey))
+}
+
 /// The last downlink of a device that was asked for so.
 pub async fn find_last(
     scope: &Scope,

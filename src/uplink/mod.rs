@@ -26,6 +26,7 @@ mod ingest;
 pub mod native;
 pub mod networks;
 mod news;
+pub mod probe;
 mod record;
 pub mod redecode;
 mod replay;
@@ -244,11 +245,7 @@ impl UplinkPath {
                 },
             },
             Event::News(news) => {
-                let device = match &news.network_device_id {
-                    Some(id) => self.routes.device(connection, id).await?,
-                    None => None,
-                };
-                let device = device.map(|device| device.key);
+                let device = news::device(&self.routes, connection, &news).await?;
                 let event = news::as_event(&news);
                 let content = match (device, news::of_downlink_of(connection.id, device, &news)) {
                     (_, Some(news)) => Content::Downlink(event, Box::new(news)),

@@ -4,12 +4,16 @@ use serde_json::{Map, Value, json};
 
 use uuid::Uuid;
 
-use super::networks::{CORRELATION_PREFIX, DownlinkState, News, Told};
+use super::{
+    networks::{CORRELATION_PREFIX, DownlinkState, News, Told},
+    routes::{ConnectionRoute, Routes},
+};
 use crate::{
+    error::Result,
     id::{ConnectionId, DeviceKey},
     store::{
         downlink_queue::{self, Became},
-        members,
+        downlinks, members,
         record::NewEvent,
     },
 };
@@ -89,6 +93,23 @@ pub fn as_event(news: &News) -> NewEvent {
     }
 }
 
+/// The device that a message is about, where it is a known one. The Things Stack tells of downlinks
+/// without a DevEUI, too: then the downlink tells whose it is.
+pub async fn device(
+    routes: &Routes,
+    connection: &ConnectionRoute,
+    news: &News,
+) -> Result<Option<DeviceKey>> {
+    match (&news.network_device_id, downlink_id(news)) {
+        (Some(id), _) => {
+            let device = routes.device(connection, id).await?;
+            Ok(device.map(|device| device.key))
+        }
+        (None, Some(id)) => downlinks::device(&connection.scope, connection.id, id).await,
+        (None, None) => Ok(None),
+    }
+}
+
 /// What became of a downlink of a known device, where the message tells of one.
 pub fn of_downlink_of(
     connection: ConnectionId,
@@ -98,12 +119,10 @@ pub fn of_downlink_of(
     let Told::Downlink(downlink) = &news.told else {
         return None;
     };
-    let id = downlink.correlation.as_deref();
-    let id = id.map(|id| id.strip_prefix(CORRELATION_PREFIX).unwrap_or(id));
     Some(downlink_queue::News {
         device: device?,
         connection,
-        id: id.and_then(|id| Uuid::parse_str(id).ok()),
+        id: downlink_id(news),
         network_reference: downlink.network_reference.clone(),
         f_cnt_down: downlink.f_cnt_down.map(i64::from),
         became: match &downlink.state {
@@ -116,6 +135,15 @@ pub fn of_downlink_of(
             DownlinkState::Failed(why) => Became::Failed(why.clone()),
         },
     })
+}
+
+/// The hub's own id of the downlink that a message tells of, where the network server echoes it.
+fn downlink_id(news: &News) -> Option<Uuid> {
+    let Told::Downlink(downlink) = &news.told else {
+        return None;
+    };
+    let id = downlink.correlation.as_deref()?;
+    Uuid::parse_str(id.strip_prefix(CORRELATION_PREFIX).unwrap_or(id)).ok()
 }
 
 /// The kind of event and its words for a state.

@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Unread, UplinkPath,
     networks::{NetworkSettings, VAULT_PURPOSE},
+    probe,
 };
 use crate::{
     clock,
     error::{Error, Result},
     id::ConnectionId,
-    mqtt::{Backoff, Broker, BrokerCredentials, Life, Session},
+    mqtt::{Backoff, Broker, Life, Session},
     outgoing::Guard,
     secret::Vault,
     store::{
@@ -53,8 +54,28 @@ pub enum Ending {
 /// What a subscription was subscribed to.
 #[derive(Clone)]
 pub struct Heard {
-    broker: Broker,
-    filters: Vec<String>,
+    pub broker: Broker,
+    pub filters: Vec<String>,
+}
+
+impl Heard {
+    /// What a connection asks its broker for; `None`: it has no broker.
+    pub fn of(connection: &Connection, vault: &Vault) -> Result<Option<Self>> {
+        let provisioned = &connection.provisioned;
+        let settings: NetworkSettings =
+            serde_json::from_value(provisioned.settings.clone()).map_err(Error::internal)?;
+        let Some(subscription) = settings.subscription() else {
+            return Ok(None);
+        };
+        let secret = provisioned.secret.as_deref();
+        let credentials = vault.open_credentials(VAULT_PURPOSE, secret)?;
+        Ok(Some(Self {
+            broker: subscription
+                .broker(&credentials, &client_id(connection))
+                .map_err(|broken| Error::Invalid(broken.to_string()))?,
+            filters: subscription.filters,
+        }))
+    }
 }
 
 /// What the subscription before this one was subscribed to, once it has ended.
@@ -142,21 +163,8 @@ impl Subscription {
     /// Reads the connection's settings and opens its credentials.
     async fn what(&self) -> Result<Heard> {
         let connection = network_connections::get(&self.scope, self.id).await?;
-        let provisioned = &connection.provisioned;
-        let settings: NetworkSettings =
-            serde_json::from_value(provisioned.settings.clone()).map_err(Error::internal)?;
-        let subscription = settings
-            .subscription()
-            .ok_or_else(|| Error::internal("the connection has no broker"))?;
-        let secret = provisioned.secret.as_deref();
-        let credentials = self.vault.open_credentials(VAULT_PURPOSE, secret)?;
-        let credentials = BrokerCredentials::read(|name| credentials.get(name));
-        let broker = subscription.broker.clone();
-        Ok(Heard {
-            broker: Broker::new(broker, credentials, &client_id(&connection))
-                .map_err(|broken| Error::Invalid(broken.to_string()))?,
-            filters: subscription.filters,
-        })
+        Heard::of(&connection, &self.vault)?
+            .ok_or_else(|| Error::internal("the connection has no broker"))
     }
 
     async fn connect_and_work(
@@ -249,8 +257,7 @@ impl Subscription {
                                 matches!(code, SubscribeReasonCode::Failure)
                             };
                             if let Some(index) = answer.return_codes.iter().position(refused) {
-                                let filter = what.filters.get(index).map_or("", String::as_str);
-                                break Some(format!("the broker refuses the topic {filter}"));
+                                break Some(probe::refusal(&what.filters, index));
                             }
                             self.note(Some(subscriptions::Subscription {
                                 connected_since: Some(clock::now()),

@@ -139,7 +139,17 @@ impl Broker {
 
     /// Subscribes; it is done when this answers.
     pub async fn listen(&self, filter: &str) -> Listener {
+        self.listen_by(self.client("mosquitto_sub"), filter).await
+    }
+
+    /// The same with what comes while the broker or the listener is away.
+    pub async fn listen_lastingly(&self, filter: &str) -> Listener {
         let mut command = self.client("mosquitto_sub");
+        command.args(["-c", "-i", "listener"]);
+        self.listen_by(command, filter).await
+    }
+
+    async fn listen_by(&self, mut command: Command, filter: &str) -> Listener {
         // A first message of its own tells that it is subscribed.
         let own = format!("test/{}", uuid::Uuid::now_v7());
         let mut child = command

@@ -15,6 +15,7 @@ on_both_databases!(
     the_things_stack_is_pushed_to_over_its_webhook,
     chirpstack_is_given_an_item_for_its_queue,
     every_other_network_server_gets_what_it_wants,
+    sigfox_finds_it_in_the_answer_to_a_device_that_asks,
     what_fails_is_tried_again_and_what_is_refused_is_given_up,
     one_device_s_downlinks_go_one_after_another_by_priority,
     what_waits_too_long_expires,
@@ -154,6 +155,42 @@ async fn every_other_network_server_gets_what_it_wants(database: Database) {
     );
     assert_eq!(asked.header("authorization"), "Basic x");
     assert_eq!(asked.json(), json!({"id": queued["id"], "payload": "beef"}));
+}
+
+async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database) {
+    const DEVICE: &str = "1A2345";
+    let hub = Hub::start(database).await;
+    let settings = json!({"name": "sigfox", "settings": {"type": "sigfox"}});
+    let connection = hub.connect_as(&settings).await;
+    hub.device("d", &connection, DEVICE, json!({})).await;
+    hub.sends_downlinks(&connection, &json!({"type": "sigfox"}))
+        .await;
+    let short = hub
+        .post("devices/d/downlinks", &json!({"payload_hex": "beef"}))
+        .await;
+    let rule = short.refused(400);
+    assert_eq!(rule, "payload_hex: must have exactly 8 bytes for Sigfox");
+    let eight = json!({"payload_hex": "0102030405060708", "confirmed": true});
+    let queued = queue(&hub, eight).await;
+    // As the backend fills the documented body in.
+    let callback = async |number: u32, ack: bool| {
+        let body = json!({"device": DEVICE, "data": "b0513801", "time": "1512814827",
+            "seqNumber": number.to_string(), "station": "1D44", "rssi": "-123.00", "snr": "18.86",
+            "ack": ack.to_string()});
+        let receipt = hub.ingest(&connection, body.to_string()).await.ok();
+        assert_eq!(receipt["status"], "recorded", "{receipt}");
+        receipt[DEVICE].clone()
+    };
+    assert_eq!(callback(1508, false).await, Value::Null);
+    hub.downlink_gets(&queued, "queued").await;
+    let answered = json!({"downlinkData": "0102030405060708"});
+    assert_eq!(callback(1509, true).await, answered);
+    hub.downlink_gets(&queued, "sent").await;
+    assert_eq!(callback(1510, true).await, Value::Null, "once is enough");
+    let acknowledged = json!({"device": DEVICE, "time": "1512814900", "infoCode": "0",
+        "infoMessage": "Acked", "downlinkAck": "true"});
+    hub.ingest(&connection, acknowledged.to_string()).await.ok();
+    hub.downlink_gets(&queued, "acknowledged").await;
 }
 
 async fn what_fails_is_tried_again_and_what_is_refused_is_given_up(database: Database) {

@@ -64,6 +64,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "id",
             "live",
+            "outgoing",
             "reference",
             "secret",
             "selector",
@@ -99,7 +100,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "downlink",
         &[
-            "clock", "config", "delivery", "error", "id", "outgoing", "secret", "store", "uplink",
+            "clock", "config", "delivery", "error", "id", "mqtt", "outgoing", "secret", "store",
+            "uplink",
         ],
     ),
     ("mqtt", &["clock", "error", "outgoing", "topic"]),

@@ -23,7 +23,7 @@ from thingshub_client.api.users import create_user, delete_user, get_user, list_
 from thingshub_client.models import (
     Administrator, ApiKey, ApiKeyInput, ApiKeyWithKey, Column, ColumnType, Credentials, DataTable,
     DataTableInput, Device, DeviceConnection, DeviceInput, DeviceInputConnectivity,
-    Driver, DriverInput, Error, HttpTarget, HttpTargetType, Integration, IntegrationInput, KeyScope,
+    Driver, DriverInput, Error, HttpTarget, HttpTargetType, HttpTargetView, Integration, IntegrationInput, KeyScope,
     NetworkConnection, NetworkConnectionInput, NetworkConnectionWithKey, Role, Tenant, TenantInput, TheThingsStack,
     TheThingsStackType, Token, UserAccount, UserInput,
 )
@@ -117,7 +117,9 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
         target = HttpTarget(type_=HttpTargetType.HTTP, url="https://127.0.0.1/sink", authorization="Bearer secret")
         body = IntegrationInput(name=f"python {number}", selector="client=python", enabled=False, target=target)
         made: Integration = done(create_integration.sync(client=api, body=body))
-        must(made.target.has_authorization, "the target keeps its authorization")
+        target_made = made.target
+        must(isinstance(target_made, HttpTargetView) and target_made.has_authorization,
+             "the target keeps its authorization")
         return made.id
 
     def user(number: int) -> int:

@@ -7,15 +7,25 @@ use serde_json::{Map, Value, json};
 use super::{SCHEMAS, each_object, each_operation, each_schema, schema_name};
 
 /// `deprecated: false` and `explode: true` say nothing, nor does a description that is written twice.
+/// A default of what is no plain value trips generators, beside a reference or as a list: there the
+/// description tells it.
 pub fn drop_noise(document: &mut Value) {
     each_object(document, &mut |object| {
         if let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut)
             && parts.iter().any(|part| part.get("$ref").is_some())
         {
             parts.retain(|part| {
-                part.as_object()
-                    .is_none_or(|part| !part.keys().all(|key| key == "description"))
+                part.as_object().is_none_or(|part| {
+                    !part
+                        .keys()
+                        .all(|key| key == "description" || key == "default")
+                })
             });
+            object.remove("default");
+        }
+        let default = object.get("default").and_then(Value::as_array);
+        if object.contains_key("items") && default.is_some_and(|items| !items.is_empty()) {
+            object.remove("default");
         }
         if object.get("deprecated") == Some(&Value::Bool(false)) {
             object.remove("deprecated");

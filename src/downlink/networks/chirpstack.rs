@@ -1,11 +1,14 @@
-//! ChirpStack, version 4: the device queue of its REST API.
+//! ChirpStack, version 4: the device queue of its REST API, and the command of its broker.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{Parcel, Taken, below};
-use crate::{outgoing::Request, secret::Credentials};
+use crate::{mqtt::Publication, outgoing::Request, secret::Credentials};
+
+const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
 
 /// Where its REST API is. Its secret is `api_token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,16 +24,19 @@ impl ChirpStack {
 
     /// Enqueues a downlink.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
-        let device = parcel.network_device_id.to_ascii_lowercase();
-        let url = below(&self.base_url, &["api", "devices", &device, "queue"])?;
-        let body = json!({"queueItem": {
-            "confirmed": parcel.confirmed,
-            "data": STANDARD.encode(&parcel.payload),
-            "fPort": parcel.f_port,
-        }});
-        let token = secrets.get(Self::SECRET).unwrap_or_default();
-        let authorization = format!("Bearer {token}");
-        Ok(Request::post(url, body).with("Grpc-Metadata-Authorization", authorization))
+        let url = self.queue(&parcel.network_device_id)?;
+        let body = json!({"queueItem": item(parcel)});
+        Ok(Request::post(url, body).with(AUTHORIZATION, authorization(secrets)))
+    }
+
+    /// Asks for a device's queue.
+    pub fn probe(&self, secrets: &Credentials, device: &str) -> Result<Request, String> {
+        Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, authorization(secrets)))
+    }
+
+    fn queue(&self, device: &str) -> Result<Url, String> {
+        let device = device.to_ascii_lowercase();
+        below(&self.base_url, &["api", "devices", &device, "queue"])
     }
 
     /// The answer holds the id of the queue's item, by which later messages name it.
@@ -39,6 +45,53 @@ impl ChirpStack {
             reference: body["id"].as_str().map(str::to_owned),
         }
     }
+}
+
+/// The command of its MQTT integration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChirpStackMqtt {
+    /// The application, where it is not learned from uplinks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<String>,
+}
+
+impl ChirpStackMqtt {
+    /// The item of the queue gets the downlink's own id, by which later messages name it.
+    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+        let application = self
+            .application_id
+            .as_ref()
+            .or(parcel.names.application.as_ref())
+            .ok_or("the application's id is not known: set the connection's application_id, or wait for an uplink")?;
+        let device = parcel.network_device_id.to_ascii_lowercase();
+        let topic = format!("application/{application}/device/{device}/command/down");
+        let mut command = item(parcel);
+        command["id"] = parcel.id.to_string().into();
+        command["devEui"] = device.into();
+        Ok(Publication::json(topic, &command))
+    }
+
+    /// Under which id it has the downlink.
+    pub fn taken(parcel: &Parcel) -> Taken {
+        Taken {
+            reference: Some(parcel.id.to_string()),
+        }
+    }
+}
+
+/// What goes into the device's queue.
+fn item(parcel: &Parcel) -> Value {
+    json!({
+        "confirmed": parcel.confirmed,
+        "data": STANDARD.encode(&parcel.payload),
+        "fPort": parcel.f_port,
+    })
+}
+
+fn authorization(secrets: &Credentials) -> String {
+    let token = secrets.get(ChirpStack::SECRET).unwrap_or_default();
+    format!("Bearer {token}")
 }
 
 #[cfg(test)]

@@ -1,26 +1,14 @@
 //! Any server that takes an HTTP request: URL and body are templates.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Parcel;
+use super::{
+    Parcel,
+    template::{self, Place},
+};
 use crate::{outgoing::Request, secret::Credentials};
-
-/// What a template may name.
-pub const NAMES: [&str; 10] = [
-    "network_device_id",
-    "device",
-    "application",
-    "tenant",
-    "payload_hex",
-    "payload_base64",
-    "f_port",
-    "confirmed",
-    "priority",
-    "downlink_id",
-];
 
 /// How the request is made. Its secret is `authorization`, the value of that header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,31 +43,19 @@ impl HttpTemplate {
 
     /// Whether the templates name what there is; the error names the field and the rule.
     pub fn check(&self) -> Result<(), String> {
-        let templates = [("url", Some(&self.url)), ("body", self.body.as_ref())];
-        for (field, template) in templates {
-            let Some(template) = template else { continue };
-            let (names, known) = (NAMES.join(", "), |name: &str| NAMES.contains(&name));
-            let checked = fill(template, |name| known(name).then(String::new));
-            checked.map_err(|name| format!("{field}: there is no {{{{{name}}}}}, only {names}"))?;
+        template::check("url", &self.url)?;
+        match &self.body {
+            Some(body) => template::check("body", body),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Fills the templates in. Values are escaped for where they stand.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
-        let escaped = |text: &str| -> String {
-            url::form_urlencoded::byte_serialize(text.as_bytes())
-                .collect::<String>()
-                .replace('+', "%20")
-        };
-        let url = fill_in(&self.url, parcel, escaped)?;
+        let url = template::fill_in(&self.url, parcel, Place::Url)?;
         let url: Url = url.parse().map_err(|_| "the URL is not one, filled in")?;
-        let in_json = |text: &str| {
-            let quoted = serde_json::Value::from(text).to_string();
-            quoted.trim_matches('"').to_owned()
-        };
         let body = match &self.body {
-            Some(body) => fill_in(body, parcel, in_json)?,
+            Some(body) => template::fill_in(body, parcel, Place::Json)?,
             None => String::new(),
         };
         let content_type = self.content_type.as_deref().unwrap_or("application/json");
@@ -101,51 +77,6 @@ impl HttpTemplate {
             None => request,
         })
     }
-}
-
-/// The template with a value in the place of each name; the error is the first name without one.
-fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    let (mut filled, mut rest) = (String::new(), template);
-    while let Some((before, behind)) = rest.split_once("{{") {
-        let Some((name, after)) = behind.split_once("}}") else {
-            break;
-        };
-        let name = name.trim();
-        filled += before;
-        filled += &value(name).ok_or_else(|| name.to_owned())?;
-        rest = after;
-    }
-    Ok(filled + rest)
-}
-
-/// The same with what is known of a downlink.
-fn fill_in(
-    template: &str,
-    parcel: &Parcel,
-    escaped: impl Fn(&str) -> String,
-) -> Result<String, String> {
-    let filled = fill(template, |name| {
-        value(name, parcel).map(|value| escaped(&value))
-    });
-    filled.map_err(|name| {
-        format!("{{{{{name}}}}} of the device is not known before its first uplink")
-    })
-}
-
-fn value(name: &str, parcel: &Parcel) -> Option<String> {
-    Some(match name {
-        "network_device_id" => parcel.network_device_id.clone(),
-        "device" => parcel.names.device.clone()?,
-        "application" => parcel.names.application.clone()?,
-        "tenant" => parcel.names.tenant.clone()?,
-        "payload_hex" => hex::encode(&parcel.payload),
-        "payload_base64" => STANDARD.encode(&parcel.payload),
-        "f_port" => parcel.f_port.to_string(),
-        "confirmed" => parcel.confirmed.to_string(),
-        "priority" => parcel.priority.as_str().to_owned(),
-        "downlink_id" => parcel.id.to_string(),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

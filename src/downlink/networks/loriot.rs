@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Parcel, Taken};
+use super::{Parcel, Taken, below};
 use crate::{outgoing::Request, secret::Credentials};
 
 /// Where its API is. Its secret is `token`.
@@ -32,8 +32,15 @@ impl Loriot {
             "data": hex::encode(&parcel.payload),
             "appid": self.application_id,
         });
-        let token = secrets.get(Self::SECRET).unwrap_or_default();
-        Ok(Request::post(url, body).with("Authorization", format!("Bearer {token}")))
+        Ok(Request::post(url, body).with("Authorization", authorization(secrets)))
+    }
+
+    /// Asks for the application.
+    pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
+        let base: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let base = base.join(".").map_err(|_| "the URL has no path")?;
+        let url = below(base.as_str(), &["nwk", "app", &self.application_id])?;
+        Ok(Request::get(url).with("Authorization", authorization(secrets)))
     }
 
     /// A command that is refused is answered with a good status as well.
@@ -43,6 +50,11 @@ impl Loriot {
             None => Ok(Taken::default()),
         }
     }
+}
+
+fn authorization(secrets: &Credentials) -> String {
+    let token = secrets.get(Loriot::SECRET).unwrap_or_default();
+    format!("Bearer {token}")
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
-//! How each network server wants a downlink: pure, a downlink in, a request out.
+//! How each network server wants a downlink: pure, a downlink in, a request or a message out.
 
 pub mod actility;
 pub mod chirpstack;
 pub mod http;
 pub mod loriot;
+pub mod mqtt;
 pub mod sigfox;
+mod template;
 pub mod the_things_stack;
 
 use url::Url;
 use uuid::Uuid;
 
-use crate::{clock::Time, store::downlinks::Priority, uplink::networks::Names};
+use crate::{
+    clock::Time, mqtt::Publication, outgoing::Request, store::downlinks::Priority,
+    uplink::networks::Names,
+};
 
 /// A downlink, and what is known of its device.
 #[derive(Clone, Debug)]
@@ -33,6 +38,15 @@ pub struct Parcel {
     pub expires_at: Option<Time>,
     /// Now.
     pub now: Time,
+}
+
+/// What hands a downlink over.
+#[derive(Debug)]
+pub enum Handover {
+    /// A request to the network server.
+    Call(Request),
+    /// A message to the connection's broker.
+    Publish(Publication),
 }
 
 /// What a network server said when it took a downlink.

@@ -1,14 +1,21 @@
-//! The Things Stack, version 3: the downlink queue operations of a webhook.
+//! The Things Stack, version 3: the downlink queue operations of a webhook, and those of its broker.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Parcel, below};
 use crate::{
-    outgoing::Request, secret::Credentials, store::downlinks::Priority,
+    mqtt::Publication, outgoing::Request, secret::Credentials, store::downlinks::Priority,
     uplink::networks::CORRELATION_PREFIX,
 };
+
+/// Rights of which one lets a key push downlinks.
+const RIGHTS: [&str; 3] = [
+    "RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE",
+    "RIGHT_APPLICATION_ALL",
+    "RIGHT_ALL",
+];
 
 /// Where the stack is. Its secret is `api_key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,10 +43,7 @@ impl TheThingsStack {
             .ok_or(
                 "the application's id is not known: set application_id, or wait for an uplink",
             )?;
-        let device =
-            parcel.names.device.as_ref().ok_or(
-                "the device's id in The Things Stack is not known before its first uplink",
-            )?;
+        let device = device(parcel)?;
         let url = below(
             &self.base_url,
             &[
@@ -56,21 +60,72 @@ impl TheThingsStack {
                 "push",
             ],
         )?;
-        let priority = match parcel.priority {
-            Priority::Low => "LOW",
-            Priority::Normal => "NORMAL",
-            Priority::High => "HIGH",
-        };
-        let body = json!({"downlinks": [{
-            "frm_payload": STANDARD.encode(&parcel.payload),
-            "f_port": parcel.f_port,
-            "confirmed": parcel.confirmed,
-            "priority": priority,
-            "correlation_ids": [format!("{CORRELATION_PREFIX}{}", parcel.id)],
-        }]});
-        let key = secrets.get(Self::SECRET).unwrap_or_default();
-        Ok(Request::post(url, body).with("Authorization", format!("Bearer {key}")))
+        Ok(Request::post(url, pushed(parcel)).with("Authorization", authorization(secrets)))
     }
+
+    /// Asks what the key may do.
+    pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
+        let url = below(&self.base_url, &["api", "v3", "auth_info"])?;
+        Ok(Request::get(url).with("Authorization", authorization(secrets)))
+    }
+
+    /// A key that is known may still not be one for downlinks.
+    pub fn read_probe(body: &Value) -> Result<(), String> {
+        let Some(rights) = body["api_key"]["api_key"]["rights"].as_array() else {
+            return Ok(());
+        };
+        let suffices = |right: &Value| right.as_str().is_some_and(|right| RIGHTS.contains(&right));
+        if rights.iter().any(suffices) {
+            Ok(())
+        } else {
+            Err("the API key lacks the right to write downlink application traffic".to_owned())
+        }
+    }
+}
+
+fn authorization(secrets: &Credentials) -> String {
+    let key = secrets.get(TheThingsStack::SECRET).unwrap_or_default();
+    format!("Bearer {key}")
+}
+
+/// The queue operation of its broker, which lets in who may read the application's uplinks there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TheThingsStackMqtt {
+    /// The application with its tenant, such as `my-app@ttn`: the broker's user.
+    pub application: String,
+}
+
+impl TheThingsStackMqtt {
+    /// The stack's own id of the device is learned from uplinks.
+    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+        let (application, device) = (&self.application, device(parcel)?);
+        let topic = format!("v3/{application}/devices/{device}/down/push");
+        Ok(Publication::json(topic, &pushed(parcel)))
+    }
+}
+
+/// The stack's own id of the device.
+fn device(parcel: &Parcel) -> Result<&str, String> {
+    let device = parcel.names.device.as_deref();
+    let why = "the device's id in The Things Stack is not known before its first uplink";
+    device.ok_or_else(|| why.to_owned())
+}
+
+/// One more item for the device's queue.
+fn pushed(parcel: &Parcel) -> Value {
+    let priority = match parcel.priority {
+        Priority::Low => "LOW",
+        Priority::Normal => "NORMAL",
+        Priority::High => "HIGH",
+    };
+    json!({"downlinks": [{
+        "frm_payload": STANDARD.encode(&parcel.payload),
+        "f_port": parcel.f_port,
+        "confirmed": parcel.confirmed,
+        "priority": priority,
+        "correlation_ids": [format!("{CORRELATION_PREFIX}{}", parcel.id)],
+    }]})
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use super::{
     Event, Incoming, Malformed, Network, chirpstack::ChirpStack, http::HttpMapping,
     the_things_stack::TheThingsStack,
 };
-use crate::mqtt::{BrokerCredentials, BrokerSettings, check_filter};
+use crate::{
+    mqtt::{Broken, Broker, BrokerCredentials, BrokerSettings, check_filter},
+    secret::Credentials,
+};
 
 /// The kinds of connections that are in this file.
 pub const KINDS: &[&str] = &["mqtt", "the_things_stack_mqtt", "chirpstack_mqtt"];
@@ -21,6 +24,17 @@ pub struct Subscription<'a> {
     pub broker: &'a BrokerSettings,
     /// The topics, with wildcards.
     pub filters: Vec<String>,
+}
+
+impl Subscription<'_> {
+    /// The broker with the connection's secrets; `client_id` counts where the settings name none.
+    ///
+    /// # Errors
+    /// The first rule that they break together.
+    pub fn broker(&self, secrets: &Credentials, client_id: &str) -> Result<Broker, Broken> {
+        let secrets = BrokerCredentials::read(|name| secrets.get(name));
+        Broker::new(self.broker.clone(), secrets, client_id)
+    }
 }
 
 /// Any broker with messages in JSON.

@@ -1,0 +1,148 @@
+//! Whether the systems behind a network connection take the hub's credentials.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Hub;
+use crate::{
+    clock::{self, Time},
+    downlink::{self, DownlinkSettings},
+    error::{Error, Result},
+    id::ConnectionId,
+    outgoing::{Caller, Guard},
+    store::{
+        Scope,
+        device_list::{self, Filter, SortBy},
+        downlink_settings,
+        listing::{Sort, Stretch},
+        network_connections::{self, Connection},
+    },
+    uplink::probe,
+};
+
+/// What came of a test.
+pub struct Tested {
+    /// What the hub hears uplinks over.
+    pub uplinks: Check,
+    /// What it sends downlinks over; `None`: nobody has said what.
+    pub downlinks: Option<Check>,
+}
+
+/// What came of one side of it.
+pub struct Check {
+    /// What the other side said to the credentials.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub duration_ms: i64,
+}
+
+/// What the other side said.
+pub enum Outcome {
+    /// It takes them.
+    Passed,
+    /// It does not, or is not there; why, for a person.
+    Failed(String),
+    /// There is nothing to ask it; why, for a person.
+    Untestable(String),
+}
+
+impl Hub {
+    /// Tries a connection's credentials on the systems behind it, and changes nothing there.
+    pub async fn test_connection(&self, scope: &Scope, id: ConnectionId) -> Result<Tested> {
+        let connection = network_connections::get(scope, id).await?;
+        let guard = Guard::new(self.config.outgoing_allow.clone());
+        let (uplinks, downlinks) = tokio::join!(
+            self.test_uplinks(&connection, &guard),
+            self.test_downlinks(scope, id, &guard)
+        );
+        Ok(Tested {
+            uplinks: uplinks?,
+            downlinks: downlinks?,
+        })
+    }
+
+    async fn test_uplinks(&self, connection: &Connection, guard: &Guard) -> Result<Check> {
+        let began = clock::now();
+        let outcome = match probe::broker(connection, &self.vault, guard).await? {
+            Some(Ok(())) => Outcome::Passed,
+            Some(Err(why)) => Outcome::Failed(why),
+            None => Outcome::Untestable(match connection.health.last_message_at {
+                None => "the network server calls the hub, and has not yet".to_owned(),
+                Some(at) => format!("the network server calls the hub, last at {at}"),
+            }),
+        };
+        Ok(Check::ended(outcome, began))
+    }
+
+    async fn test_downlinks(
+        &self,
+        scope: &Scope,
+        id: ConnectionId,
+        guard: &Guard,
+    ) -> Result<Option<Check>> {
+        let Some(stored) = downlink_settings::find(scope, id).await? else {
+            return Ok(None);
+        };
+        let began = clock::now();
+        let settings: DownlinkSettings =
+            serde_json::from_value(stored.settings).map_err(Error::internal)?;
+        let sealed = stored.secret.as_deref();
+        let secrets = self
+            .vault
+            .open_credentials(downlink::VAULT_PURPOSE, sealed)?;
+        let device = any_device(scope, id).await?;
+        let request = match settings.probe(&secrets, device.as_deref()) {
+            Ok(request) => request,
+            Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
+        };
+        let timeout = Duration::from_secs(self.config.downlink_timeout_s);
+        let answer = Caller::new(guard.clone(), timeout)?.call(request).await;
+        let outcome = match answer.error {
+            Some(error) => Err(error),
+            None => {
+                settings.read_probe(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+            }
+        };
+        let outcome = match outcome {
+            Ok(()) => Outcome::Passed,
+            Err(why) => Outcome::Failed(why),
+        };
+        Ok(Some(Check::ended(outcome, began)))
+    }
+}
+
+impl Check {
+    fn ended(outcome: Outcome, began: Time) -> Self {
+        Self {
+            outcome,
+            duration_ms: (clock::now() - began).num_milliseconds(),
+        }
+    }
+}
+
+/// The network's id of one of the connection's devices.
+async fn any_device(scope: &Scope, id: ConnectionId) -> Result<Option<String>> {
+    let filter = Filter {
+        connection: Some(id),
+        ..Filter::default()
+    };
+    let first = Stretch {
+        after: None,
+        limit: 1,
+        total: false,
+    };
+    let sort = Sort {
+        by: SortBy::Created,
+        descending: false,
+    };
+    let page = device_list::list(scope, &filter, sort, &first).await?;
+    let device = page.items.into_iter().next();
+    let addresses = device
+        .into_iter()
+        .flat_map(|device| device.provisioned.connections);
+    Ok(addresses
+        .filter(|address| address.network_connection_id == id.0)
+        .map(|address| address.network_device_id)
+        .next())
+}

@@ -1,0 +1,94 @@
+//! Whether a connection's broker lets the hub in and lets it hear: asked as another client, beside the
+//! subscription that runs.
+
+use std::time::Duration;
+
+use rumqttc::{Packet, QoS, SubAck, SubscribeReasonCode};
+use tokio::time::timeout;
+
+use super::subscription::Heard;
+use crate::{
+    error::Result,
+    mqtt::{Life, Session},
+    outgoing::Guard,
+    secret::Vault,
+    store::network_connections::Connection,
+};
+
+/// Longest time for a broker to answer a subscription.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a broker says to a connection's credentials and topics; `None`: it has no broker. The inner
+/// error is for a person.
+///
+/// # Errors
+/// When the stored settings or credentials cannot be read.
+pub async fn broker(
+    connection: &Connection,
+    vault: &Vault,
+    guard: &Guard,
+) -> Result<Option<std::result::Result<(), String>>> {
+    let Some(heard) = Heard::of(connection, vault)? else {
+        return Ok(None);
+    };
+    Ok(Some(ask(&heard, guard).await))
+}
+
+async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {
+    // Under the same name it would push the running subscription out.
+    let name = format!("{}test", heard.broker.client_id());
+    let mut session =
+        Session::open(&heard.broker.as_client(&name), guard, Life::Connection).await?;
+    let filters: Vec<String> = heard
+        .filters
+        .iter()
+        .map(|filter| unshared(filter))
+        .collect();
+    session.subscribe(&filters, QoS::AtMostOnce).await?;
+    let answered = timeout(ANSWER_TIMEOUT, answer(&mut session)).await;
+    let codes = answered
+        .map_err(|_| "the broker does not answer the subscription in time".to_owned())??
+        .return_codes;
+    session.close().await;
+    let refused = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Failure);
+    match codes.iter().position(refused) {
+        Some(index) => Err(refusal(&heard.filters, index)),
+        None => Ok(()),
+    }
+}
+
+async fn answer(session: &mut Session) -> std::result::Result<SubAck, String> {
+    loop {
+        let happening = session.wait().await?;
+        if let Some(Packet::SubAck(answer)) = session.handle(happening).await? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// Which topic the broker refuses.
+pub(super) fn refusal(filters: &[String], index: usize) -> String {
+    let filter = filters.get(index).map_or("", String::as_str);
+    format!("the broker refuses the topic {filter}")
+}
+
+/// The topic of a shared subscription: a member of the group would take messages from the others.
+fn unshared(filter: &str) -> String {
+    let shared = filter.strip_prefix("$share/");
+    let topic = shared.and_then(|rest| rest.split_once('/'));
+    topic.map_or(filter, |(_, topic)| topic).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unshared;
+
+    #[test]
+    fn a_group_is_left_alone() {
+        assert_eq!(
+            unshared("$share/hub/v3/+/devices/+/up"),
+            "v3/+/devices/+/up"
+        );
+        assert_eq!(unshared("a/$share/b"), "a/$share/b");
+    }
+}
