@@ -7,14 +7,13 @@ use serde_json::Value;
 use super::Hub;
 use crate::{
     clock::{self, Time},
-    downlink::{self, DownlinkSettings},
-    error::{Error, Result},
+    downlink::way,
+    error::Result,
     id::ConnectionId,
     outgoing::{Caller, Guard},
     store::{
         Scope,
         device_list::{self, Filter, SortBy},
-        downlink_settings,
         listing::{Sort, Stretch},
         network_connections::{self, Connection},
     },
@@ -54,7 +53,7 @@ impl Hub {
         let guard = Guard::new(self.config.outgoing_allow.clone());
         let (uplinks, downlinks) = tokio::join!(
             self.test_uplinks(&connection, &guard),
-            self.test_downlinks(scope, id, &guard)
+            self.test_downlinks(scope, &connection, &guard)
         );
         Ok(Tested {
             uplinks: uplinks?,
@@ -78,21 +77,15 @@ impl Hub {
     async fn test_downlinks(
         &self,
         scope: &Scope,
-        id: ConnectionId,
+        connection: &Connection,
         guard: &Guard,
     ) -> Result<Option<Check>> {
-        let Some(stored) = downlink_settings::find(scope, id).await? else {
+        let Some(way) = way::find(scope, &self.vault, connection).await? else {
             return Ok(None);
         };
         let began = clock::now();
-        let settings: DownlinkSettings =
-            serde_json::from_value(stored.settings).map_err(Error::internal)?;
-        let sealed = stored.secret.as_deref();
-        let secrets = self
-            .vault
-            .open_credentials(downlink::VAULT_PURPOSE, sealed)?;
-        let device = any_device(scope, id).await?;
-        let request = match settings.probe(&secrets, device.as_deref()) {
+        let device = any_device(scope, connection.id).await?;
+        let request = match way.settings.probe(&way.secrets, device.as_deref()) {
             Ok(request) => request,
             Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
         };
@@ -100,9 +93,9 @@ impl Hub {
         let answer = Caller::new(guard.clone(), timeout)?.call(request).await;
         let outcome = match answer.error {
             Some(error) => Err(error),
-            None => {
-                settings.read_probe(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
-            }
+            None => way
+                .settings
+                .read_probe(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)),
         };
         let outcome = match outcome {
             Ok(()) => Outcome::Passed,

@@ -52,6 +52,14 @@ async fn a_broker_is_asked_beside_the_subscription(database: Database) {
     let reason = tested["uplinks"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("the broker"), "{reason}");
 
+    let mut network = subscribing("network", &broker.settings(), "a");
+    network["settings"] = json!({"type": "the_things_stack_mqtt", "broker": broker.settings()});
+    let network = hub.connect_as(&network).await;
+    let tested = test(&hub, &network).await;
+    assert_eq!(tested["uplinks"]["outcome"], "passed", "{tested}");
+    let reason = tested["downlinks"]["reason"].as_str().unwrap();
+    assert!(reason.contains("the broker from which"), "{reason}");
+
     let mut strange = broker.settings();
     strange["ca"] = Value::Null;
     let unknown = hub.connect_as(&subscribing("unknown", &strange, "a")).await;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{TargetType, read};
 use crate::{
-    api::mqtt_broker::{Broker, BrokerView, Quality},
+    api::mqtt_broker::{self, Broker, BrokerView, Quality},
     error::Result,
     mqtt,
     secret::{Claim, SealedCredentials},
@@ -27,8 +27,8 @@ pub struct MqttTarget {
     topic: TopicTemplate,
     /// The quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0 a message counts
     /// as delivered when it is sent
-    #[oai(default = "at_least_once")]
-    #[serde(default = "at_least_once")]
+    #[oai(default = "mqtt_broker::at_least_once")]
+    #[serde(default = "mqtt_broker::at_least_once")]
     qos: Quality,
     /// Whether the broker keeps the last message of each topic for those who come later
     #[oai(default)]
@@ -47,10 +47,6 @@ pub struct MqttTargetView {
     qos: Quality,
     /// Whether the broker keeps the last message of each topic for those who come later
     retain: bool,
-}
-
-fn at_least_once() -> Quality {
-    Quality::saturating(1)
 }
 
 /// Text whose placeholders are known.
