@@ -170,3 +170,60 @@ fn bytes(input: &mut &[u8]) -> Result<Vec<u8>> {
         .map(<[u8]>::to_vec)
         .parse_next(input)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::{
+        messages::{
+            BrokerId, MetadataResponse, TopicName,
+            metadata_response::{
+                MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+            },
+        },
+        protocol::{Encodable, StrBytes},
+    };
+
+    use super::*;
+
+    fn answer(partitions: &[(i32, i32)]) -> BytesMut {
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(BrokerId(7))
+            .with_host(StrBytes::from_static_str("kafka.example.com"))
+            .with_port(9092);
+        let partitions = partitions.iter().map(|(partition, leader)| {
+            MetadataResponsePartition::default()
+                .with_partition_index(*partition)
+                .with_leader_id(BrokerId(*leader))
+        });
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_static_str("iot"))))
+            .with_partitions(partitions.collect());
+        let answer = MetadataResponse::default()
+            .with_brokers(vec![broker])
+            .with_topics(vec![topic]);
+        let mut bytes = BytesMut::new();
+        answer.encode(&mut bytes, version::METADATA).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn leaders_are_found_in_the_order_of_their_partitions() {
+        let leader = Address::parse("kafka.example.com:9092").unwrap();
+        let read = metadata(&answer(&[(1, -1), (0, 7)]), "iot").unwrap();
+        assert_eq!(read.leaders, [Some(leader), None]);
+        assert_eq!(metadata(&answer(&[(0, 7), (2, 7)]), "iot"), None, "a gap");
+        assert_eq!(metadata(&answer(&[]), "another"), None);
+    }
+
+    #[test]
+    fn an_answer_that_promises_more_than_it_holds_is_no_answer() {
+        let whole = answer(&[(0, 7)]);
+        for length in 0..whole.len() {
+            assert_eq!(metadata(&whole[..length], "iot"), None, "{length}");
+        }
+        let endless = [&[0; 4][..], &i32::MAX.to_be_bytes()].concat();
+        assert_eq!(metadata(&endless, "iot"), None);
+        assert_eq!(produced(&i32::MAX.to_be_bytes()), None);
+    }
+}
