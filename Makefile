@@ -18,7 +18,7 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-drivers bench-delivery bench-lists \
-	bench-import faults soak kafka contract contract-long contract-mutants clients browser openapi \
+	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
 	kafka-tools client-tools browser-tools driver-agreement
 
@@ -129,7 +129,7 @@ check-openapi: build venv linter
 # order of commits, not their survival of a power cut.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
-	@scripts/need rust python postgres mosquitto
+	@scripts/need rust postgres mosquitto
 	@$(MAKE) kafka-tools
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
@@ -147,16 +147,16 @@ soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing
 	@scripts/need python postgres
 	scripts/with-postgres --no-fsync scripts/soak
 
-# A broker that survives its end and knows passwords is compiled, once, for some ten minutes.
-kafka: kafka-tools ## what integrations write to a broker of Kafka that is killed and that asks for a login
-	@scripts/need rust
-	@test -x $(TARGET)/tools/tansu/bin/tansu || CARGO_TARGET_DIR=$(TARGET)/tools/build CARGO_PROFILE_DEV_DEBUG=0 \
-		cargo install tansu@0.6.0 --locked --debug --no-default-features --features libsql --root $(TARGET)/tools/tansu
-	@rm -rf $(TARGET)/tools/build
-	cargo test --locked --test hub target_kafka:: -- --include-ignored
-
+# The tests' broker that speaks the protocol of Kafka. Nobody ships it as a package, so that it is
+# compiled, once, for some minutes.
 kafka-tools:
-	@$(call python-tools,tests/kafka)
+	@scripts/need rust
+	@test -x $(TARGET)/tools/tansu/bin/tansu || { \
+		echo "compiling the broker of the tests for Kafka"; \
+		CARGO_TARGET_DIR=$(TARGET)/tools/build CARGO_PROFILE_DEV_DEBUG=0 cargo install tansu@0.6.0 --quiet --locked \
+			--debug --no-default-features --features libsql --root $(TARGET)/tools/tansu; \
+		rm -rf $(TARGET)/tools/build; \
+	}
 
 build:
 	@scripts/need rust

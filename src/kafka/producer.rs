@@ -185,9 +185,10 @@ impl Producer {
     async fn ask(&self, connection: &mut Connection, topic: &str) -> Result<Metadata, Failure> {
         let name = TopicName(StrBytes::from_string(topic.to_owned()));
         let topics = vec![MetadataRequestTopic::default().with_name(Some(name))];
+        // Whether a topic is made of the question is the broker's to say, as for Kafka's own producer.
         let request = MetadataRequest::default()
             .with_topics(Some(topics))
-            .with_allow_auto_topic_creation(self.cluster.creates_topics);
+            .with_allow_auto_topic_creation(true);
         let answer = connection.ask(version::METADATA, &request).await?;
         answers::metadata(&answer, topic).ok_or_else(unreadable)
     }

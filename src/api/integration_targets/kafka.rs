@@ -25,14 +25,9 @@ pub struct KafkaTarget {
     bootstrap: List<HostPort, 1, 8>,
     /// Where to write. `{device_id}` is the device, `{event}` the type of event and `{label:site}` the
     /// value of the device's label `site`, `_` where it has none; what the name of a topic may not have
-    /// becomes `_`
+    /// becomes `_`. A topic that is not there is made where the brokers do that by themselves
     #[serde(deserialize_with = "template")]
     topic: KafkaTopic,
-    /// Whether a topic that is not there is made, where the brokers allow that; by default it is an error,
-    /// and the message is tried again
-    #[oai(default)]
-    #[serde(default)]
-    create_topics: bool,
     /// Whether connections are encrypted, with the brokers' certificates checked; `required` by default
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<KafkaTls>,
@@ -86,8 +81,6 @@ pub struct KafkaTargetView {
     bootstrap: Vec<String>,
     /// Where it writes
     topic: String,
-    /// Whether a topic that is not there is made, where the brokers allow that
-    create_topics: bool,
     /// Whether connections are encrypted
     #[serde(default = "required")]
     tls: KafkaTls,

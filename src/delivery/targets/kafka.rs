@@ -30,8 +30,6 @@ const DELIVERY_ID: &str = "delivery_id";
 struct Settings {
     bootstrap: Vec<String>,
     topic: String,
-    #[serde(default)]
-    create_topics: bool,
     tls: Option<Tls>,
     ca: Option<String>,
     username: Option<String>,
@@ -76,7 +74,6 @@ impl KafkaTarget {
                     .map_err(Error::internal)?,
                 tls,
                 login,
-                creates_topics: settings.create_topics,
             }),
         })
     }
