@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use serde_json::Value;
 
 use super::Hub;
@@ -68,7 +69,10 @@ impl Hub {
             Some(Err(why)) => Outcome::Failed(why),
             None => Outcome::Untestable(match connection.health.last_message_at {
                 None => "the network server calls the hub, and has not yet".to_owned(),
-                Some(at) => format!("the network server calls the hub, last at {at}"),
+                Some(at) => format!(
+                    "the network server calls the hub, last at {}",
+                    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+                ),
             }),
         };
         Ok(Check::ended(outcome, began))
