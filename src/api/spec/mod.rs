@@ -66,6 +66,7 @@ fn document(public_url: Option<&str>) -> Value {
     schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
+    schemas::drop_awkward_defaults(&mut document);
     schemas::close_objects(&mut document);
     schemas::write_out_nullable(&mut document);
     schemas::drop_unused(&mut document);

@@ -7,8 +7,6 @@ use serde_json::{Map, Value, json};
 use super::{SCHEMAS, each_object, each_operation, each_schema, schema_name};
 
 /// `deprecated: false` and `explode: true` say nothing, nor does a description that is written twice.
-/// A default of what is no plain value trips generators, beside a reference or as a list: there the
-/// description tells it.
 pub fn drop_noise(document: &mut Value) {
     each_object(document, &mut |object| {
         if let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut)
@@ -21,17 +19,26 @@ pub fn drop_noise(document: &mut Value) {
                         .all(|key| key == "description" || key == "default")
                 })
             });
-            object.remove("default");
-        }
-        let default = object.get("default").and_then(Value::as_array);
-        if object.contains_key("items") && default.is_some_and(|items| !items.is_empty()) {
-            object.remove("default");
         }
         if object.get("deprecated") == Some(&Value::Bool(false)) {
             object.remove("deprecated");
         }
         if object.contains_key("in") && object.get("explode") == Some(&Value::Bool(true)) {
             object.remove("explode");
+        }
+    });
+}
+
+/// A default of what is no plain value trips generators, beside a reference or as a list: there the
+/// description tells it. What had one may be left out, and not be null.
+pub fn drop_awkward_defaults(document: &mut Value) {
+    each_object(document, &mut |object| {
+        let is_reference = object
+            .get("allOf")
+            .is_some_and(|parts| parts[0]["$ref"].is_string());
+        let default = object.get("default").and_then(Value::as_array);
+        if is_reference || default.is_some_and(|items| !items.is_empty()) {
+            object.remove("default");
         }
     });
 }
