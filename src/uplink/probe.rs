@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rumqttc::{Packet, QoS, SubAck, SubscribeReasonCode};
+use rumqttc::{Packet, QoS, SubAck};
 use tokio::time::timeout;
 
 use super::subscription::Heard;
@@ -35,10 +35,10 @@ pub async fn broker(
 }
 
 async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {
-    // Under the same name it would push the running subscription out.
+    // Under the same name it would push the running subscription out; the last will is that one's.
     let name = format!("{}test", heard.broker.client_id());
-    let mut session =
-        Session::open(&heard.broker.as_client(&name), guard, Life::Connection).await?;
+    let broker = heard.broker.beside().as_client(&name);
+    let mut session = Session::open(&broker, guard, Life::Connection).await?;
     let filters: Vec<String> = heard
         .filters
         .iter()
@@ -46,15 +46,10 @@ async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {
         .collect();
     session.subscribe(&filters, QoS::AtMostOnce).await?;
     let answered = timeout(ANSWER_TIMEOUT, answer(&mut session)).await;
-    let codes = answered
-        .map_err(|_| "the broker does not answer the subscription in time".to_owned())??
-        .return_codes;
+    let answer = answered
+        .map_err(|_| "the broker does not answer the subscription in time".to_owned())??;
     session.close().await;
-    let refused = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Failure);
-    match codes.iter().position(refused) {
-        Some(index) => Err(refusal(&heard.filters, index)),
-        None => Ok(()),
-    }
+    heard.refusal(&answer).map_or(Ok(()), Err)
 }
 
 async fn answer(session: &mut Session) -> std::result::Result<SubAck, String> {
@@ -64,12 +59,6 @@ async fn answer(session: &mut Session) -> std::result::Result<SubAck, String> {
             return Ok(answer);
         }
     }
-}
-
-/// Which topic the broker refuses.
-pub(super) fn refusal(filters: &[String], index: usize) -> String {
-    let filter = filters.get(index).map_or("", String::as_str);
-    format!("the broker refuses the topic {filter}")
 }
 
 /// The topic of a shared subscription: a member of the group would take messages from the others.

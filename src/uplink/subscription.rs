@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use rumqttc::{Packet, Publish, QoS, SubscribeReasonCode};
+use rumqttc::{Packet, Publish, QoS, SubAck, SubscribeReasonCode};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Unread, UplinkPath,
     networks::{NetworkSettings, VAULT_PURPOSE},
-    probe,
 };
 use crate::{
     clock,
@@ -75,6 +74,14 @@ impl Heard {
                 .map_err(|broken| Error::Invalid(broken.to_string()))?,
             filters: subscription.filters,
         }))
+    }
+
+    /// Which topic the broker refuses, for a person; `None`: none.
+    pub fn refusal(&self, answer: &SubAck) -> Option<String> {
+        let refused = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Failure);
+        let index = answer.return_codes.iter().position(refused)?;
+        let filter = self.filters.get(index).map_or("", String::as_str);
+        Some(format!("the broker refuses the topic {filter}"))
     }
 }
 
@@ -253,11 +260,8 @@ impl Subscription {
                             }
                         }
                         Ok(Some(Packet::SubAck(answer))) => {
-                            let refused = |code: &SubscribeReasonCode| {
-                                matches!(code, SubscribeReasonCode::Failure)
-                            };
-                            if let Some(index) = answer.return_codes.iter().position(refused) {
-                                break Some(probe::refusal(&what.filters, index));
+                            if let Some(refusal) = what.refusal(&answer) {
+                                break Some(refusal);
                             }
                             self.note(Some(subscriptions::Subscription {
                                 connected_since: Some(clock::now()),

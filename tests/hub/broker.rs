@@ -23,7 +23,10 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use crate::eventually;
+use crate::{
+    eventually,
+    server::{Connection, Hub},
+};
 
 pub const USER: &str = "hub";
 pub const PASSWORD: &str = "broker password";
@@ -298,4 +301,14 @@ impl Listener {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Waits until the connection's broker is heard.
+pub async fn is_subscribed(hub: &Hub, connection: &Connection) -> Value {
+    let path = format!("network-connections/{}", connection.id);
+    eventually("the hub is subscribed", async || {
+        let view = hub.get(&path).await.ok();
+        (view["health"]["subscription"]["connected"] == true).then_some(view)
+    })
+    .await
 }

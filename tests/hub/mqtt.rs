@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    broker::{Broker, Door},
+    broker::{Broker, Door, is_subscribed},
     database::{Database, on_both_databases, on_postgres},
     eventually,
     server::{Connection, Hub},
@@ -46,16 +46,6 @@ fn connection(broker: &Value, topics: &[&str]) -> Value {
     json!({"name": "broker", "settings": {"type": "mqtt", "broker": broker, "topics": topics,
         "mapping": {"device_id_pointer": "/id", "payload_pointer": "/data",
             "payload_encoding": "hex", "frame_counter_pointer": "/n"}}})
-}
-
-/// Waits until the connection's broker is heard.
-async fn is_subscribed(hub: &Hub, connection: &Connection) -> Value {
-    let path = format!("network-connections/{}", connection.id);
-    eventually("the hub is subscribed", async || {
-        let view = hub.get(&path).await.ok();
-        (view["health"]["subscription"]["connected"] == true).then_some(view)
-    })
-    .await
 }
 
 async fn subscribe(hub: &Hub, broker: &Broker, topics: &[&str]) -> Connection {

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    broker::{Broker, Door},
+    broker::{Broker, Door, is_subscribed},
     database::{Database, on_both_databases},
     eventually,
     network_server::to_nowhere,
@@ -46,15 +46,6 @@ async fn subscribed(hub: &Hub, settings: Value, network_device_id: &str) -> Conn
         .await;
     is_subscribed(hub, &connection).await;
     connection
-}
-
-async fn is_subscribed(hub: &Hub, connection: &Connection) -> Value {
-    let path = format!("network-connections/{}", connection.id);
-    eventually("the hub is subscribed", async || {
-        let view = hub.get(&path).await.ok();
-        (view["health"]["subscription"]["connected"] == true).then_some(view)
-    })
-    .await
 }
 
 fn the_things_stack(broker: &Broker) -> Value {

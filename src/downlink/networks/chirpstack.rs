@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Parcel, Taken, below};
+use super::{Parcel, Taken, bearer, below};
 use crate::{mqtt::Publication, outgoing::Request, secret::Credentials};
 
 const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
@@ -26,12 +26,12 @@ impl ChirpStack {
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
         let url = self.queue(&parcel.network_device_id)?;
         let body = json!({"queueItem": item(parcel)});
-        Ok(Request::post(url, body).with(AUTHORIZATION, authorization(secrets)))
+        Ok(Request::post(url, body).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
     }
 
     /// Asks for a device's queue.
     pub fn probe(&self, secrets: &Credentials, device: &str) -> Result<Request, String> {
-        Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, authorization(secrets)))
+        Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
     }
 
     fn queue(&self, device: &str) -> Result<Url, String> {
@@ -87,11 +87,6 @@ fn item(parcel: &Parcel) -> Value {
         "data": STANDARD.encode(&parcel.payload),
         "fPort": parcel.f_port,
     })
-}
-
-fn authorization(secrets: &Credentials) -> String {
-    let token = secrets.get(ChirpStack::SECRET).unwrap_or_default();
-    format!("Bearer {token}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Parcel, Taken, below};
+use super::{Parcel, Taken, bearer, below};
 use crate::{outgoing::Request, secret::Credentials};
 
 /// Where its API is. Its secret is `token`.
@@ -32,7 +32,7 @@ impl Loriot {
             "data": hex::encode(&parcel.payload),
             "appid": self.application_id,
         });
-        Ok(Request::post(url, body).with("Authorization", authorization(secrets)))
+        Ok(Request::post(url, body).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
     /// Asks for the application.
@@ -40,7 +40,7 @@ impl Loriot {
         let base: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let base = base.join(".").map_err(|_| "the URL has no path")?;
         let url = below(base.as_str(), &["nwk", "app", &self.application_id])?;
-        Ok(Request::get(url).with("Authorization", authorization(secrets)))
+        Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
     /// A command that is refused is answered with a good status as well.
@@ -50,11 +50,6 @@ impl Loriot {
             None => Ok(Taken::default()),
         }
     }
-}
-
-fn authorization(secrets: &Credentials) -> String {
-    let token = secrets.get(Loriot::SECRET).unwrap_or_default();
-    format!("Bearer {token}")
 }
 
 #[cfg(test)]

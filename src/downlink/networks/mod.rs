@@ -13,8 +13,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    clock::Time, mqtt::Publication, outgoing::Request, store::downlinks::Priority,
-    uplink::networks::Names,
+    clock::Time, mqtt::Publication, outgoing::Request, secret::Credentials,
+    store::downlinks::Priority, uplink::networks::Names,
 };
 
 /// A downlink, and what is known of its device.
@@ -54,6 +54,11 @@ pub enum Handover {
 pub struct Taken {
     /// Its own id of the downlink.
     pub reference: Option<String>,
+}
+
+/// The header that shows a secret.
+fn bearer(secrets: &Credentials, name: &str) -> String {
+    format!("Bearer {}", secrets.get(name).unwrap_or_default())
 }
 
 /// A URL below a base, from parts that are escaped as they need.

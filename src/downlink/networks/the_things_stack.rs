@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Parcel, below};
+use super::{Parcel, bearer, below};
 use crate::{
     mqtt::Publication, outgoing::Request, secret::Credentials, store::downlinks::Priority,
     uplink::networks::CORRELATION_PREFIX,
@@ -60,13 +60,13 @@ impl TheThingsStack {
                 "push",
             ],
         )?;
-        Ok(Request::post(url, pushed(parcel)).with("Authorization", authorization(secrets)))
+        Ok(Request::post(url, pushed(parcel)).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
     /// Asks what the key may do.
     pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
         let url = below(&self.base_url, &["api", "v3", "auth_info"])?;
-        Ok(Request::get(url).with("Authorization", authorization(secrets)))
+        Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
     /// A key that is known may still not be one for downlinks.
@@ -81,11 +81,6 @@ impl TheThingsStack {
             Err("the API key lacks the right to write downlink application traffic".to_owned())
         }
     }
-}
-
-fn authorization(secrets: &Credentials) -> String {
-    let key = secrets.get(TheThingsStack::SECRET).unwrap_or_default();
-    format!("Bearer {key}")
 }
 
 /// The queue operation of its broker, which lets in who may read the application's uplinks there.
