@@ -126,7 +126,21 @@ pub async fn read_import(request: &Request, body: &mut RequestBody) -> Result<Ve
     read_within(bounds, bounds.import_max_bytes, body).await
 }
 
-fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
+/// The error of a body that takes too long.
+pub fn late(limit: Duration) -> Error {
+    Error::field(
+        "body",
+        format!("did not arrive within {} s", limit.as_secs()),
+    )
+}
+
+/// The error of a body whose end never came.
+pub fn broke_off() -> Error {
+    Error::field("body", "broke off")
+}
+
+/// The bounds for a request.
+pub fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
     let bounds: Option<&BodyBounds> = request.data();
     bounds
         .copied()
@@ -141,10 +155,7 @@ async fn read_within(
     let body = body.take().map_err(Error::internal)?;
     match tokio::time::timeout(bounds.timeout, collect(body, max_bytes)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Error::field(
-            "body",
-            format!("did not arrive within {} s", bounds.timeout.as_secs()),
-        )),
+        Err(_) => Err(late(bounds.timeout)),
     }
 }
 
@@ -159,7 +170,7 @@ pub async fn buffer(request: &mut Request) -> Result<Vec<u8>, Error> {
     let body = request.take_body();
     let bytes = tokio::time::timeout(bounds.timeout, collect(body, max_bytes))
         .await
-        .map_err(|_| Error::field("body", "did not arrive in time"))??;
+        .map_err(|_| late(bounds.timeout))??;
     request.set_body(bytes.clone());
     Ok(bytes)
 }
@@ -169,7 +180,7 @@ async fn collect(body: PoemBody, max_bytes: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let mut length = 0;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Error::field("body", "broke off"))?;
+        let chunk = chunk.map_err(|_| broke_off())?;
         length += chunk.len();
         if length <= max_bytes {
             bytes.extend_from_slice(&chunk);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
-//! | `types.rs`, `body.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `bodiless.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
@@ -14,6 +14,7 @@ mod api_keys;
 mod audit_log;
 mod auth;
 mod auto_provisioning;
+mod bodiless;
 mod body;
 mod connection_test;
 mod csv_records;

@@ -1,7 +1,7 @@
 //! What every operation does before and after its own work, written once.
 //!
 //! [`Operations`] wraps a group of endpoints and knows each one's declaration: it lets in who may
-//! run it, refuses query parameters that the document does not name, answers a repeated request as
+//! run it, refuses query parameters and bodies that the document does not name, answers a repeated request as
 //! the first time, and turns every failure into the error object.
 
 use std::{
@@ -17,7 +17,7 @@ use poem_openapi::{
 
 use super::{
     auth::{self, INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER},
-    failure, idempotency,
+    bodiless, failure, idempotency,
 };
 use crate::error::Error;
 
@@ -28,6 +28,7 @@ pub struct Operation {
     pub id: &'static str,
     path_parameters: Vec<String>,
     query_parameters: HashSet<String>,
+    takes_body: bool,
     /// Whether a session's token or an API key opens it.
     pub takes_token: bool,
     is_secured: bool,
@@ -56,6 +57,7 @@ impl Operation {
             id: meta.operation_id.unwrap_or_default(),
             path_parameters,
             query_parameters,
+            takes_body: meta.request.is_some(),
             takes_token: meta
                 .security
                 .iter()
@@ -88,9 +90,9 @@ impl Operation {
         let mut seen = HashSet::new();
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
             if !self.query_parameters.contains(name.as_ref()) {
-                let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
                 return Err(Error::Invalid(format!(
-                    "query parameter \"{name}\": is unknown here"
+                    "query parameter \"{}\": is unknown here",
+                    shown(&name)
                 )));
             }
             if !seen.insert(name.clone()) {
@@ -101,6 +103,11 @@ impl Operation {
         }
         Ok(())
     }
+}
+
+/// A name that the client made up, fit for an error.
+pub fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 /// The operation that answers a request, among its extensions. The query is checked after the
@@ -171,15 +178,7 @@ async fn run(
 ) -> Result<Response> {
     tracing::Span::current().record("http.operation", operation.id);
     request.extensions_mut().insert(operation.clone());
-    let admitted = if operation.takes_token && !operation.is_opened_by_key(&request) {
-        auth::admit(&mut request, &operation).await
-    } else if operation.is_secured {
-        // Its endpoint authenticates, and checks the query right after.
-        Ok(())
-    } else {
-        operation.check_query(&request)
-    };
-    if let Err(error) = admitted {
+    if let Err(error) = admit(&mut request, &operation).await {
         return Ok(failure::respond(&error));
     }
     let outcome = if idempotency::is_asked_for(&request) && operation.takes_token {
@@ -191,4 +190,19 @@ async fn run(
         Ok(response) => response,
         Err(error) => failure::respond_any(error, &operation),
     })
+}
+
+/// Lets a request in that may run the operation and brings nothing that it does not take.
+async fn admit(request: &mut Request, operation: &Operation) -> Result<(), Error> {
+    if operation.takes_token && !operation.is_opened_by_key(request) {
+        auth::admit(request, operation).await?;
+    } else if !operation.is_secured || !operation.takes_body {
+        operation.check_query(request)?;
+    } else {
+        // Its endpoint authenticates, and checks the query right after.
+    }
+    if !operation.takes_body {
+        bodiless::check(request).await?;
+    }
+    Ok(())
 }

@@ -129,7 +129,7 @@ async fn a_receiver_that_asks_for_rest_gets_it(database: Database) {
     assert_eq!(backlog["pending"], 2);
     assert_eq!(backlog["oldest_pending_at"], waiting[0]["created_at"]);
     // A test goes past the queue, and past the rest.
-    let tested = hub.post(&format!("{path}/test"), &json!(null)).await.ok();
+    let tested = hub.post(&format!("{path}/test"), &json!({})).await.ok();
     assert_eq!(tested["is_delivered"], true);
     assert_eq!(sink.received().len(), 2);
 }
@@ -162,13 +162,13 @@ async fn a_client_pauses_and_resumes(database: Database) {
     let sink = Sink::willing().await;
     let path = integration(&hub, &sink.url, json!({})).await;
     assert_eq!(hub.get(&path).await.ok()["health"]["state"], "never_sent");
-    let paused = hub.post(&format!("{path}/pause"), &json!(null)).await.ok();
+    let paused = hub.post(&format!("{path}/pause"), &json!({})).await.ok();
     assert_eq!(paused["health"]["state"], "paused");
     hub.uplink(&connection, EUIS[0]).await;
     let waiting = deliveries(&hub, &path, "pending", 1).await;
     assert_eq!(waiting[0]["attempt"], 0);
     assert!(sink.received().is_empty());
-    hub.post(&format!("{path}/resume"), &json!(null)).await.ok();
+    hub.post(&format!("{path}/resume"), &json!({})).await.ok();
     sink.gets(1).await;
     let health = health(&hub, &path, "ok").await;
     assert_eq!(health["delivered"], 1);
@@ -189,7 +189,7 @@ async fn dead_letters_tell_why_and_are_sent_again(database: Database) {
     assert_eq!(hub.get(&path).await.ok()["health"]["dead"], 2);
 
     let one = format!("{path}/deliveries/{}", dead[0]["id"].as_str().unwrap());
-    hub.post(&format!("{one}/resend"), &json!(null)).await.ok();
+    hub.post(&format!("{one}/resend"), &json!({})).await.ok();
     let delivered = deliveries(&hub, &path, "delivered", 1).await;
     assert_eq!(delivered[0]["id"], dead[0]["id"]);
     assert_eq!(delivered[0]["attempt"], 5);
@@ -212,7 +212,7 @@ async fn dead_letters_tell_why_and_are_sent_again(database: Database) {
     sink.gets(8 + 4).await;
     let missing = uuid::Uuid::now_v7();
     let missing = format!("{path}/deliveries/{missing}/resend");
-    hub.post(&missing, &json!(null)).await.refused(404);
+    hub.post(&missing, &json!({})).await.refused(404);
     hub.post(&resend, &json!({"state": "pending"}))
         .await
         .refused(400);
@@ -300,7 +300,7 @@ async fn a_test_is_sent_past_the_queue(database: Database) {
     let sink = Sink::start(&[Cue::Status(200)], Cue::After(403, 1)).await;
     let path = integration(&hub, &sink.url, json!({"enabled": false})).await;
     let test = format!("{path}/test");
-    let taken = hub.post(&test, &json!(null)).await.ok();
+    let taken = hub.post(&test, &json!({})).await.ok();
     assert_eq!(
         (&taken["is_delivered"], &taken["status"]),
         (&json!(true), &json!(200))
@@ -308,7 +308,7 @@ async fn a_test_is_sent_past_the_queue(database: Database) {
     let received = sink.received();
     assert_eq!(received[0].body["event"], "test");
     assert_eq!(received[0].header("webhook-id"), taken["delivery_id"]);
-    let refused = hub.post(&test, &json!(null)).await.ok();
+    let refused = hub.post(&test, &json!({})).await.ok();
     assert_eq!(refused["is_delivered"], false);
     assert_eq!(refused["answer"], "come back later");
     assert!(refused["error"].as_str().unwrap().contains("403"));

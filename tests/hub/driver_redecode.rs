@@ -37,7 +37,7 @@ fn at(minute: usize) -> String {
 impl Hub {
     async fn redecode(&self, query: &str) -> Value {
         let path = format!("devices/d/redecode{query}");
-        self.post(&path, &Value::Null).await.ok()
+        self.post(&path, &json!({})).await.ok()
     }
 }
 
@@ -158,7 +158,7 @@ async fn stretches_make_up_the_whole(database: Database) {
     let none = hub.redecode(&format!("?to={}", at(0))).await;
     assert_eq!(none["collection"], json!([]));
     let path = format!("devices/d/redecode?driver=a/b{cursor}");
-    let refused = hub.post(&path, &Value::Null).await.refused(400);
+    let refused = hub.post(&path, &json!({})).await.refused(400);
     assert!(refused.starts_with("cursor: "), "{refused}");
 }
 
@@ -210,10 +210,10 @@ async fn what_cannot_be_compared_is_refused(database: Database) {
         ("?dry_run=maybe", "dry_run: "),
     ] {
         let path = format!("devices/d/redecode{query}");
-        let refused = hub.post(&path, &Value::Null).await.refused(400);
+        let refused = hub.post(&path, &json!({})).await.refused(400);
         assert!(refused.starts_with(told), "{told}: {refused}");
     }
-    hub.post("devices/none/redecode", &Value::Null)
+    hub.post("devices/none/redecode", &json!({}))
         .await
         .refused(404);
     // What no driver could read is no failure of the new one.

@@ -47,7 +47,7 @@ fn at(minute: usize) -> String {
 impl Hub {
     async fn rewrite(&self, query: &str) -> Answer {
         let path = format!("devices/d/redecode?dry_run=false{query}");
-        self.post(&path, &Value::Null).await
+        self.post(&path, &json!({})).await
     }
 
     /// All stretches of so many; answers how many there were.

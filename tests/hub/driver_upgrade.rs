@@ -38,7 +38,7 @@ async fn what_was_pushed_before_goes_on_working(database: Database) {
     let device = hub.get("devices/d").await.ok();
     assert_eq!(device["driver"], "a/b:1");
     let renewed = hub
-        .post("network-connections/1/ingest-key", &json!(null))
+        .post("network-connections/1/ingest-key", &json!({}))
         .await
         .created();
     let connection = Connection {

@@ -110,6 +110,67 @@ async fn members_are_known_and_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_takes_no_body_refuses_one() {
+    let hub = Hub::start(Database::Sqlite).await;
+    let connection = hub.connect("tts").await;
+    let key = format!("network-connections/{}/ingest-key", connection.id);
+    let path = format!("network-connections/{}", connection.id);
+    let send = async |method: Method, path: &str, body: reqwest::Body| {
+        let request = hub.request(method, path).bearer_auth(&hub.token);
+        hub.answer(request.body(body)).await
+    };
+    let none = "body: this operation takes no body";
+    let large = format!("{{\"a\": \"{}\"}}", "x".repeat(3 * 1024 * 1024));
+    for (body, expected) in [
+        (
+            r#"{"driver": "x", "b": 1}"#,
+            "driver: is unknown here: this operation takes no body",
+        ),
+        (
+            "{\"a\\u0000b\": 1}",
+            "ab: is unknown here: this operation takes no body",
+        ),
+        ("null", none),
+        ("[]", none),
+        ("nonsense", none),
+        (&large, none),
+    ] {
+        for (method, path) in [
+            (Method::POST, "devices/d/redecode"),
+            (Method::POST, &key),
+            (Method::GET, "devices"),
+            (Method::GET, "/livez"),
+            (Method::DELETE, &path),
+        ] {
+            // Whether or not its length is told before.
+            for body in [reqwest::Body::from(body.to_owned()), in_chunks(body)] {
+                let error = send(method.clone(), path, body).await.refused(400);
+                let shown: String = error.chars().take(40).collect();
+                assert_eq!(error, expected, "{method} {path} {shown}");
+            }
+        }
+    }
+    for body in ["", " \n", "{}", " { } "] {
+        for body in [reqwest::Body::from(body), in_chunks(body)] {
+            send(Method::POST, &key, body).await.created();
+        }
+        for body in [reqwest::Body::from(body), in_chunks(body)] {
+            send(Method::GET, "devices", body).await.ok();
+        }
+    }
+    // Who may not call learns nothing else.
+    let request = hub.request(Method::GET, "devices").body("nonsense");
+    hub.answer(request).await.refused(401);
+    send(Method::DELETE, &path, "{}".into()).await.ok();
+}
+
+fn in_chunks(body: &str) -> reqwest::Body {
+    let chunks: Vec<Vec<u8>> = body.as_bytes().chunks(1000).map(<[u8]>::to_vec).collect();
+    let chunks = chunks.into_iter().map(Ok::<_, std::io::Error>);
+    reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_json_within_the_bound_is_read() {
     let hub = Hub::start(Database::Sqlite).await;
     for kind in [

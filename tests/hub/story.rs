@@ -263,7 +263,7 @@ async fn ingest_keys_let_in_and_nobody_else(database: Database) {
     let renewed = hub
         .post(
             &format!("network-connections/{}/ingest-key", mine.id),
-            &json!(null),
+            &json!({}),
         )
         .await;
     let renewed = renewed.created()["ingest_key"].as_str().unwrap().to_owned();

@@ -178,7 +178,7 @@ async fn messages_are_signed_by_the_standard_webhooks_scheme(database: Database)
     verify(&received, given).unwrap();
 
     let key = format!("integrations/{}/key", made["id"]);
-    let renewed = hub.post(&key, &json!(null)).await.created();
+    let renewed = hub.post(&key, &json!({})).await.created();
     let own = renewed["key"].as_str().unwrap();
     let received = one(&hub, &connection, &sink).await;
     verify(&received, own).unwrap();

@@ -129,7 +129,7 @@ async fn who_follows_needs_a_token_or_the_key(database: Database) {
     let wrong = format!("{path}?stream_key=wrong");
     assert_eq!(refusal(follow(&hub, &wrong, None).await), 401);
     let key = format!("integrations/{}/key", made["id"]);
-    let renewed = hub.post(&key, &json!(null)).await.created();
+    let renewed = hub.post(&key, &json!({})).await.created();
     assert_eq!(renewed["target"]["has_key"], true);
     let key = renewed["key"].as_str().unwrap();
     let with_key: String = url::form_urlencoded::Serializer::new(String::new())

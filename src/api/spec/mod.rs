@@ -27,7 +27,9 @@ const DESCRIPTION: &str = "A self-hosted IoT hub: network connections bring in w
 decode it, data tables keep it, integrations forward it.\n\n\
 Log in with `POST /api/v3/auth/token` and send the token as `Authorization: Bearer <token>`. Everything is \
 JSON over HTTPS. Eight statuses and no others leave the server; each of 400 and above carries \
-`{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404. (What the HTTP \
+`{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404; \
+parameters and members that an operation does not take are a 400, and so is a body where none is taken, but \
+an empty one and `{}`. (What the HTTP \
 library itself answers to a broken or endless request line or header is the one exception: a URL has less \
 than 64 KiB, a request at most 100 headers.)";
 
