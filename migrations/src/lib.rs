@@ -26,6 +26,7 @@ mod m0015_leases;
 mod m0016_delivery_engine;
 mod m0017_integration_payload;
 mod m0018_redecoding;
+mod m0019_recent_messages;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_delivery_engine::Migration),
             Box::new(m0017_integration_payload::Migration),
             Box::new(m0018_redecoding::Migration),
+            Box::new(m0019_recent_messages::Migration),
         ]
     }
 }

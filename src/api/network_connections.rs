@@ -22,6 +22,7 @@ use super::{
     types::{self, Count, Id, Limit, Timestamp},
 };
 use crate::{
+    clock,
     error::Error,
     hub::Hub,
     id::ConnectionId,
@@ -77,7 +78,7 @@ struct ConnectionView {
     updated_at: Timestamp,
 }
 
-/// What came in over a connection since it was made
+/// What came in over a connection. What is counted is counted since it was made
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionHealth")]
 struct HealthView {
@@ -93,7 +94,9 @@ struct HealthView {
     malformed: Count,
     /// Copies of frames that are recorded already; they are no messages of their own
     duplicates: Count,
-    /// The share of messages that were refused, 0 to 1
+    /// The share of messages of the last 60 minutes that were refused, 0 to 1, without copies; 0 where none
+    /// came. Kept by hours of the clock: of the hour before, as large a part counts as lies in the last 60
+    /// minutes, as if its messages had come evenly
     error_rate: f64,
     /// When the last message came that was taken
     last_message_at: Option<Timestamp>,
@@ -389,7 +392,7 @@ impl TryFrom<Connection> for ConnectionView {
                 other_messages: Count::saturating(health.other_messages),
                 malformed: Count::saturating(health.malformed),
                 duplicates: Count::saturating(health.duplicates),
-                error_rate: health.error_rate(),
+                error_rate: health.recent.error_rate(clock::now()),
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,

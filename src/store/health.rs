@@ -41,17 +41,6 @@ impl State {
 }
 
 impl Health {
-    /// The share of messages that were refused, 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
-    pub fn error_rate(&self) -> f64 {
-        let taken = self.uplinks + self.unknown_devices + self.other_messages;
-        let all = taken + self.malformed;
-        if all == 0 {
-            return 0.0;
-        }
-        self.malformed as f64 / all as f64
-    }
-
     /// How the connection is: whether the last message was taken or refused.
     pub fn state(&self) -> HealthState {
         match (self.last_message_at, self.last_error_at) {

@@ -46,6 +46,7 @@ mod failure;
 pub mod followed;
 pub mod frames;
 mod gather;
+mod recent;
 mod selecting;
 
 pub mod api_keys;

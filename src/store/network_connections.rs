@@ -17,7 +17,9 @@ use super::{
     failure,
     health::HealthState,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-    met, subscriptions,
+    met,
+    recent::Recent,
+    subscriptions,
     subscriptions::Subscription,
 };
 use crate::{
@@ -66,7 +68,7 @@ pub struct Connection {
     pub updated_at: Time,
 }
 
-/// What came in over a connection since it was made.
+/// What came in over a connection, counted since it was made where nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
     /// Uplinks of known devices.
@@ -85,6 +87,8 @@ pub struct Health {
     pub last_error_at: Option<Time>,
     /// Why it was refused.
     pub last_error: Option<String>,
+    /// How many were refused lately.
+    pub recent: Recent,
     /// Whether its broker is heard; `None` where the network server calls.
     pub subscription: Option<Subscription>,
 }
@@ -141,6 +145,11 @@ pub async fn insert(
                 connected: Set(None),
                 connected_since: Set(None),
                 connection_error: Set(None),
+                recent_hour: Set(0),
+                recent_taken: Set(0),
+                recent_refused: Set(0),
+                before_taken: Set(0),
+                before_refused: Set(0),
             };
             connection_health::Entity::insert(health)
                 .exec_without_returning(&*transaction)
@@ -407,6 +416,7 @@ impl From<(network_connection::Model, Option<connection_health::Model>)> for Con
 
 impl From<connection_health::Model> for Health {
     fn from(model: connection_health::Model) -> Self {
+        let recent = Recent::from(&model);
         let connection_health::Model {
             tenant_id: _,
             connection_id: _,
@@ -421,6 +431,7 @@ impl From<connection_health::Model> for Health {
             connected,
             connected_since,
             connection_error,
+            ..
         } = model;
         let subscription = connected.map(|connected| Subscription {
             connected_since: connected_since.filter(|_| connected),
@@ -435,6 +446,7 @@ impl From<connection_health::Model> for Health {
             last_message_at,
             last_error_at,
             last_error,
+            recent,
             subscription,
         }
     }

@@ -30,6 +30,7 @@ use super::{
     entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
     event_deliveries, failure,
     gather::padded,
+    recent,
     unknown_devices::{Sighting, Sightings},
 };
 use crate::{
@@ -587,6 +588,8 @@ impl HealthChange {
                 .col_expr(Column::LastErrorAt, Expr::value(at))
                 .col_expr(Column::LastError, Expr::value(why));
         }
+        let taken = self.uplinks + self.unknown_devices + self.other_messages;
+        update = recent::count(update, taken, self.malformed);
         update.exec(transaction).await?;
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::{
 on_both_databases!(
     each_network_server_is_understood,
     news_become_events_of_their_kinds,
+    the_error_rate_tells_of_the_last_hour,
     a_copy_of_a_frame_is_no_uplink,
     copies_at_once_are_one_uplink,
     a_late_frame_changes_nothing_newer,
@@ -133,7 +134,81 @@ async fn news_become_events_of_their_kinds(database: Database) {
     );
     let path = format!("network-connections/{}", connection.id);
     let health = hub.get(&path).await.ok()["health"].clone();
-    assert_eq!(health["error_rate"], 0.125, "{health}");
+    let rate = health["error_rate"].as_f64().unwrap();
+    // Not to the letter: the hour may just have ended.
+    assert!((rate - 0.125).abs() < 0.01, "{health}");
+}
+
+async fn the_error_rate_tells_of_the_last_hour(database: Database) {
+    let hub = Hub::start(database).await;
+    while !told_within_an_hour(&hub).await {}
+}
+
+/// Whether the clock's hour did not end meanwhile, which says nothing.
+async fn told_within_an_hour(hub: &Hub) -> bool {
+    let hour = || {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        since.as_secs() / 3600
+    };
+    let began = hour();
+    let name = format!("loriot-{}", uuid::Uuid::now_v7());
+    let body = json!({"name": name, "settings": {"type": "loriot"}});
+    let connection = hub.connect_as(&body).await;
+    let path = format!("network-connections/{}", connection.id);
+    let health = async || hub.get(&path).await.ok()["health"].clone();
+    let rate = async || health().await["error_rate"].as_f64().unwrap();
+    let refuse = async || {
+        let answer = ingest(hub, &connection, "", b"{}".to_vec()).await;
+        answer.refused(400);
+    };
+    let take = async || {
+        let answer = ingest(hub, &connection, "", sample("loriot.json")).await;
+        answer.ok();
+    };
+    let pass = async |hours: u32| {
+        let id = connection.id;
+        hub.sql(&format!(
+            "UPDATE connection_health SET recent_hour = recent_hour - {hours} WHERE connection_id = {id}"
+        ))
+        .await;
+    };
+
+    let mut rates = vec![rate().await];
+    refuse().await;
+    rates.push(rate().await);
+    for _ in 0..3 {
+        take().await;
+    }
+    rates.push(rate().await);
+    refuse().await;
+    rates.push(rate().await);
+
+    // They are those of the hour before when the next one comes, and then gone.
+    pass(1).await;
+    let all_the_same = rate().await;
+    take().await;
+    let diluted = rate().await;
+    pass(1).await;
+    take().await;
+    let forgotten = rate().await;
+    refuse().await;
+    let anew = rate().await;
+    pass(2).await;
+    rates.extend([rate().await, forgotten]);
+    if hour() != began {
+        return false;
+    }
+    assert_eq!(rates, [0.0, 1.0, 0.25, 0.4, 0.0, 0.0]);
+    assert!((all_the_same - 0.4).abs() < 1e-9, "{all_the_same}");
+    assert!(diluted > 0.0 && diluted < 0.4, "{diluted}");
+    assert!(anew > 1.0 / 3.0 - 1e-9 && anew <= 0.5, "{anew}");
+    let counts = health().await;
+    assert_eq!(
+        (&counts["malformed"], &counts["unknown_devices"]),
+        (&json!(3), &json!(5)),
+        "{counts}"
+    );
+    true
 }
 
 /// A frame of LORIOT.

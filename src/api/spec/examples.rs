@@ -110,6 +110,9 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         return json!([{"type": "uplink", "description": "Room temperature",
             "input": {"bytes": [0, 215], "fPort": 85}, "output": {"temperature": 21.5}}]);
     }
+    if name == "error_rate" {
+        return json!(0.02);
+    }
     let is_plain = schema["type"] == "string"
         && schema.get("example").is_none()
         && schema.get("enum").is_none();

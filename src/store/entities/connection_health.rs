@@ -21,6 +21,11 @@ pub struct Model {
     pub connected: Option<bool>,
     pub connected_since: Option<Time>,
     pub connection_error: Option<String>,
+    pub recent_hour: i64,
+    pub recent_taken: i64,
+    pub recent_refused: i64,
+    pub before_taken: i64,
+    pub before_refused: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
