@@ -48,6 +48,8 @@ pub struct Broker {
     folder: TempDir,
     door: Door,
     port: u16,
+    /// Where it takes WebSockets, if it does.
+    web_port: Option<u16>,
     child: Option<Child>,
 }
 
@@ -72,11 +74,21 @@ fn server() -> Command {
 
 impl Broker {
     pub async fn start(door: Door) -> Self {
+        Self::start_at(door, None).await
+    }
+
+    /// One that takes WebSockets as well.
+    pub async fn start_with_web_sockets(door: Door) -> Self {
+        Self::start_at(door, Some(free_port())).await
+    }
+
+    async fn start_at(door: Door, web_port: Option<u16>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut broker = Self {
             folder,
             door,
             port: free_port(),
+            web_port,
             child: None,
         };
         broker.write_files();
@@ -127,6 +139,18 @@ impl Broker {
                 "ca": self.read("ca.pem"), "client_certificate": self.read("client.pem"),
                 "client_key": self.read("client.key")}),
         }
+    }
+
+    /// The same for who comes by a WebSocket.
+    pub fn web_settings(&self) -> Value {
+        let mut settings = self.settings();
+        let port = self.web_port.expect("it takes WebSockets");
+        settings["url"] = match self.door {
+            Door::Open | Door::Password => format!("ws://127.0.0.1:{port}/mqtt"),
+            Door::Tls | Door::Certificate => format!("wss://localhost:{port}/mqtt"),
+        }
+        .into();
+        settings
     }
 
     /// Publishes, and waits until the broker has it.
@@ -242,14 +266,20 @@ impl Broker {
             assert!(status.success());
             conf += &format!("password_file {}\n", file.display());
         }
+        // What a listener says of TLS is its own.
+        let mut tls = String::new();
         if matches!(self.door, Door::Tls | Door::Certificate) {
             self.write_certificates();
-            conf += &format!(
+            tls += &format!(
                 "cafile {folder}/ca.pem\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
             );
         }
         if self.door == Door::Certificate {
-            conf += "require_certificate true\n";
+            tls += "require_certificate true\n";
+        }
+        conf += &tls;
+        if let Some(port) = self.web_port {
+            conf += &format!("listener {port} 127.0.0.1\nprotocol websockets\n{tls}");
         }
         std::fs::write(self.path("conf"), conf).unwrap();
     }

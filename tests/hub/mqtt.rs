@@ -21,6 +21,8 @@ on_both_databases!(
     nothing_acknowledged_is_lost_with_the_broker,
     what_comes_while_the_hub_is_away_is_kept,
     a_change_counts_at_once,
+    packets_travel_in_web_sockets,
+    packets_travel_in_encrypted_web_sockets,
 );
 
 const EUI: &str = "AA00000000000001";
@@ -49,9 +51,11 @@ fn connection(broker: &Value, topics: &[&str]) -> Value {
 }
 
 async fn subscribe(hub: &Hub, broker: &Broker, topics: &[&str]) -> Connection {
-    let connection = hub
-        .connect_as(&connection(&broker.settings(), topics))
-        .await;
+    subscribe_as(hub, &broker.settings(), topics).await
+}
+
+async fn subscribe_as(hub: &Hub, settings: &Value, topics: &[&str]) -> Connection {
+    let connection = hub.connect_as(&connection(settings, topics)).await;
     hub.device("d", &connection, EUI, json!({})).await;
     is_subscribed(hub, &connection).await;
     connection
@@ -199,6 +203,54 @@ async fn messages_are_recorded_and_poison_blocks_nothing(database: Database) {
     assert_eq!(view["health"]["malformed"], 2, "{view}");
     assert!(view["health"]["last_error"].is_string(), "{view}");
     assert_eq!(view["settings"]["broker"].get("password"), None, "{view}");
+}
+
+async fn packets_travel_in_web_sockets(database: Database) {
+    let mut broker = Broker::start_with_web_sockets(Door::Open).await;
+    web_sockets_carry_both_ways(database, &mut broker).await;
+}
+
+async fn packets_travel_in_encrypted_web_sockets(database: Database) {
+    let mut broker = Broker::start_with_web_sockets(Door::Tls).await;
+    web_sockets_carry_both_ways(database, &mut broker).await;
+
+    let hub = hub(Database::Sqlite).await;
+    let mut settings = broker.web_settings();
+    settings.as_object_mut().unwrap().remove("ca");
+    let stranger = hub.connect_as(&connection(&settings, &["up"])).await;
+    let path = format!("network-connections/{}", stranger.id);
+    eventually("an unknown authority is refused", async || {
+        let view = hub.get(&path).await.ok();
+        let error = view["health"]["subscription"]["error"].as_str()?.to_owned();
+        error.starts_with("TLS: ").then_some(())
+    })
+    .await;
+}
+
+/// What devices say comes in, and what is delivered goes out.
+async fn web_sockets_carry_both_ways(database: Database, broker: &mut Broker) {
+    let hub = hub(database).await;
+    let connection = subscribe_as(&hub, &broker.web_settings(), &["up/+"]).await;
+    // Packets that share a message, packets of several, and those that came while nobody listened.
+    let large = json!({"id": EUI, "data": "d7".repeat(200), "n": 10,
+        "more": "x".repeat(100_000)});
+    broker.publish("up/large", &large.to_string()).await;
+    for counter in 0..10 {
+        broker.publish("up/small", &message(counter)).await;
+    }
+    recorded(&hub, 0..=10).await;
+    broker.end(Signal::SIGTERM).await;
+    broker.start_again().await;
+    broker.publish("up/small", &message(11)).await;
+    recorded(&hub, 0..=11).await;
+    is_subscribed(&hub, &connection).await;
+
+    let mut listener = broker.listen("hub/#").await;
+    let publishing = publishing(broker.web_settings());
+    let made = hub.post("integrations", &publishing).await.created();
+    broker.publish("up/small", &message(12)).await;
+    assert_eq!(listener.next().await.2, "hub/_/d/data");
+    delivered(&hub, &made, "delivered").await;
 }
 
 async fn nothing_acknowledged_is_lost_with_the_broker(database: Database) {
