@@ -290,24 +290,27 @@ async fn a_tag_moves_only_as_its_client_has_seen_it(database: Database) {
     let path = "drivers/a/b/tags/1";
     let etag = |answer: crate::server::Answer| answer.headers["etag"].to_str().unwrap().to_owned();
     let seen = etag(hub.get(path).await);
-    let send = async |method: Method, seen: &str, digest: &str| {
+    let seeing = |method: Method, seen: &str| {
         let request = hub.request(method, path).bearer_auth(&hub.token);
-        let request = request.header("If-Match", seen);
+        request.header("If-Match", seen)
+    };
+    let point = async |seen: &str, digest: &str| {
+        let request = seeing(Method::PUT, seen);
         hub.answer(request.with_json(&json!({"digest": digest})))
             .await
     };
-    let moved = send(Method::PUT, &seen, &second).await;
-    let now = etag(moved);
+    let delete = async |seen: &str| hub.answer(seeing(Method::DELETE, seen)).await;
+    let now = etag(point(&seen, &second).await);
     assert_ne!(now, seen);
-    let error = send(Method::PUT, &seen, &first).await.refused(400);
+    let error = point(&seen, &first).await.refused(400);
     assert!(error.starts_with("header If-Match: "), "{error}");
-    send(Method::DELETE, &seen, &first).await.refused(400);
+    delete(&seen).await.refused(400);
     assert_eq!(hub.get(path).await.ok()["digest"], second);
     // The other tag, and the driver itself, have revisions of their own.
     hub.point("2", &first).await;
     assert_eq!(etag(hub.get(path).await), now);
-    send(Method::DELETE, &now, &first).await.ok();
-    send(Method::PUT, &now, &first).await.refused(400);
+    delete(&now).await.ok();
+    point(&now, &first).await.refused(400);
     hub.get(path).await.refused(404);
 }
 
