@@ -3,18 +3,14 @@
 //! Runs under the limits of the engine. Every read of a driver's value may run the driver's code,
 //! so each step turns a pending exception into the call's error at once.
 
-use std::rc::Rc;
-
 use rquickjs::context::EvalOptions;
 use rquickjs::function::Rest;
 use rquickjs::promise::PromiseState;
 use rquickjs::{Array, Ctx, Function, Object, Value, qjs};
 
 use super::arguments;
-use super::console::Console;
 use super::convert::{self, exception, kind_of};
 use super::engine::{Bytecode, Program, evaluate, evaluate_module};
-use super::prelude;
 use super::protocol::{Task, WARNINGS, cut};
 use super::{DECODERS, DriverError, DriverErrorKind, Limits};
 
@@ -50,7 +46,6 @@ const EXPORTS: usize = 3;
 
 /// The scripts of a call.
 pub struct Code<'a> {
-    pub prelude: Vec<&'a Bytecode>,
     pub program: &'a Program,
     pub lookup: &'a Bytecode,
 }
@@ -77,7 +72,6 @@ pub fn run(
     ctx: &Ctx<'_>,
     limits: &Limits,
     code: &Code<'_>,
-    console: &Rc<Console>,
     task: &Task,
 ) -> Result<Output, DriverError> {
     // Read before the script runs, so that nothing of it can interfere.
@@ -94,9 +88,6 @@ pub fn run(
         } => arguments::arguments(ctx, function, input.get(), *received_at_ms)?,
         _ => Vec::new(),
     };
-    define_globals(ctx, console)
-        .and_then(|()| install_prelude(ctx, &code.prelude))
-        .map_err(|_| exception(ctx))?;
     let exported = evaluate_program(ctx, limits, code.program)?;
     let entries = find_entries(ctx, code.lookup, exported).map_err(|_| exception(ctx))?;
     match task {
@@ -148,27 +139,6 @@ pub fn run(
             decoded(ctx, limits, name, returned, *whole)
         }
     }
-}
-
-/// `console`, and `module` and `exports` for drivers written as CommonJS modules.
-fn define_globals(ctx: &Ctx<'_>, console: &Rc<Console>) -> rquickjs::Result<()> {
-    console.install(ctx)?;
-    let exports = Object::new(ctx.clone())?;
-    let module = Object::new(ctx.clone())?;
-    module.set("exports", exports.clone())?;
-    ctx.globals().set("exports", exports)?;
-    ctx.globals().set("module", module)
-}
-
-fn install_prelude(ctx: &Ctx<'_>, parts: &[&Bytecode]) -> rquickjs::Result<()> {
-    if parts.is_empty() {
-        return Ok(());
-    }
-    let natives = prelude::natives(ctx)?;
-    for part in parts {
-        prelude::install(evaluate(ctx, part)?, &natives)?;
-    }
-    Ok(())
 }
 
 /// Runs the driver's own code; a module gives what it exports.

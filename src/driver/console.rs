@@ -49,8 +49,8 @@ impl Console {
         })
     }
 
-    /// Defines the global `console`.
-    pub fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> rquickjs::Result<()> {
+    /// Defines the global `console`; gives the functions behind it.
+    pub fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> rquickjs::Result<[Function<'js>; 3]> {
         let this = Rc::clone(self);
         let log = Function::new(
             ctx.clone(),
@@ -75,8 +75,9 @@ impl Console {
         for name in SILENT {
             console.set(name, nothing.clone())?;
         }
-        console.set("assert", assert)?;
-        ctx.globals().set("console", console)
+        console.set("assert", assert.clone())?;
+        ctx.globals().set("console", console)?;
+        Ok([log, assert, nothing])
     }
 
     pub fn take(&self) -> Vec<String> {

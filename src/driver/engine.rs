@@ -1,24 +1,18 @@
-//! One call in QuickJS: a fresh runtime, the compiled script, the driver's function, its result.
+//! One call in QuickJS: the [`Stage`] as no driver has seen it, the compiled script, the driver's
+//! function, its result.
 //!
-//! A runtime of its own for each call, rather than a context of a shared one, costs some
-//! microseconds and leaves nothing to share: no pending jobs, no finalisers, no interned symbols,
-//! no garbage, and the memory limit counts this call alone. Scripts are evaluated from bytecode
-//! that this very process compiled. The bytecode is without the source text, so that
-//! `Function.prototype.toString` shows no body.
-
-use std::cell::Cell;
-use std::rc::Rc;
+//! Scripts are evaluated from bytecode that this very process compiled. The bytecode is without the
+//! source text, so that `Function.prototype.toString` shows no body.
 
 use rquickjs::module::{Module, WriteOptions};
-use rquickjs::{Context, Ctx, Object, Runtime, Value, qjs};
+use rquickjs::{Ctx, Object, Value, qjs};
 
 use super::call::{self, Output};
-use super::console::Console;
-use super::convert::{self, exception};
-use super::heap::{Heap, Usage};
+use super::convert::exception;
 use super::prelude::{self, PARTS};
 use super::protocol::Task;
-use super::{DriverError, DriverErrorKind, Limits, sandbox};
+use super::stage::Stage;
+use super::{DriverError, DriverErrorKind, Limits};
 
 /// The driver's name in stack traces; lines are counted from its own first line.
 pub const SOURCE_NAME: &str = "driver.js";
@@ -52,31 +46,34 @@ pub struct Engine {
     limits: Limits,
     lookup: Bytecode,
     prelude: Vec<Bytecode>,
+    stage: Stage,
 }
 
 impl Engine {
     pub fn new(limits: Limits) -> Result<Self, DriverError> {
-        let lookup = compile(&limits, call::LOOKUP, "lookup")?;
+        let stage = Stage::set_up(&limits)?;
+        let lookup = compile(&stage, call::LOOKUP, "lookup")?;
         let prelude = PARTS
             .iter()
-            .map(|part| compile(&limits, part.source, part.name))
+            .map(|part| compile(&stage, part.source, part.name))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             limits,
             lookup,
             prelude,
+            stage,
         })
     }
 
     /// Parses a script. This has no CPU limit of its own: the parser never asks.
     pub fn compile(&self, source: &str) -> Result<Compiled, DriverError> {
-        let program = match compile(&self.limits, source, SOURCE_NAME) {
+        let program = match compile(&self.stage, source, SOURCE_NAME) {
             Ok(code) => Program::Script(code),
             // Only a module can have `export`, and a script may have what a module must not.
             Err(error) if error.kind == DriverErrorKind::Syntax && source.contains("export") => {
-                Program::Module(compile_module(&self.limits, source).map_err(|_| error)?)
+                Program::Module(compile_module(&self.stage, source).map_err(|_| error)?)
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(name_limit(error, &self.limits)),
         };
         Ok(Compiled {
             program,
@@ -84,40 +81,30 @@ impl Engine {
         })
     }
 
-    /// Runs one call to its end, its runtime's included.
+    /// Runs one call to its end.
     pub fn run(&self, script: &Compiled, task: &Task) -> Result<Finished, DriverError> {
-        let console = Console::new(self.limits.log_lines);
-        let clock = CpuClock::start(self.limits.cpu_time_ms);
-        let usage = Rc::new(Usage::default());
-        let mut result = with_context(&self.limits, &usage, Some(&clock), |ctx| {
-            let parts = script
-                .parts
-                .iter()
-                .filter_map(|part| self.prelude.get(*part));
-            let code = call::Code {
-                prelude: parts.collect(),
-                program: &script.program,
-                lookup: &self.lookup,
-            };
-            call::run(&ctx, &self.limits, &code, &console, task)
-        });
-        let limits = &self.limits;
-        if clock.exceeded.get() {
+        let (stage, limits) = (&self.stage, &self.limits);
+        stage.clock.start(limits.cpu_time_ms);
+        let code = call::Code {
+            program: &script.program,
+            lookup: &self.lookup,
+        };
+        let mut result = stage
+            .dressed(&script.parts, |part| self.prelude.get(part))
+            .and_then(|set| stage.play(&set, |ctx| call::run(ctx, limits, &code, task)));
+        if stage.clock.exceeded() {
             // Whatever the driver made of being stopped.
             let line = result.err().and_then(|error| error.line);
             let mut error = DriverError::new(DriverErrorKind::CpuTime, "");
             error.line = line;
             result = Err(error);
         }
-        if let Err(error) = &mut result {
-            error.blame_memory(&usage);
-        }
-        let logs = console.take();
+        let logs = stage.console.take();
         match result {
             Ok(output) => Ok(Finished {
                 output,
                 logs,
-                memory_peak_bytes: usage.peak_bytes(),
+                memory_peak_bytes: stage.memory_peak_bytes(),
             }),
             Err(error) => Err(DriverError {
                 logs,
@@ -150,60 +137,8 @@ fn name_limit(mut error: DriverError, limits: &Limits) -> DriverError {
     error
 }
 
-impl DriverError {
-    /// An error that says nothing is the lack of memory, where memory was refused.
-    fn blame_memory(&mut self, usage: &Usage) {
-        if usage.refused() && convert::says_nothing(self) {
-            self.kind = DriverErrorKind::Memory;
-        }
-    }
-}
-
-/// When a call must stop, and whether it had to.
-struct CpuClock {
-    deadline_us: u64,
-    exceeded: Cell<bool>,
-}
-
-impl CpuClock {
-    fn start(cpu_time_ms: u64) -> Rc<Self> {
-        let deadline_us = sandbox::cpu_time_us().saturating_add(cpu_time_ms.saturating_mul(1_000));
-        Rc::new(Self {
-            deadline_us,
-            exceeded: Cell::new(false),
-        })
-    }
-
-    /// True from the deadline on, for ever: `finally` blocks get no second chance.
-    fn must_stop(&self) -> bool {
-        if !self.exceeded.get() && sandbox::cpu_time_us() >= self.deadline_us {
-            self.exceeded.set(true);
-        }
-        self.exceeded.get()
-    }
-}
-
-fn with_context<R>(
-    limits: &Limits,
-    usage: &Rc<Usage>,
-    clock: Option<&Rc<CpuClock>>,
-    run: impl FnOnce(Ctx<'_>) -> Result<R, DriverError>,
-) -> Result<R, DriverError> {
-    let no_memory = |_| DriverError::new(DriverErrorKind::Memory, "");
-    let heap = Heap::new(limits.memory_bytes, Rc::clone(usage));
-    let runtime = Runtime::new_with_alloc(heap).map_err(no_memory)?;
-    // Within the worker's own stack of 8 MiB; QuickJS takes too large a limit for none at all.
-    runtime.set_max_stack_size(limits.stack_bytes.clamp(16 << 10, 4 << 20));
-    if let Some(clock) = clock.cloned() {
-        runtime.set_interrupt_handler(Some(Box::new(move || clock.must_stop())));
-    }
-    let context = Context::full(&runtime).map_err(no_memory)?;
-    context.with(run)
-}
-
-fn compile(limits: &Limits, source: &str, name: &str) -> Result<Bytecode, DriverError> {
-    let usage = Rc::new(Usage::default());
-    let compiled = with_context(limits, &usage, None, |ctx| {
+fn compile(stage: &Stage, source: &str, name: &str) -> Result<Bytecode, DriverError> {
+    stage.play_bare(|ctx| {
         let mut text = Vec::with_capacity(source.len() + 1);
         text.extend_from_slice(source.as_bytes());
         text.push(0);
@@ -223,8 +158,8 @@ fn compile(limits: &Limits, source: &str, name: &str) -> Result<Bytecode, Driver
             )
         };
         // SAFETY: the value was just returned to us by this context.
-        let function = unsafe { adopt(&ctx, function) }.map_err(|_| {
-            let error = exception(&ctx);
+        let function = unsafe { adopt(ctx, function) }.map_err(|_| {
+            let error = exception(ctx);
             match error.kind {
                 DriverErrorKind::Exception => DriverError {
                     kind: DriverErrorKind::Syntax,
@@ -233,20 +168,15 @@ fn compile(limits: &Limits, source: &str, name: &str) -> Result<Bytecode, Driver
                 _ => error,
             }
         })?;
-        write_bytecode(&ctx, &function).ok_or_else(|| DriverError {
+        write_bytecode(ctx, &function).ok_or_else(|| DriverError {
             kind: DriverErrorKind::Memory,
-            ..exception(&ctx)
+            ..exception(ctx)
         })
-    });
-    compiled.map_err(|mut error| {
-        error.blame_memory(&usage);
-        name_limit(error, limits)
     })
 }
 
-fn compile_module(limits: &Limits, source: &str) -> Result<Bytecode, DriverError> {
-    let usage = Rc::new(Usage::default());
-    with_context(limits, &usage, None, |ctx| {
+fn compile_module(stage: &Stage, source: &str) -> Result<Bytecode, DriverError> {
+    stage.play_bare(|ctx| {
         Module::declare(ctx.clone(), SOURCE_NAME, source)
             .and_then(|module| {
                 module.write(WriteOptions {
@@ -255,7 +185,7 @@ fn compile_module(limits: &Limits, source: &str) -> Result<Bytecode, DriverError
                 })
             })
             .map(Bytecode)
-            .map_err(|_| exception(&ctx))
+            .map_err(|_| exception(ctx))
     })
 }
 

@@ -5,8 +5,8 @@
 //! worker stops a driver politely where it can (CPU time, memory, stack, output: an error that
 //! names the limit and the line), and the kernel ends the worker where it cannot.
 //!
-//! Invariants: no driver runs in the server's own process; every call gets a JavaScript runtime of
-//! its own, so nothing passes from one call to the next; a worker that dies costs only the call
+//! Invariants: no driver runs in the server's own process; every call gets a JavaScript runtime that is
+//! byte by byte as before any driver, so nothing passes from one call to the next; a worker that dies costs only the call
 //! that it was running. Linux only (CPU-clock timers, landlock, seccomp).
 //!
 //! | file | what it holds |
@@ -18,7 +18,8 @@
 //! | `process.rs` | one worker process seen from the host: start, frames, why it ended |
 //! | `protocol.rs` | the frames between host and worker |
 //! | `worker.rs` | the worker's loop and its cache of compiled scripts |
-//! | `engine.rs` | QuickJS itself: fresh runtimes, bytecode, the interpreter's limits |
+//! | `engine.rs` | QuickJS itself: scripts to bytecode, and one call under the interpreter's limits |
+//! | `stage.rs` | the runtime that calls run in, put back before each of them |
 //! | `dialects.rs` | the functions by which hosts know a driver |
 //! | `arguments.rs` | from one input object to the arguments of each dialect |
 //! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
@@ -26,7 +27,7 @@
 //! | `console.rs` | what a driver logs, bounded |
 //! | `prelude/` | `Buffer`, dates and more for drivers, in JavaScript |
 //! | `math/` | mathematics to the last digit as in V8 |
-//! | `heap.rs` | the memory of one call |
+//! | `heap.rs` | the runtime's memory, which can be put back to what it was |
 //! | `built_in.rs`, `cayenne_lpp.rs` | drivers that are part of the hub, beside the host |
 //! | `examples.rs` | what a driver must make of which input; pure, beside the host |
 //! | `schema/` | what a driver says of its data; pure, beside the host |
@@ -52,6 +53,7 @@ mod queue;
 mod sandbox;
 pub mod schema;
 mod slot;
+mod stage;
 mod worker;
 
 use std::sync::Arc;
@@ -159,7 +161,7 @@ pub struct Decoded {
     /// What the function returned, where that was asked for; `None` as well where it is larger than
     /// a result may be.
     pub result: Option<Value>,
-    /// CPU time that the call cost, including its fresh JavaScript runtime.
+    /// CPU time that the call cost, including to put its JavaScript runtime back.
     pub cpu_time_us: u64,
     /// The most memory that it had at once, including some 200 KiB of that runtime.
     pub memory_peak_bytes: usize,
@@ -191,7 +193,7 @@ pub struct Returned {
     /// The text of the same, digit by digit as JavaScript prints it.
     pub json: Box<RawValue>,
     pub logs: Vec<String>,
-    /// CPU time that the call cost, including its fresh JavaScript runtime.
+    /// CPU time that the call cost, including to put its JavaScript runtime back.
     pub cpu_time_us: u64,
     /// The most memory that it had at once, including some 200 KiB of that runtime.
     pub memory_peak_bytes: usize,

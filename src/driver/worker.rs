@@ -1,8 +1,7 @@
 //! The worker's loop: read a batch, run its calls one after another, answer each when it is over.
 //!
 //! Frames come and go over one socket, which the host hands over as standard input. The worker
-//! ends when the host closes it, when a call used up its memory (a fresh heap is worth more than a
-//! fragmented one), and after [`CALLS_MAX`] calls, so that nothing can leak for ever.
+//! ends when the host closes it, and after [`CALLS_MAX`] calls, so that nothing can leak for ever.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -81,34 +80,34 @@ fn serve() -> io::Result<()> {
     while let Some(body) = protocol::read_frame(&mut socket)? {
         let batch: Batch = protocol::parse(&body)?;
         for call in &batch.calls {
-            timer.arm(compile_ms)?;
-            let outcome = match scripts.find(&engine, call) {
+            let mut script = scripts.find(&call.digest);
+            if let (None, Some(source)) = (&script, call.source.as_deref()) {
+                timer.arm(compile_ms)?;
+                script = Some(scripts.compile(&engine, &call.digest, source));
+            }
+            let outcome = match script {
                 None => Outcome::NeedScript,
                 Some(Err(error)) => Outcome::Failed(error),
                 Some(Ok(script)) => {
+                    // Until the next call sets it anew: the rest of this one takes next to nothing.
                     timer.arm(call_ms)?;
                     run(&engine, &script, call)
                 }
             };
-            timer.disarm()?;
             calls += 1;
-            let retiring = calls >= CALLS_MAX || used_up_memory(&outcome);
             let reply = Reply {
                 outcome,
                 worker_cpu_time_us: sandbox::cpu_time_us(),
-                retiring,
+                retiring: calls >= CALLS_MAX,
             };
             protocol::write_frame(&mut socket, &reply)?;
-            if retiring {
+            if reply.retiring {
                 return Ok(());
             }
         }
+        timer.disarm()?;
     }
     Ok(())
-}
-
-fn used_up_memory(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(error) if error.kind == DriverErrorKind::Memory)
 }
 
 fn run(engine: &Engine, script: &Compiled, call: &Call<'_>) -> Outcome {
@@ -178,26 +177,26 @@ struct Kept {
 }
 
 impl Scripts {
-    /// The call's script, compiled; `None` where the host must send its source.
-    fn find(
+    /// The script of this digest, compiled; `None` where the host must send its source.
+    fn find(&mut self, digest: &str) -> Option<Result<Rc<Compiled>, DriverError>> {
+        self.uses += 1;
+        let kept = self.kept.get_mut(digest)?;
+        kept.last_use = self.uses;
+        Some(kept.script.clone())
+    }
+
+    fn compile(
         &mut self,
         engine: &Engine,
-        call: &Call<'_>,
-    ) -> Option<Result<Rc<Compiled>, DriverError>> {
-        self.uses += 1;
-        if let Some(kept) = self.kept.get_mut(&*call.digest) {
-            kept.last_use = self.uses;
-            return Some(kept.script.clone());
+        digest: &str,
+        source: &str,
+    ) -> Result<Rc<Compiled>, DriverError> {
+        let script = engine.compile(source).map(Rc::new);
+        let failure = script.as_ref().err();
+        if failure.is_none_or(|error| error.kind == DriverErrorKind::Syntax) {
+            self.keep(digest, script.clone());
         }
-        let script = engine.compile(call.source.as_deref()?).map(Rc::new);
-        if script
-            .as_ref()
-            .err()
-            .is_none_or(|error| error.kind == DriverErrorKind::Syntax)
-        {
-            self.keep(&call.digest, script.clone());
-        }
-        Some(script)
+        script
     }
 
     fn keep(&mut self, digest: &str, script: Result<Rc<Compiled>, DriverError>) {

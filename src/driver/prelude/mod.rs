@@ -1,5 +1,5 @@
 //! What drivers find beyond the language itself: written in JavaScript, compiled when a worker
-//! starts, and evaluated for those scripts alone whose text speaks of it.
+//! starts, and there for those scripts alone whose text speaks of it.
 //!
 //! Looking for words in a script's text costs once, when it is compiled; a script that has no use
 //! for `Buffer` pays nothing for it in any call. A word in a comment loads a part for nothing,
@@ -113,7 +113,7 @@ pub fn install<'js>(function: Value<'js>, natives: &Object<'js>) -> rquickjs::Re
 }
 
 fn utf8_encode<'js>(ctx: Ctx<'js>, text: JsString<'js>) -> rquickjs::Result<TypedArray<'js, u8>> {
-    TypedArray::new(ctx.clone(), convert::text(&ctx, &text)?)
+    TypedArray::new_copy(ctx.clone(), convert::text(&ctx, &text)?)
 }
 
 fn utf8_decode(bytes: TypedArray<'_, u8>) -> String {

@@ -36,6 +36,80 @@ async fn nothing_passes_from_one_call_to_the_next() {
     );
 }
 
+/// The functions that are not JavaScript are made once: no driver may end them.
+#[tokio::test]
+async fn what_a_driver_throws_away_is_there_for_the_next_one() {
+    let host = host(one_worker()).await;
+    let works = body(
+        "console.log('%s', 'a'); console.assert(false, 'b'); console.time();
+         const bytes = new TextEncoder().encode('ä'), text = new TextDecoder('utf-8', { fatal: true });
+         return { text: text.decode(bytes), zone: new Date(0).toLocaleString('de-DE', { timeZone: 'Europe/Berlin' }),
+             random: typeof Math.random(), keys: Object.keys(Math).length }",
+    );
+    let first = decode(&host, &works).await.expect("it works");
+    assert_eq!(first.logs, ["a", "Assertion failed b"]);
+    let destructive = body(
+        "for (const name of Object.getOwnPropertyNames(console)) delete console[name];
+         delete globalThis.console; delete Math.random; delete globalThis.Math;
+         delete globalThis.TextEncoder; delete globalThis.TextDecoder; delete globalThis.Intl;
+         delete Date.prototype.toLocaleString; delete globalThis.module; delete globalThis.exports;
+         for (const name of Reflect.ownKeys(globalThis)) try { delete globalThis[name] } catch {}
+         // Enough for the collector to run, more than once.
+         const cycles = []; for (let i = 0; i < 5000; i++) { const a = {}; a.a = a; cycles[i % 10] = a }
+         return {}",
+    );
+    for _ in 0..20 {
+        decode(&host, &destructive).await.expect("it may");
+        let again = decode(&host, &works).await.expect("it still works");
+        assert_eq!(again.data, first.data);
+        assert_eq!(again.logs, first.logs);
+    }
+}
+
+/// Whatever the call before has used up, and however it ended.
+#[tokio::test]
+async fn every_call_finds_the_same_memory() {
+    let limits = Limits {
+        cpu_time_ms: 1_000,
+        ..one_worker()
+    };
+    let host = host(limits).await;
+    let before = decode(&host, GOOD).await.expect("it works");
+    for (source, kind) in [
+        (
+            body("const a = []; for (;;) a.push(new Array(1000))"),
+            DriverErrorKind::Memory,
+        ),
+        (body("for (;;) {}"), DriverErrorKind::CpuTime),
+        (body("(function f() { f() })()"), DriverErrorKind::Stack),
+        (body("throw new Error('x')"), DriverErrorKind::Exception),
+    ] {
+        assert_eq!(fails(&host, &source).await.kind, kind);
+        let after = decode(&host, GOOD).await.expect("it works");
+        assert_eq!(
+            after.memory_peak_bytes, before.memory_peak_bytes,
+            "{kind:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn chance_is_another_in_every_call() {
+    let host = host(one_worker()).await;
+    let source = body(
+        "const random = Object.getOwnPropertyDescriptor(Math, 'random');
+         return { number: Math.random(), name: random.value.name, length: random.value.length,
+             is: [random.writable, random.enumerable, random.configurable] }",
+    );
+    let first = data(&host, &source).await;
+    let number = first["number"].as_f64().expect("a number");
+    assert!((0.0..1.0).contains(&number));
+    assert_eq!(first["name"], "random");
+    assert_eq!(first["length"], 0);
+    assert_eq!(first["is"], json!([true, false, true]));
+    assert_ne!(data(&host, &source).await["number"], first["number"]);
+}
+
 #[tokio::test]
 async fn a_worker_that_dies_costs_one_call_at_most_and_is_replaced() {
     use nix::sys::signal::Signal;
