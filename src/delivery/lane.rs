@@ -215,14 +215,13 @@ impl Run {
             }
             self.read_due().await?;
         }
-        let is_idle = self.held.is_empty() && settling.is_empty();
-        if !is_idle {
+        if !self.held.is_empty() || !settling.is_empty() {
             self.busy_at = now;
         }
-        if is_idle && now >= self.busy_at + IDLE_MAX {
-            return Ok(Next::End);
-        }
-        Ok(Next::Go)
+        Ok(match is_over(self.busy_at, self.breaker.admits(now), now) {
+            true => Next::End,
+            false => Next::Go,
+        })
     }
 
     /// The end: it is gone, switched off or paused.
@@ -397,5 +396,27 @@ impl Run {
             // The device's next delivery may go.
             self.may_have_more = true;
         }
+    }
+}
+
+/// Whether a lane ends that was last busy then. One whose target is left alone has nothing to do, yet
+/// it alone knows until when.
+fn is_over(busy_at: Instant, admission: Admission, now: Instant) -> bool {
+    now >= busy_at + IDLE_MAX && !matches!(admission, Admission::Closed(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_without_work_ends_but_not_while_its_target_rests() {
+        let busy_at = Instant::now();
+        let later = busy_at + IDLE_MAX;
+        let rest = Admission::Closed(later + IDLE_MAX);
+        assert!(is_over(busy_at, Admission::Open, later));
+        assert!(is_over(busy_at, Admission::Probe, later));
+        assert!(!is_over(busy_at, Admission::Open, later - CHECK_EVERY));
+        assert!(!is_over(busy_at, rest, later));
     }
 }
