@@ -18,7 +18,7 @@ on_both_databases!(
     a_client_pauses_and_resumes,
     dead_letters_tell_why_and_are_sent_again,
     stored_uplinks_are_replayed,
-    a_replay_goes_on_after_a_restart,
+    a_replay_of_a_dead_hub_goes_on,
     a_test_is_sent_past_the_queue,
     integrations_choose_what_they_hear_of,
     no_more_attempts_a_second_than_the_rate,
@@ -275,24 +275,28 @@ async fn stored_uplinks_are_replayed(database: Database) {
         .refused(400);
 }
 
-async fn a_replay_goes_on_after_a_restart(database: Database) {
+async fn a_replay_of_a_dead_hub_goes_on(database: Database) {
     let (mut hub, connection) = hub(database).await;
     for _ in 0..3 {
         hub.uplink(&connection, EUIS[0]).await;
     }
     let sink = Sink::willing().await;
     let path = integration(&hub, &sink.url, json!({})).await;
-    hub.end(Signal::SIGTERM).await;
     let span = "'2020-01-01T00:00:00+00:00', '2099-01-01T00:00:00+00:00'";
     let begun = format!(
         "INSERT INTO delivery_replays (tenant_id, created_at, updated_at, integration_id, state, \
          span_from, span_to, queued) SELECT tenant_id, created_at, created_at, id, 'running', {span}, 0 \
          FROM integrations"
     );
+    // Another hub has begun it, and is no more.
+    hub.sql(&begun).await;
+    deliveries(&hub, &path, "delivered", 3).await;
+    // So has this one, before its restart.
+    hub.end(Signal::SIGTERM).await;
     hub.sql(&begun).await;
     hub.start_again().await;
-    sink.gets(3).await;
-    deliveries(&hub, &path, "delivered", 3).await;
+    deliveries(&hub, &path, "delivered", 6).await;
+    assert_eq!(sink.received().len(), 6);
 }
 
 async fn a_test_is_sent_past_the_queue(database: Database) {
