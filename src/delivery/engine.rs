@@ -140,7 +140,7 @@ impl Engine {
         Ok((engine, wake))
     }
 
-    /// Delivers until `stop`, then lets what is under way come to its end.
+    /// Delivers until `stop`, then lets what is under way come to its end, for `shutdown_timeout_s` at most.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let settler = Settler::start(self.store.clone());
         let mut running = JoinSet::new();

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::Notify,
@@ -46,7 +45,7 @@ const FOLLOWED: &str = "websocket";
 /// How long a lane waits when the database fails it.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long a lease lasts, and how often it is renewed.
-const LEASE: TimeDelta = TimeDelta::seconds(10);
+const LEASE: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// How often the integration is read while others tell of it: it may be paused, or another one.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
@@ -76,7 +75,7 @@ type Ended = (Delivery, Attempt, Answer, clock::Time);
 /// What a lane knows while it runs.
 struct Run {
     lane: Lane,
-    /// The target at this revision of the integration.
+    /// The target at this revision of the integration; `None`: nothing may be sent.
     target: Option<(i64, Arc<Target>)>,
     rules: Rules,
     breaker: Breaker,
@@ -95,13 +94,20 @@ struct Run {
     checked_at: Instant,
     check_at: Instant,
     busy_at: Instant,
+    /// When the lane ends at the latest; `None`: the hub does not stop.
+    ends_at: Option<Instant>,
     ahead: usize,
 }
 
+/// What a lane does next.
+#[derive(Clone, Copy)]
 enum Next {
     Go,
-    /// Another hub delivers, or those who follow fetch it.
+    /// The database fails it: what was read goes out.
+    Wait,
+    /// Another hub delivers, or those who follow fetch it: nothing more is started here.
     StandBy,
+    /// The same, as nothing may be sent.
     End,
 }
 
@@ -127,35 +133,36 @@ impl Lane {
             checked_at: now,
             check_at: now,
             busy_at: now,
+            ends_at: None,
             ahead: AHEAD_MIN,
         };
         let mut settling = FuturesUnordered::new();
         loop {
-            match run.prepare(&settling).await {
-                Ok(Next::Go) => {}
-                Ok(Next::StandBy) => {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(RENEW_EVERY) => {}
-                    }
+            let next = run.prepare(&settling).await.unwrap_or_else(|error| {
+                let cause = error.causes();
+                tracing::warn!(integration.id = integration.0, cause, "the lane waits");
+                Next::Wait
+            });
+            let is_idle = run.sending.is_empty() && settling.is_empty();
+            if run
+                .ends_at
+                .is_some_and(|at| is_idle || Instant::now() >= at)
+            {
+                break;
+            }
+            let wake_at = match next {
+                Next::Go => run.start_what_may(),
+                Next::Wait if run.ends_at.is_none() => run.start_what_may().max(run.look_later()),
+                Next::StandBy if is_idle => {
+                    let _ = timeout(RENEW_EVERY, stop.cancelled()).await;
                     break;
                 }
-                Ok(Next::End) => break,
-                Err(error) => {
-                    tracing::warn!(
-                        integration.id = integration.0,
-                        "the lane waits: {}",
-                        error.causes()
-                    );
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        () = tokio::time::sleep(PAUSE_AFTER_ERROR) => {}
-                    }
-                }
-            }
-            let wake_at = run.start_what_may();
+                Next::End if is_idle => break,
+                // What is under way comes to its end; a resumption need not wait for that.
+                Next::Wait | Next::StandBy | Next::End => run.start_nothing(),
+            };
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if run.ends_at.is_none() => run.begin_to_end(),
                 Some(ended) = run.sending.join_next(), if !run.sending.is_empty() => {
                     if let Ok(ended) = ended {
                         settling.push(run.settle(ended));
@@ -169,15 +176,17 @@ impl Lane {
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
-        // What was read and not sent waits in the database as if it never was read.
-        while let Some(ended) = run.sending.join_next().await {
-            if let Ok(ended) = ended {
-                settling.push(run.settle(ended));
-            }
+        run.put_back();
+        if !run.held.is_empty() {
+            let under_way = run.held.len();
+            tracing::warn!(
+                integration.id = integration.0,
+                under_way,
+                "the hub stops before attempts have ended: their deliveries are sent again"
+            );
         }
-        while let Some(settled) = settling.next().await {
-            run.forget(settled);
-        }
+        // Whatever is under way still must not outlive the lease.
+        run.sending.shutdown().await;
         if let Err(error) = lease::release(&scope, integration, hub).await {
             tracing::debug!("a lease runs out by itself: {}", error.causes());
         }
@@ -197,11 +206,17 @@ impl Run {
             self.renewed_at = now;
             self.check_at = now;
         }
+        if self.ends_at.is_some() {
+            return Ok(Next::End);
+        }
         if now >= self.check_at {
             let next = self.read_integration(now).await?;
             if !matches!(next, Next::Go) {
                 return Ok(next);
             }
+        }
+        if self.target.is_none() {
+            return Ok(Next::End);
         }
         let wants = self.ready.len() < self.rules.concurrency;
         let is_time = self.may_have_more || now >= self.look_at;
@@ -228,16 +243,20 @@ impl Run {
     async fn read_integration(&mut self, now: Instant) -> Result<Next> {
         let scope = &self.lane.scope;
         let found = integrations::find(scope, self.lane.integration).await?;
+        self.checked_at = now;
+        self.check_at = now + RENEW_EVERY;
         let runs = |found: &integrations::Integration| {
             found.provisioned.enabled && found.health.paused_at.is_none()
         };
         let Some(found) = found.filter(runs) else {
+            self.target = None;
             return Ok(Next::End);
         };
         if found.provisioned.kind == FOLLOWED {
             // Those who follow fetch it: only what is too old is given up.
             let keep = self.lane.config.stream_backlog_max;
             followed::bury_old(scope, found.id, keep).await?;
+            self.target = None;
             return Ok(Next::StandBy);
         }
         let is_same = |(revision, _): &(i64, Arc<Target>)| *revision == found.revision;
@@ -248,8 +267,6 @@ impl Run {
             self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
             self.breaker = Breaker::default();
         }
-        self.checked_at = now;
-        self.check_at = now + RENEW_EVERY;
         Ok(Next::Go)
     }
 
@@ -292,8 +309,13 @@ impl Run {
 
     /// Starts as many attempts as may be; answers when to come back.
     fn start_what_may(&mut self) -> Instant {
+        let now = Instant::now();
         let renew_at = self.check_at.min(self.renewed_at + RENEW_EVERY);
-        if let Admission::Closed(until) = self.breaker.admits(Instant::now()) {
+        if now >= self.renewed_at + LEASE {
+            // Another hub may deliver by now.
+            return self.start_nothing();
+        }
+        if let Admission::Closed(until) = self.breaker.admits(now) {
             self.put_back();
             return until.min(renew_at);
         }
@@ -316,6 +338,27 @@ impl Run {
             true => Instant::now() + Duration::from_millis(1),
             false => self.look_at.min(renew_at),
         }
+    }
+
+    /// Leaves what was read to the database; answers when to come back.
+    fn start_nothing(&mut self) -> Instant {
+        self.put_back();
+        let later = self.look_later();
+        match self.ends_at {
+            Some(ends_at) => later.min(ends_at),
+            None if self.check_at > Instant::now() => later.min(self.check_at),
+            None => later,
+        }
+    }
+
+    fn look_later(&self) -> Instant {
+        Instant::now() + PAUSE_AFTER_ERROR
+    }
+
+    /// The hub stops: what is under way may come to its end, for a while.
+    fn begin_to_end(&mut self) {
+        let longest = Duration::from_secs(self.lane.config.shutdown_timeout_s);
+        self.ends_at = Some(Instant::now() + longest);
     }
 
     /// A target that is away needs nothing read ahead.

@@ -26,10 +26,10 @@ on_both_databases!(
     rules_out_of_bounds_are_named,
 );
 
-const EUIS: [&str; 2] = ["AA00000000000001", "AA00000000000002"];
+pub const EUIS: [&str; 2] = ["AA00000000000001", "AA00000000000002"];
 
 /// A hub that retries at once, with a connection and two devices, `d0` and `d1`.
-async fn hub(database: Database) -> (Hub, Connection) {
+pub async fn hub(database: Database) -> (Hub, Connection) {
     let flags = [
         "--delivery-schedule-s",
         "0,0,0",
@@ -45,7 +45,7 @@ async fn hub(database: Database) -> (Hub, Connection) {
     (hub, connection)
 }
 
-async fn integration(hub: &Hub, url: &str, more: Value) -> String {
+pub async fn integration(hub: &Hub, url: &str, more: Value) -> String {
     let mut body = json!({"name": "erp", "selector": "", "target": {"type": "http", "url": url}});
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -55,7 +55,7 @@ async fn integration(hub: &Hub, url: &str, more: Value) -> String {
 }
 
 /// Waits until the integration's deliveries in this state are so many.
-async fn deliveries(hub: &Hub, path: &str, state: &str, count: usize) -> Vec<Value> {
+pub async fn deliveries(hub: &Hub, path: &str, state: &str, count: usize) -> Vec<Value> {
     let list = format!("{path}/deliveries?sort=created_at&limit=1000&state={state}");
     eventually("the deliveries are in their state", async || {
         Some(hub.list(&list).await).filter(|found| found.len() >= count)
