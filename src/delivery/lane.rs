@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    attempt,
     breaker::{Admission, Breaker},
     engine::UnderWay,
     pace::Pace,
@@ -380,11 +381,7 @@ impl Run {
         let longest = self.rules.timeout;
         self.sending.spawn(async move {
             let at = clock::now();
-            let answer = timeout(longest, target.send(&sender, &delivery)).await;
-            let answer = answer.unwrap_or_else(|_| Answer {
-                error: Some(format!("no answer in {} seconds", longest.as_secs())),
-                ..Answer::default()
-            });
+            let answer = attempt::answer(target.send(&sender, &delivery), longest).await;
             let ended_at = clock::now();
             let attempt = Attempt {
                 at,
@@ -438,6 +435,15 @@ impl Run {
         if let Some(Some(_)) = self.held.remove(&id) {
             // The device's next delivery may go.
             self.may_have_more = true;
+        }
+    }
+}
+
+impl Drop for Run {
+    /// However a lane ends: nothing of it is under way any more.
+    fn drop(&mut self) {
+        for id in self.held.keys() {
+            self.lane.under_way.end(*id);
         }
     }
 }
