@@ -205,11 +205,21 @@ async fn dead_letters_tell_why_and_are_sent_again(database: Database) {
     let none = json!({"device_id": "d0"});
     assert_eq!(hub.post(&resend, &none).await.ok()["queued"], 0);
     let resent = hub.post(&resend, &json!({})).await.ok();
-    assert_eq!(resent, json!({"queued": 1, "is_complete": true}));
+    assert_eq!(
+        resent,
+        json!({"queued": 1, "is_complete": true, "last_id": null})
+    );
+    let delivered = deliveries(&hub, &path, "delivered", 2).await;
+    // Where a call ended before its end, the next one goes on behind it.
+    let rest = json!({"state": "delivered", "after": delivered[0]["id"]});
+    assert_eq!(hub.post(&resend, &rest).await.ok()["queued"], 1);
+    sink.gets(8 + 3).await;
     deliveries(&hub, &path, "delivered", 2).await;
+    let rest = json!({"state": "delivered", "after": delivered[1]["id"]});
+    assert_eq!(hub.post(&resend, &rest).await.ok()["queued"], 0);
     let again = json!({"state": "delivered"});
     assert_eq!(hub.post(&resend, &again).await.ok()["queued"], 2);
-    sink.gets(8 + 4).await;
+    sink.gets(8 + 5).await;
     let missing = uuid::Uuid::now_v7();
     let missing = format!("{path}/deliveries/{missing}/resend");
     hub.post(&missing, &json!({})).await.refused(404);
