@@ -72,6 +72,9 @@ pub struct Lane {
 
 /// An attempt that has come to its end, and what it was about.
 type Ended = (Delivery, Attempt, Answer, clock::Time);
+/// A delivery whose attempt is written down, when it is tried again, and whether that has paused the
+/// integration.
+type Done = (Uuid, Option<Instant>, bool);
 
 /// What a lane knows while it runs.
 struct Run {
@@ -394,7 +397,7 @@ impl Run {
     }
 
     /// Learns from an attempt, and has it written down.
-    fn settle(&mut self, ended: Ended) -> impl Future<Output = (Uuid, bool)> + use<> {
+    fn settle(&mut self, ended: Ended) -> impl Future<Output = Done> + use<> {
         let (delivery, attempt, answer, ended_at) = ended;
         self.breaker.learn(&answer, Instant::now());
         let may_help = attempt.error.is_some() && !answer.is_final;
@@ -407,10 +410,10 @@ impl Run {
             )
         });
         let retry_at = retry_at.flatten();
-        if let Some(retry_at) = retry_at {
+        let look_at = retry_at.map(|retry_at| {
             let wait = (retry_at - ended_at).to_std().unwrap_or_default();
-            self.look_at = self.look_at.min(Instant::now() + wait);
-        }
+            Instant::now() + wait
+        });
         let id = delivery.id;
         let settled = Settled {
             tenant: self.lane.scope.tenant(),
@@ -423,13 +426,17 @@ impl Run {
             pause_after: self.rules.pause_after,
         };
         let settler = self.lane.settler.clone();
-        async move { (id, settler.settle(settled).await) }
+        async move { (id, look_at, settler.settle(settled).await) }
     }
 
     /// What is settled is the database's alone.
-    fn forget(&mut self, (id, is_paused): (Uuid, bool)) {
+    fn forget(&mut self, (id, look_at, is_paused): Done) {
         if is_paused {
             self.check_at = Instant::now();
+        }
+        if let Some(look_at) = look_at {
+            // Not before: until now, the database has it due as it was.
+            self.look_at = self.look_at.min(look_at);
         }
         self.lane.under_way.end(id);
         if let Some(Some(_)) = self.held.remove(&id) {

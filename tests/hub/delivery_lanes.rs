@@ -1,8 +1,10 @@
-//! An integration's lane under way: attempts that hang while it is paused or the hub stops, and one hub
-//! at a time.
+//! An integration's lane under way: retries at once, attempts that hang while it is paused or the hub
+//! stops, and one hub at a time.
+
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     database::{Database, on_both_databases, on_postgres, query_text},
@@ -13,9 +15,47 @@ use crate::{
 };
 
 on_both_databases!(
+    a_retry_at_once_goes_at_once,
+    events_go_at_once,
     what_is_resumed_does_not_wait_for_what_hangs,
     a_hub_that_stops_waits_no_longer_than_it_may,
 );
+
+async fn a_retry_at_once_goes_at_once(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let failures = [Cue::Status(500); 20];
+    let sink = Sink::start(&failures, Cue::Status(200)).await;
+    let policy = json!({"delivery": {"schedule_s": vec![0; 20]}});
+    let path = integration(&hub, &sink.url, policy).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    // The bound of the wait: if each had to be found by a look into the queue, it would take longer.
+    let delivered = deliveries(&hub, &path, "delivered", 1).await;
+    let attempts = delivered[0]["attempts"].as_array().unwrap();
+    let at = |attempt: &Value| -> chrono::DateTime<chrono::Utc> {
+        attempt["at"].as_str().unwrap().parse().unwrap()
+    };
+    let span = (at(&attempts[20]) - at(&attempts[0])).num_milliseconds();
+    assert!(span < 5000, "{span} ms");
+}
+
+async fn events_go_at_once(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let script = "function decode() { throw new Error('no such port') }";
+    hub.push("a/fails", "1", script).await;
+    let more = json!({"driver": "a/fails:1"});
+    hub.device("d2", &connection, "AA00000000000003", more)
+        .await;
+    let sink = Sink::willing().await;
+    integration(&hub, &sink.url, json!({"events": ["error"]})).await;
+    let started = Instant::now();
+    for number in 1..=20 {
+        hub.uplink(&connection, "AA00000000000003").await;
+        sink.gets(number).await;
+    }
+    // A look for each would take ten seconds at least.
+    let span = started.elapsed();
+    assert!(span < Duration::from_secs(8), "{span:?}");
+}
 
 async fn what_is_resumed_does_not_wait_for_what_hangs(database: Database) {
     let (hub, connection) = hub(database).await;
