@@ -79,7 +79,7 @@ settings! {
     login_failures_max: u32 = 20;
     /// Longest time one request may take, in seconds
     request_timeout_s: u64 = 30;
-    /// Longest time to finish running requests at shutdown, in seconds
+    /// Longest time to finish running requests at shutdown, and then for deliveries under way, in seconds each
     shutdown_timeout_s: u64 = 20;
     /// Most TLS and HTTP connections at a time
     connections_max: usize = 4096;

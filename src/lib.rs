@@ -14,6 +14,7 @@ pub mod driver;
 pub mod error;
 pub mod hub;
 pub mod id;
+mod jobs;
 pub mod kafka;
 mod live;
 pub mod mqtt;

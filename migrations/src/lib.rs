@@ -27,6 +27,7 @@ mod m0016_delivery_engine;
 mod m0017_integration_payload;
 mod m0018_redecoding;
 mod m0019_recent_messages;
+mod m0020_dead_deliveries;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_integration_payload::Migration),
             Box::new(m0018_redecoding::Migration),
             Box::new(m0019_recent_messages::Migration),
+            Box::new(m0020_dead_deliveries::Migration),
         ]
     }
 }

@@ -125,6 +125,8 @@ struct ResendBody {
     from: Option<Timestamp>,
     /// Those that were queued before this time
     to: Option<Timestamp>,
+    /// Those that were queued after this delivery: the `last_id` of the call before
+    after: Option<Uuid>,
 }
 
 /// What was queued again
@@ -135,6 +137,8 @@ struct ResentView {
     queued: Count,
     /// Whether these were all
     is_complete: bool,
+    /// The last delivery that was looked at; null where these were all
+    last_id: Option<Uuid>,
 }
 
 /// `integrations/{id}/deliveries`.
@@ -246,7 +250,8 @@ impl DeliveriesApi {
     ///
     /// All that are dead, or those among the settled ones that the body picks: they are queued under
     /// their ids, and their schedules begin anew. Works for 10 seconds at most: where `is_complete` is
-    /// false, call it again.
+    /// false, call it again with `last_id` as `after`. Without it the call begins at the beginning, and
+    /// picks once more what has been settled meanwhile.
     #[oai(
         path = "/integrations/:id/deliveries/resend",
         method = "post",
@@ -264,6 +269,7 @@ impl DeliveriesApi {
             device_id,
             from,
             to,
+            after,
         } = body.0;
         let filter = deliveries::Filter {
             state: Some(match state {
@@ -275,13 +281,14 @@ impl DeliveriesApi {
             among: None,
         };
         let integration = IntegrationId(**id);
-        let (queued, is_complete) = self
+        let (queued, last_id) = self
             .hub
-            .resend(caller.scope(), integration, &filter)
+            .resend(caller.scope(), integration, &filter, after)
             .await?;
         Ok(Found(ResentView {
             queued: Count::saturating(queued),
-            is_complete,
+            is_complete: last_id.is_none(),
+            last_id,
         }))
     }
 }

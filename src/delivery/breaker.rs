@@ -26,6 +26,9 @@ pub struct Breaker {
     failures: u32,
     wait: Duration,
     until: Option<Instant>,
+    /// Until when the receiver wants to be left alone. An attempt that was under way when it said so
+    /// may still succeed: that takes nothing back.
+    rest_until: Option<Instant>,
 }
 
 /// What may be sent.
@@ -42,7 +45,7 @@ pub enum Admission {
 impl Breaker {
     /// What may be sent now.
     pub fn admits(&self, now: Instant) -> Admission {
-        match self.until {
+        match self.until.max(self.rest_until) {
             Some(until) if now < until => Admission::Closed(until),
             _ if self.failures >= FAILURES_MAX => Admission::Probe,
             _ => Admission::Open,
@@ -51,20 +54,12 @@ impl Breaker {
 
     /// Learns from an attempt.
     pub fn learn(&mut self, answer: &Answer, now: Instant) {
-        let asked = answer
-            .retry_after
-            .filter(|_| {
-                answer
-                    .status
-                    .is_some_and(|status| ASKS_FOR_REST.contains(&status))
-            })
-            .and_then(|asked| asked.to_std().ok());
-        if let Some(asked) = asked {
-            self.until = Some(now + asked.min(REST_MAX));
+        if let Some(rest) = asked_rest(answer) {
+            self.rest_until = self.rest_until.max(Some(now + rest));
         }
         if is_there(answer) {
             *self = Self {
-                until: self.until.filter(|_| asked.is_some()),
+                rest_until: self.rest_until,
                 ..Self::default()
             };
             return;
@@ -77,6 +72,16 @@ impl Breaker {
             self.until = Some(now + self.wait.mul_f64(jitter));
         }
     }
+}
+
+/// How long the receiver wants to be left alone, if it says so of itself.
+fn asked_rest(answer: &Answer) -> Option<Duration> {
+    let asked = answer.retry_after?;
+    let is_about_all = answer
+        .status
+        .is_some_and(|status| ASKS_FOR_REST.contains(&status));
+    let asked = asked.to_std().ok().filter(|_| is_about_all)?;
+    Some(asked.min(REST_MAX))
 }
 
 /// Whether the target has taken the message, or has refused this one alone.
@@ -154,5 +159,25 @@ mod tests {
             });
             assert_eq!(breaker.admits(now), expected, "{status}");
         }
+    }
+
+    #[test]
+    fn what_was_under_way_does_not_end_a_rest() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.learn(&answer(Some(429), Some(600)), now);
+        let rest = Admission::Closed(now + Duration::from_secs(600));
+        for (status, asked) in [
+            (200, None),
+            (400, None),
+            (429, Some(1)),
+            (503, None),
+            (500, None),
+        ] {
+            breaker.learn(&answer(Some(status), asked), now);
+            assert_eq!(breaker.admits(now), rest, "{status}");
+        }
+        let then = now + Duration::from_secs(600);
+        assert_eq!(breaker.admits(then), Admission::Open);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    attempt,
     lane::Lane,
     retention,
     rules::Rules,
@@ -81,12 +83,8 @@ impl Wake {
     ) -> Result<Answer> {
         let target = self.sender.target(tenant, integration, &self.vault)?;
         let rules = Rules::of(&self.config, &integration.provisioned.delivery);
-        let sent = target.send(&self.sender, delivery);
-        let answer = tokio::time::timeout(rules.timeout, sent).await;
-        Ok(answer.unwrap_or_else(|_| Answer {
-            error: Some(format!("no answer in {} seconds", rules.timeout.as_secs())),
-            ..Answer::default()
-        }))
+        let sending = target.send(&self.sender, delivery);
+        Ok(attempt::answer(sending, rules.timeout).await)
     }
 }
 
@@ -140,7 +138,7 @@ impl Engine {
         Ok((engine, wake))
     }
 
-    /// Delivers until `stop`, then lets what is under way come to its end.
+    /// Delivers until `stop`, then lets what is under way come to its end, for `shutdown_timeout_s` at most.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let settler = Settler::start(self.store.clone());
         let mut running = JoinSet::new();
@@ -223,7 +221,10 @@ impl Engine {
             stop: stop.clone(),
         };
         running.spawn(async move {
-            lane.run().await;
+            // A lane that broke must be started again: its entry would keep its place for ever.
+            if AssertUnwindSafe(lane.run()).catch_unwind().await.is_err() {
+                tracing::error!(integration.id = integration.0, "a lane broke");
+            }
             (tenant, integration)
         });
     }

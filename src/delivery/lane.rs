@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::Notify,
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    attempt,
     breaker::{Admission, Breaker},
     engine::UnderWay,
     pace::Pace,
@@ -46,7 +46,7 @@ const FOLLOWED: &str = "websocket";
 /// How long a lane waits when the database fails it.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long a lease lasts, and how often it is renewed.
-const LEASE: TimeDelta = TimeDelta::seconds(10);
+const LEASE: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// How often the integration is read while others tell of it: it may be paused, or another one.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
@@ -72,11 +72,14 @@ pub struct Lane {
 
 /// An attempt that has come to its end, and what it was about.
 type Ended = (Delivery, Attempt, Answer, clock::Time);
+/// A delivery whose attempt is written down, when it is tried again, and whether that has paused the
+/// integration.
+type Done = (Uuid, Option<Instant>, bool);
 
 /// What a lane knows while it runs.
 struct Run {
     lane: Lane,
-    /// The target at this revision of the integration.
+    /// The target at this revision of the integration; `None`: nothing may be sent.
     target: Option<(i64, Arc<Target>)>,
     rules: Rules,
     breaker: Breaker,
@@ -95,13 +98,20 @@ struct Run {
     checked_at: Instant,
     check_at: Instant,
     busy_at: Instant,
+    /// When the lane ends at the latest; `None`: the hub does not stop.
+    ends_at: Option<Instant>,
     ahead: usize,
 }
 
+/// What a lane does next.
+#[derive(Clone, Copy)]
 enum Next {
     Go,
-    /// Another hub delivers, or those who follow fetch it.
+    /// The database fails it: what was read goes out.
+    Wait,
+    /// Another hub delivers, or those who follow fetch it: nothing more is started here.
     StandBy,
+    /// The same, as nothing may be sent.
     End,
 }
 
@@ -127,35 +137,36 @@ impl Lane {
             checked_at: now,
             check_at: now,
             busy_at: now,
+            ends_at: None,
             ahead: AHEAD_MIN,
         };
         let mut settling = FuturesUnordered::new();
         loop {
-            match run.prepare(&settling).await {
-                Ok(Next::Go) => {}
-                Ok(Next::StandBy) => {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(RENEW_EVERY) => {}
-                    }
+            let next = run.prepare(&settling).await.unwrap_or_else(|error| {
+                let cause = error.causes();
+                tracing::warn!(integration.id = integration.0, cause, "the lane waits");
+                Next::Wait
+            });
+            let is_idle = run.sending.is_empty() && settling.is_empty();
+            if run
+                .ends_at
+                .is_some_and(|at| is_idle || Instant::now() >= at)
+            {
+                break;
+            }
+            let wake_at = match next {
+                Next::Go => run.start_what_may(),
+                Next::Wait if run.ends_at.is_none() => run.start_what_may().max(run.look_later()),
+                Next::StandBy if is_idle => {
+                    let _ = timeout(RENEW_EVERY, stop.cancelled()).await;
                     break;
                 }
-                Ok(Next::End) => break,
-                Err(error) => {
-                    tracing::warn!(
-                        integration.id = integration.0,
-                        "the lane waits: {}",
-                        error.causes()
-                    );
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        () = tokio::time::sleep(PAUSE_AFTER_ERROR) => {}
-                    }
-                }
-            }
-            let wake_at = run.start_what_may();
+                Next::End if is_idle => break,
+                // What is under way comes to its end; a resumption need not wait for that.
+                Next::Wait | Next::StandBy | Next::End => run.start_nothing(),
+            };
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if run.ends_at.is_none() => run.begin_to_end(),
                 Some(ended) = run.sending.join_next(), if !run.sending.is_empty() => {
                     if let Ok(ended) = ended {
                         settling.push(run.settle(ended));
@@ -169,15 +180,17 @@ impl Lane {
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
-        // What was read and not sent waits in the database as if it never was read.
-        while let Some(ended) = run.sending.join_next().await {
-            if let Ok(ended) = ended {
-                settling.push(run.settle(ended));
-            }
+        run.put_back();
+        if !run.held.is_empty() {
+            let under_way = run.held.len();
+            tracing::warn!(
+                integration.id = integration.0,
+                under_way,
+                "the hub stops before attempts have ended: their deliveries are sent again"
+            );
         }
-        while let Some(settled) = settling.next().await {
-            run.forget(settled);
-        }
+        // Whatever is under way still must not outlive the lease.
+        run.sending.shutdown().await;
         if let Err(error) = lease::release(&scope, integration, hub).await {
             tracing::debug!("a lease runs out by itself: {}", error.causes());
         }
@@ -197,11 +210,17 @@ impl Run {
             self.renewed_at = now;
             self.check_at = now;
         }
+        if self.ends_at.is_some() {
+            return Ok(Next::End);
+        }
         if now >= self.check_at {
             let next = self.read_integration(now).await?;
             if !matches!(next, Next::Go) {
                 return Ok(next);
             }
+        }
+        if self.target.is_none() {
+            return Ok(Next::End);
         }
         let wants = self.ready.len() < self.rules.concurrency;
         let is_time = self.may_have_more || now >= self.look_at;
@@ -215,30 +234,33 @@ impl Run {
             }
             self.read_due().await?;
         }
-        let is_idle = self.held.is_empty() && settling.is_empty();
-        if !is_idle {
+        if !self.held.is_empty() || !settling.is_empty() {
             self.busy_at = now;
         }
-        if is_idle && now >= self.busy_at + IDLE_MAX {
-            return Ok(Next::End);
-        }
-        Ok(Next::Go)
+        Ok(match is_over(self.busy_at, self.breaker.admits(now), now) {
+            true => Next::End,
+            false => Next::Go,
+        })
     }
 
     /// The end: it is gone, switched off or paused.
     async fn read_integration(&mut self, now: Instant) -> Result<Next> {
         let scope = &self.lane.scope;
         let found = integrations::find(scope, self.lane.integration).await?;
+        self.checked_at = now;
+        self.check_at = now + RENEW_EVERY;
         let runs = |found: &integrations::Integration| {
             found.provisioned.enabled && found.health.paused_at.is_none()
         };
         let Some(found) = found.filter(runs) else {
+            self.target = None;
             return Ok(Next::End);
         };
         if found.provisioned.kind == FOLLOWED {
             // Those who follow fetch it: only what is too old is given up.
             let keep = self.lane.config.stream_backlog_max;
             followed::bury_old(scope, found.id, keep).await?;
+            self.target = None;
             return Ok(Next::StandBy);
         }
         let is_same = |(revision, _): &(i64, Arc<Target>)| *revision == found.revision;
@@ -249,8 +271,6 @@ impl Run {
             self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
             self.breaker = Breaker::default();
         }
-        self.checked_at = now;
-        self.check_at = now + RENEW_EVERY;
         Ok(Next::Go)
     }
 
@@ -293,8 +313,13 @@ impl Run {
 
     /// Starts as many attempts as may be; answers when to come back.
     fn start_what_may(&mut self) -> Instant {
+        let now = Instant::now();
         let renew_at = self.check_at.min(self.renewed_at + RENEW_EVERY);
-        if let Admission::Closed(until) = self.breaker.admits(Instant::now()) {
+        if now >= self.renewed_at + LEASE {
+            // Another hub may deliver by now.
+            return self.start_nothing();
+        }
+        if let Admission::Closed(until) = self.breaker.admits(now) {
             self.put_back();
             return until.min(renew_at);
         }
@@ -319,6 +344,27 @@ impl Run {
         }
     }
 
+    /// Leaves what was read to the database; answers when to come back.
+    fn start_nothing(&mut self) -> Instant {
+        self.put_back();
+        let later = self.look_later();
+        match self.ends_at {
+            Some(ends_at) => later.min(ends_at),
+            None if self.check_at > Instant::now() => later.min(self.check_at),
+            None => later,
+        }
+    }
+
+    fn look_later(&self) -> Instant {
+        Instant::now() + PAUSE_AFTER_ERROR
+    }
+
+    /// The hub stops: what is under way may come to its end, for a while.
+    fn begin_to_end(&mut self) {
+        let longest = Duration::from_secs(self.lane.config.shutdown_timeout_s);
+        self.ends_at = Some(Instant::now() + longest);
+    }
+
     /// A target that is away needs nothing read ahead.
     fn put_back(&mut self) {
         for delivery in self.ready.drain(..) {
@@ -338,11 +384,7 @@ impl Run {
         let longest = self.rules.timeout;
         self.sending.spawn(async move {
             let at = clock::now();
-            let answer = timeout(longest, target.send(&sender, &delivery)).await;
-            let answer = answer.unwrap_or_else(|_| Answer {
-                error: Some(format!("no answer in {} seconds", longest.as_secs())),
-                ..Answer::default()
-            });
+            let answer = attempt::answer(target.send(&sender, &delivery), longest).await;
             let ended_at = clock::now();
             let attempt = Attempt {
                 at,
@@ -355,7 +397,7 @@ impl Run {
     }
 
     /// Learns from an attempt, and has it written down.
-    fn settle(&mut self, ended: Ended) -> impl Future<Output = (Uuid, bool)> + use<> {
+    fn settle(&mut self, ended: Ended) -> impl Future<Output = Done> + use<> {
         let (delivery, attempt, answer, ended_at) = ended;
         self.breaker.learn(&answer, Instant::now());
         let may_help = attempt.error.is_some() && !answer.is_final;
@@ -368,10 +410,10 @@ impl Run {
             )
         });
         let retry_at = retry_at.flatten();
-        if let Some(retry_at) = retry_at {
+        let look_at = retry_at.map(|retry_at| {
             let wait = (retry_at - ended_at).to_std().unwrap_or_default();
-            self.look_at = self.look_at.min(Instant::now() + wait);
-        }
+            Instant::now() + wait
+        });
         let id = delivery.id;
         let settled = Settled {
             tenant: self.lane.scope.tenant(),
@@ -384,18 +426,53 @@ impl Run {
             pause_after: self.rules.pause_after,
         };
         let settler = self.lane.settler.clone();
-        async move { (id, settler.settle(settled).await) }
+        async move { (id, look_at, settler.settle(settled).await) }
     }
 
     /// What is settled is the database's alone.
-    fn forget(&mut self, (id, is_paused): (Uuid, bool)) {
+    fn forget(&mut self, (id, look_at, is_paused): Done) {
         if is_paused {
             self.check_at = Instant::now();
+        }
+        if let Some(look_at) = look_at {
+            // Not before: until now, the database has it due as it was.
+            self.look_at = self.look_at.min(look_at);
         }
         self.lane.under_way.end(id);
         if let Some(Some(_)) = self.held.remove(&id) {
             // The device's next delivery may go.
             self.may_have_more = true;
         }
+    }
+}
+
+impl Drop for Run {
+    /// However a lane ends: nothing of it is under way any more.
+    fn drop(&mut self) {
+        for id in self.held.keys() {
+            self.lane.under_way.end(*id);
+        }
+    }
+}
+
+/// Whether a lane ends that was last busy then. One whose target is left alone has nothing to do, yet
+/// it alone knows until when.
+fn is_over(busy_at: Instant, admission: Admission, now: Instant) -> bool {
+    now >= busy_at + IDLE_MAX && !matches!(admission, Admission::Closed(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_without_work_ends_but_not_while_its_target_rests() {
+        let busy_at = Instant::now();
+        let later = busy_at + IDLE_MAX;
+        let rest = Admission::Closed(later + IDLE_MAX);
+        assert!(is_over(busy_at, Admission::Open, later));
+        assert!(is_over(busy_at, Admission::Probe, later));
+        assert!(!is_over(busy_at, Admission::Open, later - CHECK_EVERY));
+        assert!(!is_over(busy_at, rest, later));
     }
 }

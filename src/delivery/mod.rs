@@ -6,6 +6,7 @@
 //! it costs nothing; attempts are written down together ([`settler`]); whatever a user may name as a
 //! target goes through the [`crate::outgoing::Guard`].
 
+mod attempt;
 mod breaker;
 mod engine;
 mod lane;

@@ -6,11 +6,7 @@ use chrono::TimeDelta;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock,
-    config::Config,
-    store::{Store, deliveries::State},
-};
+use crate::{clock, config::Config, error::Result, store::Store};
 
 /// How often it looks for what is old.
 const EVERY: Duration = Duration::from_secs(60);
@@ -19,31 +15,41 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// Works until `stop`. Hubs that share a database may all do it.
 pub async fn run(store: Store, config: Arc<Config>, stop: CancellationToken) {
-    let kept = [
-        (State::Delivered, config.delivery_keep_hours),
-        (State::Dead, config.delivery_dead_keep_hours),
-    ];
     loop {
-        for (state, hours) in kept {
-            let before = clock::now() - TimeDelta::hours(i64::from(hours));
-            loop {
-                match store.forget_deliveries(state, before).await {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!("old deliveries stay for now: {}", error.causes());
-                        break;
-                    }
-                }
-                if pause(&stop, BREATH).await {
-                    return;
-                }
-            }
+        if let Err(error) = forget(&store, &config, &stop).await {
+            tracing::warn!("old deliveries stay for now: {}", error.causes());
         }
         if pause(&stop, EVERY).await {
             return;
         }
     }
+}
+
+async fn forget(store: &Store, config: &Config, stop: &CancellationToken) -> Result<()> {
+    let ago = |hours: u32| clock::now() - TimeDelta::hours(i64::from(hours));
+    let died = ago(config.delivery_dead_keep_hours);
+    while store.forget_dead(died).await? > 0 {
+        if pause(stop, BREATH).await {
+            return Ok(());
+        }
+    }
+    let delivered = ago(config.delivery_keep_hours);
+    for integration in store.all_integrations().await? {
+        let mut after = None;
+        loop {
+            after = store
+                .forget_delivered(integration, delivered, after)
+                .await?;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            if after.is_none() {
+                break;
+            }
+            pause(stop, BREATH).await;
+        }
+    }
+    Ok(())
 }
 
 /// Waits; answers whether it is time to stop.

@@ -1,11 +1,9 @@
 //! Does the imports of devices in the background, batch by batch, each tenant's in turn.
 //!
-//! One batch at a time for the whole hub: imports must not keep uplinks from the database.
+//! One batch at a time for the whole hub: imports must not keep uplinks from the database. When the hub
+//! that began one dies, another goes on with it.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +12,7 @@ use super::devices::{Known, check_id};
 use crate::{
     error::{Error, Result},
     id::{ImportId, TenantId},
+    jobs::Jobs,
     store::{
         Scope, Store,
         device_batch::OnExisting,
@@ -35,7 +34,7 @@ pub struct Imports {
 
 /// Does imports.
 pub struct Importer {
-    begun: mpsc::UnboundedReceiver<(TenantId, ImportId)>,
+    jobs: Jobs<ImportId>,
     store: Store,
 }
 
@@ -72,57 +71,32 @@ impl Importer {
     /// An importer and the handle that begins imports.
     pub fn new(store: Store) -> (Self, Imports) {
         let (sender, begun) = mpsc::unbounded_channel();
-        (Self { begun, store }, Imports { begun: sender })
+        let jobs = Jobs::new("import", store.clone(), begun);
+        (Self { jobs, store }, Imports { begun: sender })
     }
 
     /// Works until `stop`; a batch under way comes to its end.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut waiting: VecDeque<(TenantId, ImportId)> = loop {
-            match self.store.unfinished_imports().await {
-                Ok(found) => break found.into(),
-                Err(error) => tracing::warn!("imports wait for the database: {error}"),
-            }
-            if pause(&stop).await {
-                return;
-            }
-        };
         let mut faults: HashMap<ImportId, u32> = HashMap::new();
-        loop {
-            while let Ok(begun) = self.begun.try_recv() {
-                // One that was begun while the start looked for the others is among them already.
-                if !waiting.contains(&begun) {
-                    waiting.push_back(begun);
-                }
-            }
-            let Some((tenant, id)) = waiting.pop_front() else {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    begun = self.begun.recv() => match begun {
-                        Some(begun) => waiting.push_back(begun),
-                        None => return,
-                    },
-                }
-                continue;
-            };
-            if stop.is_cancelled() {
-                return;
-            }
+        let unfinished = || self.store.unfinished_imports();
+        while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
             let outcome = step(&scope, id).await;
             if outcome.is_ok() {
                 faults.remove(&id);
             }
             match outcome {
-                Ok(true) => tracing::info!(import.id = id.0, "import done"),
-                Ok(false) => waiting.push_back((tenant, id)),
+                Ok(true) => {
+                    tracing::info!(import.id = id.0, "import done");
+                    self.jobs.end(id).await;
+                }
+                Ok(false) => self.jobs.put_back(tenant, id),
                 // It has gone with its tenant.
-                Err(Error::NotFound(_)) => {}
+                Err(Error::NotFound(_)) => self.jobs.end(id).await,
                 Err(error) if may_pass(&error, id, &mut faults) => {
                     tracing::warn!(import.id = id.0, "import waits: {}", error.causes());
-                    waiting.push_back((tenant, id));
-                    if pause(&stop).await {
-                        return;
-                    }
+                    self.jobs.put_back(tenant, id);
+                    pause(&stop).await;
                 }
                 Err(error) => {
                     faults.remove(&id);
@@ -130,9 +104,11 @@ impl Importer {
                     if let Err(error) = device_imports::give_up(&scope, id).await {
                         tracing::warn!(import.id = id.0, "it stays unfinished: {}", error.causes());
                     }
+                    self.jobs.end(id).await;
                 }
             }
         }
+        self.jobs.leave().await;
     }
 }
 
@@ -146,9 +122,9 @@ fn may_pass(error: &Error, id: ImportId, faults: &mut HashMap<ImportId, u32>) ->
     *count <= FAULTS_MAX
 }
 
-/// Waits a moment; answers whether it is time to stop.
-async fn pause(stop: &CancellationToken) -> bool {
-    tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok()
+/// Waits a moment, unless it is time to stop.
+async fn pause(stop: &CancellationToken) {
+    let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
 /// Does one batch; answers whether the import is at its end.

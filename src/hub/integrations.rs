@@ -173,22 +173,24 @@ impl Hub {
         })
     }
 
-    /// Queues settled deliveries again. Works for a while and tells whether all are queued.
+    /// Queues settled deliveries again that were queued after `after`. Works for a while; answers how
+    /// many, and behind which to go on where that was not all.
     pub async fn resend(
         &self,
         scope: &Scope,
         id: IntegrationId,
         filter: &deliveries::Filter,
-    ) -> Result<(u64, bool)> {
+        mut after: Option<Uuid>,
+    ) -> Result<(u64, Option<Uuid>)> {
         integrations::get(scope, id).await?;
         let started = Instant::now();
-        let (mut queued, mut after) = (0, None);
+        let mut queued = 0;
         loop {
             let (count, last) = resend::chunk(scope, id, filter, after).await?;
             queued += count;
             self.wake.integration(scope.tenant(), id);
             if last.is_none() || started.elapsed() > RESEND_TIME_MAX {
-                return Ok((queued, last.is_none()));
+                return Ok((queued, last));
             }
             after = last;
         }

@@ -9,6 +9,7 @@
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
+mod forget;
 pub mod lease;
 pub mod queue;
 pub mod resend;

@@ -174,9 +174,12 @@ impl Store {
     pub async fn record(&self, messages: &[Message]) -> Result<Vec<Outcome>> {
         let transaction = self.begin().await?;
         match self.write_batch(&transaction, messages).await {
-            Ok(outcomes) => {
+            Ok((outcomes, has_work)) => {
                 transaction.commit().await?;
                 self.inner.news.send_replace(());
+                if has_work {
+                    self.inner.work.notify_one();
+                }
                 Ok(outcomes)
             }
             Err(error) if failure::is_dangling(&error) => {
@@ -191,11 +194,12 @@ impl Store {
         }
     }
 
+    /// Answers with the outcomes whether there are deliveries that nobody else tells of.
     async fn write_batch(
         &self,
         transaction: &DatabaseTransaction,
         messages: &[Message],
-    ) -> Result<Vec<Outcome>, DbErr> {
+    ) -> Result<(Vec<Outcome>, bool), DbErr> {
         let (states, mut epochs) = self.lock_states(transaction, messages).await?;
         self.learn_epochs(transaction, messages, &mut epochs)
             .await?;
@@ -218,10 +222,8 @@ impl Store {
                 false => Outcome::Gone,
             });
         }
-        if rows.insert(transaction).await? {
-            self.inner.work.notify_one();
-        }
-        Ok(outcomes)
+        let has_work = rows.insert(transaction).await?;
+        Ok((outcomes, has_work))
     }
 
     /// The states of all devices of the batch, locked in the order of their keys so that two hubs on

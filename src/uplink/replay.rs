@@ -1,12 +1,10 @@
 //! Forwards stored uplinks once more, in the background, chunk by chunk, each replay's in turn.
 //!
 //! What is forwarded is what was decoded then, with the device as it is now. A replay waits while its
-//! integration has much to send already: it must not bury what comes in meanwhile.
+//! integration has much to send already: it must not bury what comes in meanwhile. When its hub dies,
+//! another goes on with it.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -20,6 +18,7 @@ use crate::{
     delivery::Wake,
     error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
+    jobs::Jobs,
     selector::Selector,
     store::{
         Scope, Store,
@@ -46,7 +45,7 @@ pub struct Replays {
 
 /// Does replays.
 pub struct Replayer {
-    begun: mpsc::UnboundedReceiver<(TenantId, ReplayId)>,
+    jobs: Jobs<ReplayId>,
     store: Store,
     wake: Wake,
 }
@@ -77,46 +76,22 @@ impl Replayer {
     /// A replayer and the handle that begins replays.
     pub fn new(store: Store, wake: Wake) -> (Self, Replays) {
         let (sender, begun) = mpsc::unbounded_channel();
-        (Self { begun, store, wake }, Replays { begun: sender })
+        let jobs = Jobs::new("replay", store.clone(), begun);
+        (Self { jobs, store, wake }, Replays { begun: sender })
     }
 
     /// Works until `stop`; a chunk under way comes to its end.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut waiting: VecDeque<(TenantId, ReplayId)> = loop {
-            match self.store.running_replays().await {
-                Ok(found) => break found.into(),
-                Err(error) => tracing::warn!("replays wait for the database: {}", error.causes()),
-            }
-            if pause(&stop).await {
-                return;
-            }
-        };
         let mut faults: HashMap<ReplayId, u32> = HashMap::new();
         // How many in a row had to wait: when all do, there is nothing to do for now.
         let mut idle = 0;
-        loop {
-            while let Ok(begun) = self.begun.try_recv() {
-                if !waiting.contains(&begun) {
-                    waiting.push_back(begun);
-                }
-            }
-            let Some((tenant, id)) = waiting.pop_front() else {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    begun = self.begun.recv() => match begun {
-                        Some(begun) => waiting.push_back(begun),
-                        None => return,
-                    },
-                }
-                continue;
-            };
-            if stop.is_cancelled() {
-                return;
-            }
+        let unfinished = || self.store.running_replays();
+        while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
             match self.step(&scope, id).await {
                 Ok(Step::Done) => {
                     faults.remove(&id);
+                    self.jobs.end(id).await;
                     continue;
                 }
                 Ok(Step::GoOn) => idle = 0,
@@ -132,24 +107,24 @@ impl Replayer {
                         if let Err(error) = replays::give_up(&scope, id).await {
                             tracing::warn!(
                                 replay.id = id.0,
-                                "it goes on at the next start: {}",
+                                "it stays unfinished: {}",
                                 error.causes()
                             );
                         }
+                        self.jobs.end(id).await;
                         continue;
                     }
                     tracing::warn!(replay.id = id.0, cause, "replay waits");
-                    idle = waiting.len() + 1;
+                    idle = self.jobs.waiting() + 1;
                 }
             }
-            waiting.push_back((tenant, id));
-            if idle >= waiting.len() {
+            self.jobs.put_back(tenant, id);
+            if idle >= self.jobs.waiting() {
                 idle = 0;
-                if pause(&stop).await {
-                    return;
-                }
+                pause(&stop).await;
             }
         }
+        self.jobs.leave().await;
     }
 
     async fn step(&self, scope: &Scope, id: ReplayId) -> Result<Step> {
@@ -193,8 +168,9 @@ impl Replayer {
     }
 }
 
-async fn pause(stop: &CancellationToken) -> bool {
-    tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok()
+/// Waits a moment, unless it is time to stop.
+async fn pause(stop: &CancellationToken) {
+    let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
 async fn connection_names(

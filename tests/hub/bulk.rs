@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    database::{Database, on_both_databases},
+    database::{Database, on_both_databases, on_postgres},
     eventually,
     server::{Answer, Hub, PASSWORD},
 };
@@ -261,6 +261,23 @@ async fn a_killed_hub_goes_on(database: Database) {
     let change = json!({"selector": "bulk", "action": {"type": "delete"}});
     let found = hub.post("devices/bulk", &change).await.ok();
     assert_eq!(found["matched"], 5000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_goes_on_with_what_another_has_begun() {
+    on_postgres(async |database: Database| {
+        let mut one = Hub::start(database.clone()).await;
+        let two = Hub::start(database).await;
+        let mut file = "id\n".to_owned();
+        for number in 0..5000 {
+            let _ = writeln!(file, "d{number}");
+        }
+        let begun = send(&one, &one.token, "", CSV, file).await.created();
+        one.end(Signal::SIGKILL).await;
+        let import = done(&two, &begun).await;
+        assert_eq!(counts(&import), [5000, 0, 0, 0]);
+    })
+    .await;
 }
 
 async fn an_export_can_be_imported(database: Database) {

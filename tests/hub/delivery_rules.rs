@@ -18,18 +18,18 @@ on_both_databases!(
     a_client_pauses_and_resumes,
     dead_letters_tell_why_and_are_sent_again,
     stored_uplinks_are_replayed,
-    a_replay_goes_on_after_a_restart,
+    a_replay_of_a_dead_hub_goes_on,
     a_test_is_sent_past_the_queue,
     integrations_choose_what_they_hear_of,
     no_more_attempts_a_second_than_the_rate,
-    what_was_delivered_is_forgotten,
+    what_was_settled_long_ago_is_forgotten,
     rules_out_of_bounds_are_named,
 );
 
-const EUIS: [&str; 2] = ["AA00000000000001", "AA00000000000002"];
+pub const EUIS: [&str; 2] = ["AA00000000000001", "AA00000000000002"];
 
 /// A hub that retries at once, with a connection and two devices, `d0` and `d1`.
-async fn hub(database: Database) -> (Hub, Connection) {
+pub async fn hub(database: Database) -> (Hub, Connection) {
     let flags = [
         "--delivery-schedule-s",
         "0,0,0",
@@ -45,7 +45,7 @@ async fn hub(database: Database) -> (Hub, Connection) {
     (hub, connection)
 }
 
-async fn integration(hub: &Hub, url: &str, more: Value) -> String {
+pub async fn integration(hub: &Hub, url: &str, more: Value) -> String {
     let mut body = json!({"name": "erp", "selector": "", "target": {"type": "http", "url": url}});
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -55,7 +55,7 @@ async fn integration(hub: &Hub, url: &str, more: Value) -> String {
 }
 
 /// Waits until the integration's deliveries in this state are so many.
-async fn deliveries(hub: &Hub, path: &str, state: &str, count: usize) -> Vec<Value> {
+pub async fn deliveries(hub: &Hub, path: &str, state: &str, count: usize) -> Vec<Value> {
     let list = format!("{path}/deliveries?sort=created_at&limit=1000&state={state}");
     eventually("the deliveries are in their state", async || {
         Some(hub.list(&list).await).filter(|found| found.len() >= count)
@@ -155,6 +155,13 @@ async fn what_fails_for_too_long_is_paused(database: Database) {
     assert_eq!(noted.len(), 1, "{noted:?}");
     assert_eq!(hub.list("integrations?health=paused").await.len(), 1);
     assert!(hub.list("integrations?health=failing").await.is_empty());
+    // Whoever pauses it as well must still find why it paused itself, and when.
+    let again = hub.post(&format!("{path}/pause"), &json!({})).await.ok();
+    for member in ["state", "pause_reason", "paused_at"] {
+        assert_eq!(again["health"][member], paused[member]);
+    }
+    let noted = hub.list("audit-log?action=pause_integration").await;
+    assert_eq!(noted.len(), 1, "{noted:?}");
 }
 
 async fn a_client_pauses_and_resumes(database: Database) {
@@ -205,11 +212,21 @@ async fn dead_letters_tell_why_and_are_sent_again(database: Database) {
     let none = json!({"device_id": "d0"});
     assert_eq!(hub.post(&resend, &none).await.ok()["queued"], 0);
     let resent = hub.post(&resend, &json!({})).await.ok();
-    assert_eq!(resent, json!({"queued": 1, "is_complete": true}));
+    assert_eq!(
+        resent,
+        json!({"queued": 1, "is_complete": true, "last_id": null})
+    );
+    let delivered = deliveries(&hub, &path, "delivered", 2).await;
+    // Where a call ended before its end, the next one goes on behind it.
+    let rest = json!({"state": "delivered", "after": delivered[0]["id"]});
+    assert_eq!(hub.post(&resend, &rest).await.ok()["queued"], 1);
+    sink.gets(8 + 3).await;
     deliveries(&hub, &path, "delivered", 2).await;
+    let rest = json!({"state": "delivered", "after": delivered[1]["id"]});
+    assert_eq!(hub.post(&resend, &rest).await.ok()["queued"], 0);
     let again = json!({"state": "delivered"});
     assert_eq!(hub.post(&resend, &again).await.ok()["queued"], 2);
-    sink.gets(8 + 4).await;
+    sink.gets(8 + 5).await;
     let missing = uuid::Uuid::now_v7();
     let missing = format!("{path}/deliveries/{missing}/resend");
     hub.post(&missing, &json!({})).await.refused(404);
@@ -275,24 +292,28 @@ async fn stored_uplinks_are_replayed(database: Database) {
         .refused(400);
 }
 
-async fn a_replay_goes_on_after_a_restart(database: Database) {
+async fn a_replay_of_a_dead_hub_goes_on(database: Database) {
     let (mut hub, connection) = hub(database).await;
     for _ in 0..3 {
         hub.uplink(&connection, EUIS[0]).await;
     }
     let sink = Sink::willing().await;
     let path = integration(&hub, &sink.url, json!({})).await;
-    hub.end(Signal::SIGTERM).await;
     let span = "'2020-01-01T00:00:00+00:00', '2099-01-01T00:00:00+00:00'";
     let begun = format!(
         "INSERT INTO delivery_replays (tenant_id, created_at, updated_at, integration_id, state, \
          span_from, span_to, queued) SELECT tenant_id, created_at, created_at, id, 'running', {span}, 0 \
          FROM integrations"
     );
+    // Another hub has begun it, and is no more.
+    hub.sql(&begun).await;
+    deliveries(&hub, &path, "delivered", 3).await;
+    // So has this one, before its restart.
+    hub.end(Signal::SIGTERM).await;
     hub.sql(&begun).await;
     hub.start_again().await;
-    sink.gets(3).await;
-    deliveries(&hub, &path, "delivered", 3).await;
+    deliveries(&hub, &path, "delivered", 6).await;
+    assert_eq!(sink.received().len(), 6);
 }
 
 async fn a_test_is_sent_past_the_queue(database: Database) {
@@ -400,21 +421,23 @@ async fn no_more_attempts_a_second_than_the_rate(database: Database) {
     assert!(span >= 1200, "{span} ms");
 }
 
-async fn what_was_delivered_is_forgotten(database: Database) {
+async fn what_was_settled_long_ago_is_forgotten(database: Database) {
     let (mut hub, connection) = hub(database).await;
     let sink = Sink::willing().await;
     let path = integration(&hub, &sink.url, json!({})).await;
     hub.uplink(&connection, EUIS[0]).await;
     deliveries(&hub, &path, "delivered", 1).await;
     hub.end(Signal::SIGTERM).await;
-    // One as old as a time-sorted id can say, and one that waits for as long.
-    for state in ["delivered", "pending"] {
-        let due = if state == "pending" {
-            "'2098-01-01T00:00:00+00:00'"
-        } else {
-            "NULL"
-        };
-        let number = if state == "pending" { 1 } else { 2 };
+    // All were queued as long ago as a time-sorted id can say.
+    let long_ago = "'1970-01-01T00:00:00+00:00'";
+    let rows = [
+        ("pending", "'2098-01-01T00:00:00+00:00'", long_ago),
+        ("delivered", "NULL", long_ago),
+        ("dead", "NULL", long_ago),
+        ("delivered", "NULL", "updated_at"),
+        ("dead", "NULL", "updated_at"),
+    ];
+    for (number, (state, due, updated_at)) in rows.iter().enumerate() {
         let id = match &hub.database {
             Database::Sqlite => format!("x'0000000000007000800000000000000{number}'"),
             Database::Postgres(_) => format!("'00000000-0000-7000-8000-00000000000{number}'"),
@@ -422,18 +445,19 @@ async fn what_was_delivered_is_forgotten(database: Database) {
         hub.sql(&format!(
             "INSERT INTO deliveries (tenant_id, id, integration_id, device_id, subject_id, state, \
              attempt, due_at, body, created_at, updated_at) SELECT tenant_id, {id}, integration_id, \
-             device_id, subject_id, '{state}', 0, {due}, body, created_at, updated_at \
-             FROM deliveries LIMIT 1"
+             device_id, subject_id, '{state}', 0, {due}, body, {long_ago}, {updated_at} \
+             FROM deliveries WHERE created_at > '2020-01-01T00:00:00+00:00' LIMIT 1"
         ))
         .await;
     }
     hub.start_again().await;
-    let left = eventually("the old delivery is gone", async || {
-        Some(hub.list(&format!("{path}/deliveries")).await).filter(|found| found.len() == 2)
+    let list = format!("{path}/deliveries?sort=created_at");
+    let left = eventually("what was settled long ago is gone", async || {
+        Some(hub.list(&list).await).filter(|found| found.len() <= 4)
     })
     .await;
     let states: Vec<&Value> = left.iter().map(|one| &one["state"]).collect();
-    assert_eq!(states, ["delivered", "pending"]);
+    assert_eq!(states, ["pending", "delivered", "dead", "delivered"]);
 }
 
 async fn rules_out_of_bounds_are_named(database: Database) {

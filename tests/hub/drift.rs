@@ -63,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
             "error",
             "id",
+            "jobs",
             "live",
             "outgoing",
             "reference",
@@ -82,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
             "error",
             "id",
+            "jobs",
             "mqtt",
             "outgoing",
             "reference",
@@ -107,6 +109,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mqtt", &["clock", "error", "outgoing", "topic"]),
     ("kafka", &["outgoing", "topic"]),
     ("outgoing", &["clock", "config", "error"]),
+    ("jobs", &["error", "id", "store"]),
     ("live", &["clock", "error", "id", "store"]),
     (
         "store",

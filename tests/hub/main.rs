@@ -24,6 +24,7 @@ mod collections;
 mod connection_test;
 mod contract;
 mod deliveries;
+mod delivery_lanes;
 mod delivery_rules;
 mod desired_state;
 mod downlink_sending;

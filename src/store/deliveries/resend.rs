@@ -1,21 +1,13 @@
-//! Sends again what was settled, and takes away what was settled long ago.
+//! Sends again what was settled.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Scope, Store,
-        audit::subject,
-        entities::{delivery, integration},
-    },
+    super::{Scope, audit::subject, entities::delivery},
     Filter, State,
 };
-use crate::{
-    clock::{self, Time},
-    error::Result,
-    id::{IntegrationId, first_uuid_at},
-};
+use crate::{clock, error::Result, id::IntegrationId};
 
 /// Deliveries in one transaction: uplinks must not wait for more.
 const CHUNK: u64 = 1000;
@@ -78,46 +70,4 @@ pub async fn chunk(
         })
         .await?;
     Ok((queued, last))
-}
-
-impl Store {
-    /// Deletes a chunk of the deliveries in this state that were queued before; answers how many.
-    /// Two hubs that do it at once do no harm.
-    pub async fn forget_deliveries(&self, state: State, before: Time) -> Result<u64> {
-        use delivery::Column;
-        let integrations: Vec<i64> = integration::Entity::find()
-            .select_only()
-            .column(integration::Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        let mut ids: Vec<Uuid> = Vec::new();
-        for integration in integrations {
-            // The index over integration, state and id has them in one place.
-            let found: Vec<Uuid> = delivery::Entity::find()
-                .filter(Column::IntegrationId.eq(integration))
-                .filter(Column::State.eq(state.as_str()))
-                .filter(Column::Id.lt(first_uuid_at(before)))
-                .order_by_asc(Column::Id)
-                .limit(CHUNK - ids.len() as u64)
-                .select_only()
-                .column(Column::Id)
-                .into_tuple()
-                .all(&self.inner.reader)
-                .await?;
-            ids.extend(found);
-            if ids.len() as u64 >= CHUNK {
-                break;
-            }
-        }
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let deleted = delivery::Entity::delete_many()
-            .filter(Column::Id.is_in(ids))
-            .filter(Column::State.eq(state.as_str()))
-            .exec(&self.inner.writer)
-            .await?;
-        Ok(deleted.rows_affected)
-    }
 }
