@@ -12,6 +12,7 @@ use thingshub::{
     api::listener::SniffingAcceptor,
     app,
     config::Config,
+    delivery::Wake,
     driver,
     store::{Store, record::Outcome},
     tls,
@@ -57,7 +58,7 @@ fn main() -> Result<(), String> {
 }
 
 /// Takes the batches as the writer does, and says that they are written.
-async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>) {
+async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>, _: Wake) {
     let mut jobs = Vec::new();
     while waiting.recv_many(&mut jobs, 512).await > 0 {
         for job in jobs.drain(..) {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{self, listener::SniffingAcceptor},
     config::{Config, Secret},
-    delivery::Engine,
+    delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
@@ -43,7 +43,7 @@ pub async fn serve_with<W>(
     config: Config,
     worker: PathBuf,
     stop: impl Future<Output = ()>,
-    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>) -> W,
+    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Wake) -> W,
 ) -> Result<(), String>
 where
     W: Future<Output = ()> + Send + 'static,
@@ -101,7 +101,7 @@ where
         );
     }
     let (writer, jobs) = Writer::new(config.uplink_queue_max);
-    let writing = tokio::spawn(write(store.clone(), jobs));
+    let writing = tokio::spawn(write(store.clone(), jobs, wake.clone()));
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
     let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
@@ -113,7 +113,6 @@ where
         drivers.clone(),
         config.driver_state_bytes,
         writer,
-        wake,
     );
     let endpoint = api::endpoint(hub, &uplinks);
     let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);

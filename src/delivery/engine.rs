@@ -8,16 +8,13 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinSet,
-    time::MissedTickBehavior,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     attempt,
+    inbox::Inbox,
     lane::Lane,
     retention,
     rules::Rules,
@@ -31,7 +28,11 @@ use crate::{
     mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
-    store::{Store, deliveries::Delivery, integrations::Integration},
+    store::{
+        Store,
+        deliveries::{Delivery, enqueue::Queued},
+        integrations::Integration,
+    },
 };
 
 /// How often the engine looks for work that nobody has told it of: what a hub has left that is gone.
@@ -41,7 +42,7 @@ const LOOK_EVERY_SHARED: Duration = Duration::from_millis(500);
 /// The longest time that an integration may give an attempt.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-type Lanes = Arc<RwLock<HashMap<IntegrationId, Arc<Notify>>>>;
+type Lanes = Arc<RwLock<HashMap<IntegrationId, Arc<Inbox>>>>;
 
 /// The deliveries that this hub is sending.
 #[derive(Clone, Default)]
@@ -61,12 +62,40 @@ pub struct Wake {
 impl Wake {
     /// Tells that an integration has work, or has changed.
     pub fn integration(&self, tenant: TenantId, integration: IntegrationId) {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        match lanes.get(&integration) {
-            Some(lane) => lane.notify_one(),
-            // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
-            None => drop(self.woken.send((tenant, integration))),
+        match self.inbox(integration) {
+            Some(inbox) => inbox.has_changed(),
+            None => self.start(tenant, integration),
         }
+    }
+
+    /// Tells of deliveries that have just been committed.
+    pub fn queued(&self, queued: Vec<Queued>) {
+        let mut integrations: HashMap<_, Vec<_>> = HashMap::new();
+        for Queued {
+            tenant,
+            integration,
+            delivery,
+        } in queued
+        {
+            let deliveries = integrations.entry((tenant, integration)).or_default();
+            deliveries.push(delivery);
+        }
+        for ((tenant, integration), deliveries) in integrations {
+            match self.inbox(integration) {
+                Some(inbox) => inbox.hand_over(deliveries),
+                None => self.start(tenant, integration),
+            }
+        }
+    }
+
+    fn inbox(&self, integration: IntegrationId) -> Option<Arc<Inbox>> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(&integration).cloned()
+    }
+
+    fn start(&self, tenant: TenantId, integration: IntegrationId) {
+        // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
+        let _ = self.woken.send((tenant, integration));
     }
 
     /// The deliveries that this hub is sending.
@@ -199,14 +228,14 @@ impl Engine {
         running: &mut JoinSet<(TenantId, IntegrationId)>,
         stop: &CancellationToken,
     ) {
-        let notify = Arc::new(Notify::new());
+        let inbox = Arc::<Inbox>::default();
         {
             let mut lanes = self.lanes();
-            if let Some(lane) = lanes.get(&integration) {
-                lane.notify_one();
+            if let Some(inbox) = lanes.get(&integration) {
+                inbox.has_more();
                 return;
             }
-            lanes.insert(integration, notify.clone());
+            lanes.insert(integration, inbox.clone());
         }
         let lane = Lane {
             scope: self.store.scope(tenant),
@@ -217,7 +246,7 @@ impl Engine {
             config: self.wake.config.clone(),
             settler: settler.clone(),
             under_way: self.wake.under_way.clone(),
-            notify,
+            inbox,
             stop: stop.clone(),
         };
         running.spawn(async move {
@@ -230,14 +259,14 @@ impl Engine {
     }
 
     fn lane_has_ended(&self, tenant: TenantId, integration: IntegrationId) {
-        let notify = self.lanes().remove(&integration);
+        let inbox = self.lanes().remove(&integration);
         // Woken between its last look and its end: it must look once more.
-        if notify.is_some_and(|notify| notify.notified().now_or_never().is_some()) {
+        if inbox.is_some_and(|inbox| inbox.notified().now_or_never().is_some()) {
             self.wake.integration(tenant, integration);
         }
     }
 
-    fn lanes(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<IntegrationId, Arc<Notify>>> {
+    fn lanes(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<IntegrationId, Arc<Inbox>>> {
         self.wake
             .lanes
             .write()

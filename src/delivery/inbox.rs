@@ -41,13 +41,15 @@ pub struct Found {
 
 impl Inbox {
     /// Takes what was just recorded, as far as it may.
-    pub fn hand_over(&self, deliveries: impl ExactSizeIterator<Item = Delivery>) {
+    pub fn hand_over(&self, deliveries: Vec<Option<Delivery>>) {
         {
             let mut state = self.lock();
             let is_room = state.waiting.len() + deliveries.len() <= WAITING_MAX;
-            state.is_open &= is_room;
-            if state.is_open {
-                state.waiting.extend(deliveries);
+            if state.is_open && is_room {
+                state.is_open = deliveries.iter().all(Option::is_some);
+                state.waiting.extend(deliveries.into_iter().flatten());
+            } else {
+                state.is_open = false;
             }
         }
         self.notify.notify_one();

@@ -4,14 +4,13 @@
 //! integration (see [`crate::store::deliveries::lease`]).
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
-    sync::Notify,
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -22,6 +21,7 @@ use super::{
     attempt,
     breaker::{Admission, Breaker},
     engine::UnderWay,
+    inbox::Inbox,
     pace::Pace,
     rules::Rules,
     schedule,
@@ -66,7 +66,7 @@ pub struct Lane {
     pub config: Arc<Config>,
     pub settler: Settler,
     pub under_way: UnderWay,
-    pub notify: Arc<Notify>,
+    pub inbox: Arc<Inbox>,
     pub stop: CancellationToken,
 }
 
@@ -173,10 +173,7 @@ impl Lane {
                     }
                 }
                 Some(settled) = settling.next(), if !settling.is_empty() => run.forget(settled),
-                () = run.lane.notify.notified() => {
-                    run.may_have_more = true;
-                    run.check_at = run.check_at.min(run.checked_at + CHECK_EVERY);
-                }
+                () = run.lane.inbox.notified() => run.take_in(),
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
@@ -276,8 +273,9 @@ impl Run {
 
     async fn read_due(&mut self) -> Result<()> {
         let (scope, integration) = (&self.lane.scope, self.lane.integration);
-        // Whatever comes from here on is told of again.
+        // Whatever comes from here on is told of.
         self.may_have_more = false;
+        self.lane.inbox.open();
         let held = self.held.keys().copied().collect();
         let limit = self.ahead.max(self.rules.concurrency);
         let (found, is_full) = queue::due(scope, integration, held, limit as u64)
@@ -297,6 +295,9 @@ impl Run {
         }
         // Where all wait for what is under way, its end is told of.
         self.may_have_more |= is_full && (skipped == 0 || !self.ready.is_empty());
+        if self.may_have_more {
+            self.lane.inbox.close();
+        }
         if !is_full {
             let next = queue::next_due(scope, integration).await?;
             let wait = next.and_then(|due| (due - clock::now()).to_std().ok());
@@ -365,8 +366,32 @@ impl Run {
         self.ends_at = Some(Instant::now() + longest);
     }
 
+    /// Takes what was just recorded, and learns what is to be looked at.
+    fn take_in(&mut self) {
+        let found = self.lane.inbox.take();
+        let now = Instant::now();
+        self.may_have_more |= !found.is_all;
+        self.check_at = match found.has_changed {
+            true => now,
+            false => self.check_at.min(self.checked_at + CHECK_EVERY),
+        };
+        for delivery in found.deliveries {
+            // It may have been read as well, as it was committed a moment before.
+            if let Entry::Vacant(entry) = self.held.entry(delivery.id) {
+                entry.insert(None);
+                self.ready.push_back(delivery);
+            }
+        }
+        if self.ready.len() > AHEAD_MAX {
+            // A target that is slower than the uplinks: the rest waits in the database.
+            self.lane.inbox.close();
+            self.may_have_more = true;
+        }
+    }
+
     /// A target that is away needs nothing read ahead.
     fn put_back(&mut self) {
+        self.lane.inbox.close();
         for delivery in self.ready.drain(..) {
             self.held.remove(&delivery.id);
         }

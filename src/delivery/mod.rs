@@ -9,6 +9,7 @@
 mod attempt;
 mod breaker;
 mod engine;
+mod inbox;
 mod lane;
 mod pace;
 mod payload;

@@ -9,6 +9,7 @@
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
+pub mod enqueue;
 mod forget;
 pub mod lease;
 pub mod queue;

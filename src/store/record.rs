@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::{
     Store,
     bulk::{self, Replace},
-    deliveries::State as DeliveryState,
+    deliveries::enqueue::{self, Queued},
     delivery_policy::EventType,
     devices::State,
     downlink_queue,
@@ -144,12 +144,21 @@ pub enum Outcome {
     Stale,
 }
 
+/// What became of a batch.
+pub struct Recorded {
+    /// Of each message.
+    pub outcomes: Vec<Outcome>,
+    /// What its uplinks have queued for integrations.
+    pub queued: Vec<Queued>,
+}
+
 #[derive(Default)]
 struct Rows {
     uplinks: Vec<uplink::ActiveModel>,
     events: Vec<event::ActiveModel>,
     table_rows: Vec<data_table_row::ActiveModel>,
     deliveries: Vec<delivery::ActiveModel>,
+    queued: Vec<Queued>,
     downlinks: Vec<(TenantId, downlink_queue::News)>,
     health: BTreeMap<i64, HealthChange>,
     states: BTreeMap<i64, (TenantId, State)>,
@@ -171,20 +180,23 @@ struct HealthChange {
 
 impl Store {
     /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
-    pub async fn record(&self, messages: &[Message]) -> Result<Vec<Outcome>> {
+    pub async fn record(&self, messages: &[Message]) -> Result<Recorded> {
         let transaction = self.begin().await?;
         match self.write_batch(&transaction, messages).await {
-            Ok((outcomes, has_work)) => {
+            Ok((recorded, has_work)) => {
                 transaction.commit().await?;
                 self.inner.news.send_replace(());
                 if has_work {
                     self.inner.work.notify_one();
                 }
-                Ok(outcomes)
+                Ok(recorded)
             }
             Err(error) if failure::is_dangling(&error) => {
                 transaction.rollback().await?;
-                Ok(vec![Outcome::Gone; messages.len()])
+                Ok(Recorded {
+                    outcomes: vec![Outcome::Gone; messages.len()],
+                    queued: Vec::new(),
+                })
             }
             Err(error) => {
                 // The first error matters; that the rollback failed as well adds nothing.
@@ -194,12 +206,12 @@ impl Store {
         }
     }
 
-    /// Answers with the outcomes whether there are deliveries that nobody else tells of.
+    /// Answers as well whether there are deliveries that it does not tell of.
     async fn write_batch(
         &self,
         transaction: &DatabaseTransaction,
         messages: &[Message],
-    ) -> Result<(Vec<Outcome>, bool), DbErr> {
+    ) -> Result<(Recorded, bool), DbErr> {
         let (states, mut epochs) = self.lock_states(transaction, messages).await?;
         self.learn_epochs(transaction, messages, &mut epochs)
             .await?;
@@ -222,8 +234,9 @@ impl Store {
                 false => Outcome::Gone,
             });
         }
+        let queued = std::mem::take(&mut rows.queued);
         let has_work = rows.insert(transaction).await?;
-        Ok((outcomes, has_work))
+        Ok((Recorded { outcomes, queued }, has_work))
     }
 
     /// The states of all devices of the batch, locked in the order of their keys so that two hubs on
@@ -457,14 +470,18 @@ impl Rows {
                 continue;
             }
             let body = (record.render)(event, state);
+            let subject = enqueue::Subject {
+                tenant: message.tenant,
+                device_id: &record.device_id,
+                id: record.id,
+                kind: event,
+                body: &body,
+                at: message.received_at,
+            };
             for recipient in recipients {
-                self.deliveries.push(new_delivery(
-                    message,
-                    record,
-                    recipient,
-                    event,
-                    body.clone(),
-                ));
+                let (row, queued) = enqueue::row(&subject, recipient);
+                self.deliveries.push(row);
+                self.queued.push(queued);
             }
         }
     }
@@ -528,34 +545,6 @@ impl Rows {
             change.apply(transaction, connection).await?;
         }
         event_deliveries::queue(transaction, told).await
-    }
-}
-
-fn new_delivery(
-    message: &Message,
-    record: &Record,
-    recipient: &Recipient,
-    event: EventType,
-    body: String,
-) -> delivery::ActiveModel {
-    delivery::ActiveModel {
-        tenant_id: Set(message.tenant.0),
-        id: Set(new_uuid()),
-        integration_id: Set(recipient.integration.0),
-        device_id: Set(record.device_id.clone()),
-        subject_id: Set(record.id),
-        state: Set(DeliveryState::Pending.as_str().to_owned()),
-        attempt: Set(0),
-        due_at: Set(Some(message.received_at)),
-        body: Set(body),
-        last_status: Set(None),
-        last_error: Set(None),
-        created_at: Set(message.received_at),
-        updated_at: Set(message.received_at),
-        kind: Set(event.as_str().to_owned()),
-        ordered: Set(recipient.ordered),
-        round_start: Set(0),
-        last_answer: Set(None),
     }
 }
 

@@ -51,7 +51,6 @@ pub use writer::Writer;
 
 use crate::{
     clock::{self, Time},
-    delivery::Wake,
     driver,
     error::{Error, Result},
     id::ConnectionId,
@@ -83,7 +82,6 @@ pub struct UplinkPath {
     decoder: Arc<Decoder>,
     turns: Arc<Turns>,
     writer: Writer,
-    wake: Wake,
 }
 
 /// A message as it came in.
@@ -132,7 +130,6 @@ impl UplinkPath {
         drivers: driver::Host,
         state_bytes_max: usize,
         writer: Writer,
-        wake: Wake,
     ) -> Self {
         Self {
             routes: Arc::new(Routes::new(store, vault)),
@@ -142,7 +139,6 @@ impl UplinkPath {
             }),
             turns: Arc::default(),
             writer,
-            wake,
         }
     }
 
@@ -309,7 +305,7 @@ impl UplinkPath {
                         let wants_downlink = uplink.wants_downlink;
                         let record =
                             record::compose(device.clone(), uplink, received_at, decoded, None);
-                        let written = self.write_uplink(scope, &message, wants_downlink, record);
+                        let written = self.write_uplink(&message, wants_downlink, record);
                         let written = written.await?;
                         return Ok(written.ok());
                     }
@@ -355,10 +351,7 @@ impl UplinkPath {
             });
             let (device, uplink) = (device.clone(), uplink.clone());
             let record = record::compose(device, uplink, received_at, decoded, new_state);
-            match self
-                .write_uplink(scope, &message, wants_downlink, record)
-                .await?
-            {
+            match self.write_uplink(&message, wants_downlink, record).await? {
                 Ok(receipt) => return Ok(Some(receipt)),
                 Err(Outcome::Stale) => {}
                 Err(_) => return Ok(None),
@@ -369,10 +362,9 @@ impl UplinkPath {
         ))
     }
 
-    /// Writes an uplink, and tells who wants to hear of it; why not, where it was not written.
+    /// Writes an uplink; why not, where it was not written.
     async fn write_uplink(
         &self,
-        scope: &Scope,
         message: impl Fn(Record) -> Message,
         wants_downlink: bool,
         record: Record,
@@ -382,22 +374,15 @@ impl UplinkPath {
             device_id: record.device_id.clone(),
             wants_downlink,
         };
-        let integrations = record.integrations.clone();
         let device_id = record.device_id.clone();
         match self.writer.write(message(record)).await? {
-            Outcome::Recorded => {}
-            Outcome::Duplicate(uplink_id) => {
-                return Ok(Ok(Receipt::Duplicate {
-                    uplink_id,
-                    device_id,
-                }));
-            }
-            outcome => return Ok(Err(outcome)),
+            Outcome::Recorded => Ok(Ok(receipt)),
+            Outcome::Duplicate(uplink_id) => Ok(Ok(Receipt::Duplicate {
+                uplink_id,
+                device_id,
+            })),
+            outcome => Ok(Err(outcome)),
         }
-        for recipient in integrations {
-            self.wake.integration(scope.tenant(), recipient.integration);
-        }
-        Ok(Ok(receipt))
     }
 }
 

@@ -5,10 +5,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     batch,
+    delivery::Wake,
     error::{Error, Result},
     store::{
         Store,
-        record::{Message, Outcome},
+        record::{Message, Outcome, Recorded},
     },
 };
 
@@ -56,13 +57,14 @@ impl Writer {
 }
 
 /// Writes batches until every [`Writer`] is gone and nothing waits.
-pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
+pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Wake) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while batch::take(&mut waiting, &mut jobs, BATCH_MAX).await > 0 {
         let (messages, done): (Vec<_>, Vec<_>) =
             jobs.drain(..).map(|job| (job.message, job.done)).unzip();
         match store.record(&messages).await {
-            Ok(outcomes) => {
+            Ok(Recorded { outcomes, queued }) => {
+                wake.queued(queued);
                 for (done, outcome) in done.into_iter().zip(outcomes) {
                     // Who waited may have gone away; the message is written all the same.
                     let _ = done.send(Ok(outcome));
@@ -84,8 +86,12 @@ pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
             // One message may be at fault: alone, the others need not suffer.
             Err(_) => {
                 for (message, done) in messages.iter().zip(done) {
-                    let outcome = store.record(std::slice::from_ref(message)).await;
-                    let _ = done.send(outcome.map(|outcomes| outcomes[0]));
+                    let recorded = store.record(std::slice::from_ref(message)).await;
+                    let outcome = recorded.map(|Recorded { outcomes, queued }| {
+                        wake.queued(queued);
+                        outcomes[0]
+                    });
+                    let _ = done.send(outcome);
                 }
             }
         }

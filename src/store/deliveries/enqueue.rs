@@ -1,0 +1,112 @@
+//! What an uplink queues for an integration: a row of the database, and the same for a lane that has
+//! all that is due and need not read it again.
+
+use sea_orm::ActiveValue::Set;
+
+use super::{
+    super::{entities::delivery, record::Recipient},
+    Delivery, State,
+};
+use crate::{
+    clock::Time,
+    id::{IntegrationId, TenantId, new_uuid},
+    store::delivery_policy::EventType,
+};
+
+/// A delivery that was queued.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Where it goes.
+    pub integration: IntegrationId,
+    /// Itself; `None`: only the database knows whether an older one goes before it.
+    pub delivery: Option<Delivery>,
+}
+
+/// What a delivery tells of.
+pub struct Subject<'a> {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The device.
+    pub device_id: &'a str,
+    /// The uplink.
+    pub id: uuid::Uuid,
+    /// The type of event.
+    pub kind: EventType,
+    /// The message.
+    pub body: &'a str,
+    /// When it was recorded.
+    pub at: Time,
+}
+
+/// A delivery to this recipient, due at once.
+pub fn row(subject: &Subject<'_>, recipient: &Recipient) -> (delivery::ActiveModel, Queued) {
+    let (integration, ordered) = (recipient.integration, recipient.ordered);
+    let delivery = Delivery {
+        id: new_uuid(),
+        device_id: subject.device_id.to_owned(),
+        kind: subject.kind,
+        subject_id: subject.id,
+        state: State::Pending,
+        attempt: 0,
+        round_start: 0,
+        ordered,
+        due_at: Some(subject.at),
+        body: subject.body.to_owned(),
+        last_status: None,
+        last_error: None,
+        last_answer: None,
+        created_at: subject.at,
+        updated_at: subject.at,
+    };
+    let queued = Queued {
+        tenant: subject.tenant,
+        integration,
+        delivery: (!ordered).then(|| delivery.clone()),
+    };
+    (new_row(subject.tenant, integration, delivery), queued)
+}
+
+fn new_row(
+    tenant: TenantId,
+    integration: IntegrationId,
+    delivery: Delivery,
+) -> delivery::ActiveModel {
+    let Delivery {
+        id,
+        device_id,
+        kind,
+        subject_id,
+        state,
+        attempt,
+        round_start,
+        ordered,
+        due_at,
+        body,
+        last_status,
+        last_error,
+        last_answer,
+        created_at,
+        updated_at,
+    } = delivery;
+    delivery::ActiveModel {
+        tenant_id: Set(tenant.0),
+        id: Set(id),
+        integration_id: Set(integration.0),
+        device_id: Set(device_id),
+        subject_id: Set(subject_id),
+        state: Set(state.as_str().to_owned()),
+        attempt: Set(attempt),
+        due_at: Set(due_at),
+        body: Set(body),
+        last_status: Set(last_status),
+        last_error: Set(last_error),
+        created_at: Set(created_at),
+        updated_at: Set(updated_at),
+        kind: Set(kind.as_str().to_owned()),
+        ordered: Set(ordered),
+        round_start: Set(round_start),
+        last_answer: Set(last_answer),
+    }
+}
