@@ -83,8 +83,33 @@ pub enum Became {
     Transmitted,
     /// The device has confirmed it.
     Acknowledged,
-    /// It was not sent, or not confirmed.
+    /// The device has not confirmed it, and never will.
+    NotAcknowledged,
+    /// The device has not confirmed it, and the network sends it again.
+    NotAcknowledgedYet,
+    /// It was not sent.
     Failed(String),
+}
+
+impl Became {
+    fn state(&self) -> State {
+        match self {
+            Self::Waiting | Self::Transmitted | Self::NotAcknowledgedYet => State::Sent,
+            Self::Acknowledged => State::Acknowledged,
+            Self::NotAcknowledged | Self::Failed(_) => State::Failed,
+        }
+    }
+
+    /// What there is to say of it from now on; `None`: what was said stays.
+    fn error(&self) -> Option<Option<&str>> {
+        match self {
+            Self::Waiting | Self::Transmitted => None,
+            Self::Acknowledged => Some(None),
+            Self::NotAcknowledged => Some(Some("the device did not confirm it")),
+            Self::NotAcknowledgedYet => Some(Some("the device has not confirmed it yet")),
+            Self::Failed(why) => Some(Some(why)),
+        }
+    }
 }
 
 impl Store {
@@ -382,13 +407,8 @@ pub(super) async fn apply(
         return Ok(());
     };
     let now = clock::now();
-    let state = match &news.became {
-        Became::Waiting | Became::Transmitted => State::Sent,
-        Became::Acknowledged => State::Acknowledged,
-        Became::Failed(_) => State::Failed,
-    };
     let mut update = downlink::Entity::update_many()
-        .col_expr(Column::State, Expr::value(state.as_str()))
+        .col_expr(Column::State, Expr::value(news.became.state().as_str()))
         .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
         .col_expr(Column::IsSending, Expr::value(false))
         .col_expr(Column::SentAt, Expr::value(model.sent_at.unwrap_or(now)))
@@ -398,8 +418,8 @@ pub(super) async fn apply(
     if news.became == Became::Transmitted {
         update = update.col_expr(Column::TransmittedAt, Expr::value(now));
     }
-    if let Became::Failed(why) = &news.became {
-        update = update.col_expr(Column::LastError, Expr::value(why.clone()));
+    if let Some(error) = news.became.error() {
+        update = update.col_expr(Column::LastError, Expr::value(error));
     }
     if let Some(f_cnt_down) = news.f_cnt_down {
         update = update.col_expr(Column::FCntDown, Expr::value(f_cnt_down));
@@ -466,7 +486,10 @@ async fn meant(
             let silent = sent().filter(Column::TransmittedAt.is_null());
             silent.one(transaction).await
         }
-        Became::Acknowledged | Became::Failed(_) => {
+        Became::Acknowledged
+        | Became::NotAcknowledged
+        | Became::NotAcknowledgedYet
+        | Became::Failed(_) => {
             let asked = sent().filter(Column::Confirmed.eq(true));
             asked.one(transaction).await
         }

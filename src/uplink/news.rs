@@ -129,9 +129,8 @@ pub fn of_downlink_of(
             DownlinkState::Queued => Became::Waiting,
             DownlinkState::Sent => Became::Transmitted,
             DownlinkState::Acknowledged => Became::Acknowledged,
-            DownlinkState::NotAcknowledged => {
-                Became::Failed("the device did not confirm it".to_owned())
-            }
+            DownlinkState::NotAcknowledged => Became::NotAcknowledged,
+            DownlinkState::NotAcknowledgedYet => Became::NotAcknowledgedYet,
             DownlinkState::Failed(why) => Became::Failed(why.clone()),
         },
     })
@@ -155,6 +154,10 @@ fn of_downlink(state: &DownlinkState) -> (&'static str, String) {
         DownlinkState::NotAcknowledged => (
             "downlink_not_acknowledged",
             "the device did not confirm a downlink",
+        ),
+        DownlinkState::NotAcknowledgedYet => (
+            "downlink_not_acknowledged",
+            "the device has not confirmed a downlink yet",
         ),
         DownlinkState::Failed(why) => ("downlink_failed", why.as_str()),
     };

@@ -230,8 +230,10 @@ pub enum DownlinkState {
     Sent,
     /// The device has confirmed it.
     Acknowledged,
-    /// The device did not confirm it in time.
+    /// The device did not confirm it in time, and the network has given it up.
     NotAcknowledged,
+    /// The device did not confirm it in time, and the network sends it again.
+    NotAcknowledgedYet,
     /// It will not be sent; why not, in the network server's words.
     Failed(String),
 }

@@ -75,7 +75,8 @@ fn told(kind: &str, body: &Value, message: &Value) -> Result<Told, Malformed> {
         "downlink_queued" => downlink(message, DownlinkState::Queued),
         "downlink_sent" => downlink(message, DownlinkState::Sent),
         "downlink_ack" => downlink(message, DownlinkState::Acknowledged),
-        "downlink_nack" => downlink(message, DownlinkState::NotAcknowledged),
+        // The application server sends it again, until it is confirmed or `downlink_failed`.
+        "downlink_nack" => downlink(message, DownlinkState::NotAcknowledgedYet),
         "downlink_failed" => {
             let why = ["error.message_format", "error.name"];
             let why = why.into_iter().find_map(|path| text(at(message, path)?));
@@ -324,7 +325,7 @@ mod tests {
         for (kind, state) in [
             ("downlink_queued", DownlinkState::Queued),
             ("downlink_sent", DownlinkState::Sent),
-            ("downlink_nack", DownlinkState::NotAcknowledged),
+            ("downlink_nack", DownlinkState::NotAcknowledgedYet),
         ] {
             let ids = json!(["as:downlink:01E1", "thingshub:downlink:0198"]);
             let body = json!({"end_device_ids": {"dev_eui": "0004A30B001C0530"},
