@@ -74,6 +74,20 @@ pub struct News {
     pub became: Became,
 }
 
+impl News {
+    /// The device has confirmed a downlink, without saying which.
+    pub fn of_acknowledgement(device: DeviceKey, connection: ConnectionId) -> Self {
+        Self {
+            device,
+            connection,
+            id: None,
+            network_reference: None,
+            f_cnt_down: None,
+            became: Became::Acknowledged,
+        }
+    }
+}
+
 /// What became of a downlink in its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Became {

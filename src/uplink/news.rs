@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    networks::{CORRELATION_PREFIX, DownlinkState, News, Told},
+    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
     routes::{ConnectionRoute, Routes},
 };
 use crate::{
@@ -91,6 +91,15 @@ pub fn as_event(news: &News) -> NewEvent {
         message,
         details: told_only(details),
     }
+}
+
+/// The event that is kept of an uplink that confirms a downlink, beside the uplink.
+pub fn of_acknowledgement(uplink: &Uplink) -> NewEvent {
+    let told = Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
+    as_event(&News {
+        time: uplink.time,
+        ..News::new(Some(uplink.network_device_id.clone()), told)
+    })
 }
 
 /// The device that a message is about, where it is a known one. The Things Stack tells of downlinks

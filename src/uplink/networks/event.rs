@@ -221,6 +221,19 @@ pub struct DownlinkNews {
     pub state: DownlinkState,
 }
 
+impl DownlinkNews {
+    /// News that do not say which downlink they are about.
+    #[must_use]
+    pub fn of_some(state: DownlinkState) -> Self {
+        Self {
+            correlation: None,
+            network_reference: None,
+            f_cnt_down: None,
+            state,
+        }
+    }
+}
+
 /// What became of a downlink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DownlinkState {

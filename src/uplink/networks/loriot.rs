@@ -77,6 +77,7 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
                 milliseconds(value).ok_or_else(|| Malformed::new("ts", rule))
             })
             .transpose()?,
+        acknowledges: at(body, "ack").is_some_and(flag),
         radio: radio(body),
         ..Uplink::default()
     })
@@ -89,7 +90,6 @@ fn radio(body: &Value) -> Radio {
         .with_data_rate(at(body, "dr"));
     radio.rssi = radio.rssi.or_else(|| at(body, "rssi").and_then(level));
     radio.snr = radio.snr.or_else(|| at(body, "snr").and_then(level));
-    radio.confirmed = at(body, "ack").map(flag);
     radio
 }
 
@@ -121,6 +121,12 @@ mod tests {
         assert_eq!(radio.data_rate.as_deref(), Some("SF9BW125"));
         assert_eq!(radio.coding_rate.as_deref(), Some("4/5"));
         assert_eq!((radio.rssi, radio.snr), (Some(-21.0), Some(10.0)));
+
+        // LORIOT tells of the device's ACK bit, and not whether the uplink is a confirmed one.
+        assert_eq!((uplink.acknowledges, radio.confirmed), (false, None));
+        let mut body = sample("loriot.json");
+        body["ack"] = json!(true);
+        assert!(as_uplink(parse(&body)).acknowledges);
 
         let uplink = as_uplink(parse(&sample("loriot_basic.json")));
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(1), Some(1)));

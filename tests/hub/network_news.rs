@@ -1,0 +1,81 @@
+//! What network servers tell beside uplinks: what becomes of downlinks, and every other kind of message.
+
+use serde_json::{Value, json};
+
+use crate::{
+    database::{Database, on_both_databases},
+    network_server::NetworkServer,
+    sample_json,
+    server::{Connection, Hub},
+};
+
+on_both_databases!(an_uplink_confirms_a_downlink,);
+
+const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
+
+/// A connection of this type with the device `d` behind it, whose downlinks a server takes.
+async fn connect(hub: &Hub, kind: &str, address: &str) -> (Connection, NetworkServer) {
+    let body = json!({"name": kind, "settings": {"type": kind}});
+    let connection = hub.connect_as(&body).await;
+    hub.device("d", &connection, address, json!({})).await;
+    let server = NetworkServer::start(vec![]).await;
+    let settings = json!({"type": "http", "method": "POST", "url": server.url});
+    hub.sends_downlinks(&connection, &settings).await;
+    (connection, server)
+}
+
+/// A downlink that the network server has taken.
+async fn send(hub: &Hub, confirmed: bool) -> Value {
+    let body = json!({"payload_hex": "0102030405060708", "confirmed": confirmed});
+    let queued = hub.post("devices/d/downlinks", &body).await.created();
+    hub.downlink_gets(&queued, "sent").await;
+    queued
+}
+
+async fn tell(hub: &Hub, connection: &Connection, message: &Value, status: &str) {
+    let receipt = hub.ingest(connection, message.to_string()).await.ok();
+    assert_eq!(receipt["status"], status, "{message}");
+}
+
+async fn an_uplink_confirms_a_downlink(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    for (kind, address, name, place, [flag, counter]) in [
+        (
+            "loriot",
+            "1000000000000001",
+            "loriot.json",
+            "",
+            ["ack", "seqno"],
+        ),
+        (
+            "actility",
+            "0018B20000000B20",
+            "actility_thingpark.json",
+            "/DevEUI_uplink",
+            ["ACKbit", "FCntUp"],
+        ),
+    ] {
+        let (connection, _server) = connect(&hub, kind, address).await;
+        let mut uplink = sample_json(name);
+        // What confirms nothing moves nothing.
+        let unconfirmed = send(&hub, false).await;
+        let first = send(&hub, true).await;
+        let second = send(&hub, true).await;
+        tell(&hub, &connection, &uplink, "recorded").await;
+        uplink.pointer_mut(place).unwrap()[flag] = json!(1);
+        // Not when it is heard again.
+        tell(&hub, &connection, &uplink, "duplicate").await;
+        hub.downlink_gets(&first, "sent").await;
+        uplink.pointer_mut(place).unwrap()[counter] = json!(4000);
+        tell(&hub, &connection, &uplink, "recorded").await;
+        hub.downlink_gets(&first, "acknowledged").await;
+        for other in [&second, &unconfirmed] {
+            hub.downlink_gets(other, "sent").await;
+        }
+        let path = "devices/d/events?kind=downlink_acknowledged";
+        let events = hub.list(path).await;
+        assert_eq!(events.len(), 1, "{kind}");
+        assert_eq!(events[0]["details"]["network_device_id"], address);
+        hub.delete("devices/d").await.ok();
+    }
+}
