@@ -483,29 +483,29 @@ async fn meant(
                 return Ok(Some(found));
             }
         }
-        // Another's, or one that nobody here has sent.
-        let known = sent().filter(Column::NetworkReference.is_not_null());
-        if known.one(transaction).await?.is_some() {
-            return Ok(None);
-        }
     }
+    // What the network calls by another name is another's, or one that nobody here has sent.
+    let unnamed = || match news.network_reference {
+        Some(_) => sent().filter(Column::NetworkReference.is_null()),
+        None => sent(),
+    };
     if let Some(f_cnt_down) = news.f_cnt_down {
-        let found = sent().filter(Column::FCntDown.eq(f_cnt_down));
+        let found = unnamed().filter(Column::FCntDown.eq(f_cnt_down));
         if let Some(found) = found.one(transaction).await? {
             return Ok(Some(found));
         }
     }
+    let silent = || unnamed().filter(Column::TransmittedAt.is_null());
+    let asked = || unnamed().filter(Column::Confirmed.eq(true));
     match news.became {
-        Became::Transmitted => {
-            let silent = sent().filter(Column::TransmittedAt.is_null());
-            silent.one(transaction).await
-        }
-        Became::Acknowledged
-        | Became::NotAcknowledged
-        | Became::NotAcknowledgedYet
-        | Became::Failed(_) => {
-            let asked = sent().filter(Column::Confirmed.eq(true));
-            asked.one(transaction).await
+        Became::Transmitted => silent().one(transaction).await,
+        // What is over the air can only fail to be confirmed.
+        Became::Failed(_) => match silent().one(transaction).await? {
+            None => asked().one(transaction).await,
+            found => Ok(found),
+        },
+        Became::Acknowledged | Became::NotAcknowledged | Became::NotAcknowledgedYet => {
+            asked().one(transaction).await
         }
         Became::Waiting => Ok(None),
     }

@@ -187,10 +187,12 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     assert_eq!(callback(1509, true).await, answered);
     hub.downlink_gets(&queued, "sent").await;
     assert_eq!(callback(1510, true).await, Value::Null, "once is enough");
-    let acknowledged = json!({"device": DEVICE, "time": "1512814900", "infoCode": "0",
+    let emitted = json!({"device": DEVICE, "time": "1512814900", "infoCode": "0",
         "infoMessage": "Acked", "downlinkAck": "true"});
-    hub.ingest(&connection, acknowledged.to_string()).await.ok();
-    hub.downlink_gets(&queued, "acknowledged").await;
+    hub.ingest(&connection, emitted.to_string()).await.ok();
+    // A base station has sent it: Sigfox knows no more.
+    let sent = hub.downlink_gets(&queued, "sent").await;
+    assert!(sent["transmitted_at"].is_string(), "{sent}");
 }
 
 async fn what_fails_is_tried_again_and_what_is_refused_is_given_up(database: Database) {

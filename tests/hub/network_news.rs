@@ -9,7 +9,11 @@ use crate::{
     server::{Connection, Hub},
 };
 
-on_both_databases!(an_uplink_confirms_a_downlink,);
+on_both_databases!(
+    an_uplink_confirms_a_downlink,
+    what_sigfox_could_not_send_fails,
+    loriot_numbers_its_downlinks,
+);
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
 
@@ -78,4 +82,47 @@ async fn an_uplink_confirms_a_downlink(database: Database) {
         assert_eq!(events[0]["details"]["network_device_id"], address);
         hub.delete("devices/d").await.ok();
     }
+}
+
+async fn what_sigfox_could_not_send_fails(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    let (connection, _server) = connect(&hub, "sigfox", "1A2345").await;
+    let callback = async |code: u64, emitted: bool| {
+        let message = json!({"device": "1A2345", "infoCode": code, "downlinkAck": emitted});
+        tell(&hub, &connection, &message, "other").await;
+    };
+    let first = send(&hub, false).await;
+    // Nobody answered another request of the device.
+    callback(1, false).await;
+    hub.downlink_gets(&first, "sent").await;
+    // A base station has sent it; whether the device heard it, nobody knows.
+    callback(0, true).await;
+    let emitted = hub.downlink_gets(&first, "sent").await;
+    assert!(emitted["transmitted_at"].is_string(), "{emitted}");
+    let second = send(&hub, false).await;
+    callback(4, false).await;
+    let failed = hub.downlink_gets(&second, "failed").await;
+    assert_eq!(failed["last_error"], "Sigfox could not send the downlink");
+    hub.downlink_gets(&first, "sent").await;
+}
+
+async fn loriot_numbers_its_downlinks(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    let address = "1000000000000001";
+    let (connection, _server) = connect(&hub, "loriot", address).await;
+    let first = send(&hub, false).await;
+    let second = send(&hub, false).await;
+    let third = send(&hub, false).await;
+    for number in [8, 9] {
+        let message = json!({"cmd": "txd", "EUI": address, "seqdn": number});
+        tell(&hub, &connection, &message, "other").await;
+    }
+    for sent in [&first, &second] {
+        let sent = hub.downlink_gets(sent, "sent").await;
+        assert!(sent["transmitted_at"].is_string(), "{sent}");
+    }
+    let message = json!({"cmd": "txd", "EUI": address, "seqdn": 10, "error": "no gateway"});
+    tell(&hub, &connection, &message, "other").await;
+    let failed = hub.downlink_gets(&third, "failed").await;
+    assert_eq!(failed["last_error"], "no gateway");
 }

@@ -13,7 +13,10 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Reception, Told, Uplink,
-    read::{at, flag, frame_counter, level, number, object, payload, place, text, unix_time},
+    read::{
+        at, flag, frame_counter, level, number, object, payload, place, text, unix_time,
+        whole_number,
+    },
 };
 
 /// The adapter, which is its own settings: reading needs none.
@@ -127,26 +130,8 @@ fn radio(message: &Value) -> Radio {
 /// What the service callbacks tell.
 fn told(message: &Value) -> Told {
     let value = |name| at(message, name);
-    if let Some(confirmed) = value("downlinkAck").or_else(|| value("infoCode")) {
-        // The code of the network is 0 when a base station could answer.
-        let is_fine = match value("infoCode").and_then(number) {
-            Some(code) => code == 0.0,
-            None => flag(confirmed),
-        };
-        let why = || {
-            let why = value("infoMessage").and_then(text);
-            why.unwrap_or_else(|| "Sigfox could not send the downlink".to_owned())
-        };
-        return Told::Downlink(DownlinkNews {
-            correlation: None,
-            network_reference: None,
-            f_cnt_down: None,
-            state: match (is_fine, value("downlinkAck").map(flag)) {
-                (false, _) => DownlinkState::Failed(why()),
-                (true, Some(true)) => DownlinkState::Acknowledged,
-                (true, _) => DownlinkState::Sent,
-            },
-        });
+    if let Some(told) = of_downlink(message) {
+        return told;
     }
     if let Some(located) = value("computedLocation") {
         let found = place(located, "lat", "lng", "alt", "radius");
@@ -170,6 +155,37 @@ fn told(message: &Value) -> Told {
             kind: "callback".to_owned(),
         },
     }
+}
+
+/// What became of the downlink in the answer to a device that asked for one. `downlinkAck` says that a
+/// base station has sent it: devices confirm nothing.
+fn of_downlink(message: &Value) -> Option<Told> {
+    const EMITTED: u64 = 0;
+    const NO_ANSWER: u64 = 1;
+    const PENDING: u64 = 5;
+    const NO_CALLBACK: u64 = 8;
+    let code = at(message, "infoCode").and_then(whole_number);
+    let is_emitted = at(message, "downlinkAck").map(flag);
+    let words = at(message, "infoMessage").and_then(text);
+    let state = match (code, is_emitted) {
+        (None, None) => return None,
+        // There was no downlink that this could be about.
+        (Some(code @ (NO_ANSWER | NO_CALLBACK)), _) => {
+            let nothing = || "a device asked for a downlink and got none".to_owned();
+            return Some(Told::Log {
+                level: None,
+                code: Some(code.to_string()),
+                message: words.unwrap_or_else(nothing),
+            });
+        }
+        (Some(EMITTED), _) | (None, Some(true)) => DownlinkState::Sent,
+        (Some(PENDING), _) => DownlinkState::Queued,
+        (Some(_), _) | (None, Some(false)) => {
+            let why = || "Sigfox could not send the downlink".to_owned();
+            DownlinkState::Failed(words.unwrap_or_else(why))
+        }
+    };
+    Some(Told::Downlink(DownlinkNews::of_some(state)))
 }
 
 #[cfg(test)]
@@ -220,10 +236,25 @@ mod tests {
             Told::Downlink(news) => news.state,
             other => panic!("no downlink: {other:?}"),
         };
-        let acknowledged = json!({"infoCode": "0", "infoMessage": "Acked", "downlinkAck": "true"});
-        assert_eq!(downlink(acknowledged), DownlinkState::Acknowledged);
-        let sent = json!({"infoCode": 0, "downlinkAck": false});
-        assert_eq!(downlink(sent), DownlinkState::Sent);
+        for sent in [
+            json!({"infoCode": "0", "infoMessage": "Acked", "downlinkAck": "true"}),
+            json!({"infoCode": 0, "downlinkAck": false}),
+            json!({"downlinkAck": true}),
+        ] {
+            assert_eq!(downlink(sent), DownlinkState::Sent);
+        }
+        assert_eq!(downlink(json!({"infoCode": 5})), DownlinkState::Queued);
+        let failed = json!({"downlinkAck": "false"});
+        assert!(matches!(downlink(failed), DownlinkState::Failed(_)));
+        let nothing = json!({"infoCode": 1, "infoMessage": "No answer", "downlinkAck": false});
+        assert_eq!(
+            told(nothing),
+            Told::Log {
+                level: None,
+                code: Some("1".to_owned()),
+                message: "No answer".to_owned()
+            }
+        );
         let failed = json!({"infoCode": 2, "infoMessage": "No base station"});
         let why = DownlinkState::Failed("No base station".to_owned());
         assert_eq!(downlink(failed), why);
