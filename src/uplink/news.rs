@@ -103,7 +103,7 @@ pub fn of_acknowledgement(uplink: &Uplink) -> NewEvent {
 }
 
 /// The device that a message is about, where it is a known one. The Things Stack tells of downlinks
-/// without a DevEUI, too: then the downlink tells whose it is.
+/// without a DevEUI, too, and Kerlink always does: then the downlink tells whose it is.
 pub async fn device(
     routes: &Routes,
     connection: &ConnectionRoute,
@@ -115,7 +115,13 @@ pub async fn device(
             Ok(device.map(|device| device.key))
         }
         (None, Some(id)) => downlinks::device(&connection.scope, connection.id, id).await,
-        (None, None) => Ok(None),
+        (None, None) => match &news.told {
+            Told::Downlink(DownlinkNews {
+                network_reference: Some(reference),
+                ..
+            }) => downlinks::device_of_reference(&connection.scope, connection.id, reference).await,
+            _ => Ok(None),
+        },
     }
 }
 

@@ -13,6 +13,7 @@ on_both_databases!(
     an_uplink_confirms_a_downlink,
     what_sigfox_could_not_send_fails,
     loriot_numbers_its_downlinks,
+    kerlink_names_the_downlink_and_no_device,
 );
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
@@ -125,4 +126,30 @@ async fn loriot_numbers_its_downlinks(database: Database) {
     tell(&hub, &connection, &message, "other").await;
     let failed = hub.downlink_gets(&third, "failed").await;
     assert_eq!(failed["last_error"], "no gateway");
+}
+
+async fn kerlink_names_the_downlink_and_no_device(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    let (connection, _server) = connect(&hub, "kerlink", "343737394A336F09").await;
+    let first = send(&hub, true).await;
+    hub.sql("UPDATE downlinks SET network_reference = '5d23'")
+        .await;
+    let message = |id: &str| {
+        json!({"dataDownId": id, "event": "TRANSMISSION", "status": "OK", "clusterId": 1,
+            "nbAttempts": 1, "multicast": false})
+    };
+    tell(&hub, &connection, &message("5d23"), "other").await;
+    let sent = hub.downlink_gets(&first, "sent").await;
+    assert!(sent["transmitted_at"].is_string(), "{sent}");
+    let path = format!("network-connections/{}/events", connection.id);
+    let before = hub.list(&path).await.len();
+    tell(&hub, &connection, &message("ffff"), "other").await;
+    assert_eq!(hub.list(&path).await.len(), before + 1);
+    let older = json!({"devEui": "343737394a336f09", "userdata": {"payload": "01", "fport": 2},
+        "msgId": 17});
+    tell(&hub, &connection, &older, "recorded").await;
+    tell(&hub, &connection, &older, "duplicate").await;
+    let down = json!({"endDevice": {"devEui": "343737394a336f09"}, "payload": "01",
+        "fPort": 2, "fCntDown": 4});
+    tell(&hub, &connection, &down, "other").await;
 }

@@ -34,7 +34,7 @@ impl Network for Everynet {
         Ok(Event::News(News {
             names: names(body),
             time: time(body)?,
-            ..News::new(dev_eui(body, "meta.device")?, told(kind, body))
+            ..News::new(dev_eui(body, "meta.device"), told(kind, body))
         }))
     }
 }

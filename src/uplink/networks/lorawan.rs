@@ -7,22 +7,19 @@ use super::{
     read::{MAX_RECEPTIONS, at, level, number, text, whole_number},
 };
 
-/// The DevEUI at a path; none where the message has none.
-pub fn dev_eui(body: &Value, path: &str) -> Result<Option<String>, Malformed> {
-    let Some(value) = at(body, path) else {
-        return Ok(None);
-    };
-    value
-        .as_str()
-        .filter(|eui| super::is_eui(eui))
-        .map(|eui| Some(eui.to_ascii_uppercase()))
-        .ok_or_else(|| Malformed::new(path, "must be 16 hexadecimal digits"))
+/// The DevEUI at a path; none where the message has none, or something else in its place.
+pub fn dev_eui(body: &Value, path: &str) -> Option<String> {
+    let eui = at(body, path)?.as_str()?;
+    super::is_eui(eui).then(|| eui.to_ascii_uppercase())
 }
 
 /// The DevEUI at a path where there must be one.
 pub fn required_dev_eui(body: &Value, path: &str) -> Result<String, Malformed> {
-    let rule = "is required: devices are known by their DevEUI";
-    dev_eui(body, path)?.ok_or_else(|| Malformed::new(path, rule))
+    let rule = match at(body, path) {
+        None => "is required: devices are known by their DevEUI",
+        Some(_) => "must be 16 hexadecimal digits",
+    };
+    dev_eui(body, path).ok_or_else(|| Malformed::new(path, rule))
 }
 
 /// The receptions of a list, of which each names its gateway, its signal strength and its signal to

@@ -32,7 +32,7 @@ impl Network for Loriot {
         }
         Ok(Event::News(News {
             time: at(body, "ts").and_then(milliseconds),
-            ..News::new(dev_eui(body, "EUI")?, told(kind, body))
+            ..News::new(dev_eui(body, "EUI"), told(kind, body))
         }))
     }
 }

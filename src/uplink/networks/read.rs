@@ -71,6 +71,11 @@ pub fn text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A name or a number, as text.
+pub fn name(value: &Value) -> Option<String> {
+    text(value).or_else(|| Some(value.as_u64()?.to_string()))
+}
+
 /// A time from RFC 3339 text, from 1970 to 9999.
 pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;

@@ -42,7 +42,7 @@ impl Network for TheThingsStack {
             return Err(Malformed::new("uplink_message", rule));
         };
         Ok(Event::News(News {
-            network_device_id: dev_eui(body, DEV_EUI)?,
+            network_device_id: dev_eui(body, DEV_EUI),
             names: names(body),
             time: at(message, "received_at")
                 .or_else(|| at(body, "received_at"))
