@@ -66,9 +66,9 @@ fn is_join(document: &Value) -> bool {
 }
 
 fn told(kind: String, document: &Value) -> Told {
-    let is_join_notice = || {
+    let notifies_of = |name: &str| {
         let notice = at(document, "Type").and_then(Value::as_str);
-        kind == "DevEUI_notification" && notice.is_some_and(|n| n.eq_ignore_ascii_case("join"))
+        kind == "DevEUI_notification" && notice.is_some_and(|n| n.eq_ignore_ascii_case(name))
     };
     match kind.as_str() {
         "DevEUI_downlink_Sent" => Told::Downlink(downlink(document, sent_or_not(document))),
@@ -80,9 +80,12 @@ fn told(kind: String, document: &Value) -> Told {
             let found = place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius");
             found.unwrap_or(Told::Other { kind })
         }
-        _ if kind == "DevEUI_uplink" || is_join_notice() => Told::Join {
+        _ if kind == "DevEUI_uplink" || notifies_of("join") => Told::Join {
             dev_addr: at(document, "DevAddr").and_then(text),
         },
+        _ if notifies_of("devstatusans") => {
+            lorawan::status(at(document, "Var1"), at(document, "Var2"))
+        }
         _ => Told::Other { kind },
     }
 }
@@ -303,6 +306,22 @@ mod tests {
                 accuracy_m: Some(0.0)
             }
         );
+        let notice = |kind: &str| {
+            told(
+                json!({"DevEUI_notification": {"DevEUI": "0018B20000000B20", "Type": kind,
+                "Var1": "254", "Var2": "-7"}}),
+            )
+        };
+        assert_eq!(
+            notice("devstatusans"),
+            Told::Status {
+                battery_percent: Some(100.0),
+                battery_v: None,
+                external_power: Some(false),
+                margin_db: Some(-7.0)
+            }
+        );
+        assert_eq!(notice("join"), Told::Join { dev_addr: None });
         let kind = "DevEUI_multicast_summary".to_owned();
         let body = json!({"DevEUI_multicast_summary": {"DevEUI": "0018B20000000B20"}});
         assert_eq!(told(body), Told::Other { kind });

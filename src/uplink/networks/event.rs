@@ -104,6 +104,12 @@ pub struct Radio {
     /// LoRaWAN's address of the device in this session, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dev_addr: Option<String>,
+    /// Charge of the battery in percent, as the device last told the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub battery_percent: Option<f64>,
+    /// Whether the device runs on external power, as it last told the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_power: Option<bool>,
     /// The gateways that heard it, at most [`MAX_RECEPTIONS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receptions: Vec<Reception>,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Reception, Told, Uplink,
-    lorawan::{dev_eui, required_dev_eui},
+    lorawan::{dev_eui, required_dev_eui, status},
     read::{
         at, flag, frame_counter, level, object, payload, place, port, text, unix_time, whole_number,
     },
@@ -48,9 +48,10 @@ fn told(kind: String, body: &Value) -> Told {
     };
     let code = || at(body, "params.code").and_then(text);
     match kind.as_str() {
-        "join_request" | "join_accept" | "join" => Told::Join {
+        "join_request" | "join_response" | "join_accept" | "join" => Told::Join {
             dev_addr: dev_addr(),
         },
+        "status_response" => status(at(body, "params.battery"), at(body, "params.margin")),
         "downlink" => Told::Downlink(DownlinkNews {
             correlation: None,
             network_reference: at(body, "meta.packet_id").and_then(text),
@@ -197,10 +198,17 @@ mod tests {
             let body = json!({"type": kind, "meta": meta, "params": params});
             as_news(parse(&body)).told
         };
+        for kind in ["join_request", "join_response"] {
+            let dev_addr = Some("02711f49".to_owned());
+            assert_eq!(told(kind, json!({})), Told::Join { dev_addr });
+        }
         assert_eq!(
-            told("join_request", json!({})),
-            Told::Join {
-                dev_addr: Some("02711f49".to_owned())
+            told("status_response", json!({"battery": 0, "margin": 12})),
+            Told::Status {
+                battery_percent: None,
+                battery_v: None,
+                external_power: Some(true),
+                margin_db: Some(12.0)
             }
         );
         let Told::Downlink(news) = told("downlink", json!({"counter_down": 3})) else {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Network, News, PayloadEncoding, Radio,
     Told, Uplink,
-    lorawan::{self, dev_eui, required_dev_eui},
+    lorawan::{self, Battery, dev_eui, required_dev_eui},
     read::{
         at, flag, frame_counter, level, milliseconds, object, payload, port, text, whole_number,
     },
@@ -90,6 +90,9 @@ fn radio(body: &Value) -> Radio {
         .with_data_rate(at(body, "dr"));
     radio.rssi = radio.rssi.or_else(|| at(body, "rssi").and_then(level));
     radio.snr = radio.snr.or_else(|| at(body, "snr").and_then(level));
+    // With each uplink LORIOT repeats what the device told last.
+    let battery = Battery::of(at(body, "bat"));
+    (radio.battery_percent, radio.external_power) = (battery.percent, battery.external_power);
     radio
 }
 
@@ -124,6 +127,7 @@ mod tests {
 
         // LORIOT tells of the device's ACK bit, and not whether the uplink is a confirmed one.
         assert_eq!((uplink.acknowledges, radio.confirmed), (false, None));
+        assert_eq!(radio.battery_percent, Some(36.8));
         let mut body = sample("loriot.json");
         body["ack"] = json!(true);
         assert!(as_uplink(parse(&body)).acknowledges);

@@ -17,8 +17,8 @@ use super::{
     News, PayloadEncoding, Radio, Reception, Told, Uplink,
     lorawan::{best, dev_eui, required_dev_eui},
     read::{
-        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, object, payload, port,
-        text, whole_number,
+        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, number, object, payload,
+        port, text, whole_number,
     },
 };
 
@@ -183,6 +183,7 @@ fn radio(body: &Value, message: &Value) -> Radio {
         snr: best.and_then(|best| best.snr),
         confirmed: Some(at(message, "confirmed").is_some_and(flag)),
         dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
+        battery_percent: at(message, "last_battery_percentage").and_then(battery_percent),
         receptions,
         ..Radio::default()
     };
@@ -190,6 +191,12 @@ fn radio(body: &Value, message: &Value) -> Radio {
     radio
         .with_hertz(at(message, "settings.frequency"))
         .with_lora(rate("lora.spreading_factor"), bandwidth)
+}
+
+/// The charge that the device told last; zero is left out.
+fn battery_percent(told: &Value) -> Option<f64> {
+    let charge = at(told, "value").map_or(Some(0.0), number)?;
+    (0.0..=100.0).contains(&charge).then_some(charge)
 }
 
 fn receptions(message: &Value, is_lora: bool) -> Vec<Reception> {
@@ -274,6 +281,7 @@ mod tests {
                     snr: Some(5.0),
                     time: time("2020-02-12T15:15:45.787Z"),
                 }],
+                ..Radio::default()
             },
         };
         assert_eq!(as_uplink(parse(&sample("ttn_v3.json"))), wanted);
@@ -391,6 +399,16 @@ mod tests {
         assert_eq!((radio.rssi, radio.snr), (Some(-80.0), Some(0.0)));
         assert_eq!((radio.bandwidth, radio.spread_factor), (Some(813), None));
         assert_eq!(radio.receptions.len(), 4);
+
+        for (told, percent) in [
+            (json!({"f_cnt": 1, "value": 63.5}), Some(63.5)),
+            (json!({"f_cnt": 1}), Some(0.0)),
+            (json!({"value": "full"}), None),
+            (Value::Null, None),
+        ] {
+            let radio = parse(with("last_battery_percentage", told)).radio;
+            assert_eq!(radio.battery_percent, percent);
+        }
 
         let settings = json!({"data_rate": {"fsk": {"bit_rate": 50000}}, "frequency": 868_800_000});
         let radio = parse(with("settings", settings)).radio;
