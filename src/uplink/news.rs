@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
+    excerpt,
     networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
     routes::{ConnectionRoute, Routes},
 };
@@ -91,6 +92,17 @@ pub fn as_event(news: &News) -> NewEvent {
         message,
         details: told_only(details),
     }
+}
+
+/// The same with the body of the message, where the event alone does not say all of it.
+pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
+    if matches!(
+        news.told,
+        Told::Other { .. } | Told::Log { .. } | Told::Error { .. }
+    ) {
+        event.details.extend(excerpt::of(body));
+    }
+    event
 }
 
 /// The event that is kept of an uplink that confirms a downlink, beside the uplink.

@@ -14,6 +14,7 @@ on_both_databases!(
     what_sigfox_could_not_send_fails,
     loriot_numbers_its_downlinks,
     kerlink_names_the_downlink_and_no_device,
+    what_is_not_understood_is_kept,
 );
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
@@ -152,4 +153,33 @@ async fn kerlink_names_the_downlink_and_no_device(database: Database) {
     let down = json!({"endDevice": {"devEui": "343737394a336f09"}, "payload": "01",
         "fPort": 2, "fCntDown": 4});
     tell(&hub, &connection, &down, "other").await;
+}
+
+async fn what_is_not_understood_is_kept(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    let (connection, _server) = connect(&hub, "everynet", "0018B20000000001").await;
+    let message = |more: Value| {
+        json!({"type": "brand_new", "meta": {"device": "0018b20000000001"},
+            "params": {"more": more, "api_key": "s3cr3t"}})
+    };
+    tell(&hub, &connection, &message("a\0b".into()), "other").await;
+    let path = "devices/d/events?kind=message";
+    let details = hub.list(path).await.remove(0)["details"].clone();
+    assert_eq!(details["kind"], "brand_new");
+    let mut kept = message("ab".into());
+    kept["params"]["api_key"] = "(withheld)".into();
+    assert_eq!(details["body"], kept);
+    tell(
+        &hub,
+        &connection,
+        &message("ü".repeat(5000).into()),
+        "other",
+    )
+    .await;
+    let events = hub.list(path).await;
+    let long = events
+        .iter()
+        .find(|event| event["details"]["truncated"] == true);
+    let start = long.unwrap()["details"]["body"].as_str().unwrap();
+    assert!((4090..=4096).contains(&start.len()), "{}", start.len());
 }
