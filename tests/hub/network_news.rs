@@ -15,6 +15,7 @@ on_both_databases!(
     loriot_numbers_its_downlinks,
     kerlink_names_the_downlink_and_no_device,
     what_is_not_understood_is_kept,
+    an_unknown_kind_is_no_error,
 );
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
@@ -182,4 +183,44 @@ async fn what_is_not_understood_is_kept(database: Database) {
         .find(|event| event["details"]["truncated"] == true);
     let start = long.unwrap()["details"]["body"].as_str().unwrap();
     assert!((4090..=4096).contains(&start.len()), "{}", start.len());
+}
+
+async fn an_unknown_kind_is_no_error(database: Database) {
+    let hub = Hub::start(database).await;
+    for (kind, message, told) in [
+        ("the_things_stack", json!({"new_kind": "text"}), "new_kind"),
+        ("chirpstack", json!({"deviceInfo": {}}), "unnamed"),
+        ("actility", json!({"Something_new": {}}), "Something_new"),
+        ("loriot", json!({"EUI": "?"}), "unnamed"),
+        ("kerlink", json!({"type": "new"}), "new"),
+        ("sigfox", json!({"lqi": "Good"}), "callback"),
+        (
+            "everynet",
+            json!({"type": "new", "meta": {"device": ""}}),
+            "new",
+        ),
+        ("helium", json!({"type": "test"}), "test"),
+    ] {
+        let body = json!({"name": kind, "settings": {"type": kind}});
+        let connection = hub.connect_as(&body).await;
+        tell(&hub, &connection, &message, "other").await;
+        let path = format!("network-connections/{}", connection.id);
+        let events = hub.list(&format!("{path}/events?kind=message")).await;
+        assert_eq!(events.len(), 1, "{kind}");
+        let details = &events[0]["details"];
+        assert_eq!(
+            (
+                &details["kind"],
+                &details["body"],
+                &details["network_device_id"]
+            ),
+            (&json!(told), &message, &Value::Null),
+            "{kind}"
+        );
+        let health = hub.get(&path).await.ok()["health"].clone();
+        assert_eq!(health["malformed"], 0, "{kind}");
+        // What is not even an object is nobody's message.
+        let answer = hub.ingest(&connection, "[]").await;
+        answer.refused(400);
+    }
 }

@@ -25,15 +25,18 @@ pub struct Everynet {}
 impl Network for Everynet {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let Some(kind) = at(body, "type").and_then(text) else {
-            return Err(Malformed::new("type", "is required: uplink or another"));
+        let kind = match at(body, "type").and_then(text) {
+            Some(kind) if kind == "uplink" => return uplink(body).map(Event::Uplink),
+            Some(kind) => kind,
+            // An uplink that lost its kind must not pass for anything else.
+            None if at(body, "params.counter_up").is_some() => {
+                return Err(Malformed::new("type", "is required: uplink or another"));
+            }
+            None => super::UNNAMED.to_owned(),
         };
-        if kind == "uplink" {
-            return uplink(body).map(Event::Uplink);
-        }
         Ok(Event::News(News {
             names: names(body),
-            time: time(body)?,
+            time: time(body).ok().flatten(),
             ..News::new(dev_eui(body, "meta.device"), told(kind, body))
         }))
     }
@@ -227,12 +230,19 @@ mod tests {
         );
         let kind = "downlink_request".to_owned();
         assert_eq!(told("downlink_request", json!({})), Told::Other { kind });
+        let nobody = json!({"type": "info", "meta": {"device": "", "time": "now"}});
+        let news = as_news(parse(&nobody));
+        assert_eq!((news.network_device_id, news.time), (None, None));
+        let kind = "unnamed".to_owned();
+        assert_eq!(as_news(parse(&json!({}))).told, Told::Other { kind });
     }
 
     #[test]
     fn faults_name_the_place_and_the_rule() {
         let error = |body: Value| parse(&body).unwrap_err().to_string();
-        assert_eq!(error(json!({})), "type: is required: uplink or another");
+        let mut body = sample("everynet.json");
+        body["type"] = Value::Null;
+        assert_eq!(error(body), "type: is required: uplink or another");
         let rule = "meta.device: is required: devices are known by their DevEUI";
         assert_eq!(error(json!({"type": "uplink"})), rule);
         let mut body = sample("everynet.json");

@@ -24,12 +24,17 @@ pub struct Loriot {}
 impl Network for Loriot {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let Some(kind) = at(body, "cmd").and_then(text) else {
-            return Err(Malformed::new("cmd", "is required: rx, gw or another"));
+        let kind = match at(body, "cmd").and_then(text) {
+            Some(kind) if kind == "rx" || kind == "gw" => {
+                return uplink(body).map(Event::Uplink);
+            }
+            Some(kind) => kind,
+            // An uplink that lost its kind must not pass for anything else.
+            None if at(body, "data").or_else(|| at(body, "encdata")).is_some() => {
+                return Err(Malformed::new("cmd", "is required: rx, gw or another"));
+            }
+            None => super::UNNAMED.to_owned(),
         };
-        if kind == "rx" || kind == "gw" {
-            return uplink(body).map(Event::Uplink);
-        }
         Ok(Event::News(News {
             time: at(body, "ts").and_then(milliseconds),
             ..News::new(dev_eui(body, "EUI"), told(kind, body))
@@ -176,6 +181,8 @@ mod tests {
         assert_eq!(told(refused), downlink(why));
         let kind = "gateway_alarm".to_owned();
         assert_eq!(told(of("gateway_alarm")), Told::Other { kind });
+        let kind = "unnamed".to_owned();
+        assert_eq!(told(json!({"EUI": 1})), Told::Other { kind });
     }
 
     #[test]

@@ -32,14 +32,13 @@ impl Network for Sigfox {
             Some(inner) if inner.is_object() => inner,
             _ => body,
         };
-        let network_device_id = device(message)?;
         if at(message, "data").is_some() {
-            return uplink(message, network_device_id).map(Event::Uplink);
+            return uplink(message, device(message)?).map(Event::Uplink);
         }
         Ok(Event::News(News {
             names: names(message),
-            time: time(message)?,
-            ..News::new(Some(network_device_id), told(message))
+            time: time(message).ok().flatten(),
+            ..News::new(device(message).ok(), told(message))
         }))
     }
 }
@@ -284,8 +283,13 @@ mod tests {
                 message: "Messages lost".to_owned()
             }
         );
-        let kind = "callback".to_owned();
-        assert_eq!(told(json!({"lqi": "Good"})), Told::Other { kind });
+        let kind = || "callback".to_owned();
+        assert_eq!(told(json!({"lqi": "Good"})), Told::Other { kind: kind() });
+        for nobody in [json!({}), json!({"device": "{device}", "time": "{time}"})] {
+            let news = as_news(parse(&nobody));
+            assert_eq!(news.told, Told::Other { kind: kind() });
+            assert_eq!((news.network_device_id, news.time), (None, None));
+        }
     }
 
     #[test]

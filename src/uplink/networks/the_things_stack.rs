@@ -33,21 +33,17 @@ pub struct TheThingsStack {}
 impl Network for TheThingsStack {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        if let Some(message) = at(body, "uplink_message") {
+        if let Some(message) = body.get("uplink_message") {
             let message = object(message, "uplink_message")?;
             return uplink(body, message).map(Event::Uplink);
         }
-        let Some((kind, message)) = other_kind(body) else {
-            let rule = "is required, or join_accept, downlink_sent or another message";
-            return Err(Malformed::new("uplink_message", rule));
-        };
+        let (kind, message) = other_kind(body).unwrap_or((super::UNNAMED, body));
         Ok(Event::News(News {
-            network_device_id: dev_eui(body, DEV_EUI),
             names: names(body),
             time: at(message, "received_at")
                 .or_else(|| at(body, "received_at"))
                 .and_then(instant),
-            told: told(kind, body, message)?,
+            ..News::new(dev_eui(body, DEV_EUI), told(kind, body, message))
         }))
     }
 }
@@ -60,18 +56,24 @@ fn other_kind(body: &Value) -> Option<(&str, &Value)> {
         "received_at",
         "simulated",
     ];
-    let members = body.as_object()?.iter();
-    let mut others = members
-        .filter(|(name, value)| !OF_EVERY_MESSAGE.contains(&name.as_str()) && value.is_object());
-    others.next().map(|(name, value)| (name.as_str(), value))
+    let others = || {
+        let members = body.as_object().into_iter().flatten();
+        let members = members.map(|(name, value)| (name.as_str(), value));
+        members.filter(|(name, _)| !OF_EVERY_MESSAGE.contains(name))
+    };
+    let mut objects = others().filter(|(_, value)| value.is_object());
+    objects.next().or_else(|| others().next())
 }
 
-fn told(kind: &str, body: &Value, message: &Value) -> Result<Told, Malformed> {
-    let downlink = |message, state| Ok(Told::Downlink(downlink(body, message, state)));
+fn told(kind: &str, body: &Value, message: &Value) -> Told {
+    let downlink = |message, state| Told::Downlink(downlink(body, message, state));
+    let other = || Told::Other {
+        kind: text(&Value::from(kind)).unwrap_or_else(|| super::UNNAMED.to_owned()),
+    };
     match kind {
-        "join_accept" => Ok(Told::Join {
+        "join_accept" => Told::Join {
             dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
-        }),
+        },
         "downlink_queued" => downlink(message, DownlinkState::Queued),
         "downlink_sent" => downlink(message, DownlinkState::Sent),
         "downlink_ack" => downlink(message, DownlinkState::Acknowledged),
@@ -84,12 +86,8 @@ fn told(kind: &str, body: &Value, message: &Value) -> Result<Told, Malformed> {
             let failed = at(message, "downlink").unwrap_or(message);
             downlink(failed, DownlinkState::Failed(why))
         }
-        "location_solved" => location(message, "location").map_err(|error| {
-            Malformed::new(format!("location_solved.{}", error.field), error.rule)
-        }),
-        _ => Ok(Told::Other {
-            kind: text(&Value::from(kind)).unwrap_or_default(),
-        }),
+        "location_solved" => location(message, "location").unwrap_or_else(other),
+        _ => other(),
     }
 }
 
@@ -360,10 +358,22 @@ mod tests {
                 accuracy_m
             }
         );
-        for kind in ["service_data", "uplink_normalized", "something_new"] {
-            let other = told(json!({"correlation_ids": [], kind: {"data": {}}}));
+        for (kind, body) in [
+            (
+                "service_data",
+                json!({"correlation_ids": [], "service_data": {"data": {}}}),
+            ),
+            (
+                "something_new",
+                json!({"end_device_ids": {"dev_eui": "?"}, "something_new": {}}),
+            ),
+            ("new_kind", json!({"new_kind": "text"})),
+            ("location_solved", json!({"location_solved": {}})),
+            ("unnamed", json!({})),
+        ] {
+            assert_eq!(as_news(parse(&body)).network_device_id, None);
             let kind = kind.to_owned();
-            assert_eq!(other, Told::Other { kind });
+            assert_eq!(told(body), Told::Other { kind });
         }
     }
 
@@ -424,11 +434,10 @@ mod tests {
         let device = |eui| json!({"end_device_ids": {"dev_eui": eui}, "uplink_message": {}});
         let eui = "end_device_ids.dev_eui: must be 16 hexadecimal digits";
         let port = "uplink_message.f_port: must be a whole number from 0 to 255";
-        let kinds = "uplink_message: is required, or join_accept, downlink_sent or another message";
         #[rustfmt::skip]
         let table = [
             (json!([]), "body: must be a JSON object"),
-            (json!({"uplink_message": null}), kinds),
+            (json!({"uplink_message": null}), "uplink_message: must be a JSON object"),
             (json!({"uplink_message": 1}), "uplink_message: must be a JSON object"),
             (json!({"uplink_message": {}}), "end_device_ids.dev_eui: is required: devices are known by their DevEUI"),
             (device(json!("00aa")), eui),
