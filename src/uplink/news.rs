@@ -105,13 +105,18 @@ pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
     event
 }
 
-/// The event that is kept of an uplink that confirms a downlink, beside the uplink.
-pub fn of_acknowledgement(uplink: &Uplink) -> NewEvent {
-    let told = Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
-    as_event(&News {
-        time: uplink.time,
-        ..News::new(Some(uplink.network_device_id.clone()), told)
+/// The events that are kept of what an uplink tells beside its data.
+pub fn beside(uplink: &Uplink) -> Vec<NewEvent> {
+    let confirmed = || Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
+    let told = uplink.acknowledges.then(confirmed).into_iter();
+    let told = told.chain(uplink.beside.as_deref().cloned());
+    told.map(|told| {
+        as_event(&News {
+            time: uplink.time,
+            ..News::new(Some(uplink.network_device_id.clone()), told)
+        })
     })
+    .collect()
 }
 
 /// The device that a message is about, where it is a known one. The Things Stack tells of downlinks

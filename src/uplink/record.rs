@@ -35,9 +35,7 @@ pub fn compose(
     );
     let updates = decoded.updates.as_deref().map(returned::as_json);
     let mut events = decoded.events;
-    if uplink.acknowledges {
-        events.push(news::of_acknowledgement(&uplink));
-    }
+    events.extend(news::beside(&uplink));
     Record {
         id: new_uuid(),
         device: device.key,

@@ -16,6 +16,7 @@ on_both_databases!(
     kerlink_names_the_downlink_and_no_device,
     what_is_not_understood_is_kept,
     an_unknown_kind_is_no_error,
+    an_uplink_may_tell_where_the_device_is,
 );
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
@@ -223,4 +224,16 @@ async fn an_unknown_kind_is_no_error(database: Database) {
         let answer = hub.ingest(&connection, "[]").await;
         answer.refused(400);
     }
+}
+
+async fn an_uplink_may_tell_where_the_device_is(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    let (connection, _server) = connect(&hub, "sigfox", "1A2345").await;
+    let message = json!({"device": "1A2345", "data": "01", "seqNumber": 7,
+        "computedLocation": {"lat": 43.45, "lng": 1.54, "radius": 500}});
+    tell(&hub, &connection, &message, "recorded").await;
+    tell(&hub, &connection, &message, "duplicate").await;
+    let events = hub.list("devices/d/events?kind=location").await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["details"]["latitude"], 43.45);
 }

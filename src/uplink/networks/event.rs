@@ -66,6 +66,8 @@ pub struct Uplink {
     /// Whether the device confirms the last confirmed downlink with it, where the network server
     /// tells.
     pub acknowledges: bool,
+    /// What the network server tells with it, such as where the device is.
+    pub beside: Option<Box<Told>>,
     /// How it was received.
     pub radio: Radio,
 }

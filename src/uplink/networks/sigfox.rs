@@ -100,6 +100,7 @@ fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malforme
         payload: Some(data?),
         time: time(message)?,
         wants_downlink: is_told("ack") || is_told("longPolling"),
+        beside: computed_location(message).map(Box::new),
         radio: radio(message),
         ..Uplink::default()
     })
@@ -132,10 +133,10 @@ fn told(message: &Value) -> Told {
     if let Some(told) = of_downlink(message) {
         return told;
     }
-    if let Some(located) = value("computedLocation") {
-        let found = place(located, "lat", "lng", "alt", "radius");
-        let kind = || "computedLocation".to_owned();
-        return found.unwrap_or_else(|| Told::Other { kind: kind() });
+    if value("computedLocation").is_some() {
+        return computed_location(message).unwrap_or_else(|| Told::Other {
+            kind: "computedLocation".to_owned(),
+        });
     }
     if value("batt").is_some() || value("temp").is_some() {
         return Told::Status {
@@ -154,6 +155,15 @@ fn told(message: &Value) -> Told {
             kind: "callback".to_owned(),
         },
     }
+}
+
+/// Where Sigfox thinks that the device is, unless it says that it does not know.
+fn computed_location(message: &Value) -> Option<Told> {
+    const LOCATED: f64 = 1.0;
+    let located = at(message, "computedLocation")?;
+    let status = at(located, "status").and_then(number);
+    let is_known = status.is_none_or(|status| status == LOCATED);
+    place(located, "lat", "lng", "alt", "radius").filter(|_| is_known)
 }
 
 /// What became of the downlink in the answer to a device that asked for one. `downlinkAck` says that a
@@ -214,6 +224,7 @@ mod tests {
             (Some(-123.0), Some(18.86))
         );
         assert!(!uplink.wants_downlink);
+        assert_eq!(uplink.beside, None);
 
         let uplink = as_uplink(parse(&json!({
             "device": "001a2345", "data": "01", "time": "1512814827", "seqNumber": "7",
@@ -223,6 +234,27 @@ mod tests {
         assert_eq!((uplink.f_cnt, uplink.wants_downlink), (Some(7), true));
         assert_eq!(uplink.time, instant(&json!("2017-12-09T10:20:27Z")));
         assert_eq!(uplink.radio.receptions[0].gateway, "1D44");
+    }
+
+    #[test]
+    fn an_uplink_may_tell_where_the_device_is() {
+        let beside = |located: Value| {
+            let body = json!({"device": "1A2345", "data": "01", "computedLocation": located});
+            as_uplink(parse(&body)).beside.map(|told| *told)
+        };
+        let located = beside(json!({"lat": 43.45, "lng": 1.54, "radius": 500, "status": 1}));
+        assert_eq!(
+            located,
+            Some(Told::Location {
+                latitude: 43.45,
+                longitude: 1.54,
+                altitude_m: None,
+                accuracy_m: Some(500.0)
+            })
+        );
+        for unknown in [json!({"lat": 0, "lng": 0, "status": 0}), json!("nowhere")] {
+            assert_eq!(beside(unknown), None);
+        }
     }
 
     #[test]

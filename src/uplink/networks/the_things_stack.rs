@@ -258,6 +258,7 @@ mod tests {
             session: Some("AXA50tHUGUucuzS/bCGMNw==".to_owned()),
             wants_downlink: false,
             acknowledges: false,
+            beside: None,
             f_port: Some(0),
             f_cnt: Some(1),
             payload: Some(Bytes::from_static(&[0x82, 0x41, 0xde])),
