@@ -16,6 +16,7 @@ on_both_databases!(
     kerlink_names_the_downlink_and_no_device,
     what_is_not_understood_is_kept,
     an_unknown_kind_is_no_error,
+    each_kind_of_message_has_its_event,
     an_uplink_may_tell_where_the_device_is,
 );
 
@@ -236,4 +237,163 @@ async fn an_uplink_may_tell_where_the_device_is(database: Database) {
     let events = hub.list("devices/d/events?kind=location").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["details"]["latitude"], 43.45);
+}
+
+async fn each_kind_of_message_has_its_event(database: Database) {
+    let hub = Hub::start_with(database, &TO_HERE).await;
+    for (network, address, messages) in kinds_of_messages() {
+        let (connection, _server) = connect(&hub, network, address).await;
+        for (message, kind, detail) in messages {
+            tell(&hub, &connection, &message, "other").await;
+            let events = hub.list("devices/d/events").await;
+            let event = &events[0];
+            assert_eq!(event["kind"], kind, "{network}: {message}");
+            for (name, value) in detail.as_object().unwrap() {
+                assert_eq!(&event["details"][name], value, "{network}: {event}");
+            }
+        }
+        let path = format!("network-connections/{}", connection.id);
+        let health = hub.get(&path).await.ok()["health"].clone();
+        assert_eq!(health["malformed"], 0, "{network}");
+        hub.delete("devices/d").await.ok();
+    }
+}
+
+/// A network server, the device, and its messages, each with the kind of its event and what the event tells.
+type Told = (
+    &'static str,
+    &'static str,
+    Vec<(Value, &'static str, Value)>,
+);
+
+fn kinds_of_messages() -> Vec<Told> {
+    vec![
+        ("actility", "0018B20000000B20", of_thingpark()),
+        ("loriot", "1000000000000001", of_loriot()),
+        ("everynet", "0018B20000000001", of_everynet()),
+        ("helium", "1C29FBD1D2084E21", of_helium()),
+        ("kerlink", "343737394A336F09", of_kerlink()),
+    ]
+}
+
+fn of_thingpark() -> Vec<(Value, &'static str, Value)> {
+    let device = "0018B20000000B20";
+    let about = |kind: &str, mut document: Value| {
+        document["DevEUI"] = device.into();
+        json!({kind: document})
+    };
+    let with_device = |name: &str| {
+        let mut message = sample_json(name);
+        let document = message
+            .as_object_mut()
+            .unwrap()
+            .values_mut()
+            .next()
+            .unwrap();
+        document["DevEUI"] = device.into();
+        message
+    };
+    let failed = json!({"DeliveryStatus": "0", "DeliveryFailedCause1": "B0"});
+    let status = json!({"Type": "devstatusans", "Var1": "0", "Var2": "5"});
+    vec![
+        (
+            with_device("actility_thingpark_join.json"),
+            "join",
+            json!({}),
+        ),
+        (
+            about("DevEUI_notification", json!({"Type": "join"})),
+            "join",
+            json!({}),
+        ),
+        (
+            about("DevEUI_notification", status),
+            "status",
+            json!({"external_power": true, "margin_db": 5.0}),
+        ),
+        (
+            about("DevEUI_downlink_Sent", json!({"FCntDn": 3})),
+            "downlink_sent",
+            json!({"f_cnt_down": 3}),
+        ),
+        (
+            about("DevEUI_downlink_Sent", failed),
+            "downlink_failed",
+            json!({}),
+        ),
+        (
+            about("DevEUI_downlink_Rejected", json!({})),
+            "downlink_failed",
+            json!({}),
+        ),
+        (
+            with_device("actility_location.json"),
+            "location",
+            json!({"latitude": 51.907_218}),
+        ),
+        (
+            about("DevEUI_new", json!({"a": 1})),
+            "message",
+            json!({"kind": "DevEUI_new"}),
+        ),
+    ]
+}
+
+fn of_loriot() -> Vec<(Value, &'static str, Value)> {
+    let about = |kind: &str, error: Value| json!({"cmd": kind, "EUI": "1000000000000001", "seqdn": 8, "error": error});
+    let number = json!({"network_reference": "8"});
+    vec![
+        (about("tx", Value::Null), "downlink_queued", number.clone()),
+        (about("txd", Value::Null), "downlink_sent", number.clone()),
+        (about("txd", "no gateway".into()), "downlink_failed", number),
+        (about("new", Value::Null), "message", json!({"kind": "new"})),
+    ]
+}
+
+fn of_everynet() -> Vec<(Value, &'static str, Value)> {
+    let about = |kind: &str, params: Value| {
+        let meta = json!({"device": "0018b20000000001", "device_addr": "02711f49"});
+        json!({"type": kind, "meta": meta, "params": params})
+    };
+    let joined = || json!({"dev_addr": "02711f49"});
+    let words = || json!({"code": "mic", "message": "MIC mismatch"});
+    let code = || json!({"code": "mic"});
+    vec![
+        (about("join_request", json!({})), "join", joined()),
+        (about("join_response", json!({})), "join", joined()),
+        (
+            about("status_response", json!({"battery": 254, "margin": -3})),
+            "status",
+            json!({"battery_percent": 100.0, "margin_db": -3.0}),
+        ),
+        (
+            about("downlink", json!({"counter_down": 3})),
+            "downlink_sent",
+            json!({"f_cnt_down": 3}),
+        ),
+        (
+            about("location", json!({"lat": 1, "lng": 2})),
+            "location",
+            json!({"longitude": 2.0}),
+        ),
+        (about("error", words()), "network_error", code()),
+        (about("info", words()), "network_log", code()),
+        (about("new", json!({})), "message", json!({"kind": "new"})),
+    ]
+}
+
+fn of_helium() -> Vec<(Value, &'static str, Value)> {
+    let about = |kind: &str| json!({"type": kind, "dev_eui": "1C29FBD1D2084E21"});
+    vec![
+        (about("join"), "join", json!({})),
+        (about("new"), "message", json!({"kind": "new"})),
+    ]
+}
+
+fn of_kerlink() -> Vec<(Value, &'static str, Value)> {
+    let about = |kind: &str| json!({"type": kind, "endDevice": {"devEui": "343737394A336F09"}});
+    vec![
+        (about("JOIN_ACCEPT"), "join", json!({})),
+        (about("new"), "message", json!({"kind": "new"})),
+    ]
 }
