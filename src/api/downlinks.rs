@@ -159,7 +159,7 @@ struct DownlinkView {
     next_attempt_at: Option<Timestamp>,
     /// HTTP status of the network server's last answer
     last_status: Option<Status>,
-    /// Why the last attempt failed, or why the network or the device refused it
+    /// Why the last attempt failed, or why the network or the device refused it, or that the device has not confirmed it yet
     last_error: Option<String>,
     /// When the network server took it
     sent_at: Option<Timestamp>,

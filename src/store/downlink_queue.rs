@@ -74,6 +74,20 @@ pub struct News {
     pub became: Became,
 }
 
+impl News {
+    /// The device has confirmed a downlink, without saying which.
+    pub fn of_acknowledgement(device: DeviceKey, connection: ConnectionId) -> Self {
+        Self {
+            device,
+            connection,
+            id: None,
+            network_reference: None,
+            f_cnt_down: None,
+            became: Became::Acknowledged,
+        }
+    }
+}
+
 /// What became of a downlink in its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Became {
@@ -83,8 +97,33 @@ pub enum Became {
     Transmitted,
     /// The device has confirmed it.
     Acknowledged,
-    /// It was not sent, or not confirmed.
+    /// The device has not confirmed it, and never will.
+    NotAcknowledged,
+    /// The device has not confirmed it, and the network sends it again.
+    NotAcknowledgedYet,
+    /// It was not sent.
     Failed(String),
+}
+
+impl Became {
+    fn state(&self) -> State {
+        match self {
+            Self::Waiting | Self::Transmitted | Self::NotAcknowledgedYet => State::Sent,
+            Self::Acknowledged => State::Acknowledged,
+            Self::NotAcknowledged | Self::Failed(_) => State::Failed,
+        }
+    }
+
+    /// What there is to say of it from now on; `None`: what was said stays.
+    fn error(&self) -> Option<Option<&str>> {
+        match self {
+            Self::Waiting | Self::Transmitted => None,
+            Self::Acknowledged => Some(None),
+            Self::NotAcknowledged => Some(Some("the device did not confirm it")),
+            Self::NotAcknowledgedYet => Some(Some("the device has not confirmed it yet")),
+            Self::Failed(why) => Some(Some(why)),
+        }
+    }
 }
 
 impl Store {
@@ -382,13 +421,8 @@ pub(super) async fn apply(
         return Ok(());
     };
     let now = clock::now();
-    let state = match &news.became {
-        Became::Waiting | Became::Transmitted => State::Sent,
-        Became::Acknowledged => State::Acknowledged,
-        Became::Failed(_) => State::Failed,
-    };
     let mut update = downlink::Entity::update_many()
-        .col_expr(Column::State, Expr::value(state.as_str()))
+        .col_expr(Column::State, Expr::value(news.became.state().as_str()))
         .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
         .col_expr(Column::IsSending, Expr::value(false))
         .col_expr(Column::SentAt, Expr::value(model.sent_at.unwrap_or(now)))
@@ -398,8 +432,8 @@ pub(super) async fn apply(
     if news.became == Became::Transmitted {
         update = update.col_expr(Column::TransmittedAt, Expr::value(now));
     }
-    if let Became::Failed(why) = &news.became {
-        update = update.col_expr(Column::LastError, Expr::value(why.clone()));
+    if let Some(error) = news.became.error() {
+        update = update.col_expr(Column::LastError, Expr::value(error));
     }
     if let Some(f_cnt_down) = news.f_cnt_down {
         update = update.col_expr(Column::FCntDown, Expr::value(f_cnt_down));
@@ -449,26 +483,29 @@ async fn meant(
                 return Ok(Some(found));
             }
         }
-        // Another's, or one that nobody here has sent.
-        let known = sent().filter(Column::NetworkReference.is_not_null());
-        if known.one(transaction).await?.is_some() {
-            return Ok(None);
-        }
     }
+    // What the network calls by another name is another's, or one that nobody here has sent.
+    let unnamed = || match news.network_reference {
+        Some(_) => sent().filter(Column::NetworkReference.is_null()),
+        None => sent(),
+    };
     if let Some(f_cnt_down) = news.f_cnt_down {
-        let found = sent().filter(Column::FCntDown.eq(f_cnt_down));
+        let found = unnamed().filter(Column::FCntDown.eq(f_cnt_down));
         if let Some(found) = found.one(transaction).await? {
             return Ok(Some(found));
         }
     }
+    let silent = || unnamed().filter(Column::TransmittedAt.is_null());
+    let asked = || unnamed().filter(Column::Confirmed.eq(true));
     match news.became {
-        Became::Transmitted => {
-            let silent = sent().filter(Column::TransmittedAt.is_null());
-            silent.one(transaction).await
-        }
-        Became::Acknowledged | Became::Failed(_) => {
-            let asked = sent().filter(Column::Confirmed.eq(true));
-            asked.one(transaction).await
+        Became::Transmitted => silent().one(transaction).await,
+        // What is over the air can only fail to be confirmed.
+        Became::Failed(_) => match silent().one(transaction).await? {
+            None => asked().one(transaction).await,
+            found => Ok(found),
+        },
+        Became::Acknowledged | Became::NotAcknowledged | Became::NotAcknowledgedYet => {
+            asked().one(transaction).await
         }
         Became::Waiting => Ok(None),
     }

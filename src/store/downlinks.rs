@@ -247,6 +247,29 @@ pub async fn device(
     Ok(found.map(DeviceKey))
 }
 
+/// The device of the only downlink over this connection that waits in its network under this id.
+pub async fn device_of_reference(
+    scope: &Scope,
+    connection: ConnectionId,
+    reference: &str,
+) -> Result<Option<DeviceKey>> {
+    let found: Vec<i64> = scope
+        .find::<downlink::Entity>()
+        .filter(downlink::Column::ConnectionId.eq(connection.0))
+        .filter(downlink::Column::State.eq(State::Sent.as_str()))
+        .filter(downlink::Column::NetworkReference.eq(reference))
+        .select_only()
+        .column(downlink::Column::DeviceKey)
+        .limit(2)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    Ok(match found[..] {
+        [device] => Some(DeviceKey(device)),
+        _ => None,
+    })
+}
+
 /// The last downlink of a device that was asked for so.
 pub async fn find_last(
     scope: &Scope,

@@ -98,6 +98,8 @@ pub struct Record {
     pub failure: Option<Value>,
     /// What to tell of the device beside.
     pub events: Vec<NewEvent>,
+    /// Whether the device confirms a downlink with it.
+    pub acknowledges: bool,
     /// Rows for data tables, each with its time.
     pub rows: Vec<(DataTableId, Time, Value)>,
     /// Who wants to hear of it.
@@ -448,6 +450,10 @@ impl Rows {
         });
         for event in &record.events {
             self.add_event(message, Some(record.device), event);
+        }
+        if record.acknowledges {
+            let news = downlink_queue::News::of_acknowledgement(record.device, message.connection);
+            self.downlinks.push((message.tenant, news));
         }
         for (table, time, data) in &record.rows {
             self.table_rows.push(data_table_row::ActiveModel {

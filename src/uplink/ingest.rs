@@ -10,6 +10,7 @@ use crate::{
     id::ConnectionId,
     secret,
 };
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The connection that this key opens. A wrong key and a missing connection look the same.
@@ -26,9 +27,9 @@ pub async fn authenticate(
     Ok(connection)
 }
 
-/// What the message says, in one form for all networks.
-pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<Event> {
-    let body: serde_json::Value = serde_json::from_slice(&message.body)
+/// What the message says, in one form for all networks, and its body as it came.
+pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<(Event, Value)> {
+    let body: Value = serde_json::from_slice(&message.body)
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
     let event = connection
         .settings
@@ -42,7 +43,7 @@ pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<Event
         .map_err(|broken| Error::Invalid(broken.to_string()))?;
     let is_storable = |id: &str| !id.contains('\0');
     if event.network_device_id().is_none_or(is_storable) {
-        return Ok(event);
+        return Ok((event, body));
     }
     Err(Error::field(
         "network_device_id",

@@ -21,6 +21,7 @@
 mod auto_provisioning;
 mod decode;
 pub mod encode;
+mod excerpt;
 mod frame;
 mod ingest;
 pub mod native;
@@ -209,12 +210,12 @@ impl UplinkPath {
             epoch,
             content,
         };
-        let event = ingest::normalise(connection, message);
+        let read = ingest::normalise(connection, message);
         if !connection.enabled {
-            return event.map(|_| Some(Receipt::Disabled));
+            return read.map(|_| Some(Receipt::Disabled));
         }
-        let event = match event {
-            Ok(event) => event,
+        let (event, body) = match read {
+            Ok(read) => read,
             Err(refused) => {
                 let written = write(Content::Malformed(refused.to_string()));
                 return match self.writer.write(written).await? {
@@ -242,7 +243,7 @@ impl UplinkPath {
             },
             Event::News(news) => {
                 let device = news::device(&self.routes, connection, &news).await?;
-                let event = news::as_event(&news);
+                let event = news::with_body(news::as_event(&news), &news, &body);
                 let content = match (device, news::of_downlink_of(connection.id, device, &news)) {
                     (_, Some(news)) => Content::Downlink(event, Box::new(news)),
                     (device, None) => Content::Other(device, event),

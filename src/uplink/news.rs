@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    networks::{CORRELATION_PREFIX, DownlinkState, News, Told},
+    excerpt,
+    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
     routes::{ConnectionRoute, Routes},
 };
 use crate::{
@@ -93,8 +94,33 @@ pub fn as_event(news: &News) -> NewEvent {
     }
 }
 
+/// The same with the body of the message, where the event alone does not say all of it.
+pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
+    if matches!(
+        news.told,
+        Told::Other { .. } | Told::Log { .. } | Told::Error { .. }
+    ) {
+        event.details.extend(excerpt::of(body));
+    }
+    event
+}
+
+/// The events that are kept of what an uplink tells beside its data.
+pub fn beside(uplink: &Uplink) -> Vec<NewEvent> {
+    let confirmed = || Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
+    let told = uplink.acknowledges.then(confirmed).into_iter();
+    let told = told.chain(uplink.beside.as_deref().cloned());
+    told.map(|told| {
+        as_event(&News {
+            time: uplink.time,
+            ..News::new(Some(uplink.network_device_id.clone()), told)
+        })
+    })
+    .collect()
+}
+
 /// The device that a message is about, where it is a known one. The Things Stack tells of downlinks
-/// without a DevEUI, too: then the downlink tells whose it is.
+/// without a DevEUI, too, and Kerlink always does: then the downlink tells whose it is.
 pub async fn device(
     routes: &Routes,
     connection: &ConnectionRoute,
@@ -106,7 +132,13 @@ pub async fn device(
             Ok(device.map(|device| device.key))
         }
         (None, Some(id)) => downlinks::device(&connection.scope, connection.id, id).await,
-        (None, None) => Ok(None),
+        (None, None) => match &news.told {
+            Told::Downlink(DownlinkNews {
+                network_reference: Some(reference),
+                ..
+            }) => downlinks::device_of_reference(&connection.scope, connection.id, reference).await,
+            _ => Ok(None),
+        },
     }
 }
 
@@ -129,9 +161,8 @@ pub fn of_downlink_of(
             DownlinkState::Queued => Became::Waiting,
             DownlinkState::Sent => Became::Transmitted,
             DownlinkState::Acknowledged => Became::Acknowledged,
-            DownlinkState::NotAcknowledged => {
-                Became::Failed("the device did not confirm it".to_owned())
-            }
+            DownlinkState::NotAcknowledged => Became::NotAcknowledged,
+            DownlinkState::NotAcknowledgedYet => Became::NotAcknowledgedYet,
             DownlinkState::Failed(why) => Became::Failed(why.clone()),
         },
     })
@@ -155,6 +186,10 @@ fn of_downlink(state: &DownlinkState) -> (&'static str, String) {
         DownlinkState::NotAcknowledged => (
             "downlink_not_acknowledged",
             "the device did not confirm a downlink",
+        ),
+        DownlinkState::NotAcknowledgedYet => (
+            "downlink_not_acknowledged",
+            "the device has not confirmed a downlink yet",
         ),
         DownlinkState::Failed(why) => ("downlink_failed", why.as_str()),
     };

@@ -8,6 +8,7 @@ use super::{
     decode::Decoded,
     frame, native,
     networks::{Names, Uplink},
+    news,
     returned::{self, Update},
     routes::{Column, ColumnType, DeviceRoute, TableRoute},
 };
@@ -33,6 +34,8 @@ pub fn compose(
         decoded.updates.as_deref(),
     );
     let updates = decoded.updates.as_deref().map(returned::as_json);
+    let mut events = decoded.events;
+    events.extend(news::beside(&uplink));
     Record {
         id: new_uuid(),
         device: device.key,
@@ -47,7 +50,8 @@ pub fn compose(
         updates: updates.clone(),
         driver_state,
         failure: decoded.failure.as_ref().map(|(_, failure)| failure.clone()),
-        events: decoded.events,
+        events,
+        acknowledges: uplink.acknowledges,
         rows,
         integrations: device.integrations.clone(),
         render: {

@@ -52,6 +52,7 @@ mod lists;
 mod live;
 mod mqtt;
 mod mqtt_downlinks;
+mod network_news;
 mod networks;
 mod outage;
 mod paging;

@@ -150,8 +150,13 @@ async fn the_things_stack_speaks_by_its_broker(database: Database) {
     echo["correlation_ids"] = correlation(&second);
     nack.insert("downlink_nack".to_owned(), echo);
     say("down/nack", &nack.into()).await;
-    let failed = hub.downlink_gets(&second, "failed").await;
-    assert_eq!(failed["last_error"], "the device did not confirm it");
+    told(&hub, "downlink_not_acknowledged").await;
+    let waiting = hub.downlink_gets(&second, "sent").await;
+    assert_eq!(waiting["last_error"], "the device has not confirmed it yet");
+    // The stack sends it again.
+    ack["downlink_ack"]["correlation_ids"] = correlation(&second);
+    say("down/ack", &ack).await;
+    hub.downlink_gets(&second, "acknowledged").await;
 
     let third = queue(&hub, confirmed).await;
     hub.downlink_gets(&third, "sent").await;

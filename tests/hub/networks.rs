@@ -126,10 +126,10 @@ async fn news_become_events_of_their_kinds(database: Database) {
     let status = hub.list("devices/one/events?kind=status").await.remove(0);
     assert_eq!(status["details"]["battery_percent"], 88.3);
     assert_eq!(status["details"]["margin_db"], 10.0);
-    let error = ingest(&hub, &connection, "", sample("chirpstack_v4_join.json")).await;
+    let error = ingest(&hub, &connection, "event=up", b"{}".to_vec()).await;
     let error = error.refused(400);
     assert!(
-        error.starts_with("query parameter \"event\": is required"),
+        error.starts_with("deviceInfo.devEui: is required"),
         "{error}"
     );
     let path = format!("network-connections/{}", connection.id);
@@ -158,7 +158,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
     let health = async || hub.get(&path).await.ok()["health"].clone();
     let rate = async || health().await["error_rate"].as_f64().unwrap();
     let refuse = async || {
-        let answer = ingest(hub, &connection, "", b"{}".to_vec()).await;
+        let answer = ingest(hub, &connection, "", b"[]".to_vec()).await;
         answer.refused(400);
     };
     let take = async || {

@@ -47,7 +47,10 @@ impl Loriot {
     pub fn read_answer(body: &Value) -> Result<Taken, String> {
         match body["error"].as_str() {
             Some(error) => Err(format!("LORIOT refused it: {error}")),
-            None => Ok(Taken::default()),
+            // Its own number of the downlink, which `txd` repeats.
+            None => Ok(Taken {
+                reference: body["seqdn"].as_u64().map(|number| number.to_string()),
+            }),
         }
     }
 }
@@ -69,6 +72,8 @@ mod tests {
             json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,
                 "data": "beef", "appid": "be7a0000"})
         );
+        let taken = Loriot::read_answer(&json!({"cmd": "tx", "success": "enqueued", "seqdn": 8}));
+        assert_eq!(taken.unwrap().reference.as_deref(), Some("8"));
         assert!(Loriot::read_answer(&json!({"cmd": "tx", "success": "enqueued"})).is_ok());
         assert!(Loriot::read_answer(&json!({"error": "no such device"})).is_err());
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Told, Uplink,
-    lorawan::{self, required_dev_eui},
+    lorawan::{self, dev_eui, required_dev_eui},
     read::{
         at, flag, frame_counter, instant, level, object, optional_time, payload, place, port, text,
         whole_number,
@@ -33,31 +33,39 @@ pub struct Actility {}
 impl Network for Actility {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let members = body.as_object().into_iter().flatten();
-        let mut kinds = members.filter(|(name, _)| name.starts_with("DevEUI_"));
-        let Some((name, document)) = kinds.next() else {
-            let rule = "is required, or DevEUI_downlink_Sent, DevEUI_location or another document";
-            return Err(Malformed::new("DevEUI_uplink", rule));
-        };
-        let kind = text(&Value::from(name.as_str())).unwrap_or_default();
-        let document = object(document, &kind)?;
+        let (kind, document) = document(body);
+        let is_uplink = kind == "DevEUI_uplink";
+        if is_uplink {
+            object(document, &kind)?;
+        }
         if let Some(key) = incoming.credentials.and_then(|known| known.get(AS_KEY)) {
             check_token(incoming, &kind, document, key)?;
         }
         let named =
             |error: Malformed| Malformed::new(format!("{kind}.{}", error.field), error.rule);
-        let network_device_id = required_dev_eui(document, "DevEUI").map_err(named)?;
-        if kind == "DevEUI_uplink" && !is_join(document) {
-            let uplink = uplink(document, network_device_id).map_err(named)?;
-            return Ok(Event::Uplink(uplink));
+        if is_uplink {
+            let network_device_id = required_dev_eui(document, "DevEUI").map_err(named)?;
+            if !is_join(document) {
+                let uplink = uplink(document, network_device_id).map_err(named)?;
+                return Ok(Event::Uplink(uplink));
+            }
         }
         Ok(Event::News(News {
-            network_device_id: Some(network_device_id),
             names: names(document),
             time: at(document, "Time").and_then(instant),
-            told: told(kind, document),
+            ..News::new(dev_eui(document, "DevEUI"), told(kind, document))
         }))
     }
+}
+
+/// The document that a message holds, with its name; the message itself where it holds none.
+fn document(body: &Value) -> (String, &Value) {
+    let members = || body.as_object().into_iter().flatten();
+    members()
+        .find(|(name, _)| name.starts_with("DevEUI_"))
+        .or_else(|| members().find(|(_, value)| value.is_object()))
+        .and_then(|(name, document)| Some((text(&Value::from(name.as_str()))?, document)))
+        .unwrap_or_else(|| (super::UNNAMED.to_owned(), body))
 }
 
 fn is_join(document: &Value) -> bool {
@@ -66,9 +74,9 @@ fn is_join(document: &Value) -> bool {
 }
 
 fn told(kind: String, document: &Value) -> Told {
-    let is_join_notice = || {
+    let notifies_of = |name: &str| {
         let notice = at(document, "Type").and_then(Value::as_str);
-        kind == "DevEUI_notification" && notice.is_some_and(|n| n.eq_ignore_ascii_case("join"))
+        kind == "DevEUI_notification" && notice.is_some_and(|n| n.eq_ignore_ascii_case(name))
     };
     match kind.as_str() {
         "DevEUI_downlink_Sent" => Told::Downlink(downlink(document, sent_or_not(document))),
@@ -80,9 +88,12 @@ fn told(kind: String, document: &Value) -> Told {
             let found = place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius");
             found.unwrap_or(Told::Other { kind })
         }
-        _ if kind == "DevEUI_uplink" || is_join_notice() => Told::Join {
+        _ if kind == "DevEUI_uplink" || notifies_of("join") => Told::Join {
             dev_addr: at(document, "DevAddr").and_then(text),
         },
+        _ if notifies_of("devstatusans") => {
+            lorawan::status(at(document, "Var1"), at(document, "Var2"))
+        }
         _ => Told::Other { kind },
     }
 }
@@ -303,9 +314,35 @@ mod tests {
                 accuracy_m: Some(0.0)
             }
         );
-        let kind = "DevEUI_multicast_summary".to_owned();
-        let body = json!({"DevEUI_multicast_summary": {"DevEUI": "0018B20000000B20"}});
-        assert_eq!(told(body), Told::Other { kind });
+        let notice = |kind: &str| {
+            told(
+                json!({"DevEUI_notification": {"DevEUI": "0018B20000000B20", "Type": kind,
+                "Var1": "254", "Var2": "-7"}}),
+            )
+        };
+        assert_eq!(
+            notice("devstatusans"),
+            Told::Status {
+                battery_percent: Some(100.0),
+                battery_v: None,
+                external_power: Some(false),
+                margin_db: Some(-7.0)
+            }
+        );
+        assert_eq!(notice("join"), Told::Join { dev_addr: None });
+        for (kind, body) in [
+            (
+                "DevEUI_multicast_summary",
+                json!({"DevEUI_multicast_summary": {"DevEUI": "0018B20000000B20"}}),
+            ),
+            ("DevEUI_new", json!({"DevEUI_new": {}})),
+            ("DevEUI_new", json!({"DevEUI_new": {"DevEUI": "?"}})),
+            ("Something_new", json!({"v": 1, "Something_new": {}})),
+            ("unnamed", json!({})),
+        ] {
+            let kind = kind.to_owned();
+            assert_eq!(told(body), Told::Other { kind });
+        }
     }
 
     /// The three published by KPN, with their key: public test data.
@@ -368,7 +405,6 @@ mod tests {
     fn faults_name_the_place_and_the_rule() {
         let error = |body: Value| parse(&body).unwrap_err().to_string();
         let of = |document| error(json!({"DevEUI_uplink": document}));
-        assert!(error(json!({})).starts_with("DevEUI_uplink: is required"));
         assert_eq!(of(json!(7)), "DevEUI_uplink: must be a JSON object");
         let eui = json!({"DevEUI": "XXXXXXXXXXXXXXXX", "FCntUp": 1});
         assert_eq!(

@@ -11,12 +11,15 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Told, Uplink,
-    lorawan::{self, required_dev_eui},
+    lorawan::{self, dev_eui, required_dev_eui},
     read::{
         at, flag, frame_counter, instant, level, location, number, object, optional_time, payload,
         port, text, whole_number,
     },
 };
+
+/// Where the DevEUI stands.
+const DEV_EUI: &str = "deviceInfo.devEui";
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,19 +29,15 @@ pub struct ChirpStack {}
 impl Network for ChirpStack {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let kind = kind(incoming).ok_or_else(|| {
-            let rule = "is required: up, join, ack, txack, status, log, location or integration";
-            Malformed::new("query parameter \"event\"", rule)
-        })?;
-        let network_device_id = required_dev_eui(body, "deviceInfo.devEui")?;
+        let kind = kind(incoming).unwrap_or_else(|| super::UNNAMED.to_owned());
         if kind == "up" {
+            let network_device_id = required_dev_eui(body, DEV_EUI)?;
             return uplink(body, network_device_id).map(Event::Uplink);
         }
         Ok(Event::News(News {
-            network_device_id: Some(network_device_id),
             names: names(body),
             time: at(body, "time").and_then(instant),
-            told: told(&kind, body)?,
+            ..News::new(dev_eui(body, DEV_EUI), told(&kind, body))
         }))
     }
 }
@@ -53,8 +52,11 @@ fn kind(incoming: Incoming<'_>) -> Option<String> {
         .or_else(|| is_uplink().then(|| "up".to_owned()))
 }
 
-fn told(kind: &str, body: &Value) -> Result<Told, Malformed> {
-    Ok(match kind {
+fn told(kind: &str, body: &Value) -> Told {
+    let other = |kind: &str| Told::Other {
+        kind: kind.to_owned(),
+    };
+    match kind {
         "join" => Told::Join {
             dev_addr: at(body, "devAddr").and_then(text),
         },
@@ -65,16 +67,13 @@ fn told(kind: &str, body: &Value) -> Result<Told, Malformed> {
         "txack" => Told::Downlink(downlink(body, DownlinkState::Sent)),
         "status" => status(body),
         "log" => log(body),
-        "location" => location(body, "location")?,
-        "integration" => Told::Other {
-            kind: at(body, "eventType")
-                .and_then(text)
-                .unwrap_or_else(|| kind.to_owned()),
+        "location" => location(body, "location").unwrap_or_else(|| other(kind)),
+        "integration" => match at(body, "eventType").and_then(text) {
+            Some(kind) => Told::Other { kind },
+            None => other(kind),
         },
-        other => Told::Other {
-            kind: other.to_owned(),
-        },
-    })
+        _ => other(kind),
+    }
 }
 
 fn names(body: &Value) -> Names {
@@ -257,8 +256,12 @@ mod tests {
         };
         assert_eq!(as_news(ChirpStack {}.parse(incoming)).told, joined);
         assert_eq!(as_news(parse("join", &body)).told, joined);
-        let error = ChirpStack {}.parse(Incoming::of(&body)).unwrap_err();
-        assert_eq!(error.field, "query parameter \"event\"");
+        let news = as_news(ChirpStack {}.parse(Incoming::of(&body)));
+        assert_eq!(news.network_device_id.as_deref(), Some("0101010101010101"));
+        let kind = "unnamed".to_owned();
+        assert_eq!(news.told, Told::Other { kind });
+        let nobody = as_news(parse("new", &json!({})));
+        assert_eq!(nobody.network_device_id, None);
         // An uplink is known by itself, too.
         let body = sample("chirpstack_v4.json");
         as_uplink(ChirpStack {}.parse(Incoming::of(&body)));

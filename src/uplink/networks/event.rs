@@ -66,6 +66,8 @@ pub struct Uplink {
     /// Whether the device confirms the last confirmed downlink with it, where the network server
     /// tells.
     pub acknowledges: bool,
+    /// What the network server tells with it, such as where the device is.
+    pub beside: Option<Box<Told>>,
     /// How it was received.
     pub radio: Radio,
 }
@@ -104,6 +106,12 @@ pub struct Radio {
     /// LoRaWAN's address of the device in this session, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dev_addr: Option<String>,
+    /// Charge of the battery in percent, as the device last told the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub battery_percent: Option<f64>,
+    /// Whether the device runs on external power, as it last told the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_power: Option<bool>,
     /// The gateways that heard it, at most [`MAX_RECEPTIONS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receptions: Vec<Reception>,
@@ -221,6 +229,19 @@ pub struct DownlinkNews {
     pub state: DownlinkState,
 }
 
+impl DownlinkNews {
+    /// News that do not say which downlink they are about.
+    #[must_use]
+    pub fn of_some(state: DownlinkState) -> Self {
+        Self {
+            correlation: None,
+            network_reference: None,
+            f_cnt_down: None,
+            state,
+        }
+    }
+}
+
 /// What became of a downlink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DownlinkState {
@@ -230,8 +251,10 @@ pub enum DownlinkState {
     Sent,
     /// The device has confirmed it.
     Acknowledged,
-    /// The device did not confirm it in time.
+    /// The device did not confirm it in time, and the network has given it up.
     NotAcknowledged,
+    /// The device did not confirm it in time, and the network sends it again.
+    NotAcknowledgedYet,
     /// It will not be sent; why not, in the network server's words.
     Failed(String),
 }

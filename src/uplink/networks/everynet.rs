@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Reception, Told, Uplink,
-    lorawan::{dev_eui, required_dev_eui},
+    lorawan::{dev_eui, required_dev_eui, status},
     read::{
         at, flag, frame_counter, level, object, payload, place, port, text, unix_time, whole_number,
     },
@@ -25,16 +25,19 @@ pub struct Everynet {}
 impl Network for Everynet {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let Some(kind) = at(body, "type").and_then(text) else {
-            return Err(Malformed::new("type", "is required: uplink or another"));
+        let kind = match at(body, "type").and_then(text) {
+            Some(kind) if kind == "uplink" => return uplink(body).map(Event::Uplink),
+            Some(kind) => kind,
+            // An uplink that lost its kind must not pass for anything else.
+            None if at(body, "params.counter_up").is_some() => {
+                return Err(Malformed::new("type", "is required: uplink or another"));
+            }
+            None => super::UNNAMED.to_owned(),
         };
-        if kind == "uplink" {
-            return uplink(body).map(Event::Uplink);
-        }
         Ok(Event::News(News {
             names: names(body),
-            time: time(body)?,
-            ..News::new(dev_eui(body, "meta.device")?, told(kind, body))
+            time: time(body).ok().flatten(),
+            ..News::new(dev_eui(body, "meta.device"), told(kind, body))
         }))
     }
 }
@@ -48,9 +51,10 @@ fn told(kind: String, body: &Value) -> Told {
     };
     let code = || at(body, "params.code").and_then(text);
     match kind.as_str() {
-        "join_request" | "join_accept" | "join" => Told::Join {
+        "join_request" | "join_response" | "join_accept" | "join" => Told::Join {
             dev_addr: dev_addr(),
         },
+        "status_response" => status(at(body, "params.battery"), at(body, "params.margin")),
         "downlink" => Told::Downlink(DownlinkNews {
             correlation: None,
             network_reference: at(body, "meta.packet_id").and_then(text),
@@ -197,10 +201,17 @@ mod tests {
             let body = json!({"type": kind, "meta": meta, "params": params});
             as_news(parse(&body)).told
         };
+        for kind in ["join_request", "join_response"] {
+            let dev_addr = Some("02711f49".to_owned());
+            assert_eq!(told(kind, json!({})), Told::Join { dev_addr });
+        }
         assert_eq!(
-            told("join_request", json!({})),
-            Told::Join {
-                dev_addr: Some("02711f49".to_owned())
+            told("status_response", json!({"battery": 0, "margin": 12})),
+            Told::Status {
+                battery_percent: None,
+                battery_v: None,
+                external_power: Some(true),
+                margin_db: Some(12.0)
             }
         );
         let Told::Downlink(news) = told("downlink", json!({"counter_down": 3})) else {
@@ -219,12 +230,19 @@ mod tests {
         );
         let kind = "downlink_request".to_owned();
         assert_eq!(told("downlink_request", json!({})), Told::Other { kind });
+        let nobody = json!({"type": "info", "meta": {"device": "", "time": "now"}});
+        let news = as_news(parse(&nobody));
+        assert_eq!((news.network_device_id, news.time), (None, None));
+        let kind = "unnamed".to_owned();
+        assert_eq!(as_news(parse(&json!({}))).told, Told::Other { kind });
     }
 
     #[test]
     fn faults_name_the_place_and_the_rule() {
         let error = |body: Value| parse(&body).unwrap_err().to_string();
-        assert_eq!(error(json!({})), "type: is required: uplink or another");
+        let mut body = sample("everynet.json");
+        body["type"] = Value::Null;
+        assert_eq!(error(body), "type: is required: uplink or another");
         let rule = "meta.device: is required: devices are known by their DevEUI";
         assert_eq!(error(json!({"type": "uplink"})), rule);
         let mut body = sample("everynet.json");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Event, Incoming, Malformed, Names, Network, News, PayloadEncoding, Radio, Told, Uplink,
-    lorawan::{self, required_dev_eui},
+    lorawan::{self, dev_eui, required_dev_eui},
     read::{at, frame_counter, milliseconds, number, object, payload, port, text},
 };
 
@@ -20,13 +20,16 @@ pub struct Helium {}
 impl Network for Helium {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let network_device_id = required_dev_eui(body, "dev_eui")?;
         let kind = at(body, "type").and_then(text);
-        let is_uplink = kind.as_deref().is_none_or(|kind| kind == "uplink");
+        let is_uplink = match &kind {
+            Some(kind) => kind == "uplink",
+            None => at(body, "payload").or_else(|| at(body, "fcnt")).is_some(),
+        };
         if is_uplink {
+            let network_device_id = required_dev_eui(body, "dev_eui")?;
             return uplink(body, network_device_id).map(Event::Uplink);
         }
-        let told = match kind.unwrap_or_default() {
+        let told = match kind.unwrap_or_else(|| super::UNNAMED.to_owned()) {
             kind if kind.starts_with("join") => Told::Join {
                 dev_addr: at(body, "devaddr").and_then(text),
             },
@@ -35,7 +38,7 @@ impl Network for Helium {
         Ok(Event::News(News {
             names: names(body),
             time: reported_at(body),
-            ..News::new(Some(network_device_id), told)
+            ..News::new(dev_eui(body, "dev_eui"), told)
         }))
     }
 }
@@ -123,7 +126,15 @@ mod tests {
         assert_eq!(told("join"), Told::Join { dev_addr: None });
         let kind = "downlink_ack".to_owned();
         assert_eq!(told("downlink_ack"), Told::Other { kind });
-        let error = parse(&json!({})).unwrap_err().to_string();
+        for (body, kind) in [(json!({"type": "test"}), "test"), (json!({}), "unnamed")] {
+            let news = as_news(parse(&body));
+            let kind = kind.to_owned();
+            assert_eq!(
+                (news.network_device_id, news.told),
+                (None, Told::Other { kind })
+            );
+        }
+        let error = parse(&json!({"payload": ""})).unwrap_err().to_string();
         assert_eq!(
             error,
             "dev_eui: is required: devices are known by their DevEUI"

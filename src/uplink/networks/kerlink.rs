@@ -1,16 +1,18 @@
 //! Kerlink's Wanesy Management Center, by its HTTP push.
 //!
-//! Nothing names the kind of a message; an uplink is the one with an uplink counter or a payload.
-//! Payloads are hexadecimal digits unless `encodingType` says base64.
+//! Nothing names the kind of a message: an uplink is the one with an uplink counter, or with a payload
+//! that is not said to be a downlink's. Older versions put the payload into `userdata` and the DevEUI
+//! beside it. Payloads are hexadecimal digits unless `encodingType` says base64.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Event, Incoming, Malformed, Names, Network, News, PayloadEncoding, Radio, Told, Uplink,
+    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
+    Radio, Told, Uplink,
     lorawan::{self, dev_eui, required_dev_eui},
-    read::{at, flag, frame_counter, milliseconds, object, payload, port, text},
+    read::{at, flag, frame_counter, milliseconds, name, object, payload, port, text},
 };
 
 /// The adapter, which is its own settings: reading needs none.
@@ -21,60 +23,128 @@ pub struct Kerlink {}
 impl Network for Kerlink {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        if at(body, "fCntUp").is_some() || at(body, "payload").is_some() {
+        if is_uplink(body) {
             return uplink(body).map(Event::Uplink);
         }
-        let kind = ["type", "eventType"]
-            .into_iter()
-            .find_map(|name| text(at(body, name)?));
-        let kind = kind.unwrap_or_else(|| "event".to_owned());
-        let network_device_id = dev_eui(body, "endDevice.devEui")?;
-        if network_device_id.is_none() && at(body, "endDevice").is_none() {
-            let rule = "is required: every message is about a device";
-            return Err(Malformed::new("endDevice", rule));
-        }
-        let told = match kind.to_ascii_lowercase().contains("join") {
-            true => Told::Join {
-                dev_addr: at(body, "endDevice.devAddr").and_then(text),
-            },
-            false => Told::Other { kind },
-        };
         Ok(Event::News(News {
             names: names(body),
-            ..News::new(network_device_id, told)
+            ..News::new(dev_eui(body, Places::of(body).device), told(body))
         }))
     }
 }
 
+fn is_uplink(body: &Value) -> bool {
+    let has = |path| at(body, path).is_some();
+    let is_downlink = has("fCntDown") || has("dataDownId");
+    has("fCntUp") || !is_downlink && (has("payload") || has("userdata.payload"))
+}
+
+/// Where the parts of a message stand.
+struct Places {
+    device: &'static str,
+    payload: &'static str,
+    port: &'static str,
+}
+
+impl Places {
+    fn of(body: &Value) -> Self {
+        let device = match at(body, "endDevice") {
+            None => "devEui",
+            Some(_) => "endDevice.devEui",
+        };
+        match at(body, "userdata") {
+            None => Self {
+                device,
+                payload: "payload",
+                port: "fPort",
+            },
+            Some(_) => Self {
+                device,
+                payload: "userdata.payload",
+                port: "userdata.fport",
+            },
+        }
+    }
+}
+
+fn told(body: &Value) -> Told {
+    let word = |names: &[&str]| names.iter().find_map(|name| text(at(body, name)?));
+    if let Some(id) = at(body, "dataDownId").and_then(name) {
+        let event = word(&["event"]).unwrap_or_else(|| "dataDownEvent".to_owned());
+        return match downlink(&event, &word(&["status"]).unwrap_or_default()) {
+            Some(state) => Told::Downlink(DownlinkNews {
+                network_reference: Some(id),
+                ..DownlinkNews::of_some(state)
+            }),
+            None => Told::Other { kind: event },
+        };
+    }
+    let kind = word(&["type", "eventType"]).unwrap_or_else(|| "event".to_owned());
+    match kind.to_ascii_lowercase().contains("join") {
+        true => Told::Join {
+            dev_addr: at(body, "endDevice.devAddr").and_then(text),
+        },
+        false => Told::Other { kind },
+    }
+}
+
+/// What an event of a downlink says of it; none where its words are not known.
+fn downlink(event: &str, status: &str) -> Option<DownlinkState> {
+    let told = format!("{event} {status}").to_ascii_lowercase();
+    let words: Vec<&str> = told.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let says = |known: &[&str]| words.iter().any(|word| known.contains(word));
+    let is_about_confirmation = says(&["ack", "nack", "acknowledge", "acknowledged"]);
+    let failures = [
+        "ko", "nok", "not", "nack", "fail", "failed", "failure", "error", "rejected", "dropped",
+        "expired", "timeout",
+    ];
+    if says(&failures) {
+        return Some(match is_about_confirmation {
+            true => DownlinkState::NotAcknowledged,
+            false => DownlinkState::Failed(format!("Kerlink: {event} {status}").trim().to_owned()),
+        });
+    }
+    if says(&["pending", "queued", "waiting"]) {
+        return Some(DownlinkState::Queued);
+    }
+    if is_about_confirmation {
+        return Some(DownlinkState::Acknowledged);
+    }
+    says(&["ok", "success", "sent", "transmitted"]).then_some(DownlinkState::Sent)
+}
+
 fn names(body: &Value) -> Names {
-    let cluster = at(body, "endDevice.cluster.id");
     Names {
         device: at(body, "endDevice.name").and_then(text),
-        application: cluster.and_then(|id| text(id).or_else(|| Some(id.as_u64()?.to_string()))),
+        application: at(body, "endDevice.cluster.id").and_then(name),
         tenant: None,
     }
 }
 
 fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let dev_addr = at(body, "endDevice.devAddr").and_then(text);
+    let places = Places::of(body);
     let encoding = match at(body, "encodingType").and_then(Value::as_str) {
         Some(encoding) if encoding.eq_ignore_ascii_case("base64") => PayloadEncoding::Base64,
         _ => PayloadEncoding::Hex,
     };
-    let read = |value| payload(value, encoding, "payload");
-    let sent = at(body, "payload").map_or(Ok(Bytes::new()), read)?;
+    let read = |value| payload(value, encoding, places.payload);
+    let sent = at(body, places.payload).map_or(Ok(Bytes::new()), read)?;
     let is_encrypted = at(body, "encrypted").is_some_and(flag);
     let time = at(body, "recvTime").map(|value| {
         let rule = "must be Unix time in milliseconds, 1970 to 9999";
         milliseconds(value).ok_or_else(|| Malformed::new("recvTime", rule))
     });
-    let optional_port = at(body, "fPort").map(|value| port(value, "fPort"));
+    let optional_port = at(body, places.port).map(|value| port(value, places.port));
     let counter = at(body, "fCntUp").map(|value| frame_counter(value, "fCntUp"));
     let receptions = lorawan::receptions(at(body, "gwInfo"), "gwEui", "rssi", "snr");
     Ok(Uplink {
-        network_device_id: required_dev_eui(body, "endDevice.devEui")?,
+        network_device_id: required_dev_eui(body, places.device)?,
         names: names(body),
-        session: dev_addr.clone(),
+        // The number of the message tells copies apart where there is no session.
+        session: dev_addr
+            .clone()
+            .or_else(|| at(body, "msgId").and_then(name)),
         f_port: optional_port.transpose()?,
         f_cnt: counter.transpose()?,
         payload: (!is_encrypted).then_some(sent),
@@ -135,7 +205,53 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_news_of_the_device() {
+    fn older_versions_have_the_payload_elsewhere() {
+        let mut body = json!({"devEui": "343737394a336f09", "msgId": 17,
+            "userdata": {"payload": "0027", "fport": 2}});
+        let uplink = as_uplink(parse(&body));
+        assert_eq!(uplink.network_device_id, "343737394A336F09");
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(2), None));
+        assert_eq!(uplink.payload.as_deref(), Some(&[0, 0x27][..]));
+        assert_eq!(uplink.session.as_deref(), Some("17"));
+        body["userdata"]["payload"] = json!("0");
+        let error = parse(&body).unwrap_err().to_string();
+        assert!(
+            error.starts_with("userdata.payload: must be hex"),
+            "{error}"
+        );
+        let error = parse(&json!({"payload": "00"})).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "devEui: is required: devices are known by their DevEUI"
+        );
+    }
+
+    #[test]
+    fn news_of_a_downlink_need_no_device() {
+        let told = |event: &str, status: &str| {
+            let news = as_news(parse(&json!({"dataDownId": "5d23", "event": event,
+                "status": status, "clusterId": 1, "nbAttempts": 1, "multicast": false})));
+            assert_eq!(news.network_device_id, None);
+            news.told
+        };
+        let downlink = |state| {
+            Told::Downlink(DownlinkNews {
+                network_reference: Some("5d23".to_owned()),
+                ..DownlinkNews::of_some(state)
+            })
+        };
+        assert_eq!(told("TRANSMISSION", "OK"), downlink(DownlinkState::Sent));
+        let why = DownlinkState::Failed("Kerlink: TRANSMISSION KO".to_owned());
+        assert_eq!(told("TRANSMISSION", "KO"), downlink(why));
+        assert_eq!(told("ACK", "OK"), downlink(DownlinkState::Acknowledged));
+        let state = DownlinkState::NotAcknowledged;
+        assert_eq!(told("ACK", "TIMEOUT"), downlink(state));
+        let kind = "PACKET".to_owned();
+        assert_eq!(told("PACKET", "TOKEN"), Told::Other { kind });
+    }
+
+    #[test]
+    fn anything_else_is_news() {
         let device = json!({"devEui": "343737394A336F09"});
         let news = as_news(parse(&json!({"endDevice": device, "status": "OK"})));
         assert_eq!(news.network_device_id.as_deref(), Some("343737394A336F09"));
@@ -143,10 +259,14 @@ mod tests {
         assert_eq!(news.told, Told::Other { kind });
         let news = as_news(parse(&json!({"endDevice": device, "type": "JOIN_ACCEPT"})));
         assert_eq!(news.told, Told::Join { dev_addr: None });
-        let error = parse(&json!({})).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "endDevice: is required: every message is about a device"
-        );
+        // What a downlink held is no uplink.
+        let down = json!({"endDevice": device, "payload": "00", "fPort": 1, "fCntDown": 7});
+        assert!(matches!(as_news(parse(&down)).told, Told::Other { .. }));
+        for nobody in [
+            json!({}),
+            json!({"endDevice": {"devEui": "?"}, "type": "new"}),
+        ] {
+            assert_eq!(as_news(parse(&nobody)).network_device_id, None);
+        }
     }
 }

@@ -3,26 +3,62 @@
 use serde_json::Value;
 
 use super::{
-    Malformed, Radio, Reception,
+    Malformed, Radio, Reception, Told,
     read::{MAX_RECEPTIONS, at, level, number, text, whole_number},
 };
 
-/// The DevEUI at a path; none where the message has none.
-pub fn dev_eui(body: &Value, path: &str) -> Result<Option<String>, Malformed> {
-    let Some(value) = at(body, path) else {
-        return Ok(None);
-    };
-    value
-        .as_str()
-        .filter(|eui| super::is_eui(eui))
-        .map(|eui| Some(eui.to_ascii_uppercase()))
-        .ok_or_else(|| Malformed::new(path, "must be 16 hexadecimal digits"))
+/// The DevEUI at a path; none where the message has none, or something else in its place.
+pub fn dev_eui(body: &Value, path: &str) -> Option<String> {
+    let eui = at(body, path)?.as_str()?;
+    super::is_eui(eui).then(|| eui.to_ascii_uppercase())
 }
 
 /// The DevEUI at a path where there must be one.
 pub fn required_dev_eui(body: &Value, path: &str) -> Result<String, Malformed> {
-    let rule = "is required: devices are known by their DevEUI";
-    dev_eui(body, path)?.ok_or_else(|| Malformed::new(path, rule))
+    let rule = match at(body, path) {
+        None => "is required: devices are known by their DevEUI",
+        Some(_) => "must be 16 hexadecimal digits",
+    };
+    dev_eui(body, path).ok_or_else(|| Malformed::new(path, rule))
+}
+
+/// What a device tells of its battery, as LoRaWAN has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Battery {
+    /// Charge in percent.
+    pub percent: Option<f64>,
+    /// Whether it runs on external power.
+    pub external_power: Option<bool>,
+}
+
+impl Battery {
+    /// From LoRaWAN's byte: 0 is external power, 1 to 254 the charge, and 255 unknown.
+    pub fn of(byte: Option<&Value>) -> Self {
+        let byte = byte.and_then(whole_number);
+        match byte.and_then(|byte| u8::try_from(byte).ok()) {
+            Some(0) => Self {
+                percent: None,
+                external_power: Some(true),
+            },
+            Some(charge @ 1..=254) => Self {
+                // To a tenth: there are 254 steps.
+                percent: Some((f64::from(charge - 1) * 1000.0 / 253.0).round() / 10.0),
+                external_power: Some(false),
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// A device's answer to the network's question for its status.
+pub fn status(battery: Option<&Value>, margin: Option<&Value>) -> Told {
+    let battery = Battery::of(battery);
+    Told::Status {
+        battery_percent: battery.percent,
+        battery_v: None,
+        external_power: battery.external_power,
+        margin_db: margin.and_then(level),
+    }
 }
 
 /// The receptions of a list, of which each names its gateway, its signal strength and its signal to
@@ -150,6 +186,27 @@ mod tests {
             assert_eq!(read(odd), (None, None, None), "{odd}");
         }
         assert_eq!(read("SF99BW125"), (None, Some(125), None));
+    }
+
+    #[test]
+    fn batteries_are_external_power_a_charge_or_unknown() {
+        let read = |byte: Value| {
+            let battery = Battery::of(Some(&byte));
+            (battery.percent, battery.external_power)
+        };
+        assert_eq!(read(json!(0)), (None, Some(true)));
+        assert_eq!(read(json!(1)), (Some(0.0), Some(false)));
+        assert_eq!(read(json!("94")), (Some(36.8), Some(false)));
+        assert_eq!(read(json!(254)), (Some(100.0), Some(false)));
+        for unknown in [
+            json!(255),
+            json!(256),
+            json!(-1),
+            json!("full"),
+            json!(null),
+        ] {
+            assert_eq!(read(unknown.clone()), (None, None), "{unknown}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Network, News, PayloadEncoding, Radio,
     Told, Uplink,
-    lorawan::{self, dev_eui, required_dev_eui},
+    lorawan::{self, Battery, dev_eui, required_dev_eui},
     read::{
         at, flag, frame_counter, level, milliseconds, object, payload, port, text, whole_number,
     },
@@ -24,15 +24,20 @@ pub struct Loriot {}
 impl Network for Loriot {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        let Some(kind) = at(body, "cmd").and_then(text) else {
-            return Err(Malformed::new("cmd", "is required: rx, gw or another"));
+        let kind = match at(body, "cmd").and_then(text) {
+            Some(kind) if kind == "rx" || kind == "gw" => {
+                return uplink(body).map(Event::Uplink);
+            }
+            Some(kind) => kind,
+            // An uplink that lost its kind must not pass for anything else.
+            None if at(body, "data").or_else(|| at(body, "encdata")).is_some() => {
+                return Err(Malformed::new("cmd", "is required: rx, gw or another"));
+            }
+            None => super::UNNAMED.to_owned(),
         };
-        if kind == "rx" || kind == "gw" {
-            return uplink(body).map(Event::Uplink);
-        }
         Ok(Event::News(News {
             time: at(body, "ts").and_then(milliseconds),
-            ..News::new(dev_eui(body, "EUI")?, told(kind, body))
+            ..News::new(dev_eui(body, "EUI"), told(kind, body))
         }))
     }
 }
@@ -77,6 +82,7 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
                 milliseconds(value).ok_or_else(|| Malformed::new("ts", rule))
             })
             .transpose()?,
+        acknowledges: at(body, "ack").is_some_and(flag),
         radio: radio(body),
         ..Uplink::default()
     })
@@ -89,7 +95,9 @@ fn radio(body: &Value) -> Radio {
         .with_data_rate(at(body, "dr"));
     radio.rssi = radio.rssi.or_else(|| at(body, "rssi").and_then(level));
     radio.snr = radio.snr.or_else(|| at(body, "snr").and_then(level));
-    radio.confirmed = at(body, "ack").map(flag);
+    // With each uplink LORIOT repeats what the device told last.
+    let battery = Battery::of(at(body, "bat"));
+    (radio.battery_percent, radio.external_power) = (battery.percent, battery.external_power);
     radio
 }
 
@@ -121,6 +129,13 @@ mod tests {
         assert_eq!(radio.data_rate.as_deref(), Some("SF9BW125"));
         assert_eq!(radio.coding_rate.as_deref(), Some("4/5"));
         assert_eq!((radio.rssi, radio.snr), (Some(-21.0), Some(10.0)));
+
+        // LORIOT tells of the device's ACK bit, and not whether the uplink is a confirmed one.
+        assert_eq!((uplink.acknowledges, radio.confirmed), (false, None));
+        assert_eq!(radio.battery_percent, Some(36.8));
+        let mut body = sample("loriot.json");
+        body["ack"] = json!(true);
+        assert!(as_uplink(parse(&body)).acknowledges);
 
         let uplink = as_uplink(parse(&sample("loriot_basic.json")));
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(1), Some(1)));
@@ -166,6 +181,8 @@ mod tests {
         assert_eq!(told(refused), downlink(why));
         let kind = "gateway_alarm".to_owned();
         assert_eq!(told(of("gateway_alarm")), Told::Other { kind });
+        let kind = "unnamed".to_owned();
+        assert_eq!(told(json!({"EUI": 1})), Told::Other { kind });
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Adapters are pure: a JSON body in, an event out, no clock and no store. They are strict with
 //! what identifies a message and carries its data (device, port, counter, payload, time): what is
-//! wrong there is [`Malformed`] and names the place. They are lenient with radio metadata: a part
+//! wrong there is [`Malformed`] and names the place. What is not recognisably an uplink is news, whatever
+//! it lacks, and never malformed. They are lenient with radio metadata: a part
 //! that cannot be read is left out, for nobody should lose a measurement to an odd signal level.
 //!
 //! Invariant: everything in an [`Event`] is bounded and free of control characters, whatever the
@@ -41,6 +42,9 @@ pub const VAULT_PURPOSE: &str = "network_connection";
 /// What the hub's id of a downlink starts with where it is sent along, so that the network server's
 /// news of it can be told from those of others.
 pub const CORRELATION_PREFIX: &str = "thingshub:downlink:";
+
+/// The kind of a message that does not say what it is.
+const UNNAMED: &str = "unnamed";
 
 /// A message as it came in.
 #[derive(Clone, Copy, Debug)]
@@ -255,7 +259,7 @@ mod tests {
             Some(json!({"type": "the_things_stack"}))
         );
         assert_eq!(stack.check(), Ok(()));
-        assert!(stack.network().parse(Incoming::of(&json!({}))).is_err());
+        assert!(stack.network().parse(Incoming::of(&json!([]))).is_err());
 
         let mapping = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
                              "payload_encoding": "hex"});

@@ -71,6 +71,11 @@ pub fn text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A name or a number, as text.
+pub fn name(value: &Value) -> Option<String> {
+    text(value).or_else(|| Some(value.as_u64()?.to_string()))
+}
+
 /// A time from RFC 3339 text, from 1970 to 9999.
 pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;
@@ -139,22 +144,18 @@ pub fn place(
 }
 
 /// A place in JSON that leaves out zeros.
-pub fn location(body: &Value, path: &str) -> Result<Told, Malformed> {
-    let Some(location) = at(body, path).and_then(Value::as_object) else {
-        return Err(Malformed::new(path, "is required: an object"));
-    };
-    let mut location = location.clone();
+pub fn location(body: &Value, path: &str) -> Option<Told> {
+    let mut location = at(body, path)?.as_object()?.clone();
     for name in ["latitude", "longitude"] {
         location.entry(name).or_insert_with(|| 0.into());
     }
-    let found = place(
+    place(
         &Value::Object(location),
         "latitude",
         "longitude",
         "altitude",
         "accuracy",
-    );
-    found.ok_or_else(|| Malformed::new(path, "must have a latitude and a longitude in degrees"))
+    )
 }
 
 /// A LoRaWAN port.

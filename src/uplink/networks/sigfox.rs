@@ -13,7 +13,10 @@ use serde_json::Value;
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Reception, Told, Uplink,
-    read::{at, flag, frame_counter, level, number, object, payload, place, text, unix_time},
+    read::{
+        at, flag, frame_counter, level, number, object, payload, place, text, unix_time,
+        whole_number,
+    },
 };
 
 /// The adapter, which is its own settings: reading needs none.
@@ -29,14 +32,13 @@ impl Network for Sigfox {
             Some(inner) if inner.is_object() => inner,
             _ => body,
         };
-        let network_device_id = device(message)?;
         if at(message, "data").is_some() {
-            return uplink(message, network_device_id).map(Event::Uplink);
+            return uplink(message, device(message)?).map(Event::Uplink);
         }
         Ok(Event::News(News {
             names: names(message),
-            time: time(message)?,
-            ..News::new(Some(network_device_id), told(message))
+            time: time(message).ok().flatten(),
+            ..News::new(device(message).ok(), told(message))
         }))
     }
 }
@@ -98,6 +100,7 @@ fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malforme
         payload: Some(data?),
         time: time(message)?,
         wants_downlink: is_told("ack") || is_told("longPolling"),
+        beside: computed_location(message).map(Box::new),
         radio: radio(message),
         ..Uplink::default()
     })
@@ -127,31 +130,13 @@ fn radio(message: &Value) -> Radio {
 /// What the service callbacks tell.
 fn told(message: &Value) -> Told {
     let value = |name| at(message, name);
-    if let Some(confirmed) = value("downlinkAck").or_else(|| value("infoCode")) {
-        // The code of the network is 0 when a base station could answer.
-        let is_fine = match value("infoCode").and_then(number) {
-            Some(code) => code == 0.0,
-            None => flag(confirmed),
-        };
-        let why = || {
-            let why = value("infoMessage").and_then(text);
-            why.unwrap_or_else(|| "Sigfox could not send the downlink".to_owned())
-        };
-        return Told::Downlink(DownlinkNews {
-            correlation: None,
-            network_reference: None,
-            f_cnt_down: None,
-            state: match (is_fine, value("downlinkAck").map(flag)) {
-                (false, _) => DownlinkState::Failed(why()),
-                (true, Some(true)) => DownlinkState::Acknowledged,
-                (true, _) => DownlinkState::Sent,
-            },
-        });
+    if let Some(told) = of_downlink(message) {
+        return told;
     }
-    if let Some(located) = value("computedLocation") {
-        let found = place(located, "lat", "lng", "alt", "radius");
-        let kind = || "computedLocation".to_owned();
-        return found.unwrap_or_else(|| Told::Other { kind: kind() });
+    if value("computedLocation").is_some() {
+        return computed_location(message).unwrap_or_else(|| Told::Other {
+            kind: "computedLocation".to_owned(),
+        });
     }
     if value("batt").is_some() || value("temp").is_some() {
         return Told::Status {
@@ -170,6 +155,46 @@ fn told(message: &Value) -> Told {
             kind: "callback".to_owned(),
         },
     }
+}
+
+/// Where Sigfox thinks that the device is, unless it says that it does not know.
+fn computed_location(message: &Value) -> Option<Told> {
+    const LOCATED: f64 = 1.0;
+    let located = at(message, "computedLocation")?;
+    let status = at(located, "status").and_then(number);
+    let is_known = status.is_none_or(|status| status == LOCATED);
+    place(located, "lat", "lng", "alt", "radius").filter(|_| is_known)
+}
+
+/// What became of the downlink in the answer to a device that asked for one. `downlinkAck` says that a
+/// base station has sent it: devices confirm nothing.
+fn of_downlink(message: &Value) -> Option<Told> {
+    const EMITTED: u64 = 0;
+    const NO_ANSWER: u64 = 1;
+    const PENDING: u64 = 5;
+    const NO_CALLBACK: u64 = 8;
+    let code = at(message, "infoCode").and_then(whole_number);
+    let is_emitted = at(message, "downlinkAck").map(flag);
+    let words = at(message, "infoMessage").and_then(text);
+    let state = match (code, is_emitted) {
+        (None, None) => return None,
+        // There was no downlink that this could be about.
+        (Some(code @ (NO_ANSWER | NO_CALLBACK)), _) => {
+            let nothing = || "a device asked for a downlink and got none".to_owned();
+            return Some(Told::Log {
+                level: None,
+                code: Some(code.to_string()),
+                message: words.unwrap_or_else(nothing),
+            });
+        }
+        (Some(EMITTED), _) | (None, Some(true)) => DownlinkState::Sent,
+        (Some(PENDING), _) => DownlinkState::Queued,
+        (Some(_), _) | (None, Some(false)) => {
+            let why = || "Sigfox could not send the downlink".to_owned();
+            DownlinkState::Failed(words.unwrap_or_else(why))
+        }
+    };
+    Some(Told::Downlink(DownlinkNews::of_some(state)))
 }
 
 #[cfg(test)]
@@ -199,6 +224,7 @@ mod tests {
             (Some(-123.0), Some(18.86))
         );
         assert!(!uplink.wants_downlink);
+        assert_eq!(uplink.beside, None);
 
         let uplink = as_uplink(parse(&json!({
             "device": "001a2345", "data": "01", "time": "1512814827", "seqNumber": "7",
@@ -211,6 +237,27 @@ mod tests {
     }
 
     #[test]
+    fn an_uplink_may_tell_where_the_device_is() {
+        let beside = |located: Value| {
+            let body = json!({"device": "1A2345", "data": "01", "computedLocation": located});
+            as_uplink(parse(&body)).beside.map(|told| *told)
+        };
+        let located = beside(json!({"lat": 43.45, "lng": 1.54, "radius": 500, "status": 1}));
+        assert_eq!(
+            located,
+            Some(Told::Location {
+                latitude: 43.45,
+                longitude: 1.54,
+                altitude_m: None,
+                accuracy_m: Some(500.0)
+            })
+        );
+        for unknown in [json!({"lat": 0, "lng": 0, "status": 0}), json!("nowhere")] {
+            assert_eq!(beside(unknown), None);
+        }
+    }
+
+    #[test]
     fn reads_the_service_callbacks() {
         let told = |mut body: Value| {
             body["device"] = json!("1A2345");
@@ -220,10 +267,25 @@ mod tests {
             Told::Downlink(news) => news.state,
             other => panic!("no downlink: {other:?}"),
         };
-        let acknowledged = json!({"infoCode": "0", "infoMessage": "Acked", "downlinkAck": "true"});
-        assert_eq!(downlink(acknowledged), DownlinkState::Acknowledged);
-        let sent = json!({"infoCode": 0, "downlinkAck": false});
-        assert_eq!(downlink(sent), DownlinkState::Sent);
+        for sent in [
+            json!({"infoCode": "0", "infoMessage": "Acked", "downlinkAck": "true"}),
+            json!({"infoCode": 0, "downlinkAck": false}),
+            json!({"downlinkAck": true}),
+        ] {
+            assert_eq!(downlink(sent), DownlinkState::Sent);
+        }
+        assert_eq!(downlink(json!({"infoCode": 5})), DownlinkState::Queued);
+        let failed = json!({"downlinkAck": "false"});
+        assert!(matches!(downlink(failed), DownlinkState::Failed(_)));
+        let nothing = json!({"infoCode": 1, "infoMessage": "No answer", "downlinkAck": false});
+        assert_eq!(
+            told(nothing),
+            Told::Log {
+                level: None,
+                code: Some("1".to_owned()),
+                message: "No answer".to_owned()
+            }
+        );
         let failed = json!({"infoCode": 2, "infoMessage": "No base station"});
         let why = DownlinkState::Failed("No base station".to_owned());
         assert_eq!(downlink(failed), why);
@@ -253,8 +315,13 @@ mod tests {
                 message: "Messages lost".to_owned()
             }
         );
-        let kind = "callback".to_owned();
-        assert_eq!(told(json!({"lqi": "Good"})), Told::Other { kind });
+        let kind = || "callback".to_owned();
+        assert_eq!(told(json!({"lqi": "Good"})), Told::Other { kind: kind() });
+        for nobody in [json!({}), json!({"device": "{device}", "time": "{time}"})] {
+            let news = as_news(parse(&nobody));
+            assert_eq!(news.told, Told::Other { kind: kind() });
+            assert_eq!((news.network_device_id, news.time), (None, None));
+        }
     }
 
     #[test]

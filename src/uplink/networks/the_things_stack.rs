@@ -17,8 +17,8 @@ use super::{
     News, PayloadEncoding, Radio, Reception, Told, Uplink,
     lorawan::{best, dev_eui, required_dev_eui},
     read::{
-        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, object, payload, port,
-        text, whole_number,
+        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, number, object, payload,
+        port, text, whole_number,
     },
 };
 
@@ -33,21 +33,17 @@ pub struct TheThingsStack {}
 impl Network for TheThingsStack {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        if let Some(message) = at(body, "uplink_message") {
+        if let Some(message) = body.get("uplink_message") {
             let message = object(message, "uplink_message")?;
             return uplink(body, message).map(Event::Uplink);
         }
-        let Some((kind, message)) = other_kind(body) else {
-            let rule = "is required, or join_accept, downlink_sent or another message";
-            return Err(Malformed::new("uplink_message", rule));
-        };
+        let (kind, message) = other_kind(body).unwrap_or((super::UNNAMED, body));
         Ok(Event::News(News {
-            network_device_id: dev_eui(body, DEV_EUI)?,
             names: names(body),
             time: at(message, "received_at")
                 .or_else(|| at(body, "received_at"))
                 .and_then(instant),
-            told: told(kind, body, message)?,
+            ..News::new(dev_eui(body, DEV_EUI), told(kind, body, message))
         }))
     }
 }
@@ -60,22 +56,29 @@ fn other_kind(body: &Value) -> Option<(&str, &Value)> {
         "received_at",
         "simulated",
     ];
-    let members = body.as_object()?.iter();
-    let mut others = members
-        .filter(|(name, value)| !OF_EVERY_MESSAGE.contains(&name.as_str()) && value.is_object());
-    others.next().map(|(name, value)| (name.as_str(), value))
+    let others = || {
+        let members = body.as_object().into_iter().flatten();
+        let members = members.map(|(name, value)| (name.as_str(), value));
+        members.filter(|(name, _)| !OF_EVERY_MESSAGE.contains(name))
+    };
+    let mut objects = others().filter(|(_, value)| value.is_object());
+    objects.next().or_else(|| others().next())
 }
 
-fn told(kind: &str, body: &Value, message: &Value) -> Result<Told, Malformed> {
-    let downlink = |message, state| Ok(Told::Downlink(downlink(body, message, state)));
+fn told(kind: &str, body: &Value, message: &Value) -> Told {
+    let downlink = |message, state| Told::Downlink(downlink(body, message, state));
+    let other = || Told::Other {
+        kind: text(&Value::from(kind)).unwrap_or_else(|| super::UNNAMED.to_owned()),
+    };
     match kind {
-        "join_accept" => Ok(Told::Join {
+        "join_accept" => Told::Join {
             dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
-        }),
+        },
         "downlink_queued" => downlink(message, DownlinkState::Queued),
         "downlink_sent" => downlink(message, DownlinkState::Sent),
         "downlink_ack" => downlink(message, DownlinkState::Acknowledged),
-        "downlink_nack" => downlink(message, DownlinkState::NotAcknowledged),
+        // The application server sends it again, until it is confirmed or `downlink_failed`.
+        "downlink_nack" => downlink(message, DownlinkState::NotAcknowledgedYet),
         "downlink_failed" => {
             let why = ["error.message_format", "error.name"];
             let why = why.into_iter().find_map(|path| text(at(message, path)?));
@@ -83,12 +86,8 @@ fn told(kind: &str, body: &Value, message: &Value) -> Result<Told, Malformed> {
             let failed = at(message, "downlink").unwrap_or(message);
             downlink(failed, DownlinkState::Failed(why))
         }
-        "location_solved" => location(message, "location").map_err(|error| {
-            Malformed::new(format!("location_solved.{}", error.field), error.rule)
-        }),
-        _ => Ok(Told::Other {
-            kind: text(&Value::from(kind)).unwrap_or_default(),
-        }),
+        "location_solved" => location(message, "location").unwrap_or_else(other),
+        _ => other(),
     }
 }
 
@@ -182,6 +181,7 @@ fn radio(body: &Value, message: &Value) -> Radio {
         snr: best.and_then(|best| best.snr),
         confirmed: Some(at(message, "confirmed").is_some_and(flag)),
         dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
+        battery_percent: at(message, "last_battery_percentage").and_then(battery_percent),
         receptions,
         ..Radio::default()
     };
@@ -189,6 +189,12 @@ fn radio(body: &Value, message: &Value) -> Radio {
     radio
         .with_hertz(at(message, "settings.frequency"))
         .with_lora(rate("lora.spreading_factor"), bandwidth)
+}
+
+/// The charge that the device told last; zero is left out.
+fn battery_percent(told: &Value) -> Option<f64> {
+    let charge = at(told, "value").map_or(Some(0.0), number)?;
+    (0.0..=100.0).contains(&charge).then_some(charge)
 }
 
 fn receptions(message: &Value, is_lora: bool) -> Vec<Reception> {
@@ -252,6 +258,7 @@ mod tests {
             session: Some("AXA50tHUGUucuzS/bCGMNw==".to_owned()),
             wants_downlink: false,
             acknowledges: false,
+            beside: None,
             f_port: Some(0),
             f_cnt: Some(1),
             payload: Some(Bytes::from_static(&[0x82, 0x41, 0xde])),
@@ -273,6 +280,7 @@ mod tests {
                     snr: Some(5.0),
                     time: time("2020-02-12T15:15:45.787Z"),
                 }],
+                ..Radio::default()
             },
         };
         assert_eq!(as_uplink(parse(&sample("ttn_v3.json"))), wanted);
@@ -324,7 +332,7 @@ mod tests {
         for (kind, state) in [
             ("downlink_queued", DownlinkState::Queued),
             ("downlink_sent", DownlinkState::Sent),
-            ("downlink_nack", DownlinkState::NotAcknowledged),
+            ("downlink_nack", DownlinkState::NotAcknowledgedYet),
         ] {
             let ids = json!(["as:downlink:01E1", "thingshub:downlink:0198"]);
             let body = json!({"end_device_ids": {"dev_eui": "0004A30B001C0530"},
@@ -351,10 +359,22 @@ mod tests {
                 accuracy_m
             }
         );
-        for kind in ["service_data", "uplink_normalized", "something_new"] {
-            let other = told(json!({"correlation_ids": [], kind: {"data": {}}}));
+        for (kind, body) in [
+            (
+                "service_data",
+                json!({"correlation_ids": [], "service_data": {"data": {}}}),
+            ),
+            (
+                "something_new",
+                json!({"end_device_ids": {"dev_eui": "?"}, "something_new": {}}),
+            ),
+            ("new_kind", json!({"new_kind": "text"})),
+            ("location_solved", json!({"location_solved": {}})),
+            ("unnamed", json!({})),
+        ] {
+            assert_eq!(as_news(parse(&body)).network_device_id, None);
             let kind = kind.to_owned();
-            assert_eq!(other, Told::Other { kind });
+            assert_eq!(told(body), Told::Other { kind });
         }
     }
 
@@ -391,6 +411,16 @@ mod tests {
         assert_eq!((radio.bandwidth, radio.spread_factor), (Some(813), None));
         assert_eq!(radio.receptions.len(), 4);
 
+        for (told, percent) in [
+            (json!({"f_cnt": 1, "value": 63.5}), Some(63.5)),
+            (json!({"f_cnt": 1}), Some(0.0)),
+            (json!({"value": "full"}), None),
+            (Value::Null, None),
+        ] {
+            let radio = parse(with("last_battery_percentage", told)).radio;
+            assert_eq!(radio.battery_percent, percent);
+        }
+
         let settings = json!({"data_rate": {"fsk": {"bit_rate": 50000}}, "frequency": 868_800_000});
         let radio = parse(with("settings", settings)).radio;
         assert_eq!(radio.modulation.as_deref(), Some("FSK"));
@@ -405,11 +435,10 @@ mod tests {
         let device = |eui| json!({"end_device_ids": {"dev_eui": eui}, "uplink_message": {}});
         let eui = "end_device_ids.dev_eui: must be 16 hexadecimal digits";
         let port = "uplink_message.f_port: must be a whole number from 0 to 255";
-        let kinds = "uplink_message: is required, or join_accept, downlink_sent or another message";
         #[rustfmt::skip]
         let table = [
             (json!([]), "body: must be a JSON object"),
-            (json!({"uplink_message": null}), kinds),
+            (json!({"uplink_message": null}), "uplink_message: must be a JSON object"),
             (json!({"uplink_message": 1}), "uplink_message: must be a JSON object"),
             (json!({"uplink_message": {}}), "end_device_ids.dev_eui: is required: devices are known by their DevEUI"),
             (device(json!("00aa")), eui),
