@@ -47,6 +47,7 @@ mod fair_share;
 mod faults;
 mod histories;
 mod kafka;
+mod kept_secrets;
 mod lists;
 mod live;
 mod mqtt;
