@@ -117,7 +117,7 @@ struct SubscriptionView {
     connected: bool,
     /// Since when it is
     connected_since: Option<Timestamp>,
-    /// Why it is not; the hub tries again by itself
+    /// Why it is not, or why a message waits to be recorded; the hub tries again by itself
     error: Option<String>,
 }
 

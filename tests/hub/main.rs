@@ -52,6 +52,7 @@ mod lists;
 mod live;
 mod mqtt;
 mod mqtt_downlinks;
+mod mqtt_faults;
 mod networks;
 mod outage;
 mod paging;
