@@ -58,6 +58,7 @@ mod outage;
 mod paging;
 mod permissions;
 mod process;
+mod refused_messages;
 mod replicas;
 mod requests;
 mod rules;
