@@ -82,7 +82,8 @@ struct ConnectionView {
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionHealth")]
 struct HealthView {
-    /// `ok` when the last message was taken, `failing` when it was refused, `never_seen` before the first
+    /// `failing` when the last message was refused, or when `subscription` has an error; else `ok`, and
+    /// `never_seen` before the first message
     state: HealthStateView,
     /// Uplinks of known devices
     uplinks: Count,

@@ -15,6 +15,7 @@ use crate::{
 on_both_databases!(
     a_message_that_is_too_large_blocks_nothing,
     what_a_broker_retains_is_recorded_once,
+    a_broker_that_is_away_makes_a_connection_fail,
     a_fault_of_the_hub_blocks_nothing_for_good,
     only_a_hub_that_dies_leaves_a_last_will,
 );
@@ -96,6 +97,40 @@ async fn what_a_broker_retains_is_recorded_once(database: Database) {
     has(&hub, first + 3, "what is new comes").await;
     broker.publish("up", &retained).await;
     has(&hub, first + 4, "nothing comes again with a change").await;
+}
+
+async fn a_broker_that_is_away_makes_a_connection_fail(database: Database) {
+    let mut broker = Broker::start(Door::Open).await;
+    let hub = hub(database).await;
+    let made = subscribe(&hub, &broker, &["up"]).await;
+    let found = async |state: &str| {
+        let found = hub
+            .list(&format!("network-connections?health={state}"))
+            .await;
+        assert!(
+            found.iter().all(|one| one["health"]["state"] == state),
+            "{found:?}"
+        );
+        found.len()
+    };
+    let failing = async |state_before: &str| {
+        eventually("it fails", async || {
+            let view = view(&hub, &made).await;
+            (view["health"]["state"] == "failing").then_some(())
+        })
+        .await;
+        assert_eq!((found("failing").await, found(state_before).await), (1, 0));
+    };
+    assert_eq!((found("failing").await, found("never_seen").await), (0, 1));
+    broker.end(Signal::SIGTERM).await;
+    failing("never_seen").await;
+    broker.start_again().await;
+    is_subscribed(&hub, &made).await;
+    broker.publish("up", &message(1)).await;
+    recorded(&hub, [1]).await;
+    assert_eq!((found("failing").await, found("ok").await), (0, 1));
+    broker.end(Signal::SIGTERM).await;
+    failing("ok").await;
 }
 
 /// Lets the database refuse an uplink by its frame counter, which no other try mends.
