@@ -289,6 +289,8 @@ RULES = [
     (r"(create|update)_data_table", r"^columns(\[\d+\]\.path: must not be there twice|: must not have the same item twice)$",
      "items that differ in one of their members alone are different items to a schema"),
     (r"(create|update)_integration", r"^target\.(url|auth\.token_url): must be an absolute ", "what is a host's name needs tables of Unicode"),
+    (r"update_(integration|network_connection|downlink_settings)", r"^(target|settings)\.[a-z_.]+: is required: the address has changed$",
+     "the state of the resource: a stored secret goes nowhere else"),
     (r"create_downlink|update_device_state", r"queue is full|^values: |^network_connection_id: |^payload_hex: |^expires_at: |^desired",
      "what the device's driver, its network and its queue take"),
     (r"delete_downlink", r"^only a queued downlink |^the downlink is being sent", "the state of the downlink"),

@@ -6,11 +6,13 @@ use base64::{
 };
 use sha2::{Digest, Sha256};
 
+mod claim;
 mod credentials;
 mod keys;
 mod vault;
 
-pub use credentials::{AUTHORIZATION, Claim, Credentials, SealedCredentials};
+pub use claim::{Address, Claim, NOWHERE, Part};
+pub use credentials::{AUTHORIZATION, Credentials, SealedCredentials, Stored};
 pub use keys::{KeyId, Keys};
 pub use vault::Vault;
 

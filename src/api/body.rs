@@ -29,6 +29,9 @@ pub struct BodyBounds {
 /// The largest `FACTOR` of a [`Body`].
 const FACTOR_MAX: usize = super::drivers::PUSH_FACTOR;
 
+/// The type of a body.
+const JSON: &str = "application/json";
+
 /// A JSON body of type `T`, of up to `FACTOR` times the usual size.
 pub struct Body<T, const FACTOR: usize = 1>(pub T);
 
@@ -81,7 +84,7 @@ pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
     MetaRequest {
         description: None,
         content: vec![MetaMediaType {
-            content_type: "application/json",
+            content_type: JSON,
             schema,
         }],
         required: true,
@@ -90,23 +93,36 @@ pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
 
 /// Refuses a body that does not claim to be JSON.
 pub fn check_content_type(request: &Request) -> Result<(), Error> {
-    let rule = "header Content-Type: must be application/json";
+    if has_content_type(request, |kind| kind == JSON) {
+        return Ok(());
+    }
+    Err(Error::field(
+        "header Content-Type",
+        format!("must be {JSON}"),
+    ))
+}
+
+/// The same where a network server chooses the type: it may name its own kind of JSON (RFC 6839).
+pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
+    let is_own = |kind: &str| kind.starts_with("application/") && kind.ends_with("+json");
+    if has_content_type(request, |kind| kind == JSON || is_own(kind)) {
+        return Ok(());
+    }
+    let rule = format!("must be {JSON} or application/*+json");
+    Err(Error::field("header Content-Type", rule))
+}
+
+/// Whether the body claims to be of such a type, in lower case, and to be UTF-8.
+fn has_content_type(request: &Request, is_wanted: impl Fn(&str) -> bool) -> bool {
     let value = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let value = value.ok_or_else(|| Error::Invalid(rule.to_owned()))?;
-    let mut parts = value.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let mut parts = value.unwrap_or_default().split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
     let is_utf8 = parts
         .all(|part| part.is_empty() || part.replace('"', "").eq_ignore_ascii_case("charset=utf-8"));
-    if is_json && is_utf8 {
-        Ok(())
-    } else {
-        Err(Error::Invalid(rule.to_owned()))
-    }
+    is_wanted(&kind) && is_utf8
 }
 
 /// Reads a whole body within its bounds. One that is too large is read to its end all the same, as

@@ -18,10 +18,14 @@ use crate::{
     error::Error,
     hub::Hub,
     id::ConnectionId,
-    secret::Claim,
+    secret::{Address, Claim, NOWHERE, Part},
     store::downlink_settings::{self, Settings},
     text::{DownlinkTopic, HeaderValue, HttpUrl, Name, Template},
 };
+
+/// Where a network server's secret is sent, by the name of the setting.
+const BASE_URL: Address = &[Part::at("/base_url")];
+const URL: Address = &[Part::at("/url")];
 
 /// How the downlinks of a network connection are sent
 #[derive(Object, Deserialize, Serialize)]
@@ -77,7 +81,7 @@ struct TheThingsStackDownlinks {
     /// The application's id; learned from uplinks, if left out
     #[serde(skip_serializing_if = "Option::is_none")]
     application_id: Option<Name>,
-    /// An API key with the right to write downlink application traffic; never shown again. Left out of an update, the old one stays
+    /// An API key with the right to write downlink application traffic; never shown again. Left out of an update, the old one stays while the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_key: Option<HeaderValue>,
@@ -90,7 +94,7 @@ struct TheThingsStackDownlinks {
 struct ChirpstackDownlinks {
     /// Where its REST API is
     base_url: HttpUrl,
-    /// An API token; never shown again. Left out of an update, the old one stays
+    /// An API token; never shown again. Left out of an update, the old one stays while the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_token: Option<HeaderValue>,
@@ -121,7 +125,7 @@ struct LoriotDownlinks {
     url: HttpUrl,
     /// The application's id in LORIOT
     application_id: Name,
-    /// An authentication token; never shown again. Left out of an update, the old one stays
+    /// An authentication token; never shown again. Left out of an update, the old one stays while the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,
@@ -147,7 +151,7 @@ struct HttpDownlinks {
     /// The type of the body; `application/json`, if left out
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<HeaderValue>,
-    /// Value of the `Authorization` header; never shown again. Left out of an update, the old one stays
+    /// Value of the `Authorization` header; never shown again. Left out of an update, the old one stays while the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     authorization: Option<HeaderValue>,
@@ -304,19 +308,19 @@ impl NetworkSettings {
             the_things_stack::TheThingsStack,
         };
         let text = |secret: &Option<HeaderValue>| secret.as_deref().map(str::to_owned);
-        let required = |name: &str, secret: &Option<HeaderValue>| {
-            Claim::required(name, &format!("settings.{name}"), text(secret))
+        let required = |name: &str, secret: &Option<HeaderValue>, sent_to| {
+            Claim::required(name, &format!("settings.{name}"), text(secret), sent_to)
         };
-        let optional = |name: &str, secret: &Option<HeaderValue>| {
-            Claim::optional(name, &format!("settings.{name}"), text(secret))
+        let optional = |name: &str, secret: &Option<HeaderValue>, sent_to| {
+            Claim::optional(name, &format!("settings.{name}"), text(secret), sent_to)
         };
         match self {
-            Self::TheThingsStack(n) => vec![required(TheThingsStack::SECRET, &n.api_key)],
-            Self::Chirpstack(n) => vec![required(ChirpStack::SECRET, &n.api_token)],
-            Self::Actility(n) => vec![optional(Actility::SECRET, &n.as_key)],
-            Self::Loriot(n) => vec![required(Loriot::SECRET, &n.token)],
+            Self::TheThingsStack(n) => vec![required(TheThingsStack::SECRET, &n.api_key, BASE_URL)],
+            Self::Chirpstack(n) => vec![required(ChirpStack::SECRET, &n.api_token, BASE_URL)],
+            Self::Actility(n) => vec![optional(Actility::SECRET, &n.as_key, NOWHERE)],
+            Self::Loriot(n) => vec![required(Loriot::SECRET, &n.token, URL)],
             Self::Sigfox(_) | Self::Mqtt(_) => Vec::new(),
-            Self::Http(n) => vec![optional(HttpTemplate::SECRET, &n.authorization)],
+            Self::Http(n) => vec![optional(HttpTemplate::SECRET, &n.authorization, URL)],
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::health::HealthState;
 pub enum HealthStateView {
     /// What it sent last was understood
     Ok,
-    /// What it sent last was not
+    /// What it sent last was not, or the broker of a network connection is not heard
     Failing,
     /// It has sent nothing yet
     NeverSeen,

@@ -82,7 +82,10 @@ impl IngestApi {
     /// Post what a network server received
     ///
     /// The network server's webhook. The body is what the network server sends, in the form of the
-    /// connection's type; a body that cannot be read is a 400 and counts in the connection's health.
+    /// connection's type, as `application/json` or a network server's own kind of JSON
+    /// (`application/*+json`). What is refused with a 400 counts in the connection's health, with the reason,
+    /// where the key was right: a body that cannot be read or is too large, another content type, and a query
+    /// parameter that is not named here.
     /// A message of a device that nobody provisioned is kept as an event and answered with 200,
     /// because network servers switch off webhooks that fail. An uplink that is answered with
     /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the

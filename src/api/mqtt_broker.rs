@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::types::Int;
 use crate::{
     mqtt::{self, BrokerCredentials, BrokerSettings},
-    secret::{Claim, SealedCredentials},
+    secret::{Address, Claim, Part, SealedCredentials},
     text::{Alpn, BrokerUrl, ClientId, Login, MessageText, Pem, SecretText, TopicTemplate},
 };
 
@@ -14,6 +14,9 @@ use crate::{
 pub type Quality = Int<0, 2>;
 /// Seconds of silence.
 type KeepAlive = Int<5, 3600>;
+
+/// Where its secrets are sent, in settings that have a broker.
+const ADDRESS: Address = &[Part::at("/broker/url")];
 
 /// A broker that speaks MQTT 3.1.1. Its certificate is always checked; private addresses are refused
 /// unless the operator has allowed them
@@ -31,7 +34,8 @@ pub struct Broker {
     /// The user
     #[oai(skip_serializing_if_is_none)]
     username: Option<Login>,
-    /// The user's password; never shown again. Left out of an update, the old one stays
+    /// The user's password; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<SecretText>,
@@ -46,7 +50,8 @@ pub struct Broker {
     /// The hub's own certificate with its chain, in PEM, for brokers that ask for one
     #[oai(skip_serializing_if_is_none)]
     client_certificate: Option<Pem>,
-    /// The key of that certificate, in PEM; never shown again. Left out of an update, the old one stays
+    /// The key of that certificate, in PEM; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_key: Option<Pem>,
@@ -58,7 +63,7 @@ pub struct Broker {
     last_will: Option<LastWill>,
     /// For Azure IoT Hub, in place of a password: the key of the device that `client_id` names, in base64.
     /// The hub signs a token with it for each connection. Never shown again; left out of an update,
-    /// the old one stays
+    /// the old one stays while the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     shared_access_key: Option<SecretText>,
@@ -156,13 +161,15 @@ impl<'de> Deserialize<'de> for Broker {
 }
 
 impl Broker {
-    /// The secrets that it asks for, as fields of the object of that name; they are taken out.
+    /// The secrets that it asks for; they are taken out. It is the member `broker` of the object of that
+    /// name.
     pub fn take_claims(&mut self, place: &str) -> Vec<Claim> {
         let claim = |name, secret: Option<String>, is_required| Claim {
             name: String::from(name),
-            field: format!("{place}.{name}"),
+            field: format!("{place}.broker.{name}"),
             secret,
             is_required,
+            sent_to: ADDRESS,
         };
         let (password, key) = (self.password.take(), self.shared_access_key.take());
         let mut claims = Vec::new();

@@ -82,7 +82,8 @@ struct ConnectionView {
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionHealth")]
 struct HealthView {
-    /// `ok` when the last message was taken, `failing` when it was refused, `never_seen` before the first
+    /// `failing` when the last message was refused, or when `subscription` has an error; else `ok`, and
+    /// `never_seen` before the first message
     state: HealthStateView,
     /// Uplinks of known devices
     uplinks: Count,
@@ -117,7 +118,7 @@ struct SubscriptionView {
     connected: bool,
     /// Since when it is
     connected_since: Option<Timestamp>,
-    /// Why it is not; the hub tries again by itself
+    /// Why it is not, or why a message waits to be recorded; the hub tries again by itself
     error: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use super::{mqtt_broker::Broker, strict, types::List};
 use crate::{
     error::Error,
     hub,
-    secret::Claim,
+    secret::{Claim, NOWHERE},
     text::{AsKey, JsonPointer, TopicFilter, TopicLevel},
     uplink::networks::{NetworkSettings, actility::AS_KEY},
 };
@@ -180,11 +180,11 @@ impl Settings {
         match self {
             Self::Actility(actility) => {
                 let as_key = actility.as_key.take().map(AsKey::into_string);
-                vec![Claim::optional(AS_KEY, "settings.as_key", as_key)]
+                vec![Claim::optional(AS_KEY, "settings.as_key", as_key, NOWHERE)]
             }
-            Self::Mqtt(settings) => settings.broker.take_claims("settings.broker"),
-            Self::TheThingsStackMqtt(settings) => settings.broker.take_claims("settings.broker"),
-            Self::ChirpStackMqtt(settings) => settings.broker.take_claims("settings.broker"),
+            Self::Mqtt(settings) => settings.broker.take_claims("settings"),
+            Self::TheThingsStackMqtt(settings) => settings.broker.take_claims("settings"),
+            Self::ChirpStackMqtt(settings) => settings.broker.take_claims("settings"),
             _ => Vec::new(),
         }
     }

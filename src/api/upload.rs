@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     auth::INGEST_KEY_PARAMETER,
-    body::{check_content_type, json_request, read},
+    body::{check_network_content_type, json_request, read},
 };
 use crate::{error::Error, uplink::Unread};
 
@@ -47,7 +47,7 @@ impl<'a> ApiExtractor<'a> for Message {
 
 async fn take(request: &Request, body: &mut RequestBody) -> Result<Unread, Error> {
     super::operation::of(request)?.check_query(request)?;
-    check_content_type(request)?;
+    check_network_content_type(request)?;
     let query = request.uri().query().unwrap_or_default();
     Ok(Unread {
         body: read(request, body, 1).await?,

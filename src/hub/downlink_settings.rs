@@ -6,7 +6,7 @@ use crate::{
     downlink::{DownlinkSettings, VAULT_PURPOSE},
     error::{Error, Result},
     id::ConnectionId,
-    secret::{Claim, SealedCredentials},
+    secret::{Claim, Stored},
     store::{
         Scope,
         downlink_settings::{self, Settings},
@@ -16,7 +16,7 @@ use crate::{
 
 impl Hub {
     /// Sets how a connection's downlinks are sent. A secret that is not given again stays as long as
-    /// the type does.
+    /// the type and the address that it is sent to do.
     pub async fn set_downlink_settings(
         &self,
         scope: &Scope,
@@ -33,8 +33,13 @@ impl Hub {
             .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
         let old = downlink_settings::find(scope, connection).await?;
         let old = old.filter(|old| old.settings["type"] == settings["type"]);
-        let old = SealedCredentials::read(old.and_then(|old| old.secret).as_deref());
-        let secret = self.vault.seal_claims(VAULT_PURPOSE, &claims, &old)?;
+        let before = old.as_ref().map(|old| Stored {
+            settings: &old.settings,
+            secret: old.secret.as_deref(),
+        });
+        let secret = self
+            .vault
+            .seal_claims(VAULT_PURPOSE, &claims, &settings, before)?;
         let (secret, is_pushed) = (secret.write(), read.is_pushed());
         let saved = downlink_settings::put(scope, connection, settings, secret, is_pushed).await?;
         self.store.wake_downlinks();

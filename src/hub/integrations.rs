@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Hub, followers::WEBSOCKET};
@@ -11,7 +11,7 @@ use crate::{
     delivery::{Answer, Payload, VAULT_PURPOSE},
     error::{Error, Result},
     id::{IntegrationId, new_uuid},
-    secret::{self, Claim, SealedCredentials},
+    secret::{self, Claim, SealedCredentials, Stored},
     store::{
         Scope,
         deliveries::{self, Delivery, State, resend},
@@ -47,14 +47,14 @@ impl Hub {
         claims: &[Claim],
     ) -> Result<Integration> {
         self.check_integration(&new)?;
-        new.secret = self.sealed(claims, None)?;
+        new.secret = self.sealed(claims, &new.settings, None)?;
         let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
         Ok(integration)
     }
 
     /// Replaces an integration. A secret that is claimed and not given stays as it was, while the
-    /// type of the target does.
+    /// type of the target and the address that it is sent to do.
     pub async fn update_integration(
         &self,
         scope: &Scope,
@@ -63,10 +63,13 @@ impl Hub {
         claims: &[Claim],
     ) -> Result<Integration> {
         self.check_integration(&new)?;
-        let kind = new.kind.clone();
+        let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let seal = |before: &NewIntegration| {
-            let is_same = before.kind == kind;
-            self.sealed(claims, before.secret.as_deref().filter(|_| is_same))
+            let stored = Stored {
+                settings: &before.settings,
+                secret: before.secret.as_deref(),
+            };
+            self.sealed(claims, &settings, (before.kind == kind).then_some(stored))
         };
         let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);
@@ -237,9 +240,15 @@ impl Hub {
         self.replays.begin(scope, id, new).await
     }
 
-    fn sealed(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
-        let old = SealedCredentials::read(old);
-        let sealed = self.vault.seal_claims(VAULT_PURPOSE, claims, &old)?;
+    fn sealed(
+        &self,
+        claims: &[Claim],
+        settings: &Value,
+        before: Option<Stored<'_>>,
+    ) -> Result<Option<Vec<u8>>> {
+        let sealed = self
+            .vault
+            .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
         Ok(sealed.write())
     }
 }

@@ -1,10 +1,12 @@
 //! Network connections: a way in for a network server, with a key of its own.
 
+use serde_json::Value;
+
 use super::{Hub, devices::Known};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
-    secret::{self, Claim, SealedCredentials},
+    secret::{self, Claim, Stored},
     store::{
         Scope,
         network_connections::{self, Connection, NewConnection},
@@ -48,13 +50,13 @@ impl Hub {
         claims: &[Claim],
     ) -> Result<(Connection, String)> {
         check_rule(scope, &new).await?;
-        new.secret = self.sealed_for_network(claims, None)?;
+        new.secret = self.sealed_for_network(claims, &new.settings, None)?;
         let (key, hash) = secret::new_token();
         Ok((network_connections::insert(scope, new, &hash).await?, key))
     }
 
     /// Replaces a connection. A secret that is claimed and not given stays as it was, while the type of
-    /// network server does.
+    /// network server and the address that it is sent to do.
     pub async fn update_connection(
         &self,
         scope: &Scope,
@@ -65,17 +67,26 @@ impl Hub {
         // Before all else: what is not there has no rule that could be wrong.
         network_connections::get(scope, id).await?;
         check_rule(scope, &new).await?;
-        let kind = new.kind.clone();
+        let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let seal = |before: &NewConnection| {
-            let is_same = before.kind == kind;
-            self.sealed_for_network(claims, before.secret.as_deref().filter(|_| is_same))
+            let stored = Stored {
+                settings: &before.settings,
+                secret: before.secret.as_deref(),
+            };
+            self.sealed_for_network(claims, &settings, (before.kind == kind).then_some(stored))
         };
         network_connections::update(scope, id, new, seal).await
     }
 
-    fn sealed_for_network(&self, claims: &[Claim], old: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
-        let old = SealedCredentials::read(old);
-        let sealed = self.vault.seal_claims(VAULT_PURPOSE, claims, &old)?;
+    fn sealed_for_network(
+        &self,
+        claims: &[Claim],
+        settings: &Value,
+        before: Option<Stored<'_>>,
+    ) -> Result<Option<Vec<u8>>> {
+        let sealed = self
+            .vault
+            .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
         Ok(sealed.write())
     }
 

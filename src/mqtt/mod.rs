@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings.rs` | what a broker's connection is made of, and its rules |
 //! | `dial.rs` | the way to the broker: addresses by the guard, TLS, WebSocket |
+//! | `packets.rs` | packets out of bytes, but for messages that are too large |
 //! | `session.rs` | one connection: the handshake, packets in and out, keep-alive |
 //! | `publisher.rs` | publishes and waits for the broker's acknowledgement |
 //! | `topic.rs` | what topics may be made of |
@@ -18,6 +19,7 @@
 
 mod backoff;
 mod dial;
+mod packets;
 mod publisher;
 mod sas;
 mod session;
@@ -25,6 +27,7 @@ mod settings;
 mod topic;
 
 pub use backoff::Backoff;
+pub use packets::Incoming;
 pub use publisher::{Publication, Publisher, Publishers};
 pub use rumqttc::QoS;
 pub use session::{Happening, Life, Session};

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Broker,
+    packets::Incoming,
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
     settings::quality,
 };
@@ -275,8 +276,8 @@ async fn go_on(
     happening: Result<Happening, String>,
 ) -> Result<(), String> {
     let acknowledged = match session.handle(happening?).await? {
-        Some(Packet::PubAck(packet)) => packet.pkid,
-        Some(Packet::PubComp(packet)) => packet.pkid,
+        Some(Incoming::Packet(Packet::PubAck(packet))) => packet.pkid,
+        Some(Incoming::Packet(Packet::PubComp(packet))) => packet.pkid,
         _ => return Ok(()),
     };
     if let Some(done) = in_flight.remove(&acknowledged) {

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rumqttc::{
-    Codec, ConnAck, Connect, ConnectReturnCode, Disconnect, Login, MqttState, Packet, PingReq,
-    PubAck, Publish, QoS, Request, Subscribe, SubscribeFilter, Unsubscribe,
+    ConnAck, Connect, ConnectReturnCode, Disconnect, Login, MqttState, Packet, PingReq, PubAck,
+    Publish, QoS, Request, Subscribe, SubscribeFilter, Unsubscribe,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Framed;
 
-use super::{Broker, dial::dial, settings::quality};
+use super::{
+    Broker,
+    dial::dial,
+    packets::{Incoming, Packets},
+    settings::quality,
+};
 use crate::outgoing::{Guard, dial::Stream};
 
 /// Longest time for the whole way to a broker that lets the hub in.
@@ -19,8 +24,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Publications on their way that the broker has not acknowledged; AWS IoT Core allows 100.
 pub const IN_FLIGHT_MAX: u16 = 64;
-/// Largest packet, either way.
-const PACKET_MAX_BYTES: usize = 1024 * 1024;
 
 /// How long the broker keeps what belongs to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub enum Life {
 
 /// One connection.
 pub struct Session {
-    framed: Framed<Box<dyn Stream>, Codec>,
+    framed: Framed<Box<dyn Stream>, Packets>,
     state: MqttState,
     keep_alive: Duration,
     ping_at: Instant,
@@ -45,7 +48,7 @@ pub struct Session {
 #[derive(Debug)]
 pub enum Happening {
     /// The broker has sent something.
-    Packet(Packet),
+    Incoming(Incoming),
     /// It is time to ask whether the broker is there.
     PingDue,
 }
@@ -59,11 +62,7 @@ impl Session {
     }
 
     async fn open_now(broker: &Broker, guard: &Guard, life: Life) -> Result<Self, String> {
-        let codec = Codec {
-            max_incoming_size: PACKET_MAX_BYTES,
-            max_outgoing_size: PACKET_MAX_BYTES,
-        };
-        let mut framed = Framed::new(dial(broker, guard).await?, codec);
+        let mut framed = Framed::new(dial(broker, guard).await?, Packets::default());
         let connect = hello(broker, life);
         framed
             .send(Packet::Connect(connect))
@@ -73,7 +72,7 @@ impl Session {
             session_present,
             code,
         } = match framed.next().await {
-            Some(Ok(Packet::ConnAck(answer))) => answer,
+            Some(Ok(Incoming::Packet(Packet::ConnAck(answer)))) => answer,
             Some(Ok(_)) => return Err("the broker does not speak MQTT 3.1.1".to_owned()),
             Some(Err(error)) => return Err(cut_off(error)),
             None => return Err("the broker closed the connection".to_owned()),
@@ -94,8 +93,8 @@ impl Session {
     /// Waits for what to [`Session::handle`] next. It may be dropped at any time.
     pub async fn wait(&mut self) -> Result<Happening, String> {
         tokio::select! {
-            packet = self.framed.next() => match packet {
-                Some(Ok(packet)) => Ok(Happening::Packet(packet)),
+            incoming = self.framed.next() => match incoming {
+                Some(Ok(incoming)) => Ok(Happening::Incoming(incoming)),
                 Some(Err(error)) => Err(cut_off(error)),
                 None => Err("the broker closed the connection".to_owned()),
             },
@@ -103,22 +102,29 @@ impl Session {
         }
     }
 
-    /// Does what the protocol asks for, and gives the packet, if it was one. It must be awaited to
-    /// its end.
-    pub async fn handle(&mut self, happening: Happening) -> Result<Option<Packet>, String> {
+    /// Does what the protocol asks for, and gives what the broker has sent, if it was that. It must be
+    /// awaited to its end.
+    pub async fn handle(&mut self, happening: Happening) -> Result<Option<Incoming>, String> {
         match happening {
             Happening::PingDue => {
                 self.ping_at = Instant::now() + self.keep_alive;
+                if self.framed.codec_mut().has_skipped() {
+                    self.state.await_pingresp = false;
+                }
                 self.send(Request::PingReq(PingReq)).await?;
                 Ok(None)
             }
-            Happening::Packet(packet) => {
+            // Nothing has to be answered but what [`Session::acknowledge`] does.
+            Happening::Incoming(Incoming::TooLarge(publish)) => {
+                Ok(Some(Incoming::TooLarge(publish)))
+            }
+            Happening::Incoming(Incoming::Packet(packet)) => {
                 let answer = self.state.handle_incoming_packet(packet.clone());
                 self.state.events.clear();
                 if let Some(answer) = answer.map_err(|error| error.to_string())? {
                     self.write(answer).await?;
                 }
-                Ok(Some(packet))
+                Ok(Some(Incoming::Packet(packet)))
             }
         }
     }

@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, fmt};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{KeyId, Vault};
+use serde_json::Value;
+
+use super::{Claim, KeyId, Vault};
 use crate::error::{Error, Result};
 
 /// The name of the one secret that was sealed before secrets had names.
@@ -36,37 +38,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// One secret that a resource's settings ask for, as a client has sent them.
-#[derive(Clone)]
-pub struct Claim {
-    /// Its name among the credentials.
-    pub name: String,
-    /// Where it stands in the body, for the error.
-    pub field: String,
-    /// What was sent; left out, the one that is stored stays.
-    pub secret: Option<String>,
-    /// Whether the settings make no sense without it.
-    pub is_required: bool,
-}
-
-impl Claim {
-    /// A secret without which the settings make no sense.
-    pub fn required(name: &str, field: &str, secret: Option<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            field: field.to_owned(),
-            secret,
-            is_required: true,
-        }
-    }
-
-    /// A secret that may be missing.
-    pub fn optional(name: &str, field: &str, secret: Option<String>) -> Self {
-        Self {
-            is_required: false,
-            ..Self::required(name, field, secret)
-        }
-    }
+/// What is stored of a resource whose settings are changed.
+#[derive(Clone, Copy)]
+pub struct Stored<'a> {
+    /// Its settings.
+    pub settings: &'a Value,
+    /// Its sealed credentials, as the row has them.
+    pub secret: Option<&'a [u8]>,
 }
 
 /// Named secrets, each sealed by itself: what a row stores.
@@ -110,27 +88,34 @@ impl SealedCredentials {
 }
 
 impl Vault {
-    /// Seals what is claimed for a purpose. What is claimed and not given is taken over from `old`;
-    /// what is no longer claimed is dropped.
+    /// Seals what the settings claim for a purpose. What is claimed and not given is taken over from what
+    /// is stored, as long as it is sent to the same address; what is no longer claimed is dropped.
     pub fn seal_claims(
         &self,
         purpose: &str,
         claims: &[Claim],
-        old: &SealedCredentials,
+        settings: &Value,
+        before: Option<Stored<'_>>,
     ) -> Result<SealedCredentials> {
+        let old = SealedCredentials::read(before.and_then(|before| before.secret));
+        let is_elsewhere = |claim: &Claim| {
+            before.is_some_and(|before| claim.is_sent_elsewhere(settings, before.settings))
+        };
         let mut sealed = BTreeMap::new();
         for claim in claims {
-            let secret = match &claim.secret {
-                Some(secret) => Some(self.seal(&named(purpose, &claim.name), secret)?),
-                None => old.0.get(&claim.name).cloned(),
-            };
-            match secret {
-                Some(secret) => {
-                    sealed.insert(claim.name.clone(), secret);
+            let secret = match (&claim.secret, old.0.get(&claim.name)) {
+                (Some(secret), _) => self.seal(&named(purpose, &claim.name), secret)?,
+                (None, Some(_)) if is_elsewhere(claim) => {
+                    let rule = "is required: the address has changed";
+                    return Err(Error::field(&claim.field, rule));
                 }
-                None if claim.is_required => return Err(Error::field(&claim.field, "is required")),
-                None => {}
-            }
+                (None, Some(stored)) => stored.clone(),
+                (None, None) if claim.is_required => {
+                    return Err(Error::field(&claim.field, "is required"));
+                }
+                (None, None) => continue,
+            };
+            sealed.insert(claim.name.clone(), secret);
         }
         Ok(SealedCredentials(sealed))
     }
@@ -215,7 +200,10 @@ fn named(purpose: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::secret::{Address, NOWHERE, Part};
 
     fn vault(folder: &tempfile::TempDir) -> Vault {
         Vault::open(&folder.path().join("key"), true).unwrap()
@@ -243,6 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_not_given_again_stays_and_what_is_not_claimed_goes() {
+        const ADDRESS: Address = &[Part::at("/url")];
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(&folder);
         let old = Credentials::default()
@@ -250,21 +239,29 @@ mod tests {
             .with("new", "b")
             .with("gone", "c");
         let old = vault.seal_credentials("x", &old).unwrap();
-        let old = SealedCredentials::read(old.as_deref());
+        let before = Stored {
+            settings: &json!({"url": "https://a.example.com/old"}),
+            secret: old.as_deref(),
+        };
         let claims = [
-            Claim::required("kept", "settings.kept", None),
-            Claim::required("new", "settings.new", Some("n".to_owned())),
-            Claim::optional("never", "settings.never", None),
+            Claim::required("kept", "settings.kept", None, ADDRESS),
+            Claim::required("new", "settings.new", Some("n".to_owned()), ADDRESS),
+            Claim::optional("never", "settings.never", None, ADDRESS),
         ];
-        let sealed = vault.seal_claims("x", &claims, &old).unwrap().write();
+        let settings = json!({"url": "https://a.example.com/new"});
+        let seal = |settings, before| vault.seal_claims("x", &claims, settings, before);
+        let sealed = seal(&settings, Some(before)).unwrap().write();
         let expected = Credentials::default().with("kept", "a").with("new", "n");
         assert_eq!(
             vault.open_credentials("x", sealed.as_deref()).unwrap(),
             expected
         );
-        let none = SealedCredentials::default();
-        let error = vault.seal_claims("x", &claims, &none).unwrap_err();
+        let error = seal(&settings, None).unwrap_err();
         assert_eq!(error.to_string(), "settings.kept: is required");
+        let settings = json!({"url": "https://b.example.com/old"});
+        let error = seal(&settings, Some(before)).unwrap_err();
+        let expected = "settings.kept: is required: the address has changed";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]
@@ -276,10 +273,13 @@ mod tests {
             .open_credentials("integration", Some(&stored))
             .unwrap();
         assert_eq!(opened.get(AUTHORIZATION), Some("Bearer s3cr3t"));
-        let claims = [Claim::optional(AUTHORIZATION, "a", None)];
-        let old = SealedCredentials::read(Some(&stored));
+        let claims = [Claim::optional(AUTHORIZATION, "a", None, NOWHERE)];
+        let before = Stored {
+            settings: &json!({}),
+            secret: Some(&stored),
+        };
         let taken_over = vault
-            .seal_claims("integration", &claims, &old)
+            .seal_claims("integration", &claims, &json!({}), Some(before))
             .unwrap()
             .write();
         let again = vault.open_credentials("integration", taken_over.as_deref());

@@ -9,6 +9,7 @@ use super::{
     devices::State,
     entities::{connection_health::Column, device_state},
     network_connections::Health,
+    subscriptions::Subscription,
 };
 
 /// How something is.
@@ -16,7 +17,7 @@ use super::{
 pub enum HealthState {
     /// What it sent last was understood.
     Ok,
-    /// What it sent last was not.
+    /// What it sent last was not, or its broker is not heard.
     Failing,
     /// It has sent nothing yet.
     NeverSeen,
@@ -41,8 +42,15 @@ impl State {
 }
 
 impl Health {
-    /// How the connection is: whether the last message was taken or refused.
+    /// How the connection is: whether its broker is heard, where it has one, and whether the last message
+    /// was taken or refused.
     pub fn state(&self) -> HealthState {
+        let is_unheard = |subscription: &Subscription| {
+            subscription.connected_since.is_none() || subscription.error.is_some()
+        };
+        if self.subscription.as_ref().is_some_and(is_unheard) {
+            return HealthState::Failing;
+        }
         match (self.last_message_at, self.last_error_at) {
             (None, None) => HealthState::NeverSeen,
             (taken, Some(refused)) if taken.is_none_or(|taken| taken <= refused) => {
@@ -75,18 +83,29 @@ impl HealthState {
     pub(super) fn of_connections(self) -> Condition {
         let (taken, refused) = (Column::LastMessageAt, Column::LastErrorAt);
         let column = |column: Column| column.into_expr();
+        // Where the network server calls, neither column has a value.
+        let is_heard = Condition::all().add(Column::ConnectionError.is_null()).add(
+            Condition::any()
+                .add(Column::Connected.is_null())
+                .add(Column::Connected.eq(true)),
+        );
+        let is_unheard = Condition::any()
+            .add(Column::ConnectionError.is_not_null())
+            .add(Column::Connected.eq(false));
         match self {
-            HealthState::Ok => Condition::all().add(taken.is_not_null()).add(
+            HealthState::Ok => is_heard.add(taken.is_not_null()).add(
                 Condition::any()
                     .add(refused.is_null())
                     .add(column(refused).lt(column(taken))),
             ),
-            HealthState::Failing => Condition::all().add(refused.is_not_null()).add(
-                Condition::any()
-                    .add(taken.is_null())
-                    .add(column(refused).gte(column(taken))),
+            HealthState::Failing => is_unheard.add(
+                Condition::all().add(refused.is_not_null()).add(
+                    Condition::any()
+                        .add(taken.is_null())
+                        .add(column(refused).gte(column(taken))),
+                ),
             ),
-            HealthState::NeverSeen => Condition::all().add(taken.is_null()).add(refused.is_null()),
+            HealthState::NeverSeen => is_heard.add(taken.is_null()).add(refused.is_null()),
         }
     }
 }

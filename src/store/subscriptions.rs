@@ -19,7 +19,7 @@ use crate::{
 pub struct Subscription {
     /// Since when, if it does.
     pub connected_since: Option<Time>,
-    /// Why it does not, or did not the last time.
+    /// Why it does not, or why something that it has heard waits.
     pub error: Option<String>,
 }
 
@@ -83,6 +83,19 @@ pub async fn set_subscription(
         .col_expr(Column::ConnectedSince, Expr::value(since))
         .col_expr(Column::ConnectionError, Expr::value(error))
         .filter(Column::ConnectionId.eq(id.0))
+        .exec(&scope.store.inner.writer)
+        .await?;
+    Ok(())
+}
+
+/// Notes why something that was heard waits, while the broker is heard; `None`: nothing does any more.
+pub async fn set_waiting(scope: &Scope, id: ConnectionId, why: Option<&str>) -> Result<()> {
+    use connection_health::Column;
+    scope
+        .update::<connection_health::Entity>()
+        .col_expr(Column::ConnectionError, Expr::value(why))
+        .filter(Column::ConnectionId.eq(id.0))
+        .filter(Column::Connected.eq(true))
         .exec(&scope.store.inner.writer)
         .await?;
     Ok(())

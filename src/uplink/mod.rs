@@ -35,6 +35,7 @@ mod returned;
 mod routes;
 mod subscriber;
 mod subscription;
+mod taking;
 pub mod tryout;
 mod turns;
 pub mod writer;
@@ -158,24 +159,33 @@ impl UplinkPath {
         message: Result<Unread>,
     ) -> Result<Receipt> {
         let connection = ingest::authenticate(&self.routes, id, key).await?;
-        self.take(connection, Some(key), message?).await
+        self.take(connection, Some(key), message).await
     }
 
     /// Takes one message that the hub itself has fetched from a network server. It is on disk when
-    /// this answers.
-    pub async fn receive_fetched(&self, id: ConnectionId, message: Unread) -> Result<Receipt> {
+    /// this answers; one that was refused is counted.
+    pub async fn receive_fetched(
+        &self,
+        id: ConnectionId,
+        message: Result<Unread>,
+    ) -> Result<Receipt> {
         let connection = self.routes.connection(id).await?;
         let connection = connection.ok_or_else(|| Error::missing("network connection", id))?;
         self.take(connection, None, message).await
     }
 
-    /// Takes a message; whoever posts it shows the `key` at each look-up, which may have been changed.
+    /// Takes a message; whoever posts it shows the `key` at each look-up, which may have been changed. One
+    /// that broke a rule before it could be read is counted like one that cannot be read.
     async fn take(
         &self,
         mut connection: Arc<ConnectionRoute>,
         key: Option<&str>,
-        message: Unread,
+        message: Result<Unread>,
     ) -> Result<Receipt> {
+        let message = match message {
+            Err(error) if !matches!(error, Error::Invalid(_)) => return Err(error),
+            message => message,
+        };
         let id = connection.id;
         for tries in 0..TRIES_MAX {
             // Whoever changes things all the time must not keep messages out: the second look-up is
@@ -199,7 +209,7 @@ impl UplinkPath {
     async fn receive_once(
         &self,
         connection: &ConnectionRoute,
-        message: &Unread,
+        message: &Result<Unread>,
         epoch: Option<u64>,
     ) -> Result<Option<Receipt>> {
         let received_at = clock::now();
@@ -210,7 +220,10 @@ impl UplinkPath {
             epoch,
             content,
         };
-        let read = ingest::normalise(connection, message);
+        let read = match message {
+            Ok(message) => ingest::normalise(connection, message),
+            Err(refused) => Err(refused.echo()),
+        };
         if !connection.enabled {
             return read.map(|_| Some(Receipt::Disabled));
         }

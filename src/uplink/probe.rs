@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::subscription::Heard;
 use crate::{
     error::Result,
-    mqtt::{Life, Session},
+    mqtt::{Incoming, Life, Session},
     outgoing::Guard,
     secret::Vault,
     store::network_connections::Connection,
@@ -55,7 +55,7 @@ async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {
 async fn answer(session: &mut Session) -> std::result::Result<SubAck, String> {
     loop {
         let happening = session.wait().await?;
-        if let Some(Packet::SubAck(answer)) = session.handle(happening).await? {
+        if let Some(Incoming::Packet(Packet::SubAck(answer))) = session.handle(happening).await? {
             return Ok(answer);
         }
     }

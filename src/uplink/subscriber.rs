@@ -24,6 +24,7 @@ use super::{
     UplinkPath,
     networks::mqtt::KINDS,
     subscription::{Ending, Subscription},
+    taking::Taker,
 };
 use crate::{
     error::Result,
@@ -163,11 +164,13 @@ impl Subscriber {
     fn start(&mut self, what: Subscribing, former: Option<super::subscription::Former>) {
         let (end, told) = tokio::sync::oneshot::channel();
         let subscription = Arc::new(Subscription {
-            scope: self.store.scope(what.tenant),
-            id: what.id,
+            taker: Arc::new(Taker::new(
+                self.store.scope(what.tenant),
+                what.id,
+                self.uplinks.clone(),
+            )),
             vault: self.vault.clone(),
             guard: self.guard.clone(),
-            uplinks: self.uplinks.clone(),
         });
         self.tasks.spawn(subscription.run(told, former));
         self.running.insert(what.id, Running { what, end });

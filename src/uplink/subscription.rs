@@ -1,7 +1,7 @@
 //! One subscription: from the broker's message to what is on disk, and back to the broker.
 //!
-//! Invariant: a message of quality 1 is acknowledged when it has been recorded, or refused for good and
-//! counted as such; acknowledgements go in the order in which the messages came. What is not
+//! Invariant: a message of quality 1 is acknowledged when it has been recorded, or refused or given up for
+//! good and counted as such; acknowledgements go in the order in which the messages came. What is not
 //! acknowledged the broker keeps, and sends again.
 
 use std::{sync::Arc, time::Duration};
@@ -16,18 +16,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Unread, UplinkPath,
     networks::{NetworkSettings, VAULT_PURPOSE},
+    taking::{Arrived, Taker},
 };
 use crate::{
-    clock,
     error::{Error, Result},
-    id::ConnectionId,
-    mqtt::{Backoff, Broker, Life, Session},
+    mqtt::{Backoff, Broker, Incoming, Life, Session},
     outgoing::Guard,
     secret::Vault,
     store::{
-        Scope,
         network_connections::{self, Connection},
         subscriptions,
     },
@@ -37,8 +34,6 @@ use crate::{
 const AT_A_TIME_MAX: usize = 64;
 /// How long a connection must have held to count as a good one.
 const GOOD: Duration = Duration::from_secs(10);
-/// The wait before a message is tried again when the hub itself cannot take it now.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Why a subscription ends.
 pub enum Ending {
@@ -90,11 +85,9 @@ pub type Former = oneshot::Receiver<Heard>;
 
 /// One subscription.
 pub struct Subscription {
-    pub scope: Scope,
-    pub id: ConnectionId,
+    pub taker: Arc<Taker>,
     pub vault: Vault,
     pub guard: Guard,
-    pub uplinks: UplinkPath,
 }
 
 /// How the work over one connection to the broker ended.
@@ -122,7 +115,7 @@ impl Subscription {
             }
             (Ending::Gone, Some(heard)) => {
                 self.forget(&heard.broker).await;
-                self.note(None).await;
+                self.taker.note(None).await;
             }
         }
     }
@@ -150,12 +143,16 @@ impl Subscription {
                 }
                 Err(error) => error.causes(),
             };
-            tracing::info!(network_connection.id = self.id.0, "not subscribed: {error}");
-            self.note(Some(subscriptions::Subscription {
-                connected_since: None,
-                error: Some(error),
-            }))
-            .await;
+            tracing::info!(
+                network_connection.id = self.taker.id.0,
+                "not subscribed: {error}"
+            );
+            self.taker
+                .note(Some(subscriptions::Subscription {
+                    connected_since: None,
+                    error: Some(error),
+                }))
+                .await;
             if began.elapsed() > GOOD {
                 backoff.reset();
             }
@@ -169,7 +166,7 @@ impl Subscription {
 
     /// Reads the connection's settings and opens its credentials.
     async fn what(&self) -> Result<Heard> {
-        let connection = network_connections::get(&self.scope, self.id).await?;
+        let connection = network_connections::get(&self.taker.scope, self.taker.id).await?;
         Heard::of(&connection, &self.vault)?
             .ok_or_else(|| Error::internal("the connection has no broker"))
     }
@@ -189,13 +186,13 @@ impl Subscription {
             Err(error) => return Broke::Error(error),
         };
         let worked = match self.subscribe(&mut session, what, former.as_ref()).await {
-            Ok(()) => {
+            Ok(known) => {
                 if let Some(former) = former.take()
                     && !is_same_session(&former.broker, &what.broker)
                 {
                     self.forget(&former.broker).await;
                 }
-                self.work(&mut session, what, stop).await
+                self.work(&mut session, what, &known, stop).await
             }
             Err(error) => Err(error),
         };
@@ -208,22 +205,26 @@ impl Subscription {
         }
     }
 
-    /// Subscribes also where the broker has kept the session: it may have been restarted, and it costs
-    /// nothing.
+    /// Subscribes also where the broker has kept the session: it may have lost the newest part of it in a
+    /// restart. Answers what the session was subscribed to before, of which the broker sends once more
+    /// what it retains.
     async fn subscribe(
         &self,
         session: &mut Session,
         what: &Heard,
         former: Option<&Heard>,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<String>, String> {
         session.subscribe(&what.filters, QoS::AtLeastOnce).await?;
-        let Some(former) = former.filter(|former| is_same_session(&former.broker, &what.broker))
-        else {
-            return Ok(());
-        };
-        let is_over = |filter: &&String| !what.filters.contains(*filter);
-        let over: Vec<String> = former.filters.iter().filter(is_over).cloned().collect();
-        session.unsubscribe(&over).await
+        let former = former.filter(|former| is_same_session(&former.broker, &what.broker));
+        if let Some(former) = former {
+            let is_over = |filter: &&String| !what.filters.contains(*filter);
+            let over: Vec<String> = former.filters.iter().filter(is_over).cloned().collect();
+            session.unsubscribe(&over).await?;
+        }
+        if !session.is_resumed {
+            return Ok(Vec::new());
+        }
+        Ok(former.unwrap_or(what).filters.clone())
     }
 
     /// Takes messages until told to stop, which is not before all that came have been recorded.
@@ -231,6 +232,7 @@ impl Subscription {
         self: &Arc<Self>,
         session: &mut Session,
         what: &Heard,
+        known: &[String],
         stop: &CancellationToken,
     ) -> Result<(), String> {
         let mut taking: FuturesOrdered<JoinHandle<Option<u16>>> = FuturesOrdered::new();
@@ -243,34 +245,37 @@ impl Subscription {
                     }
                 }
                 happening = session.wait(), if taking.len() < AT_A_TIME_MAX => {
-                    let packet = match happening {
+                    let incoming = match happening {
                         Ok(happening) => session.handle(happening).await,
                         Err(error) => Err(error),
                     };
-                    match packet {
-                        Ok(Some(Packet::Publish(publish))) if is_asked_for(&publish, what) => {
-                            // A task of its own: while this one waits for the broker, a message that
-                            // is half-way must not hold what others need of the database.
-                            let (one, stop) = (self.clone(), stop.clone());
-                            taking.push_back(tokio::spawn(one.take(publish, stop)));
-                        }
-                        Ok(Some(Packet::Publish(publish))) => {
-                            if let Err(error) = acknowledge(session, Some(publish.pkid)).await {
-                                break Some(error);
-                            }
-                        }
-                        Ok(Some(Packet::SubAck(answer))) => {
+                    let arrived = match incoming {
+                        Ok(Some(Incoming::Packet(Packet::Publish(publish)))) => Arrived {
+                            publish,
+                            is_too_large: false,
+                        },
+                        Ok(Some(Incoming::TooLarge(publish))) => Arrived {
+                            publish,
+                            is_too_large: true,
+                        },
+                        Ok(Some(Incoming::Packet(Packet::SubAck(answer)))) => {
                             if let Some(refusal) = what.refusal(&answer) {
                                 break Some(refusal);
                             }
-                            self.note(Some(subscriptions::Subscription {
-                                connected_since: Some(clock::now()),
-                                error: None,
-                            }))
-                            .await;
+                            self.taker.note_connected().await;
+                            continue;
                         }
-                        Ok(_) => {}
+                        Ok(_) => continue,
                         Err(error) => break Some(error),
+                    };
+                    let publish = &arrived.publish;
+                    if is_one_of(publish, &what.filters) && !is_repeated(publish, known) {
+                        // A task of its own: while this one waits for the broker, a message that is
+                        // half-way must not hold what others need of the database.
+                        let (one, stop) = (self.taker.clone(), stop.clone());
+                        taking.push_back(tokio::spawn(one.take(arrived, stop)));
+                    } else if let Err(error) = acknowledge(session, Some(publish.pkid)).await {
+                        break Some(error);
                     }
                 }
             }
@@ -284,58 +289,14 @@ impl Subscription {
         broke.map_or(Ok(()), Err)
     }
 
-    /// Records a message; answers what to acknowledge. Only the hub's own trouble is waited for: a
-    /// message that can never be taken must not block those behind it.
-    async fn take(self: Arc<Self>, publish: Publish, stop: CancellationToken) -> Option<u16> {
-        loop {
-            let message = Unread {
-                body: publish.payload.to_vec(),
-                query: Vec::new(),
-                topic: Some(publish.topic.clone()),
-            };
-            match self.uplinks.receive_fetched(self.id, message).await {
-                Ok(_) => return Some(publish.pkid),
-                Err(error @ (Error::Unavailable { .. } | Error::Internal(_))) => {
-                    tracing::warn!(
-                        network_connection.id = self.id.0,
-                        "a message waits: {}",
-                        error.causes()
-                    );
-                }
-                Err(error) => {
-                    tracing::debug!(
-                        network_connection.id = self.id.0,
-                        "a message was refused: {error}"
-                    );
-                    return Some(publish.pkid);
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return None,
-                () = sleep(AGAIN) => {}
-            }
-        }
-    }
-
     /// Lets the broker drop what it keeps for the client.
     async fn forget(&self, broker: &Broker) {
         match Session::open(broker, &self.guard, Life::Connection).await {
             Ok(session) => session.close().await,
             Err(error) => tracing::info!(
-                network_connection.id = self.id.0,
+                network_connection.id = self.taker.id.0,
                 "the broker keeps its session: {error}"
             ),
-        }
-    }
-
-    async fn note(&self, subscription: Option<subscriptions::Subscription>) {
-        let noted =
-            subscriptions::set_subscription(&self.scope, self.id, subscription.as_ref()).await;
-        if let Err(error) = noted {
-            tracing::warn!(
-                network_connection.id = self.id.0,
-                "its health was not written down: {error}"
-            );
         }
     }
 }
@@ -349,11 +310,18 @@ async fn acknowledge(session: &mut Session, packet_id: Option<u16>) -> Result<()
     }
 }
 
-/// Whether it is still asked for: the broker may know subscriptions of before.
-fn is_asked_for(publish: &Publish, what: &Heard) -> bool {
+/// Whether one of the filters asks for it: the broker may know subscriptions of before.
+fn is_one_of(publish: &Publish, filters: &[String]) -> bool {
     let asks =
         |filter: &String| filter.starts_with('$') || rumqttc::matches(&publish.topic, filter);
-    what.filters.iter().any(asks)
+    filters.iter().any(asks)
+}
+
+/// Whether the broker sends it only because it was asked again for what the session was subscribed to:
+/// as something new it has come before. What was sent and not acknowledged comes as a duplicate, and
+/// may be new.
+fn is_repeated(publish: &Publish, known: &[String]) -> bool {
+    publish.retain && !publish.dup && is_one_of(publish, known)
 }
 
 /// Whether the broker takes the two for one client.

@@ -155,9 +155,23 @@ impl Broker {
 
     /// Publishes, and waits until the broker has it.
     pub async fn publish(&self, topic: &str, payload: &str) {
+        self.publish_with(&[], topic, payload).await;
+    }
+
+    /// The same with a message that the broker keeps for those who come later.
+    pub async fn publish_retained(&self, topic: &str, payload: &str) {
+        self.publish_with(&["-r"], topic, payload).await;
+    }
+
+    async fn publish_with(&self, arguments: &[&str], topic: &str, payload: &str) {
+        // By way of a file: the system bounds an argument.
+        let file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        std::fs::write(file.path(), payload).unwrap();
         let mut command = self.client("mosquitto_pub");
         let status = command
-            .args(["-q", "1", "-t", topic, "-m", payload])
+            .args(["-q", "1", "-t", topic, "-f"])
+            .arg(file.path())
+            .args(arguments)
             .status()
             .await
             .unwrap();

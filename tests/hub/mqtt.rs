@@ -1,8 +1,6 @@
 //! MQTT against a real broker: what integrations publish and what network connections subscribe to,
 //! also when the broker or the hub dies.
 
-use std::collections::BTreeSet;
-
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -25,7 +23,7 @@ on_both_databases!(
     packets_travel_in_encrypted_web_sockets,
 );
 
-const EUI: &str = "AA00000000000001";
+pub const EUI: &str = "AA00000000000001";
 const TO_HERE: [&str; 6] = [
     "--outgoing-allow",
     "127.0.0.0/8,::1/128",
@@ -35,41 +33,43 @@ const TO_HERE: [&str; 6] = [
     "5",
 ];
 
-async fn hub(database: Database) -> Hub {
+pub async fn hub(database: Database) -> Hub {
     Hub::start_with(database, &TO_HERE).await
 }
 
-fn message(counter: u32) -> String {
+pub fn message(counter: u32) -> String {
     json!({"id": EUI, "data": "00d7", "n": counter}).to_string()
 }
 
 /// A connection of the type `mqtt` to the broker.
-fn connection(broker: &Value, topics: &[&str]) -> Value {
+pub fn connection(broker: &Value, topics: &[&str]) -> Value {
     json!({"name": "broker", "settings": {"type": "mqtt", "broker": broker, "topics": topics,
         "mapping": {"device_id_pointer": "/id", "payload_pointer": "/data",
             "payload_encoding": "hex", "frame_counter_pointer": "/n"}}})
 }
 
-async fn subscribe(hub: &Hub, broker: &Broker, topics: &[&str]) -> Connection {
+pub async fn subscribe(hub: &Hub, broker: &Broker, topics: &[&str]) -> Connection {
     subscribe_as(hub, &broker.settings(), topics).await
 }
 
-async fn subscribe_as(hub: &Hub, settings: &Value, topics: &[&str]) -> Connection {
+pub async fn subscribe_as(hub: &Hub, settings: &Value, topics: &[&str]) -> Connection {
     let connection = hub.connect_as(&connection(settings, topics)).await;
     hub.device("d", &connection, EUI, json!({})).await;
     is_subscribed(hub, &connection).await;
     connection
 }
 
-/// Waits until the device's uplinks have all these frame counters and no other.
-async fn recorded(hub: &Hub, counters: impl IntoIterator<Item = u32>) {
-    let expected: BTreeSet<u64> = counters.into_iter().map(u64::from).collect();
-    eventually("all messages are recorded", async || {
+/// Waits until the device's uplinks have all these frame counters, each once, and no other.
+pub async fn recorded(hub: &Hub, counters: impl IntoIterator<Item = u32>) {
+    let mut expected: Vec<u64> = counters.into_iter().map(u64::from).collect();
+    expected.sort_unstable();
+    eventually("all messages are recorded once", async || {
         let uplinks = hub.list("devices/d/uplinks?limit=1000").await;
-        let found: BTreeSet<u64> = uplinks
+        let mut found: Vec<u64> = uplinks
             .iter()
             .filter_map(|uplink| uplink["f_cnt"].as_u64())
             .collect();
+        found.sort_unstable();
         (found == expected).then_some(())
     })
     .await;

@@ -8,9 +8,14 @@ use super::{TargetType, read};
 use crate::{
     api::{strict, types::List},
     error::Result,
-    secret::{AUTHORIZATION, Claim, SealedCredentials},
+    secret::{AUTHORIZATION, Address, Claim, NOWHERE, Part, SealedCredentials},
     text::{CredentialText, HeaderName, HeaderValue, HttpUrl, ProtocolText, SigningSecret, Text},
 };
+
+/// Where a secret that is shown with each message is sent.
+const RECEIVER: Address = &[Part::at("/url")];
+/// Where a client's secret is sent, and the token that is given for it.
+const TOKEN_SERVER: Address = &[Part::at("/auth/token_url"), Part::at("/url")];
 
 /// An HTTP endpoint: each message is sent to it in one request; any 2xx takes it. Redirects are not
 /// followed. The header `Webhook-Id` names the delivery and stays the same over its attempts.
@@ -29,7 +34,8 @@ pub struct HttpTarget {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<HttpAuth>,
     /// Value of the `Authorization` header, where `auth` has no form for it and is `none`; never shown
-    /// again. Left out of an update, the old one stays
+    /// again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     authorization: Option<HeaderValue>,
@@ -93,7 +99,8 @@ struct NoAuth {}
 struct BasicAuth {
     /// User name
     username: CredentialText,
-    /// Password; never shown again. Left out of an update, the old one stays
+    /// Password; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,
@@ -103,7 +110,8 @@ struct BasicAuth {
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BearerAuth {
-    /// The token; never shown again. Left out of an update, the old one stays
+    /// The token; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,
@@ -115,7 +123,8 @@ struct BearerAuth {
 struct HeaderAuth {
     /// The header's name
     name: HeaderName,
-    /// Its value; never shown again. Left out of an update, the old one stays
+    /// Its value; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     value: Option<HeaderValue>,
@@ -130,7 +139,8 @@ struct OAuth2Auth {
     token_url: HttpUrl,
     /// The client's id
     client_id: CredentialText,
-    /// The client's secret; never shown again. Left out of an update, the old one stays
+    /// The client's secret; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_secret: Option<CredentialText>,
@@ -268,6 +278,7 @@ impl TargetType for HttpTarget {
                     AUTHORIZATION,
                     "target.authorization",
                     authorization.map(Text::into_string),
+                    RECEIVER,
                 )]
             }
             Some(auth) => vec![auth.take_claim()],
@@ -278,6 +289,7 @@ impl TargetType for HttpTarget {
                 "signing_secret",
                 "target.signing_secret",
                 secret,
+                NOWHERE,
             ));
         }
         claims
@@ -304,20 +316,30 @@ impl HttpAuth {
         let text = |secret: &mut Option<CredentialText>| secret.take().map(Text::into_string);
         let value = |secret: &mut Option<HeaderValue>| secret.take().map(Text::into_string);
         match self {
-            Self::None(_) => Claim::optional(AUTHORIZATION, "target.authorization", None),
-            Self::Basic(auth) => {
-                Claim::required("password", "target.auth.password", text(&mut auth.password))
-            }
-            Self::Bearer(auth) => {
-                Claim::required("token", "target.auth.token", value(&mut auth.token))
-            }
-            Self::Header(auth) => {
-                Claim::required("header_value", "target.auth.value", value(&mut auth.value))
-            }
+            Self::None(_) => Claim::optional(AUTHORIZATION, "target.authorization", None, RECEIVER),
+            Self::Basic(auth) => Claim::required(
+                "password",
+                "target.auth.password",
+                text(&mut auth.password),
+                RECEIVER,
+            ),
+            Self::Bearer(auth) => Claim::required(
+                "token",
+                "target.auth.token",
+                value(&mut auth.token),
+                RECEIVER,
+            ),
+            Self::Header(auth) => Claim::required(
+                "header_value",
+                "target.auth.value",
+                value(&mut auth.value),
+                RECEIVER,
+            ),
             Self::OAuth2(auth) => Claim::required(
                 "client_secret",
                 "target.auth.client_secret",
                 text(&mut auth.client_secret),
+                TOKEN_SERVER,
             ),
         }
     }

@@ -9,9 +9,12 @@ use crate::{
     api::types::List,
     error::Result,
     kafka::TopicTemplate,
-    secret::{Claim, SealedCredentials},
+    secret::{Address, Claim, Part, SealedCredentials},
     text::{CertificateText, CredentialText, HostPort, KafkaTopic, Login, Text},
 };
+
+/// Where the password is sent.
+const ADDRESS: Address = &[Part::at("/bootstrap"), Part::or("/tls", "required")];
 
 /// A topic of Apache Kafka, or of what speaks its protocol: each message becomes a record, which counts as
 /// delivered when all replicas in step have it (`acks=all`). The record's key is the device's id, so that
@@ -37,7 +40,8 @@ pub struct KafkaTarget {
     /// Who logs in; left out, nobody does
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<Login>,
-    /// Its password; never shown again. Left out of an update, the old one stays
+    /// Its password; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,
@@ -108,7 +112,12 @@ impl TargetType for KafkaTarget {
     fn take_claims(&mut self) -> Vec<Claim> {
         let password = self.password.take().map(Text::into_string);
         match self.username {
-            Some(_) => vec![Claim::required("password", "target.password", password)],
+            Some(_) => vec![Claim::required(
+                "password",
+                "target.password",
+                password,
+                ADDRESS,
+            )],
             None => Vec::new(),
         }
     }

@@ -60,7 +60,7 @@ impl TargetType for MqttTarget {
     const KIND: &'static str = "mqtt";
 
     fn take_claims(&mut self) -> Vec<Claim> {
-        self.broker.take_claims("target.broker")
+        self.broker.take_claims("target")
     }
 }
 

@@ -8,9 +8,16 @@ use super::{TargetType, read};
 use crate::{
     api::types::{Int, List},
     error::Result,
-    secret::{Claim, SealedCredentials},
+    secret::{Address, Claim, Part, SealedCredentials},
     text::{CertificateText, CredentialText, HostName, JsonPointer, SqlName, Text},
 };
+
+/// Where the password is sent.
+const ADDRESS: Address = &[
+    Part::at("/host"),
+    Part::or("/port", "5432"),
+    Part::or("/tls", "required"),
+];
 
 /// A port of TCP.
 type TcpPort = Int<1, 65_535>;
@@ -30,7 +37,8 @@ pub struct PostgresTarget {
     database: SqlName,
     /// Who logs in
     username: SqlName,
-    /// Its password; never shown again. Left out of an update, the old one stays
+    /// Its password; never shown again. Left out of an update, the old one stays while
+    /// the address does
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,
@@ -117,7 +125,12 @@ impl TargetType for PostgresTarget {
 
     fn take_claims(&mut self) -> Vec<Claim> {
         let password = self.password.take().map(Text::into_string);
-        vec![Claim::optional("password", "target.password", password)]
+        vec![Claim::optional(
+            "password",
+            "target.password",
+            password,
+            ADDRESS,
+        )]
     }
 
     fn broken_rule(&self) -> Option<(&'static str, &'static str)> {

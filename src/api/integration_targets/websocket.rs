@@ -7,7 +7,7 @@ use super::TargetType;
 use crate::{
     hub::integrations::STREAM_KEY,
     id::IntegrationId,
-    secret::{Claim, SealedCredentials},
+    secret::{Claim, NOWHERE, SealedCredentials},
 };
 
 /// Those who follow it over a WebSocket: the integration's view says under which URL. Everybody who
@@ -30,7 +30,7 @@ impl TargetType for WebSocketTarget {
     const KIND: &'static str = "websocket";
 
     fn take_claims(&mut self) -> Vec<Claim> {
-        vec![Claim::optional(STREAM_KEY, "target", None)]
+        vec![Claim::optional(STREAM_KEY, "target", None, NOWHERE)]
     }
 }
 

@@ -1,0 +1,107 @@
+//! Messages of a network server that is set up wrongly: whoever looks at the connection sees them.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    database::{Database, on_both_databases},
+    sample,
+    server::{Connection, Hub, things_stack},
+};
+
+on_both_databases!(
+    what_is_refused_is_counted,
+    a_network_server_may_name_its_own_kind_of_json,
+);
+
+const EUI: &str = "AA00000000000001";
+
+/// One message: its query, its content type, and its body.
+async fn post(
+    hub: &Hub,
+    connection: &Connection,
+    key: &str,
+    (query, kind, body): (&str, &str, Vec<u8>),
+) -> crate::server::Answer {
+    let path = format!("network-connections/{}/uplinks{query}", connection.id);
+    let request = hub
+        .request(Method::POST, &path)
+        .bearer_auth(key)
+        .header("Content-Type", kind)
+        .body(body);
+    hub.answer(request).await
+}
+
+async fn what_is_refused_is_counted(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let good = || things_stack(EUI).into_bytes();
+    let path = format!("network-connections/{}", connection.id);
+    let table = [
+        ("", "text/plain", good(), "header Content-Type: must be"),
+        (
+            "",
+            "application/xml+json",
+            b"{".to_vec(),
+            "body: is not valid JSON",
+        ),
+        (
+            "?colour=red",
+            "application/json",
+            good(),
+            "query parameter \"colour\": is unknown",
+        ),
+        (
+            "",
+            "application/json",
+            b"{".to_vec(),
+            "body: is not valid JSON",
+        ),
+        (
+            "",
+            "application/json",
+            vec![b' '; 8 << 20],
+            "body: must have at most",
+        ),
+    ];
+    for (count, (query, kind, body, expected)) in (1..).zip(table) {
+        // Who has no key moves nothing.
+        let message = (query, kind, body.clone());
+        post(&hub, &connection, "wrong", message).await.refused(401);
+        let message = (query, kind, body);
+        let error = post(&hub, &connection, &connection.key, message)
+            .await
+            .refused(400);
+        assert!(error.starts_with(expected), "{error}");
+        let health = hub.get(&path).await.ok()["health"].clone();
+        assert_eq!(health["malformed"], count, "{health}");
+        assert_eq!(health["last_error"], error, "{health}");
+        assert_eq!(health["state"], "failing", "{health}");
+        assert_eq!(health["error_rate"], 1.0, "{health}");
+    }
+    hub.uplink(&connection, EUI).await;
+    assert_eq!(hub.get(&path).await.ok()["health"]["state"], "ok");
+}
+
+async fn a_network_server_may_name_its_own_kind_of_json(database: Database) {
+    let hub = Hub::start(database).await;
+    let body = json!({"name": "kerlink", "settings": {"type": "kerlink"}});
+    let connection = hub.connect_as(&body).await;
+    for kind in [
+        "application/vnd.kerlink.iot-v1+json",
+        "Application/Vnd.Kerlink.IoT-v1+JSON; charset=utf-8",
+    ] {
+        let message = ("", kind, sample("kerlink_wanesy.json"));
+        let receipt = post(&hub, &connection, &connection.key, message).await.ok();
+        assert_eq!(receipt["status"], "unknown_device", "{kind}");
+    }
+    // Only there.
+    let token = hub.log_in("admin", crate::server::PASSWORD).await;
+    let request = hub.request(Method::POST, "devices").bearer_auth(token);
+    let request = request
+        .header("Content-Type", "application/device+json")
+        .body("{}");
+    let error = hub.answer(request).await.refused(400);
+    assert_eq!(error, "header Content-Type: must be application/json");
+}
