@@ -27,12 +27,14 @@ use crate::{
     id::{ConnectionId, DeviceKey, TenantId},
 };
 
-/// Nothing of the same device goes before it.
+/// Nothing of the same device goes before it: neither one that is being sent, whatever its priority,
+/// nor one that waits and has a higher priority or is older.
 const IS_FIRST: &str = "NOT EXISTS (SELECT 1 FROM downlinks AS other \
     WHERE other.device_key = downlinks.device_key \
     AND other.connection_id = downlinks.connection_id AND other.state = 'queued' \
-    AND (other.priority > downlinks.priority \
-    OR (other.priority = downlinks.priority AND other.id < downlinks.id)))";
+    AND ((other.is_sending AND NOT downlinks.is_sending) \
+    OR (other.is_sending = downlinks.is_sending AND (other.priority > downlinks.priority \
+    OR (other.priority = downlinks.priority AND other.id < downlinks.id)))))";
 
 /// What came of an attempt to hand a downlink over.
 #[derive(Debug, Clone)]

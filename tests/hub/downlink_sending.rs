@@ -18,6 +18,7 @@ on_both_databases!(
     sigfox_finds_it_in_the_answer_to_a_device_that_asks,
     what_fails_is_tried_again_and_what_is_refused_is_given_up,
     one_device_s_downlinks_go_one_after_another_by_priority,
+    one_that_is_being_sent_is_not_overtaken,
     what_waits_too_long_expires,
     what_the_network_tells_moves_a_downlink,
     a_private_address_is_refused,
@@ -244,6 +245,29 @@ async fn one_device_s_downlinks_go_one_after_another_by_priority(database: Datab
         .collect();
     let wanted = [2, 4, 0, 3, 1].map(|index: usize| queued[index].clone());
     assert_eq!(ids, wanted);
+}
+
+async fn one_that_is_being_sent_is_not_overtaken(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    hub.device("other", &connection, "AA00000000000002", json!({}))
+        .await;
+    let server = NetworkServer::start(vec![(None, json!({}))]).await;
+    hub.sends_downlinks(&connection, &http(&server)).await;
+    queue(&hub, json!({"priority": "low"})).await;
+    server.is_asked(1).await;
+    let urgent = queue(&hub, json!({"priority": "high"})).await;
+    // The connection's lane has been at the queue again when it sends this one.
+    let body = json!({"payload_hex": "01", "f_port": 1});
+    let other = hub.post("devices/other/downlinks", &body).await.created();
+    let asked = server.is_asked(2).await;
+    assert_eq!(asked[1].json()["id"], other["id"]);
+    let path = format!("devices/d/downlinks/{}", urgent["id"].as_str().unwrap());
+    let waits = hub.get(&path).await.ok();
+    assert_eq!(
+        (&waits["state"], &waits["attempts"]),
+        (&json!("queued"), &json!(0))
+    );
+    assert_eq!(server.asked().len(), 2);
 }
 
 async fn what_waits_too_long_expires(database: Database) {
