@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
-    sea_query::Expr,
+    QuerySelect, sea_query::Expr,
 };
 use serde_json::json;
 
@@ -112,7 +112,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Keeps what is queued from being sent.
+/// Keeps what is queued from being sent. One that is paused keeps the time and the reason that it has.
 pub async fn pause(scope: &Scope, id: IntegrationId, reason: &str) -> Result<()> {
     change(scope, id, Some(reason)).await
 }
@@ -129,9 +129,13 @@ async fn change(scope: &Scope, id: IntegrationId, reason: Option<&str>) -> Resul
             let before = scope
                 .find::<integration_health::Entity>()
                 .filter(Column::IntegrationId.eq(id.0))
+                .lock_exclusive()
                 .one(&*transaction)
                 .await?
                 .ok_or_else(|| Error::missing("integration", id))?;
+            if reason.is_some() && before.paused_at.is_some() {
+                return Ok(());
+            }
             let mut update = scope
                 .update::<integration_health::Entity>()
                 .col_expr(Column::PausedAt, Expr::value(paused_at))

@@ -155,6 +155,13 @@ async fn what_fails_for_too_long_is_paused(database: Database) {
     assert_eq!(noted.len(), 1, "{noted:?}");
     assert_eq!(hub.list("integrations?health=paused").await.len(), 1);
     assert!(hub.list("integrations?health=failing").await.is_empty());
+    // Whoever pauses it as well must still find why it paused itself, and when.
+    let again = hub.post(&format!("{path}/pause"), &json!({})).await.ok();
+    for member in ["state", "pause_reason", "paused_at"] {
+        assert_eq!(again["health"][member], paused[member]);
+    }
+    let noted = hub.list("audit-log?action=pause_integration").await;
+    assert_eq!(noted.len(), 1, "{noted:?}");
 }
 
 async fn a_client_pauses_and_resumes(database: Database) {
