@@ -3,7 +3,7 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that a start finds unfinished are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
+//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that are not at their end are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
 //! the tenant has changed.
 
 use std::{
