@@ -20,7 +20,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Publications on their way that the broker has not acknowledged; AWS IoT Core allows 100.
 pub const IN_FLIGHT_MAX: u16 = 64;
 /// Largest packet, either way.
-const PACKET_MAX_BYTES: usize = 1024 * 1024;
+pub const PACKET_MAX_BYTES: usize = 1024 * 1024;
 
 /// How long the broker keeps what belongs to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
