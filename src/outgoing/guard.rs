@@ -9,7 +9,6 @@ use std::{
 };
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
 
 use crate::config::Networks;
@@ -117,21 +116,6 @@ impl Guard {
 
 fn refusal() -> String {
     "the address is not public, and the setting outgoing_allow does not name its network".to_owned()
-}
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let admitted: Vec<SocketAddr> =
-                found.filter(|address| guard.admits(address.ip())).collect();
-            if admitted.is_empty() {
-                return Err(refusal().into());
-            }
-            Ok(Box::new(admitted.into_iter()) as Addrs)
-        })
-    }
 }
 
 fn is_public(address: IpAddr) -> bool {
