@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     lane::Lane,
+    payload::Renderer,
     retention,
     rules::Rules,
     settler::Settler,
@@ -72,6 +73,11 @@ impl Wake {
         self.under_way.lock().iter().copied().collect()
     }
 
+    /// Where templates are rendered, of everybody.
+    pub fn renderer(&self) -> &Renderer {
+        &self.sender.renderer
+    }
+
     /// Sends one message past the queue, as a delivery would be sent.
     pub async fn try_out(
         &self,
@@ -81,7 +87,7 @@ impl Wake {
     ) -> Result<Answer> {
         let target = self.sender.target(tenant, integration, &self.vault)?;
         let rules = Rules::of(&self.config, &integration.provisioned.delivery);
-        let sent = target.send(&self.sender, delivery);
+        let sent = target.try_out(&self.sender, delivery);
         let answer = tokio::time::timeout(rules.timeout, sent).await;
         Ok(answer.unwrap_or_else(|_| Answer {
             error: Some(format!("no answer in {} seconds", rules.timeout.as_secs())),

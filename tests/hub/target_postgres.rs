@@ -155,6 +155,42 @@ async fn a_private_server_is_not_reached_unless_it_is_allowed() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_leaves_no_row() {
+    on_postgres(async |database| {
+        let url = url(&database);
+        execute(url.as_str(), TABLE).await;
+        let (hub, connection) = hub().await;
+        let made = make(&hub, target(&url, columns())).await;
+        let path = format!("integrations/{}/test", made["id"]);
+        let tested = hub.post(&path, &json!({})).await.ok();
+        assert_eq!(tested["is_delivered"], true, "{tested}");
+        // A value that does not fit is found out as well.
+        execute(
+            url.as_str(),
+            "ALTER TABLE measurements ADD CHECK (port > 200)",
+        )
+        .await;
+        let tested = hub.post(&path, &json!({})).await.ok();
+        let error = tested["error"].as_str().unwrap();
+        assert!(error.contains("violates check constraint"), "{error}");
+        execute(url.as_str(), "DELETE FROM measurements WHERE port > 200").await;
+        let count = "SELECT count(*)::text FROM measurements";
+        assert_eq!(query_text(url.as_str(), count).await, "0");
+
+        // What is delivered afterwards stays.
+        execute(
+            url.as_str(),
+            "ALTER TABLE measurements DROP CONSTRAINT measurements_port_check",
+        )
+        .await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        delivery(&hub, &made, "delivered").await;
+        assert_eq!(query_text(url.as_str(), count).await, "1");
+    })
+    .await;
+}
+
 /// A server that lets everybody in, and answers the first question by a message that never ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_end_is_not_waited_for() {

@@ -17,7 +17,7 @@ use chrono::TimeDelta;
 use moka::sync::Cache;
 use secrets::Secrets;
 
-use super::payload::{Message, Payload};
+use super::payload::{Message, Payload, Purpose, Renderer, Unmade};
 use crate::{
     config::Config,
     error::{Error, Result},
@@ -134,11 +134,30 @@ impl Target {
 
     /// Sends one delivery.
     pub async fn send(&self, sender: &Sender, delivery: &Delivery) -> Answer {
-        let answer = match self.payload.message(delivery, &sender.origin) {
-            Ok(message) => self.way.send(sender, delivery, &message).await,
-            Err(error) => Answer::hopeless(error),
+        self.answer(sender, delivery, Purpose::Delivery).await
+    }
+
+    /// Sends a test, as a delivery would be sent. Nothing is kept of it where the target can forget.
+    pub async fn try_out(&self, sender: &Sender, test: &Delivery) -> Answer {
+        self.answer(sender, test, Purpose::Test).await
+    }
+
+    async fn answer(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
+        let answer = match (&self.way, purpose) {
+            (Way::Postgres(target), Purpose::Test) => target.try_out(&sender.guard, delivery).await,
+            _ => self.send_message(sender, delivery, purpose).await,
         };
         self.secrets.left_out_of(answer).cut()
+    }
+
+    async fn send_message(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
+        let (renderer, origin) = (&sender.renderer, &sender.origin);
+        let made = self.payload.message(renderer, delivery, origin, purpose);
+        match made.await {
+            Ok(message) => self.way.send(sender, delivery, &message).await,
+            Err(Unmade::Never(error)) => Answer::hopeless(error),
+            Err(Unmade::NotNow) => Answer::failed("the template cannot be rendered now"),
+        }
     }
 }
 
@@ -166,6 +185,8 @@ pub struct Sender {
     http: Client,
     guard: Guard,
     publishers: Publishers,
+    /// Templates of all integrations take turns here.
+    pub renderer: Renderer,
     timeout: Duration,
     /// Below this are the folders of files.
     files_dir: Option<Arc<Path>>,
@@ -192,6 +213,7 @@ impl Sender {
             http: Client::new(guard.clone(), timeout)?,
             guard,
             publishers,
+            renderer: Renderer::new(),
             timeout,
             files_dir: config.file_targets_dir.as_deref().map(Arc::from),
             origin: origin.unwrap_or_default().trim_end_matches('/').into(),

@@ -173,6 +173,28 @@ impl PostgresTarget {
         }
     }
 
+    /// Inserts one delivery and takes it back, over a connection of its own: what others insert in the
+    /// meantime must stay.
+    pub async fn try_out(&self, guard: &Guard, delivery: &Delivery) -> Answer {
+        let tried = async {
+            let values = self.values(delivery)?;
+            let link = self.connect(guard).await?;
+            let client = &link.client;
+            let insert_and_take_back = async {
+                let insert = self.prepare(client).await?;
+                client.batch_execute("BEGIN").await?;
+                client.execute(&insert, &borrowed(&values)).await?;
+                client.batch_execute("ROLLBACK").await
+            };
+            let done = insert_and_take_back.await;
+            done.map_err(|error| link.failure(&error))
+        };
+        match tried.await {
+            Ok(()) => Answer::default(),
+            Err(answer) => answer,
+        }
+    }
+
     /// The values of the columns, as text.
     fn values(&self, delivery: &Delivery) -> Result<Vec<Option<String>>, Answer> {
         let message: Value = serde_json::from_str(&delivery.body)
