@@ -203,7 +203,8 @@ kinds! {
     }
     /// Where to send: an absolute http or https URL.
     HttpUrl = HttpUrlKind {
-        8..=2000, r"^https?://[^\u0000-\u0020\u007f]+$", "must be an absolute http:// or https:// URL",
+        8..=2000, r"^https?://[^\u0000-\u0020\u007f/?#@]+([/?#][^\u0000-\u0020\u007f]*)?$",
+        "must be an absolute http:// or https:// URL, and have no user or password: those are kept secret in members of their own, as auth",
         "https://erp.example.com/iot", is_http_url
     }
     /// The value of an `Authorization` header: visible ASCII and inner spaces.
@@ -431,8 +432,12 @@ fn is_certificates(text: &str) -> bool {
 }
 
 fn is_http_url(text: &str) -> bool {
-    let scheme = text.starts_with("http://") || text.starts_with("https://");
-    scheme
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    // Whoever may see the resource sees its URL: a password would stand there in the clear.
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| !authority.contains('@'))
         && !text.chars().any(|c| c <= ' ' || c == '\u{7f}')
         && url::Url::parse(text)
             .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
@@ -449,6 +454,22 @@ mod tests {
         }
         for bad in ["", " a", "a ", "a,b", "(a)", "!a", "a\0b", "a\"b"] {
             assert!(Label::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn urls_have_no_user_and_no_password() {
+        for good in ["https://a.example/@me?to=a@b", "http://[::1]:8080/"] {
+            assert!(HttpUrl::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://user:word@a.example/",
+            "https://user@a.example",
+            "https://:word@a.example/x",
+            "https://@a.example/",
+        ] {
+            let rule = HttpUrl::new(bad).unwrap_err();
+            assert!(rule.contains("auth"), "{bad}: {rule}");
         }
     }
 

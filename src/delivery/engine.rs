@@ -16,6 +16,7 @@ use super::{
     attempt,
     inbox::Inbox,
     lane::Lane,
+    payload::Renderer,
     retention,
     rules::Rules,
     settler::Settler,
@@ -103,6 +104,11 @@ impl Wake {
         self.under_way.lock().iter().copied().collect()
     }
 
+    /// Where templates are rendered, of everybody.
+    pub fn renderer(&self) -> &Renderer {
+        &self.sender.renderer
+    }
+
     /// Sends one message past the queue, as a delivery would be sent.
     pub async fn try_out(
         &self,
@@ -112,7 +118,7 @@ impl Wake {
     ) -> Result<Answer> {
         let target = self.sender.target(tenant, integration, &self.vault)?;
         let rules = Rules::of(&self.config, &integration.provisioned.delivery);
-        let sending = target.send(&self.sender, delivery);
+        let sending = target.try_out(&self.sender, delivery);
         Ok(attempt::answer(sending, rules.timeout).await)
     }
 }

@@ -20,6 +20,6 @@ mod settler;
 mod targets;
 
 pub use engine::{Engine, Wake};
-pub use payload::Payload;
+pub use payload::{Payload, Purpose, SAMPLE, Unmade};
 pub use schedule::retry_at;
 pub use targets::{Answer, VAULT_PURPOSE};

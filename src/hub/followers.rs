@@ -2,7 +2,7 @@
 
 use super::{Hub, integrations::STREAM_KEY, permission};
 use crate::{
-    delivery::{Payload, VAULT_PURPOSE},
+    delivery::{Payload, Purpose, Unmade, VAULT_PURPOSE},
     error::{Error, Result},
     id::IntegrationId,
     live::Queue,
@@ -172,13 +172,20 @@ impl Following {
             texts: Vec::with_capacity(deliveries.len()),
         };
         for delivery in deliveries {
-            match self.payload.message(&delivery, &self.origin) {
+            let (renderer, purpose) = (self.hub.wake.renderer(), Purpose::Delivery);
+            let made = self
+                .payload
+                .message(renderer, &delivery, &self.origin, purpose);
+            match made.await {
                 Ok(message) => {
                     told.texts.push(message.body);
                     told.deliveries.push(delivery);
                 }
-                Err(reason) => {
+                Err(Unmade::Never(reason)) => {
                     followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
+                }
+                Err(Unmade::NotNow) => {
+                    return Err(Error::internal("there is no thread for a template"));
                 }
             }
         }

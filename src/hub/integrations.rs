@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Hub, followers::WEBSOCKET};
 use crate::{
     clock,
-    delivery::{Answer, Payload, VAULT_PURPOSE},
+    delivery::{Answer, Payload, SAMPLE, Unmade, VAULT_PURPOSE},
     error::{Error, Result},
     id::{IntegrationId, new_uuid},
     secret::{self, Claim, SealedCredentials, Stored},
@@ -46,7 +46,7 @@ impl Hub {
         mut new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
-        self.check_integration(&new)?;
+        self.check_integration(&new).await?;
         new.secret = self.sealed(claims, &new.settings, None)?;
         let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
@@ -62,7 +62,7 @@ impl Hub {
         new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
-        self.check_integration(&new)?;
+        self.check_integration(&new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let seal = |before: &NewIntegration| {
             let stored = Stored {
@@ -103,12 +103,18 @@ impl Hub {
     }
 
     /// The rules that the settings and the operator make.
-    fn check_integration(&self, new: &NewIntegration) -> Result<()> {
+    async fn check_integration(&self, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
             let rule = "file needs the operator's setting file_targets_dir";
             return Err(Error::field("target.type", rule));
         }
-        check_payload(new)
+        let rule = |error| Error::field("payload.template", error);
+        let payload = Payload::read(&new.payload).map_err(rule)?;
+        match payload.check(self.wake.renderer()).await {
+            Ok(()) => Ok(()),
+            Err(Unmade::Never(error)) => Err(rule(error)),
+            Err(Unmade::NotNow) => Err(Error::internal("there is no thread for a template")),
+        }
     }
 
     /// Keeps what is queued for an integration from being sent, until somebody resumes it.
@@ -140,13 +146,10 @@ impl Hub {
             return Err(Error::Conflict(rule.to_owned()));
         }
         let (id, at) = (new_uuid(), clock::now());
-        let body = json!({
-            "event": "test",
-            "id": id,
-            "time": at,
-            "message": "a test of the integration",
-            "integration": {"id": integration.id, "name": integration.provisioned.name},
-        });
+        // What an uplink looks like, so that templates and columns find what they look for.
+        let mut body: Map<String, Value> = serde_json::from_str(SAMPLE).map_err(Error::internal)?;
+        body.insert("event".to_owned(), "test".into());
+        let body = Value::from(body);
         let delivery = Delivery {
             id,
             device_id: "test".to_owned(),
@@ -250,13 +253,5 @@ impl Hub {
             .vault
             .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
         Ok(sealed.write())
-    }
-}
-
-/// A template must read before anything is sent by it.
-fn check_payload(new: &NewIntegration) -> Result<()> {
-    match Payload::read(&new.payload) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::field("payload.template", error)),
     }
 }

@@ -10,7 +10,7 @@ use rumqttc::{Codec, Error, FixedHeader, Packet, Publish};
 use tokio_util::codec::{Decoder, Encoder};
 
 /// Largest packet, either way, behind its fixed header: 1 MiB.
-const PACKET_MAX_BYTES: usize = 1024 * 1024;
+pub const PACKET_MAX_BYTES: usize = 1024 * 1024;
 /// The first half byte of a packet that publishes.
 const PUBLISH: u8 = 3;
 /// The bit that says that another byte of the length follows.

@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Broker,
-    packets::Incoming,
+    packets::{Incoming, PACKET_MAX_BYTES},
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
     settings::quality,
 };
@@ -49,6 +49,22 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// Why it can never be published. A packet that the session refuses ends it, and all that is on its
+    /// way over it.
+    pub fn check(&self) -> Result<(), String> {
+        let (qos, payload) = (quality(self.qos), self.payload.clone());
+        let mut publish = Publish::from_bytes(self.topic.as_str(), qos, payload);
+        // It gets one that is not 0, and that has a size.
+        publish.pkid = 1;
+        let size = publish.size();
+        match size <= PACKET_MAX_BYTES {
+            true => Ok(()),
+            false => Err(format!(
+                "the message is too large for MQTT: {size} bytes, and {PACKET_MAX_BYTES} are the most"
+            )),
+        }
+    }
+
     /// A message of JSON that the broker is to acknowledge, and not to keep.
     pub fn json(topic: String, message: &serde_json::Value) -> Self {
         Self {
@@ -77,6 +93,7 @@ impl Publisher {
     /// Publishes one message. The broker has acknowledged it when this answers, for quality 1 and 2;
     /// for 0 it has been sent. The error is for a person.
     pub async fn publish(&self, publication: Publication, within: Duration) -> Result<(), String> {
+        publication.check()?;
         let (done, outcome) = oneshot::channel();
         let stopped = || "the hub is shutting down".to_owned();
         let publish = async {
@@ -289,4 +306,24 @@ async fn go_on(
 
 fn fail(done: Done, error: &str) {
     let _ = done.send(Err(error.to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_session_takes_is_known_before() {
+        let with = |bytes: usize| Publication {
+            topic: "a/b".to_owned(),
+            payload: vec![b'x'; bytes].into(),
+            qos: 1,
+            retain: false,
+        };
+        // The fixed header, the topic with its length, and the packet's number.
+        let most = PACKET_MAX_BYTES - 4 - 2 - 3 - 2;
+        assert!(with(most).check().is_ok());
+        let error = with(most + 1).check().unwrap_err();
+        assert!(error.contains("too large"), "{error}");
+    }
 }

@@ -11,6 +11,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{self, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert},
 };
 use url::Host;
@@ -54,16 +55,23 @@ pub async fn open(
     let Some(tls) = tls else {
         return Ok(Box::new(socket));
     };
+    Ok(Box::new(encrypt(socket, host, tls).await?))
+}
+
+/// Encrypts what goes over a stream.
+pub async fn encrypt<S: Stream>(
+    stream: S,
+    host: &Host<&str>,
+    tls: Arc<ClientConfig>,
+) -> Result<TlsStream<S>, String> {
     let name = match *host {
         Host::Domain(name) => ServerName::try_from(name.to_owned())
             .map_err(|_| "TLS: the host's name cannot be in a certificate".to_owned())?,
         Host::Ipv4(address) => ServerName::from(IpAddr::V4(address)),
         Host::Ipv6(address) => ServerName::from(IpAddr::V6(address)),
     };
-    match TlsConnector::from(tls).connect(name, socket).await {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(format!("TLS: {}", causes(&error))),
-    }
+    let connected = TlsConnector::from(tls).connect(name, stream).await;
+    connected.map_err(|error| format!("TLS: {}", causes(&error)))
 }
 
 /// A host to connect to.

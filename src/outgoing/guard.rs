@@ -9,17 +9,18 @@ use std::{
 };
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
 
 use crate::config::Networks;
 
-/// IPv4 networks that are not the public internet (IANA special-purpose registry).
-const SPECIAL_V4: [Ipv4Net; 15] = [
+/// IPv4 networks that are not the public internet (IANA special-purpose registry), and the address at
+/// which Azure answers its virtual machines.
+const SPECIAL_V4: [Ipv4Net; 16] = [
     net4([0, 0, 0, 0], 8),
     net4([10, 0, 0, 0], 8),
     net4([100, 64, 0, 0], 10),
     net4([127, 0, 0, 0], 8),
+    net4([168, 63, 129, 16], 32),
     net4([169, 254, 0, 0], 16),
     net4([172, 16, 0, 0], 12),
     net4([192, 0, 0, 0], 24),
@@ -117,21 +118,6 @@ fn refusal() -> String {
     "the address is not public, and the setting outgoing_allow does not name its network".to_owned()
 }
 
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let admitted: Vec<SocketAddr> =
-                found.filter(|address| guard.admits(address.ip())).collect();
-            if admitted.is_empty() {
-                return Err(refusal().into());
-            }
-            Ok(Box::new(admitted.into_iter()) as Addrs)
-        })
-    }
-}
-
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => !SPECIAL_V4.iter().any(|network| network.contains(&address)),
@@ -156,6 +142,8 @@ mod tests {
             ("::ffff:127.0.0.1", true),
             ("10.1.2.3", false),
             ("169.254.169.254", false),
+            ("168.63.129.16", false),
+            ("168.63.129.17", true),
             ("::ffff:169.254.169.254", false),
             ("0.0.0.0", false),
             ("100.64.0.1", false),

@@ -1,206 +1,158 @@
-//! One HTTP request to where a user has said, behind the guard: no proxy, no redirects, bounded in time
-//! and in what is read of the answer.
+//! HTTP to where a user has said, behind the guard: no proxy, no redirects, bounded in time and in what
+//! is read of the answer.
+//!
+//! It speaks HTTP/1.1 alone: there each byte that a server says unasked is counted ([`super::Counted`]).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
-use futures_util::StreamExt;
-use reqwest::{
-    Client, Method, Response,
-    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
-    redirect::Policy,
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, StatusCode, Uri,
+    body::Incoming,
+    header::{HeaderValue, RETRY_AFTER, USER_AGENT},
 };
-use serde_json::Value;
+use hyper_util::{
+    client::legacy::{Client as Pool, Error as PoolError},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::Guard;
+use super::{Guard, connector::Connector};
 use crate::{
     clock,
     error::{Error, Result},
 };
 
-/// How much of an answer is read.
+/// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// Largest head of an answer.
+const HEAD_MAX_BYTES: usize = 128 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_MAX: Duration = Duration::from_secs(90);
+const IDLE_PER_HOST: usize = 16;
 
-/// A request to make.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// How.
-    pub method: Method,
-    /// Where to.
-    pub url: Url,
-    /// With what at its head; secrets may be among it.
-    pub headers: Vec<(String, String)>,
-    /// With what in it.
-    pub body: String,
+/// Makes requests, over connections that are kept for a while. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    pool: Pool<Connector, Full<Bytes>>,
+    guard: Guard,
+    timeout: Duration,
 }
 
-/// What came back.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The status, where there was an answer.
-    pub status: Option<u16>,
-    /// What it holds, as far as it was read.
-    pub body: Vec<u8>,
-    /// Why it is no success.
-    pub error: Option<String>,
+/// The head of an answer; its body can be read.
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
     /// How long the server wants to be left alone.
     pub retry_after: Option<TimeDelta>,
+    body: Incoming,
+    /// When the request is over, whatever has come by then.
+    ends_at: Instant,
 }
 
-/// Makes requests. Cheap to clone.
-#[derive(Clone)]
-pub struct Caller {
-    client: Client,
-    guard: Guard,
-}
-
-impl Request {
-    /// A POST of JSON.
-    pub fn post(url: Url, body: Value) -> Self {
-        Self {
-            body: body.to_string(),
-            ..Self::bare_post(url)
-        }
-        .with("Content-Type", "application/json")
-    }
-
-    /// A POST of nothing.
-    pub fn bare_post(url: Url) -> Self {
-        Self {
-            method: Method::POST,
-            url,
-            headers: Vec::new(),
-            body: String::new(),
-        }
-    }
-
-    /// A GET.
-    pub fn get(url: Url) -> Self {
-        Self {
-            method: Method::GET,
-            ..Self::bare_post(url)
-        }
-    }
-
-    /// The same with a header more.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), value.into()));
-        self
-    }
-
-    /// The body as JSON.
-    #[cfg(test)]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
-    /// The headers, none of which shows in logs; the error names the one that cannot be sent.
-    fn headers(&self) -> Result<HeaderMap, String> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let broken = || format!("the header {name} cannot be sent");
-            let key = HeaderName::try_from(name).map_err(|_| broken())?;
-            let mut value = HeaderValue::try_from(value).map_err(|_| broken())?;
-            value.set_sensitive(true);
-            headers.append(key, value);
-        }
-        Ok(headers)
-    }
-}
-
-impl Caller {
+impl Client {
     /// Requests end after `timeout`.
     pub fn new(guard: Guard, timeout: Duration) -> Result<Self> {
-        let client = Client::builder()
-            .user_agent(concat!("thingshub/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(guard.clone()))
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .timeout(timeout)
-            .build()
-            .map_err(Error::internal)?;
-        Ok(Self { client, guard })
+        let connector = Connector::new(guard.clone(), CONNECT_TIMEOUT.min(timeout));
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .http1_max_buf_size(HEAD_MAX_BYTES)
+            .build(connector.map_err(Error::internal)?);
+        Ok(Self {
+            pool,
+            guard,
+            timeout,
+        })
     }
 
-    /// Makes a request; any 2xx is a success.
-    pub async fn call(&self, request: Request) -> Answer {
-        match self.send(request).await {
-            Ok(response) => read(response).await,
-            Err(error) => Answer {
-                error: Some(error),
-                ..Answer::default()
-            },
-        }
-    }
-
-    async fn send(&self, request: Request) -> Result<Response, String> {
-        self.guard.check_url(&request.url)?;
-        let headers = request.headers()?;
-        let sent = self
-            .client
-            .request(request.method, request.url)
-            .headers(headers)
-            .body(request.body)
-            .send()
-            .await;
-        sent.map_err(|error| in_words(&error))
+    /// Makes a request, and waits for the head of its answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, String> {
+        self.guard.check_url(url)?;
+        let ends_at = Instant::now() + self.timeout;
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| "the URL cannot be sent".to_owned())?;
+        let mut request = hyper::Request::new(Full::new(body.into()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let agent = HeaderValue::from_static(concat!("thingshub/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().entry(USER_AGENT).or_insert(agent);
+        let answer = timeout_at(ends_at, self.pool.request(request)).await;
+        let (head, body) = answer
+            .map_err(|_| "no answer in time".to_owned())?
+            .map_err(|error| in_words(&error))?
+            .into_parts();
+        Ok(Response {
+            status: head.status,
+            retry_after: retry_after(&head.headers),
+            body,
+            ends_at,
+        })
     }
 }
 
-async fn read(response: Response) -> Answer {
-    let status = response.status();
-    let error = match status {
-        status if status.is_success() => None,
-        status if status.is_redirection() => {
-            Some(format!("answered {status}; redirects are not followed"))
+impl Response {
+    /// Why the status is no success; any 2xx is one.
+    pub fn error(&self) -> Option<String> {
+        match self.status {
+            status if status.is_success() => None,
+            status if status.is_redirection() => {
+                Some(format!("answered {status}; redirects are not followed"))
+            }
+            status => Some(format!("answered {status}")),
         }
-        status => Some(format!("answered {status}")),
-    };
-    Answer {
-        status: Some(status.as_u16()),
-        error,
-        retry_after: retry_after(&response),
-        body: start_of(response).await,
     }
-}
 
-/// The first bytes of an answer's body; where it breaks off, what came until then.
-async fn start_of(response: Response) -> Vec<u8> {
-    let (mut read, mut body) = (Vec::new(), response.bytes_stream());
-    while let Some(Ok(chunk)) = body.next().await {
-        let room = ANSWER_MAX_BYTES.saturating_sub(read.len());
-        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if room == 0 {
-            break;
+    /// The first bytes of the body, as far as they come in this time; the rest is not read. Where it
+    /// breaks off, what came until then.
+    pub async fn beginning(mut self, within: Duration) -> Vec<u8> {
+        let ends_at = self.ends_at.min(Instant::now() + within);
+        let mut read = Vec::new();
+        while let Ok(Some(Ok(frame))) = timeout_at(ends_at, self.body.frame()).await {
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            let room = ANSWER_MAX_BYTES.saturating_sub(read.len());
+            read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                break;
+            }
         }
+        read
     }
-    read
 }
 
 /// Seconds or an HTTP date (RFC 9110, 10.2.3).
-fn retry_after(response: &Response) -> Option<TimeDelta> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+fn retry_after(headers: &HeaderMap) -> Option<TimeDelta> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     match value.parse::<u32>() {
         Ok(seconds) => Some(TimeDelta::seconds(i64::from(seconds))),
         Err(_) => Some(DateTime::parse_from_rfc2822(value).ok()?.to_utc() - clock::now()),
     }
 }
 
-/// The error with its last cause, without the URL, which may hold credentials.
-fn in_words(error: &reqwest::Error) -> String {
-    let start = match error {
-        error if error.is_timeout() => "no answer in time",
-        error if error.is_connect() => "no connection",
-        _ => "the request failed",
-    };
+/// The last cause of the error, without the URL, which may hold credentials.
+fn in_words(error: &PoolError) -> String {
     let first = std::error::Error::source(error);
     let causes = std::iter::successors(first, |error| error.source());
-    match causes.last() {
-        Some(cause) => format!("{start}: {cause}").chars().take(300).collect(),
-        None => start.to_owned(),
-    }
+    let words = match causes.last() {
+        // These say themselves that there is none.
+        Some(cause) if error.is_connect() => cause.to_string(),
+        Some(cause) => format!("the request failed: {cause}"),
+        None => "the request failed".to_owned(),
+    };
+    words.chars().take(300).collect()
 }

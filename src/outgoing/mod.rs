@@ -1,8 +1,13 @@
 //! What all connections that the hub makes for its users share.
 
+mod caller;
+mod connector;
+mod counted;
 pub mod dial;
 mod guard;
 mod http;
 
+pub use caller::{Answer, Caller, Request};
+pub use counted::Counted;
 pub use guard::Guard;
-pub use http::{Answer, Caller, Request};
+pub use http::{Client, Response};

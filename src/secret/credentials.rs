@@ -26,6 +26,11 @@ impl Credentials {
         self
     }
 
+    /// All secrets.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(String::as_str)
+    }
+
     /// The secret of that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

@@ -14,6 +14,9 @@ on_both_databases!(
     messages_go_out_as_a_template_makes_them,
     what_a_template_fails_for_is_dead_and_says_why,
     a_template_that_does_not_read_is_refused,
+    a_template_that_costs_too_much_costs_nobody_else,
+    a_test_is_in_the_form_of_the_integration,
+    a_url_with_a_password_is_refused,
 );
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
@@ -109,5 +112,87 @@ async fn a_template_that_does_not_read_is_refused(database: Database) {
         let body = integration("https://example.com/", payload);
         let error = hub.post("integrations", &body).await.refused(400);
         assert!(error.starts_with(rule), "{error}");
+    }
+}
+
+async fn a_template_that_costs_too_much_costs_nobody_else(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let sink = Sink::willing().await;
+    hub.integration("native", "", &sink.url).await;
+    let step = "{% for i in range(6000) %}{% set n = s[1:2] %}{% endfor %}";
+    let costly = |when: &str| {
+        let template = format!("{when}{{% set s = 'x' * 60000 %}}{step}{{% endif %}}");
+        let payload =
+            json!({"type": "template", "template": template, "content_type": "text/plain"});
+        integration(&sink.url, payload)
+    };
+    let refused = hub.post("integrations", &costly("{% if true %}")).await;
+    let error = refused.refused(400);
+    assert!(error.contains("fuel"), "{error}");
+
+    // What only messages bring to light is dead at once, and the hub goes on meanwhile.
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let mut body = costly("{% if delivery.id %}");
+        body["name"] = format!("costly {number}").into();
+        ids.push(hub.post("integrations", &body).await.created()["id"].clone());
+    }
+    for count in 1..=5 {
+        hub.uplink(&connection, "AA00000000000001").await;
+        sink.gets(count).await;
+    }
+    for id in ids {
+        let path = format!("integrations/{id}/deliveries?state=dead");
+        let dead = eventually("all are dead", async || {
+            let found = hub.list(&path).await;
+            (found.len() == 5).then_some(found)
+        })
+        .await;
+        let error = dead[0]["last_error"].as_str().unwrap();
+        assert!(error.contains("fuel"), "{error}");
+        assert_eq!(dead[0]["attempts"].as_array().unwrap().len(), 1);
+    }
+}
+
+async fn a_test_is_in_the_form_of_the_integration(database: Database) {
+    let (hub, _) = hub(database).await;
+    let sink = Sink::willing().await;
+    // The template of the documentation, and a value that the sample does not have.
+    let template = "{\"device\": {{ uplink_metadata.id }},\n\
+        \"celsius\": {{ data.temperature | default(none) }}, \"co2\": {{ data.co2 }},\n\
+        \"labels\": [{% for label in uplink_metadata.labels or [] %}{{ label }}\
+        {% if not loop.last %},{% endif %}{% endfor %}]}";
+    let payload = json!({"type": "template", "template": template,
+        "content_type": "application/json"});
+    let forms = [
+        payload,
+        json!({"type": "cloudevents"}),
+        json!({"type": "native"}),
+    ];
+    for (number, form) in forms.into_iter().enumerate() {
+        let mut body = integration(&sink.url, form);
+        body["name"] = format!("form {number}").into();
+        let made = hub.post("integrations", &body).await.created();
+        let path = format!("integrations/{}/test", made["id"]);
+        let tested = hub.post(&path, &json!({})).await.ok();
+        assert_eq!(tested["is_delivered"], true, "{tested}");
+    }
+    let received = sink.gets(3).await;
+    assert_eq!(received[0].body["celsius"], 21.5);
+    assert_eq!(received[0].body["co2"], Value::Null);
+    assert_eq!(received[1].body["type"], "thingshub.test");
+    assert_eq!(received[1].body["data"]["event"], "test");
+    assert_eq!(received[2].body["event"], "test");
+    assert_eq!(received[2].body["f_port"], 125);
+}
+
+async fn a_url_with_a_password_is_refused(database: Database) {
+    let (hub, _) = hub(database).await;
+    let native = json!({"type": "native"});
+    for url in ["https://me:word@example.com/", "https://me@example.com/"] {
+        let body = integration(url, native.clone());
+        let error = hub.post("integrations", &body).await.refused(400);
+        assert!(error.starts_with("target.url: "), "{error}");
+        assert!(error.contains("auth"), "{error}");
     }
 }

@@ -15,6 +15,7 @@ on_both_databases!(
     a_token_is_fetched_once_and_renewed_when_it_is_refused,
     messages_are_signed_by_the_standard_webhooks_scheme,
     a_secret_that_is_not_given_again_stays,
+    what_a_receiver_repeats_is_kept_without_the_secrets,
 );
 
 const TO_HERE: [&str; 4] = [
@@ -215,4 +216,37 @@ async fn a_secret_that_is_not_given_again_stays(database: Database) {
     let again = with(json!({"type": "bearer"}));
     let refused = hub.put(&path, &again).await.refused(400);
     assert_eq!(refused, "target.auth.token: is required");
+}
+
+async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database) {
+    let (hub, connection) = hub(database).await;
+    // `me:pass word` in base64, as the header has it.
+    let echo = r#"{"you said": "s3cr3t-token", "or": "bWU6cGFzcyB3b3Jk", "meaning": "pass word"}"#;
+    let sink = Sink::start(&[], Cue::Json(400, echo)).await;
+    let bearer = json!({"auth": {"type": "bearer", "token": "s3cr3t-token"}});
+    let basic = json!({"auth": {"type": "basic", "username": "me", "password": "pass word"}});
+    for (name, auth, secrets) in [
+        ("bearer", bearer, &["s3cr3t-token"][..]),
+        ("basic", basic, &["bWU6cGFzcyB3b3Jk", "pass word"]),
+    ] {
+        let mut body = integration(&sink, auth);
+        body["name"] = name.into();
+        let made = hub.post("integrations", &body).await.created();
+        let path = format!("integrations/{}", made["id"]);
+        let tested = hub.post(&format!("{path}/test"), &json!({})).await.ok();
+        hub.uplink(&connection, "AA00000000000001").await;
+        let dead = eventually("it is dead", async || {
+            let found = hub.list(&format!("{path}/deliveries?state=dead")).await;
+            found.into_iter().next()
+        })
+        .await;
+        for answer in [&tested["answer"], &dead["last_answer"]] {
+            let answer = answer.as_str().unwrap();
+            assert!(answer.contains("***"), "{answer}");
+            for secret in secrets {
+                assert!(!answer.contains(secret), "{answer}");
+            }
+        }
+        hub.delete(&path).await.ok();
+    }
 }

@@ -1,6 +1,10 @@
 //! The target `postgres`, against a real server: the one beside which the tests run.
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use url::Url;
 
 use crate::{
@@ -149,4 +153,82 @@ async fn a_private_server_is_not_reached_unless_it_is_allowed() {
         assert!(error.contains("outgoing_allow"), "{error}");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_leaves_no_row() {
+    on_postgres(async |database| {
+        let url = url(&database);
+        execute(url.as_str(), TABLE).await;
+        let (hub, connection) = hub().await;
+        let made = make(&hub, target(&url, columns())).await;
+        let path = format!("integrations/{}/test", made["id"]);
+        let tested = hub.post(&path, &json!({})).await.ok();
+        assert_eq!(tested["is_delivered"], true, "{tested}");
+        // A value that does not fit is found out as well.
+        execute(
+            url.as_str(),
+            "ALTER TABLE measurements ADD CHECK (port > 200)",
+        )
+        .await;
+        let tested = hub.post(&path, &json!({})).await.ok();
+        let error = tested["error"].as_str().unwrap();
+        assert!(error.contains("violates check constraint"), "{error}");
+        execute(url.as_str(), "DELETE FROM measurements WHERE port > 200").await;
+        let count = "SELECT count(*)::text FROM measurements";
+        assert_eq!(query_text(url.as_str(), count).await, "0");
+
+        // What is delivered afterwards stays.
+        execute(
+            url.as_str(),
+            "ALTER TABLE measurements DROP CONSTRAINT measurements_port_check",
+        )
+        .await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        delivery(&hub, &made, "delivered").await;
+        assert_eq!(query_text(url.as_str(), count).await, "1");
+    })
+    .await;
+}
+
+/// A server that lets everybody in, and answers the first question by a message that never ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_end_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let server = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let mut question = [0; 4096];
+                // AuthenticationOk, ReadyForQuery.
+                let welcome = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+                let _ = client.read(&mut question).await;
+                let _ = client.write_all(welcome).await;
+                let _ = client.read(&mut question).await;
+                // A notice of 1,500 MiB.
+                let length = 1_572_864_000_u32.to_be_bytes();
+                let _ = client.write_all(&[&b"N"[..], &length].concat()).await;
+                let (more, mut bytes) = ([b'x'; 65_536], 0_u64);
+                while client.write_all(&more).await.is_ok() {
+                    bytes += 65_536;
+                }
+                let _ = told.send(bytes);
+            });
+        }
+    });
+    let (hub, connection) = hub().await;
+    let url = Url::parse(&format!("postgres://me@127.0.0.1:{port}/iot")).unwrap();
+    let made = make(&hub, target(&url, columns())).await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let dead = delivery(&hub, &made, "dead").await;
+    let error = dead["last_error"].as_str().unwrap();
+    assert!(error.contains("too large"), "{error}");
+    // What the sockets' buffers hold comes to it.
+    for _ in 0..2 {
+        let bytes = said.recv().await.unwrap();
+        assert!(bytes < 32 << 20, "{bytes}");
+    }
+    server.abort();
 }

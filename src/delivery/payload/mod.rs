@@ -2,15 +2,21 @@
 //! on it when it is sent, so that a changed form holds for what still waits, too.
 
 mod cloud_events;
+mod renderer;
 mod template;
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::store::deliveries::Delivery;
+pub use renderer::Renderer;
 use template::Template;
 
 const JSON: &str = "application/json";
+/// A message as an uplink makes one: what templates are tried on, and what a test sends.
+pub const SAMPLE: &str = include_str!("sample.json");
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +34,25 @@ pub enum Payload {
     /// CloudEvents 1.0 in the structured mode.
     CloudEvents,
     /// A template of the user's.
-    Template(Box<Template>),
+    Template(Arc<Template>),
+}
+
+/// What a message is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To tell what happened.
+    Delivery,
+    /// To see whether it arrives.
+    Test,
+}
+
+/// Why there is no message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unmade {
+    /// And never will be.
+    Never(String),
+    /// It may be made another time.
+    NotNow,
 }
 
 /// The settings as they are stored.
@@ -44,7 +68,7 @@ enum Settings {
 }
 
 impl Payload {
-    /// Reads the settings; the error is the broken rule of the template.
+    /// Reads the settings. Whether a template reads is what [`Payload::check`] tells.
     pub fn read(settings: &Value) -> Result<Self, String> {
         match Settings::deserialize(settings).map_err(|error| error.to_string())? {
             Settings::Native => Ok(Self::Native),
@@ -52,22 +76,50 @@ impl Payload {
             Settings::Template {
                 template,
                 content_type,
-            } => Ok(Self::Template(Box::new(Template::new(
+            } => Ok(Self::Template(Arc::new(Template::new(
                 template,
                 content_type,
-            )?))),
+            )))),
         }
     }
 
-    /// The message of a delivery; the error is why there is none, and never will be.
-    pub fn message(&self, delivery: &Delivery, origin: &str) -> Result<Message, String> {
+    /// The error is the broken rule of the template.
+    pub async fn check(&self, renderer: &Renderer) -> Result<(), Unmade> {
+        let Self::Template(template) = self else {
+            return Ok(());
+        };
+        let template = template.clone();
+        let checked = renderer.run(move || template.check()).await;
+        checked.ok_or(Unmade::NotNow)?.map_err(Unmade::Never)
+    }
+
+    /// The message of a delivery.
+    pub async fn message(
+        &self,
+        renderer: &Renderer,
+        delivery: &Delivery,
+        origin: &str,
+        purpose: Purpose,
+    ) -> Result<Message, Unmade> {
         match self {
             Self::Native => Ok(Message {
                 content_type: JSON.to_owned(),
                 body: delivery.body.clone(),
             }),
-            Self::CloudEvents => cloud_events::message(delivery, origin),
-            Self::Template(template) => template.message(delivery),
+            Self::CloudEvents => {
+                let type_name = match purpose {
+                    Purpose::Delivery => delivery.kind.as_str(),
+                    Purpose::Test => "test",
+                };
+                cloud_events::message(delivery, type_name, origin).map_err(Unmade::Never)
+            }
+            Self::Template(template) => {
+                let (template, delivery) = (template.clone(), delivery.clone());
+                let made = renderer
+                    .run(move || template.message(&delivery, purpose))
+                    .await;
+                made.ok_or(Unmade::NotNow)?.map_err(Unmade::Never)
+            }
         }
     }
 }

@@ -2,59 +2,60 @@
 //!
 //! A template reads the message and nothing else: there are no other templates, no files and no
 //! macros. Fuel bounds what it costs, in steps as well as in memory, so that a template which doubles
-//! a text forty times ends with an error and not with the hub.
+//! a text forty times ends with an error and not with the hub; [`rewrite`] sees to it that all which
+//! costs is counted.
+//!
+//! It is read each time: that costs a hundredth of a millisecond, and recurses with its depth. Both
+//! reading and rendering are for the threads of a [`super::Renderer`].
 
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+mod rewrite;
+mod size;
+
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, machinery,
+    machinery::CodeGenerator, syntax::SyntaxConfig,
+};
 use serde_json::{Map, Value, json};
 
-use super::Message;
+use super::{Message, Purpose, SAMPLE};
 use crate::store::deliveries::Delivery;
 
 const NAME: &str = "template";
-/// About 100,000 steps, or 6 MB of text.
-const FUEL: u64 = 100_000;
+/// About 30,000 steps, or 2 MB of text that is made on the way.
+const FUEL: u64 = 30_000;
 /// Largest message that a template may make.
 const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 
-/// A template that reads.
+/// A template.
 pub struct Template {
     environment: Environment<'static>,
+    source: String,
     content_type: String,
     is_json: bool,
 }
 
 impl Template {
-    /// Reads a template; the error names the line.
-    pub fn new(source: String, content_type: String) -> Result<Self, String> {
-        let is_json = is_json(&content_type);
+    /// A template as it was written; whether it reads is seen when it is checked or used.
+    pub fn new(source: String, content_type: String) -> Self {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
-        // While it is tried out.
-        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-        // A value stands in JSON as JSON: a text in quotes, nothing as null.
-        environment.set_auto_escape_callback(move |_| {
-            if is_json {
-                AutoEscape::Json
-            } else {
-                AutoEscape::None
-            }
-        });
-        environment
-            .add_template_owned(NAME, source)
-            .map_err(|error| in_words(&error))?;
-        let mut template = Self {
-            environment,
-            content_type,
-            is_json,
-        };
-        template.try_out()?;
-        let environment = &mut template.environment;
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        Ok(template)
+        environment.add_filter(rewrite::BOUNDED, size::bounded);
+        environment.add_filter(rewrite::PAID, size::paid);
+        // What can be changed after it was measured could hold itself.
+        environment.remove_global("namespace");
+        environment.remove_global("debug");
+        Self {
+            environment,
+            source,
+            is_json: is_json(&content_type),
+            content_type,
+        }
     }
 
-    /// What the template makes of a delivery; the error names the line.
-    pub fn message(&self, delivery: &Delivery) -> Result<Message, String> {
+    /// What the template makes of a delivery; the error names the line. Of a test, too, though nobody
+    /// knows which values the messages of a device will have.
+    pub fn message(&self, delivery: &Delivery, purpose: Purpose) -> Result<Message, String> {
         let body: Map<String, Value> = serde_json::from_str(&delivery.body)
             .map_err(|error| format!("the message is no JSON object: {error}"))?;
         let about = json!({
@@ -65,7 +66,7 @@ impl Template {
             "queued_at": delivery.created_at,
         });
         let body = self
-            .render(body, about)
+            .render(purpose, body, about)
             .map_err(|error| format!("the template fails: {}", in_words(&error)))?;
         if body.len() > OUTPUT_MAX_BYTES {
             return Err(format!(
@@ -83,22 +84,52 @@ impl Template {
         })
     }
 
-    /// Filters and functions that are not there, and what never ends, show only when it runs. Which
-    /// values a message will have is not known, so that one which is missing here says nothing.
-    fn try_out(&self) -> Result<(), String> {
-        let sample = serde_json::from_str(include_str!("sample.json")).unwrap_or_default();
+    /// The rule that the template breaks; the error names the line. Filters and functions that are
+    /// not there, and what never ends, show only when it runs. Which values a message will have is
+    /// not known, so that one which is missing here says nothing.
+    pub fn check(&self) -> Result<(), String> {
+        let sample = serde_json::from_str(SAMPLE).unwrap_or_default();
         let about =
             json!({"id": "", "device_id": "", "event_id": "", "event_type": "", "queued_at": ""});
-        match self.render(sample, about) {
+        match self.render(Purpose::Test, sample, about) {
             Err(error) if is_in_the_template(error.kind()) => Err(in_words(&error)),
             _ => Ok(()),
         }
     }
 
-    fn render(&self, mut values: Map<String, Value>, about: Value) -> Result<String, Error> {
+    fn render(
+        &self,
+        purpose: Purpose,
+        mut values: Map<String, Value>,
+        about: Value,
+    ) -> Result<String, Error> {
         values.insert("delivery".to_owned(), about);
         let values = minijinja::Value::from(minijinja::value::Serde(values));
-        self.environment.get_template(NAME)?.render(values)
+        let read = machinery::parse(&self.source, NAME, SyntaxConfig::default())?;
+        let mut code = CodeGenerator::new(NAME, &self.source);
+        code.compile_stmt(&rewrite::measured(&read)?);
+        let (instructions, blocks) = code.finish();
+        // A value stands in JSON as JSON: a text in quotes, nothing as null.
+        let escape = match self.is_json {
+            true => AutoEscape::Json,
+            false => AutoEscape::None,
+        };
+        let mut environment = self.environment.clone();
+        if purpose == Purpose::Test {
+            environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        }
+        let mut text = String::new();
+        let mut output = machinery::make_string_output(&mut text);
+        let (instructions, blocks) = (&instructions, &blocks);
+        machinery::eval(
+            &environment,
+            instructions,
+            values,
+            blocks,
+            &mut output,
+            escape,
+        )?;
+        Ok(text)
     }
 }
 
@@ -136,8 +167,9 @@ mod tests {
     use super::*;
 
     fn made(source: &str, content_type: &str, body: &str) -> Result<String, String> {
-        let template = Template::new(source.to_owned(), content_type.to_owned())?;
-        let message = template.message(&super::super::delivery(body))?;
+        let template = Template::new(source.to_owned(), content_type.to_owned());
+        template.check()?;
+        let message = template.message(&super::super::delivery(body), Purpose::Delivery)?;
         assert_eq!(message.content_type, content_type);
         Ok(message.body)
     }
@@ -172,8 +204,8 @@ mod tests {
                 "ran out of fuel",
             ),
         ] {
-            let error = Template::new(source.to_owned(), "text/plain".to_owned()).err();
-            let error = error.unwrap_or_default();
+            let template = Template::new(source.to_owned(), "text/plain".to_owned());
+            let error = template.check().err().unwrap_or_default();
             assert!(error.contains(expected), "{source}: {error}");
         }
     }
@@ -211,5 +243,97 @@ mod tests {
                 made.unwrap().len()
             );
         }
+    }
+    /// How often a template can do this before its fuel ends, of `most` times.
+    fn times(set: &str, step: &str, most: usize) -> usize {
+        let is_done = |times: usize| {
+            let each = format!("{{% for i in range({times}) %}}{step}{{% endfor %}}");
+            made(&format!("{set}{each}"), "text/plain", "{}").is_ok()
+        };
+        let (mut done, mut not) = (0, most + 1);
+        while not - done > 1 {
+            let between = done.midpoint(not);
+            if is_done(between) {
+                done = between;
+            } else {
+                not = between;
+            }
+        }
+        done
+    }
+
+    #[test]
+    fn a_step_costs_as_much_as_what_it_works_on() {
+        for step in [
+            "{% set n = s[1:2] %}",
+            "{% set n = s[59000] %}",
+            "{% set n = {s: 1} %}",
+            "{% set n = s == t %}",
+            "{% set n = s is lower %}",
+            "{% set n = [s, 'x'] | sort %}",
+            "{% set n = [s] | unique %}",
+            "{% set n = loop.changed(s) %}",
+            "{% set n = data2[s] %}",
+        ] {
+            let set = |letters| {
+                format!(
+                    "{{% set s = 'x' * {letters} %}}{{% set t = 'x' * {letters} %}}\
+                     {{% set data2 = {{}} %}}"
+                )
+            };
+            let (short, long) = (times(&set(10), step, 5000), times(&set(60_000), step, 5000));
+            assert!(short > 300, "{step}: {short} times");
+            // 30,000 units of fuel pay for less than 2 MB.
+            assert!((1..=31).contains(&long), "{step}: {long} times");
+        }
+    }
+
+    #[test]
+    fn what_was_made_small_cannot_be_large_inside() {
+        let doubling = "{% set a = [a, a] %}{% set b = [b, b] %}".repeat(50);
+        let set = format!("{{% set a = [1] %}}{{% set b = [1] %}}{doubling}");
+        let deep = "{% set a = [a] %}".repeat(1000);
+        for source in [
+            format!("{set}{{{{ a == b }}}}"),
+            format!("{set}{{{{ {{a: 1}} }}}}"),
+            format!("{set}{{{{ a }}}}"),
+            format!("{set}{{{{ a in [b] }}}}"),
+            format!("{{% set a = [] %}}{deep}{{{{ a }}}}"),
+            format!("{{{{ 1{} }}}}", " + 1".repeat(15_000)),
+            format!("{{{{ {}1{} }}}}", "[".repeat(5_000), "]".repeat(5_000)),
+            "{% set x %}{% for i in range(9000) %}0123456789{% endfor %}{% endset %}".to_owned(),
+            "{{ ('x' * 60000 for i in range(9)) | join }}".to_owned(),
+            "{% set n = namespace() %}{% set n.n = n %}{{ n }}".to_owned(),
+        ] {
+            // As the renderer does: what recurses with the depth of a template has room for it.
+            let start: String = source.chars().take(60).collect();
+            let rendered = std::thread::Builder::new()
+                .stack_size(super::super::renderer::STACK_BYTES)
+                .spawn(move || made(&source, "text/plain", "{}"));
+            let made = rendered.unwrap().join().unwrap();
+            assert!(made.is_err(), "{start} makes {} bytes", made.unwrap().len());
+        }
+    }
+
+    #[test]
+    fn what_templates_are_made_for_is_far_from_the_bounds() {
+        let body = json!({"data": {"values": (0..500).collect::<Vec<_>>()}}).to_string();
+        let source = "{% set sum = data.values | sum %}{\"sum\": {{ sum }}, \"each\": [\
+            {% for value in data.values %}{{ value * 2 }}{% if not loop.last %},{% endif %}\
+            {% endfor %}], \"first\": {{ data['values'][0] }}, \"few\": {{ data.values[:3] }},\
+            \"sorted\": {{ data.values | sort(reverse=true) | first }}, \"all\": {{ data }}}";
+        let made = made(source, "application/json", &body).unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
+        assert_eq!(made["sum"], 124_750);
+        assert_eq!(made["each"][499], 998);
+        assert_eq!(made["few"], json!([0, 1, 2]));
+        assert_eq!(made["sorted"], 499);
+        let loops = "{% for x in data recursive %}{{ x.n }}{% if x.of %}({{ loop(x.of) }}){% endif %}\
+            {% endfor %}{% set y %}a{{ 1 }}{% endset %}{{ y | upper }}{% filter upper %}b{% endfilter %}";
+        let body = r#"{"data": [{"n": 1, "of": [{"n": 2, "of": []}]}]}"#;
+        assert_eq!(
+            super::tests::made(loops, "text/plain", body).unwrap(),
+            "1(2)A1B"
+        );
     }
 }

@@ -1,24 +1,20 @@
 //! HTTP: the message goes out in one request; any 2xx takes it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta};
-use futures_util::StreamExt;
-use reqwest::{
-    Client, Method, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
-    redirect::Policy,
+use hyper::{
+    HeaderMap, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, oauth2::OAuth2, webhook_signature::Signer};
+use super::{Answer, oauth2::OAuth2, secrets::Secrets, webhook_signature::Signer};
 use crate::{
     clock,
     delivery::payload::Message,
     error::{Error, Result},
-    outgoing::Guard,
+    outgoing::{Client, Response},
     secret::{self, Credentials},
     store::deliveries::Delivery,
 };
@@ -27,16 +23,11 @@ use crate::{
 pub const KIND: &str = "http";
 
 /// The header with the delivery's id: the same over all attempts.
-const ID_HEADER: &str = "Webhook-Id";
+const ID_HEADER: &str = "webhook-id";
 /// The header with the number of the attempt.
-const ATTEMPT_HEADER: &str = "Webhook-Attempt";
-/// How much of an answer is read, so that its connection can be used again.
-const ANSWER_MAX_BYTES: usize = 64 * 1024;
-/// How long its body is waited for; the status has told by then what became of the delivery.
+const ATTEMPT_HEADER: &str = "webhook-attempt";
+/// How long the body of an answer is waited for; the status has told by then what became of the delivery.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
-/// How much of it is kept.
-const ANSWER_KEPT_BYTES: usize = 1000;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings that are stored in the clear.
 #[derive(Deserialize)]
@@ -119,16 +110,19 @@ impl HttpTarget {
         })
     }
 
+    /// What its headers show, as it goes over the wire: a password is there in another form.
+    pub fn shown(&self) -> impl Iterator<Item = String> {
+        let secret = self.headers.values().filter(|value| value.is_sensitive());
+        secret.filter_map(|value| {
+            let text = value.to_str().ok()?;
+            Some(text.split_whitespace().last()?.to_owned())
+        })
+    }
+
     /// Sends one delivery.
-    pub async fn send(
-        &self,
-        client: &Client,
-        guard: &Guard,
-        delivery: &Delivery,
-        message: &Message,
-    ) -> Answer {
-        match self.exchange(client, guard, delivery, message).await {
-            Ok(response) => answer(response).await,
+    pub async fn send(&self, client: &Client, delivery: &Delivery, message: &Message) -> Answer {
+        match self.exchange(client, delivery, message).await {
+            Ok(answer) => answer,
             Err(error) => Answer::failed(error),
         }
     }
@@ -136,26 +130,28 @@ impl HttpTarget {
     async fn exchange(
         &self,
         client: &Client,
-        guard: &Guard,
         delivery: &Delivery,
         message: &Message,
-    ) -> Result<Response, String> {
-        guard.check_url(&self.url)?;
+    ) -> Result<Answer, String> {
         let Some(oauth2) = &self.oauth2 else {
-            return self.request(client, delivery, message, None).await;
+            let response = self.request(client, delivery, message, None).await?;
+            return Ok(answer(response).await);
         };
-        let token = oauth2.token(client, guard).await?;
-        let response = self
+        let mut token = oauth2.token(client).await?;
+        let mut response = self
             .request(client, delivery, message, Some(&token))
             .await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        if response.status == StatusCode::UNAUTHORIZED {
+            // It was withdrawn before its time: one new one, and then the answer counts.
+            response.beginning(ANSWER_WAIT).await;
+            oauth2.forget(&token).await;
+            token = oauth2.token(client).await?;
+            response = self
+                .request(client, delivery, message, Some(&token))
+                .await?;
         }
-        // It was withdrawn before its time: one new one, and then the answer counts.
-        drain(response).await;
-        oauth2.forget(&token).await;
-        let token = oauth2.token(client, guard).await?;
-        self.request(client, delivery, message, Some(&token)).await
+        let answer = answer(response).await;
+        Ok(Secrets::new([token]).left_out_of(answer))
     }
 
     async fn request(
@@ -166,22 +162,29 @@ impl HttpTarget {
         token: Option<&str>,
     ) -> Result<Response, String> {
         let id = delivery.id.to_string();
-        let mut request = client
-            .request(self.method.clone(), self.url.clone())
-            .headers(self.headers.clone())
-            .header(CONTENT_TYPE, &message.content_type)
-            .header(ID_HEADER, &id)
-            .header(ATTEMPT_HEADER, delivery.attempt)
-            .body(message.body.clone());
+        let mut headers = self.headers.clone();
+        let mut add = |name: HeaderName, value: &str| {
+            let value = HeaderValue::from_str(value);
+            value
+                .map(|value| headers.append(name.clone(), value))
+                .map_err(|_| format!("the header {name} cannot be sent"))
+        };
+        add(CONTENT_TYPE, &message.content_type)?;
+        add(HeaderName::from_static(ID_HEADER), &id)?;
+        let attempt = delivery.attempt.to_string();
+        add(HeaderName::from_static(ATTEMPT_HEADER), &attempt)?;
         if let Some(token) = token {
-            request = request.bearer_auth(token);
+            add(AUTHORIZATION, &format!("Bearer {token}"))?;
         }
         if let Some(signer) = &self.signer {
             for (name, value) in signer.headers(&id, clock::now(), &message.body) {
-                request = request.header(name, value);
+                add(HeaderName::from_static(name), &value)?;
             }
         }
-        request.send().await.map_err(|error| in_words(&error))
+        let body = message.body.clone();
+        client
+            .send(self.method.clone(), &self.url, headers, body)
+            .await
     }
 }
 
@@ -205,86 +208,17 @@ pub fn basic(username: &str, password: &str) -> Result<HeaderValue> {
     ))
 }
 
-/// The client for all HTTP targets: no proxy, no redirects, names resolved by the guard.
-pub fn client(guard: &Guard, timeout: Duration) -> Result<Client> {
-    Client::builder()
-        .user_agent(concat!("thingshub/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::new(guard.clone()))
-        .redirect(Policy::none())
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-        .timeout(timeout)
-        .pool_max_idle_per_host(16)
-        .build()
-        .map_err(Error::internal)
-}
-
+/// The status decides: a body that breaks off or does not come changes nothing.
 async fn answer(response: Response) -> Answer {
-    let status = response.status();
-    let retry_after = retry_after(&response);
-    let text = drain(response).await;
-    let error = match status {
-        status if status.is_success() => None,
-        status if status.is_redirection() => {
-            Some(format!("answered {status}; redirects are not followed"))
-        }
-        status => Some(format!("answered {status}")),
-    };
+    let (status, retry_after) = (response.status.as_u16(), response.retry_after);
+    let error = response.error();
+    let start = response.beginning(ANSWER_WAIT).await;
+    let text = String::from_utf8_lossy(&start).replace('\0', "");
     Answer {
-        status: Some(status.as_u16()),
+        status: Some(status),
         error,
         retry_after,
-        text,
+        text: (!text.is_empty()).then_some(text),
         is_final: false,
-    }
-}
-
-/// Seconds or an HTTP date (RFC 9110, 10.2.3).
-fn retry_after(response: &Response) -> Option<TimeDelta> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    match value.parse::<u32>() {
-        Ok(seconds) => Some(TimeDelta::seconds(i64::from(seconds))),
-        Err(_) => Some(DateTime::parse_from_rfc2822(value).ok()?.to_utc() - clock::now()),
-    }
-}
-
-/// Reads the body; answers how it begins, if it is text. The status decides: a body that breaks off
-/// or does not come changes nothing.
-async fn drain(response: Response) -> Option<String> {
-    let mut start = beginning(response, ANSWER_WAIT).await;
-    start.truncate(ANSWER_KEPT_BYTES);
-    let text = String::from_utf8_lossy(&start).replace('\0', "");
-    (!text.is_empty()).then_some(text)
-}
-
-/// The first bytes of an answer, as far as they come in this time; the rest is not read.
-pub async fn beginning(response: Response, within: Duration) -> Vec<u8> {
-    let end = Instant::now() + within;
-    let mut read = Vec::new();
-    let mut body = response.bytes_stream();
-    while let Ok(Some(Ok(chunk))) = timeout_at(end, body.next()).await {
-        let room = ANSWER_MAX_BYTES.saturating_sub(read.len());
-        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    read
-}
-
-/// The error with its causes, without the URL, which may hold credentials.
-pub fn in_words(error: &reqwest::Error) -> String {
-    let start = match error {
-        error if error.is_timeout() => "no answer in time",
-        error if error.is_connect() => "no connection",
-        _ => "the request failed",
-    };
-    let causes: Vec<String> =
-        std::iter::successors(std::error::Error::source(error), |error| error.source())
-            .map(ToString::to_string)
-            .collect();
-    match causes.last() {
-        Some(cause) => format!("{start}: {cause}").chars().take(300).collect(),
-        None => start.to_owned(),
     }
 }

@@ -6,6 +6,8 @@ mod kafka;
 mod mqtt;
 mod oauth2;
 mod postgres;
+mod postgres_link;
+mod secrets;
 mod topic;
 mod webhook_signature;
 
@@ -13,14 +15,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use moka::sync::Cache;
+use secrets::Secrets;
 
-use super::payload::{Message, Payload};
+use super::payload::{Message, Payload, Purpose, Renderer, Unmade};
 use crate::{
     config::Config,
     error::{Error, Result},
     id::{IntegrationId, TenantId},
     mqtt::Publishers,
-    outgoing::Guard,
+    outgoing::{Client, Guard},
     secret::Vault,
     store::{deliveries::Delivery, integrations::Integration},
 };
@@ -43,6 +46,11 @@ pub struct Answer {
     pub is_final: bool,
 }
 
+/// How much of an error is kept: as much as a person wants to read.
+const ERROR_MAX_CHARS: usize = 300;
+/// How much of an answer is kept.
+const TEXT_MAX_BYTES: usize = 1000;
+
 impl Answer {
     /// It failed, and may be tried again.
     pub fn failed(error: impl Into<String>) -> Self {
@@ -59,12 +67,26 @@ impl Answer {
             ..Self::failed(error)
         }
     }
+
+    /// What is kept of it. Secrets are left out before: half of one is one, too.
+    fn cut(mut self) -> Self {
+        if let Some(error) = &mut self.error
+            && let Some((end, _)) = error.char_indices().nth(ERROR_MAX_CHARS)
+        {
+            error.truncate(end);
+        }
+        if let Some(text) = &mut self.text {
+            text.truncate(text.floor_char_boundary(TEXT_MAX_BYTES));
+        }
+        self
+    }
 }
 
 /// A target, ready to send to.
 pub struct Target {
     payload: Payload,
     way: Way,
+    secrets: Secrets,
 }
 
 /// One type of target.
@@ -99,30 +121,50 @@ impl Target {
             file::KIND => Way::File(file::FileTarget::open(settings, tenant)?),
             other => return Err(Error::internal(format!("no target of the type {other}"))),
         };
+        let mut secrets: Vec<String> = credentials.values().map(str::to_owned).collect();
+        if let Way::Http(target) = &way {
+            secrets.extend(target.shown());
+        }
         Ok(Self {
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
             way,
+            secrets: Secrets::new(secrets),
         })
     }
 
     /// Sends one delivery.
     pub async fn send(&self, sender: &Sender, delivery: &Delivery) -> Answer {
-        let message = match self.payload.message(delivery, &sender.origin) {
-            Ok(message) => message,
-            Err(error) => return Answer::hopeless(error),
+        self.answer(sender, delivery, Purpose::Delivery).await
+    }
+
+    /// Sends a test, as a delivery would be sent. Nothing is kept of it where the target can forget.
+    pub async fn try_out(&self, sender: &Sender, test: &Delivery) -> Answer {
+        self.answer(sender, test, Purpose::Test).await
+    }
+
+    async fn answer(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
+        let answer = match (&self.way, purpose) {
+            (Way::Postgres(target), Purpose::Test) => target.try_out(&sender.guard, delivery).await,
+            _ => self.send_message(sender, delivery, purpose).await,
         };
-        self.way.send(sender, delivery, &message).await
+        self.secrets.left_out_of(answer).cut()
+    }
+
+    async fn send_message(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
+        let (renderer, origin) = (&sender.renderer, &sender.origin);
+        let made = self.payload.message(renderer, delivery, origin, purpose);
+        match made.await {
+            Ok(message) => self.way.send(sender, delivery, &message).await,
+            Err(Unmade::Never(error)) => Answer::hopeless(error),
+            Err(Unmade::NotNow) => Answer::failed("the template cannot be rendered now"),
+        }
     }
 }
 
 impl Way {
     async fn send(&self, sender: &Sender, delivery: &Delivery, message: &Message) -> Answer {
         match self {
-            Way::Http(target) => {
-                target
-                    .send(&sender.http, &sender.guard, delivery, message)
-                    .await
-            }
+            Way::Http(target) => target.send(&sender.http, delivery, message).await,
             Way::Mqtt(target) => {
                 let (publishers, within) = (&sender.publishers, sender.timeout);
                 target.send(publishers, delivery, message, within).await
@@ -140,9 +182,11 @@ impl Way {
 /// What all targets share: the clients, behind the guard, and the targets that are ready.
 #[derive(Clone)]
 pub struct Sender {
-    http: reqwest::Client,
+    http: Client,
     guard: Guard,
     publishers: Publishers,
+    /// Templates of all integrations take turns here.
+    pub renderer: Renderer,
     timeout: Duration,
     /// Below this are the folders of files.
     files_dir: Option<Arc<Path>>,
@@ -166,9 +210,10 @@ impl Sender {
     ) -> Result<Self> {
         let origin = config.public_url.as_deref();
         Ok(Self {
-            http: http::client(&guard, timeout)?,
+            http: Client::new(guard.clone(), timeout)?,
             guard,
             publishers,
+            renderer: Renderer::new(),
             timeout,
             files_dir: config.file_targets_dir.as_deref().map(Arc::from),
             origin: origin.unwrap_or_default().trim_end_matches('/').into(),
@@ -195,5 +240,21 @@ impl Sender {
         let entry = (integration.revision, target.clone());
         self.targets.insert(integration.id, entry);
         Ok(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_is_kept_of_an_answer_as_a_person_wants_to_read() {
+        let answer = Answer {
+            text: Some("ü".repeat(900)),
+            ..Answer::failed("ü".repeat(900))
+        };
+        let kept = answer.cut();
+        assert_eq!(kept.error.unwrap().chars().count(), ERROR_MAX_CHARS);
+        assert_eq!(kept.text.unwrap().len(), TEXT_MAX_BYTES);
     }
 }

@@ -70,10 +70,13 @@ impl MqttTarget {
             qos: self.qos,
             retain: self.retain,
         };
+        if let Err(error) = publication.check() {
+            return Answer::hopeless(error);
+        }
         let publisher = publishers.get(&self.purpose, &self.broker);
-        Answer {
-            error: publisher.publish(publication, within).await.err(),
-            ..Default::default()
+        match publisher.publish(publication, within).await {
+            Ok(()) => Answer::default(),
+            Err(error) => Answer::failed(error),
         }
     }
 }

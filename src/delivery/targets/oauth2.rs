@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use reqwest::{
-    Client,
-    header::{ACCEPT, AUTHORIZATION},
+use hyper::{
+    HeaderMap, Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::http::{basic, beginning, in_words};
+use super::http::basic;
 use crate::{
     error::{Error, Result},
-    outgoing::Guard,
+    outgoing::Client,
 };
 
 /// A token is left alone so long before its end: it must survive its way.
@@ -47,7 +48,7 @@ enum ClientAuthentication {
 pub struct OAuth2 {
     token_url: url::Url,
     form: Vec<(&'static str, String)>,
-    basic: Option<reqwest::header::HeaderValue>,
+    basic: Option<HeaderValue>,
     /// Locked while it is fetched, so that many deliveries fetch one.
     token: Mutex<Option<Token>>,
 }
@@ -60,7 +61,8 @@ struct Token {
 #[derive(Deserialize)]
 struct Granted {
     access_token: String,
-    expires_in: Option<u64>,
+    /// Seconds; some servers write them as a text.
+    expires_in: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +98,7 @@ impl OAuth2 {
     }
 
     /// The token in force, fetched where there is none.
-    pub async fn token(&self, client: &Client, guard: &Guard) -> Result<String, String> {
+    pub async fn token(&self, client: &Client) -> Result<String, String> {
         let mut token = self.token.lock().await;
         if let Some(token) = token
             .as_ref()
@@ -105,7 +107,7 @@ impl OAuth2 {
             return Ok(token.text.clone());
         }
         let fetched = self
-            .fetch(client, guard)
+            .fetch(client)
             .await
             .map_err(|error| format!("no token from the authorization server: {error}"))?;
         let text = fetched.text.clone();
@@ -121,22 +123,22 @@ impl OAuth2 {
         }
     }
 
-    async fn fetch(&self, client: &Client, guard: &Guard) -> Result<Token, String> {
-        guard.check_url(&self.token_url)?;
+    async fn fetch(&self, client: &Client) -> Result<Token, String> {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.form)
             .finish();
-        let mut request = client
-            .post(self.token_url.clone())
-            .header(ACCEPT, "application/json")
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(form);
+        let mut headers = HeaderMap::new();
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form_type);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(basic) = &self.basic {
-            request = request.header(AUTHORIZATION, basic.clone());
+            headers.insert(AUTHORIZATION, basic.clone());
         }
-        let response = request.send().await.map_err(|error| in_words(&error))?;
-        let status = response.status();
-        let body = beginning(response, ANSWER_WAIT).await;
+        let response = client
+            .send(Method::POST, &self.token_url, headers, form)
+            .await?;
+        let status = response.status;
+        let body = response.beginning(ANSWER_WAIT).await;
         if !status.is_success() {
             // The word for the error is one of the standard's; the rest may hold anything.
             let word = serde_json::from_slice::<Refused>(&body).ok();
@@ -150,13 +152,42 @@ impl OAuth2 {
         }
         let granted: Granted = serde_json::from_slice(&body)
             .map_err(|_| "answered no JSON object with an access_token".to_owned())?;
-        let life = granted
-            .expires_in
-            .map_or(LIFE_UNKNOWN, Duration::from_secs)
-            .min(LIFE_MAX);
+        let life = granted.expires_in.as_ref().and_then(seconds);
+        let life = life.unwrap_or(LIFE_UNKNOWN).min(LIFE_MAX);
         Ok(Token {
             text: granted.access_token,
             ends_at: Instant::now() + life.saturating_sub(MARGIN.min(life / 2)),
         })
+    }
+}
+
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        other => other.as_f64()?,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_life_is_read_however_it_is_written() {
+        let granted = |life: Value| {
+            let answer = json!({"access_token": "t", "expires_in": life});
+            let granted: Granted = serde_json::from_value(answer).unwrap();
+            granted.expires_in.as_ref().and_then(seconds)
+        };
+        let hour = Some(Duration::from_secs(3600));
+        for life in [json!(3600), json!("3600"), json!(3600.0)] {
+            assert_eq!(granted(life), hour);
+        }
+        for life in [json!(null), json!("soon"), json!(-1), json!([])] {
+            assert_eq!(granted(life), None);
+        }
     }
 }

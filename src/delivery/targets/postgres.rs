@@ -3,12 +3,9 @@
 //! Values go over as text and are cast by the server to the types of the table's own columns, so that
 //! every type works which has a form as text.
 
-use std::{
-    error::Error as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use serde::Deserialize;
@@ -17,23 +14,29 @@ use tokio::{net::TcpStream, sync::Mutex};
 use tokio_postgres::{
     Client, Config, NoTls, Statement,
     config::SslMode,
-    error::SqlState,
     tls::MakeTlsConnect,
     types::{ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Host;
 
-use super::Answer;
+use super::{
+    Answer,
+    postgres_link::{Link, failure},
+};
 use crate::{
     error::{Error, Result},
-    outgoing::{Guard, dial},
+    outgoing::{Counted, Guard, dial},
     secret::Credentials,
     store::deliveries::Delivery,
 };
 
 /// The type's name.
 pub const KIND: &str = "postgres";
+
+/// What a server may say to one request. An insertion is answered with a few bytes, and an error with a
+/// few kilobytes; a message's length is the server's own word, and is waited for and kept in memory.
+const ANSWER_MAX_BYTES: usize = 1024 * 1024;
 
 /// The settings that are stored in the clear.
 #[derive(Deserialize)]
@@ -78,7 +81,7 @@ pub struct PostgresTarget {
 }
 
 struct Session {
-    client: Client,
+    link: Link,
     insert: Statement,
     /// Whether somebody has stopped waiting for it: it may be cut off without a word.
     is_silent: AtomicBool,
@@ -100,7 +103,7 @@ impl Drop for Wait<'_> {
 
 impl Session {
     fn is_usable(&self) -> bool {
-        !self.client.is_closed() && !self.is_silent.load(Ordering::Relaxed)
+        !self.link.client.is_closed() && !self.is_silent.load(Ordering::Relaxed)
     }
 
     async fn insert(&self, values: &[&(dyn ToSql + Sync)]) -> Result<(), tokio_postgres::Error> {
@@ -108,7 +111,7 @@ impl Session {
             session: self,
             has_ended: false,
         };
-        let inserted = self.client.execute(&self.insert, values).await;
+        let inserted = self.link.client.execute(&self.insert, values).await;
         wait.has_ended = true;
         inserted.map(drop)
     }
@@ -152,14 +155,50 @@ impl PostgresTarget {
 
     /// Inserts one delivery.
     pub async fn send(&self, guard: &Guard, delivery: &Delivery) -> Answer {
-        let message: Value = match serde_json::from_str(&delivery.body) {
-            Ok(message) => message,
-            Err(error) => return Answer::hopeless(format!("the message is no JSON: {error}")),
+        let values = match self.values(delivery) {
+            Ok(values) => values,
+            Err(answer) => return answer,
         };
         let session = match self.session(guard).await {
             Ok(session) => session,
             Err(answer) => return answer,
         };
+        match session.insert(&borrowed(&values)).await {
+            Ok(()) => Answer::default(),
+            Err(error) => {
+                // What was prepared may not fit any more: begin anew next time.
+                self.session.lock().await.take();
+                session.link.failure(&error)
+            }
+        }
+    }
+
+    /// Inserts one delivery and takes it back, over a connection of its own: what others insert in the
+    /// meantime must stay.
+    pub async fn try_out(&self, guard: &Guard, delivery: &Delivery) -> Answer {
+        let tried = async {
+            let values = self.values(delivery)?;
+            let link = self.connect(guard).await?;
+            let client = &link.client;
+            let insert_and_take_back = async {
+                let insert = self.prepare(client).await?;
+                client.batch_execute("BEGIN").await?;
+                client.execute(&insert, &borrowed(&values)).await?;
+                client.batch_execute("ROLLBACK").await
+            };
+            let done = insert_and_take_back.await;
+            done.map_err(|error| link.failure(&error))
+        };
+        match tried.await {
+            Ok(()) => Answer::default(),
+            Err(answer) => answer,
+        }
+    }
+
+    /// The values of the columns, as text.
+    fn values(&self, delivery: &Delivery) -> Result<Vec<Option<String>>, Answer> {
+        let message: Value = serde_json::from_str(&delivery.body)
+            .map_err(|error| Answer::hopeless(format!("the message is no JSON: {error}")))?;
         let pointers = self.columns.iter();
         let mut values: Vec<Option<String>> = pointers
             .map(|column| message.pointer(&column.pointer).and_then(as_text))
@@ -167,18 +206,7 @@ impl PostgresTarget {
         if self.id_column.is_some() {
             values.push(Some(delivery.id.to_string()));
         }
-        let values: Vec<&(dyn ToSql + Sync)> = values
-            .iter()
-            .map(|value| value as &(dyn ToSql + Sync))
-            .collect();
-        match session.insert(&values).await {
-            Ok(()) => Answer::default(),
-            Err(error) => {
-                // What was prepared may not fit any more: begin anew next time.
-                self.session.lock().await.take();
-                failure(&error)
-            }
-        }
+        Ok(values)
     }
 
     async fn session(&self, guard: &Guard) -> Result<Arc<Session>, Answer> {
@@ -186,13 +214,11 @@ impl PostgresTarget {
         if let Some(session) = kept.as_ref().filter(|session| session.is_usable()) {
             return Ok(session.clone());
         }
-        let client = self.connect(guard).await?;
-        let insert = self
-            .prepare(&client)
-            .await
-            .map_err(|error| failure(&error))?;
+        let link = self.connect(guard).await?;
+        let prepared = self.prepare(&link.client).await;
+        let insert = prepared.map_err(|error| link.failure(&error))?;
         let session = Arc::new(Session {
-            client,
+            link,
             insert,
             is_silent: AtomicBool::new(false),
         });
@@ -200,25 +226,26 @@ impl PostgresTarget {
         Ok(session)
     }
 
-    async fn connect(&self, guard: &Guard) -> Result<Client, Answer> {
+    async fn connect(&self, guard: &Guard) -> Result<Link, Answer> {
         let socket = dial::connect(guard, &dial::borrowed(&self.host), self.port)
             .await
             .map_err(Answer::failed)?;
+        let socket = Counted::new(socket, ANSWER_MAX_BYTES);
         match self.tls.clone() {
             None => {
                 let connected = self.config.connect_raw(socket, NoTls).await;
                 let (client, connection) = connected.map_err(|error| failure(&error))?;
-                spawn(connection);
-                Ok(client)
+                Ok(Link::new(client, connection))
             }
             Some(mut tls) => {
-                let name = self.host.to_string();
-                let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &name);
+                let tls = MakeTlsConnect::<Counted<TcpStream>>::make_tls_connect(
+                    &mut tls,
+                    &name_in_certificate(&self.host),
+                );
                 let tls = tls.map_err(|error| Answer::failed(format!("TLS: {error}")))?;
                 let connected = self.config.connect_raw(socket, tls).await;
                 let (client, connection) = connected.map_err(|error| failure(&error))?;
-                spawn(connection);
-                Ok(client)
+                Ok(Link::new(client, connection))
             }
         }
     }
@@ -261,11 +288,17 @@ impl PostgresTarget {
     }
 }
 
-/// Runs the connection to its end, which the client learns of by itself.
-fn spawn(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
-    tokio::spawn(async move {
-        let _ = connection.await;
-    });
+/// An address of IPv6 stands in a certificate without the brackets that it has in a URL.
+fn name_in_certificate(host: &Host<String>) -> String {
+    match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    }
+}
+
+fn borrowed(values: &[Option<String>]) -> Vec<&(dyn ToSql + Sync)> {
+    let each = values.iter().map(|value| value as &(dyn ToSql + Sync));
+    each.collect()
 }
 
 fn quoted(name: &str) -> String {
@@ -278,24 +311,6 @@ fn as_text(value: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) => Some(text.replace('\0', "")),
         other => Some(other.to_string()),
-    }
-}
-
-/// The error in words: the server's own, without the row, or why there was no answer.
-fn failure(error: &tokio_postgres::Error) -> Answer {
-    let Some(refusal) = error.as_db_error() else {
-        let cause = error.source().map(|cause| format!(": {cause}"));
-        return Answer::failed(format!("{error}{}", cause.unwrap_or_default()));
-    };
-    let words = format!("{} (SQLSTATE {})", refusal.message(), refusal.code().code());
-    // A value that does not fit its column never will.
-    let is_the_values = refusal.code().code().starts_with("22")
-        || *refusal.code() == SqlState::NOT_NULL_VIOLATION
-        || *refusal.code() == SqlState::CHECK_VIOLATION;
-    if is_the_values {
-        Answer::hopeless(words)
-    } else {
-        Answer::failed(words)
     }
 }
 
@@ -316,5 +331,17 @@ mod tests {
             "INSERT INTO \"s\"\"; DROP TABLE x; --\".\"t\" (\"a\"\"b\", \"id\") VALUES ($1, $2) \
              ON CONFLICT (\"id\") DO NOTHING"
         );
+    }
+    #[test]
+    fn the_name_of_an_address_is_one_that_tls_knows() {
+        for (host, name) in [
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("db.example.com", "db.example.com"),
+        ] {
+            let found = name_in_certificate(&Host::parse(host).unwrap());
+            assert_eq!(found, name);
+            assert!(rustls_pki_types::ServerName::try_from(found).is_ok());
+        }
     }
 }

@@ -17,18 +17,37 @@ pub fn subject<T>(delivery: &Delivery, has_labels: bool, then: impl FnOnce(Subje
     })
 }
 
-/// The device's labels, as the native output has them.
+/// The device's labels: an uplink has them where the native output does, other events with the device.
 fn labels(body: &str) -> Vec<String> {
     #[derive(Deserialize)]
-    struct Output {
-        uplink_metadata: Device,
+    struct Message {
+        #[serde(alias = "uplink_metadata")]
+        device: Device,
     }
     #[derive(Deserialize)]
     struct Device {
         labels: Option<Vec<String>>,
     }
-    let output: Option<Output> = serde_json::from_str(body).ok();
-    output
-        .and_then(|output| output.uplink_metadata.labels)
+    let message: Option<Message> = serde_json::from_str(body).ok();
+    message
+        .and_then(|message| message.device.labels)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_read_of_uplinks_and_of_other_events() {
+        for body in [
+            r#"{"data": {"device": 1}, "uplink_metadata": {"id": "d", "labels": ["a=b"]}}"#,
+            r#"{"event": "join", "device": {"id": "d", "labels": ["a=b"]}}"#,
+        ] {
+            assert_eq!(labels(body), ["a=b"], "{body}");
+        }
+        for body in ["{}", r#"{"uplink_metadata": {"labels": null}}"#, "[]"] {
+            assert!(labels(body).is_empty(), "{body}");
+        }
+    }
 }

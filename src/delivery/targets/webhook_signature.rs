@@ -33,8 +33,8 @@ impl Signer {
         }
         let signature = STANDARD.encode(mac.finalize().into_bytes());
         [
-            ("Webhook-Timestamp", timestamp),
-            ("Webhook-Signature", format!("v1,{signature}")),
+            ("webhook-timestamp", timestamp),
+            ("webhook-signature", format!("v1,{signature}")),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Any server that takes an HTTP request: URL and body are templates.
 
-use reqwest::Method;
+use hyper::Method;
 use serde::{Deserialize, Serialize};
 use url::Url;
 

@@ -28,7 +28,7 @@ on_both_databases!(
 
 const EUI: &str = "AA00000000000001";
 /// An answer that goes on for ever must not be read for ever: what fits in the sockets' buffers and
-/// what the hub reads for good manners is far less.
+/// what the hub reads for good manners is less.
 const ANSWER_MAX_BYTES: u64 = 32 << 20;
 
 /// A hub that tries twice, a second each, with a connection and the device `d`.
@@ -91,6 +91,12 @@ async fn each_fault_ends_dead_and_says_why(database: Database) {
         (
             "a head for ever",
             plain("HTTP/1.1 200 OK\r\n", Repeat("x: yyyyyyyyyyyyyyyy\r\n")).await,
+            None,
+            "too large",
+        ),
+        (
+            "interim answers for ever",
+            plain("", Repeat("HTTP/1.1 100 Continue\r\n\r\n")).await,
             None,
             "too large",
         ),
