@@ -141,7 +141,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("sea_orm", &["store"]),
     ("poem_openapi", &["api"]),
-    ("StatusCode", &["api", "delivery"]),
+    ("StatusCode", &["api", "delivery", "outgoing"]),
     ("rquickjs", &["driver"]),
 ];
 

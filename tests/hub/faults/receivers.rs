@@ -275,7 +275,8 @@ async fn what_hangs_delays_nobody(database: Database) {
     let path = format!("integrations/{integration}/deliveries");
     eventually("all is delivered at the first attempt", async || {
         let found = hub.list(&path).await;
-        assert!(found.iter().all(|delivery| delivery["attempt"] == 1));
+        // One whose answer is not written down yet has none.
+        assert!(found.iter().all(|delivery| delivery["attempt"].as_u64() <= Some(1)));
         let delivered = found.iter().filter(|found| found["state"] == "delivered");
         (delivered.count() == 30).then_some(())
     })
