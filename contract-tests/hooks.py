@@ -302,6 +302,7 @@ RULES = [
      "members that belong to each other"),
     (r"test_integration", r"^nothing is sent to those who follow", "the type of the integration"),
     (r"follow_integration", r" cannot be followed$", "the type of the integration"),
+    (r"create_integration_key", r" has no key$", "the type of the integration"),
     (r"resend_delivery", r" is in the queue already$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
