@@ -276,7 +276,11 @@ async fn what_hangs_delays_nobody(database: Database) {
     eventually("all is delivered at the first attempt", async || {
         let found = hub.list(&path).await;
         // One whose answer is not written down yet has none.
-        assert!(found.iter().all(|delivery| delivery["attempt"].as_u64() <= Some(1)));
+        assert!(
+            found
+                .iter()
+                .all(|delivery| delivery["attempt"].as_u64() <= Some(1))
+        );
         let delivered = found.iter().filter(|found| found["state"] == "delivered");
         (delivered.count() == 30).then_some(())
     })

@@ -1,0 +1,141 @@
+//! What a lane learns from the database: whether it is the one to deliver, how the integration is set,
+//! and what is due.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::{AHEAD_MAX, AHEAD_MIN, FOLLOWED, IDLE_MAX, LEASE, Next, RENEW_EVERY, Run, is_over};
+use crate::{
+    clock,
+    delivery::{
+        breaker::{Admission, Breaker},
+        rules::Rules,
+        targets::Target,
+    },
+    error::Result,
+    store::{
+        deliveries::{lease, queue},
+        followed, integrations,
+    },
+};
+
+impl Run {
+    /// Sees to the lease, the integration's settings, and what is due.
+    pub(super) async fn prepare<T>(&mut self, settling: &FuturesUnordered<T>) -> Result<Next> {
+        let now = Instant::now();
+        if now >= self.renewed_at + RENEW_EVERY {
+            let until = clock::now() + LEASE;
+            let (lane, hub) = (&self.lane, self.lane.hub);
+            if !lease::hold(&lane.scope, lane.integration, hub, until).await? {
+                return Ok(Next::StandBy);
+            }
+            self.renewed_at = now;
+            self.check_at = now;
+        }
+        if self.ends_at.is_some() {
+            return Ok(Next::End);
+        }
+        if now >= self.check_at {
+            let next = self.read_integration(now).await?;
+            if !matches!(next, Next::Go) {
+                return Ok(next);
+            }
+        }
+        if self.target.is_none() {
+            return Ok(Next::End);
+        }
+        let wants = self.ready.len() < self.rules.concurrency;
+        let is_time = self.may_have_more || now >= self.look_at;
+        if wants && is_time && !matches!(self.breaker.admits(now), Admission::Closed(_)) {
+            // Not by what it was a moment ago: nothing is sent once it is paused.
+            if self.checked_at != now {
+                let next = self.read_integration(now).await?;
+                if !matches!(next, Next::Go) {
+                    return Ok(next);
+                }
+            }
+            self.read_due().await?;
+        }
+        if !self.held.is_empty() || !settling.is_empty() {
+            self.busy_at = now;
+        }
+        Ok(match is_over(self.busy_at, self.breaker.admits(now), now) {
+            true => Next::End,
+            false => Next::Go,
+        })
+    }
+
+    /// The end: it is gone, switched off or paused.
+    async fn read_integration(&mut self, now: Instant) -> Result<Next> {
+        let scope = &self.lane.scope;
+        let found = integrations::find(scope, self.lane.integration).await?;
+        self.checked_at = now;
+        self.check_at = now + RENEW_EVERY;
+        let runs = |found: &integrations::Integration| {
+            found.provisioned.enabled && found.health.paused_at.is_none()
+        };
+        let Some(found) = found.filter(runs) else {
+            self.target = None;
+            return Ok(Next::End);
+        };
+        if found.provisioned.kind == FOLLOWED {
+            // Those who follow fetch it: only what is too old is given up.
+            let keep = self.lane.config.stream_backlog_max;
+            followed::bury_old(scope, found.id, keep).await?;
+            self.target = None;
+            return Ok(Next::StandBy);
+        }
+        let is_same = |(revision, _): &(i64, Arc<Target>)| *revision == found.revision;
+        if !self.target.as_ref().is_some_and(is_same) {
+            let (sender, vault) = (&self.lane.sender, &self.lane.vault);
+            let target = sender.target(scope.tenant(), &found, vault)?;
+            self.target = Some((found.revision, target));
+            self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
+            self.breaker = Breaker::default();
+        }
+        Ok(Next::Go)
+    }
+
+    async fn read_due(&mut self) -> Result<()> {
+        let (scope, integration) = (&self.lane.scope, self.lane.integration);
+        // Whatever comes from here on is told of.
+        self.may_have_more = false;
+        self.lane.inbox.open();
+        let held = self.held.keys().copied().collect();
+        let limit = self.ahead.max(self.rules.concurrency);
+        let (found, is_full) = queue::due(scope, integration, held, limit as u64)
+            .await
+            .inspect_err(|_| self.may_have_more = true)?;
+        let mut skipped = 0;
+        for delivery in found {
+            // One that was queued again may be older than one that is under way: it waits its turn.
+            let device = delivery.ordered.then(|| delivery.device_id.clone());
+            let is_busy = device.is_some() && self.held.values().any(|busy| *busy == device);
+            if is_busy {
+                skipped += 1;
+            } else {
+                self.held.insert(delivery.id, device);
+                self.ready.push_back(delivery);
+            }
+        }
+        // Where all wait for what is under way, its end is told of.
+        self.may_have_more |= is_full && (skipped == 0 || !self.ready.is_empty());
+        if self.may_have_more {
+            self.lane.inbox.close();
+        }
+        if !is_full {
+            let next = queue::next_due(scope, integration).await?;
+            let wait = next.and_then(|due| (due - clock::now()).to_std().ok());
+            let wait = wait.unwrap_or(IDLE_MAX).min(IDLE_MAX);
+            self.look_at = Instant::now() + wait.max(Duration::from_millis(5));
+        }
+        // About as many as go out in a second: one that waits here for long could be somebody else's.
+        self.ahead = match is_full && self.ready.len() >= self.ahead / 2 {
+            true => (self.ahead * 2).min(AHEAD_MAX),
+            false => self.ahead.max(AHEAD_MIN),
+        };
+        Ok(())
+    }
+}
