@@ -2,9 +2,9 @@
 //! back to that before each one.
 //!
 //! A runtime of its own for each call leaves nothing to share: no pending jobs, no finalisers, no
-//! interned symbols, no garbage, and the memory limit counts the call alone. Making one anew takes ten
-//! times as long as to put all its memory back, byte by byte, to what it was before any driver ran
-//! ([`super::heap`]).
+//! interned symbols, no garbage, and the memory limit counts the call alone. Making one anew was
+//! three quarters of what a call cost, so all its memory is put back instead, byte by byte, to what it
+//! was before any driver ran ([`super::heap`]).
 //!
 //! Invariant: what is inside the heap owns nothing outside of it that was made after its image. So all
 //! functions that are written in Rust are made before, and are held from outside besides, so that no
