@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
-    config::{Config, Secret},
+    config::Config,
     delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
+    keyring,
     live::Live,
     mqtt::Publishers,
     outgoing::Guard,
-    secret::{Keys, Vault},
-    store::Store,
+    private,
+    store::{Lock, Store},
     tls,
     uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
 };
@@ -49,13 +50,16 @@ where
     W: Future<Output = ()> + Send + 'static,
 {
     let config = Arc::new(config);
-    std::fs::create_dir_all(&config.data_dir)
-        .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
+    // Held until all that uses the database has ended.
+    let (_lock, store) = open_store(&config).await?;
+    let vault = match keyring::open(&config, &store).await {
+        Ok(vault) => vault,
+        Err(refused) => {
+            let _ = store.close().await;
+            return Err(refused);
+        }
+    };
     let tls = tls::acceptor(&config)?;
-    let vault = vault(&config, true)?;
-    let store = Store::open(&config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
     let drivers = driver::Host::start(worker, limits(&config))
         .await
         .map_err(|error| format!("the driver workers do not start: {error}"))?;
@@ -172,18 +176,28 @@ where
     outcome.map_err(|error| format!("the server broke: {error}"))
 }
 
-/// The vault that the settings tell of. `make`: where they name no keys, one is made at the first start.
-pub fn vault(config: &Config, make: bool) -> Result<Vault, String> {
-    if let Some(Secret(keys)) = &config.secret_key {
-        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
-        return Ok(Vault::with(keys));
+/// The folder of the hub's own files, which are for its user alone.
+fn prepare_folder(config: &Config) -> Result<(), String> {
+    let folder = &config.data_dir;
+    private::folder(folder)
+        .map_err(|error| format!("setting data_dir: {}: {error}", folder.display()))?;
+    let is_ours =
+        |name: &str| name == "tls" || name == "secret.key" || name.starts_with("thingshub.db");
+    private::tighten_folder(folder, is_ours);
+    for path in ["secret.key", "tls", "tls/key.pem", "tls/cert.pem"] {
+        private::tighten(&folder.join(path));
     }
-    let (setting, file, make) = match &config.secret_key_file {
-        Some(file) => ("secret_key_file", file.clone(), false),
-        None => ("data_dir", config.data_dir.join("secret.key"), make),
-    };
-    Vault::open(&file, make)
-        .map_err(|error| format!("setting {setting}: {}: {error}", file.display()))
+    Ok(())
+}
+
+/// The database, for whoever changes its schema, and the lock that this needs. The error is one line.
+pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
+    prepare_folder(config)?;
+    let lock = Lock::take(config)?;
+    let store = Store::open(config)
+        .await
+        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+    Ok((lock, store))
 }
 
 fn limits(config: &Config) -> Limits {
