@@ -7,7 +7,11 @@
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use poem::Server;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -49,6 +53,8 @@ pub async fn serve_with<W>(
 where
     W: Future<Output = ()> + Send + 'static,
 {
+    // Before all else: until then it would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let config = Arc::new(config);
     // Held until all that uses the database has ended.
     let (_lock, store) = open_store(&config).await?;
@@ -59,7 +65,7 @@ where
             return Err(refused);
         }
     };
-    let tls = tls::acceptor(&config)?;
+    let (tls, certificate) = tls::open(&config)?;
     let drivers = driver::Host::start(worker, limits(&config))
         .await
         .map_err(|error| format!("the driver workers do not start: {error}"))?;
@@ -130,6 +136,7 @@ where
     )
     .map_err(|error| format!("setting listen: {error}"))?;
     let accepting = tokio::spawn(accepting);
+    tokio::spawn(certificate.run(hangup, stop_accepting.clone()));
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
     let signal = async {
         stop.await;

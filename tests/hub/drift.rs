@@ -127,7 +127,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("reference", &["text"]),
-    ("tls", &["clock", "config"]),
+    ("tls", &["clock", "config", "private"]),
     ("private", &[]),
     (
         "keyring",

@@ -19,6 +19,7 @@ mod bad_drivers;
 mod bad_input;
 mod bound_secrets;
 mod bulk;
+mod certificates;
 mod changes;
 mod client;
 mod collections;
