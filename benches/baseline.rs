@@ -87,7 +87,7 @@ async fn bare(config: Config) -> Result<(), String> {
     let app = Route::new().at("/*path", device).data(device_sample);
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,
-        tls::acceptor(&config)?,
+        tls::open(&config)?.0,
         1024,
         CancellationToken::new(),
     )

@@ -7,21 +7,26 @@
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use poem::Server;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
-    config::{Config, Secret},
+    config::Config,
     delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
     hub::{Hub, device_import::Importer},
+    keyring,
     live::Live,
     mqtt::Publishers,
     outgoing::Guard,
-    secret::{Keys, Vault},
-    store::Store,
+    private,
+    store::{Lock, Store},
     tls,
     uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
 };
@@ -48,14 +53,19 @@ pub async fn serve_with<W>(
 where
     W: Future<Output = ()> + Send + 'static,
 {
+    // Before all else: until then it would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let config = Arc::new(config);
-    std::fs::create_dir_all(&config.data_dir)
-        .map_err(|error| format!("setting data_dir: {}: {error}", config.data_dir.display()))?;
-    let tls = tls::acceptor(&config)?;
-    let vault = vault(&config, true)?;
-    let store = Store::open(&config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+    // Held until all that uses the database has ended.
+    let (_lock, store) = open_store(&config).await?;
+    let vault = match keyring::open(&config, &store).await {
+        Ok(vault) => vault,
+        Err(refused) => {
+            let _ = store.close().await;
+            return Err(refused);
+        }
+    };
+    let (tls, certificate) = tls::open(&config)?;
     let drivers = driver::Host::start(worker, limits(&config))
         .await
         .map_err(|error| format!("the driver workers do not start: {error}"))?;
@@ -126,6 +136,7 @@ where
     )
     .map_err(|error| format!("setting listen: {error}"))?;
     let accepting = tokio::spawn(accepting);
+    tokio::spawn(certificate.run(hangup, stop_accepting.clone()));
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
     let signal = async {
         stop.await;
@@ -172,18 +183,28 @@ where
     outcome.map_err(|error| format!("the server broke: {error}"))
 }
 
-/// The vault that the settings tell of. `make`: where they name no keys, one is made at the first start.
-pub fn vault(config: &Config, make: bool) -> Result<Vault, String> {
-    if let Some(Secret(keys)) = &config.secret_key {
-        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
-        return Ok(Vault::with(keys));
+/// The folder of the hub's own files, which are for its user alone.
+fn prepare_folder(config: &Config) -> Result<(), String> {
+    let folder = &config.data_dir;
+    private::folder(folder)
+        .map_err(|error| format!("setting data_dir: {}: {error}", folder.display()))?;
+    let is_ours =
+        |name: &str| name == "tls" || name == "secret.key" || name.starts_with("thingshub.db");
+    private::tighten_folder(folder, is_ours);
+    for path in ["secret.key", "tls", "tls/key.pem", "tls/cert.pem"] {
+        private::tighten(&folder.join(path));
     }
-    let (setting, file, make) = match &config.secret_key_file {
-        Some(file) => ("secret_key_file", file.clone(), false),
-        None => ("data_dir", config.data_dir.join("secret.key"), make),
-    };
-    Vault::open(&file, make)
-        .map_err(|error| format!("setting {setting}: {}: {error}", file.display()))
+    Ok(())
+}
+
+/// The database, for whoever changes its schema, and the lock that this needs. The error is one line.
+pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
+    prepare_folder(config)?;
+    let lock = Lock::take(config)?;
+    let store = Store::open(config)
+        .await
+        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+    Ok((lock, store))
 }
 
 fn limits(config: &Config) -> Limits {

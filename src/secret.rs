@@ -6,14 +6,19 @@ use base64::{
 };
 use sha2::{Digest, Sha256};
 
+pub mod addresses;
 mod claim;
 mod credentials;
 mod keys;
+mod place;
+mod value;
 mod vault;
 
 pub use claim::{Address, Claim, NOWHERE, Part};
 pub use credentials::{AUTHORIZATION, Credentials, SealedCredentials, Stored};
 pub use keys::{KeyId, Keys};
+pub use place::{Place, Slot};
+pub use value::{GIVEN_UP, named_key};
 pub use vault::Vault;
 
 /// SHA-256 of a token: what is stored in its place.

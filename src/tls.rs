@@ -1,108 +1,243 @@
-//! The certificate: the operator's, or one of our own that is made at the first start.
+//! The certificate that is served: the operator's, or one of our own. Both may change while the hub
+//! runs: new connections get the new one, and those that are open go on.
+//!
+//! The files are looked at every few seconds, and at once when the process is told to (SIGHUP). What
+//! cannot be read, or does not fit together, is not served: a pair is replaced in two steps, and half of
+//! it is no pair.
+
+mod own;
 
 use std::{
     fs,
-    io::Write,
-    net::IpAddr,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType,
-};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio::{signal::unix::Signal, task::spawn_blocking, time::MissedTickBehavior};
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{self, ServerConfig},
+    rustls::{
+        self, ServerConfig,
+        crypto::CryptoProvider,
+        server::{ClientHello, ResolvesServerCert},
+        sign::CertifiedKey,
+    },
 };
+use tokio_util::sync::CancellationToken;
+use x509_cert::{Certificate, der::Decode};
 
-use crate::config::Config;
+use crate::{clock, config::Config};
 
-/// Life of a certificate of our own, in days: the longest that Apple's systems take from a private CA.
-const LIFE_DAYS: i64 = 825;
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long before its end the hub's own certificate is renewed.
+const RENEW_DAYS: i64 = 30;
+/// How long before its end somebody else's is complained of.
+const WARN_DAYS: i64 = 14;
+/// When to try once more what has failed, such as a renewal on a full disk.
+const AGAIN: Duration = Duration::from_secs(3600);
 
-/// The acceptor for this configuration's certificate; the error is one line that names the setting.
-pub fn acceptor(config: &Config) -> Result<TlsAcceptor, String> {
-    let (cert, key) = match (&config.tls_cert, &config.tls_key) {
-        (Some(cert), Some(key)) => (cert.clone(), key.clone()),
-        _ => own_certificate(config)?,
+/// What new connections are shown.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Shown {
+    fn now(&self) -> Arc<CertifiedKey> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn change(&self, pair: CertifiedKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pair);
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.now())
+    }
+}
+
+/// The files of a certificate and its key.
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+/// What tells a file from another one that has taken its place, or from what it was before.
+type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
+
+/// Sees to it that new connections are shown what is in the files.
+pub struct Watch {
+    shown: Arc<Shown>,
+    files: Files,
+    provider: Arc<CryptoProvider>,
+    /// Renews the certificate, if it is the hub's own.
+    own: Option<own::Own>,
+    /// The files as they were when they were looked at the last time.
+    seen: (Stamp, Stamp),
+    /// The files as they were when they were read.
+    read: (Stamp, Stamp),
+    renew_at: Instant,
+    warn_at: Instant,
+}
+
+/// The acceptor for this configuration's certificate, and what keeps that up to date. The error is one
+/// line that names the setting.
+pub fn open(config: &Config) -> Result<(TlsAcceptor, Watch), String> {
+    let (files, own) = match (&config.tls_cert, &config.tls_key) {
+        (Some(cert), Some(key)) => {
+            let (cert, key) = (cert.clone(), key.clone());
+            (Files { cert, key }, None)
+        }
+        _ => {
+            let own = own::Own::prepare(config)?;
+            (own.files(), Some(own))
+        }
     };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&cert)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("setting tls_cert: {}: {error}", cert.display()))?;
-    let key_der = PrivateKeyDer::from_pem_file(&key)
-        .map_err(|error| format!("setting tls_key: {}: {error}", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
+    let stamps = files.stamps();
+    let shown = Arc::new(Shown(RwLock::new(Arc::new(files.read(&provider)?))));
+    let mut server = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS: {error}"))?
         .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .map_err(|error| format!("settings tls_cert and tls_key: {error}"))?;
+        .with_cert_resolver(shown.clone());
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(server)))
+    let mut watch = Watch {
+        shown,
+        files,
+        provider,
+        own,
+        seen: stamps,
+        read: stamps,
+        renew_at: Instant::now(),
+        warn_at: Instant::now(),
+    };
+    // Before the first client sees one that is about to end.
+    watch.see_to_its_end();
+    Ok((TlsAcceptor::from(Arc::new(server)), watch))
 }
 
-/// The certificate under the data folder, made there if it is missing.
-fn own_certificate(config: &Config) -> Result<(PathBuf, PathBuf), String> {
-    let folder = config.data_dir.join("tls");
-    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    if cert.exists() && key.exists() {
-        return Ok((cert, key));
+impl Files {
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+        let Self { cert, key } = self;
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
+            .and_then(Iterator::collect)
+            .map_err(|error| format!("setting tls_cert: {}: {error}", cert.display()))?;
+        let key_der = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| format!("setting tls_key: {}: {error}", key.display()))?;
+        CertifiedKey::from_der(chain, key_der, provider)
+            .and_then(|pair| pair.end_entity_cert().map(|_| ()).map(|()| pair))
+            .map_err(|error| format!("settings tls_cert and tls_key: {error}"))
     }
-    make_certificate(config.listen.ip(), &folder, &cert, &key).map_err(|error| {
-        format!(
-            "setting data_dir: no certificate can be made in {}: {error}",
-            folder.display()
-        )
-    })?;
-    Ok((cert, key))
+
+    fn stamps(&self) -> (Stamp, Stamp) {
+        (stamp(&self.cert), stamp(&self.key))
+    }
 }
 
-fn make_certificate(
-    listen: IpAddr,
-    folder: &Path,
-    cert: &Path,
-    key: &Path,
-) -> Result<(), Box<dyn std::error::Error>> {
-    fs::create_dir_all(folder)?;
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
-    for address in [
-        IpAddr::from([127, 0, 0, 1]),
-        IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        listen,
-    ] {
-        let name = SanType::IpAddress(address);
-        if !address.is_unspecified() && !params.subject_alt_names.contains(&name) {
-            params.subject_alt_names.push(name);
+fn stamp(file: &Path) -> Stamp {
+    let found = fs::metadata(file).ok()?;
+    let modified = (found.mtime(), found.mtime_nsec());
+    let changed = (found.ctime(), found.ctime_nsec());
+    Some((found.dev(), found.ino(), found.len(), modified, changed))
+}
+
+impl Watch {
+    /// Looks at the files until `stop`, and whenever `told` says so.
+    pub async fn run(mut self, mut told: Signal, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_told = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(()) = told.recv() => true,
+                _ = tick.tick() => false,
+            };
+            let looking = spawn_blocking(move || {
+                self.look(is_told);
+                self
+            });
+            match looking.await {
+                Ok(back) => self = back,
+                Err(error) => {
+                    tracing::error!("the certificate is not looked at any more: {error}");
+                    return;
+                }
+            }
         }
     }
-    if let Ok(host) = nix::unistd::gethostname()
-        && let Some(Ok(name)) = host.to_str().map(|host| host.to_owned().try_into())
-    {
-        params.subject_alt_names.push(SanType::DnsName(name));
+
+    /// Reads the files when they have changed and are at rest, so that nobody is caught between the
+    /// certificate and its key.
+    fn look(&mut self, is_told: bool) {
+        let now = self.files.stamps();
+        let is_at_rest = now == self.seen;
+        self.seen = now;
+        if is_told || (is_at_rest && now != self.read) {
+            self.reload();
+        }
+        self.see_to_its_end();
     }
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, "thingshub");
-    params.distinguished_name = subject;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let now = crate::clock::now().timestamp();
-    let day = |offset: i64| -> Result<_, time::error::ComponentRange> {
-        time::OffsetDateTime::from_unix_timestamp(now + offset * 86_400)
-    };
-    params.not_before = day(-1)?;
-    params.not_after = day(LIFE_DAYS - 1)?;
-    let pair = KeyPair::generate()?;
-    let certificate = params.self_signed(&pair)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(key)?;
-    file.write_all(pair.serialize_pem().as_bytes())?;
-    fs::write(cert, certificate.pem())?;
-    Ok(())
+
+    fn reload(&mut self) {
+        // Before: what is written while it is read is looked at once more.
+        self.read = self.files.stamps();
+        match self.files.read(&self.provider) {
+            Ok(pair) if pair.cert == self.shown.now().cert => {
+                tracing::info!("the certificate is the same as before");
+                // Its key may be another file, and the chain's is the same.
+                self.shown.change(pair);
+            }
+            Ok(pair) => {
+                let end = end(&pair).map_or_else(String::new, |end| format!(", good until {end}"));
+                self.shown.change(pair);
+                self.warn_at = Instant::now();
+                tracing::info!("new connections get the new certificate{end}");
+            }
+            Err(error) => {
+                tracing::error!("the certificate stays the one of before: {error}");
+            }
+        }
+    }
+
+    /// Renews the hub's own certificate, and complains of one that somebody else must renew.
+    fn see_to_its_end(&mut self) {
+        let now = Instant::now();
+        let shown = self.shown.now();
+        let Some(end) = end(&shown) else { return };
+        let days = (end - clock::now()).num_days();
+        let own = self.own.as_ref().filter(|_| own::is_own(&shown));
+        match own {
+            Some(own) if days < RENEW_DAYS && now >= self.renew_at => {
+                self.renew_at = now + AGAIN;
+                match own.renew() {
+                    Ok(()) => self.reload(),
+                    Err(error) => tracing::error!("{error}"),
+                }
+            }
+            None if days < WARN_DAYS && now >= self.warn_at => {
+                self.warn_at = now + AGAIN * 24;
+                tracing::warn!("the certificate ends at {end}: put a new one in its place");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// When a certificate ends; `None`: it cannot be read.
+fn end(pair: &CertifiedKey) -> Option<clock::Time> {
+    let seconds = parsed(pair)?.tbs_certificate.validity.not_after;
+    let seconds = i64::try_from(seconds.to_unix_duration().as_secs()).ok()?;
+    chrono::DateTime::from_timestamp(seconds, 0)
+}
+
+fn parsed(pair: &CertifiedKey) -> Option<Certificate> {
+    Certificate::from_der(pair.cert.first()?).ok()
 }

@@ -18,14 +18,13 @@ use crate::{
     error::Error,
     hub::Hub,
     id::ConnectionId,
-    secret::{Address, Claim, NOWHERE, Part},
+    secret::{
+        Claim, NOWHERE,
+        addresses::{BASE_URL, URL},
+    },
     store::downlink_settings::{self, Settings},
     text::{DownlinkTopic, HeaderValue, HttpUrl, Name, Template},
 };
-
-/// Where a network server's secret is sent, by the name of the setting.
-const BASE_URL: Address = &[Part::at("/base_url")];
-const URL: Address = &[Part::at("/url")];
 
 /// How the downlinks of a network connection are sent
 #[derive(Object, Deserialize, Serialize)]

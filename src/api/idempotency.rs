@@ -18,6 +18,8 @@ use super::{auth::Authenticated, body};
 use crate::{
     error::Error,
     hub::{Hub, Identity},
+    id::TenantId,
+    secret::{NOWHERE, Place, Slot},
     store::{
         Scope,
         idempotency::{self, Known},
@@ -28,9 +30,13 @@ use crate::{
 pub const HEADER: &str = "Idempotency-Key";
 /// Longest key.
 pub const KEY_MAX: usize = 255;
-pub const VAULT_PURPOSE: &str = "idempotency";
 /// What of an answer's headers is remembered; the rest is made for each answer.
 const KEPT: [&str; 3] = ["content-type", "location", "etag"];
+
+/// Where a sealed answer is stored.
+pub fn place(tenant: TenantId, row: String) -> Place {
+    Place::new("idempotency", tenant, row)
+}
 
 #[derive(Serialize, Deserialize)]
 struct Answer {
@@ -80,7 +86,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
             )
             .into());
         }
-        Known::Answered(sealed) => return Ok(replay(&hub, &sealed)?),
+        Known::Answered(sealed) => return Ok(replay(&hub, scope, &key, &sealed)?),
     }
     let outcome = endpoint.call(request).await;
     match outcome {
@@ -134,14 +140,24 @@ async fn remember(
         body: STANDARD.encode(&body),
     };
     let answer = serde_json::to_string(&answer).map_err(Error::internal)?;
-    let sealed = hub.vault.seal(VAULT_PURPOSE, &answer)?;
+    let place = place(scope.tenant(), idempotency::row(key));
+    let sealed = hub.vault.seal(&Slot::only(&place), NOWHERE, &answer)?;
     idempotency::answer(scope, key, sealed).await?;
     response.set_body(body);
     Ok(response)
 }
 
-fn replay(hub: &Hub, sealed: &[u8]) -> Result<Response, Error> {
-    let answer = hub.vault.open_secret(VAULT_PURPOSE, sealed)?;
+fn replay(hub: &Hub, scope: &Scope, key: &[u8; 32], sealed: &[u8]) -> Result<Response, Error> {
+    let place = place(scope.tenant(), idempotency::row(key));
+    let answer = hub.vault.open_value(&Slot::only(&place), sealed);
+    let answer = answer.map_err(|error| {
+        tracing::warn!("a remembered answer is lost: {}", error.causes());
+        Error::Conflict(
+            "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \
+             more: look at what it has done before you use a new key"
+                .to_owned(),
+        )
+    })?;
     let answer: Answer = serde_json::from_str(&answer).map_err(Error::internal)?;
     let body = STANDARD.decode(answer.body).map_err(Error::internal)?;
     let mut response = Response::builder()

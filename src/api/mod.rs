@@ -73,7 +73,7 @@ mod unknown_devices;
 mod upload;
 mod users;
 
-pub use idempotency::VAULT_PURPOSE as IDEMPOTENCY_PURPOSE;
+pub use idempotency::place as place_of_answer;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::types::Int;
 use crate::{
     mqtt::{self, BrokerCredentials, BrokerSettings},
-    secret::{Address, Claim, Part, SealedCredentials},
+    secret::{Claim, SealedCredentials, addresses::BROKER},
     text::{Alpn, BrokerUrl, ClientId, Login, MessageText, Pem, SecretText, TopicTemplate},
 };
 
@@ -14,9 +14,6 @@ use crate::{
 pub type Quality = Int<0, 2>;
 /// Seconds of silence.
 type KeepAlive = Int<5, 3600>;
-
-/// Where its secrets are sent, in settings that have a broker.
-const ADDRESS: Address = &[Part::at("/broker/url")];
 
 /// A broker that speaks MQTT 3.1.1. Its certificate is always checked; private addresses are refused
 /// unless the operator has allowed them
@@ -169,7 +166,7 @@ impl Broker {
             field: format!("{place}.broker.{name}"),
             secret,
             is_required,
-            sent_to: ADDRESS,
+            sent_to: BROKER,
         };
         let (password, key) = (self.password.take(), self.shared_access_key.take());
         let mut claims = Vec::new();

@@ -39,7 +39,6 @@ use crate::{
     api::spec::Documents,
     app,
     config::{Config, LogFormat, SETTINGS},
-    store::Store,
 };
 
 /// Runs the program with the process's arguments.
@@ -159,9 +158,7 @@ fn serve(config: Config) -> Result<(), String> {
 fn migrate(config: Config) -> Result<(), String> {
     log(&config)?;
     runtime()?.block_on(async {
-        let store = Store::open(&config)
-            .await
-            .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+        let (_lock, store) = app::open_store(&config).await?;
         store.close().await.map_err(|error| error.causes())?;
         println!("the database has the newest schema");
         Ok(())

@@ -1,4 +1,5 @@
-//! `thingshub secrets`: the keys that secrets are sealed with, and how to change them.
+//! `thingshub secrets`: the keys that secrets are sealed with, how to change them, and what to do when
+//! one is lost.
 //!
 //! These commands work on the data itself and not through a hub; hubs may run meanwhile.
 
@@ -8,12 +9,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{exit::Failure, output};
 use crate::{
-    api, app,
     config::Config,
-    delivery, downlink,
+    keyring::{self, Losses},
     secret::{KeyId, Vault},
-    store::{Store, sealed::Column},
-    uplink::networks,
+    store::{
+        Store,
+        sealed::{Column, Row},
+    },
 };
 
 /// What changes between two passes was written by a hub that had not seen the new key; each pass is
@@ -26,6 +28,10 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
         .long("keep-key")
         .action(ArgAction::SetTrue)
         .help("Make no new key: seal with the first one that is there");
+    let yes = Arg::new("yes")
+        .long("yes")
+        .action(ArgAction::SetTrue)
+        .help("Do it; without this, the command tells what it would give up");
     Command::new("secrets")
         .about("Change the key that secrets are encrypted with")
         .subcommand_required(true)
@@ -41,22 +47,71 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
         .subcommand(with_settings(Command::new("forget").about(
             "Take the keys that no value needs any more out of the file",
         )))
+        .subcommand(with_settings(
+            Command::new("discard")
+                .about("Give up the values whose key is lost, so that a hub starts and asks for them anew")
+                .arg(yes),
+        ))
 }
 
 /// Runs one of them.
 pub async fn run(name: &str, matches: &ArgMatches, config: &Config) -> Result<(), Failure> {
-    let vault = app::vault(config, false)?;
-    let store = Store::open(config)
+    let store = Store::open_beside(config)
         .await
         .map_err(|error| format!("setting database_url: {}", error.causes()))?;
     let outcome = match name {
-        "rotate" => rotate(&vault, &store, matches.get_flag("keep_key")).await,
-        "forget" => forget(&vault, &store).await,
-        _ => status(&vault, &store).await,
+        "discard" => discard(config, &store, matches.get_flag("yes")).await,
+        _ => with_keys(name, matches, config, &store).await,
     };
     let closed = store.close().await;
     outcome?;
     Ok(closed.map_err(|error| error.causes())?)
+}
+
+async fn with_keys(
+    name: &str,
+    matches: &ArgMatches,
+    config: &Config,
+    store: &Store,
+) -> Result<(), Failure> {
+    let vault = keyring::existing(config)?;
+    match name {
+        "rotate" => rotate(&vault, store, matches.get_flag("keep_key")).await,
+        "forget" => forget(&vault, store).await,
+        _ => status(&vault, store).await,
+    }
+}
+
+async fn discard(config: &Config, store: &Store, is_meant: bool) -> Result<(), Failure> {
+    // Without any key, all is lost; one that is there and cannot be read is another matter.
+    let is_missing = config.secret_key.is_none()
+        && config.secret_key_file.is_none()
+        && !config.data_dir.join("secret.key").exists();
+    let vault = match is_missing {
+        true => None,
+        false => Some(keyring::existing(config)?),
+    };
+    let losses = Losses::find(vault.as_ref(), store).await;
+    let losses = losses.map_err(|error| error.causes())?;
+    if losses.is_empty() {
+        return output::line("every stored secret has its key: there is nothing to give up");
+    }
+    if !is_meant {
+        let (summary, source) = (losses.summary(), keyring::source(config));
+        output::line(&format!(
+            "no key in {source} opens these secrets: {summary}"
+        ))?;
+        return output::line("`thingshub secrets discard --yes` gives them up for good");
+    }
+    for column in Column::ALL {
+        let give_up = |row: &Row| keyring::given_up(vault.as_ref(), column, row);
+        let count = store.replace_sealed(column, give_up).await;
+        let count = count.map_err(|error| error.causes())?;
+        if count > 0 {
+            output::line(&format!("gave up secrets of {count} {}", column.name()))?;
+        }
+    }
+    Ok(())
 }
 
 async fn rotate(vault: &Vault, store: &Store, keeps_key: bool) -> Result<(), Failure> {
@@ -77,7 +132,7 @@ async fn rotate(vault: &Vault, store: &Store, keeps_key: bool) -> Result<(), Fai
     for _ in 0..PASSES_MAX {
         let mut of_pass = 0;
         for column in Column::ALL {
-            let again = |old: &[u8]| resealed(vault, column, old);
+            let again = |row: &Row| keyring::resealed(vault, column, row);
             let count = store.replace_sealed(column, again).await;
             let count = count.map_err(|error| error.causes())?;
             *replaced.entry(column.name()).or_default() += count;
@@ -140,8 +195,8 @@ struct Counted {
 async fn count(vault: &Vault, store: &Store) -> Result<Counted, Failure> {
     let mut counted = Counted::default();
     for column in Column::ALL {
-        let look = |stored: &[u8]| {
-            for key in keys_of(vault, column, stored) {
+        let look = |row: &Row| {
+            for key in keyring::keys_of(vault, column, row) {
                 match key {
                     Some(id) => *counted.by_key.entry(id).or_default() += 1,
                     None => counted.lost += 1,
@@ -153,24 +208,4 @@ async fn count(vault: &Vault, store: &Store) -> Result<Counted, Failure> {
         looked.map_err(|error| error.causes())?;
     }
     Ok(counted)
-}
-
-/// What a row stores, under the current key; `None`: it stays as it is.
-fn resealed(vault: &Vault, column: Column, stored: &[u8]) -> Option<Vec<u8>> {
-    match column {
-        Column::Integrations => vault.reseal_credentials(delivery::VAULT_PURPOSE, stored),
-        Column::NetworkConnections => vault.reseal_credentials(networks::VAULT_PURPOSE, stored),
-        Column::DownlinkSettings => vault.reseal_credentials(downlink::VAULT_PURPOSE, stored),
-        Column::IdempotencyKeys => vault.reseal(api::IDEMPOTENCY_PURPOSE, stored),
-    }
-}
-
-/// The key that opens each value that a row stores; `None`: none does.
-fn keys_of(vault: &Vault, column: Column, stored: &[u8]) -> Vec<Option<KeyId>> {
-    match column {
-        Column::Integrations => vault.keys_of_credentials(delivery::VAULT_PURPOSE, stored),
-        Column::NetworkConnections => vault.keys_of_credentials(networks::VAULT_PURPOSE, stored),
-        Column::DownlinkSettings => vault.keys_of_credentials(downlink::VAULT_PURPOSE, stored),
-        Column::IdempotencyKeys => vec![vault.key_of(api::IDEMPOTENCY_PURPOSE, stored)],
-    }
 }

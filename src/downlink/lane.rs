@@ -145,6 +145,12 @@ impl Lane {
     }
 
     async fn hand_over(&self, way: &Way, parcel: &Parcel, attempt: i32) -> Attempt {
+        if let Some(why) = &way.unopened {
+            return Attempt {
+                status: None,
+                outcome: Outcome::Later(clock::now() + UNTIL_KNOWN, why.clone()),
+            };
+        }
         match way.settings.handover(&way.secrets, parcel) {
             Ok(Handover::Call(request)) => self.call(way, request, parcel, attempt).await,
             Ok(Handover::Publish(publication)) => {

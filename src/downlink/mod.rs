@@ -19,4 +19,4 @@ mod settings;
 pub mod way;
 
 pub use engine::Engine;
-pub use settings::{DownlinkSettings, VAULT_PURPOSE};
+pub use settings::{DownlinkSettings, place};

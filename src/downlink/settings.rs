@@ -13,10 +13,17 @@ use super::networks::{
     sigfox::Sigfox,
     the_things_stack::{TheThingsStack, TheThingsStackMqtt},
 };
-use crate::{outgoing::Request, secret::Credentials, uplink::networks::NetworkSettings};
+use crate::{
+    id::TenantId,
+    outgoing::Request,
+    secret::{Credentials, Place},
+    uplink::networks::NetworkSettings,
+};
 
-/// What the sealed credentials of a connection's downlinks are for.
-pub const VAULT_PURPOSE: &str = "downlink";
+/// Where the sealed secrets of a connection's downlink settings are stored.
+pub fn place(tenant: TenantId, connection: impl std::fmt::Display) -> Place {
+    Place::new("downlink", tenant, connection)
+}
 
 /// The longest payload that LoRaWAN carries, in bytes.
 const LORAWAN_BYTES_MAX: usize = 242;

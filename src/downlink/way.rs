@@ -1,11 +1,13 @@
 //! The way of a connection's downlinks: by the settings that somebody has made, or else by those that
 //! the connection's own imply.
 
-use super::settings::{DownlinkSettings, VAULT_PURPOSE};
+use serde_json::Value;
+
+use super::settings::{DownlinkSettings, place};
 use crate::{
     error::{Error, Result},
     mqtt::Broker,
-    secret::{Credentials, Vault},
+    secret::{Credentials, Stored, Vault},
     store::{Scope, downlink_settings, network_connections::Connection},
     uplink::networks::{self, NetworkSettings},
 };
@@ -18,50 +20,81 @@ pub struct Way {
     pub secrets: Credentials,
     /// The connection's broker, where downlinks are published and it has one.
     pub broker: Option<Broker>,
+    /// Why nothing can be sent, for a person: the secrets do not open.
+    pub unopened: Option<String>,
 }
 
 /// How a connection's downlinks are sent; `None`: they are not.
 pub async fn settings(scope: &Scope, connection: &Connection) -> Result<Option<DownlinkSettings>> {
-    Ok(found(scope, connection)
-        .await?
-        .map(|(settings, _)| settings))
+    Ok(found(scope, connection).await?.map(|found| found.settings))
 }
 
 /// The same with all that sending needs.
 pub async fn find(scope: &Scope, vault: &Vault, connection: &Connection) -> Result<Option<Way>> {
-    let Some((settings, sealed)) = found(scope, connection).await? else {
+    let Some(Found {
+        settings,
+        stored,
+        sealed,
+    }) = found(scope, connection).await?
+    else {
         return Ok(None);
     };
+    let stored = Stored {
+        settings: &stored,
+        secret: sealed.as_deref(),
+    };
+    let secrets = vault.open_credentials(&place(scope.tenant(), connection.id.0), stored);
+    let broker = match settings.is_published() {
+        true => broker(scope, vault, connection),
+        false => Ok(None),
+    };
+    let (secrets, broker, unopened) = match (secrets, broker) {
+        (Ok(secrets), Ok(broker)) => (secrets, broker, None),
+        (Err(error @ Error::Unavailable { .. }), _)
+        | (_, Err(error @ Error::Unavailable { .. })) => {
+            (Credentials::default(), None, Some(error.to_string()))
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
     Ok(Some(Way {
-        secrets: vault.open_credentials(VAULT_PURPOSE, sealed.as_deref())?,
-        broker: match settings.is_published() {
-            true => broker(vault, connection)?,
-            false => None,
-        },
         settings,
+        secrets,
+        broker,
+        unopened,
     }))
 }
 
-async fn found(
-    scope: &Scope,
-    connection: &Connection,
-) -> Result<Option<(DownlinkSettings, Option<Vec<u8>>)>> {
+/// Settings as they are read and as they are stored.
+struct Found {
+    settings: DownlinkSettings,
+    stored: Value,
+    sealed: Option<Vec<u8>>,
+}
+
+async fn found(scope: &Scope, connection: &Connection) -> Result<Option<Found>> {
     if let Some(set) = downlink_settings::find(scope, connection.id).await? {
-        let settings = serde_json::from_value(set.settings).map_err(Error::internal)?;
-        return Ok(Some((settings, set.secret)));
+        return Ok(Some(Found {
+            settings: serde_json::from_value(set.settings.clone()).map_err(Error::internal)?,
+            stored: set.settings,
+            sealed: set.secret,
+        }));
     }
     let implied = DownlinkSettings::implied_by(&network(connection)?);
-    Ok(implied.map(|settings| (settings, None)))
+    Ok(implied.map(|settings| Found {
+        settings,
+        stored: Value::Null,
+        sealed: None,
+    }))
 }
 
 /// What is published goes over a connection of its own: the subscription is another hub's, maybe.
-fn broker(vault: &Vault, connection: &Connection) -> Result<Option<Broker>> {
+fn broker(scope: &Scope, vault: &Vault, connection: &Connection) -> Result<Option<Broker>> {
     let network = network(connection)?;
     let Some(subscription) = network.subscription() else {
         return Ok(None);
     };
-    let sealed = connection.provisioned.secret.as_deref();
-    let secrets = vault.open_credentials(networks::VAULT_PURPOSE, sealed)?;
+    let place = networks::place(scope.tenant(), connection.id.0);
+    let secrets = vault.open_credentials(&place, connection.provisioned.stored())?;
     let broker = subscription.broker(&secrets, "").map_err(Error::internal)?;
     Ok(Some(broker.beside()))
 }

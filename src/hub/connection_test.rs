@@ -53,7 +53,7 @@ impl Hub {
         let connection = network_connections::get(scope, id).await?;
         let guard = Guard::new(self.config.outgoing_allow.clone());
         let (uplinks, downlinks) = tokio::join!(
-            self.test_uplinks(&connection, &guard),
+            self.test_uplinks(scope, &connection, &guard),
             self.test_downlinks(scope, &connection, &guard)
         );
         Ok(Tested {
@@ -62,9 +62,14 @@ impl Hub {
         })
     }
 
-    async fn test_uplinks(&self, connection: &Connection, guard: &Guard) -> Result<Check> {
+    async fn test_uplinks(
+        &self,
+        scope: &Scope,
+        connection: &Connection,
+        guard: &Guard,
+    ) -> Result<Check> {
         let began = clock::now();
-        let outcome = match probe::broker(connection, &self.vault, guard).await? {
+        let outcome = match probe::broker(scope.tenant(), connection, &self.vault, guard).await? {
             Some(Ok(())) => Outcome::Passed,
             Some(Err(why)) => Outcome::Failed(why),
             None => Outcome::Untestable(match connection.health.last_message_at {
@@ -88,6 +93,9 @@ impl Hub {
             return Ok(None);
         };
         let began = clock::now();
+        if let Some(why) = way.unopened {
+            return Ok(Some(Check::ended(Outcome::Failed(why), began)));
+        }
         let device = any_device(scope, connection.id).await?;
         let request = match way.settings.probe(&way.secrets, device.as_deref()) {
             Ok(request) => request,

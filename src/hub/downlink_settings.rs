@@ -3,7 +3,7 @@
 
 use super::Hub;
 use crate::{
-    downlink::{DownlinkSettings, VAULT_PURPOSE},
+    downlink::{self, DownlinkSettings},
     error::{Error, Result},
     id::ConnectionId,
     secret::{Claim, Stored},
@@ -31,17 +31,16 @@ impl Hub {
             .map_err(|error| Error::field("settings", error))?;
         read.check(&network)
             .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
-        let old = downlink_settings::find(scope, connection).await?;
-        let old = old.filter(|old| old.settings["type"] == settings["type"]);
-        let before = old.as_ref().map(|old| Stored {
-            settings: &old.settings,
-            secret: old.secret.as_deref(),
-        });
-        let secret = self
-            .vault
-            .seal_claims(VAULT_PURPOSE, &claims, &settings, before)?;
-        let (secret, is_pushed) = (secret.write(), read.is_pushed());
-        let saved = downlink_settings::put(scope, connection, settings, secret, is_pushed).await?;
+        let (place, new) = (
+            downlink::place(scope.tenant(), connection.0),
+            settings.clone(),
+        );
+        let seal = |before: Option<Stored<'_>>| {
+            let before = before.filter(|before| before.settings["type"] == new["type"]);
+            self.seal(&place, &claims, &new, before)
+        };
+        let is_pushed = read.is_pushed();
+        let saved = downlink_settings::put(scope, connection, settings, is_pushed, seal).await?;
         self.store.wake_downlinks();
         Ok(saved)
     }

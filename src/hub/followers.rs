@@ -2,7 +2,7 @@
 
 use super::{Hub, integrations::STREAM_KEY, permission};
 use crate::{
-    delivery::{Payload, Purpose, Unmade, VAULT_PURPOSE},
+    delivery::{self, Payload, Purpose, Unmade},
     error::{Error, Result},
     id::IntegrationId,
     live::Queue,
@@ -121,8 +121,9 @@ impl Hub {
         let scope = self.store.scope(tenant.ok_or(Error::Unauthenticated)?);
         let integration = integrations::find(&scope, id).await?;
         let integration = integration.ok_or(Error::Unauthenticated)?;
-        let stored = integration.provisioned.secret.as_deref();
-        let credentials = self.vault.open_credentials(VAULT_PURPOSE, stored)?;
+        let place = delivery::place(scope.tenant(), id.0);
+        let stored = integration.provisioned.stored();
+        let credentials = self.vault.open_credentials(&place, stored)?;
         // Hashes are compared, so that the time tells nothing of the key.
         let is_right = credentials
             .get(STREAM_KEY)

@@ -8,10 +8,10 @@ use uuid::Uuid;
 use super::{Hub, followers::WEBSOCKET};
 use crate::{
     clock,
-    delivery::{Answer, Payload, SAMPLE, Unmade, VAULT_PURPOSE},
+    delivery::{self, Answer, Payload, SAMPLE, Unmade},
     error::{Error, Result},
     id::{IntegrationId, new_uuid},
-    secret::{self, Claim, SealedCredentials, Stored},
+    secret::{self, Claim},
     store::{
         Scope,
         deliveries::{self, Delivery, State, resend},
@@ -43,12 +43,16 @@ impl Hub {
     pub async fn create_integration(
         &self,
         scope: &Scope,
-        mut new: NewIntegration,
+        new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
         self.check_integration(&new).await?;
-        new.secret = self.sealed(claims, &new.settings, None)?;
-        let integration = integrations::insert(scope, new).await?;
+        let settings = new.settings.clone();
+        let seal = |id: IntegrationId| {
+            let place = delivery::place(scope.tenant(), id.0);
+            self.seal(&place, claims, &settings, None)
+        };
+        let integration = integrations::insert(scope, new, seal).await?;
         self.wake.integration(scope.tenant(), integration.id);
         Ok(integration)
     }
@@ -64,12 +68,10 @@ impl Hub {
     ) -> Result<Integration> {
         self.check_integration(&new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
+        let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
-            let stored = Stored {
-                settings: &before.settings,
-                secret: before.secret.as_deref(),
-            };
-            self.sealed(claims, &settings, (before.kind == kind).then_some(stored))
+            let stored = (before.kind == kind).then(|| before.stored());
+            self.seal(&place, claims, &settings, stored)
         };
         let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);
@@ -92,9 +94,9 @@ impl Hub {
                 return Err(Error::Conflict(rule));
             }
         };
+        let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
-            let old = SealedCredentials::read(before.secret.as_deref());
-            let sealed = self.vault.seal_one(VAULT_PURPOSE, name, &key, old)?;
+            let sealed = self.vault.seal_one(&place, name, &key, before.stored())?;
             Ok(sealed.write())
         };
         let integration = integrations::set_secret(scope, id, seal).await?;
@@ -241,17 +243,5 @@ impl Hub {
             devices::get(scope, device).await?;
         }
         self.replays.begin(scope, id, new).await
-    }
-
-    fn sealed(
-        &self,
-        claims: &[Claim],
-        settings: &Value,
-        before: Option<Stored<'_>>,
-    ) -> Result<Option<Vec<u8>>> {
-        let sealed = self
-            .vault
-            .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
-        Ok(sealed.write())
     }
 }

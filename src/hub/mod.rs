@@ -4,8 +4,16 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::{
-    config::Config, delivery::Wake, driver, live::Live, secret::Vault, store::Store,
+    config::Config,
+    delivery::Wake,
+    driver,
+    error::Result,
+    live::Live,
+    secret::{Claim, Place, Stored, Vault},
+    store::Store,
     uplink::Replays,
 };
 
@@ -86,5 +94,18 @@ impl Hub {
             passwords,
             sessions,
         }
+    }
+
+    /// Seals the secrets that the settings of a row claim, as the row stores them. `before` is what the
+    /// row had for the same type of settings.
+    fn seal(
+        &self,
+        place: &Place,
+        claims: &[Claim],
+        settings: &Value,
+        before: Option<Stored<'_>>,
+    ) -> Result<Option<Vec<u8>>> {
+        let sealed = self.vault.seal_claims(place, claims, settings, before)?;
+        Ok(sealed.write())
     }
 }

@@ -1,19 +1,17 @@
 //! Network connections: a way in for a network server, with a key of its own.
 
-use serde_json::Value;
-
 use super::{Hub, devices::Known};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
-    secret::{self, Claim, Stored},
+    secret::{self, Claim},
     store::{
         Scope,
         network_connections::{self, Connection, NewConnection},
     },
     uplink::{
         Rule,
-        networks::{NetworkSettings, VAULT_PURPOSE},
+        networks::{self, NetworkSettings},
     },
 };
 
@@ -46,13 +44,18 @@ impl Hub {
     pub async fn create_connection(
         &self,
         scope: &Scope,
-        mut new: NewConnection,
+        new: NewConnection,
         claims: &[Claim],
     ) -> Result<(Connection, String)> {
         check_rule(scope, &new).await?;
-        new.secret = self.sealed_for_network(claims, &new.settings, None)?;
         let (key, hash) = secret::new_token();
-        Ok((network_connections::insert(scope, new, &hash).await?, key))
+        let settings = new.settings.clone();
+        let seal = |id: ConnectionId| {
+            let place = networks::place(scope.tenant(), id.0);
+            self.seal(&place, claims, &settings, None)
+        };
+        let connection = network_connections::insert(scope, new, &hash, seal).await?;
+        Ok((connection, key))
     }
 
     /// Replaces a connection. A secret that is claimed and not given stays as it was, while the type of
@@ -68,26 +71,12 @@ impl Hub {
         network_connections::get(scope, id).await?;
         check_rule(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
+        let place = networks::place(scope.tenant(), id.0);
         let seal = |before: &NewConnection| {
-            let stored = Stored {
-                settings: &before.settings,
-                secret: before.secret.as_deref(),
-            };
-            self.sealed_for_network(claims, &settings, (before.kind == kind).then_some(stored))
+            let stored = (before.kind == kind).then(|| before.stored());
+            self.seal(&place, claims, &settings, stored)
         };
         network_connections::update(scope, id, new, seal).await
-    }
-
-    fn sealed_for_network(
-        &self,
-        claims: &[Claim],
-        settings: &Value,
-        before: Option<Stored<'_>>,
-    ) -> Result<Option<Vec<u8>>> {
-        let sealed = self
-            .vault
-            .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
-        Ok(sealed.write())
     }
 
     /// Gives a connection a new ingest key; the old one is dead at once.

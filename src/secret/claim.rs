@@ -33,25 +33,36 @@ impl Part {
         Self { pointer, default }
     }
 
-    /// What it is, as far as it matters who is spoken to: of a URL scheme, host and port.
+    /// Where it stands, and what counts where nothing stands there.
+    pub(super) fn named(&self) -> (&'static str, &'static str) {
+        (self.pointer, self.default)
+    }
+
     fn read(self, settings: &Value) -> String {
-        let text = match settings.pointer(self.pointer) {
-            None | Some(Value::Null) => self.default.to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        };
-        match Url::parse(&text) {
-            Ok(url) if url.has_host() => {
-                let host = url.host_str().unwrap_or_default().to_lowercase();
-                let port = url.port_or_known_default().or(match url.scheme() {
-                    "mqtt" => Some(1883),
-                    "mqtts" => Some(8883),
-                    _ => None,
-                });
-                format!("{}://{host}:{port:?}", url.scheme())
-            }
-            _ => text,
+        read_part(settings, self.pointer, self.default)
+    }
+}
+
+/// What a part of an address is, as far as it matters who is spoken to: of a URL scheme, host and port.
+/// Sealed values are bound to this text: it must stay what it is.
+pub(super) fn read_part(settings: &Value, pointer: &str, default: &str) -> String {
+    let text = match settings.pointer(pointer) {
+        None | Some(Value::Null) => default.to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    match Url::parse(&text) {
+        Ok(url) if url.has_host() => {
+            let host = url.host_str().unwrap_or_default().to_lowercase();
+            let port = url.port_or_known_default().or(match url.scheme() {
+                "mqtt" => Some(1883),
+                "mqtts" => Some(8883),
+                _ => None,
+            });
+            let port = port.map_or_else(String::new, |port| port.to_string());
+            format!("{}://{host}:{port}", url.scheme())
         }
+        _ => text,
     }
 }
 

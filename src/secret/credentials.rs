@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use serde_json::Value;
 
-use super::{Claim, KeyId, Vault};
+use super::{Address, Claim, NOWHERE, Place, Slot, Vault, value, vault::is_bound_to};
 use crate::error::{Error, Result};
 
 /// The name of the one secret that was sealed before secrets had names.
@@ -43,7 +43,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What is stored of a resource whose settings are changed.
+/// What a row stores: its settings, and its credentials sealed.
 #[derive(Clone, Copy)]
 pub struct Stored<'a> {
     /// Its settings.
@@ -92,12 +92,22 @@ impl SealedCredentials {
     }
 }
 
+impl Stored<'_> {
+    fn slot<'a>(&'a self, place: &'a Place, name: &'a str) -> Slot<'a> {
+        Slot {
+            place,
+            name,
+            settings: self.settings,
+        }
+    }
+}
+
 impl Vault {
-    /// Seals what the settings claim for a purpose. What is claimed and not given is taken over from what
-    /// is stored, as long as it is sent to the same address; what is no longer claimed is dropped.
+    /// Seals what the settings of a row claim. What is claimed and not given is taken over from what is
+    /// stored, as long as it is sent to the same address; what is no longer claimed is dropped.
     pub fn seal_claims(
         &self,
-        purpose: &str,
+        place: &Place,
         claims: &[Claim],
         settings: &Value,
         before: Option<Stored<'_>>,
@@ -108,99 +118,109 @@ impl Vault {
         };
         let mut sealed = BTreeMap::new();
         for claim in claims {
-            let secret = match (&claim.secret, old.0.get(&claim.name)) {
-                (Some(secret), _) => self.seal(&named(purpose, &claim.name), secret)?,
+            let (name, field) = (&claim.name, &claim.field);
+            let slot = Slot {
+                place,
+                name,
+                settings,
+            };
+            let secret = match (&claim.secret, before.zip(old.0.get(name))) {
+                (Some(secret), _) => self.seal(&slot, claim.sent_to, secret)?,
                 (None, Some(_)) if is_elsewhere(claim) => {
                     let rule = "is required: the address has changed";
-                    return Err(Error::field(&claim.field, rule));
+                    return Err(Error::field(field, rule));
                 }
-                (None, Some(stored)) => stored.clone(),
+                (None, Some((_, stored))) if is_bound_to(stored, claim.sent_to) => stored.clone(),
+                // Of before values were bound to their row, or to this address.
+                (None, Some((before, stored))) => {
+                    let secret = self.open_value(&before.slot(place, name), stored);
+                    let rule = "is required: the stored one does not open with the hub's keys";
+                    let secret = secret.map_err(|_| Error::field(field, rule))?;
+                    self.seal(&slot, claim.sent_to, &secret)?
+                }
                 (None, None) if claim.is_required => {
-                    return Err(Error::field(&claim.field, "is required"));
+                    return Err(Error::field(field, "is required"));
                 }
                 (None, None) => continue,
             };
-            sealed.insert(claim.name.clone(), secret);
+            sealed.insert(name.clone(), secret);
         }
         Ok(SealedCredentials(sealed))
     }
 
-    /// Seals one secret more beside those that are there, or in the place of the one of its name.
+    /// Seals one secret more that is sent nowhere, beside those that are stored or in the place of the
+    /// one of its name.
     pub fn seal_one(
         &self,
-        purpose: &str,
+        place: &Place,
         name: &str,
         secret: &str,
-        mut beside: SealedCredentials,
+        stored: Stored<'_>,
     ) -> Result<SealedCredentials> {
-        let sealed = self.seal(&named(purpose, name), secret)?;
-        beside.0.insert(name.to_owned(), sealed);
-        Ok(beside)
+        let mut credentials = SealedCredentials::read(stored.secret);
+        let sealed = self.seal(&stored.slot(place, name), NOWHERE, secret)?;
+        credentials.0.insert(name.to_owned(), sealed);
+        Ok(credentials)
     }
 
-    /// Seals credentials for a purpose, as a row stores them.
-    pub fn seal_credentials(
-        &self,
-        purpose: &str,
-        credentials: &Credentials,
-    ) -> Result<Option<Vec<u8>>> {
-        let sealed = credentials.0.iter().map(|(name, secret)| {
-            let sealed = self.seal(&named(purpose, name), secret)?;
-            Ok((name.clone(), sealed))
+    /// Opens what a row stores.
+    pub fn open_credentials(&self, place: &Place, stored: Stored<'_>) -> Result<Credentials> {
+        let sealed = SealedCredentials::read(stored.secret);
+        let opened = sealed.0.iter().map(|(name, sealed)| {
+            let secret = self.open_value(&stored.slot(place, name), sealed)?;
+            Ok((name.clone(), secret))
         });
-        Ok(SealedCredentials(sealed.collect::<Result<_>>()?).write())
-    }
-
-    /// Opens what a row stores for the same purpose.
-    pub fn open_credentials(&self, purpose: &str, stored: Option<&[u8]>) -> Result<Credentials> {
-        let sealed = SealedCredentials::read(stored);
-        let opened = sealed
-            .0
-            .iter()
-            .map(|(name, sealed)| Ok((name.clone(), self.open_named(purpose, name, sealed)?)));
         Ok(Credentials(opened.collect::<Result<_>>()?))
     }
 
-    fn open_named(&self, purpose: &str, name: &str, sealed: &[u8]) -> Result<String> {
-        self.open_secret(&named(purpose, name), sealed)
-            // Sealed before secrets had names.
-            .or_else(|error| match name {
-                AUTHORIZATION => self.open_secret(purpose, sealed),
-                _ => Err(error),
-            })
-    }
-
-    /// The same credentials, each under the current key; `None`: all that open are there already.
-    pub fn reseal_credentials(&self, purpose: &str, stored: &[u8]) -> Option<Vec<u8>> {
-        let mut credentials = SealedCredentials::read(Some(stored));
+    /// The same credentials, each under the current key and bound to its row and address; `None`: all
+    /// that open are so already. `sent_to` tells where the secret of a name goes.
+    pub fn reseal_credentials(
+        &self,
+        place: &Place,
+        stored: Stored<'_>,
+        sent_to: impl Fn(&str) -> Address,
+    ) -> Option<Vec<u8>> {
+        let mut credentials = SealedCredentials::read(stored.secret);
         let mut has_changed = false;
         for (name, sealed) in &mut credentials.0 {
-            if self.is_current(sealed) {
-                continue;
-            }
-            let secret = self.open_named(purpose, name, sealed);
-            if let Ok(new) = secret.and_then(|secret| self.seal(&named(purpose, name), &secret)) {
+            if let Some(new) = self.reseal(&stored.slot(place, name), sent_to(name), sealed) {
                 *sealed = new;
                 has_changed = true;
             }
         }
         credentials.write().filter(|_| has_changed)
     }
-
-    /// The key that opens each of the credentials; `None`: none does.
-    pub fn keys_of_credentials(&self, purpose: &str, stored: &[u8]) -> Vec<Option<KeyId>> {
-        let credentials = SealedCredentials::read(Some(stored));
-        let key = |(name, sealed): (&String, &Vec<u8>)| {
-            self.key_of(&named(purpose, name), sealed)
-                .or_else(|| self.key_of(purpose, sealed))
-        };
-        credentials.0.iter().map(key).collect()
-    }
 }
 
-/// One secret's purpose: it opens under its own name alone.
-fn named(purpose: &str, name: &str) -> String {
-    format!("{purpose}.{name}")
+impl SealedCredentials {
+    /// What `look` finds at each of the credentials of a row.
+    pub fn each<T>(
+        place: &Place,
+        stored: Stored<'_>,
+        look: impl Fn(&Slot<'_>, &[u8]) -> T,
+    ) -> Vec<T> {
+        let credentials = Self::read(stored.secret);
+        let found = |(name, sealed): (&String, &Vec<u8>)| look(&stored.slot(place, name), sealed);
+        credentials.0.iter().map(found).collect()
+    }
+
+    /// The credentials of a row with those given up that `is_lost` tells; `None`: none is lost.
+    pub fn give_up(
+        place: &Place,
+        stored: Stored<'_>,
+        is_lost: impl Fn(&Slot<'_>, &[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
+        let mut credentials = Self::read(stored.secret);
+        let mut has_changed = false;
+        for (name, sealed) in &mut credentials.0 {
+            if is_lost(&stored.slot(place, name), sealed) {
+                *sealed = value::GIVEN_UP.to_vec();
+                has_changed = true;
+            }
+        }
+        credentials.write().filter(|_| has_changed)
+    }
 }
 
 #[cfg(test)]
@@ -208,59 +228,96 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::secret::{Address, NOWHERE, Part};
+    use crate::{id::TenantId, secret::Part};
+
+    const ADDRESS: Address = &[Part::at("/url")];
 
     fn vault(folder: &tempfile::TempDir) -> Vault {
         Vault::open(&folder.path().join("key"), true).unwrap()
+    }
+
+    fn place(row: i64) -> Place {
+        Place::new("integration", TenantId(1), row)
+    }
+
+    fn given(name: &str, secret: &str) -> Claim {
+        Claim::required(name, name, Some(secret.to_owned()), ADDRESS)
+    }
+
+    fn stored<'a>(settings: &'a Value, secret: &'a Option<Vec<u8>>) -> Stored<'a> {
+        let secret = secret.as_deref();
+        Stored { settings, secret }
     }
 
     #[test]
     fn credentials_come_back_by_name_and_show_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(&folder);
-        let credentials = Credentials::default()
+        let settings = json!({"url": "https://a.example.com"});
+        let claims = [given("password", "hunter2"), given("token", "t")];
+        let sealed = vault.seal_claims(&place(1), &claims, &settings, None);
+        let sealed = sealed.unwrap();
+        assert!(sealed.has("password") && !sealed.has("hunter2"));
+        let sealed = sealed.write();
+        let opened = vault.open_credentials(&place(1), stored(&settings, &sealed));
+        let opened = opened.unwrap();
+        let expected = Credentials::default()
             .with("password", "hunter2")
             .with("token", "t");
-        let stored = vault.seal_credentials("integration", &credentials).unwrap();
-        let opened = vault
-            .open_credentials("integration", stored.as_deref())
-            .unwrap();
-        assert_eq!(opened, credentials);
+        assert_eq!(opened, expected);
         assert_eq!(format!("{opened:?}"), r#"{"password", "token"}"#);
-        let sealed = SealedCredentials::read(stored.as_deref());
-        assert!(sealed.has("password") && !sealed.has("hunter2"));
-        assert!(vault.open_credentials("other", stored.as_deref()).is_err());
-        let none = vault.seal_credentials("integration", &Credentials::default());
-        assert_eq!(none.unwrap(), None);
+        let none = vault.seal_claims(&place(1), &[], &settings, None).unwrap();
+        assert_eq!(none.write(), None);
+    }
+
+    #[test]
+    fn a_secret_opens_in_its_row_for_its_address_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(&folder);
+        let settings = json!({"url": "https://a.example.com/in"});
+        let sealed = vault.seal_claims(&place(1), &[given("t", "s")], &settings, None);
+        let sealed = sealed.unwrap().write();
+        let opens = |place: &Place, settings: &Value, sealed| {
+            vault
+                .open_credentials(place, stored(settings, sealed))
+                .is_ok()
+        };
+        assert!(opens(&place(1), &settings, &sealed));
+        let same = json!({"url": "https://A.example.com:443/other"});
+        assert!(opens(&place(1), &same, &sealed));
+        let elsewhere = json!({"url": "https://evil.example/in"});
+        assert!(!opens(&place(1), &elsewhere, &sealed));
+        assert!(!opens(&place(2), &settings, &sealed));
+        let of_another = Place::new("integration", TenantId(2), 1);
+        assert!(!opens(&of_another, &settings, &sealed));
+        let of_another = Place::new("downlink", TenantId(1), 1);
+        assert!(!opens(&of_another, &settings, &sealed));
+        // Under another name, in the same row.
+        let text = String::from_utf8(sealed.clone().unwrap()).unwrap();
+        let renamed = Some(text.replacen("\"t\"", "\"u\"", 1).into_bytes());
+        assert!(!opens(&place(1), &settings, &renamed));
     }
 
     #[test]
     fn what_is_not_given_again_stays_and_what_is_not_claimed_goes() {
-        const ADDRESS: Address = &[Part::at("/url")];
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(&folder);
-        let old = Credentials::default()
-            .with("kept", "a")
-            .with("new", "b")
-            .with("gone", "c");
-        let old = vault.seal_credentials("x", &old).unwrap();
-        let before = Stored {
-            settings: &json!({"url": "https://a.example.com/old"}),
-            secret: old.as_deref(),
-        };
+        let was = json!({"url": "https://a.example.com/old"});
+        let old = [given("kept", "a"), given("new", "b"), given("gone", "c")];
+        let old = vault.seal_claims(&place(1), &old, &was, None).unwrap();
+        let old = old.write();
         let claims = [
             Claim::required("kept", "settings.kept", None, ADDRESS),
             Claim::required("new", "settings.new", Some("n".to_owned()), ADDRESS),
             Claim::optional("never", "settings.never", None, ADDRESS),
         ];
+        let seal = |settings, before| vault.seal_claims(&place(1), &claims, settings, before);
         let settings = json!({"url": "https://a.example.com/new"});
-        let seal = |settings, before| vault.seal_claims("x", &claims, settings, before);
+        let before = stored(&was, &old);
         let sealed = seal(&settings, Some(before)).unwrap().write();
         let expected = Credentials::default().with("kept", "a").with("new", "n");
-        assert_eq!(
-            vault.open_credentials("x", sealed.as_deref()).unwrap(),
-            expected
-        );
+        let opened = vault.open_credentials(&place(1), stored(&settings, &sealed));
+        assert_eq!(opened.unwrap(), expected);
         let error = seal(&settings, None).unwrap_err();
         assert_eq!(error.to_string(), "settings.kept: is required");
         let settings = json!({"url": "https://b.example.com/old"});
@@ -270,24 +327,21 @@ mod tests {
     }
 
     #[test]
-    fn a_single_secret_of_before_still_opens() {
+    fn a_single_secret_of_before_opens_and_is_bound_by_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(&folder);
-        let stored = vault.seal("integration", "Bearer s3cr3t").unwrap();
-        let opened = vault
-            .open_credentials("integration", Some(&stored))
-            .unwrap();
+        let old = Some(vault.seal_unbound("integration", "Bearer s3cr3t"));
+        let settings = json!({"url": "https://a.example.com"});
+        let opened = vault.open_credentials(&place(1), stored(&settings, &old));
+        let opened = opened.unwrap();
         assert_eq!(opened.get(AUTHORIZATION), Some("Bearer s3cr3t"));
-        let claims = [Claim::optional(AUTHORIZATION, "a", None, NOWHERE)];
-        let before = Stored {
-            settings: &json!({}),
-            secret: Some(&stored),
-        };
-        let taken_over = vault
-            .seal_claims("integration", &claims, &json!({}), Some(before))
-            .unwrap()
-            .write();
-        let again = vault.open_credentials("integration", taken_over.as_deref());
+        let claims = [Claim::optional(AUTHORIZATION, "a", None, ADDRESS)];
+        let before = Some(stored(&settings, &old));
+        let taken_over = vault.seal_claims(&place(1), &claims, &settings, before);
+        let taken_over = taken_over.unwrap().write();
+        let again = vault.open_credentials(&place(1), stored(&settings, &taken_over));
         assert_eq!(again.unwrap(), opened);
+        let in_another = vault.open_credentials(&place(2), stored(&settings, &taken_over));
+        assert!(in_another.is_err());
     }
 }

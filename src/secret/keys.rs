@@ -3,16 +3,13 @@
 //! A key is called by its id, which is the start of a hash of it and tells nothing of it. Every sealed
 //! value names the key that opens it, so that keys can be changed while hubs run.
 
-use std::{
-    fmt, fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, fs, io, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::{XChaCha20Poly1305, aead::KeyInit};
 use sha2::{Digest, Sha256};
+
+use crate::private;
 
 /// The length of a key.
 const KEY_BYTES: usize = 32;
@@ -120,26 +117,25 @@ impl Keys {
         Self::parse(&text).map_err(invalid)
     }
 
-    /// Writes a file of keys, readable for the owner alone; at no time is there half of it.
+    /// Makes a file of keys, for the owner alone, unless somebody was quicker.
+    pub fn make(&self, file: &Path) -> io::Result<()> {
+        private::create(file, self.lines().as_bytes()).map(|_| ())
+    }
+
+    /// Writes a file of keys in the place of another one, whose owner and mode it keeps; at no time is
+    /// there half of it.
     pub fn write(&self, file: &Path) -> io::Result<()> {
-        let mut beside = file.as_os_str().to_owned();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
-        let mut new = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        for key in self.iter() {
-            writeln!(new, "{}", key.text())?;
+        private::replace(file, self.lines().as_bytes())?;
+        // Before anything is sealed with a key that cannot be read again.
+        let read = Self::read(file)?;
+        match read.current.id == self.current.id {
+            true => Ok(()),
+            false => Err(io::Error::other("it holds other keys than were written")),
         }
-        new.sync_all()?;
-        fs::rename(&beside, file)?;
-        match file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
+    }
+
+    fn lines(&self) -> String {
+        self.iter().map(|key| key.text() + "\n").collect()
     }
 
     /// The same with another current key.
@@ -169,6 +165,9 @@ mod tests {
         let file = folder.path().join("secret.key");
         let first = Keys::of(Key::random());
         let both = first.with_current(Key::random());
+        first.make(&file).unwrap();
+        Keys::of(Key::random()).make(&file).unwrap();
+        assert_eq!(Keys::read(&file).unwrap().current.id, first.current.id);
         both.write(&file).unwrap();
         let read = Keys::read(&file).unwrap();
         let ids = |keys: &Keys| keys.iter().map(|key| key.id).collect::<Vec<_>>();

@@ -1,9 +1,8 @@
 //! The vault: what must be read again is encrypted with XChaCha20-Poly1305.
 //!
-//! A sealed value is the byte 1, the id of its key, a nonce and the ciphertext; values from before
-//! keys had ids are a nonce and the ciphertext, and open with any key that fits. The file of keys may
-//! change while a hub runs: it is read again before a value is sealed after a change, and when a
-//! value names a key that is not known.
+//! Values name their key and are bound to their row and address (`place.rs`, `value.rs`). The file of
+//! keys may change while a hub runs: it is read again before a value is sealed after a change, and when
+//! a value names a key that is not known.
 
 use std::{
     fs,
@@ -19,12 +18,15 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 
-use super::keys::{ID_BYTES, Key, KeyId, Keys};
+use super::{
+    claim::Address,
+    keys::{Key, KeyId, Keys},
+    place::{Slot, write_address},
+    value::{self, Parts},
+};
 use crate::error::{Error, Result};
 
 const NONCE_BYTES: usize = 24;
-/// The first byte of a value that names its key.
-const NAMES_ITS_KEY: u8 = 1;
 
 /// Encrypts secrets at rest.
 #[derive(Clone)]
@@ -62,7 +64,7 @@ impl Vault {
     pub fn open(file: &Path, make: bool) -> io::Result<Self> {
         let missing = |error: &io::Error| error.kind() == ErrorKind::NotFound;
         if make && fs::metadata(file).as_ref().is_err_and(missing) {
-            Keys::of(Key::random()).write(file)?;
+            Keys::of(Key::random()).make(file)?;
         }
         let loaded = Loaded {
             stamp: stamp(file),
@@ -87,12 +89,20 @@ impl Vault {
         self.loaded(|loaded| loaded.keys.clone())
     }
 
-    /// Puts a new key before those in its file.
+    /// Puts a new key before those in its file, and seals with it from then on.
     pub fn add_key(&self, file: &Path) -> io::Result<KeyId> {
         let keys = Keys::read(file)?.with_current(Key::random());
         keys.write(file)?;
         self.read_again(true);
         Ok(keys.current.id)
+    }
+
+    /// Whether it has this key.
+    pub fn has_key(&self, id: KeyId) -> bool {
+        if self.loaded(|loaded| loaded.keys.find(id).is_none()) {
+            self.read_again(true);
+        }
+        self.loaded(|loaded| loaded.keys.find(id).is_some())
     }
 
     /// Takes the previous keys that nobody needs out of its file, and tells which those are.
@@ -108,62 +118,73 @@ impl Vault {
         Ok(forgotten.into_iter().map(|key| key.id).collect())
     }
 
-    /// Encrypts a secret for one purpose; it opens for that purpose alone.
-    pub fn seal(&self, purpose: &str, secret: &str) -> Result<Vec<u8>> {
+    /// Encrypts a secret for its row and for the address that it is sent to, in the row's settings.
+    pub fn seal(&self, slot: &Slot<'_>, sent_to: Address, secret: &str) -> Result<Vec<u8>> {
+        self.seal_for(slot, &write_address(sent_to), secret)
+            .ok_or_else(|| Error::internal("a secret could not be encrypted"))
+    }
+
+    fn seal_for(&self, slot: &Slot<'_>, address: &[u8], secret: &str) -> Option<Vec<u8>> {
         self.read_again(false);
         let key = self.loaded(|loaded| loaded.keys.current.clone());
         let nonce = rand::random::<[u8; NONCE_BYTES]>();
         let payload = Payload {
             msg: secret.as_bytes(),
-            aad: purpose.as_bytes(),
+            aad: &slot.binding(address)?,
         };
-        let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload);
-        let sealed = sealed.map_err(|_| Error::internal("a secret could not be encrypted"))?;
-        Ok([&[NAMES_ITS_KEY], &key.id.0[..], &nonce, &sealed].concat())
+        let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload).ok()?;
+        value::write(key.id, address, &nonce, &sealed)
     }
 
-    /// Decrypts what [`Vault::seal`] made for the same purpose.
-    pub fn open_secret(&self, purpose: &str, sealed: &[u8]) -> Result<String> {
-        if let Some((id, of_key)) = named_key(sealed) {
-            if self.loaded(|loaded| loaded.keys.find(id).is_none()) {
-                self.read_again(true);
-            }
-            if let Some(key) = self.loaded(|loaded| loaded.keys.find(id).cloned()) {
-                return decrypt(&key, purpose, of_key).ok_or_else(|| unopened(purpose, ""));
-            }
+    /// Decrypts what [`Vault::seal`] made for the same row and address.
+    pub fn open_value(&self, slot: &Slot<'_>, sealed: &[u8]) -> Result<String> {
+        if let Some(id) = value::named_key(sealed)
+            && self.has_key(id)
+        {
+            let key = self.loaded(|loaded| loaded.keys.find(id).cloned());
+            let opened = key.and_then(|key| decrypt(&key, slot, sealed));
+            return opened.ok_or_else(|| {
+                unopened(
+                    slot,
+                    "it is damaged, or of another row or address".to_owned(),
+                )
+            });
         }
         let keys = self.loaded(|loaded| loaded.keys.clone());
         keys.iter()
-            .find_map(|key| decrypt(key, purpose, sealed))
-            .ok_or_else(|| match named_key(sealed) {
-                Some((id, _)) => unopened(purpose, &format!(": it was sealed with the key {id}")),
-                None => unopened(purpose, ""),
+            .find_map(|key| decrypt_nameless(key, slot, sealed))
+            .ok_or_else(|| match value::named_key(sealed) {
+                _ if sealed == value::GIVEN_UP => unopened(slot, "it was given up".to_owned()),
+                Some(id) => unopened(slot, format!("it was sealed with the key {id}")),
+                None => unopened(slot, "no key fits".to_owned()),
             })
     }
 
-    /// Whether a value is sealed with the current key.
-    pub fn is_current(&self, sealed: &[u8]) -> bool {
+    /// The same secret under the current key, bound to its row and address; `None`: it is so already, or
+    /// does not open. `sent_to` is the address of a value that tells of none itself.
+    pub fn reseal(&self, slot: &Slot<'_>, sent_to: Address, sealed: &[u8]) -> Option<Vec<u8>> {
+        let address = value::address(sealed);
         let current = self.keys().current.id;
-        named_key(sealed).is_some_and(|(id, _)| id == current)
-    }
-
-    /// The same secret under the current key; `None`: it is there already, or does not open.
-    pub fn reseal(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        if self.is_current(sealed) {
+        if address.is_some() && value::named_key(sealed) == Some(current) {
             return None;
         }
-        let secret = self.open_secret(purpose, sealed).ok()?;
-        self.seal(purpose, &secret).ok()
+        let secret = self.open_value(slot, sealed).ok()?;
+        let address =
+            match address.filter(|_| value::named_key(sealed).is_some_and(|id| self.has_key(id))) {
+                Some(address) => address.to_vec(),
+                None => write_address(sent_to),
+            };
+        self.seal_for(slot, &address, &secret)
     }
 
     /// The key that opens a value; `None`: none of them does.
-    pub fn key_of(&self, purpose: &str, sealed: &[u8]) -> Option<KeyId> {
-        let keys = self.keys();
-        let of_key = |key: &&Key| match named_key(sealed) {
-            Some((id, rest)) if id == key.id => decrypt(key, purpose, rest).is_some(),
-            _ => decrypt(key, purpose, sealed).is_some(),
+    pub fn key_of(&self, slot: &Slot<'_>, sealed: &[u8]) -> Option<KeyId> {
+        let named = value::named_key(sealed);
+        let of_key = |key: &&Key| match named == Some(key.id) {
+            true => decrypt(key, slot, sealed).is_some(),
+            false => decrypt_nameless(key, slot, sealed).is_some(),
         };
-        keys.iter().find(of_key).map(|key| key.id)
+        self.keys().iter().find(of_key).map(|key| key.id)
     }
 
     fn loaded<T>(&self, look: impl FnOnce(&Loaded) -> T) -> T {
@@ -198,58 +219,129 @@ fn stamp(file: &Path) -> Option<Stamp> {
     Some((found.ino(), found.len(), found.modified().ok()?))
 }
 
-/// The key that a value names, and the rest of it.
-fn named_key(sealed: &[u8]) -> Option<(KeyId, &[u8])> {
-    let rest = sealed.strip_prefix(&[NAMES_ITS_KEY])?;
-    let (id, rest) = rest.split_first_chunk::<ID_BYTES>()?;
-    Some((KeyId(*id), rest))
+/// Whether a value is bound to these parts of an address.
+pub(super) fn is_bound_to(sealed: &[u8], sent_to: Address) -> bool {
+    value::address(sealed) == Some(&write_address(sent_to))
 }
 
-fn decrypt(key: &Key, purpose: &str, sealed: &[u8]) -> Option<String> {
+/// Opens a value with the key that it names.
+fn decrypt(key: &Key, slot: &Slot<'_>, value: &[u8]) -> Option<String> {
+    match value::parts(value)? {
+        Parts::Bound {
+            address, sealed, ..
+        } => decrypt_bound(key, &slot.binding(address)?, sealed),
+        Parts::Named { sealed, .. } => decrypt_nameless(key, slot, sealed),
+    }
+}
+
+/// Opens nonce and ciphertext of before values were bound to their row.
+fn decrypt_nameless(key: &Key, slot: &Slot<'_>, sealed: &[u8]) -> Option<String> {
+    slot.former_bindings()
+        .iter()
+        .find_map(|binding| decrypt_bound(key, binding.as_bytes(), sealed))
+}
+
+fn decrypt_bound(key: &Key, binding: &[u8], sealed: &[u8]) -> Option<String> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     let payload = Payload {
         msg: sealed,
-        aad: purpose.as_bytes(),
+        aad: binding,
     };
     let opened = key.cipher().decrypt(&XNonce::from(*nonce), payload).ok()?;
     String::from_utf8(opened).ok()
 }
 
-fn unopened(purpose: &str, more: &str) -> Error {
-    Error::internal(format!(
-        "the secret of {purpose} does not open with the keys of this hub{more}"
-    ))
+/// Not a fault of the hub: who has the secret, or the key, can put it right.
+fn unopened(slot: &Slot<'_>, why: String) -> Error {
+    let which = match slot.name {
+        "" => "value",
+        name => name,
+    };
+    let place = slot.place;
+    Error::Unavailable {
+        what: format!(
+            "a stored secret ({which}) does not open with the keys of this hub: give it again, or put its \
+             key back"
+        ),
+        retry_after_s: 60,
+        source: Some(format!("{} {}: {why}", place.kind, place.row).into()),
+    }
+}
+
+#[cfg(test)]
+impl Vault {
+    /// A value as it was before values were bound to their row.
+    pub(super) fn seal_unbound(&self, purpose: &str, secret: &str) -> Vec<u8> {
+        let key = self.keys().current;
+        let nonce = rand::random::<[u8; NONCE_BYTES]>();
+        let payload = Payload {
+            msg: secret.as_bytes(),
+            aad: purpose.as_bytes(),
+        };
+        let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload);
+        [&[1], &key.id.0[..], &nonce, &sealed.unwrap()].concat()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        id::TenantId,
+        secret::{NOWHERE, Place, keys::ID_BYTES},
+    };
 
-    #[test]
-    fn a_secret_opens_for_its_purpose_with_its_key_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::open(&folder.path().join("a"), true).unwrap();
-        let sealed = vault.seal("integration", "s3cr3t").unwrap();
-        assert!(!sealed.windows(6).any(|window| window == b"s3cr3t"));
-        let again = Vault::open(&folder.path().join("a"), false).unwrap();
-        assert_eq!(again.open_secret("integration", &sealed).unwrap(), "s3cr3t");
-        assert!(again.open_secret("other", &sealed).is_err());
-        let other = Vault::open(&folder.path().join("b"), true).unwrap();
-        let error = other.open_secret("integration", &sealed).unwrap_err();
-        let id = vault.keys().current.id.to_string();
-        assert!(error.causes().contains(&id), "{}", error.causes());
-        assert!(Vault::open(&folder.path().join("c"), false).is_err());
+    fn place() -> Place {
+        Place::new("p", TenantId(1), 1)
+    }
+
+    fn seal(vault: &Vault, secret: &str) -> Vec<u8> {
+        vault.seal(&Slot::only(&place()), NOWHERE, secret).unwrap()
+    }
+
+    fn open(vault: &Vault, sealed: &[u8]) -> Result<String> {
+        vault.open_value(&Slot::only(&place()), sealed)
     }
 
     #[test]
-    fn a_value_from_before_keys_had_ids_still_opens() {
+    fn a_secret_opens_in_its_place_with_its_key_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&folder.path().join("a"), true).unwrap();
+        let sealed = seal(&vault, "s3cr3t");
+        assert!(!sealed.windows(6).any(|window| window == b"s3cr3t"));
+        let again = Vault::open(&folder.path().join("a"), false).unwrap();
+        assert_eq!(open(&again, &sealed).unwrap(), "s3cr3t");
+        let elsewhere = Place::new("p", TenantId(1), 2);
+        let opened = again.open_value(&Slot::only(&elsewhere), &sealed);
+        assert!(opened.is_err());
+        let other = Vault::open(&folder.path().join("b"), true).unwrap();
+        let error = open(&other, &sealed).unwrap_err();
+        let id = vault.keys().current.id.to_string();
+        assert!(error.causes().contains(&id), "{}", error.causes());
+        assert!(!error.to_string().contains(&id), "{error}");
+        assert!(Vault::open(&folder.path().join("c"), false).is_err());
+        assert!(open(&vault, value::GIVEN_UP).is_err());
+        assert!(open(&vault, b"").is_err());
+    }
+
+    #[test]
+    fn values_of_former_versions_open_and_are_bound_when_sealed_again() {
         let vault = Vault::with(Keys::of(Key::random()));
-        let sealed = vault.seal("p", "s3cr3t").unwrap();
-        let old = &sealed[1 + ID_BYTES..];
-        assert_eq!(vault.open_secret("p", old).unwrap(), "s3cr3t");
-        let resealed = vault.reseal("p", old).unwrap();
-        assert_eq!(vault.open_secret("p", &resealed).unwrap(), "s3cr3t");
-        assert_eq!(vault.reseal("p", &resealed), None);
+        let place = place();
+        let slot = Slot::only(&place);
+        let named = vault.seal_unbound("p", "s3cr3t");
+        let nameless = &named[1 + ID_BYTES..];
+        for old in [&named[..], nameless] {
+            assert_eq!(open(&vault, old).unwrap(), "s3cr3t");
+            assert!(vault.key_of(&slot, old).is_some());
+            let bound = vault.reseal(&slot, NOWHERE, old).unwrap();
+            assert_eq!(open(&vault, &bound).unwrap(), "s3cr3t");
+            assert_eq!(vault.reseal(&slot, NOWHERE, &bound), None);
+            let elsewhere = Place::new("p", TenantId(1), 2);
+            let elsewhere = Slot::only(&elsewhere);
+            assert!(vault.open_value(&elsewhere, old).is_ok());
+            assert!(vault.open_value(&elsewhere, &bound).is_err());
+        }
     }
 
     #[test]
@@ -257,20 +349,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret.key");
         let hub = Vault::open(&file, true).unwrap();
-        let before = hub.seal("p", "old").unwrap();
+        let before = seal(&hub, "old");
         let command = Vault::open(&file, false).unwrap();
         let new = command.add_key(&file).unwrap();
-        let sealed = command.seal("p", "new").unwrap();
-        assert_eq!(named_key(&sealed).unwrap().0, new);
-        assert_eq!(hub.open_secret("p", &sealed).unwrap(), "new");
-        assert_eq!(named_key(&hub.seal("p", "x").unwrap()).unwrap().0, new);
-        assert_eq!(hub.open_secret("p", &before).unwrap(), "old");
-        let moved = hub.reseal("p", &before).unwrap();
+        let sealed = seal(&command, "new");
+        assert_eq!(value::named_key(&sealed), Some(new));
+        assert_eq!(open(&hub, &sealed).unwrap(), "new");
+        assert_eq!(value::named_key(&seal(&hub, "x")), Some(new));
+        assert_eq!(open(&hub, &before).unwrap(), "old");
+        let place = place();
+        let slot = Slot::only(&place);
+        let moved = hub.reseal(&slot, NOWHERE, &before).unwrap();
         assert_eq!(
-            command.key_of("p", &before),
+            command.key_of(&slot, &before),
             Some(hub.keys().previous[0].id)
         );
-        assert_eq!(command.key_of("p", &moved), Some(new));
-        assert_eq!(command.open_secret("p", &moved).unwrap(), "old");
+        assert_eq!(command.key_of(&slot, &moved), Some(new));
+        assert_eq!(open(&command, &moved).unwrap(), "old");
     }
 }

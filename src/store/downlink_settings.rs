@@ -1,6 +1,6 @@
 //! How the downlinks of a network connection reach its network server.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
 
 use super::{Scope, audit::subject, downlink_queue, entities::downlink_setting, failure};
@@ -8,6 +8,7 @@ use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::ConnectionId,
+    secret::Stored,
 };
 
 /// The resource's name in paths.
@@ -46,13 +47,13 @@ pub async fn get(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
 }
 
 /// Gives a connection settings, in the place of those that it has. What waits goes out by itself, or
-/// waits to be asked for.
+/// waits to be asked for. `seal` makes the credentials from what was there.
 pub async fn put(
     scope: &Scope,
     connection: ConnectionId,
     settings: Value,
-    secret: Option<Vec<u8>>,
     is_pushed: bool,
+    seal: impl Fn(Option<Stored<'_>>) -> Result<Option<Vec<u8>>>,
 ) -> Result<Settings> {
     let now = clock::now();
     scope
@@ -61,9 +62,14 @@ pub async fn put(
             let before = scope
                 .find::<downlink_setting::Entity>()
                 .filter(which)
+                .lock_exclusive()
                 .one(&*transaction)
                 .await?;
             scope.check_revision(before.as_ref().map_or(0, |before| before.revision))?;
+            let secret = seal(before.as_ref().map(|before| Stored {
+                settings: &before.settings,
+                secret: before.secret.as_deref(),
+            }))?;
             let after = downlink_setting::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 connection_id: Set(connection.0),

@@ -11,7 +11,12 @@ use super::{Scope, entities::idempotency_key};
 use crate::{clock, error::Result};
 
 /// How long a key is remembered.
-const REMEMBERED: TimeDelta = TimeDelta::hours(24);
+pub(super) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
+
+/// What a sealed answer knows its row by.
+pub fn row(key_hash: &[u8]) -> String {
+    hex::encode(key_hash)
+}
 
 /// What is known of a key.
 pub enum Known {

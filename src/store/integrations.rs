@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter, QuerySelect,
+    EntityTrait, QueryFilter, QuerySelect, sea_query::Expr,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::{IntegrationId, TenantId},
+    secret::Stored,
 };
 
 /// The resource's name in paths.
@@ -93,6 +94,14 @@ impl Store {
 }
 
 impl NewIntegration {
+    /// What its row stores of secrets, and of where they are sent.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored {
+            settings: &self.settings,
+            secret: self.secret.as_deref(),
+        }
+    }
+
     /// As what it forwards uplinks, if it does.
     pub fn uplink_events(&self) -> Vec<EventType> {
         let events = self.events.iter().copied();
@@ -100,19 +109,31 @@ impl NewIntegration {
     }
 }
 
-/// Adds an integration.
-pub async fn insert(scope: &Scope, new: NewIntegration) -> Result<Integration> {
+/// Adds an integration; `seal` makes its credentials, which are bound to the row that it becomes.
+pub async fn insert(
+    scope: &Scope,
+    new: NewIntegration,
+    seal: impl Fn(IntegrationId) -> Result<Option<Vec<u8>>>,
+) -> Result<Integration> {
     let now = clock::now();
     scope
         .write(async |transaction| {
-            let model = integration::ActiveModel {
+            let mut model = integration::ActiveModel {
                 created_at: Set(now),
-                secret: Set(new.secret.clone()),
                 ..columns(scope, new.clone(), now)
             }
             .insert(&*transaction)
             .await
             .map_err(name_taken)?;
+            if let Some(secret) = seal(IntegrationId(model.id))? {
+                scope
+                    .update::<integration::Entity>()
+                    .col_expr(integration::Column::Secret, Expr::value(secret.clone()))
+                    .filter(integration::Column::Id.eq(model.id))
+                    .exec(&*transaction)
+                    .await?;
+                model.secret = Some(secret);
+            }
             integration_health::insert(scope, &transaction, model.id).await?;
             scope
                 .note_created(&transaction, subject(RESOURCE, model.id), &new)

@@ -34,6 +34,8 @@ use crate::{
     id::{ApiKeyId, TenantId, UserId},
 };
 
+pub use file::Lock;
+
 use api_keys::ApiKey;
 use devices::Device;
 use gather::Gather;
@@ -43,6 +45,7 @@ mod bulk;
 mod connect;
 mod entities;
 mod failure;
+mod file;
 pub mod followed;
 pub mod frames;
 mod gather;
@@ -170,22 +173,42 @@ pub struct Page<T, K> {
 }
 
 impl Store {
-    /// Connects and brings the schema up to date.
+    /// Connects and brings the schema up to date. Whoever does so holds the [`Lock`].
     pub async fn open(config: &Config) -> Result<Self> {
         let url = config.database_url();
+        if let Some(file) = file::path(&url) {
+            file::prepare(&file).map_err(Error::internal)?;
+        }
+        let store = Self::connect(config, &url).await?;
+        Migrator::up(&store.inner.writer, None).await?;
+        Ok(store)
+    }
+
+    /// Connects to a database that hubs may be using: its schema is theirs, and must be this program's.
+    pub async fn open_beside(config: &Config) -> Result<Self> {
+        let url = config.database_url();
+        if let Some(file) = file::path(&url) {
+            // SQLite would make an empty one.
+            std::fs::metadata(file).map_err(Error::internal)?;
+        }
+        let store = Self::connect(config, &url).await?;
+        match Migrator::get_pending_migrations(&store.inner.writer).await? {
+            pending if pending.is_empty() => Ok(store),
+            _ => Err(Error::internal(
+                "the schema is older than this program: stop the hub, run `thingshub migrate` first",
+            )),
+        }
+    }
+
+    async fn connect(config: &Config, url: &str) -> Result<Self> {
         let (writer, reader) = if url.starts_with("sqlite:") {
-            if config.database_url.is_none() {
-                std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
-            }
-            let writer = connect::sqlite(&url, 1, false).await?;
-            Migrator::up(&writer, None).await?;
+            let writer = connect::sqlite(url, 1, false).await?;
             (
                 writer,
-                connect::sqlite(&url, connect::readers(config), true).await?,
+                connect::sqlite(url, connect::readers(config), true).await?,
             )
         } else {
-            let pool = connect::postgres(&url, config.database_connections).await?;
-            Migrator::up(&pool, None).await?;
+            let pool = connect::postgres(url, config.database_connections).await?;
             (pool.clone(), pool)
         };
         Ok(Self {

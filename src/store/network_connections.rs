@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{self, NotSet, Set},
     ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::Expr,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +27,7 @@ use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::ConnectionId,
+    secret::Stored,
 };
 
 /// The resource's name in paths.
@@ -47,6 +49,16 @@ pub struct NewConnection {
     /// Sealed credentials.
     #[serde(skip)]
     pub secret: Option<Vec<u8>>,
+}
+
+impl NewConnection {
+    /// What its row stores of secrets, and of where they are sent.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored {
+            settings: &self.settings,
+            secret: self.secret.as_deref(),
+        }
+    }
 }
 
 /// A network connection.
@@ -106,16 +118,17 @@ pub struct Filter {
     pub search: Option<String>,
 }
 
-/// Adds a connection.
+/// Adds a connection; `seal` makes its credentials, which are bound to the row that it becomes.
 pub async fn insert(
     scope: &Scope,
     new: NewConnection,
     ingest_key_hash: &[u8; 32],
+    seal: impl Fn(ConnectionId) -> Result<Option<Vec<u8>>>,
 ) -> Result<Connection> {
     let now = clock::now();
     let connection = scope
         .write(async |transaction| {
-            let model = network_connection::ActiveModel {
+            let mut model = network_connection::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
                 updated_at: Set(now),
@@ -124,13 +137,24 @@ pub async fn insert(
                 settings: Set(new.settings.clone()),
                 enabled: Set(new.enabled),
                 ingest_key_hash: Set(ingest_key_hash.to_vec()),
-                secret: Set(new.secret.clone()),
                 auto_provisioning: Set(new.auto_provisioning.clone()),
                 ..Default::default()
             }
             .insert(&*transaction)
             .await
             .map_err(name_taken)?;
+            if let Some(secret) = seal(ConnectionId(model.id))? {
+                scope
+                    .update::<network_connection::Entity>()
+                    .col_expr(
+                        network_connection::Column::Secret,
+                        Expr::value(secret.clone()),
+                    )
+                    .filter(network_connection::Column::Id.eq(model.id))
+                    .exec(&*transaction)
+                    .await?;
+                model.secret = Some(secret);
+            }
             let health = connection_health::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 connection_id: Set(model.id),
@@ -258,10 +282,7 @@ pub async fn update(
 ) -> Result<Connection> {
     scope
         .write(async |transaction| {
-            let before = lock(scope, &transaction, id).await?;
-            let before = Connection::from((before, None)).provisioned;
             let changed = network_connection::ActiveModel {
-                secret: Set(seal(&before)?),
                 auto_provisioning: Set(new.auto_provisioning.clone()),
                 name: Set(new.name.clone()),
                 kind: Set(new.kind.clone()),

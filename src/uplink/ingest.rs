@@ -31,6 +31,12 @@ pub async fn authenticate(
 pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<(Event, Value)> {
     let body: Value = serde_json::from_slice(&message.body)
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
+    // Without its key a message cannot be told from a forged one.
+    let credentials = match &connection.credentials {
+        Ok(credentials) => credentials.as_ref(),
+        Err(error) if connection.settings.checks_messages() => return Err(error.echo()),
+        Err(_) => None,
+    };
     let event = connection
         .settings
         .network()
@@ -38,7 +44,7 @@ pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<(Even
             body: &body,
             query: &message.query,
             topic: message.topic.as_deref(),
-            credentials: connection.credentials.as_ref(),
+            credentials,
         })
         .map_err(|broken| Error::Invalid(broken.to_string()))?;
     let is_storable = |id: &str| !id.contains('\0');

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use super::subscription::Heard;
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    id::TenantId,
     mqtt::{Incoming, Life, Session},
     outgoing::Guard,
     secret::Vault,
@@ -22,14 +23,21 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// error is for a person.
 ///
 /// # Errors
-/// When the stored settings or credentials cannot be read.
+/// When the stored settings cannot be read.
 pub async fn broker(
+    tenant: TenantId,
     connection: &Connection,
     vault: &Vault,
     guard: &Guard,
 ) -> Result<Option<std::result::Result<(), String>>> {
-    let Some(heard) = Heard::of(connection, vault)? else {
-        return Ok(None);
+    let heard = match Heard::of(tenant, connection, vault) {
+        Ok(Some(heard)) => heard,
+        Ok(None) => return Ok(None),
+        // Its secret does not open, or is none that can be used.
+        Err(error @ (Error::Unavailable { .. } | Error::Invalid(_))) => {
+            return Ok(Some(Err(error.to_string())));
+        }
+        Err(error) => return Err(error),
     };
     Ok(Some(ask(&heard, guard).await))
 }

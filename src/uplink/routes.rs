@@ -13,14 +13,14 @@ use moka::sync::Cache;
 use super::{
     auto_provisioning::Rule,
     decode::Decoding,
-    networks::{NetworkSettings, VAULT_PURPOSE, fold_network_device_id},
+    networks::{self, NetworkSettings, fold_network_device_id},
 };
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey},
     reference::{DriverKey, Pick, Reference},
-    secret::{Credentials, Vault},
+    secret::{Credentials, Stored, Vault},
     selector::Selector,
     store::{
         Scope, Store,
@@ -49,8 +49,8 @@ pub struct ConnectionRoute {
     pub enabled: bool,
     pub settings: NetworkSettings,
     pub ingest_key_hash: Vec<u8>,
-    /// Its secrets, where it has any.
-    pub credentials: Option<Credentials>,
+    /// Its secrets, where it has any; an error where they do not open.
+    pub credentials: Result<Option<Credentials>>,
     /// Which unknown senders become devices.
     pub auto_provisioning: Option<Rule>,
 }
@@ -222,19 +222,28 @@ impl Routes {
             secret,
             ..
         } = connection.provisioned;
-        let secret = secret.as_deref();
-        let opened = secret.map(|secret| self.vault.open_credentials(VAULT_PURPOSE, Some(secret)));
+        let place = networks::place(tenant, id.0);
+        let stored = Stored {
+            settings: &settings,
+            secret: secret.as_deref(),
+        };
+        let has_secret = stored.secret.is_some();
+        let opened = has_secret.then(|| self.vault.open_credentials(&place, stored));
+        let opened = opened.transpose();
         let rule = auto_provisioning.map(Rule::read);
         let route = Arc::new(ConnectionRoute {
             id,
             enabled,
             settings: serde_json::from_value(settings).map_err(Error::internal)?,
-            credentials: opened.transpose()?,
+            credentials: opened,
             auto_provisioning: rule.transpose()?,
             ingest_key_hash: connection.ingest_key_hash,
             scope,
         });
-        self.connections.insert(id, (epoch, route.clone()));
+        // What does not open now may do so when somebody has put its key back.
+        if route.credentials.is_ok() {
+            self.connections.insert(id, (epoch, route.clone()));
+        }
         Ok(Some(route))
     }
 

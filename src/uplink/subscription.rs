@@ -16,11 +16,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    networks::{NetworkSettings, VAULT_PURPOSE},
+    networks::{self, NetworkSettings},
     taking::{Arrived, Taker},
 };
 use crate::{
     error::{Error, Result},
+    id::TenantId,
     mqtt::{Backoff, Broker, Incoming, Life, Session},
     outgoing::Guard,
     secret::Vault,
@@ -54,15 +55,15 @@ pub struct Heard {
 
 impl Heard {
     /// What a connection asks its broker for; `None`: it has no broker.
-    pub fn of(connection: &Connection, vault: &Vault) -> Result<Option<Self>> {
+    pub fn of(tenant: TenantId, connection: &Connection, vault: &Vault) -> Result<Option<Self>> {
         let provisioned = &connection.provisioned;
         let settings: NetworkSettings =
             serde_json::from_value(provisioned.settings.clone()).map_err(Error::internal)?;
         let Some(subscription) = settings.subscription() else {
             return Ok(None);
         };
-        let secret = provisioned.secret.as_deref();
-        let credentials = vault.open_credentials(VAULT_PURPOSE, secret)?;
+        let place = networks::place(tenant, connection.id.0);
+        let credentials = vault.open_credentials(&place, provisioned.stored())?;
         Ok(Some(Self {
             broker: subscription
                 .broker(&credentials, &client_id(connection))
@@ -166,8 +167,9 @@ impl Subscription {
 
     /// Reads the connection's settings and opens its credentials.
     async fn what(&self) -> Result<Heard> {
-        let connection = network_connections::get(&self.taker.scope, self.taker.id).await?;
-        Heard::of(&connection, &self.vault)?
+        let scope = &self.taker.scope;
+        let connection = network_connections::get(scope, self.taker.id).await?;
+        Heard::of(scope.tenant(), &connection, &self.vault)?
             .ok_or_else(|| Error::internal("the connection has no broker"))
     }
 

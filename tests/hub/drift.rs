@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "downlink",
             "driver",
             "error",
+            "keyring",
             "reference",
             "secret",
             "store",
@@ -30,8 +31,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "config", "delivery", "downlink", "driver", "hub", "live", "mqtt", "outgoing",
-            "secret", "store", "tls", "uplink",
+            "api", "config", "delivery", "downlink", "driver", "hub", "keyring", "live", "mqtt",
+            "outgoing", "private", "store", "tls", "uplink",
         ],
     ),
     (
@@ -119,13 +120,22 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "error",
             "id",
+            "private",
             "reference",
+            "secret",
             "selector",
         ],
     ),
     ("reference", &["text"]),
-    ("tls", &["clock", "config"]),
-    ("secret", &["error"]),
+    ("tls", &["clock", "config", "private"]),
+    ("private", &[]),
+    (
+        "keyring",
+        &[
+            "api", "config", "delivery", "downlink", "error", "secret", "store", "uplink",
+        ],
+    ),
+    ("secret", &["error", "id", "private"]),
     ("batch", &[]),
     ("driver", &[]),
     ("selector", &[]),

@@ -139,6 +139,24 @@ impl Hub {
         }
     }
 
+    /// Starts the same hub again, which must refuse with one line; answers that.
+    pub async fn does_not_start(&self) -> String {
+        let mut command = program();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir(self.folder.path()))
+            .args(&self.flags);
+        if let Database::Postgres(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        let output = timeout(Duration::from_secs(60), command.output()).await;
+        let output = output.expect("it ends").unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said
+    }
+
     /// Starts the same hub again, and kills it after that long, wherever it is by then.
     pub async fn start_and_kill(&mut self, after: Duration) {
         let (folder, environment) = (self.folder.path(), &self.environment);
@@ -180,7 +198,12 @@ impl Hub {
 
     /// The certificate that it made.
     pub fn certificate(&self) -> PathBuf {
-        data_dir(self.folder.path()).join("tls/cert.pem")
+        self.file("tls/cert.pem")
+    }
+
+    /// A file in its data folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        data_dir(self.folder.path()).join(name)
     }
 
     /// Runs a statement behind its back.

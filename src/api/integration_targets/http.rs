@@ -8,14 +8,12 @@ use super::{TargetType, read};
 use crate::{
     api::{strict, types::List},
     error::Result,
-    secret::{AUTHORIZATION, Address, Claim, NOWHERE, Part, SealedCredentials},
+    secret::{
+        AUTHORIZATION, Claim, NOWHERE, SealedCredentials,
+        addresses::{RECEIVER, TOKEN_SERVER},
+    },
     text::{CredentialText, HeaderName, HeaderValue, HttpUrl, ProtocolText, SigningSecret, Text},
 };
-
-/// Where a secret that is shown with each message is sent.
-const RECEIVER: Address = &[Part::at("/url")];
-/// Where a client's secret is sent, and the token that is given for it.
-const TOKEN_SERVER: Address = &[Part::at("/auth/token_url"), Part::at("/url")];
 
 /// An HTTP endpoint: each message is sent to it in one request; any 2xx takes it. Redirects are not
 /// followed. The header `Webhook-Id` names the delivery and stays the same over its attempts.

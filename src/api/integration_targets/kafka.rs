@@ -9,12 +9,9 @@ use crate::{
     api::types::List,
     error::Result,
     kafka::TopicTemplate,
-    secret::{Address, Claim, Part, SealedCredentials},
+    secret::{Claim, SealedCredentials, addresses::KAFKA},
     text::{CertificateText, CredentialText, HostPort, KafkaTopic, Login, Text},
 };
-
-/// Where the password is sent.
-const ADDRESS: Address = &[Part::at("/bootstrap"), Part::or("/tls", "required")];
 
 /// A topic of Apache Kafka, or of what speaks its protocol: each message becomes a record, which counts as
 /// delivered when all replicas in step have it (`acks=all`). The record's key is the device's id, so that
@@ -116,7 +113,7 @@ impl TargetType for KafkaTarget {
                 "password",
                 "target.password",
                 password,
-                ADDRESS,
+                KAFKA,
             )],
             None => Vec::new(),
         }

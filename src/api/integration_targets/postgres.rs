@@ -8,16 +8,9 @@ use super::{TargetType, read};
 use crate::{
     api::types::{Int, List},
     error::Result,
-    secret::{Address, Claim, Part, SealedCredentials},
+    secret::{Claim, SealedCredentials, addresses::POSTGRES},
     text::{CertificateText, CredentialText, HostName, JsonPointer, SqlName, Text},
 };
-
-/// Where the password is sent.
-const ADDRESS: Address = &[
-    Part::at("/host"),
-    Part::or("/port", "5432"),
-    Part::or("/tls", "required"),
-];
 
 /// A port of TCP.
 type TcpPort = Int<1, 65_535>;
@@ -129,7 +122,7 @@ impl TargetType for PostgresTarget {
             "password",
             "target.password",
             password,
-            ADDRESS,
+            POSTGRES,
         )]
     }
 

@@ -1,7 +1,7 @@
 //! What a lane learns from the database: whether it is the one to deliver, how the integration is set,
 //! and what is due.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -12,7 +12,6 @@ use crate::{
     delivery::{
         breaker::{Admission, Breaker},
         rules::Rules,
-        targets::Target,
     },
     error::Result,
     store::{
@@ -87,13 +86,18 @@ impl Run {
             self.target = None;
             return Ok(Next::StandBy);
         }
-        let is_same = |(revision, _): &(i64, Arc<Target>)| *revision == found.revision;
-        if !self.target.as_ref().is_some_and(is_same) {
+        let known = self.target.as_ref();
+        let is_known = known.is_some_and(|(revision, _)| *revision == found.revision);
+        let is_open = known.is_some_and(|(_, target)| !target.is_unopened());
+        if !(is_known && is_open) {
             let (sender, vault) = (&self.lane.sender, &self.lane.vault);
             let target = sender.target(scope.tenant(), &found, vault)?;
+            // One that still does not open rests as it did.
+            if !is_known || !target.is_unopened() {
+                self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
+                self.breaker = Breaker::default();
+            }
             self.target = Some((found.revision, target));
-            self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
-            self.breaker = Breaker::default();
         }
         Ok(Next::Go)
     }

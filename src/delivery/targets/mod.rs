@@ -24,12 +24,14 @@ use crate::{
     id::{IntegrationId, TenantId},
     mqtt::Publishers,
     outgoing::{Client, Guard},
-    secret::Vault,
+    secret::{Place, Stored, Vault},
     store::{deliveries::Delivery, integrations::Integration},
 };
 
-/// What an integration's sealed credentials are for.
-pub const VAULT_PURPOSE: &str = "integration";
+/// Where the sealed credentials of an integration are stored.
+pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
+    Place::new("integration", tenant, id)
+}
 
 /// What came back from a target.
 #[derive(Debug, Default)]
@@ -96,14 +98,24 @@ enum Way {
     Kafka(Box<kafka::KafkaTarget>),
     Postgres(Box<postgres::PostgresTarget>),
     File(file::FileTarget),
+    /// Its credentials do not open; why, for a person.
+    Unopened(String),
 }
 
 impl Target {
-    /// Reads an integration's settings and opens its credentials.
+    /// Reads an integration's settings and opens its credentials. Where those do not open, each attempt
+    /// fails and says so, until somebody gives them again or puts their key back.
     pub fn open(tenant: TenantId, integration: &Integration, vault: &Vault) -> Result<Self> {
         let provisioned = &integration.provisioned;
         let settings = &provisioned.settings;
-        let credentials = vault.open_credentials(VAULT_PURPOSE, provisioned.secret.as_deref())?;
+        let stored = Stored {
+            settings,
+            secret: provisioned.secret.as_deref(),
+        };
+        let credentials = match vault.open_credentials(&place(tenant, integration.id.0), stored) {
+            Ok(credentials) => credentials,
+            Err(error) => return Ok(Self::unopened(error.to_string())),
+        };
         let way = match provisioned.kind.as_str() {
             http::KIND => Way::Http(http::HttpTarget::open(settings, &credentials)?),
             mqtt::KIND => {
@@ -130,6 +142,19 @@ impl Target {
             way,
             secrets: Secrets::new(secrets),
         })
+    }
+
+    fn unopened(why: String) -> Self {
+        Self {
+            payload: Payload::Native,
+            way: Way::Unopened(why),
+            secrets: Secrets::new(Vec::new()),
+        }
+    }
+
+    /// Whether opening its credentials once more may help.
+    pub fn is_unopened(&self) -> bool {
+        matches!(self.way, Way::Unopened(_))
     }
 
     /// Sends one delivery.
@@ -171,6 +196,7 @@ impl Way {
             }
             Way::Kafka(target) => target.send(&sender.guard, delivery, message).await,
             Way::Postgres(target) => target.send(&sender.guard, delivery).await,
+            Way::Unopened(why) => Answer::failed(why.clone()),
             Way::File(target) => {
                 let below = sender.files_dir.as_deref();
                 target.send(below, delivery, message).await
@@ -237,8 +263,10 @@ impl Sender {
             return Ok(target);
         }
         let target = Arc::new(Target::open(tenant, integration, vault)?);
-        let entry = (integration.revision, target.clone());
-        self.targets.insert(integration.id, entry);
+        if !target.is_unopened() {
+            let entry = (integration.revision, target.clone());
+            self.targets.insert(integration.id, entry);
+        }
         Ok(target)
     }
 }

@@ -31,13 +31,18 @@ pub mod the_things_stack;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::secret::Credentials;
+use crate::{
+    id::TenantId,
+    secret::{Credentials, Place},
+};
 
 pub use event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink};
 pub use read::{MAX_PAYLOAD_BYTES, PayloadEncoding};
 
-/// What the secrets of connections are sealed for.
-pub const VAULT_PURPOSE: &str = "network_connection";
+/// Where the sealed secrets of a connection are stored.
+pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
+    Place::new("network_connection", tenant, id)
+}
 
 /// What the hub's id of a downlink starts with where it is sent along, so that the network server's
 /// news of it can be told from those of others.
@@ -203,6 +208,12 @@ impl NetworkSettings {
             Self::TheThingsStackMqtt(network) => network,
             Self::ChirpStackMqtt(network) => network,
         }
+    }
+
+    /// Whether messages are checked with a secret of the connection, where it has one.
+    #[must_use]
+    pub fn checks_messages(&self) -> bool {
+        matches!(self, Self::Actility(_))
     }
 
     /// Where the hub fetches the messages itself; `None`: the network server calls.

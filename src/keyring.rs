@@ -1,0 +1,261 @@
+//! The keys and all that they have sealed: whether every stored value has its key, and what happens
+//! where one has not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use crate::{
+    api,
+    config::{Config, Secret},
+    delivery, downlink,
+    error::Result,
+    secret::{
+        self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
+    },
+    store::{
+        Store,
+        sealed::{Column, Row},
+    },
+    uplink::networks,
+};
+
+/// The start of a value that names its key, in bytes.
+const START: u8 = 9;
+
+/// The vault for a hub. The first start makes a key; a later one must have the keys of what is stored,
+/// because a new key in the place of a lost one would only hide the loss. The error is one line.
+pub async fn open(config: &Config, store: &Store) -> Result<Vault, String> {
+    let is_made = config.secret_key.is_none() && config.secret_key_file.is_none();
+    let file = config.data_dir.join("secret.key");
+    let vault = match is_made && !file.exists() {
+        true => None,
+        false => Some(existing(config)?),
+    };
+    let losses = Losses::find(vault.as_ref(), store).await;
+    let losses = losses.map_err(|error| format!("setting database_url: {}", error.causes()))?;
+    if let Some(refusal) = losses.refusal(&source(config)) {
+        return Err(refusal);
+    }
+    if losses.damaged > 0 {
+        let damaged = losses.damaged;
+        tracing::warn!(
+            "{damaged} stored secrets are damaged: the health of their resources says so"
+        );
+    }
+    match vault {
+        Some(vault) => Ok(vault),
+        None => read(&file, true),
+    }
+}
+
+/// The vault that the settings tell of, whose keys must be there.
+pub fn existing(config: &Config) -> Result<Vault, String> {
+    if let Some(Secret(keys)) = &config.secret_key {
+        let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
+        return Ok(Vault::with(keys));
+    }
+    match &config.secret_key_file {
+        Some(file) => Vault::open(file, false)
+            .map_err(|error| format!("setting secret_key_file: {}: {error}", file.display())),
+        None => read(&config.data_dir.join("secret.key"), false),
+    }
+}
+
+fn read(file: &Path, make: bool) -> Result<Vault, String> {
+    Vault::open(file, make)
+        .map_err(|error| format!("setting data_dir: {}: {error}", file.display()))
+}
+
+/// Where the keys are, for a person.
+pub fn source(config: &Config) -> String {
+    if config.secret_key.is_some() {
+        return "the setting secret_key".to_owned();
+    }
+    let in_data_dir = config.data_dir.join("secret.key");
+    let file = config.secret_key_file.as_ref().unwrap_or(&in_data_dir);
+    file.display().to_string()
+}
+
+/// The stored values that no key opens.
+#[derive(Debug, Default)]
+pub struct Losses {
+    values: BTreeMap<Column, u64>,
+    keys: BTreeSet<KeyId>,
+    /// Values that were damaged, which is no reason not to start. Those count that name no key and open
+    /// with none, where some other value does open.
+    damaged: u64,
+}
+
+impl Losses {
+    /// Looks through all that is stored. A key is called by its hash, so that a value is known to have
+    /// its key without being opened; the few that name none are opened.
+    pub async fn find(vault: Option<&Vault>, store: &Store) -> Result<Self> {
+        let mut losses = Self::default();
+        let mut nameless: BTreeMap<Column, u64> = BTreeMap::new();
+        let mut has_opened = false;
+        for column in Column::ALL {
+            if column == Column::IdempotencyKeys {
+                continue;
+            }
+            let look = |row: &Row| {
+                for found in each(column, row, |slot, sealed| verdict(vault, slot, sealed)) {
+                    match found {
+                        Verdict::Opens => has_opened = true,
+                        Verdict::GivenUp => {}
+                        Verdict::Lacks(key) => losses.note(column, key, 1),
+                        Verdict::Damaged => losses.damaged += 1,
+                        Verdict::Nameless => *nameless.entry(column).or_default() += 1,
+                    }
+                }
+                None
+            };
+            store.replace_sealed(column, look).await?;
+        }
+        // Those that name no key are too old to be asked for again.
+        for (start, count) in store.starts_of_answers(START).await? {
+            match secret::named_key(&start) {
+                Some(key) if vault.is_some_and(|vault| vault.has_key(key)) => has_opened = true,
+                Some(key) => {
+                    let count = u64::try_from(count).unwrap_or_default();
+                    losses.note(Column::IdempotencyKeys, key, count);
+                }
+                None => {}
+            }
+        }
+        match has_opened {
+            true => losses.damaged += nameless.values().sum::<u64>(),
+            false => {
+                for (column, count) in nameless {
+                    *losses.values.entry(column).or_default() += count;
+                }
+            }
+        }
+        Ok(losses)
+    }
+
+    fn note(&mut self, column: Column, key: KeyId, count: u64) {
+        *self.values.entry(column).or_default() += count;
+        self.keys.insert(key);
+    }
+
+    /// Why a hub must not start, in one line; `None`: it may.
+    fn refusal(&self, source: &str) -> Option<String> {
+        if self.values.is_empty() {
+            return None;
+        }
+        let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+        let keys = match keys.as_slice() {
+            [] => "with a key".to_owned(),
+            keys => format!("with the key {}", keys.join(", ")),
+        };
+        Some(format!(
+            "the database has secrets that were sealed {keys}, which is not in {source}: {}; put the key \
+             back from its backup, or run `thingshub secrets discard` if it is lost",
+            self.summary()
+        ))
+    }
+
+    /// How many of what.
+    pub fn summary(&self) -> String {
+        let counts = self.values.iter();
+        let counts = counts.map(|(column, count)| format!("{count} of {}", column.name()));
+        counts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether every value has its key.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.damaged == 0
+    }
+}
+
+enum Verdict {
+    Opens,
+    GivenUp,
+    Lacks(KeyId),
+    /// Nothing that was ever sealed.
+    Damaged,
+    /// It names no key, and opens with none.
+    Nameless,
+}
+
+fn verdict(vault: Option<&Vault>, slot: &Slot<'_>, sealed: &[u8]) -> Verdict {
+    let named = secret::named_key(sealed);
+    match (vault, named) {
+        _ if sealed == GIVEN_UP => Verdict::GivenUp,
+        (Some(vault), Some(key)) if vault.has_key(key) => Verdict::Opens,
+        (Some(vault), _) if vault.key_of(slot, sealed).is_some() => Verdict::Opens,
+        (_, Some(key)) => Verdict::Lacks(key),
+        // Shorter than nonce and tag, or the half of a row with names.
+        (_, None) if sealed.len() < 40 || sealed.starts_with(b"{") => Verdict::Damaged,
+        (_, None) => Verdict::Nameless,
+    }
+}
+
+/// What a row stores, under the current key and bound to the row; `None`: it stays as it is.
+pub fn resealed(vault: &Vault, column: Column, row: &Row) -> Option<Vec<u8>> {
+    let place = place(column, row);
+    let stored = stored(row);
+    match column {
+        Column::Integrations => vault.reseal_credentials(&place, stored, |name| {
+            addresses::of_integration(&row.kind, name)
+        }),
+        Column::NetworkConnections => {
+            vault.reseal_credentials(&place, stored, addresses::of_connection)
+        }
+        Column::DownlinkSettings => {
+            let kind = row.settings["type"].as_str().unwrap_or_default();
+            vault.reseal_credentials(&place, stored, |_| addresses::of_downlinks(kind))
+        }
+        Column::IdempotencyKeys => vault.reseal(&Slot::only(&place), secret::NOWHERE, &row.sealed),
+    }
+}
+
+/// The key that opens each value that a row stores; `None`: none does.
+pub fn keys_of(vault: &Vault, column: Column, row: &Row) -> Vec<Option<KeyId>> {
+    let values = each(column, row, |slot, sealed| match sealed == GIVEN_UP {
+        true => None,
+        false => Some(vault.key_of(slot, sealed)),
+    });
+    values.into_iter().flatten().collect()
+}
+
+/// What a row stores with the values given up that no key opens; `None`: there is none.
+pub fn given_up(vault: Option<&Vault>, column: Column, row: &Row) -> Option<Vec<u8>> {
+    let is_lost = |slot: &Slot<'_>, sealed: &[u8]| {
+        sealed != GIVEN_UP && vault.and_then(|vault| vault.key_of(slot, sealed)).is_none()
+    };
+    let place = place(column, row);
+    match column {
+        Column::IdempotencyKeys => {
+            is_lost(&Slot::only(&place), &row.sealed).then(|| GIVEN_UP.to_vec())
+        }
+        _ => SealedCredentials::give_up(&place, stored(row), is_lost),
+    }
+}
+
+fn each<T>(column: Column, row: &Row, look: impl Fn(&Slot<'_>, &[u8]) -> T) -> Vec<T> {
+    let place = place(column, row);
+    match column {
+        Column::IdempotencyKeys => vec![look(&Slot::only(&place), &row.sealed)],
+        _ => SealedCredentials::each(&place, stored(row), look),
+    }
+}
+
+fn stored(row: &Row) -> Stored<'_> {
+    Stored {
+        settings: &row.settings,
+        secret: Some(&row.sealed),
+    }
+}
+
+fn place(column: Column, row: &Row) -> Place {
+    let (tenant, key) = (row.tenant, &row.key);
+    match column {
+        Column::Integrations => delivery::place(tenant, key),
+        Column::NetworkConnections => networks::place(tenant, key),
+        Column::DownlinkSettings => downlink::place(tenant, key),
+        Column::IdempotencyKeys => api::place_of_answer(tenant, key.clone()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The file of an SQLite database: made for the hub's user alone, and used by one hub at a time.
+//!
+//! Two hubs on one file would each trust what they keep ready: what one revokes the other would still
+//! take. The lock is on a file beside the database, because SQLite's own locks end when a process
+//! closes the database anywhere. The kernel lets it go with the process, however that ends.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+
+use crate::{config::Config, private};
+
+/// A database that nobody else uses as long as this is there.
+#[must_use]
+pub struct Lock {
+    _file: Option<File>,
+}
+
+impl Lock {
+    /// Takes the database for one process. A PostgreSQL is shared by any number of hubs. The error is
+    /// one line that names the setting.
+    pub fn take(config: &Config) -> Result<Self, String> {
+        let Some(database) = path(&config.database_url()) else {
+            return Ok(Self { _file: None });
+        };
+        let setting = match config.database_url {
+            Some(_) => "database_url",
+            None => "data_dir",
+        };
+        // By whatever name it is called.
+        let mut lock = fs::canonicalize(&database)
+            .unwrap_or_else(|_| database.clone())
+            .into_os_string();
+        lock.push(".lock");
+        let lock = PathBuf::from(lock);
+        let broken =
+            |error: std::io::Error| format!("setting {setting}: {}: {error}", lock.display());
+        let mut file = private::open(&lock).map_err(broken)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = (&file).take(20).read_to_string(&mut holder);
+                let holder = match holder.trim() {
+                    "" => String::new(),
+                    process => format!(" (process {process})"),
+                };
+                return Err(format!(
+                    "setting {setting}: another hub{holder} uses the database {}: stop it first",
+                    database.display()
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(broken(error)),
+        }
+        // For the person who is refused; nothing depends on it.
+        let _ = file.set_len(0);
+        let _ = file.rewind();
+        let _ = write!(file, "{}", std::process::id());
+        Ok(Self { _file: Some(file) })
+    }
+}
+
+/// The file of a database; `None`: it has none.
+pub fn path(url: &str) -> Option<PathBuf> {
+    let options: SqliteConnectOptions = url.starts_with("sqlite:").then(|| url.parse().ok())??;
+    let path = options.get_filename();
+    let text = path.to_string_lossy();
+    let is_in_memory = text == ":memory:" || text.starts_with("file:");
+    (!is_in_memory).then(|| path.to_owned())
+}
+
+/// Makes the file if it is missing: SQLite gives its own mode to what it puts beside it.
+pub fn prepare(database: &Path) -> std::io::Result<()> {
+    private::open(database)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = database.as_os_str().to_owned();
+        file.push(suffix);
+        private::tighten(Path::new(&file));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_has_a_file_or_none() {
+        for (url, file) in [
+            ("sqlite://data/hub.db", Some("data/hub.db")),
+            ("sqlite:///var/hub.db?mode=rwc", Some("/var/hub.db")),
+            ("sqlite:hub.db", Some("hub.db")),
+            ("sqlite::memory:", None),
+            ("postgres://u@h/d", None),
+        ] {
+            assert_eq!(path(url), file.map(PathBuf::from), "{url}");
+        }
+    }
+}
