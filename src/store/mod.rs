@@ -14,19 +14,23 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
-    QueryFilter, QuerySelect, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    UpdateMany,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, DeleteMany, EntityTrait, QueryFilter,
+    QuerySelect, Select, UpdateMany,
     entity::ColumnTrait,
     sea_query::{Expr, IntoCondition},
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
@@ -35,9 +39,12 @@ use crate::{
 };
 
 use api_keys::ApiKey;
+use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use transaction::{DatabaseTransaction, Writer};
+use writability::{Probe, Writability};
 
 mod bulk;
 mod connect;
@@ -87,9 +94,14 @@ pub mod redecodings;
 pub mod sealed;
 pub mod subscriptions;
 pub mod tenants;
+mod transaction;
 pub mod unknown_devices;
 pub mod uplinks;
 pub mod users;
+mod writability;
+
+/// How long a check of the database may take.
+const CHECK_WITHIN: Duration = Duration::from_secs(3);
 
 /// A table whose rows belong to tenants.
 pub trait Owned: EntityTrait {
@@ -106,7 +118,7 @@ pub struct Store {
 struct Inner {
     /// SQLite takes one writer at a time: one connection, so that writers queue here and not on its
     /// lock. On PostgreSQL writer and reader are one pool.
-    writer: DatabaseConnection,
+    writer: Writer,
     reader: DatabaseConnection,
     devices: Gather<(TenantId, String), Device>,
     sessions: Gather<[u8; 32], Session>,
@@ -114,6 +126,8 @@ struct Inner {
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
     /// How long after a frame a copy of it is taken for one, in seconds.
     dedupe_window_s: u64,
+    writability: Writability,
+    probe: Probe,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
@@ -173,21 +187,29 @@ impl Store {
     /// Connects and brings the schema up to date.
     pub async fn open(config: &Config) -> Result<Self> {
         let url = config.database_url();
-        let (writer, reader) = if url.starts_with("sqlite:") {
+        let writability = Writability::new(connect::backend(&url));
+        let (writer, reader) = if connect::backend(&url) == DbBackend::Sqlite {
             if config.database_url.is_none() {
                 std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
             }
-            let writer = connect::sqlite(&url, 1, false).await?;
-            Migrator::up(&writer, None).await?;
+            let open = async |connections, purpose| {
+                connect::sqlite(&url, connections, purpose, &writability).await
+            };
+            let new = open(1, Purpose::Create).await?;
+            Migrator::up(&new, None).await?;
+            new.close().await?;
             (
-                writer,
-                connect::sqlite(&url, connect::readers(config), true).await?,
+                open(1, Purpose::Write).await?,
+                open(connect::readers(config), Purpose::Read).await?,
             )
         } else {
-            let pool = connect::postgres(&url, config.database_connections).await?;
+            let connections = config.database_connections;
+            let pool = connect::postgres(&url, connections, &writability).await?;
             Migrator::up(&pool, None).await?;
             (pool.clone(), pool)
         };
+        let writer = Writer::new(writer, writability.clone());
+        let probe = Probe::new(writer.clone(), writability.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 devices: devices::gather(reader.clone()),
@@ -199,6 +221,8 @@ impl Store {
                 work: Notify::new(),
                 queued_downlinks: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
+                writability,
+                probe,
                 writer,
                 reader,
             }),
@@ -220,16 +244,51 @@ impl Store {
         self.inner.work.notified().await;
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        self.inner.reader.execute_unprepared("SELECT 1").await?;
-        Ok(())
+    /// Watches whether the database takes writes, until `stop`.
+    pub async fn watch(self, stop: CancellationToken) {
+        let _ = stop
+            .run_until_cancelled(self.inner.probe.clone().run())
+            .await;
+    }
+
+    /// Whether the last that is known of the database is that it takes writes.
+    pub fn takes_writes(&self) -> bool {
+        self.inner.writability.outage().is_none()
+    }
+
+    /// Whether the database can be read and written; the error says why not. It comes soon, whatever
+    /// the database does.
+    pub async fn check(&self) -> Result<()> {
+        if let Some(outage) = self.inner.writability.outage() {
+            return Err(outage.reported());
+        }
+        let checked = async {
+            self.inner.reader.execute_unprepared("SELECT 1").await?;
+            self.inner.probe.check().await
+        };
+        timeout(CHECK_WITHIN, checked)
+            .await
+            .unwrap_or_else(|_| Err(Error::overloaded("the database does not answer in time")))
     }
 
     /// Writes out what is pending and closes.
     pub async fn close(&self) -> Result<()> {
+        let last = async {
+            self.inner.probe.forget().await?;
+            if !self.is_shared() {
+                self.inner
+                    .writer
+                    .execute_unprepared("PRAGMA optimize")
+                    .await?;
+            }
+            Ok::<_, DbErr>(())
+        };
+        // Nothing of this is needed, and a database that cannot be written is closed all the same.
+        if let Err(error) = last.await {
+            tracing::debug!("the last writes failed: {error}");
+        }
         self.inner.reader.close_by_ref().await?;
-        self.inner.writer.close_by_ref().await?;
+        self.inner.writer.close().await?;
         Ok(())
     }
 
@@ -252,12 +311,7 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction> {
-        let options = TransactionOptions {
-            // Deferred, a read-then-write transaction fails when another writer came between.
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        Ok(self.inner.writer.begin_with_options(options).await?)
+        Ok(self.inner.writer.begin().await?)
     }
 }
 
@@ -394,8 +448,7 @@ impl Scope {
         match outcome {
             Ok(value) => Ok((value, transaction)),
             Err(error) => {
-                // The first error matters; that the rollback failed as well adds nothing.
-                let _ = transaction.rollback().await;
+                transaction.rollback().await;
                 Err(error)
             }
         }
