@@ -138,9 +138,9 @@ check-rust:
 	fi
 
 # As tests, but for longer: what they print at their end is the outcome.
-faults: ## kills hubs under load, KILLS=200 times on each database, and looks for what is lost or invented
+faults: ## kills hubs, and fills their disks, KILLS=200 and FILLINGS=200 times on each database under load
 	@scripts/need rust postgres
-	THINGSHUB_TEST_KILLS=$(or $(KILLS),200) scripts/with-postgres --no-fsync \
+	THINGSHUB_TEST_KILLS=$(or $(KILLS),200) THINGSHUB_TEST_FILLINGS=$(or $(FILLINGS),200) scripts/with-postgres --no-fsync \
 		cargo test --locked --test hub faults:: -- --nocapture --test-threads 1
 
 soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing

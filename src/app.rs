@@ -66,6 +66,8 @@ where
         }
     };
     let (tls, certificate) = tls::open(&config)?;
+    let watch_stop = CancellationToken::new();
+    let watching = tokio::spawn(store.clone().watch(watch_stop.clone()));
     let drivers = driver::Host::start(worker, limits(&config))
         .await
         .map_err(|error| format!("the driver workers do not start: {error}"))?;
@@ -168,17 +170,20 @@ where
     replaying
         .await
         .map_err(|error| format!("the replayer broke: {error}"))?;
-    delivering
+    let delivered = delivering
         .await
-        .map_err(|error| format!("the delivery engine broke: {error}"))?
-        .map_err(|error| error.causes())?;
-    downlinking
+        .map_err(|error| format!("the delivery engine broke: {error}"))?;
+    let sent = downlinking
         .await
-        .map_err(|error| format!("the downlinks broke: {error}"))?
-        .map_err(|error| error.causes())?;
+        .map_err(|error| format!("the downlinks broke: {error}"))?;
     publishers.close().await;
     drivers.shutdown().await;
+    watch_stop.cancel();
+    watching
+        .await
+        .map_err(|error| format!("the watch over the database broke: {error}"))?;
     store.close().await.map_err(|error| error.causes())?;
+    delivered.and(sent).map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
 }

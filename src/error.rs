@@ -41,6 +41,11 @@ pub enum Error {
     Internal(#[source] Box<dyn StdError + Send + Sync>),
 }
 
+/// A cause that the log has already, once for all who suffer from it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Logged(pub String);
+
 /// Shorthand for everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -93,7 +98,10 @@ impl Error {
             } => Error::Unavailable {
                 what: what.clone(),
                 retry_after_s: *retry_after_s,
-                source: source.as_ref().map(|_| self.causes().into()),
+                source: source.as_deref().map(|source| match source.is::<Logged>() {
+                    true => Logged(source.to_string()).into(),
+                    false => self.causes().into(),
+                }),
             },
             Error::Internal(_) => Error::internal(self.causes()),
         }

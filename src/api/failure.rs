@@ -16,7 +16,7 @@ use poem_openapi::{
 use serde::Serialize;
 
 use super::operation::Operation;
-use crate::error::{Error, causes};
+use crate::error::{Error, Logged, causes};
 
 /// Longest text of an error, in characters: it may name what the client sent, not repeat it.
 const TEXT_MAX: usize = 400;
@@ -88,7 +88,7 @@ fn log(error: &Error) {
             what,
             source: Some(source),
             ..
-        } => {
+        } if !source.is::<Logged>() => {
             tracing::warn!(cause = causes(source.as_ref()), "request put off: {what}");
         }
         _ => {}

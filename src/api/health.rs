@@ -31,10 +31,14 @@ impl HealthApi {
 
     /// Tell that the hub can work
     ///
-    /// Asks the database: send no requests here while this answers 503.
+    /// Reads from the database and writes to it, a little and at most once a second. Fails with 503 while
+    /// the database takes no writes, such as when the disk is full, when the database is read-only or
+    /// when it cannot be reached; the error says which. Send no requests here meanwhile: what must be
+    /// stored is answered with 503, too. The hub goes on by itself when the database takes writes
+    /// again, and answers here within seconds in any case.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readyz")]
     async fn readyz(&self) -> Result<Found<Health>> {
-        self.hub.store.ping().await?;
+        self.hub.store.check().await?;
         Ok(ok())
     }
 }

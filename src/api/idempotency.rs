@@ -3,7 +3,7 @@
 //! Only a success is remembered: what was refused has changed nothing and may be tried again under
 //! the same key. Answers are sealed, because some show a secret once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::{
@@ -13,6 +13,7 @@ use poem::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::time::sleep;
 
 use super::{auth::Authenticated, body};
 use crate::{
@@ -30,6 +31,9 @@ use crate::{
 pub const HEADER: &str = "Idempotency-Key";
 /// Longest key.
 pub const KEY_MAX: usize = 255;
+/// How long to wait, and how often, for a database that takes no writes.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: u32 = 3600;
 /// What of an answer's headers is remembered; the rest is made for each answer.
 const KEPT: [&str; 3] = ["content-type", "location", "etag"];
 
@@ -94,7 +98,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
             Ok(remember(&hub, scope, &key, response).await?)
         }
         refused => {
-            idempotency::release(scope, &key).await?;
+            note(scope, key, None).await?;
             refused
         }
     }
@@ -142,9 +146,41 @@ async fn remember(
     let answer = serde_json::to_string(&answer).map_err(Error::internal)?;
     let place = place(scope.tenant(), idempotency::row(key));
     let sealed = hub.vault.seal(&Slot::only(&place), NOWHERE, &answer)?;
-    idempotency::answer(scope, key, sealed).await?;
+    note(scope, *key, Some(sealed)).await?;
     response.set_body(body);
     Ok(response)
+}
+
+/// Writes down what became of a key: its answer, or that it is free again. A database that takes no
+/// writes just now changes nothing of what was done, and gets it later: otherwise the key would be
+/// taken for as long as it is remembered.
+async fn note(scope: &Scope, key: [u8; 32], answer: Option<Vec<u8>>) -> Result<(), Error> {
+    let written = write(scope, &key, answer.clone()).await;
+    if !matches!(written, Err(Error::Unavailable { .. })) {
+        return written;
+    }
+    let scope = scope.clone();
+    tokio::spawn(async move {
+        for _ in 0..AGAIN_MAX {
+            sleep(AGAIN).await;
+            match write(&scope, &key, answer.clone()).await {
+                Err(Error::Unavailable { .. }) => {}
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!("an idempotency key stays taken: {}", error.causes());
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn write(scope: &Scope, key: &[u8; 32], answer: Option<Vec<u8>>) -> Result<(), Error> {
+    match answer {
+        Some(answer) => idempotency::answer(scope, key, answer).await,
+        None => idempotency::release(scope, key).await,
+    }
 }
 
 fn replay(hub: &Hub, scope: &Scope, key: &[u8; 32], sealed: &[u8]) -> Result<Response, Error> {

@@ -41,6 +41,9 @@ use crate::{
     config::{Config, LogFormat, SETTINGS},
 };
 
+/// The signal that a limit on the size of files has been met.
+const SIGXFSZ: i32 = nix::sys::signal::Signal::SIGXFSZ as i32;
+
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
     // Before anything else: a worker must not read settings or arguments.
@@ -145,6 +148,10 @@ fn serve(config: Config) -> Result<(), String> {
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        // A write beyond a limit on the size of files fails, which the hub can live with. It gets this
+        // signal as well, which ends a process that does not take it.
+        let _beyond_limit =
+            signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| error.to_string())?;
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -212,6 +219,9 @@ fn log(config: &Config) -> Result<(), String> {
         .map_err(|error| format!("setting log_filter: {error}"))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log that cannot be written, as on a full disk, must not end what writes to it: the library
+        // would say so on the same standard error, and panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => subscriber.with_ansi(false).init(),

@@ -175,7 +175,8 @@ impl Engine {
 
     /// Delivers until `stop`, then lets what is under way come to its end, for `shutdown_timeout_s` at most.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
-        let settler = Settler::start(self.store.clone());
+        let longest = Duration::from_secs(self.wake.config.shutdown_timeout_s);
+        let (settler, settling) = Settler::start(self.store.clone(), stop.clone(), longest);
         let mut running = JoinSet::new();
         let mut look = tokio::time::interval(match self.store.is_shared() {
             true => LOOK_EVERY_SHARED,
@@ -203,7 +204,15 @@ impl Engine {
             }
         }
         while running.join_next().await.is_some() {}
-        forgetting.await.map_err(Error::internal)
+        forgetting.await.map_err(Error::internal)?;
+        drop(settler);
+        match settling.await.map_err(Error::internal)? {
+            0 => Ok(()),
+            lost => Err(Error::overloaded(&format!(
+                "what came of {lost} deliveries could not be written; they are sent again at the \
+                 next start"
+            ))),
+        }
     }
 
     /// Starts the lanes of what has work and no lane, and wakes the others.

@@ -2,9 +2,14 @@
 //! integration it belongs to. Nobody waits for a timer: while one batch is on its way to disk, the next
 //! one gathers.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch,
@@ -17,10 +22,8 @@ use crate::{
 const BATCH_MAX: usize = 512;
 /// Attempts that may wait; beyond, lanes wait.
 const WAITING_MAX: usize = 4096;
-/// How long to wait when the database is away.
+/// How long to wait when the database takes nothing.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often a batch is tried again then: a hub that stops must come to its end.
-const TRIES_MAX: usize = 60;
 
 /// Where attempts go that have come to their end.
 #[derive(Clone)]
@@ -34,11 +37,21 @@ struct Job {
 }
 
 impl Settler {
-    /// Settles until it is dropped.
-    pub fn start(store: Store) -> Self {
+    /// Settles until every handle is dropped. However long the database takes nothing, the attempts
+    /// wait for it; from `stop` on for so long at most. The task answers how many were not settled.
+    pub fn start(
+        store: Store,
+        stop: CancellationToken,
+        longest: Duration,
+    ) -> (Self, JoinHandle<usize>) {
         let (ended, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(run(store, waiting));
-        Self { ended }
+        let writing = Writing {
+            store,
+            stop,
+            longest,
+            stopped_at: None,
+        };
+        (Self { ended }, tokio::spawn(writing.run(waiting)))
     }
 
     /// Ends when the attempt is written down, or never will be: then its delivery is sent again.
@@ -52,62 +65,95 @@ impl Settler {
     }
 }
 
-async fn run(store: Store, mut waiting: mpsc::Receiver<Job>) {
-    let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while batch::take(&mut waiting, &mut jobs, BATCH_MAX).await > 0 {
-        let (settled, done): (Vec<_>, Vec<_>) =
-            jobs.drain(..).map(|job| (job.settled, job.done)).unzip();
-        let integrations: Vec<IntegrationId> =
-            settled.iter().map(|settled| settled.integration).collect();
-        let paused = match settle(&store, &settled).await {
-            Ok(paused) => paused,
-            Err(error) => {
-                // One attempt may be at fault: alone, the others need not suffer.
-                tracing::warn!("attempts are settled one by one: {}", error.causes());
-                settle_each(&store, &settled).await
-            }
-        };
-        for (done, integration) in done.into_iter().zip(integrations) {
-            // A lane that has ended does not wait.
-            let _ = done.send(paused.contains(&integration));
-        }
-    }
+/// What writes attempts down.
+struct Writing {
+    store: Store,
+    stop: CancellationToken,
+    longest: Duration,
+    /// When it was first seen that the hub stops.
+    stopped_at: Option<Instant>,
 }
 
-async fn settle_each(store: &Store, settled: &[Settled]) -> Vec<IntegrationId> {
-    let mut paused = Vec::new();
-    for one in settled.chunks(1) {
-        match settle(store, one).await {
-            Ok(found) => paused.extend(found),
-            Err(error) => {
-                let (id, cause) = (one[0].delivery.id, error.causes());
-                tracing::error!(delivery.id = %id, cause, "an attempt is not settled");
-            }
-        }
-    }
-    paused
-}
-
-/// Settles a batch; waits for a database that is away.
-async fn settle(store: &Store, settled: &[Settled]) -> Result<Vec<IntegrationId>> {
-    let mut tries = 0;
-    loop {
-        match store.settle(settled).await {
-            Err(error @ Error::Unavailable { .. }) if tries < TRIES_MAX => {
-                tries += 1;
-                tracing::warn!("attempts wait to be settled: {}", error.causes());
-                tokio::time::sleep(PAUSE).await;
-            }
-            Ok(paused) => {
-                for integration in &paused {
-                    tracing::warn!(
-                        integration.id = integration.0,
-                        "paused: it fails for too long"
-                    );
+impl Writing {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) -> usize {
+        let mut lost = 0;
+        let mut jobs = Vec::with_capacity(BATCH_MAX);
+        while batch::take(&mut waiting, &mut jobs, BATCH_MAX).await > 0 {
+            let (settled, done): (Vec<_>, Vec<_>) =
+                jobs.drain(..).map(|job| (job.settled, job.done)).unzip();
+            let integrations: Vec<IntegrationId> =
+                settled.iter().map(|settled| settled.integration).collect();
+            let paused = match self.settle(&settled).await {
+                Ok(paused) => paused.into_iter().collect(),
+                Err(Error::Unavailable { .. }) => {
+                    lost += settled.len();
+                    HashSet::new()
                 }
-                return Ok(paused);
+                Err(error) => {
+                    // One attempt may be at fault: alone, the others need not suffer.
+                    tracing::warn!("attempts are settled one by one: {}", error.causes());
+                    self.settle_each(&settled, &mut lost).await
+                }
+            };
+            for (done, integration) in done.into_iter().zip(integrations) {
+                // A lane that has ended does not wait.
+                let _ = done.send(paused.contains(&integration));
             }
-            Err(error) => return Err(error),
         }
+        lost
+    }
+
+    async fn settle_each(
+        &mut self,
+        settled: &[Settled],
+        lost: &mut usize,
+    ) -> HashSet<IntegrationId> {
+        let mut paused = HashSet::new();
+        for one in settled.chunks(1) {
+            match self.settle(one).await {
+                Ok(found) => paused.extend(found),
+                Err(Error::Unavailable { .. }) => *lost += 1,
+                Err(error) => {
+                    let (id, cause) = (one[0].delivery.id, error.causes());
+                    tracing::error!(delivery.id = %id, cause, "an attempt is not settled");
+                }
+            }
+        }
+        paused
+    }
+
+    /// Settles a batch; waits for a database that takes nothing.
+    async fn settle(&mut self, settled: &[Settled]) -> Result<Vec<IntegrationId>> {
+        let mut is_waiting = false;
+        loop {
+            match self.store.settle(settled).await {
+                Err(error @ Error::Unavailable { .. }) if self.may_wait() => {
+                    if !is_waiting {
+                        tracing::warn!("attempts wait to be settled: {}", error.causes());
+                    }
+                    is_waiting = true;
+                    sleep(PAUSE).await;
+                }
+                Ok(paused) => {
+                    for integration in &paused {
+                        tracing::warn!(
+                            integration.id = integration.0,
+                            "paused: it fails for too long"
+                        );
+                    }
+                    return Ok(paused);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether another try makes sense: a hub that stops must come to its end.
+    fn may_wait(&mut self) -> bool {
+        if !self.stop.is_cancelled() {
+            return true;
+        }
+        let stopped_at = *self.stopped_at.get_or_insert_with(Instant::now);
+        stopped_at.elapsed() < self.longest
     }
 }

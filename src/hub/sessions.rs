@@ -122,7 +122,7 @@ impl Hub {
         let is_noted = key
             .last_used_at
             .is_some_and(|at| clock::now() - at < TimeDelta::minutes(1));
-        if is_noted {
+        if is_noted || !self.store.takes_writes() {
             return;
         }
         if let Err(error) = api_keys::touch(scope, key.id).await {

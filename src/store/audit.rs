@@ -1,11 +1,11 @@
 //! Writes down who changed what, in the transaction of the change: neither is there without the
 //! other.
 
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Scope, bulk, entities::audit_entry};
+use super::{Scope, bulk, entities::audit_entry, transaction::DatabaseTransaction};
 use crate::{
     clock,
     error::{Error, Result},

@@ -4,10 +4,12 @@
 //! rows, so there the rows travel as one JSON parameter of a statement that never changes.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    IdenStatic, Iterable, Statement, Value as SqlValue, sea_query::OnConflict,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable,
+    Statement, Value as SqlValue, sea_query::OnConflict,
 };
 use serde::{Serialize, Serializer};
+
+use super::transaction::DatabaseTransaction;
 
 /// Rows in one INSERT: stays below SQLite's limit on bound values.
 const ROWS_PER_INSERT: usize = 1000;

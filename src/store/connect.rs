@@ -1,13 +1,23 @@
-//! Connections to the two databases, and how each is set.
+//! Connections to the two databases, how each is set, and which is not used again.
+//!
+//! A connection goes back to its pool when it is outside of any transaction, and the database has not
+//! given cause since it was opened to begin anew; every other one is thrown away. SQLite's driver
+//! counts transactions by itself: where the database has ended one, it goes on counting it, and what
+//! came next on the same connection would be a savepoint in a transaction that nobody commits.
 
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
+    sqlx::{
+        self, Connection,
+        pool::PoolConnectionMetadata,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 
-use crate::{config::Config, error::Result};
+use super::writability::Writability;
+use crate::config::Config;
 
 /// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
 const STATEMENTS_CACHED: usize = 1000;
@@ -20,8 +30,33 @@ pub fn readers(config: &Config) -> u32 {
     config.database_connections.min(READERS_MAX)
 }
 
+/// What a connection to a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To make the file, where there is none, and its schema.
+    Create,
+    /// To write; a file that is no longer there is not made anew, without what was in it.
+    Write,
+    /// To read.
+    Read,
+}
+
+/// The kind of the database at this URL.
+pub fn backend(url: &str) -> DbBackend {
+    match url.starts_with("sqlite:") {
+        true => DbBackend::Sqlite,
+        false => DbBackend::Postgres,
+    }
+}
+
 /// A pool of connections to a file.
-pub async fn sqlite(url: &str, connections: u32, read_only: bool) -> Result<DatabaseConnection> {
+pub async fn sqlite(
+    url: &str,
+    connections: u32,
+    purpose: Purpose,
+    writability: &Writability,
+) -> Result<DatabaseConnection, DbErr> {
+    let is_reader = purpose == Purpose::Read;
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -33,21 +68,34 @@ pub async fn sqlite(url: &str, connections: u32, read_only: bool) -> Result<Data
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
             options
-                .create_if_missing(!read_only)
-                .read_only(read_only)
+                .create_if_missing(purpose == Purpose::Create)
+                .read_only(is_reader)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
                 .statement_cache_capacity(STATEMENTS_CACHED)
-                .pragma("cache_size", if read_only { "-2000" } else { "-8000" })
-                .optimize_on_close(!read_only, None)
+                .pragma("cache_size", if is_reader { "-2000" } else { "-8000" })
         });
-    Ok(Database::connect(options).await?)
+    if !is_reader {
+        let writability = writability.clone();
+        options.map_sqlx_sqlite_pool_opts(move |options| {
+            let writability = writability.clone();
+            options.after_release(move |connection, met| {
+                Box::pin(is_good(connection, met, writability.clone()))
+            })
+        });
+    }
+    Database::connect(options).await
 }
 
 /// A pool of connections to a server.
-pub async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection> {
+pub async fn postgres(
+    url: &str,
+    connections: u32,
+    writability: &Writability,
+) -> Result<DatabaseConnection, DbErr> {
+    let (released, idle) = (writability.clone(), writability.clone());
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -58,6 +106,27 @@ pub async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection>
         .test_before_acquire_if_idle_for(Duration::from_secs(1))
         .set_application_name("thingshub")
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED));
-    Ok(Database::connect(options).await?)
+        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED))
+        .map_sqlx_postgres_before_acquire(move |_, met| {
+            let is_good = !idle.condemns(met.age);
+            Box::pin(async move { Ok(is_good) })
+        })
+        .map_sqlx_postgres_pool_opts(move |options| {
+            let writability = released.clone();
+            options.after_release(move |connection, met| {
+                Box::pin(is_good(connection, met, writability.clone()))
+            })
+        });
+    Database::connect(options).await
+}
+
+/// Whether a connection that comes back may be used again.
+async fn is_good<C: Connection>(
+    connection: &mut C,
+    met: PoolConnectionMetadata,
+    writability: Writability,
+) -> Result<bool, sqlx::Error> {
+    // The rollback of a transaction that was dropped has only been queued until now.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction() && !writability.condemns(met.age))
 }

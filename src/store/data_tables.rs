@@ -1,9 +1,6 @@
 //! Data tables and their rows.
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -15,6 +12,7 @@ use super::{
     failure,
     listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
     members,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

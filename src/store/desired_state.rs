@@ -1,6 +1,6 @@
 //! What a device should be: the desired state, and the downlink that tells the device of it.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     entities::{device, device_state, downlink},
     events,
     record::NewEvent,
+    transaction::DatabaseTransaction,
 };
 use crate::{clock, error::Result, id::DeviceKey};
 

@@ -5,10 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, QueryFilter, QueryOrder,
-    QuerySelect, TransactionTrait,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -19,6 +16,7 @@ use super::{
     entities::{device, device_connection},
     failure,
     gather::padded,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock,
@@ -71,14 +69,13 @@ pub async fn put(
             }
             Err(error) if is_refusal(&error) => {
                 // Somebody else was quicker than the look-up: each device by itself shows which.
-                inner.rollback().await?;
+                inner.rollback().await;
                 for device in rest {
                     outcomes.push(put_one(scope, transaction, device, on_existing).await?);
                 }
             }
             Err(error) => {
-                // The first error matters; that the rollback failed as well adds nothing.
-                let _ = inner.rollback().await;
+                inner.rollback().await;
                 return Err(error);
             }
         }
@@ -102,7 +99,7 @@ async fn put_one(
                 .ok_or_else(|| Error::internal("a device without an outcome"))
         }
         Err(error) => {
-            let _ = inner.rollback().await;
+            inner.rollback().await;
             if is_refusal(&error) {
                 Ok(Outcome::Failed(error.to_string()))
             } else {

@@ -3,10 +3,7 @@
 //! It goes through the devices in the order of their keys, some hundred in a transaction, so that
 //! nothing else has to wait for all of them; each device has its own entry in the audit log.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
     Scope,
@@ -15,6 +12,7 @@ use super::{
     devices::{self, Device, RESOURCE},
     entities::{device, device_label},
     selecting,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock,

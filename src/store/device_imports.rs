@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ use super::{
     devices::NewDevice,
     entities::{device_import, device_import_batch, device_import_row},
     listing::{self, Order, Place, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

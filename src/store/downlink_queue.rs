@@ -6,7 +6,7 @@
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait,
     sea_query::{
         CommonTableExpression, Expr, ExprTrait, LockBehavior, LockType, Query, SimpleExpr,
@@ -20,6 +20,7 @@ use super::{
     Scope, Store,
     downlinks::{self, Downlink, State},
     entities::{device, downlink},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

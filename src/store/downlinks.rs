@@ -5,8 +5,8 @@
 //! [`super::downlink_queue`].
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QuerySelect,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use super::{
     listing::{self, Order, Place, Stretch},
     members,
     record::NewEvent,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

@@ -5,10 +5,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -21,6 +18,7 @@ use super::{
     entities::{device_state, driver_state},
     gather::padded,
     members,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     error::{Error, Result},

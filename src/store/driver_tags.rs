@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::OnConflict,
 };
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use super::{
     drivers::{self, RESOURCE},
     entities::{driver_tag, driver_tag_move, driver_version},
     listing::{self, Order, Place, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

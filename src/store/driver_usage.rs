@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, PaginatorTrait, QueryFilter, QuerySelect,
+    ColumnTrait, Condition, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, Func},
 };
 
@@ -11,6 +11,7 @@ use super::{
     Page, Scope, driver_tags, drivers,
     entities::{device, driver_version},
     listing::{Place, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     error::{Error, Result},

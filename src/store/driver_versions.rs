@@ -1,8 +1,8 @@
 //! The immutable versions of drivers: what is in them, and what still needs them.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction,
-    PaginatorTrait, QueryFilter, QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, Select,
 };
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use super::{
     drivers::{self, RESOURCE},
     entities::{driver, driver_tag, driver_version},
     listing::{self, Order, Place, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

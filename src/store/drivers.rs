@@ -2,8 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,6 +15,7 @@ use super::{
     driver_usage::{self, Users},
     driver_versions::{self, Content},
     entities::driver,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

@@ -3,7 +3,7 @@
 
 use sea_orm::{
     ActiveValue::{self, Set},
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, DbErr, EntityTrait, QueryFilter,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use super::{
     deliveries::State,
     delivery_policy::{EventType, Policy},
     entities::{delivery, device, event, integration},
+    transaction::DatabaseTransaction,
 };
 use crate::{clock::Time, id::new_uuid, selector::Selector};
 

@@ -1,8 +1,6 @@
 //! Events: what is worth telling of a device or a connection that is not an uplink.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -13,6 +11,7 @@ use super::{
     listing::{self, Order, Place, Span, Stretch},
     members,
     record::NewEvent,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

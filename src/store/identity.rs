@@ -67,7 +67,7 @@ impl Store {
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
         let transaction = self.begin().await?;
         if tenant::Entity::find().count(&transaction).await? > 0 {
-            transaction.rollback().await?;
+            transaction.rollback().await;
             return Ok(false);
         }
         let now = clock::now();

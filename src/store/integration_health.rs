@@ -1,8 +1,8 @@
 //! How integrations fare: counted as attempts are settled, so that nobody has to count when asked.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
-    QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::Expr,
 };
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use super::{
     audit::subject,
     entities::integration_health::{self, Column},
     met,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

@@ -1,8 +1,8 @@
 //! Integrations: where data is forwarded to.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter, QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
+    QuerySelect, sea_query::Expr,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use super::{
     failure,
     integration_health::{self, Health, HealthState},
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

@@ -14,19 +14,23 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DeleteMany, EntityTrait,
-    QueryFilter, QuerySelect, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    UpdateMany,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, DeleteMany, EntityTrait, QueryFilter,
+    QuerySelect, Select, UpdateMany,
     entity::ColumnTrait,
     sea_query::{Expr, IntoCondition},
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
@@ -37,9 +41,12 @@ use crate::{
 pub use file::Lock;
 
 use api_keys::ApiKey;
+use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use transaction::{DatabaseTransaction, Writer};
+use writability::{Probe, Writability};
 
 mod bulk;
 mod connect;
@@ -90,9 +97,14 @@ pub mod redecodings;
 pub mod sealed;
 pub mod subscriptions;
 pub mod tenants;
+mod transaction;
 pub mod unknown_devices;
 pub mod uplinks;
 pub mod users;
+mod writability;
+
+/// How long a check of the database may take.
+const CHECK_WITHIN: Duration = Duration::from_secs(3);
 
 /// A table whose rows belong to tenants.
 pub trait Owned: EntityTrait {
@@ -109,7 +121,7 @@ pub struct Store {
 struct Inner {
     /// SQLite takes one writer at a time: one connection, so that writers queue here and not on its
     /// lock. On PostgreSQL writer and reader are one pool.
-    writer: DatabaseConnection,
+    writer: Writer,
     reader: DatabaseConnection,
     devices: Gather<(TenantId, String), Device>,
     sessions: Gather<[u8; 32], Session>,
@@ -117,6 +129,8 @@ struct Inner {
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
     /// How long after a frame a copy of it is taken for one, in seconds.
     dedupe_window_s: u64,
+    writability: Writability,
+    probe: Probe,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
@@ -179,9 +193,14 @@ impl Store {
         if let Some(file) = file::path(&url) {
             file::prepare(&file).map_err(Error::internal)?;
         }
-        let store = Self::connect(config, &url).await?;
-        Migrator::up(&store.inner.writer, None).await?;
-        Ok(store)
+        // By connections of their own: those that stay make no file where one was taken away.
+        let first = Self::connect(config, &url, Purpose::Create).await?;
+        Migrator::up(first.inner.writer.pool(), None).await?;
+        if first.is_shared() {
+            return Ok(first);
+        }
+        first.close().await?;
+        Self::connect(config, &url, Purpose::Write).await
     }
 
     /// Connects to a database that hubs may be using: its schema is theirs, and must be this program's.
@@ -191,8 +210,8 @@ impl Store {
             // SQLite would make an empty one.
             std::fs::metadata(file).map_err(Error::internal)?;
         }
-        let store = Self::connect(config, &url).await?;
-        match Migrator::get_pending_migrations(&store.inner.writer).await? {
+        let store = Self::connect(config, &url, Purpose::Write).await?;
+        match Migrator::get_pending_migrations(store.inner.writer.pool()).await? {
             pending if pending.is_empty() => Ok(store),
             _ => Err(Error::internal(
                 "the schema is older than this program: stop the hub, run `thingshub migrate` first",
@@ -200,17 +219,23 @@ impl Store {
         }
     }
 
-    async fn connect(config: &Config, url: &str) -> Result<Self> {
-        let (writer, reader) = if url.starts_with("sqlite:") {
-            let writer = connect::sqlite(url, 1, false).await?;
+    async fn connect(config: &Config, url: &str, purpose: Purpose) -> Result<Self> {
+        let writability = Writability::new(connect::backend(url));
+        let (writer, reader) = if connect::backend(url) == DbBackend::Sqlite {
+            let open = async |connections, purpose| {
+                connect::sqlite(url, connections, purpose, &writability).await
+            };
             (
-                writer,
-                connect::sqlite(url, connect::readers(config), true).await?,
+                open(1, purpose).await?,
+                open(connect::readers(config), Purpose::Read).await?,
             )
         } else {
-            let pool = connect::postgres(url, config.database_connections).await?;
+            let connections = config.database_connections;
+            let pool = connect::postgres(url, connections, &writability).await?;
             (pool.clone(), pool)
         };
+        let writer = Writer::new(writer, writability.clone());
+        let probe = Probe::new(writer.clone(), writability.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 devices: devices::gather(reader.clone()),
@@ -222,6 +247,8 @@ impl Store {
                 work: Notify::new(),
                 queued_downlinks: watch::Sender::new(()),
                 connection_news: watch::Sender::new(()),
+                writability,
+                probe,
                 writer,
                 reader,
             }),
@@ -243,16 +270,51 @@ impl Store {
         self.inner.work.notified().await;
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        self.inner.reader.execute_unprepared("SELECT 1").await?;
-        Ok(())
+    /// Watches whether the database takes writes, until `stop`.
+    pub async fn watch(self, stop: CancellationToken) {
+        let _ = stop
+            .run_until_cancelled(self.inner.probe.clone().run())
+            .await;
+    }
+
+    /// Whether the last that is known of the database is that it takes writes.
+    pub fn takes_writes(&self) -> bool {
+        self.inner.writability.outage().is_none()
+    }
+
+    /// Whether the database can be read and written; the error says why not. It comes soon, whatever
+    /// the database does.
+    pub async fn check(&self) -> Result<()> {
+        if let Some(outage) = self.inner.writability.outage() {
+            return Err(outage.reported());
+        }
+        let checked = async {
+            self.inner.reader.execute_unprepared("SELECT 1").await?;
+            self.inner.probe.check().await
+        };
+        timeout(CHECK_WITHIN, checked)
+            .await
+            .unwrap_or_else(|_| Err(Error::overloaded("the database does not answer in time")))
     }
 
     /// Writes out what is pending and closes.
     pub async fn close(&self) -> Result<()> {
+        let last = async {
+            self.inner.probe.forget().await?;
+            if !self.is_shared() {
+                self.inner
+                    .writer
+                    .execute_unprepared("PRAGMA optimize")
+                    .await?;
+            }
+            Ok::<_, DbErr>(())
+        };
+        // Nothing of this is needed, and a database that cannot be written is closed all the same.
+        if let Err(error) = last.await {
+            tracing::debug!("the last writes failed: {error}");
+        }
         self.inner.reader.close_by_ref().await?;
-        self.inner.writer.close_by_ref().await?;
+        self.inner.writer.close().await?;
         Ok(())
     }
 
@@ -275,12 +337,7 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction> {
-        let options = TransactionOptions {
-            // Deferred, a read-then-write transaction fails when another writer came between.
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        Ok(self.inner.writer.begin_with_options(options).await?)
+        Ok(self.inner.writer.begin().await?)
     }
 }
 
@@ -417,8 +474,7 @@ impl Scope {
         match outcome {
             Ok(value) => Ok((value, transaction)),
             Err(error) => {
-                // The first error matters; that the rollback failed as well adds nothing.
-                let _ = transaction.rollback().await;
+                transaction.rollback().await;
                 Err(error)
             }
         }

@@ -22,6 +22,7 @@ use super::{
     recent::Recent,
     subscriptions,
     subscriptions::Subscription,
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},
@@ -351,7 +352,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
 
 async fn change(
     scope: &Scope,
-    transaction: &sea_orm::DatabaseTransaction,
+    transaction: &DatabaseTransaction,
     id: ConnectionId,
     changed: network_connection::ActiveModel,
     after: Option<&NewConnection>,
@@ -381,7 +382,7 @@ async fn change(
 
 async fn lock(
     scope: &Scope,
-    transaction: &sea_orm::DatabaseTransaction,
+    transaction: &DatabaseTransaction,
     id: ConnectionId,
 ) -> Result<network_connection::Model> {
     let which = network_connection::Column::Id.eq(id.0);

@@ -12,8 +12,8 @@ use std::{
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, RelationTrait,
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, RelationTrait,
     sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::{Map, Value};
@@ -31,6 +31,7 @@ use super::{
     event_deliveries, failure,
     gather::padded,
     recent,
+    transaction::DatabaseTransaction,
     unknown_devices::{Sighting, Sightings},
 };
 use crate::{
@@ -194,15 +195,14 @@ impl Store {
                 Ok(recorded)
             }
             Err(error) if failure::is_dangling(&error) => {
-                transaction.rollback().await?;
+                transaction.rollback().await;
                 Ok(Recorded {
                     outcomes: vec![Outcome::Gone; messages.len()],
                     queued: Vec::new(),
                 })
             }
             Err(error) => {
-                // The first error matters; that the rollback failed as well adds nothing.
-                let _ = transaction.rollback().await;
+                transaction.rollback().await;
                 Err(error.into())
             }
         }

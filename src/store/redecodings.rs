@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::ExprTrait,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::ExprTrait,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -23,6 +23,7 @@ use super::{
     listing::Place,
     members,
     record::NewEvent,
+    transaction::DatabaseTransaction,
     uplinks::Uplink,
 };
 use crate::{

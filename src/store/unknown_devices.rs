@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 
@@ -13,6 +12,7 @@ use super::{
     Page, Scope,
     entities::{device_connection, unknown_device},
     listing::{self, Order, Place, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::Time,

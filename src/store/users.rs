@@ -1,8 +1,8 @@
 //! Users of a tenant.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, DbErr,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::{
     entities::{session, user},
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    transaction::DatabaseTransaction,
 };
 use crate::{
     clock::{self, Time},

@@ -71,16 +71,9 @@ pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Wake) {
                 }
             }
             Err(error @ Error::Unavailable { .. }) => {
-                tracing::warn!(
-                    "{} messages were not written: the database is away",
-                    done.len()
-                );
-                drop(error);
+                tracing::debug!("{} messages were not written: {error}", done.len());
                 for done in done {
-                    let _ = done.send(Err(Error::away(
-                        "the database is away; try again",
-                        "a batch was not written",
-                    )));
+                    let _ = done.send(Err(error.echo()));
                 }
             }
             // One message may be at fault: alone, the others need not suffer.

@@ -10,6 +10,7 @@
 
 mod broker;
 mod database;
+mod disk;
 mod network_server;
 mod server;
 mod sink;
@@ -49,6 +50,7 @@ mod drivers;
 mod extremes;
 mod fair_share;
 mod faults;
+mod full_disk;
 mod histories;
 mod kafka;
 mod kept_secrets;

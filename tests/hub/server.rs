@@ -86,7 +86,22 @@ impl Hub {
         flags: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::start_at(tempfile::tempdir().unwrap(), database, flags, environment).await
+    }
+
+    /// Starts one whose data folder is this one, such as a disk of its own.
+    pub async fn start_on(data: &Path, database: Database, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(data, data_dir(folder.path())).unwrap();
+        Self::start_at(folder, database, flags, &[]).await
+    }
+
+    async fn start_at(
+        folder: TempDir,
+        database: Database,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let environment: Vec<(String, String)> = environment
             .iter()
@@ -179,8 +194,13 @@ impl Hub {
 
     /// Sends a signal to the process.
     pub fn tell(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> i32 {
         let pid = self.child.id().expect("it runs");
-        kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+        pid.try_into().unwrap()
     }
 
     /// Waits for the process's end.

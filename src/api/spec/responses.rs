@@ -40,7 +40,7 @@ const ERRORS: [(&str, &str, &str, &str); 6] = [
         "503",
         "Unavailable",
         "Something the hub needs is away, or it sheds load; try again after `Retry-After` seconds",
-        "the database is away; try again",
+        "the database cannot be reached; try again",
     ),
 ];
 

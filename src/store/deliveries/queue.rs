@@ -6,8 +6,8 @@
 
 use chrono::DateTime;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, SimpleExpr},
 };
 use uuid::Uuid;
@@ -17,12 +17,13 @@ use super::{
         Scope,
         entities::{delivery, integration_health},
         gather::padded,
+        transaction::DatabaseTransaction,
     },
     Delivery,
 };
 use crate::{
     clock::{self, Time},
-    error::{Error, Result},
+    error::Result,
     id::IntegrationId,
 };
 
@@ -120,7 +121,7 @@ async fn park(scope: &Scope, integration: IntegrationId, ids: Vec<Uuid>) -> Resu
         Ok(())
     }
     .await;
-    finish(transaction, parked).await
+    Ok(transaction.finish(parked).await?)
 }
 
 /// Lets the oldest delivery of a device go that waits for no other any more.
@@ -155,17 +156,6 @@ pub(super) async fn advance(
 
 fn of(integration: IntegrationId) -> SimpleExpr {
     delivery::Column::IntegrationId.eq(integration.0)
-}
-
-async fn finish(transaction: DatabaseTransaction, outcome: Result<(), DbErr>) -> Result<()> {
-    match outcome {
-        Ok(()) => Ok(transaction.commit().await?),
-        Err(error) => {
-            // The first error matters; that the rollback failed as well adds nothing.
-            let _ = transaction.rollback().await;
-            Err(Error::from(error))
-        }
-    }
 }
 
 /// How much waits, and since when.

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{SecondsFormat, TimeDelta};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
-    Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, Statement,
     sea_query::{Expr, ExprTrait, Func},
 };
 use serde_json::{Value, json};
@@ -18,6 +17,7 @@ use super::{
         audit::subject,
         bulk,
         entities::{delivery_attempt, integration_health},
+        transaction::DatabaseTransaction,
     },
     Attempt, Delivery, State, queue,
 };
@@ -100,17 +100,8 @@ impl Store {
     /// that have been paused for it.
     pub async fn settle(&self, attempts: &[Settled]) -> Result<Vec<IntegrationId>> {
         let transaction = self.begin().await?;
-        match self.write_settled(&transaction, attempts).await {
-            Ok(paused) => {
-                transaction.commit().await?;
-                Ok(paused)
-            }
-            Err(error) => {
-                // The first error matters; that the rollback failed as well adds nothing.
-                let _ = transaction.rollback().await;
-                Err(error)
-            }
-        }
+        let settled = self.write_settled(&transaction, attempts).await;
+        transaction.finish(settled).await
     }
 
     async fn write_settled(

@@ -34,3 +34,4 @@ pub mod tenant;
 pub mod unknown_device;
 pub mod uplink;
 pub mod user;
+pub mod write_probe;

@@ -70,11 +70,23 @@ struct Receiver {
 }
 
 pub struct Load {
+    /// Whether a hub may answer 503; it is asked again then, as a network server does.
+    pub may_be_put_off: bool,
     connection: Connection,
     table: i64,
     devices: Vec<Device>,
     receivers: Vec<Receiver>,
     acknowledged: watch::Sender<usize>,
+    put_off: watch::Sender<usize>,
+}
+
+/// What came of an uplink.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Acknowledged,
+    PutOff,
+    /// There is no telling: the hub is gone.
+    Lost,
 }
 
 impl Load {
@@ -121,11 +133,13 @@ impl Load {
             });
         }
         Self {
+            may_be_put_off: false,
             connection,
             table: table["id"].as_i64().unwrap(),
             devices,
             receivers,
             acknowledged: watch::Sender::new(0),
+            put_off: watch::Sender::new(0),
         }
     }
 
@@ -134,16 +148,29 @@ impl Load {
         self.acknowledged.subscribe()
     }
 
+    /// How many were put off, as it rises.
+    pub fn put_off(&self) -> watch::Receiver<usize> {
+        self.put_off.subscribe()
+    }
+
     /// Sends from all devices, until `stop` or until no hub is left: who loses one goes to the next.
     pub async fn send(&mut self, hubs: &[&Hub], stop: &AtomicBool) {
-        let (connection, acknowledged) = (&self.connection, &self.acknowledged);
+        let (connection, may_be_put_off) = (&self.connection, self.may_be_put_off);
+        let (acknowledged, put_off) = (&self.acknowledged, &self.put_off);
         let devices = self.devices.iter_mut().enumerate();
         join_all(devices.map(|(number, device)| async move {
             let mut order: Vec<&&Hub> = hubs.iter().collect();
             order.rotate_left(number % hubs.len());
             for hub in order {
-                while device.send(hub, connection).await {
-                    acknowledged.send_modify(|count| *count += 1);
+                loop {
+                    match device.send(hub, connection).await {
+                        Sent::Acknowledged => acknowledged.send_modify(|count| *count += 1),
+                        Sent::PutOff => {
+                            assert!(may_be_put_off, "an uplink was put off\n{}", hub.log());
+                            put_off.send_modify(|count| *count += 1);
+                        }
+                        Sent::Lost => break,
+                    }
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
@@ -261,8 +288,8 @@ struct Stored {
 }
 
 impl Device {
-    /// Sends the next uplink, or again the one that was not answered; whether there was an answer.
-    async fn send(&mut self, hub: &Hub, connection: &Connection) -> bool {
+    /// Sends the next uplink, or again the one that was not acknowledged.
+    async fn send(&mut self, hub: &Hub, connection: &Connection) -> Sent {
         let path = format!("network-connections/{}/uplinks", connection.id);
         let request = hub
             .request(Method::POST, &path)
@@ -271,12 +298,15 @@ impl Device {
             .body(self.message());
         self.unanswered += 1;
         let Ok(response) = request.send().await else {
-            return false;
+            return Sent::Lost;
         };
         let status = response.status();
         let Ok(answer) = response.text().await else {
-            return false;
+            return Sent::Lost;
         };
+        if status == 503 {
+            return Sent::PutOff;
+        }
         assert_eq!(status, 200, "{answer}");
         let receipt: Value = serde_json::from_str(&answer).unwrap();
         let known = receipt["status"] == "duplicate" && self.unanswered > 1;
@@ -285,7 +315,7 @@ impl Device {
         self.acknowledged.insert(self.number, told);
         self.number += 1;
         self.unanswered = 0;
-        true
+        Sent::Acknowledged
     }
 
     fn message(&self) -> String {

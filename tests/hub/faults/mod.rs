@@ -1,8 +1,9 @@
 //! What goes wrong around a hub: receivers that misbehave, and hubs that are killed.
 
 mod certificates;
+mod fillings;
 mod kills;
-mod load;
+pub mod load;
 mod receiver;
 mod receivers;
 mod takeover;

@@ -1,0 +1,149 @@
+//! Disks that can be filled and freed under a running hub: a limit on the size of its files, which
+//! needs no rights, and small file systems, where this process may mount some.
+
+use std::{
+    fs::File,
+    io::Write,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use rlimit::{INFINITY, Resource, prlimit};
+use tempfile::TempDir;
+
+use crate::{
+    database::{Database, execute, query_text, surroundings},
+    server::Hub,
+};
+
+/// Files get no larger than the log and so much more: what SQLite writes gets larger soon.
+const LIMIT_BEYOND_LOG: u64 = 64 * 1024;
+
+/// What is full when the disk is.
+pub enum Disk {
+    /// The hub's own files have a largest size.
+    Limit,
+    /// The hub's data, or a PostgreSQL's tablespace, is on a small file system.
+    Small(Small),
+}
+
+impl Disk {
+    /// Fills it, but for so many bytes.
+    pub fn fill(&self, hub: &Hub, rest: u64) {
+        match self {
+            Self::Limit => limit(hub, hub.log().len() as u64 + LIMIT_BEYOND_LOG + rest),
+            Self::Small(small) => small.fill(rest),
+        }
+    }
+
+    /// Lets it take writes again.
+    pub fn free(&self, hub: &Hub) {
+        match self {
+            Self::Limit => limit(hub, INFINITY),
+            Self::Small(small) => std::fs::remove_file(small.filler()).unwrap(),
+        }
+    }
+}
+
+fn limit(hub: &Hub, size: u64) {
+    prlimit(hub.pid(), Resource::FSIZE, Some((size, INFINITY)), None).unwrap();
+}
+
+/// A file system in memory; gone with its handle.
+pub struct Small {
+    folder: TempDir,
+}
+
+impl Small {
+    /// One of this size; `None`, with a word why, where nothing may be mounted.
+    pub fn mount(mebibytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])
+            .arg(folder.path())
+            .output();
+        match output {
+            Ok(output) if output.status.success() => Some(Self { folder }),
+            refused => {
+                println!("no file system can be mounted here ({refused:?}): not run");
+                None
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path().join("filler")
+    }
+
+    fn fill(&self, rest: u64) {
+        let mut filler = File::create(self.filler()).unwrap();
+        let mut size = 0;
+        while let Ok(written) = filler.write(&[b'x'; 4096]) {
+            size += written as u64;
+        }
+        filler.set_len(size.saturating_sub(rest)).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Lazily: what still has a file open there is about to end.
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.path())
+            .status();
+    }
+}
+
+/// Runs the test on a fresh PostgreSQL database that is on a small file system of its own, if there is
+/// a PostgreSQL and one can be mounted.
+pub async fn on_small_postgres<F>(mebibytes: u32, test: impl FnOnce(Database, Arc<Disk>) -> F)
+where
+    F: Future<Output = ()>,
+{
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let Some(url) = surroundings("THINGSHUB_TEST_POSTGRES_URL") else {
+        println!("THINGSHUB_TEST_POSTGRES_URL is not set: not run");
+        return;
+    };
+    let Some(small) = Small::mount(mebibytes) else {
+        return;
+    };
+    let folder = small.path().join("tablespace");
+    std::fs::create_dir(&folder).unwrap();
+    // The server's own user.
+    let data = query_text(&url, "SHOW data_directory").await;
+    let owner = std::fs::metadata(data).unwrap();
+    for path in [small.path(), &folder] {
+        chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("hub_small_{}_{number}", std::process::id());
+    let location = folder.display();
+    execute(
+        &url,
+        &format!("CREATE TABLESPACE {name} LOCATION '{location}'"),
+    )
+    .await;
+    execute(&url, &format!("CREATE DATABASE {name} TABLESPACE {name}")).await;
+    let (server, _) = url.rsplit_once('/').expect("the URL names a database");
+    let database = Database::Postgres(format!("{server}/{name}"));
+    // Until the database is gone, its disk must be there.
+    let disk = Arc::new(Disk::Small(small));
+    let outcome = std::panic::AssertUnwindSafe(test(database, disk.clone()));
+    let outcome = futures_util::FutureExt::catch_unwind(outcome).await;
+    execute(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    execute(&url, &format!("DROP TABLESPACE {name}")).await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
