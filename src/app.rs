@@ -6,12 +6,14 @@
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use poem::Server;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
+    clock::Plausible,
     config::{Config, Secret},
     delivery::{Engine, Wake},
     downlink,
@@ -112,6 +114,9 @@ where
         vault.clone(),
         drivers.clone(),
         config.driver_state_bytes,
+        Plausible {
+            ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
+        },
         writer,
     );
     let endpoint = api::endpoint(hub, &uplinks);
