@@ -6,6 +6,7 @@
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use poem::Server;
 use tokio::{
     net::TcpListener,
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, listener::SniffingAcceptor},
+    clock::Plausible,
     config::Config,
     delivery::{Engine, Wake},
     downlink,
@@ -124,6 +126,9 @@ where
         vault.clone(),
         drivers.clone(),
         config.driver_state_bytes,
+        Plausible {
+            ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
+        },
         writer,
     );
     let endpoint = api::endpoint(hub, &uplinks);

@@ -91,6 +91,8 @@ settings! {
     uplink_queue_max: usize = 10_000;
     /// Seconds in which a frame that comes again is taken for a copy, at most 86400; 0: none is
     dedupe_window_s: u64 = 300;
+    /// Seconds that a network server's or driver's time may be ahead of the hub's clock, at most 86400; the hub's own time counts in place of a later one
+    time_ahead_max_s: u32 = 300;
     /// Live streams open at a time
     live_streams_max: usize = 256;
     /// Longest life of a live stream, in seconds; clients come back by themselves
@@ -298,6 +300,9 @@ impl Config {
         }
         if self.dedupe_window_s > 86_400 {
             return Err("setting dedupe_window_s: must be at most 86400".to_owned());
+        }
+        if self.time_ahead_max_s > 86_400 {
+            return Err("setting time_ahead_max_s: must be at most 86400".to_owned());
         }
         self.check_drivers()
     }

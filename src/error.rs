@@ -19,6 +19,12 @@ pub enum Error {
     /// Nobody, or nobody we know.
     #[error("a valid token is required: send it as \"Authorization: Bearer <token>\"")]
     Unauthenticated,
+    /// No key of this network connection, or no such connection: which of them is nobody's business.
+    #[error(
+        "a valid ingest key of this network connection is required: send it as \"Authorization: \
+         Bearer <ingest key>\", in the header X-Ingest-Key or as the query parameter ingest_key"
+    )]
+    WrongIngestKey,
     /// Known, but not allowed to do this.
     #[error("{0}")]
     Forbidden(String),
@@ -89,6 +95,7 @@ impl Error {
             Error::Invalid(text) => Error::Invalid(text.clone()),
             Error::Conflict(text) => Error::Conflict(text.clone()),
             Error::Unauthenticated => Error::Unauthenticated,
+            Error::WrongIngestKey => Error::WrongIngestKey,
             Error::Forbidden(text) => Error::Forbidden(text.clone()),
             Error::NotFound(text) => Error::NotFound(text.clone()),
             Error::Unavailable {

@@ -29,6 +29,7 @@ mod m0018_redecoding;
 mod m0019_recent_messages;
 mod m0020_dead_deliveries;
 mod m0021_write_probes;
+mod m0024_connection_oddities;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_recent_messages::Migration),
             Box::new(m0020_dead_deliveries::Migration),
             Box::new(m0021_write_probes::Migration),
+            Box::new(m0024_connection_oddities::Migration),
         ]
     }
 }

@@ -16,6 +16,7 @@ use poem::{
 use tracing::Instrument;
 
 use super::{
+    appended,
     failure::{self, IsErrorObject},
     leftover::Leftover,
 };
@@ -65,6 +66,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
+        appended::take_off(&mut request);
         let id = request_id(&request);
         let span = tracing::info_span!(
             "request",

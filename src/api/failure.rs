@@ -39,7 +39,7 @@ pub struct IsErrorObject;
 pub fn status_of(error: &Error) -> StatusCode {
     match error {
         Error::Invalid(_) | Error::Conflict(_) => StatusCode::BAD_REQUEST,
-        Error::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Error::Unauthenticated | Error::WrongIngestKey => StatusCode::UNAUTHORIZED,
         Error::Forbidden(_) => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -62,7 +62,7 @@ pub fn respond(error: &Error) -> Response {
     let mut response = poem::web::Json(body).into_response();
     response.set_status(status);
     match error {
-        Error::Unauthenticated => {
+        Error::Unauthenticated | Error::WrongIngestKey => {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -115,7 +115,10 @@ pub fn respond_any(error: poem::Error, operation: &Operation) -> Response {
 
 fn translate(error: &poem::Error, operation: &Operation) -> Error {
     if error.is::<AuthorizationError>() {
-        return Error::Unauthenticated;
+        return match operation.takes_ingest_key() {
+            true => Error::WrongIngestKey,
+            false => Error::Unauthenticated,
+        };
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
         return Error::field(operation.path_parameter(error.name), rule(&error.reason));

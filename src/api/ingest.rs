@@ -1,6 +1,6 @@
 //! Where network servers post: the ingest of each network connection.
 
-use poem::{IntoResponse, Response, Result};
+use poem::{IntoResponse, Response, Result, web::RemoteAddr};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Path, Query},
@@ -14,7 +14,7 @@ use crate::{
     hub::downlinks::in_answer,
     id::ConnectionId,
     text::NetworkWord,
-    uplink::{Receipt, UplinkPath},
+    uplink::{Receipt, Sender, Taken, UplinkPath},
 };
 
 /// What became of a message
@@ -90,7 +90,10 @@ impl IngestApi {
     /// because network servers switch off webhooks that fail. An uplink that is answered with
     /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the
     /// network server takes a downlink in the answer, as Sigfox does, the answer holds it beside the
-    /// receipt. Authenticated by the connection's ingest key.
+    /// receipt, or `noData` where nothing is queued. A body may hold a list of messages, where the
+    /// connection's mapping says so: the answer is the receipt of the first, and a 400 where any was
+    /// refused; the others are recorded all the same. What Kerlink appends to the URL (`/dataUp`, `/dataDown`,
+    /// `/dataDownEvent`, `/rxmessage`) changes nothing. Authenticated by the connection's ingest key.
     #[oai(
         path = "/network-connections/:id/uplinks",
         method = "post",
@@ -103,6 +106,7 @@ impl IngestApi {
     async fn create_uplink(
         &self,
         key: IngestKey,
+        remote: &RemoteAddr,
         /// The network connection's id
         id: Path<Id>,
         /// What kind of message ChirpStack sends
@@ -131,17 +135,21 @@ impl IngestApi {
     ) -> Result<Received> {
         let id = ConnectionId(**id);
         // On the heap, because each layer of futures around this one would copy all of it.
-        let receipt = Box::pin(self.uplinks.receive(id, key.as_str(), body.0)).await?;
-        let downlink = match &receipt {
-            Receipt::Uplink {
-                wants_downlink: true,
-                device_id,
-                ..
-            } => match self.uplinks.scope_of(id).await? {
-                Some(scope) => in_answer(&scope, id, device_id).await?,
+        let sender = Sender {
+            key: key.as_str(),
+            address: remote.as_socket_addr().map(|address| address.ip()),
+        };
+        let Taken { receipt, awaits } = Box::pin(self.uplinks.receive(id, sender, body.0)).await?;
+        let device = match &receipt {
+            Receipt::Uplink { device_id, .. } => Some(device_id.as_str()),
+            _ => None,
+        };
+        let downlink = match (awaits, self.uplinks.scope_of(id)) {
+            (None, _) => None,
+            (Some(address), scope) => match scope.await? {
+                Some(scope) => Some(in_answer(&scope, id, device, &address).await?),
                 None => None,
             },
-            _ => None,
         };
         Ok(Received {
             receipt: receipt.into(),
@@ -161,7 +169,6 @@ impl From<Receipt> for ReceiptView {
             Receipt::Uplink {
                 uplink_id,
                 device_id,
-                wants_downlink: _,
             } => Self {
                 status: ReceiptStatus::Recorded,
                 uplink_id: Some(uplink_id),

@@ -11,6 +11,7 @@
 
 mod answer;
 mod api_keys;
+mod appended;
 mod audit_log;
 mod auth;
 mod auto_provisioning;

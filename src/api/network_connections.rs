@@ -105,6 +105,18 @@ struct HealthView {
     last_error_at: Option<Timestamp>,
     /// Why it was refused
     last_error: Option<String>,
+    /// Messages whose time could not be read or could not be true: before 2000, or ahead of the hub's clock by
+    /// more than `time_ahead_max_s`. The hub's own time counts for them; `radio.reported_time` of an uplink has
+    /// what the network server told
+    implausible_times: Count,
+    /// What was wrong with the last of these times
+    last_implausible_time: Option<String>,
+    /// When that message came
+    last_implausible_time_at: Option<Timestamp>,
+    /// Requests with a wrong ingest key, counted within seconds
+    unauthorized: Count,
+    /// When the last of them came
+    last_unauthorized_at: Option<Timestamp>,
     /// How the hub hears the connection's broker; null where the network server calls, and while the
     /// connection is switched off
     subscription: Option<SubscriptionView>,
@@ -397,6 +409,11 @@ impl TryFrom<Connection> for ConnectionView {
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,
+                implausible_times: Count::saturating(health.odd_times),
+                last_implausible_time: health.last_odd_time,
+                last_implausible_time_at: health.last_odd_time_at.map(Timestamp),
+                unauthorized: Count::saturating(health.unauthorized),
+                last_unauthorized_at: health.unauthorized_at.map(Timestamp),
                 subscription: health.subscription.map(|subscription| SubscriptionView {
                     connected: subscription.connected_since.is_some(),
                     connected_since: subscription.connected_since.map(Timestamp),

@@ -115,16 +115,19 @@ pub struct Helium {}
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpMapping {
-    /// Where the device's id is, such as its DevEUI
+    /// Where the device's id is, such as its DevEUI. A pointer leads through JSON that stands in text. Where
+    /// the body is a list and all pointers start with `/0`, each item is a message
     device_id_pointer: JsonPointer,
-    /// Where the payload is
+    /// Where the payload is: text, a list of bytes, or, where the pointer is empty, the body itself as JSON. A
+    /// message that has nothing there is no uplink and becomes an event
     payload_pointer: JsonPointer,
     /// How the payload is written
     payload_encoding: PayloadEncoding,
     /// Where the LoRaWAN port is
     #[oai(skip_serializing_if_is_none)]
     port_pointer: Option<JsonPointer>,
-    /// Where the time of reception is: RFC 3339, or seconds or milliseconds since 1970
+    /// Where the time of reception is: RFC 3339 (UTC without a zone), or seconds or milliseconds since 1970.
+    /// Where it cannot be read, the hub's own time counts
     #[oai(skip_serializing_if_is_none)]
     time_pointer: Option<JsonPointer>,
     /// Where the LoRaWAN frame counter is
@@ -165,13 +168,17 @@ pub struct ChirpStackMqtt {
     application_id: Option<TopicLevel>,
 }
 
-/// How a payload is written as text
+/// How a payload is written
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum PayloadEncoding {
+    /// Two hexadecimal digits a byte
     Hex,
+    /// Base64, standard or URL-safe
     Base64,
+    /// JSON; the driver gets its text
+    Json,
 }
 
 impl Settings {

@@ -74,6 +74,11 @@ impl Operation {
             .map_or(internal, String::as_str)
     }
 
+    /// Whether the ingest key of a network connection opens it.
+    pub fn takes_ingest_key(&self) -> bool {
+        self.query_parameters.contains(INGEST_KEY_PARAMETER)
+    }
+
     /// Whether the request shows a key of the resource's own in the place of a token.
     fn is_opened_by_key(&self, request: &Request) -> bool {
         let query = request.uri().query().unwrap_or_default();

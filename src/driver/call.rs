@@ -429,7 +429,8 @@ fn json_object<'js>(
     if kind_of(value) != "an object" {
         return Err(bad(kind_of(value)));
     }
-    let json = convert::json(ctx, value)?.ok_or_else(|| bad("undefined, by its toJSON,"))?;
+    let json =
+        convert::json_with_marks(ctx, value)?.ok_or_else(|| bad("undefined, by its toJSON,"))?;
     let json = convert::replace_unpaired_surrogates(json);
     if !json.starts_with('{') {
         return Err(bad("something else, by its toJSON,"));

@@ -121,6 +121,43 @@ pub fn json<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<String>, D
     }
 }
 
+/// What stands for a value that JSON cannot express, until the host takes it out (`no_numbers`). A driver
+/// that returns this text itself loses its own value, and nothing else.
+pub const NO_NUMBER: &str = "\0NaN";
+
+/// The second argument of `JSON.stringify` that puts [`NO_NUMBER`] in the place of NaN, infinities and
+/// broken dates, all of which would be null. It names no global, which a driver may have changed.
+const MARK_NO_NUMBERS: &str = r#"(function (key, value) {
+    var kind = typeof value;
+    if (kind === 'number') return value - value === 0 ? value : '\u0000NaN';
+    if (value === null) {
+        var held = this[key];
+        return held !== null && typeof held?.getTime === 'function' ? '\u0000NaN' : null;
+    }
+    if (kind === 'object' && typeof value.toExponential === 'function' && value - value !== 0) return '\u0000NaN';
+    return value;
+})"#;
+
+/// The same as [`json`], with [`NO_NUMBER`] for what is no number and no date. Only where the result
+/// holds a null, which few do, it is written a second time.
+pub fn json_with_marks<'js>(
+    ctx: &Ctx<'js>,
+    value: &Value<'js>,
+) -> Result<Option<String>, DriverError> {
+    let plain = json(ctx, value)?;
+    if !plain.as_ref().is_some_and(|json| json.contains("null")) {
+        return Ok(plain);
+    }
+    let marked = ctx
+        .eval::<Value, _>(MARK_NO_NUMBERS)
+        .and_then(|replacer| ctx.json_stringify_replacer(value.clone(), replacer));
+    match marked {
+        Ok(Some(string)) => text(ctx, &string).map(Some).map_err(|_| exception(ctx)),
+        Ok(None) => Ok(plain),
+        Err(_) => Err(exception(ctx)),
+    }
+}
+
 /// The pending exception, by what it is: a limit of the engine, or the driver's own.
 pub fn exception(ctx: &Ctx<'_>) -> DriverError {
     let thrown = ctx.catch();

@@ -24,6 +24,7 @@
 //! | `arguments.rs` | from one input object to the arguments of each dialect |
 //! | `call.rs` | one call in JavaScript's terms: globals, entry functions, promises, the result |
 //! | `convert.rs` | values, exceptions and texts out of QuickJS |
+//! | `no_numbers.rs` | NaN, infinities and broken dates, taken out of a result |
 //! | `console.rs` | what a driver logs, bounded |
 //! | `prelude/` | `Buffer`, dates and more for drivers, in JavaScript |
 //! | `math/` | mathematics to the last digit as in V8 |
@@ -46,6 +47,7 @@ mod heap;
 mod host;
 mod job;
 mod math;
+mod no_numbers;
 mod prelude;
 mod process;
 mod protocol;

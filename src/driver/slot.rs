@@ -17,8 +17,9 @@ use tokio::time::timeout;
 
 use super::convert;
 use super::job::{Answer, Job};
+use super::no_numbers;
 use super::process::{Death, Process};
-use super::protocol::{self, Batch, Call, Outcome, Reply};
+use super::protocol::{self, Batch, Call, Outcome, Reply, Task};
 use super::queue::{BATCH_CALLS, Queue, Share};
 use super::{Decoded, DriverError, DriverErrorKind, Limits, Returned};
 
@@ -165,16 +166,19 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
         Outcome::Decoded {
             data,
             new_state,
-            warnings,
+            mut warnings,
             result,
             logs,
             cpu_time_us,
             memory_peak_bytes,
-        } => match read_both(&data, new_state.as_deref()) {
-            Ok((data, new_state)) => Ok(Answer::Decoded(Decoded {
+        } => match read_both(&data, new_state.as_deref(), &job.task) {
+            Ok((data, new_state, left_out)) => Ok(Answer::Decoded(Decoded {
                 data,
                 new_state,
-                warnings,
+                warnings: {
+                    warnings.extend(no_numbers::warnings(left_out));
+                    warnings
+                },
                 logs,
                 result: result.and_then(|json| read(json.get()).ok()),
                 cpu_time_us,
@@ -221,13 +225,36 @@ fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost
 
 type Fields = Map<String, Value>;
 
-/// Reads the data and the state beside them.
+/// Reads the data and the state beside them, and takes out what is no value; the paths of that.
 fn read_both(
     data: &RawValue,
     new_state: Option<&RawValue>,
-) -> Result<(Fields, Option<Fields>), DriverError> {
-    let new_state = new_state.map(|json| read(json.get())).transpose()?;
-    Ok((read(data.get())?, new_state))
+    task: &Task,
+) -> Result<(Fields, Option<Fields>, Vec<String>), DriverError> {
+    let mut left_out = Vec::new();
+    let mut fields: Fields = read(data.get())?;
+    let mut state: Option<Fields> = new_state.map(|json| read(json.get())).transpose()?;
+    let has_marks = [Some(data), new_state]
+        .into_iter()
+        .flatten()
+        .any(|json| no_numbers::may_be_in(json.get()));
+    if has_marks {
+        let old = match task {
+            Task::Decode { state, .. } => state.as_deref().and_then(|json| read(json).ok()),
+            Task::Check | Task::Call { .. } => None,
+        };
+        // In the own form the state is among the data.
+        let old: Option<Fields> = old;
+        let held = old.clone().map(|old| {
+            let member = ("new_state".to_owned(), Value::Object(old));
+            Fields::from_iter([member])
+        });
+        no_numbers::take_out(&mut fields, held.as_ref(), "", &mut left_out);
+        if let Some(state) = &mut state {
+            no_numbers::take_out(state, old.as_ref(), "new_state", &mut left_out);
+        }
+    }
+    Ok((fields, state, left_out))
 }
 
 /// Reads a result; nesting beyond what a JSON reader should follow is an error.

@@ -271,15 +271,22 @@ async fn network(scope: &Scope, address: &Address) -> Result<DownlinkSettings> {
 }
 
 /// The answer to a message of a device that asks for a downlink: the first that waits, which counts
-/// as sent from then on.
+/// as sent from then on; else that there is none. `device`: the device's id, where its message was recorded.
 pub async fn in_answer(
     scope: &Scope,
     connection: ConnectionId,
-    device: &str,
-) -> Result<Option<Value>> {
-    let device = devices::get(scope, device).await?;
-    let taken = downlink_queue::take_for_answer(scope, connection, device.key).await?;
-    Ok(taken.map(|taken| Sigfox::answer(&taken.queued.network_device_id, &taken.queued.payload)))
+    device: Option<&str>,
+    network_device_id: &str,
+) -> Result<Value> {
+    if let Some(device) = device {
+        let device = devices::get(scope, device).await?;
+        let taken = downlink_queue::take_for_answer(scope, connection, device.key).await?;
+        if let Some(taken) = taken {
+            let queued = taken.queued;
+            return Ok(Sigfox::answer(&queued.network_device_id, &queued.payload));
+        }
+    }
+    Ok(Sigfox::nothing(network_device_id))
 }
 
 async fn encode(

@@ -1,77 +1,316 @@
 //! The last frames of a device, kept with its state: what comes a second time is told apart without a
 //! query of its own.
+//!
+//! Two messages are copies of one frame when their prints are equal and the network says that they are
+//! one reception. A print alone says little: a device that counts nothing sends the same one with each
+//! press of its button, and one that restarts counts from the beginning.
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::clock::Time;
+use crate::{clock::Time, id::ConnectionId};
 
 /// Most frames kept of a device: more than gateways and retries have under way at a time.
 const FRAMES_MAX: usize = 16;
-const FINGERPRINT_BYTES: usize = 8;
-const FRAME_BYTES: usize = FINGERPRINT_BYTES + 16;
+/// What stored frames begin with. What begins otherwise was written in another form, and is forgotten:
+/// no length of that form is one of this form.
+const FORM: u8 = 1;
+const FRAME_BYTES: usize = 41;
 
-/// Fingerprints of frames with the ids of the uplinks that they became, the oldest first.
+/// What tells a frame from the others of its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Hash of what all copies of a frame have in common: session, counter, port and payload.
+    pub print: u64,
+    /// Hash of what the network server calls the reception: the same in every copy that it sends of a
+    /// frame, and another for each frame that it hears.
+    pub reception: Option<u32>,
+    /// When the network received it.
+    pub time: Option<Time>,
+    /// How far the times of two copies may lie apart.
+    pub apart_max: TimeDelta,
+    /// Whether the print alone tells a copy where no reception and no time does.
+    pub is_numbered: bool,
+}
+
+/// A frame that is known already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The uplink that it became.
+    pub uplink: Uuid,
+    /// Whether what the network told with it was recorded as events.
+    pub has_told: bool,
+    index: usize,
+}
+
+/// Marks of frames with the ids of the uplinks that they became, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frames(Vec<u8>);
+pub struct Frames(Vec<Frame>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Frame {
+    print: u64,
+    source: u32,
+    reception: Option<u32>,
+    time_us: Option<i64>,
+    uplink: Uuid,
+    has_told: bool,
+}
 
 impl Frames {
     /// Reads what a row stores.
     pub fn read(stored: Option<Vec<u8>>) -> Self {
-        Self(stored.unwrap_or_default())
+        let stored = stored.unwrap_or_default();
+        match stored.split_first() {
+            Some((&FORM, frames)) => {
+                let frames = frames.chunks_exact(FRAME_BYTES);
+                Self(frames.filter_map(Frame::read).collect())
+            }
+            _ => Self::default(),
+        }
     }
 
     /// What a row stores.
-    pub fn write(self) -> Option<Vec<u8>> {
-        (!self.0.is_empty()).then_some(self.0)
+    pub fn write(&self) -> Option<Vec<u8>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut stored = Vec::with_capacity(1 + self.0.len() * FRAME_BYTES);
+        stored.push(FORM);
+        for frame in &self.0 {
+            frame.write(&mut stored);
+        }
+        Some(stored)
     }
 
-    /// The uplink that this frame became in the last `window_s` seconds before `now`.
-    pub fn find(&self, fingerprint: u64, now: Time, window_s: u64) -> Option<Uuid> {
-        let fingerprint = fingerprint.to_be_bytes();
-        let mut frames = self.0.chunks_exact(FRAME_BYTES).rev();
-        let id = frames.find_map(|frame| {
-            let id = frame.strip_prefix(&fingerprint)?;
-            Uuid::from_slice(id).ok()
+    /// The frame of which this is a copy, where it was recorded in the last `window_s` seconds before
+    /// `now`; 0: nothing is a copy.
+    pub fn find(
+        &self,
+        mark: &Mark,
+        source: ConnectionId,
+        now: Time,
+        window_s: u64,
+    ) -> Option<Known> {
+        if window_s == 0 {
+            return None;
+        }
+        let window_ms = u64::try_from(now.timestamp_millis()).ok().map(|now| {
+            let window = window_s.saturating_mul(1000);
+            now.saturating_sub(window)..=now.saturating_add(window)
         })?;
-        // An uplink's id tells when it was recorded.
-        let (seconds, _) = id.get_timestamp()?.to_unix();
-        let age_s = now.timestamp().saturating_sub_unsigned(seconds);
-        (age_s <= i64::try_from(window_s).unwrap_or(i64::MAX)).then_some(id)
+        let mut frames = self.0.iter().enumerate().rev();
+        frames.find_map(|(index, frame)| {
+            // An uplink's id tells when it was recorded.
+            let is_recent = || {
+                let (seconds, nanoseconds) = frame.uplink.get_timestamp()?.to_unix();
+                let at = seconds.saturating_mul(1000) + u64::from(nanoseconds / 1_000_000);
+                Some(window_ms.contains(&at))
+            };
+            let is_known = frame.is_copied_by(mark, source_of(source)) && is_recent()?;
+            is_known.then_some(Known {
+                uplink: frame.uplink,
+                has_told: frame.has_told,
+                index,
+            })
+        })
     }
 
     /// Remembers a frame; the oldest is forgotten.
-    pub fn push(&mut self, fingerprint: u64, id: Uuid) {
-        if self.0.len() >= FRAMES_MAX * FRAME_BYTES {
-            self.0.drain(..FRAME_BYTES);
+    pub fn push(&mut self, mark: &Mark, source: ConnectionId, uplink: Uuid, has_told: bool) {
+        if self.0.len() >= FRAMES_MAX {
+            self.0.remove(0);
         }
-        self.0.extend_from_slice(&fingerprint.to_be_bytes());
-        self.0.extend_from_slice(id.as_bytes());
+        self.0.push(Frame {
+            print: mark.print,
+            source: source_of(source),
+            reception: mark.reception,
+            time_us: mark.time.map(|time| time.timestamp_micros()),
+            uplink,
+            has_told,
+        });
+    }
+
+    /// Notes that what the network told with a frame is recorded.
+    pub fn note_told(&mut self, known: Known) {
+        if let Some(frame) = self.0.get_mut(known.index) {
+            frame.has_told = true;
+        }
+    }
+}
+
+/// The low half of a connection's id: a device has few connections.
+fn source_of(connection: ConnectionId) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the low half is what is wanted"
+    )]
+    {
+        connection.0 as u32
+    }
+}
+
+impl Frame {
+    fn is_copied_by(&self, mark: &Mark, source: u32) -> bool {
+        if self.print != mark.print {
+            return false;
+        }
+        let is_another = match (self.reception, mark.reception) {
+            (Some(known), Some(new)) if known == new => return true,
+            (Some(_), Some(_)) => self.source == source,
+            _ => false,
+        };
+        match (self.time_us, mark.time) {
+            // The same network server says that this is another reception. A counter knows better:
+            // what gateways pass on late comes as one of its own where the network checks no counters.
+            _ if is_another && !mark.is_numbered => false,
+            (Some(known), Some(new)) => {
+                let apart_max = mark.apart_max.num_microseconds().unwrap_or(i64::MAX);
+                known.abs_diff(new.timestamp_micros()) <= apart_max.unsigned_abs()
+            }
+            _ => mark.is_numbered && !is_another,
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (print, rest) = bytes.split_first_chunk()?;
+        let (source, rest) = rest.split_first_chunk()?;
+        let (reception, rest) = rest.split_first_chunk()?;
+        let (time_us, rest) = rest.split_first_chunk()?;
+        let (uplink, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            print: u64::from_be_bytes(*print),
+            source: u32::from_be_bytes(*source),
+            reception: Some(u32::from_be_bytes(*reception)).filter(|hash| *hash != 0),
+            time_us: Some(i64::from_be_bytes(*time_us)).filter(|time| *time != i64::MIN),
+            uplink: Uuid::from_bytes(*uplink),
+            has_told: *rest.first()? != 0,
+        })
+    }
+
+    fn write(&self, stored: &mut Vec<u8>) {
+        stored.extend_from_slice(&self.print.to_be_bytes());
+        stored.extend_from_slice(&self.source.to_be_bytes());
+        stored.extend_from_slice(&self.reception.unwrap_or(0).to_be_bytes());
+        stored.extend_from_slice(&self.time_us.unwrap_or(i64::MIN).to_be_bytes());
+        stored.extend_from_slice(self.uplink.as_bytes());
+        stored.push(self.has_told.into());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
     use crate::{clock, id::new_uuid};
+
+    const HERE: ConnectionId = ConnectionId(1);
+    const THERE: ConnectionId = ConnectionId(2);
+
+    fn mark(print: u64) -> Mark {
+        Mark {
+            print,
+            reception: None,
+            time: None,
+            apart_max: TimeDelta::seconds(10),
+            is_numbered: true,
+        }
+    }
+
+    fn found(frames: &Frames, mark: &Mark, source: ConnectionId) -> Option<Uuid> {
+        let known = frames.find(mark, source, clock::now(), 300);
+        known.map(|known| known.uplink)
+    }
 
     #[test]
     fn the_last_frames_are_found_within_the_window() {
         let now = clock::now();
         let mut frames = Frames::default();
         let ids: Vec<Uuid> = (0..20).map(|_| new_uuid()).collect();
-        for (fingerprint, id) in (0..).zip(&ids) {
-            frames.push(fingerprint, *id);
+        for (print, id) in (0..).zip(&ids) {
+            frames.push(&mark(print), HERE, *id, false);
         }
         let frames = Frames::read(frames.write());
-        assert_eq!(frames.find(19, now, 300), Some(ids[19]));
-        assert_eq!(frames.find(4, now, 300), Some(ids[4]));
-        assert_eq!(frames.find(3, now, 300), None, "forgotten");
+        let find = |print, at, window_s| {
+            let known = frames.find(&mark(print), HERE, at, window_s);
+            known.map(|known| known.uplink)
+        };
+        assert_eq!(find(19, now, 300), Some(ids[19]));
+        assert_eq!(find(4, now, 300), Some(ids[4]));
+        assert_eq!(find(3, now, 300), None, "forgotten");
         let later = now + TimeDelta::seconds(302);
-        assert_eq!(frames.find(19, later, 300), None);
-        assert_eq!(frames.find(19, later, 600), Some(ids[19]));
+        assert_eq!(find(19, later, 300), None);
+        assert_eq!(find(19, later, 600), Some(ids[19]));
+        assert_eq!(find(19, now, 0), None, "switched off");
+        // A hub's clock was ahead when it recorded them.
+        assert_eq!(find(19, now - TimeDelta::days(1), 300), None);
         assert_eq!(Frames::default().write(), None);
-        assert_eq!(Frames::read(Some(vec![1, 2, 3])).find(0, now, 300), None);
+        for other_form in [vec![1, 2, 3], vec![0; 24], vec![1; 48], vec![2; 42]] {
+            let frames = Frames::read(Some(other_form));
+            assert!(frames.find(&mark(0), HERE, now, 300).is_none());
+        }
+    }
+
+    #[test]
+    fn the_network_says_what_one_reception_is() {
+        let at = |seconds: i64| Time::from_timestamp(1_700_000_000 + seconds, 0);
+        let counted = |reception, seconds| Mark {
+            reception,
+            time: at(seconds),
+            ..mark(7)
+        };
+        let bare = |reception, seconds| Mark {
+            is_numbered: false,
+            apart_max: TimeDelta::seconds(1),
+            ..counted(reception, seconds)
+        };
+        let mut frames = Frames::default();
+        frames.push(&counted(Some(5), 0), HERE, new_uuid(), false);
+        let frames = Frames::read(frames.write());
+        let is_copy = |mark: Mark, source| found(&frames, &mark, source).is_some();
+        assert!(is_copy(counted(Some(5), 0), HERE));
+        assert!(is_copy(bare(Some(5), 99), THERE), "the same id");
+        assert!(!is_copy(bare(Some(6), 0), HERE), "another id");
+        // Another network server has ids of its own: there, the times tell.
+        assert!(is_copy(bare(Some(6), 1), THERE));
+        assert!(!is_copy(bare(Some(6), 2), THERE));
+        assert!(!is_copy(bare(None, 2), HERE));
+        // A counter is the same for seconds, until the device restarts.
+        assert!(is_copy(counted(Some(6), 10), HERE));
+        assert!(!is_copy(counted(Some(6), 11), HERE));
+        assert!(!is_copy(counted(None, -11), HERE));
+        assert!(is_copy(mark(7), HERE), "the counter tells");
+        let timeless = Mark {
+            reception: Some(6),
+            ..mark(7)
+        };
+        assert!(!is_copy(timeless, HERE), "another id, and no time");
+        let nothing = Mark {
+            is_numbered: false,
+            ..mark(7)
+        };
+        assert!(!is_copy(nothing, HERE), "nothing tells");
+        assert!(!is_copy(mark(8), HERE));
+    }
+
+    #[test]
+    fn presses_of_one_print_are_each_remembered() {
+        let press = |reception| Mark {
+            reception: Some(reception),
+            is_numbered: false,
+            ..mark(7)
+        };
+        let mut frames = Frames::default();
+        let ids = [new_uuid(), new_uuid()];
+        frames.push(&press(1), HERE, ids[0], false);
+        frames.push(&press(2), HERE, ids[1], true);
+        assert_eq!(found(&frames, &press(1), HERE), Some(ids[0]));
+        assert_eq!(found(&frames, &press(2), HERE), Some(ids[1]));
+        assert_eq!(found(&frames, &press(3), HERE), None);
+        let first = frames.find(&press(1), HERE, clock::now(), 300).unwrap();
+        assert!(!first.has_told);
+        frames.note_told(first);
+        let first = frames.find(&press(1), HERE, clock::now(), 300).unwrap();
+        assert!(first.has_told);
     }
 }

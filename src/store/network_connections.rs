@@ -94,6 +94,16 @@ pub struct Health {
     pub malformed: i64,
     /// Copies of frames that were recorded before.
     pub duplicates: i64,
+    /// Messages whose time could not be read, or could not be true.
+    pub odd_times: i64,
+    /// What was wrong with the last of these times.
+    pub last_odd_time: Option<String>,
+    /// When that message came.
+    pub last_odd_time_at: Option<Time>,
+    /// Requests with a wrong ingest key.
+    pub unauthorized: i64,
+    /// When the last of them came.
+    pub unauthorized_at: Option<Time>,
     /// When the last message came that was taken.
     pub last_message_at: Option<Time>,
     /// When the last one was refused.
@@ -175,6 +185,11 @@ pub async fn insert(
                 recent_refused: Set(0),
                 before_taken: Set(0),
                 before_refused: Set(0),
+                odd_times: Set(0),
+                last_odd_time: Set(None),
+                last_odd_time_at: Set(None),
+                unauthorized: Set(0),
+                unauthorized_at: Set(None),
             };
             connection_health::Entity::insert(health)
                 .exec_without_returning(&*transaction)
@@ -453,6 +468,11 @@ impl From<connection_health::Model> for Health {
             connected,
             connected_since,
             connection_error,
+            odd_times,
+            last_odd_time,
+            last_odd_time_at,
+            unauthorized,
+            unauthorized_at,
             ..
         } = model;
         let subscription = connected.map(|connected| Subscription {
@@ -465,6 +485,11 @@ impl From<connection_health::Model> for Health {
             other_messages,
             malformed,
             duplicates,
+            odd_times,
+            last_odd_time,
+            last_odd_time_at,
+            unauthorized,
+            unauthorized_at,
             last_message_at,
             last_error_at,
             last_error,

@@ -10,11 +10,12 @@ use std::{
     sync::atomic::Ordering,
 };
 
+use chrono::TimeDelta;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, RelationTrait,
-    sea_query::{Expr, ExprTrait, LockType},
+    sea_query::{Expr, LockType},
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,10 +28,12 @@ use super::{
     devices::State,
     downlink_queue,
     driver_states::{self, NewState},
-    entities::{connection_health, data_table_row, delivery, device_state, event, tenant, uplink},
+    entities::{data_table_row, delivery, device_state, event, tenant, uplink},
     event_deliveries, failure,
+    frames::{Known, Mark},
     gather::padded,
-    recent,
+    health_change::HealthChange,
+    receptions::{self, HeardAgain},
     transaction::DatabaseTransaction,
     unknown_devices::{Sighting, Sightings},
 };
@@ -40,6 +43,10 @@ use crate::{
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId, TenantId, new_uuid},
 };
 
+/// How long a message may be under way within the hub, and how far the clocks of hubs on one database may
+/// lie apart: what is newer than a message by no more than that may have overtaken it.
+const UNDER_WAY_MAX: TimeDelta = TimeDelta::seconds(10);
+
 /// One message to write down.
 pub struct Message {
     /// Whose it is.
@@ -48,6 +55,8 @@ pub struct Message {
     pub connection: ConnectionId,
     /// When the hub received it.
     pub received_at: Time,
+    /// What is wrong with the time that the network server told, where anything is.
+    pub odd_time: Option<String>,
     /// The tenant's epoch at which all that it refers to was looked up; `None`: it may be written
     /// even if something has changed since.
     pub epoch: Option<u64>,
@@ -67,6 +76,8 @@ pub enum Content {
     Downlink(NewEvent, Box<downlink_queue::News>),
     /// A message that was refused, and why.
     Malformed(String),
+    /// So many requests with a wrong ingest key.
+    Unauthorized(i64),
 }
 
 /// An uplink with all that follows from it.
@@ -84,7 +95,9 @@ pub struct Record {
     /// LoRaWAN frame counter.
     pub f_cnt: Option<u32>,
     /// What tells it from other frames of the device, where anything does.
-    pub fingerprint: Option<u64>,
+    pub mark: Option<Mark>,
+    /// Whether it may hold data of the device; one that does not is heard, and no more.
+    pub carries_data: bool,
     /// The payload.
     pub raw: Option<Vec<u8>>,
     /// How it was received.
@@ -97,8 +110,10 @@ pub struct Record {
     pub driver_state: Option<NewState>,
     /// Why the driver made nothing of it.
     pub failure: Option<Value>,
-    /// What to tell of the device beside.
+    /// What the driver had to tell.
     pub events: Vec<NewEvent>,
+    /// What the network told with it, which a copy may tell first.
+    pub told: Vec<NewEvent>,
     /// Whether the device confirms a downlink with it.
     pub acknowledges: bool,
     /// Rows for data tables, each with its time.
@@ -167,18 +182,8 @@ struct Rows {
     states: BTreeMap<i64, (TenantId, State)>,
     driver_states: BTreeMap<i64, (TenantId, NewState)>,
     sightings: Sightings,
+    heard_again: Vec<HeardAgain>,
     dedupe_window_s: u64,
-}
-
-#[derive(Default)]
-struct HealthChange {
-    uplinks: i64,
-    unknown_devices: i64,
-    other_messages: i64,
-    malformed: i64,
-    duplicates: i64,
-    last_message_at: Option<Time>,
-    last_error: Option<(Time, String)>,
 }
 
 impl Store {
@@ -346,18 +351,29 @@ struct Locked {
 impl Rows {
     /// Adds what the message makes, unless its device has gone or its driver's state has changed.
     fn add(&mut self, message: &Message, held: &mut Held) -> Outcome {
+        let outcome = self.add_content(message, held);
+        if let (Outcome::Recorded, Some(why)) = (outcome, &message.odd_time) {
+            let health = self.health.entry(message.connection.0).or_default();
+            health.odd_times += 1;
+            health.last_odd_time = Some((message.received_at, why.clone()));
+        }
+        outcome
+    }
+
+    fn add_content(&mut self, message: &Message, held: &mut Held) -> Outcome {
         let health = self.health.entry(message.connection.0).or_default();
         match &message.content {
             Content::Uplink(record) => {
                 let Some(state) = held.states.get_mut(&record.device.0) else {
                     return Outcome::Gone;
                 };
-                let now = message.received_at;
-                let find = |print| state.frames.find(print, now, self.dedupe_window_s);
-                if let Some(first) = record.fingerprint.and_then(find) {
+                let (now, source) = (message.received_at, message.connection);
+                let find = |mark| state.frames.find(mark, source, now, self.dedupe_window_s);
+                if let Some(first) = record.mark.as_ref().and_then(find) {
                     health.duplicates += 1;
                     health.last_message_at = Some(now);
-                    return Outcome::Duplicate(first);
+                    self.add_copy(message, record, state, first);
+                    return Outcome::Duplicate(first.uplink);
                 }
                 if let Some(new) = &record.driver_state {
                     let revision = held.revisions.entry(record.device.0).or_default();
@@ -392,17 +408,41 @@ impl Rows {
                 health.malformed += 1;
                 health.last_error = Some((message.received_at, why.clone()));
             }
+            Content::Unauthorized(count) => {
+                health.unauthorized += count;
+                health.unauthorized_at = Some(message.received_at);
+            }
         }
         Outcome::Recorded
     }
 
-    fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
-        if let Some(fingerprint) = record.fingerprint {
-            state.frames.push(fingerprint, record.id);
+    /// Adds what a copy tells and the first one did not: gateways, and events such as a location.
+    fn add_copy(&mut self, message: &Message, record: &Record, state: &mut State, first: Known) {
+        self.heard_again
+            .extend(HeardAgain::new(first.uplink, &record.radio));
+        if record.told.is_empty() || first.has_told {
+            return;
         }
-        // A clock that is ahead must not keep out what comes after it.
+        for event in &record.told {
+            self.add_event(message, Some(record.device), event);
+        }
+        state.frames.note_told(first);
+        self.states
+            .insert(record.device.0, (message.tenant, state.clone()));
+    }
+
+    fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
+        if let Some(mark) = &record.mark {
+            let has_told = !record.told.is_empty();
+            let source = message.connection;
+            state.frames.push(mark, source, record.id, has_told);
+        }
+        // A clock that is ahead must not keep out what comes after it: neither the network's, nor the
+        // hub's own as it once was.
         let at = Ord::min(record.time, message.received_at);
-        let is_late = state.newest_at.is_some_and(|newest| at < newest);
+        let credible = message.received_at + UNDER_WAY_MAX;
+        let newest = state.newest_at.filter(|newest| *newest <= credible);
+        let is_late = newest.is_some_and(|newest| at < newest);
         match &record.data {
             // What is newer stays; what nothing newer has told is news all the same.
             Some(data) if is_late => {
@@ -426,9 +466,12 @@ impl Rows {
                 .insert(record.device.0, (message.tenant, new.clone()));
         }
         if !is_late {
-            state.newest_at = Some(at);
             state.received_at = Some(message.received_at);
             state.raw.clone_from(&record.raw);
+        }
+        // A frame without data is heard; it makes no data late, and says nothing of the driver.
+        if !is_late && record.carries_data {
+            state.newest_at = Some(at);
             state.is_failing = record.failure.is_some();
         }
         self.states
@@ -448,7 +491,7 @@ impl Rows {
             updates: Set(record.updates.clone()),
             failure: Set(record.failure.clone()),
         });
-        for event in &record.events {
+        for event in record.events.iter().chain(&record.told) {
             self.add_event(message, Some(record.device), event);
         }
         if record.acknowledges {
@@ -470,6 +513,9 @@ impl Rows {
             return;
         }
         for event in [EventType::Data, EventType::Raw] {
+            if event == EventType::Data && !record.carries_data {
+                continue;
+            }
             let wants = |recipient: &&Recipient| recipient.events.contains(&event);
             let mut recipients = record.integrations.iter().filter(wants).peekable();
             if recipients.peek().is_none() {
@@ -538,6 +584,7 @@ impl Rows {
             driver_states.map(|(device, (tenant, new))| (tenant, DeviceKey(device), new));
         driver_states::put(transaction, driver_states.collect()).await?;
         bulk::insert(transaction, self.uplinks, None).await?;
+        receptions::add(transaction, self.heard_again).await?;
         let told = event_deliveries::told(&self.events);
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
@@ -559,35 +606,4 @@ fn in_data(record: &Record, name: &str) -> bool {
         .data
         .as_ref()
         .is_some_and(|data| data.contains_key(name))
-}
-
-impl HealthChange {
-    async fn apply(self, transaction: &DatabaseTransaction, connection: i64) -> Result<(), DbErr> {
-        use connection_health::Column;
-        let mut update =
-            connection_health::Entity::update_many().filter(Column::ConnectionId.eq(connection));
-        for (column, grown) in [
-            (Column::Uplinks, self.uplinks),
-            (Column::UnknownDevices, self.unknown_devices),
-            (Column::OtherMessages, self.other_messages),
-            (Column::Malformed, self.malformed),
-            (Column::Duplicates, self.duplicates),
-        ] {
-            if grown > 0 {
-                update = update.col_expr(column, Expr::col(column).add(grown));
-            }
-        }
-        if let Some(at) = self.last_message_at {
-            update = update.col_expr(Column::LastMessageAt, Expr::value(at));
-        }
-        if let Some((at, why)) = self.last_error {
-            update = update
-                .col_expr(Column::LastErrorAt, Expr::value(at))
-                .col_expr(Column::LastError, Expr::value(why));
-        }
-        let taken = self.uplinks + self.unknown_devices + self.other_messages;
-        update = recent::count(update, taken, self.malformed);
-        update.exec(transaction).await?;
-        Ok(())
-    }
 }

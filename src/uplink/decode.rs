@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     networks::Uplink,
-    returned::{self, Returned, Update},
+    returned::{self, Returned, Times, Update},
     routes::{DeviceRoute, DriverRoute, DriverVersion},
 };
 use crate::{
-    clock::Time,
+    clock::{Plausible, Time},
     driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
     error::{Error, Result},
     id::TenantId,
@@ -53,6 +53,8 @@ pub struct Given<'a> {
     pub f_port: Option<u8>,
     /// When.
     pub time: Time,
+    /// The hub's clock when it came.
+    pub received_at: Time,
     /// What the driver keeps of the device.
     pub state: Option<&'a Map<String, Value>>,
 }
@@ -75,11 +77,14 @@ pub struct Decoder {
     pub drivers: driver::Host,
     /// The largest state of a device, in bytes of JSON.
     pub state_bytes_max: usize,
+    /// Which times of drivers are believed.
+    pub plausible: Plausible,
 }
 
 impl Decoder {
-    /// Decodes an uplink; a driver that keeps a state gets `state`. Fails only where too many drivers
-    /// wait already: the uplink is worth sending again.
+    /// Decodes an uplink; a driver that keeps a state gets `state`. A frame that carries no data is not
+    /// decoded: a driver would make a measurement of nothing. Fails only where too many drivers wait
+    /// already: the uplink is worth sending again.
     pub async fn decode(
         &self,
         tenant: TenantId,
@@ -95,6 +100,9 @@ impl Decoder {
             failure: None,
             events: Vec::new(),
         };
+        if !uplink.carries_data() {
+            return Ok(nothing);
+        }
         if let DriverRoute::Missing(reference) = &device.driver {
             let message = format!("there is no driver {reference}");
             let failure = json!({"kind": "missing", "message": message, "line": null});
@@ -108,6 +116,7 @@ impl Decoder {
             payload,
             f_port: uplink.f_port,
             time: uplink.time.unwrap_or(received_at),
+            received_at,
             state,
         };
         // On the heap, because uplinks without a driver need no room for it.
@@ -135,6 +144,7 @@ impl Decoder {
             payload,
             f_port,
             time,
+            received_at,
             state,
         } = given;
         let version = match driver {
@@ -155,7 +165,7 @@ impl Decoder {
                 result: decoded.result.take(),
                 cpu_time_us: decoded.cpu_time_us,
                 memory_peak_bytes: Some(decoded.memory_peak_bytes),
-                outcome: self.take(&version, decoded, time),
+                outcome: self.take(&version, decoded, time, received_at),
             },
             Err(error) => Run::failed(error),
         }
@@ -168,23 +178,37 @@ impl Decoder {
         version: &DriverVersion,
         decoded: driver::Decoded,
         time: Time,
+        received_at: Time,
     ) -> Result<Taken, DriverError> {
         let driver::Decoded {
             data,
             new_state,
-            warnings,
+            mut warnings,
             logs,
             result: _,
             cpu_time_us,
             memory_peak_bytes: _,
         } = decoded;
         let told = (data, new_state);
-        match admit(version.schema.as_deref(), self.state_bytes_max, told, time) {
-            Ok(returned) => Ok(Taken {
-                returned,
-                warnings,
-                logs,
-            }),
+        let times = Times {
+            uplink: time,
+            plausible: self.plausible,
+            now: received_at,
+        };
+        match admit(
+            version.schema.as_deref(),
+            self.state_bytes_max,
+            told,
+            &times,
+        ) {
+            Ok((returned, of_times)) => {
+                warnings.extend(of_times);
+                Ok(Taken {
+                    returned,
+                    warnings,
+                    logs,
+                })
+            }
             Err((kind, message)) => Err(DriverError {
                 kind,
                 message,
@@ -196,15 +220,15 @@ impl Decoder {
     }
 }
 
-/// What a driver returned, if it obeys its schema and its state is not too large.
+/// What a driver returned, if it obeys its schema and its state is not too large; and what to warn of.
 fn admit(
     schema: Option<&Schema>,
     state_bytes_max: usize,
     (data, new_state): (Map<String, Value>, Option<Map<String, Value>>),
-    time: Time,
-) -> Result<Returned, (DriverErrorKind, String)> {
-    let mut returned =
-        returned::read(data, time).map_err(|message| (DriverErrorKind::BadResult, message))?;
+    times: &Times,
+) -> Result<(Returned, Vec<String>), (DriverErrorKind, String)> {
+    let (mut returned, warnings) =
+        returned::read(data, times).map_err(|message| (DriverErrorKind::BadResult, message))?;
     if new_state.is_some() {
         *returned.new_state() = new_state;
     }
@@ -229,7 +253,7 @@ fn admit(
             ));
         }
     }
-    Ok(returned)
+    Ok((returned, warnings))
 }
 
 /// What a driver returned, with what it told beside.
@@ -404,7 +428,20 @@ mod tests {
     ) -> Result<Returned, (DriverErrorKind, String)> {
         let schema = Schema::parse(schema).unwrap();
         let time = "2026-01-31T12:00:00Z".parse().unwrap();
-        admit(Some(&schema), state_bytes_max, (members(data), None), time)
+        let times = Times {
+            uplink: time,
+            plausible: Plausible {
+                ahead_max: chrono::TimeDelta::minutes(5),
+            },
+            now: time,
+        };
+        let admitted = admit(
+            Some(&schema),
+            state_bytes_max,
+            (members(data), None),
+            &times,
+        );
+        admitted.map(|(returned, _)| returned)
     }
 
     #[test]

@@ -1,29 +1,46 @@
 //! What makes two messages copies of one frame.
+//!
+//! The network says it: by its own id of the reception ([`Uplink::reception`]), else by the time. The
+//! frame counter alone does not: devices without one send 0 again and again, and devices that restart
+//! without a join count from 0 within the same session.
 
+use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use super::networks::Uplink;
+use crate::store::frames::Mark;
 
-/// The fingerprint of a frame: the same for every copy of it, whichever connection it comes over, and
-/// another one for every other frame of the device. None for a message that nothing tells from the next
+/// How far the times may lie apart at which network servers, or gateways of one, heard a frame with a
+/// counter: seconds of delay on the way to either. A device that restarts needs longer.
+const COUNTED: TimeDelta = TimeDelta::seconds(10);
+/// The same for a frame without a counter. After an uplink a device listens for more than a second
+/// before it may send another.
+const UNCOUNTED: TimeDelta = TimeDelta::seconds(1);
+
+/// What tells a frame from the others of its device. None for a message that nothing tells from the next
 /// one with the same payload.
-pub fn fingerprint(uplink: &Uplink) -> Option<u64> {
-    let is_numbered = match uplink.session.as_deref() {
-        // A session that is one for life tells nothing without a counter.
-        Some("") => uplink.f_cnt.is_some() || uplink.time.is_some(),
-        // A zero may be a counter that was left out.
-        None => uplink.f_cnt.is_some_and(|counter| counter > 0) || uplink.time.is_some(),
-        Some(_) => true,
-    };
-    if !is_numbered {
+pub fn mark(uplink: &Uplink) -> Option<Mark> {
+    // A zero may be a counter that was left out.
+    let is_numbered = uplink.f_cnt.is_some_and(|counter| counter > 0);
+    let reception = uplink.reception.as_deref().map(hash_of_reception);
+    if !is_numbered && reception.is_none() && uplink.time.is_none() {
         return None;
     }
-    // Copies of a frame have times that differ a little; a counter within a session needs no time.
-    let time = match (&uplink.session, uplink.f_cnt) {
-        (Some(_), Some(_)) => None,
-        _ => uplink.time.map(|time| time.timestamp_micros()),
-    };
-    let payload = uplink.payload.as_deref();
+    Some(Mark {
+        print: print(uplink),
+        reception,
+        time: uplink.time,
+        apart_max: match (&uplink.session, is_numbered) {
+            (None, _) => TimeDelta::zero(),
+            (Some(_), true) => COUNTED,
+            (Some(_), false) => UNCOUNTED,
+        },
+        is_numbered,
+    })
+}
+
+/// A hash of what all copies of a frame have in common.
+fn print(uplink: &Uplink) -> u64 {
     let mut hash = Sha256::new();
     let mut add = |part: Option<&[u8]>| {
         let length = part.map_or(u64::MAX, |part| part.len() as u64);
@@ -33,10 +50,17 @@ pub fn fingerprint(uplink: &Uplink) -> Option<u64> {
     add(uplink.session.as_deref().map(str::as_bytes));
     add(uplink.f_cnt.map(u32::to_be_bytes).as_ref().map(|c| &c[..]));
     add(uplink.f_port.as_ref().map(std::slice::from_ref));
-    add(time.map(i64::to_be_bytes).as_ref().map(|t| &t[..]));
-    add(payload);
-    let digest = hash.finalize();
-    digest.first_chunk().map(|first| u64::from_be_bytes(*first))
+    add(uplink.payload.as_deref());
+    u64::from_be_bytes(first_bytes(&hash.finalize()))
+}
+
+fn hash_of_reception(id: &str) -> u32 {
+    // Zero is stored for "none".
+    u32::from_be_bytes(first_bytes(&Sha256::digest(id))).max(1)
+}
+
+fn first_bytes<const N: usize>(digest: &[u8]) -> [u8; N] {
+    digest.first_chunk().copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]
@@ -57,15 +81,15 @@ mod tests {
     }
 
     #[test]
-    fn copies_have_one_fingerprint_and_other_frames_another() {
-        let first = fingerprint(&frame());
-        assert!(first.is_some());
+    fn copies_have_one_print_and_other_frames_another() {
+        let first = print(&frame());
         let later = Some("2026-01-31T12:00:01Z".parse().unwrap());
         let copy = Uplink {
             time: later,
+            reception: Some("x".to_owned()),
             ..frame()
         };
-        assert_eq!(fingerprint(&copy), first);
+        assert_eq!(print(&copy), first);
         let others = [
             Uplink {
                 session: Some("00189441".to_owned()),
@@ -89,34 +113,50 @@ mod tests {
             },
         ];
         for other in others {
-            assert_ne!(fingerprint(&other), first, "{other:?}");
+            assert_ne!(print(&other), first, "{other:?}");
         }
     }
 
     #[test]
-    fn without_a_session_the_time_counts() {
-        let bare = Uplink {
-            session: None,
+    fn what_is_not_counted_is_told_by_reception_and_time() {
+        let counted = mark(&frame()).unwrap();
+        assert!(counted.is_numbered);
+        assert_eq!(counted.apart_max, COUNTED);
+        for f_cnt in [None, Some(0)] {
+            let bare = Uplink { f_cnt, ..frame() };
+            let told = mark(&bare).unwrap();
+            assert!(!told.is_numbered);
+            assert_eq!(told.apart_max, UNCOUNTED);
+            let without_session = Uplink {
+                session: None,
+                ..bare
+            };
+            let told = mark(&without_session).unwrap();
+            assert_eq!(told.apart_max, TimeDelta::zero());
+        }
+        let named = |name: &str| Uplink {
+            reception: Some(name.to_owned()),
+            time: None,
+            f_cnt: None,
             ..frame()
         };
-        let later = Uplink {
-            time: Some("2026-01-31T12:00:01Z".parse().unwrap()),
-            ..bare.clone()
-        };
-        assert_ne!(fingerprint(&bare), fingerprint(&later));
-        assert_eq!(fingerprint(&bare), fingerprint(&bare.clone()));
+        let reception = |name| mark(&named(name)).unwrap().reception;
+        assert_ne!(reception("a"), reception("b"));
+        assert_eq!(reception("a"), reception("a"));
     }
 
     #[test]
     fn what_nothing_numbers_is_never_a_copy() {
-        for session in [None, Some(String::new())] {
-            let bare = Uplink {
-                session,
-                f_cnt: None,
-                time: None,
-                ..frame()
-            };
-            assert_eq!(fingerprint(&bare), None);
+        for session in [None, Some(String::new()), Some("00189440".to_owned())] {
+            for f_cnt in [None, Some(0)] {
+                let bare = Uplink {
+                    session: session.clone(),
+                    f_cnt,
+                    time: None,
+                    ..frame()
+                };
+                assert_eq!(mark(&bare), None);
+            }
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{
     Unread,
-    networks::{Event, Incoming},
+    networks::{Event, Incoming, Malformed},
     routes::{ConnectionRoute, Routes},
+    strangers::Strangers,
 };
 use crate::{
     error::{Error, Result},
@@ -11,26 +12,56 @@ use crate::{
     secret,
 };
 use serde_json::Value;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-/// The connection that this key opens. A wrong key and a missing connection look the same.
-pub async fn authenticate(
-    routes: &Routes,
-    id: ConnectionId,
-    key: &str,
-) -> Result<Arc<ConnectionRoute>> {
-    let connection = routes.connection(id).await?.ok_or(Error::Unauthenticated)?;
-    // Hashes of random keys: comparing them tells nothing about the key.
-    if connection.ingest_key_hash != secret::hash_token(key) {
-        return Err(Error::Unauthenticated);
-    }
-    Ok(connection)
+/// Who posts.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// The ingest key that it shows.
+    pub key: &'a str,
+    /// Its address, where it is known.
+    pub address: Option<IpAddr>,
 }
 
-/// What the message says, in one form for all networks, and its body as it came.
-pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<(Event, Value)> {
+/// One of the messages that came in together.
+#[derive(Clone, Copy)]
+pub struct One<'a> {
+    /// What it says.
+    pub body: &'a Value,
+    /// What came with it.
+    pub around: &'a Unread,
+}
+
+/// The connection that this key opens. A wrong key and a missing connection look the same, and both
+/// leave a trace.
+pub async fn authenticate(
+    routes: &Routes,
+    strangers: &Arc<Strangers>,
+    id: ConnectionId,
+    sender: Sender<'_>,
+) -> Result<Arc<ConnectionRoute>> {
+    let connection = routes.connection(id).await?;
+    // Hashes of random keys: comparing them tells nothing about the key.
+    let hash = secret::hash_token(sender.key);
+    match connection {
+        Some(connection) if connection.ingest_key_hash == hash => Ok(connection),
+        other => {
+            strangers.note(id, other.as_deref(), sender.address);
+            Err(Error::WrongIngestKey)
+        }
+    }
+}
+
+/// The messages that a body holds, at least one.
+pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>> {
     let body: Value = serde_json::from_slice(&message.body)
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
+    let network = connection.settings.network();
+    network.split(body).map_err(broken)
+}
+
+/// What a message says, in one form for all networks.
+pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event> {
     // Without its key a message cannot be told from a forged one.
     let credentials = match &connection.credentials {
         Ok(credentials) => credentials.as_ref(),
@@ -41,18 +72,23 @@ pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<(Even
         .settings
         .network()
         .parse(Incoming {
-            body: &body,
-            query: &message.query,
-            topic: message.topic.as_deref(),
+            body: message.body,
+            query: &message.around.query,
+            topic: message.around.topic.as_deref(),
             credentials,
         })
-        .map_err(|broken| Error::Invalid(broken.to_string()))?;
+        .map_err(broken)?;
     let is_storable = |id: &str| !id.contains('\0');
     if event.network_device_id().is_none_or(is_storable) {
-        return Ok((event, body));
+        return Ok(event);
     }
     Err(Error::field(
         "network_device_id",
         "must have no NUL character",
     ))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over a result")]
+fn broken(rule: Malformed) -> Error {
+    Error::Invalid(rule.to_string())
 }

@@ -33,6 +33,7 @@ pub mod redecode;
 mod replay;
 mod returned;
 mod routes;
+mod strangers;
 mod subscriber;
 mod subscription;
 mod taking;
@@ -42,17 +43,19 @@ pub mod writer;
 
 use std::sync::Arc;
 
-use serde_json::json;
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use auto_provisioning::Rule;
+pub use ingest::Sender;
 pub use replay::{Replayer, Replays};
 pub use returned::Update;
 pub use subscriber::Subscriber;
 pub use writer::Writer;
 
 use crate::{
-    clock::{self, Time},
+    clock::{self, Plausible, Time},
     driver,
     error::{Error, Result},
     id::ConnectionId,
@@ -67,8 +70,10 @@ use crate::{
     },
 };
 use decode::Decoder;
-use networks::{Event, Uplink};
+use ingest::One;
+use networks::{Event, News, Uplink};
 use routes::{ConnectionRoute, DeviceRoute, DriverRoute, DriverVersion, Routes};
+use strangers::Strangers;
 use turns::Turns;
 
 /// How often an uplink is decoded again when another hub was quicker to write the driver's state.
@@ -83,7 +88,9 @@ pub struct UplinkPath {
     routes: Arc<Routes>,
     decoder: Arc<Decoder>,
     turns: Arc<Turns>,
+    strangers: Arc<Strangers>,
     writer: Writer,
+    plausible: Plausible,
 }
 
 /// A message as it came in.
@@ -106,8 +113,6 @@ pub enum Receipt {
         uplink_id: Uuid,
         /// The device's id.
         device_id: String,
-        /// Whether the network server takes a downlink in the answer.
-        wants_downlink: bool,
     },
     /// It is a copy of an uplink that is on disk.
     Duplicate {
@@ -124,6 +129,15 @@ pub enum Receipt {
     Disabled,
 }
 
+/// A message that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What became of it.
+    pub receipt: Receipt,
+    /// The device that waits for a downlink in the answer, by its id in the network.
+    pub awaits: Option<String>,
+}
+
 impl UplinkPath {
     /// Puts the path together. A driver may keep `state_bytes_max` bytes of JSON of a device.
     pub fn new(
@@ -131,6 +145,7 @@ impl UplinkPath {
         vault: Vault,
         drivers: driver::Host,
         state_bytes_max: usize,
+        plausible: Plausible,
         writer: Writer,
     ) -> Self {
         Self {
@@ -138,9 +153,12 @@ impl UplinkPath {
             decoder: Arc::new(Decoder {
                 drivers,
                 state_bytes_max,
+                plausible,
             }),
             turns: Arc::default(),
+            strangers: Arc::new(Strangers::new(writer.clone())),
             writer,
+            plausible,
         }
     }
 
@@ -150,16 +168,16 @@ impl UplinkPath {
         Ok(connection.map(|connection| connection.scope.clone()))
     }
 
-    /// Takes one message that a network server posts. It is on disk when this answers. Why a message
-    /// could not be read, only who has the connection's key learns.
+    /// Takes what a network server posts. It is on disk when this answers. Why a message could not be
+    /// read, only who has the connection's key learns.
     pub async fn receive(
         &self,
         id: ConnectionId,
-        key: &str,
+        sender: Sender<'_>,
         message: Result<Unread>,
-    ) -> Result<Receipt> {
-        let connection = ingest::authenticate(&self.routes, id, key).await?;
-        self.take(connection, Some(key), message).await
+    ) -> Result<Taken> {
+        let connection = ingest::authenticate(&self.routes, &self.strangers, id, sender).await?;
+        self.take(connection, Some(sender), message).await
     }
 
     /// Takes one message that the hub itself has fetched from a network server. It is on disk when
@@ -168,34 +186,69 @@ impl UplinkPath {
         &self,
         id: ConnectionId,
         message: Result<Unread>,
-    ) -> Result<Receipt> {
+    ) -> Result<Taken> {
         let connection = self.routes.connection(id).await?;
         let connection = connection.ok_or_else(|| Error::missing("network connection", id))?;
         self.take(connection, None, message).await
     }
 
-    /// Takes a message; whoever posts it shows the `key` at each look-up, which may have been changed. One
-    /// that broke a rule before it could be read is counted like one that cannot be read.
+    /// Takes what came in, which may be several messages: all that can be taken are, and the answer is
+    /// that to the first, or the first refusal. What broke a rule before it could be read is counted
+    /// like a message that cannot be read.
     async fn take(
         &self,
-        mut connection: Arc<ConnectionRoute>,
-        key: Option<&str>,
+        connection: Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
         message: Result<Unread>,
-    ) -> Result<Receipt> {
-        let message = match message {
-            Err(error) if !matches!(error, Error::Invalid(_)) => return Err(error),
-            message => message,
+    ) -> Result<Taken> {
+        let read = message.and_then(|message| {
+            let bodies = ingest::read(&connection, &message)?;
+            Ok((message, bodies))
+        });
+        let (around, bodies) = match read {
+            Ok(read) => read,
+            Err(refused @ Error::Invalid(_)) => {
+                return self.take_one(connection, sender, Err(&refused)).await;
+            }
+            Err(error) => return Err(error),
         };
+        let mut answer = None;
+        for body in &bodies {
+            let one = One {
+                body,
+                around: &around,
+            };
+            let taken = self.take_one(connection.clone(), sender, Ok(one)).await;
+            match (&answer, taken) {
+                // Whoever sends it all again sends what is recorded already as well.
+                (_, Err(error)) if !matches!(error, Error::Invalid(_)) => return Err(error),
+                (None | Some(Ok(_)), Err(refused)) => answer = Some(Err(refused)),
+                (None, taken) => answer = Some(taken),
+                (Some(_), _) => {}
+            }
+        }
+        answer.unwrap_or_else(|| Err(Error::field("body", "must hold a message")))
+    }
+
+    /// Takes one message; whoever posts it shows the key at each look-up, which may have been changed.
+    async fn take_one(
+        &self,
+        mut connection: Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
+        message: Result<One<'_>, &Error>,
+    ) -> Result<Taken> {
         let id = connection.id;
         for tries in 0..TRIES_MAX {
             // Whoever changes things all the time must not keep messages out: the second look-up is
             // younger than the message, and good enough.
             let epoch = (tries == 0).then(|| connection.scope.epoch());
-            if let Some(receipt) = self.receive_once(&connection, &message, epoch).await? {
-                return Ok(receipt);
+            if let Some(taken) = self.receive_once(&connection, message, epoch).await? {
+                return Ok(taken);
             }
-            connection = match key {
-                Some(key) => ingest::authenticate(&self.routes, id, key).await?,
+            connection = match sender {
+                Some(sender) => {
+                    ingest::authenticate(&self.routes, &self.strangers, id, sender).await?
+                }
                 None => {
                     let found = self.routes.connection(id).await?;
                     found.ok_or_else(|| Error::missing("network connection", id))?
@@ -209,26 +262,44 @@ impl UplinkPath {
     async fn receive_once(
         &self,
         connection: &ConnectionRoute,
-        message: &Result<Unread>,
+        message: Result<One<'_>, &Error>,
         epoch: Option<u64>,
-    ) -> Result<Option<Receipt>> {
+    ) -> Result<Option<Taken>> {
         let received_at = clock::now();
+        let mut read = match message {
+            Ok(one) => ingest::normalise(connection, one).map(|event| (event, one.body)),
+            Err(refused) => Err(refused.echo()),
+        };
+        let odd_time = match &mut read {
+            Ok((Event::Uplink(uplink), _)) => self.doubt_time(uplink, received_at),
+            _ => None,
+        };
+        let awaits = match &read {
+            Ok((Event::Uplink(uplink), _)) if uplink.wants_downlink => {
+                Some(uplink.network_device_id.clone())
+            }
+            _ => None,
+        };
+        let answer = |receipt| Taken { receipt, awaits };
+        if !connection.enabled {
+            return read.map(|_| Some(answer(Receipt::Disabled)));
+        }
         let write = |content| Message {
             tenant: connection.scope.tenant(),
             connection: connection.id,
             received_at,
+            odd_time: odd_time.clone(),
             epoch,
             content,
         };
-        let read = match message {
-            Ok(message) => ingest::normalise(connection, message),
-            Err(refused) => Err(refused.echo()),
-        };
-        if !connection.enabled {
-            return read.map(|_| Some(Receipt::Disabled));
-        }
-        let (event, body) = match read {
-            Ok(read) => read,
+        let receipt = match read {
+            Ok((Event::Uplink(uplink), _)) => {
+                self.receive_uplink(connection, uplink, received_at, write)
+                    .await?
+            }
+            Ok((Event::News(news), body)) => {
+                self.receive_news(connection, &news, body, write).await?
+            }
             Err(refused) => {
                 let written = write(Content::Malformed(refused.to_string()));
                 return match self.writer.write(written).await? {
@@ -237,35 +308,65 @@ impl UplinkPath {
                 };
             }
         };
-        let (content, receipt) = match event {
-            Event::Uplink(uplink) => match self
-                .routes
-                .device(connection, &uplink.network_device_id)
-                .await?
-            {
-                Some(device) => {
-                    let message = |record| write(Content::Uplink(Box::new(record)));
-                    return self
-                        .take_uplink(&connection.scope, device, uplink, received_at, message)
-                        .await;
-                }
-                None => match self.provision(connection, &uplink).await? {
-                    Ok(()) => return Ok(None),
-                    Err(why_not) => (unknown_device(uplink, why_not), Receipt::UnknownDevice),
-                },
-            },
-            Event::News(news) => {
-                let device = news::device(&self.routes, connection, &news).await?;
-                let event = news::with_body(news::as_event(&news), &news, &body);
-                let content = match (device, news::of_downlink_of(connection.id, device, &news)) {
-                    (_, Some(news)) => Content::Downlink(event, Box::new(news)),
-                    (device, None) => Content::Other(device, event),
-                };
-                (content, Receipt::Other)
+        Ok(receipt.map(answer))
+    }
+
+    /// Takes the network's time from an uplink where it cannot be true: the hub's own counts, and what
+    /// was told is kept beside it. Answers what is wrong with it.
+    fn doubt_time(&self, uplink: &mut Uplink, now: Time) -> Option<String> {
+        if let Some(told) = &uplink.radio.reported_time {
+            return Some(format!("the network's time {told:?} cannot be read"));
+        }
+        let time = uplink.time?;
+        let doubt = self.plausible.doubt(time, now)?;
+        let told = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        uplink.time = None;
+        uplink.radio.reported_time = Some(told.clone());
+        Some(format!("the network's time {told} {doubt}"))
+    }
+
+    async fn receive_uplink(
+        &self,
+        connection: &ConnectionRoute,
+        uplink: Uplink,
+        received_at: Time,
+        write: impl Fn(Content) -> Message,
+    ) -> Result<Option<Receipt>> {
+        let found = self
+            .routes
+            .device(connection, &uplink.network_device_id)
+            .await?;
+        if let Some(device) = found {
+            let message = |record| write(Content::Uplink(Box::new(record)));
+            return self
+                .take_uplink(&connection.scope, device, uplink, received_at, message)
+                .await;
+        }
+        match self.provision(connection, &uplink).await? {
+            Ok(()) => Ok(None),
+            Err(why_not) => {
+                let content = unknown_device(uplink, why_not);
+                let outcome = self.writer.write(write(content)).await?;
+                Ok((outcome == Outcome::Recorded).then_some(Receipt::UnknownDevice))
             }
+        }
+    }
+
+    async fn receive_news(
+        &self,
+        connection: &ConnectionRoute,
+        news: &News,
+        body: &Value,
+        write: impl Fn(Content) -> Message,
+    ) -> Result<Option<Receipt>> {
+        let device = news::device(&self.routes, connection, news).await?;
+        let event = news::with_body(news::as_event(news), news, body);
+        let content = match (device, news::of_downlink_of(connection.id, device, news)) {
+            (_, Some(news)) => Content::Downlink(event, Box::new(news)),
+            (device, None) => Content::Other(device, event),
         };
         let outcome = self.writer.write(write(content)).await?;
-        Ok((outcome == Outcome::Recorded).then_some(receipt))
+        Ok((outcome == Outcome::Recorded).then_some(Receipt::Other))
     }
 
     /// Makes a device of an unknown sender where the connection's rule says so; why not, where it was
@@ -303,7 +404,9 @@ impl UplinkPath {
         message: impl Fn(Record) -> Message,
     ) -> Result<Option<Receipt>> {
         let stateful = match &device.driver {
-            DriverRoute::Version { driver, version } if !version.nature.is_plain() => {
+            DriverRoute::Version { driver, version }
+                if !version.nature.is_plain() && uplink.carries_data() =>
+            {
                 (driver, &**version)
             }
             other => {
@@ -316,12 +419,9 @@ impl UplinkPath {
                         (driver, &**version)
                     }
                     _ => {
-                        let wants_downlink = uplink.wants_downlink;
                         let record =
                             record::compose(device.clone(), uplink, received_at, decoded, None);
-                        let written = self.write_uplink(&message, wants_downlink, record);
-                        let written = written.await?;
-                        return Ok(written.ok());
+                        return Ok(self.write_uplink(&message, record).await?.ok());
                     }
                 }
             }
@@ -341,7 +441,6 @@ impl UplinkPath {
         message: impl Fn(Record) -> Message,
     ) -> Result<Option<Receipt>> {
         let driver = driver.to_string();
-        let wants_downlink = uplink.wants_downlink;
         let _turn = self.turns.take(device.key).await;
         for _ in 0..STALE_TRIES_MAX {
             let seen = driver_states::find(scope, device.key, &driver).await?;
@@ -365,7 +464,7 @@ impl UplinkPath {
             });
             let (device, uplink) = (device.clone(), uplink.clone());
             let record = record::compose(device, uplink, received_at, decoded, new_state);
-            match self.write_uplink(&message, wants_downlink, record).await? {
+            match self.write_uplink(&message, record).await? {
                 Ok(receipt) => return Ok(Some(receipt)),
                 Err(Outcome::Stale) => {}
                 Err(_) => return Ok(None),
@@ -380,13 +479,11 @@ impl UplinkPath {
     async fn write_uplink(
         &self,
         message: impl Fn(Record) -> Message,
-        wants_downlink: bool,
         record: Record,
     ) -> Result<Result<Receipt, Outcome>> {
         let receipt = Receipt::Uplink {
             uplink_id: record.id,
             device_id: record.device_id.clone(),
-            wants_downlink,
         };
         let device_id = record.device_id.clone();
         match self.writer.write(message(record)).await? {

@@ -95,7 +95,8 @@ pub fn render(parts: &Parts<'_>) -> Value {
         "rssi": level(radio.rssi),
         "snr": level(radio.snr),
         "spread_factor": radio.spread_factor,
-        "time": uplink.time.map(rfc3339),
+        // The hub's own where the network's cannot be true.
+        "time": uplink.time.or(radio.reported_time.is_some().then_some(*received_at)).map(rfc3339),
         "uplink_metadata": {
             "id": device.id,
             "name": device.name,

@@ -34,8 +34,6 @@ pub fn compose(
         decoded.updates.as_deref(),
     );
     let updates = decoded.updates.as_deref().map(returned::as_json);
-    let mut events = decoded.events;
-    events.extend(news::beside(&uplink));
     Record {
         id: new_uuid(),
         device: device.key,
@@ -43,14 +41,16 @@ pub fn compose(
         time,
         f_port: uplink.f_port,
         f_cnt: uplink.f_cnt,
-        fingerprint: frame::fingerprint(&uplink),
+        mark: frame::mark(&uplink),
+        carries_data: uplink.carries_data(),
         raw: uplink.payload.as_ref().map(|payload| payload.to_vec()),
         radio: radio(&uplink),
         data: decoded.data.clone(),
         updates: updates.clone(),
         driver_state,
         failure: decoded.failure.as_ref().map(|(_, failure)| failure.clone()),
-        events,
+        events: decoded.events,
+        told: news::beside(&uplink),
         acknowledges: uplink.acknowledges,
         rows,
         integrations: device.integrations.clone(),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     UplinkPath,
     decode::{self, Decoded, Decoding, Given},
+    networks::carries_data,
     record,
     returned::{self, Update},
     routes::DeviceRoute,
@@ -153,8 +154,9 @@ impl UplinkPath {
             if !redecoded.is_empty() && started.elapsed() > TIME_MAX {
                 break;
             }
-            let Some(payload) = before.raw.clone() else {
-                // Nobody could decode it before either.
+            let data = before.raw.clone();
+            let Some(payload) = data.filter(|raw| carries_data(before.f_port, Some(raw))) else {
+                // Nobody could decode it before either, or nobody should have.
                 redecoded.push(Redecoded::new(before, None, None, None));
                 continue;
             };
@@ -162,6 +164,7 @@ impl UplinkPath {
                 payload: payload.into(),
                 f_port: before.f_port,
                 time: before.time,
+                received_at: before.received_at,
                 state: Some(state.as_ref().unwrap_or(&empty)),
             };
             let run = self

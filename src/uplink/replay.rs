@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     native,
-    networks::{Radio, Uplink},
+    networks::{Radio, Uplink, carries_data},
 };
 use crate::{
     delivery::Wake,
@@ -149,7 +149,9 @@ impl Replayer {
             if !selector.matches(&device.provisioned.labels) {
                 continue;
             }
-            for event in &events {
+            let carries_data = carries_data(uplink.f_port, uplink.raw.as_deref());
+            let sent = events.iter();
+            for event in sent.filter(|event| carries_data || **event != EventType::Data) {
                 rendered.push(Rendered {
                     device_id: device.provisioned.id.clone(),
                     uplink_id: uplink.id,

@@ -6,10 +6,12 @@
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
-use crate::clock::{self, Time};
+use crate::clock::{self, Plausible, Time};
 
 /// Updates that one uplink may hold.
 const UPDATES_MAX: usize = 1_000;
+/// Warnings of one uplink's times.
+const WARNINGS_MAX: usize = 20;
 /// 1970 to 9999, in milliseconds: what RFC 3339 and both databases can say.
 const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
@@ -50,14 +52,29 @@ pub struct Update {
     pub values: Map<String, Value>,
 }
 
-/// Reads what a driver returned; an update without a time is about `time`. The error names the
+/// What the times of updates are held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// What an update without a time is about, and one whose time cannot be true.
+    pub uplink: Time,
+    /// What may be meant.
+    pub plausible: Plausible,
+    /// The hub's clock when the uplink came.
+    pub now: Time,
+}
+
+/// Reads what a driver returned, with a warning of each time that cannot be true. The error names the
 /// member that is wrong.
-pub fn read(mut returned: Map<String, Value>, time: Time) -> Result<Returned, String> {
+pub fn read(
+    mut returned: Map<String, Value>,
+    times: &Times,
+) -> Result<(Returned, Vec<String>), String> {
     if !is_own(&returned) {
-        return Ok(Returned::Plain {
+        let plain = Returned::Plain {
             fields: returned,
             new_state: None,
-        });
+        };
+        return Ok((plain, Vec::new()));
     }
     let new_state = match returned.remove("new_state") {
         None | Some(Value::Null) => None,
@@ -72,13 +89,24 @@ pub fn read(mut returned: Map<String, Value>, time: Time) -> Result<Returned, St
     if items.len() > UPDATES_MAX {
         return Err(format!("updates: must be at most {UPDATES_MAX}"));
     }
-    let mut updates = Vec::with_capacity(items.len());
+    let (mut updates, mut warnings) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
-        let read = update(item, time);
-        updates.push(read.map_err(|broken| format!("updates.{index}{broken}"))?);
+        let read = update(item, times.uplink);
+        let mut update = read.map_err(|broken| format!("updates.{index}{broken}"))?;
+        let is_given = update.time != times.uplink;
+        let doubt = || times.plausible.doubt(update.time, times.now);
+        if let Some(doubt) = is_given.then(doubt).flatten() {
+            let told = update.time.to_rfc3339();
+            warnings.push(format!(
+                "updates.{index}.timestamp: {told} {doubt}; the uplink's time counts"
+            ));
+            update.time = times.uplink;
+        }
+        updates.push(update);
     }
+    warnings.truncate(WARNINGS_MAX);
     updates.sort_by_key(|update| update.time);
-    Ok(Returned::Own { new_state, updates })
+    Ok((Returned::Own { new_state, updates }, warnings))
 }
 
 fn is_own(returned: &Map<String, Value>) -> bool {
@@ -156,11 +184,39 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn read_with_warnings(value: Value) -> Result<(Returned, Vec<String>), String> {
+        let time = at("2026-01-31T12:00:00Z");
+        let times = Times {
+            uplink: time,
+            plausible: Plausible {
+                ahead_max: chrono::TimeDelta::minutes(5),
+            },
+            now: time,
+        };
+        read(value.as_object().unwrap().clone(), &times)
+    }
+
     fn read_json(value: Value) -> Result<Returned, String> {
-        read(
-            value.as_object().unwrap().clone(),
-            at("2026-01-31T12:00:00Z"),
-        )
+        read_with_warnings(value).map(|(returned, _)| returned)
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_true_is_the_uplinks_and_warned_of() {
+        let returned = json!({"updates": [
+            {"timestamp": "1999-12-31T23:59:59Z", "values": {"t": 1}},
+            {"timestamp": "2026-01-31T12:05:01Z", "values": {"t": 2}},
+            {"timestamp": "2026-01-31T12:05:00Z", "values": {"t": 3}},
+        ]});
+        let (returned, warnings) = read_with_warnings(returned).unwrap();
+        let Returned::Own { updates, .. } = returned else {
+            panic!("not the own form");
+        };
+        let times: Vec<_> = updates.iter().map(|update| update.time).collect();
+        let uplink = at("2026-01-31T12:00:00Z");
+        assert_eq!(times, [uplink, uplink, at("2026-01-31T12:05:00Z")]);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let told = "updates.0.timestamp: 1999-12-31T23:59:59+00:00 is before the year 2000";
+        assert!(warnings[0].starts_with(told), "{warnings:?}");
     }
 
     #[test]

@@ -252,8 +252,7 @@ impl Routes {
         connection: &ConnectionRoute,
         address: &str,
     ) -> Result<Option<Arc<DeviceRoute>>> {
-        let address = fold_network_device_id(address);
-        let key = (connection.id, address);
+        let key = (connection.id, fold_network_device_id(address));
         let epoch = connection.scope.epoch();
         if let Some((read_at, route)) = self.devices.get(&key)
             && read_at == epoch
@@ -261,18 +260,25 @@ impl Routes {
             return Ok(Some(route));
         }
         // On the heap, as above.
-        Box::pin(self.look_up_device(connection, key, epoch)).await
+        Box::pin(self.look_up_device(connection, key, address, epoch)).await
     }
 
     async fn look_up_device(
         &self,
         connection: &ConnectionRoute,
         key: (ConnectionId, String),
+        address: &str,
         epoch: u64,
     ) -> Result<Option<Arc<DeviceRoute>>> {
-        let Some(device) =
-            devices::find_by_address(&connection.scope, connection.id, &key.1).await?
-        else {
+        let found = devices::find_by_address(&connection.scope, connection.id, &key.1).await?;
+        let found = match found {
+            // One that was provisioned with separators in its DevEUI, when they told devices apart.
+            None if key.1 != address => {
+                devices::find_by_address(&connection.scope, connection.id, address).await?
+            }
+            found => found,
+        };
+        let Some(device) = found else {
             return Ok(None);
         };
         let route = Arc::new(self.compose(&connection.scope, epoch, device).await?);

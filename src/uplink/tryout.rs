@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     UplinkPath,
     decode::{self, Decoded, Decoding, Given},
+    networks::carries_data,
     returned::Update,
     routes::{DriverVersion, Nature},
 };
@@ -213,10 +214,24 @@ impl UplinkPath {
         payload: Bytes,
         trial: &Trial,
     ) -> Result<Tried, DriverError> {
+        if !carries_data(trial.f_port, Some(&payload)) {
+            return Ok(Tried {
+                error: Some(json!({
+                    "kind": "no_data",
+                    "message": "the hub decodes no frame without a payload, and none on port 0, which \
+                                holds commands of LoRaWAN itself; name a function to call it all the same",
+                    "line": null,
+                })),
+                ..Tried::default()
+            });
+        }
+        let now = clock::now();
+        let time = trial.time.unwrap_or(now);
         let given = Given {
             payload,
             f_port: trial.f_port,
-            time: trial.time.unwrap_or_else(clock::now),
+            time,
+            received_at: time.max(now),
             state: trial.state.as_ref(),
         };
         let run = self.decoder.run(scope.tenant(), driver, given, true).await;

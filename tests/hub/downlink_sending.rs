@@ -187,7 +187,16 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     let answered = json!({"downlinkData": "0102030405060708"});
     assert_eq!(callback(1509, true).await, answered);
     hub.downlink_gets(&queued, "sent").await;
-    assert_eq!(callback(1510, true).await, Value::Null, "once is enough");
+    let nothing = json!({"noData": true});
+    assert_eq!(callback(1510, true).await, nothing, "once is enough");
+    assert_eq!(callback(1511, false).await, Value::Null, "it does not ask");
+    // Sigfox takes any other answer to a device that asks for a failure, whatever became of the message.
+    let ask = |device: &str| json!({"device": device, "data": "b0513801", "time": "1512814827", "seqNumber": "1510", "ack": true});
+    for (device, status) in [(DEVICE, "duplicate"), ("1A2346", "unknown_device")] {
+        let answer = hub.ingest(&connection, ask(device).to_string()).await.ok();
+        assert_eq!(answer["status"], status, "{answer}");
+        assert_eq!(answer[device], nothing, "{answer}");
+    }
     let emitted = json!({"device": DEVICE, "time": "1512814900", "infoCode": "0",
         "infoMessage": "Acked", "downlinkAck": "true"});
     hub.ingest(&connection, emitted.to_string()).await.ok();

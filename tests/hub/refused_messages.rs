@@ -11,6 +11,7 @@ use crate::{
 
 on_both_databases!(
     what_is_refused_is_counted,
+    a_wrong_ingest_key_leaves_a_trace,
     a_network_server_may_name_its_own_kind_of_json,
 );
 
@@ -82,6 +83,57 @@ async fn what_is_refused_is_counted(database: Database) {
     }
     hub.uplink(&connection, EUI).await;
     assert_eq!(hub.get(&path).await.ok()["health"]["state"], "ok");
+}
+
+async fn a_wrong_ingest_key_leaves_a_trace(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let path = format!("network-connections/{}", connection.id);
+    let unknown = Connection {
+        id: connection.id + 1000,
+        key: connection.key.clone(),
+    };
+    let message = || ("", "application/json", things_stack(EUI).into_bytes());
+    let secret = "wrong-key-that-no-log-may-show";
+    let mut texts = Vec::new();
+    for _ in 0..20 {
+        texts.push(
+            post(&hub, &connection, secret, message())
+                .await
+                .refused(401),
+        );
+        texts.push(
+            post(&hub, &unknown, &connection.key, message())
+                .await
+                .refused(401),
+        );
+    }
+    let without = hub
+        .request(Method::POST, &format!("{path}/uplinks"))
+        .header("Content-Type", "application/json")
+        .body("{}");
+    texts.push(hub.answer(without).await.refused(401));
+    assert!(texts[0].contains("ingest key"), "{texts:?}");
+    texts.dedup();
+    assert_eq!(texts.len(), 1, "nobody learns what there is: {texts:?}");
+
+    let health = crate::eventually("the requests are counted", async || {
+        let health = hub.get(&path).await.ok()["health"].clone();
+        (health["unauthorized"] == 20).then_some(health)
+    })
+    .await;
+    assert!(health["last_unauthorized_at"].is_string(), "{health}");
+    assert_eq!(
+        (&health["malformed"], &health["state"]),
+        (&json!(0), &json!("never_seen"))
+    );
+    let log = hub.log();
+    let told = log.lines().filter(|line| line.contains("wrong ingest key"));
+    let told: Vec<&str> = told.collect();
+    assert_eq!(told.len(), 2, "one line for each of the ids: {told:?}");
+    assert!(told[0].contains("127.0.0.1"), "{told:?}");
+    assert!(!log.contains(secret) && !log.contains(&connection.key));
 }
 
 async fn a_network_server_may_name_its_own_kind_of_json(database: Database) {

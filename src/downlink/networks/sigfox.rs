@@ -12,6 +12,11 @@ impl Sigfox {
     /// As long as every downlink is.
     pub const BYTES: usize = 8;
 
+    /// What the answer to the callback says where there is nothing for the device.
+    pub fn nothing(network_device_id: &str) -> Value {
+        json!({network_device_id: {"noData": true}})
+    }
+
     /// What the answer to the callback says.
     pub fn answer(network_device_id: &str, payload: &[u8]) -> Value {
         json!({network_device_id: {"downlinkData": hex::encode(payload)}})

@@ -26,6 +26,11 @@ pub struct Model {
     pub recent_refused: i64,
     pub before_taken: i64,
     pub before_refused: i64,
+    pub odd_times: i64,
+    pub last_odd_time: Option<String>,
+    pub last_odd_time_at: Option<Time>,
+    pub unauthorized: i64,
+    pub unauthorized_at: Option<Time>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -17,10 +17,13 @@ use super::{
     Radio, Told, Uplink,
     lorawan::{self, dev_eui, required_dev_eui},
     read::{
-        at, flag, frame_counter, instant, level, object, optional_time, payload, place, port, text,
-        whole_number,
+        ToldTime, at, flag, frame_counter, instant, level, number, object, payload, place, port,
+        text, whole_number,
     },
 };
+
+/// What the hub calls the messages of ThingPark's location engine.
+const LOCATION_ENGINE: &str = "location_engine";
 
 /// The name of the AS key among the credentials.
 pub const AS_KEY: &str = "as_key";
@@ -50,10 +53,14 @@ impl Network for Actility {
                 return Ok(Event::Uplink(uplink));
             }
         }
+        let (device, time) = match kind.as_str() {
+            LOCATION_ENGINE => ("deviceEUI", "time"),
+            _ => ("DevEUI", "Time"),
+        };
         Ok(Event::News(News {
             names: names(document),
-            time: at(document, "Time").and_then(instant),
-            ..News::new(dev_eui(document, "DevEUI"), told(kind, document))
+            time: at(document, time).and_then(instant),
+            ..News::new(dev_eui(document, device), told(kind, document))
         }))
     }
 }
@@ -61,6 +68,10 @@ impl Network for Actility {
 /// The document that a message holds, with its name; the message itself where it holds none.
 fn document(body: &Value) -> (String, &Value) {
     let members = || body.as_object().into_iter().flatten();
+    // The location engine's messages have no name, and hold objects that are no message.
+    if at(body, "deviceEUI").is_some() {
+        return (LOCATION_ENGINE.to_owned(), body);
+    }
     members()
         .find(|(name, _)| name.starts_with("DevEUI_"))
         .or_else(|| members().find(|(_, value)| value.is_object()))
@@ -84,10 +95,8 @@ fn told(kind: String, document: &Value) -> Told {
             let why = "ThingPark rejected the downlink".to_owned();
             Told::Downlink(downlink(document, DownlinkState::Failed(why)))
         }
-        "DevEUI_location" => {
-            let found = place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius");
-            found.unwrap_or(Told::Other { kind })
-        }
+        "DevEUI_location" => device_place(document).unwrap_or(Told::Other { kind }),
+        LOCATION_ENGINE => engine_place(document).unwrap_or(Told::Other { kind }),
         _ if kind == "DevEUI_uplink" || notifies_of("join") => Told::Join {
             dev_addr: at(document, "DevAddr").and_then(text),
         },
@@ -140,15 +149,19 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
     let sent = at(document, "payload_hex").map_or(Ok(Bytes::new()), read)?;
     let optional_port = at(document, "FPort").map(|value| port(value, "FPort"));
     let counter = at(document, "FCntUp").map(|value| frame_counter(value, "FCntUp"));
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id,
         names: names(document),
         session: dev_addr.clone(),
+        // ThingPark sends one message for a frame, and knows it by its time.
+        reception: at(document, "Time")
+            .filter(|time| instant(time).is_some())
+            .and_then(text),
         f_port: optional_port.transpose()?,
         f_cnt: counter.transpose()?,
         payload: (!is_encrypted).then_some(sent),
-        time: optional_time(document, "Time")?,
         acknowledges: at(document, "ACKbit").is_some_and(flag),
+        beside: device_place(document).map(Box::new),
         radio: Radio {
             dev_addr,
             // A confirmed uplink is LoRaWAN's message type 4.
@@ -158,6 +171,24 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
             ..radio(document)
         },
         ..Uplink::default()
+    };
+    Ok(uplink.heard_at(ToldTime::first([at(document, "Time")], instant)))
+}
+
+fn device_place(document: &Value) -> Option<Told> {
+    place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius")
+}
+
+/// Where the location engine thinks that a device is: longitude, latitude and altitude in a list.
+fn engine_place(document: &Value) -> Option<Told> {
+    let coordinate = |index: usize| number(at(document, "coordinates")?.get(index)?);
+    let (longitude, latitude) = (coordinate(0)?, coordinate(1)?);
+    let is_on_map = longitude.abs() <= 180.0 && latitude.abs() <= 90.0;
+    is_on_map.then(|| Told::Location {
+        latitude,
+        longitude,
+        altitude_m: coordinate(2),
+        accuracy_m: at(document, "horizontalAccuracy").and_then(number),
     })
 }
 

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
-    Radio, Told, Uplink,
+    Radio, Relay, Told, Uplink, chirpstack_v3,
     lorawan::{self, dev_eui, required_dev_eui},
     read::{
-        at, flag, frame_counter, instant, level, location, number, object, optional_time, payload,
-        port, text, whole_number,
+        ToldTime, at, flag, frame_counter, instant, level, location, number, object, payload, port,
+        text, whole_number,
     },
 };
 
@@ -29,6 +29,8 @@ pub struct ChirpStack {}
 impl Network for ChirpStack {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
+        let as_newer = chirpstack_v3::as_newer(body);
+        let body = as_newer.as_ref().unwrap_or(body);
         let kind = kind(incoming).unwrap_or_else(|| super::UNNAMED.to_owned());
         if kind == "up" {
             let network_device_id = required_dev_eui(body, DEV_EUI)?;
@@ -91,24 +93,40 @@ fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> 
     let is_encrypted = at(body, "joinServerContext").is_some();
     let data = at(body, "data").filter(|_| !is_encrypted);
     let nothing = (!is_encrypted).then(Bytes::new);
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id,
         names: names(body),
         session: dev_addr.clone(),
+        reception: at(body, "deduplicationId").and_then(text),
         f_port: Some(at(body, "fPort").map_or(Ok(0), |v| port(v, "fPort"))?),
         f_cnt: Some(at(body, "fCnt").map_or(Ok(0), |v| frame_counter(v, "fCnt"))?),
         payload: match data {
             Some(data) => Some(payload(data, PayloadEncoding::Base64, "data")?),
             None => nothing,
         },
-        time: optional_time(body, "time")?,
         radio: Radio {
             dev_addr,
             confirmed: Some(at(body, "confirmed").is_some_and(flag)),
+            relay: at(body, "relayRxInfo").map(relay),
             ..radio(body)
         },
         ..Uplink::default()
-    })
+    };
+    Ok(uplink.heard_at(ToldTime::first([at(body, "time")], instant)))
+}
+
+/// The relay that passed a frame on, and how it heard the device. Zeros are left out.
+fn relay(told: &Value) -> Relay {
+    let rssi = at(told, "rssi").and_then(level);
+    Relay {
+        dev_eui: dev_eui(told, "devEui"),
+        frequency: Radio::default().with_hertz(at(told, "frequency")).frequency,
+        rssi,
+        snr: match at(told, "snr") {
+            Some(snr) => level(snr),
+            None => rssi.map(|_| 0.0),
+        },
+    }
 }
 
 fn radio(body: &Value) -> Radio {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::read::ToldTime;
+
 /// What a network server told us.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -48,18 +50,21 @@ pub struct Uplink {
     pub network_device_id: String,
     /// What the network server calls it beside.
     pub names: Names,
-    /// What the frame counter counts within, such as LoRaWAN's session: a frame with the same
-    /// counter, port and payload in the same session is a copy. None where the network has no
-    /// sessions or does not tell of them; the time tells copies from new frames then.
+    /// What the frame counter counts within, such as LoRaWAN's session. None where the network has
+    /// no sessions or does not tell of them.
     pub session: Option<String>,
+    /// What the network server itself calls this reception: the same in every copy that it sends of a
+    /// frame, and another for each frame that it hears. None where it has nothing of the kind.
+    pub reception: Option<String>,
     /// LoRaWAN's application port; none where the network has no ports.
     pub f_port: Option<u8>,
     /// The device's frame counter; none where the network has none or does not tell.
     pub f_cnt: Option<u32>,
-    /// What the device sent, decrypted, at most [`MAX_PAYLOAD_BYTES`]; it may be empty. None when
-    /// the network server passed on only the encrypted form.
+    /// What the device sent, decrypted, at most [`super::MAX_PAYLOAD_BYTES`]; it may be empty. None
+    /// when the network server passed on only the encrypted form.
     pub payload: Option<Bytes>,
-    /// When the network received it by the network server's clock, cut to microseconds.
+    /// When the network received it by the network server's clock, cut to microseconds. None as well
+    /// where its time cannot be read or cannot be true: [`Radio::reported_time`] then has it.
     pub time: Option<DateTime<Utc>>,
     /// Whether the network server takes a downlink in the answer to this message.
     pub wants_downlink: bool,
@@ -70,6 +75,30 @@ pub struct Uplink {
     pub beside: Option<Box<Told>>,
     /// How it was received.
     pub radio: Radio,
+}
+
+impl Uplink {
+    /// The same with the time that the network server told.
+    #[must_use]
+    pub(super) fn heard_at(mut self, told: ToldTime) -> Self {
+        self.time = told.time;
+        self.radio.reported_time = told.unread;
+        self
+    }
+
+    /// Whether it may hold data of the device: see [`carries_data`].
+    #[must_use]
+    pub fn carries_data(&self) -> bool {
+        carries_data(self.f_port, self.payload.as_deref())
+    }
+}
+
+/// Whether a frame may hold data of the device. One without a payload holds none, and on port 0 the
+/// payload is commands of LoRaWAN itself. Of one that is passed on encrypted (no payload at all) nobody
+/// knows.
+#[must_use]
+pub fn carries_data(f_port: Option<u8>, payload: Option<&[u8]>) -> bool {
+    f_port != Some(0) && payload.is_none_or(|payload| !payload.is_empty())
 }
 
 /// How an uplink was sent and received. Every part is for information; any may be missing.
@@ -112,9 +141,34 @@ pub struct Radio {
     /// Whether the device runs on external power, as it last told the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_power: Option<bool>,
-    /// The gateways that heard it, at most [`MAX_RECEPTIONS`].
+    /// The time that the network server told, where it cannot be read or cannot be true: the hub's own
+    /// counts then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_time: Option<String>,
+    /// The relay that passed the frame on, where one did: the other levels are then the relay's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
+    /// The gateways that heard it, at most [`super::read::MAX_RECEPTIONS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receptions: Vec<Reception>,
+}
+
+/// A device that passed an uplink on, and how it heard it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Relay {
+    /// The relay's DevEUI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dev_eui: Option<String>,
+    /// Centre frequency in Hz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency: Option<u64>,
+    /// Signal strength in dBm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rssi: Option<f64>,
+    /// Signal to noise ratio in dB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snr: Option<f64>,
 }
 
 /// One gateway's reception of an uplink.

@@ -4,7 +4,6 @@
 //! gateway heard comes again with `params.duplicate` set.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +12,8 @@ use super::{
     Radio, Reception, Told, Uplink,
     lorawan::{dev_eui, required_dev_eui, status},
     read::{
-        at, flag, frame_counter, level, object, payload, place, port, text, unix_time, whole_number,
+        ToldTime, at, flag, frame_counter, level, object, payload, place, port, text, unix_time,
+        whole_number,
     },
 };
 
@@ -36,7 +36,7 @@ impl Network for Everynet {
         };
         Ok(Event::News(News {
             names: names(body),
-            time: time(body).ok().flatten(),
+            time: time(body).time,
             ..News::new(dev_eui(body, "meta.device"), told(kind, body))
         }))
     }
@@ -88,16 +88,9 @@ fn names(body: &Value) -> Names {
     }
 }
 
-fn time(body: &Value) -> Result<Option<DateTime<Utc>>, Malformed> {
-    let mut fields = ["params.rx_time", "meta.time"].into_iter();
-    let found = fields.find_map(|name| Some((name, at(body, name)?)));
-    let Some((field, value)) = found else {
-        return Ok(None);
-    };
-    let rule = "must be Unix time in seconds, 1970 to 5138";
-    unix_time(value)
-        .map(Some)
-        .ok_or_else(|| Malformed::new(field, rule))
+fn time(body: &Value) -> ToldTime {
+    let places = [at(body, "params.rx_time"), at(body, "meta.time")];
+    ToldTime::first(places, unix_time)
 }
 
 fn uplink(body: &Value) -> Result<Uplink, Malformed> {
@@ -110,17 +103,17 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let optional_port = at(body, "params.port").map(|value| port(value, "params.port"));
     let counter = at(body, "params.counter_up");
     let counter = counter.map(|value| frame_counter(value, "params.counter_up"));
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id: required_dev_eui(body, "meta.device")?,
         names: names(body),
         session: at(body, "meta.device_addr").and_then(text),
         f_port: optional_port.transpose()?,
         f_cnt: counter.transpose()?,
         payload: sent.transpose()?.or(nothing),
-        time: time(body)?,
         radio: radio(body),
         ..Uplink::default()
-    })
+    };
+    Ok(uplink.heard_at(time(body)))
 }
 
 fn radio(body: &Value) -> Radio {

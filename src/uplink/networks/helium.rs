@@ -2,14 +2,13 @@
 //! ChirpStack send what ChirpStack sends.)
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     Event, Incoming, Malformed, Names, Network, News, PayloadEncoding, Radio, Told, Uplink,
     lorawan::{self, dev_eui, required_dev_eui},
-    read::{at, frame_counter, milliseconds, number, object, payload, port, text},
+    read::{ToldTime, at, frame_counter, milliseconds, object, payload, port, text},
 };
 
 /// The adapter, which is its own settings: reading needs none.
@@ -37,7 +36,7 @@ impl Network for Helium {
         };
         Ok(Event::News(News {
             names: names(body),
-            time: reported_at(body),
+            time: reported_at(body).time,
             ..News::new(dev_eui(body, "dev_eui"), told)
         }))
     }
@@ -51,12 +50,9 @@ fn names(body: &Value) -> Names {
     }
 }
 
-/// When a hotspot reported it. Some report digits too many: a time centuries away is none.
-fn reported_at(body: &Value) -> Option<DateTime<Utc>> {
-    const YEAR_2286_MS: f64 = 1e13;
-    let told = at(body, "reported_at")?;
-    number(told).filter(|milliseconds| *milliseconds < YEAR_2286_MS)?;
-    milliseconds(told)
+/// When a hotspot reported it. Some report digits too many, which is a time centuries away.
+fn reported_at(body: &Value) -> ToldTime {
+    ToldTime::first([at(body, "reported_at")], milliseconds)
 }
 
 fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> {
@@ -69,14 +65,13 @@ fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> 
     let receptions = lorawan::receptions(hotspots, "name", "rssi", "snr");
     let first = hotspots.and_then(|hotspots| hotspots.get(0));
     let of_first = |name| at(first?, name);
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id,
         names: names(body),
         session: dev_addr.clone(),
         f_port: optional_port.transpose()?,
         f_cnt: counter.transpose()?,
         payload: Some(sent),
-        time: reported_at(body),
         radio: Radio {
             dev_addr,
             ..lorawan::heard(receptions)
@@ -84,7 +79,8 @@ fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> 
                 .with_data_rate(of_first("spreading"))
         },
         ..Uplink::default()
-    })
+    };
+    Ok(uplink.heard_at(reported_at(body)))
 }
 
 #[cfg(test)]
@@ -108,7 +104,11 @@ mod tests {
         assert_eq!(uplink.network_device_id, "1C29FBD1D2084E21");
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(1), Some(19)));
         assert_eq!(uplink.payload.as_deref(), Some(&b"Hello, world!"[..]));
-        assert_eq!(uplink.time, None, "14 digits are the year 2472");
+        let time = uplink.time.map(|time| time.to_rfc3339());
+        assert!(
+            time.is_some_and(|time| time.starts_with("2472")),
+            "14 digits"
+        );
         let radio = uplink.radio;
         assert_eq!(radio.frequency, Some(912_300_000));
         assert_eq!(radio.data_rate.as_deref(), Some("SF9BW125"));

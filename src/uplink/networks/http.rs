@@ -3,21 +3,26 @@
 //!
 //! Every fault names the pointer, for it is the person who wrote the mapping who must mend it. A
 //! part that a mapping names is optional in a message where [`Uplink`] has it optional: a member
-//! that is absent or null is then "not told", while one that is there must be right.
+//! that is absent or null is then "not told", while one that is there must be right. A pointer leads
+//! through JSON that stands in text, as some clouds pass messages on.
 
-use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Event, Incoming, Malformed, Network, PayloadEncoding, Uplink,
-    read::{frame_counter, instant, payload, port, unix_time},
+    Event, Incoming, MAX_PAYLOAD_BYTES, Malformed, Network, News, PayloadEncoding, Told, Uplink,
+    read::{ToldTime, frame_counter, instant, payload, port, unix_time, whole_number},
 };
 
 /// Longest JSON pointer, in characters.
 pub const MAX_POINTER_CHARS: usize = 200;
 /// Longest device id, in characters.
 pub const MAX_DEVICE_ID_CHARS: usize = 100;
+/// Most messages of one list.
+const MAX_MESSAGES: usize = 1000;
 
 /// Where the parts of an uplink stand in a body. It is both the settings and the adapter.
 ///
@@ -29,7 +34,7 @@ pub struct HttpMapping {
     /// The device's id in its network: text of 1-100 printable characters without outer spaces,
     /// or a whole number.
     pub device_id_pointer: String,
-    /// The payload, as text.
+    /// The payload, as text or as a list of bytes. A message without one is no uplink.
     pub payload_pointer: String,
     /// How that text holds the payload's bytes.
     pub payload_encoding: PayloadEncoding,
@@ -68,21 +73,100 @@ impl HttpMapping {
 }
 
 impl Network for HttpMapping {
+    /// Where the body is a list and every pointer leads into its first item, each item is a message.
+    fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
+        match body {
+            Value::Array(items) if items.len() > 1 && self.leads_into_first_item() => {
+                if items.len() > MAX_MESSAGES {
+                    let rule = format!("must hold at most {MAX_MESSAGES} messages");
+                    return Err(Malformed::new("body", rule));
+                }
+                let alone = |item| Value::Array(vec![item]);
+                Ok(items.into_iter().map(alone).collect())
+            }
+            body => Ok(vec![body]),
+        }
+    }
+
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = incoming.body;
-        Ok(Event::Uplink(Uplink {
+        let time = |value: &Value| instant(value).or_else(|| unix_time(value));
+        let told = self.time_pointer.as_deref();
+        let told = told.and_then(|pointer| find(body, pointer));
+        let told = ToldTime::first([told.as_deref()], time);
+        // What carries no payload is no uplink: a join, an acknowledgement, or how a cloud asks whether
+        // the webhook is meant.
+        let Some(sent) = find(body, &self.payload_pointer) else {
+            let kind = super::UNNAMED.to_owned();
+            let device = device_id(body, &self.device_id_pointer).ok();
+            return Ok(Event::News(News {
+                time: told.time,
+                ..News::new(device, Told::Other { kind })
+            }));
+        };
+        let uplink = Uplink {
             network_device_id: device_id(body, &self.device_id_pointer)?,
             f_port: optional(body, self.port_pointer.as_deref(), port)?,
             f_cnt: optional(body, self.frame_counter_pointer.as_deref(), frame_counter)?,
-            payload: Some(payload(
-                required(body, &self.payload_pointer, "the payload")?,
-                self.payload_encoding,
-                name(&self.payload_pointer),
-            )?),
-            time: optional(body, self.time_pointer.as_deref(), time)?,
+            payload: Some(self.payload(&sent)?),
             ..Uplink::default()
-        }))
+        };
+        Ok(Event::Uplink(uplink.heard_at(told)))
     }
+}
+
+impl HttpMapping {
+    fn leads_into_first_item(&self) -> bool {
+        let required = [&self.device_id_pointer, &self.payload_pointer];
+        let optional = [
+            &self.port_pointer,
+            &self.time_pointer,
+            &self.frame_counter_pointer,
+        ];
+        let mut pointers = required.into_iter().chain(optional.into_iter().flatten());
+        pointers.all(|pointer| pointer == "/0" || pointer.starts_with("/0/"))
+    }
+
+    fn payload(&self, sent: &Value) -> Result<Bytes, Malformed> {
+        let field = name(&self.payload_pointer);
+        let is_json = self.payload_pointer.is_empty() && sent.is_object();
+        if is_json || self.payload_encoding == PayloadEncoding::Json {
+            return json_payload(sent, field);
+        }
+        match list_of_bytes(sent) {
+            Some(bytes) => bounded(bytes, field),
+            None => payload(sent, self.payload_encoding, field),
+        }
+    }
+}
+
+/// A payload that is JSON, for a driver that reads it: text as it is, anything else as JSON.
+fn json_payload(sent: &Value, field: &str) -> Result<Bytes, Malformed> {
+    match sent {
+        Value::String(text) => bounded(text.clone().into_bytes(), field),
+        other => bounded(other.to_string().into_bytes(), field),
+    }
+}
+
+/// The bytes of `[1, 2]`, which may stand in text.
+fn list_of_bytes(sent: &Value) -> Option<Vec<u8>> {
+    let byte = |value: &Value| u8::try_from(whole_number(value)?).ok();
+    match sent {
+        Value::Array(items) => items.iter().map(byte).collect(),
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            let items: Vec<Value> = serde_json::from_str(text).ok()?;
+            items.iter().map(byte).collect()
+        }
+        _ => None,
+    }
+}
+
+fn bounded(bytes: Vec<u8>, field: &str) -> Result<Bytes, Malformed> {
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        let rule = format!("must hold at most {MAX_PAYLOAD_BYTES} bytes");
+        return Err(Malformed::new(field, rule));
+    }
+    Ok(bytes.into())
 }
 
 fn check_pointer(pointer: &str) -> Result<(), String> {
@@ -114,11 +198,26 @@ fn name(pointer: &str) -> &str {
     }
 }
 
-fn find<'v>(body: &'v Value, pointer: &str) -> Option<&'v Value> {
-    body.pointer(pointer).filter(|value| !value.is_null())
+fn find<'v>(body: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
+    let found = match body.pointer(pointer) {
+        Some(found) => Some(Cow::Borrowed(found)),
+        None => find_in_text(body, pointer).map(Cow::Owned),
+    };
+    found.filter(|value| !value.is_null())
 }
 
-fn required<'v>(body: &'v Value, pointer: &str, what: &str) -> Result<&'v Value, Malformed> {
+/// What a pointer leads to through JSON in text. Each such text is a part of the one before.
+fn find_in_text(body: &Value, pointer: &str) -> Option<Value> {
+    let slashes = pointer.match_indices('/').skip(1);
+    let (text, rest) = slashes.into_iter().find_map(|(at, _)| {
+        let (head, rest) = pointer.split_at(at);
+        Some((body.pointer(head)?.as_str()?, rest))
+    })?;
+    let inner: Value = serde_json::from_str(text).ok()?;
+    find(&inner, rest).map(Cow::into_owned)
+}
+
+fn required<'v>(body: &'v Value, pointer: &str, what: &str) -> Result<Cow<'v, Value>, Malformed> {
     let rule = || Malformed::new(name(pointer), format!("is required: {what}"));
     find(body, pointer).ok_or_else(rule)
 }
@@ -132,12 +231,12 @@ fn optional<T>(
         return Ok(None);
     };
     find(body, pointer)
-        .map(|value| read(value, name(pointer)))
+        .map(|value| read(&value, name(pointer)))
         .transpose()
 }
 
 fn device_id(body: &Value, pointer: &str) -> Result<String, Malformed> {
-    let id = match required(body, pointer, "the device's id")? {
+    let id = match &*required(body, pointer, "the device's id")? {
         Value::String(id) if is_device_id(id) => Some(id.clone()),
         // Only whole numbers: a fraction has more than one way to be written.
         Value::Number(id) if !id.is_f64() => Some(id.to_string()),
@@ -158,16 +257,8 @@ fn is_device_id(id: &str) -> bool {
         && !id.contains(char::is_control)
 }
 
-fn time(value: &Value, field: &str) -> Result<DateTime<Utc>, Malformed> {
-    let rule = "must be an RFC 3339 time or Unix time in seconds or milliseconds, 1970 to 9999";
-    instant(value)
-        .or_else(|| unix_time(value))
-        .ok_or_else(|| Malformed::new(field, rule))
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use serde_json::json;
 
     use super::*;
@@ -284,17 +375,25 @@ mod tests {
             (json!(1_512_814_827.25), "2017-12-09T10:20:27.25Z"),
             (json!(0), "1970-01-01T00:00:00Z"),
         ] {
-            let read = time(&value, "/at").expect("a time");
-            assert_eq!(Some(read), instant(&json!(wanted)), "{value}");
+            let told = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
+            assert_eq!(
+                told.expect("a time").time,
+                instant(&json!(wanted)),
+                "{value}"
+            );
         }
         for value in [
             json!(-1),
             json!(1e15),
             json!("2017-11-29"),
+            json!("now"),
             json!("NaN"),
             json!(true),
         ] {
-            assert!(time(&value, "/at").is_err(), "{value}");
+            let told = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
+            let told = told.expect("no measurement is lost to its time");
+            assert_eq!(told.time, None, "{value}");
+            assert!(told.radio.reported_time.is_some(), "{value}");
         }
     }
 
@@ -310,7 +409,6 @@ mod tests {
         };
         #[rustfmt::skip]
         let table = [
-            (json!("text"), "/id: is required: the device's id"),
             (body("id", Value::Null), "/id: is required: the device's id"),
             (body("id", json!("")), id),
             (body("id", json!(" x")), id),
@@ -318,13 +416,13 @@ mod tests {
             (body("id", json!("x".repeat(101))), id),
             (body("id", json!(1.5)), id),
             (body("id", json!(true)), id),
-            (body("data", Value::Null), "/data: is required: the payload"),
             (body("data", json!(1)), "/data: must be a string"),
+            (body("data", json!([256])), "/data: must be a string"),
+            (body("data", json!("[1, 2.5]")), "/data: must be hexadecimal: two digits 0-9, a-f for each byte"),
             (body("data", json!("0")), "/data: must be hexadecimal: two digits 0-9, a-f for each byte"),
             (body("port", json!(256)), port),
             (body("port", json!("1x")), port),
             (body("count", json!(-1)), "/count: must be a whole number from 0 to 4294967295"),
-            (body("at", json!("now")), "/at: must be an RFC 3339 time or Unix time in seconds or milliseconds, 1970 to 9999"),
         ];
         for (body, wanted) in table {
             assert_eq!(read(&mapping(), &body), Err(wanted.to_owned()), "{body}");
@@ -333,11 +431,88 @@ mod tests {
             device_id_pointer: String::new(),
             ..mapping()
         };
-        let error = read(&whole, &Value::Null);
-        assert_eq!(
-            error,
-            Err("(the whole body): is required: the device's id".to_owned())
+        let error = read(&whole, &json!({"data": "00"})).unwrap_err();
+        assert!(
+            error.starts_with("(the whole body): must be text"),
+            "{error}"
         );
+    }
+
+    #[test]
+    fn what_has_no_payload_is_no_uplink() {
+        for (body, device) in [
+            (json!({"id": "x", "acknowledged": true}), Some("x")),
+            (json!({"id": "x", "data": null}), Some("x")),
+            (json!({"confirmationToken": "t"}), None),
+            (json!("text"), None),
+        ] {
+            match mapping().parse(Incoming::of(&body)) {
+                Ok(Event::News(news)) => {
+                    assert_eq!(news.network_device_id.as_deref(), device, "{body}");
+                }
+                other => panic!("no news: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn payloads_have_more_forms_than_text() {
+        let bytes = |body: Value| read(&mapping(), &body).map(|uplink| uplink.payload);
+        let wanted = || Ok(Some(Bytes::from_static(&[1, 2])));
+        assert_eq!(bytes(json!({"id": "x", "data": [1, 2.0]})), wanted());
+        assert_eq!(bytes(json!({"id": "x", "data": "[1, 2]"})), wanted());
+        let whole = HttpMapping {
+            payload_pointer: String::new(),
+            ..mapping()
+        };
+        let body = json!({"id": "x", "temperature": 21.5});
+        let uplink = read(&whole, &body).expect("values, and no payload");
+        assert_eq!(uplink.payload, Some(Bytes::from(body.to_string())));
+        let json = HttpMapping {
+            payload_encoding: PayloadEncoding::Json,
+            ..mapping()
+        };
+        let uplink = read(&json, &json!({"id": "x", "data": {"t": 1}})).expect("JSON");
+        assert_eq!(uplink.payload.as_deref(), Some(&br#"{"t":1}"#[..]));
+        let long = json!({"id": "x", "data": vec![0; MAX_PAYLOAD_BYTES + 1]});
+        let error = bytes(long).unwrap_err();
+        assert_eq!(error, "/data: must hold at most 4096 bytes");
+    }
+
+    #[test]
+    fn pointers_lead_through_json_in_text() {
+        let mapping = HttpMapping {
+            device_id_pointer: "/Message/inner/id".to_owned(),
+            payload_pointer: "/Message/data".to_owned(),
+            ..mapping()
+        };
+        let inner = json!({"id": "x"}).to_string();
+        let message = json!({"data": "01", "inner": inner}).to_string();
+        let uplink = read(&mapping, &json!({"Message": message})).expect("it is there");
+        assert_eq!(uplink.network_device_id, "x");
+        assert_eq!(uplink.payload.as_deref(), Some(&[1][..]));
+    }
+
+    #[test]
+    fn each_item_of_a_list_is_a_message() {
+        let listed = HttpMapping {
+            device_id_pointer: "/0/id".to_owned(),
+            payload_pointer: "/0/data".to_owned(),
+            port_pointer: None,
+            time_pointer: None,
+            frame_counter_pointer: None,
+            payload_encoding: PayloadEncoding::Hex,
+        };
+        let list = json!([{"id": 1}, {"id": 2}]);
+        let bodies = listed.split(list.clone()).expect("a list");
+        assert_eq!(bodies, [json!([{"id": 1}]), json!([{"id": 2}])]);
+        let together = HttpMapping {
+            port_pointer: Some("/1/v".to_owned()),
+            ..listed.clone()
+        };
+        assert_eq!(together.split(list.clone()), Ok(vec![list]));
+        let error = listed.split(json!(vec![0; MAX_MESSAGES + 1])).unwrap_err();
+        assert_eq!(error.to_string(), "body: must hold at most 1000 messages");
     }
 
     #[test]

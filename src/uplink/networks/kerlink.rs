@@ -1,8 +1,9 @@
 //! Kerlink's Wanesy Management Center, by its HTTP push.
 //!
 //! Nothing names the kind of a message: an uplink is the one with an uplink counter, or with a payload
-//! that is not said to be a downlink's. Older versions put the payload into `userdata` and the DevEUI
-//! beside it. Payloads are hexadecimal digits unless `encodingType` says base64.
+//! that is not said to be a downlink's. Payloads are hexadecimal digits unless `encodingType` says
+//! base64. Older versions (`/rxmessage`) put the payload into `userdata`, in base64, and the DevEUI beside
+//! it.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Told, Uplink,
     lorawan::{self, dev_eui, required_dev_eui},
-    read::{at, flag, frame_counter, milliseconds, name, object, payload, port, text},
+    read::{ToldTime, at, flag, frame_counter, milliseconds, name, object, payload, port, text},
 };
 
 /// The adapter, which is its own settings: reading needs none.
@@ -36,7 +37,8 @@ impl Network for Kerlink {
 fn is_uplink(body: &Value) -> bool {
     let has = |path| at(body, path).is_some();
     let is_downlink = has("fCntDown") || has("dataDownId");
-    has("fCntUp") || !is_downlink && (has("payload") || has("userdata.payload"))
+    let has_counter = has("fCntUp") || has("fcntUp");
+    has_counter || !is_downlink && (has("payload") || has("userdata.payload"))
 }
 
 /// Where the parts of a message stand.
@@ -44,6 +46,8 @@ struct Places {
     device: &'static str,
     payload: &'static str,
     port: &'static str,
+    /// How the payload is written where the message does not say.
+    encoding: PayloadEncoding,
 }
 
 impl Places {
@@ -57,11 +61,13 @@ impl Places {
                 device,
                 payload: "payload",
                 port: "fPort",
+                encoding: PayloadEncoding::Hex,
             },
             Some(_) => Self {
                 device,
                 payload: "userdata.payload",
                 port: "userdata.fport",
+                encoding: PayloadEncoding::Base64,
             },
         }
     }
@@ -126,29 +132,25 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let places = Places::of(body);
     let encoding = match at(body, "encodingType").and_then(Value::as_str) {
         Some(encoding) if encoding.eq_ignore_ascii_case("base64") => PayloadEncoding::Base64,
-        _ => PayloadEncoding::Hex,
+        Some(_) => PayloadEncoding::Hex,
+        None => places.encoding,
     };
     let read = |value| payload(value, encoding, places.payload);
     let sent = at(body, places.payload).map_or(Ok(Bytes::new()), read)?;
     let is_encrypted = at(body, "encrypted").is_some_and(flag);
-    let time = at(body, "recvTime").map(|value| {
-        let rule = "must be Unix time in milliseconds, 1970 to 9999";
-        milliseconds(value).ok_or_else(|| Malformed::new("recvTime", rule))
-    });
     let optional_port = at(body, places.port).map(|value| port(value, places.port));
-    let counter = at(body, "fCntUp").map(|value| frame_counter(value, "fCntUp"));
+    let mut counters = ["fCntUp", "fcntUp"].into_iter();
+    let counter = counters.find_map(|name| Some(frame_counter(at(body, name)?, name)));
     let receptions = lorawan::receptions(at(body, "gwInfo"), "gwEui", "rssi", "snr");
-    Ok(Uplink {
+    let mut ids = ["id", "msgId"].into_iter();
+    let uplink = Uplink {
         network_device_id: required_dev_eui(body, places.device)?,
         names: names(body),
-        // The number of the message tells copies apart where there is no session.
-        session: dev_addr
-            .clone()
-            .or_else(|| at(body, "msgId").and_then(name)),
+        session: dev_addr.clone(),
+        reception: ids.find_map(|id| name(at(body, id)?)),
         f_port: optional_port.transpose()?,
         f_cnt: counter.transpose()?,
         payload: (!is_encrypted).then_some(sent),
-        time: time.transpose()?,
         radio: Radio {
             dev_addr,
             modulation: at(body, "modulation").and_then(text),
@@ -159,7 +161,8 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
                 .with_data_rate(at(body, "dataRate"))
         },
         ..Uplink::default()
-    })
+    };
+    Ok(uplink.heard_at(ToldTime::first([at(body, "recvTime")], milliseconds)))
 }
 
 #[cfg(test)]
@@ -207,12 +210,24 @@ mod tests {
     #[test]
     fn older_versions_have_the_payload_elsewhere() {
         let mut body = json!({"devEui": "343737394a336f09", "msgId": 17,
-            "userdata": {"payload": "0027", "fport": 2}});
+            "fcntUp": 7, "userdata": {"payload": "ACc=", "fport": 2}});
         let uplink = as_uplink(parse(&body));
         assert_eq!(uplink.network_device_id, "343737394A336F09");
-        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(2), None));
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(2), Some(7)));
         assert_eq!(uplink.payload.as_deref(), Some(&[0, 0x27][..]));
-        assert_eq!(uplink.session.as_deref(), Some("17"));
+        assert_eq!(uplink.reception.as_deref(), Some("17"));
+        // Digits are base64, too: only the message itself can say that they are not.
+        body["userdata"]["payload"] = json!("AAEC");
+        assert_eq!(
+            as_uplink(parse(&body)).payload.as_deref(),
+            Some(&[0, 1, 2][..])
+        );
+        body["encodingType"] = json!("HEXA");
+        let bytes = as_uplink(parse(
+            &json!({"devEui": "343737394a336f09", "encodingType": "HEXA",
+            "userdata": {"payload": "0027"}}),
+        ));
+        assert_eq!(bytes.payload.as_deref(), Some(&[0, 0x27][..]));
         body["userdata"]["payload"] = json!("0");
         let error = parse(&body).unwrap_err().to_string();
         assert!(

@@ -9,8 +9,8 @@ use super::{
 
 /// The DevEUI at a path; none where the message has none, or something else in its place.
 pub fn dev_eui(body: &Value, path: &str) -> Option<String> {
-    let eui = at(body, path)?.as_str()?;
-    super::is_eui(eui).then(|| eui.to_ascii_uppercase())
+    let eui = super::fold_network_device_id(at(body, path)?.as_str()?);
+    super::is_eui(&eui).then_some(eui)
 }
 
 /// The DevEUI at a path where there must be one.

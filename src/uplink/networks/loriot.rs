@@ -12,7 +12,8 @@ use super::{
     Told, Uplink,
     lorawan::{self, Battery, dev_eui, required_dev_eui},
     read::{
-        at, flag, frame_counter, level, milliseconds, object, payload, port, text, whole_number,
+        ToldTime, at, flag, frame_counter, instant, level, milliseconds, object, payload, port,
+        text, whole_number,
     },
 };
 
@@ -63,10 +64,10 @@ fn told(kind: String, body: &Value) -> Told {
 fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let sent = at(body, "data").map(|data| payload(data, PayloadEncoding::Hex, "data"));
     let nothing = at(body, "encdata").is_none().then(Bytes::new);
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id: required_dev_eui(body, "EUI")?,
         // LORIOT's own number of the frame is the same in all copies, and never comes again.
-        session: at(body, "seqno")
+        reception: at(body, "seqno")
             .and_then(whole_number)
             .map(|n| n.to_string()),
         f_port: at(body, "port")
@@ -76,25 +77,28 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
             .map(|value| frame_counter(value, "fcnt"))
             .transpose()?,
         payload: sent.transpose()?.or(nothing),
-        time: at(body, "ts")
-            .map(|value| {
-                let rule = "must be Unix time in milliseconds, 1970 to 9999";
-                milliseconds(value).ok_or_else(|| Malformed::new("ts", rule))
-            })
-            .transpose()?,
         acknowledges: at(body, "ack").is_some_and(flag),
         radio: radio(body),
         ..Uplink::default()
-    })
+    };
+    Ok(uplink.heard_at(ToldTime::first([at(body, "ts")], milliseconds)))
 }
 
 fn radio(body: &Value) -> Radio {
-    let radio = lorawan::heard(lorawan::receptions(at(body, "gws"), "gweui", "rssi", "snr"));
+    let mut receptions = lorawan::receptions(at(body, "gws"), "gweui", "rssi", "snr");
+    let gateways = at(body, "gws").and_then(Value::as_array);
+    for (reception, gateway) in receptions.iter_mut().zip(gateways.into_iter().flatten()) {
+        let read = || milliseconds(at(gateway, "ts")?);
+        reception.time = at(gateway, "time").and_then(instant).or_else(read);
+    }
+    let radio = lorawan::heard(receptions);
     let mut radio = radio
         .with_hertz(at(body, "freq"))
         .with_data_rate(at(body, "dr"));
     radio.rssi = radio.rssi.or_else(|| at(body, "rssi").and_then(level));
     radio.snr = radio.snr.or_else(|| at(body, "snr").and_then(level));
+    radio.confirmed = at(body, "confirmed").map(flag);
+    radio.dev_addr = at(body, "devaddr").and_then(text);
     // With each uplink LORIOT repeats what the device told last.
     let battery = Battery::of(at(body, "bat"));
     (radio.battery_percent, radio.external_power) = (battery.percent, battery.external_power);
@@ -120,7 +124,7 @@ mod tests {
         let uplink = as_uplink(parse(&sample("loriot.json")));
         assert_eq!(uplink.network_device_id, "1000000000000001");
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(85), Some(2)));
-        assert_eq!(uplink.session.as_deref(), Some("3040"));
+        assert_eq!(uplink.reception.as_deref(), Some("3040"));
         assert_eq!(uplink.time, instant(&json!("2023-05-19T06:46:41.936Z")));
         let bytes = uplink.payload.expect("decrypted");
         assert_eq!(hex::encode(bytes), "0175640367180104686d");
@@ -139,7 +143,7 @@ mod tests {
 
         let uplink = as_uplink(parse(&sample("loriot_basic.json")));
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(1), Some(1)));
-        assert_eq!(uplink.session, None);
+        assert_eq!(uplink.reception, None);
     }
 
     #[test]
@@ -148,7 +152,7 @@ mod tests {
         let uplink = as_uplink(parse(&sample("loriot.json")));
         assert_eq!(copy.radio.receptions.len(), 2);
         assert_eq!((copy.radio.rssi, copy.radio.snr), (Some(-21.0), Some(10.0)));
-        let frame = |uplink: Uplink| (uplink.session, uplink.f_cnt, uplink.payload);
+        let frame = |uplink: Uplink| (uplink.reception, uplink.f_cnt, uplink.payload);
         assert_eq!(frame(copy), frame(uplink));
     }
 
@@ -201,7 +205,14 @@ mod tests {
             with("port", json!(256)),
             "port: must be a whole number from 0 to 255"
         );
-        let rule = "ts: must be Unix time in milliseconds, 1970 to 9999";
-        assert_eq!(with("ts", json!("yesterday")), rule);
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_kept_as_it_is() {
+        let mut body = sample("loriot.json");
+        body["ts"] = json!("yesterday");
+        let uplink = as_uplink(parse(&body));
+        assert_eq!(uplink.time, None);
+        assert_eq!(uplink.radio.reported_time.as_deref(), Some("yesterday"));
     }
 }

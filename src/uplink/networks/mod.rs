@@ -2,16 +2,18 @@
 //! that nothing behind this folder knows which network a message came from.
 //!
 //! Adapters are pure: a JSON body in, an event out, no clock and no store. They are strict with
-//! what identifies a message and carries its data (device, port, counter, payload, time): what is
+//! what identifies a message and carries its data (device, port, counter, payload): what is
 //! wrong there is [`Malformed`] and names the place. What is not recognisably an uplink is news, whatever
-//! it lacks, and never malformed. They are lenient with radio metadata: a part
-//! that cannot be read is left out, for nobody should lose a measurement to an odd signal level.
+//! it lacks, and never malformed. They are lenient with times and radio metadata: a time that cannot be
+//! read is kept as it is told, another part is left out, for nobody should lose a measurement to an odd
+//! clock or signal level.
 //!
 //! Invariant: everything in an [`Event`] is bounded and free of control characters, whatever the
 //! body held, so it can be stored as it is.
 
 pub mod actility;
 pub mod chirpstack;
+mod chirpstack_v3;
 mod event;
 pub mod everynet;
 pub mod helium;
@@ -36,7 +38,10 @@ use crate::{
     secret::{Credentials, Place},
 };
 
-pub use event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink};
+pub use event::{
+    DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Relay, Told, Uplink,
+    carries_data,
+};
 pub use read::{MAX_PAYLOAD_BYTES, PayloadEncoding};
 
 /// Where the sealed secrets of a connection are stored.
@@ -108,6 +113,14 @@ impl Malformed {
 
 /// How one kind of network server speaks.
 pub trait Network: Send + Sync {
+    /// The messages that a body holds: one, but where a network server sends a list of them.
+    ///
+    /// # Errors
+    /// [`Malformed`] where they are too many.
+    fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
+        Ok(vec![body])
+    }
+
     /// Reads one message of the network server.
     ///
     /// # Errors
@@ -246,13 +259,24 @@ fn is_eui(id: &str) -> bool {
     id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A DevEUI is the same in both cases: networks and people write it in either.
+/// A DevEUI is the same in both cases, and with `-` or `:` between its bytes: networks and people write
+/// it in any of these ways.
 pub fn fold_network_device_id(id: &str) -> String {
-    if is_eui(id) {
-        id.to_ascii_uppercase()
-    } else {
-        id.to_owned()
+    match without_separators(id) {
+        Some(eui) => eui.to_ascii_uppercase(),
+        None if is_eui(id) => id.to_ascii_uppercase(),
+        None => id.to_owned(),
     }
+}
+
+/// A DevEUI that is written with a separator between its bytes, without them.
+fn without_separators(id: &str) -> Option<String> {
+    const LENGTH: usize = 8 * 2 + 7;
+    let separator = id.chars().nth(2).filter(|c| matches!(c, '-' | ':'))?;
+    let bytes: Vec<&str> = id.split(separator).collect();
+    let is_byte = |byte: &&str| byte.len() == 2;
+    let eui = bytes.concat();
+    (id.len() == LENGTH && bytes.iter().all(is_byte) && is_eui(&eui)).then_some(eui)
 }
 
 #[cfg(test)]
@@ -260,6 +284,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_dev_eui_is_the_same_however_it_is_written() {
+        for id in [
+            "0011223344aabbcc",
+            "00-11-22-33-44-AA-BB-CC",
+            "00:11:22:33:44:aa:bb:cc",
+        ] {
+            assert_eq!(fold_network_device_id(id), "0011223344AABBCC");
+        }
+        for other in [
+            "00-11:22-33-44-AA-BB-CC",
+            "001-1-22-33-44-AA-BB-CC",
+            "00-11-22-33-44-AA-BB",
+            "ab-cd",
+        ] {
+            assert_eq!(fold_network_device_id(other), other);
+        }
+    }
 
     #[test]
     fn settings_are_told_apart_by_type_and_closed() {

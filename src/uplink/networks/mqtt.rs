@@ -70,6 +70,10 @@ impl MqttMapping {
 }
 
 impl Network for MqttMapping {
+    fn split(&self, body: serde_json::Value) -> Result<Vec<serde_json::Value>, Malformed> {
+        self.mapping.split(body)
+    }
+
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         self.mapping.parse(incoming)
     }

@@ -1,11 +1,12 @@
 //! What adapters read values with. Network servers send numbers as numbers or as text.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Malformed, Told};
+use crate::clock;
 
 /// Longest payload, in bytes. LoRaWAN carries at most 242 and Sigfox 12; what devices send over
 /// other bearers through the generic adapter fits one IP packet (1500). The rest is headroom, and
@@ -48,11 +49,22 @@ pub fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// A whole number, not below zero.
+/// A whole number, not below zero; `3.0` is one.
 pub fn whole_number(value: &Value) -> Option<u64> {
-    value
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let whole = value
         .as_u64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
+        .or_else(|| value.as_str()?.trim().parse().ok());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and within the bounds as just checked"
+    )]
+    let of_fraction = || {
+        let number = number(value)?;
+        (number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(&number)).then_some(number as u64)
+    };
+    whole.or_else(of_fraction)
 }
 
 /// A signal level in dB or dBm; what no receiver measures is taken for "unknown".
@@ -76,10 +88,48 @@ pub fn name(value: &Value) -> Option<String> {
     text(value).or_else(|| Some(value.as_u64()?.to_string()))
 }
 
-/// A time from RFC 3339 text, from 1970 to 9999.
+/// A time from RFC 3339 text, from 1970 to 9999. ISO 8601 allows more, and network servers write it:
+/// a zone without a colon, and no zone at all, which stands for UTC.
 pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;
-    from_microseconds(time.timestamp_micros())
+    let text = value.as_str()?.trim();
+    let time = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"))
+        .map(|time| time.to_utc())
+        .or_else(|_| {
+            NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc())
+        });
+    from_microseconds(time.ok()?.timestamp_micros())
+}
+
+/// When a network server says that it received something.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToldTime {
+    /// The time.
+    pub time: Option<DateTime<Utc>>,
+    /// The network server's words for it, where they are no time.
+    pub unread: Option<String>,
+}
+
+impl ToldTime {
+    /// From the places where it may stand, the best one first. A time that somebody left unset, such as
+    /// the year 1 or 1970, does not keep out one that is set.
+    pub fn first<'v>(
+        places: impl IntoIterator<Item = Option<&'v Value>>,
+        read: fn(&Value) -> Option<DateTime<Utc>>,
+    ) -> Self {
+        let told: Vec<&Value> = places.into_iter().flatten().collect();
+        let mut times = told.iter().filter_map(|value| read(value));
+        let is_set = |time: &DateTime<Utc>| *time >= clock::EARLIEST;
+        let time = times.clone().find(is_set).or_else(|| times.next());
+        let words = || {
+            let value = told.first()?;
+            text(value).or_else(|| text(&Value::from(value.to_string())))
+        };
+        Self {
+            time,
+            unread: if time.is_none() { words() } else { None },
+        }
+    }
 }
 
 /// The time after so many microseconds of Unix time, from 1970 to 9999.
@@ -114,13 +164,6 @@ fn scaled_time(value: &Value, microseconds: f64) -> Option<DateTime<Utc>> {
         reason = "below 2.6e17 by the bound above"
     )]
     from_microseconds((number * microseconds).round() as i64)
-}
-
-/// The RFC 3339 time of a member, where it is there.
-pub fn optional_time(body: &Value, path: &str) -> Result<Option<DateTime<Utc>>, Malformed> {
-    let rule = "must be an RFC 3339 time from 1970 to 9999";
-    let read = |value| instant(value).ok_or_else(|| Malformed::new(path, rule));
-    at(body, path).map(read).transpose()
 }
 
 /// A place from members of these names; none where it is on no map.
@@ -178,6 +221,8 @@ pub enum PayloadEncoding {
     Hex,
     /// Base64, standard or URL-safe, with or without padding.
     Base64,
+    /// JSON, which the driver gets as it is.
+    Json,
 }
 
 /// A payload as bytes.
@@ -211,6 +256,7 @@ pub fn payload(value: &Value, encoding: PayloadEncoding, field: &str) -> Result<
             (URL_SAFE.decode(text).ok(), "must be base64")
         }
         PayloadEncoding::Base64 => (STANDARD.decode(text).ok(), "must be base64"),
+        PayloadEncoding::Json => (Some(text.as_bytes().to_vec()), "must be text"),
     };
     let bytes = bytes.ok_or_else(|| Malformed::new(field, rule))?;
     if bytes.len() > MAX_PAYLOAD_BYTES {
@@ -229,7 +275,18 @@ mod tests {
     #[test]
     fn values_are_read_as_servers_send_them() {
         assert_eq!(whole_number(&json!("17")), Some(17));
-        assert_eq!(whole_number(&json!(-1)), None);
+        assert_eq!(whole_number(&json!(3.0)), Some(3));
+        assert_eq!(whole_number(&json!("3.0")), Some(3));
+        for odd in [
+            json!(-1),
+            json!(-1.0),
+            json!(3.5),
+            json!(1e300),
+            json!("NaN"),
+            json!(""),
+        ] {
+            assert_eq!(whole_number(&odd), None, "{odd}");
+        }
         assert_eq!(level(&json!("-80.000000")), Some(-80.0));
         assert_eq!(level(&json!("NaN")), None);
         assert_eq!(level(&json!(1e300)), None);
@@ -238,6 +295,31 @@ mod tests {
         assert_eq!(instant(&json!("0001-01-01T00:00:00Z")), None);
         let leap = instant(&json!("2016-12-31T23:59:60.5Z")).map(|time| time.to_rfc3339());
         assert_eq!(leap.as_deref(), Some("2017-01-01T00:00:00.500+00:00"));
+    }
+
+    #[test]
+    fn times_are_read_as_servers_write_them() {
+        let wanted = instant(&json!("2024-01-02T03:04:05.678901Z"));
+        assert!(wanted.is_some());
+        for text in [
+            "2024-01-02T03:04:05.678901",
+            "2024-01-02T03:04:05.678901+0000",
+            "2024-01-02T04:04:05.678901+01:00",
+            "2024-01-02T04:04:05.678901+0100",
+        ] {
+            assert_eq!(instant(&json!(text)), wanted, "{text}");
+        }
+        let first = |values: [Value; 2]| ToldTime::first(values.iter().map(Some), instant);
+        let good = || json!("2024-01-02T03:04:05.678901Z");
+        for unset in ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon"] {
+            let told = first([json!(unset), good()]);
+            assert_eq!((told.time, told.unread), (wanted, None), "{unset}");
+        }
+        let told = first([json!("0001-01-01T00:00:00Z"), json!(7)]);
+        assert_eq!(told.unread.as_deref(), Some("0001-01-01T00:00:00Z"));
+        assert_eq!(told.time, None);
+        let told = first([json!({"a": 1}), json!(null)]);
+        assert_eq!(told.unread.as_deref(), Some("{\"a\":1}"));
     }
 
     #[test]

@@ -6,16 +6,16 @@
 //! gets it in the answer.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
     Radio, Reception, Told, Uplink,
+    lorawan::heard,
     read::{
-        at, flag, frame_counter, level, number, object, payload, place, text, unix_time,
-        whole_number,
+        MAX_RECEPTIONS, ToldTime, at, flag, frame_counter, level, number, object, payload, place,
+        text, unix_time, whole_number,
     },
 };
 
@@ -37,7 +37,7 @@ impl Network for Sigfox {
         }
         Ok(Event::News(News {
             names: names(message),
-            time: time(message).ok().flatten(),
+            time: time(message).time,
             ..News::new(device(message).ok(), told(message))
         }))
     }
@@ -73,16 +73,9 @@ fn names(message: &Value) -> Names {
     }
 }
 
-fn time(message: &Value) -> Result<Option<DateTime<Utc>>, Malformed> {
-    let mut fields = ["time", "baseStationTime", "timestamp"].into_iter();
-    let found = fields.find_map(|name| Some((name, at(message, name)?)));
-    let Some((field, value)) = found else {
-        return Ok(None);
-    };
-    let rule = "must be Unix time in seconds or milliseconds, 1970 to 9999";
-    unix_time(value)
-        .map(Some)
-        .ok_or_else(|| Malformed::new(field, rule))
+fn time(message: &Value) -> ToldTime {
+    let places = ["time", "baseStationTime", "timestamp"];
+    ToldTime::first(places.map(|name| at(message, name)), unix_time)
 }
 
 fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malformed> {
@@ -91,22 +84,32 @@ fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malforme
         payload(value, PayloadEncoding::Hex, "data")
     });
     let is_told = |name| at(message, name).is_some_and(flag);
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id,
         names: names(message),
         // A device has one session for all its life.
         session: Some(String::new()),
         f_cnt: counter.transpose()?,
         payload: Some(data?),
-        time: time(message)?,
         wants_downlink: is_told("ack") || is_told("longPolling"),
         beside: computed_location(message).map(Box::new),
         radio: radio(message),
         ..Uplink::default()
-    })
+    };
+    Ok(uplink.heard_at(time(message)))
 }
 
 fn radio(message: &Value) -> Radio {
+    // DATA ADVANCED has all base stations at once.
+    if let Some(list) = at(message, "duplicates").and_then(Value::as_array) {
+        let reception = |item| Reception {
+            gateway: at(item, "bsId").and_then(text).unwrap_or_default(),
+            rssi: at(item, "rssi").and_then(level),
+            snr: at(item, "snr").and_then(level),
+            time: None,
+        };
+        return heard(list.iter().take(MAX_RECEPTIONS).map(reception).collect());
+    }
     let station = at(message, "station").and_then(text);
     let (rssi, snr) = (
         at(message, "rssi").and_then(level),
@@ -337,7 +340,8 @@ mod tests {
         );
         let odd = json!({"device": "1", "data": "0"});
         assert!(error(&odd).starts_with("data: must be hexadecimal"));
-        let odd = json!({"device": 12, "data": "", "time": "{time}"});
-        assert!(error(&odd).starts_with("time: must be Unix time"));
+        // A time is worth no measurement.
+        let odd = as_uplink(parse(&json!({"device": 12, "data": "", "time": "{time}"})));
+        assert_eq!(odd.radio.reported_time.as_deref(), Some("{time}"));
     }
 }

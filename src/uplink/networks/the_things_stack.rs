@@ -8,7 +8,6 @@
 //! A device is known by its DevEUI. The stack's own `device_id` is not unique across applications.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,13 +16,15 @@ use super::{
     News, PayloadEncoding, Radio, Reception, Told, Uplink,
     lorawan::{best, dev_eui, required_dev_eui},
     read::{
-        MAX_RECEPTIONS, at, flag, frame_counter, instant, level, location, number, object, payload,
-        port, text, whole_number,
+        MAX_RECEPTIONS, ToldTime, at, flag, frame_counter, instant, level, location, number,
+        object, payload, port, text, whole_number,
     },
 };
 
 /// Where the DevEUI stands.
 const DEV_EUI: &str = "end_device_ids.dev_eui";
+/// Where it stands when a message was received.
+const RECEIVED_AT: &str = "received_at";
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,9 +118,10 @@ fn names(body: &Value) -> Names {
 
 fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
     let network_device_id = required_dev_eui(body, DEV_EUI)?;
-    Ok(Uplink {
+    let uplink = Uplink {
         network_device_id,
         names: names(body),
+        reception: reception(body, message),
         session: at(message, "session_key_id")
             .or_else(|| at(body, "end_device_ids.dev_addr"))
             .and_then(text),
@@ -128,10 +130,25 @@ fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
             at(message, "f_cnt").map_or(Ok(0), |v| frame_counter(v, "uplink_message.f_cnt"))?,
         ),
         payload: application_payload(message)?,
-        time: received_at(body, message)?,
         radio: radio(body, message),
         ..Uplink::default()
-    })
+    };
+    // The network server's time of reception, before the application server's. Not the gateway's
+    // (`settings.time`): gateway clocks go wrong.
+    let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
+    Ok(uplink.heard_at(ToldTime::first(times, instant)))
+}
+
+/// The stack sends one message for a frame that it has heard, and says in it when that was, to the
+/// nanosecond. Where it does not, the first id that it gave to the message tells.
+fn reception(body: &Value, message: &Value) -> Option<String> {
+    let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
+    let is_set = |value: &&Value| instant(value).is_some();
+    let time = times.into_iter().flatten().find(is_set).and_then(text);
+    let ids = [at(message, "correlation_ids"), at(body, "correlation_ids")];
+    let ids = ids.into_iter().flatten().filter_map(Value::as_array);
+    let is_of_uplink = |id: &String| id.starts_with("gs:uplink:") || id.starts_with("as:up:");
+    time.or_else(|| ids.flatten().filter_map(text).find(is_of_uplink))
 }
 
 fn application_payload(message: &Value) -> Result<Option<Bytes>, Malformed> {
@@ -143,21 +160,6 @@ fn application_payload(message: &Value) -> Result<Option<Bytes>, Malformed> {
     at(message, "frm_payload").map_or(Ok(Some(Bytes::new())), |value| {
         payload(value, PayloadEncoding::Base64, "uplink_message.frm_payload").map(Some)
     })
-}
-
-/// The network server's time of reception, before the application server's. Not the gateway's
-/// (`settings.time`): gateway clocks go wrong.
-fn received_at(body: &Value, message: &Value) -> Result<Option<DateTime<Utc>>, Malformed> {
-    let found = at(message, "received_at")
-        .map(|value| ("uplink_message.received_at", value))
-        .or_else(|| at(body, "received_at").map(|value| ("received_at", value)));
-    let Some((field, value)) = found else {
-        return Ok(None);
-    };
-    let rule = "must be an RFC 3339 time from 1970 to 9999";
-    instant(value)
-        .map(Some)
-        .ok_or_else(|| Malformed::new(field, rule))
 }
 
 fn radio(body: &Value, message: &Value) -> Radio {
@@ -242,7 +244,7 @@ mod tests {
         TheThingsStack {}.parse(Incoming::of(body))
     }
 
-    fn time(text: &str) -> Option<DateTime<Utc>> {
+    fn time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
         instant(&json!(text))
     }
 
@@ -256,6 +258,7 @@ mod tests {
                 tenant: None,
             },
             session: Some("AXA50tHUGUucuzS/bCGMNw==".to_owned()),
+            reception: Some("2020-02-12T15:15:45.789585559Z".to_owned()),
             wants_downlink: false,
             acknowledges: false,
             beside: None,
@@ -431,6 +434,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_nobody_set_is_none() {
+        let mut body = with("received_at", json!("0001-01-01T00:00:00Z"));
+        body["received_at"] = json!("2024-01-02T03:04:05Z");
+        let uplink = as_uplink(parse(&body));
+        assert_eq!(uplink.time, time("2024-01-02T03:04:05Z"));
+        assert_eq!(uplink.radio.reported_time, None);
+        let uplink = as_uplink(parse(&with("received_at", json!("today"))));
+        assert_eq!(uplink.time, None);
+        assert_eq!(uplink.radio.reported_time.as_deref(), Some("today"));
+        // What tells one reception from the next, then.
+        let mut body = with("received_at", json!("0001-01-01T00:00:00Z"));
+        body["correlation_ids"] = json!(["gs:conn:1", "gs:uplink:2"]);
+        let uplink = as_uplink(parse(&body));
+        assert_eq!(uplink.reception.as_deref(), Some("gs:uplink:2"));
+    }
+
+    #[test]
     fn faults_name_the_place_and_the_rule() {
         let device = |eui| json!({"end_device_ids": {"dev_eui": eui}, "uplink_message": {}});
         let eui = "end_device_ids.dev_eui: must be 16 hexadecimal digits";
@@ -450,7 +470,6 @@ mod tests {
             (with("f_cnt", json!(1_u64 << 32)), "uplink_message.f_cnt: must be a whole number from 0 to 4294967295"),
             (with("frm_payload", json!("!")), "uplink_message.frm_payload: must be base64"),
             (with("frm_payload", json!([1])), "uplink_message.frm_payload: must be a string"),
-            (with("received_at", json!("today")), "uplink_message.received_at: must be an RFC 3339 time from 1970 to 9999"),
         ];
         for (body, wanted) in table {
             assert_eq!(parse(&body).unwrap_err().to_string(), wanted);

@@ -1,0 +1,56 @@
+//! What a network server appends to the URL that it was given.
+//!
+//! Kerlink's Wanesy is told one URL and posts to several below it, one for each kind of message. The body
+//! says as much, so they all mean the URL itself.
+
+use poem::{Request, http::Uri};
+
+/// Below the ingest of a connection, in the words of Kerlink's documentation.
+const APPENDED: [&str; 4] = ["dataUp", "dataDown", "dataDownEvent", "rxmessage"];
+
+/// Takes it off.
+pub fn take_off(request: &mut Request) {
+    if let Some(uri) = without(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+}
+
+fn without(uri: &Uri) -> Option<Uri> {
+    let (ingest, appended) = uri.path().trim_end_matches('/').rsplit_once('/')?;
+    let connection = ingest
+        .strip_prefix("/api/v3/network-connections/")?
+        .strip_suffix("/uplinks")?;
+    if connection.contains('/') || !APPENDED.contains(&appended) {
+        return None;
+    }
+    let path = match uri.query() {
+        Some(query) => format!("{ingest}?{query}"),
+        None => ingest.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kerlink_appends_is_taken_off() {
+        let read = |text: &'static str| without(&Uri::from_static(text)).map(|uri| uri.to_string());
+        let ingest = "https://hub/api/v3/network-connections/7/uplinks";
+        let taken_off = read("https://hub/api/v3/network-connections/7/uplinks/dataUp");
+        assert_eq!(taken_off.as_deref(), Some(ingest));
+        let kept = read("https://hub/api/v3/network-connections/7/uplinks/dataDownEvent/?a=b");
+        assert_eq!(kept, Some(format!("{ingest}?a=b")));
+        for other in [
+            "https://hub/api/v3/network-connections/7/uplinks",
+            "https://hub/api/v3/network-connections/7/uplinks/more",
+            "https://hub/api/v3/devices/7/uplinks/dataUp",
+            "https://hub/api/v3/network-connections/7/x/uplinks/dataUp",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}

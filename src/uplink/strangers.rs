@@ -1,0 +1,156 @@
+//! Requests with a wrong ingest key: counted in the health of their connection, and told in the log.
+//!
+//! Whoever has no key must not make the hub write, so both are bounded: what comes within a moment is one
+//! write for each connection, and a minute has a few lines of log, whoever asks for whatever connection.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Writer, routes::ConnectionRoute};
+use crate::{
+    clock,
+    id::{ConnectionId, TenantId},
+    store::record::{Content, Message},
+};
+
+/// How long requests are gathered before they are counted.
+const GATHERED: Duration = Duration::from_secs(1);
+/// How long a line of the log speaks for all like it.
+const QUIET: Duration = Duration::from_secs(60);
+/// Lines in that time, each of another connection.
+const LINES_MAX: usize = 10;
+
+/// Counts them.
+pub struct Strangers {
+    writer: Writer,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Default)]
+struct Noted {
+    /// Of connections that there are, so they are no more than those.
+    counts: HashMap<ConnectionId, (TenantId, i64)>,
+    is_gathering: bool,
+    lines: Lines,
+}
+
+/// The lines of the log in the last [`QUIET`].
+#[derive(Default)]
+struct Lines {
+    since: Option<Instant>,
+    told: Vec<ConnectionId>,
+    left_out: u64,
+}
+
+impl Strangers {
+    /// Counts with this writer.
+    pub fn new(writer: Writer) -> Self {
+        Self {
+            writer,
+            noted: Mutex::default(),
+        }
+    }
+
+    /// Notes one request to a connection, which may not exist.
+    pub fn note(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        connection: Option<&ConnectionRoute>,
+        address: Option<IpAddr>,
+    ) {
+        let mut noted = self.noted();
+        if let Some(left_out) = noted.lines.admit(id, Instant::now()) {
+            tracing::warn!(
+                network_connection.id = id.0,
+                client.address = address.map(|address| address.to_string()),
+                left_out,
+                "a request with a wrong ingest key was refused"
+            );
+        }
+        let Some(connection) = connection else {
+            return;
+        };
+        let tenant = connection.scope.tenant();
+        let (_, count) = noted.counts.entry(id).or_insert((tenant, 0));
+        *count = count.saturating_add(1);
+        if !std::mem::replace(&mut noted.is_gathering, true) {
+            tokio::spawn(self.clone().write_counts());
+        }
+    }
+
+    /// Writes what was noted, until there is nothing more.
+    async fn write_counts(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(GATHERED).await;
+            let counts = {
+                let mut noted = self.noted();
+                noted.is_gathering = !noted.counts.is_empty();
+                std::mem::take(&mut noted.counts)
+            };
+            if counts.is_empty() {
+                return;
+            }
+            for (connection, (tenant, count)) in counts {
+                let written = self.writer.write(Message {
+                    tenant,
+                    connection,
+                    received_at: clock::now(),
+                    odd_time: None,
+                    epoch: None,
+                    content: Content::Unauthorized(count),
+                });
+                if let Err(error) = written.await {
+                    tracing::warn!(
+                        network_connection.id = connection.0,
+                        count,
+                        "requests with a wrong ingest key were not counted: {error}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    /// Whether there is room for a line on this connection; then how many were left out before it.
+    fn admit(&mut self, id: ConnectionId, now: Instant) -> Option<u64> {
+        if self.since.is_none_or(|since| now - since >= QUIET) {
+            self.since = Some(now);
+            self.told.clear();
+        }
+        if self.told.contains(&id) || self.told.len() >= LINES_MAX {
+            self.left_out += 1;
+            return None;
+        }
+        self.told.push(id);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_has_a_few_lines() {
+        let mut lines = Lines::default();
+        let start = Instant::now();
+        assert_eq!(lines.admit(ConnectionId(1), start), Some(0));
+        for _ in 0..5 {
+            assert_eq!(lines.admit(ConnectionId(1), start), None);
+        }
+        let admitted = (0..100).filter_map(|id| lines.admit(ConnectionId(1000 + id), start));
+        let told: Vec<u64> = admitted.collect();
+        assert_eq!(told.len(), LINES_MAX - 1);
+        assert_eq!(told[0], 5);
+        assert_eq!(lines.admit(ConnectionId(1), start + QUIET), Some(91));
+    }
+}
