@@ -430,7 +430,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
     let error = hub.answer(request).await.refused(400);
     assert_eq!(
         error,
-        "header Content-Type: must be application/octet-stream"
+        "header Content-Type: must be application/octet-stream, application/gzip or multipart/form-data"
     );
     assert_eq!(hub.list("drivers").await.len(), 1, "the built-in one alone");
 }
