@@ -3,7 +3,7 @@
 
 use super::{
     csv_guard::is_blank,
-    csv_records::{Layout, cells},
+    csv_records::{Cells, Layout},
 };
 use crate::error::Error;
 
@@ -91,7 +91,7 @@ fn is_empty(line: &[u8]) -> bool {
 
 fn delimiter_of(header: &[u8], is_column: impl Fn(&str) -> bool) -> u8 {
     let columns = |delimiter: &u8| {
-        let cells = cells(header, *delimiter).unwrap_or_default();
+        let cells = Cells::new(*delimiter).of(header).unwrap_or_default();
         let known = cells.iter().filter(|cell| is_column(cell)).count();
         let named = cells.iter().filter(|cell| !is_blank(cell)).count();
         // Where no column is known, what makes most cells is meant all the same.

@@ -1,6 +1,8 @@
 //! A CSV file, record by record: the quotes of one record that are broken must not take those behind
 //! it along, which the reader of the `csv` crate, made for whole files, would let them.
 
+use csv_core::ReadRecordResult;
+
 use super::file_encoding::SAVE_AS_UTF8;
 
 const UNCLOSED: &str = "a quote is opened that is not closed before the next delimiter or line break; \
@@ -159,26 +161,65 @@ pub fn too_long(row_max: usize) -> String {
     format!("a row must have at most {row_max} bytes")
 }
 
-/// The fields of a record.
-pub fn cells(record: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
-    if std::str::from_utf8(record).is_err() {
-        return Err(format!("must be UTF-8: {SAVE_AS_UTF8}"));
+/// Reads the fields of records. It is made once for a file, because to make one costs more than to
+/// read most records.
+pub struct Cells {
+    reader: csv_core::Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    /// For cells that are separated by this.
+    pub fn new(delimiter: u8) -> Self {
+        // A carriage return alone ends no record, though the reader would have it so.
+        let reader = csv_core::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .terminator(csv_core::Terminator::Any(b'\n'))
+            .build();
+        Self {
+            reader,
+            text: Vec::new(),
+            ends: Vec::new(),
+        }
     }
-    // A carriage return alone ends no record, though the reader would have it so.
-    let record = record.strip_suffix(b"\n").unwrap_or(record);
-    let record = record.strip_suffix(b"\r").unwrap_or(record);
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .terminator(csv::Terminator::Any(b'\n'))
-        .buffer_capacity(record.len() + 1)
-        .from_reader(record);
-    let mut read = csv::StringRecord::new();
-    reader
-        .read_record(&mut read)
-        .map_err(|_| "is not valid CSV".to_owned())?;
-    Ok(read.iter().map(ToOwned::to_owned).collect())
+
+    /// The fields of a record.
+    pub fn of(&mut self, record: &[u8]) -> Result<Vec<String>, String> {
+        if std::str::from_utf8(record).is_err() {
+            return Err(format!("must be UTF-8: {SAVE_AS_UTF8}"));
+        }
+        let record = record.strip_suffix(b"\n").unwrap_or(record);
+        let record = record.strip_suffix(b"\r").unwrap_or(record);
+        self.reader.reset();
+        // No field is longer than it was written.
+        self.text.resize(record.len() + 1, 0);
+        let (mut rest, mut length, mut count) = (record, 0, 0);
+        loop {
+            if count == self.ends.len() {
+                self.ends.resize(2 * count + 8, 0);
+            }
+            // An empty rest is the end of the input.
+            let (outcome, read, written, ended) =
+                self.reader
+                    .read_record(rest, &mut self.text[length..], &mut self.ends[count..]);
+            rest = &rest[read..];
+            length += written;
+            count += ended;
+            match outcome {
+                ReadRecordResult::InputEmpty | ReadRecordResult::OutputEndsFull => {}
+                ReadRecordResult::Record | ReadRecordResult::End => break,
+                ReadRecordResult::OutputFull => self.text.resize(self.text.len() + 1, 0),
+            }
+        }
+        let mut start = 0;
+        let field = |end: &usize| {
+            let field = String::from_utf8_lossy(&self.text[start..*end]).into_owned();
+            start = *end;
+            field
+        };
+        Ok(self.ends[..count].iter().map(field).collect())
+    }
 }
 
 #[cfg(test)]
@@ -193,11 +234,10 @@ mod tests {
     };
 
     fn read(file: &str, layout: Layout) -> Vec<(i64, Result<Vec<String>, String>)> {
+        let mut cells = Cells::new(layout.delimiter);
         Records::new(file.as_bytes(), layout, 1000)
             .map(|record| {
-                let read = record
-                    .bytes
-                    .and_then(|bytes| cells(bytes, layout.delimiter));
+                let read = record.bytes.and_then(|bytes| cells.of(bytes));
                 (record.line, read)
             })
             .collect()
@@ -218,11 +258,15 @@ mod tests {
 
     #[test]
     fn a_carriage_return_loses_nothing() {
-        let cells = |record: &[u8]| cells(record, b',');
+        let mut reader = Cells::new(b',');
+        let mut cells = |record: &[u8]| reader.of(record);
         assert_eq!(cells(b"a,x\ry\r\n").unwrap(), ["a", "x\ry"]);
         assert_eq!(cells(b"a,\"x\r\n\"\"y\"\n").unwrap(), ["a", "x\r\n\"y"]);
         assert_eq!(cells(b"a,\"b\"\r\n").unwrap(), ["a", "b"]);
         assert_eq!(cells(b",").unwrap(), ["", ""]);
+        assert_eq!(cells(b"\"\"\"\"").unwrap(), ["\""]);
+        assert_eq!(cells(b"\r\n").unwrap(), [""; 0]);
+        assert_eq!(cells(&b",".repeat(1000)).unwrap(), [""; 1001]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     body,
     csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
     csv_layout,
-    csv_records::{Layout, Record, Records, cells},
+    csv_records::{Cells, Layout, Record, Records},
     device_row::{Read, read_value},
     types::JsonObject,
 };
@@ -34,6 +34,7 @@ const ALIKE: f64 = 0.5;
 pub struct Sheet<'a> {
     records: Records<'a>,
     layout: Layout,
+    cells: Cells,
     /// The columns in the order of the file; one without a name has nothing in it.
     columns: Vec<Option<&'static str>>,
     /// Where each of [`COLUMNS`] stands.
@@ -45,6 +46,7 @@ impl<'a> Sheet<'a> {
     pub fn open(file: &'a [u8], row_max: usize) -> Result<Self, Error> {
         let layout = csv_layout::detect(file, row_max, |name| column(name).is_some())?;
         let mut records = Records::new(file, layout, row_max);
+        let mut cells = Cells::new(layout.delimiter);
         let broken = |line: i64, rule: String| match line {
             1 => Error::field("header line", rule),
             _ => Error::field(&format!("header line (line {line})"), rule),
@@ -54,7 +56,7 @@ impl<'a> Sheet<'a> {
                 return Err(Error::field("body", "must start with a header line"));
             };
             let names = bytes
-                .and_then(|bytes| cells(bytes, layout.delimiter))
+                .and_then(|bytes| cells.of(bytes))
                 .map_err(|rule| broken(line, rule))?;
             if names.iter().all(|name| is_blank(name)) {
                 continue;
@@ -64,6 +66,7 @@ impl<'a> Sheet<'a> {
             return Ok(Self {
                 records,
                 layout,
+                cells,
                 places: COLUMNS.map(place),
                 columns,
             });
@@ -76,8 +79,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// The device of a row; none where nothing is in it.
-    fn read(&self, record: &[u8]) -> Option<Read> {
-        match cells(record, self.layout.delimiter) {
+    fn read(&mut self, record: &[u8]) -> Option<Read> {
+        let delimiter = self.layout.delimiter;
+        let is_nothing = |byte: &u8| *byte == delimiter || byte.is_ascii_whitespace();
+        if record.iter().all(is_nothing) {
+            return None;
+        }
+        match self.cells.of(record) {
             Err(rule) => Some(Err((None, rule))),
             Ok(cells) if cells.iter().all(|cell| is_blank(cell)) => None,
             Ok(cells) => Some(self.read_cells(&cells)),
