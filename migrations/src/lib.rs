@@ -30,6 +30,7 @@ mod m0019_recent_messages;
 mod m0020_dead_deliveries;
 mod m0021_write_probes;
 mod m0024_connection_oddities;
+mod m0028_import_files;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_dead_deliveries::Migration),
             Box::new(m0021_write_probes::Migration),
             Box::new(m0024_connection_oddities::Migration),
+            Box::new(m0028_import_files::Migration),
         ]
     }
 }

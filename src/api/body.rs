@@ -29,6 +29,9 @@ pub struct BodyBounds {
 /// The largest `FACTOR` of a [`Body`].
 const FACTOR_MAX: usize = super::drivers::PUSH_FACTOR;
 
+/// Bytes that a form may have around the file in it.
+pub const FORM_BYTES: usize = 64 * 1024;
+
 /// The type of a body.
 const JSON: &str = "application/json";
 
@@ -136,18 +139,17 @@ pub async fn read(
     read_within(bounds, bounds.max_bytes * factor, body).await
 }
 
-/// The same for a file to import.
-pub async fn read_import(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Error> {
-    let bounds = bounds_of(request)?;
-    read_within(bounds, bounds.import_max_bytes, body).await
-}
-
 /// The error of a body that takes too long.
 pub fn late(limit: Duration) -> Error {
     Error::field(
         "body",
         format!("did not arrive within {} s", limit.as_secs()),
     )
+}
+
+/// The error of a body that is too large.
+pub fn too_large(max_bytes: usize) -> Error {
+    Error::field("body", format!("must have at most {max_bytes} bytes"))
 }
 
 /// The error of a body whose end never came.
@@ -163,7 +165,8 @@ pub fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
         .ok_or_else(|| Error::internal("bounds on bodies are not set"))
 }
 
-async fn read_within(
+/// Reads a whole body of at most `max_bytes`.
+pub async fn read_within(
     bounds: BodyBounds,
     max_bytes: usize,
     body: &mut RequestBody,
@@ -180,7 +183,7 @@ async fn read_within(
 pub async fn buffer(request: &mut Request) -> Result<Vec<u8>, Error> {
     let bounds = bounds_of(request)?;
     let max_bytes = match super::operation::of(request)?.id {
-        super::device_imports::IMPORT => bounds.import_max_bytes,
+        super::device_imports::IMPORT => bounds.import_max_bytes + FORM_BYTES,
         _ => bounds.max_bytes * FACTOR_MAX,
     };
     let body = request.take_body();
@@ -203,10 +206,7 @@ async fn collect(body: PoemBody, max_bytes: usize) -> Result<Vec<u8>, Error> {
         }
     }
     if length > max_bytes {
-        return Err(Error::field(
-            "body",
-            format!("must have at most {max_bytes} bytes"),
-        ));
+        return Err(too_large(max_bytes));
     }
     Ok(bytes)
 }

@@ -16,6 +16,7 @@ use super::{
     answer::{Created, Csv, Found, Revised, Single},
     auth::Caller,
     body::Body,
+    csv_guard::guarded,
     page::{Cursor, Listed, Window},
     sort::SortBy,
     span,
@@ -359,11 +360,7 @@ fn csv(
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        // A spreadsheet would run what starts like a formula.
-        Some(Value::String(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
-            format!("'{text}")
-        }
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => guarded(text).into_owned(),
         Some(other) => other.to_string(),
     }
 }

@@ -12,6 +12,7 @@ use super::{
     answer::{Begun, Found},
     auth::Caller,
     device_bulk::FormatName,
+    device_csv,
     device_files::DeviceFile,
     device_rows::Format,
     files::Sent,
@@ -20,11 +21,11 @@ use super::{
 };
 use crate::{
     error::Error,
-    hub::{Hub, device_import::NewImport},
+    hub::Hub,
     id::ImportId,
     store::{
         device_batch::OnExisting,
-        device_imports::{self, Import, RowResult},
+        device_imports::{self, Import, NewImport, RowResult},
     },
 };
 
@@ -75,6 +76,11 @@ struct ImportView {
     state: StateView,
     /// What its rows were written in
     format: FormatName,
+    /// Character encoding that the file was read in, by its lower-case name in the WHATWG Encoding Standard, such as
+    /// `utf-8` or `windows-1252`; null for imports of older versions
+    encoding: Option<String>,
+    /// Character that separates the cells of the CSV file; null for NDJSON
+    delimiter: Option<String>,
     /// All its rows
     rows_total: Count,
     /// Rows that have made a device
@@ -97,13 +103,15 @@ struct ImportView {
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceImportRow")]
 struct ImportRowView {
-    /// Its number, counted from 1 without the header line and empty lines
+    /// Its number, counted from 1 without the header line and empty rows
     row: Id,
+    /// Line of the file that the row starts in, counted from 1; null for imports of older versions
+    line: Option<Id>,
     /// Its device; null where the row does not tell
     device_id: Option<String>,
     /// What became of it
     outcome: OutcomeView,
-    /// Why it failed, with the field and the rule; null where it did not
+    /// Why it failed, with the field or column and the rule; null where it did not
     error: Option<String>,
 }
 
@@ -117,11 +125,24 @@ impl DeviceImportsApi {
     /// Import devices
     ///
     /// Takes up to 64 MiB and a million rows, keeps them, and does them in the background: the answer
-    /// is the import, to be asked for until it is `done`. CSV starts with a header line; its columns,
-    /// each of which may be missing, are `id`, `name`, `description`, `driver`, `labels` (separated by
-    /// semicolons), `network_connection_id` and `network_device_id` (of several addresses, separated
-    /// by semicolons) and `metadata` (JSON). A line of NDJSON is a body of `POST /devices`. A row
-    /// that cannot be done fails by itself. Finished imports are kept for 30 days.
+    /// is the import, to be asked for until it is `done`. A row that cannot be done fails by itself.
+    /// Finished imports are kept for 30 days.
+    ///
+    /// CSV starts with a header line; its columns, each of which may be missing, are `id`, `name`,
+    /// `description`, `driver`, `labels` (separated by semicolons), `network_connection_id` and
+    /// `network_device_id` (of several addresses, separated by semicolons) and `metadata` (JSON). Case
+    /// and blanks in the header line make no difference. Commas, semicolons, tabs and vertical bars
+    /// separate cells: the header line tells, or a first line such as `sep=;`. Empty rows are skipped,
+    /// and cells that are missing at the end of a row are empty. An apostrophe before text that a
+    /// spreadsheet would take for a formula is removed, as is any before an id. Ids that a spreadsheet
+    /// has turned into numbers (`7.08E+15`) are refused.
+    ///
+    /// A line of NDJSON is a body of `POST /devices`.
+    ///
+    /// The content type is `application/octet-stream`, `text/csv` (or `application/vnd.ms-excel`),
+    /// `application/x-ndjson` (or `application/ndjson`), or `multipart/form-data` with the file as the
+    /// only part. The encoding is the one of a byte order mark, the `charset` of the content type,
+    /// UTF-8, or Windows-1252 where the text can be nothing else.
     #[oai(
         path = "/devices/import",
         method = "post",
@@ -132,16 +153,18 @@ impl DeviceImportsApi {
         caller: Caller,
         /// What to do with devices that are there already; `fail` by default: their rows fail
         on_existing: Query<Option<OnExistingBody>>,
-        /// What the file is written in; `csv` by default
+        /// What the file is written in; by default what its content type or the ending of its name says, or else
+        /// `csv`
         format: Query<Option<FormatName>>,
         file: Sent<DeviceFile>,
     ) -> Result<Begun<ImportView>> {
         let row_max = self.hub.config.body_max_bytes;
-        let format = format.0.map_or(Format::Csv, Format::from);
+        let format = file.format(format.0.map(Format::from))?;
+        let told = file.told_encoding()?;
         let rows = tokio::task::spawn_blocking(move || {
             // All of it: its place is free again when it is read.
             let file = file;
-            format.read(&file.bytes, row_max)
+            format.read(&file.bytes, told, row_max)
         })
         .await
         .map_err(Error::internal)??;
@@ -152,6 +175,8 @@ impl DeviceImportsApi {
                 Some(OnExistingBody::Update) => OnExisting::Update,
                 Some(OnExistingBody::Skip) => OnExisting::Skip,
             },
+            encoding: rows.encoding,
+            delimiter: rows.delimiter,
             rows_total: rows.total,
             batches: rows.batches,
         };
@@ -233,7 +258,8 @@ impl DeviceImportsApi {
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
         let outcome = outcome.0.map(OutcomeView::word);
         let page = device_imports::rows(scope, import.id, outcome, &window.stretch).await?;
-        Ok(window.answer(page, ImportRowView::from)?)
+        let is_csv = import.format == Format::Csv.name();
+        Ok(window.answer(page, |row| ImportRowView::of(row, is_csv))?)
     }
 }
 
@@ -273,6 +299,8 @@ impl From<Import> for ImportView {
                 "ndjson" => FormatName::Ndjson,
                 _ => FormatName::Csv,
             },
+            encoding: import.encoding,
+            delimiter: import.delimiter,
             rows_total: Count::saturating(import.rows_total),
             created: Count::saturating(import.created),
             updated: Count::saturating(import.updated),
@@ -285,13 +313,19 @@ impl From<Import> for ImportView {
     }
 }
 
-impl From<RowResult> for ImportRowView {
-    fn from(row: RowResult) -> Self {
+impl ImportRowView {
+    fn of(row: RowResult, is_csv: bool) -> Self {
+        // Who looks into a sheet looks for a column.
+        let place = |error: String| match is_csv {
+            true => device_csv::of_column(&error),
+            false => error,
+        };
         Self {
             row: Id::saturating(row.number),
+            line: row.line.map(Id::saturating),
             device_id: row.device_id,
             outcome: OutcomeView::of(&row.outcome),
-            error: row.error,
+            error: row.error.map(place),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A driver as one file: export and import.
 
-use poem::{IntoResponse, Request, RequestBody, Response, Result, http::header};
+use poem::{IntoResponse, Response, Result, http::header};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Path, Query},
@@ -12,7 +12,7 @@ use super::{
     Tag,
     answer::Created,
     auth::Caller,
-    body,
+    body::{self, BodyBounds},
     driver_content::ExampleBody,
     drivers::{DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, key},
     files::{self, FILE_TYPE, FileKind, Sent},
@@ -120,7 +120,9 @@ impl DriverArchivesApi {
     /// tags: each is checked and its examples are run, and either all are taken or none. A version
     /// whose folder says its digest must have it. The archive may as well be made by hand: a folder
     /// for each version, or the files of one version without a folder; all have the same author, name
-    /// and metadata. At most 256 files and folders and 64 MiB when it is uncompressed.
+    /// and metadata. At most 256 files and folders and 64 MiB when it is uncompressed. The content type
+    /// is `application/octet-stream`, `application/gzip`, or `multipart/form-data` with the archive as
+    /// the only part.
     #[oai(
         path = "/drivers/import",
         method = "post",
@@ -272,9 +274,21 @@ pub struct ArchiveFile;
 impl FileKind for ArchiveFile {
     const DESCRIPTION: &'static str = "A tar archive, compressed by gzip, as an export answers it";
     const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
+    const USUAL_TYPES: &'static [&'static str] = &["application/gzip"];
 
-    async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Error> {
-        body::read(request, body, PUSH_FACTOR).await
+    fn may_be(media_type: &str) -> bool {
+        matches!(
+            media_type,
+            "application/gzip"
+                | "application/x-gzip"
+                | "application/x-tgz"
+                | "application/x-compressed-tar"
+                | "application/x-tar"
+        )
+    }
+
+    fn max_bytes(bounds: &BodyBounds) -> usize {
+        bounds.max_bytes * PUSH_FACTOR
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
-//! | `types.rs`, `body.rs`, `bodiless.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `bodiless.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `device_files.rs`, `device_rows.rs`, `device_row.rs`, `device_csv.rs`, `csv_layout.rs`, `csv_records.rs`, `csv_guard.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
@@ -18,18 +18,22 @@ mod auto_provisioning;
 mod bodiless;
 mod body;
 mod connection_test;
+mod csv_guard;
+mod csv_layout;
 mod csv_records;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;
 mod delivery_replays;
 mod device_bulk;
+mod device_csv;
 mod device_driver_state;
 mod device_files;
 mod device_history;
 mod device_imports;
 mod device_labels;
 mod device_redecode;
+mod device_row;
 mod device_rows;
 mod device_state;
 mod devices;
@@ -46,6 +50,8 @@ mod drivers;
 mod edge;
 mod events;
 mod failure;
+mod file_encoding;
+mod file_form;
 mod files;
 mod health;
 mod health_state;

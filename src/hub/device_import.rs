@@ -15,8 +15,8 @@ use crate::{
     jobs::Jobs,
     store::{
         Scope, Store,
-        device_batch::OnExisting,
-        device_imports::{self, Batch, Import, Row},
+        device_imports::{self, Batch, Import, NewImport, Row},
+        devices::NewDevice,
     },
 };
 
@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often a batch is tried again after a fault of ours: one may pass, such as a deadlock between
 /// two transactions of PostgreSQL.
 const FAULTS_MAX: u32 = 5;
+/// Digits of a DevEUI.
+const DEV_EUI_DIGITS: usize = 16;
 
 /// Begins imports.
 #[derive(Clone)]
@@ -38,29 +40,10 @@ pub struct Importer {
     store: Store,
 }
 
-/// What to import.
-pub struct NewImport {
-    /// What the rows were written in.
-    pub format: &'static str,
-    /// What to do with devices that are there already.
-    pub on_existing: OnExisting,
-    /// How many rows there are.
-    pub rows_total: i64,
-    /// The batches: the number of the first row, and the rows.
-    pub batches: Vec<(i64, String)>,
-}
-
 impl Imports {
     /// Keeps the rows, and lets the importer know.
     pub async fn begin(&self, scope: &Scope, new: NewImport) -> Result<Import> {
-        let import = device_imports::insert(
-            scope,
-            new.format,
-            new.on_existing,
-            new.rows_total,
-            new.batches,
-        )
-        .await?;
+        let import = device_imports::insert(scope, new).await?;
         // In the last moments of a shutdown, it waits in the database.
         let _ = self.begun.send((scope.tenant(), import.id));
         Ok(import)
@@ -149,9 +132,26 @@ async fn step(scope: &Scope, id: ImportId) -> Result<bool> {
 
 fn checked(row: Row, known: &Known) -> Row {
     let content = row.content.and_then(|device| {
+        let hint = hint_of(&device);
         check_id(&device.id)
             .and_then(|()| known.check(device))
             .map_err(|error| error.to_string())
+            .map_err(|error| match hint {
+                Some(hint) if error.contains("network_device_id: ") => error + hint,
+                _ => error,
+            })
     });
     Row { content, ..row }
+}
+
+/// What may have happened to an id that is refused: a spreadsheet took it for a number.
+fn hint_of(device: &NewDevice) -> Option<&'static str> {
+    let is_short = |id: &str| id.len() < DEV_EUI_DIGITS && id.bytes().all(|b| b.is_ascii_digit());
+    let is_hit = device
+        .connections
+        .iter()
+        .any(|address| is_short(&address.network_device_id));
+    is_hit.then_some(
+        "; if a spreadsheet took it for a number and dropped the zeros at its start, format the column as text",
+    )
 }

@@ -56,6 +56,10 @@ pub struct Import {
     pub state: State,
     /// What its rows were written in.
     pub format: String,
+    /// The encoding of the file, where it is known.
+    pub encoding: Option<String>,
+    /// What separates its cells, where it has any.
+    pub delimiter: Option<String>,
     /// What is done with devices that are there already.
     pub on_existing: OnExisting,
     /// All its rows.
@@ -76,11 +80,30 @@ pub struct Import {
     pub finished_at: Option<Time>,
 }
 
+/// What to import.
+pub struct NewImport {
+    /// What the rows were written in.
+    pub format: &'static str,
+    /// The encoding of the file.
+    pub encoding: String,
+    /// What separates its cells, where it has any.
+    pub delimiter: Option<char>,
+    /// What to do with devices that are there already.
+    pub on_existing: OnExisting,
+    /// How many rows there are.
+    pub rows_total: i64,
+    /// The batches: the number of the first row, and the rows as [`rows_to_text`] writes them.
+    pub batches: Vec<(i64, String)>,
+}
+
 /// A row as it waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Counted from 1.
     pub number: i64,
+    /// The line of the file that it starts in; older versions did not keep it.
+    #[serde(default)]
+    pub line: Option<i64>,
     /// The device's id, where it can be told.
     pub device_id: Option<String>,
     /// What to make, or why nothing can be made of it.
@@ -102,6 +125,8 @@ pub struct Batch {
 pub struct RowResult {
     /// Counted from 1.
     pub number: i64,
+    /// The line of the file that it starts in, where it is known.
+    pub line: Option<i64>,
     /// The device's id, where it can be told.
     pub device_id: Option<String>,
     /// `created`, `updated`, `skipped` or `failed`.
@@ -141,15 +166,8 @@ fn is_unfinished() -> sea_orm::sea_query::SimpleExpr {
     device_import::Column::State.is_in([text(State::Queued), text(State::Running)])
 }
 
-/// Begins an import: its rows are kept until they are done. `batches` have each the number of their
-/// first row and the rows as [`rows_to_text`] writes them.
-pub async fn insert(
-    scope: &Scope,
-    format: &str,
-    on_existing: OnExisting,
-    rows_total: i64,
-    batches: Vec<(i64, String)>,
-) -> Result<Import> {
+/// Begins an import: its rows are kept until they are done.
+pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
     let now = clock::now();
     scope
         .write(async |transaction| {
@@ -173,10 +191,12 @@ pub async fn insert(
                 created_at: Set(now),
                 updated_at: Set(now),
                 state: Set(text(State::Queued)),
-                format: Set(format.to_owned()),
-                on_existing: Set(text(on_existing)),
+                format: Set(new.format.to_owned()),
+                encoding: Set(Some(new.encoding)),
+                delimiter: Set(new.delimiter.map(String::from)),
+                on_existing: Set(text(new.on_existing)),
                 author: Set(serde_json::to_value(author(scope)).map_err(Error::internal)?),
-                rows_total: Set(rows_total),
+                rows_total: Set(new.rows_total),
                 created: Set(0),
                 updated: Set(0),
                 skipped: Set(0),
@@ -186,7 +206,7 @@ pub async fn insert(
             }
             .insert(&*transaction)
             .await?;
-            for (first_row, rows) in batches {
+            for (first_row, rows) in new.batches {
                 device_import_batch::Entity::insert(device_import_batch::ActiveModel {
                     tenant_id: Set(scope.tenant.0),
                     import_id: Set(model.id),
@@ -250,6 +270,7 @@ pub async fn rows(
     let page = Page::cut(found, stretch.limit, |row| Place::of_key(row.number));
     Ok(page.of(total).map(|row| RowResult {
         number: row.number,
+        line: row.line,
         device_id: row.device_id,
         outcome: row.outcome,
         error: row.error,
@@ -375,6 +396,7 @@ async fn write_rows(
             tenant_id: Set(scope.tenant.0),
             import_id: Set(id.0),
             number: Set(row.number),
+            line: Set(row.line),
             device_id: Set(row.device_id),
             outcome: Set(outcome.to_owned()),
             error: Set(error),
@@ -450,6 +472,8 @@ impl From<device_import::Model> for Import {
             id: ImportId(model.id),
             state: read(&model.state).unwrap_or(State::Failed),
             format: model.format,
+            encoding: model.encoding,
+            delimiter: model.delimiter,
             on_existing: read(&model.on_existing).unwrap_or(OnExisting::Fail),
             rows_total: model.rows_total,
             created: model.created,

@@ -17,6 +17,7 @@ on_both_databases!(
     what_is_exported_is_imported_as_it_was,
     one_version_is_exported_alone,
     a_folder_made_by_hand_is_imported,
+    an_archive_comes_as_tools_send_it,
     what_is_no_archive_of_a_driver_is_refused,
     an_import_is_all_or_nothing,
 );
@@ -38,11 +39,15 @@ impl Hub {
     }
 
     async fn import(&self, archive: Vec<u8>) -> Answer {
+        self.import_as("application/octet-stream", archive).await
+    }
+
+    async fn import_as(&self, kind: &str, body: Vec<u8>) -> Answer {
         let request = self
             .request(Method::POST, "drivers/import")
             .bearer_auth(&self.token)
-            .header("Content-Type", "application/octet-stream")
-            .body(archive);
+            .header("Content-Type", kind)
+            .body(body);
         self.answer(request).await
     }
 
@@ -430,9 +435,27 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
     let error = hub.answer(request).await.refused(400);
     assert_eq!(
         error,
-        "header Content-Type: must be application/octet-stream"
+        "header Content-Type: must be application/octet-stream, application/gzip or multipart/form-data"
     );
     assert_eq!(hub.list("drivers").await.len(), 1, "the built-in one alone");
+}
+
+async fn an_archive_comes_as_tools_send_it(database: Database) {
+    let hub = Hub::start(database).await;
+    let files = [("d/.project", &*project(&["1"])), ("d/driver.js", SCRIPT)];
+    let archive = archive(&files);
+    for kind in ["application/gzip", "application/x-gzip"] {
+        hub.import_as(kind, archive.clone()).await.created();
+    }
+    let start = "--X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a-b.tar.gz\"\r\n\
+                 Content-Type: application/octet-stream\r\n\r\n";
+    let form = [start.as_bytes(), &archive, b"\r\n--X--\r\n"].concat();
+    hub.import_as("multipart/form-data; boundary=X", form)
+        .await
+        .created();
+    assert_eq!(hub.list("drivers").await.len(), 2);
+    let error = hub.import_as("text/csv", archive).await.refused(400);
+    assert!(error.starts_with("header Content-Type: must be"), "{error}");
 }
 
 async fn an_import_is_all_or_nothing(database: Database) {

@@ -74,6 +74,7 @@ mod requests;
 mod rules;
 mod sandbox;
 mod secret_keys;
+mod sheets;
 mod story;
 mod target_file;
 mod target_forms;

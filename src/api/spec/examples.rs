@@ -127,6 +127,8 @@ fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> 
         "raw_base64" => Some("AXVkA2f6AARofw=="),
         "digest" => Some(DIGEST),
         "reference" => Some("milesight/am102:1"),
+        "encoding" => Some("utf-8"),
+        "delimiter" => Some(","),
         "devices_path" => Some("/api/v3/devices?driver=milesight%2Fam102%3A1"),
         "manifest" => Some(MANIFEST),
         "selector" => Some("site=berlin, !retired"),

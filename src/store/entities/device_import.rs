@@ -22,6 +22,8 @@ pub struct Model {
     pub skipped: i64,
     pub failed: i64,
     pub finished_at: Option<Time>,
+    pub encoding: Option<String>,
+    pub delimiter: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,6 +13,7 @@ pub struct Model {
     pub device_id: Option<String>,
     pub outcome: String,
     pub error: Option<String>,
+    pub line: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
