@@ -9,11 +9,13 @@ use sha2::{Digest, Sha256};
 mod claim;
 mod credentials;
 mod keys;
+mod redact;
 mod vault;
 
 pub use claim::{Address, Claim, NOWHERE, Part};
 pub use credentials::{AUTHORIZATION, Credentials, SealedCredentials, Stored};
 pub use keys::{KeyId, Keys};
+pub use redact::Redactor;
 pub use vault::Vault;
 
 /// SHA-256 of a token: what is stored in its place.
