@@ -28,6 +28,7 @@ mod delivery_lanes;
 mod delivery_rules;
 mod desired_state;
 mod downlink_sending;
+mod downlink_templates;
 mod downlinks;
 mod drift;
 mod driver_agreement;
