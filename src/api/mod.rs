@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
+//! | `edge.rs`, `host.rs`, `leftover.rs`, `listener.rs`, `refusal.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `bodiless.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
@@ -48,6 +48,7 @@ mod failure;
 mod files;
 mod health;
 mod health_state;
+mod host;
 mod idempotency;
 mod ingest;
 mod integration_health;
@@ -63,6 +64,7 @@ mod network_connections;
 mod network_settings;
 mod operation;
 mod page;
+mod refusal;
 mod sort;
 mod span;
 pub mod spec;
@@ -244,5 +246,6 @@ pub fn endpoint(hub: Hub, uplinks: &UplinkPath) -> impl Endpoint + 'static {
         .with(Edge {
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
+            hsts_max_age_s: config.hsts_max_age_s,
         })
 }

@@ -11,6 +11,7 @@
 mod broker;
 mod database;
 mod network_server;
+mod raw;
 mod server;
 mod sink;
 
@@ -47,6 +48,7 @@ mod drivers;
 mod extremes;
 mod fair_share;
 mod faults;
+mod headers;
 mod histories;
 mod kafka;
 mod kept_secrets;
