@@ -41,7 +41,10 @@ pub fn acceptor(config: &Config) -> Result<TlsAcceptor, String> {
         .with_no_client_auth()
         .with_single_cert(chain, key_der)
         .map_err(|error| format!("settings tls_cert and tls_key: {error}"))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // In the order of preference; the last is for old clients that offer nothing else.
+    server.alpn_protocols = [b"h2".as_slice(), b"http/1.1", b"http/1.0"]
+        .map(<[u8]>::to_vec)
+        .into();
     Ok(TlsAcceptor::from(Arc::new(server)))
 }
 

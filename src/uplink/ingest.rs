@@ -29,7 +29,9 @@ pub async fn authenticate(
 
 /// What the message says, in one form for all networks, and its body as it came.
 pub fn normalise(connection: &ConnectionRoute, message: &Unread) -> Result<(Event, Value)> {
-    let body: Value = serde_json::from_slice(&message.body)
+    // Some put a byte order mark before it (RFC 8259, 8.1).
+    let text = message.body.strip_prefix(b"\xef\xbb\xbf");
+    let body: Value = serde_json::from_slice(text.unwrap_or(&message.body))
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
     let event = connection
         .settings

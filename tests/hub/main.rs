@@ -78,6 +78,7 @@ mod target_kafka;
 mod target_postgres;
 mod target_websocket;
 mod tenants;
+mod webhook_forms;
 
 use std::{
     path::{Path, PathBuf},
