@@ -18,6 +18,7 @@ mod bodiless;
 mod body;
 mod connection_test;
 mod csv_records;
+mod data_table_export;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;

@@ -45,6 +45,7 @@ mod driver_rewrite;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;
+mod exports;
 mod extremes;
 mod fair_share;
 mod faults;
