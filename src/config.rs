@@ -67,6 +67,8 @@ settings! {
     public_url: Option<String> = None;
     /// Networks of proxies whose X-Forwarded-Proto is trusted, comma-separated
     trusted_proxies: Networks = Networks::default();
+    /// How long browsers are told to come back by HTTPS alone (HSTS), in seconds, at most 63072000; 0: they are told to forget it. On the name localhost they are told nothing
+    hsts_max_age_s: u64 = 31_536_000;
     /// Private networks that integrations may reach, comma-separated; public ones need no entry
     outgoing_allow: Networks = Networks::default();
     /// How logs are written: text or json
@@ -298,6 +300,9 @@ impl Config {
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("setting {name}: must be at least 1"));
         }
+        if self.hsts_max_age_s > 63_072_000 {
+            return Err("setting hsts_max_age_s: must be at most 63072000".to_owned());
+        }
         if self.dedupe_window_s > 86_400 {
             return Err("setting dedupe_window_s: must be at most 86400".to_owned());
         }
@@ -425,6 +430,7 @@ mod tests {
             ("THINGSHUB_DRIVER_SANDBOX_REQUIRED", "perhaps"),
             ("THINGSHUB_OUTGOING_ALLOW", "10.0.0.0/8,x"),
             ("THINGSHUB_ADMIN_PASSWORD", "short"),
+            ("THINGSHUB_HSTS_MAX_AGE_S", "63072001"),
             ("THINGSHUB_NO_SUCH_THING", "1"),
             ("THINGSHUB_TLS_CERT", "cert.pem"),
             ("THINGSHUB_DATABASE_URL", "mysql://x"),

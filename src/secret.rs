@@ -11,6 +11,7 @@ mod claim;
 mod credentials;
 mod keys;
 mod place;
+mod redact;
 mod value;
 mod vault;
 
@@ -18,6 +19,7 @@ pub use claim::{Address, Claim, NOWHERE, Part};
 pub use credentials::{AUTHORIZATION, Credentials, SealedCredentials, Stored};
 pub use keys::{KeyId, Keys};
 pub use place::{Place, Slot};
+pub use redact::Redactor;
 pub use value::{GIVEN_UP, named_key};
 pub use vault::Vault;
 

@@ -108,7 +108,10 @@ pub fn open(config: &Config) -> Result<(TlsAcceptor, Watch), String> {
         .map_err(|error| format!("TLS: {error}"))?
         .with_no_client_auth()
         .with_cert_resolver(shown.clone());
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // In the order of preference; the last is for old clients that offer nothing else.
+    server.alpn_protocols = [b"h2".as_slice(), b"http/1.1", b"http/1.0"]
+        .map(<[u8]>::to_vec)
+        .into();
     let mut watch = Watch {
         shown,
         files,

@@ -1,7 +1,10 @@
 //! What operations answer with when they succeed.
 
+use std::{future::Future, io};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 use poem::{
-    IntoResponse, Response,
+    Body as PoemBody, IntoResponse, Response,
     http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
@@ -17,6 +20,12 @@ use crate::error::Error;
 
 /// 200 with a resource or a collection.
 pub struct Found<T>(pub T);
+
+/// What makes a body that is too large to be in memory at once.
+pub trait Pieces: Send + 'static {
+    /// The next piece; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+}
 
 /// A resource that counts its changes.
 pub trait Revised {
@@ -46,8 +55,8 @@ pub struct Begun<T> {
 /// 200 with a table for spreadsheets.
 pub struct Csv {
     /// The lines, with the header.
-    pub text: String,
-    /// Where the next lines are.
+    pub body: PoemBody,
+    /// Where the next lines are, where they were asked for in pages.
     pub next: Option<String>,
 }
 
@@ -80,7 +89,7 @@ impl IntoResponse for Csv {
     fn into_response(self) -> Response {
         let response = Response::builder()
             .header(header::CONTENT_TYPE, "text/csv; charset=utf-8")
-            .body(self.text);
+            .body(self.body);
         with_link(response, self.next.as_deref())
     }
 }
@@ -106,6 +115,25 @@ pub fn with_link(mut response: Response, next: Option<&str>) -> Response {
         response.headers_mut().insert(header::LINK, link);
     }
     response
+}
+
+/// A body that is made piece by piece, as the client takes it. The first piece is made before the answer
+/// begins, so that what fails at once still has a status. A body that cannot be made to its end is cut off there
+/// with the connection, so that no client takes it for whole.
+pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
+    let first = pieces.next().await?.unwrap_or_default();
+    let rest = stream::try_unfold(pieces, async |mut pieces| match pieces.next().await {
+        Ok(next) => Ok(next.map(|piece| (piece, pieces))),
+        Err(error) => {
+            tracing::error!(cause = error.causes(), "an answer breaks off");
+            Err(io::Error::other(error))
+        }
+    });
+    let all = stream::iter([Ok(first)]).chain(rest);
+    let filled = all.try_filter(|piece| std::future::ready(!piece.is_empty()));
+    Ok(PoemBody::from_bytes_stream(
+        filled.map_ok(String::into_bytes),
+    ))
 }
 
 /// A JSON response.

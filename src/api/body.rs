@@ -12,7 +12,10 @@ use poem_openapi::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::strict::{Strict, Unambiguous};
+use super::{
+    encoding::Encoding,
+    strict::{Strict, Unambiguous},
+};
 use crate::error::Error;
 
 /// Bounds on bodies, among the request's data.
@@ -57,14 +60,14 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         check_content_type(request)?;
-        let bytes = read(request, body, FACTOR).await?;
+        let bytes = read_encoded(request, body, FACTOR).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
 
 /// Reads JSON strictly; the error names the field and the rule.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut deserializer = serde_json::Deserializer::from_slice(without_mark(bytes));
     let Unambiguous(value) =
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
@@ -96,36 +99,77 @@ pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
 
 /// Refuses a body that does not claim to be JSON.
 pub fn check_content_type(request: &Request) -> Result<(), Error> {
-    if has_content_type(request, |kind| kind == JSON) {
+    let kind = content_type(request)?;
+    if kind.as_deref() == Some(JSON) {
         return Ok(());
     }
-    Err(Error::field(
-        "header Content-Type",
-        format!("must be {JSON}"),
-    ))
-}
-
-/// The same where a network server chooses the type: it may name its own kind of JSON (RFC 6839).
-pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
-    let is_own = |kind: &str| kind.starts_with("application/") && kind.ends_with("+json");
-    if has_content_type(request, |kind| kind == JSON || is_own(kind)) {
-        return Ok(());
-    }
-    let rule = format!("must be {JSON} or application/*+json");
+    let rule = format!("must be {JSON}");
     Err(Error::field("header Content-Type", rule))
 }
 
-/// Whether the body claims to be of such a type, in lower case, and to be UTF-8.
-fn has_content_type(request: &Request, is_wanted: impl Fn(&str) -> bool) -> bool {
-    let value = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let mut parts = value.unwrap_or_default().split(';').map(str::trim);
+/// The same where a network server chooses the type: it may name its own kind of JSON (RFC 6839) or text, or
+/// say nothing. Whether the body is JSON is seen when it is read.
+pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
+    let is_own = |kind: &str| kind.starts_with("application/") && kind.ends_with("+json");
+    match content_type(request)?.as_deref() {
+        None | Some("" | JSON) => Ok(()),
+        Some(kind) if kind.starts_with("text/") || is_own(kind) => Ok(()),
+        Some(_) => {
+            let rule = format!("must be {JSON}, application/*+json or text/*, or be absent");
+            Err(Error::field("header Content-Type", rule))
+        }
+    }
+}
+
+/// The type that the body claims to be of, in lower case; `None`: it does not say. Refused is one in another
+/// encoding than UTF-8; other parameters say nothing of JSON.
+fn content_type(request: &Request) -> Result<Option<String>, Error> {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
+    let value = value.to_str().unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let is_utf8 = parts
-        .all(|part| part.is_empty() || part.replace('"', "").eq_ignore_ascii_case("charset=utf-8"));
-    is_wanted(&kind) && is_utf8
+    for part in parts {
+        let (name, charset) = part.split_once('=').unwrap_or((part, ""));
+        let charset = charset
+            .trim()
+            .trim_matches(['"', '\''])
+            .to_ascii_lowercase();
+        // ASCII is a part of UTF-8.
+        let is_read = matches!(
+            charset.as_str(),
+            "" | "utf-8" | "utf8" | "us-ascii" | "ascii"
+        );
+        if name.trim().eq_ignore_ascii_case("charset") && !is_read {
+            let rule = format!("must be {JSON}, with no charset but utf-8");
+            return Err(Error::field("header Content-Type", rule));
+        }
+    }
+    Ok(Some(kind))
+}
+
+/// A text without the byte order mark that some put before it (RFC 8259, 8.1).
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// Reads a body that may be compressed: the bound is for what comes and for what it is uncompressed.
+pub async fn read_encoded(
+    request: &Request,
+    body: &mut RequestBody,
+    factor: usize,
+) -> Result<Vec<u8>, Error> {
+    let max_bytes = bounds_of(request)?.max_bytes * factor;
+    let encoding = Encoding::of(request)?;
+    let bytes = read(request, body, factor).await?;
+    if encoding == Encoding::Identity {
+        return Ok(bytes);
+    }
+    // Not among what others wait for: a few bytes can be much work.
+    tokio::task::spawn_blocking(move || encoding.decode(bytes, max_bytes))
+        .await
+        .map_err(Error::internal)?
 }
 
 /// Reads a whole body within its bounds. One that is too large is read to its end all the same, as

@@ -9,7 +9,6 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{
     Tag,
@@ -17,6 +16,7 @@ use super::{
     auth::Caller,
     body::Body,
     csv_guard::guarded,
+    data_table_export,
     page::{Cursor, Listed, Window},
     sort::SortBy,
     span,
@@ -27,9 +27,8 @@ use crate::{
     hub::data_tables::{check_columns, parse_selector},
     id::DataTableId,
     store::{
-        self, Scope,
         data_tables::{self, DataTable, NewDataTable, Row, RowFilter},
-        listing::{Place, ResourceOrder, Stretch},
+        listing::ResourceOrder,
     },
     text::{Description, DeviceId, FieldPath, Name, SelectorText},
 };
@@ -52,9 +51,9 @@ struct NewDataTableBody {
 /// One column
 #[derive(Object, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Column {
+pub(super) struct Column {
     /// Path of the decoded field, its parts joined by dots: `door.open`
-    path: FieldPath,
+    pub(super) path: FieldPath,
     /// What the field must be; one of another type is left out
     #[serde(rename = "type")]
     #[oai(rename = "type")]
@@ -262,15 +261,18 @@ impl DataTablesApi {
     ) -> Result<Listed<RowView>> {
         let scope = caller.scope();
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
-        let (_, page) = read_rows(scope, *id, device_id.0, from.0, to.0, &window.stretch).await?;
+        let table = data_tables::get::<Column>(scope, DataTableId(**id)).await?;
+        let filter = row_filter(device_id.0, from.0, to.0)?;
+        let page = data_tables::rows(scope, table.id, &filter, &window.stretch).await?;
         Ok(window.answer(page, RowView::from)?)
     }
 
     /// Export a data table's rows as CSV
     ///
     /// A header line with `time`, `device_id` and the columns (of a table that keeps all fields: those
-    /// that these rows have), then a line for each row, by time, oldest first. The `Link` header has
-    /// the next page.
+    /// that these rows have), then a line for each row, by time, oldest first. Returns all rows that there are
+    /// when it begins, or, with `limit`, a page: the `Link` header has the next one. A file that breaks off
+    /// ends with a broken connection, never as if it were whole.
     #[oai(
         path = "/data-tables/:id/rows.csv",
         method = "get",
@@ -291,73 +293,57 @@ impl DataTablesApi {
         from: Query<Option<Timestamp>>,
         /// Before this time
         to: Query<Option<Timestamp>>,
-        /// Most rows; 50 by default
+        /// Most rows; all of them by default
         limit: Query<Option<Limit>>,
         /// The cursor in the `Link` of the page before
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Csv> {
         let scope = caller.scope();
+        let is_whole = limit.0.is_none();
         let window = Window::new(uri, limit.0, cursor.0, None)?;
-        let (table, page) =
-            read_rows(scope, *id, device_id.0, from.0, to.0, &window.stretch).await?;
+        let table = data_tables::get::<Column>(scope, DataTableId(**id)).await?;
+        let filter = row_filter(device_id.0, from.0, to.0)?;
+        if is_whole {
+            let after = window.stretch.after;
+            let body = data_table_export::export(scope, table, filter, after).await?;
+            return Ok(Csv { body, next: None });
+        }
+        let page = data_tables::rows(scope, table.id, &filter, &window.stretch).await?;
         let next = page.next.map(|place| window.next(place)).transpose()?;
-        let next = next.map(|(_, path)| path);
-        let text = csv(&table, &page.items).map_err(Error::internal)?;
-        Ok(Csv { text, next })
+        Ok(Csv {
+            body: csv(&table, &page.items)?.into(),
+            next: next.map(|(_, path)| path),
+        })
     }
 }
 
-/// The rows of one page, with their table.
-async fn read_rows(
-    scope: &Scope,
-    id: Id,
+fn row_filter(
     device_id: Option<DeviceId>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    stretch: &Stretch<Uuid>,
-) -> Result<(DataTable<Column>, store::Page<Row, Place<Uuid>>), Error> {
-    let table = data_tables::get::<Column>(scope, DataTableId(*id)).await?;
-    let filter = RowFilter {
+) -> Result<RowFilter, Error> {
+    Ok(RowFilter {
         device_id: device_id.map(DeviceId::into_string),
         span: span::read(from, to)?,
-    };
-    let page = data_tables::rows(scope, table.id, &filter, stretch).await?;
-    Ok((table, page))
+        until: None,
+    })
 }
 
-fn csv(
-    table: &DataTable<Column>,
-    rows: &[Row],
-) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-    let paths: Vec<String> = match &table.provisioned.columns {
-        Some(columns) => columns
-            .iter()
-            .map(|column| column.path.to_string())
-            .collect(),
-        None => rows
-            .iter()
-            .flat_map(|row| row.data.keys().cloned())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect(),
+/// A page of rows, with the header line of these rows.
+fn csv(table: &DataTable<Column>, rows: &[Row]) -> Result<String, Error> {
+    let paths = match &table.provisioned.columns {
+        Some(columns) => data_table_export::paths(columns),
+        None => {
+            let names = rows.iter().flat_map(|row| row.data.keys().cloned());
+            names.collect::<BTreeSet<_>>().into_iter().collect()
+        }
     };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let header = ["time", "device_id"]
-        .into_iter()
-        .chain(paths.iter().map(String::as_str));
-    writer.write_record(header)?;
-    for row in rows {
-        let time = row
-            .time
-            .to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
-        let fields = paths.iter().map(|path| cell(row.data.get(path)));
-        writer.write_record([time, row.device_id.clone()].into_iter().chain(fields))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
+    let header = data_table_export::header(&paths)?;
+    Ok(header + &data_table_export::lines(&paths, rows)?)
 }
 
-fn cell(value: Option<&Value>) -> String {
+pub(super) fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => guarded(text).into_owned(),

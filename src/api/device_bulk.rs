@@ -1,13 +1,12 @@
 //! Many devices at once: exports, and one change of all that a selector picks.
 
-use futures_util::stream;
-use poem::{Body as PoemBody, Result};
+use poem::Result;
 use poem_openapi::{Enum, Object, OpenApi, Union, param::Query};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Tag,
-    answer::Found,
+    answer::{Found, Pieces, in_pieces},
     auth::Caller,
     body::Body,
     device_files::DeviceStream,
@@ -140,24 +139,17 @@ impl DeviceBulkApi {
             selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
             ..Filter::default()
         };
-        let mut export = Export {
+        let export = Export {
             scope: caller.scope().clone(),
             filter,
             format,
             after: None,
+            has_begun: false,
             has_ended: false,
         };
-        // The first page comes before the answer begins, so that a fault still has a status.
-        let first = export.next().await?.unwrap_or_default();
-        let first = format.head() + &first;
-        let rest = stream::try_unfold(export, async |mut export| {
-            let next = export.next().await.map_err(std::io::Error::other)?;
-            Ok::<_, std::io::Error>(next.map(|text| (text.into_bytes(), export)))
-        });
-        let chunks = stream::StreamExt::chain(stream::iter([Ok(first.into_bytes())]), rest);
         Ok(DeviceStream {
             format,
-            body: PoemBody::from_bytes_stream(chunks),
+            body: in_pieces(export).await?,
         })
     }
 
@@ -222,15 +214,19 @@ struct Export {
     filter: Filter,
     format: Format,
     after: Option<Place>,
+    has_begun: bool,
     has_ended: bool,
 }
 
-impl Export {
-    /// The next devices; `None` at the end.
+impl Pieces for Export {
     async fn next(&mut self) -> Result<Option<String>, Error> {
         if self.has_ended {
             return Ok(None);
         }
+        let head = match std::mem::replace(&mut self.has_begun, true) {
+            true => String::new(),
+            false => self.format.head(),
+        };
         let sort = Sort {
             by: SortBy::Created,
             descending: false,
@@ -248,7 +244,7 @@ impl Export {
             .into_iter()
             .map(|device| device.provisioned)
             .collect();
-        Ok(Some(self.format.write(&devices)?))
+        Ok(Some(head + &self.format.write(&devices)?))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use poem::{
     Endpoint, IntoResponse, Request, Response, Result, Route, get, handler,
-    http::header,
+    http::{HeaderValue, header},
     web::{Data, Html},
 };
 use poem_openapi::OpenApiService;
 
-use super::spec::Documents;
+use super::{edge::IsPublic, spec::Documents};
 
 /// Only what the page itself brings may run or be loaded; requests go to this server alone. Redoc's
 /// search runs in a worker that the page makes of its own text, a blob.
@@ -28,16 +28,24 @@ pub fn routes(route: Route) -> Route {
 
 #[handler]
 fn openapi_json(documents: Data<&Documents>) -> Response {
-    Response::builder()
-        .content_type("application/json")
-        .body(documents.json.to_string())
+    document("application/json", documents.json.to_string())
 }
 
 #[handler]
 fn openapi_yaml(documents: Data<&Documents>) -> Response {
-    Response::builder()
-        .content_type("application/yaml")
-        .body(documents.yaml.to_string())
+    document("application/yaml", documents.yaml.to_string())
+}
+
+fn document(content_type: &str, text: String) -> Response {
+    public(Response::builder().content_type(content_type).body(text))
+}
+
+/// What a browser may keep, and asks for again all the same: another version of the hub has other pages.
+fn public(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.set_data(IsPublic);
+    response
 }
 
 struct Page {
@@ -48,9 +56,11 @@ impl Endpoint for Page {
     type Output = Response;
 
     async fn call(&self, _: Request) -> Result<Response> {
-        Ok(Html(self.html.clone())
-            .with_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
-            .into_response())
+        Ok(public(
+            Html(self.html.clone())
+                .with_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+                .into_response(),
+        ))
     }
 }
 

@@ -142,7 +142,7 @@ struct SigfoxDownlinks {}
 struct HttpDownlinks {
     /// How the request is made
     method: DownlinkMethod,
-    /// Where to
+    /// Where to. Scheme, host and port must be the same for every device: no `{{names}}` may stand there
     url: HttpUrl,
     /// What is sent; nothing, if left out
     #[serde(skip_serializing_if = "Option::is_none")]

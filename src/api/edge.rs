@@ -1,7 +1,8 @@
 //! The outermost layer: nothing gets past it but the contract's statuses with the error object.
 //!
-//! It names each request (`X-Request-Id`), refuses plain HTTP, bounds the time, catches panics, and
-//! turns whatever the framework itself answers into the error object.
+//! It names each request (`X-Request-Id`), refuses plain HTTP and requests for no one host, bounds the time,
+//! catches panics, turns whatever the framework itself answers into the error object, and adds the headers
+//! that protect answers.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -11,13 +12,14 @@ use std::{
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue, Method, uri::Scheme},
+    http::{HeaderName, HeaderValue, Method, header, uri::Scheme},
 };
 use tracing::Instrument;
 
 use super::{
     appended,
     failure::{self, IsErrorObject},
+    host,
     leftover::Leftover,
 };
 use crate::{config::Networks, error::Error, id::new_uuid};
@@ -43,7 +45,13 @@ pub struct Edge {
     pub timeout: Duration,
     /// Proxies whose word on the client's scheme is taken.
     pub trusted_proxies: Networks,
+    /// How long browsers are told to come back by HTTPS alone, in seconds; 0: they are told to forget it.
+    pub hsts_max_age_s: u64,
 }
+
+/// Marks an answer that holds nothing of anybody, such as a page of the documentation: caches may keep it.
+#[derive(Clone, Copy)]
+pub struct IsPublic;
 
 impl<E: Endpoint> Middleware<E> for Edge {
     type Output = EdgeEndpoint<E>;
@@ -86,11 +94,18 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             // HTTP/2 clients take a body here for a broken stream.
             response.set_body(());
         }
-        response.headers_mut().insert(REQUEST_ID, id);
-        response.headers_mut().insert(
-            "X-Content-Type-Options",
+        let is_public = response.data::<IsPublic>().is_some();
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
+        if !is_public {
+            // Whatever an operation answers may hold a secret, as the answer to a log-in does, or somebody's
+            // data: no cache has any use for it.
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         Ok(response)
     }
 }
@@ -99,7 +114,7 @@ impl<E: Endpoint> EdgeEndpoint<E> {
     async fn answer(&self, request: Request) -> Response {
         let begun = Instant::now();
         let response = if self.is_secure(&request) {
-            self.bounded(request).await
+            self.secured(request).await
         } else {
             failure::respond(&Error::Invalid(
                 "this is plain HTTP: use https://".to_owned(),
@@ -110,6 +125,23 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
+        response
+    }
+
+    /// The answer to a request that nobody has read on its way.
+    async fn secured(&self, request: Request) -> Response {
+        let (host, mut response) = match host::of(&request) {
+            Ok(host) => (host, self.bounded(request).await),
+            Err(error) => (String::new(), failure::respond(&error)),
+        };
+        // The header is for a name and all its ports: on `localhost`, for whatever else is developed there.
+        if host != "localhost" && !host.ends_with(".localhost") {
+            let value = format!("max-age={}", self.edge.hsts_max_age_s);
+            if let Ok(value) = HeaderValue::try_from(value) {
+                let headers = response.headers_mut();
+                headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+            }
+        }
         response
     }
 
@@ -171,6 +203,7 @@ mod tests {
         let edge = Edge {
             timeout: Duration::from_millis(10),
             trusted_proxies: Networks::default(),
+            hsts_max_age_s: 0,
         };
         let response = edge.transform(inner).bounded(Request::default()).await;
         let status = response.status();

@@ -82,10 +82,12 @@ impl IngestApi {
     /// Post what a network server received
     ///
     /// The network server's webhook. The body is what the network server sends, in the form of the
-    /// connection's type, as `application/json` or a network server's own kind of JSON
-    /// (`application/*+json`). What is refused with a 400 counts in the connection's health, with the reason,
-    /// where the key was right: a body that cannot be read or is too large, another content type, and a query
-    /// parameter that is not named here.
+    /// connection's type: JSON in UTF-8, with a byte order mark or without. `Content-Type` may be
+    /// `application/json`, a network server's own kind of JSON (`application/*+json`), `text/*` or absent,
+    /// `Content-Encoding` may be `gzip` or `deflate`, and the path may end with a slash.
+    /// What is refused with a 400 counts in the connection's health, with the reason,
+    /// where the key was right: a body that cannot be read or is too large, compressed or not, another content
+    /// type or encoding, and a query parameter that is not named here.
     /// A message of a device that nobody provisioned is kept as an event and answered with 200,
     /// because network servers switch off webhooks that fail. An uplink that is answered with
     /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the

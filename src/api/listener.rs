@@ -6,10 +6,11 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::{Buf, Bytes};
 use poem::{
     http::uri::Scheme,
     listener::Acceptor,
@@ -23,13 +24,17 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 
+use super::refusal;
+
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A connection whose scheme is known.
 pub struct Connection {
-    stream: Either<Box<TlsStream<TcpStream>>, TcpStream>,
+    stream: Stream,
+    /// What is left to write in the place of an answer of the HTTP library's own.
+    refusal: Option<Bytes>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -76,6 +81,7 @@ impl SniffingAcceptor {
                             .send((
                                 Connection {
                                     stream,
+                                    refusal: None,
                                     _place: place,
                                 },
                                 remote,
@@ -145,7 +151,22 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let connection = &mut *self;
+        if connection.refusal.is_none() {
+            connection.refusal = refusal::instead_of(buf);
+        }
+        let Some(refusal) = &mut connection.refusal else {
+            return Pin::new(&mut connection.stream).poll_write(cx, buf);
+        };
+        while !refusal.is_empty() {
+            let written = ready!(Pin::new(&mut connection.stream).poll_write(cx, refusal))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            refusal.advance(written);
+        }
+        connection.refusal = None;
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,9 +2,9 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
+//! | `edge.rs`, `host.rs`, `leftover.rs`, `listener.rs`, `refusal.rs` | the outermost layer, and the port below it |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
-//! | `types.rs`, `body.rs`, `bodiless.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `device_files.rs`, `device_rows.rs`, `device_row.rs`, `device_csv.rs`, `csv_layout.rs`, `csv_records.rs`, `csv_guard.rs`, `answer.rs`, `page.rs` | what goes in and out |
+//! | `types.rs`, `body.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `device_files.rs`, `device_rows.rs`, `device_row.rs`, `device_csv.rs`, `csv_layout.rs`, `csv_records.rs`, `csv_guard.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
@@ -21,6 +21,7 @@ mod connection_test;
 mod csv_guard;
 mod csv_layout;
 mod csv_records;
+mod data_table_export;
 mod data_tables;
 mod deliveries;
 mod delivery_policy;
@@ -48,6 +49,7 @@ mod driver_usage;
 mod driver_versions;
 mod drivers;
 mod edge;
+mod encoding;
 mod events;
 mod failure;
 mod file_encoding;
@@ -55,6 +57,7 @@ mod file_form;
 mod files;
 mod health;
 mod health_state;
+mod host;
 mod idempotency;
 mod ingest;
 mod integration_health;
@@ -70,6 +73,7 @@ mod network_connections;
 mod network_settings;
 mod operation;
 mod page;
+mod refusal;
 mod sort;
 mod span;
 pub mod spec;
@@ -251,5 +255,6 @@ pub fn endpoint(hub: Hub, uplinks: &UplinkPath) -> impl Endpoint + 'static {
         .with(Edge {
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
+            hsts_max_age_s: config.hsts_max_age_s,
         })
 }

@@ -31,6 +31,8 @@ pub struct Operation {
     takes_body: bool,
     /// Whether a session's token or an API key opens it.
     pub takes_token: bool,
+    /// Whether an ingest key opens it: a webhook of network servers.
+    takes_ingest_key: bool,
     is_secured: bool,
 }
 
@@ -48,6 +50,7 @@ impl Operation {
             .map(|param| param.name.clone())
             .collect();
         let schemes = || meta.security.iter().flat_map(|scheme| scheme.keys());
+        let takes_ingest_key = schemes().any(|scheme| *scheme == INGEST_KEY_PARAMETER);
         for key in [INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER] {
             if schemes().any(|scheme| *scheme == key) {
                 query_parameters.insert(key.to_owned());
@@ -62,6 +65,7 @@ impl Operation {
                 .security
                 .iter()
                 .any(|scheme| scheme.contains_key("token")),
+            takes_ingest_key,
             is_secured: !meta.security.is_empty(),
         }
     }
@@ -152,12 +156,21 @@ impl<A: OpenApi> OpenApi for Operations<A> {
                 let operation = operations.get(&key).cloned();
                 let operation =
                     operation.unwrap_or_else(|| unreachable!("{key:?} has no declaration"));
+                let is_webhook = operation.takes_ingest_key;
                 let endpoint = endpoint
                     .around(move |endpoint, request| run(endpoint, request, operation.clone()));
+                let endpoint = Arc::new(endpoint.map_to_response());
+                if is_webhook {
+                    // Some network servers put a slash behind the address that they are given.
+                    routes
+                        .entry(format!("{path}/"))
+                        .or_default()
+                        .insert(method.clone(), endpoint.clone().boxed());
+                }
                 routes
                     .entry(path.clone())
                     .or_default()
-                    .insert(method, endpoint.map_to_response().boxed());
+                    .insert(method, endpoint.boxed());
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     auth::INGEST_KEY_PARAMETER,
-    body::{check_network_content_type, json_request, read},
+    body::{check_network_content_type, json_request, read_encoded},
 };
 use crate::{error::Error, uplink::Unread};
 
@@ -50,7 +50,7 @@ async fn take(request: &Request, body: &mut RequestBody) -> Result<Unread, Error
     check_network_content_type(request)?;
     let query = request.uri().query().unwrap_or_default();
     Ok(Unread {
-        body: read(request, body, 1).await?,
+        body: read_encoded(request, body, 1).await?,
         query: url::form_urlencoded::parse(query.as_bytes())
             .filter(|(name, _)| name != INGEST_KEY_PARAMETER)
             .map(|(name, value)| (name.into_owned(), value.into_owned()))

@@ -23,7 +23,7 @@ use crate::{
     id::ConnectionId,
     mqtt::{Publication, Publishers},
     outgoing::{Caller, Request},
-    secret::Vault,
+    secret::{Redactor, Vault},
     store::{
         Scope,
         downlink_queue::{self, Attempt, Outcome},
@@ -203,28 +203,30 @@ impl Lane {
         let answer = self.caller.call(request).await;
         let status = answer.status;
         let text = String::from_utf8_lossy(&answer.body);
+        let read = || {
+            let body: Value = serde_json::from_str(&text).unwrap_or_default();
+            way.settings.read_answer(parcel, &body)
+        };
+        // Whoever may see downlinks sees what is kept of the answer.
+        let redactor = Redactor::new(way.secrets.values());
         match (answer.error, status) {
-            (None, _) => {
-                let body: Value = serde_json::from_str(&text).unwrap_or_default();
-                match way.settings.read_answer(parcel, &body) {
-                    Ok(Taken { reference }) => Attempt {
-                        status,
-                        outcome: Outcome::Taken { reference },
+            (None, _) => Attempt {
+                status,
+                outcome: match read() {
+                    Ok(Taken { reference }) => Outcome::Taken {
+                        reference: reference.map(|reference| kept(&redactor, &reference)),
                     },
-                    Err(why) => Attempt {
-                        status,
-                        outcome: Outcome::GivenUp(why),
-                    },
-                }
-            }
+                    Err(why) => Outcome::GivenUp(kept(&redactor, &why)),
+                },
+            },
             (Some(error), Some(code)) if FINAL.contains(&code) => Attempt {
                 status,
-                outcome: Outcome::GivenUp(with_answer(error, &text)),
+                outcome: Outcome::GivenUp(with_answer(error, &kept(&redactor, &text))),
             },
             (Some(error), _) => self.later(
                 attempt,
                 status,
-                with_answer(error, &text),
+                with_answer(error, &kept(&redactor, &text)),
                 answer.retry_after,
             ),
         }
@@ -268,14 +270,16 @@ impl Lane {
 }
 
 /// What a network server says of a refusal is worth reading.
-fn with_answer(error: String, answer: &str) -> String {
-    let said: String = answer
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect();
+fn with_answer(error: String, said: &str) -> String {
     match said.trim() {
         "" => error,
         said => format!("{error}: {said}"),
     }
+}
+
+/// As much of a network server's text as is kept: without what a database cannot store, which may have
+/// stood within a secret, and then without the secrets.
+fn kept(redactor: &Redactor, text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
+    redactor.redact(&plain).chars().take(200).collect()
 }

@@ -142,7 +142,10 @@ impl DownlinkSettings {
             Self::Actility(_) => {
                 Err("ThingPark takes downlinks alone, and no questions".to_owned())
             }
-            Self::Http(_) => Err("a template has downlinks alone, and no questions".to_owned()),
+            Self::Http(template) => {
+                template.check()?;
+                Err("a template has downlinks alone, and no questions".to_owned())
+            }
             Self::Mqtt(_) | Self::TheThingsStackMqtt(_) | Self::ChirpStackMqtt(_) => {
                 Err("downlinks go to the broker from which the uplinks come".to_owned())
             }

@@ -1,6 +1,8 @@
 //! Data tables and their rows.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, Select,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -71,6 +73,8 @@ pub struct RowFilter {
     pub device_id: Option<String>,
     /// In this time.
     pub span: Span,
+    /// None behind this place.
+    pub until: Option<Place<Uuid>>,
 }
 
 /// Adds a data table.
@@ -201,6 +205,40 @@ pub async fn rows(
     filter: &RowFilter,
     stretch: &Stretch<Uuid>,
 ) -> Result<Page<Row, Place<Uuid>>> {
+    let query = filtered(scope, id, filter)?;
+    let total = listing::total(scope, &query, stretch).await?;
+    let found = by_time(false)
+        .of(query, stretch)?
+        .all(scope.reader())
+        .await?;
+    let page = Page::cut(found, stretch.limit, place);
+    Ok(page.of(total).map(|row| Row {
+        id: row.id,
+        device_id: row.device_id,
+        time: row.ts,
+        data: members(row.data),
+    }))
+}
+
+/// The place of the last row; `None`: there is none.
+pub async fn last_place(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+) -> Result<Option<Place<Uuid>>> {
+    let query = filtered(scope, id, filter)?;
+    let last = by_time(true)
+        .of(query, &Stretch::<Uuid>::first(0))?
+        .one(scope.reader())
+        .await?;
+    Ok(last.as_ref().map(place))
+}
+
+fn filtered(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+) -> Result<Select<data_table_row::Entity>> {
     use data_table_row::Column;
     let mut query = scope
         .find::<data_table_row::Entity>()
@@ -214,16 +252,19 @@ pub async fn rows(
     if let Some(to) = filter.span.to {
         query = query.filter(Column::Ts.lt(to));
     }
-    let total = listing::total(scope, &query, stretch).await?;
-    let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), false);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
-    Ok(page.of(total).map(|row| Row {
-        id: row.id,
-        device_id: row.device_id,
-        time: row.ts,
-        data: members(row.data),
-    }))
+    match &filter.until {
+        Some(until) => Ok(query.filter(by_time(false).up_to(until)?)),
+        None => Ok(query),
+    }
+}
+
+fn by_time(descending: bool) -> Order {
+    use data_table_row::Column;
+    Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), descending)
+}
+
+fn place(row: &data_table_row::Model) -> Place<Uuid> {
+    Place::of_time(row.ts, row.id)
 }
 
 fn columns<C: Serialize>(

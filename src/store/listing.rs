@@ -161,6 +161,27 @@ impl Order {
             .limit(stretch.limit.saturating_add(1)))
     }
 
+    /// Rows that do not lie behind a place.
+    pub fn up_to<K: Clone + Into<Value>>(&self, place: &Place<K>) -> Result<SimpleExpr> {
+        let Place(text, key) = place;
+        let key = Expr::value(key.clone());
+        let Some((value, kind)) = &self.value else {
+            return Ok(match self.descending {
+                true => self.key.clone().gte(key),
+                false => self.key.clone().lte(key),
+            });
+        };
+        let place = kind.read(text)?;
+        let own = Expr::tuple([value.clone(), self.key.clone()]);
+        let pair = Expr::tuple([place.clone(), key]);
+        // The value alone once more, for the same reason as behind a place.
+        let value = value.clone();
+        Ok(match self.descending {
+            true => value.gte(place).and(own.gte(pair)),
+            false => value.lte(place).and(own.lte(pair)),
+        })
+    }
+
     fn behind<K: Clone + Into<Value>>(&self, Place(text, key): &Place<K>) -> Result<SimpleExpr> {
         let key = Expr::value(key.clone());
         let Some((value, kind)) = &self.value else {

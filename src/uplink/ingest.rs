@@ -54,7 +54,9 @@ pub async fn authenticate(
 
 /// The messages that a body holds, at least one.
 pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>> {
-    let body: Value = serde_json::from_slice(&message.body)
+    // Some put a byte order mark before it (RFC 8259, 8.1).
+    let text = message.body.strip_prefix(b"\xef\xbb\xbf");
+    let body: Value = serde_json::from_slice(text.unwrap_or(&message.body))
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
     let network = connection.settings.network();
     network.split(body).map_err(broken)

@@ -12,6 +12,7 @@ mod broker;
 mod database;
 mod disk;
 mod network_server;
+mod raw;
 mod server;
 mod sink;
 
@@ -33,6 +34,7 @@ mod delivery_lanes;
 mod delivery_rules;
 mod desired_state;
 mod downlink_sending;
+mod downlink_templates;
 mod downlinks;
 mod drift;
 mod driver_agreement;
@@ -48,10 +50,12 @@ mod driver_rewrite;
 mod driver_tryout;
 mod driver_upgrade;
 mod drivers;
+mod exports;
 mod extremes;
 mod fair_share;
 mod faults;
 mod full_disk;
+mod headers;
 mod histories;
 mod kafka;
 mod kept_secrets;
@@ -84,6 +88,7 @@ mod target_kafka;
 mod target_postgres;
 mod target_websocket;
 mod tenants;
+mod webhook_forms;
 
 use std::{
     path::{Path, PathBuf},

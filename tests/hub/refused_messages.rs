@@ -40,7 +40,12 @@ async fn what_is_refused_is_counted(database: Database) {
     let good = || things_stack(EUI).into_bytes();
     let path = format!("network-connections/{}", connection.id);
     let table = [
-        ("", "text/plain", good(), "header Content-Type: must be"),
+        (
+            "",
+            "application/xml",
+            good(),
+            "header Content-Type: must be",
+        ),
         (
             "",
             "application/xml+json",

@@ -23,13 +23,12 @@ async fn bodies_that_are_no_json() {
     let hub = Hub::start(Database::Sqlite).await;
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let deep_field = format!(r#"{{"metadata": {{"a": {deep}}}}}"#);
-    let bodies: [&[u8]; 14] = [
+    let bodies: [&[u8]; 13] = [
         b"",
         b"{",
         b"nonsense",
         b"{} {}",
         b"{\"name\": \"\xff\"}",
-        b"\xef\xbb\xbf{}",
         b"{\"name\": \"\\ud800\"}",
         b"{\"name\": \"\\udc00\\ud800\"}",
         b"{\"name\": \"a\x00b\"}",
@@ -177,6 +176,7 @@ async fn only_json_within_the_bound_is_read() {
         "text/plain",
         "application/x-www-form-urlencoded",
         "application/json; charset=latin1",
+        "application/json; charset=utf-16",
         "application/jsonx",
         "",
     ] {
@@ -192,12 +192,15 @@ async fn only_json_within_the_bound_is_read() {
         "application/json",
         "APPLICATION/JSON",
         "application/json; charset=UTF-8",
+        "application/json;charset=\"utf8\"",
+        "application/json; odata=verbose; Charset='UTF8'",
     ] {
         let request = hub
             .request(Method::POST, "devices")
             .bearer_auth(&hub.token)
             .header("Content-Type", kind)
-            .body("{}");
+            // With a byte order mark, as some editors write it.
+            .body("\u{feff}{}");
         hub.answer(request).await.created();
     }
     for path in BODIES.iter().chain(&["auth/token"]) {

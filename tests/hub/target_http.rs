@@ -220,14 +220,23 @@ async fn a_secret_that_is_not_given_again_stays(database: Database) {
 
 async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database) {
     let (hub, connection) = hub(database).await;
-    // `me:pass word` in base64, as the header has it.
-    let echo = r#"{"you said": "s3cr3t-token", "or": "bWU6cGFzcyB3b3Jk", "meaning": "pass word"}"#;
+    // `me:pass word` in base64, as the header has it. All that is of a secret holds one of these.
+    let echo = concat!(
+        r#"{"you said": "s3cr3t/tok+en", "or": "bWU6cGFzcyB3b3Jk", "meaning": "pass word", "#,
+        r#""json": "s3cr3t\/tok\u002ben", "url": "s3cr3t%2Ftok%2Ben", "html": "s3cr3t&#47;tok&plus;en", "#,
+        r#""all": "s3cr3t\\\/tok%2Ben", "case": "S3CR3T/TOK+EN", "hex": "7333637233742f746f6b2b656e", "#,
+        r#""base64": "eyJzM2NyM3QvdG9rK2VuIn0=", "form": "pass+word", "code": "pass\u0020word"}"#,
+    );
     let sink = Sink::start(&[], Cue::Json(400, echo)).await;
-    let bearer = json!({"auth": {"type": "bearer", "token": "s3cr3t-token"}});
+    let bearer = json!({"auth": {"type": "bearer", "token": "s3cr3t/tok+en"}});
     let basic = json!({"auth": {"type": "basic", "username": "me", "password": "pass word"}});
+    let of_bearer = [
+        "s3cr3t", "s3cr3", "733363", "c2VjcmV0", "NyM3Q", "tok", "plus;en",
+    ];
+    let of_basic = ["bWU6cGFzcyB3b3Jk", "pass", "word"];
     for (name, auth, secrets) in [
-        ("bearer", bearer, &["s3cr3t-token"][..]),
-        ("basic", basic, &["bWU6cGFzcyB3b3Jk", "pass word"]),
+        ("bearer", bearer, &of_bearer[..]),
+        ("basic", basic, &of_basic),
     ] {
         let mut body = integration(&sink, auth);
         body["name"] = name.into();
@@ -244,7 +253,10 @@ async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database)
             let answer = answer.as_str().unwrap();
             assert!(answer.contains("***"), "{answer}");
             for secret in secrets {
-                assert!(!answer.contains(secret), "{answer}");
+                assert!(
+                    !answer.to_lowercase().contains(&secret.to_lowercase()),
+                    "{secret}: {answer}"
+                );
             }
         }
         hub.delete(&path).await.ok();

@@ -1,16 +1,11 @@
 //! The target `websocket`: real WebSockets over TLS, several at once, and what waits for them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::{
-    TlsConnector,
-    client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, crypto::ring},
-};
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest},
@@ -18,7 +13,7 @@ use tokio_tungstenite::{
 
 use crate::{
     database::{Database, on_both_databases},
-    eventually,
+    eventually, raw,
     server::{Connection, Hub},
 };
 
@@ -42,22 +37,7 @@ type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 /// Follows; the error is the status of the refusal.
 async fn follow(hub: &Hub, query: &str, token: Option<&str>) -> Result<Socket, u16> {
-    let certificate = hub.certificate();
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(certificate).unwrap())
-        .unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let socket = TcpStream::connect(&hub.address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, socket)
-        .await
-        .unwrap();
+    let stream = raw::open(hub, &[]).await.unwrap();
     let url = format!("wss://localhost{query}");
     let mut request = url.into_client_request().unwrap();
     if let Some(token) = token {

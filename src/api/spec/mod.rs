@@ -29,9 +29,10 @@ Log in with `POST /api/v3/auth/token` and send the token as `Authorization: Bear
 JSON over HTTPS. Eight statuses and no others leave the server; each of 400 and above carries \
 `{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404; \
 parameters and members that an operation does not take are a 400, and so is a body where none is taken, but \
-an empty one and `{}`. (What the HTTP \
-library itself answers to a broken or endless request line or header is the one exception: a URL has less \
-than 64 KiB, a request at most 100 headers.)";
+an empty one and `{}`. JSON may \
+come compressed (`Content-Encoding: gzip` or `deflate`). A URL has less than 64 KiB, a request at most 100 \
+headers. (What the library for HTTP/2 answers by itself to more than that is the one exception: a bare 431, or \
+the end of the stream.) No cache keeps an answer (`Cache-Control: no-store`).";
 
 /// The published document in both its forms.
 #[derive(Clone)]

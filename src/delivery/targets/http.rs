@@ -9,7 +9,7 @@ use hyper::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, oauth2::OAuth2, secrets::Secrets, webhook_signature::Signer};
+use super::{Answer, oauth2::OAuth2, webhook_signature::Signer};
 use crate::{
     clock,
     delivery::payload::Message,
@@ -139,19 +139,19 @@ impl HttpTarget {
         };
         let mut token = oauth2.token(client).await?;
         let mut response = self
-            .request(client, delivery, message, Some(&token))
+            .request(client, delivery, message, Some(&token.text))
             .await?;
         if response.status == StatusCode::UNAUTHORIZED {
             // It was withdrawn before its time: one new one, and then the answer counts.
             response.beginning(ANSWER_WAIT).await;
-            oauth2.forget(&token).await;
+            oauth2.forget(&token.text).await;
             token = oauth2.token(client).await?;
             response = self
-                .request(client, delivery, message, Some(&token))
+                .request(client, delivery, message, Some(&token.text))
                 .await?;
         }
         let answer = answer(response).await;
-        Ok(Secrets::new([token]).left_out_of(answer))
+        Ok(answer.without(&token.redactor))
     }
 
     async fn request(

@@ -7,7 +7,6 @@ mod mqtt;
 mod oauth2;
 mod postgres;
 mod postgres_link;
-mod secrets;
 mod topic;
 mod webhook_signature;
 
@@ -15,7 +14,6 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use moka::sync::Cache;
-use secrets::Secrets;
 
 use super::payload::{Message, Payload, Purpose, Renderer, Unmade};
 use crate::{
@@ -24,7 +22,7 @@ use crate::{
     id::{IntegrationId, TenantId},
     mqtt::Publishers,
     outgoing::{Client, Guard},
-    secret::{Place, Stored, Vault},
+    secret::{Place, Redactor, Stored, Vault},
     store::{deliveries::Delivery, integrations::Integration},
 };
 
@@ -70,6 +68,15 @@ impl Answer {
         }
     }
 
+    /// It without the secrets that the receiver was sent: whoever may see deliveries sees what is kept of it.
+    fn without(self, redactor: &Redactor) -> Self {
+        Self {
+            error: self.error.map(|text| redactor.redact(&text)),
+            text: self.text.map(|text| redactor.redact(&text)),
+            ..self
+        }
+    }
+
     /// What is kept of it. Secrets are left out before: half of one is one, too.
     fn cut(mut self) -> Self {
         if let Some(error) = &mut self.error
@@ -88,7 +95,7 @@ impl Answer {
 pub struct Target {
     payload: Payload,
     way: Way,
-    secrets: Secrets,
+    redactor: Redactor,
 }
 
 /// One type of target.
@@ -133,14 +140,16 @@ impl Target {
             file::KIND => Way::File(file::FileTarget::open(settings, tenant)?),
             other => return Err(Error::internal(format!("no target of the type {other}"))),
         };
-        let mut secrets: Vec<String> = credentials.values().map(str::to_owned).collect();
-        if let Way::Http(target) = &way {
-            secrets.extend(target.shown());
-        }
+        let shown: Vec<String> = match &way {
+            Way::Http(target) => target.shown().collect(),
+            _ => Vec::new(),
+        };
+        let secrets = credentials.values().chain(shown.iter().map(String::as_str));
+        let redactor = Redactor::new(secrets);
         Ok(Self {
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
             way,
-            secrets: Secrets::new(secrets),
+            redactor,
         })
     }
 
@@ -148,7 +157,7 @@ impl Target {
         Self {
             payload: Payload::Native,
             way: Way::Unopened(why),
-            secrets: Secrets::new(Vec::new()),
+            redactor: Redactor::new([]),
         }
     }
 
@@ -172,7 +181,7 @@ impl Target {
             (Way::Postgres(target), Purpose::Test) => target.try_out(&sender.guard, delivery).await,
             _ => self.send_message(sender, delivery, purpose).await,
         };
-        self.secrets.left_out_of(answer).cut()
+        answer.without(&self.redactor).cut()
     }
 
     async fn send_message(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {

@@ -1,6 +1,6 @@
 //! OAuth 2.0 client credentials (RFC 6749, 4.4): a token is fetched once and used until it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hyper::{
     HeaderMap, Method,
@@ -14,6 +14,7 @@ use super::http::basic;
 use crate::{
     error::{Error, Result},
     outgoing::Client,
+    secret::Redactor,
 };
 
 /// A token is left alone so long before its end: it must survive its way.
@@ -50,11 +51,15 @@ pub struct OAuth2 {
     form: Vec<(&'static str, String)>,
     basic: Option<HeaderValue>,
     /// Locked while it is fetched, so that many deliveries fetch one.
-    token: Mutex<Option<Token>>,
+    token: Mutex<Option<Arc<Token>>>,
 }
 
-struct Token {
-    text: String,
+/// What the authorization server has granted.
+pub struct Token {
+    /// What is shown to the receiver.
+    pub text: String,
+    /// Leaves it out of what the receiver answers.
+    pub redactor: Redactor,
     ends_at: Instant,
 }
 
@@ -98,21 +103,21 @@ impl OAuth2 {
     }
 
     /// The token in force, fetched where there is none.
-    pub async fn token(&self, client: &Client) -> Result<String, String> {
+    pub async fn token(&self, client: &Client) -> Result<Arc<Token>, String> {
         let mut token = self.token.lock().await;
         if let Some(token) = token
             .as_ref()
             .filter(|token| token.ends_at > Instant::now())
         {
-            return Ok(token.text.clone());
+            return Ok(token.clone());
         }
         let fetched = self
             .fetch(client)
             .await
             .map_err(|error| format!("no token from the authorization server: {error}"))?;
-        let text = fetched.text.clone();
-        *token = Some(fetched);
-        Ok(text)
+        let fetched = Arc::new(fetched);
+        *token = Some(fetched.clone());
+        Ok(fetched)
     }
 
     /// Drops a token that was refused, unless another one is in force already.
@@ -155,6 +160,7 @@ impl OAuth2 {
         let life = granted.expires_in.as_ref().and_then(seconds);
         let life = life.unwrap_or(LIFE_UNKNOWN).min(LIFE_MAX);
         Ok(Token {
+            redactor: Redactor::new([granted.access_token.as_str()]),
             text: granted.access_token,
             ends_at: Instant::now() + life.saturating_sub(MARGIN.min(life / 2)),
         })

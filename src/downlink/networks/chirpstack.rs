@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Parcel, Taken, bearer, below};
+use super::{Parcel, Taken, bearer, below, topic_level};
 use crate::{mqtt::Publication, outgoing::Request, secret::Credentials};
 
 const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
@@ -64,7 +64,9 @@ impl ChirpStackMqtt {
             .as_ref()
             .or(parcel.names.application.as_ref())
             .ok_or("the application's id is not known: set the connection's application_id, or wait for an uplink")?;
+        let application = topic_level("the application's id", application)?;
         let device = parcel.network_device_id.to_ascii_lowercase();
+        let device = topic_level("the device's id", &device)?;
         let topic = format!("application/{application}/device/{device}/command/down");
         let mut command = item(parcel);
         command["id"] = parcel.id.to_string().into();

@@ -2,7 +2,6 @@
 
 use hyper::Method;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::{
     Parcel,
@@ -43,7 +42,7 @@ impl HttpTemplate {
 
     /// Whether the templates name what there is; the error names the field and the rule.
     pub fn check(&self) -> Result<(), String> {
-        template::check("url", &self.url)?;
+        template::check_url("url", &self.url)?;
         match &self.body {
             Some(body) => template::check("body", body),
             None => Ok(()),
@@ -52,8 +51,8 @@ impl HttpTemplate {
 
     /// Fills the templates in. Values are escaped for where they stand.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
-        let url = template::fill_in(&self.url, parcel, Place::Url)?;
-        let url: Url = url.parse().map_err(|_| "the URL is not one, filled in")?;
+        // Checked again: settings may have been stored before there was this rule.
+        let url = template::fill_in_url(&self.url, parcel)?;
         let body = match &self.body {
             Some(body) => template::fill_in(body, parcel, Place::Json)?,
             None => String::new(),

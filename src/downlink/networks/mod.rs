@@ -63,6 +63,10 @@ fn bearer(secrets: &Credentials, name: &str) -> String {
 
 /// A URL below a base, from parts that are escaped as they need.
 fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
+    // They would be left out, and the request would be one for something else.
+    if let Some(dots) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
+        return Err(format!("\"{dots}\" cannot stand in the path of a URL"));
+    }
     let mut url: Url = base.parse().map_err(|_| "the URL is not one".to_owned())?;
     {
         let mut path = url
@@ -71,6 +75,16 @@ fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
         path.pop_if_empty().extend(parts);
     }
     Ok(url)
+}
+
+/// A value as one level of an MQTT topic: with another character it would be the topic of another device.
+fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
+    match value.contains(['/', '+', '#', '\0']) {
+        true => Err(format!(
+            "{name} cannot stand in a topic: it has a slash or a wildcard"
+        )),
+        false => Ok(value),
+    }
 }
 
 /// A parcel for the tests of the networks.

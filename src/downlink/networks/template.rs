@@ -2,7 +2,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::Parcel;
+use url::Url;
+
+use super::{Parcel, topic_level};
 
 /// What a template may name.
 pub const NAMES: [&str; 10] = [
@@ -39,11 +41,7 @@ impl Place {
                 let quoted = serde_json::Value::from(value).to_string();
                 Ok(quoted[1..quoted.len() - 1].to_owned())
             }
-            // Another character in its place would be the topic of another device.
-            Self::Topic if value.contains(['/', '+', '#', '\0']) => Err(format!(
-                "{{{{{name}}}}} cannot stand in a topic: it has a slash or a wildcard"
-            )),
-            Self::Topic => Ok(value.to_owned()),
+            Self::Topic => topic_level(&format!("{{{{{name}}}}}"), value).map(str::to_owned),
         }
     }
 }
@@ -58,6 +56,57 @@ pub fn check(field: &str, template: &str) -> Result<(), String> {
         }
     };
     fill(template, known).map(drop)
+}
+
+/// Whether a URL's scheme, host and port are the same for every device; the error names the field and the
+/// rule. Who may change devices chooses what is filled in, and must not choose where a secret goes.
+pub fn check_url(field: &str, template: &str) -> Result<(), String> {
+    let (server, _) = split_url(template);
+    if server.contains("{{") || server.contains("}}") {
+        return Err(format!(
+            "{field}: must have no {{{{names}}}} in scheme, host and port: they stand for what devices say, \
+             and the secret must go to one server alone"
+        ));
+    }
+    check(field, template)
+}
+
+/// The URL with what is known of a downlink. Whatever that is, the URL leads to the template's own server,
+/// and below the path that the template gives.
+pub fn fill_in_url(template: &str, parcel: &Parcel) -> Result<Url, String> {
+    check_url("url", template)?;
+    let filled = fill_in(template, parcel, Place::Url)?;
+    let moved = || "the URL, filled in, leads elsewhere".to_owned();
+    let (server, path) = split_url(template);
+    let own: Url = server.parse().map_err(|_| "the URL is not one")?;
+    let url: Url = filled
+        .parse()
+        .map_err(|_| "the URL is not one, filled in")?;
+    if url.origin() != own.origin() || !url.username().is_empty() || url.password().is_some() {
+        return Err(moved());
+    }
+    // A segment of dots alone would be taken away, and another one with it. Values bring no slashes.
+    let segments = |text: &str| -> Vec<String> {
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        path.split(['/', '\\']).map(str::to_owned).collect()
+    };
+    let pairs = segments(path)
+        .into_iter()
+        .zip(segments(split_url(&filled).1));
+    for (before, after) in pairs {
+        let plain = after.to_ascii_lowercase().replace("%2e", ".");
+        if before != after && matches!(plain.as_str(), "." | "..") {
+            return Err(moved());
+        }
+    }
+    Ok(url)
+}
+
+/// Scheme, host and port, and what is behind them. In such URLs a backslash ends the host as well.
+fn split_url(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[host..].find(['/', '\\', '?', '#']);
+    url.split_at(end.map_or(url.len(), |end| host + end))
 }
 
 /// The template with what is known of a downlink; the error is for a person.
@@ -103,6 +152,61 @@ fn value(name: &str, parcel: &Parcel) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{super::parcel, *};
+
+    #[test]
+    fn no_value_moves_a_url() {
+        for template in [
+            "https://{{device}}/down",
+            "https://a.example{{device}}/down",
+            "https://{{device}}.a.example",
+            "https://a.example:{{f_port}}/down",
+            "{{device}}://a.example/down",
+            "https://a.example{{device",
+            "https://a.example}}",
+            "https://a.example{{x/y}}/down",
+        ] {
+            let rule = check_url("url", template).unwrap_err();
+            assert!(
+                rule.starts_with("url: must have no {{names}}"),
+                "{template}: {rule}"
+            );
+            let error = fill_in_url(template, &parcel()).unwrap_err();
+            assert_eq!(error, rule, "{template}");
+        }
+        for template in [
+            "https://a.example/{{device}}/down?x={{device}}#{{device}}",
+            "https://a.example?{{device}}",
+            "https://a.example\\{{device}}/down",
+            "http://a.example:81/x{{device}}{{application}}/down",
+        ] {
+            for value in [
+                "d",
+                "@evil.example",
+                "//evil.example/",
+                "\\\\evil.example",
+                ".evil.example",
+                ":80",
+                "a\nHost: evil.example",
+                "..",
+                ".",
+                "%2e%2e",
+                "?#",
+            ] {
+                let mut parcel = parcel();
+                parcel.names.device = Some(value.to_owned());
+                parcel.names.application = Some(String::new());
+                assert_eq!(check_url("url", template), Ok(()));
+                let Ok(url) = fill_in_url(template, &parcel) else {
+                    assert!([".", ".."].contains(&value), "{template} {value}");
+                    continue;
+                };
+                assert_eq!(url.host_str(), Some("a.example"), "{url}");
+                assert_eq!(url.username(), "", "{url}");
+                let ends = !template.contains("/down") || url.path().ends_with("/down");
+                assert!(ends, "{url}");
+            }
+        }
+    }
 
     #[test]
     fn values_are_written_for_where_they_stand() {

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Parcel, bearer, below};
+use super::{Parcel, bearer, below, topic_level};
 use crate::{
     mqtt::Publication, outgoing::Request, secret::Credentials, store::downlinks::Priority,
     uplink::networks::CORRELATION_PREFIX,
@@ -94,7 +94,8 @@ pub struct TheThingsStackMqtt {
 impl TheThingsStackMqtt {
     /// The stack's own id of the device is learned from uplinks.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
-        let (application, device) = (&self.application, device(parcel)?);
+        let application = &self.application;
+        let device = topic_level("the device's id", device(parcel)?)?;
         let topic = format!("v3/{application}/devices/{device}/down/push");
         Ok(Publication::json(topic, &pushed(parcel)))
     }
