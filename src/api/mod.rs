@@ -63,6 +63,7 @@ mod network_connections;
 mod network_settings;
 mod operation;
 mod page;
+mod server_tls;
 mod sort;
 mod span;
 pub mod spec;

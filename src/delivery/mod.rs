@@ -22,4 +22,4 @@ mod targets;
 pub use engine::{Engine, Wake};
 pub use payload::{Payload, Purpose, SAMPLE, Unmade};
 pub use schedule::retry_at;
-pub use targets::{Answer, VAULT_PURPOSE};
+pub use targets::{Answer, VAULT_PURPOSE, check};

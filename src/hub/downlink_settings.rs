@@ -41,6 +41,13 @@ impl Hub {
             .vault
             .seal_claims(VAULT_PURPOSE, &claims, &settings, before)?;
         let (secret, is_pushed) = (secret.write(), read.is_pushed());
+        if Claim::keeps_client_key(&claims) {
+            let secrets = self
+                .vault
+                .open_credentials(VAULT_PURPOSE, secret.as_deref())?;
+            read.check_secrets(&secrets)
+                .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
+        }
         let saved = downlink_settings::put(scope, connection, settings, secret, is_pushed).await?;
         self.store.wake_downlinks();
         Ok(saved)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Hub, followers::WEBSOCKET};
 use crate::{
     clock,
-    delivery::{Answer, Payload, SAMPLE, Unmade, VAULT_PURPOSE},
+    delivery::{self, Answer, Payload, SAMPLE, Unmade, VAULT_PURPOSE},
     error::{Error, Result},
     id::{IntegrationId, new_uuid},
     secret::{self, Claim, SealedCredentials, Stored},
@@ -47,7 +47,7 @@ impl Hub {
         claims: &[Claim],
     ) -> Result<Integration> {
         self.check_integration(&new).await?;
-        new.secret = self.sealed(claims, &new.settings, None)?;
+        new.secret = self.sealed(&new.kind, claims, &new.settings, None)?;
         let integration = integrations::insert(scope, new).await?;
         self.wake.integration(scope.tenant(), integration.id);
         Ok(integration)
@@ -69,7 +69,8 @@ impl Hub {
                 settings: &before.settings,
                 secret: before.secret.as_deref(),
             };
-            self.sealed(claims, &settings, (before.kind == kind).then_some(stored))
+            let stored = (before.kind == kind).then_some(stored);
+            self.sealed(&kind, claims, &settings, stored)
         };
         let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);
@@ -245,13 +246,21 @@ impl Hub {
 
     fn sealed(
         &self,
+        kind: &str,
         claims: &[Claim],
         settings: &Value,
         before: Option<Stored<'_>>,
     ) -> Result<Option<Vec<u8>>> {
         let sealed = self
             .vault
-            .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
-        Ok(sealed.write())
+            .seal_claims(VAULT_PURPOSE, claims, settings, before)?
+            .write();
+        if Claim::keeps_client_key(claims) {
+            let opened = self
+                .vault
+                .open_credentials(VAULT_PURPOSE, sealed.as_deref())?;
+            delivery::check(kind, settings, &opened)?;
+        }
+        Ok(sealed)
     }
 }

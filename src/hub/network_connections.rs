@@ -1,5 +1,6 @@
 //! Network connections: a way in for a network server, with a key of its own.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Hub, devices::Known};
@@ -86,8 +87,20 @@ impl Hub {
     ) -> Result<Option<Vec<u8>>> {
         let sealed = self
             .vault
-            .seal_claims(VAULT_PURPOSE, claims, settings, before)?;
-        Ok(sealed.write())
+            .seal_claims(VAULT_PURPOSE, claims, settings, before)?
+            .write();
+        if Claim::keeps_client_key(claims) {
+            let opened = self
+                .vault
+                .open_credentials(VAULT_PURPOSE, sealed.as_deref())?;
+            let settings = NetworkSettings::deserialize(settings).map_err(Error::internal)?;
+            if let Some(subscription) = settings.subscription() {
+                subscription
+                    .broker(&opened, "")
+                    .map_err(|broken| Error::Invalid(format!("settings.broker.{broken}")))?;
+            }
+        }
+        Ok(sealed)
     }
 
     /// Gives a connection a new ingest key; the old one is dead at once.

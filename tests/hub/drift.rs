@@ -46,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kafka",
             "live",
             "mqtt",
+            "outgoing",
             "reference",
             "secret",
             "store",

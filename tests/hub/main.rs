@@ -48,6 +48,7 @@ mod fair_share;
 mod faults;
 mod histories;
 mod kafka;
+mod kept_connections;
 mod kept_secrets;
 mod lists;
 mod live;
@@ -73,6 +74,7 @@ mod target_guard;
 mod target_http;
 mod target_kafka;
 mod target_postgres;
+mod target_tls;
 mod target_websocket;
 mod tenants;
 

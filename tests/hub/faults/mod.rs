@@ -1,8 +1,8 @@
 //! What goes wrong around a hub: receivers that misbehave, and hubs that are killed.
 
-mod certificates;
+pub mod certificates;
 mod kills;
 mod load;
-mod receiver;
+pub mod receiver;
 mod receivers;
 mod takeover;
