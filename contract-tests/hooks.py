@@ -298,6 +298,8 @@ RULES = [
     (r"(create|update)_(integration|network_connection)", r"broker\.|^target\.(payload|headers|topic|url|values|columns|host|database|table|id_column|ca|folder|bootstrap)|^payload\.|^target\.type: file needs",
      "what a broker, a template and the operator's settings take"),
     (r"(create|update)_integration", r"^target\.(authorization|signing_secret): must not ", "members that exclude each other"),
+    (r"(create|update)_integration", r"^target\.(auth\.)?tls(: needs a |\.(ca|client_certificate|client_key): )",
+     "what is a certificate, and which key belongs to it"),
     (r"(create|update)_integration", r"^target\.(password|mechanism): (belongs to username|is required)$|^target\.ca: goes without tls off$",
      "members that belong to each other"),
     (r"test_integration", r"^nothing is sent to those who follow", "the type of the integration"),

@@ -258,7 +258,13 @@ kinds! {
     /// Certificates in PEM.
     CertificateText = CertificateTextKind {
         1..=65_536, r"^[^\u0000]*-----BEGIN CERTIFICATE-----[^\u0000]*$", "must be certificates in PEM",
-        "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----", is_certificates
+        PEM_EXAMPLE, is_certificates
+    }
+    /// A private key in PEM.
+    PrivateKeyText = PrivateKeyTextKind {
+        1..=65_536, r"^[^\u0000]*-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[^\u0000]*$",
+        "must be a private key in PEM, without a passphrase",
+        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", is_private_key
     }
     /// A folder: letters, digits, dashes and underscores.
     FolderName = FolderNameKind {
@@ -429,6 +435,11 @@ fn is_host_port(text: &str) -> bool {
 /// Whether they can be read is seen when they are used.
 fn is_certificates(text: &str) -> bool {
     text.contains("-----BEGIN CERTIFICATE-----") && !text.contains('\0')
+}
+
+fn is_private_key(text: &str) -> bool {
+    let rest = text.split_once("-----BEGIN ").map(|(_, rest)| rest);
+    rest.is_some_and(|rest| rest.contains("PRIVATE KEY-----")) && !text.contains('\0')
 }
 
 fn is_http_url(text: &str) -> bool {

@@ -10,6 +10,7 @@ use super::{
     auth::Caller,
     body::Body,
     mqtt_broker::{Quality, at_least_once},
+    server_tls::ServerTls,
     strict,
     types::{Count, Id, Timestamp},
 };
@@ -18,8 +19,9 @@ use crate::{
     error::Error,
     hub::Hub,
     id::ConnectionId,
+    outgoing::tls::CLIENT_KEY,
     secret::{
-        Claim, NOWHERE,
+        Claim, NOWHERE, SealedCredentials,
         addresses::{BASE_URL, URL},
     },
     store::downlink_settings::{self, Settings},
@@ -42,6 +44,7 @@ impl Example for NewSettings {
                 base_url: HttpUrl::new("https://chirpstack.example.com:8090")
                     .unwrap_or_else(|rule| unreachable!("{rule}")),
                 api_token: HeaderValue::new("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9").ok(),
+                tls: None,
             }),
         }
     }
@@ -84,6 +87,9 @@ struct TheThingsStackDownlinks {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_key: Option<HeaderValue>,
+    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
 }
 
 /// ChirpStack, version 4: enqueued by its REST API
@@ -97,6 +103,9 @@ struct ChirpstackDownlinks {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_token: Option<HeaderValue>,
+    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
 }
 
 /// Actility's ThingPark: posted to the LRC
@@ -113,6 +122,9 @@ struct ActilityDownlinks {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     as_key: Option<HeaderValue>,
+    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
 }
 
 /// LORIOT: sent by its REST API
@@ -128,6 +140,9 @@ struct LoriotDownlinks {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,
+    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
 }
 
 /// Sigfox: in the answer to the callback (`BIDIR`) with which a device asks for a downlink
@@ -154,6 +169,9 @@ struct HttpDownlinks {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     authorization: Option<HeaderValue>,
+    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
 }
 
 /// The broker from which the connection's uplinks come: only for a connection that has one. Not needed for connections of the types `the_things_stack_mqtt` and `chirpstack_mqtt`, which know how. `topic` and `payload` may name what `url` and `body` of the type `http` may
@@ -191,8 +209,10 @@ enum DownlinkMethod {
 struct SettingsView {
     /// Which network server takes them
     settings: NetworkSettings,
-    /// Whether a secret is stored
+    /// Whether a secret is stored by which the network server knows the hub
     has_secret: bool,
+    /// Whether the private key of a client certificate is stored
+    has_client_key: bool,
     /// Grows with every change by a client; it is the ETag
     revision: Count,
     /// When they were made
@@ -245,8 +265,8 @@ impl DownlinkSettingsApi {
         id: Path<Id>,
         body: Body<NewSettings>,
     ) -> Result<Single<SettingsView>> {
-        let (id, settings) = (ConnectionId(**id), body.0.settings);
-        let claims = settings.claims();
+        let (id, mut settings) = (ConnectionId(**id), body.0.settings);
+        let claims = settings.take_claims();
         let settings = serde_json::to_value(settings).map_err(Error::internal)?;
         let set = self
             .hub
@@ -301,7 +321,23 @@ impl<'de> Deserialize<'de> for NetworkSettings {
 
 impl NetworkSettings {
     /// The secrets that go with them.
-    fn claims(&self) -> Vec<Claim> {
+    fn take_claims(&mut self) -> Vec<Claim> {
+        let (tls, address) = match self {
+            Self::TheThingsStack(n) => (n.tls.as_mut(), BASE_URL),
+            Self::Chirpstack(n) => (n.tls.as_mut(), BASE_URL),
+            Self::Actility(n) => (n.tls.as_mut(), URL),
+            Self::Loriot(n) => (n.tls.as_mut(), URL),
+            Self::Http(n) => (n.tls.as_mut(), URL),
+            Self::Sigfox(_) | Self::Mqtt(_) => (None, NOWHERE),
+        };
+        let key = tls.and_then(|tls| tls.take_claim(CLIENT_KEY, "settings.tls", address));
+        let mut claims = self.own_claims();
+        claims.extend(key);
+        claims
+    }
+
+    /// Those by which a network server knows the hub.
+    fn own_claims(&self) -> Vec<Claim> {
         use networks::{
             actility::Actility, chirpstack::ChirpStack, http::HttpTemplate, loriot::Loriot,
             the_things_stack::TheThingsStack,
@@ -328,9 +364,11 @@ impl TryFrom<Settings> for SettingsView {
     type Error = Error;
 
     fn try_from(found: Settings) -> Result<Self, Error> {
+        let secrets = SealedCredentials::read(found.secret.as_deref());
         Ok(Self {
             settings: serde_json::from_value(found.settings).map_err(Error::internal)?,
-            has_secret: found.secret.is_some(),
+            has_secret: secrets.names().iter().any(|name| name != CLIENT_KEY),
+            has_client_key: secrets.has(CLIENT_KEY),
             revision: Count::saturating(found.revision),
             created_at: Timestamp(found.created_at),
             updated_at: Timestamp(found.updated_at),

@@ -74,6 +74,7 @@ mod network_settings;
 mod operation;
 mod page;
 mod refusal;
+mod server_tls;
 mod sort;
 mod span;
 pub mod spec;

@@ -5,18 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::targets::Answer;
+use crate::outgoing::RETRY_AFTER_MAX;
 
 /// Failures in a row after which the target counts as away.
 const FAILURES_MAX: u32 = 32;
 /// The first wait before it is tried again; each further one is twice as long.
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// The longest rest that a receiver may ask for.
-const REST_MAX: Duration = Duration::from_secs(3600);
-/// "Too many requests" and "service unavailable": what `Retry-After` comes with that is about the
-/// receiver, and not about one message.
-const ASKS_FOR_REST: [u16; 2] = [429, 503];
-
 /// Answers that are about one message; all others are about the target.
 const ABOUT_THE_MESSAGE: [u16; 5] = [400, 409, 413, 415, 422];
 
@@ -76,12 +71,8 @@ impl Breaker {
 
 /// How long the receiver wants to be left alone, if it says so of itself.
 fn asked_rest(answer: &Answer) -> Option<Duration> {
-    let asked = answer.retry_after?;
-    let is_about_all = answer
-        .status
-        .is_some_and(|status| ASKS_FOR_REST.contains(&status));
-    let asked = asked.to_std().ok().filter(|_| is_about_all)?;
-    Some(asked.min(REST_MAX))
+    let asked = answer.retry_after.filter(|_| answer.is_rest)?;
+    Some(asked.to_std().ok()?.min(RETRY_AFTER_MAX))
 }
 
 /// Whether the target has taken the message, or has refused this one alone.
@@ -99,12 +90,14 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::delivery::targets::http::ASKS_FOR_REST;
 
     fn answer(status: Option<u16>, retry_after: Option<i64>) -> Answer {
         Answer {
             status,
             error: Some("no".to_owned()).filter(|_| status.is_none_or(|status| status >= 300)),
             retry_after: retry_after.map(TimeDelta::seconds),
+            is_rest: status.is_some_and(|status| ASKS_FOR_REST.contains(&status)),
             ..Answer::default()
         }
     }

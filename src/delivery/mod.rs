@@ -22,4 +22,4 @@ mod targets;
 pub use engine::{Engine, Wake};
 pub use payload::{Payload, Purpose, SAMPLE, Unmade};
 pub use schedule::retry_at;
-pub use targets::{Answer, place};
+pub use targets::{Answer, check, place};

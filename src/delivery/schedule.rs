@@ -2,10 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::clock::Time;
-
-/// The longest wait that a receiver may ask for by `Retry-After`.
-const RETRY_AFTER_MAX: TimeDelta = TimeDelta::hours(1);
+use crate::{clock::Time, outgoing::RETRY_AFTER_MAX};
 
 /// When the next attempt is due after `attempt` attempts; `None`: never. Half to all of the
 /// scheduled wait is waited, so that what failed together does not come back together.
@@ -18,9 +15,8 @@ pub fn retry_at(
     let index = usize::try_from(attempt.checked_sub(1)?).ok()?;
     let wait_ms = i64::try_from(waits_s.get(index)?.saturating_mul(1000)).unwrap_or(i64::MAX / 2);
     let jittered = TimeDelta::milliseconds(rand::random_range(wait_ms / 2..=wait_ms));
-    let asked = retry_after
-        .unwrap_or_default()
-        .clamp(TimeDelta::zero(), RETRY_AFTER_MAX);
+    let asked = retry_after.unwrap_or_default().to_std().unwrap_or_default();
+    let asked = TimeDelta::from_std(asked.min(RETRY_AFTER_MAX)).unwrap_or_default();
     now.checked_add_signed(jittered.max(asked))
 }
 

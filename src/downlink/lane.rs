@@ -200,7 +200,11 @@ impl Lane {
     }
 
     async fn call(&self, way: &Way, request: Request, parcel: &Parcel, attempt: i32) -> Attempt {
-        let answer = self.caller.call(request).await;
+        let caller = match way.caller(&self.caller) {
+            Ok(caller) => caller,
+            Err(why) => return self.later(attempt, None, why, None),
+        };
+        let answer = caller.call(request).await;
         let status = answer.status;
         let text = String::from_utf8_lossy(&answer.body);
         let read = || {

@@ -15,7 +15,7 @@ use super::networks::{
 };
 use crate::{
     id::TenantId,
-    outgoing::Request,
+    outgoing::{Request, TlsSettings, tls::CLIENT_KEY},
     secret::{Credentials, Place},
     uplink::networks::NetworkSettings,
 };
@@ -77,10 +77,45 @@ impl DownlinkSettings {
         if self.is_published() && connection.subscription().is_none() {
             return Err("type: mqtt needs a network connection that has a broker".to_owned());
         }
+        if self.tls().is_some() && !self.url().starts_with("https://") {
+            return Err("tls: needs a URL that starts with https://".to_owned());
+        }
         match self {
             Self::Http(template) => template.check(),
             Self::Mqtt(template) => template.check(),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether TLS can be spoken with these secrets, those that were kept among them; the error names the
+    /// field and the rule.
+    pub fn check_secrets(&self, secrets: &Credentials) -> Result<(), String> {
+        let tls = self.tls().map(|tls| tls.with(secrets.get(CLIENT_KEY)));
+        let checked = tls.map_or(Ok(()), |tls| tls.check());
+        checked.map_err(|broken| format!("tls.{broken}"))
+    }
+
+    /// TLS with the server, where it is not as usual.
+    pub fn tls(&self) -> Option<&TlsSettings> {
+        match self {
+            Self::TheThingsStack(network) => network.tls.as_ref(),
+            Self::ChirpStack(network) => network.tls.as_ref(),
+            Self::Actility(network) => network.tls.as_ref(),
+            Self::Loriot(network) => network.tls.as_ref(),
+            Self::Http(network) => network.tls.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Where the server is, if it is called.
+    fn url(&self) -> &str {
+        match self {
+            Self::TheThingsStack(network) => &network.base_url,
+            Self::ChirpStack(network) => &network.base_url,
+            Self::Actility(network) => &network.url,
+            Self::Loriot(network) => &network.url,
+            Self::Http(network) => &network.url,
+            _ => "",
         }
     }
 

@@ -7,6 +7,7 @@ use super::settings::{DownlinkSettings, place};
 use crate::{
     error::{Error, Result},
     mqtt::Broker,
+    outgoing::{Caller, tls::CLIENT_KEY},
     secret::{Credentials, Stored, Vault},
     store::{Scope, downlink_settings, network_connections::Connection},
     uplink::networks::{self, NetworkSettings},
@@ -22,6 +23,19 @@ pub struct Way {
     pub broker: Option<Broker>,
     /// Why nothing can be sent, for a person: the secrets do not open.
     pub unopened: Option<String>,
+}
+
+impl Way {
+    /// What makes requests to the network server: `caller`, or one with TLS of its own. The error is for a
+    /// person.
+    pub fn caller(&self, caller: &Caller) -> Result<Caller, String> {
+        match self.settings.tls() {
+            Some(tls) => caller
+                .with_tls(&tls.with(self.secrets.get(CLIENT_KEY)))
+                .map_err(|broken| format!("settings.tls.{broken}")),
+            None => Ok(caller.clone()),
+        }
+    }
 }
 
 /// How a connection's downlinks are sent; `None`: they are not.

@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::Hub;
 use crate::{
     clock::{self, Time},
-    downlink::way,
+    downlink::{DownlinkSettings, way},
     error::Result,
     id::ConnectionId,
-    outgoing::{Caller, Guard},
+    outgoing::{Caller, Guard, Request},
     store::{
         Scope,
         device_list::{self, Filter, SortBy},
@@ -102,12 +102,10 @@ impl Hub {
             Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
         };
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
-        let answer = Caller::new(guard.clone(), timeout)?.call(request).await;
-        let outcome = match answer.error {
-            Some(error) => Err(error),
-            None => way
-                .settings
-                .read_probe(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)),
+        let caller = way.caller(&Caller::new(guard.clone(), timeout)?);
+        let outcome = match caller {
+            Ok(caller) => ask(&caller, request, &way.settings).await,
+            Err(why) => Err(why),
         };
         let outcome = match outcome {
             Ok(()) => Outcome::Passed,
@@ -123,6 +121,19 @@ impl Check {
             outcome,
             duration_ms: (clock::now() - began).num_milliseconds(),
         }
+    }
+}
+
+/// Asks a network server; the error is for a person.
+async fn ask(
+    caller: &Caller,
+    request: Request,
+    settings: &DownlinkSettings,
+) -> std::result::Result<(), String> {
+    let answer = caller.call(request).await;
+    match answer.error {
+        Some(error) => Err(error),
+        None => settings.read_probe(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)),
     }
 }
 

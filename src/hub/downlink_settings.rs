@@ -37,7 +37,10 @@ impl Hub {
         );
         let seal = |before: Option<Stored<'_>>| {
             let before = before.filter(|before| before.settings["type"] == new["type"]);
-            self.seal(&place, &claims, &new, before)
+            self.seal(&place, &claims, &new, before, |secrets| {
+                read.check_secrets(secrets)
+                    .map_err(|broken| Error::Invalid(format!("settings.{broken}")))
+            })
         };
         let is_pushed = read.is_pushed();
         let saved = downlink_settings::put(scope, connection, settings, is_pushed, seal).await?;

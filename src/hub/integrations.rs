@@ -47,10 +47,12 @@ impl Hub {
         claims: &[Claim],
     ) -> Result<Integration> {
         self.check_integration(&new).await?;
-        let settings = new.settings.clone();
+        let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let seal = |id: IntegrationId| {
             let place = delivery::place(scope.tenant(), id.0);
-            self.seal(&place, claims, &settings, None)
+            self.seal(&place, claims, &settings, None, |secrets| {
+                delivery::check(&kind, &settings, secrets)
+            })
         };
         let integration = integrations::insert(scope, new, seal).await?;
         self.wake.integration(scope.tenant(), integration.id);
@@ -71,7 +73,9 @@ impl Hub {
         let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
             let stored = (before.kind == kind).then(|| before.stored());
-            self.seal(&place, claims, &settings, stored)
+            self.seal(&place, claims, &settings, stored, |secrets| {
+                delivery::check(&kind, &settings, secrets)
+            })
         };
         let integration = integrations::update(scope, id, new, seal).await?;
         self.wake.integration(scope.tenant(), id);

@@ -12,7 +12,7 @@ use crate::{
     driver,
     error::Result,
     live::Live,
-    secret::{Claim, Place, Stored, Vault},
+    secret::{Claim, Credentials, Place, Stored, Vault},
     store::Store,
     uplink::Replays,
 };
@@ -97,15 +97,26 @@ impl Hub {
     }
 
     /// Seals the secrets that the settings of a row claim, as the row stores them. `before` is what the
-    /// row had for the same type of settings.
+    /// row had for the same type of settings. `check` sees them all where the key of a client certificate
+    /// stays: it must belong to the certificate that is named now.
     fn seal(
         &self,
         place: &Place,
         claims: &[Claim],
         settings: &Value,
         before: Option<Stored<'_>>,
+        check: impl FnOnce(&Credentials) -> Result<()>,
     ) -> Result<Option<Vec<u8>>> {
         let sealed = self.vault.seal_claims(place, claims, settings, before)?;
-        Ok(sealed.write())
+        let secret = sealed.write();
+        if Claim::keeps_client_key(claims) {
+            let secret = secret.as_deref();
+            check(
+                &self
+                    .vault
+                    .open_credentials(place, Stored { settings, secret })?,
+            )?;
+        }
+        Ok(secret)
     }
 }

@@ -1,10 +1,13 @@
 //! Network connections: a way in for a network server, with a key of its own.
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::{Hub, devices::Known};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
-    secret::{self, Claim},
+    secret::{self, Claim, Credentials},
     store::{
         Scope,
         network_connections::{self, Connection, NewConnection},
@@ -52,7 +55,9 @@ impl Hub {
         let settings = new.settings.clone();
         let seal = |id: ConnectionId| {
             let place = networks::place(scope.tenant(), id.0);
-            self.seal(&place, claims, &settings, None)
+            self.seal(&place, claims, &settings, None, |secrets| {
+                Self::check_broker(&settings, secrets)
+            })
         };
         let connection = network_connections::insert(scope, new, &hash, seal).await?;
         Ok((connection, key))
@@ -74,9 +79,21 @@ impl Hub {
         let place = networks::place(scope.tenant(), id.0);
         let seal = |before: &NewConnection| {
             let stored = (before.kind == kind).then(|| before.stored());
-            self.seal(&place, claims, &settings, stored)
+            self.seal(&place, claims, &settings, stored, |secrets| {
+                Self::check_broker(&settings, secrets)
+            })
         };
         network_connections::update(scope, id, new, seal).await
+    }
+
+    fn check_broker(settings: &Value, secrets: &Credentials) -> Result<()> {
+        let settings = NetworkSettings::deserialize(settings).map_err(Error::internal)?;
+        if let Some(subscription) = settings.subscription() {
+            subscription
+                .broker(secrets, "")
+                .map_err(|broken| Error::Invalid(format!("settings.broker.{broken}")))?;
+        }
+        Ok(())
     }
 
     /// Gives a connection a new ingest key; the old one is dead at once.

@@ -5,7 +5,6 @@ use std::{future::ready, io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::{
     client_async,
@@ -18,7 +17,7 @@ use tokio_tungstenite::{
 use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 use url::Host;
 
-use super::Broker;
+use super::{Broken, Broker};
 use crate::outgoing::{
     Guard,
     dial::{self, Stream},
@@ -70,22 +69,8 @@ async fn web_socket(broker: &Broker, stream: Box<dyn Stream>) -> Result<Box<dyn 
     )))
 }
 
-fn client_config(broker: &Broker) -> Result<ClientConfig, String> {
-    let builder = dial::tls(broker.settings.ca.as_deref())?;
-    let own = (
-        &broker.settings.client_certificate,
-        &broker.credentials.client_key,
-    );
-    let mut config = match own {
-        (Some(certificate), Some(key)) => {
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-                .map_err(|_| "client_key: no private key in PEM".to_owned())?;
-            builder
-                .with_client_auth_cert(dial::certificates(certificate)?, key)
-                .map_err(|error| format!("client_certificate and client_key: {error}"))?
-        }
-        _ => builder.with_no_client_auth(),
-    };
+fn client_config(broker: &Broker) -> Result<ClientConfig, Broken> {
+    let mut config = broker.settings.tls(&broker.credentials).config()?;
     config.alpn_protocols = broker
         .settings
         .alpn

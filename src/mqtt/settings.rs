@@ -2,17 +2,15 @@
 //! and the rules of both.
 
 use rumqttc::QoS;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::sas;
-use crate::clock;
+pub use crate::outgoing::tls::{Broken, CLIENT_KEY};
+use crate::{clock, outgoing::Tls};
 
 /// The name of the user's password among credentials.
 pub const PASSWORD: &str = "password";
-/// The name of the client certificate's key among credentials.
-pub const CLIENT_KEY: &str = "client_key";
 /// The name of Azure IoT Hub's key among credentials.
 pub const SHARED_ACCESS_KEY: &str = "shared_access_key";
 /// The version of Azure IoT Hub's interface that is spoken.
@@ -88,16 +86,6 @@ impl BrokerCredentials {
             shared_access_key: owned(SHARED_ACCESS_KEY),
         }
     }
-}
-
-/// A rule that a setting breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {rule}")]
-pub struct Broken {
-    /// The setting.
-    pub field: &'static str,
-    /// The rule.
-    pub rule: String,
 }
 
 fn broken(field: &'static str, rule: impl Into<String>) -> Broken {
@@ -228,10 +216,7 @@ impl BrokerSettings {
                 "needs a URL that starts with mqtts:// or wss://",
             ));
         }
-        if let Some(ca) = &self.ca {
-            check_certificates("ca", ca)?;
-        }
-        self.check_client_certificate(credentials)?;
+        self.tls(credentials).check()?;
         self.check_login(credentials)?;
         match &self.last_will {
             None => Ok(()),
@@ -240,21 +225,12 @@ impl BrokerSettings {
         }
     }
 
-    fn check_client_certificate(&self, credentials: &BrokerCredentials) -> Result<(), Broken> {
-        match (&self.client_certificate, &credentials.client_key) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(broken("client_certificate", "belongs to client_key")),
-            (Some(certificate), key) => {
-                check_certificates("client_certificate", certificate)?;
-                match key
-                    .as_deref()
-                    .map(str::as_bytes)
-                    .map(PrivateKeyDer::from_pem_slice)
-                {
-                    Some(Err(_)) => Err(broken("client_key", "must be a private key in PEM")),
-                    _ => Ok(()),
-                }
-            }
+    /// How TLS is spoken with the broker.
+    pub(super) fn tls<'a>(&'a self, credentials: &'a BrokerCredentials) -> Tls<'a> {
+        Tls {
+            ca: self.ca.as_deref(),
+            client_certificate: self.client_certificate.as_deref(),
+            client_key: credentials.client_key.as_deref(),
         }
     }
 
@@ -310,14 +286,6 @@ impl BrokerSettings {
             ));
         }
         Ok(url)
-    }
-}
-
-fn check_certificates(field: &'static str, pem: &str) -> Result<(), Broken> {
-    let read = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
-    match read {
-        Ok(certificates) if !certificates.is_empty() => Ok(()),
-        _ => Err(broken(field, "must be one or more certificates in PEM")),
     }
 }
 

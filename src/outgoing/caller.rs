@@ -1,4 +1,7 @@
 //! One HTTP request as a value, and what came of it.
+//!
+//! It is made once, over a connection of its own: a network server that gets a downlink twice sends it
+//! twice.
 
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use hyper::{
 use serde_json::Value;
 use url::Url;
 
-use super::{Client, Guard};
+use super::{Client, Guard, Tls, tls::Broken};
 use crate::error::Result;
 
 /// A request to make.
@@ -104,8 +107,19 @@ impl Request {
 impl Caller {
     /// Requests end after `timeout`.
     pub fn new(guard: Guard, timeout: Duration) -> Result<Self> {
-        let client = Client::new(guard, timeout)?;
+        let client = Client::for_single_requests(guard, timeout)?;
         Ok(Self { client, timeout })
+    }
+
+    /// The same with TLS of its own.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn with_tls(&self, tls: &Tls<'_>) -> Result<Self, Broken> {
+        Ok(Self {
+            client: self.client.with_tls(tls)?,
+            timeout: self.timeout,
+        })
     }
 
     /// Makes a request; any 2xx is a success.

@@ -26,6 +26,7 @@ use url::Host;
 use super::{
     Counted, Guard,
     dial::{self, Stream},
+    traffic::Traffic,
 };
 
 /// What a server may say after a request: its head, however often it puts it off, and what is read of
@@ -41,14 +42,15 @@ pub struct Connector {
 }
 
 /// One connection.
-pub struct Socket(Box<dyn Stream>);
+pub struct Socket {
+    stream: Box<dyn Stream>,
+    traffic: Traffic,
+}
 
 impl Connector {
     /// Gives up after this time.
-    pub fn new(guard: Guard, within: Duration) -> Result<Self, String> {
-        let tls = dial::tls(None)?.with_no_client_auth();
-        let tls = Arc::new(tls);
-        Ok(Self { guard, tls, within })
+    pub fn new(guard: Guard, tls: Arc<ClientConfig>, within: Duration) -> Self {
+        Self { guard, tls, within }
     }
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<Socket>, String> {
@@ -65,7 +67,8 @@ impl Connector {
                 true => Box::new(dial::encrypt(socket, &host, self.tls.clone()).await?),
                 false => Box::new(socket),
             };
-            Ok(TokioIo::new(Socket(stream)))
+            let traffic = Traffic::new();
+            Ok(TokioIo::new(Socket { stream, traffic }))
         };
         let opened = timeout(self.within, open).await;
         opened.map_err(|_| "no connection: no answer in time".to_owned())?
@@ -89,7 +92,7 @@ impl Service<Uri> for Connector {
 
 impl Connection for Socket {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(self.traffic.clone())
     }
 }
 
@@ -99,7 +102,12 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.traffic.heard();
+        }
+        read
     }
 }
 
@@ -109,14 +117,15 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        self.traffic.sending();
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

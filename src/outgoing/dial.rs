@@ -1,19 +1,20 @@
 //! The way to a server that speaks no HTTP: an address that the guard lets pass, and TLS.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
-use tokio_rustls::{
-    TlsConnector,
-    client::TlsStream,
-    rustls::{self, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert},
-};
+use tokio_rustls::{TlsConnector, client::TlsStream, rustls::ClientConfig};
 use url::Host;
 
 use super::Guard;
@@ -25,22 +26,41 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Longest time for one address to take the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one address is given before the next one is tried beside it (RFC 8305, 5): else a name with an
+/// address that takes no packets would never be reached by its others.
+const NEXT_AFTER: Duration = Duration::from_millis(250);
+/// As many addresses of a name are tried. Whoever answers for the name chooses how many it has.
+const ADDRESSES_MAX: usize = 8;
 
 /// Connects to a host, to an address that the guard lets pass.
 pub async fn connect(guard: &Guard, host: &Host<&str>, port: u16) -> Result<TcpStream, String> {
+    let addresses = guard.addresses(host, port).await?;
+    let socket = first(addresses.into_iter().take(ADDRESSES_MAX)).await;
+    let socket = socket.map_err(|error| format!("no connection: {error}"))?;
+    // Packets are small and somebody waits for each.
+    let _ = socket.set_nodelay(true);
+    Ok(socket)
+}
+
+/// The first connection that is taken by one of these addresses, which are tried in their order.
+async fn first(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in guard.addresses(host, port).await? {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                // Packets are small and somebody waits for each.
-                let _ = socket.set_nodelay(true);
-                return Ok(socket);
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
+    let mut addresses = addresses.fuse();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let next = addresses.next();
+        let is_last = next.is_none();
+        under_way.extend(next.map(|address| timeout(CONNECT_TIMEOUT, TcpStream::connect(address))));
+        tokio::select! {
+            Some(ended) = under_way.next() => match ended {
+                Ok(Ok(socket)) => return Ok(socket),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
+            },
+            () = sleep(NEXT_AFTER), if !is_last => {}
+            else => return Err(last),
         }
     }
-    Err(format!("no connection: {last}"))
 }
 
 /// Connects to a host, and encrypts where there is a configuration of TLS: the certificate must be for
@@ -83,29 +103,48 @@ pub fn borrowed(host: &Host<String>) -> Host<&str> {
     }
 }
 
-/// TLS that trusts the certificates in PEM, or those that the system trusts.
-pub fn tls(ca: Option<&str>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let Some(ca) = ca else {
-        return builder
-            .with_platform_verifier()
-            .map_err(|error| format!("the system's certificates: {error}"));
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(ca)? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("ca: {error}"))?;
-    }
-    Ok(builder.with_root_certificates(roots))
-}
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
 
-/// The certificates in a PEM text.
-pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())
+    use super::*;
+
+    /// An address that takes no packets, as long as what comes with it is held.
+    async fn silent() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        // Those that nobody accepts fill its queue.
+        while let Ok(Ok(stream)) = timeout(NEXT_AFTER, TcpStream::connect(address)).await {
+            held.push(stream);
+        }
+        (address, held, listener)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_does_not_hide_the_next() {
+        let (silent, _held, _listener) = silent().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        // No longer than one address may take.
+        let found = timeout(CONNECT_TIMEOUT, first([silent, open].into_iter())).await;
+        assert_eq!(found.unwrap().unwrap().peer_addr().unwrap(), open);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_gives_way_to_the_next() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refusing = closed.local_addr().unwrap();
+        drop(closed);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let found = first([refusing, open].into_iter()).await.unwrap();
+        assert_eq!(found.peer_addr().unwrap(), open);
+        let error = first([refusing].into_iter()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = first([].into_iter()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
 }

@@ -6,8 +6,13 @@ mod counted;
 pub mod dial;
 mod guard;
 mod http;
+mod retry_after;
+pub mod tls;
+mod traffic;
 
 pub use caller::{Answer, Caller, Request};
 pub use counted::Counted;
 pub use guard::Guard;
 pub use http::{Client, Response};
+pub use retry_after::RETRY_AFTER_MAX;
+pub use tls::{Tls, TlsSettings};

@@ -28,7 +28,7 @@ pub const URL: Address = &[Part::at("/url")];
 pub fn of_integration(kind: &str, name: &str) -> Address {
     match (kind, name) {
         ("http", "signing_secret") => NOWHERE,
-        ("http", "client_secret") => TOKEN_SERVER,
+        ("http", "client_secret" | "token_client_key") => TOKEN_SERVER,
         ("http", _) => RECEIVER,
         ("mqtt", _) => BROKER,
         ("kafka", _) => KAFKA,

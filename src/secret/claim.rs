@@ -101,6 +101,13 @@ impl Claim {
         }
     }
 
+    /// Whether the key of a client certificate is among them, and the one that is stored stays: it must
+    /// belong to the certificate that was given.
+    pub fn keeps_client_key(claims: &[Self]) -> bool {
+        let is_kept = |claim: &Self| claim.name.ends_with("client_key") && claim.secret.is_none();
+        claims.iter().any(is_kept)
+    }
+
     /// Whether other settings send it to somebody else.
     pub fn is_sent_elsewhere(&self, settings: &Value, before: &Value) -> bool {
         self.sent_to

@@ -47,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kafka",
             "live",
             "mqtt",
+            "outgoing",
             "reference",
             "secret",
             "store",

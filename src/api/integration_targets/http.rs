@@ -6,8 +6,13 @@ use serde_json::Value;
 
 use super::{TargetType, read};
 use crate::{
-    api::{strict, types::List},
+    api::{
+        server_tls::{ServerTls, ServerTlsView},
+        strict,
+        types::List,
+    },
     error::Result,
+    outgoing::tls::{CLIENT_KEY, TOKEN_CLIENT_KEY},
     secret::{
         AUTHORIZATION, Claim, NOWHERE, SealedCredentials,
         addresses::{RECEIVER, TOKEN_SERVER},
@@ -31,6 +36,10 @@ pub struct HttpTarget {
     /// How the hub shows who it is; `none` by default
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<HttpAuth>,
+    /// TLS with the endpoint, such as a private authority or a client certificate. It counts for
+    /// `auth.token_url` too where scheme, host and port are the same and `auth.tls` is left out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
     /// Value of the `Authorization` header, where `auth` has no form for it and is `none`; never shown
     /// again. Left out of an update, the old one stays while
     /// the address does
@@ -154,6 +163,11 @@ struct OAuth2Auth {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     client_authentication: Option<ClientAuthentication>,
+    /// TLS with the server that gives tokens; left out, that of the target where scheme, host and port of
+    /// `token_url` and `url` are the same, and else the authorities of the hub's system
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ServerTls>,
 }
 
 /// How an OAuth 2.0 client shows who it is
@@ -181,6 +195,8 @@ pub struct HttpTargetView {
     /// How the hub shows who it is, without the secret
     #[serde(default = "no_auth")]
     auth: HttpAuthView,
+    /// TLS with the endpoint; null: with the authorities of the hub's system, and no client certificate
+    tls: Option<ServerTlsView>,
     /// Whether it sends an `Authorization` header of one's own
     #[serde(default)]
     has_authorization: bool,
@@ -243,6 +259,9 @@ struct OAuth2AuthView {
     /// How the client shows who it is
     #[serde(default = "basic")]
     client_authentication: ClientAuthentication,
+    /// TLS with the server that gives tokens; null: that of the target where it is the same server, and
+    /// else with the authorities of the hub's system
+    tls: Option<ServerTlsView>,
 }
 
 impl<'de> Deserialize<'de> for HttpAuth {
@@ -279,8 +298,10 @@ impl TargetType for HttpTarget {
                     RECEIVER,
                 )]
             }
-            Some(auth) => vec![auth.take_claim()],
+            Some(auth) => auth.take_claims(),
         };
+        let tls = self.tls.as_mut();
+        claims.extend(tls.and_then(|tls| tls.take_claim(CLIENT_KEY, "target.tls", RECEIVER)));
         if self.sign != Some(false) {
             let secret = self.signing_secret.take().map(Text::into_string);
             claims.push(Claim::optional(
@@ -304,12 +325,37 @@ impl TargetType for HttpTarget {
                 "must not be there when target.sign is false",
             ));
         }
-        None
+        if self.tls.is_some() && !self.url.starts_with("https://") {
+            return Some(("target.tls", "needs a url that starts with https://"));
+        }
+        match &self.auth {
+            Some(HttpAuth::OAuth2(auth))
+                if auth.tls.is_some() && !auth.token_url.starts_with("https://") =>
+            {
+                let rule = "needs a token_url that starts with https://";
+                Some(("target.auth.tls", rule))
+            }
+            _ => None,
+        }
     }
 }
 
 impl HttpAuth {
-    /// The one secret of each form.
+    /// The secrets of each form.
+    fn take_claims(&mut self) -> Vec<Claim> {
+        let mut claims = vec![self.take_claim()];
+        if let Self::OAuth2(auth) = self {
+            let tls = auth.tls.as_mut();
+            claims.extend(
+                tls.and_then(|tls| {
+                    tls.take_claim(TOKEN_CLIENT_KEY, "target.auth.tls", TOKEN_SERVER)
+                }),
+            );
+        }
+        claims
+    }
+
+    /// What each form shows who it is with.
     fn take_claim(&mut self) -> Claim {
         let text = |secret: &mut Option<CredentialText>| secret.take().map(Text::into_string);
         let value = |secret: &mut Option<HeaderValue>| secret.take().map(Text::into_string);
@@ -345,10 +391,16 @@ impl HttpAuth {
 
 impl HttpTargetView {
     pub fn new(settings: Value, secrets: &SealedCredentials) -> Result<Self> {
+        let mut view: Self = read(settings)?;
+        if let HttpAuthView::OAuth2(auth) = &mut view.auth {
+            let tls = auth.tls.take();
+            auth.tls = tls.map(|tls| tls.with(secrets, TOKEN_CLIENT_KEY));
+        }
         Ok(Self {
             has_authorization: secrets.has(AUTHORIZATION),
             has_signing_secret: secrets.has("signing_secret"),
-            ..read(settings)?
+            tls: view.tls.map(|tls| tls.with(secrets, CLIENT_KEY)),
+            ..view
         })
     }
 }

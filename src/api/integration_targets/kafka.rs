@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{TargetType, read};
 use crate::{
-    api::types::List,
+    api::{server_tls::authorities, types::List},
     error::Result,
     kafka::TopicTemplate,
     secret::{Claim, SealedCredentials, addresses::KAFKA},
@@ -32,7 +32,11 @@ pub struct KafkaTarget {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<KafkaTls>,
     /// The certificates to trust in place of the system's, in PEM
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "authorities",
+        skip_serializing_if = "Option::is_none"
+    )]
     ca: Option<CertificateText>,
     /// Who logs in; left out, nobody does
     #[serde(skip_serializing_if = "Option::is_none")]

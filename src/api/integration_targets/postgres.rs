@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::{TargetType, read};
 use crate::{
-    api::types::{Int, List},
+    api::{
+        server_tls::authorities,
+        types::{Int, List},
+    },
     error::Result,
     secret::{Claim, SealedCredentials, addresses::POSTGRES},
     text::{CertificateText, CredentialText, HostName, JsonPointer, SqlName, Text},
@@ -39,7 +42,11 @@ pub struct PostgresTarget {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<PostgresTls>,
     /// The certificates to trust in place of the system's, in PEM
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "authorities",
+        skip_serializing_if = "Option::is_none"
+    )]
     ca: Option<CertificateText>,
     /// The schema of the table; by the user's search path, if left out
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,10 @@ use crate::{
     clock,
     delivery::payload::Message,
     error::{Error, Result},
-    outgoing::{Client, Response},
+    outgoing::{
+        Client, Response, TlsSettings,
+        tls::{CLIENT_KEY, TOKEN_CLIENT_KEY},
+    },
     secret::{self, Credentials},
     store::deliveries::Delivery,
 };
@@ -26,6 +29,9 @@ pub const KIND: &str = "http";
 const ID_HEADER: &str = "webhook-id";
 /// The header with the number of the attempt.
 const ATTEMPT_HEADER: &str = "webhook-attempt";
+/// "Too many requests" and "service unavailable": what `Retry-After` comes with that is about the
+/// receiver, and not about one message.
+pub const ASKS_FOR_REST: [u16; 2] = [429, 503];
 /// How long the body of an answer is waited for; the status has told by then what became of the delivery.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
@@ -37,6 +43,7 @@ struct Settings {
     #[serde(default)]
     headers: Option<Vec<Header>>,
     auth: Option<Auth>,
+    tls: Option<TlsSettings>,
 }
 
 #[derive(Deserialize)]
@@ -60,8 +67,36 @@ enum Auth {
     OAuth2(super::oauth2::Settings),
 }
 
+/// Whether TLS can be spoken with these credentials; the inner error names the field and the rule.
+pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), String>> {
+    let settings = Settings::deserialize(settings).map_err(Error::internal)?;
+    let of_auth = match &settings.auth {
+        Some(Auth::OAuth2(settings)) => settings.tls.as_ref(),
+        _ => None,
+    };
+    for (place, tls, key) in [
+        ("target.tls", settings.tls.as_ref(), CLIENT_KEY),
+        ("target.auth.tls", of_auth, TOKEN_CLIENT_KEY),
+    ] {
+        let Some(tls) = tls else { continue };
+        if let Err(broken) = tls.with(credentials.get(key)).check() {
+            return Ok(Err(format!("{place}.{broken}")));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The client for a server, with TLS of its own where there are settings.
+fn with_tls(client: &Client, tls: Option<&TlsSettings>, key: Option<&str>) -> Result<Client> {
+    match tls {
+        Some(tls) => client.with_tls(&tls.with(key)).map_err(Error::internal),
+        None => Ok(client.clone()),
+    }
+}
+
 /// An HTTP endpoint.
 pub struct HttpTarget {
+    client: Client,
     url: url::Url,
     method: Method,
     headers: HeaderMap,
@@ -70,9 +105,11 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// Reads the settings.
-    pub fn open(settings: &Value, credentials: &Credentials) -> Result<Self> {
+    /// Reads the settings. It sends as `shared` does, or over connections of its own.
+    pub fn open(settings: &Value, credentials: &Credentials, shared: &Client) -> Result<Self> {
         let settings = Settings::deserialize(settings).map_err(Error::internal)?;
+        let url: url::Url = settings.url.parse().map_err(Error::internal)?;
+        let client = with_tls(shared, settings.tls.as_ref(), credentials.get(CLIENT_KEY))?;
         let secret = |name: &str| credentials.get(name).unwrap_or_default();
         let mut headers = HeaderMap::new();
         for Header { name, value } in settings.headers.unwrap_or_default() {
@@ -96,13 +133,19 @@ impl HttpTarget {
                 headers.insert(header_name(&name)?, sensitive(secret("header_value"))?);
             }
             Auth::OAuth2(settings) => {
-                oauth2 = Some(OAuth2::open(settings, secret("client_secret"))?);
+                let token_url: url::Url = settings.token_url.parse().map_err(Error::internal)?;
+                let client = match &settings.tls {
+                    None if token_url.origin() == url.origin() => client.clone(),
+                    tls => with_tls(shared, tls.as_ref(), credentials.get(TOKEN_CLIENT_KEY))?,
+                };
+                oauth2 = Some(OAuth2::open(settings, secret("client_secret"), client)?);
             }
         }
         let method = settings.method.unwrap_or_else(|| "POST".to_owned());
         let signer = credentials.get("signing_secret").map(Signer::new);
         Ok(Self {
-            url: settings.url.parse().map_err(Error::internal)?,
+            client,
+            url,
             method: method.to_uppercase().parse().map_err(Error::internal)?,
             headers,
             oauth2,
@@ -120,35 +163,23 @@ impl HttpTarget {
     }
 
     /// Sends one delivery.
-    pub async fn send(&self, client: &Client, delivery: &Delivery, message: &Message) -> Answer {
-        match self.exchange(client, delivery, message).await {
-            Ok(answer) => answer,
-            Err(error) => Answer::failed(error),
-        }
+    pub async fn send(&self, delivery: &Delivery, message: &Message) -> Answer {
+        let exchanged = self.exchange(delivery, message).await;
+        exchanged.unwrap_or_else(|failed| failed)
     }
 
-    async fn exchange(
-        &self,
-        client: &Client,
-        delivery: &Delivery,
-        message: &Message,
-    ) -> Result<Answer, String> {
+    async fn exchange(&self, delivery: &Delivery, message: &Message) -> Result<Answer, Answer> {
         let Some(oauth2) = &self.oauth2 else {
-            let response = self.request(client, delivery, message, None).await?;
-            return Ok(answer(response).await);
+            return Ok(answer(self.request(delivery, message, None).await?).await);
         };
-        let mut token = oauth2.token(client).await?;
-        let mut response = self
-            .request(client, delivery, message, Some(&token.text))
-            .await?;
+        let mut token = oauth2.token().await?;
+        let mut response = self.request(delivery, message, Some(&token.text)).await?;
         if response.status == StatusCode::UNAUTHORIZED {
             // It was withdrawn before its time: one new one, and then the answer counts.
             response.beginning(ANSWER_WAIT).await;
             oauth2.forget(&token.text).await;
-            token = oauth2.token(client).await?;
-            response = self
-                .request(client, delivery, message, Some(&token.text))
-                .await?;
+            token = oauth2.token().await?;
+            response = self.request(delivery, message, Some(&token.text)).await?;
         }
         let answer = answer(response).await;
         Ok(answer.without(&token.redactor))
@@ -156,18 +187,17 @@ impl HttpTarget {
 
     async fn request(
         &self,
-        client: &Client,
         delivery: &Delivery,
         message: &Message,
         token: Option<&str>,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, Answer> {
         let id = delivery.id.to_string();
         let mut headers = self.headers.clone();
         let mut add = |name: HeaderName, value: &str| {
             let value = HeaderValue::from_str(value);
             value
                 .map(|value| headers.append(name.clone(), value))
-                .map_err(|_| format!("the header {name} cannot be sent"))
+                .map_err(|_| Answer::failed(format!("the header {name} cannot be sent")))
         };
         add(CONTENT_TYPE, &message.content_type)?;
         add(HeaderName::from_static(ID_HEADER), &id)?;
@@ -182,9 +212,10 @@ impl HttpTarget {
             }
         }
         let body = message.body.clone();
-        client
+        self.client
             .send(self.method.clone(), &self.url, headers, body)
             .await
+            .map_err(Answer::failed)
     }
 }
 
@@ -218,6 +249,7 @@ async fn answer(response: Response) -> Answer {
         status: Some(status),
         error,
         retry_after,
+        is_rest: ASKS_FOR_REST.contains(&status),
         text: (!text.is_empty()).then_some(text),
         is_final: false,
     }

@@ -10,7 +10,7 @@ use crate::{
     delivery::payload::Message,
     error::{Error, Result},
     kafka::{Address, Cluster, Login, Mechanism, Outgoing, Producer, TopicTemplate},
-    outgoing::{Guard, dial},
+    outgoing::{self, Guard},
     secret::Credentials,
     store::deliveries::Delivery,
 };
@@ -57,8 +57,11 @@ impl KafkaTarget {
         let tls = match settings.tls {
             Some(Tls::Off) => None,
             Some(Tls::Required) | None => {
-                let tls = dial::tls(settings.ca.as_deref()).map_err(Error::internal)?;
-                Some(Arc::new(tls.with_no_client_auth()))
+                let tls = outgoing::Tls {
+                    ca: settings.ca.as_deref(),
+                    ..Default::default()
+                };
+                Some(Arc::new(tls.config().map_err(Error::internal)?))
             }
         };
         let login = settings.username.map(|username| Login {

@@ -14,6 +14,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use moka::sync::Cache;
+use serde_json::Value;
 
 use super::payload::{Message, Payload, Purpose, Renderer, Unmade};
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     id::{IntegrationId, TenantId},
     mqtt::Publishers,
     outgoing::{Client, Guard},
-    secret::{Place, Redactor, Stored, Vault},
+    secret::{Credentials, Place, Redactor, Stored, Vault},
     store::{deliveries::Delivery, integrations::Integration},
 };
 
@@ -40,6 +41,8 @@ pub struct Answer {
     pub error: Option<String>,
     /// How long the receiver wants to be left alone.
     pub retry_after: Option<TimeDelta>,
+    /// Whether that is about all messages, and not about this one alone.
+    pub is_rest: bool,
     /// The beginning of what it answered, where that is text.
     pub text: Option<String>,
     /// Whether trying again would only fail again.
@@ -91,6 +94,17 @@ impl Answer {
     }
 }
 
+/// Whether a target can be reached by its settings and by all its credentials, those that were kept among
+/// them; the error names the field and the rule.
+pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<()> {
+    let checked = match kind {
+        http::KIND => http::check(settings, credentials)?,
+        mqtt::KIND => mqtt::check(settings, credentials)?,
+        _ => Ok(()),
+    };
+    checked.map_err(Error::Invalid)
+}
+
 /// A target, ready to send to.
 pub struct Target {
     payload: Payload,
@@ -100,7 +114,7 @@ pub struct Target {
 
 /// One type of target.
 enum Way {
-    Http(http::HttpTarget),
+    Http(Box<http::HttpTarget>),
     Mqtt(mqtt::MqttTarget),
     Kafka(Box<kafka::KafkaTarget>),
     Postgres(Box<postgres::PostgresTarget>),
@@ -111,8 +125,14 @@ enum Way {
 
 impl Target {
     /// Reads an integration's settings and opens its credentials. Where those do not open, each attempt
-    /// fails and says so, until somebody gives them again or puts their key back.
-    pub fn open(tenant: TenantId, integration: &Integration, vault: &Vault) -> Result<Self> {
+    /// fails and says so, until somebody gives them again or puts their key back. A target that speaks
+    /// HTTP does so as this client does, or over connections of its own.
+    fn open(
+        tenant: TenantId,
+        integration: &Integration,
+        vault: &Vault,
+        client: &Client,
+    ) -> Result<Self> {
         let provisioned = &integration.provisioned;
         let settings = &provisioned.settings;
         let stored = Stored {
@@ -124,7 +144,11 @@ impl Target {
             Err(error) => return Ok(Self::unopened(error.to_string())),
         };
         let way = match provisioned.kind.as_str() {
-            http::KIND => Way::Http(http::HttpTarget::open(settings, &credentials)?),
+            http::KIND => Way::Http(Box::new(http::HttpTarget::open(
+                settings,
+                &credentials,
+                client,
+            )?)),
             mqtt::KIND => {
                 let target = mqtt::MqttTarget::open(integration.id, settings, &credentials)?;
                 Way::Mqtt(target)
@@ -198,7 +222,7 @@ impl Target {
 impl Way {
     async fn send(&self, sender: &Sender, delivery: &Delivery, message: &Message) -> Answer {
         match self {
-            Way::Http(target) => target.send(&sender.http, delivery, message).await,
+            Way::Http(target) => target.send(delivery, message).await,
             Way::Mqtt(target) => {
                 let (publishers, within) = (&sender.publishers, sender.timeout);
                 target.send(publishers, delivery, message, within).await
@@ -271,7 +295,7 @@ impl Sender {
         {
             return Ok(target);
         }
-        let target = Arc::new(Target::open(tenant, integration, vault)?);
+        let target = Arc::new(Target::open(tenant, integration, vault, &self.http)?);
         if !target.is_unopened() {
             let entry = (integration.revision, target.clone());
             self.targets.insert(integration.id, entry);

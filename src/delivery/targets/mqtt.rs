@@ -31,6 +31,14 @@ pub struct MqttSettings {
     pub retain: bool,
 }
 
+/// Whether the broker can be reached with these credentials; the inner error names the field and the rule.
+pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), String>> {
+    let settings = MqttSettings::deserialize(settings).map_err(Error::internal)?;
+    let credentials = BrokerCredentials::read(|name| credentials.get(name));
+    let checked = settings.broker.check(&credentials);
+    Ok(checked.map_err(|broken| format!("target.broker.{broken}")))
+}
+
 /// A topic of a broker.
 pub struct MqttTarget {
     purpose: String,

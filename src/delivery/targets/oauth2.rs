@@ -10,10 +10,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::http::basic;
+use super::{
+    Answer,
+    http::{ASKS_FOR_REST, basic},
+};
 use crate::{
     error::{Error, Result},
-    outgoing::Client,
+    outgoing::{Client, Response, TlsSettings},
     secret::Redactor,
 };
 
@@ -28,12 +31,14 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// The settings that are stored in the clear.
 #[derive(Deserialize)]
 pub struct Settings {
-    token_url: String,
+    pub token_url: String,
     client_id: String,
     scope: Option<String>,
     audience: Option<String>,
     #[serde(default)]
     client_authentication: Option<ClientAuthentication>,
+    /// Of its own; by default that of the target, where the server is the same.
+    pub tls: Option<TlsSettings>,
 }
 
 /// How the client shows who it is.
@@ -47,6 +52,7 @@ enum ClientAuthentication {
 
 /// A client of an authorization server.
 pub struct OAuth2 {
+    client: Client,
     token_url: url::Url,
     form: Vec<(&'static str, String)>,
     basic: Option<HeaderValue>,
@@ -76,8 +82,8 @@ struct Refused {
 }
 
 impl OAuth2 {
-    /// Reads the settings.
-    pub fn open(settings: Settings, client_secret: &str) -> Result<Self> {
+    /// Reads the settings; tokens are fetched by that client.
+    pub fn open(settings: Settings, client_secret: &str, client: Client) -> Result<Self> {
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
         form.extend(settings.scope.map(|scope| ("scope", scope)));
         form.extend(settings.audience.map(|audience| ("audience", audience)));
@@ -95,6 +101,7 @@ impl OAuth2 {
             }
         };
         Ok(Self {
+            client,
             token_url: settings.token_url.parse().map_err(Error::internal)?,
             form,
             basic,
@@ -103,7 +110,7 @@ impl OAuth2 {
     }
 
     /// The token in force, fetched where there is none.
-    pub async fn token(&self, client: &Client) -> Result<Arc<Token>, String> {
+    pub async fn token(&self) -> Result<Arc<Token>, Answer> {
         let mut token = self.token.lock().await;
         if let Some(token) = token
             .as_ref()
@@ -111,10 +118,12 @@ impl OAuth2 {
         {
             return Ok(token.clone());
         }
-        let fetched = self
-            .fetch(client)
-            .await
-            .map_err(|error| format!("no token from the authorization server: {error}"))?;
+        let fetched = self.fetch().await.map_err(|answer| Answer {
+            error: answer
+                .error
+                .map(|error| format!("no token from the authorization server: {error}")),
+            ..answer
+        })?;
         let fetched = Arc::new(fetched);
         *token = Some(fetched.clone());
         Ok(fetched)
@@ -128,7 +137,7 @@ impl OAuth2 {
         }
     }
 
-    async fn fetch(&self, client: &Client) -> Result<Token, String> {
+    async fn fetch(&self) -> Result<Token, Answer> {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.form)
             .finish();
@@ -139,24 +148,17 @@ impl OAuth2 {
         if let Some(basic) = &self.basic {
             headers.insert(AUTHORIZATION, basic.clone());
         }
-        let response = client
+        let response = self
+            .client
             .send(Method::POST, &self.token_url, headers, form)
-            .await?;
-        let status = response.status;
-        let body = response.beginning(ANSWER_WAIT).await;
-        if !status.is_success() {
-            // The word for the error is one of the standard's; the rest may hold anything.
-            let word = serde_json::from_slice::<Refused>(&body).ok();
-            let word = word.map(|refused| refused.error).filter(|word| {
-                word.len() <= 60 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-            });
-            return Err(match word {
-                Some(word) => format!("answered {status} ({word})"),
-                None => format!("answered {status}"),
-            });
+            .await
+            .map_err(Answer::failed)?;
+        if !response.status.is_success() {
+            return Err(refusal(response).await);
         }
+        let body = response.beginning(ANSWER_WAIT).await;
         let granted: Granted = serde_json::from_slice(&body)
-            .map_err(|_| "answered no JSON object with an access_token".to_owned())?;
+            .map_err(|_| Answer::failed("answered no JSON object with an access_token"))?;
         let life = granted.expires_in.as_ref().and_then(seconds);
         let life = life.unwrap_or(LIFE_UNKNOWN).min(LIFE_MAX);
         Ok(Token {
@@ -164,6 +166,27 @@ impl OAuth2 {
             text: granted.access_token,
             ends_at: Instant::now() + life.saturating_sub(MARGIN.min(life / 2)),
         })
+    }
+}
+
+/// Why there is no token. A server that wants to be left alone is left alone: without a token nothing can
+/// be delivered.
+async fn refusal(response: Response) -> Answer {
+    let (status, retry_after) = (response.status, response.retry_after);
+    let body = response.beginning(ANSWER_WAIT).await;
+    // The word for the error is one of the standard's; the rest may hold anything.
+    let word = serde_json::from_slice::<Refused>(&body).ok();
+    let word = word.map(|refused| refused.error).filter(|word| {
+        word.len() <= 60 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    });
+    let error = match word {
+        Some(word) => format!("answered {status} ({word})"),
+        None => format!("answered {status}"),
+    };
+    Answer {
+        retry_after,
+        is_rest: ASKS_FOR_REST.contains(&status.as_u16()),
+        ..Answer::failed(error)
     }
 }
 

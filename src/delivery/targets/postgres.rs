@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    outgoing::{Counted, Guard, dial},
+    outgoing::{self, Counted, Guard, dial},
     secret::Credentials,
     store::deliveries::Delivery,
 };
@@ -134,8 +134,12 @@ impl PostgresTarget {
             None
         } else {
             config.ssl_mode(SslMode::Require);
-            let tls = dial::tls(settings.ca.as_deref()).map_err(Error::internal)?;
-            Some(MakeRustlsConnect::new(tls.with_no_client_auth()))
+            let tls = outgoing::Tls {
+                ca: settings.ca.as_deref(),
+                ..Default::default()
+            };
+            let tls = tls.config().map_err(Error::internal)?;
+            Some(MakeRustlsConnect::new(tls))
         };
         let table = match &settings.schema {
             Some(schema) => format!("{}.{}", quoted(schema), quoted(&settings.table)),

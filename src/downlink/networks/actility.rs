@@ -5,7 +5,11 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{Parcel, Taken};
-use crate::{clock::Time, outgoing::Request, secret::Credentials};
+use crate::{
+    clock::Time,
+    outgoing::{Request, TlsSettings},
+    secret::Credentials,
+};
 
 /// Where the LRC is. Its secret is `as_key`, where the application server is to be authenticated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,9 @@ pub struct Actility {
     /// The application server's id, where it is to be authenticated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_id: Option<String>,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 impl Actility {
@@ -80,6 +87,7 @@ mod tests {
         let network = Actility {
             url: "https://api.example.com/thingpark/lrc/rest/downlink".to_owned(),
             as_id: Some("app1.sample.com".to_owned()),
+            tls: None,
         };
         let key = "46AB678CD45DF4A4E4B375EACD096ACC";
         let secrets = Credentials::default().with("as_key", key);

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{Parcel, Taken, bearer, below, topic_level};
-use crate::{mqtt::Publication, outgoing::Request, secret::Credentials};
+use crate::{
+    mqtt::Publication,
+    outgoing::{Request, TlsSettings},
+    secret::Credentials,
+};
 
 const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
 
@@ -16,6 +20,9 @@ const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
 pub struct ChirpStack {
     /// Such as `https://chirpstack.example.com:8090`.
     pub base_url: String,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 impl ChirpStack {
@@ -99,6 +106,7 @@ mod tests {
     fn a_downlink_is_enqueued() {
         let network = ChirpStack {
             base_url: "http://cs.example.com:8090/sub".to_owned(),
+            tls: None,
         };
         let secrets = Credentials::default().with("api_token", "t");
         let request = network.request(&secrets, &parcel()).unwrap();

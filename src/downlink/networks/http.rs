@@ -7,7 +7,10 @@ use super::{
     Parcel,
     template::{self, Place},
 };
-use crate::{outgoing::Request, secret::Credentials};
+use crate::{
+    outgoing::{Request, TlsSettings},
+    secret::Credentials,
+};
 
 /// How the request is made. Its secret is `authorization`, the value of that header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,9 @@ pub struct HttpTemplate {
     /// The type of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 /// A method that carries a body.
@@ -90,6 +96,7 @@ mod tests {
             url: url.to_owned(),
             body: Some(body.to_owned()),
             content_type: None,
+            tls: None,
         }
     }
 

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{Parcel, Taken, bearer, below};
-use crate::{outgoing::Request, secret::Credentials};
+use crate::{
+    outgoing::{Request, TlsSettings},
+    secret::Credentials,
+};
 
 /// Where its API is. Its secret is `token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ pub struct Loriot {
     pub url: String,
     /// The application's id, 8 hexadecimal digits.
     pub application_id: String,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 impl Loriot {
@@ -64,6 +70,7 @@ mod tests {
         let network = Loriot {
             url: "https://eu1.loriot.example.com/1/rest".to_owned(),
             application_id: "be7a0000".to_owned(),
+            tls: None,
         };
         let secrets = Credentials::default().with("token", "t");
         let request = network.request(&secrets, &parcel()).unwrap();

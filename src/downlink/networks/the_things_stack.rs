@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Parcel, bearer, below, topic_level};
 use crate::{
-    mqtt::Publication, outgoing::Request, secret::Credentials, store::downlinks::Priority,
+    mqtt::Publication,
+    outgoing::{Request, TlsSettings},
+    secret::Credentials,
+    store::downlinks::Priority,
     uplink::networks::CORRELATION_PREFIX,
 };
 
@@ -28,6 +31,9 @@ pub struct TheThingsStack {
     /// The application, where it is not learned from the uplinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application_id: Option<String>,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 impl TheThingsStack {
@@ -134,6 +140,7 @@ mod tests {
             base_url: "https://stack.example.com/".to_owned(),
             webhook_id: "hub".to_owned(),
             application_id: None,
+            tls: None,
         };
         let secrets = Credentials::default().with("api_key", "NNSXS.X");
         let request = stack.request(&secrets, &parcel()).unwrap();

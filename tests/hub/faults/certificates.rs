@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ServerConfig,
+        RootCertStore, ServerConfig,
         pki_types::{CertificateDer, PrivateKeyDer},
+        server::WebPkiClientVerifier,
     },
 };
 
@@ -19,7 +22,9 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let name = &mut params.distinguished_name;
-        name.push(DnType::CommonName, "the tests' authority");
+        // One of the same name would be taken for it, with another key.
+        let own = format!("authority {}", uuid::Uuid::now_v7());
+        name.push(DnType::CommonName, own);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -35,10 +40,7 @@ impl Authority {
 
     /// A server whose certificate was good for a day, long ago.
     pub fn expired(&self) -> TlsAcceptor {
-        let mut params = for_name("localhost");
-        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2001, 1, 2);
-        self.sign(params)
+        self.sign(long_ago("localhost"))
     }
 
     /// A server with somebody else's certificate.
@@ -46,9 +48,39 @@ impl Authority {
         self.sign(for_name("somebody-else.example"))
     }
 
-    fn sign(&self, params: CertificateParams) -> TlsAcceptor {
+    /// The same, which lets nobody in who has no certificate of that authority.
+    pub fn demanding(&self, of_clients: &Authority) -> TlsAcceptor {
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let mut roots = RootCertStore::empty();
+        roots.add(of_clients.0.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+        let (certificate, key) = self.signed(for_name("localhost"));
+        let server = ServerConfig::builder()
+            .with_client_cert_verifier(verifier.unwrap())
+            .with_single_cert(vec![certificate.der().clone()], der(&key))
+            .unwrap();
+        TlsAcceptor::from(Arc::new(server))
+    }
+
+    /// A certificate for a client and its key, in PEM.
+    pub fn client(&self) -> (String, String) {
+        let (certificate, key) = self.signed(for_name("hub"));
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// One that was good for a day, long ago.
+    pub fn expired_client(&self) -> (String, String) {
+        let (certificate, key) = self.signed(long_ago("hub"));
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn signed(&self, params: CertificateParams) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    fn sign(&self, params: CertificateParams) -> TlsAcceptor {
+        let (certificate, key) = self.signed(params);
         acceptor(certificate.der().clone(), &key)
     }
 }
@@ -64,12 +96,22 @@ fn for_name(name: &str) -> CertificateParams {
     CertificateParams::new([name.to_owned()]).unwrap()
 }
 
+fn long_ago(name: &str) -> CertificateParams {
+    let mut params = for_name(name);
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2001, 1, 2);
+    params
+}
+
+fn der(key: &KeyPair) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::try_from(key.serialize_der()).unwrap()
+}
+
 fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let server = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
+        .with_single_cert(vec![certificate], der(key))
         .unwrap();
     TlsAcceptor::from(Arc::new(server))
 }

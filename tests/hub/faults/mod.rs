@@ -1,9 +1,9 @@
 //! What goes wrong around a hub: receivers that misbehave, and hubs that are killed.
 
-mod certificates;
+pub mod certificates;
 mod fillings;
 mod kills;
 pub mod load;
-mod receiver;
+pub mod receiver;
 mod receivers;
 mod takeover;

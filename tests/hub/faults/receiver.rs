@@ -122,9 +122,11 @@ impl Connection {
         match port {
             Port::Plain => self.talk(stream).await,
             Port::Tls(acceptor) => {
-                // A client that does not like the certificate goes.
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    self.talk(stream).await;
+                match acceptor.accept(stream).into_fallible().await {
+                    Ok(stream) => self.talk(stream).await,
+                    // A client that does not like the certificate goes, and one whose own is not liked
+                    // reads why.
+                    Err((_, mut stream)) => until_closed(&mut stream).await,
                 }
             }
             Port::Mute => until_closed(&mut { stream }).await,

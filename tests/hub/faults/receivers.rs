@@ -23,6 +23,8 @@ on_both_databases!(
     what_hangs_delays_nobody,
     a_slow_receiver_is_waited_for,
     a_receiver_says_when_to_come_back,
+    an_authorization_server_says_when_to_come_back,
+    a_network_server_says_when_to_come_back,
     a_redirect_leads_nowhere,
 );
 
@@ -325,8 +327,28 @@ async fn a_receiver_says_when_to_come_back(database: Database) {
             3600..=3630,
         ),
     ];
+    // However it is written; what else can be read is in the unit tests.
+    let written = [
+        ("retry-after: 120.5", 120..=150),
+        ("retry-after: 1e30", 3600..=3630),
+        ("retry-after: 99999999999999999999999", 3600..=3630),
+        ("retry-after: 2199-10-29T08:00:00Z", 3600..=3630),
+        ("retry-after: Tue Oct 29 08:00:00 2199", 3600..=3630),
+        (
+            "retry-after: 1\r\nretry-after: 120\r\nretry-after: soon",
+            120..=150,
+        ),
+        (
+            "date: Tue, 29 Oct 2199 08:00:00 GMT\r\nretry-after: 2199-10-29 10:02:00+02:00",
+            120..=150,
+        ),
+    ];
+    let written = written.map(|(header, wait)| {
+        let says = format!("HTTP/1.1 503 Later\r\n{header}\r\ncontent-length: 0\r\n\r\n");
+        (&*says.leak(), wait)
+    });
     let mut receivers = Vec::new();
-    for (says, wait) in cases {
+    for (says, wait) in cases.into_iter().chain(written) {
         let receiver = Broken::start(Port::Plain, says, Close).await;
         let name = format!("receiver {}", receivers.len());
         receivers.push((
@@ -337,20 +359,66 @@ async fn a_receiver_says_when_to_come_back(database: Database) {
     }
     hub.uplink(&connection, EUI).await;
     for (integration, receiver, wait) in receivers {
-        let path = format!("integrations/{integration}/deliveries");
-        let delivery = eventually("the first attempt is settled", async || {
-            let mut found = hub.list(&path).await;
-            (found[0]["state"] == "pending" && found[0]["attempt"] == 1).then(|| found.remove(0))
-        })
-        .await;
-        let time = |value: &Value| {
-            let text = value.as_str().unwrap_or_else(|| panic!("{delivery}"));
-            chrono::DateTime::parse_from_rfc3339(text).unwrap()
-        };
-        let waits = time(&delivery["next_attempt_at"]) - time(&delivery["attempts"][0]["at"]);
-        assert!(wait.contains(&waits.num_seconds()), "{waits}: {delivery}");
+        let waits = first_wait_s(&hub, integration).await;
+        assert!(wait.contains(&waits), "{waits}: {}", receiver.url);
         assert_eq!(receiver.requests(), 1);
     }
+}
+
+/// How long the integration's only delivery waits behind its first attempt, in seconds.
+async fn first_wait_s(hub: &Hub, integration: i64) -> i64 {
+    let path = format!("integrations/{integration}/deliveries");
+    let delivery = eventually("the first attempt is settled", async || {
+        let mut found = hub.list(&path).await;
+        (found[0]["state"] == "pending" && found[0]["attempt"] == 1).then(|| found.remove(0))
+    })
+    .await;
+    let time = |value: &Value| {
+        let text = value.as_str().unwrap_or_else(|| panic!("{delivery}"));
+        chrono::DateTime::parse_from_rfc3339(text).unwrap()
+    };
+    (time(&delivery["next_attempt_at"]) - time(&delivery["attempts"][0]["at"])).num_seconds()
+}
+
+async fn an_authorization_server_says_when_to_come_back(database: Database) {
+    let (hub, connection) = hub(database, &["--delivery-schedule-s", "1,1"], None).await;
+    let sink = Sink::willing().await;
+    let later = "HTTP/1.1 503 Later\r\nretry-after: 120.5\r\ncontent-length: 0\r\n\r\n";
+    let giver = Broken::start(Port::Plain, later, Close).await;
+    let auth = json!({"type": "oauth2_client_credentials", "token_url": giver.url,
+        "client_id": "hub", "client_secret": "s3cr3t"});
+    let body = json!({"name": "erp", "selector": "",
+        "target": {"type": "http", "url": sink.url, "auth": auth}});
+    let made = hub.post("integrations", &body).await.created();
+    hub.uplink(&connection, EUI).await;
+    let waits = first_wait_s(&hub, made["id"].as_i64().unwrap()).await;
+    assert!((120..=150).contains(&waits), "{waits}");
+    assert_eq!((giver.requests(), sink.received().len()), (1, 0));
+}
+
+async fn a_network_server_says_when_to_come_back(database: Database) {
+    let (hub, connection) = hub(database, &["--downlink-schedule-s", "1,1"], None).await;
+    let later = "HTTP/1.1 503 Later\r\nretry-after: 120.5\r\ncontent-length: 0\r\n\r\n";
+    let server = Broken::start(Port::Plain, later, Close).await;
+    let settings = json!({"type": "http", "method": "POST", "url": server.url});
+    hub.sends_downlinks(&connection, &settings).await;
+    let body = json!({"payload_hex": "beef", "f_port": 15});
+    let queued = hub.post("devices/d/downlinks", &body).await.created();
+    let path = format!("devices/d/downlinks/{}", queued["id"].as_str().unwrap());
+    let waiting = eventually("the first attempt is settled", async || {
+        let found = hub.get(&path).await.ok();
+        (found["state"] == "queued" && found["last_status"] == 503).then_some(found)
+    })
+    .await;
+    let time = |name: &str| {
+        let text = waiting[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{waiting}"));
+        chrono::DateTime::parse_from_rfc3339(text).unwrap()
+    };
+    let waits = (time("next_attempt_at") - time("created_at")).num_seconds();
+    assert!((120..=150).contains(&waits), "{waiting}");
+    assert_eq!(server.requests(), 1);
 }
 
 async fn a_redirect_leads_nowhere(database: Database) {

@@ -1,0 +1,122 @@
+//! TLS with a server that the hub calls, as clients describe it: the same object wherever it may be set.
+
+use poem_openapi::{Object, types::Example};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::types::Timestamp;
+use crate::{
+    outgoing::{
+        self,
+        tls::{self, CLIENT_KEY},
+    },
+    secret::{Address, Claim, SealedCredentials},
+    text::{CertificateText, CertificateTextKind, Kind, PrivateKeyText, Text},
+};
+
+/// TLS with a server that the hub calls: which certificates it trusts there, and the certificate that it
+/// presents. The server's certificate is always checked, also against its name in the URL. Needs a URL that
+/// starts with `https://`
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[oai(rename = "TlsSettings", skip_serializing_if_is_none, example)]
+pub struct ServerTls {
+    /// Certificates of the authorities that the hub trusts there, in PEM: they take the place of its
+    /// system's, so that a private authority is the only one trusted. Left out: those of the system
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<CertificateText>,
+    /// The certificate that the hub presents, followed by its chain, in PEM, for servers that demand one
+    /// (mutual TLS). One that has expired is presented all the same, and named in the errors of failed
+    /// attempts
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<CertificateText>,
+    /// The private key of that certificate, in PEM without a passphrase (PKCS #8, PKCS #1 or SEC 1); never
+    /// shown again. Left out of an update, the old one stays while the address does, and must belong to
+    /// the certificate
+    #[oai(write_only)]
+    #[serde(skip_serializing)]
+    client_key: Option<PrivateKeyText>,
+}
+
+/// TLS with a server that the hub calls, without the private key
+#[derive(Object, Serialize, Deserialize)]
+#[oai(rename = "TlsSettingsView")]
+pub struct ServerTlsView {
+    /// Certificates of the authorities that the hub trusts there, in PEM; null: those of its system
+    ca: Option<String>,
+    /// The certificate that the hub presents, followed by its chain, in PEM; null: none
+    client_certificate: Option<String>,
+    /// When that certificate expires; null: there is none
+    client_certificate_expires_at: Option<Timestamp>,
+    /// Whether the private key of that certificate is stored
+    #[serde(default)]
+    has_client_key: bool,
+}
+
+impl Example for ServerTls {
+    fn example() -> Self {
+        Self {
+            ca: CertificateText::new(CertificateTextKind::EXAMPLE).ok(),
+            client_certificate: None,
+            client_key: None,
+        }
+    }
+}
+
+impl Serialize for ServerTls {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerTls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = Self::deserialize(deserializer)?;
+        let tls = outgoing::Tls {
+            ca: read.ca.as_deref(),
+            client_certificate: read.client_certificate.as_deref(),
+            client_key: read.client_key.as_deref(),
+        };
+        match tls.check() {
+            Ok(()) => Ok(read),
+            Err(broken) => Err(de::Error::custom(format!(".{broken}"))),
+        }
+    }
+}
+
+impl ServerTls {
+    /// The key that it asks for, if it does, which is taken out: under that name among the credentials, of
+    /// the object at that place in the body.
+    pub fn take_claim(&mut self, name: &str, place: &str, sent_to: Address) -> Option<Claim> {
+        self.client_certificate.as_ref()?;
+        let key = self.client_key.take().map(Text::into_string);
+        let field = format!("{place}.{CLIENT_KEY}");
+        Some(Claim::required(name, &field, key, sent_to))
+    }
+}
+
+impl ServerTlsView {
+    /// The same with whether its key, of that name, is there.
+    pub fn with(self, secrets: &SealedCredentials, name: &str) -> Self {
+        let certificate = self.client_certificate.as_deref();
+        Self {
+            client_certificate_expires_at: certificate.and_then(tls::expires_at).map(Timestamp),
+            has_client_key: secrets.has(name),
+            ..self
+        }
+    }
+}
+
+/// Reads certificates to trust that stand by themselves.
+pub fn authorities<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<CertificateText>, D::Error> {
+    let ca = Option::<CertificateText>::deserialize(deserializer)?;
+    let tls = outgoing::Tls {
+        ca: ca.as_deref(),
+        ..Default::default()
+    };
+    match tls.check() {
+        Ok(()) => Ok(ca),
+        Err(broken) => Err(de::Error::custom(broken.rule)),
+    }
+}
