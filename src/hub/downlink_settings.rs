@@ -9,8 +9,8 @@ use crate::{
     secret::{Claim, Stored},
     store::{
         Scope,
-        downlink_settings::{self, Settings},
-        network_connections,
+        downlink_settings::{self, NewSettings, Settings},
+        network_connections::NewConnection,
     },
 };
 
@@ -24,24 +24,28 @@ impl Hub {
         settings: serde_json::Value,
         claims: Vec<Claim>,
     ) -> Result<Settings> {
-        let found = network_connections::get(scope, connection).await?;
-        let network =
-            serde_json::from_value(found.provisioned.settings).map_err(Error::internal)?;
         let read: DownlinkSettings = serde_json::from_value(settings.clone())
             .map_err(|error| Error::field("settings", error))?;
-        read.check(&network)
-            .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
-        let old = downlink_settings::find(scope, connection).await?;
-        let old = old.filter(|old| old.settings["type"] == settings["type"]);
-        let before = old.as_ref().map(|old| Stored {
-            settings: &old.settings,
-            secret: old.secret.as_deref(),
-        });
-        let secret = self
-            .vault
-            .seal_claims(VAULT_PURPOSE, &claims, &settings, before)?;
-        let (secret, is_pushed) = (secret.write(), read.is_pushed());
-        let saved = downlink_settings::put(scope, connection, settings, secret, is_pushed).await?;
+        let make = |connection: &NewConnection, old: Option<&Settings>| {
+            let network = serde_json::from_value(connection.settings.clone());
+            read.check(&network.map_err(Error::internal)?)
+                .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
+            let before = old
+                .filter(|old| old.settings["type"] == settings["type"])
+                .map(|old| Stored {
+                    settings: &old.settings,
+                    secret: old.secret.as_deref(),
+                });
+            let secret = self
+                .vault
+                .seal_claims(VAULT_PURPOSE, &claims, &settings, before)?;
+            Ok(NewSettings {
+                secret: secret.write(),
+                settings: settings.clone(),
+                is_pushed: read.is_pushed(),
+            })
+        };
+        let saved = downlink_settings::put(scope, connection, make).await?;
         self.store.wake_downlinks();
         Ok(saved)
     }

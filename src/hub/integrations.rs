@@ -93,6 +93,12 @@ impl Hub {
             }
         };
         let seal = |before: &NewIntegration| {
+            if before.kind != kind {
+                return Err(Error::Conflict(format!(
+                    "the integration has just become one of the type {}",
+                    before.kind
+                )));
+            }
             let old = SealedCredentials::read(before.secret.as_deref());
             let sealed = self.vault.seal_one(VAULT_PURPOSE, name, &key, old)?;
             Ok(sealed.write())
