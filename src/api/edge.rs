@@ -11,18 +11,18 @@ use std::{
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue, Method, uri::Scheme},
+    http::{HeaderName, HeaderValue, Method},
 };
 use tracing::Instrument;
 
 use super::{
+    client::{self, Client},
     failure::{self, IsErrorObject},
     leftover::Leftover,
 };
 use crate::{config::Networks, error::Error, id::new_uuid};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Longest request id that is taken over from the client.
 const REQUEST_ID_MAX: usize = 64;
 
@@ -40,7 +40,7 @@ pub fn id_of(request: &Request) -> &str {
 pub struct Edge {
     /// Longest time for a request.
     pub timeout: Duration,
-    /// Proxies whose word on the client's scheme is taken.
+    /// Proxies whose word on the client's address and scheme is taken.
     pub trusted_proxies: Networks,
 }
 
@@ -66,15 +66,18 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let id = request_id(&request);
+        let client = Client::find(&request, &self.edge.trusted_proxies);
         let span = tracing::info_span!(
             "request",
             request.id = id.to_str().unwrap_or_default(),
+            client.address = %client.0,
             http.method = %request.method(),
             http.path = request.uri().path(),
             http.operation = tracing::field::Empty,
         );
         let is_head = *request.method() == Method::HEAD;
         request.set_data(RequestId(id.clone()));
+        request.set_data(client);
         let leftover = Leftover::watch(&mut request);
         let mut response = self.answer(request).instrument(span).await;
         if let Some(leftover) = leftover {
@@ -96,7 +99,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 impl<E: Endpoint> EdgeEndpoint<E> {
     async fn answer(&self, request: Request) -> Response {
         let begun = Instant::now();
-        let response = if self.is_secure(&request) {
+        let response = if client::is_secure(&request, &self.edge.trusted_proxies) {
             self.bounded(request).await
         } else {
             failure::respond(&Error::Invalid(
@@ -127,21 +130,6 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             return failure::respond(&failure::of_status(response.status()));
         }
         response
-    }
-
-    fn is_secure(&self, request: &Request) -> bool {
-        let is_trusted = || {
-            let address = request
-                .remote_addr()
-                .as_socket_addr()
-                .map(|address| address.ip());
-            address.is_some_and(|address| self.edge.trusted_proxies.contain(address))
-        };
-        *request.scheme() == Scheme::HTTPS
-            || (request
-                .header(FORWARDED_PROTO)
-                .is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
-                && is_trusted())
     }
 }
 

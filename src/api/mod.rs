@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `leftover.rs`, `listener.rs` | the outermost layer, and the port below it |
+//! | `edge.rs`, `client.rs`, `leftover.rs`, `listener.rs` | the outermost layer, who is at the other end, and the port below |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `bodiless.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `device_files.rs`, `device_rows.rs`, `csv_records.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
@@ -16,6 +16,7 @@ mod auth;
 mod auto_provisioning;
 mod bodiless;
 mod body;
+mod client;
 mod connection_test;
 mod csv_records;
 mod data_tables;

@@ -102,6 +102,7 @@ async fn a_wrong_setting_stops_the_start_in_one_line() {
         ("driver_workers", "many"),
         ("outgoing_allow", "10.0.0.0/8,x"),
         ("delivery_schedule_s", "1,x"),
+        ("trusted_proxies", "127.0.0.1,proxy.example.com"),
         ("admin_password", "short"),
         ("database_url", "mysql://hub"),
         ("database_url", "sqlite:///no/such/folder/hub.db"),
