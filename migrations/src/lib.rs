@@ -28,6 +28,7 @@ mod m0017_integration_payload;
 mod m0018_redecoding;
 mod m0019_recent_messages;
 mod m0020_dead_deliveries;
+mod m0023_username_skeletons;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_redecoding::Migration),
             Box::new(m0019_recent_messages::Migration),
             Box::new(m0020_dead_deliveries::Migration),
+            Box::new(m0023_username_skeletons::Migration),
         ]
     }
 }

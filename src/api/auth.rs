@@ -285,9 +285,9 @@ impl From<User> for UserView {
         Self {
             id: Id::saturating(user.id.0),
             username: user.username,
-            full_name: user.profile.full_name,
-            email: user.profile.email,
-            country: user.profile.country,
+            full_name: user.profile.person.full_name,
+            email: user.profile.person.email,
+            country: user.profile.person.country,
             password: String::new(),
             created_at: Timestamp(user.created_at),
             updated_at: Timestamp(user.updated_at),

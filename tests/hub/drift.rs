@@ -51,6 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "text",
             "uplink",
+            "username",
         ],
     ),
     (
@@ -121,6 +122,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "id",
             "reference",
             "selector",
+            "username",
         ],
     ),
     ("reference", &["text"]),
@@ -131,6 +133,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selector", &[]),
     ("text", &[]),
     ("topic", &[]),
+    ("username", &[]),
     ("config", &[]),
     ("error", &[]),
     ("clock", &[]),

@@ -21,6 +21,7 @@ mod bulk;
 mod changes;
 mod client;
 mod collections;
+mod concurrent_changes;
 mod connection_test;
 mod contract;
 mod deliveries;
@@ -46,6 +47,7 @@ mod drivers;
 mod extremes;
 mod fair_share;
 mod faults;
+mod guesses;
 mod histories;
 mod kafka;
 mod kept_secrets;
@@ -56,6 +58,7 @@ mod mqtt_downlinks;
 mod mqtt_faults;
 mod network_news;
 mod networks;
+mod operators;
 mod outage;
 mod paging;
 mod permissions;
@@ -75,6 +78,7 @@ mod target_kafka;
 mod target_postgres;
 mod target_websocket;
 mod tenants;
+mod user_names;
 
 use std::{
     path::{Path, PathBuf},

@@ -104,6 +104,7 @@ async fn a_wrong_setting_stops_the_start_in_one_line() {
         ("delivery_schedule_s", "1,x"),
         ("trusted_proxies", "127.0.0.1,proxy.example.com"),
         ("admin_password", "short"),
+        ("admin_password", "password1234"),
         ("database_url", "mysql://hub"),
         ("database_url", "sqlite:///no/such/folder/hub.db"),
         ("public_url", "http://hub"),
