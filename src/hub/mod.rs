@@ -28,6 +28,7 @@ pub mod network_connections;
 mod password_rules;
 mod passwords;
 pub mod permission;
+pub mod recovery;
 mod sessions;
 mod throttle;
 pub mod users;

@@ -13,6 +13,7 @@ on_both_databases!(
     only_an_operator_changes_an_operator,
     the_last_operator_stays_one,
     who_is_locked_makes_nobody_anymore,
+    a_lost_password_is_reset_on_the_machine,
 );
 
 const OTHER_PASSWORD: &str = "taken over by somebody";
@@ -111,4 +112,41 @@ async fn who_is_locked_makes_nobody_anymore(database: Database) {
     for answer in made {
         assert!([201, 401, 403].contains(&answer.status), "{}", answer.text);
     }
+}
+
+async fn a_lost_password_is_reset_on_the_machine(database: Database) {
+    let hub = Hub::start(database).await;
+    // As an older hub may have left its operator.
+    hub.sql("UPDATE users SET role = 'viewer', locked = TRUE WHERE username = 'admin'")
+        .await;
+    let reset = ["users", "reset-password", "Admin"];
+    let error = hub.command_with(&reset, "short\n").await.unwrap_err();
+    assert!(error.contains("password: must have at least 10"), "{error}");
+    let nobody = ["users", "reset-password", "nobody"];
+    let error = hub.command_with(&nobody, "a password of theirs\n").await;
+    assert!(error.unwrap_err().contains("no user \"nobody\""));
+    let said = hub
+        .command_with(&reset, &format!("{OTHER_PASSWORD}\n"))
+        .await
+        .unwrap();
+    assert!(said.starts_with("admin "), "{said}");
+    let token = hub.log_in("admin", OTHER_PASSWORD).await;
+    let own = call_as(&hub, &token, Method::GET, "users/me", None)
+        .await
+        .ok();
+    assert_eq!(
+        (&own["role"], &own["is_operator"]),
+        (&json!("admin"), &json!(true))
+    );
+    // Older sessions have ended.
+    hub.get("users/me").await.refused(401);
+    let log = call_as(&hub, &token, Method::GET, "audit-log", None)
+        .await
+        .ok();
+    let entry = &log["collection"][0];
+    assert_eq!(
+        (&entry["action"], &entry["actor"]),
+        (&json!("reset_password"), &json!("the command line"))
+    );
+    assert!(!entry.to_string().contains(OTHER_PASSWORD));
 }
