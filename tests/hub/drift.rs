@@ -51,7 +51,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "text",
             "uplink",
-            "username",
         ],
     ),
     (
@@ -73,6 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "text",
             "uplink",
+            "username",
         ],
     ),
     (
