@@ -22,7 +22,7 @@ use crate::{
     delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
-    hub::{Hub, device_import::Importer},
+    hub::{Hub, device_import::Importer, recovery},
     keyring,
     live::Live,
     mqtt::Publishers,
@@ -191,6 +191,22 @@ where
     delivered.and(sent).map_err(|error| error.causes())?;
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
+}
+
+/// Gives a user another password, on the data itself; answers the user's name.
+pub async fn reset_password(
+    config: &Config,
+    username: &str,
+    password: &str,
+) -> Result<String, String> {
+    let store = Store::open_beside(config)
+        .await
+        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+    let reset = recovery::reset_password(&store, username, password).await;
+    let closed = store.close().await;
+    let user = reset.map_err(|error| error.causes())?;
+    closed.map_err(|error| error.causes())?;
+    Ok(user.username)
 }
 
 /// The folder of the hub's own files, which are for its user alone.

@@ -65,7 +65,7 @@ settings! {
     admin_password: Option<Secret> = None;
     /// URL that clients use, for the OpenAPI document; the request's own origin by default
     public_url: Option<String> = None;
-    /// Networks of proxies whose X-Forwarded-Proto is trusted, comma-separated
+    /// Networks of proxies that are believed whom they speak for (X-Forwarded-For, Forwarded, X-Forwarded-Proto), comma-separated; docs/access.md tells how
     trusted_proxies: Networks = Networks::default();
     /// How long browsers are told to come back by HTTPS alone (HSTS), in seconds, at most 63072000; 0: they are told to forget it. On the name localhost they are told nothing
     hsts_max_age_s: u64 = 31_536_000;
@@ -180,7 +180,23 @@ impl Networks {
 
 impl<'de> Deserialize<'de> for Networks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        comma_separated(deserializer).map(Self)
+        let networks: Vec<Network> = comma_separated(deserializer)?;
+        Ok(Self(networks.into_iter().map(|Network(net)| net).collect()))
+    }
+}
+
+/// A network, or one address.
+struct Network(IpNet);
+
+impl std::str::FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let network = text.parse::<IpNet>().ok();
+        network
+            .or_else(|| Some(text.parse::<IpAddr>().ok()?.into()))
+            .map(Self)
+            .ok_or("must be a network such as 10.0.0.0/8, or an address")
     }
 }
 
@@ -429,6 +445,8 @@ mod tests {
             ("THINGSHUB_DRIVER_TENANT_QUEUE_MAX", "5000"),
             ("THINGSHUB_DRIVER_SANDBOX_REQUIRED", "perhaps"),
             ("THINGSHUB_OUTGOING_ALLOW", "10.0.0.0/8,x"),
+            ("THINGSHUB_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
+            ("THINGSHUB_TRUSTED_PROXIES", "proxy.example.com"),
             ("THINGSHUB_ADMIN_PASSWORD", "short"),
             ("THINGSHUB_HSTS_MAX_AGE_S", "63072001"),
             ("THINGSHUB_NO_SUCH_THING", "1"),
@@ -440,6 +458,18 @@ mod tests {
             assert!(error.contains(&setting), "{name}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn networks_are_ranges_or_addresses() {
+        let proxies = "10.0.0.0/8, 192.0.2.1, 2001:db8::1, fd00::/8";
+        let config = load(&[("THINGSHUB_TRUSTED_PROXIES", proxies)], &[]).unwrap();
+        let Networks(networks) = config.trusted_proxies;
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            networks,
+            ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::1/128", "fd00::/8"]
+        );
     }
 
     #[test]

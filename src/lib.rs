@@ -29,3 +29,4 @@ pub mod text;
 pub mod tls;
 pub mod topic;
 pub mod uplink;
+mod username;

@@ -29,6 +29,7 @@ mod m0018_redecoding;
 mod m0019_recent_messages;
 mod m0020_dead_deliveries;
 mod m0021_write_probes;
+mod m0023_username_skeletons;
 mod m0024_connection_oddities;
 mod m0028_import_files;
 
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_write_probes::Migration),
             Box::new(m0024_connection_oddities::Migration),
             Box::new(m0028_import_files::Migration),
+            Box::new(m0023_username_skeletons::Migration),
         ]
     }
 }

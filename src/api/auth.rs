@@ -1,8 +1,8 @@
 //! Logging in and out, and the ways to show who one is.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use poem::{Request, Result, http::header, web::RemoteAddr};
+use poem::{Request, Result, http::header};
 use poem_openapi::{
     Object, OpenApi, SecurityScheme,
     auth::{ApiKey, Bearer},
@@ -13,6 +13,7 @@ use super::{
     Tag,
     answer::Found,
     body::Body,
+    client::Client,
     edge,
     operation::Operation,
     types::{Id, Timestamp},
@@ -53,20 +54,15 @@ pub async fn admit(request: &mut Request, operation: &Operation) -> Result<(), E
     let caller = hub.authenticate(&token).await?;
     hub::permission::check(&caller, operation.id)?;
     operation.check_query(request)?;
-    let caller = Arc::new(
-        caller.in_call(Call {
-            operation: operation.id,
-            user: None,
-            api_key: None,
-            name: String::new(),
-            address: request
-                .remote_addr()
-                .as_socket_addr()
-                .map(|address| address.ip()),
-            request_id: edge::id_of(request).to_owned(),
-            revisions: revisions(request)?,
-        }),
-    );
+    let caller = Arc::new(caller.in_call(Call {
+        operation: operation.id,
+        user: None,
+        api_key: None,
+        name: String::new(),
+        address: Some(Client::of(request)?.0),
+        request_id: edge::id_of(request).to_owned(),
+        revisions: revisions(request)?,
+    }));
     request
         .extensions_mut()
         .insert(Authenticated { caller, token });
@@ -243,19 +239,12 @@ impl AuthApi {
     /// Log in
     ///
     /// Opens a session and answers its token. A wrong name or password is a 400 with the error
-    /// `invalid credentials`, in the same time whether or not the user exists; too many of them in a
-    /// row from one address are put off with a 503.
+    /// `invalid credentials`, in the same time whether or not the user exists; too many of them from one
+    /// address are put off with a 503.
     #[oai(path = "/auth/token", method = "post", operation_id = "create_token")]
-    async fn create_token(
-        &self,
-        remote: &RemoteAddr,
-        body: Body<Credentials>,
-    ) -> Result<Found<Token>> {
+    async fn create_token(&self, client: Client, body: Body<Credentials>) -> Result<Found<Token>> {
         let Body(Credentials { username, password }) = body;
-        let address = remote
-            .as_socket_addr()
-            .map_or(IpAddr::from([0; 4]), |address| address.ip());
-        let login = self.hub.log_in(&username, &password, address).await?;
+        let login = self.hub.log_in(&username, &password, client.0).await?;
         Ok(Found(Token {
             user: login.user.into(),
             expires: Timestamp(login.expires_at),
@@ -296,9 +285,9 @@ impl From<User> for UserView {
         Self {
             id: Id::saturating(user.id.0),
             username: user.username,
-            full_name: user.profile.full_name,
-            email: user.profile.email,
-            country: user.profile.country,
+            full_name: user.profile.person.full_name,
+            email: user.profile.person.email,
+            country: user.profile.person.country,
             password: String::new(),
             created_at: Timestamp(user.created_at),
             updated_at: Timestamp(user.updated_at),

@@ -12,12 +12,13 @@ use std::{
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue, Method, header, uri::Scheme},
+    http::{HeaderName, HeaderValue, Method, header},
 };
 use tracing::Instrument;
 
 use super::{
     appended,
+    client::{self, Client},
     failure::{self, IsErrorObject},
     host,
     leftover::Leftover,
@@ -25,7 +26,6 @@ use super::{
 use crate::{config::Networks, error::Error, id::new_uuid};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Longest request id that is taken over from the client.
 const REQUEST_ID_MAX: usize = 64;
 
@@ -43,7 +43,7 @@ pub fn id_of(request: &Request) -> &str {
 pub struct Edge {
     /// Longest time for a request.
     pub timeout: Duration,
-    /// Proxies whose word on the client's scheme is taken.
+    /// Proxies whose word on the client's address and scheme is taken.
     pub trusted_proxies: Networks,
     /// How long browsers are told to come back by HTTPS alone, in seconds; 0: they are told to forget it.
     pub hsts_max_age_s: u64,
@@ -76,15 +76,18 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     async fn call(&self, mut request: Request) -> Result<Response> {
         appended::take_off(&mut request);
         let id = request_id(&request);
+        let client = Client::find(&request, &self.edge.trusted_proxies);
         let span = tracing::info_span!(
             "request",
             request.id = id.to_str().unwrap_or_default(),
+            client.address = %client.0,
             http.method = %request.method(),
             http.path = request.uri().path(),
             http.operation = tracing::field::Empty,
         );
         let is_head = *request.method() == Method::HEAD;
         request.set_data(RequestId(id.clone()));
+        request.set_data(client);
         let leftover = Leftover::watch(&mut request);
         let mut response = self.answer(request).instrument(span).await;
         if let Some(leftover) = leftover {
@@ -113,7 +116,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 impl<E: Endpoint> EdgeEndpoint<E> {
     async fn answer(&self, request: Request) -> Response {
         let begun = Instant::now();
-        let response = if self.is_secure(&request) {
+        let response = if client::is_secure(&request, &self.edge.trusted_proxies) {
             self.secured(request).await
         } else {
             failure::respond(&Error::Invalid(
@@ -161,21 +164,6 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             return failure::respond(&failure::of_status(response.status()));
         }
         response
-    }
-
-    fn is_secure(&self, request: &Request) -> bool {
-        let is_trusted = || {
-            let address = request
-                .remote_addr()
-                .as_socket_addr()
-                .map(|address| address.ip());
-            address.is_some_and(|address| self.edge.trusted_proxies.contain(address))
-        };
-        *request.scheme() == Scheme::HTTPS
-            || (request
-                .header(FORWARDED_PROTO)
-                .is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
-                && is_trusted())
     }
 }
 

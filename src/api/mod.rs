@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `host.rs`, `leftover.rs`, `listener.rs`, `refusal.rs` | the outermost layer, and the port below it |
+//! | `edge.rs`, `client.rs`, `host.rs`, `leftover.rs`, `listener.rs`, `refusal.rs` | the outermost layer, who is at the other end, and the port below |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
 //! | `types.rs`, `body.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `device_files.rs`, `device_rows.rs`, `device_row.rs`, `device_csv.rs`, `csv_layout.rs`, `csv_records.rs`, `csv_guard.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
@@ -17,6 +17,7 @@ mod auth;
 mod auto_provisioning;
 mod bodiless;
 mod body;
+mod client;
 mod connection_test;
 mod csv_guard;
 mod csv_layout;

@@ -42,9 +42,10 @@ struct NewTenantBody {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Administrator {
-    /// Login name, unique in the installation whatever its case
+    /// Login name, unique in the installation whatever its case. It must not mix scripts such as Latin and
+    /// Cyrillic, nor look like another user's name
     username: NewUsername,
-    /// Password; it must not contain the username
+    /// Password; it must not contain the username, and not be easy to guess
     password: NewPassword,
     /// The person's name
     full_name: Option<PersonText>,

@@ -12,16 +12,17 @@ use super::{
     answer::{Created, Found, Revised, Single},
     auth::Caller,
     body::Body,
+    client::Client,
     page::{Cursor, Listed, Window},
     sort::SortBy,
     types::{Count, Id, Limit, Timestamp},
 };
 use crate::{
-    hub::Hub,
+    hub::{Hub, users::OwnSession},
     id::UserId,
     store::{
         listing::ResourceOrder,
-        users::{self, Profile, User},
+        users::{self, Person, Profile, User},
     },
     text::{Email, Name, NewPassword, NewUsername, Password, PersonText},
 };
@@ -43,9 +44,10 @@ pub enum Role {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewUser {
-    /// Login name, unique in the installation whatever its case
+    /// Login name, unique in the installation whatever its case. It must not mix scripts such as Latin and
+    /// Cyrillic, nor look like another user's name
     username: NewUsername,
-    /// Password; it must not contain the username
+    /// Password; it must not contain the username, and not be easy to guess
     password: NewPassword,
     /// What the user may do
     role: Role,
@@ -61,7 +63,8 @@ struct NewUser {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UserUpdate {
-    /// A new password; left out, the old one stays. With a new one, the user must log in again
+    /// A new password, which must not be easy to guess; left out, the old one stays. With a new one, the
+    /// user must log in again
     password: Option<NewPassword>,
     /// What the user may do
     role: Role,
@@ -95,7 +98,7 @@ struct OwnUserUpdate {
 struct PasswordChange {
     /// The password until now
     current_password: Password,
-    /// The password from now on; it must not contain the username
+    /// The password from now on; it must not contain the username, and not be easy to guess
     new_password: NewPassword,
 }
 
@@ -138,7 +141,8 @@ pub struct UsersApi {
 impl UsersApi {
     /// Create a user
     ///
-    /// Of your own tenant. Only an administrator may.
+    /// Of your own tenant. Only an administrator may. Fails with 400 when a user of any tenant has the name
+    /// already, and with 503 when your tenant has asked for the names of too many other tenants' users.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(&self, caller: Caller, body: Body<NewUser>) -> Result<Created<AccountView>> {
         let NewUser {
@@ -218,19 +222,15 @@ impl UsersApi {
             email,
             country,
         } = body.0;
-        let user = caller.user()?;
-        let role = Role::from(user);
-        let profile = profile(role, user.profile.locked, full_name, email, country);
-        let user = self
-            .hub
-            .update_user(caller.scope(), user, profile, None)
-            .await?;
+        let person = person(full_name, email, country);
+        let user = users::update_person(caller.scope(), caller.user()?.id, person).await?;
         Ok(Single(user.into()))
     }
 
     /// Change your own password
     ///
-    /// All other sessions of yours end; this one goes on.
+    /// All other sessions of yours end; this one goes on. Wrong guesses of the current password count
+    /// like failed log-ins: too many of them from one address are put off with a 503.
     #[oai(
         path = "/users/me/password",
         method = "put",
@@ -239,6 +239,7 @@ impl UsersApi {
     async fn change_own_password(
         &self,
         caller: Caller,
+        client: Client,
         body: Body<PasswordChange>,
     ) -> Result<Single<AccountView>> {
         let PasswordChange {
@@ -252,7 +253,10 @@ impl UsersApi {
                 caller.user()?,
                 &current_password,
                 &new_password,
-                &caller.0.token,
+                OwnSession {
+                    token: &caller.0.token,
+                    address: client.0,
+                },
             )
             .await?;
         Ok(Single(user.into()))
@@ -276,7 +280,8 @@ impl UsersApi {
     /// Replace a user
     ///
     /// What is left out is emptied; the password stays unless a new one is given. The last
-    /// administrator that is not locked stays one.
+    /// administrator that is not locked stays one. Fails with 403 when the user is an operator of the
+    /// installation and you are not.
     #[oai(path = "/users/:id", method = "put", operation_id = "update_user")]
     async fn update(
         &self,
@@ -304,8 +309,8 @@ impl UsersApi {
 
     /// Delete a user
     ///
-    /// Its sessions end. The last administrator stays, and so does who manages the installation.
-    /// Answers what was deleted.
+    /// Its sessions end. The last administrator stays, and so does an operator of the installation, whom
+    /// nobody else may delete (403). Answers what was deleted.
     #[oai(path = "/users/:id", method = "delete", operation_id = "delete_user")]
     async fn delete(
         &self,
@@ -328,11 +333,21 @@ pub fn profile(
     country: Option<PersonText>,
 ) -> Profile {
     Profile {
+        person: person(full_name, email, country),
+        role: role.word().to_owned(),
+        locked,
+    }
+}
+
+fn person(
+    full_name: Option<PersonText>,
+    email: Option<Email>,
+    country: Option<PersonText>,
+) -> Person {
+    Person {
         full_name: full_name.map(PersonText::into_string).unwrap_or_default(),
         email: email.map(Email::into_string).unwrap_or_default(),
         country: country.map(PersonText::into_string).unwrap_or_default(),
-        role: role.word().to_owned(),
-        locked,
     }
 }
 
@@ -365,9 +380,9 @@ impl From<User> for AccountView {
             username: user.username,
             locked: user.profile.locked,
             is_operator: user.is_operator,
-            full_name: user.profile.full_name,
-            email: user.profile.email,
-            country: user.profile.country,
+            full_name: user.profile.person.full_name,
+            email: user.profile.person.email,
+            country: user.profile.person.country,
             last_login_at: user.last_login_at.map(Timestamp),
             revision: Count::saturating(user.revision),
             created_at: Timestamp(user.created_at),

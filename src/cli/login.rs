@@ -211,7 +211,7 @@ async fn end_session(credentials: Credentials) -> Result<(), Failure> {
 }
 
 /// A secret from the terminal, where it does not show, or from standard input's first line.
-fn secret(prompt: &str) -> Result<String, Failure> {
+pub fn secret(prompt: &str) -> Result<String, Failure> {
     let secret = if io::stdin().is_terminal() {
         rpassword::prompt_password(prompt)
     } else {

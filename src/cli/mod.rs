@@ -1,12 +1,12 @@
 //! The command line: the hub, and a client for hubs.
 //!
-//! The flags of `serve`, `migrate` and `secrets` are the settings, made from the one list in `config`.
+//! The flags of `serve`, `migrate`, `secrets` and `users` are the settings, made from the one list in `config`.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
 //! | `driver/` | the commands under `driver` |
-//! | `secrets.rs` | the commands under `secrets` |
+//! | `secrets.rs`, `users.rs` | the commands under `secrets` and `users` |
 //! | `pages.rs` | `api --all` |
 //! | `target.rs` | which hub: `--server`, `--ca`, `--token` or the login |
 //! | `connection.rs` | HTTPS to a hub |
@@ -24,6 +24,7 @@ mod output;
 mod pages;
 mod secrets;
 mod target;
+mod users;
 
 use std::{
     path::{Path, PathBuf},
@@ -61,6 +62,7 @@ pub fn run() -> ExitCode {
         Some(("logout", _)) => client(login::logout()),
         Some(("api", matches)) => client(call::call(matches)),
         Some(("secrets", matches)) => secrets(matches),
+        Some(("users", matches)) => users(matches),
         Some(("driver", matches)) => client(driver::driver(matches)),
         Some(("completions", matches)) => completions::print(matches, command()),
         _ => Ok(()),
@@ -86,6 +88,7 @@ fn command() -> Command {
             Command::new("migrate").about("Bring the database to the newest schema"),
         ))
         .subcommand(secrets::command(with_settings))
+        .subcommand(users::command(with_settings))
         .subcommand(
             Command::new("openapi")
                 .about("Print the OpenAPI document")
@@ -179,6 +182,15 @@ fn secrets(matches: &ArgMatches) -> Result<(), Failure> {
     let config = load(matches)?;
     log(&config)?;
     runtime()?.block_on(secrets::run(name, matches, &config))
+}
+
+fn users(matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((_, matches)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let config = load(matches)?;
+    log(&config)?;
+    runtime()?.block_on(users::run(matches, &config))
 }
 
 fn openapi(matches: &ArgMatches) -> Result<(), Failure> {

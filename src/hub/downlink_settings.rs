@@ -9,8 +9,8 @@ use crate::{
     secret::{Claim, Stored},
     store::{
         Scope,
-        downlink_settings::{self, Settings},
-        network_connections,
+        downlink_settings::{self, NewSettings, Settings},
+        network_connections::NewConnection,
     },
 };
 
@@ -24,26 +24,30 @@ impl Hub {
         settings: serde_json::Value,
         claims: Vec<Claim>,
     ) -> Result<Settings> {
-        let found = network_connections::get(scope, connection).await?;
-        let network =
-            serde_json::from_value(found.provisioned.settings).map_err(Error::internal)?;
         let read: DownlinkSettings = serde_json::from_value(settings.clone())
             .map_err(|error| Error::field("settings", error))?;
-        read.check(&network)
-            .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
-        let (place, new) = (
-            downlink::place(scope.tenant(), connection.0),
-            settings.clone(),
-        );
-        let seal = |before: Option<Stored<'_>>| {
-            let before = before.filter(|before| before.settings["type"] == new["type"]);
-            self.seal(&place, &claims, &new, before, |secrets| {
+        let place = downlink::place(scope.tenant(), connection.0);
+        let make = |connection: &NewConnection, old: Option<&Settings>| {
+            let network = serde_json::from_value(connection.settings.clone());
+            read.check(&network.map_err(Error::internal)?)
+                .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
+            let before = old
+                .filter(|old| old.settings["type"] == settings["type"])
+                .map(|old| Stored {
+                    settings: &old.settings,
+                    secret: old.secret.as_deref(),
+                });
+            let secret = self.seal(&place, &claims, &settings, before, |secrets| {
                 read.check_secrets(secrets)
                     .map_err(|broken| Error::Invalid(format!("settings.{broken}")))
+            })?;
+            Ok(NewSettings {
+                secret,
+                settings: settings.clone(),
+                is_pushed: read.is_pushed(),
             })
         };
-        let is_pushed = read.is_pushed();
-        let saved = downlink_settings::put(scope, connection, settings, is_pushed, seal).await?;
+        let saved = downlink_settings::put(scope, connection, make).await?;
         self.store.wake_downlinks();
         Ok(saved)
     }

@@ -100,6 +100,12 @@ impl Hub {
         };
         let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
+            if before.kind != kind {
+                return Err(Error::Conflict(format!(
+                    "the integration has just become one of the type {}",
+                    before.kind
+                )));
+            }
             let sealed = self.vault.seal_one(&place, name, &key, before.stored())?;
             Ok(sealed.write())
         };

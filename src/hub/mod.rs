@@ -2,7 +2,7 @@
 //!
 //! Where there is no rule, the endpoint calls the store. Nothing here knows of HTTP or SQL.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::{
     delivery::Wake,
     driver,
     error::Result,
+    id::TenantId,
     live::Live,
     secret::{Claim, Credentials, Place, Stored, Vault},
     store::Store,
@@ -33,16 +34,22 @@ pub mod drivers;
 pub mod followers;
 pub mod integrations;
 pub mod network_connections;
+mod password_rules;
 mod passwords;
 pub mod permission;
+pub mod recovery;
 mod sessions;
+mod throttle;
 pub mod users;
 
 pub use caller::{Caller, Identity};
 
 use device_import::Imports;
 use passwords::Passwords;
-use sessions::Sessions;
+use throttle::Throttle;
+
+/// Names of other tenants' users that the users of a tenant may come across in a quarter of an hour.
+const NAME_PROBES_MAX: u32 = 100;
 
 /// Everything that the use cases need.
 #[derive(Clone)]
@@ -64,7 +71,10 @@ pub struct Hub {
     /// Those who listen to what is recorded.
     pub live: Live,
     passwords: Arc<Passwords>,
-    sessions: Arc<Sessions>,
+    /// Wrong passwords, by folded username and the caller's address.
+    guesses: Arc<Throttle<(String, IpAddr)>>,
+    /// Names that turned out to be another tenant's, by who asked for them.
+    name_probes: Arc<Throttle<TenantId>>,
 }
 
 impl Hub {
@@ -81,7 +91,8 @@ impl Hub {
         live: Live,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
-        let sessions = Arc::new(Sessions::new(config.login_failures_max));
+        let name_probes = Arc::new(Throttle::new(NAME_PROBES_MAX));
+        let guesses = Arc::new(Throttle::new(config.login_failures_max));
         Self {
             store,
             config,
@@ -92,7 +103,8 @@ impl Hub {
             replays,
             live,
             passwords,
-            sessions,
+            guesses,
+            name_probes,
         }
     }
 

@@ -3,9 +3,15 @@
 //! One hash costs 19 MiB and tens of milliseconds of CPU, so that many log-ins at once would starve
 //! the hub: they queue here, and beyond a bound they are put off.
 
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use std::sync::Arc;
 
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
+
+use super::password_rules;
 use crate::error::{Error, Result};
 
 /// Hashes under way at a time.
@@ -14,25 +20,57 @@ const RUNNING_MAX: usize = 2;
 const WAITING_MAX: usize = 64;
 
 pub struct Passwords {
-    running: Semaphore,
-    waiting: Semaphore,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     /// Stands in for the hash of a user who does not exist, so that the answer takes as long.
     decoy: tokio::sync::OnceCell<String>,
+}
+
+/// A place among those who wait for a hash.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Passwords {
     pub fn new() -> Self {
         Self {
-            running: Semaphore::new(RUNNING_MAX),
-            waiting: Semaphore::new(WAITING_MAX),
+            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             decoy: tokio::sync::OnceCell::new(),
         }
     }
 
+    /// A place in the queue, if there is one.
+    pub fn place(&self) -> Result<Place> {
+        let place = self.waiting.clone().try_acquire_owned();
+        place
+            .map(|permit| Place { _permit: permit })
+            .map_err(|_| Error::overloaded("too many log-ins at a time"))
+    }
+
     /// The PHC string to store.
     pub async fn hash(&self, password: &str) -> Result<String> {
+        self.hash_if(password, |_| Ok(())).await
+    }
+
+    /// The PHC string to store of a password that somebody wants to set. How easy it is to guess takes a
+    /// while to tell, as the hash does.
+    pub async fn new_hash(&self, field: &str, password: &str, username: &str) -> Result<String> {
+        password_rules::check_form(field, password, username)?;
+        let (field, username) = (field.to_owned(), username.to_owned());
+        let check =
+            move |password: &str| password_rules::check_strength(&field, password, &username);
+        self.hash_if(password, check).await
+    }
+
+    async fn hash_if(
+        &self,
+        password: &str,
+        check: impl FnOnce(&str) -> Result<()> + Send + 'static,
+    ) -> Result<String> {
         let password = password.to_owned();
-        self.run(move || {
+        self.run(self.place()?, move || {
+            check(&password)?;
             let hash: PasswordHash = Argon2::default()
                 .hash_password(password.as_bytes())
                 .map_err(|error| Error::internal(error.to_string()))?;
@@ -42,7 +80,7 @@ impl Passwords {
     }
 
     /// Whether the password has this hash; without a hash it takes as long, and is false.
-    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
+    pub async fn verify(&self, place: Place, password: &str, hash: Option<&str>) -> Result<bool> {
         let known = hash.is_some();
         let hash = match hash {
             Some(hash) => hash.to_owned(),
@@ -54,7 +92,7 @@ impl Passwords {
         };
         let password = password.to_owned();
         let matches = self
-            .run(move || {
+            .run(place, move || {
                 let hash =
                     PasswordHash::new(&hash).map_err(|error| Error::internal(error.to_string()))?;
                 Ok(Argon2::default()
@@ -67,13 +105,17 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        place: Place,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let _place = self
-            .waiting
-            .try_acquire()
-            .map_err(|_| Error::overloaded("too many log-ins at a time"))?;
-        let _turn = self.running.acquire().await.map_err(Error::internal)?;
-        spawn_blocking(work).await.map_err(Error::internal)?
+        let turn = self.running.clone().acquire_owned().await;
+        let turn = turn.map_err(Error::internal)?;
+        spawn_blocking(move || {
+            // Whoever asked may be gone: the work goes on, and so it keeps its place and its turn.
+            let _kept = (place, turn);
+            work()
+        })
+        .await
+        .map_err(Error::internal)?
     }
 }

@@ -1,7 +1,10 @@
 //! Who may do what: one table of all operations. What is not in it, nobody may do.
 
 use super::caller::{Caller, Identity};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    store::authority::{ADMINISTRATORS_ONLY, OPERATORS_ONLY},
+};
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,10 +196,8 @@ pub fn check(caller: &Caller, operation: &str) -> Result<()> {
 fn user_may(role: Role, is_operator: bool, resource: Resource, access: Access) -> Result<()> {
     let refused = match (resource, access) {
         (Self_, _) => None,
-        (Installation, _) => {
-            (!is_operator).then_some("only who manages the installation may do this")
-        }
-        (Administration, _) => (role != Role::Admin).then_some("only an administrator may do this"),
+        (Installation, _) => (!is_operator).then_some(OPERATORS_ONLY),
+        (Administration, _) => (role != Role::Admin).then_some(ADMINISTRATORS_ONLY),
         (_, Read) => None,
         (_, Write) => (role == Role::Viewer).then_some("your role may only read"),
     };

@@ -1,13 +1,14 @@
 //! Logging in and out, and who a token belongs to.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use chrono::TimeDelta;
-use moka::sync::Cache;
 
 use super::{
     Hub,
     caller::{Caller, Identity},
+    passwords::Place,
+    throttle::{Attempt, subscriber},
 };
 use crate::{
     clock::{self, Time},
@@ -19,31 +20,13 @@ use crate::{
         identity,
         users::User,
     },
+    username,
 };
 
-/// How long failed log-ins are remembered.
-const FAILURES_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Name of the first tenant.
 const FIRST_TENANT: &str = "default";
 /// Name of the first administrator.
 const FIRST_USERNAME: &str = "admin";
-
-pub struct Sessions {
-    failures: Cache<(String, IpAddr), u32>,
-    failures_max: u32,
-}
-
-impl Sessions {
-    pub fn new(failures_max: u32) -> Self {
-        Self {
-            failures: Cache::builder()
-                .max_capacity(100_000)
-                .time_to_live(FAILURES_WINDOW)
-                .build(),
-            failures_max,
-        }
-    }
-}
 
 /// A fresh session.
 pub struct Login {
@@ -59,33 +42,42 @@ impl Hub {
     /// Opens a session, if name and password are right. Whether the user exists does not show,
     /// neither in the answer nor in its time.
     pub async fn log_in(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
-        let attempt = (username.to_lowercase(), address);
-        let failures = self.sessions.failures.get(&attempt).unwrap_or(0);
-        if failures >= self.sessions.failures_max {
-            return Err(Error::Unavailable {
-                what: "too many failed log-ins of this user from this address; wait a while"
-                    .to_owned(),
-                retry_after_s: FAILURES_WINDOW.as_secs(),
-                source: None,
-            });
-        }
-        let user = self.store.find_user(username).await?;
-        let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let matches = self.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|user| matches && !user.profile.locked) else {
-            self.sessions.failures.insert(attempt, failures + 1);
-            return Err(Error::Invalid("invalid credentials".to_owned()));
+        let place = self.passwords.place()?;
+        let attempt = self.begin_guess(username, address)?;
+        let wrong = || Error::Invalid("invalid credentials".to_owned());
+        let user = match self.compare(place, username, password).await {
+            Ok(user) => user.ok_or_else(wrong)?,
+            Err(error) => {
+                attempt.withdraw();
+                return Err(error);
+            }
         };
-        self.sessions.failures.invalidate(&attempt);
+        attempt.succeed();
         let (token, token_hash) = secret::new_token();
         let life = TimeDelta::hours(i64::from(self.config.session_hours));
         let scope = self.store.scope(user.tenant);
-        let session = identity::open_session(&scope, user.id, &token_hash, life).await?;
+        let session = identity::open_session(&scope, &user, &token_hash, life).await?;
+        let session = session.ok_or_else(wrong)?;
         Ok(Login {
             user: session.user,
             token,
             expires_at: session.expires_at,
         })
+    }
+
+    /// The user of this name, if it has this password and may log in.
+    async fn compare(&self, place: Place, username: &str, password: &str) -> Result<Option<User>> {
+        let user = self.store.find_user(username).await?;
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let matches = self.passwords.verify(place, password, hash).await?;
+        Ok(user.filter(|user| matches && !user.profile.locked))
+    }
+
+    /// Counts a guess of a user's password from an address.
+    pub(super) fn begin_guess(&self, username: &str, address: IpAddr) -> Result<Attempt> {
+        let who = (username::folded(username), subscriber(address));
+        self.guesses
+            .begin(who, "wrong passwords of this user from this address")
     }
 
     /// Ends the session of this token; it is dead on the next request.
@@ -140,10 +132,18 @@ impl Hub {
             .admin_password
             .as_ref()
             .map(|password| password.0.clone());
-        let password = given
-            .clone()
-            .unwrap_or_else(|| secret::new_token().0[..24].to_owned());
-        let hash = self.passwords.hash(&password).await?;
+        let (password, hash) = match &given {
+            Some(password) => {
+                let setting = "setting admin_password";
+                let hash = self.passwords.new_hash(setting, password, FIRST_USERNAME);
+                (password.clone(), hash.await?)
+            }
+            None => {
+                let password = secret::new_token().0[..24].to_owned();
+                let hash = self.passwords.hash(&password).await?;
+                (password, hash)
+            }
+        };
         let seeded = self.store.seed(FIRST_TENANT, FIRST_USERNAME, &hash).await?;
         Ok(Some(password).filter(|_| seeded && given.is_none()))
     }

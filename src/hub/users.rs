@@ -1,6 +1,8 @@
 //! Users: names are nobody else's, passwords are hard to guess, and the last administrator stays.
 
-use super::Hub;
+use std::net::IpAddr;
+
+use super::{Hub, password_rules};
 use crate::{
     error::{Error, Result},
     secret,
@@ -9,10 +11,16 @@ use crate::{
         tenants::{self, Tenant},
         users::{self, NewUser, Profile, User},
     },
+    username,
 };
 
-/// Shortest password that may be set, in characters.
-pub const PASSWORD_MIN: usize = 10;
+/// The session in which a user changes its own password.
+pub struct OwnSession<'a> {
+    /// Its token: it goes on.
+    pub token: &'a str,
+    /// Where the call came from.
+    pub address: IpAddr,
+}
 
 impl Hub {
     /// Adds a user.
@@ -23,8 +31,23 @@ impl Hub {
         profile: Profile,
         password: &str,
     ) -> Result<User> {
-        let new = self.new_user("", username, profile, password).await?;
-        users::insert(scope, new).await
+        let probe = self.name_probes.begin(
+            scope.tenant(),
+            "names of other tenants' users were asked for",
+        )?;
+        let made = async {
+            let new = self
+                .new_user("", username.clone(), profile, password)
+                .await?;
+            users::insert(scope, new).await
+        };
+        let made = made.await;
+        match &made {
+            // That it is taken is told, as it must be; how many of those one can find out is bounded.
+            Err(Error::Conflict(_)) if !users::is_named(scope, &username).await? => drop(probe),
+            _ => probe.withdraw(),
+        }
+        made
     }
 
     /// Replaces what is said of a user, and the password where a new one is given.
@@ -37,34 +60,46 @@ impl Hub {
     ) -> Result<User> {
         let hash = match password {
             Some(password) => {
-                check_password("password", password, &user.username)?;
-                Some(self.passwords.hash(password).await?)
+                let hash = self
+                    .passwords
+                    .new_hash("password", password, &user.username);
+                Some(hash.await?)
             }
             None => None,
         };
         users::update(scope, user.id, profile, hash).await
     }
 
-    /// Changes the caller's own password; all other sessions of the user end.
+    /// Changes the caller's own password; all other sessions of the user end. Guesses of the current one
+    /// count like those of a log-in.
     pub async fn change_password(
         &self,
         scope: &Scope,
         user: &User,
         current: &str,
         new: &str,
-        token: &str,
+        session: OwnSession<'_>,
     ) -> Result<User> {
-        check_password("new_password", new, &user.username)?;
-        if !self
-            .passwords
-            .verify(current, Some(&user.password_hash))
-            .await?
-        {
-            return Err(Error::field("current_password", "is not the password"));
+        password_rules::check_form("new_password", new, &user.username)?;
+        let place = self.passwords.place()?;
+        let guess = self.begin_guess(&user.username, session.address)?;
+        let hash = Some(user.password_hash.as_str());
+        let wrong = || Error::field("current_password", "is not the password");
+        match self.passwords.verify(place, current, hash).await {
+            Ok(true) => guess.succeed(),
+            Ok(false) => return Err(wrong()),
+            Err(error) => {
+                guess.withdraw();
+                return Err(error);
+            }
         }
-        let hash = self.passwords.hash(new).await?;
-        users::set_password(scope, user.id, hash, &secret::hash_token(token)).await?;
-        users::get(scope, user.id).await
+        let hash = self
+            .passwords
+            .new_hash("new_password", new, &user.username)
+            .await?;
+        let keep = secret::hash_token(session.token);
+        let changed = users::set_password(scope, user, hash, &keep).await?;
+        changed.ok_or_else(wrong)
     }
 
     /// Adds a tenant with its first administrator.
@@ -89,32 +124,13 @@ impl Hub {
         profile: Profile,
         password: &str,
     ) -> Result<NewUser> {
-        check_password(&format!("{place}password"), password, &username)?;
+        username::check_scripts(&username)
+            .map_err(|rule| Error::field(&format!("{place}username"), rule))?;
+        let field = format!("{place}password");
         Ok(NewUser {
+            password_hash: self.passwords.new_hash(&field, password, &username).await?,
             username,
             profile,
-            password_hash: self.passwords.hash(password).await?,
         })
     }
-}
-
-/// NIST SP 800-63B: length counts, composition does not; a password must not be what everybody
-/// would try first.
-fn check_password(field: &str, password: &str, username: &str) -> Result<()> {
-    if password.chars().count() < PASSWORD_MIN {
-        return Err(Error::field(
-            field,
-            format!("must have at least {PASSWORD_MIN} characters"),
-        ));
-    }
-    let folded = password.to_lowercase();
-    if folded.contains(&username.to_lowercase()) {
-        return Err(Error::field(field, "must not contain the username"));
-    }
-    let mut characters = folded.chars();
-    let first = characters.next();
-    if characters.all(|character| Some(character) == first) {
-        return Err(Error::field(field, "must not be one character repeated"));
-    }
-    Ok(())
 }

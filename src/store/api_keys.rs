@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     Page, Scope,
     audit::subject,
+    authority,
     entities::api_key,
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
@@ -64,6 +65,7 @@ pub async fn insert(scope: &Scope, new: NewApiKey, key_hash: &[u8; 32]) -> Resul
     let now = clock::now();
     scope
         .write(async |transaction| {
+            authority::check_administrator(scope, &transaction).await?;
             let model = api_key::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
@@ -140,6 +142,7 @@ impl Resource for api_key::Entity {
 pub async fn delete(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
     scope
         .write(async |transaction| {
+            authority::check_administrator(scope, &transaction).await?;
             let which = api_key::Column::Id.eq(id.0);
             let key: ApiKey = scope
                 .lock::<api_key::Entity>(&transaction, which, || missing(id))

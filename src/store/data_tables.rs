@@ -145,11 +145,11 @@ pub async fn update<C: Serialize + DeserializeOwned>(
             let before = lock(scope, &transaction, id).await?;
             let mut changed = columns(scope, &new, clock::now());
             changed.revision = Set(before.revision + 1);
-            scope
+            let updated = scope
                 .update::<data_table::Entity>()
                 .set(changed)
                 .filter(data_table::Column::Id.eq(id.0))
-                .exec(&*transaction)
+                .exec_with_returning(&*transaction)
                 .await
                 .map_err(name_taken)?;
             let before: DataTable<C> = before.try_into()?;
@@ -160,10 +160,11 @@ pub async fn update<C: Serialize + DeserializeOwned>(
                     &before.provisioned,
                     &new,
                 )
-                .await
+                .await?;
+            let updated = updated.into_iter().next().ok_or_else(|| missing(id))?;
+            updated.try_into()
         })
-        .await?;
-    get(scope, id).await
+        .await
 }
 
 /// Removes a data table with its rows; answers what was removed.

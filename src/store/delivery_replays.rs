@@ -332,6 +332,7 @@ pub async fn give_up(scope: &Scope, id: ReplayId) -> Result<()> {
         .col_expr(Column::State, Expr::value(State::Failed.as_str()))
         .col_expr(Column::FinishedAt, Expr::value(clock::now()))
         .filter(Column::Id.eq(id.0))
+        .filter(Column::State.eq(State::Running.as_str()))
         .exec(&scope.store.inner.writer)
         .await?;
     Ok(())

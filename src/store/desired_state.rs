@@ -13,7 +13,11 @@ use super::{
     record::NewEvent,
     transaction::DatabaseTransaction,
 };
-use crate::{clock, error::Result, id::DeviceKey};
+use crate::{
+    clock,
+    error::{Error, Result},
+    id::DeviceKey,
+};
 
 /// How a device is told of its desired state.
 pub enum Transfer {
@@ -45,6 +49,10 @@ pub async fn set(
                 .one(&*transaction)
                 .await?;
             let model = devices::lock(scope, &transaction, id).await?;
+            if model.id != key.0 {
+                // Another device has taken the id: what was decided was about the one before.
+                return Err(Error::missing("device", id));
+            }
             let before = before.map(|state| state.desired).unwrap_or_default();
             let after = Value::Object(desired);
             write(scope, &transaction, &model, after.clone()).await?;

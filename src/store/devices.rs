@@ -16,7 +16,7 @@ use super::{
     failure, find_of,
     frames::Frames,
     gather::{Gather, padded},
-    members, met,
+    members,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -186,14 +186,19 @@ pub async fn find_by_address(
 
 /// Replaces what was provisioned; the id stays.
 pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
-    let id = new.id.clone();
     scope
         .write(async |transaction| {
             let before = lock(scope, &transaction, &new.id).await?;
-            replace(scope, &transaction, before, &new).await
+            replace(scope, &transaction, before, &new).await?;
+            let after = scope
+                .find::<device::Entity>()
+                .filter(device::Column::DeviceId.eq(&new.id))
+                .find_also_related(device_state::Entity)
+                .one(&*transaction)
+                .await?;
+            after.ok_or_else(|| missing(&new.id))?.try_into()
         })
-        .await?;
-    get(scope, &id).await
+        .await
 }
 
 /// Puts `new` in the place of a row that is locked.
@@ -271,22 +276,26 @@ pub async fn change_labels(
 
 /// Removes a device with its uplinks and events; answers what was removed.
 pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
-    let device = get(scope, id).await?;
     scope
         .write(async |transaction| {
-            lock(scope, &transaction, id).await?;
-            let deleted = scope
+            let model = lock(scope, &transaction, id).await?;
+            let state = scope
+                .find::<device_state::Entity>()
+                .filter(device_state::Column::DeviceKey.eq(model.id))
+                .one(&*transaction)
+                .await?;
+            let device = Device::try_from((model, state))?;
+            scope
                 .delete::<device::Entity>()
-                .filter(device::Column::DeviceId.eq(id))
+                .filter(device::Column::Id.eq(device.key.0))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || missing(id))?;
             scope
                 .note_deleted(&transaction, subject(RESOURCE, id), &device.provisioned)
-                .await
+                .await?;
+            Ok(device)
         })
-        .await?;
-    Ok(device)
+        .await
 }
 
 /// The device's row, as it is until the end of the transaction.

@@ -1,14 +1,20 @@
 //! How the downlinks of a network connection reach its network server.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
 use serde_json::Value;
 
-use super::{Scope, audit::subject, downlink_queue, entities::downlink_setting, failure};
+use super::{
+    Scope,
+    audit::subject,
+    downlink_queue,
+    entities::downlink_setting,
+    network_connections::{self, NewConnection},
+    transaction::DatabaseTransaction,
+};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::ConnectionId,
-    secret::Stored,
 };
 
 /// The resource's name in paths.
@@ -46,57 +52,67 @@ pub async fn get(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
         .ok_or_else(|| missing(connection))
 }
 
-/// Gives a connection settings, in the place of those that it has. What waits goes out by itself, or
-/// waits to be asked for. `seal` makes the credentials from what was there.
+/// What takes the place of a connection's settings.
+pub struct NewSettings {
+    /// What is no secret.
+    pub settings: Value,
+    /// Sealed credentials.
+    pub secret: Option<Vec<u8>>,
+    /// Whether what waits goes out by itself, or waits to be asked for.
+    pub is_pushed: bool,
+}
+
+/// Gives a connection settings, in the place of those that it has. `make` makes them from the connection
+/// and from what was there. The connection is held: of two who set them at once, one waits for the other.
 pub async fn put(
     scope: &Scope,
     connection: ConnectionId,
-    settings: Value,
-    is_pushed: bool,
-    seal: impl Fn(Option<Stored<'_>>) -> Result<Option<Vec<u8>>>,
+    make: impl FnOnce(&NewConnection, Option<&Settings>) -> Result<NewSettings>,
 ) -> Result<Settings> {
     let now = clock::now();
     scope
         .write(async |transaction| {
-            let which = downlink_setting::Column::ConnectionId.eq(connection.0);
-            let before = scope
-                .find::<downlink_setting::Entity>()
-                .filter(which)
-                .lock_exclusive()
-                .one(&*transaction)
-                .await?;
-            scope.check_revision(before.as_ref().map_or(0, |before| before.revision))?;
-            let secret = seal(before.as_ref().map(|before| Stored {
-                settings: &before.settings,
-                secret: before.secret.as_deref(),
-            }))?;
-            let after = downlink_setting::ActiveModel {
-                tenant_id: Set(scope.tenant.0),
-                connection_id: Set(connection.0),
-                settings: Set(settings.clone()),
-                secret: Set(secret),
-                revision: Set(before.as_ref().map_or(1, |before| before.revision + 1)),
-                created_at: Set(before.as_ref().map_or(now, |before| before.created_at)),
-                updated_at: Set(now),
-            };
+            let network = network_connections::hold(scope, &transaction, connection).await?;
+            let before = held(scope, &transaction, connection).await?;
+            let revision = before.as_ref().map_or(0, |before| before.revision);
+            scope.check_revision(revision)?;
+            let new = make(&network, before.as_ref())?;
             let subject = subject(RESOURCE, connection);
+            let changed = downlink_setting::ActiveModel {
+                settings: Set(new.settings.clone()),
+                secret: Set(new.secret),
+                revision: Set(revision + 1),
+                updated_at: Set(now),
+                ..Default::default()
+            };
             let model = match &before {
                 None => {
-                    scope.note_created(&transaction, subject, &settings).await?;
-                    let inserted = after.insert(&*transaction).await;
-                    inserted.map_err(|error| match failure::is_dangling(&error) {
-                        true => Error::missing("network connection", connection),
-                        false => error.into(),
-                    })?
+                    scope
+                        .note_created(&transaction, subject, &new.settings)
+                        .await?;
+                    let made = downlink_setting::ActiveModel {
+                        tenant_id: Set(scope.tenant.0),
+                        connection_id: Set(connection.0),
+                        created_at: Set(now),
+                        ..changed
+                    };
+                    made.insert(&*transaction).await?
                 }
                 Some(before) => {
                     scope
-                        .note_changed(&transaction, subject, &before.settings, &settings)
+                        .note_changed(&transaction, subject, &before.settings, &new.settings)
                         .await?;
-                    after.update(&*transaction).await?
+                    let updated = scope
+                        .update::<downlink_setting::Entity>()
+                        .set(changed)
+                        .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
+                        .exec_with_returning(&*transaction)
+                        .await?;
+                    let updated = updated.into_iter().next();
+                    updated.ok_or_else(|| missing(connection))?
                 }
             };
-            downlink_queue::redirect(scope, &transaction, connection, is_pushed).await?;
+            downlink_queue::redirect(scope, &transaction, connection, new.is_pushed).await?;
             Ok(model.into())
         })
         .await
@@ -106,26 +122,36 @@ pub async fn put(
 pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
     scope
         .write(async |transaction| {
-            let which = downlink_setting::Column::ConnectionId.eq(connection.0);
-            let before = scope
-                .find::<downlink_setting::Entity>()
-                .filter(which.clone())
-                .one(&*transaction)
-                .await?
-                .ok_or_else(|| missing(connection))?;
+            network_connections::hold(scope, &transaction, connection).await?;
+            let before = held(scope, &transaction, connection).await?;
+            let before = before.ok_or_else(|| missing(connection))?;
             scope.check_revision(before.revision)?;
             scope
                 .delete::<downlink_setting::Entity>()
-                .filter(which)
+                .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
                 .exec(&*transaction)
                 .await?;
             let subject = subject(RESOURCE, connection);
             scope
                 .note_deleted(&transaction, subject, &before.settings)
                 .await?;
-            Ok(before.into())
+            Ok(before)
         })
         .await
+}
+
+/// The settings of a connection that is held.
+async fn held(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+) -> Result<Option<Settings>> {
+    let found = scope
+        .find::<downlink_setting::Entity>()
+        .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
+        .one(transaction)
+        .await?;
+    Ok(found.map(Settings::from))
 }
 
 fn missing(connection: ConnectionId) -> Error {

@@ -58,7 +58,7 @@ pub async fn list<S: DeserializeOwned>(
     let total = listing::total(scope, &query, stretch).await?;
     let total = total.map(|total| total + beside.len() as u64);
     let found = sort.order().of(query, stretch)?.all(scope.reader()).await?;
-    let mut drivers = drivers::with_tags(scope, found).await?;
+    let mut drivers = drivers::with_tags(scope, scope.reader(), found).await?;
     let after = stretch.after.as_ref().map(|place| sort.rank_of(place));
     for driver in beside {
         let rank = sort.rank(&driver);

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::OnConflict,
 };
 use serde_json::json;
 
@@ -65,22 +65,32 @@ pub struct Move {
 
 /// A tag with its version.
 pub async fn get(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
+    read(scope, scope.reader(), key, name).await
+}
+
+async fn read(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+    name: &str,
+) -> Result<Tagged> {
     let pick = Pick::Tag(name.to_owned());
     let gone = || driver_versions::missing(key, &pick);
-    let driver = drivers::find(scope, scope.reader(), key).await?;
+    let driver = drivers::find(scope, connection, key).await?;
     let driver = driver.ok_or_else(gone)?;
     let tag = scope
         .find::<driver_tag::Entity>()
         .filter(driver_tag::Column::DriverId.eq(driver.id))
         .filter(driver_tag::Column::Name.eq(name))
-        .one(scope.reader())
+        .one(connection)
         .await?
         .ok_or_else(gone)?;
+    let version = driver_versions::read(scope, connection, key, &pick).await?;
     Ok(Tagged {
         name: tag.name,
         revision: tag.revision,
         updated_at: tag.updated_at,
-        version: driver_versions::get(scope, key, &pick).await?,
+        version: version.ok_or_else(gone)?,
     })
 }
 
@@ -110,25 +120,24 @@ pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Re
                     let before = json!({"tag": name, "digest": digest});
                     scope
                         .note_changed(&transaction, subject, &before, &after)
-                        .await
+                        .await?;
                 }
-                None => scope.note_created(&transaction, subject, &after).await,
+                None => scope.note_created(&transaction, subject, &after).await?,
             }
+            read(scope, &*transaction, key, name).await
         })
-        .await?;
-    get(scope, key, name).await
+        .await
 }
 
 /// Removes a tag that no device uses; the version stays. Answers the tag as it was.
 pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
-    let pick = Pick::Tag(name.to_owned());
-    let tagged = get(scope, key, name).await?;
     scope
         .write(async |transaction| {
-            let driver = drivers::hold(scope, &transaction, key).await?;
-            let before = revision_and_digest(scope, &transaction, driver.id, name).await?;
-            let (revision, digest) = before.ok_or_else(|| driver_versions::missing(key, &pick))?;
-            scope.check_revision(revision)?;
+            let driver = drivers::find_held(scope, &transaction, key).await?;
+            let pick = Pick::Tag(name.to_owned());
+            let driver = driver.ok_or_else(|| driver_versions::missing(key, &pick))?;
+            let tagged = read(scope, &*transaction, key, name).await?;
+            scope.check_revision(tagged.revision)?;
             driver_usage::refuse_used(scope, &transaction, key, Users::Tag(name)).await?;
             scope
                 .delete::<driver_tag::Entity>()
@@ -136,18 +145,18 @@ pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged
                 .filter(driver_tag::Column::Name.eq(name))
                 .exec(&*transaction)
                 .await?;
-            let moved = moved(scope, driver.id, name, revision + 1, None);
+            let moved = moved(scope, driver.id, name, tagged.revision + 1, None);
             driver_tag_move::Entity::insert(moved)
                 .exec_without_returning(&*transaction)
                 .await?;
             drivers::touch(scope, &transaction, driver.id).await?;
-            let noted = json!({"tag": name, "digest": digest});
+            let noted = json!({"tag": name, "digest": tagged.version.content.digest});
             scope
                 .note_deleted(&transaction, subject(RESOURCE, key), &noted)
-                .await
+                .await?;
+            Ok(tagged)
         })
-        .await?;
-    Ok(tagged)
+        .await
 }
 
 /// A stretch of a tag's moves, the newest first; those of a tag that was deleted, too.
@@ -291,27 +300,10 @@ async fn revision_and_digest(
     Ok(found)
 }
 
-/// The names of the tags that point at a version.
-pub(super) async fn at_version(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    version: i64,
-) -> Result<Vec<String>> {
-    let found = scope
-        .find::<driver_tag::Entity>()
-        .filter(driver_tag::Column::VersionId.eq(version))
-        .order_by_asc(driver_tag::Column::Name)
-        .select_only()
-        .column(driver_tag::Column::Name)
-        .into_tuple()
-        .all(transaction)
-        .await?;
-    Ok(found)
-}
-
 /// The names of the tags that point at each of the versions.
 pub(super) async fn of_versions(
     scope: &Scope,
+    connection: &impl ConnectionTrait,
     versions: impl IntoIterator<Item = i64>,
 ) -> Result<HashMap<i64, Vec<String>>> {
     let found: Vec<(i64, String)> = scope
@@ -321,7 +313,7 @@ pub(super) async fn of_versions(
         .select_only()
         .columns([driver_tag::Column::VersionId, driver_tag::Column::Name])
         .into_tuple()
-        .all(scope.reader())
+        .all(connection)
         .await?;
     let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
     for (version, name) in found {
@@ -333,6 +325,7 @@ pub(super) async fn of_versions(
 /// The tags of each of the drivers, by name.
 pub(super) async fn of_drivers(
     scope: &Scope,
+    connection: &impl ConnectionTrait,
     drivers: impl IntoIterator<Item = i64>,
 ) -> Result<HashMap<i64, Vec<Tag>>> {
     let found: Vec<(i64, String, String, serde_json::Value, Time)> = scope
@@ -347,7 +340,7 @@ pub(super) async fn of_drivers(
         .column(driver_version::Column::Functions)
         .column(driver_tag::Column::UpdatedAt)
         .into_tuple()
-        .all(scope.reader())
+        .all(connection)
         .await?;
     let mut tags: HashMap<i64, Vec<Tag>> = HashMap::new();
     for (driver, name, digest, functions, updated_at) in found {

@@ -98,7 +98,7 @@ pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<P
         let entry = devices.entry(reference.to_string());
         entry.or_insert((reference.pick(), 0)).1 += count;
     }
-    let mut tags = driver_tags::of_drivers(scope, [driver.id]).await?;
+    let mut tags = driver_tags::of_drivers(scope, scope.reader(), [driver.id]).await?;
     let tags = tags.remove(&driver.id).unwrap_or_default();
     let pinned = devices.values().filter_map(|(pick, _)| match pick {
         Pick::Digest(digest) => Some(digest.clone()),

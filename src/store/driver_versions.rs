@@ -150,7 +150,7 @@ pub async fn list(
         .all(scope.reader())
         .await?;
     let ids = found.iter().map(|(id, ..)| *id);
-    let mut tags = driver_tags::of_versions(scope, ids).await?;
+    let mut tags = driver_tags::of_versions(scope, scope.reader(), ids).await?;
     let mut versions = Vec::with_capacity(found.len());
     for (id, digest, functions, size_bytes, created_at) in found {
         versions.push(Summary {
@@ -168,10 +168,19 @@ pub async fn list(
 
 /// The version that a tag or a digest picks, where there is one.
 pub async fn find(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<Option<Version>> {
-    let Some(found) = picked(scope, key, pick).one(scope.reader()).await? else {
+    read(scope, scope.reader(), key, pick).await
+}
+
+pub(super) async fn read(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+    pick: &Pick,
+) -> Result<Option<Version>> {
+    let Some(found) = picked(scope, key, pick).one(connection).await? else {
         return Ok(None);
     };
-    let mut tags = driver_tags::of_versions(scope, [found.id]).await?;
+    let mut tags = driver_tags::of_versions(scope, connection, [found.id]).await?;
     let tags = tags.remove(&found.id).unwrap_or_default();
     Version::new(found, tags).map(Some)
 }
@@ -196,16 +205,18 @@ pub async fn find_digest(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<
 /// Removes a version that nothing needs; answers what was removed.
 pub async fn delete(scope: &Scope, key: &DriverKey, digest: &str) -> Result<Version> {
     let pick = Pick::Digest(digest.to_owned());
-    let version = get(scope, key, &pick).await?;
+    let gone = || missing(key, &pick);
     scope
         .write(async |transaction| {
             // A push that moves a tag here, or a tag that is moved, waits until it is decided.
-            drivers::hold(scope, &transaction, key).await?;
+            let driver = drivers::find_held(scope, &transaction, key).await?;
+            driver.ok_or_else(gone)?;
             let id = find_id(scope, &*transaction, key, &pick).await?;
-            let id = id.ok_or_else(|| missing(key, &pick))?;
-            let tags = driver_tags::at_version(scope, &transaction, id).await?;
-            driver_usage::refuse_used(scope, &transaction, key, Users::Version(digest, &tags))
-                .await?;
+            let id = id.ok_or_else(gone)?;
+            let version = read(scope, &*transaction, key, &pick).await?;
+            let version = version.ok_or_else(gone)?;
+            let users = Users::Version(digest, &version.tags);
+            driver_usage::refuse_used(scope, &transaction, key, users).await?;
             scope
                 .delete::<driver_version::Entity>()
                 .filter(driver_version::Column::Id.eq(id))
@@ -214,10 +225,10 @@ pub async fn delete(scope: &Scope, key: &DriverKey, digest: &str) -> Result<Vers
             let noted = json!({"digest": digest, "functions": &version.content.functions});
             scope
                 .note_deleted(&transaction, subject(RESOURCE, key), &noted)
-                .await
+                .await?;
+            Ok(version)
         })
-        .await?;
-    Ok(version)
+        .await
 }
 
 /// The key of the version that a tag or a digest picks.

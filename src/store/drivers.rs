@@ -114,17 +114,25 @@ pub async fn push<S: Serialize + DeserializeOwned>(
             }
             scope
                 .note_created(&transaction, subject(RESOURCE, key), &noted)
-                .await
+                .await?;
+            read(scope, &*transaction, key).await
         })
-        .await?;
-    get(scope, key).await
+        .await
 }
 
 /// One driver.
 pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
-    let found = find(scope, scope.reader(), key).await?;
+    read(scope, scope.reader(), key).await
+}
+
+async fn read<S: DeserializeOwned>(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+) -> Result<Driver<S>> {
+    let found = find(scope, connection, key).await?;
     let found = found.ok_or_else(|| missing(key))?;
-    let mut drivers = with_tags(scope, vec![found]).await?;
+    let mut drivers = with_tags(scope, connection, vec![found]).await?;
     drivers.pop().ok_or_else(|| missing(key))
 }
 
@@ -139,19 +147,20 @@ pub async fn update<S: Serialize + DeserializeOwned>(
             let before = lock(scope, &transaction, key).await?;
             let mut changed = columns(scope, key, &metadata);
             changed.revision = Set(before.revision + 1);
-            scope
+            let updated = scope
                 .update::<driver::Entity>()
                 .set(changed)
                 .filter(driver::Column::Id.eq(before.id))
-                .exec(&*transaction)
+                .exec_with_returning(&*transaction)
                 .await?;
             let before = Metadata::<S>::try_from(before)?;
             scope
                 .note_changed(&transaction, subject(RESOURCE, key), &before, &metadata)
-                .await
+                .await?;
+            let mut drivers = with_tags(scope, &*transaction, updated).await?;
+            drivers.pop().ok_or_else(|| missing(key))
         })
-        .await?;
-    get(scope, key).await
+        .await
 }
 
 /// Removes a driver that no device uses; answers what was removed.
@@ -159,10 +168,11 @@ pub async fn delete<S: Serialize + DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,
 ) -> Result<Driver<S>> {
-    let driver: Driver<S> = get(scope, key).await?;
     scope
         .write(async |transaction| {
-            lock(scope, &transaction, key).await?;
+            let model = lock(scope, &transaction, key).await?;
+            let mut drivers = with_tags(scope, &*transaction, vec![model]).await?;
+            let driver: Driver<S> = drivers.pop().ok_or_else(|| missing(key))?;
             driver_usage::refuse_used(scope, &transaction, key, Users::Driver).await?;
             scope
                 .delete::<driver::Entity>()
@@ -171,10 +181,10 @@ pub async fn delete<S: Serialize + DeserializeOwned>(
                 .await?;
             scope
                 .note_deleted(&transaction, subject(RESOURCE, key), &driver.metadata)
-                .await
+                .await?;
+            Ok(driver)
         })
-        .await?;
-    Ok(driver)
+        .await
 }
 
 /// Adds the driver or changes its metadata, in one statement: of two pushes at once the second
@@ -228,10 +238,11 @@ fn columns<S: Serialize>(
 /// The drivers with their tags, in their order.
 pub(super) async fn with_tags<S: DeserializeOwned>(
     scope: &Scope,
+    connection: &impl ConnectionTrait,
     models: Vec<driver::Model>,
 ) -> Result<Vec<Driver<S>>> {
     let ids = models.iter().map(|model| model.id);
-    let mut tags = driver_tags::of_drivers(scope, ids).await?;
+    let mut tags = driver_tags::of_drivers(scope, connection, ids).await?;
     let drivers = models.into_iter().map(|model| {
         Ok(Driver {
             id: model.id,
@@ -273,9 +284,18 @@ pub(super) async fn hold(
     transaction: &DatabaseTransaction,
     key: &DriverKey,
 ) -> Result<driver::Model> {
-    let found = scope.find::<driver::Entity>().filter(called(key));
-    let found = found.lock_exclusive().one(transaction).await?;
+    let found = find_held(scope, transaction, key).await?;
     found.ok_or_else(|| missing(key))
+}
+
+/// The same, where there is one.
+pub(super) async fn find_held(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+) -> Result<Option<driver::Model>> {
+    let found = scope.find::<driver::Entity>().filter(called(key));
+    Ok(found.lock_exclusive().one(transaction).await?)
 }
 
 /// A driver's row to change itself, if it is as the client has seen it.

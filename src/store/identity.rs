@@ -13,12 +13,13 @@ use super::{
     api_keys::ApiKey,
     entities::{api_key, network_connection, session, tenant, user},
     gather::{Gather, padded},
-    users::{self, NewUser, Profile, User},
+    users::{self, NewUser, Person, Profile, User},
 };
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
-    id::{ConnectionId, TenantId, UserId},
+    id::{ConnectionId, TenantId},
+    username,
 };
 
 /// A live login session.
@@ -34,7 +35,7 @@ impl Store {
     /// The user of this name, whatever its case.
     pub async fn find_user(&self, username: &str) -> Result<Option<User>> {
         let found = user::Entity::find()
-            .filter(user::Column::UsernameFolded.eq(username.to_lowercase()))
+            .filter(user::Column::UsernameFolded.eq(username::folded(username)))
             .one(&self.inner.reader)
             .await?;
         Ok(found.map(User::from))
@@ -83,9 +84,7 @@ impl Store {
         let administrator = NewUser {
             username: username.to_owned(),
             profile: Profile {
-                full_name: String::new(),
-                email: String::new(),
-                country: String::new(),
+                person: Person::default(),
                 role: users::ADMIN.to_owned(),
                 locked: false,
             },
@@ -153,28 +152,37 @@ async fn load_keys(
     Ok(keys)
 }
 
-/// Opens a session and notes the login; expired sessions of the user go.
+/// Opens a session and notes the login; expired sessions of the user go. `None`: the user has been locked
+/// or deleted, or has got another password, since the password was compared.
 pub async fn open_session(
     scope: &Scope,
-    user: UserId,
+    compared: &User,
     token_hash: &[u8; 32],
     life: TimeDelta,
-) -> Result<Session> {
+) -> Result<Option<Session>> {
     let now = clock::now();
     let expires_at = now + life;
+    let id = compared.id;
     let user = scope
         .write(async |transaction| {
             let transaction = &*transaction;
+            let held = match users::hold(scope, transaction, id).await {
+                Err(Error::NotFound(_)) => return Ok(None),
+                held => held?,
+            };
+            if held.profile.locked || held.password_hash != compared.password_hash {
+                return Ok(None);
+            }
             scope
                 .delete::<session::Entity>()
-                .filter(session::Column::UserId.eq(user.0))
+                .filter(session::Column::UserId.eq(id.0))
                 .filter(session::Column::ExpiresAt.lte(now))
                 .exec(transaction)
                 .await?;
             session::Entity::insert(session::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 token_hash: Set(token_hash.to_vec()),
-                user_id: Set(user.0),
+                user_id: Set(id.0),
                 created_at: Set(now),
                 expires_at: Set(expires_at),
             })
@@ -183,18 +191,16 @@ pub async fn open_session(
             scope
                 .update::<user::Entity>()
                 .col_expr(user::Column::LastLoginAt, Expr::value(now))
-                .filter(user::Column::Id.eq(user.0))
+                .filter(user::Column::Id.eq(id.0))
                 .exec(transaction)
                 .await?;
-            let found = scope
-                .find::<user::Entity>()
-                .filter(user::Column::Id.eq(user.0))
-                .one(transaction)
-                .await?;
-            found.map(User::from).ok_or(Error::Unauthenticated)
+            Ok(Some(User {
+                last_login_at: Some(now),
+                ..held
+            }))
         })
         .await?;
-    Ok(Session { user, expires_at })
+    Ok(user.map(|user| Session { user, expires_at }))
 }
 
 /// Ends the session of this token's hash.

@@ -214,19 +214,13 @@ pub async fn update(
             let mut changed = columns(scope, new.clone(), clock::now());
             changed.revision = Set(revision + 1);
             changed.secret = Set(seal(&before)?);
-            scope
-                .update::<integration::Entity>()
-                .set(changed)
-                .filter(integration::Column::Id.eq(id.0))
-                .exec(&*transaction)
-                .await
-                .map_err(name_taken)?;
+            let after = change(scope, &transaction, id, changed).await?;
             scope
                 .note_changed(&transaction, subject(RESOURCE, id), &before, &new)
-                .await
+                .await?;
+            Ok(after)
         })
-        .await?;
-    get(scope, id).await
+        .await
 }
 
 /// Changes the credentials alone; `seal` makes them from what was there.
@@ -246,18 +240,13 @@ pub async fn set_secret(
                 updated_at: Set(clock::now()),
                 ..Default::default()
             };
-            scope
-                .update::<integration::Entity>()
-                .set(changed)
-                .filter(integration::Column::Id.eq(id.0))
-                .exec(&*transaction)
-                .await?;
+            let after = change(scope, &transaction, id, changed).await?;
             scope
                 .note_changed(&transaction, subject(RESOURCE, id), &before, &before)
-                .await
+                .await?;
+            Ok(after)
         })
-        .await?;
-    get(scope, id).await
+        .await
 }
 
 /// Removes an integration with its deliveries; answers what was removed.
@@ -265,7 +254,7 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     scope
         .write(async |transaction| {
             let model = lock(scope, &transaction, id).await?;
-            let integration = Integration::from((model, None));
+            let integration = with_health(scope, &transaction, model).await?;
             scope
                 .delete::<integration::Entity>()
                 .filter(integration::Column::Id.eq(id.0))
@@ -281,6 +270,37 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
             Ok(integration)
         })
         .await
+}
+
+/// Writes the columns of a change of a row that is locked; answers the integration as it is then.
+async fn change(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: IntegrationId,
+    changed: integration::ActiveModel,
+) -> Result<Integration> {
+    let updated = scope
+        .update::<integration::Entity>()
+        .set(changed)
+        .filter(integration::Column::Id.eq(id.0))
+        .exec_with_returning(transaction)
+        .await
+        .map_err(name_taken)?;
+    let model = updated.into_iter().next().ok_or_else(|| missing(id))?;
+    with_health(scope, transaction, model).await
+}
+
+async fn with_health(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    model: integration::Model,
+) -> Result<Integration> {
+    let health = scope
+        .find::<entities::integration_health::Entity>()
+        .filter(entities::integration_health::Column::IntegrationId.eq(model.id))
+        .one(transaction)
+        .await?;
+    Ok(Integration::from((model, health)))
 }
 
 async fn lock(

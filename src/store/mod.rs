@@ -62,6 +62,7 @@ mod selecting;
 pub mod api_keys;
 mod audit;
 pub mod audit_log;
+pub mod authority;
 pub mod data_tables;
 pub mod deliveries;
 pub mod delivery_policy;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use sea_orm::{
     ActiveModelTrait,
-    ActiveValue::{self, NotSet, Set},
+    ActiveValue::Set,
     ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-    sea_query::Expr,
+    sea_query::{Expr, LockType},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -18,7 +18,6 @@ use super::{
     failure,
     health::HealthState,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-    met,
     recent::Recent,
     subscriptions,
     subscriptions::Subscription,
@@ -296,9 +295,13 @@ pub async fn update(
     new: NewConnection,
     seal: impl Fn(&NewConnection) -> Result<Option<Vec<u8>>>,
 ) -> Result<Connection> {
-    scope
+    let updated = scope
         .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
+            let revision = before.revision;
+            let before = Connection::from((before, None)).provisioned;
             let changed = network_connection::ActiveModel {
+                secret: Set(seal(&before)?),
                 auto_provisioning: Set(new.auto_provisioning.clone()),
                 name: Set(new.name.clone()),
                 kind: Set(new.kind.clone()),
@@ -306,14 +309,17 @@ pub async fn update(
                 enabled: Set(new.enabled),
                 ..Default::default()
             };
-            let seal = |before: &NewConnection| Ok(Set(seal(before)?));
-            change(scope, &transaction, id, changed, Some(&new), seal).await
+            let after = change(scope, &transaction, (id, revision), changed).await?;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, id), &before, &new)
+                .await?;
+            Ok(after)
         })
         .await?;
     // It may have been switched on.
     scope.store.wake_downlinks();
     subscriptions::tell(scope);
-    get(scope, id).await
+    Ok(updated)
 }
 
 /// Gives it another ingest key; the old one is dead.
@@ -324,22 +330,26 @@ pub async fn set_ingest_key(
 ) -> Result<Connection> {
     scope
         .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
             let changed = network_connection::ActiveModel {
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
             };
-            change(scope, &transaction, id, changed, None, |_| Ok(NotSet)).await
+            let after = change(scope, &transaction, (id, before.revision), changed).await?;
+            let noted = &after.provisioned;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, id), noted, noted)
+                .await?;
+            Ok(after)
         })
-        .await?;
-    get(scope, id).await
+        .await
 }
 
 /// Removes a connection that no device uses; answers what was removed.
 pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
-    let connection = get(scope, id).await?;
-    scope
+    let deleted = scope
         .write(async |transaction| {
-            lock(scope, &transaction, id).await?;
+            let model = lock(scope, &transaction, id).await?;
             let users = scope
                 .find::<device_connection::Entity>()
                 .filter(device_connection::Column::ConnectionId.eq(id.0))
@@ -350,49 +360,74 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                     "network connection {id} is in use by {users} device(s): take it out of their connectivity first"
                 )));
             }
-            let deleted = scope
+            let connection = with_health(scope, &transaction, model).await?;
+            scope
                 .delete::<network_connection::Entity>()
                 .filter(network_connection::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;
-            met(deleted.rows_affected, || missing(id))?;
             scope
                 .note_deleted(&transaction, subject(RESOURCE, id), &connection.provisioned)
-                .await
+                .await?;
+            Ok(connection)
         })
         .await?;
     subscriptions::tell(scope);
-    Ok(connection)
+    Ok(deleted)
 }
 
+/// Writes the columns of a change of a row that is locked at this revision; answers the connection as it
+/// is then.
 async fn change(
     scope: &Scope,
     transaction: &DatabaseTransaction,
-    id: ConnectionId,
+    (id, revision): (ConnectionId, i64),
     changed: network_connection::ActiveModel,
-    after: Option<&NewConnection>,
-    seal: impl Fn(&NewConnection) -> Result<ActiveValue<Option<Vec<u8>>>>,
-) -> Result<()> {
-    let before = lock(scope, transaction, id).await?;
-    let revision = before.revision + 1;
-    let before = Connection::from((before, None)).provisioned;
+) -> Result<Connection> {
     let changed = network_connection::ActiveModel {
         updated_at: Set(clock::now()),
-        revision: Set(revision),
-        secret: seal(&before)?,
+        revision: Set(revision + 1),
         ..changed
     };
-    scope
+    let updated = scope
         .update::<network_connection::Entity>()
         .set(changed)
         .filter(network_connection::Column::Id.eq(id.0))
-        .exec(transaction)
+        .exec_with_returning(transaction)
         .await
         .map_err(name_taken)?;
-    let after = after.unwrap_or(&before);
-    scope
-        .note_changed(transaction, subject(RESOURCE, id), &before, after)
-        .await
+    let model = updated.into_iter().next().ok_or_else(|| missing(id))?;
+    with_health(scope, transaction, model).await
+}
+
+async fn with_health(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    model: network_connection::Model,
+) -> Result<Connection> {
+    let health = scope
+        .find::<connection_health::Entity>()
+        .filter(connection_health::Column::ConnectionId.eq(model.id))
+        .one(transaction)
+        .await?;
+    Ok(Connection::from((model, health)))
+}
+
+/// The connection's kind and settings, as they are until the end of the transaction. Whatever refers to
+/// the connection may go on meanwhile.
+pub(super) async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: ConnectionId,
+) -> Result<NewConnection> {
+    let found = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.eq(id.0))
+        .lock(LockType::NoKeyUpdate)
+        .one(transaction)
+        .await?
+        .ok_or_else(|| missing(id))?;
+    Ok(Connection::from((found, None)).provisioned)
 }
 
 async fn lock(

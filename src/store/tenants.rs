@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     Page, Scope,
     audit::subject,
+    authority,
     entities::tenant,
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
@@ -39,6 +40,7 @@ pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result
     let now = clock::now();
     scope
         .write(async |transaction| {
+            authority::check_operator(scope, &transaction).await?;
             let model = tenant::ActiveModel {
                 name: Set(name.to_owned()),
                 created_at: Set(now),
@@ -100,6 +102,7 @@ impl Resource for tenant::Entity {
 pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
     scope
         .write(async |transaction| {
+            authority::check_operator(scope, &transaction).await?;
             let before = of(scope, id)
                 .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
                 .await?;
@@ -109,19 +112,20 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
                 name: Set(name.to_owned()),
                 ..Default::default()
             };
-            of(scope, id)
+            let updated = of(scope, id)
                 .update::<tenant::Entity>()
                 .set(changed)
-                .exec(&*transaction)
+                .exec_with_returning(&*transaction)
                 .await
                 .map_err(name_taken)?;
             let (before, after) = (json!({"name": before.name}), json!({"name": name}));
             scope
                 .note_changed(&transaction, subject("tenants", id), &before, &after)
-                .await
+                .await?;
+            let updated = updated.into_iter().next().ok_or_else(|| missing(id))?;
+            Ok(updated.into())
         })
-        .await?;
-    get(scope, id).await
+        .await
 }
 
 /// Removes a tenant with all that it has; answers what was removed.
@@ -133,6 +137,7 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     }
     scope
         .write(async |transaction| {
+            authority::check_operator(scope, &transaction).await?;
             let tenant = of(scope, id)
                 .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
                 .await?;

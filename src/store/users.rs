@@ -1,14 +1,14 @@
 //! Users of a tenant.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QuerySelect,
 };
 use serde::Serialize;
 
 use super::{
     Page, Scope,
     audit::subject,
+    authority::{self, Administrators},
     entities::{session, user},
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
@@ -18,6 +18,7 @@ use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::{TenantId, UserId},
+    username,
 };
 
 /// The role that may do everything in its tenant.
@@ -48,15 +49,23 @@ pub struct User {
     pub last_login_at: Option<Time>,
 }
 
+/// The person behind a user: what the user may change without an administrator.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Person {
+    /// Full name.
+    pub full_name: String,
+    /// E-mail address.
+    pub email: String,
+    /// Country.
+    pub country: String,
+}
+
 /// What an administrator says of a user.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
-    /// The person's name.
-    pub full_name: String,
-    /// The person's address.
-    pub email: String,
-    /// The person's country.
-    pub country: String,
+    /// The person.
+    #[serde(flatten)]
+    pub person: Person,
     /// `admin`, `editor` or `viewer`.
     pub role: String,
     /// Whether it is kept out.
@@ -88,7 +97,10 @@ pub struct Filter {
 /// Adds a user.
 pub async fn insert(scope: &Scope, new: NewUser) -> Result<User> {
     scope
-        .write(async |transaction| add(scope, &transaction, new, false).await)
+        .write(async |transaction| {
+            authority::check_administrator(scope, &transaction).await?;
+            add(scope, &transaction, new, false).await
+        })
         .await
 }
 
@@ -100,15 +112,25 @@ pub(super) async fn add(
     is_operator: bool,
 ) -> Result<User> {
     let now = clock::now();
+    let Profile {
+        person,
+        role,
+        locked,
+    } = new.profile;
     let model = user::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
         created_at: Set(now),
+        updated_at: Set(now),
         revision: Set(1),
-        username_folded: Set(new.username.to_lowercase()),
+        username_folded: Set(username::folded(&new.username)),
+        username_skeleton: Set(Some(username::skeleton(&new.username))),
         username: Set(new.username),
+        role: Set(role),
+        locked: Set(locked),
         password_hash: Set(new.password_hash),
         last_login_at: Set(None),
         is_operator: Set(is_operator),
-        ..columns(scope, new.profile.clone(), now)
+        ..personal(person)
     }
     .insert(transaction)
     .await
@@ -128,6 +150,15 @@ pub async fn get(scope: &Scope, id: UserId) -> Result<User> {
         .one(scope.reader())
         .await?;
     found.map(User::from).ok_or_else(|| missing(id))
+}
+
+/// Whether a user of the tenant has this name, or one that looks like it.
+pub async fn is_named(scope: &Scope, username: &str) -> Result<bool> {
+    let named = Condition::any()
+        .add(user::Column::UsernameFolded.eq(username::folded(username)))
+        .add(user::Column::UsernameSkeleton.eq(username::skeleton(username)));
+    let found = scope.find::<user::Entity>().filter(named);
+    Ok(found.one(scope.reader()).await?.is_some())
 }
 
 /// A stretch of the users.
@@ -174,64 +205,87 @@ pub async fn update(
 ) -> Result<User> {
     scope
         .write(async |transaction| {
-            let administrators = lock_administrators(scope, &transaction).await?;
-            let before = User::from(lock(scope, &transaction, id).await?);
+            let administrators = Administrators::hold(scope, &transaction).await?;
+            let before = hold(scope, &transaction, id).await?;
+            administrators.check_change(scope, &before)?;
+            scope.check_revision(before.revision)?;
             if profile.role != ADMIN || profile.locked {
-                keep_an_admin(&administrators, &before)?;
+                administrators.check_loss(&before)?;
             }
-            let mut changed = columns(scope, profile.clone(), clock::now());
-            changed.revision = Set(before.revision + 1);
             let ends_sessions = profile.locked || password_hash.is_some();
+            let mut changed = user::ActiveModel {
+                role: Set(profile.role),
+                locked: Set(profile.locked),
+                ..personal(profile.person)
+            };
             if let Some(hash) = password_hash {
                 changed.password_hash = Set(hash);
             }
-            let updated = scope
-                .update::<user::Entity>()
-                .set(changed)
-                .filter(user::Column::Id.eq(id.0))
-                .exec_with_returning(&*transaction)
-                .await?;
+            let after = write(scope, &transaction, &before, changed).await?;
             if ends_sessions {
                 end_sessions(scope, &transaction, id, None).await?;
             }
-            let after = updated.into_iter().next().ok_or_else(|| missing(id))?;
-            let after = User::from(after);
-            scope
-                .note_changed(
-                    &transaction,
-                    subject("users", id),
-                    &Noted::from(&before),
-                    &Noted::from(&after),
-                )
-                .await?;
             Ok(after)
         })
         .await
 }
 
-/// Gives a user another password; all its sessions but the one with this token's hash end.
-pub async fn set_password(
-    scope: &Scope,
-    id: UserId,
-    password_hash: String,
-    keep: &[u8; 32],
-) -> Result<()> {
+/// Replaces what a user says of itself, and nothing else: what an administrator says of it may change at
+/// the same time.
+pub async fn update_person(scope: &Scope, id: UserId, person: Person) -> Result<User> {
     scope
         .write(async |transaction| {
-            let user = User::from(lock(scope, &transaction, id).await?);
-            scope
-                .update::<user::Entity>()
-                .col_expr(user::Column::PasswordHash, Expr::value(password_hash))
-                .col_expr(user::Column::UpdatedAt, Expr::value(clock::now()))
-                .col_expr(user::Column::Revision, Expr::value(user.revision + 1))
-                .filter(user::Column::Id.eq(id.0))
-                .exec(&*transaction)
-                .await?;
+            let before = hold_own(scope, &transaction, id).await?;
+            scope.check_revision(before.revision)?;
+            write(scope, &transaction, &before, personal(person)).await
+        })
+        .await
+}
+
+/// Gives a user another password, if it still has the one that was compared; all its sessions but the
+/// one with this token's hash end. Answers `None` where the password has become another one meanwhile.
+pub async fn set_password(
+    scope: &Scope,
+    compared: &User,
+    password_hash: String,
+    keep: &[u8; 32],
+) -> Result<Option<User>> {
+    let id = compared.id;
+    scope
+        .write(async |transaction| {
+            let before = hold_own(scope, &transaction, id).await?;
+            scope.check_revision(before.revision)?;
+            if before.password_hash != compared.password_hash {
+                return Ok(None);
+            }
+            let changed = user::ActiveModel {
+                password_hash: Set(password_hash),
+                ..Default::default()
+            };
+            let after = write(scope, &transaction, &before, changed).await?;
             end_sessions(scope, &transaction, id, Some(keep)).await?;
-            let noted = Noted::from(&user);
-            scope
-                .note_changed(&transaction, subject("users", id), &noted, &noted)
-                .await
+            Ok(Some(after))
+        })
+        .await
+}
+
+/// Gives a user another password and unlocks it, and gives an operator its role back; all its sessions end.
+/// No call of the API does this.
+pub async fn recover(scope: &Scope, id: UserId, password_hash: String) -> Result<User> {
+    scope
+        .write(async |transaction| {
+            let before = hold(scope, &transaction, id).await?;
+            let mut changed = user::ActiveModel {
+                password_hash: Set(password_hash),
+                locked: Set(false),
+                ..Default::default()
+            };
+            if before.is_operator {
+                changed.role = Set(ADMIN.to_owned());
+            }
+            let after = write(scope, &transaction, &before, changed).await?;
+            end_sessions(scope, &transaction, id, None).await?;
+            Ok(after)
         })
         .await
 }
@@ -240,9 +294,11 @@ pub async fn set_password(
 pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
     scope
         .write(async |transaction| {
-            let administrators = lock_administrators(scope, &transaction).await?;
-            let user = User::from(lock(scope, &transaction, id).await?);
-            keep_an_admin(&administrators, &user)?;
+            let administrators = Administrators::hold(scope, &transaction).await?;
+            let user = hold(scope, &transaction, id).await?;
+            administrators.check_change(scope, &user)?;
+            scope.check_revision(user.revision)?;
+            administrators.check_loss(&user)?;
             if user.is_operator {
                 return Err(Error::Conflict(
                     "id: this user manages the installation; it stays".to_owned(),
@@ -278,42 +334,62 @@ impl<'a> From<&'a User> for Noted<'a> {
     }
 }
 
-async fn lock(scope: &Scope, transaction: &DatabaseTransaction, id: UserId) -> Result<user::Model> {
-    scope
-        .lock::<user::Entity>(transaction, user::Column::Id.eq(id.0), || missing(id))
-        .await
-}
-
-/// The administrators that can log in. They are locked, before any other user and in the order of
-/// their ids: of two who take each other's role away at once, one waits for the other.
-async fn lock_administrators(
+/// The user as it is until the end of the transaction, whatever its revision.
+pub(super) async fn hold(
     scope: &Scope,
     transaction: &DatabaseTransaction,
-) -> Result<Vec<UserId>> {
-    let administrators = scope
+    id: UserId,
+) -> Result<User> {
+    let found = scope
         .find::<user::Entity>()
-        .filter(user::Column::Role.eq(ADMIN))
-        .filter(user::Column::Locked.eq(false))
-        .order_by_asc(user::Column::Id)
+        .filter(user::Column::Id.eq(id.0))
         .lock_exclusive()
-        .all(transaction)
+        .one(transaction)
         .await?;
-    Ok(administrators
-        .into_iter()
-        .map(|model| UserId(model.id))
-        .collect())
+    found.map(User::from).ok_or_else(|| missing(id))
 }
 
-/// Refuses to lose the last administrator that can log in.
-fn keep_an_admin(administrators: &[UserId], user: &User) -> Result<()> {
-    let is_one = administrators.contains(&user.id);
-    if is_one && administrators.len() == 1 {
-        return Err(Error::Conflict(format!(
-            "\"{}\" is the last administrator of the tenant: make another user one first",
-            user.username
-        )));
+/// The same of the user who makes the change: one that was locked or deleted meanwhile is nobody.
+async fn hold_own(scope: &Scope, transaction: &DatabaseTransaction, id: UserId) -> Result<User> {
+    match hold(scope, transaction, id).await {
+        Ok(user) if !user.profile.locked => Ok(user),
+        Ok(_) | Err(Error::NotFound(_)) => Err(Error::Unauthenticated),
+        Err(error) => Err(error),
     }
-    Ok(())
+}
+
+/// Writes the columns of a change of a user that is held, and its entry in the audit log.
+async fn write(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    before: &User,
+    changed: user::ActiveModel,
+) -> Result<User> {
+    let changed = user::ActiveModel {
+        updated_at: Set(clock::now()),
+        revision: Set(before.revision + 1),
+        ..changed
+    };
+    let updated = scope
+        .update::<user::Entity>()
+        .set(changed)
+        .filter(user::Column::Id.eq(before.id.0))
+        .exec_with_returning(transaction)
+        .await?;
+    let after = updated
+        .into_iter()
+        .next()
+        .ok_or_else(|| missing(before.id))?;
+    let after = User::from(after);
+    scope
+        .note_changed(
+            transaction,
+            subject("users", before.id),
+            &Noted::from(before),
+            &Noted::from(&after),
+        )
+        .await?;
+    Ok(after)
 }
 
 async fn end_sessions(
@@ -332,22 +408,16 @@ async fn end_sessions(
     Ok(())
 }
 
-fn columns(scope: &Scope, profile: Profile, now: Time) -> user::ActiveModel {
-    let Profile {
+fn personal(person: Person) -> user::ActiveModel {
+    let Person {
         full_name,
         email,
         country,
-        role,
-        locked,
-    } = profile;
+    } = person;
     user::ActiveModel {
-        tenant_id: Set(scope.tenant.0),
-        updated_at: Set(now),
         full_name: Set(full_name),
         email: Set(email),
         country: Set(country),
-        role: Set(role),
-        locked: Set(locked),
         ..Default::default()
     }
 }
@@ -358,7 +428,9 @@ fn missing(id: UserId) -> Error {
 
 fn name_taken(error: DbErr) -> Error {
     match failure::duplicate(&error) {
-        Some(_) => Error::Conflict("username: another user has this name already".to_owned()),
+        Some(_) => Error::Conflict(
+            "username: another user has this name, or one that looks like it, already".to_owned(),
+        ),
         None => error.into(),
     }
 }
@@ -373,6 +445,7 @@ impl From<user::Model> for User {
             revision,
             username,
             username_folded: _,
+            username_skeleton: _,
             full_name,
             email,
             country,
@@ -387,9 +460,11 @@ impl From<user::Model> for User {
             tenant: TenantId(tenant_id),
             username,
             profile: Profile {
-                full_name,
-                email,
-                country,
+                person: Person {
+                    full_name,
+                    email,
+                    country,
+                },
                 role,
                 locked,
             },

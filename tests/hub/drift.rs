@@ -74,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "text",
             "uplink",
+            "username",
         ],
     ),
     (
@@ -125,6 +126,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "reference",
             "secret",
             "selector",
+            "username",
         ],
     ),
     ("reference", &["text"]),
@@ -142,6 +144,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selector", &[]),
     ("text", &[]),
     ("topic", &[]),
+    ("username", &[]),
     ("config", &[]),
     ("error", &[]),
     ("clock", &[]),

@@ -35,6 +35,17 @@ async fn every_operation_as_every_caller(database: Database) {
             }
         }
     }
+    // Whom it is about matters as well.
+    let of_operator = with(&ids, "users", &hub.get("users/me").await.ok()["id"]);
+    for (method, id) in [
+        (Method::PUT, "update_user"),
+        (Method::DELETE, "delete_user"),
+    ] {
+        let operation = &document()["paths"]["/api/v3/users/{id}"][method.as_str().to_lowercase()];
+        let path = "/api/v3/users/{id}";
+        let (_, outcomes) = row(&hub, &of_operator, &callers, method, path, operation).await;
+        rows.push((format!("{id} (an operator)"), outcomes));
+    }
     let found = table(&callers, &rows);
     if surroundings(UPDATE).is_some() {
         std::fs::write(repository(MATRIX), &found).unwrap();
@@ -50,6 +61,13 @@ async fn every_operation_as_every_caller(database: Database) {
             "nobody may {operation}"
         );
     }
+}
+
+/// The same ids but for one.
+fn with(ids: &Value, resource: &str, id: &Value) -> Value {
+    let mut ids = ids.clone();
+    ids[resource] = id.clone();
+    ids
 }
 
 /// What each caller gets. Nothing is changed: what is allowed meets a stale ETag or an empty body.

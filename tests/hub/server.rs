@@ -16,7 +16,7 @@ use reqwest::{Certificate, Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
@@ -138,6 +138,11 @@ impl Hub {
 
     /// Runs a command of the program on this hub's data: what it prints, and what it complains of.
     pub async fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        self.command_with(arguments, "").await
+    }
+
+    /// The same with this as its standard input.
+    pub async fn command_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut command = program();
         command
             .args(arguments)
@@ -146,7 +151,16 @@ impl Hub {
         if let Database::Postgres(url) = &self.database {
             command.args(["--database-url", url]);
         }
-        let output = command.output().await.unwrap();
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that reads nothing may have ended by now.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         match output.status.success() {
             true => Ok(text(output.stdout)),
@@ -373,6 +387,11 @@ impl Hub {
             body[name] = value.clone();
         }
         self.post("devices", &body).await.created()
+    }
+
+    /// Makes a device that no network knows.
+    pub async fn device_without_address(&self, id: &str) -> Value {
+        self.post("devices", &json!({"id": id})).await.created()
     }
 
     pub async fn integration(&self, name: &str, selector: &str, url: &str) -> i64 {

@@ -23,6 +23,7 @@ pub struct Model {
     pub last_login_at: Option<Time>,
     pub locked: bool,
     pub is_operator: bool,
+    pub username_skeleton: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

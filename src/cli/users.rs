@@ -1,0 +1,39 @@
+//! `thingshub users`: the way back in for who has lost the last password.
+//!
+//! It works on the data itself and not through a hub; hubs may run meanwhile.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{exit::Failure, login::secret, output};
+use crate::{app, config::Config};
+
+/// The command and those below it; `with_settings` adds the flags of the settings.
+pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
+    let username = Arg::new("username")
+        .value_name("USERNAME")
+        .required(true)
+        .help("Whose password it is");
+    Command::new("users")
+        .about("Let users in again who have lost their passwords")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(
+            Command::new("reset-password")
+                .about(
+                    "Give a user another password, from the terminal or standard input, and unlock it; \
+                     an operator is an administrator again",
+                )
+                .arg(username),
+        ))
+}
+
+/// Runs the one that there is.
+pub async fn run(matches: &ArgMatches, config: &Config) -> Result<(), Failure> {
+    let username = matches.get_one::<String>("username");
+    let username = username.map(String::as_str).unwrap_or_default();
+    let password = secret("New password: ")?;
+    let user = app::reset_password(config, username, &password).await?;
+    output::line(&format!(
+        "{user} has the new password and must log in again"
+    ))
+}
