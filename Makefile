@@ -20,7 +20,7 @@ heading = @printf '\n== %s\n' '$(1)'
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
-	kafka-tools client-tools browser-tools driver-agreement
+	kafka-tools client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,10 @@ release-document: ## part of a release: later documents must not break clients o
 driver-agreement: ## asks Node again what the drivers in tests/drivers give
 	@scripts/need node
 	TZ=UTC node --no-deprecation tests/drivers/with-node.js
+
+driver-locales: ## asks Node again what dates and numbers look like in each locale, for some minutes
+	@scripts/need node
+	TZ=UTC node tests/drivers/locales-with-node.js
 
 fmt: ## formats the code
 	@scripts/need rust
