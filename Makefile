@@ -17,10 +17,10 @@ export HUB := $(abspath $(TARGET)/debug/thingshub)
 
 heading = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help run test demo bench bench-drivers bench-delivery bench-lists \
+.PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
-	kafka-tools client-tools browser-tools driver-agreement
+	kafka-tools client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,13 +45,13 @@ demo: build ## the whole story against a fresh data directory, step by step
 
 bench: ## uplinks and reads a second on this machine, beside their ceilings
 	@scripts/need rust python postgres wrk
-	cargo build --release --locked --bin thingshub --example baseline
-	scripts/with-postgres python3 scripts/bench
+	cargo build --release --locked --bin thingshub --example baseline --example receiver
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench
 
 bench-drivers: ## what drivers cost, beside Node's vm, and what one that loops costs the others
 	@scripts/need rust python node
 	cargo build --release --locked --bin thingshub --example decodes
-	python3 scripts/bench-drivers
+	HUB=$(abspath $(TARGET)/release/thingshub) python3 scripts/bench-drivers
 
 bench-delivery: ## uplink to receiver: rates, times, dead receivers; beside Node-RED
 	@scripts/need rust python postgres wrk node
@@ -61,7 +61,12 @@ bench-delivery: ## uplink to receiver: rates, times, dead receivers; beside Node
 bench-lists: ## a page of devices among a thousand and among a million
 	@scripts/need rust python postgres
 	cargo build --release --locked --bin thingshub
-	scripts/with-postgres --no-fsync python3 scripts/bench-lists
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres --no-fsync python3 scripts/bench-lists
+
+bench-check: ## every benchmark for a moment, and that each notices uplinks which are answered and not stored
+	@scripts/need rust python postgres wrk node
+	cargo build --locked --bin thingshub --example baseline --example receiver --example decodes
+	scripts/with-postgres --no-fsync python3 scripts/bench-check
 
 bench-import: ## rows a second of an import of 100,000 devices
 	@scripts/need rust python postgres
@@ -105,6 +110,10 @@ release-document: ## part of a release: later documents must not break clients o
 driver-agreement: ## asks Node again what the drivers in tests/drivers give
 	@scripts/need node
 	TZ=UTC node --no-deprecation tests/drivers/with-node.js
+
+driver-locales: ## asks Node again what dates and numbers look like in each locale, for some minutes
+	@scripts/need node
+	TZ=UTC node tests/drivers/locales-with-node.js
 
 fmt: ## formats the code
 	@scripts/need rust

@@ -1,12 +1,13 @@
 //! What integrations feed in a benchmark: counts what it gets, and how long each took to come.
 //!
 //! `receiver` prints its URL. `POST /to/<name>` is taken and counted, `POST /fails/<name>` answered
-//! with 500 and `POST /hangs/<name>` never. The frame counter of a message, `f_cnt_up`, is the time
-//! at which it was sent, in microseconds, as `forward.lua` makes it. `GET /to/<name>` tells what came
-//! since the last `DELETE /to/<name>`, with times in microseconds since 1970.
+//! with 500 and `POST /hangs/<name>` never. The frame counter of a message is the time at which it was
+//! sent, in microseconds, as `uplinks.lua` makes it, and no two uplinks have the same. `GET /to/<name>`
+//! tells what came since the last `DELETE /to/<name>`, with times in microseconds since 1970, and how
+//! many different uplinks have come since the start (`distinct`).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -19,14 +20,15 @@ use poem::{
 };
 use serde_json::json;
 
-const COUNTER: &str = "\"f_cnt_up\":";
+/// `f_cnt_up` in a message of the hub, `f_cnt` in one of a network server.
+const COUNTER: &str = "\"f_cnt";
 
 /// What came on one path.
 #[derive(Default)]
 struct Came {
-    first_us: u64,
     last_us: u64,
     took_us: Vec<u32>,
+    counters: HashSet<u32>,
 }
 
 type Book = Arc<Mutex<HashMap<String, Came>>>;
@@ -58,7 +60,10 @@ async fn answer(mut request: Request, book: Book) -> poem::Result<Response> {
             Ok(StatusCode::OK.into_response())
         }
         Method::DELETE => {
-            lock(&book).remove(&path);
+            let mut book = lock(&book);
+            let came = book.entry(path).or_default();
+            came.took_us.clear();
+            came.last_us = 0;
             Ok(StatusCode::OK.into_response())
         }
         _ => Ok(report(&book, &path).into_response()),
@@ -68,20 +73,21 @@ async fn answer(mut request: Request, book: Book) -> poem::Result<Response> {
 fn take(book: &Book, path: String, body: &str) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_micros() as u64);
-    let sent: u64 = body
+    let sent: Option<u64> = body
         .split_once(COUNTER)
+        .and_then(|(_, rest)| rest.split_once(':'))
         .map(|(_, rest)| rest.trim_start())
         .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0);
+        .and_then(|digits| digits.parse().ok());
+    let Some(sent) = sent.map(|sent| sent as u32) else {
+        return;
+    };
     let mut book = lock(book);
     let came = book.entry(path).or_default();
-    if came.took_us.is_empty() {
-        came.first_us = now;
-    }
     came.last_us = now;
+    came.counters.insert(sent);
     // Both wrap around after 71 minutes, their difference does not.
-    came.took_us.push((now as u32).wrapping_sub(sent as u32));
+    came.took_us.push((now as u32).wrapping_sub(sent));
 }
 
 fn report(book: &Book, path: &str) -> Json<serde_json::Value> {
@@ -96,7 +102,7 @@ fn report(book: &Book, path: &str) -> Json<serde_json::Value> {
     };
     Json(json!({
         "count": sorted.len(),
-        "first_us": came.first_us,
+        "distinct": came.counters.len(),
         "last_us": came.last_us,
         "p50_ms": quantile(0.5),
         "p99_ms": quantile(0.99),

@@ -17,6 +17,10 @@ use super::{DriverError, DriverErrorKind, Limits};
 /// The driver's name in stack traces; lines are counted from its own first line.
 pub const SOURCE_NAME: &str = "driver.js";
 
+/// The parser's stack, whatever that of a call: it nests as a script does, such as one with a thousand
+/// `else if` in a row, and in a debug build each step takes several times as much. Within the worker's own.
+const PARSER_STACK_BYTES: usize = 4 << 20;
+
 /// Compiled code.
 pub struct Bytecode(Vec<u8>);
 
@@ -52,10 +56,13 @@ pub struct Engine {
 impl Engine {
     pub fn new(limits: Limits) -> Result<Self, DriverError> {
         let stage = Stage::set_up(&limits)?;
-        let lookup = compile(&stage, call::LOOKUP, "lookup")?;
+        let own = |source, name| {
+            compile(&stage, source, name, PARSER_STACK_BYTES).map_err(|refused| refused.error)
+        };
+        let lookup = own(call::LOOKUP, "lookup")?;
         let prelude = PARTS
             .iter()
-            .map(|part| compile(&stage, part.source, part.name))
+            .map(|part| own(part.source, part.name))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             limits,
@@ -67,18 +74,48 @@ impl Engine {
 
     /// Parses a script. This has no CPU limit of its own: the parser never asks.
     pub fn compile(&self, source: &str) -> Result<Compiled, DriverError> {
-        let program = match compile(&self.stage, source, SOURCE_NAME) {
+        let program = match compile(&self.stage, source, SOURCE_NAME, PARSER_STACK_BYTES) {
             Ok(code) => Program::Script(code),
-            // Only a module can have `export`, and a script may have what a module must not.
-            Err(error) if error.kind == DriverErrorKind::Syntax && source.contains("export") => {
-                Program::Module(compile_module(&self.stage, source).map_err(|_| error)?)
-            }
-            Err(error) => return Err(name_limit(error, &self.limits)),
+            Err(refused) => match self.compile_module(source, &refused) {
+                Some(code) => Program::Module(code),
+                None => return Err(self.explain(source, refused)),
+            },
         };
         Ok(Compiled {
             program,
             parts: prelude::parts_for(source),
         })
+    }
+
+    /// Only a module can have `export`, and a script may have what a module must not.
+    fn compile_module(&self, source: &str, refused: &Refused) -> Option<Bytecode> {
+        let may_be = refused.error.kind == DriverErrorKind::Syntax && source.contains("export");
+        may_be.then(|| compile_module(&self.stage, source).ok())?
+    }
+
+    /// Why the parser did not take a script. It may say that the syntax is wrong where it had no more stack to
+    /// read on, but with less stack that is elsewhere.
+    fn explain(&self, source: &str, refused: Refused) -> DriverError {
+        let is_too_deep = match refused.error.kind {
+            DriverErrorKind::Stack => true,
+            DriverErrorKind::Syntax => {
+                compile(&self.stage, source, SOURCE_NAME, PARSER_STACK_BYTES * 3 / 4)
+                    .is_err_and(|again| again.place != refused.place)
+            }
+            _ => false,
+        };
+        if !is_too_deep {
+            return name_limit(refused.error, &self.limits);
+        }
+        let message = format!(
+            "the script is nested too deeply: the parser's stack limit of {} KiB reached",
+            PARSER_STACK_BYTES >> 10
+        );
+        DriverError {
+            kind: DriverErrorKind::Stack,
+            message,
+            ..refused.error
+        }
     }
 
     /// Runs one call to its end.
@@ -137,8 +174,22 @@ fn name_limit(mut error: DriverError, limits: &Limits) -> DriverError {
     error
 }
 
-fn compile(stage: &Stage, source: &str, name: &str) -> Result<Bytecode, DriverError> {
-    stage.play_bare(|ctx| {
+/// A script that the parser did not take.
+struct Refused {
+    error: DriverError,
+    /// Line and column, as the engine writes them.
+    place: String,
+}
+
+fn compile(
+    stage: &Stage,
+    source: &str,
+    name: &str,
+    stack_bytes: usize,
+) -> Result<Bytecode, Refused> {
+    let mut place = String::new();
+    let compiled = stage.play_bare(|ctx| {
+        give_parser_stack(ctx, stack_bytes);
         let mut text = Vec::with_capacity(source.len() + 1);
         text.extend_from_slice(source.as_bytes());
         text.push(0);
@@ -159,6 +210,7 @@ fn compile(stage: &Stage, source: &str, name: &str) -> Result<Bytecode, DriverEr
         };
         // SAFETY: the value was just returned to us by this context.
         let function = unsafe { adopt(ctx, function) }.map_err(|_| {
+            place = place_of_exception(ctx);
             let error = exception(ctx);
             match error.kind {
                 DriverErrorKind::Exception => DriverError {
@@ -172,11 +224,30 @@ fn compile(stage: &Stage, source: &str, name: &str) -> Result<Bytecode, DriverEr
             kind: DriverErrorKind::Memory,
             ..exception(ctx)
         })
-    })
+    });
+    compiled.map_err(|error| Refused { error, place })
+}
+
+/// Where the pending exception was made; it stays pending.
+fn place_of_exception(ctx: &Ctx<'_>) -> String {
+    let thrown = ctx.catch();
+    let stack = thrown.as_object().and_then(|error| error.get("stack").ok());
+    let _ = ctx.throw(thrown);
+    stack.unwrap_or_default()
+}
+
+/// Lasts until the runtime is put back, which is before the next call.
+fn give_parser_stack(ctx: &Ctx<'_>, stack_bytes: usize) {
+    // SAFETY: the context is alive, and the limit lies within the stack of the thread.
+    unsafe {
+        let runtime = qjs::JS_GetRuntime(ctx.as_raw().as_ptr());
+        qjs::JS_SetMaxStackSize(runtime, stack_bytes as _);
+    }
 }
 
 fn compile_module(stage: &Stage, source: &str) -> Result<Bytecode, DriverError> {
     stage.play_bare(|ctx| {
+        give_parser_stack(ctx, PARSER_STACK_BYTES);
         Module::declare(ctx.clone(), SOURCE_NAME, source)
             .and_then(|module| {
                 module.write(WriteOptions {

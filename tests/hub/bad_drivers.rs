@@ -9,6 +9,7 @@ use crate::{
 
 on_both_databases!(
     whatever_a_driver_does_the_uplink_is_kept,
+    what_node_has_is_there_or_named,
     a_tag_that_moves_takes_its_devices_along,
     a_tag_or_driver_in_use_stays,
     pushes_of_one_new_driver_at_once_all_succeed,
@@ -78,6 +79,55 @@ async fn whatever_a_driver_does_the_uplink_is_kept(database: Database) {
             "after {name}"
         );
     }
+}
+
+async fn what_node_has_is_there_or_named(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    let cases = [
+        (
+            "/T=([0-9.]+);H=([0-9]+)/.test('T=21.5;H=40');
+             return { temperature: parseFloat(RegExp.$1), humidity: parseInt(RegExp.$2, 10), rest: RegExp.rightContext }",
+            json!({"temperature": 21.5, "humidity": 40, "rest": ""}),
+        ),
+        (
+            "return { broken: new Date('2021-00-10'), month: new Date('2021-13-01'), good: new Date('2021-02-10') }",
+            json!({"broken": null, "month": null, "good": "2021-02-10T00:00:00.000Z"}),
+        ),
+        (
+            "const p = {};
+             new Intl.DateTimeFormat('en-US', { timeZone: 'Australia/Sydney', hour: '2-digit', minute: '2-digit', hour12: false })
+                 .formatToParts(new Date(1706745600000)).forEach((x) => { p[x.type] = x.value });
+             return { local: p.hour + ':' + p.minute }",
+            json!({"local": "11:00"}),
+        ),
+    ];
+    for (number, (statements, expected)) in cases.iter().enumerate() {
+        let (name, eui) = (format!("a/n{number}"), format!("AC0000000000000{number}"));
+        hub.push(&name, "1", &format!("function decode() {{ {statements} }}"))
+            .await;
+        let driver = json!({"driver": format!("{name}:1")});
+        hub.device(&format!("n{number}"), &connection, &eui, driver)
+            .await;
+        hub.uplink(&connection, &eui).await;
+        let uplink = hub
+            .list(&format!("devices/n{number}/uplinks"))
+            .await
+            .remove(0);
+        assert_eq!(&uplink["data"], expected, "{uplink}");
+    }
+    let lacking = "function decode() { return { text: new Intl.ListFormat('en').format(['a']) } }";
+    hub.push("a/lacking", "1", lacking).await;
+    let driver = json!({"driver": "a/lacking:1"});
+    hub.device("lacking", &connection, "AD00000000000000", driver)
+        .await;
+    hub.uplink(&connection, "AD00000000000000").await;
+    let uplink = hub.list("devices/lacking/uplinks").await.remove(0);
+    let message = uplink["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("Intl.ListFormat is not available to drivers"),
+        "{message}"
+    );
 }
 
 async fn a_tag_that_moves_takes_its_devices_along(database: Database) {

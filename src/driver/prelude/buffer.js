@@ -8,6 +8,9 @@
   const setBytes = call.bind(Uint8Array.prototype.set);
   const fillBytes = call.bind(Uint8Array.prototype.fill);
   const fromCharCode = String.fromCharCode;
+  const quiet = native.quiet ?? ((pattern) => pattern);
+  const thousands = quiet(/\B(?=(\d{3})+$)/g);
+  const pairs = quiet(/(..)(?=.)/g);
   const inspect = Symbol.for('nodejs.util.inspect.custom');
   const hide = (target, key, value) =>
     Object.defineProperty(target, key, { value, writable: true, enumerable: false, configurable: true });
@@ -25,7 +28,7 @@
 
   function separated(text) {
     const sign = text[0] === '-' ? '-' : '';
-    return sign + text.slice(sign.length).replace(/\B(?=(\d{3})+$)/g, '_');
+    return sign + text.slice(sign.length).replace(thousands, '_');
   }
 
   function shown(value) {
@@ -492,7 +495,7 @@
       return { type: 'Buffer', data: Array.from(this) };
     },
     [inspect]() {
-      const hex = hexOf(this.subarray(0, 50)).replace(/(..)(?=.)/g, '$1 ');
+      const hex = hexOf(this.subarray(0, 50)).replace(pairs, '$1 ');
       const more = this.length - 50;
       return `<Buffer${hex && ' ' + hex}${more > 0 ? ` ... ${more} more byte${more > 1 ? 's' : ''}` : ''}>`;
     },

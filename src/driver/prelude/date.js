@@ -1,7 +1,13 @@
-// What Node's Date says of its time zone, which is always UTC here.
-(function () {
+// What Node's Date makes of text, and says of its time zone, which is always UTC here.
+(function (natives) {
   'use strict';
-  const proto = Date.prototype;
+  // The name in here is that of the new one.
+  const Native = globalThis.Date;
+  const proto = Native.prototype;
+  const { apply, construct } = Reflect;
+  const timeOf = proto.getTime;
+  const hidden = { writable: true, enumerable: false, configurable: true };
+
   for (const name of ['toString', 'toTimeString']) {
     const native = proto[name];
     Object.defineProperty(proto, name, {
@@ -9,7 +15,46 @@
         const text = native.call(this);
         return text === 'Invalid Date' ? text : text + ' (Coordinated Universal Time)';
       } }[name],
-      writable: true, enumerable: false, configurable: true,
+      ...hidden,
     });
   }
+
+  // What `new Date(value)` makes of an object: the time of a date, or a primitive value.
+  function primitive(value) {
+    try {
+      return apply(timeOf, value, []);
+    } catch {
+      // No date.
+    }
+    const special = value[Symbol.toPrimitive];
+    if (special !== undefined && special !== null) {
+      const made = apply(special, value, ['default']);
+      if (made === null || (typeof made !== 'object' && typeof made !== 'function')) return made;
+    } else {
+      for (const name of ['valueOf', 'toString']) {
+        if (typeof value[name] !== 'function') continue;
+        const made = value[name]();
+        if (made === null || (typeof made !== 'object' && typeof made !== 'function')) return made;
+      }
+    }
+    throw new TypeError('Cannot convert object to primitive value');
+  }
+
+  const { toString } = proto;
+  function Date(...list) {
+    if (new.target === undefined) return apply(toString, new Native(), []);
+    if (list.length === 1) {
+      let [value] = list;
+      if (value !== null && (typeof value === 'object' || typeof value === 'function')) value = primitive(value);
+      if (typeof value === 'string') value = natives.parseDate(value);
+      list = [value];
+    }
+    return construct(Native, list, new.target);
+  }
+  Object.defineProperty(Date, 'length', { value: 7, writable: false, enumerable: false, configurable: true });
+  Object.defineProperty(Date, 'prototype', { value: proto, writable: false, enumerable: false, configurable: false });
+  Object.defineProperty(Date, 'parse', { value: { parse(text) { return natives.parseDate(`${text}`); } }.parse, ...hidden });
+  for (const name of ['now', 'UTC']) Object.defineProperty(Date, name, { value: Native[name], ...hidden });
+  Object.defineProperty(proto, 'constructor', { value: Date, ...hidden });
+  Object.defineProperty(globalThis, 'Date', { value: Date, ...hidden });
 })

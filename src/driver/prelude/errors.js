@@ -1,7 +1,8 @@
 // Errors that a driver catches read as in V8: drivers hand their messages on. Positions in `stack`
 // stay those of this engine.
-(function () {
+(function (natives) {
   'use strict';
+  const quiet = natives.quiet ?? ((pattern) => pattern);
   const words = [
     [/^cannot read property 'Symbol\.iterator' of null$/, () => 'null is not iterable'],
     [/^cannot read property 'Symbol\.iterator' of undefined$/, () => 'undefined is not iterable (cannot read property Symbol(Symbol.iterator))'],
@@ -20,6 +21,7 @@
     [/^(malformed UTF-8|expecting %|expecting hex digit|invalid character|expecting surrogate pair)$/, () => 'URI malformed'],
     [/^(.* in JSON at position \d+) \(line \d+ column \d+\)$/s, (_, text) => text],
   ];
+  for (const [pattern] of words) quiet(pattern);
   const has = Object.prototype.hasOwnProperty;
   function site(call) {
     const name = call.getFunctionName() || '';

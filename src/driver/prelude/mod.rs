@@ -5,6 +5,8 @@
 //! for `Buffer` pays nothing for it in any call. A word in a comment loads a part for nothing,
 //! which harms nobody.
 
+mod dates;
+mod locales;
 mod zones;
 
 use rquickjs::function::Func;
@@ -20,54 +22,113 @@ pub struct Part {
     pub source: &'static str,
     /// A script whose text has one of these words gets the part.
     words: &'static [&'static str],
+    /// And one of these, if there are any.
+    beside: &'static [&'static str],
 }
 
+/// What asks for dates and numbers as people write them.
+const LOCALE: &[&str] = &["toLocale", "Intl"];
+/// And what asks for the order in which people sort.
+const COMPARING: &[&str] = &["toLocale", "Intl", "localeCompare"];
+
 /// All parts, in the order in which they are evaluated.
-pub const PARTS: [Part; 11] = [
+pub const PARTS: [Part; 14] = [
+    // Before all others: their searches must not count as the driver's.
+    Part {
+        name: "regexp",
+        source: include_str!("regexp.js"),
+        words: &["RegExp"],
+        beside: &[
+            "$1",
+            "$2",
+            "$3",
+            "$4",
+            "$5",
+            "$6",
+            "$7",
+            "$8",
+            "$9",
+            "$_",
+            "$&",
+            "$+",
+            "$`",
+            "$'",
+            "$\"",
+            ".input",
+            "'input",
+            "\"input",
+            "`input",
+            "lastMatch",
+            "lastParen",
+            "leftContext",
+            "rightContext",
+        ],
+    },
     Part {
         name: "errors",
         source: include_str!("errors.js"),
         words: &["catch"],
+        beside: &[],
     },
     Part {
         name: "date",
         source: include_str!("date.js"),
         words: &["Date", "recvTime"],
-    },
-    Part {
-        name: "locales",
-        source: include_str!("locales.js"),
-        words: &["toLocale", "Intl"],
+        beside: &[],
     },
     Part {
         name: "locale",
         source: include_str!("locale.js"),
-        words: &["toLocale", "Intl"],
+        words: COMPARING,
+        beside: &[],
     },
     Part {
         name: "compare",
         source: include_str!("compare.js"),
-        words: &["localeCompare"],
+        words: COMPARING,
+        beside: &[],
+    },
+    Part {
+        name: "intl_dates",
+        source: include_str!("intl_dates.js"),
+        words: LOCALE,
+        beside: &[],
+    },
+    Part {
+        name: "intl_numbers",
+        source: include_str!("intl_numbers.js"),
+        words: LOCALE,
+        beside: &[],
+    },
+    Part {
+        name: "intl",
+        source: include_str!("intl.js"),
+        words: LOCALE,
+        beside: &[],
     },
     Part {
         name: "sort",
         source: include_str!("sort.js"),
         words: &["sort"],
+        beside: &[],
     },
     Part {
         name: "hypot",
         source: include_str!("hypot.js"),
         words: &["hypot"],
+        beside: &[],
     },
     Part {
         name: "clone",
         source: include_str!("clone.js"),
         words: &["structuredClone"],
+        beside: &[],
     },
     Part {
         name: "text",
         source: include_str!("text.js"),
         words: &["TextEncoder", "TextDecoder"],
+        beside: &[],
     },
     Part {
         name: "buffer",
@@ -78,20 +139,28 @@ pub const PARTS: [Part; 11] = [
             "require(\"buffer",
             "node:buffer",
         ],
+        beside: &[],
     },
     Part {
         name: "require",
         source: include_str!("require.js"),
         words: &["require('buffer", "require(\"buffer", "node:buffer"],
+        beside: &[],
     },
 ];
 
 /// The parts that a script gets, as indices into [`PARTS`].
 pub fn parts_for(script: &str) -> Vec<usize> {
+    if COMPARING.iter().any(|word| script.contains(word)) {
+        locales::load();
+    }
     PARTS
         .iter()
         .enumerate()
-        .filter(|(_, part)| part.words.iter().any(|word| script.contains(word)))
+        .filter(|(_, part)| {
+            let has_any = |words: &[&str]| words.iter().any(|word| script.contains(word));
+            has_any(part.words) && (part.beside.is_empty() || has_any(part.beside))
+        })
         .map(|(index, _)| index)
         .collect()
 }
@@ -102,7 +171,9 @@ pub fn natives<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
     natives.set("utf8Encode", Func::from(utf8_encode))?;
     natives.set("utf8Decode", Func::from(utf8_decode))?;
     natives.set("utf8Check", Func::from(utf8_check))?;
+    natives.set("parseDate", Func::from(parse_date))?;
     zones::install(&natives)?;
+    locales::install(&natives)?;
     Ok(natives)
 }
 
@@ -120,6 +191,12 @@ fn utf8_decode(bytes: TypedArray<'_, u8>) -> String {
     // SAFETY: no script runs before the bytes are copied.
     let bytes = unsafe { bytes.as_bytes() };
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+/// Milliseconds since 1970, or NaN.
+fn parse_date<'js>(ctx: Ctx<'js>, text: JsString<'js>) -> rquickjs::Result<f64> {
+    let text = convert::text(&ctx, &text)?;
+    Ok(dates::parse(&text).map_or(f64::NAN, |time_ms| time_ms as f64))
 }
 
 fn utf8_check(bytes: TypedArray<'_, u8>) -> bool {

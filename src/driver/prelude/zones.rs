@@ -1,32 +1,26 @@
 //! Named time zones, from the tables of IANA that are part of the program: a worker has no files.
 
 use chrono::{DateTime, Offset, Utc};
-use chrono_tz::{OffsetName, TZ_VARIANTS, Tz};
+use chrono_tz::{TZ_VARIANTS, Tz};
 use rquickjs::Object;
 use rquickjs::function::Func;
+
+use super::locales;
 
 /// Adds what the dates of [`super::PARTS`] ask.
 pub fn install(natives: &Object<'_>) -> rquickjs::Result<()> {
     natives.set("zoneName", Func::from(name))?;
-    natives.set("zoneOffset", Func::from(offset_s))?;
-    natives.set("zoneLetters", Func::from(letters))
+    natives.set("zoneOffset", Func::from(offset_s))
 }
 
-/// The zone's own spelling of a name in any case.
+/// Node's name of the zone that has this one, in any case.
 fn name(text: String) -> Option<String> {
-    find(&text).map(|zone| zone.name().to_owned())
+    find(&text).map(|zone| locales::canonical(zone.name()).to_owned())
 }
 
 /// Seconds east of Greenwich.
 fn offset_s(name: String, epoch_ms: f64) -> i32 {
     at(&name, epoch_ms).map_or(0, |time| time.offset().fix().local_minus_utc())
-}
-
-/// What the zone is called then, such as `CEST`; an offset where it has no letters.
-fn letters(name: String, epoch_ms: f64) -> String {
-    let letters =
-        at(&name, epoch_ms).and_then(|time| time.offset().abbreviation().map(str::to_owned));
-    letters.unwrap_or_default()
 }
 
 fn at(name: &str, epoch_ms: f64) -> Option<DateTime<Tz>> {

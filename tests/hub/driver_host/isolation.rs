@@ -36,6 +36,106 @@ async fn nothing_passes_from_one_call_to_the_next() {
     );
 }
 
+#[tokio::test]
+async fn the_last_match_of_a_call_is_none_of_the_next() {
+    let host = host(one_worker()).await;
+    let matching = body(
+        "const before = [RegExp.$1, RegExp.input, RegExp.lastMatch]; /(secret)/.test('my secret');
+         RegExp.input = 'kept'; return { before, after: RegExp.$1 }",
+    );
+    let expected = json!({"before": ["", "", ""], "after": "secret"});
+    assert_eq!(data(&host, &matching).await, expected);
+    assert_eq!(data(&host, &matching).await, expected);
+    let other = body("return { left: [RegExp.$1, RegExp['$&'], RegExp.$_] }");
+    assert_eq!(data(&host, &other).await, json!({"left": ["", "", ""]}));
+}
+
+/// What is not there must be named, not be something else.
+#[tokio::test]
+async fn what_drivers_lack_of_intl_is_named() {
+    let host = host(one_worker()).await;
+    for (expression, lacking) in [
+        (
+            "new Intl.PluralRules('en')",
+            "Intl.PluralRules is not available",
+        ),
+        (
+            "new Intl.RelativeTimeFormat('en')",
+            "Intl.RelativeTimeFormat is not",
+        ),
+        ("new Intl.ListFormat('en')", "Intl.ListFormat is not"),
+        (
+            "Intl.supportedValuesOf('unit')",
+            "Intl.supportedValuesOf is not",
+        ),
+        (
+            "new Intl.DateTimeFormat('ar-EG')",
+            "the locale ar-EG is not",
+        ),
+        (
+            "new Date(0).toLocaleString('th-TH')",
+            "the locale th-TH is not",
+        ),
+        (
+            "new Date(0).toLocaleString('de-DE-u-ca-hebrew')",
+            "the locale de-DE-u-ca-hebrew",
+        ),
+        (
+            "new Date(0).toLocaleString('en', { era: 'short' })",
+            "with era",
+        ),
+        (
+            "new Date(0).toLocaleString('en', { calendar: 'hebrew' })",
+            "with calendar hebrew",
+        ),
+        (
+            "new Date(0).toLocaleString('en', { dayPeriod: 'long', hour: 'numeric' })",
+            "with dayPeriod",
+        ),
+        (
+            "new Date(0).toLocaleString('en', { hour: 'numeric', second: 'numeric' })",
+            "hour numeric, second numeric",
+        ),
+        (
+            "new Date(0).toLocaleString('en', { timeZone: 'Asia/Tokyo', timeZoneName: 'long' })",
+            "the time zone Asia/Tokyo",
+        ),
+        (
+            "new Intl.DateTimeFormat('en').formatRange(0, 1)",
+            "formatRange is not",
+        ),
+        (
+            "(5).toLocaleString('en', { style: 'currency', currency: 'EUR' })",
+            "with style currency",
+        ),
+        (
+            "(5).toLocaleString('en', { notation: 'compact' })",
+            "with notation compact",
+        ),
+        (
+            "(5).toLocaleString('en', { roundingMode: 'floor' })",
+            "with roundingMode floor",
+        ),
+        ("'a'.localeCompare('b', 'sv')", "sorting in the locale sv"),
+        (
+            "'a'.localeCompare('b', 'en', { caseFirst: 'upper' })",
+            "with caseFirst upper",
+        ),
+        (
+            "'i'.toLocaleUpperCase('tr')",
+            "toLocaleUpperCase in the locale tr",
+        ),
+    ] {
+        let error = decode(
+            &host,
+            &body(&format!("return {{ value: String({expression}) }}")),
+        )
+        .await
+        .expect_err(expression);
+        assert!(error.message.contains(lacking), "{expression}: {error:?}");
+    }
+}
+
 /// The functions that are not JavaScript are made once: no driver may end them.
 #[tokio::test]
 async fn what_a_driver_throws_away_is_there_for_the_next_one() {

@@ -47,6 +47,8 @@ async fn monstrous_scripts_are_ended_too() {
             format!("{}{}", "()=>(".repeat(10_000), ")".repeat(10_000)),
             &[Kind::Syntax, Kind::Stack],
         ),
+        ("a thousand else-ifs", else_ifs(1_000), HARMLESS),
+        ("twenty thousand else-ifs", else_ifs(20_000), &[Kind::Stack]),
         (
             "a loop before any function",
             "for (;;) {}".to_owned(),
@@ -77,4 +79,23 @@ async fn monstrous_scripts_are_ended_too() {
         }
         assert_still_works(&host, name).await;
     }
+}
+
+/// What a generator makes of a table of registers.
+fn else_ifs(count: usize) -> String {
+    let mut source = "function decode(p) { const k = p[0]; ".to_owned();
+    for number in 0..count {
+        source.push_str(&format!(
+            "if (k === {number} + 300) {{ return {{}} }} else "
+        ));
+    }
+    source + "{ return { k } } }"
+}
+
+#[tokio::test]
+async fn a_script_that_is_nested_too_deeply_is_told_so() {
+    let host = host(one_worker()).await;
+    let error = decode(&host, &else_ifs(20_000)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Stack, "{error:?}");
+    assert!(error.message.contains("nested too deeply"), "{error:?}");
 }
