@@ -29,9 +29,9 @@ mod m0018_redecoding;
 mod m0019_recent_messages;
 mod m0020_dead_deliveries;
 mod m0021_write_probes;
-mod m0023_username_skeletons;
-mod m0024_connection_oddities;
-mod m0028_import_files;
+mod m0022_connection_oddities;
+mod m0023_import_files;
+mod m0024_username_skeletons;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -61,9 +61,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_recent_messages::Migration),
             Box::new(m0020_dead_deliveries::Migration),
             Box::new(m0021_write_probes::Migration),
-            Box::new(m0024_connection_oddities::Migration),
-            Box::new(m0028_import_files::Migration),
-            Box::new(m0023_username_skeletons::Migration),
+            Box::new(m0022_connection_oddities::Migration),
+            Box::new(m0023_import_files::Migration),
+            Box::new(m0024_username_skeletons::Migration),
         ]
     }
 }

@@ -77,7 +77,7 @@ async fn names_from_before_are_compared_as_well(database: Database) {
     for statement in [
         "DROP INDEX ix_users_username_skeleton",
         "ALTER TABLE users DROP COLUMN username_skeleton",
-        "DELETE FROM seaql_migrations WHERE version = 'm0023_username_skeletons'",
+        "DELETE FROM seaql_migrations WHERE version = 'm0024_username_skeletons'",
     ] {
         hub.sql(statement).await;
     }
