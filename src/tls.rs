@@ -210,12 +210,16 @@ impl Watch {
         }
     }
 
+    fn is_good_for_long(&self) -> bool {
+        end(&self.shown.now()).is_some_and(|end| days_to(end) >= RENEW_DAYS)
+    }
+
     /// Renews the hub's own certificate, and complains of one that somebody else must renew.
     fn see_to_its_end(&mut self) {
         let now = Instant::now();
         let shown = self.shown.now();
         let Some(end) = end(&shown) else { return };
-        let days = (end - clock::now()).num_days();
+        let days = days_to(end);
         let own = self.own.as_ref().filter(|_| own::is_own(&shown));
         match own {
             Some(own) if days < RENEW_DAYS && now >= self.renew_at => {
@@ -223,6 +227,9 @@ impl Watch {
                 match own.renew() {
                     Ok(()) => self.reload(),
                     Err(error) => tracing::error!("{error}"),
+                }
+                if self.is_good_for_long() {
+                    self.renew_at = now;
                 }
             }
             None if days < WARN_DAYS && now >= self.warn_at => {
@@ -232,6 +239,10 @@ impl Watch {
             _ => {}
         }
     }
+}
+
+fn days_to(end: clock::Time) -> i64 {
+    (end - clock::now()).num_days()
 }
 
 /// When a certificate ends; `None`: it cannot be read.
