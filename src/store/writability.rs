@@ -140,6 +140,9 @@ fn log(outage: Outage, error: &DbErr) {
     );
 }
 
+/// When the database was tried, and what came of it.
+type Tried = (Instant, Result<()>);
+
 /// Tries small writes.
 #[derive(Clone)]
 pub struct Probe {
@@ -147,7 +150,7 @@ pub struct Probe {
     writability: Writability,
     /// The row of this hub.
     id: Uuid,
-    last: Arc<AsyncMutex<Option<(Instant, Result<()>)>>>,
+    last: Arc<AsyncMutex<Option<Tried>>>,
 }
 
 impl Probe {

@@ -294,7 +294,7 @@ impl UplinkPath {
         };
         let receipt = match read {
             Ok((Event::Uplink(uplink), _)) => {
-                self.receive_uplink(connection, uplink, received_at, write)
+                self.receive_uplink(connection, *uplink, received_at, write)
                     .await?
             }
             Ok((Event::News(news), body)) => {

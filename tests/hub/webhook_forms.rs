@@ -16,6 +16,9 @@ use crate::{
     server::{Answer, Connection, Hub, things_stack},
 };
 
+/// The headers of a request.
+type Headers = [(&'static str, &'static str); 2];
+
 on_both_databases!(
     each_form_is_taken,
     what_cannot_be_taken_is_refused_and_counted,
@@ -125,7 +128,7 @@ async fn what_cannot_be_taken_is_refused_and_counted(database: Database) {
     let json = ("Content-Type", "application/json");
     let encoded = |name| [json, ("Content-Encoding", name)];
     let large = "body: must have at most 100000 bytes when it is uncompressed";
-    let table: Vec<([(&str, &str); 2], Vec<u8>, &str)> = vec![
+    let table: Vec<(Headers, Vec<u8>, &str)> = vec![
         // A bomb: 64 MiB in some kilobytes.
         (encoded("gzip"), gzip(&spaces(64 << 20)), large),
         (encoded("deflate"), zlib(&spaces(64 << 20)), large),

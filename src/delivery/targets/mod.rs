@@ -115,7 +115,7 @@ pub struct Target {
 /// One type of target.
 enum Way {
     Http(Box<http::HttpTarget>),
-    Mqtt(mqtt::MqttTarget),
+    Mqtt(Box<mqtt::MqttTarget>),
     Kafka(Box<kafka::KafkaTarget>),
     Postgres(Box<postgres::PostgresTarget>),
     File(file::FileTarget),
@@ -151,7 +151,7 @@ impl Target {
             )?)),
             mqtt::KIND => {
                 let target = mqtt::MqttTarget::open(integration.id, settings, &credentials)?;
-                Way::Mqtt(target)
+                Way::Mqtt(Box::new(target))
             }
             kafka::KIND => {
                 let target = kafka::KafkaTarget::open(settings, &credentials)?;

@@ -50,7 +50,7 @@ impl Network for Actility {
             let network_device_id = required_dev_eui(document, "DevEUI").map_err(named)?;
             if !is_join(document) {
                 let uplink = uplink(document, network_device_id).map_err(named)?;
-                return Ok(Event::Uplink(uplink));
+                return Ok(Event::uplink(uplink));
             }
         }
         let (device, time) = match kind.as_str() {

@@ -34,7 +34,7 @@ impl Network for ChirpStack {
         let kind = kind(incoming).unwrap_or_else(|| super::UNNAMED.to_owned());
         if kind == "up" {
             let network_device_id = required_dev_eui(body, DEV_EUI)?;
-            return uplink(body, network_device_id).map(Event::Uplink);
+            return uplink(body, network_device_id).map(Event::uplink);
         }
         Ok(Event::News(News {
             names: names(body),

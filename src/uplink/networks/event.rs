@@ -10,12 +10,18 @@ use super::read::ToldTime;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A device sent something.
-    Uplink(Uplink),
+    Uplink(Box<Uplink>),
     /// Anything else: joins, what became of downlinks, and so on.
     News(News),
 }
 
 impl Event {
+    /// An uplink.
+    #[must_use]
+    pub fn uplink(uplink: Uplink) -> Self {
+        Self::Uplink(Box::new(uplink))
+    }
+
     /// The device that it is about, where it is about one.
     #[must_use]
     pub fn network_device_id(&self) -> Option<&str> {

@@ -26,7 +26,7 @@ impl Network for Everynet {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         let kind = match at(body, "type").and_then(text) {
-            Some(kind) if kind == "uplink" => return uplink(body).map(Event::Uplink),
+            Some(kind) if kind == "uplink" => return uplink(body).map(Event::uplink),
             Some(kind) => kind,
             // An uplink that lost its kind must not pass for anything else.
             None if at(body, "params.counter_up").is_some() => {

@@ -26,7 +26,7 @@ impl Network for Helium {
         };
         if is_uplink {
             let network_device_id = required_dev_eui(body, "dev_eui")?;
-            return uplink(body, network_device_id).map(Event::Uplink);
+            return uplink(body, network_device_id).map(Event::uplink);
         }
         let told = match kind.unwrap_or_else(|| super::UNNAMED.to_owned()) {
             kind if kind.starts_with("join") => Told::Join {

@@ -111,7 +111,7 @@ impl Network for HttpMapping {
             payload: Some(self.payload(&sent)?),
             ..Uplink::default()
         };
-        Ok(Event::Uplink(uplink.heard_at(told)))
+        Ok(Event::uplink(uplink.heard_at(told)))
     }
 }
 
@@ -286,7 +286,7 @@ mod tests {
 
     fn read(mapping: &HttpMapping, body: &Value) -> Result<Uplink, String> {
         match mapping.parse(Incoming::of(body)) {
-            Ok(Event::Uplink(uplink)) => Ok(uplink),
+            Ok(Event::Uplink(uplink)) => Ok(*uplink),
             Ok(other) => panic!("not an uplink: {other:?}"),
             Err(error) => Err(error.to_string()),
         }

@@ -25,7 +25,7 @@ impl Network for Kerlink {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         if is_uplink(body) {
-            return uplink(body).map(Event::Uplink);
+            return uplink(body).map(Event::uplink);
         }
         Ok(Event::News(News {
             names: names(body),

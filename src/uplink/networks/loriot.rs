@@ -27,7 +27,7 @@ impl Network for Loriot {
         let body = object(incoming.body, "body")?;
         let kind = match at(body, "cmd").and_then(text) {
             Some(kind) if kind == "rx" || kind == "gw" => {
-                return uplink(body).map(Event::Uplink);
+                return uplink(body).map(Event::uplink);
             }
             Some(kind) => kind,
             // An uplink that lost its kind must not pass for anything else.

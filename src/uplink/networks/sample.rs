@@ -14,7 +14,7 @@ pub fn sample(name: &str) -> Value {
 /// The uplink that a message must be.
 pub fn as_uplink(parsed: Result<Event, Malformed>) -> Uplink {
     match parsed {
-        Ok(Event::Uplink(uplink)) => uplink,
+        Ok(Event::Uplink(uplink)) => *uplink,
         other => panic!("no uplink: {other:?}"),
     }
 }

@@ -33,7 +33,7 @@ impl Network for Sigfox {
             _ => body,
         };
         if at(message, "data").is_some() {
-            return uplink(message, device(message)?).map(Event::Uplink);
+            return uplink(message, device(message)?).map(Event::uplink);
         }
         Ok(Event::News(News {
             names: names(message),

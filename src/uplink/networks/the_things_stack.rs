@@ -36,7 +36,7 @@ impl Network for TheThingsStack {
         let body = object(incoming.body, "body")?;
         if let Some(message) = body.get("uplink_message") {
             let message = object(message, "uplink_message")?;
-            return uplink(body, message).map(Event::Uplink);
+            return uplink(body, message).map(Event::uplink);
         }
         let (kind, message) = other_kind(body).unwrap_or((super::UNNAMED, body));
         Ok(Event::News(News {
