@@ -100,8 +100,9 @@ async fn a_stored_template_with_another_server_for_each_device_sends_nothing(dat
         .await;
     let stored = json!({"type": "http", "method": "POST",
         "url": format!("http://{{{{network_device_id}}}}:{port}/down")});
+    // Without a secret, which would not open for another address than its own.
     hub.sql(&format!(
-        "UPDATE downlink_settings SET settings = '{stored}'"
+        "UPDATE downlink_settings SET settings = '{stored}', secret = NULL"
     ))
     .await;
     let queued = queue(&hub).await;
