@@ -31,8 +31,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "config", "delivery", "downlink", "driver", "hub", "keyring", "live", "mqtt",
-            "outgoing", "private", "store", "tls", "uplink",
+            "api", "clock", "config", "delivery", "downlink", "driver", "hub", "keyring", "live",
+            "mqtt", "outgoing", "private", "store", "tls", "uplink",
         ],
     ),
     (
