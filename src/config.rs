@@ -74,7 +74,7 @@ settings! {
     /// How logs are written: text or json
     log_format: LogFormat = LogFormat::Text;
     /// Which logs are written, as tracing directives
-    log_filter: String = "info,sea_orm_migration=warn,rustls_platform_verifier=off".to_owned();
+    log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168;
     /// Failed logins of one user from one address in 15 minutes before more are put off

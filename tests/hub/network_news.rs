@@ -54,7 +54,7 @@ async fn an_uplink_confirms_a_downlink(database: Database) {
             "1000000000000001",
             "loriot.json",
             "",
-            ["ack", "seqno"],
+            ["ack", "fcnt"],
         ),
         (
             "actility",
@@ -149,7 +149,7 @@ async fn kerlink_names_the_downlink_and_no_device(database: Database) {
     let before = hub.list(&path).await.len();
     tell(&hub, &connection, &message("ffff"), "other").await;
     assert_eq!(hub.list(&path).await.len(), before + 1);
-    let older = json!({"devEui": "343737394a336f09", "userdata": {"payload": "01", "fport": 2},
+    let older = json!({"devEui": "343737394a336f09", "userdata": {"payload": "AQ==", "fport": 2},
         "msgId": 17});
     tell(&hub, &connection, &older, "recorded").await;
     tell(&hub, &connection, &older, "duplicate").await;

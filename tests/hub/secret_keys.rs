@@ -236,6 +236,7 @@ async fn a_hub_does_not_start_without_the_keys_of_what_is_stored(database: Datab
     assert_eq!(of_keys(), Vec::<String>::new());
     // Another one, as of another hub's folder.
     fs::write(&file, STANDARD.encode([9; 32])).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let said = hub.does_not_start().await;
     assert!(said.contains(&id) && said.contains("secret.key"), "{said}");
     assert_eq!(
