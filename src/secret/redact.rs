@@ -123,8 +123,10 @@ impl Redactor {
 /// the password in one of the scheme `Basic`.
 fn parts(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned(), secret.trim().to_owned()];
-    // A token, and not the second word of a password.
-    let is_token = |rest: &str| rest.len() >= TOKEN_MIN && !rest.contains(' ');
+    // A token, and not the second word of a password, which would be left out of texts that only speak
+    // of passwords.
+    let is_word = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_token = |rest: &str| rest.len() >= TOKEN_MIN && !rest.contains(' ') && !is_word(rest);
     let header = secret.trim().split_once(' ');
     if let Some((scheme, rest)) = header.filter(|(_, rest)| is_token(rest)) {
         parts.push(rest.to_owned());
@@ -353,6 +355,8 @@ mod tests {
             assert_eq!(redacted(basic, &format!("<{text}>")), "<***>", "{text}");
         }
         assert_eq!(redacted("Bearer some/token", r"<some\/token>"), "<***>");
+        let told = "refuses the username or the password";
+        assert_eq!(redacted("broker password", told), told);
         assert_eq!(
             redacted("pass word", "a wrong password"),
             "a wrong password"
