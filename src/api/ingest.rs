@@ -1,6 +1,6 @@
 //! Where network servers post: the ingest of each network connection.
 
-use poem::{IntoResponse, Response, Result, web::RemoteAddr};
+use poem::{IntoResponse, Response, Result};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Path, Query},
@@ -9,7 +9,7 @@ use poem_openapi::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Tag, answer::Found, auth::IngestKey, types::Id, upload::Message};
+use super::{Tag, answer::Found, auth::IngestKey, client::Client, types::Id, upload::Message};
 use crate::{
     hub::downlinks::in_answer,
     id::ConnectionId,
@@ -108,7 +108,7 @@ impl IngestApi {
     async fn create_uplink(
         &self,
         key: IngestKey,
-        remote: &RemoteAddr,
+        client: Client,
         /// The network connection's id
         id: Path<Id>,
         /// What kind of message ChirpStack sends
@@ -139,7 +139,7 @@ impl IngestApi {
         // On the heap, because each layer of futures around this one would copy all of it.
         let sender = Sender {
             key: key.as_str(),
-            address: remote.as_socket_addr().map(|address| address.ip()),
+            address: Some(client.0),
         };
         let Taken { receipt, awaits } = Box::pin(self.uplinks.receive(id, sender, body.0)).await?;
         let device = match &receipt {

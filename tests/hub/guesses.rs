@@ -119,6 +119,15 @@ async fn a_stranger_behind_the_proxy_locks_out_nobody_else() {
     let entry = hub.list("audit-log").await.remove(0);
     assert_eq!(entry["address"], "192.0.2.68");
     assert!(hub.log().contains("192.0.2.68"), "{}", hub.log());
+
+    let connection = hub.connect("tts").await;
+    let path = format!("network-connections/{}/uplinks", connection.id);
+    let request = hub.request(Method::POST, &path).bearer_auth("wrong");
+    let request = request.header("X-Forwarded-For", "192.0.2.70");
+    hub.answer(request.with_json(&json!({}))).await.refused(401);
+    let log = hub.log();
+    let mut lines = log.lines().filter(|line| line.contains("wrong ingest key"));
+    assert!(lines.any(|line| line.contains("192.0.2.70")), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
