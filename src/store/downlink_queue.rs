@@ -241,7 +241,7 @@ pub async fn next(scope: &Scope, connection: ConnectionId, may_send: bool) -> Re
 }
 
 /// What waits goes out by itself from now on, or waits to be asked for, as the connection's settings
-/// say.
+/// say. What waits for another try is tried at once: by these settings, it was not tried yet.
 pub(super) async fn redirect(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -250,16 +250,11 @@ pub(super) async fn redirect(
 ) -> Result<(), DbErr> {
     use downlink::Column;
     let due_at = is_pushed.then(clock::now);
-    let other = match is_pushed {
-        true => Column::DueAt.is_null(),
-        false => Column::DueAt.is_not_null(),
-    };
     scope
         .update::<downlink::Entity>()
         .col_expr(Column::DueAt, Expr::value(due_at))
         .filter(waiting(connection))
         .filter(Column::IsSending.eq(false))
-        .filter(other)
         .exec(transaction)
         .await?;
     Ok(())

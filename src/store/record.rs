@@ -110,7 +110,7 @@ pub struct Record {
     pub driver_state: Option<NewState>,
     /// Why the driver made nothing of it.
     pub failure: Option<Value>,
-    /// What the driver had to tell.
+    /// What the driver had to tell, and that the device confirms a downlink.
     pub events: Vec<NewEvent>,
     /// What the network told with it, which a copy may tell first.
     pub told: Vec<NewEvent>,

@@ -105,18 +105,28 @@ pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
     event
 }
 
+/// The event of a downlink that an uplink confirms.
+pub fn confirmation(uplink: &Uplink) -> Option<NewEvent> {
+    let confirmed = || Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
+    uplink
+        .acknowledges
+        .then(confirmed)
+        .map(|told| told_with(uplink, told))
+}
+
 /// The events that are kept of what an uplink tells beside its data.
 pub fn beside(uplink: &Uplink) -> Vec<NewEvent> {
-    let confirmed = || Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
-    let told = uplink.acknowledges.then(confirmed).into_iter();
-    let told = told.chain(uplink.beside.as_deref().cloned());
-    told.map(|told| {
-        as_event(&News {
-            time: uplink.time,
-            ..News::new(Some(uplink.network_device_id.clone()), told)
-        })
+    let told = uplink.beside.as_deref().cloned();
+    told.map(|told| told_with(uplink, told))
+        .into_iter()
+        .collect()
+}
+
+fn told_with(uplink: &Uplink, told: Told) -> NewEvent {
+    as_event(&News {
+        time: uplink.time,
+        ..News::new(Some(uplink.network_device_id.clone()), told)
     })
-    .collect()
 }
 
 /// The device that a message is about, where it is a known one. The Things Stack tells of downlinks

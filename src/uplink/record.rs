@@ -49,7 +49,11 @@ pub fn compose(
         updates: updates.clone(),
         driver_state,
         failure: decoded.failure.as_ref().map(|(_, failure)| failure.clone()),
-        events: decoded.events,
+        events: {
+            let mut events = decoded.events;
+            events.extend(news::confirmation(&uplink));
+            events
+        },
         told: news::beside(&uplink),
         acknowledges: uplink.acknowledges,
         rows,
