@@ -302,24 +302,26 @@ kinds! {
     }
     /// A topic that is put together.
     TopicTemplate = TopicTemplateKind {
-        1..=1024, r"^[^\u0000-\u001f\u007f+#]*$",
+        1..=1024, r"^[^\u0000-\u001f\u007f-\u009f+#]*$",
         "must have no control characters and no wildcards + and #", "devices/{device_id}/{event}",
-        |text| is_line(text) && !text.contains(['+', '#'])
+        |text| is_in_topic(text) && !text.contains(['+', '#'])
     }
     /// A topic with `{{names}}` to be filled in.
     DownlinkTopic = DownlinkTopicKind {
-        1..=1024, r"^[^\u0000-\u001f\u007f+#]*$",
+        1..=1024, r"^[^\u0000-\u001f\u007f-\u009f+#]*$",
         "must have no control characters and no wildcards + and #", "devices/{{network_device_id}}/down",
-        |text| is_line(text) && !text.contains(['+', '#'])
+        |text| is_in_topic(text) && !text.contains(['+', '#'])
     }
     /// One level of a topic.
     TopicLevel = TopicLevelKind {
-        1..=100, r"^[^\u0000-\u001f\u007f+#/]*$",
+        1..=100, r"^[^\u0000-\u001f\u007f-\u009f+#/]*$",
         "must have no control characters, slashes and wildcards",
-        "b3b8bbae-0a24-4d2f-9e4c-6d8b0a5f4c11", |text| is_line(text) && !text.contains(['+', '#', '/'])
+        "b3b8bbae-0a24-4d2f-9e4c-6d8b0a5f4c11", |text| is_in_topic(text) && !text.contains(['+', '#', '/'])
     }
     /// Topics to subscribe to.
-    TopicFilter = TopicFilterKind { 1..=1024, LINE, LINE_RULE, "sensors/+/up", is_line }
+    TopicFilter = TopicFilterKind {
+        1..=1024, r"^[^\u0000-\u001f\u007f-\u009f]*$", LINE_RULE, "sensors/+/up", is_in_topic
+    }
     /// What is published, as text; may be empty.
     MessageText = MessageTextKind { 0..=4096, r"^[^\u0000]*$", "must have no NUL character", "offline", |text| !text.contains('\0') }
     /// A regular expression, to be matched from end to end.
@@ -343,6 +345,11 @@ const SLUG_RULE: &str =
 
 fn is_line(text: &str) -> bool {
     !text.chars().any(|c| c < ' ' || c == '\u{7f}')
+}
+
+/// Whether brokers take it in a topic: they refuse the control characters behind ASCII as well.
+fn is_in_topic(text: &str) -> bool {
+    !text.contains(char::is_control)
 }
 
 fn is_prose(text: &str) -> bool {

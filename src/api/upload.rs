@@ -25,14 +25,16 @@ impl<'a> ApiExtractor<'a> for Message {
 
     fn request_meta() -> Option<MetaRequest> {
         Some(json_request(MetaSchemaRef::Inline(Box::new(MetaSchema {
-            description: Some("A network server's message, in the form of the connection's type"),
-            additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+            description: Some(
+                "A network server's message, in the form of the connection's type: a JSON object, or a list of \
+                 objects for a connection of the type `http`",
+            ),
             example: Some(json!({
                 "end_device_ids": {"device_id": "am102", "dev_eui": "24E124538C194528"},
                 "received_at": "2024-11-14T09:12:33.123456789Z",
                 "uplink_message": {"f_port": 85, "f_cnt": 7, "frm_payload": "AXVkA2cKAQRofw=="},
             })),
-            ..MetaSchema::new("object")
+            ..MetaSchema::ANY
         }))))
     }
 

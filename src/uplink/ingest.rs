@@ -58,6 +58,17 @@ pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>
     let text = message.body.strip_prefix(b"\xef\xbb\xbf");
     let body: Value = serde_json::from_slice(text.unwrap_or(&message.body))
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
+    // Nothing else is a message of a webhook, whatever the connection's mapping says.
+    let is_message = match &body {
+        _ if message.topic.is_some() => true,
+        Value::Object(_) => true,
+        Value::Array(items) => !items.is_empty() && items.iter().all(Value::is_object),
+        _ => false,
+    };
+    if !is_message {
+        let rule = "must be a JSON object, or a list of objects";
+        return Err(Error::field("body", rule));
+    }
     let network = connection.settings.network();
     network.split(body).map_err(broken)
 }

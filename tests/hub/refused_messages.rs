@@ -67,6 +67,12 @@ async fn what_is_refused_is_counted(database: Database) {
         (
             "",
             "application/json",
+            b"[null, null]".to_vec(),
+            "body: must be a JSON object",
+        ),
+        (
+            "",
+            "application/json",
             vec![b' '; 8 << 20],
             "body: must have at most",
         ),
