@@ -1,4 +1,4 @@
-//! What hubs write to see whether the database takes writes: a row for each, which no other touches.
+//! The rows by which hubs probe whether the database takes writes: one for each hub, touched by no other.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

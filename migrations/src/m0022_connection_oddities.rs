@@ -1,4 +1,4 @@
-//! What else a connection's health tells: times that cannot be true, and requests with a wrong ingest key.
+//! Further counts of a connection's health: implausible times, and requests with a wrong ingest key.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,4 +1,4 @@
-//! How the file of an import was read, and the line that each of its rows starts in.
+//! The encoding and delimiter of an import's file, and the line that each of its rows starts in.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,4 +1,4 @@
-//! What usernames look like: two that a person cannot tell apart are not both given.
+//! Skeletons of usernames: two names that a person cannot tell apart have the same one, and only one is given.
 //!
 //! Of users who are there already and look alike, the oldest has the look; all keep their names.
 

@@ -1,4 +1,4 @@
-//! What a network server appends to the URL that it was given.
+//! Path suffixes that a network server appends to the URL that it was given.
 //!
 //! Kerlink's Wanesy is told one URL and posts to several below it, one for each kind of message. The body
 //! says as much, so they all mean the URL itself.

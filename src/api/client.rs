@@ -30,7 +30,7 @@ impl Client {
         }))
     }
 
-    /// What was found out when the request came in.
+    /// The client that was found when the request came in.
     pub fn of(request: &Request) -> Result<Self, Error> {
         let found: Option<&Self> = request.data();
         found

@@ -1,4 +1,4 @@
-//! What spreadsheets make of cells: formulas, numbers, errors. An export keeps them from it, an import
+//! Cells as spreadsheets change them: formulas, numbers, errors. An export keeps them from it, an import
 //! takes that back, and refuses what a spreadsheet has spoiled.
 //!
 //! The guard is an apostrophe before the text, which shows a spreadsheet that it is text.
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// A spreadsheet takes what starts with one of them for a formula.
 const TRIGGERS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-/// What a spreadsheet puts in place of a formula that it cannot compute.
+/// The error values that a spreadsheet shows for a formula that it cannot compute.
 const ERRORS: [&str; 10] = [
     "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!",
     "#FIELD!",
@@ -25,7 +25,7 @@ pub fn guarded(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// What [`guarded`] was made of. An apostrophe that guards nothing stays: `'s-Gravenhage`.
+/// The text that [`guarded`] was given. An apostrophe that guards nothing stays: `'s-Gravenhage`.
 pub fn read_text(cell: &str) -> Result<&str, String> {
     if let Some(text) = written_as_formula(cell) {
         return Ok(text);
