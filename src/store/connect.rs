@@ -107,9 +107,14 @@ pub async fn postgres(
         .set_application_name("thingshub")
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED))
-        .map_sqlx_postgres_before_acquire(move |_, met| {
-            let is_good = !idle.condemns(met.age);
-            Box::pin(async move { Ok(is_good) })
+        .map_sqlx_postgres_before_acquire(move |connection, met| {
+            let idle = idle.clone();
+            Box::pin(async move {
+                if idle.doubts(met.idle_for) {
+                    connection.ping().await?;
+                }
+                Ok(!idle.condemns(met.age))
+            })
         })
         .map_sqlx_postgres_pool_opts(move |options| {
             let writability = released.clone();

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, DbErr, EntityTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +16,7 @@ use super::{
     frames::Frames,
     gather::{Gather, padded},
     members,
+    reader::Reader,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -132,12 +132,12 @@ pub async fn get(scope: &Scope, id: &str) -> Result<Device> {
 }
 
 /// Reads devices together for all who wait for one.
-pub(super) fn gather(reader: DatabaseConnection) -> Gather<(TenantId, String), Device> {
+pub(super) fn gather(reader: Reader) -> Gather<(TenantId, String), Device> {
     Gather::start(move |keys| load(reader.clone(), keys))
 }
 
 async fn load(
-    reader: DatabaseConnection,
+    reader: Reader,
     keys: Vec<(TenantId, String)>,
 ) -> Result<HashMap<(TenantId, String), Device>> {
     let mut tenants: HashMap<TenantId, Vec<String>> = HashMap::new();

@@ -1,7 +1,7 @@
 //! Lists of drivers: which ones, and in which order.
 
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, QueryFilter,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter,
     sea_query::{Expr, SimpleExpr},
 };
 use serde::de::DeserializeOwned;

@@ -122,6 +122,24 @@ impl Outage {
     }
 }
 
+/// Whether the session in which this happened is over, and all that it has left undone with it.
+pub fn has_lost_session(error: &DbErr) -> bool {
+    match below(error) {
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::BeginFailed,
+        ) => true,
+        Some(sqlx::Error::Database(error)) => match postgres(error.as_ref()) {
+            Some(error) => matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
 /// In words that a client may read.
 impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -201,9 +219,13 @@ fn sqlite_code(error: &dyn DatabaseError) -> i32 {
     code.and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
-/// Whether the error comes from the parts of PostgreSQL that extend and write its files.
+/// Whether the error comes from the parts of PostgreSQL that extend and write its files, of which one
+/// writes what a new session begins with.
 fn writes_files(error: &PgDatabaseError) -> bool {
-    matches!(error.file(), Some("md.c" | "fd.c" | "xlog.c"))
+    matches!(
+        error.file(),
+        Some("md.c" | "fd.c" | "xlog.c" | "relcache.c")
+    )
 }
 
 /// The columns named by a broken uniqueness rule; `None` when that is not what happened.

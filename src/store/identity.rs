@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
-    PaginatorTrait, QueryFilter, QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, sea_query::Expr,
 };
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     api_keys::ApiKey,
     entities::{api_key, network_connection, session, tenant, user},
     gather::{Gather, padded},
+    reader::Reader,
     users::{self, NewUser, Person, Profile, User},
 };
 use crate::{
@@ -103,14 +104,11 @@ impl Store {
 }
 
 /// Reads sessions together for all who wait for one.
-pub(super) fn gather(reader: DatabaseConnection) -> Gather<[u8; 32], Session> {
+pub(super) fn gather(reader: Reader) -> Gather<[u8; 32], Session> {
     Gather::start(move |hashes| load(reader.clone(), hashes))
 }
 
-async fn load(
-    reader: DatabaseConnection,
-    hashes: Vec<[u8; 32]>,
-) -> Result<HashMap<[u8; 32], Session>> {
+async fn load(reader: Reader, hashes: Vec<[u8; 32]>) -> Result<HashMap<[u8; 32], Session>> {
     let hashes = padded(hashes).into_iter().map(|hash| hash.to_vec());
     let found = session::Entity::find()
         .filter(session::Column::TokenHash.is_in(hashes))
@@ -129,12 +127,12 @@ async fn load(
 }
 
 /// Reads API keys together for all who wait for one.
-pub(super) fn gather_keys(reader: DatabaseConnection) -> Gather<[u8; 32], (TenantId, ApiKey)> {
+pub(super) fn gather_keys(reader: Reader) -> Gather<[u8; 32], (TenantId, ApiKey)> {
     Gather::start(move |hashes| load_keys(reader.clone(), hashes))
 }
 
 async fn load_keys(
-    reader: DatabaseConnection,
+    reader: Reader,
     hashes: Vec<[u8; 32]>,
 ) -> Result<HashMap<[u8; 32], (TenantId, ApiKey)>> {
     let hashes = padded(hashes).into_iter().map(|hash| hash.to_vec());

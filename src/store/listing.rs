@@ -6,13 +6,13 @@
 
 use chrono::{DateTime, Datelike, TimeDelta};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, Iden, ModelTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, Value,
+    ColumnTrait, Condition, EntityTrait, Iden, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Value,
     sea_query::{Expr, ExprTrait, Func, LikeExpr, SimpleExpr},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Page, Scope};
+use super::{Page, Scope, reader::Reader};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -323,7 +323,7 @@ pub(super) async fn total<'db, Q, K>(
     stretch: &Stretch<K>,
 ) -> Result<Option<u64>>
 where
-    Q: Clone + PaginatorTrait<'db, DatabaseConnection> + Send,
+    Q: Clone + PaginatorTrait<'db, Reader> + Send,
 {
     Ok(match stretch.total {
         true => Some(query.clone().count(scope.reader()).await?),

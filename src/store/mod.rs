@@ -19,8 +19,8 @@ use std::{
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, DeleteMany, EntityTrait, QueryFilter,
-    QuerySelect, Select, UpdateMany,
+    ConnectionTrait, DbBackend, DbErr, DeleteMany, EntityTrait, QueryFilter, QuerySelect, Select,
+    UpdateMany,
     entity::ColumnTrait,
     sea_query::{Expr, IntoCondition},
 };
@@ -45,6 +45,7 @@ use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use reader::Reader;
 use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
 
@@ -56,6 +57,7 @@ mod file;
 pub mod followed;
 pub mod frames;
 mod gather;
+mod reader;
 mod recent;
 mod selecting;
 
@@ -125,7 +127,7 @@ struct Inner {
     /// SQLite takes one writer at a time: one connection, so that writers queue here and not on its
     /// lock. On PostgreSQL writer and reader are one pool.
     writer: Writer,
-    reader: DatabaseConnection,
+    reader: Reader,
     devices: Gather<(TenantId, String), Device>,
     sessions: Gather<[u8; 32], Session>,
     api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
@@ -238,6 +240,7 @@ impl Store {
             (pool.clone(), pool)
         };
         let writer = Writer::new(writer, writability.clone());
+        let reader = Reader::new(reader, writability.clone());
         let probe = Probe::new(writer.clone(), writability.clone());
         Ok(Self {
             inner: Arc::new(Inner {
@@ -316,7 +319,7 @@ impl Store {
         if let Err(error) = last.await {
             tracing::debug!("the last writes failed: {error}");
         }
-        self.inner.reader.close_by_ref().await?;
+        self.inner.reader.close().await?;
         self.inner.writer.close().await?;
         Ok(())
     }
@@ -410,7 +413,7 @@ impl Scope {
         E::delete_many().filter(E::TENANT.eq(self.tenant.0))
     }
 
-    fn reader(&self) -> &DatabaseConnection {
+    fn reader(&self) -> &Reader {
         &self.store.inner.reader
     }
 

@@ -40,7 +40,15 @@ impl Writer {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let begun = self.pool.begin_with_options(options).await;
+        let begin = async || self.pool.begin_with_options(options).await;
+        let begun = match begin().await {
+            // A connection that broke while idle: nothing is lost yet, and another may do.
+            Err(error) if failure::has_lost_session(&error) => {
+                self.writability.note_lost_session();
+                begin().await
+            }
+            begun => begun,
+        };
         Ok(DatabaseTransaction {
             inner: self.noted(begun)?,
             writability: self.writability.clone(),

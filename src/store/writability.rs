@@ -20,7 +20,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{entities::write_probe, failure::Outage, transaction::Writer};
+use super::{
+    entities::write_probe,
+    failure::{self, Outage},
+    transaction::Writer,
+};
 use crate::{
     clock,
     error::{Error, Result},
@@ -52,6 +56,8 @@ struct Seen {
     failed_at: Option<Instant>,
     /// Connections that were opened before are not used again.
     condemned_at: Option<Instant>,
+    /// Connections that were idle by then are tried before they are used.
+    session_lost_at: Option<Instant>,
     /// What the log has of this outage.
     logged: Vec<Outage>,
 }
@@ -74,6 +80,9 @@ impl Writability {
         // Whatever SQLite has failed with, a new connection begins with nothing of it. A session with
         // PostgreSQL that is read-only stays so, whatever becomes of the settings.
         let condemns = self.0.backend == DbBackend::Sqlite || outage == Outage::ReadOnly;
+        if failure::has_lost_session(error) {
+            self.note_lost_session();
+        }
         let mut seen = self.seen();
         let now = Instant::now();
         if condemns {
@@ -89,6 +98,17 @@ impl Writability {
             seen.logged.push(outage.family());
             log(outage, error);
         }
+    }
+
+    /// Takes note of a session that the server, or what is between, has ended: it may not be the only one.
+    pub fn note_lost_session(&self) {
+        self.seen().session_lost_at = Some(Instant::now());
+    }
+
+    /// Whether a connection that has been idle for so long may have ended with others.
+    pub fn doubts(&self, idle: Duration) -> bool {
+        let lost_at = self.seen().session_lost_at;
+        lost_at.is_some_and(|lost_at| lost_at.elapsed() <= idle)
     }
 
     /// Whether a connection of this age must not be used again.

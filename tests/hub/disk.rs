@@ -7,17 +7,15 @@ use std::{
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
 };
 
 use rlimit::{INFINITY, Resource, prlimit};
 use tempfile::TempDir;
 
 use crate::{
-    database::{Database, execute, query_text, surroundings},
+    cluster::Cluster,
+    database::{Database, execute, query_text},
     server::Hub,
 };
 
@@ -104,20 +102,20 @@ impl Drop for Small {
     }
 }
 
-/// Runs the test on a fresh PostgreSQL database that is on a small file system of its own, if there is
-/// a PostgreSQL and one can be mounted.
+/// Runs the test on a PostgreSQL database that is on a small file system of its own, if there is a
+/// PostgreSQL and one can be mounted. Of a full disk all databases of a server suffer: there are no
+/// checkpoints.
 pub async fn on_small_postgres<F>(mebibytes: u32, test: impl FnOnce(Database, Arc<Disk>) -> F)
 where
     F: Future<Output = ()>,
 {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let Some(url) = surroundings("THINGSHUB_TEST_POSTGRES_URL") else {
-        println!("THINGSHUB_TEST_POSTGRES_URL is not set: not run");
+    let Some(cluster) = Cluster::start() else {
         return;
     };
     let Some(small) = Small::mount(mebibytes) else {
         return;
     };
+    let url = cluster.url();
     let folder = small.path().join("tablespace");
     std::fs::create_dir(&folder).unwrap();
     // The server's own user.
@@ -126,24 +124,14 @@ where
     for path in [small.path(), &folder] {
         chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("hub_small_{}_{number}", std::process::id());
     let location = folder.display();
-    execute(
-        &url,
-        &format!("CREATE TABLESPACE {name} LOCATION '{location}'"),
-    )
-    .await;
-    execute(&url, &format!("CREATE DATABASE {name} TABLESPACE {name}")).await;
+    let space = format!("CREATE TABLESPACE small LOCATION '{location}'");
+    execute(&url, &space).await;
+    execute(&url, "CREATE DATABASE small TABLESPACE small").await;
     let (server, _) = url.rsplit_once('/').expect("the URL names a database");
-    let database = Database::Postgres(format!("{server}/{name}"));
-    // Until the database is gone, its disk must be there.
+    let database = Database::Postgres(format!("{server}/small"));
+    // As long as the server runs, its disk must be there.
     let disk = Arc::new(Disk::Small(small));
-    let outcome = std::panic::AssertUnwindSafe(test(database, disk.clone()));
-    let outcome = futures_util::FutureExt::catch_unwind(outcome).await;
-    execute(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
-    execute(&url, &format!("DROP TABLESPACE {name}")).await;
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
-    }
+    test(database, disk.clone()).await;
+    drop(cluster);
 }

@@ -9,6 +9,7 @@
 )]
 
 mod broker;
+mod cluster;
 mod database;
 mod disk;
 mod network_server;

@@ -15,9 +15,10 @@ use tokio::time::{sleep, timeout};
 
 use super::load::{self, Load};
 use crate::{
-    database::{Database, execute, surroundings},
+    database::{Database, surroundings},
     disk::{Disk, Small, on_small_postgres},
     eventually,
+    outage::end_sessions,
     server::Hub,
 };
 
@@ -100,13 +101,4 @@ async fn reaches(count: &mut tokio::sync::watch::Receiver<usize>, enough: usize,
         count.wait_for(|count| *count >= enough),
     );
     waited.await.expect(what).expect("the load is there");
-}
-
-/// Ends the hub's sessions with PostgreSQL, wherever their transactions are.
-async fn end_sessions(hub: &Hub) {
-    if let Database::Postgres(url) = &hub.database {
-        let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        execute(url, ends).await;
-    }
 }

@@ -1,0 +1,76 @@
+//! Where reads go that are in no transaction.
+//!
+//! A server ends the sessions of its clients when it is restarted, and a proxy in front of it when it
+//! likes. The hub notices when it uses one next: what was read is read again over another, once.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    entity::prelude::async_trait::async_trait,
+};
+
+use super::{failure, writability::Writability};
+
+/// The connections that read.
+#[derive(Clone)]
+pub struct Reader {
+    pool: DatabaseConnection,
+    writability: Writability,
+}
+
+impl Reader {
+    /// Reads through a pool whose connections go by this state.
+    pub fn new(pool: DatabaseConnection, writability: Writability) -> Self {
+        Self { pool, writability }
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        self.pool.close_by_ref().await
+    }
+
+    /// Whether what failed is worth another try: its session is over, and others may not be.
+    fn may_repeat(&self, error: &DbErr) -> bool {
+        let may_repeat = failure::has_lost_session(error);
+        if may_repeat {
+            self.writability.note_lost_session();
+        }
+        may_repeat
+    }
+
+    fn noted<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
+        outcome.inspect_err(|error| self.writability.note(error))
+    }
+}
+
+/// What the call gives, the second time if the session was lost.
+macro_rules! read {
+    ($self:ident, $call:expr) => {
+        match $call.await {
+            Err(error) if $self.may_repeat(&error) => $self.noted($call.await),
+            outcome => outcome,
+        }
+    };
+}
+
+#[async_trait]
+impl ConnectionTrait for Reader {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        read!(self, self.pool.execute_raw(statement.clone()))
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        read!(self, self.pool.execute_unprepared(sql))
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        read!(self, self.pool.query_one_raw(statement.clone()))
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        read!(self, self.pool.query_all_raw(statement.clone()))
+    }
+}
