@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Event, Incoming, MAX_PAYLOAD_BYTES, Malformed, Network, News, PayloadEncoding, Told, Uplink,
+    Event, Incoming, MAX_PAYLOAD_BYTES, Malformed, Network, News, PayloadEncoding, Radio, Told,
+    Uplink,
+    http_radio::RadioMapping,
     read::{ToldTime, frame_counter, instant, payload, port, unix_time, whole_number},
 };
 
@@ -48,6 +50,9 @@ pub struct HttpMapping {
     /// The frame counter, 0-4294967295.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame_counter_pointer: Option<String>,
+    /// How it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radio: Option<Box<RadioMapping>>,
 }
 
 impl HttpMapping {
@@ -56,6 +61,7 @@ impl HttpMapping {
     /// # Errors
     /// [`Malformed`] whose field is the setting, such as `payload_pointer`.
     pub fn check(&self) -> Result<(), Malformed> {
+        let radio = self.radio.iter().flat_map(|radio| radio.pointers());
         let pointers = [
             ("device_id_pointer", Some(&self.device_id_pointer)),
             ("payload_pointer", Some(&self.payload_pointer)),
@@ -63,10 +69,10 @@ impl HttpMapping {
             ("time_pointer", self.time_pointer.as_ref()),
             ("frame_counter_pointer", self.frame_counter_pointer.as_ref()),
         ];
+        let known = |(setting, pointer)| Some((setting, pointer?));
+        let pointers = pointers.into_iter().filter_map(known).chain(radio);
         for (setting, pointer) in pointers {
-            if let Some(Err(rule)) = pointer.map(|pointer| check_pointer(pointer)) {
-                return Err(Malformed::new(setting, rule));
-            }
+            check_pointer(pointer).map_err(|rule| Malformed::new(setting, rule))?;
         }
         Ok(())
     }
@@ -109,6 +115,10 @@ impl Network for HttpMapping {
             f_port: optional(body, self.port_pointer.as_deref(), port)?,
             f_cnt: optional(body, self.frame_counter_pointer.as_deref(), frame_counter)?,
             payload: Some(self.payload(&sent)?),
+            radio: self
+                .radio
+                .as_ref()
+                .map_or_else(Radio::default, |radio| radio.read(body)),
             ..Uplink::default()
         };
         Ok(Event::uplink(uplink.heard_at(told)))
@@ -123,7 +133,9 @@ impl HttpMapping {
             &self.time_pointer,
             &self.frame_counter_pointer,
         ];
-        let mut pointers = required.into_iter().chain(optional.into_iter().flatten());
+        let radio = self.radio.iter().flat_map(|radio| radio.body_pointers());
+        let optional = optional.into_iter().flatten();
+        let mut pointers = required.into_iter().chain(optional).chain(radio);
         pointers.all(|pointer| pointer == "/0" || pointer.starts_with("/0/"))
     }
 
@@ -198,7 +210,7 @@ fn name(pointer: &str) -> &str {
     }
 }
 
-fn find<'v>(body: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
+pub(super) fn find<'v>(body: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
     let found = match body.pointer(pointer) {
         Some(found) => Some(Cow::Borrowed(found)),
         None => find_in_text(body, pointer).map(Cow::Owned),
@@ -281,6 +293,7 @@ mod tests {
             port_pointer: Some("/port".to_owned()),
             time_pointer: Some("/at".to_owned()),
             frame_counter_pointer: Some("/count".to_owned()),
+            radio: None,
         }
     }
 
@@ -501,6 +514,7 @@ mod tests {
             port_pointer: None,
             time_pointer: None,
             frame_counter_pointer: None,
+            radio: None,
             payload_encoding: PayloadEncoding::Hex,
         };
         let list = json!([{"id": 1}, {"id": 2}]);

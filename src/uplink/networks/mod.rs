@@ -18,6 +18,7 @@ mod event;
 pub mod everynet;
 pub mod helium;
 pub mod http;
+mod http_radio;
 pub mod kerlink;
 mod lorawan;
 pub mod loriot;
