@@ -131,8 +131,11 @@ class Subject:
         return self
 
     def warm(self):
-        """A second of load that gives no figure: scripts get compiled, connections to receivers made."""
-        self.send(1)
+        """Load that gives no figure, until every device has been heard: what the hub keeps ready of them is
+        there then, scripts are compiled, connections to receivers made."""
+        seconds = 1
+        while self.send(seconds).answered < self.devices:
+            seconds *= 2
         self.check()
 
     def send(self, seconds, *pace):
