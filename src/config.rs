@@ -5,27 +5,36 @@
 //! flags are all made from the one list below, so no setting can be missing in one of them. Units
 //! stand at the end of the names.
 
+mod values;
+
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use config::{Environment, File, FileFormat};
-use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Deserialize;
+
+use values::Numbers;
+pub use values::{LogFormat, Networks, Seconds, Secret};
 
 /// One setting, for the command line's help.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Setting {
     /// Its name in the file.
     pub name: &'static str,
     /// What it does.
     pub help: &'static str,
+    /// The lowest and the highest value of a number, or of each one in a list.
+    pub bounds: Option<RangeInclusive<u64>>,
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr;)*) => {
+    (@bounds) => { None };
+    (@bounds $bounds:expr) => { Some($bounds) };
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr $(, in $bounds:expr)?;)*) => {
         /// The hub's settings.
         #[derive(Debug, Clone, Deserialize)]
         #[serde(default, deny_unknown_fields)]
@@ -39,8 +48,19 @@ macro_rules! settings {
 
         /// All settings, in the order of the help.
         pub const SETTINGS: &[Setting] = &[
-            $(Setting { name: stringify!($name), help: concat!($($doc),*) },)*
+            $(Setting {
+                name: stringify!($name),
+                help: concat!($($doc),*),
+                bounds: settings!(@bounds $($bounds)?),
+            },)*
         ];
+
+        impl Config {
+            /// The numbers of each setting, in the same order.
+            fn numbers(&self) -> Vec<Vec<u64>> {
+                vec![$(self.$name.numbers(),)*]
+            }
+        }
     };
 }
 
@@ -52,7 +72,7 @@ settings! {
     /// Database: sqlite://<file> or postgres://<user>@<host>/<name>; SQLite in the data folder by default
     database_url: Option<Secret> = None;
     /// Most connections to PostgreSQL, or readers of SQLite, of which there are at most 4
-    database_connections: u32 = 8;
+    database_connections: u32 = 8, in 1..=1000;
     /// Certificate chain, PEM; made at the first start by default
     tls_cert: Option<PathBuf> = None;
     /// Key of the certificate, PEM
@@ -68,7 +88,7 @@ settings! {
     /// Networks of proxies that are believed whom they speak for (X-Forwarded-For, Forwarded, X-Forwarded-Proto), comma-separated; docs/access.md tells how
     trusted_proxies: Networks = Networks::default();
     /// How long browsers are told to come back by HTTPS alone (HSTS), in seconds, at most 63072000; 0: they are told to forget it. On the name localhost they are told nothing
-    hsts_max_age_s: u64 = 31_536_000;
+    hsts_max_age_s: u64 = 31_536_000, in 0..=63_072_000;
     /// Private networks that integrations may reach, comma-separated; public ones need no entry
     outgoing_allow: Networks = Networks::default();
     /// How logs are written: text or json
@@ -76,154 +96,73 @@ settings! {
     /// Which logs are written, as tracing directives
     log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off".to_owned();
     /// Life of a login session, in hours
-    session_hours: u32 = 168;
+    session_hours: u32 = 168, in 1..=87_600;
     /// Failed logins of one user from one address in 15 minutes before more are put off
-    login_failures_max: u32 = 20;
+    login_failures_max: u32 = 20, in 1..=1_000_000;
     /// Longest time one request may take, in seconds
-    request_timeout_s: u64 = 30;
+    request_timeout_s: u64 = 30, in 1..=3600;
     /// Longest time to finish running requests at shutdown, and then for deliveries under way, in seconds each
-    shutdown_timeout_s: u64 = 20;
+    shutdown_timeout_s: u64 = 20, in 0..=3600;
     /// Most TLS and HTTP connections at a time
-    connections_max: usize = 4096;
+    connections_max: usize = 4096, in 1..=1_000_000;
     /// Largest request body, in bytes; a driver's push may be three times its script
-    body_max_bytes: usize = 1024 * 1024;
+    body_max_bytes: usize = 1024 * 1024, in 1..=1 << 30;
     /// Largest file of devices to import, in bytes
-    import_max_bytes: usize = 64 * 1024 * 1024;
+    import_max_bytes: usize = 64 * 1024 * 1024, in 1..=1 << 32;
     /// Uplinks that may wait for the writer before more are refused
-    uplink_queue_max: usize = 10_000;
+    uplink_queue_max: usize = 10_000, in 1..=1_000_000;
     /// Seconds in which a frame that comes again is taken for a copy, at most 86400; 0: none is
-    dedupe_window_s: u64 = 300;
+    dedupe_window_s: u64 = 300, in 0..=86_400;
     /// Seconds that a network server's or driver's time may be ahead of the hub's clock, at most 86400; the hub's own time counts in place of a later one
-    time_ahead_max_s: u32 = 300;
+    time_ahead_max_s: u32 = 300, in 0..=86_400;
     /// Live streams open at a time
-    live_streams_max: usize = 256;
+    live_streams_max: usize = 256, in 0..=100_000;
     /// Longest life of a live stream, in seconds; clients come back by themselves
-    live_stream_s: u64 = 86_400;
+    live_stream_s: u64 = 86_400, in 0..=31_536_000;
     /// Worker processes that run drivers
-    driver_workers: usize = 2;
+    driver_workers: usize = 2, in 1..=256;
     /// CPU time for one driver call, in milliseconds, at most 10000
-    driver_cpu_time_ms: u64 = 50;
+    driver_cpu_time_ms: u64 = 50, in 1..=10_000;
     /// Longest time for one driver call on a busy machine, in milliseconds; at least the CPU time
-    driver_wall_time_ms: u64 = 5000;
+    driver_wall_time_ms: u64 = 5000, in 1..=60_000;
     /// Memory of one driver call, in bytes
-    driver_memory_bytes: usize = 32 * 1024 * 1024;
+    driver_memory_bytes: usize = 32 * 1024 * 1024, in 4 << 20..=1 << 30;
     /// JavaScript stack of one driver call, in bytes
-    driver_stack_bytes: usize = 256 * 1024;
+    driver_stack_bytes: usize = 256 * 1024, in 64 << 10..=4 << 20;
     /// Largest result of one driver call, in bytes
-    driver_output_bytes: usize = 64 * 1024;
+    driver_output_bytes: usize = 64 * 1024, in 1 << 10..=16 << 20;
     /// Largest state that a driver may keep of one device, in bytes of JSON
-    driver_state_bytes: usize = 16 * 1024;
+    driver_state_bytes: usize = 16 * 1024, in 1..=16 << 20;
     /// Lines that one driver call may log; further ones are left out
-    driver_log_lines: usize = 100;
+    driver_log_lines: usize = 100, in 1..=10_000;
     /// Promise jobs that one driver call may run
-    driver_pending_jobs_max: usize = 1000;
+    driver_pending_jobs_max: usize = 1000, in 1..=1_000_000;
     /// Driver calls of all tenants that may wait for a worker before more fail
-    driver_queue_max: usize = 4096;
+    driver_queue_max: usize = 4096, in 1..=1_000_000;
     /// Driver calls of one tenant that may wait for a worker before more of it fail
-    driver_tenant_queue_max: usize = 1024;
+    driver_tenant_queue_max: usize = 1024, in 1..=1_000_000;
     /// Whether to start only where the kernel has every protection of driver workers: true or false
     driver_sandbox_required: bool = false;
     /// Downlinks that may wait for one device before more are refused
-    downlink_queue_max: usize = 100;
+    downlink_queue_max: usize = 100, in 1..=100_000;
     /// Longest time for one attempt to hand a downlink to its network server, in seconds
-    downlink_timeout_s: u64 = 15;
+    downlink_timeout_s: u64 = 15, in 1..=3600;
     /// Waits before the second, third ... attempt of a downlink, in seconds, comma-separated; half to all of each is waited
-    downlink_schedule_s: Seconds = Seconds(vec![2, 10, 30, 120, 600, 3600]);
+    downlink_schedule_s: Seconds = Seconds(vec![2, 10, 30, 120, 600, 3600]), in 0..=31_536_000;
     /// Deliveries under way at a time for one integration, unless it says otherwise
-    delivery_concurrency: usize = 16;
+    delivery_concurrency: usize = 16, in 1..=1000;
     /// Longest time for one delivery attempt, in seconds
-    delivery_timeout_s: u64 = 15;
+    delivery_timeout_s: u64 = 15, in 1..=3600;
     /// Folder below which integrations of the type file write; none by default, and then there are no such integrations
     file_targets_dir: Option<PathBuf> = None;
     /// Messages of an integration of the type websocket that wait for somebody to follow, before older ones are given up
-    stream_backlog_max: u64 = 10_000;
+    stream_backlog_max: u64 = 10_000, in 1..=100_000_000;
     /// How long deliveries are kept that the target took, in hours
-    delivery_keep_hours: u32 = 168;
+    delivery_keep_hours: u32 = 168, in 1..=876_000;
     /// How long dead deliveries are kept, in hours
-    delivery_dead_keep_hours: u32 = 720;
+    delivery_dead_keep_hours: u32 = 720, in 1..=876_000;
     /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
-    delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]);
-}
-
-/// A string that never shows in logs.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For a person at a terminal.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// A list of networks, written `10.0.0.0/8, ::1/128`.
-#[derive(Debug, Clone, Default)]
-pub struct Networks(pub Vec<IpNet>);
-
-impl Networks {
-    /// Whether the address is in one of them.
-    pub fn contain(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
-    }
-}
-
-impl<'de> Deserialize<'de> for Networks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let networks: Vec<Network> = comma_separated(deserializer)?;
-        Ok(Self(networks.into_iter().map(|Network(net)| net).collect()))
-    }
-}
-
-/// A network, or one address.
-struct Network(IpNet);
-
-impl std::str::FromStr for Network {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let network = text.parse::<IpNet>().ok();
-        network
-            .or_else(|| Some(text.parse::<IpAddr>().ok()?.into()))
-            .map(Self)
-            .ok_or("must be a network such as 10.0.0.0/8, or an address")
-    }
-}
-
-/// A list of waits in seconds.
-#[derive(Debug, Clone)]
-pub struct Seconds(pub Vec<u64>);
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        comma_separated(deserializer).map(Self)
-    }
-}
-
-fn comma_separated<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-    D: Deserializer<'de>,
-{
-    String::deserialize(deserializer)?
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.parse()
-                .map_err(|error| de::Error::custom(format!("\"{part}\": {error}")))
-        })
-        .collect()
+    delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]), in 0..=31_536_000;
 }
 
 impl Config {
@@ -292,95 +231,27 @@ impl Config {
         {
             return Err("setting public_url: must start with https://".to_owned());
         }
-        let positive = [
-            ("database_connections", u64::from(self.database_connections)),
-            ("session_hours", u64::from(self.session_hours)),
-            ("login_failures_max", u64::from(self.login_failures_max)),
-            ("request_timeout_s", self.request_timeout_s),
-            ("connections_max", self.connections_max as u64),
-            ("body_max_bytes", self.body_max_bytes as u64),
-            ("import_max_bytes", self.import_max_bytes as u64),
-            ("uplink_queue_max", self.uplink_queue_max as u64),
-            ("driver_state_bytes", self.driver_state_bytes as u64),
-            ("downlink_queue_max", self.downlink_queue_max as u64),
-            ("downlink_timeout_s", self.downlink_timeout_s),
-            ("delivery_concurrency", self.delivery_concurrency as u64),
-            ("delivery_timeout_s", self.delivery_timeout_s),
-            ("stream_backlog_max", self.stream_backlog_max),
-            ("delivery_keep_hours", u64::from(self.delivery_keep_hours)),
-            (
-                "delivery_dead_keep_hours",
-                u64::from(self.delivery_dead_keep_hours),
-            ),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("setting {name}: must be at least 1"));
-        }
-        if self.hsts_max_age_s > 63_072_000 {
-            return Err("setting hsts_max_age_s: must be at most 63072000".to_owned());
-        }
-        if self.dedupe_window_s > 86_400 {
-            return Err("setting dedupe_window_s: must be at most 86400".to_owned());
-        }
-        if self.time_ahead_max_s > 86_400 {
-            return Err("setting time_ahead_max_s: must be at most 86400".to_owned());
+        for (setting, numbers) in SETTINGS.iter().zip(self.numbers()) {
+            if let Some(bounds) = &setting.bounds
+                && !numbers.iter().all(|number| bounds.contains(number))
+            {
+                return Err(must_be(setting.name, bounds));
+            }
         }
         self.check_drivers()
     }
 
-    /// The limits of drivers hold up the hub, so each has an upper bound, too.
+    /// Two limits of drivers depend on two others.
     fn check_drivers(&self) -> Result<(), String> {
-        let bounds = [
-            ("driver_workers", self.driver_workers as u64, 1..=256),
-            ("driver_cpu_time_ms", self.driver_cpu_time_ms, 1..=10_000),
-            (
-                "driver_wall_time_ms",
-                self.driver_wall_time_ms,
-                self.driver_cpu_time_ms..=60_000,
-            ),
-            (
-                "driver_memory_bytes",
-                self.driver_memory_bytes as u64,
-                4 << 20..=1 << 30,
-            ),
-            (
-                "driver_stack_bytes",
-                self.driver_stack_bytes as u64,
-                64 << 10..=4 << 20,
-            ),
-            (
-                "driver_output_bytes",
-                self.driver_output_bytes as u64,
-                1 << 10..=16 << 20,
-            ),
-            ("driver_log_lines", self.driver_log_lines as u64, 1..=10_000),
-            (
-                "driver_pending_jobs_max",
-                self.driver_pending_jobs_max as u64,
-                1..=1_000_000,
-            ),
-            (
-                "driver_queue_max",
-                self.driver_queue_max as u64,
-                1..=1_000_000,
-            ),
-            (
-                "driver_tenant_queue_max",
-                self.driver_tenant_queue_max as u64,
-                1..=self.driver_queue_max as u64,
-            ),
-        ];
-        match bounds
-            .iter()
-            .find(|(_, value, bounds)| !bounds.contains(value))
-        {
-            Some((name, _, bounds)) => Err(format!(
-                "setting {name}: must be from {} to {}",
-                bounds.start(),
-                bounds.end()
-            )),
-            None => Ok(()),
+        let wall_time_ms = self.driver_cpu_time_ms..=60_000;
+        if !wall_time_ms.contains(&self.driver_wall_time_ms) {
+            return Err(must_be("driver_wall_time_ms", &wall_time_ms));
         }
+        if self.driver_tenant_queue_max > self.driver_queue_max {
+            let queue = 1..=self.driver_queue_max as u64;
+            return Err(must_be("driver_tenant_queue_max", &queue));
+        }
+        Ok(())
     }
 
     /// Where the database is.
@@ -390,6 +261,11 @@ impl Config {
             None => format!("sqlite://{}", self.data_dir.join("thingshub.db").display()),
         }
     }
+}
+
+fn must_be(name: &str, bounds: &RangeInclusive<u64>) -> String {
+    let (lowest, highest) = (bounds.start(), bounds.end());
+    format!("setting {name}: must be from {lowest} to {highest}")
 }
 
 #[cfg(test)]
@@ -458,6 +334,55 @@ mod tests {
             assert!(error.contains(&setting), "{name}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    /// One without would be added up, or waited for, as it comes.
+    #[test]
+    fn every_number_has_bounds_and_a_value_within() {
+        let config = Config::default();
+        assert_eq!(config.check(), Ok(()));
+        for (setting, numbers) in SETTINGS.iter().zip(config.numbers()) {
+            let name = setting.name;
+            assert_eq!(setting.bounds.is_some(), !numbers.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused_in_one_line_that_names_it() {
+        let largest = [u64::from(u32::MAX), i64::MAX as u64, u64::MAX];
+        let mut tried = 0;
+        for setting in SETTINGS {
+            let Some(bounds) = &setting.bounds else {
+                continue;
+            };
+            let (lowest, highest) = (*bounds.start(), *bounds.end());
+            let beyond = largest.into_iter().filter(|value| *value > highest);
+            let mut values: Vec<String> = beyond.map(|value| value.to_string()).collect();
+            values.push((highest + 1).to_string());
+            values.push((i128::from(lowest) - 1).to_string());
+            for value in values {
+                let error = load(&[], &[(setting.name, value.clone())]).unwrap_err();
+                assert!(error.contains(setting.name), "{value}: {error}");
+                assert!(!error.contains('\n'), "{error}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 100, "{tried}");
+    }
+
+    #[test]
+    fn the_ends_of_the_bounds_are_taken() {
+        let numbers = SETTINGS.iter().filter_map(|setting| {
+            let bounds = setting.bounds.as_ref()?;
+            Some((setting.name, bounds.start(), bounds.end()))
+        });
+        let (mut lowest, mut highest) = (Vec::new(), Vec::new());
+        for (name, start, end) in numbers {
+            lowest.push((name, start.to_string()));
+            highest.push((name, end.to_string()));
+        }
+        assert_eq!(load(&[], &lowest).map(drop), Ok(()));
+        assert_eq!(load(&[], &highest).map(drop), Ok(()));
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! What settings hold beside plain numbers and texts.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// A string that never shows in logs.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A list of networks, written `10.0.0.0/8, ::1/128`.
+#[derive(Debug, Clone, Default)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl Networks {
+    /// Whether the address is in one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let networks: Vec<Network> = comma_separated(deserializer)?;
+        Ok(Self(networks.into_iter().map(|Network(net)| net).collect()))
+    }
+}
+
+/// A network, or one address.
+struct Network(IpNet);
+
+impl std::str::FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let network = text.parse::<IpNet>().ok();
+        network
+            .or_else(|| Some(text.parse::<IpAddr>().ok()?.into()))
+            .map(Self)
+            .ok_or("must be a network such as 10.0.0.0/8, or an address")
+    }
+}
+
+/// A list of waits in seconds.
+#[derive(Debug, Clone)]
+pub struct Seconds(pub Vec<u64>);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        comma_separated(deserializer).map(Self)
+    }
+}
+
+fn comma_separated<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            part.parse()
+                .map_err(|error| de::Error::custom(format!("\"{part}\": {error}")))
+        })
+        .collect()
+}
+
+/// The numbers in a value, for which its setting has bounds.
+pub trait Numbers {
+    fn numbers(&self) -> Vec<u64> {
+        Vec::new()
+    }
+}
+
+impl Numbers for u32 {
+    fn numbers(&self) -> Vec<u64> {
+        vec![u64::from(*self)]
+    }
+}
+
+impl Numbers for u64 {
+    fn numbers(&self) -> Vec<u64> {
+        vec![*self]
+    }
+}
+
+impl Numbers for usize {
+    fn numbers(&self) -> Vec<u64> {
+        vec![*self as u64]
+    }
+}
+
+impl Numbers for Seconds {
+    fn numbers(&self) -> Vec<u64> {
+        self.0.clone()
+    }
+}
+
+impl<T> Numbers for Option<T> {}
+impl Numbers for SocketAddr {}
+impl Numbers for PathBuf {}
+impl Numbers for Networks {}
+impl Numbers for LogFormat {}
+impl Numbers for String {}
+impl Numbers for bool {}
