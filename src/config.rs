@@ -73,6 +73,8 @@ settings! {
     database_url: Option<Secret> = None;
     /// Most connections to PostgreSQL, or readers of SQLite, of which there are at most 4
     database_connections: u32 = 8, in 1..=1000;
+    /// Seconds that PostgreSQL may take over a statement that messages wait for before its connection counts as dead; another statement may take as long as a request
+    database_timeout_s: u64 = 15, in 1..=3600;
     /// Certificate chain, PEM; made at the first start by default
     tls_cert: Option<PathBuf> = None;
     /// Key of the certificate, PEM

@@ -12,11 +12,17 @@ use sea_orm::{
     sqlx::{
         self, Connection,
         pool::PoolConnectionMetadata,
+        postgres::{PgConnectOptions, PgConnection},
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
 
-use super::writability::Writability;
+use tokio::time::timeout;
+
+use super::{
+    patience::{ACQUIRE, Bounds},
+    writability::Writability,
+};
 use crate::config::Config;
 
 /// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
@@ -24,6 +30,15 @@ const STATEMENTS_CACHED: usize = 1000;
 
 /// Most readers of a file: reads that wait together share one, so more would only hold memory.
 const READERS_MAX: u32 = 4;
+
+/// How long a connection to a server may have been idle to be used without a try.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// How long such a try may take: there must be time left to connect anew.
+const PING_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a connection that comes back may be busy with what nobody waits for.
+const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many connections read a file.
 pub fn readers(config: &Config) -> u32 {
@@ -100,40 +115,95 @@ pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// A pool of connections to a server.
+/// A pool of connections to a server, which ends what takes longer than these bounds; without them, one
+/// for what may take long.
 pub async fn postgres(
     url: &str,
     connections: u32,
     writability: &Writability,
+    bounds: Option<Bounds>,
 ) -> Result<DatabaseConnection, DbErr> {
     let (released, idle) = (writability.clone(), writability.clone());
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
-        .min_connections(1)
-        .connect_timeout(Duration::from_secs(5))
-        .acquire_timeout(Duration::from_secs(5))
-        // A connection that broke while idle must not cost a request.
-        .test_before_acquire_if_idle_for(Duration::from_secs(1))
+        .connect_timeout(ACQUIRE)
+        .acquire_timeout(ACQUIRE)
+        .test_before_acquire(false)
         .set_application_name("thingshub")
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED))
+        .map_sqlx_postgres_opts(move |options| {
+            let options = options.statement_cache_capacity(STATEMENTS_CACHED);
+            match bounds {
+                Some(bounds) => with_session(options, bounds),
+                None => options,
+            }
+        })
         .map_sqlx_postgres_before_acquire(move |connection, met| {
-            let idle = idle.clone();
-            Box::pin(async move {
-                if idle.doubts(met.idle_for) {
-                    connection.ping().await?;
-                }
-                Ok(!idle.condemns(met.age))
-            })
+            Box::pin(is_alive(connection, met, idle.clone()))
         })
         .map_sqlx_postgres_pool_opts(move |options| {
             let writability = released.clone();
             options.after_release(move |connection, met| {
-                Box::pin(is_good(connection, met, writability.clone()))
+                Box::pin(is_left_clean(connection, met, writability.clone()))
             })
         });
     Database::connect(options).await
+}
+
+/// What the server is told of each session, unless the URL says otherwise.
+fn with_session(options: PgConnectOptions, bounds: Bounds) -> PgConnectOptions {
+    let long = bounds.long.as_millis();
+    let session = [
+        ("statement_timeout", long),
+        // Before the hub gives a connection up that only waits for others.
+        ("lock_timeout", bounds.short.as_millis() * 4 / 5),
+        // A hub that is gone without a word must not hold what others wait for.
+        ("idle_in_transaction_session_timeout", long),
+        ("tcp_keepalives_idle", 30),
+        ("tcp_keepalives_interval", 10),
+        ("tcp_keepalives_count", 3),
+        ("tcp_user_timeout", 60_000),
+    ];
+    let own = options.get_options().unwrap_or_default().to_owned();
+    options.options(session.into_iter().filter(|(name, _)| !own.contains(name)))
+}
+
+/// Whether an idle connection may be used. One that broke or went silent must not cost a request.
+async fn is_alive(
+    connection: &mut PgConnection,
+    met: PoolConnectionMetadata,
+    writability: Writability,
+) -> Result<bool, sqlx::Error> {
+    if writability.condemns(met.age) {
+        return Ok(false);
+    }
+    if met.idle_for < TRUSTED_FOR && !writability.doubts(met.idle_for) {
+        return Ok(true);
+    }
+    match timeout(PING_WITHIN, connection.ping()).await {
+        Ok(pinged) => pinged.map(|()| true),
+        Err(_) => {
+            writability.note_silence();
+            Ok(false)
+        }
+    }
+}
+
+/// Whether a connection to a server that comes back may be used again. What is under way on it, of
+/// somebody who has given up, is waited for only so long: the server ends it by itself.
+async fn is_left_clean(
+    connection: &mut PgConnection,
+    met: PoolConnectionMetadata,
+    writability: Writability,
+) -> Result<bool, sqlx::Error> {
+    if writability.condemns(met.age) {
+        return Ok(false);
+    }
+    match timeout(RELEASE_WITHIN, is_good(connection, met, writability)).await {
+        Ok(is_good) => is_good,
+        Err(_) => Ok(false),
+    }
 }
 
 /// Whether a connection that comes back may be used again.

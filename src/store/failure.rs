@@ -1,6 +1,6 @@
 //! From the database's errors to ours: what keeps it from working, what clashes, what is our fault.
 
-use std::fmt;
+use std::{fmt, io};
 
 use sea_orm::{
     DbErr, RuntimeErr, SqlErr,
@@ -66,6 +66,8 @@ impl Outage {
         match code {
             "53100" => Some(Self::DiskFull),
             "25006" => Some(Self::ReadOnly),
+            // It has ended a session that did nothing in a transaction, or whose transaction took too long.
+            "25P03" | "25P04" => Some(Self::Away),
             // A statement that was cancelled, and a lock that was not to be had.
             "57014" | "55P03" => Some(Self::Busy),
             // It has no code for each way in which a file refuses a write, such as a limit on its size.
@@ -138,6 +140,11 @@ pub fn has_lost_session(error: &DbErr) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether this is a connection over which no answer came in time.
+pub fn is_silence(error: &DbErr) -> bool {
+    matches!(below(error), Some(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// In words that a client may read.

@@ -13,6 +13,7 @@ use super::{
     api_keys::ApiKey,
     entities::{api_key, network_connection, session, tenant, user},
     gather::{Gather, padded},
+    migrating,
     reader::Reader,
     users::{self, NewUser, Person, Profile, User},
 };
@@ -68,6 +69,7 @@ impl Store {
     /// Makes the first tenant and its administrator, unless there are tenants already.
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
         let transaction = self.begin().await?;
+        migrating::lock_seed(&transaction).await?;
         if tenant::Entity::find().count(&transaction).await? > 0 {
             transaction.rollback().await;
             return Ok(false);

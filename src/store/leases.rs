@@ -66,7 +66,7 @@ impl Store {
                     .to_owned(),
             )
             .returning(Query::returning().column(Column::Name));
-        let writer = &self.inner.writer;
+        let writer = &self.inner.leases;
         let statement = writer.get_database_backend().build(&insert);
         let held = Held::find_by_statement(statement).all(writer).await?;
         Ok(held.into_iter().map(|held| held.name).collect())
@@ -78,12 +78,12 @@ impl Store {
         lease::Entity::delete_many()
             .filter(Column::Holder.eq(holder))
             .filter(Column::Name.is_in(names))
-            .exec(&self.inner.writer)
+            .exec(&self.inner.leases)
             .await?;
         // What hubs that died have left of things that are no more.
         lease::Entity::delete_many()
             .filter(Column::ExpiresAt.lt(clock::now() - KEPT))
-            .exec(&self.inner.writer)
+            .exec(&self.inner.leases)
             .await?;
         Ok(())
     }

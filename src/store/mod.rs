@@ -45,6 +45,7 @@ use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use patience::{Bounds, Patience};
 use reader::Reader;
 use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
@@ -57,6 +58,8 @@ mod file;
 pub mod followed;
 pub mod frames;
 mod gather;
+mod migrating;
+mod patience;
 mod reader;
 mod recent;
 mod selecting;
@@ -127,6 +130,10 @@ struct Inner {
     /// SQLite takes one writer at a time: one connection, so that writers queue here and not on its
     /// lock. On PostgreSQL writer and reader are one pool.
     writer: Writer,
+    /// The same for messages, which are many and wait for each other.
+    recorder: Writer,
+    /// The same for leases, which run out.
+    leases: Writer,
     reader: Reader,
     devices: Gather<(TenantId, String), Device>,
     sessions: Gather<[u8; 32], Session>,
@@ -198,14 +205,7 @@ impl Store {
         if let Some(file) = file::path(&url) {
             file::prepare(&file).map_err(Error::internal)?;
         }
-        // By connections of their own: those that stay make no file where one was taken away.
-        let first = Self::connect(config, &url, Purpose::Create).await?;
-        Migrator::up(first.inner.writer.pool(), None).await?;
-        if first.is_shared() {
-            return Ok(first);
-        }
-        connect::forget_statistics(first.inner.writer.pool()).await?;
-        first.close().await?;
+        migrating::up(&url).await?;
         Self::connect(config, &url, Purpose::Write).await
     }
 
@@ -217,7 +217,7 @@ impl Store {
             std::fs::metadata(file).map_err(Error::internal)?;
         }
         let store = Self::connect(config, &url, Purpose::Write).await?;
-        match Migrator::get_pending_migrations(store.inner.writer.pool()).await? {
+        match Migrator::get_pending_migrations_read_only(store.inner.writer.pool()).await? {
             pending if pending.is_empty() => Ok(store),
             _ => Err(Error::internal(
                 "the schema is older than this program: stop the hub, run `thingshub migrate` first",
@@ -227,7 +227,9 @@ impl Store {
 
     async fn connect(config: &Config, url: &str, purpose: Purpose) -> Result<Self> {
         let writability = Writability::new(connect::backend(url));
-        let (writer, reader) = if connect::backend(url) == DbBackend::Sqlite {
+        let bounds = Bounds::of(config);
+        let is_file = connect::backend(url) == DbBackend::Sqlite;
+        let (writer, reader) = if is_file {
             let open = async |connections, purpose| {
                 connect::sqlite(url, connections, purpose, &writability).await
             };
@@ -237,17 +239,23 @@ impl Store {
             )
         } else {
             let connections = config.database_connections;
-            let pool = connect::postgres(url, connections, &writability).await?;
+            let pool = connect::postgres(url, connections, &writability, Some(bounds)).await?;
             (pool.clone(), pool)
         };
-        let writer = Writer::new(writer, writability.clone());
-        let reader = Reader::new(reader, writability.clone());
-        let probe = Probe::new(writer.clone(), writability.clone());
+        let patience = match is_file {
+            true => Patience::ENDLESS,
+            false => Patience::long(bounds),
+        };
+        let writer = Writer::new(writer, writability.clone(), patience);
+        let reader = Reader::new(reader, writability.clone(), patience);
+        let short = |patience: Patience| patience.short(bounds);
+        let (recorder, gatherer) = (writer.within(short), reader.within(short));
+        let probe = Probe::new(recorder.clone(), writability.clone());
         Ok(Self {
             inner: Arc::new(Inner {
-                devices: devices::gather(reader.clone()),
-                sessions: identity::gather(reader.clone()),
-                api_keys: identity::gather_keys(reader.clone()),
+                devices: devices::gather(gatherer.clone()),
+                sessions: identity::gather(gatherer.clone()),
+                api_keys: identity::gather_keys(gatherer),
                 epochs: RwLock::default(),
                 dedupe_window_s: config.dedupe_window_s,
                 news: watch::Sender::new(()),
@@ -256,6 +264,8 @@ impl Store {
                 connection_news: watch::Sender::new(()),
                 writability,
                 probe,
+                leases: writer.within(|patience| patience.leases(bounds)),
+                recorder,
                 writer,
                 reader,
             }),
@@ -294,6 +304,10 @@ impl Store {
     pub async fn check(&self) -> Result<()> {
         if let Some(outage) = self.inner.writability.outage() {
             return Err(outage.reported());
+        }
+        // Another connection may do: what all messages wait for is the one that the writer has.
+        if self.inner.writability.batch_takes() > CHECK_WITHIN {
+            return Err(Error::overloaded("messages wait for the database"));
         }
         let checked = async {
             self.inner.reader.execute_unprepared("SELECT 1").await?;

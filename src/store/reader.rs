@@ -8,28 +8,46 @@ use sea_orm::{
     entity::prelude::async_trait::async_trait,
 };
 
-use super::{failure, writability::Writability};
+use super::{failure, patience::Patience, writability::Writability};
 
 /// The connections that read.
 #[derive(Clone)]
 pub struct Reader {
     pool: DatabaseConnection,
     writability: Writability,
+    patience: Patience,
 }
 
 impl Reader {
     /// Reads through a pool whose connections go by this state.
-    pub fn new(pool: DatabaseConnection, writability: Writability) -> Self {
-        Self { pool, writability }
+    pub fn new(pool: DatabaseConnection, writability: Writability, patience: Patience) -> Self {
+        Self {
+            pool,
+            writability,
+            patience,
+        }
+    }
+
+    /// The same connections, for what waits as long as `bound` makes of how long they wait.
+    pub fn within(&self, bound: impl FnOnce(Patience) -> Patience) -> Self {
+        Self {
+            patience: bound(self.patience),
+            ..self.clone()
+        }
     }
 
     /// Closes the connections.
     pub async fn close(&self) -> Result<(), DbErr> {
-        self.pool.close_by_ref().await
+        self.patience.wait(self.pool.close_by_ref()).await
     }
 
-    /// Whether what failed is worth another try: its session is over, and others may not be.
+    /// Whether what failed is worth another try: its session is over, and others may not be. Who has waited
+    /// for one that went silent has waited for long enough.
     fn may_repeat(&self, error: &DbErr) -> bool {
+        if failure::is_silence(error) {
+            self.writability.note(error);
+            return false;
+        }
         let may_repeat = failure::has_lost_session(error);
         if may_repeat {
             self.writability.note_lost_session();
@@ -45,8 +63,10 @@ impl Reader {
 /// What the call gives, the second time if the session was lost.
 macro_rules! read {
     ($self:ident, $call:expr) => {
-        match $call.await {
-            Err(error) if $self.may_repeat(&error) => $self.noted($call.await),
+        match $self.patience.with_acquire().wait($call).await {
+            Err(error) if $self.may_repeat(&error) => {
+                $self.noted($self.patience.with_acquire().wait($call).await)
+            }
             outcome => outcome,
         }
     };

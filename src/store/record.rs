@@ -189,7 +189,8 @@ struct Rows {
 impl Store {
     /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
     pub async fn record(&self, messages: &[Message]) -> Result<Recorded> {
-        let transaction = self.begin().await?;
+        let _under_way = self.inner.writability.begin_batch();
+        let transaction = self.inner.recorder.begin().await?;
         match self.write_batch(&transaction, messages).await {
             Ok((recorded, has_work)) => {
                 transaction.commit().await?;

@@ -17,6 +17,7 @@ use sea_orm::{
 
 use super::{
     failure::{self, Extent},
+    patience::Patience,
     writability::Writability,
 };
 
@@ -25,12 +26,25 @@ use super::{
 pub struct Writer {
     pool: DatabaseConnection,
     writability: Writability,
+    patience: Patience,
 }
 
 impl Writer {
     /// Writes through a pool whose connections go by this state.
-    pub fn new(pool: DatabaseConnection, writability: Writability) -> Self {
-        Self { pool, writability }
+    pub fn new(pool: DatabaseConnection, writability: Writability, patience: Patience) -> Self {
+        Self {
+            pool,
+            writability,
+            patience,
+        }
+    }
+
+    /// The same connections, for what waits as long as `bound` makes of how long they wait.
+    pub fn within(&self, bound: impl FnOnce(Patience) -> Patience) -> Self {
+        Self {
+            patience: bound(self.patience),
+            ..self.clone()
+        }
     }
 
     /// Begins a transaction.
@@ -40,10 +54,13 @@ impl Writer {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let begin = async || self.pool.begin_with_options(options).await;
+        let begin = async || {
+            let beginning = self.pool.begin_with_options(options);
+            self.patience.with_acquire().wait(beginning).await
+        };
         let begun = match begin().await {
             // A connection that broke while idle: nothing is lost yet, and another may do.
-            Err(error) if failure::has_lost_session(&error) => {
+            Err(error) if failure::has_lost_session(&error) && !failure::is_silence(&error) => {
                 self.writability.note_lost_session();
                 begin().await
             }
@@ -52,6 +69,7 @@ impl Writer {
         Ok(DatabaseTransaction {
             inner: self.noted(begun)?,
             writability: self.writability.clone(),
+            patience: self.patience,
             ended: Arc::default(),
             failed: OnceLock::new(),
         })
@@ -64,7 +82,12 @@ impl Writer {
 
     /// Closes the connections.
     pub async fn close(&self) -> Result<(), DbErr> {
-        self.pool.close_by_ref().await
+        self.patience.wait(self.pool.close_by_ref()).await
+    }
+
+    /// Waits for a statement, and takes note of what it fails with.
+    async fn done<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.noted(self.patience.with_acquire().wait(work).await)
     }
 
     fn noted<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
@@ -80,19 +103,19 @@ impl ConnectionTrait for Writer {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.noted(self.pool.execute_raw(statement).await)
+        self.done(self.pool.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.noted(self.pool.execute_unprepared(sql).await)
+        self.done(self.pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.noted(self.pool.query_one_raw(statement).await)
+        self.done(self.pool.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.noted(self.pool.query_all_raw(statement).await)
+        self.done(self.pool.query_all_raw(statement)).await
     }
 }
 
@@ -100,6 +123,7 @@ impl ConnectionTrait for Writer {
 pub struct DatabaseTransaction {
     inner: sea_orm::DatabaseTransaction,
     writability: Writability,
+    patience: Patience,
     /// Why the database has ended the whole transaction; shared with its savepoints.
     ended: Arc<OnceLock<DbErr>>,
     /// Why this level can only be rolled back.
@@ -111,8 +135,9 @@ impl DatabaseTransaction {
     pub async fn begin(&self) -> Result<Self, DbErr> {
         self.check()?;
         Ok(Self {
-            inner: self.noted(self.inner.begin().await)?,
+            inner: self.done(self.inner.begin()).await?,
             writability: self.writability.clone(),
+            patience: self.patience,
             ended: self.ended.clone(),
             failed: OnceLock::new(),
         })
@@ -127,7 +152,8 @@ impl DatabaseTransaction {
         }
         let (writability, ended) = (self.writability, self.ended);
         // Whatever kept a savepoint from its end, there is no telling what the transaction holds.
-        self.inner.commit().await.inspect_err(|error| {
+        let committed = self.patience.wait(self.inner.commit()).await;
+        committed.inspect_err(|error| {
             writability.note(error);
             let _ = ended.set(error.clone());
         })
@@ -137,7 +163,11 @@ impl DatabaseTransaction {
     /// committed, and its connection is thrown away.
     pub async fn rollback(self) {
         let (writability, ended) = (self.writability, self.ended);
-        if let Err(error) = self.inner.rollback().await {
+        if ended.get().is_some_and(failure::has_lost_session) {
+            // The connection is gone, and the transaction with it: nobody would answer.
+            return;
+        }
+        if let Err(error) = self.patience.wait(self.inner.rollback()).await {
             writability.note(&error);
             let _ = ended.set(error);
         }
@@ -165,8 +195,9 @@ impl DatabaseTransaction {
         }
     }
 
-    fn noted<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
-        outcome.inspect_err(|error| {
+    /// Waits for a statement, and takes note of what it fails with.
+    async fn done<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.patience.wait(work).await.inspect_err(|error| {
             self.writability.note(error);
             // The first one counts.
             let _ = match failure::extent(error) {
@@ -185,22 +216,22 @@ impl ConnectionTrait for DatabaseTransaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.check()?;
-        self.noted(self.inner.execute_raw(statement).await)
+        self.done(self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.check()?;
-        self.noted(self.inner.execute_unprepared(sql).await)
+        self.done(self.inner.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.check()?;
-        self.noted(self.inner.query_one_raw(statement).await)
+        self.done(self.inner.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.check()?;
-        self.noted(self.inner.query_all_raw(statement).await)
+        self.done(self.inner.query_all_raw(statement)).await
     }
 }
 
@@ -222,7 +253,7 @@ mod tests {
         let url = format!("sqlite://{}/t.db", folder.path().display());
         let state = Writability::new(DbBackend::Sqlite);
         let pool = connect::sqlite(&url, 1, Purpose::Create, &state).await;
-        let writer = Writer::new(pool.unwrap(), state.clone());
+        let writer = Writer::new(pool.unwrap(), state.clone(), Patience::ENDLESS);
         for sql in [
             "CREATE TABLE t (id INTEGER PRIMARY KEY, filler BLOB)",
             "PRAGMA max_page_count = 1",

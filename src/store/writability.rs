@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::{
     entities::write_probe,
     failure::{self, Outage},
+    patience,
     transaction::Writer,
 };
 use crate::{
@@ -48,6 +49,17 @@ struct Inner {
     backend: DbBackend,
     outage: watch::Sender<Option<Outage>>,
     seen: Mutex<Seen>,
+    /// Since when a batch of messages is being written.
+    batch_since: Mutex<Option<Instant>>,
+}
+
+/// A batch of messages that is being written, until it is dropped.
+pub struct Batch(Writability);
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        *self.0.batch_since() = None;
+    }
 }
 
 #[derive(Default)]
@@ -69,6 +81,7 @@ impl Writability {
             backend,
             outage: watch::Sender::new(None),
             seen: Mutex::default(),
+            batch_since: Mutex::default(),
         }))
     }
 
@@ -78,8 +91,11 @@ impl Writability {
             return;
         };
         // Whatever SQLite has failed with, a new connection begins with nothing of it. A session with
-        // PostgreSQL that is read-only stays so, whatever becomes of the settings.
-        let condemns = self.0.backend == DbBackend::Sqlite || outage == Outage::ReadOnly;
+        // PostgreSQL that is read-only stays so, whatever becomes of the settings, and a connection that
+        // has gone silent is seldom the only one.
+        let condemns = self.0.backend == DbBackend::Sqlite
+            || outage == Outage::ReadOnly
+            || failure::is_silence(error);
         if failure::has_lost_session(error) {
             self.note_lost_session();
         }
@@ -98,6 +114,11 @@ impl Writability {
             seen.logged.push(outage.family());
             log(outage, error);
         }
+    }
+
+    /// Takes note of connections that do not answer: those that there are now are not used again.
+    pub fn note_silence(&self) {
+        self.seen().condemned_at = Some(Instant::now());
     }
 
     /// Takes note of a session that the server, or what is between, has ended: it may not be the only one.
@@ -121,6 +142,23 @@ impl Writability {
     /// Why nothing can be written, if so.
     pub fn outage(&self) -> Option<Outage> {
         *self.0.outage.borrow()
+    }
+
+    /// Takes note of a batch of messages that begins.
+    pub fn begin_batch(&self) -> Batch {
+        *self.batch_since() = Some(Instant::now());
+        Batch(self.clone())
+    }
+
+    /// How long the batch of messages that is being written has taken by now.
+    pub fn batch_takes(&self) -> Duration {
+        self.batch_since()
+            .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn batch_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        let since = self.0.batch_since.lock();
+        since.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the outage, unless a write has failed since.
@@ -221,7 +259,11 @@ impl Probe {
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Outage::Busy.reported()),
+            Err(_) => {
+                let error = patience::silence(TRY_WITHIN);
+                self.writability.note(&error);
+                Err(error.into())
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod disk;
 mod network_server;
 mod raw;
 mod server;
+mod silence;
 mod sink;
 
 mod access;

@@ -77,3 +77,20 @@ async fn a_dead_token_is_dead_on_every_hub() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_that_start_together_make_a_new_database_once() {
+    on_postgres(async |database: Database| {
+        let starting = (0..3).map(|_| Hub::start(database.clone()));
+        let hubs = futures_util::future::join_all(starting).await;
+        let connection = hubs[0].connect("tts").await;
+        let eui = "AA00000000000001";
+        hubs[1].device("d", &connection, eui, json!({})).await;
+        for hub in &hubs {
+            hub.uplink(&connection, eui).await;
+            assert_eq!(hub.list("users").await.len(), 1);
+        }
+        assert_eq!(hubs[2].list("devices/d/uplinks").await.len(), 3);
+    })
+    .await;
+}

@@ -36,7 +36,7 @@ pub async fn hold(
         .col_expr(Column::HeldUntil, Expr::value(until))
         .filter(Column::IntegrationId.eq(integration.0))
         .filter(is_free_for(hub))
-        .exec(&scope.store.inner.writer)
+        .exec(&scope.store.inner.leases)
         .await?;
     Ok(held.rows_affected > 0)
 }
@@ -50,7 +50,7 @@ pub async fn release(scope: &Scope, integration: IntegrationId, hub: Uuid) -> Re
             .col_expr(Column::HeldUntil, Expr::value(None::<Time>))
             .filter(Column::IntegrationId.eq(integration.0))
             .filter(Column::Holder.eq(hub))
-            .exec(&scope.store.inner.writer)
+            .exec(&scope.store.inner.leases)
             .await?;
     }
     Ok(())

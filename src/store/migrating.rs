@@ -1,0 +1,73 @@
+//! Brings the schema up to date, one hub at a time.
+//!
+//! It has connections of its own: they make a file where there is none, which those that stay must not do
+//! where one was taken away, and they wait however long a migration takes.
+
+use std::time::Duration;
+
+use migrations::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use tokio::time::sleep;
+
+use super::{
+    connect::{self, Purpose},
+    transaction::DatabaseTransaction,
+    writability::Writability,
+};
+
+/// PostgreSQL's number of the lock that a hub holds while it changes the schema.
+const SCHEMA_LOCK: i64 = 0x7468_696e_6773_0001;
+/// The same for what a new database begins with.
+const SEED_LOCK: i64 = 0x7468_696e_6773_0002;
+/// How often a hub looks whether another one has done it.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Applies the migrations that the database does not have yet.
+pub async fn up(url: &str) -> Result<(), DbErr> {
+    let writability = Writability::new(connect::backend(url));
+    let pool = match connect::backend(url) {
+        DbBackend::Sqlite => connect::sqlite(url, 1, Purpose::Create, &writability).await?,
+        // A session holds the lock: there must be no other one.
+        _ => connect::postgres(url, 1, &writability, None).await?,
+    };
+    let migrated = alone(&pool).await;
+    // With the session, the lock goes.
+    let closed = pool.close().await;
+    migrated.and(closed)
+}
+
+async fn alone(pool: &DatabaseConnection) -> Result<(), DbErr> {
+    if pool.get_database_backend() == DbBackend::Postgres {
+        lock(pool).await?;
+        return Migrator::up(pool, None).await;
+    }
+    Migrator::up(pool, None).await?;
+    connect::forget_statistics(pool).await
+}
+
+/// Waits for the lock. By looking: a statement that waits would hold an old view of the database.
+async fn lock(pool: &DatabaseConnection) -> Result<(), DbErr> {
+    let mut is_told = false;
+    loop {
+        let ask = format!("SELECT pg_try_advisory_lock({SCHEMA_LOCK})");
+        let asked = Statement::from_string(DbBackend::Postgres, ask);
+        let answer = pool.query_one_raw(asked).await?;
+        if answer.is_some_and(|row| row.try_get_by_index(0).unwrap_or(false)) {
+            return Ok(());
+        }
+        if !is_told {
+            is_told = true;
+            tracing::info!("another hub brings the schema up to date: waiting for it");
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Lets one hub at a time look whether the database is empty and fill it, until the transaction ends.
+pub async fn lock_seed(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({SEED_LOCK})");
+        transaction.execute_unprepared(&lock).await?;
+    }
+    Ok(())
+}
