@@ -7,6 +7,7 @@
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use poem::Server;
 use tokio::{
     net::TcpListener,
@@ -29,7 +30,7 @@ use crate::{
     outgoing::Guard,
     private,
     store::{Lock, Store},
-    tls,
+    supervise, tls,
     uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
 };
 
@@ -69,7 +70,10 @@ where
     };
     let (tls, certificate) = tls::open(&config)?;
     let watch_stop = CancellationToken::new();
-    let watching = tokio::spawn(store.clone().watch(watch_stop.clone()));
+    let watching = (store.clone(), watch_stop.clone());
+    let watching = supervise::spawn("watch over the database", watching, |(store, stop)| {
+        store.clone().watch(stop.clone()).boxed()
+    });
     let drivers = driver::Host::start(worker, limits(&config))
         .await
         .map_err(|error| format!("the driver workers do not start: {error}"))?;
@@ -115,12 +119,27 @@ where
         );
     }
     let (writer, jobs) = Writer::new(config.uplink_queue_max);
-    let writing = tokio::spawn(write(store.clone(), jobs, wake.clone()));
+    // What waits to be written goes with it: whoever waits sends it again to a hub that is started anew.
+    let broken = CancellationToken::new();
+    let writing = write(store.clone(), jobs, wake.clone());
+    let writing = supervise::spawn_vital("writer", broken.clone(), writing);
     let engine_stop = CancellationToken::new();
-    let delivering = tokio::spawn(engine.run(engine_stop.clone()));
-    let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
-    let importing = tokio::spawn(importer.run(engine_stop.clone()));
-    let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
+    let stop_engines = engine_stop.clone();
+    let delivering = supervise::spawn("delivery engine", engine, move |engine| {
+        engine.run(stop_engines.clone()).boxed()
+    });
+    let stop_engines = engine_stop.clone();
+    let downlinking = supervise::spawn("downlink engine", downlinks, move |downlinks| {
+        downlinks.run(stop_engines.clone()).boxed()
+    });
+    let stop_engines = engine_stop.clone();
+    let importing = supervise::spawn("importer", importer, move |importer| {
+        importer.run(stop_engines.clone()).boxed()
+    });
+    let stop_engines = engine_stop.clone();
+    let replaying = supervise::spawn("replayer", replayer, move |replayer| {
+        replayer.run(stop_engines.clone()).boxed()
+    });
     let uplinks = UplinkPath::new(
         store.clone(),
         vault.clone(),
@@ -142,11 +161,20 @@ where
         stop_accepting.clone(),
     )
     .map_err(|error| format!("setting listen: {error}"))?;
-    let accepting = tokio::spawn(accepting);
-    tokio::spawn(certificate.run(hangup, stop_accepting.clone()));
+    let accepting = supervise::spawn("acceptor", accepting, |accepting| accepting.run().boxed());
+    // It catches what breaks in a look, and cannot begin again by itself: it has the signal.
+    let watching_certificate = certificate.run(hangup, stop_accepting.clone());
+    supervise::spawn_vital(
+        "watch over the certificate",
+        broken.clone(),
+        watching_certificate,
+    );
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
     let signal = async {
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = broken.cancelled() => {}
+        }
         tracing::info!("stopping: no new connections");
         stop_accepting.cancel();
     };
@@ -189,6 +217,9 @@ where
         .map_err(|error| format!("the watch over the database broke: {error}"))?;
     store.close().await.map_err(|error| error.causes())?;
     delivered.and(sent).map_err(|error| error.causes())?;
+    if broken.is_cancelled() {
+        return Err("a task broke; the log says which".to_owned());
+    }
     tracing::info!("stopped");
     outcome.map_err(|error| format!("the server broke: {error}"))
 }

@@ -103,7 +103,7 @@ impl<I: Copy + Eq + Display> Jobs<I> {
     }
 
     /// Leaves the jobs that are not at their end to other hubs.
-    pub async fn leave(self) {
+    pub async fn leave(&self) {
         let names = self.waiting.iter().map(|(_, id)| self.name(*id));
         self.release(names.collect()).await;
     }

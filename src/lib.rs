@@ -25,6 +25,7 @@ pub mod reference;
 pub mod secret;
 pub mod selector;
 pub mod store;
+mod supervise;
 pub mod text;
 pub mod tls;
 pub mod topic;

@@ -10,6 +10,7 @@ mod own;
 use std::{
     fs,
     os::unix::fs::MetadataExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -164,15 +165,19 @@ impl Watch {
                 _ = tick.tick() => false,
             };
             let looking = spawn_blocking(move || {
-                self.look(is_told);
-                self
+                // What breaks over the files of now may do with those of later.
+                let looked = catch_unwind(AssertUnwindSafe(|| self.look(is_told)));
+                (self, looked.is_err())
             });
             match looking.await {
-                Ok(back) => self = back,
-                Err(error) => {
-                    tracing::error!("the certificate is not looked at any more: {error}");
-                    return;
+                Ok((back, is_broken)) => {
+                    self = back;
+                    if is_broken {
+                        tracing::error!("the look at the certificate broke");
+                    }
                 }
+                // The runtime is about to end.
+                Err(_) => return,
             }
         }
     }

@@ -51,48 +51,67 @@ impl SniffingAcceptor {
         tls: TlsAcceptor,
         connections_max: usize,
         stop: CancellationToken,
-    ) -> io::Result<(Self, impl Future<Output = ()>)> {
+    ) -> io::Result<(Self, Accepting)> {
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(64);
-        let places = Arc::new(Semaphore::new(connections_max));
-        let accepting = async move {
-            loop {
-                let Ok(place) = places.clone().acquire_owned().await else {
-                    return;
-                };
-                let (stream, remote) = tokio::select! {
-                    () = stop.cancelled() => return,
-                    accepted = listener.accept() => match accepted {
-                        Ok(accepted) => accepted,
-                        Err(error) => {
-                            // Out of file handles, say: give others a moment to close theirs.
-                            tracing::warn!("a connection could not be accepted: {error}");
-                            tokio::time::sleep(Duration::from_millis(50)).await;
-                            continue;
-                        }
-                    },
-                };
-                let (tls, sender) = (tls.clone(), sender.clone());
-                tokio::spawn(async move {
-                    if let Ok(Ok((stream, scheme))) =
-                        tokio::time::timeout(HANDSHAKE_TIMEOUT, open(stream, tls)).await
-                    {
-                        let _ = sender
-                            .send((
-                                Connection {
-                                    stream,
-                                    refusal: None,
-                                    _place: place,
-                                },
-                                remote,
-                                scheme,
-                            ))
-                            .await;
-                    }
-                });
-            }
+        let accepting = Accepting {
+            listener,
+            tls,
+            places: Arc::new(Semaphore::new(connections_max)),
+            ready: sender,
+            stop,
         };
         Ok((Self { address, ready }, accepting))
+    }
+}
+
+/// Accepts connections.
+pub struct Accepting {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    places: Arc<Semaphore>,
+    ready: mpsc::Sender<(Connection, SocketAddr, Scheme)>,
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    /// Accepts until it is time to stop.
+    pub async fn run(&self) {
+        loop {
+            let Ok(place) = self.places.clone().acquire_owned().await else {
+                return;
+            };
+            let (stream, remote) = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = self.listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        // Out of file handles, say: give others a moment to close theirs.
+                        tracing::warn!("a connection could not be accepted: {error}");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                },
+            };
+            let (tls, ready) = (self.tls.clone(), self.ready.clone());
+            tokio::spawn(async move {
+                if let Ok(Ok((stream, scheme))) =
+                    tokio::time::timeout(HANDSHAKE_TIMEOUT, open(stream, tls)).await
+                {
+                    let _ = ready
+                        .send((
+                            Connection {
+                                stream,
+                                refusal: None,
+                                _place: place,
+                            },
+                            remote,
+                            scheme,
+                        ))
+                        .await;
+                }
+            });
+        }
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use futures_util::FutureExt;
-use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
 use super::{
@@ -34,12 +37,15 @@ use crate::{
         deliveries::{Delivery, enqueue::Queued},
         integrations::Integration,
     },
+    supervise::{self, attempted},
 };
 
 /// How often the engine looks for work that nobody has told it of: what a hub has left that is gone.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The same where other hubs may queue what this one delivers.
 const LOOK_EVERY_SHARED: Duration = Duration::from_millis(500);
+/// How long a lane that broke waits for its next begin.
+const PAUSE_AFTER_FAULT: Duration = Duration::from_secs(1);
 /// The longest time that an integration may give an attempt.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
@@ -174,7 +180,9 @@ impl Engine {
     }
 
     /// Delivers until `stop`, then lets what is under way come to its end, for `shutdown_timeout_s` at most.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
+    pub async fn run(&mut self, stop: CancellationToken) -> Result<()> {
+        // Where it begins again after a fault, the lanes of before have gone with it.
+        self.lanes().clear();
         let longest = Duration::from_secs(self.wake.config.shutdown_timeout_s);
         let (settler, settling) = Settler::start(self.store.clone(), stop.clone(), longest);
         let mut running = JoinSet::new();
@@ -182,11 +190,11 @@ impl Engine {
             true => LOOK_EVERY_SHARED,
             false => LOOK_EVERY,
         });
-        let forgetting = tokio::spawn(retention::run(
-            self.store.clone(),
-            self.wake.config.clone(),
-            stop.clone(),
-        ));
+        let forgetting = (self.store.clone(), self.wake.config.clone(), stop.clone());
+        let forgetting = supervise::spawn("retention", forgetting, |(store, config, stop)| {
+            retention::run(store, config, stop).boxed()
+        });
+        let forgetting = AbortOnDropHandle::new(forgetting);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -265,9 +273,14 @@ impl Engine {
             stop: stop.clone(),
         };
         running.spawn(async move {
+            let running = async {
+                lane.run().await;
+                Ok(())
+            };
             // A lane that broke must be started again: its entry would keep its place for ever.
-            if AssertUnwindSafe(lane.run()).catch_unwind().await.is_err() {
+            if attempted("lane of deliveries", running).await.is_err() {
                 tracing::error!(integration.id = integration.0, "a lane broke");
+                sleep(PAUSE_AFTER_FAULT).await;
             }
             (tenant, integration)
         });

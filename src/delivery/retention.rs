@@ -1,6 +1,6 @@
 //! Takes away deliveries that were settled long ago, some at a time, so that nothing waits for it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::time::sleep;
@@ -14,12 +14,12 @@ const EVERY: Duration = Duration::from_secs(60);
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Works until `stop`. Hubs that share a database may all do it.
-pub async fn run(store: Store, config: Arc<Config>, stop: CancellationToken) {
+pub async fn run(store: &Store, config: &Config, stop: &CancellationToken) {
     loop {
-        if let Err(error) = forget(&store, &config, &stop).await {
+        if let Err(error) = forget(store, config, stop).await {
             tracing::warn!("old deliveries stay for now: {}", error.causes());
         }
-        if pause(&stop, EVERY).await {
+        if pause(stop, EVERY).await {
             return;
         }
     }

@@ -4,6 +4,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -16,8 +17,11 @@ use crate::{
     error::{Error, Result},
     id::IntegrationId,
     store::{Store, deliveries::settle::Settled},
+    supervise,
 };
 
+/// What the log calls it.
+const NAME: &str = "settler of attempts";
 /// Attempts in one transaction.
 const BATCH_MAX: usize = 512;
 /// Attempts that may wait; beyond, lanes wait.
@@ -50,8 +54,10 @@ impl Settler {
             stop,
             longest,
             stopped_at: None,
+            waiting,
         };
-        (Self { ended }, tokio::spawn(writing.run(waiting)))
+        let settling = supervise::spawn(NAME, writing, |writing| writing.run().boxed());
+        (Self { ended }, settling)
     }
 
     /// Ends when the attempt is written down, or never will be: then its delivery is sent again.
@@ -72,13 +78,14 @@ struct Writing {
     longest: Duration,
     /// When it was first seen that the hub stops.
     stopped_at: Option<Instant>,
+    waiting: mpsc::Receiver<Job>,
 }
 
 impl Writing {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) -> usize {
+    async fn run(&mut self) -> usize {
         let mut lost = 0;
         let mut jobs = Vec::with_capacity(BATCH_MAX);
-        while batch::take(&mut waiting, &mut jobs, BATCH_MAX).await > 0 {
+        while batch::take(&mut self.waiting, &mut jobs, BATCH_MAX).await > 0 {
             let (settled, done): (Vec<_>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.settled, job.done)).unzip();
             let integrations: Vec<IntegrationId> =
@@ -126,7 +133,7 @@ impl Writing {
     async fn settle(&mut self, settled: &[Settled]) -> Result<Vec<IntegrationId>> {
         let mut is_waiting = false;
         loop {
-            match self.store.settle(settled).await {
+            match supervise::attempted(NAME, self.store.settle(settled)).await {
                 Err(error @ Error::Unavailable { .. }) if self.may_wait() => {
                     if !is_waiting {
                         tracing::warn!("attempts wait to be settled: {}", error.causes());

@@ -14,6 +14,7 @@ use crate::{
     outgoing::{Caller, Guard},
     secret::Vault,
     store::Store,
+    supervise::attempted,
 };
 
 /// How often it looks by itself, for what another hub on the database has queued and not sent.
@@ -39,7 +40,7 @@ impl Engine {
     }
 
     /// Sends until `stop`, then lets what is under way come to its end.
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+    pub async fn run(&self, stop: CancellationToken) -> Result<()> {
         let guard = Guard::new(self.config.outgoing_allow.clone());
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
         let caller = Caller::new(guard, timeout)?;
@@ -73,7 +74,14 @@ impl Engine {
                             stop: stop.clone(),
                         };
                         running.spawn(async move {
-                            lane.run().await;
+                            let running = async {
+                                lane.run().await;
+                                Ok(())
+                            };
+                            // A lane that broke must be started again: it would keep its place for ever.
+                            if attempted("lane of downlinks", running).await.is_err() {
+                                sleep(lane::PAUSE_AFTER_ERROR).await;
+                            }
                             connection
                         });
                     }

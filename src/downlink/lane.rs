@@ -30,6 +30,7 @@ use crate::{
         downlinks::Downlink,
         members, network_connections, uplinks,
     },
+    supervise::attempted,
 };
 
 /// How long a lane waits when the database fails it.
@@ -94,7 +95,14 @@ impl Lane {
                 downlink_queue::claim(&self.scope, self.connection, free as u64, self.lease());
             for downlink in claimed.await? {
                 let (lane, way) = (self.clone(), way.clone());
-                sending.spawn(async move { lane.send(&way, downlink).await });
+                sending.spawn(async move {
+                    let send = async {
+                        lane.send(&way, downlink).await;
+                        Ok(())
+                    };
+                    // Its lease runs out, and it is tried again.
+                    let _ = attempted("attempt of a downlink", send).await;
+                });
             }
         }
         let next = downlink_queue::next(&self.scope, self.connection, way.is_some());

@@ -7,10 +7,12 @@
 //! wrong and is tried once more.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, value::RawValue};
 use tokio::time::timeout;
@@ -32,8 +34,17 @@ const ATTEMPTS_MAX: u32 = 2;
 /// Serves the queue until it is closed.
 pub async fn run(program: PathBuf, limits: Limits, queue: Arc<Queue>, first: Process) {
     let mut process = first;
-    // What a dead worker was running counts as running until there is another worker.
-    while let Served::WorkerEnded(_share) = serve(process, &limits, &queue).await {
+    loop {
+        // A fault of ours costs the calls at hand, and not the place of the worker.
+        let serving = AssertUnwindSafe(serve(process, &limits, &queue)).catch_unwind();
+        let served = serving.await.unwrap_or_else(|_| {
+            tracing::error!("the work with a driver worker broke, and it is replaced");
+            Served::WorkerEnded(None)
+        });
+        // What a dead worker was running counts as running until there is another worker.
+        let Served::WorkerEnded(_share) = served else {
+            return;
+        };
         match start(&program, &limits, &queue).await {
             Some(next) => process = next,
             None => return,

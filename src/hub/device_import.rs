@@ -18,6 +18,7 @@ use crate::{
         device_imports::{self, Batch, Import, NewImport, Row},
         devices::NewDevice,
     },
+    supervise::attempted,
 };
 
 /// How long to wait when the database is away.
@@ -59,12 +60,12 @@ impl Importer {
     }
 
     /// Works until `stop`; a batch under way comes to its end.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut faults: HashMap<ImportId, u32> = HashMap::new();
         let unfinished = || self.store.unfinished_imports();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
-            let outcome = step(&scope, id).await;
+            let outcome = attempted("import", step(&scope, id)).await;
             if outcome.is_ok() {
                 faults.remove(&id);
             }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use kafka_protocol::{
     messages::{
         ProduceRequest, TopicName,
@@ -26,7 +27,7 @@ use super::{
     failure::{Cure, Failure},
     settings::{Address, Cluster},
 };
-use crate::outgoing::Guard;
+use crate::{outgoing::Guard, supervise};
 
 /// How long a connection stays open without anything to write.
 const IDLE: Duration = Duration::from_secs(60);
@@ -78,7 +79,9 @@ impl Lane {
             waiting,
             connection: None,
         };
-        tokio::spawn(worker.run());
+        supervise::spawn("lane to a Kafka broker", worker, |worker| {
+            worker.run().boxed()
+        });
         Self { jobs }
     }
 
@@ -104,7 +107,7 @@ struct Worker {
 
 impl Worker {
     /// Runs until nobody can write any more.
-    async fn run(mut self) {
+    async fn run(&mut self) {
         while let Some(first) = self.next().await {
             let mut batches = vec![self.batch(first)];
             while let Some(batch) = batches.pop() {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use rumqttc::{Packet, Publish, QoS};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -24,7 +25,7 @@ use super::{
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
     settings::quality,
 };
-use crate::outgoing::Guard;
+use crate::{outgoing::Guard, supervise::lasting};
 
 /// How long a connection stays open without anything to publish.
 const IDLE: Duration = Duration::from_secs(60);
@@ -153,7 +154,8 @@ impl Publishers {
             waiting,
             stop: self.stop.clone(),
         };
-        self.running.spawn(worker.run());
+        let publishing = lasting("MQTT publisher", worker, |worker| worker.run().boxed());
+        self.running.spawn(publishing);
         let entry = Kept {
             broker: broker.clone(),
             publisher: publisher.clone(),
@@ -193,7 +195,7 @@ struct Worker {
 
 impl Worker {
     /// Runs until nobody can publish any more, or the hub stops.
-    async fn run(mut self) {
+    async fn run(&mut self) {
         loop {
             let first = tokio::select! {
                 () = self.stop.cancelled() => return,

@@ -9,13 +9,17 @@ use std::{
     hash::Hash,
 };
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     batch,
     error::{Error, Result},
+    supervise,
 };
 
+/// What the log calls it.
+const NAME: &str = "group read";
 /// Keys in one statement.
 const KEYS_MAX: usize = 128;
 /// Who may wait; beyond, the hub sheds load.
@@ -37,12 +41,14 @@ where
     V: Clone + Send + 'static,
 {
     /// Reads with `load`, which leaves out what is missing, until the gather is dropped.
-    pub fn start<F>(load: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
+    pub fn start<F>(load: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<HashMap<K, V>>> + Send + 'static,
     {
         let (waiting, questions) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(answer_all(questions, load));
+        supervise::spawn(NAME, (questions, load), |(questions, load)| {
+            answer_all(questions, load).boxed()
+        });
         Self { waiting }
     }
 
@@ -58,25 +64,32 @@ where
     }
 }
 
-async fn answer_all<K, V, F>(
-    mut questions: mpsc::Receiver<Question<K, V>>,
-    load: impl Fn(Vec<K>) -> F,
-) where
+async fn answer_all<K, V, L, F>(questions: &mut mpsc::Receiver<Question<K, V>>, load: &L)
+where
     K: Clone + Eq + Hash,
     V: Clone,
+    L: Fn(Vec<K>) -> F,
     F: Future<Output = Result<HashMap<K, V>>>,
 {
-    let mut asked = Vec::with_capacity(KEYS_MAX);
-    while batch::take(&mut questions, &mut asked, KEYS_MAX).await > 0 {
-        let keys: HashSet<K> = asked.iter().map(|question| question.key.clone()).collect();
-        let loaded = load(keys.into_iter().collect()).await;
-        for Question { key, answer } in asked.drain(..) {
-            // Who asked may have gone away.
-            let _ = answer.send(match &loaded {
-                Ok(found) => Ok(found.get(&key).cloned()),
-                Err(error) => Err(error.echo()),
-            });
-        }
+    let answer = |asked| answer(asked, load);
+    batch::each(NAME, questions, KEYS_MAX, answer).await;
+}
+
+async fn answer<K, V, L, F>(asked: Vec<Question<K, V>>, load: &L)
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    L: Fn(Vec<K>) -> F,
+    F: Future<Output = Result<HashMap<K, V>>>,
+{
+    let keys: HashSet<K> = asked.iter().map(|question| question.key.clone()).collect();
+    let loaded = load(keys.into_iter().collect()).await;
+    for Question { key, answer } in asked {
+        // Who asked may have gone away.
+        let _ = answer.send(match &loaded {
+            Ok(found) => Ok(found.get(&key).cloned()),
+            Err(error) => Err(error.echo()),
+        });
     }
 }
 
@@ -87,4 +100,21 @@ pub fn padded<K: Clone>(mut keys: Vec<K>) -> Vec<K> {
         keys.resize(keys.len().next_power_of_two(), last);
     }
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_breaks_is_an_error_for_those_who_asked() {
+        let gather = Gather::start(|keys: Vec<u32>| async move {
+            assert!(!keys.contains(&0), "on purpose");
+            Ok(keys.into_iter().map(|key| (key, key * 10)).collect())
+        });
+        assert_eq!(gather.get(1).await.unwrap(), Some(10));
+        let broken = gather.get(0).await.unwrap_err();
+        assert!(matches!(broken, Error::Internal(_)), "{broken:?}");
+        assert_eq!(gather.get(2).await.unwrap(), Some(20));
+    }
 }

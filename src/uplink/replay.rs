@@ -28,6 +28,7 @@ use crate::{
         devices::Device,
         integrations, network_connections, uplinks,
     },
+    supervise::attempted,
 };
 
 /// How long to wait when the database is away, or there is much to send already.
@@ -81,14 +82,14 @@ impl Replayer {
     }
 
     /// Works until `stop`; a chunk under way comes to its end.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut faults: HashMap<ReplayId, u32> = HashMap::new();
         // How many in a row had to wait: when all do, there is nothing to do for now.
         let mut idle = 0;
         let unfinished = || self.store.running_replays();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
-            match self.step(&scope, id).await {
+            match attempted("replay", self.step(&scope, id)).await {
                 Ok(Step::Done) => {
                     faults.remove(&id);
                     self.jobs.end(id).await;

@@ -10,11 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
+
 use super::{Writer, routes::ConnectionRoute};
 use crate::{
     clock,
     id::{ConnectionId, TenantId},
     store::record::{Content, Message},
+    supervise,
 };
 
 /// How long requests are gathered before they are counted.
@@ -78,7 +81,9 @@ impl Strangers {
         let (_, count) = noted.counts.entry(id).or_insert((tenant, 0));
         *count = count.saturating_add(1);
         if !std::mem::replace(&mut noted.is_gathering, true) {
-            tokio::spawn(self.clone().write_counts());
+            supervise::spawn("count of wrong keys", self.clone(), |strangers| {
+                strangers.clone().write_counts().boxed()
+            });
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
     },
 };
 
+/// What the log calls it.
+const NAME: &str = "writer";
 /// Messages in one transaction.
 const BATCH_MAX: usize = 512;
 
@@ -50,42 +52,45 @@ impl Writer {
                     Error::overloaded("the hub is shutting down")
                 }
             })?;
+        // Nobody goes away without an answer but those of a batch over which the writer broke.
         outcome
             .await
-            .map_err(|_| Error::overloaded("the hub is shutting down"))?
+            .map_err(|_| Error::internal("the batch of this message broke"))?
     }
 }
 
 /// Writes batches until every [`Writer`] is gone and nothing waits.
 pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Wake) {
-    let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while batch::take(&mut waiting, &mut jobs, BATCH_MAX).await > 0 {
-        let (messages, done): (Vec<_>, Vec<_>) =
-            jobs.drain(..).map(|job| (job.message, job.done)).unzip();
-        match store.record(&messages).await {
-            Ok(Recorded { outcomes, queued }) => {
-                wake.queued(queued);
-                for (done, outcome) in done.into_iter().zip(outcomes) {
-                    // Who waited may have gone away; the message is written all the same.
-                    let _ = done.send(Ok(outcome));
-                }
+    let write = |jobs| write_batch(&store, &wake, jobs);
+    batch::each(NAME, &mut waiting, BATCH_MAX, write).await;
+}
+
+async fn write_batch(store: &Store, wake: &Wake, jobs: Vec<Job>) {
+    let (messages, done): (Vec<_>, Vec<_>) =
+        jobs.into_iter().map(|job| (job.message, job.done)).unzip();
+    match store.record(&messages).await {
+        Ok(Recorded { outcomes, queued }) => {
+            wake.queued(queued);
+            for (done, outcome) in done.into_iter().zip(outcomes) {
+                // Who waited may have gone away; the message is written all the same.
+                let _ = done.send(Ok(outcome));
             }
-            Err(error @ Error::Unavailable { .. }) => {
-                tracing::debug!("{} messages were not written: {error}", done.len());
-                for done in done {
-                    let _ = done.send(Err(error.echo()));
-                }
+        }
+        Err(error @ Error::Unavailable { .. }) => {
+            tracing::debug!("{} messages were not written: {error}", done.len());
+            for done in done {
+                let _ = done.send(Err(error.echo()));
             }
-            // One message may be at fault: alone, the others need not suffer.
-            Err(_) => {
-                for (message, done) in messages.iter().zip(done) {
-                    let recorded = store.record(std::slice::from_ref(message)).await;
-                    let outcome = recorded.map(|Recorded { outcomes, queued }| {
-                        wake.queued(queued);
-                        outcomes[0]
-                    });
-                    let _ = done.send(outcome);
-                }
+        }
+        // One message may be at fault: alone, the others need not suffer.
+        Err(_) => {
+            for (message, done) in messages.iter().zip(done) {
+                let recorded = store.record(std::slice::from_ref(message)).await;
+                let outcome = recorded.map(|Recorded { outcomes, queued }| {
+                    wake.queued(queued);
+                    outcomes[0]
+                });
+                let _ = done.send(outcome);
             }
         }
     }

@@ -31,8 +31,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "clock", "config", "delivery", "downlink", "driver", "hub", "keyring", "live",
-            "mqtt", "outgoing", "private", "store", "tls", "uplink",
+            "api",
+            "clock",
+            "config",
+            "delivery",
+            "downlink",
+            "driver",
+            "hub",
+            "keyring",
+            "live",
+            "mqtt",
+            "outgoing",
+            "private",
+            "store",
+            "supervise",
+            "tls",
+            "uplink",
         ],
     ),
     (
@@ -72,6 +86,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "selector",
             "store",
+            "supervise",
             "text",
             "uplink",
             "username",
@@ -93,24 +108,47 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "selector",
             "store",
+            "supervise",
         ],
     ),
     (
         "delivery",
         &[
-            "batch", "clock", "config", "error", "id", "kafka", "mqtt", "outgoing", "secret",
-            "store", "topic",
+            "batch",
+            "clock",
+            "config",
+            "error",
+            "id",
+            "kafka",
+            "mqtt",
+            "outgoing",
+            "secret",
+            "store",
+            "supervise",
+            "topic",
         ],
     ),
     (
         "downlink",
         &[
-            "clock", "config", "delivery", "error", "id", "mqtt", "outgoing", "secret", "store",
+            "clock",
+            "config",
+            "delivery",
+            "error",
+            "id",
+            "mqtt",
+            "outgoing",
+            "secret",
+            "store",
+            "supervise",
             "uplink",
         ],
     ),
-    ("mqtt", &["clock", "error", "outgoing", "topic"]),
-    ("kafka", &["outgoing", "topic"]),
+    (
+        "mqtt",
+        &["clock", "error", "outgoing", "supervise", "topic"],
+    ),
+    ("kafka", &["outgoing", "supervise", "topic"]),
     ("outgoing", &["clock", "config", "error"]),
     ("jobs", &["error", "id", "store"]),
     ("live", &["clock", "error", "id", "store"]),
@@ -126,6 +164,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "reference",
             "secret",
             "selector",
+            "supervise",
             "username",
         ],
     ),
@@ -139,7 +178,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("secret", &["error", "id", "private"]),
-    ("batch", &[]),
+    ("batch", &["supervise"]),
+    ("supervise", &["error"]),
     ("driver", &[]),
     ("selector", &[]),
     ("text", &[]),
@@ -149,6 +189,55 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
+];
+
+/// Where tasks, threads and processes begin beside `supervise`, how many, and who notices when one breaks.
+const SPAWNS: &[(&str, usize, &str)] = &[
+    (
+        "api/idempotency.rs",
+        1,
+        "it tries to write one row, so often",
+    ),
+    ("api/listener.rs", 1, "a handshake, bounded in time"),
+    ("app.rs", 1, "the subscriber, which ends the hub's stop with an error"),
+    ("cli/driver/batch.rs", 2, "they end with the command"),
+    (
+        "delivery/engine.rs",
+        1,
+        "lanes: one that broke begins again",
+    ),
+    ("delivery/lane.rs", 1, "attempts: a panic is the answer"),
+    ("delivery/payload/renderer.rs", 1, "who waits learns of it"),
+    (
+        "delivery/targets/postgres_link.rs",
+        1,
+        "it ends with its connection, as who asks over that learns",
+    ),
+    (
+        "downlink/engine.rs",
+        1,
+        "lanes: one that broke begins again",
+    ),
+    ("downlink/lane.rs", 1, "attempts: their leases run out"),
+    ("driver/host.rs", 1, "the slots catch what breaks"),
+    (
+        "driver/process.rs",
+        1,
+        "processes: their slots look after them",
+    ),
+    ("mqtt/publisher.rs", 1, "what it spawns is supervised"),
+    (
+        "store/writability.rs",
+        1,
+        "one write; who waits learns of it",
+    ),
+    ("supervise.rs", 2, "here"),
+    ("uplink/subscriber.rs", 1, "one that broke begins again"),
+    (
+        "uplink/subscription.rs",
+        1,
+        "one message; a panic is a fault",
+    ),
 ];
 
 /// Words that only some modules may say.
@@ -206,6 +295,31 @@ fn words_stay_where_they_belong() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn tasks_are_watched() {
+    let root = repository("src");
+    let mut found = BTreeMap::new();
+    for (_, file, text) in sources() {
+        let begins = text.match_indices("spawn(").filter(|(at, _)| {
+            let before = &text[..*at];
+            before.ends_with(['.', ':']) && !before.ends_with("supervise::")
+        });
+        let count = begins.count();
+        if count > 0 {
+            let name = file.strip_prefix(&root).unwrap().display().to_string();
+            found.insert(name, count);
+        }
+    }
+    let listed: BTreeMap<String, usize> = SPAWNS
+        .iter()
+        .map(|(file, count, _)| ((*file).to_owned(), *count))
+        .collect();
+    assert_eq!(
+        found, listed,
+        "a task that lives on begins by supervise::spawn; one that ends soon is listed with who notices"
+    );
 }
 
 /// Whoever forgot one would lose its secrets with the next key.
