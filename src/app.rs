@@ -152,7 +152,10 @@ where
     );
     let endpoint = api::endpoint(hub, &uplinks);
     let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
-    let subscribing = tokio::spawn(subscriber.run(stop_accepting.clone()));
+    let stop_subscribing = stop_accepting.clone();
+    let subscribing = supervise::spawn("subscriber", subscriber, move |subscriber| {
+        subscriber.run(stop_subscribing.clone()).boxed()
+    });
 
     let (acceptor, accepting) = SniffingAcceptor::new(
         listener,

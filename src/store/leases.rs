@@ -72,6 +72,18 @@ impl Store {
         Ok(held.into_iter().map(|held| held.name).collect())
     }
 
+    /// Renews one lease of the holder; answers whether it still has it.
+    pub async fn keep_lease(&self, holder: Uuid, name: &str, life: Duration) -> Result<bool> {
+        use lease::Column;
+        let kept = lease::Entity::update_many()
+            .col_expr(Column::ExpiresAt, self.now_and(life))
+            .filter(Column::Holder.eq(holder))
+            .filter(Column::Name.eq(name))
+            .exec(&self.inner.leases)
+            .await?;
+        Ok(kept.rows_affected > 0)
+    }
+
     /// Gives leases back, so that another hub takes them at once.
     pub async fn release_leases(&self, holder: Uuid, names: Vec<String>) -> Result<()> {
         use lease::Column;

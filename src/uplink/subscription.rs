@@ -11,7 +11,7 @@ use rumqttc::{Packet, Publish, QoS, SubAck, SubscribeReasonCode};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,14 +36,26 @@ const AT_A_TIME_MAX: usize = 64;
 /// How long a connection must have held to count as a good one.
 const GOOD: Duration = Duration::from_secs(10);
 
+/// How long a connection must be switched off for its broker to forget it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+
 /// Why a subscription ends.
 pub enum Ending {
     /// The hub stops, or another one goes on: the broker keeps what comes meanwhile.
     Stopped,
-    /// The connection was switched off or deleted: the broker is to forget it.
-    Gone,
+    /// The connection was switched off or deleted: the broker is to forget it, unless it is switched on
+    /// again soon.
+    Gone(oneshot::Receiver<Waking>),
     /// A client has changed the connection; whoever goes on is told what was subscribed to.
     Changed(oneshot::Sender<Heard>),
+}
+
+/// Why a subscription that was switched off is not forgotten.
+pub enum Waking {
+    /// It is on again; whoever goes on is told what was subscribed to, or learns that it is forgotten.
+    On(oneshot::Sender<Heard>),
+    /// It may be another hub's by now.
+    Left,
 }
 
 /// What a subscription was subscribed to.
@@ -110,15 +122,37 @@ impl Subscription {
             ending
         });
         match (ending, heard) {
-            (Ending::Stopped, _) | (_, None) => {}
+            (Ending::Gone(waking), heard) => self.rest(waking, heard).await,
             (Ending::Changed(tell), Some(heard)) => {
                 let _ = tell.send(heard);
             }
-            (Ending::Gone, Some(heard)) => {
-                self.forget(&heard.broker).await;
-                self.taker.note(None).await;
+            (Ending::Stopped, _) | (Ending::Changed(_), None) => {}
+        }
+    }
+
+    /// Lets the broker keep what comes until it is clear that nobody goes on. Who is to go on waits for the
+    /// end of this: a session is not forgotten under somebody who uses it.
+    async fn rest(&self, mut waking: oneshot::Receiver<Waking>, heard: Option<Heard>) {
+        self.taker.note(None).await;
+        let Some(heard) = heard else { return };
+        let may_go_on = match self.what().await {
+            Ok(what) => is_same_session(&what.broker, &heard.broker),
+            Err(Error::Unavailable { .. }) => true,
+            // It was deleted, or has no broker any more.
+            Err(_) => false,
+        };
+        if may_go_on {
+            match timeout(FORGOTTEN_AFTER, &mut waking).await {
+                Ok(Ok(Waking::On(tell))) => {
+                    let _ = tell.send(heard);
+                    return;
+                }
+                Ok(Ok(Waking::Left)) => return,
+                // The hub stops, or nobody has come.
+                Ok(Err(_)) | Err(_) => {}
             }
         }
+        self.forget(&heard.broker).await;
     }
 
     async fn listen(
@@ -162,7 +196,8 @@ impl Subscription {
                 () = sleep(backoff.wait()) => {}
             }
         }
-        heard
+        // Ended before it began, it has what the one before it had.
+        heard.or(former)
     }
 
     /// Reads the connection's settings and opens its credentials.

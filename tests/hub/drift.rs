@@ -199,7 +199,6 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "it tries to write one row, so often",
     ),
     ("api/listener.rs", 1, "a handshake, bounded in time"),
-    ("app.rs", 1, "the subscriber, which ends the hub's stop with an error"),
     ("cli/driver/batch.rs", 2, "they end with the command"),
     (
         "delivery/engine.rs",

@@ -19,6 +19,7 @@ on_both_databases!(
     nothing_acknowledged_is_lost_with_the_broker,
     what_comes_while_the_hub_is_away_is_kept,
     a_change_counts_at_once,
+    a_moment_off_misses_nothing,
     packets_travel_in_web_sockets,
     packets_travel_in_encrypted_web_sockets,
 );
@@ -312,15 +313,9 @@ async fn a_change_counts_at_once(database: Database) {
     broker.publish("two", &message(2)).await;
     recorded(&hub, [2, 3]).await;
 
-    // Switched off, the broker keeps nothing for it.
-    let mut off = connection(&broker.settings(), &["two"]);
-    off["enabled"] = false.into();
-    hub.put(&path, &off).await.ok();
-    eventually("it is no concern any more", async || {
-        let view = hub.get(&path).await.ok();
-        view["health"]["subscription"].is_null().then_some(())
-    })
-    .await;
+    // Switched off for a while, the broker keeps nothing for it.
+    switch_off(&hub, &broker, &made, "two").await;
+    is_forgotten(&broker, 1).await;
     broker.publish("two", &message(4)).await;
     hub.put(&path, &connection(&broker.settings(), &["two"]))
         .await
@@ -328,6 +323,62 @@ async fn a_change_counts_at_once(database: Database) {
     is_subscribed(&hub, &made).await;
     broker.publish("two", &message(5)).await;
     recorded(&hub, [2, 3, 5]).await;
+    hub.delete(&path).await.ok();
+    is_forgotten(&broker, 2).await;
+}
+
+/// Switches a connection off, and waits until the hub has left its broker.
+async fn switch_off(hub: &Hub, broker: &Broker, made: &Connection, topic: &str) {
+    let path = format!("network-connections/{}", made.id);
+    let mut off = connection(&broker.settings(), &[topic]);
+    off["enabled"] = false.into();
+    hub.put(&path, &off).await.ok();
+    eventually("it is no concern any more", async || {
+        let view = hub.get(&path).await.ok();
+        view["health"]["subscription"].is_null().then_some(())
+    })
+    .await;
+}
+
+/// Waits until hubs have had the broker forget them so many times: by a session that begins anew.
+async fn is_forgotten(broker: &Broker, times: usize) {
+    eventually("the broker forgets the hub", async || {
+        let log = broker.log();
+        let anew = |line: &&str| line.contains(" as thingshub") && line.contains(", c1,");
+        (log.lines().filter(anew).count() == times).then_some(())
+    })
+    .await;
+}
+
+async fn a_moment_off_misses_nothing(database: Database) {
+    let broker = Broker::start(Door::Open).await;
+    let hub = hub(database).await;
+    let made = subscribe(&hub, &broker, &["up"]).await;
+    let path = format!("network-connections/{}", made.id);
+    let on = connection(&broker.settings(), &["up"]);
+    let mut off = on.clone();
+    off["enabled"] = false.into();
+    broker.publish("up", &message(0)).await;
+    recorded(&hub, [0]).await;
+
+    switch_off(&hub, &broker, &made, "up").await;
+    for counter in 1..5 {
+        broker.publish("up", &message(counter)).await;
+    }
+    hub.put(&path, &on).await.ok();
+    recorded(&hub, 0..5).await;
+
+    // However far each change has come when the next one is made.
+    for counter in 5..15 {
+        hub.put(&path, &off).await.ok();
+        broker.publish("up", &message(counter)).await;
+        hub.put(&path, &on).await.ok();
+    }
+    recorded(&hub, 0..15).await;
+    is_subscribed(&hub, &made).await;
+    broker.publish("up", &message(15)).await;
+    recorded(&hub, 0..16).await;
+    is_forgotten(&broker, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
