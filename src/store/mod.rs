@@ -45,6 +45,7 @@ use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use shared_clock::SharedClock;
 use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
 
@@ -98,6 +99,7 @@ mod receptions;
 pub mod record;
 pub mod redecodings;
 pub mod sealed;
+mod shared_clock;
 pub mod subscriptions;
 pub mod tenants;
 mod transaction;
@@ -134,6 +136,7 @@ struct Inner {
     dedupe_window_s: u64,
     writability: Writability,
     probe: Probe,
+    clock: SharedClock,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
@@ -239,7 +242,7 @@ impl Store {
         };
         let writer = Writer::new(writer, writability.clone());
         let probe = Probe::new(writer.clone(), writability.clone());
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(Inner {
                 devices: devices::gather(reader.clone()),
                 sessions: identity::gather(reader.clone()),
@@ -254,8 +257,11 @@ impl Store {
                 probe,
                 writer,
                 reader,
+                clock: SharedClock::default(),
             }),
-        })
+        };
+        store.read_time().await?;
+        Ok(store)
     }
 
     /// The database as this tenant sees it.
@@ -273,11 +279,10 @@ impl Store {
         self.inner.work.notified().await;
     }
 
-    /// Watches whether the database takes writes, until `stop`.
+    /// Watches whether the database takes writes, and what time it is, until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
-        let _ = stop
-            .run_until_cancelled(self.inner.probe.clone().run())
-            .await;
+        let watching = async { tokio::join!(self.inner.probe.clone().run(), self.follow_time()) };
+        let _ = stop.run_until_cancelled(watching).await;
     }
 
     /// Whether the last that is known of the database is that it takes writes.
