@@ -31,7 +31,7 @@ run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in .
 	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
-	@scripts/need rust python postgres mosquitto node
+	@scripts/need rust python postgres mosquitto faketime node
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
 	@$(MAKE) check-openapi
@@ -138,7 +138,7 @@ check-openapi: build venv linter
 # order of commits, not their survival of a power cut.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
-	@scripts/need rust postgres mosquitto
+	@scripts/need rust postgres mosquitto faketime
 	@$(MAKE) kafka-tools
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \

@@ -2,9 +2,15 @@
 //!
 //! The jobs that are not at their end stand in the database, and every hub looks for them again and
 //! again: whatever becomes of the hub that began one, another goes on with it. Of the hubs that share
-//! a database one at a time works on a job: it holds the job's lease.
+//! a database one at a time works on a job: it holds the job's lease. A job that a fault of ours stops
+//! again and again is given up.
 
-use std::{collections::VecDeque, fmt::Display, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt::Display,
+    hash::Hash,
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc::UnboundedReceiver,
@@ -14,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     id::{TenantId, new_uuid},
     store::Store,
 };
@@ -23,6 +29,9 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long a hub may be silent before another goes on with its jobs: longer than any step.
 const LEASE: Duration = Duration::from_secs(10);
+/// How often in a row a step is tried again after a fault of ours: one may pass, such as a deadlock
+/// between two transactions of PostgreSQL.
+const FAULTS_MAX: u32 = 5;
 
 /// The jobs of one kind.
 pub struct Jobs<I> {
@@ -33,10 +42,30 @@ pub struct Jobs<I> {
     holder: Uuid,
     begun: UnboundedReceiver<(TenantId, I)>,
     waiting: VecDeque<(TenantId, I)>,
+    faults: Faults<I>,
     look_at: Instant,
 }
 
-impl<I: Copy + Eq + Display> Jobs<I> {
+/// How many steps of each job have failed in a row, by a fault of ours.
+struct Faults<I>(HashMap<I, u32>);
+
+impl<I: Copy + Eq + Hash> Faults<I> {
+    /// Whether another try makes sense. A database that is away is no fault.
+    fn may_pass(&mut self, id: I, error: &Error) -> bool {
+        if matches!(error, Error::Unavailable { .. }) {
+            return true;
+        }
+        let count = self.0.entry(id).or_default();
+        *count += 1;
+        *count <= FAULTS_MAX
+    }
+
+    fn forget(&mut self, id: I) {
+        self.0.remove(&id);
+    }
+}
+
+impl<I: Copy + Eq + Hash + Display> Jobs<I> {
     /// The jobs that this hub is told of by `begun`, and those that it finds.
     pub fn new(kind: &'static str, store: Store, begun: UnboundedReceiver<(TenantId, I)>) -> Self {
         Self {
@@ -45,6 +74,7 @@ impl<I: Copy + Eq + Display> Jobs<I> {
             holder: new_uuid(),
             begun,
             waiting: VecDeque::new(),
+            faults: Faults(HashMap::new()),
             look_at: Instant::now(),
         }
     }
@@ -97,8 +127,19 @@ impl<I: Copy + Eq + Display> Jobs<I> {
         self.waiting.len()
     }
 
+    /// Learns that a step was done: the faults before it count no more.
+    pub fn went_on(&mut self, id: I) {
+        self.faults.forget(id);
+    }
+
+    /// Learns that a step failed; answers whether to try it again.
+    pub fn may_pass(&mut self, id: I, error: &Error) -> bool {
+        self.faults.may_pass(id, error)
+    }
+
     /// Forgets a job that is at its end.
-    pub async fn end(&self, id: I) {
+    pub async fn end(&mut self, id: I) {
+        self.faults.forget(id);
         self.release(vec![self.name(id)]).await;
     }
 
@@ -149,5 +190,28 @@ impl<I: Copy + Eq + Display> Jobs<I> {
 
     fn name(&self, id: I) -> String {
         format!("{}/{id}", self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_faults_in_a_row_count() {
+        let mut faults = Faults(HashMap::new());
+        let fault = Error::internal("a fault");
+        for _ in 0..3 {
+            for _ in 0..FAULTS_MAX {
+                assert!(faults.may_pass(1, &fault));
+            }
+            faults.forget(1);
+        }
+        for _ in 0..FAULTS_MAX {
+            assert!(faults.may_pass(1, &fault));
+            assert!(faults.may_pass(1, &Error::overloaded("the database is away")));
+        }
+        assert!(faults.may_pass(2, &fault), "another job");
+        assert!(!faults.may_pass(1, &fault));
     }
 }

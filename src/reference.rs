@@ -16,6 +16,9 @@ use crate::text::{DriverAuthor, DriverName, DriverTag, Kind, Text};
 /// The tag that is meant where a reference names none.
 pub const LATEST: &str = "latest";
 
+/// The author of the drivers that are part of the hub, and in no database; nobody can push under it.
+pub const BUILT_IN_AUTHOR: &str = "thingshub";
+
 /// What every digest starts with: the name of the hash function.
 pub const DIGEST_PREFIX: &str = "sha256:";
 

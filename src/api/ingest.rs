@@ -142,14 +142,21 @@ impl IngestApi {
             address: Some(client.0),
         };
         let Taken { receipt, awaits } = Box::pin(self.uplinks.receive(id, sender, body.0)).await?;
-        let device = match &receipt {
-            Receipt::Uplink { device_id, .. } => Some(device_id.as_str()),
+        let uplink = match &receipt {
+            Receipt::Uplink {
+                uplink_id,
+                device_id,
+            }
+            | Receipt::Duplicate {
+                uplink_id,
+                device_id,
+            } => Some((*uplink_id, device_id.as_str())),
             _ => None,
         };
         let downlink = match (awaits, self.uplinks.scope_of(id)) {
             (None, _) => None,
             (Some(address), scope) => match scope.await? {
-                Some(scope) => Some(in_answer(&scope, id, device, &address).await?),
+                Some(scope) => Some(in_answer(&scope, id, uplink, &address).await?),
                 None => None,
             },
         };

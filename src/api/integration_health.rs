@@ -13,7 +13,6 @@ use super::{
     types::{Count, Id, Status, Timestamp},
 };
 use crate::{
-    clock,
     hub::Hub,
     id::IntegrationId,
     store::{
@@ -123,7 +122,7 @@ impl IntegrationHealthApi {
         let backlog = queue::backlog(scope, integration.id).await?;
         let lag = backlog
             .oldest_at
-            .map(|at| (clock::now() - at).num_seconds());
+            .map(|at| (scope.now() - at).num_seconds().max(0));
         Ok(Found(IntegrationBacklog {
             health: integration.health.into(),
             pending: Count::saturating(backlog.pending),

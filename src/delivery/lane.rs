@@ -289,14 +289,16 @@ impl Run {
         delivery.attempt += 1;
         self.lane.under_way.begin(delivery.id);
         let (target, sender) = (target.clone(), self.lane.sender.clone());
-        let longest = self.rules.timeout;
+        let (scope, longest) = (self.lane.scope.clone(), self.rules.timeout);
         self.sending.spawn(async move {
-            let at = clock::now();
+            // The times of attempts are those of all hubs: by them the next one is due.
+            let (at, began) = (scope.now(), Instant::now());
             let answer = attempt::answer(target.send(&sender, &delivery), longest).await;
-            let ended_at = clock::now();
+            let took = began.elapsed();
+            let ended_at = clock::cut(at + took);
             let attempt = Attempt {
                 at,
-                duration_ms: (ended_at - at).num_milliseconds(),
+                duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
                 status: answer.status,
                 error: answer.error.clone(),
             };

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock, config::Config, error::Result, store::Store};
+use crate::{config::Config, error::Result, store::Store};
 
 /// How often it looks for what is old.
 const EVERY: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub async fn run(store: &Store, config: &Config, stop: &CancellationToken) {
 }
 
 async fn forget(store: &Store, config: &Config, stop: &CancellationToken) -> Result<()> {
-    let ago = |hours: u32| clock::now() - TimeDelta::hours(i64::from(hours));
+    let ago = |hours: u32| store.now() - TimeDelta::hours(i64::from(hours));
     let died = ago(config.delivery_dead_keep_hours);
     while store.forget_dead(died).await? > 0 {
         if pause(stop, BREATH).await {

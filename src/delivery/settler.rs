@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    batch,
+    batch::{self, Parts},
     error::{Error, Result},
     id::IntegrationId,
     store::{Store, deliveries::settle::Settled},
@@ -90,18 +90,7 @@ impl Writing {
                 jobs.drain(..).map(|job| (job.settled, job.done)).unzip();
             let integrations: Vec<IntegrationId> =
                 settled.iter().map(|settled| settled.integration).collect();
-            let paused = match self.settle(&settled).await {
-                Ok(paused) => paused.into_iter().collect(),
-                Err(Error::Unavailable { .. }) => {
-                    lost += settled.len();
-                    HashSet::new()
-                }
-                Err(error) => {
-                    // One attempt may be at fault: alone, the others need not suffer.
-                    tracing::warn!("attempts are settled one by one: {}", error.causes());
-                    self.settle_each(&settled, &mut lost).await
-                }
-            };
+            let paused = self.settle_all(&settled, &mut lost).await;
             for (done, integration) in done.into_iter().zip(integrations) {
                 // A lane that has ended does not wait.
                 let _ = done.send(paused.contains(&integration));
@@ -110,19 +99,28 @@ impl Writing {
         lost
     }
 
-    async fn settle_each(
+    /// Settles a batch, in parts where it is refused: one attempt may be at fault, and the others need not
+    /// suffer, nor wait until each was tried alone.
+    async fn settle_all(
         &mut self,
         settled: &[Settled],
         lost: &mut usize,
     ) -> HashSet<IntegrationId> {
         let mut paused = HashSet::new();
-        for one in settled.chunks(1) {
-            match self.settle(one).await {
+        let mut parts = Parts::of(settled);
+        while let Some(part) = parts.take() {
+            match self.settle(part).await {
                 Ok(found) => paused.extend(found),
-                Err(Error::Unavailable { .. }) => *lost += 1,
+                Err(Error::Unavailable { .. }) => *lost += part.len(),
                 Err(error) => {
-                    let (id, cause) = (one[0].delivery.id, error.causes());
-                    tracing::error!(delivery.id = %id, cause, "an attempt is not settled");
+                    let cause = error.causes();
+                    match parts.halve(part) {
+                        None => tracing::warn!(cause, "attempts are settled in parts"),
+                        Some(alone) => {
+                            let id = alone.delivery.id;
+                            tracing::error!(delivery.id = %id, cause, "an attempt is not settled");
+                        }
+                    }
                 }
             }
         }

@@ -71,6 +71,7 @@ impl Engine {
                             vault: self.vault.clone(),
                             config: self.config.clone(),
                             notify,
+                            under_way: lane::UnderWay::default(),
                             stop: stop.clone(),
                         };
                         running.spawn(async move {

@@ -1,6 +1,10 @@
 //! The lane of one network connection: claims what is due, hands a few over at a time, settles each.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -10,6 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     networks::{Handover, Parcel, Taken},
@@ -26,7 +31,7 @@ use crate::{
     secret::{Redactor, Vault},
     store::{
         Scope,
-        downlink_queue::{self, Attempt, Outcome},
+        downlink_queue::{self, Attempt, Claim, Outcome},
         downlinks::Downlink,
         members, network_connections, uplinks,
     },
@@ -57,7 +62,36 @@ pub struct Lane {
     pub vault: Vault,
     pub config: Arc<Config>,
     pub notify: Arc<Notify>,
+    pub under_way: UnderWay,
     pub stop: CancellationToken,
+}
+
+/// The downlinks that a lane is sending.
+#[derive(Clone, Default)]
+pub struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
+
+/// One of them, until this is dropped.
+struct Mark(UnderWay, Uuid);
+
+impl UnderWay {
+    fn begin(&self, id: Uuid) -> Mark {
+        self.lock().insert(id);
+        Mark(self.clone(), id)
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        self.lock().iter().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
 }
 
 impl Lane {
@@ -91,11 +125,23 @@ impl Lane {
         let free = CONCURRENCY.saturating_sub(sending.len());
         let way = self.way().await?.map(Arc::new);
         if let Some(way) = way.as_ref().filter(|_| free > 0) {
-            let claimed =
-                downlink_queue::claim(&self.scope, self.connection, free as u64, self.lease());
-            for downlink in claimed.await? {
+            let claim = Claim {
+                seen: way.seen,
+                is_pushed: way.settings.is_pushed(),
+                under_way: self.under_way.ids(),
+                limit: free as u64,
+                lease: self.lease(),
+            };
+            let claimed = downlink_queue::claim(&self.scope, self.connection, claim).await?;
+            let Some(claimed) = claimed else {
+                // By other settings, at once.
+                return Ok(true);
+            };
+            for downlink in claimed {
                 let (lane, way) = (self.clone(), way.clone());
+                let mark = self.under_way.begin(downlink.id);
                 sending.spawn(async move {
+                    let _mark = mark;
                     let send = async {
                         lane.send(&way, downlink).await;
                         Ok(())
@@ -108,10 +154,10 @@ impl Lane {
         let next = downlink_queue::next(&self.scope, self.connection, way.is_some());
         let next = match next.await? {
             Some(next) => next,
-            None if way.is_none() => clock::now() + PATIENCE,
+            None if way.is_none() => self.scope.now() + PATIENCE,
             None => return Ok(!sending.is_empty() && sending.join_next().await.is_some()),
         };
-        let wait = (next - clock::now()).to_std().unwrap_or_default();
+        let wait = (next - self.scope.now()).to_std().unwrap_or_default();
         let again = Instant::now() + wait.clamp(Duration::from_millis(50), Duration::from_secs(60));
         let is_full = sending.len() >= CONCURRENCY;
         tokio::select! {
@@ -156,7 +202,7 @@ impl Lane {
         if let Some(why) = &way.unopened {
             return Attempt {
                 status: None,
-                outcome: Outcome::Later(clock::now() + UNTIL_KNOWN, why.clone()),
+                outcome: Outcome::Later(self.scope.now() + UNTIL_KNOWN, why.clone()),
             };
         }
         match way.settings.handover(&way.secrets, parcel) {
@@ -170,7 +216,7 @@ impl Lane {
             }
             Err(why) => Attempt {
                 status: None,
-                outcome: Outcome::Later(clock::now() + UNTIL_KNOWN, why),
+                outcome: Outcome::Later(self.scope.now() + UNTIL_KNOWN, why),
             },
         }
     }
@@ -186,7 +232,7 @@ impl Lane {
     ) -> Outcome {
         let Some(broker) = &way.broker else {
             let why = "the network connection has no broker any more".to_owned();
-            return Outcome::Later(clock::now() + UNTIL_KNOWN, why);
+            return Outcome::Later(self.scope.now() + UNTIL_KNOWN, why);
         };
         let purpose = format!("downlinks/{}", self.connection);
         let publisher = self.publishers.get(&purpose, broker);
@@ -197,7 +243,7 @@ impl Lane {
                 Err(why) => Outcome::GivenUp(why),
             },
             Err(why) => {
-                let (now, schedule) = (clock::now(), &self.config.downlink_schedule_s.0);
+                let (now, schedule) = (self.scope.now(), &self.config.downlink_schedule_s.0);
                 let (soonest, latest) = UNTIL_BACK;
                 // Behind its end the schedule's last wait goes on.
                 let last = i32::try_from(schedule.len()).unwrap_or(i32::MAX);
@@ -253,7 +299,7 @@ impl Lane {
         retry_after: Option<TimeDelta>,
     ) -> Attempt {
         let schedule = &self.config.downlink_schedule_s.0;
-        let outcome = match retry_at(schedule, attempt, retry_after, clock::now()) {
+        let outcome = match retry_at(schedule, attempt, retry_after, self.scope.now()) {
             Some(at) => Outcome::Later(at, why),
             None => Outcome::GivenUp(why),
         };

@@ -9,7 +9,11 @@ use crate::{
     mqtt::Broker,
     outgoing::{Caller, tls::CLIENT_KEY},
     secret::{Credentials, Stored, Vault},
-    store::{Scope, downlink_settings, network_connections::Connection},
+    store::{
+        Scope,
+        downlink_settings::{self, Seen},
+        network_connections::Connection,
+    },
     uplink::networks::{self, NetworkSettings},
 };
 
@@ -23,6 +27,8 @@ pub struct Way {
     pub broker: Option<Broker>,
     /// Why nothing can be sent, for a person: the secrets do not open.
     pub unopened: Option<String>,
+    /// What all this was read from.
+    pub seen: Seen,
 }
 
 impl Way {
@@ -38,9 +44,13 @@ impl Way {
     }
 }
 
-/// How a connection's downlinks are sent; `None`: they are not.
-pub async fn settings(scope: &Scope, connection: &Connection) -> Result<Option<DownlinkSettings>> {
-    Ok(found(scope, connection).await?.map(|found| found.settings))
+/// How a connection's downlinks are sent, and what that was read from; `None`: they are not.
+pub async fn settings(
+    scope: &Scope,
+    connection: &Connection,
+) -> Result<Option<(DownlinkSettings, Seen)>> {
+    let found = found(scope, connection).await?;
+    Ok(found.map(|found| (found.settings, found.seen)))
 }
 
 /// The same with all that sending needs.
@@ -49,6 +59,7 @@ pub async fn find(scope: &Scope, vault: &Vault, connection: &Connection) -> Resu
         settings,
         stored,
         sealed,
+        seen,
     }) = found(scope, connection).await?
     else {
         return Ok(None);
@@ -75,6 +86,7 @@ pub async fn find(scope: &Scope, vault: &Vault, connection: &Connection) -> Resu
         secrets,
         broker,
         unopened,
+        seen,
     }))
 }
 
@@ -83,11 +95,17 @@ struct Found {
     settings: DownlinkSettings,
     stored: Value,
     sealed: Option<Vec<u8>>,
+    seen: Seen,
 }
 
 async fn found(scope: &Scope, connection: &Connection) -> Result<Option<Found>> {
+    let seen = |settings| Seen {
+        connection: connection.revision,
+        settings,
+    };
     if let Some(set) = downlink_settings::find(scope, connection.id).await? {
         return Ok(Some(Found {
+            seen: seen(set.revision),
             settings: serde_json::from_value(set.settings.clone()).map_err(Error::internal)?,
             stored: set.settings,
             sealed: set.secret,
@@ -98,6 +116,7 @@ async fn found(scope: &Scope, connection: &Connection) -> Result<Option<Found>> 
         settings,
         stored: Value::Null,
         sealed: None,
+        seen: seen(0),
     }))
 }
 

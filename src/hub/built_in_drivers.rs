@@ -72,3 +72,13 @@ fn picks<S>(filter: &Filter, driver: &Driver<S>) -> bool {
             .iter()
             .all(|named| named.is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{driver, reference};
+
+    #[test]
+    fn references_know_the_author_of_built_in_drivers() {
+        assert_eq!(reference::BUILT_IN_AUTHOR, driver::BUILT_IN_AUTHOR);
+    }
+}

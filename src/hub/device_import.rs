@@ -3,7 +3,7 @@
 //! One batch at a time for the whole hub: imports must not keep uplinks from the database. When the hub
 //! that began one dies, another goes on with it.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +23,6 @@ use crate::{
 
 /// How long to wait when the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often a batch is tried again after a fault of ours: one may pass, such as a deadlock between
-/// two transactions of PostgreSQL.
-const FAULTS_MAX: u32 = 5;
 /// Digits of a DevEUI.
 const DEV_EUI_DIGITS: usize = 16;
 
@@ -61,13 +58,12 @@ impl Importer {
 
     /// Works until `stop`; a batch under way comes to its end.
     pub async fn run(&mut self, stop: CancellationToken) {
-        let mut faults: HashMap<ImportId, u32> = HashMap::new();
         let unfinished = || self.store.unfinished_imports();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
             let outcome = attempted("import", step(&scope, id)).await;
             if outcome.is_ok() {
-                faults.remove(&id);
+                self.jobs.went_on(id);
             }
             match outcome {
                 Ok(true) => {
@@ -77,13 +73,12 @@ impl Importer {
                 Ok(false) => self.jobs.put_back(tenant, id),
                 // It has gone with its tenant.
                 Err(Error::NotFound(_)) => self.jobs.end(id).await,
-                Err(error) if may_pass(&error, id, &mut faults) => {
+                Err(error) if self.jobs.may_pass(id, &error) => {
                     tracing::warn!(import.id = id.0, "import waits: {}", error.causes());
                     self.jobs.put_back(tenant, id);
                     pause(&stop).await;
                 }
                 Err(error) => {
-                    faults.remove(&id);
                     tracing::error!(import.id = id.0, cause = error.causes(), "import given up");
                     if let Err(error) = device_imports::give_up(&scope, id).await {
                         tracing::warn!(import.id = id.0, "it stays unfinished: {}", error.causes());
@@ -94,16 +89,6 @@ impl Importer {
         }
         self.jobs.leave().await;
     }
-}
-
-/// Whether another try makes sense.
-fn may_pass(error: &Error, id: ImportId, faults: &mut HashMap<ImportId, u32>) -> bool {
-    if matches!(error, Error::Unavailable { .. }) {
-        return true;
-    }
-    let count = faults.entry(id).or_default();
-    *count += 1;
-    *count <= FAULTS_MAX
 }
 
 /// Waits a moment, unless it is time to stop.

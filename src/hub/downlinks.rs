@@ -2,6 +2,7 @@
 //! driver makes of values.
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::Hub;
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
         desired_state::{self, Transfer},
         devices::{self, Address, Device},
         downlink_queue,
+        downlink_settings::Seen,
         downlinks::{self, Downlink, NewDownlink, Origin, Priority},
         events::{self, Event, Subject},
         listing::{Span, Stretch},
@@ -35,6 +37,8 @@ pub type ConfigurableKind = ColumnKind;
 
 /// The port where neither client nor driver names one: the first that LoRaWAN leaves to applications.
 const PORT_DEFAULT: u8 = 1;
+/// How often a downlink is made again when its device or connection was changed meanwhile.
+const TRIES_MAX: usize = 5;
 /// The kind of the event that tells why a desired state stays in the hub.
 pub const NOT_SENT: &str = "desired_state_not_sent";
 
@@ -91,17 +95,33 @@ impl Hub {
         device: &str,
         wish: Wish,
     ) -> Result<Downlink> {
+        for _ in 0..TRIES_MAX {
+            if let Some(queued) = self.queue_once(scope, uplinks, device, &wish).await? {
+                return Ok(queued);
+            }
+        }
+        Err(being_changed())
+    }
+
+    /// `None`: the device or its network connection was changed meanwhile.
+    async fn queue_once(
+        &self,
+        scope: &Scope,
+        uplinks: &UplinkPath,
+        device: &str,
+        wish: &Wish,
+    ) -> Result<Option<Downlink>> {
         let device = devices::get(scope, device).await?;
         let address = address(scope, &device, wish.connection).await?;
-        let (encoded, values) = match wish.content {
-            Content::Payload(payload) => (Encoded::bare(payload), None),
+        let (encoded, values) = match &wish.content {
+            Content::Payload(payload) => (Encoded::bare(payload.clone()), None),
             Content::Values(values) => {
-                let encoded = encode(scope, uplinks, &device, &values, wish.f_port).await?;
+                let encoded = encode(scope, uplinks, &device, values, wish.f_port).await?;
                 let encoded = encoded.map_err(|why| Error::field("values", why))?;
-                (encoded, Some(Value::Object(values)))
+                (encoded, Some(Value::Object(values.clone())))
             }
         };
-        let network = network(scope, &address).await?;
+        let (network, seen) = network(scope, &address).await?;
         network.check_payload(&encoded.payload).map_err(|rule| {
             Error::field(
                 if values.is_some() {
@@ -119,7 +139,7 @@ impl Hub {
             ..compose(address, encoded, values, wish.f_port, wish.confirmed)
         };
         let most = self.config.downlink_queue_max;
-        downlinks::insert(scope, &device.provisioned.id, new, most).await
+        downlinks::insert(scope, &device, new, seen, most).await
     }
 
     /// A device's state, and what its driver says of it.
@@ -154,6 +174,25 @@ impl Hub {
         device: &str,
         desired: Map<String, Value>,
     ) -> Result<()> {
+        for _ in 0..TRIES_MAX {
+            if self
+                .set_once(scope, uplinks, device, desired.clone())
+                .await?
+            {
+                return Ok(());
+            }
+        }
+        Err(being_changed())
+    }
+
+    /// Answers whether it did: the device or its network connection may have been changed meanwhile.
+    async fn set_once(
+        &self,
+        scope: &Scope,
+        uplinks: &UplinkPath,
+        device: &str,
+        desired: Map<String, Value>,
+    ) -> Result<bool> {
         let device = devices::get(scope, device).await?;
         let schema = uplinks
             .schema(scope, device.provisioned.driver.as_deref())
@@ -164,8 +203,7 @@ impl Hub {
         }
         let transfer = transfer(scope, uplinks, &device, &desired, schema.as_deref()).await?;
         let most = self.config.downlink_queue_max;
-        desired_state::set(scope, &device, desired, transfer, most).await?;
-        Ok(())
+        desired_state::set(scope, &device, desired, transfer, most).await
     }
 }
 
@@ -210,20 +248,20 @@ async fn transfer(
     };
     let reached = async {
         let address = address(scope, device, None).await?;
-        let network = network(scope, &address).await?;
+        let (network, seen) = network(scope, &address).await?;
         let fits = network.check_payload(&encoded.payload);
         fits.map_err(|rule| Error::field("payload", rule))?;
-        Ok((address, network))
+        Ok((address, network, seen))
     };
     match reached.await {
-        Ok((address, network)) => {
+        Ok((address, network, seen)) => {
             let values = Some(Value::Object(values));
             let new = NewDownlink {
                 origin: Origin::DesiredState,
                 is_pushed: network.is_pushed(),
                 ..compose(address, encoded, values, None, None)
             };
-            Ok(Transfer::Downlink(Box::new(new)))
+            Ok(Transfer::Downlink(Box::new(new), seen))
         }
         Err(Error::Invalid(why)) => Ok(not_sent(&why)),
         Err(error) => Err(error),
@@ -259,8 +297,8 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
         .ok_or_else(|| Error::field(FIELD, rule))
 }
 
-/// What takes the downlinks of the network that the address is in.
-async fn network(scope: &Scope, address: &Address) -> Result<DownlinkSettings> {
+/// What takes the downlinks of the network that the address is in, and what that was read from.
+async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, Seen)> {
     let id = ConnectionId(address.network_connection_id);
     let connection = network_connections::get(scope, id).await?;
     let settings = way::settings(scope, &connection).await?;
@@ -270,17 +308,22 @@ async fn network(scope: &Scope, address: &Address) -> Result<DownlinkSettings> {
     })
 }
 
+fn being_changed() -> Error {
+    Error::overloaded("the device or its network connection is being changed; try again")
+}
+
 /// The answer to a message of a device that asks for a downlink: the first that waits, which counts
-/// as sent from then on; else that there is none. `device`: the device's id, where its message was recorded.
+/// as sent from then on; else that there is none. A copy of the message gets what the message got.
+/// `uplink`: the uplink that the message is, or is a copy of, with its device's id.
 pub async fn in_answer(
     scope: &Scope,
     connection: ConnectionId,
-    device: Option<&str>,
+    uplink: Option<(Uuid, &str)>,
     network_device_id: &str,
 ) -> Result<Value> {
-    if let Some(device) = device {
-        let device = devices::get(scope, device).await?;
-        let taken = downlink_queue::take_for_answer(scope, connection, device.key).await?;
+    if let Some((uplink, device)) = uplink {
+        let key = devices::get(scope, device).await?.key;
+        let taken = downlink_queue::take_for_answer(scope, connection, key, uplink).await?;
         if let Some(taken) = taken {
             let queued = taken.queued;
             return Ok(Sigfox::answer(&queued.network_device_id, &queued.payload));

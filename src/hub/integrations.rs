@@ -179,11 +179,12 @@ impl Hub {
             created_at: at,
             updated_at: at,
         };
+        let began = Instant::now();
         let answer = self
             .wake
             .try_out(scope.tenant(), &integration, &delivery)
             .await?;
-        let duration_ms = (clock::now() - at).num_milliseconds();
+        let duration_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         Ok(Tested {
             delivery: id,
             answer,

@@ -3,9 +3,13 @@
 //! One transaction queues the deliveries of a chunk and moves the replay's position: whatever stops the
 //! hub, a chunk is queued once or not yet.
 
+use std::collections::VecDeque;
+
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -17,7 +21,8 @@ use super::{
     deliveries::State as DeliveryState,
     delivery_policy::EventType,
     devices::Device,
-    entities::{delivery, delivery_replay, device, device_state, uplink},
+    entities::{delivery, delivery_replay, device, device_state, integration, uplink},
+    gather::padded,
     listing::{self, Order, Place, Span, Stretch},
     uplinks::Uplink,
 };
@@ -28,7 +33,9 @@ use crate::{
 };
 
 /// Uplinks in one transaction.
-const CHUNK: u64 = 500;
+const CHUNK: usize = 500;
+/// Uplinks of one device that are sorted at a time.
+const AHEAD_MAX: u64 = 50_000;
 /// Replays of one integration that may go on at a time.
 const RUNNING_MAX: u64 = 5;
 
@@ -95,6 +102,66 @@ pub struct Replay {
     pub finished_at: Option<Time>,
 }
 
+impl Replay {
+    /// Which uplinks are left.
+    fn left(&self) -> Condition {
+        use uplink::Column;
+        let span = Span {
+            from: Some(self.new.from),
+            to: Some(self.new.to),
+        };
+        span.condition(Column::ReceivedAt, Column::Id)
+            .add_option(self.position.map(|position| Column::Id.gt(position)))
+    }
+}
+
+/// The uplinks of one device that its replay comes to next. No index has a device's uplinks in the order
+/// of arrival: to sort all that are left for each chunk would take longer than all the rest.
+#[derive(Default)]
+pub struct Ahead(VecDeque<Uuid>);
+
+impl Ahead {
+    /// The next chunk.
+    async fn take(&mut self, scope: &Scope, replay: &Replay, device: &str) -> Result<Vec<Uuid>> {
+        // Another hub may have gone on with it.
+        while self
+            .0
+            .front()
+            .copied()
+            .is_some_and(|id| Some(id) <= replay.position)
+        {
+            self.0.pop_front();
+        }
+        if self.0.is_empty() {
+            self.0 = Self::read(scope, replay, device).await?;
+        }
+        let count = self.0.len().min(CHUNK);
+        Ok(self.0.drain(..count).collect())
+    }
+
+    async fn read(scope: &Scope, replay: &Replay, device: &str) -> Result<VecDeque<Uuid>> {
+        use uplink::Column;
+        // A device that has gone has taken its uplinks with it.
+        let key = scope
+            .find::<device::Entity>()
+            .filter(device::Column::DeviceId.eq(device))
+            .one(scope.reader())
+            .await?;
+        let found: Vec<Uuid> = scope
+            .find::<uplink::Entity>()
+            .filter(Column::DeviceKey.eq(key.map_or(0, |device| device.id)))
+            .filter(replay.left())
+            .order_by_asc(Column::Id)
+            .limit(AHEAD_MAX)
+            .select_only()
+            .column(Column::Id)
+            .into_tuple()
+            .all(scope.reader())
+            .await?;
+        Ok(found.into())
+    }
+}
+
 /// An uplink with its device.
 pub type Stored = (Uplink, Device);
 
@@ -133,6 +200,14 @@ pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -
     let now = clock::now();
     scope
         .record(async |transaction| {
+            // Held, so that of two who begin one at once each counts the other's.
+            scope
+                .find::<integration::Entity>()
+                .filter(integration::Column::Id.eq(integration.0))
+                .lock(LockType::NoKeyUpdate)
+                .one(&*transaction)
+                .await?
+                .ok_or_else(|| Error::missing("integration", integration))?;
             let running = scope
                 .find::<delivery_replay::Entity>()
                 .filter(Column::IntegrationId.eq(integration.0))
@@ -209,35 +284,34 @@ pub async fn list(
     Ok(page.of(total).map(Replay::from))
 }
 
-/// The next uplinks of a replay with their devices, and the last one where there may be more.
-pub async fn next(scope: &Scope, replay: &Replay) -> Result<(Vec<Stored>, Option<Uuid>)> {
+/// The next uplinks of a replay with their devices, and the last one where there may be more. `ahead` is
+/// what is known of those that come then.
+pub async fn next(
+    scope: &Scope,
+    replay: &Replay,
+    ahead: &mut Ahead,
+) -> Result<(Vec<Stored>, Option<Uuid>)> {
     use uplink::Column;
-    let span = Span {
-        from: Some(replay.new.from),
-        to: Some(replay.new.to),
+    let in_order = || {
+        scope
+            .find::<uplink::Entity>()
+            .order_by_asc(uplink::Column::Id)
     };
-    let mut query = scope
-        .find::<uplink::Entity>()
-        .filter(span.condition(Column::ReceivedAt, Column::Id));
-    if let Some(position) = replay.position {
-        query = query.filter(Column::Id.gt(position));
-    }
-    if let Some(device) = &replay.new.device_id {
-        // A device that has gone has taken its uplinks with it.
-        let key = scope
-            .find::<device::Entity>()
-            .filter(device::Column::DeviceId.eq(device))
-            .one(scope.reader())
-            .await?;
-        query = query.filter(Column::DeviceKey.eq(key.map_or(0, |device| device.id)));
-    }
-    let found = query
-        .order_by_asc(Column::Id)
-        .limit(CHUNK)
-        .all(scope.reader())
-        .await?;
-    let last = found.last().map(|uplink| uplink.id);
-    let last = last.filter(|_| found.len() as u64 == CHUNK);
+    let (found, last) = match &replay.new.device_id {
+        Some(device) => {
+            let ids = ahead.take(scope, replay, device).await?;
+            let last = ids.last().copied().filter(|_| ids.len() == CHUNK);
+            let found = in_order().filter(Column::Id.is_in(padded(ids)));
+            (found.all(scope.reader()).await?, last)
+        }
+        None => {
+            let found = in_order().filter(replay.left()).limit(CHUNK as u64);
+            let found = found.all(scope.reader()).await?;
+            let last = found.last().map(|uplink| uplink.id);
+            let last = last.filter(|_| found.len() == CHUNK);
+            (found, last)
+        }
+    };
     let mut keys: Vec<i64> = found.iter().map(|uplink| uplink.device_key).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -271,7 +345,7 @@ pub async fn queue(
     last: Option<Uuid>,
 ) -> Result<()> {
     use delivery_replay::Column;
-    let now = clock::now();
+    let now = scope.now();
     let queued = i64::try_from(rendered.len()).unwrap_or(i64::MAX);
     let rows: Vec<_> = rendered
         .into_iter()

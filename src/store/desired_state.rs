@@ -7,22 +7,19 @@ use super::{
     Scope,
     audit::subject,
     devices,
-    downlinks::{self, Downlink, NewDownlink, Origin, State},
+    downlink_settings::Seen,
+    downlinks::{self, NewDownlink, Origin, State},
     entities::{device, device_state, downlink},
     events,
     record::NewEvent,
     transaction::DatabaseTransaction,
 };
-use crate::{
-    clock,
-    error::{Error, Result},
-    id::DeviceKey,
-};
+use crate::{clock, error::Result, id::DeviceKey};
 
 /// How a device is told of its desired state.
 pub enum Transfer {
-    /// By a downlink.
-    Downlink(Box<NewDownlink>),
+    /// By a downlink, over a connection that was seen so.
+    Downlink(Box<NewDownlink>, Seen),
     /// It is not, as this tells.
     Told(NewEvent),
     /// There is nothing to tell.
@@ -30,16 +27,17 @@ pub enum Transfer {
 }
 
 /// Sets the desired state, and queues what tells the device of it in the place of what still waits
-/// to tell an older one. The queue holds at most `most`.
+/// to tell an older one. The queue holds at most `most`. Answers whether it did: device, connection or
+/// settings may be others than those by which the transfer was made.
 pub async fn set(
     scope: &Scope,
     device: &devices::Device,
     desired: Map<String, Value>,
     transfer: Transfer,
     most: usize,
-) -> Result<Option<Downlink>> {
+) -> Result<bool> {
     let (key, id) = (device.key, &device.provisioned.id);
-    let queued = scope
+    let is_set = scope
         .record(async |transaction| {
             // The state before the device, as the writer of uplinks takes them.
             let before = scope
@@ -49,9 +47,13 @@ pub async fn set(
                 .one(&*transaction)
                 .await?;
             let model = devices::lock(scope, &transaction, id).await?;
-            if model.id != key.0 {
-                // Another device has taken the id: what was decided was about the one before.
-                return Err(Error::missing("device", id));
+            if !devices::speaks_as_before(&model, device) {
+                return Ok(false);
+            }
+            if let Transfer::Downlink(new, seen) = &transfer
+                && !downlinks::are_as_seen(scope, &transaction, new, *seen).await?
+            {
+                return Ok(false);
             }
             let before = before.map(|state| state.desired).unwrap_or_default();
             let after = Value::Object(desired);
@@ -66,20 +68,19 @@ pub async fn set(
                 .await?;
             take_back(scope, &transaction, key).await?;
             match transfer {
-                Transfer::Downlink(new) => {
-                    let queued = downlinks::queue(scope, &transaction, key, *new, most).await?;
-                    Ok(Some(queued))
+                Transfer::Downlink(new, _) => {
+                    downlinks::queue(scope, &transaction, key, *new, most).await?;
                 }
                 Transfer::Told(event) => {
-                    events::insert(&transaction, scope.tenant, Some(key), None, event).await?;
-                    Ok(None)
+                    events::insert(scope, &transaction, Some(key), None, event).await?;
                 }
-                Transfer::Nothing => Ok(None),
+                Transfer::Nothing => {}
             }
+            Ok(true)
         })
         .await?;
     scope.store.wake_downlinks();
-    Ok(queued)
+    Ok(is_set)
 }
 
 /// The desired state is what people edit of a device: it counts in the device's revision.

@@ -13,6 +13,7 @@ use super::{
     audit::{Change, json, subject},
     bulk,
     devices::{self, NewDevice, RESOURCE},
+    driver_usage,
     entities::{device, device_connection},
     failure,
     gather::padded,
@@ -57,6 +58,19 @@ pub async fn put(
     on_existing: OnExisting,
 ) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::with_capacity(devices.len());
+    let drivers = devices.iter().filter_map(|device| device.driver.as_deref());
+    let missing = driver_usage::hold(scope, transaction, drivers).await?;
+    if !missing.is_empty() {
+        // Somebody has just deleted a driver: each device by itself shows which are left without one.
+        for device in devices {
+            let driver = device.driver.as_ref();
+            outcomes.push(match driver.filter(|driver| missing.contains(*driver)) {
+                Some(driver) => Outcome::Failed(driver_usage::no_driver(driver).to_string()),
+                None => put_one(scope, transaction, device, on_existing).await?,
+            });
+        }
+        return Ok(outcomes);
+    }
     while outcomes.len() < devices.len() {
         let rest = &devices[outcomes.len()..];
         let rest = &rest[..independent(rest)];

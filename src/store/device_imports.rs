@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ use super::{
     devices::NewDevice,
     entities::{device_import, device_import_batch, device_import_row},
     listing::{self, Order, Place, Stretch},
+    tenants,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -171,16 +172,7 @@ pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
     let now = clock::now();
     scope
         .write(async |transaction| {
-            let waiting = scope
-                .find::<device_import::Entity>()
-                .filter(is_unfinished())
-                .count(&*transaction)
-                .await?;
-            if waiting >= WAITING_MAX {
-                return Err(Error::Conflict(format!(
-                    "{WAITING_MAX} imports are waiting already; try again when one is done"
-                )));
-            }
+            check_room(scope, &transaction, None).await?;
             scope
                 .delete::<device_import::Entity>()
                 .filter(device_import::Column::FinishedAt.lt(now - KEPT))
@@ -216,9 +208,33 @@ pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
                 .exec_without_returning(&*transaction)
                 .await?;
             }
+            // Once more, when all the rows are written: nothing of the tenant waits for so long. Of two
+            // who do so at once, each counts what the other has begun.
+            tenants::hold(scope, &transaction).await?;
+            check_room(scope, &transaction, Some(model.id)).await?;
             Ok(Import::from(model))
         })
         .await
+}
+
+/// Refuses an import while so many others wait.
+async fn check_room(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    own: Option<i64>,
+) -> Result<()> {
+    let waiting = scope
+        .find::<device_import::Entity>()
+        .filter(is_unfinished())
+        .filter(Condition::all().add_option(own.map(|id| device_import::Column::Id.ne(id))))
+        .count(transaction)
+        .await?;
+    if waiting >= WAITING_MAX {
+        return Err(Error::Conflict(format!(
+            "{WAITING_MAX} imports are waiting already; try again when one is done"
+        )));
+    }
+    Ok(())
 }
 
 /// The form in which rows wait.
@@ -327,7 +343,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<bool> {
                 .filter(device_import_batch::Column::FirstRow.eq(batch.first_row))
                 .exec(&*transaction)
                 .await?;
-            if taken.rows_affected == 0 {
+            if taken.rows_affected == 0 || import.finished_at.is_some() {
                 return Ok(import.finished_at.is_some());
             }
             let results = write_rows(scope, &transaction, id, batch).await?;
@@ -405,7 +421,7 @@ async fn write_rows(
     Ok(results)
 }
 
-/// Ends an import that a fault of ours keeps from going on.
+/// Ends an import that a fault of ours keeps from going on, unless another hub has brought it to its end.
 pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
     let now = clock::now();
     scope
@@ -416,29 +432,34 @@ pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
                 finished_at: Set(Some(now)),
                 ..Default::default()
             };
-            scope
-                .delete::<device_import_batch::Entity>()
-                .filter(device_import_batch::Column::ImportId.eq(id.0))
-                .exec(&*transaction)
-                .await?;
-            change(scope, &transaction, id, changed).await
+            // The import before its batches, as those who work on it take them.
+            if change(scope, &transaction, id, changed).await? {
+                scope
+                    .delete::<device_import_batch::Entity>()
+                    .filter(device_import_batch::Column::ImportId.eq(id.0))
+                    .exec(&*transaction)
+                    .await?;
+            }
+            Ok(())
         })
         .await
 }
 
+/// Changes an import that is not at its end; answers whether it was not.
 async fn change(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     id: ImportId,
     changed: device_import::ActiveModel,
-) -> Result<()> {
-    scope
+) -> Result<bool> {
+    let changed = scope
         .update::<device_import::Entity>()
         .set(changed)
         .filter(device_import::Column::Id.eq(id.0))
+        .filter(is_unfinished())
         .exec(transaction)
         .await?;
-    Ok(())
+    Ok(changed.rows_affected > 0)
 }
 
 fn author(scope: &Scope) -> Author {

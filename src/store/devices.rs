@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     Scope,
     audit::subject,
+    driver_usage,
     entities::{device, device_connection, device_label, device_state},
     failure, find_of,
     frames::Frames,
@@ -97,6 +98,7 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
     let now = clock::now();
     scope
         .write(async |transaction| {
+            driver_usage::hold_one(scope, &transaction, new.driver.as_deref()).await?;
             let model = device::ActiveModel {
                 created_at: Set(now),
                 ..columns(scope, &new, now)
@@ -188,6 +190,7 @@ pub async fn find_by_address(
 pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
     scope
         .write(async |transaction| {
+            driver_usage::hold_one(scope, &transaction, new.driver.as_deref()).await?;
             let before = lock(scope, &transaction, &new.id).await?;
             replace(scope, &transaction, before, &new).await?;
             let after = scope
@@ -308,6 +311,19 @@ pub(super) async fn lock(
     scope
         .lock::<device::Entity>(transaction, which, || missing(id))
         .await
+}
+
+/// Whether a row is that of this device, with the same addresses and driver: what it is sent is made by
+/// them.
+pub(super) fn speaks_as_before(row: &device::Model, before: &Device) -> bool {
+    let NewDevice {
+        driver,
+        connections,
+        ..
+    } = &before.provisioned;
+    row.id == before.key.0
+        && row.driver == *driver
+        && row.connections == serde_json::json!(connections)
 }
 
 /// The state of a device that has sent nothing yet.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     Scope, Store,
+    downlink_settings::{self, Seen},
     downlinks::{self, Downlink, State},
     entities::{device, downlink},
     transaction::DatabaseTransaction,
@@ -168,15 +169,88 @@ fn waiting(connection: ConnectionId) -> Condition {
         .add(downlink::Column::State.eq(State::Queued.as_str()))
 }
 
-/// Takes up to `limit` downlinks that are due, for as long as `lease`.
+/// Which downlinks to take.
+pub struct Claim {
+    /// How the connection and its settings were when they were looked up.
+    pub seen: Seen,
+    /// Whether downlinks go out by themselves, by these settings.
+    pub is_pushed: bool,
+    /// What is under way here, whatever the clock says of its lease.
+    pub under_way: Vec<Uuid>,
+    /// How many at most.
+    pub limit: u64,
+    /// For how long.
+    pub lease: TimeDelta,
+}
+
+/// Takes downlinks that are due. `None`: the connection or its settings are others by now.
+///
+/// The claims of a connection take turns, so that each sees what is under way: of two at once, one
+/// would not know of what the other takes.
 pub async fn claim(
     scope: &Scope,
     connection: ConnectionId,
-    limit: u64,
-    lease: TimeDelta,
+    claim: Claim,
+) -> Result<Option<Vec<Downlink>>> {
+    let transaction = scope.store.begin().await?;
+    let claimed = claim.run(scope, &transaction, connection).await;
+    transaction.finish(claimed).await
+}
+
+impl Claim {
+    async fn run(
+        self,
+        scope: &Scope,
+        transaction: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Option<Vec<Downlink>>> {
+        let lock = LockType::NoKeyUpdate;
+        let is_current =
+            downlink_settings::is_as_seen(scope, transaction, connection, self.seen, lock);
+        if !is_current.await? {
+            return Ok(None);
+        }
+        match self.is_pushed {
+            true => take(scope, transaction, connection, self).await.map(Some),
+            false => {
+                let is_left = Condition::any()
+                    .add(downlink::Column::IsSending.eq(false))
+                    .add(downlink::Column::DueAt.lte(scope.now()));
+                wait_to_be_asked(scope, transaction, connection, is_left).await?;
+                Ok(Some(Vec::new()))
+            }
+        }
+    }
+}
+
+/// What was sent by itself before waits for its device to ask, as far as no attempt is under way.
+async fn wait_to_be_asked(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+    is_left: Condition,
+) -> Result<(), DbErr> {
+    use downlink::Column;
+    scope
+        .update::<downlink::Entity>()
+        .col_expr(Column::DueAt, Expr::value(None::<Time>))
+        .col_expr(Column::IsSending, Expr::value(false))
+        .filter(waiting(connection))
+        .filter(Column::DueAt.is_not_null())
+        .filter(is_left)
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn take(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+    claim: Claim,
 ) -> Result<Vec<Downlink>> {
     use downlink::Column;
-    let now = clock::now();
+    let now = scope.now();
     let due = scope
         .find::<downlink::Entity>()
         .select_only()
@@ -184,8 +258,9 @@ pub async fn claim(
         .filter(waiting(connection))
         .filter(Column::DueAt.lte(now))
         .filter(Expr::cust(IS_FIRST))
+        .filter(Column::Id.is_not_in(claim.under_way))
         .order_by_asc(Column::DueAt)
-        .limit(limit)
+        .limit(claim.limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_query();
     // Apart, because PostgreSQL may run a subquery more than once and so lock more than the limit.
@@ -198,16 +273,16 @@ pub async fn claim(
         .update::<downlink::Entity>()
         .col_expr(Column::IsSending, Expr::value(true))
         .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
-        .col_expr(Column::DueAt, Expr::value(now + lease))
+        .col_expr(Column::DueAt, Expr::value(now + claim.lease))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.in_subquery(ids))
         .into_query()
         .returning_all()
         .to_owned()
         .with(WithClause::new().cte(due).to_owned());
-    let writer = &scope.store.inner.writer;
-    let claimed = downlink::Model::find_by_statement(writer.get_database_backend().build(&update))
-        .all(writer)
+    let statement = transaction.get_database_backend().build(&update);
+    let claimed = downlink::Model::find_by_statement(statement)
+        .all(transaction)
         .await?;
     Ok(claimed.into_iter().map(Downlink::from).collect())
 }
@@ -249,7 +324,7 @@ pub(super) async fn redirect(
     is_pushed: bool,
 ) -> Result<(), DbErr> {
     use downlink::Column;
-    let due_at = is_pushed.then(clock::now);
+    let due_at = is_pushed.then(|| scope.now());
     scope
         .update::<downlink::Entity>()
         .col_expr(Column::DueAt, Expr::value(due_at))
@@ -263,7 +338,7 @@ pub(super) async fn redirect(
 /// Ends what has waited too long, unless it is just being sent.
 pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
     use downlink::Column;
-    let now = clock::now();
+    let now = scope.now();
     let found = scope
         .find::<downlink::Entity>()
         .filter(waiting(connection))
@@ -306,7 +381,7 @@ pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
 /// Writes down what came of an attempt, unless its claim was lost, or the network was quicker.
 pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Result<()> {
     use downlink::Column;
-    let now = clock::now();
+    let now = scope.now();
     let mut after = downlink.clone();
     let message = match attempt.outcome {
         Outcome::Taken { reference } => {
@@ -362,23 +437,37 @@ pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Res
         .await
 }
 
-/// Takes the first downlink that waits for the device to ask for it, as sent in the answer to that.
+/// Takes the first downlink that waits for the device to ask for it, as sent in the answer to that uplink.
+/// An answer may not arrive, and the network server then repeats the uplink: it gets the same once more.
 pub async fn take_for_answer(
     scope: &Scope,
     connection: ConnectionId,
     device: DeviceKey,
+    uplink: Uuid,
 ) -> Result<Option<Downlink>> {
     use downlink::Column;
     expire(scope, connection).await?;
-    let now = clock::now();
+    let now = scope.now();
     scope
         .record(async |transaction| {
-            hold_device(&transaction, device.0).await?;
-            let first = scope
-                .find::<downlink::Entity>()
-                .filter(waiting(connection))
-                .filter(Column::DeviceKey.eq(device.0))
+            // Those who ask with copies of one uplink take turns.
+            hold(&transaction, device.0, LockType::NoKeyUpdate).await?;
+            let of_device = || {
+                scope
+                    .find::<downlink::Entity>()
+                    .filter(Column::DeviceKey.eq(device.0))
+                    .filter(Column::ConnectionId.eq(connection.0))
+            };
+            let answered = of_device().filter(Column::AnsweredUplinkId.eq(uplink));
+            if let Some(answered) = answered.one(&*transaction).await? {
+                let is_open =
+                    answered.state == State::Sent.as_str() && answered.transmitted_at.is_none();
+                return Ok(is_open.then(|| answered.into()));
+            }
+            let first = of_device()
+                .filter(Column::State.eq(State::Queued.as_str()))
                 .filter(Column::DueAt.is_null())
+                .filter(Expr::cust(IS_FIRST))
                 .order_by_desc(Column::Priority)
                 .order_by_asc(Column::Id)
                 .lock(LockType::Update)
@@ -392,8 +481,10 @@ pub async fn take_for_answer(
                 .col_expr(Column::State, Expr::value(State::Sent.as_str()))
                 .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
                 .col_expr(Column::SentAt, Expr::value(now))
+                .col_expr(Column::AnsweredUplinkId, Expr::value(uplink))
                 .col_expr(Column::UpdatedAt, Expr::value(now))
                 .filter(Column::Id.eq(first.id))
+                .filter(Column::State.eq(State::Queued.as_str()))
                 .exec(&*transaction)
                 .await?;
             let taken = Downlink {
@@ -426,7 +517,8 @@ pub(super) async fn apply(
         .col_expr(Column::SentAt, Expr::value(model.sent_at.unwrap_or(now)))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::TenantId.eq(tenant.0))
-        .filter(Column::Id.eq(model.id));
+        .filter(Column::Id.eq(model.id))
+        .filter(Column::State.eq(model.state.as_str()));
     if news.became == Became::Transmitted {
         update = update.col_expr(Column::TransmittedAt, Expr::value(now));
     }
@@ -444,7 +536,8 @@ pub(super) async fn apply(
 }
 
 /// The downlink that is meant: by our id, by the network's, by the frame counter; else the oldest
-/// that such news can be about. What has come to its end stays as it is.
+/// that such news can be about. What has come to its end stays as it is: its row is held, so that it
+/// does not come to it meanwhile.
 async fn meant(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -458,6 +551,7 @@ async fn meant(
             .filter(Column::DeviceKey.eq(news.device.0))
             .filter(Column::ConnectionId.eq(news.connection.0))
             .order_by_asc(Column::Id)
+            .lock(LockType::NoKeyUpdate)
     };
     if let Some(id) = news.id {
         let found = of_device().filter(Column::Id.eq(id));
@@ -511,10 +605,14 @@ async fn meant(
 
 /// Holds the device as rows that refer to it do, before its downlinks are touched.
 async fn hold_device(transaction: &DatabaseTransaction, device: i64) -> Result<(), DbErr> {
+    hold(transaction, device, LockType::KeyShare).await
+}
+
+async fn hold(transaction: &DatabaseTransaction, device: i64, lock: LockType) -> Result<(), DbErr> {
     device::Entity::find_by_id(device)
         .select_only()
         .column(device::Column::Id)
-        .lock(LockType::KeyShare)
+        .lock(lock)
         .into_tuple::<i64>()
         .one(transaction)
         .await?;

@@ -1,13 +1,15 @@
 //! How the downlinks of a network connection reach its network server.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect, sea_query::LockType,
+};
 use serde_json::Value;
 
 use super::{
     Scope,
     audit::subject,
     downlink_queue,
-    entities::downlink_setting,
+    entities::{downlink_setting, network_connection},
     network_connections::{self, NewConnection},
     transaction::DatabaseTransaction,
 };
@@ -33,6 +35,39 @@ pub struct Settings {
     pub created_at: Time,
     /// When they were last changed.
     pub updated_at: Time,
+}
+
+/// At which revisions a connection and its settings were read. What was decided by them holds while
+/// they are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The connection's.
+    pub connection: i64,
+    /// That of its settings; 0: it has none.
+    pub settings: i64,
+}
+
+/// Whether a connection and its settings still are as they were seen. They stay so until the end of
+/// the transaction. Downlinks are changed after this, never before.
+pub(super) async fn is_as_seen(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+    seen: Seen,
+    lock: LockType,
+) -> Result<bool> {
+    let revision = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.eq(connection.0))
+        .lock(lock)
+        .one(transaction)
+        .await?
+        .map(|connection| connection.revision);
+    if revision != Some(seen.connection) {
+        return Ok(false);
+    }
+    let settings = held(scope, transaction, connection).await?;
+    Ok(settings.map_or(0, |settings| settings.revision) == seen.settings)
 }
 
 /// The settings of a connection, where it has some.
@@ -135,6 +170,8 @@ pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings>
             scope
                 .note_deleted(&transaction, subject, &before.settings)
                 .await?;
+            // Whatever the connection's own settings imply sends by itself.
+            downlink_queue::redirect(scope, &transaction, connection, true).await?;
             Ok(before)
         })
         .await

@@ -6,7 +6,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    QueryFilter, QuerySelect, sea_query::LockType,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::{
     Page, Scope,
     audit::subject,
-    devices,
+    devices::{self, Device},
+    downlink_settings::{self, Seen},
     entities::downlink,
     events,
     listing::{self, Order, Place, Stretch},
@@ -24,7 +25,7 @@ use super::{
     transaction::DatabaseTransaction,
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::{ConnectionId, DeviceKey, new_uuid},
 };
@@ -144,24 +145,43 @@ pub struct Filter {
     pub origin: Option<Origin>,
 }
 
-/// Queues a downlink, unless the device has `most` in its queue already.
+/// Queues a downlink, unless the device has `most` in its queue already. `None`: device, connection or
+/// settings are others than those by which it was made.
 pub async fn insert(
     scope: &Scope,
-    device_id: &str,
+    device: &Device,
     new: NewDownlink,
+    seen: Seen,
     most: usize,
-) -> Result<Downlink> {
+) -> Result<Option<Downlink>> {
     let queued = scope
         .record(async |transaction| {
-            let device = devices::lock(scope, &transaction, device_id).await?;
-            queue(scope, &transaction, DeviceKey(device.id), new, most).await
+            let model = devices::lock(scope, &transaction, &device.provisioned.id).await?;
+            if !devices::speaks_as_before(&model, device)
+                || !are_as_seen(scope, &transaction, &new, seen).await?
+            {
+                return Ok(None);
+            }
+            let queued = queue(scope, &transaction, device.key, new, most).await?;
+            Ok(Some(queued))
         })
         .await?;
     scope.store.wake_downlinks();
     Ok(queued)
 }
 
-/// Queues a downlink of a device whose row is held.
+/// Whether the connection that a downlink goes over is as it was seen, and stays so.
+pub(super) async fn are_as_seen(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    new: &NewDownlink,
+    seen: Seen,
+) -> Result<bool> {
+    let lock = LockType::Share;
+    downlink_settings::is_as_seen(scope, transaction, new.connection, seen, lock).await
+}
+
+/// Queues a downlink of a device whose row is held, over a connection that is as it was seen.
 pub(super) async fn queue(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -181,7 +201,7 @@ pub(super) async fn queue(
              (setting downlink_queue_max)"
         )));
     }
-    let now = clock::now();
+    let now = scope.now();
     let model = downlink::Model {
         tenant_id: scope.tenant.0,
         id: new_uuid(),
@@ -205,6 +225,7 @@ pub(super) async fn queue(
         f_cnt_down: None,
         last_status: None,
         last_error: None,
+        answered_uplink_id: None,
         created_at: now,
         updated_at: now,
     };
@@ -347,7 +368,7 @@ pub(super) async fn end(
     state: State,
     why: &str,
 ) -> Result<Downlink> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .update::<downlink::Entity>()
         .set(downlink::ActiveModel {
@@ -358,6 +379,7 @@ pub(super) async fn end(
             ..Default::default()
         })
         .filter(downlink::Column::Id.eq(downlink.id))
+        .filter(downlink::Column::State.eq(downlink.state.as_str()))
         .exec(transaction)
         .await?;
     let after = Downlink {
@@ -389,7 +411,7 @@ pub(super) async fn tell(
 ) -> Result<()> {
     let event = downlink.event(message);
     let (device, connection) = (Some(downlink.device), Some(downlink.queued.connection));
-    Ok(events::insert(transaction, scope.tenant, device, connection, event).await?)
+    Ok(events::insert(scope, transaction, device, connection, event).await?)
 }
 
 impl Downlink {
@@ -513,6 +535,7 @@ impl From<downlink::Model> for Downlink {
             f_cnt_down,
             last_status,
             last_error,
+            answered_uplink_id: _,
             created_at,
             updated_at,
         } = model;

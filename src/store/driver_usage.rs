@@ -1,21 +1,21 @@
-//! Which devices use which driver, and by what they call it.
+//! Which devices, and rules that make devices, use which driver, and by what they call it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::{
     ColumnTrait, Condition, PaginatorTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, ExprTrait, Func},
+    sea_query::{Expr, ExprTrait, Func, LockType},
 };
 
 use super::{
-    Page, Scope, driver_tags, drivers,
-    entities::{device, driver_version},
+    Page, Scope, driver_tags, driver_versions, drivers,
+    entities::{device, driver, driver_version, network_connection},
     listing::{Place, Stretch},
     transaction::DatabaseTransaction,
 };
 use crate::{
     error::{Error, Result},
-    reference::{DriverKey, LATEST, Pick, Reference},
+    reference::{BUILT_IN_AUTHOR, DriverKey, LATEST, Pick, Reference},
 };
 
 /// A reference that devices use.
@@ -43,8 +43,20 @@ pub enum Users<'a> {
 
 /// The devices that this reference picks: without a tag or digest, all that use the driver.
 pub(super) fn using(reference: &Reference) -> Condition {
+    naming(
+        reference,
+        &Expr::col((device::Entity, device::Column::Driver)),
+    )
+}
+
+/// The driver that a connection's rule gives to the devices that it makes.
+const RULE_S_DRIVER: &str = "(\"network_connections\".\"auto_provisioning\" ->> 'driver')";
+
+/// Where a text names what this reference picks.
+fn naming(reference: &Reference, text: &Expr) -> Condition {
     let own = reference.key.to_string();
-    let exactly = |text: String| device::Column::Driver.eq(text);
+    let exactly = |driver: String| text.clone().eq(driver);
+    let starting_with = |start: &str| starting_with(text, start);
     match &reference.named {
         None => Condition::any()
             .add(exactly(own.clone()))
@@ -61,11 +73,10 @@ pub(super) fn using(reference: &Reference) -> Condition {
 }
 
 /// Not LIKE: SQLite's knows no difference between upper and lower case.
-fn starting_with(start: &str) -> Expr {
+fn starting_with(text: &Expr, start: &str) -> Expr {
     let length = i32::try_from(start.chars().count()).unwrap_or(i32::MAX);
-    let driver = Expr::col((device::Entity, device::Column::Driver));
     let beginning = Func::cust("SUBSTR")
-        .arg(driver)
+        .arg(text.clone())
         .arg(Expr::value(1))
         .arg(Expr::value(length));
     Expr::expr(beginning).eq(start)
@@ -137,7 +148,68 @@ pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<P
     Ok(Page::cut(found.collect(), stretch.limit, place).of(total))
 }
 
-/// Refuses to go on while devices, or tags, need what is to be deleted.
+/// Which of these references, that are about to be stored, stand for nothing. The drivers of the others
+/// stay until the end of the transaction, with their tags and versions. Held before the devices.
+pub(super) async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    references: impl IntoIterator<Item = &str>,
+) -> Result<HashSet<String>> {
+    let mut missing = HashSet::new();
+    // In one order, so that two who hold several do not wait for each other.
+    let mut named: BTreeMap<String, (DriverKey, BTreeMap<String, Pick>)> = BTreeMap::new();
+    for text in references {
+        match Reference::parse(text) {
+            None => {
+                missing.insert(text.to_owned());
+            }
+            Some(reference) if reference.key.author == BUILT_IN_AUTHOR => {}
+            Some(reference) => {
+                let pick = reference.pick();
+                let key = reference.key;
+                let entry = named.entry(key.to_string());
+                let (_, picks) = entry.or_insert((key, BTreeMap::new()));
+                picks.insert(text.to_owned(), pick);
+            }
+        }
+    }
+    for (key, picks) in named.into_values() {
+        // Whoever deletes the driver, a tag or a version holds it as well.
+        scope
+            .find::<driver::Entity>()
+            .filter(drivers::called(&key))
+            .lock(LockType::Share)
+            .one(transaction)
+            .await?;
+        for (text, pick) in picks {
+            let found = driver_versions::find_id(scope, transaction, &key, &pick).await?;
+            if found.is_none() {
+                missing.insert(text);
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// The same for the driver of one device; the error names the field.
+pub(super) async fn hold_one(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    reference: Option<&str>,
+) -> Result<()> {
+    let missing = hold(scope, transaction, reference).await?;
+    missing
+        .into_iter()
+        .next()
+        .map_or(Ok(()), |reference| Err(no_driver(&reference)))
+}
+
+/// What a device names is no driver.
+pub(super) fn no_driver(reference: &str) -> Error {
+    Error::field("driver", format!("there is no driver {reference}"))
+}
+
+/// Refuses to go on while devices, rules that make devices, or tags need what is to be deleted.
 pub(super) async fn refuse_used(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -161,15 +233,30 @@ pub(super) async fn refuse_used(
             (what, tagged.chain([pinned]).collect(), tags)
         }
     };
-    let using = picked
-        .iter()
-        .fold(Condition::any(), |any, reference| any.add(using(reference)));
+    let picked_by = |text: &Expr| {
+        let any = Condition::any();
+        picked
+            .iter()
+            .fold(any, |any, reference| any.add(naming(reference, text)))
+    };
     let devices = scope
         .find::<device::Entity>()
-        .filter(using)
+        .filter(picked_by(&Expr::col((
+            device::Entity,
+            device::Column::Driver,
+        ))))
         .count(transaction)
         .await?;
-    let advice = match (devices, tags) {
+    let rules = scope
+        .find::<network_connection::Entity>()
+        .filter(picked_by(&Expr::cust(RULE_S_DRIVER)))
+        .count(transaction)
+        .await?;
+    let by_rules = match rules {
+        0 => String::new(),
+        _ => format!(" and the auto_provisioning of {rules} network connection(s)"),
+    };
+    let advice = match (devices + rules, tags) {
         (0, []) => return Ok(()),
         (_, []) => "give them another driver first".to_owned(),
         (_, [first, rest @ ..]) => {
@@ -181,6 +268,6 @@ pub(super) async fn refuse_used(
         }
     };
     Err(Error::Conflict(format!(
-        "driver {what} is in use by {devices} device(s): {advice}"
+        "driver {what} is in use by {devices} device(s){by_rules}: {advice}"
     )))
 }

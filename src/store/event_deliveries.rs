@@ -62,11 +62,12 @@ fn set<T: Clone + Into<sea_orm::Value>>(value: &ActiveValue<T>) -> Option<T> {
     value.try_as_ref().cloned()
 }
 
-/// Queues the deliveries of events; answers whether there are any. Nothing is read where there is no
+/// Queues the deliveries of events, due at this time; answers whether there are any. Nothing is read where there is no
 /// event to forward.
 pub(super) async fn queue(
     transaction: &DatabaseTransaction,
     events: Vec<Told>,
+    due_at: Time,
 ) -> Result<bool, DbErr> {
     if events.is_empty() {
         return Ok(false);
@@ -92,7 +93,7 @@ pub(super) async fn queue(
                 && forwarder.selector.matches(&labels)
         });
         for forwarder in wanted {
-            rows.push(row(event, device, forwarder));
+            rows.push(row(event, device, forwarder, due_at));
         }
     }
     let is_any = !rows.is_empty();
@@ -135,7 +136,12 @@ async fn forwarders(
         .collect())
 }
 
-fn row(event: &Told, device: &device::Model, forwarder: &Forwarder) -> delivery::ActiveModel {
+fn row(
+    event: &Told,
+    device: &device::Model,
+    forwarder: &Forwarder,
+    due_at: Time,
+) -> delivery::ActiveModel {
     let body = json!({
         "event": event.event_type.as_str(),
         "kind": event.kind,
@@ -159,12 +165,12 @@ fn row(event: &Told, device: &device::Model, forwarder: &Forwarder) -> delivery:
         subject_id: Set(event.id),
         state: Set(State::Pending.as_str().to_owned()),
         attempt: Set(0),
-        due_at: Set(Some(event.at)),
+        due_at: Set(Some(due_at)),
         body: Set(body.to_string()),
         last_status: Set(None),
         last_error: Set(None),
-        created_at: Set(event.at),
-        updated_at: Set(event.at),
+        created_at: Set(due_at),
+        updated_at: Set(due_at),
         kind: Set(event.event_type.as_str().to_owned()),
         ordered: Set(forwarder.ordered),
         round_start: Set(0),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::{self, Time},
     error::Result,
-    id::{ConnectionId, DeviceKey, TenantId, new_uuid},
+    id::{ConnectionId, DeviceKey, new_uuid},
 };
 
 /// Whose events to read.
@@ -54,14 +54,14 @@ pub struct Filter {
 
 /// Adds an event of what happened outside of the uplink path, with its deliveries.
 pub(super) async fn insert(
+    scope: &Scope,
     transaction: &DatabaseTransaction,
-    tenant: TenantId,
     device: Option<DeviceKey>,
     connection: Option<ConnectionId>,
     new: NewEvent,
 ) -> Result<(), DbErr> {
     let event = event::ActiveModel {
-        tenant_id: Set(tenant.0),
+        tenant_id: Set(scope.tenant.0),
         id: Set(new_uuid()),
         kind: Set(new.kind.to_owned()),
         device_key: Set(device.map(|key| key.0)),
@@ -74,7 +74,7 @@ pub(super) async fn insert(
     event::Entity::insert(event)
         .exec_without_returning(transaction)
         .await?;
-    event_deliveries::queue(transaction, told).await?;
+    event_deliveries::queue(transaction, told, scope.now()).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::{
     deliveries::{Attempt, Delivery, State, settle::Settled},
     entities::delivery,
 };
-use crate::{clock, error::Result, id::IntegrationId};
+use crate::{error::Result, id::IntegrationId};
 
 /// Deliveries that are given up in one transaction.
 const BURIED_AT_ONCE: u64 = 500;
@@ -113,7 +113,7 @@ async fn settle_all(
     deliveries: Vec<Delivery>,
     error: Option<&str>,
 ) -> Result<()> {
-    let now = clock::now();
+    let now = scope.now();
     let settled: Vec<Settled> = deliveries
         .into_iter()
         .map(|mut delivery| {

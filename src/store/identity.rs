@@ -46,13 +46,13 @@ impl Store {
     /// The session of this token's hash, while it lives.
     pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
         let found = self.inner.sessions.get(*token_hash).await?;
-        Ok(found.filter(|session| session.expires_at > clock::now()))
+        Ok(found.filter(|session| session.expires_at > self.now()))
     }
 
     /// The API key with this hash, while it is valid, and whose it is.
     pub async fn find_api_key(&self, key_hash: &[u8; 32]) -> Result<Option<(TenantId, ApiKey)>> {
         let found = self.inner.api_keys.get(*key_hash).await?;
-        Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > clock::now())))
+        Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > self.now())))
     }
 
     /// The tenant of a network connection; what else it is, only that tenant may ask.
@@ -160,7 +160,7 @@ pub async fn open_session(
     token_hash: &[u8; 32],
     life: TimeDelta,
 ) -> Result<Option<Session>> {
-    let now = clock::now();
+    let now = scope.now();
     let expires_at = now + life;
     let id = compared.id;
     let user = scope

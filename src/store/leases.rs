@@ -5,6 +5,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use chrono::TimeDelta;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
@@ -15,7 +16,7 @@ use super::{Store, entities::lease};
 use crate::{clock, error::Result, id::TenantId};
 
 /// How long a lease that nobody renews is kept in the table.
-const KEPT: Duration = Duration::from_secs(3600);
+const KEPT: TimeDelta = TimeDelta::hours(1);
 
 #[derive(FromQueryResult)]
 struct Held {
@@ -38,9 +39,10 @@ impl Store {
         // In one order on all hubs: two that take the same rows must not wait for each other.
         wanted.sort_by(|(_, one), (_, other)| one.cmp(other));
         let column = |column: Column| Expr::col((lease::Entity, column));
+        let expires_at = self.after(life);
         let free = column(Column::Holder)
             .eq(holder)
-            .or(column(Column::ExpiresAt).lt(self.now_and(Duration::ZERO)));
+            .or(column(Column::ExpiresAt).lt(self.from_now(TimeDelta::zero())));
         let mut insert = Query::insert()
             .into_table(lease::Entity)
             .columns([
@@ -55,7 +57,7 @@ impl Store {
                 Expr::value(tenant.0),
                 Expr::value(name),
                 Expr::value(holder),
-                self.now_and(life),
+                expires_at.clone(),
             ]);
         }
         insert
@@ -94,21 +96,26 @@ impl Store {
             .await?;
         // What hubs that died have left of things that are no more.
         lease::Entity::delete_many()
-            .filter(Column::ExpiresAt.lt(clock::now() - KEPT))
+            .filter(Expr::col(Column::ExpiresAt).lt(self.from_now(-KEPT)))
             .exec(&self.inner.leases)
             .await?;
         Ok(())
     }
 
-    /// The time after so long by the clock that all hubs share.
-    fn now_and(&self, later: Duration) -> Expr {
+    /// The time at the end of so long a life that begins now.
+    pub(super) fn after(&self, life: Duration) -> Expr {
+        self.from_now(TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX))
+    }
+
+    /// The time that is so far from now, by the clock that all hubs share.
+    pub(super) fn from_now(&self, distance: TimeDelta) -> Expr {
         if self.is_shared() {
-            let milliseconds = later.as_millis();
+            let milliseconds = distance.num_milliseconds();
             Expr::cust(format!(
                 "CURRENT_TIMESTAMP + INTERVAL '{milliseconds} milliseconds'"
             ))
         } else {
-            Expr::value(clock::now() + later)
+            Expr::value(clock::now() + distance)
         }
     }
 }

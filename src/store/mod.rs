@@ -47,6 +47,7 @@ use gather::Gather;
 use identity::Session;
 use patience::{Bounds, Patience};
 use reader::Reader;
+use shared_clock::SharedClock;
 use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
 
@@ -103,6 +104,7 @@ mod receptions;
 pub mod record;
 pub mod redecodings;
 pub mod sealed;
+mod shared_clock;
 pub mod subscriptions;
 pub mod tenants;
 mod transaction;
@@ -143,6 +145,7 @@ struct Inner {
     dedupe_window_s: u64,
     writability: Writability,
     probe: Probe,
+    clock: SharedClock,
     /// Sent whenever a batch of messages was committed.
     news: watch::Sender<()>,
     /// Told when there are deliveries that nobody else tells the delivery engine of.
@@ -251,7 +254,7 @@ impl Store {
         let short = |patience: Patience| patience.short(bounds);
         let (recorder, gatherer) = (writer.within(short), reader.within(short));
         let probe = Probe::new(recorder.clone(), writability.clone());
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(Inner {
                 devices: devices::gather(gatherer.clone()),
                 sessions: identity::gather(gatherer.clone()),
@@ -268,8 +271,11 @@ impl Store {
                 recorder,
                 writer,
                 reader,
+                clock: SharedClock::default(),
             }),
-        })
+        };
+        store.read_time().await?;
+        Ok(store)
     }
 
     /// The database as this tenant sees it.
@@ -287,11 +293,10 @@ impl Store {
         self.inner.work.notified().await;
     }
 
-    /// Watches whether the database takes writes, until `stop`.
+    /// Watches whether the database takes writes, and what time it is, until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
-        let _ = stop
-            .run_until_cancelled(self.inner.probe.clone().run())
-            .await;
+        let watching = async { tokio::join!(self.inner.probe.clone().run(), self.follow_time()) };
+        let _ = stop.run_until_cancelled(watching).await;
     }
 
     /// Whether the last that is known of the database is that it takes writes.

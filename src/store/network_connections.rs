@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     Page, Scope,
     audit::subject,
+    driver_usage,
     entities::{connection_health, device_connection, network_connection},
     failure,
     health::HealthState,
@@ -138,6 +139,7 @@ pub async fn insert(
     let now = clock::now();
     let connection = scope
         .write(async |transaction| {
+            hold_driver(scope, &transaction, &new).await?;
             let mut model = network_connection::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
@@ -297,6 +299,7 @@ pub async fn update(
 ) -> Result<Connection> {
     let updated = scope
         .write(async |transaction| {
+            hold_driver(scope, &transaction, &new).await?;
             let before = lock(scope, &transaction, id).await?;
             let revision = before.revision;
             let before = Connection::from((before, None)).provisioned;
@@ -411,6 +414,21 @@ async fn with_health(
         .one(transaction)
         .await?;
     Ok(Connection::from((model, health)))
+}
+
+/// Keeps the driver of the devices that the connection makes until the end of the transaction.
+async fn hold_driver(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    new: &NewConnection,
+) -> Result<()> {
+    let rule = new.auto_provisioning.as_ref();
+    let driver = rule.and_then(|rule| rule.get("driver")?.as_str());
+    let held = driver_usage::hold_one(scope, transaction, driver).await;
+    held.map_err(|error| match error {
+        Error::Invalid(rule) => Error::Invalid(format!("auto_provisioning.{rule}")),
+        error => error,
+    })
 }
 
 /// The connection's kind and settings, as they are until the end of the transaction. Whatever refers to

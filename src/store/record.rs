@@ -184,6 +184,8 @@ struct Rows {
     sightings: Sightings,
     heard_again: Vec<HeardAgain>,
     dedupe_window_s: u64,
+    /// When what they queue is due, by the clock of all hubs.
+    due_at: Time,
 }
 
 impl Store {
@@ -229,6 +231,7 @@ impl Store {
         };
         let mut rows = Rows {
             dedupe_window_s: self.inner.dedupe_window_s,
+            due_at: self.now(),
             ..Rows::default()
         };
         let mut outcomes = Vec::with_capacity(messages.len());
@@ -529,7 +532,7 @@ impl Rows {
                 id: record.id,
                 kind: event,
                 body: &body,
-                at: message.received_at,
+                at: self.due_at,
             };
             for recipient in recipients {
                 let (row, queued) = enqueue::row(&subject, recipient);
@@ -598,7 +601,7 @@ impl Rows {
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;
         }
-        event_deliveries::queue(transaction, told).await
+        event_deliveries::queue(transaction, told, self.due_at).await
     }
 }
 

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::ExprTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, ExprTrait},
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use super::{
     devices::RESOURCE,
     driver_states::{self, NewState, Seen},
     entities::{data_table_row, device_state, driver_state, event, redecoding, uplink},
-    failure,
+    failure, find_of,
     listing::Place,
     members,
     record::NewEvent,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
-    id::{DataTableId, DeviceKey, new_uuid},
+    id::{DataTableId, DeviceKey, TenantId, new_uuid},
 };
 
 /// Uplinks whose rows one statement deletes: each may have a thousand times, and a statement of SQLite
@@ -61,6 +62,8 @@ pub struct Redecoded {
     pub tables: Vec<DataTableId>,
     /// The uplinks, the oldest first; one at least.
     pub uplinks: Vec<Rewritten>,
+    /// Where the stretch before this one ended; `None`: it is the first.
+    pub after: Option<Place<Uuid>>,
     /// After the stretch.
     pub progress: Progress,
     /// Whether it was known when this was read that uplinks are left of what was asked for.
@@ -89,42 +92,84 @@ pub struct Rewritten {
     pub rows: Vec<(DataTableId, Time, Value)>,
 }
 
-/// What the stretch before the one behind this place has left, where it was the last one written.
+/// What the stretch before the one behind this place has left; it must be the last one written.
 pub async fn find(
     scope: &Scope,
     device: DeviceKey,
     driver: &str,
     after: &Place<Uuid>,
-) -> Result<Option<Progress>> {
-    let found = scope
+) -> Result<Progress> {
+    let mark = find_mark(scope, scope.reader(), device).await?;
+    mark.filter(|mark| is_at(mark, driver, after))
+        .map(Progress::from)
+        .ok_or_else(not_the_last)
+}
+
+async fn find_mark(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    device: DeviceKey,
+) -> Result<Option<redecoding::Model>> {
+    let mark = scope
         .find::<redecoding::Entity>()
         .filter(redecoding::Column::DeviceKey.eq(device.0))
-        .one(scope.reader())
+        .one(connection)
         .await?;
-    let found = found
-        .filter(|mark| mark.driver == driver && Place::of_time(mark.ts, mark.uplink_id) == *after);
-    Ok(found.map(Progress::from))
+    Ok(mark)
+}
+
+fn is_at(mark: &redecoding::Model, driver: &str, place: &Place<Uuid>) -> bool {
+    mark.driver == driver && Place::of_time(mark.ts, mark.uplink_id) == *place
+}
+
+fn not_the_last() -> Error {
+    Error::Conflict(
+        "cursor: the stretch before is not the last that was written with this version of the \
+         driver; begin again without cursor"
+            .to_owned(),
+    )
 }
 
 /// Whether the device has an uplink before this one.
 pub async fn has_older(scope: &Scope, device: DeviceKey, uplink: &Uplink) -> Result<bool> {
-    use uplink::Column;
-    let older = Condition::any().add(Column::Ts.lt(uplink.time)).add(
-        Condition::all()
-            .add(Column::Ts.eq(uplink.time))
-            .add(Column::Id.lt(uplink.id)),
-    );
-    let found = scope
-        .find::<uplink::Entity>()
-        .filter(Column::DeviceKey.eq(device.0))
-        .filter(older)
+    let found = older(scope.tenant, device, uplink)
         .select_only()
-        .column(Column::Id)
+        .column(uplink::Column::Id)
         .limit(1)
         .into_tuple::<Uuid>()
         .one(scope.reader())
         .await?;
     Ok(found.is_some())
+}
+
+/// The uplinks of a device that stand before this one.
+fn older(tenant: TenantId, device: DeviceKey, than: &Uplink) -> Select<uplink::Entity> {
+    use uplink::Column;
+    let (own, place) = places(than);
+    // The time is told apart as well: an index leads to it, and not to a pair.
+    find_of::<uplink::Entity>(tenant)
+        .filter(Column::DeviceKey.eq(device.0))
+        .filter(Column::Ts.lte(than.time))
+        .filter(own.lt(place))
+}
+
+/// Those that stand behind it, in their order.
+fn newer(tenant: TenantId, device: DeviceKey, than: &Uplink) -> Select<uplink::Entity> {
+    use uplink::Column;
+    let (own, place) = places(than);
+    find_of::<uplink::Entity>(tenant)
+        .filter(Column::DeviceKey.eq(device.0))
+        .filter(Column::Ts.gte(than.time))
+        .filter(own.gt(place))
+        .order_by_asc(Column::Ts)
+}
+
+/// The place of a row among the uplinks of its device, and that of this one.
+fn places(uplink: &Uplink) -> (Expr, Expr) {
+    use uplink::Column;
+    let own = Expr::tuple([Column::Ts.into_expr(), Column::Id.into_expr()]);
+    let place = Expr::tuple([Expr::value(uplink.time), Expr::value(uplink.id)]);
+    (own, place)
 }
 
 /// Writes a stretch; answers whether there is another of what was asked for, by now.
@@ -144,6 +189,12 @@ impl Redecoded {
             .one(transaction)
             .await?
             .ok_or_else(|| Error::missing("device", &self.device_id))?;
+        if let Some(after) = &self.after {
+            // Somebody else may have gone on from there meanwhile.
+            let mark = find_mark(scope, transaction, self.device).await?;
+            mark.filter(|mark| is_at(mark, &self.progress.driver, after))
+                .ok_or_else(not_the_last)?;
+        }
         for uplink in &self.uplinks {
             uplink.replace(scope, transaction).await?;
         }
@@ -213,22 +264,12 @@ impl Redecoded {
         scope: &Scope,
         transaction: &DatabaseTransaction,
     ) -> Result<Option<Time>> {
-        use uplink::Column;
         let Some(last) = self.uplinks.last().map(|uplink| &uplink.before) else {
             return Ok(None);
         };
-        let behind = Condition::any().add(Column::Ts.gt(last.time)).add(
-            Condition::all()
-                .add(Column::Ts.eq(last.time))
-                .add(Column::Id.gt(last.id)),
-        );
-        let found = scope
-            .find::<uplink::Entity>()
-            .filter(Column::DeviceKey.eq(self.device.0))
-            .filter(behind)
-            .order_by_asc(Column::Ts)
+        let found = newer(scope.tenant, self.device, last)
             .select_only()
-            .column(Column::Ts)
+            .column(uplink::Column::Ts)
             .into_tuple::<Time>()
             .one(transaction)
             .await?;
@@ -384,6 +425,63 @@ impl From<redecoding::Model> for Progress {
             state: mark.state.map(members),
             gone: serde_json::from_value(mark.gone).unwrap_or_default(),
             reported: members(mark.reported),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use migrations::{Migrator, MigratorTrait};
+    use sea_orm::{DbBackend, QueryTrait, Statement};
+
+    use super::*;
+    use crate::{
+        id::ConnectionId,
+        store::{
+            connect::{self, Purpose},
+            writability::Writability,
+        },
+    };
+
+    #[tokio::test]
+    async fn an_index_leads_to_a_place_among_uplinks() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/t.db", folder.path().display());
+        let state = Writability::new(DbBackend::Sqlite);
+        let pool = connect::sqlite(&url, 1, Purpose::Create, &state).await;
+        let pool = pool.unwrap();
+        Migrator::up(&pool, None).await.unwrap();
+        let uplink = Uplink {
+            id: new_uuid(),
+            connection: ConnectionId(1),
+            received_at: clock::now(),
+            time: clock::now(),
+            f_port: None,
+            f_cnt: None,
+            raw: None,
+            radio: Map::new(),
+            data: None,
+            updates: None,
+            failure: None,
+        };
+        let (tenant, device) = (TenantId(1), DeviceKey(1));
+        for (query, by) in [
+            (older(tenant, device, &uplink), "device_key=? AND ts<?"),
+            (newer(tenant, device, &uplink), "device_key=? AND ts>?"),
+        ] {
+            let Statement { sql, values, .. } = query.build(DbBackend::Sqlite);
+            let explain = Statement {
+                sql: format!("EXPLAIN QUERY PLAN {sql}"),
+                values,
+                db_backend: DbBackend::Sqlite,
+            };
+            let rows = pool.query_all_raw(explain).await.unwrap();
+            let steps: Vec<String> = rows
+                .iter()
+                .map(|row| row.try_get("", "detail").unwrap())
+                .collect();
+            assert_eq!(steps.len(), 1, "nothing is sorted: {steps:?}");
+            assert!(steps[0].contains(by), "{steps:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
+    QuerySelect, sea_query::LockType,
 };
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use super::{
     entities::tenant,
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    transaction::DatabaseTransaction,
     users::{self, NewUser},
 };
 use crate::{
@@ -33,6 +35,20 @@ pub struct Tenant {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
+}
+
+/// Lets those who hold the scope's tenant take turns until the end of their transactions. Whoever changes
+/// what the tenant has provisioned does so at its end.
+pub(super) async fn hold(scope: &Scope, transaction: &DatabaseTransaction) -> Result<()> {
+    scope
+        .find::<tenant::Entity>()
+        .select_only()
+        .column(tenant::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .into_tuple::<i64>()
+        .one(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Adds a tenant with its first administrator.

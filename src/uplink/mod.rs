@@ -382,7 +382,8 @@ impl UplinkPath {
         };
         match devices::insert(&connection.scope, device).await {
             Ok(_) => Ok(Ok(())),
-            Err(Error::Conflict(why)) => {
+            // Invalid: its driver has gone.
+            Err(Error::Conflict(why) | Error::Invalid(why)) => {
                 let address = &uplink.network_device_id;
                 let found = self.routes.device(connection, address).await?;
                 // Another message of the device was quicker.

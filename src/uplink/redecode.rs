@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::Result,
     store::{
         Page, Scope,
         devices::Device,
@@ -105,15 +105,7 @@ impl UplinkPath {
                 gone: BTreeSet::new(),
                 reported: Map::new(),
             },
-            Some(place) => redecodings::find(scope, device.key, &name, place)
-                .await?
-                .ok_or_else(|| {
-                    Error::Conflict(
-                        "cursor: the stretch before is not the last that was written with this \
-                         version of the driver; begin again without cursor"
-                            .to_owned(),
-                    )
-                })?,
+            Some(place) => redecodings::find(scope, device.key, &name, place).await?,
         };
         let count = page.items.len();
         let redecoded = self
@@ -130,6 +122,7 @@ impl UplinkPath {
             tables: route.tables.iter().map(|table| table.id).collect(),
             uplinks: redecoded.iter().map(|one| one.rewritten(&route)).collect(),
             goes_on,
+            after,
             to: span.to,
             keeps_state_of: used.key().filter(|_| is_own).map(ToString::to_string),
             event: event(&reference, &driver, &redecoded),

@@ -24,7 +24,7 @@ use crate::{
         Scope, Store,
         deliveries::queue,
         delivery_policy::EventType,
-        delivery_replays::{self as replays, NewReplay, Rendered, Replay, State},
+        delivery_replays::{self as replays, Ahead, NewReplay, Rendered, Replay, State},
         devices::Device,
         integrations, network_connections, uplinks,
     },
@@ -35,8 +35,8 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(1);
 /// Deliveries that may wait before a replay waits as well.
 const BACKLOG_MAX: u64 = 5_000;
-/// How often a chunk is tried again after a fault of ours.
-const FAULTS_MAX: u32 = 5;
+/// Replays of which it is known what comes next: some may be another hub's by now.
+const AHEAD_MAX: usize = 32;
 
 /// Begins replays.
 #[derive(Clone)]
@@ -49,6 +49,8 @@ pub struct Replayer {
     jobs: Jobs<ReplayId>,
     store: Store,
     wake: Wake,
+    /// What is known of the uplinks that come next.
+    ahead: HashMap<ReplayId, Ahead>,
 }
 
 /// What became of a step.
@@ -78,33 +80,40 @@ impl Replayer {
     pub fn new(store: Store, wake: Wake) -> (Self, Replays) {
         let (sender, begun) = mpsc::unbounded_channel();
         let jobs = Jobs::new("replay", store.clone(), begun);
-        (Self { jobs, store, wake }, Replays { begun: sender })
+        let replayer = Self {
+            jobs,
+            store,
+            wake,
+            ahead: HashMap::new(),
+        };
+        (replayer, Replays { begun: sender })
     }
 
     /// Works until `stop`; a chunk under way comes to its end.
     pub async fn run(&mut self, stop: CancellationToken) {
-        let mut faults: HashMap<ReplayId, u32> = HashMap::new();
         // How many in a row had to wait: when all do, there is nothing to do for now.
         let mut idle = 0;
-        let unfinished = || self.store.running_replays();
+        let store = self.store.clone();
+        let unfinished = || store.running_replays();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
-            match attempted("replay", self.step(&scope, id)).await {
+            let step = attempted("replay", self.step(&scope, id)).await;
+            match step {
+                Ok(Step::GoOn | Step::Wait) => self.jobs.went_on(id),
+                // A chunk that was taken and not queued is read again.
+                Ok(Step::Done) | Err(_) => drop(self.ahead.remove(&id)),
+            }
+            match step {
                 Ok(Step::Done) => {
-                    faults.remove(&id);
                     self.jobs.end(id).await;
                     continue;
                 }
                 Ok(Step::GoOn) => idle = 0,
                 Ok(Step::Wait) => idle += 1,
                 Err(error) => {
-                    let count = faults.entry(id).or_default();
-                    *count += 1;
-                    let is_away = matches!(error, Error::Unavailable { .. });
                     let cause = error.causes();
-                    if !is_away && *count > FAULTS_MAX {
+                    if !self.jobs.may_pass(id, &error) {
                         tracing::error!(replay.id = id.0, cause, "replay given up");
-                        faults.remove(&id);
                         if let Err(error) = replays::give_up(&scope, id).await {
                             tracing::warn!(
                                 replay.id = id.0,
@@ -128,7 +137,7 @@ impl Replayer {
         self.jobs.leave().await;
     }
 
-    async fn step(&self, scope: &Scope, id: ReplayId) -> Result<Step> {
+    async fn step(&mut self, scope: &Scope, id: ReplayId) -> Result<Step> {
         let Some(replay) = replays::find(scope, id).await? else {
             return Ok(Step::Done);
         };
@@ -143,7 +152,11 @@ impl Replayer {
         let selector =
             Selector::parse(&integration.provisioned.selector).map_err(Error::internal)?;
         let events = integration.provisioned.uplink_events();
-        let (stored, last) = replays::next(scope, &replay).await?;
+        if self.ahead.len() > AHEAD_MAX {
+            self.ahead.clear();
+        }
+        let ahead = self.ahead.entry(id).or_default();
+        let (stored, last) = replays::next(scope, &replay, ahead).await?;
         let names = connection_names(scope, &stored).await?;
         let mut rendered = Vec::with_capacity(stored.len());
         for (uplink, device) in &stored {

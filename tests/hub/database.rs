@@ -8,6 +8,8 @@ use std::{
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, Database as Driver, Statement};
 
+use crate::eventually;
+
 /// Where a hub keeps its data.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -91,9 +93,33 @@ impl Held {
 
     /// Lets it go.
     pub async fn end(self) {
-        self.0.execute_unprepared("ROLLBACK").await.unwrap();
+        self.finish("ROLLBACK").await;
+    }
+
+    /// Makes what it has done last, and lets it go.
+    pub async fn commit(self) {
+        self.finish("COMMIT").await;
+    }
+
+    async fn finish(self, how: &str) {
+        self.0.execute_unprepared(how).await.unwrap();
         self.0.close().await.unwrap();
     }
+}
+
+/// How many connections to this database of PostgreSQL wait for a lock.
+pub async fn waiting_for_locks(url: &str) -> usize {
+    let query = "SELECT count(*)::text FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    query_text(url, query).await.parse().unwrap()
+}
+
+/// Ends when at least so many connections to this database of PostgreSQL wait for a lock.
+pub async fn until_waiting(url: &str, count: usize) {
+    eventually("connections wait for a lock", async || {
+        (waiting_for_locks(url).await >= count).then_some(())
+    })
+    .await;
 }
 
 /// Runs one statement.

@@ -14,6 +14,7 @@ on_both_databases!(
     uplinks_rows_and_report_are_replaced,
     a_part_leaves_what_the_device_reports,
     a_state_is_built_anew_over_all_stretches,
+    of_those_who_go_on_behind_one_stretch_one_does,
     what_is_kept_is_shown_and_emptied,
     a_ts013_driver_keeps_a_state_as_well,
 );
@@ -240,6 +241,36 @@ async fn a_state_is_built_anew_over_all_stretches(database: Database) {
     assert_eq!(hub.reported().await, json!({"byte": 4, "count": 10}));
     send(&hub, &connection, 6, &[6]).await;
     assert_eq!(hub.reported().await, json!({"byte": 6, "count": 11}));
+}
+
+async fn of_those_who_go_on_behind_one_stretch_one_does(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    hub.push("a/b", "1", &counter(1)).await;
+    hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+        .await;
+    for minute in 1..=8 {
+        send(&hub, &connection, minute, &[1]).await;
+    }
+    let mut cursor = String::new();
+    for _ in 0..7 {
+        let query = format!("&limit=1{cursor}");
+        let writers = match cursor.as_str() {
+            "" => 1,
+            _ => 3,
+        };
+        let answers = (0..writers).map(|_| hub.rewrite(&query));
+        let answers = futures_util::future::join_all(answers).await;
+        let (written, refused): (Vec<Answer>, Vec<Answer>) =
+            answers.into_iter().partition(|answer| answer.status == 200);
+        assert_eq!(written.len(), 1, "{written:#?}");
+        for refused in refused {
+            let error = refused.refused(400);
+            assert!(error.starts_with("cursor: "), "{error}");
+        }
+        let next = written[0].body["next_cursor"].as_str().unwrap();
+        cursor = format!("&cursor={next}");
+    }
 }
 
 async fn what_is_kept_is_shown_and_emptied(database: Database) {

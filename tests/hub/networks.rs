@@ -18,6 +18,7 @@ on_both_databases!(
     thingpark_must_sign_where_the_key_is_known,
     unknown_devices_are_counted_and_adopted,
     a_rule_makes_devices_of_unknown_senders,
+    a_rule_makes_one_device_however_its_address_is_written,
     a_wrong_rule_is_refused,
 );
 
@@ -422,6 +423,26 @@ async fn a_rule_makes_devices_of_unknown_senders(database: Database) {
         .await;
     let reason = events[0]["details"]["reason"].to_string();
     assert!(reason.contains("another device has this name"), "{reason}");
+}
+
+async fn a_rule_makes_one_device_however_its_address_is_written(database: Database) {
+    let hub = Hub::start(database).await;
+    let settings = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/data",
+        "payload_encoding": "hex"});
+    let body = json!({"name": "mapping", "settings": settings,
+        "auto_provisioning": {"network_device_id_pattern": "AA00.*"}});
+    let connection = hub.connect_as(&body).await;
+    for id in [
+        "aa000000000000ff",
+        "AA000000000000FF",
+        "aa-00-00-00-00-00-00-ff",
+    ] {
+        let message = json!({"id": id, "data": "01"}).to_string().into_bytes();
+        let receipt = ingest(&hub, &connection, "", message).await.ok();
+        assert_eq!(receipt["status"], "recorded", "{id}: {receipt}");
+        assert_eq!(receipt["device_id"], "AA000000000000FF", "{id}");
+    }
+    assert_eq!(hub.list("devices").await.len(), 1);
 }
 
 async fn a_wrong_rule_is_refused(database: Database) {

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::{AHEAD_MAX, AHEAD_MIN, FOLLOWED, IDLE_MAX, LEASE, Next, RENEW_EVERY, Run, is_over};
 use crate::{
-    clock,
     delivery::{
         breaker::{Admission, Breaker},
         rules::Rules,
@@ -25,9 +24,8 @@ impl Run {
     pub(super) async fn prepare<T>(&mut self, settling: &FuturesUnordered<T>) -> Result<Next> {
         let now = Instant::now();
         if now >= self.renewed_at + RENEW_EVERY {
-            let until = clock::now() + LEASE;
             let (lane, hub) = (&self.lane, self.lane.hub);
-            if !lease::hold(&lane.scope, lane.integration, hub, until).await? {
+            if !lease::hold(&lane.scope, lane.integration, hub, LEASE).await? {
                 return Ok(Next::StandBy);
             }
             self.renewed_at = now;
@@ -131,7 +129,7 @@ impl Run {
         }
         if !is_full {
             let next = queue::next_due(scope, integration).await?;
-            let wait = next.and_then(|due| (due - clock::now()).to_std().ok());
+            let wait = next.and_then(|due| (due - scope.now()).to_std().ok());
             let wait = wait.unwrap_or(IDLE_MAX).min(IDLE_MAX);
             self.look_at = Instant::now() + wait.max(Duration::from_millis(5));
         }

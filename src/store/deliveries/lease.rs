@@ -1,8 +1,11 @@
 //! Which hub delivers for an integration.
 //!
 //! Where several hubs share a database, the one that holds the integration's lease delivers, and says
-//! again and again that it lives. A file has one hub, which needs to say nothing.
+//! again and again that it lives. Its times are the database's. A file has one hub, which needs to say nothing.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, Query},
@@ -14,17 +17,17 @@ use super::super::{
     entities::{delivery, integration, integration_health},
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     id::{IntegrationId, TenantId},
 };
 
-/// Takes the integration's lease, or keeps it; answers whether it is this hub's until then.
+/// Takes the integration's lease, or keeps it; answers whether it is this hub's for so long.
 pub async fn hold(
     scope: &Scope,
     integration: IntegrationId,
     hub: Uuid,
-    until: Time,
+    life: Duration,
 ) -> Result<bool> {
     use integration_health::Column;
     if !scope.store.is_shared() {
@@ -33,9 +36,9 @@ pub async fn hold(
     let held = scope
         .update::<integration_health::Entity>()
         .col_expr(Column::Holder, Expr::value(hub))
-        .col_expr(Column::HeldUntil, Expr::value(until))
+        .col_expr(Column::HeldUntil, scope.store.after(life))
         .filter(Column::IntegrationId.eq(integration.0))
-        .filter(is_free_for(hub))
+        .filter(is_free_for(&scope.store, hub))
         .exec(&scope.store.inner.leases)
         .await?;
     Ok(held.rows_affected > 0)
@@ -56,11 +59,12 @@ pub async fn release(scope: &Scope, integration: IntegrationId, hub: Uuid) -> Re
     Ok(())
 }
 
-fn is_free_for(hub: Uuid) -> Condition {
+fn is_free_for(store: &Store, hub: Uuid) -> Condition {
     use integration_health::Column;
+    let held_until = Expr::col((integration_health::Entity, Column::HeldUntil));
     Condition::any()
         .add(Column::HeldUntil.is_null())
-        .add(Column::HeldUntil.lt(clock::now()))
+        .add(held_until.lt(store.from_now(TimeDelta::zero())))
         .add(Column::Holder.eq(hub))
 }
 
@@ -78,13 +82,13 @@ impl Store {
                 Expr::col((delivery::Entity, delivery::Column::IntegrationId))
                     .equals((integration::Entity, integration::Column::Id)),
             )
-            .and_where(Expr::col((delivery::Entity, delivery::Column::DueAt)).lte(clock::now()))
+            .and_where(Expr::col((delivery::Entity, delivery::Column::DueAt)).lte(self.now()))
             .to_owned();
         let found: Vec<(i64, i64)> = integration::Entity::find()
             .inner_join(integration_health::Entity)
             .filter(integration::Column::Enabled.eq(true))
             .filter(integration_health::Column::PausedAt.is_null())
-            .filter(is_free_for(hub))
+            .filter(is_free_for(self, hub))
             .filter(Expr::exists(due))
             .select_only()
             .column(integration::Column::TenantId)

@@ -21,11 +21,7 @@ use super::{
     },
     Delivery,
 };
-use crate::{
-    clock::{self, Time},
-    error::Result,
-    id::IntegrationId,
-};
+use crate::{clock::Time, error::Result, id::IntegrationId};
 
 /// When a delivery is due that waits for an older one: never, by itself.
 pub fn parked() -> Time {
@@ -59,7 +55,7 @@ pub async fn due(
         .find::<delivery::Entity>()
         .column_as(Expr::cust(IS_BEHIND), "is_behind")
         .filter(of(integration))
-        .filter(Column::DueAt.lte(clock::now()));
+        .filter(Column::DueAt.lte(scope.now()));
     if !held.is_empty() {
         query = query.filter(Column::Id.is_not_in(padded(held)));
     }
@@ -87,7 +83,7 @@ pub async fn next_due(scope: &Scope, integration: IntegrationId) -> Result<Optio
     let due = scope
         .find::<delivery::Entity>()
         .filter(of(integration))
-        .filter(Column::DueAt.gt(clock::now()))
+        .filter(Column::DueAt.gt(scope.now()))
         .order_by_asc(Column::DueAt)
         .select_only()
         .column(Column::DueAt)

@@ -7,7 +7,7 @@ use super::{
     super::{Scope, audit::subject, entities::delivery},
     Filter, State,
 };
-use crate::{clock, error::Result, id::IntegrationId};
+use crate::{error::Result, id::IntegrationId};
 
 /// Deliveries in one transaction: uplinks must not wait for more.
 const CHUNK: u64 = 1000;
@@ -40,7 +40,7 @@ pub async fn chunk(
     if ids.is_empty() {
         return Ok((0, None));
     }
-    let now = clock::now();
+    let now = scope.now();
     let queued = scope
         .record(async |transaction| {
             let queued = scope

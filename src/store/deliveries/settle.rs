@@ -22,7 +22,7 @@ use super::{
     Attempt, Delivery, State, queue,
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     id::{IntegrationId, TenantId},
     store::Call,
@@ -128,7 +128,7 @@ impl Store {
                 paused.push(IntegrationId(integration));
             }
         }
-        let now = clock::now();
+        let now = self.now();
         let mut advanced = HashSet::new();
         for settled in attempts {
             let (delivery, integration) = (&settled.delivery, settled.integration.0);
@@ -267,7 +267,7 @@ async fn pause(
     error: &str,
 ) -> Result<bool> {
     use integration_health::Column;
-    let now = clock::now();
+    let now = store.now();
     let seconds = after.num_seconds();
     let reason = format!("it has failed for {seconds} seconds or more, at last: {error}");
     let paused = integration_health::Entity::update_many()

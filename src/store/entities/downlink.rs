@@ -30,6 +30,7 @@ pub struct Model {
     pub f_cnt_down: Option<i64>,
     pub last_status: Option<i32>,
     pub last_error: Option<String>,
+    pub answered_uplink_id: Option<Uuid>,
     pub created_at: Time,
     pub updated_at: Time,
 }

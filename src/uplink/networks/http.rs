@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Event, Incoming, MAX_PAYLOAD_BYTES, Malformed, Network, News, PayloadEncoding, Radio, Told,
-    Uplink,
+    Uplink, fold_network_device_id,
     http_radio::RadioMapping,
     read::{ToldTime, frame_counter, instant, payload, port, unix_time, whole_number},
 };
@@ -260,6 +260,7 @@ fn device_id(body: &Value, pointer: &str) -> Result<String, Malformed> {
              or a whole number"
         )
     };
+    let id = id.map(|id| fold_network_device_id(&id));
     id.ok_or_else(|| Malformed::new(name(pointer), rule()))
 }
 
