@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
-//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run
-//! and the subscriptions, then the writer, then the batch of an import, the deliveries and the
+//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
+//! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an import, the deliveries and the
 //! downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
@@ -16,12 +16,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, listener::SniffingAcceptor},
+    api::{self, Tasks, listener::SniffingAcceptor},
     clock::Plausible,
     config::Config,
     delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
+    housekeeping,
     hub::{Hub, device_import::Importer, recovery},
     keyring,
     live::Live,
@@ -119,6 +120,8 @@ where
     let engine_stop = CancellationToken::new();
     let delivering = tokio::spawn(engine.run(engine_stop.clone()));
     let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
+    let housekeeping = housekeeping::run(store.clone(), config.clone(), engine_stop.clone());
+    let housekeeping = tokio::spawn(housekeeping);
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
@@ -131,7 +134,8 @@ where
         },
         writer,
     );
-    let endpoint = api::endpoint(hub, &uplinks);
+    let tasks = Tasks::default();
+    let endpoint = api::endpoint(hub, &uplinks, tasks.clone());
     let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
     let subscribing = tokio::spawn(subscriber.run(stop_accepting.clone()));
 
@@ -160,6 +164,10 @@ where
         )
         .await;
 
+    // What was begun for clients that have gone.
+    tasks
+        .end(Duration::from_secs(config.shutdown_timeout_s))
+        .await;
     // The server has dropped every handle of the writer: it ends when all is written.
     let _ = accepting.await;
     subscribing
@@ -169,6 +177,9 @@ where
         .await
         .map_err(|error| format!("the writer broke: {error}"))?;
     engine_stop.cancel();
+    housekeeping
+        .await
+        .map_err(|error| format!("the housekeeping broke: {error}"))?;
     importing
         .await
         .map_err(|error| format!("the importer broke: {error}"))?;

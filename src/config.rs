@@ -77,6 +77,8 @@ settings! {
     log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168;
+    /// How long entries of the audit log are kept, in days, at most 36500; 0: for ever
+    audit_keep_days: u32 = 365;
     /// Failed logins of one user from one address in 15 minutes before more are put off
     login_failures_max: u32 = 20;
     /// Longest time one request may take, in seconds
@@ -318,6 +320,9 @@ impl Config {
         }
         if self.hsts_max_age_s > 63_072_000 {
             return Err("setting hsts_max_age_s: must be at most 63072000".to_owned());
+        }
+        if self.audit_keep_days > 36_500 {
+            return Err("setting audit_keep_days: must be at most 36500".to_owned());
         }
         if self.dedupe_window_s > 86_400 {
             return Err("setting dedupe_window_s: must be at most 86400".to_owned());

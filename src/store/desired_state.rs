@@ -39,7 +39,7 @@ pub async fn set(
     most: usize,
 ) -> Result<Option<Downlink>> {
     let (key, id) = (device.key, &device.provisioned.id);
-    let queued = scope
+    scope
         .record(async |transaction| {
             // The state before the device, as the writer of uplinks takes them.
             let before = scope
@@ -77,9 +77,7 @@ pub async fn set(
                 Transfer::Nothing => Ok(None),
             }
         })
-        .await?;
-    scope.store.wake_downlinks();
-    Ok(queued)
+        .await
 }
 
 /// The desired state is what people edit of a device: it counts in the device's revision.

@@ -9,6 +9,7 @@ use super::{
     downlink_queue,
     entities::downlink_setting,
     network_connections::{self, NewConnection},
+    signals::Then,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -113,6 +114,7 @@ pub async fn put(
                 }
             };
             downlink_queue::redirect(scope, &transaction, connection, new.is_pushed).await?;
+            transaction.then(Then::Downlinks);
             Ok(model.into())
         })
         .await

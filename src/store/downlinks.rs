@@ -21,6 +21,7 @@ use super::{
     listing::{self, Order, Place, Stretch},
     members,
     record::NewEvent,
+    signals::Then,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -151,14 +152,12 @@ pub async fn insert(
     new: NewDownlink,
     most: usize,
 ) -> Result<Downlink> {
-    let queued = scope
+    scope
         .record(async |transaction| {
             let device = devices::lock(scope, &transaction, device_id).await?;
             queue(scope, &transaction, DeviceKey(device.id), new, most).await
         })
-        .await?;
-    scope.store.wake_downlinks();
-    Ok(queued)
+        .await
 }
 
 /// Queues a downlink of a device whose row is held.
@@ -214,6 +213,7 @@ pub(super) async fn queue(
     scope
         .note_created(transaction, subject(RESOURCE, model.id), &new)
         .await?;
+    transaction.then(Then::Downlinks);
     let downlink = Downlink::from(model);
     tell(scope, transaction, &downlink, "a downlink was queued").await?;
     Ok(downlink)
@@ -360,6 +360,7 @@ pub(super) async fn end(
         .filter(downlink::Column::Id.eq(downlink.id))
         .exec(transaction)
         .await?;
+    transaction.then(Then::Downlinks);
     let after = Downlink {
         state,
         due_at: None,

@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// The time after so long by the clock that all hubs share.
-    fn now_and(&self, later: Duration) -> Expr {
+    pub(super) fn now_and(&self, later: Duration) -> Expr {
         if self.is_shared() {
             let milliseconds = later.as_millis();
             Expr::cust(format!(

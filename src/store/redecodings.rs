@@ -130,7 +130,7 @@ pub async fn has_older(scope: &Scope, device: DeviceKey, uplink: &Uplink) -> Res
 /// Writes a stretch; answers whether there is another of what was asked for, by now.
 pub async fn write(scope: &Scope, redecoded: Redecoded) -> Result<bool> {
     scope
-        .write(async |transaction| redecoded.write(scope, &transaction).await)
+        .record(async |transaction| redecoded.write(scope, &transaction).await)
         .await
 }
 

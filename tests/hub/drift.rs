@@ -31,8 +31,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "clock", "config", "delivery", "downlink", "driver", "hub", "keyring", "live",
-            "mqtt", "outgoing", "private", "store", "tls", "uplink",
+            "api",
+            "clock",
+            "config",
+            "delivery",
+            "downlink",
+            "driver",
+            "housekeeping",
+            "hub",
+            "keyring",
+            "live",
+            "mqtt",
+            "outgoing",
+            "private",
+            "store",
+            "tls",
+            "uplink",
         ],
     ),
     (
@@ -112,6 +126,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mqtt", &["clock", "error", "outgoing", "topic"]),
     ("kafka", &["outgoing", "topic"]),
     ("outgoing", &["clock", "config", "error"]),
+    ("housekeeping", &["clock", "config", "error", "store"]),
     ("jobs", &["error", "id", "store"]),
     ("live", &["clock", "error", "id", "store"]),
     (
