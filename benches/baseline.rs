@@ -14,7 +14,11 @@ use thingshub::{
     config::Config,
     delivery::Wake,
     driver,
-    store::{Store, record::Outcome},
+    id::new_uuid,
+    store::{
+        Store,
+        record::{Content, Outcome},
+    },
     tls,
     uplink::writer::Job,
 };
@@ -62,7 +66,11 @@ async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>, _: Wake) {
     let mut jobs = Vec::new();
     while waiting.recv_many(&mut jobs, 512).await > 0 {
         for job in jobs.drain(..) {
-            let _ = job.done.send(Ok(Outcome::Recorded));
+            let outcome = match job.message.content {
+                Content::Uplink(_) => Outcome::Uplink(new_uuid()),
+                _ => Outcome::Recorded,
+            };
+            let _ = job.done.send(Ok(outcome));
         }
     }
 }

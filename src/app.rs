@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
-//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run
-//! and the subscriptions, then the writer, then the batch of an import, the deliveries and the
+//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
+//! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an import, the deliveries and the
 //! downlinks under way, then the workers and the database.
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
@@ -17,12 +17,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, listener::SniffingAcceptor},
+    api::{self, Tasks, listener::SniffingAcceptor},
     clock::Plausible,
     config::Config,
     delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
+    housekeeping,
     hub::{Hub, device_import::Importer, recovery},
     keyring,
     live::Live,
@@ -132,6 +133,10 @@ where
     let downlinking = supervise::spawn("downlink engine", downlinks, move |downlinks| {
         downlinks.run(stop_engines.clone()).boxed()
     });
+    let (stop_engines, keeping) = (engine_stop.clone(), config.clone());
+    let housekeeping = supervise::spawn("housekeeping", store.clone(), move |store| {
+        housekeeping::run(store.clone(), keeping.clone(), stop_engines.clone()).boxed()
+    });
     let stop_engines = engine_stop.clone();
     let importing = supervise::spawn("importer", importer, move |importer| {
         importer.run(stop_engines.clone()).boxed()
@@ -150,7 +155,8 @@ where
         },
         writer,
     );
-    let endpoint = api::endpoint(hub, &uplinks);
+    let tasks = Tasks::default();
+    let endpoint = api::endpoint(hub, &uplinks, tasks.clone());
     let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
     let stop_subscribing = stop_accepting.clone();
     let subscribing = supervise::spawn("subscriber", subscriber, move |subscriber| {
@@ -191,6 +197,10 @@ where
         )
         .await;
 
+    // What was begun for clients that have gone.
+    tasks
+        .end(Duration::from_secs(config.shutdown_timeout_s))
+        .await;
     // The server has dropped every handle of the writer: it ends when all is written.
     let _ = accepting.await;
     subscribing
@@ -200,6 +210,9 @@ where
         .await
         .map_err(|error| format!("the writer broke: {error}"))?;
     engine_stop.cancel();
+    housekeeping
+        .await
+        .map_err(|error| format!("the housekeeping broke: {error}"))?;
     importing
         .await
         .map_err(|error| format!("the importer broke: {error}"))?;

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod downlink;
 pub mod driver;
 pub mod error;
+mod housekeeping;
 pub mod hub;
 pub mod id;
 mod jobs;

@@ -1,11 +1,20 @@
 //! `Idempotency-Key`: a POST that is told again is answered as the first time, and done once.
 //!
-//! Only a success is remembered: what was refused has changed nothing and may be tried again under
+//! Only a success is remembered: what was refused and has changed nothing may be tried again under
 //! the same key. Answers are sealed, because some show a secret once.
+//!
+//! Claiming the key, the request and keeping its answer are one task (`tasks.rs`), so a connection that
+//! breaks leaves no key half way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::FutureExt;
 use poem::{
     Endpoint, Request, Response, Result,
     endpoint::BoxEndpoint,
@@ -18,7 +27,7 @@ use tokio::time::sleep;
 use super::{auth::Authenticated, body};
 use crate::{
     error::Error,
-    hub::{Hub, Identity},
+    hub::{self, Hub, Identity},
     id::TenantId,
     secret::{NOWHERE, Place, Slot},
     store::{
@@ -65,8 +74,8 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
         .get::<Authenticated>()
         .cloned()
         .ok_or(Error::Unauthenticated)?;
-    let scope = &caller.caller.scope;
     let key = key_hash(&request, &caller)?;
+    let scope = &caller.caller.scope;
     let body = body::buffer(&mut request).await?;
     let mut told = Sha256::new();
     // Not the host, which one hub may have several of.
@@ -83,6 +92,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
             )
             .into());
         }
+        Known::Unanswered => return Err(answer_is_lost().into()),
         Known::Running => {
             return Err(Error::Conflict(
                 "header Idempotency-Key: the first request with it has not been answered yet"
@@ -92,16 +102,55 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
         }
         Known::Answered(sealed) => return Ok(replay(&hub, scope, &key, &sealed)?),
     }
-    let outcome = endpoint.call(request).await;
-    match outcome {
-        Ok(response) if response.status().is_success() => {
-            Ok(remember(&hub, scope, &key, response).await?)
+    let claimed = hub::Caller {
+        scope: scope.on_claim(key),
+        ..(*caller.caller).clone()
+    };
+    request.extensions_mut().insert(Authenticated {
+        caller: Arc::new(claimed),
+        ..caller.clone()
+    });
+    let worked = tokio::select! {
+        worked = AssertUnwindSafe(endpoint.call(request)).catch_unwind() => worked,
+        never = renew(scope, &key) => match never {},
+    };
+    let outcome = match worked {
+        Ok(Ok(response)) if response.status().is_success() => {
+            let remembered = remember(&hub, scope, &key, response).await;
+            remembered.map_err(poem::Error::from)
         }
-        refused => {
+        Ok(refused) => refused,
+        Err(panic) => {
             note(scope, key, None).await?;
-            refused
+            resume_unwind(panic);
+        }
+    };
+    if !matches!(&outcome, Ok(response) if response.status().is_success()) {
+        note(scope, key, None).await?;
+    }
+    outcome
+}
+
+/// Keeps the claim on the key for as long as the request runs.
+async fn renew(scope: &Scope, key: &[u8; 32]) -> Infallible {
+    loop {
+        sleep(idempotency::RENEW_EVERY).await;
+        if let Err(error) = idempotency::renew(scope, key).await {
+            tracing::warn!(
+                "the claim on an idempotency key runs out: {}",
+                error.causes()
+            );
         }
     }
+}
+
+/// What was done under the key is not to be done again.
+fn answer_is_lost() -> Error {
+    Error::Conflict(
+        "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \
+         more: look at what it has done before you use a new key"
+            .to_owned(),
+    )
 }
 
 fn key_hash(request: &Request, caller: &Authenticated) -> Result<[u8; 32], Error> {
@@ -151,7 +200,7 @@ async fn remember(
     Ok(response)
 }
 
-/// Writes down what became of a key: its answer, or that it is free again. A database that takes no
+/// Writes down what became of a key: its answer, or that there is none. A database that takes no
 /// writes just now changes nothing of what was done, and gets it later: otherwise the key would be
 /// taken for as long as it is remembered.
 async fn note(scope: &Scope, key: [u8; 32], answer: Option<Vec<u8>>) -> Result<(), Error> {
@@ -179,7 +228,7 @@ async fn note(scope: &Scope, key: [u8; 32], answer: Option<Vec<u8>>) -> Result<(
 async fn write(scope: &Scope, key: &[u8; 32], answer: Option<Vec<u8>>) -> Result<(), Error> {
     match answer {
         Some(answer) => idempotency::answer(scope, key, answer).await,
-        None => idempotency::release(scope, key).await,
+        None => idempotency::leave(scope, key).await,
     }
 }
 
@@ -188,11 +237,7 @@ fn replay(hub: &Hub, scope: &Scope, key: &[u8; 32], sealed: &[u8]) -> Result<Res
     let answer = hub.vault.open_value(&Slot::only(&place), sealed);
     let answer = answer.map_err(|error| {
         tracing::warn!("a remembered answer is lost: {}", error.causes());
-        Error::Conflict(
-            "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \
-             more: look at what it has done before you use a new key"
-                .to_owned(),
-        )
+        answer_is_lost()
     })?;
     let answer: Answer = serde_json::from_str(&answer).map_err(Error::internal)?;
     let body = STANDARD.decode(answer.body).map_err(Error::internal)?;

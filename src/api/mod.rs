@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `edge.rs`, `client.rs`, `host.rs`, `leftover.rs`, `listener.rs`, `refusal.rs` | the outermost layer, who is at the other end, and the port below |
-//! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs` | what every operation shares: its declaration, its errors, who may run it |
+//! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs`, `tasks.rs` | what every operation shares: its declaration, its errors, who may run it, that it comes to its end |
 //! | `types.rs`, `body.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `device_files.rs`, `device_rows.rs`, `device_row.rs`, `device_csv.rs`, `csv_layout.rs`, `csv_records.rs`, `csv_guard.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
@@ -80,6 +80,7 @@ mod sort;
 mod span;
 pub mod spec;
 mod strict;
+mod tasks;
 mod tenants;
 mod types;
 mod unknown_devices;
@@ -87,6 +88,7 @@ mod upload;
 mod users;
 
 pub use idempotency::place as place_of_answer;
+pub use tasks::Tasks;
 
 use std::time::Duration;
 
@@ -240,7 +242,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
 }
 
 /// The API as the server runs it.
-pub fn endpoint(hub: Hub, uplinks: &UplinkPath) -> impl Endpoint + 'static {
+pub fn endpoint(hub: Hub, uplinks: &UplinkPath, tasks: Tasks) -> impl Endpoint + 'static {
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
@@ -248,6 +250,7 @@ pub fn endpoint(hub: Hub, uplinks: &UplinkPath) -> impl Endpoint + 'static {
     docs::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
         .data(documents)
         .data(hub)
+        .data(tasks)
         .data(Receiving::default())
         .data(BodyBounds {
             max_bytes: config.body_max_bytes,

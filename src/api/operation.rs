@@ -18,6 +18,7 @@ use poem_openapi::{
 use super::{
     auth::{self, INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER},
     bodiless, failure, idempotency,
+    tasks::Tasks,
 };
 use crate::error::Error;
 
@@ -199,15 +200,30 @@ async fn run(
     if let Err(error) = admit(&mut request, &operation).await {
         return Ok(failure::respond(&error));
     }
-    let outcome = if idempotency::is_asked_for(&request) && operation.takes_token {
-        idempotency::run(endpoint, request).await
-    } else {
-        endpoint.call(request).await
+    let outcome = match tasks_of(&request, &operation) {
+        Some(tasks) => tasks
+            .run(change(endpoint, request))
+            .await
+            .unwrap_or_else(|error| Err(error.into())),
+        None => endpoint.call(request).await,
     };
     Ok(match outcome {
         Ok(response) => response,
         Err(error) => failure::respond_any(error, &operation),
     })
+}
+
+/// Where a request runs that may change something for a caller.
+fn tasks_of(request: &Request, operation: &Operation) -> Option<Tasks> {
+    let is_change = operation.takes_token && !request.method().is_safe();
+    request.data().filter(|_| is_change).cloned()
+}
+
+async fn change(endpoint: Arc<BoxEndpoint<'static>>, request: Request) -> Result<Response> {
+    match idempotency::is_asked_for(&request) {
+        true => idempotency::run(endpoint, request).await,
+        false => endpoint.call(request).await,
+    }
 }
 
 /// Lets a request in that may run the operation and brings nothing that it does not take.

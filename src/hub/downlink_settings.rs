@@ -47,8 +47,6 @@ impl Hub {
                 is_pushed: read.is_pushed(),
             })
         };
-        let saved = downlink_settings::put(scope, connection, make).await?;
-        self.store.wake_downlinks();
-        Ok(saved)
+        downlink_settings::put(scope, connection, make).await
     }
 }

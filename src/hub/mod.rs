@@ -33,6 +33,7 @@ pub mod driver_schemas;
 pub mod drivers;
 pub mod followers;
 pub mod integrations;
+mod key_uses;
 pub mod network_connections;
 mod password_rules;
 mod passwords;
@@ -45,6 +46,7 @@ pub mod users;
 pub use caller::{Caller, Identity};
 
 use device_import::Imports;
+use key_uses::KeyUses;
 use passwords::Passwords;
 use throttle::Throttle;
 
@@ -75,6 +77,7 @@ pub struct Hub {
     guesses: Arc<Throttle<(String, IpAddr)>>,
     /// Names that turned out to be another tenant's, by who asked for them.
     name_probes: Arc<Throttle<TenantId>>,
+    key_uses: Arc<KeyUses>,
 }
 
 impl Hub {
@@ -105,6 +108,7 @@ impl Hub {
             passwords,
             guesses,
             name_probes,
+            key_uses: Arc::default(),
         }
     }
 

@@ -11,15 +11,10 @@ use super::{
     throttle::{Attempt, subscriber},
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     secret,
-    store::{
-        Scope,
-        api_keys::{self, ApiKey},
-        identity,
-        users::User,
-    },
+    store::{Scope, identity, users::User},
     username,
 };
 
@@ -102,24 +97,13 @@ impl Hub {
         let found = self.store.find_api_key(&hash).await?;
         let (tenant, key) = found.ok_or(Error::Unauthenticated)?;
         let scope = self.store.scope(tenant);
-        self.note_use(&scope, &key).await;
+        if self.store.takes_writes() {
+            self.key_uses.note(&scope, key.id);
+        }
         Ok(Caller {
             scope,
             identity: Identity::Key(key),
         })
-    }
-
-    /// Last use is told to a minute, so that a key in use costs no write for each request.
-    async fn note_use(&self, scope: &Scope, key: &ApiKey) {
-        let is_noted = key
-            .last_used_at
-            .is_some_and(|at| clock::now() - at < TimeDelta::minutes(1));
-        if is_noted || !self.store.takes_writes() {
-            return;
-        }
-        if let Err(error) = api_keys::touch(scope, key.id).await {
-            tracing::warn!("the use of API key {} was not noted: {error}", key.id);
-        }
     }
 
     /// Makes the first tenant and its administrator; answers the password if it had to invent one.

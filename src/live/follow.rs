@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Place;
 use crate::{
-    clock,
+    clock::{self, Time},
     error::Result,
     store::{
         Scope, Store,
@@ -19,8 +19,12 @@ use crate::{
     },
 };
 
-/// How long after its id was made something may still be committed, and hubs' clocks may differ.
+/// How far the clocks may lie apart of the hubs that make ids.
 const LATENESS: TimeDelta = TimeDelta::seconds(5);
+/// What takes longer than this to be committed is not waited for: a listener keeps what it has told meanwhile.
+const LATE_MAX: TimeDelta = TimeDelta::minutes(10);
+/// How often a listener reads all that may have turned up late, where a transaction is open for long.
+const WHOLE_EVERY: Duration = Duration::from_secs(2);
 /// Ids read in one statement.
 const PAGE: u64 = 500;
 /// Shortest time between two looks: what is recorded in between is told together.
@@ -41,6 +45,7 @@ pub enum Start {
 
 /// One listener.
 pub struct Follow<A> {
+    store: Store,
     scope: Scope,
     interest: Interest,
     place: Place,
@@ -54,6 +59,12 @@ pub struct Follow<A> {
     told: BTreeSet<Uuid>,
     /// The next page of a look that is not over.
     page_after: Option<Uuid>,
+    /// Nothing can turn up any more below this, as this look began.
+    horizon: Uuid,
+    /// Whether this look began at the floor.
+    is_whole: bool,
+    /// When the last look began that did.
+    whole_at: Option<Instant>,
 }
 
 impl<A, F> Follow<A>
@@ -74,7 +85,9 @@ where
     ) -> Result<Self> {
         let mut news = store.news();
         news.mark_changed();
+        let horizon = horizon(store).await?;
         let mut follow = Self {
+            store: store.clone(),
             scope,
             interest,
             place,
@@ -86,14 +99,17 @@ where
             },
             ends_at: Instant::now() + duration,
             may_listen,
-            floor: moments_ago(),
+            floor: horizon,
             told: BTreeSet::new(),
             page_after: None,
+            horizon,
+            is_whole: true,
+            whole_at: None,
         };
         match start {
             Start::Now => follow.skip_what_is_there().await?,
             Start::Behind(id) => {
-                follow.floor = below(id);
+                follow.floor = below(id).min(horizon);
                 follow.told.insert(id);
             }
         }
@@ -150,14 +166,16 @@ where
 
     /// One page of what has not been told.
     async fn look(&mut self) -> Result<Vec<Happening>> {
-        let horizon = moments_ago();
-        let after = self.page_after.take().unwrap_or(self.floor);
+        let after = match self.page_after.take() {
+            Some(after) => after,
+            None => self.begin_to_look().await?,
+        };
         let mut ids = live::ids(&self.scope, &self.interest, after, PAGE).await?;
         self.page_after = ids.next;
         ids.retain(|id| self.told.insert(id));
         // What is older than the horizon is complete, as far as the pages have come.
-        let complete = ids.next.map_or(horizon, |next| next.min(horizon));
-        if complete > self.floor {
+        let complete = ids.next.map_or(self.horizon, |next| next.min(self.horizon));
+        if self.is_whole && complete > self.floor {
             self.floor = complete;
             self.told = self.told.split_off(&complete);
         }
@@ -165,6 +183,20 @@ where
             return Ok(Vec::new());
         }
         live::read(&self.scope, &ids).await
+    }
+
+    /// Answers where to begin: at the floor, or, most of the time while a transaction holds it far back, at
+    /// what is new.
+    async fn begin_to_look(&mut self) -> Result<Uuid> {
+        self.horizon = horizon(&self.store).await?;
+        let recent = first_at(clock::now() - LATENESS * 2);
+        let is_due = |at: Instant| at.elapsed() >= WHOLE_EVERY;
+        self.is_whole = self.floor >= recent || self.whole_at.is_none_or(is_due);
+        if self.is_whole {
+            self.whole_at = Some(Instant::now());
+            return Ok(self.floor);
+        }
+        Ok(recent)
     }
 
     async fn skip_what_is_there(&mut self) -> Result<()> {
@@ -181,17 +213,27 @@ where
 }
 
 /// The id below all that may still turn up.
+async fn horizon(store: &Store) -> Result<Uuid> {
+    let complete = store.complete_until().await?;
+    Ok(first_at(complete.max(clock::now() - LATE_MAX) - LATENESS))
+}
+
+/// The id below all that may still turn up, while no transaction takes long.
 pub(super) fn moments_ago() -> Uuid {
-    first_at((clock::now() - LATENESS).timestamp_millis())
+    first_at(clock::now() - LATENESS)
 }
 
 /// The id below all that may have turned up since this one was told.
 fn below(id: Uuid) -> Uuid {
     let milliseconds = i64::try_from(id.as_u128() >> 80).unwrap_or(0);
-    first_at(milliseconds - LATENESS.num_milliseconds())
+    first_of(milliseconds - LATENESS.num_milliseconds())
+}
+
+fn first_at(time: Time) -> Uuid {
+    first_of(time.timestamp_millis())
 }
 
 /// Below all UUIDv7 of this millisecond and later: its first 48 bits are the time.
-fn first_at(milliseconds: i64) -> Uuid {
+fn first_of(milliseconds: i64) -> Uuid {
     Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)
 }

@@ -1,21 +1,24 @@
-//! Reads the audit log.
+//! Reads the audit log, and takes away what is old.
 
 use std::net::IpAddr;
 
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    Page, Scope,
+    Page, Scope, Store,
     entities::audit_entry,
     listing::{self, Order, Place, Span, Stretch},
 };
 use crate::{
     clock::Time,
     error::Result,
-    id::{ApiKeyId, UserId},
+    id::{ApiKeyId, UserId, first_uuid_at},
 };
+
+/// Entries that are forgotten in one statement.
+const CHUNK: u64 = 500;
 
 /// One change that somebody made.
 #[derive(Debug, Clone)]
@@ -134,5 +137,29 @@ impl From<audit_entry::Model> for Entry {
             before: object(before),
             after: object(after),
         }
+    }
+}
+
+impl Store {
+    /// Takes away a chunk of the entries of before, of all tenants; answers how many those were.
+    pub async fn forget_audit_entries(&self, before: Time) -> Result<u64> {
+        use audit_entry::{Column, Entity};
+        let old: Vec<Uuid> = Entity::find()
+            .filter(Column::Id.lt(first_uuid_at(before)))
+            .order_by_asc(Column::Id)
+            .limit(CHUNK)
+            .select_only()
+            .column(Column::Id)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let forgotten = Entity::delete_many()
+            .filter(Column::Id.is_in(old))
+            .exec(&self.inner.writer)
+            .await?;
+        Ok(forgotten.rows_affected)
     }
 }

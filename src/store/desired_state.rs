@@ -37,7 +37,7 @@ pub async fn set(
     most: usize,
 ) -> Result<bool> {
     let (key, id) = (device.key, &device.provisioned.id);
-    let is_set = scope
+    scope
         .record(async |transaction| {
             // The state before the device, as the writer of uplinks takes them.
             let before = scope
@@ -78,9 +78,7 @@ pub async fn set(
             }
             Ok(true)
         })
-        .await?;
-    scope.store.wake_downlinks();
-    Ok(is_set)
+        .await
 }
 
 /// The desired state is what people edit of a device: it counts in the device's revision.

@@ -171,7 +171,7 @@ fn is_unfinished() -> sea_orm::sea_query::SimpleExpr {
 pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
     let now = clock::now();
     scope
-        .write(async |transaction| {
+        .keep(async |transaction| {
             check_room(scope, &transaction, None).await?;
             scope
                 .delete::<device_import::Entity>()
@@ -425,7 +425,7 @@ async fn write_rows(
 pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
     let now = clock::now();
     scope
-        .write(async |transaction| {
+        .keep(async |transaction| {
             let changed = device_import::ActiveModel {
                 updated_at: Set(now),
                 state: Set(text(State::Failed)),

@@ -133,12 +133,7 @@ impl Became {
 impl Store {
     /// Changes whenever a downlink is queued.
     pub fn queued_downlinks(&self) -> watch::Receiver<()> {
-        self.inner.queued_downlinks.subscribe()
-    }
-
-    /// Has the engine look at the queue.
-    pub fn wake_downlinks(&self) {
-        self.inner.queued_downlinks.send_replace(());
+        self.inner.signals.downlinks.subscribe()
     }
 
     /// The connections of all tenants over which something waits to be sent, or to expire.
@@ -192,7 +187,7 @@ pub async fn claim(
     connection: ConnectionId,
     claim: Claim,
 ) -> Result<Option<Vec<Downlink>>> {
-    let transaction = scope.store.begin().await?;
+    let transaction = scope.store.begin([]).await?;
     let claimed = claim.run(scope, &transaction, connection).await;
     transaction.finish(claimed).await
 }

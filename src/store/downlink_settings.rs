@@ -11,6 +11,7 @@ use super::{
     downlink_queue,
     entities::{downlink_setting, network_connection},
     network_connections::{self, NewConnection},
+    signals::Then,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -148,6 +149,7 @@ pub async fn put(
                 }
             };
             downlink_queue::redirect(scope, &transaction, connection, new.is_pushed).await?;
+            transaction.then(Then::Downlinks);
             Ok(model.into())
         })
         .await

@@ -22,6 +22,7 @@ use super::{
     listing::{self, Order, Place, Stretch},
     members,
     record::NewEvent,
+    signals::Then,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -154,7 +155,7 @@ pub async fn insert(
     seen: Seen,
     most: usize,
 ) -> Result<Option<Downlink>> {
-    let queued = scope
+    scope
         .record(async |transaction| {
             let model = devices::lock(scope, &transaction, &device.provisioned.id).await?;
             if !devices::speaks_as_before(&model, device)
@@ -165,9 +166,7 @@ pub async fn insert(
             let queued = queue(scope, &transaction, device.key, new, most).await?;
             Ok(Some(queued))
         })
-        .await?;
-    scope.store.wake_downlinks();
-    Ok(queued)
+        .await
 }
 
 /// Whether the connection that a downlink goes over is as it was seen, and stays so.
@@ -235,6 +234,7 @@ pub(super) async fn queue(
     scope
         .note_created(transaction, subject(RESOURCE, model.id), &new)
         .await?;
+    transaction.then(Then::Downlinks);
     let downlink = Downlink::from(model);
     tell(scope, transaction, &downlink, "a downlink was queued").await?;
     Ok(downlink)
@@ -382,6 +382,7 @@ pub(super) async fn end(
         .filter(downlink::Column::State.eq(downlink.state.as_str()))
         .exec(transaction)
         .await?;
+    transaction.then(Then::Downlinks);
     let after = Downlink {
         state,
         due_at: None,

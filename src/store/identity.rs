@@ -68,7 +68,7 @@ impl Store {
 
     /// Makes the first tenant and its administrator, unless there are tenants already.
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
-        let transaction = self.begin().await?;
+        let transaction = self.begin([]).await?;
         migrating::lock_seed(&transaction).await?;
         if tenant::Entity::find().count(&transaction).await? > 0 {
             transaction.rollback().await;
@@ -164,7 +164,7 @@ pub async fn open_session(
     let expires_at = now + life;
     let id = compared.id;
     let user = scope
-        .write(async |transaction| {
+        .keep(async |transaction| {
             let transaction = &*transaction;
             let held = match users::hold(scope, transaction, id).await {
                 Err(Error::NotFound(_)) => return Ok(None),
@@ -206,7 +206,7 @@ pub async fn open_session(
 /// Ends the session of this token's hash.
 pub async fn close_session(scope: &Scope, token_hash: &[u8; 32]) -> Result<()> {
     scope
-        .write(async |transaction| {
+        .keep(async |transaction| {
             scope
                 .delete::<session::Entity>()
                 .filter(session::Column::TokenHash.eq(token_hash.to_vec()))

@@ -78,7 +78,7 @@ impl Store {
     pub async fn keep_lease(&self, holder: Uuid, name: &str, life: Duration) -> Result<bool> {
         use lease::Column;
         let kept = lease::Entity::update_many()
-            .col_expr(Column::ExpiresAt, self.now_and(life))
+            .col_expr(Column::ExpiresAt, self.after(life))
             .filter(Column::Holder.eq(holder))
             .filter(Column::Name.eq(name))
             .exec(&self.inner.leases)

@@ -1,14 +1,16 @@
 //! What has just been recorded, in the order of its ids, for those who follow along.
 //!
-//! Ids sort by the time at which they were made, which is a little before they are committed, and
-//! hubs that share a database commit side by side. So an id below one that was seen already can still
-//! turn up: whoever follows reads the ids of the last moments again.
+//! Ids are made in the transaction that writes them and sort by that time, but hubs that share a database
+//! commit side by side, and one transaction may take longer than another. So an id below one that was seen
+//! already can still turn up for as long as a transaction is open that is older than it:
+//! [`Store::complete_until`] tells how far back that is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, RelationDef, RelationTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult,
+    JoinType, QueryFilter, QueryOrder, QuerySelect, RelationDef, RelationTrait, Select, Statement,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -17,10 +19,22 @@ use super::{
     Owned, Scope, Store,
     entities::{device, event, uplink},
     events::Event,
+    gather::Gather,
+    reader::Reader,
     selecting,
     uplinks::Uplink,
 };
-use crate::{error::Result, selector::Selector};
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    selector::Selector,
+};
+
+/// How long ago the oldest transaction of a hub began that has written something and is open, in microseconds.
+const OLDEST_OPEN: &str = "SELECT \
+    CAST(EXTRACT(EPOCH FROM clock_timestamp() - min(xact_start)) * 1000000 AS bigint) \
+    FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL \
+    AND application_name = current_setting('application_name')";
 
 /// What somebody wants to hear of.
 #[derive(Debug, Clone, Default)]
@@ -101,13 +115,42 @@ impl Ids {
 impl Store {
     /// Changes whenever this hub has recorded something.
     pub fn news(&self) -> watch::Receiver<()> {
-        self.inner.news.subscribe()
+        self.inner.signals.news.subscribe()
+    }
+
+    /// What was recorded with an id of before this time is all committed and can be read, but for what hubs'
+    /// clocks lie apart.
+    pub async fn complete_until(&self) -> Result<Time> {
+        // The clock first: a transaction that begins meanwhile makes no older ids.
+        let now = clock::now();
+        let oldest = match self.is_shared() {
+            true => self.inner.oldest_open.get(()).await?,
+            false => self.inner.writer.oldest_open(),
+        };
+        Ok(oldest.map_or(now, |oldest| oldest.min(now)))
     }
 
     /// Whether other hubs record into the same database, of which [`Store::news`] does not tell.
     pub fn has_other_writers(&self) -> bool {
         self.is_shared()
     }
+}
+
+/// Reads when the oldest open transaction of all hubs began, together for all who ask.
+pub(super) fn gather(reader: Reader) -> Gather<(), Time> {
+    Gather::start(move |_| oldest_open(reader.clone()))
+}
+
+async fn oldest_open(reader: Reader) -> Result<HashMap<(), Time>> {
+    let statement = Statement::from_string(reader.get_database_backend(), OLDEST_OPEN);
+    let now = clock::now();
+    let row = reader.query_one_raw(statement).await?;
+    let age = row.map(|row| row.try_get_by_index::<Option<i64>>(0));
+    let begun = age
+        .transpose()?
+        .flatten()
+        .map(|age| now - TimeDelta::microseconds(age));
+    Ok(begun.map(|begun| ((), begun)).into_iter().collect())
 }
 
 /// The first ids above `after` of what somebody wants to hear of.

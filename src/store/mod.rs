@@ -3,36 +3,31 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
 //! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that are not at their end are in [`device_imports`]. Every write goes through [`Scope::write`], which tells the caches that
-//! the tenant has changed.
+//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that are not at their end are in [`device_imports`].
+//!
+//! Each transaction says as it begins what must follow its commit ([`signals`]): [`Scope::write`] what
+//! changes what is provisioned, [`Scope::record`] what happened, [`Scope::keep`] what nobody else looks at.
 
 use std::{
     collections::HashMap,
     future::Future,
     net::IpAddr,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectionTrait, DbBackend, DeleteMany, EntityTrait, QueryFilter, QuerySelect, Select,
-    UpdateMany,
-    entity::ColumnTrait,
-    sea_query::{Expr, IntoCondition},
+    UpdateMany, entity::ColumnTrait, sea_query::IntoCondition,
 };
 
 use serde_json::{Map, Value};
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::Time,
     config::Config,
     error::{Error, Result},
     id::{ApiKeyId, TenantId, UserId},
@@ -48,12 +43,16 @@ use identity::Session;
 use patience::{Bounds, Patience};
 use reader::Reader;
 use shared_clock::SharedClock;
+use signals::{Epoch, Signals, Then};
 use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
 
 mod bulk;
 mod connect;
+#[cfg(test)]
+mod cut_work;
 mod entities;
+mod epochs;
 mod failure;
 mod file;
 pub mod followed;
@@ -105,6 +104,7 @@ pub mod record;
 pub mod redecodings;
 pub mod sealed;
 mod shared_clock;
+mod signals;
 pub mod subscriptions;
 pub mod tenants;
 mod transaction;
@@ -140,20 +140,17 @@ struct Inner {
     devices: Gather<(TenantId, String), Device>,
     sessions: Gather<[u8; 32], Session>,
     api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
-    epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
+    /// When the oldest transaction began that is open in a database that hubs share.
+    oldest_open: Gather<(), Time>,
+    /// The tenants' epochs as other hubs may have moved them.
+    stored_epochs: Gather<TenantId, u64>,
+    epochs: RwLock<HashMap<TenantId, Arc<Epoch>>>,
     /// How long after a frame a copy of it is taken for one, in seconds.
     dedupe_window_s: u64,
     writability: Writability,
     probe: Probe,
     clock: SharedClock,
-    /// Sent whenever a batch of messages was committed.
-    news: watch::Sender<()>,
-    /// Told when there are deliveries that nobody else tells the delivery engine of.
-    work: Notify,
-    /// Sent whenever there are downlinks to look at.
-    queued_downlinks: watch::Sender<()>,
-    /// Sent whenever a network connection was changed.
-    connection_news: watch::Sender<()>,
+    signals: Arc<Signals>,
 }
 
 /// The database as one tenant sees it.
@@ -161,8 +158,10 @@ struct Inner {
 pub struct Scope {
     store: Store,
     tenant: TenantId,
-    epoch: Arc<AtomicU64>,
+    epoch: Arc<Epoch>,
     call: Option<Arc<Call>>,
+    /// The idempotency key of the request whose work this is.
+    claim: Option<[u8; 32]>,
 }
 
 /// On whose behalf a scope is used: what goes into the audit log, and what the change depends on.
@@ -209,7 +208,13 @@ impl Store {
             file::prepare(&file).map_err(Error::internal)?;
         }
         migrating::up(&url).await?;
-        Self::connect(config, &url, Purpose::Write).await
+        let store = Self::connect(config, &url, Purpose::Write).await?;
+        if !store.is_shared()
+            && let Err(error) = store.free_claims().await
+        {
+            tracing::warn!("idempotency keys stay claimed: {}", error.causes());
+        }
+        Ok(store)
     }
 
     /// Connects to a database that hubs may be using: its schema is theirs, and must be this program's.
@@ -249,7 +254,8 @@ impl Store {
             true => Patience::ENDLESS,
             false => Patience::long(bounds),
         };
-        let writer = Writer::new(writer, writability.clone(), patience);
+        let signals = Arc::new(Signals::default());
+        let writer = Writer::new(writer, writability.clone(), patience, signals.clone());
         let reader = Reader::new(reader, writability.clone(), patience);
         let short = |patience: Patience| patience.short(bounds);
         let (recorder, gatherer) = (writer.within(short), reader.within(short));
@@ -258,13 +264,12 @@ impl Store {
             inner: Arc::new(Inner {
                 devices: devices::gather(gatherer.clone()),
                 sessions: identity::gather(gatherer.clone()),
-                api_keys: identity::gather_keys(gatherer),
+                api_keys: identity::gather_keys(gatherer.clone()),
+                oldest_open: live::gather(gatherer.clone()),
+                stored_epochs: epochs::gather(gatherer),
                 epochs: RwLock::default(),
                 dedupe_window_s: config.dedupe_window_s,
-                news: watch::Sender::new(()),
-                work: Notify::new(),
-                queued_downlinks: watch::Sender::new(()),
-                connection_news: watch::Sender::new(()),
+                signals,
                 writability,
                 probe,
                 leases: writer.within(|patience| patience.leases(bounds)),
@@ -285,12 +290,13 @@ impl Store {
             tenant,
             epoch: self.epoch_of(tenant),
             call: None,
+            claim: None,
         }
     }
 
     /// Ends when there may be deliveries that the delivery engine does not know of.
     pub async fn has_work(&self) {
-        self.inner.work.notified().await;
+        self.inner.signals.work.notified().await;
     }
 
     /// Watches whether the database takes writes, and what time it is, until `stop`.
@@ -339,21 +345,8 @@ impl Store {
         self.inner.writer.get_database_backend() == DbBackend::Postgres
     }
 
-    fn epoch_of(&self, tenant: TenantId) -> Arc<AtomicU64> {
-        let epochs = &self.inner.epochs;
-        if let Some(epoch) = epochs
-            .read()
-            .unwrap_or_else(|e| e.into_inner())
-            .get(&tenant)
-        {
-            return epoch.clone();
-        }
-        let mut epochs = epochs.write().unwrap_or_else(|e| e.into_inner());
-        epochs.entry(tenant).or_default().clone()
-    }
-
-    async fn begin(&self) -> Result<DatabaseTransaction> {
-        Ok(self.inner.writer.begin().await?)
+    async fn begin(&self, then: impl IntoIterator<Item = Then>) -> Result<DatabaseTransaction> {
+        Ok(self.inner.writer.begin(then).await?)
     }
 }
 
@@ -371,11 +364,13 @@ impl Scope {
         }
     }
 
-    /// Moves with every change of what the tenant has provisioned: what was read at another epoch
-    /// may be out of date. Read it before the query whose answer is kept. Where several hubs share a
-    /// database, this one learns of the others' changes when it writes its next batch of messages.
-    pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+    /// The same scope for the work of a request with this idempotency key: its first transaction notes that
+    /// it has changed something.
+    pub fn on_claim(&self, key_hash: [u8; 32]) -> Self {
+        Self {
+            claim: Some(key_hash),
+            ..self.clone()
+        }
     }
 
     fn find<E: Owned>(&self) -> Select<E> {
@@ -427,37 +422,16 @@ impl Scope {
         &self.store.inner.reader
     }
 
-    /// Moves the tenant's epoch in a database that several hubs may share.
-    async fn tell_other_hubs(&self, transaction: &DatabaseTransaction) -> Result<()> {
-        use entities::tenant;
-        use sea_orm::sea_query::ExprTrait;
-        if self.store.is_shared() {
-            self.update::<tenant::Entity>()
-                .col_expr(
-                    tenant::Column::Epoch,
-                    Expr::col(tenant::Column::Epoch).add(1),
-                )
-                .exec(transaction)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Lets the caches know.
-    fn has_changed(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Runs one transaction that changes what is provisioned and, once it is committed, lets the
-    /// caches know.
+    /// Runs one transaction that changes what is provisioned. Its commit moves the tenant's epoch: what is
+    /// kept ready counts no more, on any hub.
     async fn write<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let (value, transaction) = self.work(work).await?;
-        self.tell_other_hubs(&transaction).await?;
+        let (value, transaction) = self.work([], work).await?;
+        let stored = self.move_stored_epoch(&transaction).await?;
+        transaction.then(Then::Moved(self.epoch.clone(), stored));
         transaction.commit().await?;
-        self.has_changed();
         Ok(value)
     }
 
@@ -467,23 +441,36 @@ impl Scope {
     where
         F: Future<Output = Result<T>>,
     {
-        let (value, transaction) = self.work(work).await?;
+        let (value, transaction) = self.work([Then::News, Then::Work], work).await?;
         transaction.commit().await?;
-        self.store.inner.news.send_replace(());
-        self.store.inner.work.notify_one();
+        Ok(value)
+    }
+
+    /// Runs one transaction on what is read anew each time that it is needed, such as sessions: nothing
+    /// follows.
+    async fn keep<T, F>(&self, work: impl FnOnce(Arc<DatabaseTransaction>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let (value, transaction) = self.work([], work).await?;
+        transaction.commit().await?;
         Ok(value)
     }
 
     /// Does the work of a transaction that is still to be committed.
     async fn work<T, F>(
         &self,
+        then: impl IntoIterator<Item = Then>,
         work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
     ) -> Result<(T, DatabaseTransaction)>
     where
         F: Future<Output = Result<T>>,
     {
-        let transaction = Arc::new(self.store.begin().await?);
-        let outcome = work(transaction.clone()).await;
+        let transaction = Arc::new(self.store.begin(then).await?);
+        let outcome = match work(transaction.clone()).await {
+            Ok(value) => self.note_done(&transaction).await.map(|()| value),
+            Err(error) => Err(error),
+        };
         let Some(transaction) = Arc::into_inner(transaction) else {
             return Err(Error::internal("a transaction was kept beyond its work"));
         };

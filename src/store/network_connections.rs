@@ -20,7 +20,7 @@ use super::{
     health::HealthState,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
     recent::Recent,
-    subscriptions,
+    signals::Then,
     subscriptions::Subscription,
     transaction::DatabaseTransaction,
 };
@@ -137,8 +137,9 @@ pub async fn insert(
     seal: impl Fn(ConnectionId) -> Result<Option<Vec<u8>>>,
 ) -> Result<Connection> {
     let now = clock::now();
-    let connection = scope
+    scope
         .write(async |transaction| {
+            transaction.then(Then::Connections);
             hold_driver(scope, &transaction, &new).await?;
             let mut model = network_connection::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
@@ -200,9 +201,7 @@ pub async fn insert(
                 .await?;
             Ok(Connection::from((model, None)))
         })
-        .await?;
-    subscriptions::tell(scope);
-    Ok(connection)
+        .await
 }
 
 /// One connection.
@@ -297,8 +296,11 @@ pub async fn update(
     new: NewConnection,
     seal: impl Fn(&NewConnection) -> Result<Option<Vec<u8>>>,
 ) -> Result<Connection> {
-    let updated = scope
+    scope
         .write(async |transaction| {
+            transaction.then(Then::Connections);
+            // It may be switched on.
+            transaction.then(Then::Downlinks);
             hold_driver(scope, &transaction, &new).await?;
             let before = lock(scope, &transaction, id).await?;
             let revision = before.revision;
@@ -318,11 +320,7 @@ pub async fn update(
                 .await?;
             Ok(after)
         })
-        .await?;
-    // It may have been switched on.
-    scope.store.wake_downlinks();
-    subscriptions::tell(scope);
-    Ok(updated)
+        .await
 }
 
 /// Gives it another ingest key; the old one is dead.
@@ -350,8 +348,9 @@ pub async fn set_ingest_key(
 
 /// Removes a connection that no device uses; answers what was removed.
 pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
-    let deleted = scope
+    scope
         .write(async |transaction| {
+            transaction.then(Then::Connections);
             let model = lock(scope, &transaction, id).await?;
             let users = scope
                 .find::<device_connection::Entity>()
@@ -374,9 +373,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .await?;
             Ok(connection)
         })
-        .await?;
-    subscriptions::tell(scope);
-    Ok(deleted)
+        .await
 }
 
 /// Writes the columns of a change of a row that is locked at this revision; answers the connection as it

@@ -2,20 +2,17 @@
 //!
 //! Messages of several tenants share a batch, so that one flush to disk serves all who wait; every
 //! row still carries its own tenant. A message whose device or target has gone between look-up and
-//! write, or whose tenant another hub on the same database has changed meanwhile, is reported as
+//! write, or whose tenant has gone or been changed meanwhile, on whichever hub, is reported as
 //! [`Outcome::Gone`]: the caller looks it up again.
+//!
+//! Ids are made in the transaction: who follows what is recorded knows by the transactions that are open
+//! which ids can still turn up (`live.rs`).
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::atomic::Ordering,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, RelationTrait,
-    sea_query::{Expr, LockType},
+    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -28,12 +25,13 @@ use super::{
     devices::State,
     downlink_queue,
     driver_states::{self, NewState},
-    entities::{data_table_row, delivery, device_state, event, tenant, uplink},
+    entities::{data_table_row, delivery, device_state, event, uplink},
     event_deliveries, failure,
     frames::{Known, Mark},
     gather::padded,
     health_change::HealthChange,
     receptions::{self, HeardAgain},
+    signals::Then,
     transaction::DatabaseTransaction,
     unknown_devices::{Sighting, Sightings},
 };
@@ -58,7 +56,7 @@ pub struct Message {
     /// What is wrong with the time that the network server told, where anything is.
     pub odd_time: Option<String>,
     /// The tenant's epoch at which all that it refers to was looked up; `None`: it may be written
-    /// even if something has changed since.
+    /// even if something has changed since, as long as the tenant is there.
     pub epoch: Option<u64>,
     /// What to write.
     pub content: Content,
@@ -82,8 +80,6 @@ pub enum Content {
 
 /// An uplink with all that follows from it.
 pub struct Record {
-    /// The uplink's id.
-    pub id: Uuid,
     /// The device's key.
     pub device: DeviceKey,
     /// The device's id.
@@ -154,6 +150,8 @@ pub struct NewEvent {
 pub enum Outcome {
     /// It is on disk.
     Recorded,
+    /// It is on disk as the uplink of this id.
+    Uplink(Uuid),
     /// It is a copy of a frame that is on disk as the uplink of this id; nothing was written.
     Duplicate(Uuid),
     /// It refers to something that is no longer there; nothing was written.
@@ -192,14 +190,10 @@ impl Store {
     /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
     pub async fn record(&self, messages: &[Message]) -> Result<Recorded> {
         let _under_way = self.inner.writability.begin_batch();
-        let transaction = self.inner.recorder.begin().await?;
+        let transaction = self.inner.recorder.begin([Then::News]).await?;
         match self.write_batch(&transaction, messages).await {
-            Ok((recorded, has_work)) => {
+            Ok(recorded) => {
                 transaction.commit().await?;
-                self.inner.news.send_replace(());
-                if has_work {
-                    self.inner.work.notify_one();
-                }
                 Ok(recorded)
             }
             Err(error) if failure::is_dangling(&error) => {
@@ -216,19 +210,18 @@ impl Store {
         }
     }
 
-    /// Answers as well whether there are deliveries that it does not tell of.
     async fn write_batch(
         &self,
         transaction: &DatabaseTransaction,
         messages: &[Message],
-    ) -> Result<(Recorded, bool), DbErr> {
-        let (states, mut epochs) = self.lock_states(transaction, messages).await?;
-        self.learn_epochs(transaction, messages, &mut epochs)
-            .await?;
+    ) -> Result<Recorded, DbErr> {
         let mut held = Held {
-            states,
+            states: lock_states(transaction, messages).await?,
             revisions: driver_states::revisions(transaction, stateful(messages)).await?,
         };
+        // Behind the locks, for which it may have waited.
+        let tenants = messages.iter().map(|message| message.tenant).collect();
+        let epochs = self.learn_epochs(transaction, tenants).await?;
         let mut rows = Rows {
             dedupe_window_s: self.inner.dedupe_window_s,
             due_at: self.now(),
@@ -236,9 +229,9 @@ impl Store {
         };
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
-            let is_current = match (message.epoch, epochs.get(&message.tenant.0)) {
-                (Some(looked_up_at), Some(now)) => looked_up_at == *now,
-                _ => true,
+            let is_current = match epochs.get(&message.tenant).copied().flatten() {
+                Some(now) => message.epoch.is_none_or(|looked_up_at| looked_up_at == now),
+                None => false,
             };
             outcomes.push(match is_current {
                 true => rows.add(message, &mut held),
@@ -246,84 +239,39 @@ impl Store {
             });
         }
         let queued = std::mem::take(&mut rows.queued);
-        let has_work = rows.insert(transaction).await?;
-        Ok((Recorded { outcomes, queued }, has_work))
+        if rows.insert(transaction).await? {
+            transaction.then(Then::Work);
+        }
+        Ok(Recorded { outcomes, queued })
     }
+}
 
-    /// The states of all devices of the batch, locked in the order of their keys so that two hubs on
-    /// one database cannot block each other; and their tenants' epochs, where other hubs move them.
-    async fn lock_states(
-        &self,
-        transaction: &DatabaseTransaction,
-        messages: &[Message],
-    ) -> Result<(HashMap<i64, State>, HashMap<i64, u64>), DbErr> {
-        let mut keys: Vec<i64> = messages
-            .iter()
-            .filter_map(|message| match &message.content {
-                Content::Uplink(record) => Some(record.device.0),
-                _ => None,
-            })
-            .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        if keys.is_empty() {
-            return Ok(Default::default());
-        }
-        let mut select = device_state::Entity::find()
-            .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
-            .order_by_asc(device_state::Column::DeviceKey);
-        select = if self.is_shared() {
-            select
-                .join(JoinType::InnerJoin, device_state::Relation::Tenant.def())
-                .column_as(tenant::Column::Epoch, "epoch")
-        } else {
-            select.column_as(Expr::value(0_i64), "epoch")
-        };
-        QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [device_state::Entity]);
-        let found = select.into_model::<Locked>().all(transaction).await?;
-        let (mut states, mut epochs) = (HashMap::with_capacity(found.len()), HashMap::new());
-        for Locked { state, epoch } in found {
-            if self.is_shared() {
-                epochs.insert(state.tenant_id, epoch.unsigned_abs());
-            }
-            states.insert(state.device_key, State::from(state));
-        }
-        Ok((states, epochs))
+/// The states of all devices of the batch, locked in the order of their keys so that two hubs on one
+/// database cannot block each other.
+async fn lock_states(
+    transaction: &DatabaseTransaction,
+    messages: &[Message],
+) -> Result<HashMap<i64, State>, DbErr> {
+    let mut keys: Vec<i64> = messages
+        .iter()
+        .filter_map(|message| match &message.content {
+            Content::Uplink(record) => Some(record.device.0),
+            _ => None,
+        })
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
     }
-
-    /// Learns what other hubs have changed, of the tenants that are not known from a device.
-    async fn learn_epochs(
-        &self,
-        transaction: &DatabaseTransaction,
-        messages: &[Message],
-        epochs: &mut HashMap<i64, u64>,
-    ) -> Result<(), DbErr> {
-        let unknown: HashSet<i64> = messages
-            .iter()
-            .map(|message| message.tenant.0)
-            .filter(|tenant| self.is_shared() && !epochs.contains_key(tenant))
-            .collect();
-        if !unknown.is_empty() {
-            let found: Vec<(i64, i64)> = tenant::Entity::find()
-                .filter(tenant::Column::Id.is_in(padded(unknown.into_iter().collect())))
-                .select_only()
-                .column(tenant::Column::Id)
-                .column(tenant::Column::Epoch)
-                .into_tuple()
-                .all(transaction)
-                .await?;
-            epochs.extend(
-                found
-                    .into_iter()
-                    .map(|(id, epoch)| (id, epoch.unsigned_abs())),
-            );
-        }
-        for (tenant, epoch) in epochs {
-            self.epoch_of(TenantId(*tenant))
-                .store(*epoch, Ordering::Release);
-        }
-        Ok(())
-    }
+    let found = device_state::Entity::find()
+        .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
+        .order_by_asc(device_state::Column::DeviceKey)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    let keyed = |state: device_state::Model| (state.device_key, State::from(state));
+    Ok(found.into_iter().map(keyed).collect())
 }
 
 /// The devices whose drivers keep a state with their message.
@@ -344,19 +292,12 @@ struct Held {
     revisions: HashMap<i64, i64>,
 }
 
-/// A device's state and its tenant's epoch.
-#[derive(FromQueryResult)]
-struct Locked {
-    #[sea_orm(nested)]
-    state: device_state::Model,
-    epoch: i64,
-}
-
 impl Rows {
     /// Adds what the message makes, unless its device has gone or its driver's state has changed.
     fn add(&mut self, message: &Message, held: &mut Held) -> Outcome {
         let outcome = self.add_content(message, held);
-        if let (Outcome::Recorded, Some(why)) = (outcome, &message.odd_time) {
+        let is_recorded = matches!(outcome, Outcome::Recorded | Outcome::Uplink(_));
+        if let Some(why) = message.odd_time.as_ref().filter(|_| is_recorded) {
             let health = self.health.entry(message.connection.0).or_default();
             health.odd_times += 1;
             health.last_odd_time = Some((message.received_at, why.clone()));
@@ -388,7 +329,7 @@ impl Rows {
                 }
                 health.uplinks += 1;
                 health.last_message_at = Some(message.received_at);
-                self.add_uplink(message, record, state);
+                return Outcome::Uplink(self.add_uplink(message, record, state));
             }
             Content::UnknownDevice(sighting, event) => {
                 health.unknown_devices += 1;
@@ -435,11 +376,13 @@ impl Rows {
             .insert(record.device.0, (message.tenant, state.clone()));
     }
 
-    fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) {
+    /// Adds an uplink; answers its id.
+    fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) -> Uuid {
+        let id = new_uuid();
         if let Some(mark) = &record.mark {
             let has_told = !record.told.is_empty();
             let source = message.connection;
-            state.frames.push(mark, source, record.id, has_told);
+            state.frames.push(mark, source, id, has_told);
         }
         // A clock that is ahead must not keep out what comes after it: neither the network's, nor the
         // hub's own as it once was.
@@ -482,7 +425,7 @@ impl Rows {
             .insert(record.device.0, (message.tenant, state.clone()));
         self.uplinks.push(uplink::ActiveModel {
             tenant_id: Set(message.tenant.0),
-            id: Set(record.id),
+            id: Set(id),
             device_key: Set(record.device.0),
             connection_id: Set(message.connection.0),
             received_at: Set(message.received_at),
@@ -510,11 +453,11 @@ impl Rows {
                 device_id: Set(record.device_id.clone()),
                 ts: Set(*time),
                 data: Set(data.clone()),
-                uplink_id: Set(Some(record.id)),
+                uplink_id: Set(Some(id)),
             });
         }
         if record.integrations.is_empty() {
-            return;
+            return id;
         }
         for event in [EventType::Data, EventType::Raw] {
             if event == EventType::Data && !record.carries_data {
@@ -529,7 +472,7 @@ impl Rows {
             let subject = enqueue::Subject {
                 tenant: message.tenant,
                 device_id: &record.device_id,
-                id: record.id,
+                id,
                 kind: event,
                 body: &body,
                 at: self.due_at,
@@ -540,6 +483,7 @@ impl Rows {
                 self.queued.push(queued);
             }
         }
+        id
     }
 
     fn add_event(&mut self, message: &Message, device: Option<DeviceKey>, event: &NewEvent) {

@@ -175,7 +175,7 @@ fn places(uplink: &Uplink) -> (Expr, Expr) {
 /// Writes a stretch; answers whether there is another of what was asked for, by now.
 pub async fn write(scope: &Scope, redecoded: Redecoded) -> Result<bool> {
     scope
-        .write(async |transaction| redecoded.write(scope, &transaction).await)
+        .record(async |transaction| redecoded.write(scope, &transaction).await)
         .await
 }
 

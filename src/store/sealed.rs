@@ -242,7 +242,7 @@ impl Store {
             if changes.is_empty() {
                 continue;
             }
-            let transaction = self.begin().await?;
+            let transaction = self.begin([]).await?;
             for (id, row, new) in changes {
                 let written = E::update_many()
                     .col_expr(sealed, Expr::value(new))

@@ -173,8 +173,8 @@ impl Store {
         for (_, connection) in self.connections_with_downlinks().await? {
             self.hasten_of(&DOWNLINKS, connection.0).await?;
         }
-        self.inner.work.notify_one();
-        self.wake_downlinks();
+        self.inner.signals.work.notify_one();
+        self.inner.signals.downlinks.send_replace(());
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl Store {
 
     /// Tells whenever a client has changed a network connection by way of this hub.
     pub fn connection_news(&self) -> watch::Receiver<()> {
-        self.inner.connection_news.subscribe()
+        self.inner.signals.connections.subscribe()
     }
 }
 
@@ -99,9 +99,4 @@ pub async fn set_waiting(scope: &Scope, id: ConnectionId, why: Option<&str>) -> 
         .exec(&scope.store.inner.writer)
         .await?;
     Ok(())
-}
-
-/// Tells this hub that somebody has changed a connection; other hubs look by themselves.
-pub(super) fn tell(scope: &Scope) {
-    scope.store.inner.connection_news.send_replace(());
 }

@@ -10,9 +10,10 @@ use super::{
     Page, Scope,
     audit::subject,
     authority,
-    entities::tenant,
+    entities::{idempotency_key, tenant},
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    signals::Then,
     transaction::DatabaseTransaction,
     users::{self, NewUser},
 };
@@ -154,8 +155,13 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
+            transaction.then(Then::Moved(of(scope, id).epoch, None));
             let tenant = of(scope, id)
                 .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
+                .await?;
+            of(scope, id)
+                .delete::<idempotency_key::Entity>()
+                .exec(&*transaction)
                 .await?;
             of(scope, id)
                 .delete::<tenant::Entity>()
@@ -171,7 +177,6 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
             Ok(tenant.into())
         })
         .await
-        .inspect(|_| of(scope, id).has_changed())
 }
 
 /// The other tenant's scope on behalf of the same call.

@@ -6,20 +6,29 @@
 //! PostgreSQL refuses the statements that follow, but answers a COMMIT as if all were well. So a
 //! transaction in which a statement has failed takes no other statement and is never committed. What
 //! becomes of its connection is decided in [`super::connect`].
+//!
+//! A COMMIT that was sent cannot be taken back, so its end does not depend on who waits for it: it is
+//! awaited, and what must follow it is done, in a task of its own.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     entity::prelude::async_trait::async_trait,
 };
+use tracing::Instrument;
 
 use super::{
     failure::{self, Extent},
     patience::Patience,
+    signals::{Signals, Then},
     writability::Writability,
 };
+use crate::clock::{self, Time};
 
 /// The connections that write.
 #[derive(Clone)]
@@ -27,15 +36,24 @@ pub struct Writer {
     pool: DatabaseConnection,
     writability: Writability,
     patience: Patience,
+    signals: Arc<Signals>,
+    open: Open,
 }
 
 impl Writer {
-    /// Writes through a pool whose connections go by this state.
-    pub fn new(pool: DatabaseConnection, writability: Writability, patience: Patience) -> Self {
+    /// Writes through a pool whose connections go by this state; what follows commits, the signals tell.
+    pub fn new(
+        pool: DatabaseConnection,
+        writability: Writability,
+        patience: Patience,
+        signals: Arc<Signals>,
+    ) -> Self {
         Self {
             pool,
             writability,
             patience,
+            signals,
+            open: Open::default(),
         }
     }
 
@@ -47,8 +65,11 @@ impl Writer {
         }
     }
 
-    /// Begins a transaction.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+    /// Begins a transaction whose commit is followed by this, at least.
+    pub async fn begin(
+        &self,
+        then: impl IntoIterator<Item = Then>,
+    ) -> Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
             // Deferred, a read-then-write transaction fails when another writer came between.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -66,13 +87,24 @@ impl Writer {
             }
             begun => begun,
         };
+        let inner = self.noted(begun)?;
         Ok(DatabaseTransaction {
-            inner: self.noted(begun)?,
+            top: Some(Top {
+                signals: self.signals.clone(),
+                opened: self.open.enter(),
+            }),
+            then: Arc::new(Mutex::new(then.into_iter().collect())),
+            inner,
             writability: self.writability.clone(),
             patience: self.patience,
             ended: Arc::default(),
             failed: OnceLock::new(),
         })
+    }
+
+    /// When the oldest transaction of this hub that is not at its end was begun.
+    pub fn oldest_open(&self) -> Option<Time> {
+        self.open.oldest()
     }
 
     /// The connections, for what knows nothing of outages.
@@ -119,9 +151,55 @@ impl ConnectionTrait for Writer {
     }
 }
 
+/// The transactions that are not at their end, with the times at which they were begun.
+#[derive(Clone, Default)]
+struct Open(Arc<Mutex<BTreeMap<u64, Time>>>);
+
+impl Open {
+    fn enter(&self) -> Opened {
+        let mut open = self.lock();
+        let number = open.last_key_value().map_or(0, |(last, _)| last + 1);
+        open.insert(number, clock::now());
+        Opened {
+            open: self.clone(),
+            number,
+        }
+    }
+
+    fn oldest(&self) -> Option<Time> {
+        self.lock().values().min().copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Time>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction among those that are not at their end.
+struct Opened {
+    open: Open,
+    number: u64,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.open.lock().remove(&self.number);
+    }
+}
+
+/// What a transaction has and a savepoint has not.
+struct Top {
+    signals: Arc<Signals>,
+    opened: Opened,
+}
+
 /// A transaction, or a savepoint in one; it is rolled back unless it is committed.
 pub struct DatabaseTransaction {
     inner: sea_orm::DatabaseTransaction,
+    /// `None`: a savepoint.
+    top: Option<Top>,
+    /// What follows the commit of the whole transaction; shared with its savepoints.
+    then: Arc<Mutex<Vec<Then>>>,
     writability: Writability,
     patience: Patience,
     /// Why the database has ended the whole transaction; shared with its savepoints.
@@ -136,6 +214,8 @@ impl DatabaseTransaction {
         self.check()?;
         Ok(Self {
             inner: self.done(self.inner.begin()).await?,
+            top: None,
+            then: self.then.clone(),
             writability: self.writability.clone(),
             patience: self.patience,
             ended: self.ended.clone(),
@@ -143,20 +223,39 @@ impl DatabaseTransaction {
         })
     }
 
-    /// Makes what was done last. Without an answer of the database, an error: nobody may be told that
-    /// it is done.
+    /// Has something follow the commit of the whole transaction.
+    pub fn then(&self, then: Then) {
+        let mut all = self.then.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(then);
+    }
+
+    /// Makes what was done last, and has done what follows. Without an answer of the database, an error:
+    /// nobody may be told that it is done; what follows is done all the same, for it may be committed.
     pub async fn commit(self) -> Result<(), DbErr> {
         if let Err(error) = self.check() {
             self.rollback().await;
             return Err(error);
         }
-        let (writability, ended) = (self.writability, self.ended);
-        // Whatever kept a savepoint from its end, there is no telling what the transaction holds.
-        let committed = self.patience.wait(self.inner.commit()).await;
-        committed.inspect_err(|error| {
-            writability.note(error);
-            let _ = ended.set(error.clone());
-        })
+        let (inner, writability, patience) = (self.inner, self.writability, self.patience);
+        let Some(top) = self.top else {
+            // Whatever kept a savepoint from its end, there is no telling what the transaction holds.
+            let committed = patience.wait(inner.commit()).await;
+            return committed.inspect_err(|error| {
+                writability.note(error);
+                let _ = self.ended.set(error.clone());
+            });
+        };
+        let Top { signals, opened } = top;
+        let all = self.then;
+        let committing = async move {
+            let committed = patience.wait(inner.commit()).await;
+            let then = std::mem::take(&mut *all.lock().unwrap_or_else(PoisonError::into_inner));
+            signals.follow(then, committed.is_ok());
+            drop(opened);
+            committed.inspect_err(|error| writability.note(error))
+        };
+        let committed = tokio::spawn(committing.in_current_span()).await;
+        committed.unwrap_or_else(|error| Err(DbErr::Custom(format!("a COMMIT broke off: {error}"))))
     }
 
     /// Takes back what was done. A rollback that fails leaves nothing to do: what is around it is not
@@ -253,7 +352,12 @@ mod tests {
         let url = format!("sqlite://{}/t.db", folder.path().display());
         let state = Writability::new(DbBackend::Sqlite);
         let pool = connect::sqlite(&url, 1, Purpose::Create, &state).await;
-        let writer = Writer::new(pool.unwrap(), state.clone(), Patience::ENDLESS);
+        let writer = Writer::new(
+            pool.unwrap(),
+            state.clone(),
+            Patience::ENDLESS,
+            Arc::default(),
+        );
         for sql in [
             "CREATE TABLE t (id INTEGER PRIMARY KEY, filler BLOB)",
             "PRAGMA max_page_count = 1",
@@ -271,10 +375,10 @@ mod tests {
 
     /// What comes next is written, and is there.
     async fn goes_on(writer: &Writer) {
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(LARGE).await.unwrap();
         transaction.commit().await.unwrap();
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(SMALL).await.unwrap();
         transaction.rollback().await;
         assert_eq!(rows(writer).await, 1);
@@ -283,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_database_has_ended_takes_nothing_more() {
         let (_folder, state, writer) = full().await;
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(LARGE).await.unwrap_err();
         // It would be written at once.
         transaction.execute_unprepared(SMALL).await.unwrap_err();
@@ -295,7 +399,7 @@ mod tests {
     #[tokio::test]
     async fn a_savepoint_does_not_outlive_its_transaction() {
         let (_folder, _, writer) = full().await;
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         let savepoint = transaction.begin().await.unwrap();
         savepoint.execute_unprepared(LARGE).await.unwrap_err();
         savepoint.rollback().await;
@@ -308,7 +412,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_is_dropped_leaves_nothing_behind() {
         let (_folder, _, writer) = full().await;
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         let savepoint = transaction.begin().await.unwrap();
         savepoint.execute_unprepared(LARGE).await.unwrap_err();
         drop(savepoint);
@@ -319,7 +423,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_savepoint_contains_is_taken_back_alone() {
         let (_folder, state, writer) = full().await;
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(SMALL).await.unwrap();
         let savepoint = transaction.begin().await.unwrap();
         savepoint.execute_unprepared(SMALL).await.unwrap_err();
@@ -327,7 +431,7 @@ mod tests {
         transaction.commit().await.unwrap();
         assert_eq!((rows(&writer).await, state.outage()), (1, None));
 
-        let transaction = writer.begin().await.unwrap();
+        let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(SMALL).await.unwrap_err();
         // PostgreSQL would answer as if it had committed.
         transaction.commit().await.unwrap_err();

@@ -277,7 +277,7 @@ impl Probe {
             // What can be compressed takes no space.
             rand::rng().fill(filler.as_mut_slice());
         }
-        let transaction = self.writer.begin().await?;
+        let transaction = self.writer.begin([]).await?;
         let written = async {
             Entity::insert(ActiveModel {
                 id: Set(self.id),

@@ -197,14 +197,17 @@ impl UplinkPath {
     /// like a message that cannot be read.
     async fn take(
         &self,
-        connection: Arc<ConnectionRoute>,
+        mut connection: Arc<ConnectionRoute>,
         sender: Option<Sender<'_>>,
         message: Result<Unread>,
     ) -> Result<Taken> {
-        let read = message.and_then(|message| {
-            let bodies = ingest::read(&connection, &message)?;
-            Ok((message, bodies))
-        });
+        let read = match message {
+            Ok(around) => {
+                let bodies = self.read(&mut connection, sender, &around).await;
+                bodies.map(|bodies| (around, bodies))
+            }
+            Err(error) => Err(error),
+        };
         let (around, bodies) = match read {
             Ok(read) => read,
             Err(refused @ Error::Invalid(_)) => {
@@ -230,6 +233,21 @@ impl UplinkPath {
         answer.unwrap_or_else(|| Err(Error::field("body", "must hold a message")))
     }
 
+    /// The messages that came in. Nothing is refused by settings that another hub may have changed.
+    async fn read(
+        &self,
+        connection: &mut Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
+        around: &Unread,
+    ) -> Result<Vec<Value>> {
+        let read = ingest::read(connection, around);
+        if !matches!(read, Err(Error::Invalid(_))) || self.routes.is_current(connection).await? {
+            return read;
+        }
+        *connection = self.look_up_again(connection.id, sender).await?;
+        ingest::read(connection, around)
+    }
+
     /// Takes one message; whoever posts it shows the key at each look-up, which may have been changed.
     async fn take_one(
         &self,
@@ -241,21 +259,27 @@ impl UplinkPath {
         for tries in 0..TRIES_MAX {
             // Whoever changes things all the time must not keep messages out: the second look-up is
             // younger than the message, and good enough.
-            let epoch = (tries == 0).then(|| connection.scope.epoch());
+            let epoch = (tries == 0).then_some(connection.epoch);
             if let Some(taken) = self.receive_once(&connection, message, epoch).await? {
                 return Ok(taken);
             }
-            connection = match sender {
-                Some(sender) => {
-                    ingest::authenticate(&self.routes, &self.strangers, id, sender).await?
-                }
-                None => {
-                    let found = self.routes.connection(id).await?;
-                    found.ok_or_else(|| Error::missing("network connection", id))?
-                }
-            };
+            connection = self.look_up_again(id, sender).await?;
         }
         Err(Error::overloaded("the device is being changed; try again"))
+    }
+
+    async fn look_up_again(
+        &self,
+        id: ConnectionId,
+        sender: Option<Sender<'_>>,
+    ) -> Result<Arc<ConnectionRoute>> {
+        match sender {
+            Some(sender) => ingest::authenticate(&self.routes, &self.strangers, id, sender).await,
+            None => {
+                let found = self.routes.connection(id).await?;
+                found.ok_or_else(|| Error::missing("network connection", id))
+            }
+        }
     }
 
     /// `None`: what the message was about has gone while it was worked on.
@@ -282,6 +306,10 @@ impl UplinkPath {
         };
         let answer = |receipt| Taken { receipt, awaits };
         if !connection.enabled {
+            // Another hub may have switched it on.
+            if epoch.is_some() && !self.routes.is_current(connection).await? {
+                return Ok(None);
+            }
             return read.map(|_| Some(answer(Receipt::Disabled)));
         }
         let write = |content| Message {
@@ -482,13 +510,12 @@ impl UplinkPath {
         message: impl Fn(Record) -> Message,
         record: Record,
     ) -> Result<Result<Receipt, Outcome>> {
-        let receipt = Receipt::Uplink {
-            uplink_id: record.id,
-            device_id: record.device_id.clone(),
-        };
         let device_id = record.device_id.clone();
         match self.writer.write(message(record)).await? {
-            Outcome::Recorded => Ok(Ok(receipt)),
+            Outcome::Uplink(uplink_id) => Ok(Ok(Receipt::Uplink {
+                uplink_id,
+                device_id,
+            })),
             Outcome::Duplicate(uplink_id) => Ok(Ok(Receipt::Duplicate {
                 uplink_id,
                 device_id,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    id::{DataTableId, new_uuid},
+    id::DataTableId,
     store::{delivery_policy::EventType, devices::State, driver_states::NewState, record::Record},
 };
 
@@ -35,7 +35,6 @@ pub fn compose(
     );
     let updates = decoded.updates.as_deref().map(returned::as_json);
     Record {
-        id: new_uuid(),
         device: device.key,
         device_id: device.device.provisioned.id.clone(),
         time,

@@ -1,7 +1,9 @@
 //! What the uplink path must know of connections and devices, kept ready.
 //!
 //! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
-//! seen by the next uplink, and an uplink of a known device reads nothing from the database.
+//! seen by the next uplink, and an uplink of a known device reads nothing from the database. Where several
+//! hubs share the database, the others' changes are seen as the uplink is written; what is not to be
+//! written, because of what an entry says, is first held against the database ([`Routes::is_current`]).
 
 use std::sync::{
     Arc,
@@ -46,6 +48,8 @@ const TARGETS_MAX: u64 = 10_000;
 pub struct ConnectionRoute {
     pub id: ConnectionId,
     pub scope: Scope,
+    /// The tenant's epoch at which it was read.
+    pub epoch: u64,
     pub enabled: bool,
     pub settings: NetworkSettings,
     pub ingest_key_hash: Vec<u8>,
@@ -178,7 +182,7 @@ type Kept<T> = (u64, Arc<T>);
 pub struct Routes {
     store: Store,
     vault: Vault,
-    connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
+    connections: Cache<ConnectionId, Arc<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
     versions: Cache<String, Arc<DriverVersion>>,
@@ -197,13 +201,19 @@ impl Routes {
     }
 
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Arc<ConnectionRoute>>> {
-        if let Some((epoch, route)) = self.connections.get(&id)
-            && route.scope.epoch() == epoch
+        if let Some(route) = self.connections.get(&id)
+            && route.scope.epoch() == route.epoch
         {
             return Ok(Some(route));
         }
         // On the heap, because every message would otherwise carry the room for a look-up.
         Box::pin(self.look_up_connection(id)).await
+    }
+
+    /// Whether a connection is still as it was read, on whichever hub somebody may have changed it.
+    pub async fn is_current(&self, connection: &ConnectionRoute) -> Result<bool> {
+        connection.scope.catch_up().await?;
+        Ok(connection.scope.epoch() == connection.epoch)
     }
 
     async fn look_up_connection(&self, id: ConnectionId) -> Result<Option<Arc<ConnectionRoute>>> {
@@ -233,6 +243,7 @@ impl Routes {
         let rule = auto_provisioning.map(Rule::read);
         let route = Arc::new(ConnectionRoute {
             id,
+            epoch,
             enabled,
             settings: serde_json::from_value(settings).map_err(Error::internal)?,
             credentials: opened,
@@ -242,7 +253,7 @@ impl Routes {
         });
         // What does not open now may do so when somebody has put its key back.
         if route.credentials.is_ok() {
-            self.connections.insert(id, (epoch, route.clone()));
+            self.connections.insert(id, route.clone());
         }
         Ok(Some(route))
     }
@@ -286,8 +297,10 @@ impl Routes {
         Ok(Some(route))
     }
 
-    /// What follows from an uplink of this device.
+    /// What follows from an uplink of this device. No batch of messages will find out whether that is out of
+    /// date.
     pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
+        scope.catch_up().await?;
         self.compose(scope, scope.epoch(), device).await
     }
 

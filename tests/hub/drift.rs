@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "delivery",
             "downlink",
             "driver",
+            "housekeeping",
             "hub",
             "keyring",
             "live",
@@ -150,6 +151,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("kafka", &["outgoing", "supervise", "topic"]),
     ("outgoing", &["clock", "config", "error"]),
+    ("housekeeping", &["clock", "config", "error", "store"]),
     ("jobs", &["error", "id", "store"]),
     ("live", &["clock", "error", "id", "store"]),
     (

@@ -6,10 +6,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    database::{Database, on_both_databases, on_postgres},
+    database::{Database, Held, on_both_databases, on_postgres},
     eventually,
     server::{Connection, Hub},
 };
@@ -239,6 +239,38 @@ async fn what_another_hub_records_is_told() {
         let mut listener = Listener::open(&two, "", &two.token).await;
         let sent = one.uplink(&connection, ONE).await;
         assert_eq!(listener.next().await.unwrap().id, sent);
+    })
+    .await;
+}
+
+/// What a hub writes behind a lock is committed long after its id was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_late_is_told() {
+    on_postgres(async |database: Database| {
+        let one = Hub::start(database.clone()).await;
+        let two = Hub::start(database).await;
+        let slow = two_devices(&one).await;
+        let fast = one.connect("fast").await;
+        one.device("three", &fast, "AA00000000000003", json!({}))
+            .await;
+        let mut listener = Listener::open(&two, "kinds=uplink", &two.token).await;
+        let lock = format!(
+            "BEGIN; SELECT 1 FROM connection_health WHERE connection_id = {} FOR UPDATE",
+            slow.id
+        );
+        let held = Held::start(&one.database_url(), &lock).await;
+        let release = async {
+            // Longer than ids are looked for that are a little late.
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(8) {
+                let sent = two.uplink(&fast, "AA00000000000003").await;
+                assert_eq!(listener.next().await.unwrap().id, sent);
+            }
+            held.end().await;
+            listener.next().await.unwrap().id
+        };
+        let (late, told) = tokio::join!(one.uplink(&slow, ONE), release);
+        assert_eq!(told, late);
     })
     .await;
 }

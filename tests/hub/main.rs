@@ -32,6 +32,7 @@ mod concurrent_changes;
 mod connection_test;
 mod contract;
 mod copies;
+mod cut_requests;
 mod data_folder;
 mod deliveries;
 mod delivery_lanes;

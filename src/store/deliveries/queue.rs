@@ -96,7 +96,7 @@ pub async fn next_due(scope: &Scope, integration: IntegrationId) -> Result<Optio
 /// Takes what waits for an older delivery out of what is due.
 async fn park(scope: &Scope, integration: IntegrationId, ids: Vec<Uuid>) -> Result<()> {
     use delivery::Column;
-    let transaction = scope.store.begin().await?;
+    let transaction = scope.store.begin([]).await?;
     let parked: Result<(), DbErr> = async {
         // Whoever settles the older one changes this row before it looks for what was parked, so that
         // neither can miss the other.

@@ -99,7 +99,7 @@ impl Store {
     /// Writes down what came of attempts, each unless another was quicker; answers the integrations
     /// that have been paused for it.
     pub async fn settle(&self, attempts: &[Settled]) -> Result<Vec<IntegrationId>> {
-        let transaction = self.begin().await?;
+        let transaction = self.begin([]).await?;
         let settled = self.write_settled(&transaction, attempts).await;
         transaction.finish(settled).await
     }

@@ -13,6 +13,8 @@ pub struct Model {
     pub request_hash: Vec<u8>,
     pub created_at: Time,
     pub answer: Option<Vec<u8>>,
+    pub held_until: Option<Time>,
+    pub is_done: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,0 +1,42 @@
+//! Takes away what nobody needs any more, some at a time, so that nothing waits for it: idempotency keys that
+//! are remembered no more, and old entries of the audit log.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock, config::Config, error::Result, store::Store};
+
+/// How often it looks for what is old.
+const EVERY: Duration = Duration::from_secs(60);
+/// What it leaves to others between two chunks.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Works until `stop`. Hubs that share a database may all do it.
+pub async fn run(store: Store, config: Arc<Config>, stop: CancellationToken) {
+    let working = async {
+        loop {
+            if let Err(error) = forget(&store, &config).await {
+                tracing::warn!("what is old stays for now: {}", error.causes());
+            }
+            sleep(EVERY).await;
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(working).await;
+}
+
+async fn forget(store: &Store, config: &Config) -> Result<()> {
+    while store.forget_keys().await? > 0 {
+        sleep(BREATH).await;
+    }
+    let kept = TimeDelta::days(i64::from(config.audit_keep_days));
+    if !kept.is_zero() {
+        let before = clock::now() - kept;
+        while store.forget_audit_entries(before).await? > 0 {
+            sleep(BREATH).await;
+        }
+    }
+    Ok(())
+}
