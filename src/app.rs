@@ -22,7 +22,7 @@ use crate::{
     delivery::{Engine, Wake},
     downlink,
     driver::{self, Limits},
-    hub::{Hub, device_import::Importer, recovery},
+    hub::{Hub, device_import::Importer, recovery, removals::Remover},
     keyring,
     live::Live,
     mqtt::Publishers,
@@ -91,6 +91,7 @@ where
     )
     .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
+    let remover = Remover::new(store.clone());
     let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
     let downlinks = downlink::Engine::new(
         store.clone(),
@@ -121,6 +122,7 @@ where
     let downlinking = tokio::spawn(downlinks.run(engine_stop.clone()));
     let importing = tokio::spawn(importer.run(engine_stop.clone()));
     let replaying = tokio::spawn(replayer.run(engine_stop.clone()));
+    let removing = tokio::spawn(remover.run(engine_stop.clone()));
     let uplinks = UplinkPath::new(
         store.clone(),
         vault.clone(),
@@ -175,6 +177,9 @@ where
     replaying
         .await
         .map_err(|error| format!("the replayer broke: {error}"))?;
+    removing
+        .await
+        .map_err(|error| format!("the remover broke: {error}"))?;
     let delivered = delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?;

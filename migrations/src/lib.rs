@@ -32,6 +32,7 @@ mod m0021_write_probes;
 mod m0022_connection_oddities;
 mod m0023_import_files;
 mod m0024_username_skeletons;
+mod m0026_removals;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0022_connection_oddities::Migration),
             Box::new(m0023_import_files::Migration),
             Box::new(m0024_username_skeletons::Migration),
+            Box::new(m0026_removals::Migration),
         ]
     }
 }

@@ -38,6 +38,7 @@ mod password_rules;
 mod passwords;
 pub mod permission;
 pub mod recovery;
+pub mod removals;
 mod sessions;
 mod throttle;
 pub mod users;

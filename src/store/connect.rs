@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
         self, Connection,
         pool::PoolConnectionMetadata,
@@ -65,7 +65,7 @@ pub async fn sqlite(
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>)
         .test_before_acquire(false)
-        .sqlx_logging(false)
+        .sqlx_logging(logs_statements())
         .map_sqlx_sqlite_opts(move |options| {
             options
                 .create_if_missing(purpose == Purpose::Create)
@@ -89,6 +89,22 @@ pub async fn sqlite(
     Database::connect(options).await
 }
 
+/// Drops what SQLite knows of how many rows its tables have. It learns that only when it is told to, and
+/// goes by it for ever: figures of a database that was nearly empty make it read whole tables when it has
+/// grown. Without any it goes by the indexes, which are made for the queries.
+pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
+    for table in ["sqlite_stat1", "sqlite_stat4"] {
+        pool.execute_unprepared(&format!("DROP TABLE IF EXISTS {table}"))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether the log is to have each statement: only who asks for them by name in `log_filter` has them.
+fn logs_statements() -> bool {
+    tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG)
+}
+
 /// A pool of connections to a server.
 pub async fn postgres(
     url: &str,
@@ -105,7 +121,7 @@ pub async fn postgres(
         // A connection that broke while idle must not cost a request.
         .test_before_acquire_if_idle_for(Duration::from_secs(1))
         .set_application_name("thingshub")
-        .sqlx_logging(false)
+        .sqlx_logging(logs_statements())
         .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_CACHED))
         .map_sqlx_postgres_before_acquire(move |_, met| {
             let is_good = !idle.condemns(met.age);

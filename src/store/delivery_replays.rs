@@ -19,6 +19,7 @@ use super::{
     devices::Device,
     entities::{delivery, delivery_replay, device, device_state, uplink},
     listing::{self, Order, Place, Span, Stretch},
+    removals,
     uplinks::Uplink,
 };
 use crate::{
@@ -115,6 +116,9 @@ impl Store {
     pub async fn running_replays(&self) -> Result<Vec<(TenantId, ReplayId)>> {
         let found: Vec<(i64, i64)> = delivery_replay::Entity::find()
             .filter(delivery_replay::Column::State.eq(State::Running.as_str()))
+            .filter(removals::is_live(
+                delivery_replay::Column::TenantId.into_expr(),
+            ))
             .order_by_asc(delivery_replay::Column::Id)
             .select_only()
             .column(delivery_replay::Column::TenantId)

@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    Scope, Store,
+    Scope, Store, devices,
     downlinks::{self, Downlink, State},
-    entities::{device, downlink},
+    entities::{downlink, network_connection},
+    removals,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -143,8 +144,22 @@ impl Store {
     /// The connections of all tenants over which something waits to be sent, or to expire.
     pub async fn connections_with_downlinks(&self) -> Result<Vec<(TenantId, ConnectionId)>> {
         use downlink::Column;
+        // Those of a connection that was deleted wait to be cleared away.
+        let connection = Query::select()
+            .expr(Expr::value(1))
+            .from(network_connection::Entity)
+            .and_where(
+                Expr::col((network_connection::Entity, network_connection::Column::Id))
+                    .equals((downlink::Entity, Column::ConnectionId)),
+            )
+            .and_where(removals::is_live(Expr::col((
+                network_connection::Entity,
+                network_connection::Column::TenantId,
+            ))))
+            .to_owned();
         let found: Vec<(i64, i64)> = downlink::Entity::find()
             .filter(Column::State.eq(State::Queued.as_str()))
+            .filter(Expr::exists(connection))
             .filter(
                 Condition::any()
                     .add(Column::DueAt.is_not_null())
@@ -250,6 +265,18 @@ pub(super) async fn redirect(
 ) -> Result<(), DbErr> {
     use downlink::Column;
     let due_at = is_pushed.then(clock::now);
+    // In the order in which news of them are written, so that neither waits for the other in a circle.
+    scope
+        .find::<downlink::Entity>()
+        .filter(waiting(connection))
+        .order_by_asc(Column::DeviceKey)
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple::<Uuid>()
+        .all(transaction)
+        .await?;
     scope
         .update::<downlink::Entity>()
         .col_expr(Column::DueAt, Expr::value(due_at))
@@ -407,8 +434,8 @@ pub async fn take_for_answer(
         .await
 }
 
-/// Moves the downlink that a network tells of, where it can be told which one that is. The event of
-/// it is written by the caller, and before: so the device is held.
+/// Moves the downlink that a network tells of, where it can be told which one that is. The caller holds the
+/// device.
 pub(super) async fn apply(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -509,14 +536,7 @@ async fn meant(
     }
 }
 
-/// Holds the device as rows that refer to it do, before its downlinks are touched.
+/// Holds the device, before its downlinks are touched.
 async fn hold_device(transaction: &DatabaseTransaction, device: i64) -> Result<(), DbErr> {
-    device::Entity::find_by_id(device)
-        .select_only()
-        .column(device::Column::Id)
-        .lock(LockType::KeyShare)
-        .into_tuple::<i64>()
-        .one(transaction)
-        .await?;
-    Ok(())
+    devices::hold(transaction, vec![device]).await
 }

@@ -69,12 +69,19 @@ async fn answer_all<K, V, F>(
     let mut asked = Vec::with_capacity(KEYS_MAX);
     while batch::take(&mut questions, &mut asked, KEYS_MAX).await > 0 {
         let keys: HashSet<K> = asked.iter().map(|question| question.key.clone()).collect();
+        let is_alone = keys.len() == 1;
         let loaded = load(keys.into_iter().collect()).await;
         for Question { key, answer } in asked.drain(..) {
             // Who asked may have gone away.
             let _ = answer.send(match &loaded {
                 Ok(found) => Ok(found.get(&key).cloned()),
-                Err(error) => Err(error.echo()),
+                Err(error) if is_alone || matches!(error, Error::Unavailable { .. }) => {
+                    Err(error.echo())
+                }
+                // One of the rows is at fault, and that is the concern of who asked for it.
+                Err(_) => load(vec![key.clone()])
+                    .await
+                    .map(|mut found| found.remove(&key)),
             });
         }
     }
@@ -87,4 +94,26 @@ pub fn padded<K: Clone>(mut keys: Vec<K>) -> Vec<K> {
         keys.resize(keys.len().next_power_of_two(), last);
     }
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_row_that_does_not_read_is_the_fault_of_who_asked_for_it() {
+        let gather = Gather::start(async |keys: Vec<u32>| match keys.contains(&7) {
+            true => Err(Error::internal("it does not read")),
+            false => Ok(keys.into_iter().map(|key| (key, key)).collect()),
+        });
+        let answers = join_all((0..20).map(|key| gather.get(key))).await;
+        for (key, answer) in (0..20).zip(answers) {
+            match key {
+                7 => assert!(answer.is_err()),
+                key => assert_eq!(answer.unwrap(), Some(key)),
+            }
+        }
+    }
 }

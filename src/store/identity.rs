@@ -13,6 +13,7 @@ use super::{
     api_keys::ApiKey,
     entities::{api_key, network_connection, session, tenant, user},
     gather::{Gather, padded},
+    removals, tenants,
     users::{self, NewUser, Person, Profile, User},
 };
 use crate::{
@@ -56,6 +57,9 @@ impl Store {
     /// The tenant of a network connection; what else it is, only that tenant may ask.
     pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
         let tenant = network_connection::Entity::find_by_id(id.0)
+            .filter(removals::is_live(
+                network_connection::Column::TenantId.into_expr(),
+            ))
             .select_only()
             .column(network_connection::Column::TenantId)
             .into_tuple::<i64>()
@@ -67,7 +71,7 @@ impl Store {
     /// Makes the first tenant and its administrator, unless there are tenants already.
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
         let transaction = self.begin().await?;
-        if tenant::Entity::find().count(&transaction).await? > 0 {
+        if tenants::find().count(&transaction).await? > 0 {
             transaction.rollback().await;
             return Ok(false);
         }
@@ -98,7 +102,7 @@ impl Store {
 
     /// Whether the first start has already happened.
     pub async fn is_seeded(&self) -> Result<bool> {
-        Ok(tenant::Entity::find().count(&self.inner.reader).await? > 0)
+        Ok(tenants::find().count(&self.inner.reader).await? > 0)
     }
 }
 

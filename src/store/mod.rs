@@ -19,10 +19,10 @@ use std::{
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, DeleteMany, EntityTrait, QueryFilter,
+    ConnectionTrait, DatabaseConnection, DbBackend, DeleteMany, EntityTrait, QueryFilter,
     QuerySelect, Select, UpdateMany,
     entity::ColumnTrait,
-    sea_query::{Expr, IntoCondition},
+    sea_query::{Expr, IntoCondition, LockType},
 };
 
 use serde_json::{Map, Value};
@@ -45,6 +45,7 @@ use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use selecting::Selectors;
 use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
 
@@ -97,6 +98,7 @@ pub mod network_connections;
 mod receptions;
 pub mod record;
 pub mod redecodings;
+pub mod removals;
 pub mod sealed;
 pub mod subscriptions;
 pub mod tenants;
@@ -130,6 +132,7 @@ struct Inner {
     sessions: Gather<[u8; 32], Session>,
     api_keys: Gather<[u8; 32], (TenantId, ApiKey)>,
     epochs: RwLock<HashMap<TenantId, Arc<AtomicU64>>>,
+    selectors: Selectors,
     /// How long after a frame a copy of it is taken for one, in seconds.
     dedupe_window_s: u64,
     writability: Writability,
@@ -202,6 +205,7 @@ impl Store {
         if first.is_shared() {
             return Ok(first);
         }
+        connect::forget_statistics(first.inner.writer.pool()).await?;
         first.close().await?;
         Self::connect(config, &url, Purpose::Write).await
     }
@@ -245,6 +249,7 @@ impl Store {
                 sessions: identity::gather(reader.clone()),
                 api_keys: identity::gather_keys(reader.clone()),
                 epochs: RwLock::default(),
+                selectors: Selectors::default(),
                 dedupe_window_s: config.dedupe_window_s,
                 news: watch::Sender::new(()),
                 work: Notify::new(),
@@ -300,21 +305,11 @@ impl Store {
             .unwrap_or_else(|_| Err(Error::overloaded("the database does not answer in time")))
     }
 
-    /// Writes out what is pending and closes.
+    /// Closes the connections.
     pub async fn close(&self) -> Result<()> {
-        let last = async {
-            self.inner.probe.forget().await?;
-            if !self.is_shared() {
-                self.inner
-                    .writer
-                    .execute_unprepared("PRAGMA optimize")
-                    .await?;
-            }
-            Ok::<_, DbErr>(())
-        };
-        // Nothing of this is needed, and a database that cannot be written is closed all the same.
-        if let Err(error) = last.await {
-            tracing::debug!("the last writes failed: {error}");
+        // It is not needed, and a database that cannot be written is closed all the same.
+        if let Err(error) = self.inner.probe.forget().await {
+            tracing::debug!("the last write failed: {error}");
         }
         self.inner.reader.close_by_ref().await?;
         self.inner.writer.close().await?;
@@ -370,7 +365,7 @@ impl Scope {
     }
 
     /// The row to change, as it is until the end of the transaction, if it still has the revision
-    /// that the client has seen.
+    /// that the client has seen. Rows that refer to it may be written meanwhile.
     async fn lock<E>(
         &self,
         transaction: &DatabaseTransaction,
@@ -381,10 +376,26 @@ impl Scope {
         E: Owned,
         E::Model: Revised + Sync,
     {
+        self.lock_as::<E>(transaction, LockType::NoKeyUpdate, which, missing)
+            .await
+    }
+
+    /// The same with another lock: [`LockType::Update`] lets nobody refer to the row meanwhile.
+    async fn lock_as<E>(
+        &self,
+        transaction: &DatabaseTransaction,
+        lock: LockType,
+        which: impl IntoCondition,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<E::Model>
+    where
+        E: Owned,
+        E::Model: Revised + Sync,
+    {
         let found = self
             .find::<E>()
             .filter(which)
-            .lock_exclusive()
+            .lock(lock)
             .one(transaction)
             .await?
             .ok_or_else(missing)?;

@@ -2,6 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
+    Select,
 };
 use serde_json::json;
 
@@ -9,9 +10,10 @@ use super::{
     Page, Scope,
     audit::subject,
     authority,
-    entities::tenant,
+    entities::{api_key, tenant, user},
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    removals,
     users::{self, NewUser},
 };
 use crate::{
@@ -70,9 +72,20 @@ pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result
         .await
 }
 
+/// The tenants that are not removed.
+pub(super) fn find() -> Select<tenant::Entity> {
+    tenant::Entity::find().filter(tenant::Column::RemovedAt.is_null())
+}
+
+fn is_there(id: TenantId) -> Condition {
+    Condition::all()
+        .add(tenant::Column::Id.eq(id.0))
+        .add(tenant::Column::RemovedAt.is_null())
+}
+
 /// One tenant.
 pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
-    let found = tenant::Entity::find_by_id(id.0).one(scope.reader()).await?;
+    let found = find().filter(is_there(id)).one(scope.reader()).await?;
     found.map(Tenant::from).ok_or_else(|| missing(id))
 }
 
@@ -83,7 +96,7 @@ pub async fn list(
     sort: Sort<ResourceOrder>,
     stretch: &Stretch,
 ) -> Result<Page<Tenant, Place>> {
-    let query = tenant::Entity::find().filter(
+    let query = find().filter(
         Condition::all()
             .add_option(search.map(|text| listing::holding(text, tenant::Entity::SEARCHED))),
     );
@@ -104,7 +117,7 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
             let before = of(scope, id)
-                .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
+                .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
                 .await?;
             let changed = tenant::ActiveModel {
                 updated_at: Set(clock::now()),
@@ -128,7 +141,8 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
         .await
 }
 
-/// Removes a tenant with all that it has; answers what was removed.
+/// Removes a tenant: nobody is in it any more, and it forwards and takes nothing; what else it has is cleared
+/// away later. Answers what was removed.
 pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     if id == scope.tenant {
         return Err(Error::Conflict(
@@ -138,13 +152,21 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
-            let tenant = of(scope, id)
-                .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
-                .await?;
-            of(scope, id)
-                .delete::<tenant::Entity>()
+            let removed = of(scope, id);
+            // What it has before itself, as all who change that lock the tenant last.
+            removals::bury_targets(&transaction, id).await?;
+            removals::hold::<user::Entity>(&transaction, id, user::Column::Id).await?;
+            removed.delete::<user::Entity>().exec(&*transaction).await?;
+            removals::hold::<api_key::Entity>(&transaction, id, api_key::Column::Id).await?;
+            removed
+                .delete::<api_key::Entity>()
                 .exec(&*transaction)
                 .await?;
+            let tenant = removed
+                .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
+                .await?;
+            removals::bury_tenant(&transaction, id).await?;
+            removed.tell_other_hubs(&transaction).await?;
             scope
                 .note_deleted(
                     &transaction,
@@ -183,6 +205,7 @@ impl From<tenant::Model> for Tenant {
             updated_at,
             revision,
             epoch: _,
+            removed_at: _,
         } = model;
         Self {
             id: TenantId(id),

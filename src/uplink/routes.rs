@@ -1,11 +1,15 @@
 //! What the uplink path must know of connections and devices, kept ready.
 //!
 //! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
-//! seen by the next uplink, and an uplink of a known device reads nothing from the database.
+//! seen by the next uplink, and an uplink of a known device reads nothing from the database. What turns
+//! out to be wrong when a message is written is dropped, whatever the epoch says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use moka::sync::Cache;
@@ -18,7 +22,7 @@ use super::{
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey},
+    id::{ConnectionId, DataTableId, DeviceKey, TenantId},
     reference::{DriverKey, Pick, Reference},
     secret::{Credentials, Stored, Vault},
     selector::Selector,
@@ -173,7 +177,10 @@ struct Targets {
     integrations: Vec<(Selector, Recipient)>,
 }
 
-type Kept<T> = (u64, Arc<T>);
+/// At which epoch of its tenant something was read, and after how many doubts.
+type Age = (u64, u64);
+
+type Kept<T> = (Age, Arc<T>);
 
 pub struct Routes {
     store: Store,
@@ -182,6 +189,8 @@ pub struct Routes {
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
     versions: Cache<String, Arc<DriverVersion>>,
+    /// How often what is kept of a tenant has turned out to be wrong, of those of whom it has.
+    doubts: RwLock<HashMap<TenantId, u64>>,
 }
 
 impl Routes {
@@ -193,12 +202,34 @@ impl Routes {
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
             versions: Cache::new(VERSIONS_MAX),
+            doubts: RwLock::default(),
         }
     }
 
+    /// Drops what is kept of a tenant since this epoch, if that still counts: it refers to what is not there,
+    /// though nothing has told of a change.
+    pub fn doubt(&self, tenant: TenantId, epoch: u64) {
+        if self.store.scope(tenant).epoch() != epoch {
+            return;
+        }
+        tracing::warn!(
+            tenant.id = tenant.0,
+            "a message refers to what is not there: what is kept ready of its tenant is dropped"
+        );
+        let mut doubts = self.doubts.write().unwrap_or_else(PoisonError::into_inner);
+        *doubts.entry(tenant).or_default() += 1;
+    }
+
+    /// The age of what is read of the tenant from now on.
+    fn age(&self, scope: &Scope) -> Age {
+        let doubts = self.doubts.read().unwrap_or_else(PoisonError::into_inner);
+        let doubts = doubts.get(&scope.tenant()).copied();
+        (scope.epoch(), doubts.unwrap_or_default())
+    }
+
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Arc<ConnectionRoute>>> {
-        if let Some((epoch, route)) = self.connections.get(&id)
-            && route.scope.epoch() == epoch
+        if let Some((age, route)) = self.connections.get(&id)
+            && self.age(&route.scope) == age
         {
             return Ok(Some(route));
         }
@@ -211,7 +242,7 @@ impl Routes {
             return Ok(None);
         };
         let scope = self.store.scope(tenant);
-        let epoch = scope.epoch();
+        let age = self.age(&scope);
         let Some(connection) = network_connections::find(&scope, id).await? else {
             return Ok(None);
         };
@@ -242,7 +273,7 @@ impl Routes {
         });
         // What does not open now may do so when somebody has put its key back.
         if route.credentials.is_ok() {
-            self.connections.insert(id, (epoch, route.clone()));
+            self.connections.insert(id, (age, route.clone()));
         }
         Ok(Some(route))
     }
@@ -253,14 +284,14 @@ impl Routes {
         address: &str,
     ) -> Result<Option<Arc<DeviceRoute>>> {
         let key = (connection.id, fold_network_device_id(address));
-        let epoch = connection.scope.epoch();
+        let age = self.age(&connection.scope);
         if let Some((read_at, route)) = self.devices.get(&key)
-            && read_at == epoch
+            && read_at == age
         {
             return Ok(Some(route));
         }
         // On the heap, as above.
-        Box::pin(self.look_up_device(connection, key, address, epoch)).await
+        Box::pin(self.look_up_device(connection, key, address, age)).await
     }
 
     async fn look_up_device(
@@ -268,7 +299,7 @@ impl Routes {
         connection: &ConnectionRoute,
         key: (ConnectionId, String),
         address: &str,
-        epoch: u64,
+        age: Age,
     ) -> Result<Option<Arc<DeviceRoute>>> {
         let found = devices::find_by_address(&connection.scope, connection.id, &key.1).await?;
         let found = match found {
@@ -281,18 +312,18 @@ impl Routes {
         let Some(device) = found else {
             return Ok(None);
         };
-        let route = Arc::new(self.compose(&connection.scope, epoch, device).await?);
-        self.devices.insert(key, (epoch, route.clone()));
+        let route = Arc::new(self.compose(&connection.scope, age, device).await?);
+        self.devices.insert(key, (age, route.clone()));
         Ok(Some(route))
     }
 
     /// What follows from an uplink of this device.
     pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
-        self.compose(scope, scope.epoch(), device).await
+        self.compose(scope, self.age(scope), device).await
     }
 
-    async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {
-        let targets = self.targets(scope, epoch).await?;
+    async fn compose(&self, scope: &Scope, age: Age, device: Device) -> Result<DeviceRoute> {
+        let targets = self.targets(scope, age).await?;
         let labels = &device.provisioned.labels;
         let tables = targets
             .tables
@@ -358,10 +389,10 @@ impl Routes {
         Ok(DriverRoute::Version { driver, version })
     }
 
-    async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {
+    async fn targets(&self, scope: &Scope, age: Age) -> Result<Arc<Targets>> {
         let tenant = scope.tenant().0;
         if let Some((read_at, targets)) = self.targets.get(&tenant)
-            && read_at == epoch
+            && read_at == age
         {
             return Ok(targets);
         }
@@ -377,7 +408,7 @@ impl Routes {
                 .filter_map(integration_route)
                 .collect(),
         });
-        self.targets.insert(tenant, (epoch, targets.clone()));
+        self.targets.insert(tenant, (age, targets.clone()));
         Ok(targets)
     }
 }
