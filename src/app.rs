@@ -24,7 +24,7 @@ use crate::{
     downlink,
     driver::{self, Limits},
     housekeeping,
-    hub::{Hub, device_import::Importer, recovery},
+    hub::{Hub, device_import::Importer, recovery, removals::Remover},
     keyring,
     live::Live,
     mqtt::Publishers,
@@ -96,6 +96,7 @@ where
     )
     .map_err(|error| error.causes())?;
     let (importer, imports) = Importer::new(store.clone());
+    let remover = Remover::new(store.clone());
     let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
     let downlinks = downlink::Engine::new(
         store.clone(),
@@ -144,6 +145,10 @@ where
     let stop_engines = engine_stop.clone();
     let replaying = supervise::spawn("replayer", replayer, move |replayer| {
         replayer.run(stop_engines.clone()).boxed()
+    });
+    let stop_engines = engine_stop.clone();
+    let removing = supervise::spawn("remover", remover, move |remover| {
+        remover.run(stop_engines.clone()).boxed()
     });
     let uplinks = UplinkPath::new(
         store.clone(),
@@ -219,6 +224,9 @@ where
     replaying
         .await
         .map_err(|error| format!("the replayer broke: {error}"))?;
+    removing
+        .await
+        .map_err(|error| format!("the remover broke: {error}"))?;
     let delivered = delivering
         .await
         .map_err(|error| format!("the delivery engine broke: {error}"))?;

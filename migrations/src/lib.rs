@@ -33,6 +33,7 @@ mod m0022_connection_oddities;
 mod m0023_import_files;
 mod m0024_username_skeletons;
 mod m0025_claimed_keys;
+mod m0026_removals;
 mod m0027_answered_uplinks;
 
 /// Brings a database to the newest schema.
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_import_files::Migration),
             Box::new(m0024_username_skeletons::Migration),
             Box::new(m0025_claimed_keys::Migration),
+            Box::new(m0026_removals::Migration),
             Box::new(m0027_answered_uplinks::Migration),
         ]
     }

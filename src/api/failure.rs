@@ -4,6 +4,12 @@
 //! contract's statuses. The framework's own texts name internals and echo input, so they are
 //! replaced.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
 use poem::{
     IntoResponse, Response,
     error::ResponseError,
@@ -91,7 +97,47 @@ fn log(error: &Error) {
         } if !source.is::<Logged>() => {
             tracing::warn!(cause = causes(source.as_ref()), "request put off: {what}");
         }
+        Error::Unavailable {
+            what, source: None, ..
+        } => {
+            if let Some(left_out) = put_off().admit(what, Instant::now()) {
+                tracing::warn!(left_out, "request put off: {what}");
+            }
+        }
         _ => {}
+    }
+}
+
+/// The lines on requests that are put off because there are too many: one a reason and a while, for whoever
+/// sheds load must not make more of it.
+struct PutOff(BTreeMap<String, (Instant, u64)>);
+
+/// A line of the log stands for those of so long.
+const QUIET: Duration = Duration::from_secs(10);
+/// Reasons that are told apart.
+const REASONS_MAX: usize = 100;
+
+fn put_off() -> MutexGuard<'static, PutOff> {
+    static LINES: Mutex<PutOff> = Mutex::new(PutOff(BTreeMap::new()));
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl PutOff {
+    /// Whether there is room for a line; then how many were left out before it.
+    fn admit(&mut self, what: &str, now: Instant) -> Option<u64> {
+        if let Some((since, left_out)) = self.0.get_mut(what) {
+            if now.saturating_duration_since(*since) < QUIET {
+                *left_out += 1;
+                return None;
+            }
+            *since = now;
+            return Some(std::mem::take(left_out));
+        }
+        if self.0.len() >= REASONS_MAX {
+            self.0.clear();
+        }
+        self.0.insert(what.to_owned(), (now, 0));
+        Some(0)
     }
 }
 
@@ -151,5 +197,26 @@ fn rule(reason: &str) -> &str {
     match reason.split_once("\": ") {
         Some((_, rule)) => rule,
         None => "is required",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_line_a_while() {
+        let mut lines = PutOff(BTreeMap::new());
+        let start = Instant::now();
+        assert_eq!(lines.admit("full", start), Some(0));
+        for _ in 0..5 {
+            assert_eq!(lines.admit("full", start), None);
+        }
+        assert_eq!(lines.admit("slow", start), Some(0));
+        assert_eq!(lines.admit("full", start + QUIET), Some(5));
+        for number in 0..10 * REASONS_MAX {
+            lines.admit(&number.to_string(), start);
+        }
+        assert!(lines.0.len() <= REASONS_MAX);
     }
 }

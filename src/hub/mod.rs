@@ -39,6 +39,7 @@ mod password_rules;
 mod passwords;
 pub mod permission;
 pub mod recovery;
+pub mod removals;
 mod sessions;
 mod throttle;
 pub mod users;

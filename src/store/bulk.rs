@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable,
     Statement, Value as SqlValue, sea_query::OnConflict,
 };
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser};
 
 use super::transaction::DatabaseTransaction;
 
@@ -127,7 +127,24 @@ impl Serialize for Cell<'_> {
                 serializer.serialize_str(&format!("\\x{}", hex::encode(value)))
             }
             SqlValue::Json(Some(value)) => value.serialize(serializer),
-            _ => serializer.serialize_none(),
+            value if *value == value.as_null() => serializer.serialize_none(),
+            // A NULL in its place would lose it without a word.
+            value => Err(ser::Error::custom(format!("no form for {value:?}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_an_unknown_kind_is_an_error_and_no_null() {
+        let written = |value: SqlValue| serde_json::to_string(&Cell(&value));
+        assert_eq!(written(SqlValue::Int(Some(7))).unwrap(), "7");
+        assert_eq!(written(SqlValue::Int(None)).unwrap(), "null");
+        assert_eq!(written(SqlValue::Double(None)).unwrap(), "null");
+        assert!(written(SqlValue::Char(Some('x'))).is_err());
+        assert!(written(SqlValue::Double(Some(1.5))).is_err());
     }
 }

@@ -80,7 +80,7 @@ pub async fn sqlite(
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>)
         .test_before_acquire(false)
-        .sqlx_logging(false)
+        .sqlx_logging(logs_statements())
         .map_sqlx_sqlite_opts(move |options| {
             options
                 .create_if_missing(purpose == Purpose::Create)
@@ -115,6 +115,11 @@ pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// Whether the log is to have each statement: only who asks for them by name in `log_filter` has them.
+fn logs_statements() -> bool {
+    tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG)
+}
+
 /// A pool of connections to a server, which ends what takes longer than these bounds; without them, one
 /// for what may take long.
 pub async fn postgres(
@@ -131,7 +136,7 @@ pub async fn postgres(
         .acquire_timeout(ACQUIRE)
         .test_before_acquire(false)
         .set_application_name("thingshub")
-        .sqlx_logging(false)
+        .sqlx_logging(logs_statements())
         .map_sqlx_postgres_opts(move |options| {
             let options = options.statement_cache_capacity(STATEMENTS_CACHED);
             match bounds {

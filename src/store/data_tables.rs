@@ -13,7 +13,7 @@ use super::{
     entities::{data_table, data_table_row},
     failure,
     listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
-    members,
+    members, removals,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -167,7 +167,7 @@ pub async fn update<C: Serialize + DeserializeOwned>(
         .await
 }
 
-/// Removes a data table with its rows; answers what was removed.
+/// Removes a data table; its rows are cleared away later. Answers what was removed.
 pub async fn delete<C: Serialize + DeserializeOwned>(
     scope: &Scope,
     id: DataTableId,
@@ -175,8 +175,7 @@ pub async fn delete<C: Serialize + DeserializeOwned>(
     scope
         .write(async |transaction| {
             let table: DataTable<C> = lock(scope, &transaction, id).await?.try_into()?;
-            scope
-                .delete::<data_table::Entity>()
+            removals::bury::<data_table::Entity>(data_table::Column::Name)
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;

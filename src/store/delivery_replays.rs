@@ -24,6 +24,7 @@ use super::{
     entities::{delivery, delivery_replay, device, device_state, integration, uplink},
     gather::padded,
     listing::{self, Order, Place, Span, Stretch},
+    removals,
     uplinks::Uplink,
 };
 use crate::{
@@ -182,6 +183,9 @@ impl Store {
     pub async fn running_replays(&self) -> Result<Vec<(TenantId, ReplayId)>> {
         let found: Vec<(i64, i64)> = delivery_replay::Entity::find()
             .filter(delivery_replay::Column::State.eq(State::Running.as_str()))
+            .filter(removals::is_live(
+                delivery_replay::Column::TenantId.into_expr(),
+            ))
             .order_by_asc(delivery_replay::Column::Id)
             .select_only()
             .column(delivery_replay::Column::TenantId)

@@ -1,6 +1,6 @@
 //! What a device should be: the desired state, and the downlink that tells the device of it.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -122,6 +122,8 @@ async fn take_back(
         .filter(downlink::Column::State.eq(State::Queued.as_str()))
         .filter(downlink::Column::Origin.eq(Origin::DesiredState.as_str()))
         .filter(downlink::Column::IsSending.eq(false))
+        // As whoever holds those of several devices takes them.
+        .order_by_asc(downlink::Column::Id)
         .lock_exclusive()
         .all(transaction)
         .await?;

@@ -5,7 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,6 +19,7 @@ use super::{
     entities::{device, device_connection},
     failure,
     gather::padded,
+    network_connections,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -157,7 +160,7 @@ async fn put_independent(
     devices: &[NewDevice],
     on_existing: OnExisting,
 ) -> Result<Vec<Outcome>> {
-    let mut holders = holders(scope, transaction, devices).await?;
+    let mut holders = holders(scope, transaction, devices, on_existing).await?;
     let mut outcomes = Vec::with_capacity(devices.len());
     let mut new = Vec::with_capacity(devices.len());
     // What a replaced device had is free from then on, which the look-up does not know.
@@ -202,16 +205,9 @@ async fn holders(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     devices: &[NewDevice],
+    on_existing: OnExisting,
 ) -> Result<Holders> {
-    let ids = devices.iter().map(|device| device.id.clone()).collect();
-    let ids = scope
-        .find::<device::Entity>()
-        .filter(device::Column::DeviceId.is_in(padded::<String>(ids)))
-        // In one order for all who lock several.
-        .order_by_asc(device::Column::Id)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
+    let ids = existing(scope, transaction, devices, on_existing).await?;
     let names: Vec<&str> = devices
         .iter()
         .map(|device| device.name.as_str())
@@ -264,6 +260,38 @@ async fn holders(
             .map(|(connection, id, key)| ((connection, id), key))
             .collect(),
     })
+}
+
+/// Those of the devices that are there already, held where they are to be replaced: their states first and
+/// in the order of their keys, for uplinks come in meanwhile and a name may change, which is a key.
+async fn existing(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    devices: &[NewDevice],
+    on_existing: OnExisting,
+) -> Result<Vec<device::Model>> {
+    let ids: Vec<String> = devices.iter().map(|device| device.id.clone()).collect();
+    let found = || {
+        let ids = padded(ids.clone());
+        scope
+            .find::<device::Entity>()
+            .filter(device::Column::DeviceId.is_in(ids))
+            .order_by_asc(device::Column::Id)
+    };
+    if on_existing != OnExisting::Update {
+        return Ok(found().all(transaction).await?);
+    }
+    let keys: Vec<i64> = found()
+        .select_only()
+        .column(device::Column::Id)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    devices::hold_states(scope, transaction, keys).await?;
+    Ok(found().lock(LockType::Update).all(transaction).await?)
 }
 
 impl Holders {
@@ -343,6 +371,9 @@ async fn insert(
     bulk::insert(transaction, addresses, None)
         .await
         .map_err(refused_one)?;
+    let addresses = new.iter().flat_map(|device| &device.connections);
+    let connections = addresses.map(|address| address.network_connection_id);
+    network_connections::check_live(scope, transaction, connections).await?;
     bulk::insert(transaction, states, None).await?;
     scope.note_many(transaction, changes).await
 }

@@ -3,7 +3,10 @@
 //! It goes through the devices in the order of their keys, some hundred in a transaction, so that
 //! nothing else has to wait for all of them; each device has its own entry in the audit log.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
+};
 
 use super::{
     Scope,
@@ -122,18 +125,23 @@ pub async fn run(scope: &Scope, selector: &Selector, action: &Action) -> Result<
     loop {
         let last = scope
             .write(async |transaction| {
-                let found = scope
+                let keys: Vec<i64> = scope
                     .find::<device::Entity>()
                     .filter(device::Column::Id.gt(after))
                     .filter(picked(selector))
                     .order_by_asc(device::Column::Id)
                     .limit(CHUNK)
-                    .lock_exclusive()
+                    .select_only()
+                    .column(device::Column::Id)
+                    .into_tuple()
                     .all(&*transaction)
                     .await?;
-                let last = found.last().map(|model| model.id);
+                let Some(last) = keys.last().copied() else {
+                    return Ok(None);
+                };
+                let found = hold(scope, &transaction, selector, action, keys).await?;
                 let part = change(scope, &transaction, found, action).await?;
-                Ok(last.map(|last| (last, part)))
+                Ok(Some((last, part)))
             })
             .await?;
         let Some((last, part)) = last else {
@@ -145,6 +153,33 @@ pub async fn run(scope: &Scope, selector: &Selector, action: &Action) -> Result<
         let room = SAMPLE - sum.sample.len();
         sum.sample.extend(part.sample.into_iter().take(room));
     }
+}
+
+/// Those of these devices that the selector still picks, as they are until the end of the transaction.
+async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    selector: &Selector,
+    action: &Action,
+    keys: Vec<i64>,
+) -> Result<Vec<device::Model>> {
+    let lock = match action {
+        Action::Delete => {
+            // The states before the devices, as the writer of uplinks takes them.
+            devices::hold_states(scope, transaction, keys.clone()).await?;
+            LockType::Update
+        }
+        // Uplinks go on meanwhile.
+        Action::AddLabels { .. } | Action::RemoveLabels(_) => LockType::NoKeyUpdate,
+    };
+    Ok(scope
+        .find::<device::Entity>()
+        .filter(device::Column::Id.is_in(keys))
+        .filter(picked(selector))
+        .order_by_asc(device::Column::Id)
+        .lock(lock)
+        .all(transaction)
+        .await?)
 }
 
 fn picked(selector: &Selector) -> Condition {
@@ -198,11 +233,7 @@ async fn change(
     }
     sum.changed = changes.len() as u64;
     if matches!(action, Action::Delete) {
-        scope
-            .delete::<device::Entity>()
-            .filter(device::Column::Id.is_in(keys))
-            .exec(transaction)
-            .await?;
+        devices::bury(scope, transaction, keys).await?;
     } else {
         scope
             .delete::<device_label::Entity>()

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use super::{
     devices::NewDevice,
     entities::{device_import, device_import_batch, device_import_row},
     listing::{self, Order, Place, Stretch},
-    tenants,
+    removals, tenants,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -31,6 +31,8 @@ use crate::{
 const OPERATION: &str = "create_device_import";
 /// Imports of one tenant that may wait.
 const WAITING_MAX: u64 = 10;
+/// Batches that are written down in one transaction, each of some hundred rows.
+const BATCHES: usize = 20;
 /// How long a finished import is kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
@@ -151,6 +153,9 @@ impl Store {
     pub async fn unfinished_imports(&self) -> Result<Vec<(TenantId, ImportId)>> {
         let found: Vec<(i64, i64)> = device_import::Entity::find()
             .filter(is_unfinished())
+            .filter(removals::is_live(
+                device_import::Column::TenantId.into_expr(),
+            ))
             .order_by_asc(device_import::Column::Id)
             .select_only()
             .column(device_import::Column::TenantId)
@@ -167,67 +172,87 @@ fn is_unfinished() -> sea_orm::sea_query::SimpleExpr {
     device_import::Column::State.is_in([text(State::Queued), text(State::Running)])
 }
 
-/// Begins an import: its rows are kept until they are done.
+/// Begins an import: its rows are kept until they are done. They are written in stretches, which nobody sees
+/// before the last: what is left of an import that was broken off is cleared away like what was deleted.
 pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
-    let now = clock::now();
+    // Before all the writing, and once more when it counts.
+    refuse_more(scope, scope.reader()).await?;
+    // All hubs tell by it whether somebody still writes it down.
+    let (now, writer) = (scope.now(), &scope.store.inner.writer);
+    let model = device_import::ActiveModel {
+        tenant_id: Set(removals::REMOVED.0),
+        created_at: Set(now),
+        updated_at: Set(now),
+        state: Set(text(State::Queued)),
+        format: Set(new.format.to_owned()),
+        encoding: Set(Some(new.encoding)),
+        delimiter: Set(new.delimiter.map(String::from)),
+        on_existing: Set(text(new.on_existing)),
+        author: Set(serde_json::to_value(author(scope)).map_err(Error::internal)?),
+        rows_total: Set(new.rows_total),
+        created: Set(0),
+        updated: Set(0),
+        skipped: Set(0),
+        failed: Set(0),
+        finished_at: Set(None),
+        ..Default::default()
+    }
+    .insert(writer)
+    .await?;
+    let mut stretch = Vec::new();
+    for (first_row, rows) in new.batches {
+        stretch.push(device_import_batch::ActiveModel {
+            tenant_id: Set(scope.tenant.0),
+            import_id: Set(model.id),
+            first_row: Set(first_row),
+            rows: Set(rows),
+        });
+        if stretch.len() == BATCHES {
+            keep(scope, std::mem::take(&mut stretch)).await?;
+        }
+    }
+    keep(scope, stretch).await?;
+    show(scope, ImportId(model.id)).await
+}
+
+/// Writes a stretch of batches.
+async fn keep(scope: &Scope, batches: Vec<device_import_batch::ActiveModel>) -> Result<()> {
+    let transaction = scope.store.begin([]).await?;
+    let written = bulk::insert(&transaction, batches, None).await;
+    Ok(transaction.finish(written).await?)
+}
+
+/// Lets the tenant have an import whose rows are all kept, and takes its old ones out of sight.
+async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
+    use device_import::{Column, Entity};
     scope
         .keep(async |transaction| {
-            check_room(scope, &transaction, None).await?;
             scope
-                .delete::<device_import::Entity>()
-                .filter(device_import::Column::FinishedAt.lt(now - KEPT))
+                .update::<Entity>()
+                .col_expr(Column::TenantId, Expr::value(removals::REMOVED.0))
+                .filter(Column::FinishedAt.lt(clock::now() - KEPT))
                 .exec(&*transaction)
                 .await?;
-            let model = device_import::ActiveModel {
-                tenant_id: Set(scope.tenant.0),
-                created_at: Set(now),
-                updated_at: Set(now),
-                state: Set(text(State::Queued)),
-                format: Set(new.format.to_owned()),
-                encoding: Set(Some(new.encoding)),
-                delimiter: Set(new.delimiter.map(String::from)),
-                on_existing: Set(text(new.on_existing)),
-                author: Set(serde_json::to_value(author(scope)).map_err(Error::internal)?),
-                rows_total: Set(new.rows_total),
-                created: Set(0),
-                updated: Set(0),
-                skipped: Set(0),
-                failed: Set(0),
-                finished_at: Set(None),
-                ..Default::default()
-            }
-            .insert(&*transaction)
-            .await?;
-            for (first_row, rows) in new.batches {
-                device_import_batch::Entity::insert(device_import_batch::ActiveModel {
-                    tenant_id: Set(scope.tenant.0),
-                    import_id: Set(model.id),
-                    first_row: Set(first_row),
-                    rows: Set(rows),
-                })
-                .exec_without_returning(&*transaction)
-                .await?;
-            }
-            // Once more, when all the rows are written: nothing of the tenant waits for so long. Of two
-            // who do so at once, each counts what the other has begun.
+            // Of two who do so at once, each counts what the other has begun.
             tenants::hold(scope, &transaction).await?;
-            check_room(scope, &transaction, Some(model.id)).await?;
-            Ok(Import::from(model))
+            refuse_more(scope, &*transaction).await?;
+            let shown = Entity::update_many()
+                .col_expr(Column::TenantId, Expr::value(scope.tenant.0))
+                .filter(Column::Id.eq(id.0))
+                .exec_with_returning(&*transaction)
+                .await?;
+            let shown = shown.into_iter().next().ok_or_else(|| missing(id))?;
+            Ok(Import::from(shown))
         })
         .await
 }
 
-/// Refuses an import while so many others wait.
-async fn check_room(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    own: Option<i64>,
-) -> Result<()> {
+/// Refuses an import where as many as may wait already.
+async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result<()> {
     let waiting = scope
         .find::<device_import::Entity>()
         .filter(is_unfinished())
-        .filter(Condition::all().add_option(own.map(|id| device_import::Column::Id.ne(id))))
-        .count(transaction)
+        .count(connection)
         .await?;
     if waiting >= WAITING_MAX {
         return Err(Error::Conflict(format!(
@@ -297,6 +322,9 @@ pub async fn rows(
 /// when nothing is left.
 pub async fn next_batch(scope: &Scope, id: ImportId) -> Result<Option<(Scope, Batch)>> {
     let model = model(scope, id).await?;
+    if model.finished_at.is_some() {
+        return Ok(None);
+    }
     let waiting = scope
         .find::<device_import_batch::Entity>()
         .filter(device_import_batch::Column::ImportId.eq(id.0))
@@ -337,14 +365,17 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<bool> {
                 .one(&*transaction)
                 .await?
                 .ok_or_else(|| missing(id))?;
+            if import.finished_at.is_some() {
+                return Ok(true);
+            }
             let taken = scope
                 .delete::<device_import_batch::Entity>()
                 .filter(device_import_batch::Column::ImportId.eq(id.0))
                 .filter(device_import_batch::Column::FirstRow.eq(batch.first_row))
                 .exec(&*transaction)
                 .await?;
-            if taken.rows_affected == 0 || import.finished_at.is_some() {
-                return Ok(import.finished_at.is_some());
+            if taken.rows_affected == 0 {
+                return Ok(false);
             }
             let results = write_rows(scope, &transaction, id, batch).await?;
             bulk::insert(&transaction, results.rows, None).await?;
@@ -421,7 +452,8 @@ async fn write_rows(
     Ok(results)
 }
 
-/// Ends an import that a fault of ours keeps from going on, unless another hub has brought it to its end.
+/// Ends an import that a fault of ours keeps from going on, unless another hub has brought it to its end; the
+/// rows that wait are cleared away with it.
 pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
     let now = clock::now();
     scope
@@ -432,34 +464,26 @@ pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
                 finished_at: Set(Some(now)),
                 ..Default::default()
             };
-            // The import before its batches, as those who work on it take them.
-            if change(scope, &transaction, id, changed).await? {
-                scope
-                    .delete::<device_import_batch::Entity>()
-                    .filter(device_import_batch::Column::ImportId.eq(id.0))
-                    .exec(&*transaction)
-                    .await?;
-            }
-            Ok(())
+            change(scope, &transaction, id, changed).await
         })
         .await
 }
 
-/// Changes an import that is not at its end; answers whether it was not.
+/// Changes an import, unless it is at its end.
 async fn change(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     id: ImportId,
     changed: device_import::ActiveModel,
-) -> Result<bool> {
-    let changed = scope
+) -> Result<()> {
+    scope
         .update::<device_import::Entity>()
         .set(changed)
         .filter(device_import::Column::Id.eq(id.0))
         .filter(is_unfinished())
         .exec(transaction)
         .await?;
-    Ok(changed.rows_affected > 0)
+    Ok(())
 }
 
 fn author(scope: &Scope) -> Author {

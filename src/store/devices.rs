@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,13 +14,16 @@ use serde_json::{Map, Value};
 use super::{
     Scope,
     audit::subject,
-    driver_usage,
-    entities::{device, device_connection, device_label, device_state},
+    downlinks, driver_usage,
+    entities::{
+        device, device_connection, device_label, device_state, downlink, driver_state, redecoding,
+    },
     failure, find_of,
     frames::Frames,
     gather::{Gather, padded},
-    members,
+    members, network_connections,
     reader::Reader,
+    removals,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -277,28 +283,106 @@ pub async fn change_labels(
         .await
 }
 
-/// Removes a device with its uplinks and events; answers what was removed.
+/// Removes a device; its uplinks, events and downlinks are cleared away later. Answers what was removed.
 pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
     scope
         .write(async |transaction| {
-            let model = lock(scope, &transaction, id).await?;
-            let state = scope
-                .find::<device_state::Entity>()
-                .filter(device_state::Column::DeviceKey.eq(model.id))
+            let key = scope
+                .find::<device::Entity>()
+                .filter(device::Column::DeviceId.eq(id))
+                .select_only()
+                .column(device::Column::Id)
+                .into_tuple::<i64>()
                 .one(&*transaction)
+                .await?
+                .ok_or_else(|| missing(id))?;
+            // The state before the device, as the writer of uplinks takes them.
+            let state = hold_states(scope, &transaction, vec![key]).await?.pop();
+            let which = Condition::all()
+                .add(device::Column::Id.eq(key))
+                .add(device::Column::DeviceId.eq(id));
+            let model = scope
+                .lock_as::<device::Entity>(&transaction, LockType::Update, which, || missing(id))
                 .await?;
             let device = Device::try_from((model, state))?;
-            scope
-                .delete::<device::Entity>()
-                .filter(device::Column::Id.eq(device.key.0))
-                .exec(&*transaction)
-                .await?;
+            bury(scope, &transaction, vec![key]).await?;
             scope
                 .note_deleted(&transaction, subject(RESOURCE, id), &device.provisioned)
                 .await?;
             Ok(device)
         })
         .await
+}
+
+/// The states of devices, held before the devices and in the order of their keys by whoever deletes devices
+/// or changes what others refer to.
+pub(super) async fn hold_states(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    keys: Vec<i64>,
+) -> Result<Vec<device_state::Model>> {
+    Ok(scope
+        .find::<device_state::Entity>()
+        .filter(device_state::Column::DeviceKey.is_in(padded(keys)))
+        .order_by_asc(device_state::Column::DeviceKey)
+        .lock(LockType::Update)
+        .all(transaction)
+        .await?)
+}
+
+/// Holds devices in the order of their keys, before their downlinks are touched. Rows that refer to them may
+/// be written meanwhile.
+pub(super) async fn hold(transaction: &DatabaseTransaction, keys: Vec<i64>) -> Result<(), DbErr> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    device::Entity::find()
+        .filter(device::Column::Id.is_in(padded(keys)))
+        .order_by_asc(device::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .select_only()
+        .column(device::Column::Id)
+        .into_tuple::<i64>()
+        .all(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Takes devices out of sight, which are held with their states: what is theirs alone and is little goes at
+/// once, and so does what still waits to be sent to them.
+pub(super) async fn bury(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    keys: Vec<i64>,
+) -> Result<(), DbErr> {
+    macro_rules! delete {
+        ($($entity:ident),*) => {$(
+            scope
+                .delete::<$entity::Entity>()
+                .filter($entity::Column::DeviceKey.is_in(keys.clone()))
+                .exec(transaction)
+                .await?;
+        )*};
+    }
+    delete!(
+        device_state,
+        driver_state,
+        redecoding,
+        device_label,
+        device_connection
+    );
+    scope
+        .delete::<downlink::Entity>()
+        .filter(downlink::Column::DeviceKey.is_in(keys.clone()))
+        .filter(downlink::Column::State.eq(downlinks::State::Queued.as_str()))
+        .exec(transaction)
+        .await?;
+    removals::bury::<device::Entity>(device::Column::DeviceId)
+        .col_expr(device::Column::Name, Expr::value(None::<String>))
+        .filter(device::Column::Id.is_in(keys))
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// The device's row, as it is until the end of the transaction.
@@ -369,7 +453,9 @@ async fn insert_parts(
             .await
             .map_err(|error| taken(error, new))?;
     }
-    Ok(())
+    let connections = new.connections.iter();
+    let connections = connections.map(|address| address.network_connection_id);
+    network_connections::check_live(scope, transaction, connections).await
 }
 
 async fn insert_labels(
@@ -437,10 +523,7 @@ pub(super) fn name_taken() -> Error {
 
 pub(super) fn taken(error: DbErr, new: &NewDevice) -> Error {
     if failure::is_dangling(&error) {
-        return Error::field(
-            "connectivity.connections",
-            "a network connection has just been deleted",
-        );
+        return network_connections::just_deleted();
     }
     match failure::duplicate(&error) {
         Some(what) if what.contains("device_connections") => address_taken(),

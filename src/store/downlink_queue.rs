@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    Scope, Store,
+    Scope, Store, devices,
     downlink_settings::{self, Seen},
     downlinks::{self, Downlink, State},
-    entities::{device, downlink},
+    entities::{downlink, network_connection},
+    removals,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -139,8 +140,22 @@ impl Store {
     /// The connections of all tenants over which something waits to be sent, or to expire.
     pub async fn connections_with_downlinks(&self) -> Result<Vec<(TenantId, ConnectionId)>> {
         use downlink::Column;
+        // Those of a connection that was deleted wait to be cleared away.
+        let connection = Query::select()
+            .expr(Expr::value(1))
+            .from(network_connection::Entity)
+            .and_where(
+                Expr::col((network_connection::Entity, network_connection::Column::Id))
+                    .equals((downlink::Entity, Column::ConnectionId)),
+            )
+            .and_where(removals::is_live(Expr::col((
+                network_connection::Entity,
+                network_connection::Column::TenantId,
+            ))))
+            .to_owned();
         let found: Vec<(i64, i64)> = downlink::Entity::find()
             .filter(Column::State.eq(State::Queued.as_str()))
+            .filter(Expr::exists(connection))
             .filter(
                 Condition::any()
                     .add(Column::DueAt.is_not_null())
@@ -226,13 +241,15 @@ async fn wait_to_be_asked(
     is_left: Condition,
 ) -> Result<(), DbErr> {
     use downlink::Column;
+    let which = waiting(connection)
+        .add(Column::DueAt.is_not_null())
+        .add(is_left);
+    hold_in_order(scope, transaction, which.clone()).await?;
     scope
         .update::<downlink::Entity>()
         .col_expr(Column::DueAt, Expr::value(None::<Time>))
         .col_expr(Column::IsSending, Expr::value(false))
-        .filter(waiting(connection))
-        .filter(Column::DueAt.is_not_null())
-        .filter(is_left)
+        .filter(which)
         .exec(transaction)
         .await?;
     Ok(())
@@ -320,12 +337,35 @@ pub(super) async fn redirect(
 ) -> Result<(), DbErr> {
     use downlink::Column;
     let due_at = is_pushed.then(|| scope.now());
+    hold_in_order(scope, transaction, waiting(connection)).await?;
     scope
         .update::<downlink::Entity>()
         .col_expr(Column::DueAt, Expr::value(due_at))
         .filter(waiting(connection))
         .filter(Column::IsSending.eq(false))
         .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Holds downlinks in the order in which news of them are written, so that neither waits for the other in a
+/// circle.
+async fn hold_in_order(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    which: Condition,
+) -> Result<(), DbErr> {
+    use downlink::Column;
+    scope
+        .find::<downlink::Entity>()
+        .filter(which)
+        .order_by_asc(Column::DeviceKey)
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple::<Uuid>()
+        .all(transaction)
         .await?;
     Ok(())
 }
@@ -446,7 +486,7 @@ pub async fn take_for_answer(
     scope
         .record(async |transaction| {
             // Those who ask with copies of one uplink take turns.
-            hold(&transaction, device.0, LockType::NoKeyUpdate).await?;
+            hold_device(&transaction, device.0).await?;
             let of_device = || {
                 scope
                     .find::<downlink::Entity>()
@@ -493,8 +533,8 @@ pub async fn take_for_answer(
         .await
 }
 
-/// Moves the downlink that a network tells of, where it can be told which one that is. The event of
-/// it is written by the caller, and before: so the device is held.
+/// Moves the downlink that a network tells of, where it can be told which one that is. The caller holds the
+/// device.
 pub(super) async fn apply(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -598,18 +638,7 @@ async fn meant(
     }
 }
 
-/// Holds the device as rows that refer to it do, before its downlinks are touched.
+/// Holds the device, before its downlinks are touched.
 async fn hold_device(transaction: &DatabaseTransaction, device: i64) -> Result<(), DbErr> {
-    hold(transaction, device, LockType::KeyShare).await
-}
-
-async fn hold(transaction: &DatabaseTransaction, device: i64, lock: LockType) -> Result<(), DbErr> {
-    device::Entity::find_by_id(device)
-        .select_only()
-        .column(device::Column::Id)
-        .lock(lock)
-        .into_tuple::<i64>()
-        .one(transaction)
-        .await?;
-    Ok(())
+    devices::hold(transaction, vec![device]).await
 }

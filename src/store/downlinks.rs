@@ -5,8 +5,9 @@
 //! [`super::downlink_queue`].
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect, sea_query::LockType,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockType, Query},
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use super::{
     audit::subject,
     devices::{self, Device},
     downlink_settings::{self, Seen},
-    entities::downlink,
+    entities::{device, downlink},
     events,
     listing::{self, Order, Place, Stretch},
     members,
@@ -261,6 +262,7 @@ pub async fn device(
         .find::<downlink::Entity>()
         .filter(downlink::Column::ConnectionId.eq(connection.0))
         .filter(downlink::Column::Id.eq(id))
+        .filter(has_device(scope))
         .select_only()
         .column(downlink::Column::DeviceKey)
         .into_tuple::<i64>()
@@ -280,6 +282,7 @@ pub async fn device_of_reference(
         .filter(downlink::Column::ConnectionId.eq(connection.0))
         .filter(downlink::Column::State.eq(State::Sent.as_str()))
         .filter(downlink::Column::NetworkReference.eq(reference))
+        .filter(has_device(scope))
         .select_only()
         .column(downlink::Column::DeviceKey)
         .limit(2)
@@ -290,6 +293,20 @@ pub async fn device_of_reference(
         [device] => Some(DeviceKey(device)),
         _ => None,
     })
+}
+
+/// Whether its device is still there: those of one that was deleted are still to be cleared away.
+fn has_device(scope: &Scope) -> Expr {
+    let device = Query::select()
+        .expr(Expr::value(1))
+        .from(device::Entity)
+        .and_where(
+            Expr::col((device::Entity, device::Column::Id))
+                .equals((downlink::Entity, downlink::Column::DeviceKey)),
+        )
+        .and_where(Expr::col((device::Entity, device::Column::TenantId)).eq(scope.tenant.0))
+        .to_owned();
+    Expr::exists(device)
 }
 
 /// The last downlink of a device that was asked for so.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -21,6 +21,7 @@ use super::{
     gather::{Gather, padded},
     reader::Reader,
     signals::Epoch,
+    tenants,
     transaction::DatabaseTransaction,
 };
 use crate::{error::Result, id::TenantId};
@@ -106,10 +107,7 @@ pub(super) fn gather(reader: Reader) -> Gather<TenantId, u64> {
     Gather::start(move |tenants| load(reader.clone(), tenants))
 }
 
-async fn load(
-    reader: Reader,
-    tenants: Vec<TenantId>,
-) -> Result<HashMap<TenantId, u64>> {
+async fn load(reader: Reader, tenants: Vec<TenantId>) -> Result<HashMap<TenantId, u64>> {
     Ok(read(&reader, tenants).await?)
 }
 
@@ -125,7 +123,7 @@ async fn read(
     tenants: Vec<TenantId>,
 ) -> Result<HashMap<TenantId, u64>, DbErr> {
     let ids = padded(tenants).into_iter().map(|tenant| tenant.0);
-    let found: Vec<(i64, i64)> = tenant::Entity::find()
+    let found: Vec<(i64, i64)> = tenants::find()
         .filter(tenant::Column::Id.is_in(ids))
         .select_only()
         .column(tenant::Column::Id)

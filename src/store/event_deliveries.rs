@@ -1,9 +1,11 @@
 //! What becomes of a device's events: a delivery for each integration that forwards them, in the
 //! transaction that writes the event.
 
+use std::{collections::HashMap, sync::Arc};
+
 use sea_orm::{
     ActiveValue::{self, Set},
-    ColumnTrait, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,6 +15,8 @@ use super::{
     deliveries::State,
     delivery_policy::{EventType, Policy},
     entities::{delivery, device, event, integration},
+    gather::padded,
+    selecting::Selectors,
     transaction::DatabaseTransaction,
 };
 use crate::{clock::Time, id::new_uuid, selector::Selector};
@@ -29,11 +33,21 @@ pub(super) struct Told {
     details: Value,
 }
 
+/// What is read of an integration.
+#[derive(FromQueryResult)]
+struct Row {
+    tenant_id: i64,
+    id: i64,
+    selector: String,
+    events: Value,
+    delivery: Value,
+}
+
 /// An integration that forwards more than data.
 struct Forwarder {
     tenant: i64,
     id: i64,
-    selector: Selector,
+    selector: Arc<Selector>,
     events: Vec<EventType>,
     ordered: bool,
 }
@@ -62,28 +76,42 @@ fn set<T: Clone + Into<sea_orm::Value>>(value: &ActiveValue<T>) -> Option<T> {
     value.try_as_ref().cloned()
 }
 
-/// Queues the deliveries of events, due at this time; answers whether there are any. Nothing is read where there is no
-/// event to forward.
+/// Queues the deliveries of events, due at this time.
 pub(super) async fn queue(
     transaction: &DatabaseTransaction,
     events: Vec<Told>,
     due_at: Time,
-) -> Result<bool, DbErr> {
+) -> Result<(), DbErr> {
+    let rows = rows(transaction, events, &Selectors::default(), due_at).await?;
+    bulk::insert(transaction, rows, None).await
+}
+
+/// The deliveries of events, due at this time. Nothing is read where there is no event to forward.
+pub(super) async fn rows(
+    transaction: &DatabaseTransaction,
+    events: Vec<Told>,
+    selectors: &Selectors,
+    due_at: Time,
+) -> Result<Vec<delivery::ActiveModel>, DbErr> {
     if events.is_empty() {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let forwarders = forwarders(transaction, &events).await?;
+    let forwarders = forwarders(transaction, &events, selectors).await?;
     if forwarders.is_empty() {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let keys = events.iter().map(|event| event.device);
+    let keys = events.iter().map(|event| event.device).collect();
     let devices = device::Entity::find()
-        .filter(device::Column::Id.is_in(keys))
+        .filter(device::Column::Id.is_in(padded::<i64>(keys)))
         .all(transaction)
         .await?;
+    let devices: HashMap<(i64, i64), &device::Model> = devices
+        .iter()
+        .map(|device| ((device.tenant_id, device.id), device))
+        .collect();
     let mut rows = Vec::new();
     for event in &events {
-        let Some(device) = devices.iter().find(|device| device.id == event.device) else {
+        let Some(device) = devices.get(&(event.tenant, event.device)) else {
             continue;
         };
         let labels: Vec<String> = serde_json::from_value(device.labels.clone()).unwrap_or_default();
@@ -96,14 +124,13 @@ pub(super) async fn queue(
             rows.push(row(event, device, forwarder, due_at));
         }
     }
-    let is_any = !rows.is_empty();
-    bulk::insert(transaction, rows, None).await?;
-    Ok(is_any)
+    Ok(rows)
 }
 
 async fn forwarders(
     transaction: &DatabaseTransaction,
     events: &[Told],
+    selectors: &Selectors,
 ) -> Result<Vec<Forwarder>, DbErr> {
     use integration::Column;
     let mut tenants: Vec<i64> = events.iter().map(|event| event.tenant).collect();
@@ -112,28 +139,34 @@ async fn forwarders(
     let found = integration::Entity::find()
         .filter(Column::TenantId.is_in(tenants))
         .filter(Column::Enabled.eq(true))
+        .select_only()
+        .columns([
+            Column::TenantId,
+            Column::Id,
+            Column::Selector,
+            Column::Events,
+            Column::Delivery,
+        ])
+        .into_model::<Row>()
         .all(transaction)
         .await?;
-    let forwarder = |model: integration::Model| {
-        let events: Vec<EventType> = serde_json::from_value(model.events).ok()?;
-        let policy: Policy = serde_json::from_value(model.delivery).unwrap_or_default();
+    let forwarder = |row: Row| {
+        let wanted: Vec<EventType> = serde_json::from_value(row.events).ok()?;
+        let is_wanted =
+            |event: &Told| event.tenant == row.tenant_id && wanted.contains(&event.event_type);
+        if !events.iter().any(is_wanted) {
+            return None;
+        }
+        let policy: Policy = serde_json::from_value(row.delivery).unwrap_or_default();
         Some(Forwarder {
-            tenant: model.tenant_id,
-            id: model.id,
-            selector: Selector::parse(&model.selector).ok()?,
+            tenant: row.tenant_id,
+            id: row.id,
+            selector: selectors.read(&row.selector)?,
             ordered: policy.ordered_by_device,
-            events,
+            events: wanted,
         })
     };
-    let forwards = |forwarder: &Forwarder| {
-        let is_wanted = |event: &Told| forwarder.events.contains(&event.event_type);
-        events.iter().any(is_wanted)
-    };
-    Ok(found
-        .into_iter()
-        .filter_map(forwarder)
-        .filter(forwards)
-        .collect())
+    Ok(found.into_iter().filter_map(forwarder).collect())
 }
 
 fn row(

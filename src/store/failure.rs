@@ -243,6 +243,20 @@ pub fn duplicate(error: &DbErr) -> Option<String> {
     }
 }
 
+/// Whether the database has ended the transaction in favour of another one: a deadlock's victim, or one that
+/// could not be put in a row with the others. Repeated, it may pass.
+pub fn is_contention(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(error)) = below(error) else {
+        return false;
+    };
+    postgres(error.as_ref()).is_some_and(|error| matches!(error.code(), "40P01" | "40001"))
+}
+
+/// Whether it is the fault of a row that was written: without that row, the others can be.
+pub fn is_of_one_row(error: &DbErr) -> bool {
+    Outage::of(error).is_none()
+}
+
 /// Whether a row refers to something that has just gone.
 pub fn is_dangling(error: &DbErr) -> bool {
     matches!(

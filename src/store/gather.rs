@@ -83,13 +83,25 @@ where
     F: Future<Output = Result<HashMap<K, V>>>,
 {
     let keys: HashSet<K> = asked.iter().map(|question| question.key.clone()).collect();
+    let is_alone = keys.len() == 1;
     let loaded = load(keys.into_iter().collect()).await;
     for Question { key, answer } in asked {
+        let found = match &loaded {
+            Ok(found) => Some(Ok(found.get(&key).cloned())),
+            Err(error) if is_alone || matches!(error, Error::Unavailable { .. }) => {
+                Some(Err(error.echo()))
+            }
+            Err(_) => None,
+        };
+        let found = match found {
+            Some(found) => found,
+            // One of the rows is at fault, and that is the concern of who asked for it.
+            None => load(vec![key.clone()])
+                .await
+                .map(|mut found| found.remove(&key)),
+        };
         // Who asked may have gone away.
-        let _ = answer.send(match &loaded {
-            Ok(found) => Ok(found.get(&key).cloned()),
-            Err(error) => Err(error.echo()),
-        });
+        let _ = answer.send(found);
     }
 }
 
@@ -104,6 +116,8 @@ pub fn padded<K: Clone>(mut keys: Vec<K>) -> Vec<K> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
 
     #[tokio::test]
@@ -116,5 +130,22 @@ mod tests {
         let broken = gather.get(0).await.unwrap_err();
         assert!(matches!(broken, Error::Internal(_)), "{broken:?}");
         assert_eq!(gather.get(2).await.unwrap(), Some(20));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_does_not_read_is_the_fault_of_who_asked_for_it() {
+        let gather = Gather::start(|keys: Vec<u32>| async move {
+            match keys.contains(&7) {
+                true => Err(Error::internal("it does not read")),
+                false => Ok(keys.into_iter().map(|key| (key, key)).collect()),
+            }
+        });
+        let answers = join_all((0..20).map(|key| gather.get(key))).await;
+        for (key, answer) in (0..20).zip(answers) {
+            match key {
+                7 => assert!(answer.is_err()),
+                key => assert_eq!(answer.unwrap(), Some(key)),
+            }
+        }
     }
 }

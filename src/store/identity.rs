@@ -15,6 +15,7 @@ use super::{
     gather::{Gather, padded},
     migrating,
     reader::Reader,
+    removals, tenants,
     users::{self, NewUser, Person, Profile, User},
 };
 use crate::{
@@ -58,6 +59,9 @@ impl Store {
     /// The tenant of a network connection; what else it is, only that tenant may ask.
     pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
         let tenant = network_connection::Entity::find_by_id(id.0)
+            .filter(removals::is_live(
+                network_connection::Column::TenantId.into_expr(),
+            ))
             .select_only()
             .column(network_connection::Column::TenantId)
             .into_tuple::<i64>()
@@ -70,7 +74,7 @@ impl Store {
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
         let transaction = self.begin([]).await?;
         migrating::lock_seed(&transaction).await?;
-        if tenant::Entity::find().count(&transaction).await? > 0 {
+        if tenants::find().count(&transaction).await? > 0 {
             transaction.rollback().await;
             return Ok(false);
         }
@@ -101,7 +105,7 @@ impl Store {
 
     /// Whether the first start has already happened.
     pub async fn is_seeded(&self) -> Result<bool> {
-        Ok(tenant::Entity::find().count(&self.inner.reader).await? > 0)
+        Ok(tenants::find().count(&self.inner.reader).await? > 0)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     failure,
     integration_health::{self, Health, HealthState},
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    removals,
     transaction::DatabaseTransaction,
 };
 use crate::{
@@ -85,6 +86,7 @@ impl Store {
     /// Whose integration it is, for those who follow it with its own key.
     pub async fn find_tenant_of_integration(&self, id: IntegrationId) -> Result<Option<TenantId>> {
         let tenant: Option<i64> = integration::Entity::find_by_id(id.0)
+            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
             .select_only()
             .column(integration::Column::TenantId)
             .into_tuple()
@@ -249,17 +251,13 @@ pub async fn set_secret(
         .await
 }
 
-/// Removes an integration with its deliveries; answers what was removed.
+/// Removes an integration; its deliveries are cleared away later. Answers what was removed.
 pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     scope
         .write(async |transaction| {
             let model = lock(scope, &transaction, id).await?;
             let integration = with_health(scope, &transaction, model).await?;
-            scope
-                .delete::<integration::Entity>()
-                .filter(integration::Column::Id.eq(id.0))
-                .exec(&*transaction)
-                .await?;
+            bury(&transaction, id.0).await?;
             scope
                 .note_deleted(
                     &transaction,
@@ -270,6 +268,19 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
             Ok(integration)
         })
         .await
+}
+
+/// Takes an integration whose row is held out of sight.
+pub(super) async fn bury(transaction: &DatabaseTransaction, id: i64) -> Result<(), DbErr> {
+    removals::bury::<integration::Entity>(integration::Column::Name)
+        .col_expr(integration::Column::Secret, Expr::value(None::<Vec<u8>>))
+        .filter(integration::Column::Id.eq(id))
+        .exec(transaction)
+        .await?;
+    entities::integration_health::Entity::delete_by_id(id)
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Writes the columns of a change of a row that is locked; answers the integration as it is then.

@@ -7,8 +7,9 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
 };
 use uuid::Uuid;
 
@@ -89,14 +90,25 @@ impl Store {
     /// Gives leases back, so that another hub takes them at once.
     pub async fn release_leases(&self, holder: Uuid, names: Vec<String>) -> Result<()> {
         use lease::Column;
-        lease::Entity::delete_many()
-            .filter(Column::Holder.eq(holder))
-            .filter(Column::Name.is_in(names))
-            .exec(&self.inner.leases)
-            .await?;
+        let own = Column::Holder.eq(holder).and(Column::Name.is_in(names));
+        self.delete_leases(own).await?;
         // What hubs that died have left of things that are no more.
+        self.delete_leases(Expr::col(Column::ExpiresAt).lt(self.from_now(-KEPT)))
+            .await
+    }
+
+    /// Deletes leases in the order in which others take them.
+    async fn delete_leases(&self, which: Expr) -> Result<()> {
+        use lease::Column;
+        let names = lease::Entity::find()
+            .filter(which)
+            .order_by_asc(Column::Name)
+            .lock(LockType::Update)
+            .select_only()
+            .column(Column::Name)
+            .into_query();
         lease::Entity::delete_many()
-            .filter(Expr::col(Column::ExpiresAt).lt(self.from_now(-KEPT)))
+            .filter(Column::Name.in_subquery(names))
             .exec(&self.inner.leases)
             .await?;
         Ok(())

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult,
-    JoinType, QueryFilter, QueryOrder, QuerySelect, RelationDef, RelationTrait, Select, Statement,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, RelationDef, RelationTrait, Select, Statement,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -209,6 +209,7 @@ pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
         let query = scope
             .find::<uplink::Entity>()
             .filter(uplink::Column::Id.is_in(uplinks));
+        let query = query.filter(is_shown(scope));
         let found: Vec<Of<uplink::Model>> = with_device(query, device_of_uplink())
             .all(scope.reader())
             .await?;
@@ -222,6 +223,7 @@ pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
         let query = scope
             .find::<event::Entity>()
             .filter(event::Column::Id.is_in(events));
+        let query = query.filter(is_shown(scope));
         let found: Vec<Of<event::Model>> = with_device(query, device_of_event())
             .all(scope.reader())
             .await?;
@@ -258,6 +260,13 @@ where
 
 fn first<E: Owned>(query: Select<E>, id: E::Column, limit: u64) -> Select<E> {
     query.select_only().column(id).order_by_asc(id).limit(limit)
+}
+
+/// Not of a device that was deleted, whose rows are still to be cleared away.
+fn is_shown(scope: &Scope) -> Condition {
+    Condition::any()
+        .add(device::Column::Id.is_null())
+        .add(device::Column::TenantId.eq(scope.tenant.0))
 }
 
 fn device_of_uplink() -> RelationDef {

@@ -19,7 +19,9 @@ use std::{
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectionTrait, DbBackend, DeleteMany, EntityTrait, QueryFilter, QuerySelect, Select,
-    UpdateMany, entity::ColumnTrait, sea_query::IntoCondition,
+    UpdateMany,
+    entity::ColumnTrait,
+    sea_query::{IntoCondition, LockType},
 };
 
 use serde_json::{Map, Value};
@@ -42,6 +44,7 @@ use gather::Gather;
 use identity::Session;
 use patience::{Bounds, Patience};
 use reader::Reader;
+use selecting::Selectors;
 use shared_clock::SharedClock;
 use signals::{Epoch, Signals, Then};
 use transaction::{DatabaseTransaction, Writer};
@@ -102,6 +105,7 @@ pub mod network_connections;
 mod receptions;
 pub mod record;
 pub mod redecodings;
+pub mod removals;
 pub mod sealed;
 mod shared_clock;
 mod signals;
@@ -145,6 +149,7 @@ struct Inner {
     /// The tenants' epochs as other hubs may have moved them.
     stored_epochs: Gather<TenantId, u64>,
     epochs: RwLock<HashMap<TenantId, Arc<Epoch>>>,
+    selectors: Selectors,
     /// How long after a frame a copy of it is taken for one, in seconds.
     dedupe_window_s: u64,
     writability: Writability,
@@ -268,6 +273,7 @@ impl Store {
                 oldest_open: live::gather(gatherer.clone()),
                 stored_epochs: epochs::gather(gatherer),
                 epochs: RwLock::default(),
+                selectors: Selectors::default(),
                 dedupe_window_s: config.dedupe_window_s,
                 signals,
                 writability,
@@ -378,7 +384,7 @@ impl Scope {
     }
 
     /// The row to change, as it is until the end of the transaction, if it still has the revision
-    /// that the client has seen.
+    /// that the client has seen. Rows that refer to it may be written meanwhile.
     async fn lock<E>(
         &self,
         transaction: &DatabaseTransaction,
@@ -389,10 +395,26 @@ impl Scope {
         E: Owned,
         E::Model: Revised + Sync,
     {
+        self.lock_as::<E>(transaction, LockType::NoKeyUpdate, which, missing)
+            .await
+    }
+
+    /// The same with another lock: [`LockType::Update`] lets nobody refer to the row meanwhile.
+    async fn lock_as<E>(
+        &self,
+        transaction: &DatabaseTransaction,
+        lock: LockType,
+        which: impl IntoCondition,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<E::Model>
+    where
+        E: Owned,
+        E::Model: Revised + Sync,
+    {
         let found = self
             .find::<E>()
             .filter(which)
-            .lock_exclusive()
+            .lock(lock)
             .one(transaction)
             .await?
             .ok_or_else(missing)?;

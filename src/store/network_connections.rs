@@ -1,6 +1,6 @@
 //! Network connections and their health.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -15,11 +15,13 @@ use super::{
     Page, Scope,
     audit::subject,
     driver_usage,
-    entities::{connection_health, device_connection, network_connection},
+    entities::{connection_health, device_connection, downlink_setting, network_connection},
     failure,
+    gather::padded,
     health::HealthState,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
     recent::Recent,
+    removals,
     signals::Then,
     subscriptions::Subscription,
     transaction::DatabaseTransaction,
@@ -302,7 +304,7 @@ pub async fn update(
             // It may be switched on.
             transaction.then(Then::Downlinks);
             hold_driver(scope, &transaction, &new).await?;
-            let before = lock(scope, &transaction, id).await?;
+            let before = lock(scope, &transaction, LockType::NoKeyUpdate, id).await?;
             let revision = before.revision;
             let before = Connection::from((before, None)).provisioned;
             let changed = network_connection::ActiveModel {
@@ -331,7 +333,7 @@ pub async fn set_ingest_key(
 ) -> Result<Connection> {
     scope
         .write(async |transaction| {
-            let before = lock(scope, &transaction, id).await?;
+            let before = lock(scope, &transaction, LockType::NoKeyUpdate, id).await?;
             let changed = network_connection::ActiveModel {
                 ingest_key_hash: Set(hash.to_vec()),
                 ..Default::default()
@@ -346,12 +348,14 @@ pub async fn set_ingest_key(
         .await
 }
 
-/// Removes a connection that no device uses; answers what was removed.
+/// Removes a connection that no device uses; what belongs to it is cleared away later. Answers what was
+/// removed.
 pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
     scope
         .write(async |transaction| {
             transaction.then(Then::Connections);
-            let model = lock(scope, &transaction, id).await?;
+            // Nobody may refer to it between the count and the deletion.
+            let model = lock(scope, &transaction, LockType::Update, id).await?;
             let users = scope
                 .find::<device_connection::Entity>()
                 .filter(device_connection::Column::ConnectionId.eq(id.0))
@@ -363,17 +367,61 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 )));
             }
             let connection = with_health(scope, &transaction, model).await?;
-            scope
-                .delete::<network_connection::Entity>()
-                .filter(network_connection::Column::Id.eq(id.0))
-                .exec(&*transaction)
-                .await?;
+            bury(&transaction, id.0).await?;
             scope
                 .note_deleted(&transaction, subject(RESOURCE, id), &connection.provisioned)
                 .await?;
             Ok(connection)
         })
         .await
+}
+
+/// Takes a connection whose row is held out of sight.
+pub(super) async fn bury(transaction: &DatabaseTransaction, id: i64) -> Result<(), DbErr> {
+    use network_connection::Column;
+    removals::bury::<network_connection::Entity>(Column::Name)
+        .col_expr(Column::Enabled, Expr::value(false))
+        .col_expr(Column::Secret, Expr::value(None::<Vec<u8>>))
+        .filter(Column::Id.eq(id))
+        .exec(transaction)
+        .await?;
+    connection_health::Entity::delete_by_id(id)
+        .exec(transaction)
+        .await?;
+    downlink_setting::Entity::delete_by_id(id)
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Refuses addresses, which have just been written, in a connection that was deleted before them. It is
+/// asked afterwards: until then, somebody may be deleting it.
+pub(super) async fn check_live(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    addresses: impl Iterator<Item = i64>,
+) -> Result<()> {
+    let ids: BTreeSet<i64> = addresses.collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let live = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.is_in(padded(ids.iter().copied().collect())))
+        .count(transaction)
+        .await?;
+    match live == ids.len() as u64 {
+        true => Ok(()),
+        false => Err(just_deleted()),
+    }
+}
+
+/// What refers to it was checked before.
+pub(super) fn just_deleted() -> Error {
+    Error::field(
+        "connectivity.connections",
+        "a network connection has just been deleted",
+    )
 }
 
 /// Writes the columns of a change of a row that is locked at this revision; answers the connection as it
@@ -448,11 +496,12 @@ pub(super) async fn hold(
 async fn lock(
     scope: &Scope,
     transaction: &DatabaseTransaction,
+    lock: LockType,
     id: ConnectionId,
 ) -> Result<network_connection::Model> {
     let which = network_connection::Column::Id.eq(id.0);
     scope
-        .lock::<network_connection::Entity>(transaction, which, || missing(id))
+        .lock_as::<network_connection::Entity>(transaction, lock, which, || missing(id))
         .await
 }
 

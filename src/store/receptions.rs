@@ -3,7 +3,7 @@
 //! Network servers send one frame several times: without its gateways and with them, or once for each of
 //! them. The uplink is forwarded when the first comes; whoever reads it later sees all.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveModelTrait,
@@ -55,7 +55,7 @@ pub(super) async fn add(
         .into_tuple()
         .all(transaction)
         .await?;
-    let mut changed: HashMap<Uuid, (Value, bool)> = found
+    let mut changed: BTreeMap<Uuid, (Value, bool)> = found
         .into_iter()
         .map(|(id, radio)| (id, (radio, false)))
         .collect();

@@ -1,20 +1,27 @@
 //! The one transaction that a batch of messages is written in.
 //!
 //! Messages of several tenants share a batch, so that one flush to disk serves all who wait; every
-//! row still carries its own tenant. A message whose device or target has gone between look-up and
-//! write, or whose tenant has gone or been changed meanwhile, on whichever hub, is reported as
-//! [`Outcome::Gone`]: the caller looks it up again.
+//! row still carries its own tenant. A message whose device has gone between look-up and write, or whose
+//! tenant has gone or been changed meanwhile, on whichever hub, is reported as [`Outcome::Gone`]: the caller
+//! looks it up again.
 //!
 //! Ids are made in the transaction: who follows what is recorded knows by the transactions that are open
 //! which ids can still turn up (`live.rs`).
+//!
+//! Invariant: rows are locked in one order (ARCHITECTURE.md): the states of devices, the devices,
+//! connections, data tables, integrations, and the health of connections; of each kind by key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::{Map, Value};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +29,7 @@ use super::{
     bulk::{self, Replace},
     deliveries::enqueue::{self, Queued},
     delivery_policy::EventType,
+    devices,
     devices::State,
     downlink_queue,
     driver_states::{self, NewState},
@@ -31,19 +39,25 @@ use super::{
     gather::padded,
     health_change::HealthChange,
     receptions::{self, HeardAgain},
+    selecting::Selectors,
     signals::Then,
     transaction::DatabaseTransaction,
     unknown_devices::{Sighting, Sightings},
 };
 use crate::{
+    batch::Parts,
     clock::Time,
-    error::Result,
+    error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, IntegrationId, TenantId, new_uuid},
 };
 
 /// How long a message may be under way within the hub, and how far the clocks of hubs on one database may
 /// lie apart: what is newer than a message by no more than that may have overtaken it.
 const UNDER_WAY_MAX: TimeDelta = TimeDelta::seconds(10);
+/// How often a batch is written that the database ends in favour of other transactions.
+const TRIES_MAX: u32 = 8;
+/// The wait before it is tried again, once for each time that it was.
+const MAKE_WAY: Duration = Duration::from_millis(20);
 
 /// One message to write down.
 pub struct Message {
@@ -60,6 +74,18 @@ pub struct Message {
     pub epoch: Option<u64>,
     /// What to write.
     pub content: Content,
+}
+
+impl Content {
+    /// The device that it is about, where that is known.
+    fn device(&self) -> Option<DeviceKey> {
+        match self {
+            Self::Uplink(record) => Some(record.device),
+            Self::Downlink(_, news) => Some(news.device),
+            Self::Other(device, _) => *device,
+            Self::UnknownDevice(..) | Self::Malformed(_) | Self::Unauthorized(_) => None,
+        }
+    }
 }
 
 /// What a message turned out to be.
@@ -145,7 +171,7 @@ pub struct NewEvent {
     pub details: Map<String, Value>,
 }
 
-/// What became of one message of a batch that was committed, or of all of one that was not.
+/// What became of one message of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It is on disk.
@@ -154,18 +180,29 @@ pub enum Outcome {
     Uplink(Uuid),
     /// It is a copy of a frame that is on disk as the uplink of this id; nothing was written.
     Duplicate(Uuid),
-    /// It refers to something that is no longer there; nothing was written.
+    /// It was looked up before something changed; nothing was written.
     Gone,
+    /// It refers to something that is not there, though nothing has told of a change; nothing was written.
+    Dangling,
     /// The driver's state of the device is another than the driver has seen; nothing was written.
     Stale,
 }
 
 /// What became of a batch.
+#[derive(Default)]
 pub struct Recorded {
     /// Of each message.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Result<Outcome>>,
     /// What its uplinks have queued for integrations.
     pub queued: Vec<Queued>,
+}
+
+impl Recorded {
+    /// The next messages were not written.
+    fn refuse(&mut self, messages: usize, why: &Error) {
+        let refused = std::iter::repeat_with(|| Err(why.echo()));
+        self.outcomes.extend(refused.take(messages));
+    }
 }
 
 #[derive(Default)]
@@ -187,34 +224,66 @@ struct Rows {
 }
 
 impl Store {
-    /// Writes a batch; when this answers without an error, what is `Recorded` is on disk.
-    pub async fn record(&self, messages: &[Message]) -> Result<Recorded> {
-        let _under_way = self.inner.writability.begin_batch();
-        let transaction = self.inner.recorder.begin([Then::News]).await?;
-        match self.write_batch(&transaction, messages).await {
-            Ok(recorded) => {
-                transaction.commit().await?;
-                Ok(recorded)
-            }
-            Err(error) if failure::is_dangling(&error) => {
-                transaction.rollback().await;
-                Ok(Recorded {
-                    outcomes: vec![Outcome::Gone; messages.len()],
-                    queued: Vec::new(),
-                })
-            }
-            Err(error) => {
-                transaction.rollback().await;
-                Err(error.into())
+    /// Writes a batch; what is `Recorded` is on disk when this answers. A message that cannot be written
+    /// keeps none of the others from it: smaller and smaller parts of the batch tell which one it is.
+    pub async fn record(&self, messages: &[Message]) -> Recorded {
+        let mut recorded = Recorded::default();
+        // One after the other: messages stay in their order.
+        let mut parts = Parts::of(messages);
+        while let Some(part) = parts.take() {
+            match self.record_together(part).await {
+                Ok((outcomes, queued)) => {
+                    recorded.outcomes.extend(outcomes.into_iter().map(Ok));
+                    recorded.queued.extend(queued);
+                }
+                Err(error) if !failure::is_of_one_row(&error) => {
+                    recorded.refuse(part.len(), &error.into());
+                }
+                Err(error) => {
+                    if parts.halve(part).is_some() {
+                        recorded.outcomes.push(match failure::is_dangling(&error) {
+                            true => Ok(Outcome::Dangling),
+                            false => Err(error.into()),
+                        });
+                    }
+                }
             }
         }
+        recorded
+    }
+
+    /// Writes messages in one transaction, which is repeated a few times where the database has ended it
+    /// in favour of another.
+    async fn record_together(
+        &self,
+        messages: &[Message],
+    ) -> Result<(Vec<Outcome>, Vec<Queued>), DbErr> {
+        let mut tries = 1;
+        loop {
+            match self.try_record(messages).await {
+                Err(error) if failure::is_contention(&error) && tries < TRIES_MAX => {
+                    tracing::debug!(tries, "a batch of messages made way: {error}");
+                    sleep(MAKE_WAY * tries).await;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_record(&self, messages: &[Message]) -> Result<(Vec<Outcome>, Vec<Queued>), DbErr> {
+        // Each try by itself: what must not take long is one transaction.
+        let _under_way = self.inner.writability.begin_batch();
+        let transaction = self.inner.recorder.begin([Then::News]).await?;
+        let written = self.write_batch(&transaction, messages).await;
+        transaction.finish(written).await
     }
 
     async fn write_batch(
         &self,
         transaction: &DatabaseTransaction,
         messages: &[Message],
-    ) -> Result<Recorded, DbErr> {
+    ) -> Result<(Vec<Outcome>, Vec<Queued>), DbErr> {
         let mut held = Held {
             states: lock_states(transaction, messages).await?,
             revisions: driver_states::revisions(transaction, stateful(messages)).await?,
@@ -239,25 +308,22 @@ impl Store {
             });
         }
         let queued = std::mem::take(&mut rows.queued);
-        if rows.insert(transaction).await? {
+        if rows.insert(transaction, &self.inner.selectors).await? {
             transaction.then(Then::Work);
         }
-        Ok(Recorded { outcomes, queued })
+        Ok((outcomes, queued))
     }
 }
 
-/// The states of all devices of the batch, locked in the order of their keys so that two hubs on one
-/// database cannot block each other.
+/// The states of all devices of the batch, locked before the devices and in the order of their keys, as whoever
+/// changes or deletes devices locks them.
 async fn lock_states(
     transaction: &DatabaseTransaction,
     messages: &[Message],
 ) -> Result<HashMap<i64, State>, DbErr> {
     let mut keys: Vec<i64> = messages
         .iter()
-        .filter_map(|message| match &message.content {
-            Content::Uplink(record) => Some(record.device.0),
-            _ => None,
-        })
+        .filter_map(|message| Some(message.content.device()?.0))
         .collect();
     keys.sort_unstable();
     keys.dedup();
@@ -306,6 +372,14 @@ impl Rows {
     }
 
     fn add_content(&mut self, message: &Message, held: &mut Held) -> Outcome {
+        let is_there = |device: DeviceKey| held.states.contains_key(&device.0);
+        if message
+            .content
+            .device()
+            .is_some_and(|device| !is_there(device))
+        {
+            return Outcome::Gone;
+        }
         let health = self.health.entry(message.connection.0).or_default();
         match &message.content {
             Content::Uplink(record) => {
@@ -499,22 +573,70 @@ impl Rows {
         });
     }
 
-    /// Writes all rows; answers whether events are to be delivered.
-    async fn insert(self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
-        let states =
-            self.states
-                .into_iter()
-                .map(|(key, (tenant, state))| device_state::ActiveModel {
-                    tenant_id: Set(tenant.0),
-                    device_key: Set(key),
-                    reported: Set(Value::Object(state.reported)),
-                    desired: Set(Value::Object(state.desired)),
-                    received_at: Set(state.received_at),
-                    raw: Set(state.raw),
-                    is_failing: Set(state.is_failing),
-                    frames: Set(state.frames.write()),
-                    newest_at: Set(state.newest_at),
-                });
+    /// Writes all rows, in the order of what they refer to, for PostgreSQL locks that; answers whether
+    /// events are to be delivered.
+    async fn insert(
+        mut self,
+        transaction: &DatabaseTransaction,
+        selectors: &Selectors,
+    ) -> Result<bool, DbErr> {
+        self.sort();
+        self.insert_states(transaction).await?;
+        let mut told_of: Vec<i64> = self
+            .downlinks
+            .iter()
+            .map(|(_, news)| news.device.0)
+            .collect();
+        told_of.dedup();
+        devices::hold(transaction, told_of).await?;
+        bulk::insert(transaction, self.uplinks, None).await?;
+        receptions::add(transaction, self.heard_again).await?;
+        let told = event_deliveries::told(&self.events);
+        bulk::insert(transaction, self.events, None).await?;
+        bulk::insert(transaction, self.table_rows, None).await?;
+        let of_events = event_deliveries::rows(transaction, told, selectors, self.due_at).await?;
+        let has_work = !of_events.is_empty();
+        self.deliveries.extend(of_events);
+        self.deliveries
+            .sort_by_key(|row| row.integration_id.try_as_ref().copied());
+        bulk::insert(transaction, self.deliveries, None).await?;
+        for (tenant, news) in self.downlinks {
+            downlink_queue::apply(transaction, tenant, news).await?;
+        }
+        for (connection, change) in self.health {
+            change.apply(transaction, connection).await?;
+        }
+        // Behind the health, which those who write of one connection take in turn.
+        self.sightings.write(transaction).await?;
+        Ok(has_work)
+    }
+
+    fn sort(&mut self) {
+        self.uplinks
+            .sort_by_key(|row| row.device_key.try_as_ref().copied());
+        self.events.sort_by_key(|row| {
+            let device = row.device_key.try_as_ref().copied();
+            (device, row.connection_id.try_as_ref().copied())
+        });
+        self.table_rows
+            .sort_by_key(|row| row.data_table_id.try_as_ref().copied());
+        self.downlinks.sort_by_key(|(_, news)| news.device.0);
+    }
+
+    async fn insert_states(&mut self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        let states = std::mem::take(&mut self.states)
+            .into_iter()
+            .map(|(key, (tenant, state))| device_state::ActiveModel {
+                tenant_id: Set(tenant.0),
+                device_key: Set(key),
+                reported: Set(Value::Object(state.reported)),
+                desired: Set(Value::Object(state.desired)),
+                received_at: Set(state.received_at),
+                raw: Set(state.raw),
+                is_failing: Set(state.is_failing),
+                frames: Set(state.frames.write()),
+                newest_at: Set(state.newest_at),
+            });
         let replace = Replace {
             key: device_state::Column::DeviceKey,
             columns: vec![
@@ -527,25 +649,10 @@ impl Rows {
             ],
         };
         bulk::insert(transaction, states.collect(), Some(replace)).await?;
-        let driver_states = self.driver_states.into_iter();
+        let driver_states = std::mem::take(&mut self.driver_states).into_iter();
         let driver_states =
             driver_states.map(|(device, (tenant, new))| (tenant, DeviceKey(device), new));
-        driver_states::put(transaction, driver_states.collect()).await?;
-        bulk::insert(transaction, self.uplinks, None).await?;
-        receptions::add(transaction, self.heard_again).await?;
-        let told = event_deliveries::told(&self.events);
-        bulk::insert(transaction, self.events, None).await?;
-        bulk::insert(transaction, self.table_rows, None).await?;
-        bulk::insert(transaction, self.deliveries, None).await?;
-        // Behind the events, which hold the devices.
-        for (tenant, news) in self.downlinks {
-            downlink_queue::apply(transaction, tenant, news).await?;
-        }
-        self.sightings.write(transaction).await?;
-        for (connection, change) in self.health {
-            change.apply(transaction, connection).await?;
-        }
-        event_deliveries::queue(transaction, told, self.due_at).await
+        driver_states::put(transaction, driver_states.collect()).await
     }
 }
 

@@ -1,5 +1,8 @@
 //! Label selectors in SQL: the one translation, for whatever lists or changes devices.
 
+use std::sync::Arc;
+
+use moka::sync::Cache;
 use sea_orm::{
     ColumnTrait, Condition,
     sea_query::{Expr, ExprTrait, Func, Query, SelectStatement},
@@ -7,6 +10,30 @@ use sea_orm::{
 
 use super::entities::{device, device_label};
 use crate::selector::{Expression, Selector};
+
+/// Selectors that are kept ready.
+const SELECTORS_MAX: u64 = 10_000;
+
+/// Stored selectors by their text, which means the same for ever.
+pub struct Selectors(Cache<String, Arc<Selector>>);
+
+impl Default for Selectors {
+    fn default() -> Self {
+        Self(Cache::new(SELECTORS_MAX))
+    }
+}
+
+impl Selectors {
+    /// The selector of this text; `None`: it does not read.
+    pub fn read(&self, text: &str) -> Option<Arc<Selector>> {
+        if let Some(selector) = self.0.get(text) {
+            return Some(selector);
+        }
+        let selector = Arc::new(Selector::parse(text).ok()?);
+        self.0.insert(text.to_owned(), selector.clone());
+        Some(selector)
+    }
+}
 
 /// The devices that a selector picks.
 pub fn picked(selector: &Selector) -> Condition {
@@ -59,4 +86,17 @@ fn having(label: Condition) -> Condition {
         .cond_where(label)
         .to_owned();
     Condition::all().add(Expr::exists(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_once() {
+        let selectors = Selectors::default();
+        let read = || selectors.read("site=berlin").unwrap();
+        assert!(Arc::ptr_eq(&read(), &read()));
+        assert!(selectors.read("a in (").is_none());
+    }
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::{
     Scope, Store,
     entities::{connection_health, network_connection},
+    removals,
 };
 use crate::{
     clock::Time,
@@ -43,6 +44,7 @@ impl Store {
         let found: Vec<(i64, i64, String, i64)> = network_connection::Entity::find()
             .filter(Column::Kind.is_in(kinds.iter().copied()))
             .filter(Column::Enabled.eq(true))
+            .filter(removals::is_live(Column::TenantId.into_expr()))
             .select_only()
             .columns([Column::TenantId, Column::Id, Column::Kind, Column::Revision])
             .into_tuple()

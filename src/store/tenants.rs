@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
-    QuerySelect, sea_query::LockType,
+    QuerySelect, Select, sea_query::LockType,
 };
 use serde_json::json;
 
@@ -10,9 +10,10 @@ use super::{
     Page, Scope,
     audit::subject,
     authority,
-    entities::{idempotency_key, tenant},
+    entities::{api_key, idempotency_key, tenant, user},
     failure,
     listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+    removals,
     signals::Then,
     transaction::DatabaseTransaction,
     users::{self, NewUser},
@@ -87,9 +88,20 @@ pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result
         .await
 }
 
+/// The tenants that are not removed.
+pub(super) fn find() -> Select<tenant::Entity> {
+    tenant::Entity::find().filter(tenant::Column::RemovedAt.is_null())
+}
+
+fn is_there(id: TenantId) -> Condition {
+    Condition::all()
+        .add(tenant::Column::Id.eq(id.0))
+        .add(tenant::Column::RemovedAt.is_null())
+}
+
 /// One tenant.
 pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
-    let found = tenant::Entity::find_by_id(id.0).one(scope.reader()).await?;
+    let found = find().filter(is_there(id)).one(scope.reader()).await?;
     found.map(Tenant::from).ok_or_else(|| missing(id))
 }
 
@@ -100,7 +112,7 @@ pub async fn list(
     sort: Sort<ResourceOrder>,
     stretch: &Stretch,
 ) -> Result<Page<Tenant, Place>> {
-    let query = tenant::Entity::find().filter(
+    let query = find().filter(
         Condition::all()
             .add_option(search.map(|text| listing::holding(text, tenant::Entity::SEARCHED))),
     );
@@ -121,7 +133,7 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
             let before = of(scope, id)
-                .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
+                .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
                 .await?;
             let changed = tenant::ActiveModel {
                 updated_at: Set(clock::now()),
@@ -145,7 +157,8 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
         .await
 }
 
-/// Removes a tenant with all that it has; answers what was removed.
+/// Removes a tenant: nobody is in it any more, and it forwards and takes nothing; what else it has is cleared
+/// away later. Answers what was removed.
 pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     if id == scope.tenant {
         return Err(Error::Conflict(
@@ -155,18 +168,28 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
-            transaction.then(Then::Moved(of(scope, id).epoch, None));
-            let tenant = of(scope, id)
-                .lock::<tenant::Entity>(&transaction, tenant::Column::Id.eq(id.0), || missing(id))
+            // Its subscriptions end.
+            transaction.then(Then::Connections);
+            let removed = of(scope, id);
+            // What it has before itself, as all who change that lock the tenant last.
+            removals::bury_targets(&transaction, id).await?;
+            removals::hold::<user::Entity>(&transaction, id, user::Column::Id).await?;
+            removed.delete::<user::Entity>().exec(&*transaction).await?;
+            removals::hold::<api_key::Entity>(&transaction, id, api_key::Column::Id).await?;
+            removed
+                .delete::<api_key::Entity>()
+                .exec(&*transaction)
                 .await?;
-            of(scope, id)
+            removed
                 .delete::<idempotency_key::Entity>()
                 .exec(&*transaction)
                 .await?;
-            of(scope, id)
-                .delete::<tenant::Entity>()
-                .exec(&*transaction)
+            let tenant = removed
+                .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
                 .await?;
+            removals::bury_tenant(&transaction, id).await?;
+            let stored = removed.move_stored_epoch(&transaction).await?;
+            transaction.then(Then::Moved(removed.epoch.clone(), stored));
             scope
                 .note_deleted(
                     &transaction,
@@ -204,6 +227,7 @@ impl From<tenant::Model> for Tenant {
             updated_at,
             revision,
             epoch: _,
+            removed_at: _,
         } = model;
         Self {
             id: TenantId(id),

@@ -79,7 +79,7 @@ use turns::Turns;
 /// How often an uplink is decoded again when another hub was quicker to write the driver's state.
 /// Each time, that hub has written an uplink.
 const STALE_TRIES_MAX: usize = 100;
-/// How often a message is looked up again when its device or a target goes in between.
+/// How often a message is looked up when its device goes, or its tenant changes, in between.
 const TRIES_MAX: usize = 5;
 
 /// The uplink path, ready to run.
@@ -330,13 +330,30 @@ impl UplinkPath {
             }
             Err(refused) => {
                 let written = write(Content::Malformed(refused.to_string()));
-                return match self.writer.write(written).await? {
+                return match self.write(written).await? {
                     Outcome::Recorded => Err(refused),
                     _ => Ok(None),
                 };
             }
         };
         Ok(receipt.map(answer))
+    }
+
+    /// Writes a message. One that refers to what is not there was looked up in what was kept wrongly: that is
+    /// dropped, for the message to be looked up again. After that, it is a fault.
+    async fn write(&self, message: Message) -> Result<Outcome> {
+        let (tenant, looked_up_at) = (message.tenant, message.epoch);
+        let outcome = self.writer.write(message).await?;
+        match (outcome, looked_up_at) {
+            (Outcome::Dangling, None) => Err(Error::internal(
+                "a message refers to what is not there, though it was just looked up",
+            )),
+            (Outcome::Dangling | Outcome::Gone, Some(epoch)) => {
+                self.routes.doubt(tenant, epoch);
+                Ok(outcome)
+            }
+            _ => Ok(outcome),
+        }
     }
 
     /// Takes the network's time from an uplink where it cannot be true: the hub's own counts, and what
@@ -374,7 +391,7 @@ impl UplinkPath {
             Ok(()) => Ok(None),
             Err(why_not) => {
                 let content = unknown_device(uplink, why_not);
-                let outcome = self.writer.write(write(content)).await?;
+                let outcome = self.write(write(content)).await?;
                 Ok((outcome == Outcome::Recorded).then_some(Receipt::UnknownDevice))
             }
         }
@@ -393,7 +410,7 @@ impl UplinkPath {
             (_, Some(news)) => Content::Downlink(event, Box::new(news)),
             (device, None) => Content::Other(device, event),
         };
-        let outcome = self.writer.write(write(content)).await?;
+        let outcome = self.write(write(content)).await?;
         Ok((outcome == Outcome::Recorded).then_some(Receipt::Other))
     }
 
@@ -410,7 +427,7 @@ impl UplinkPath {
         };
         match devices::insert(&connection.scope, device).await {
             Ok(_) => Ok(Ok(())),
-            // Invalid: its driver has gone.
+            // Invalid: its driver or its connection has gone.
             Err(Error::Conflict(why) | Error::Invalid(why)) => {
                 let address = &uplink.network_device_id;
                 let found = self.routes.device(connection, address).await?;
@@ -511,7 +528,7 @@ impl UplinkPath {
         record: Record,
     ) -> Result<Result<Receipt, Outcome>> {
         let device_id = record.device_id.clone();
-        match self.writer.write(message(record)).await? {
+        match self.write(message(record)).await? {
             Outcome::Uplink(uplink_id) => Ok(Ok(Receipt::Uplink {
                 uplink_id,
                 device_id,

@@ -3,11 +3,15 @@
 //! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
 //! seen by the next uplink, and an uplink of a known device reads nothing from the database. Where several
 //! hubs share the database, the others' changes are seen as the uplink is written; what is not to be
-//! written, because of what an entry says, is first held against the database ([`Routes::is_current`]).
+//! written, because of what an entry says, is first held against the database ([`Routes::is_current`]). What
+//! turns out to be wrong when a message is written is dropped, whatever the epoch says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use moka::sync::Cache;
@@ -20,7 +24,7 @@ use super::{
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey},
+    id::{ConnectionId, DataTableId, DeviceKey, TenantId},
     reference::{DriverKey, Pick, Reference},
     secret::{Credentials, Stored, Vault},
     selector::Selector,
@@ -177,15 +181,20 @@ struct Targets {
     integrations: Vec<(Selector, Recipient)>,
 }
 
-type Kept<T> = (u64, Arc<T>);
+/// At which epoch of its tenant something was read, and after how many doubts.
+type Age = (u64, u64);
+
+type Kept<T> = (Age, Arc<T>);
 
 pub struct Routes {
     store: Store,
     vault: Vault,
-    connections: Cache<ConnectionId, Arc<ConnectionRoute>>,
+    connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
     versions: Cache<String, Arc<DriverVersion>>,
+    /// How often what is kept of a tenant has turned out to be wrong, of those of whom it has.
+    doubts: RwLock<HashMap<TenantId, u64>>,
 }
 
 impl Routes {
@@ -197,12 +206,34 @@ impl Routes {
             devices: Cache::new(DEVICES_MAX),
             targets: Cache::new(TENANTS_MAX),
             versions: Cache::new(VERSIONS_MAX),
+            doubts: RwLock::default(),
         }
     }
 
+    /// Drops what is kept of a tenant since this epoch, if that still counts: it refers to what is not there,
+    /// though nothing has told of a change.
+    pub fn doubt(&self, tenant: TenantId, epoch: u64) {
+        if self.store.scope(tenant).epoch() != epoch {
+            return;
+        }
+        tracing::warn!(
+            tenant.id = tenant.0,
+            "a message refers to what is not there: what is kept ready of its tenant is dropped"
+        );
+        let mut doubts = self.doubts.write().unwrap_or_else(PoisonError::into_inner);
+        *doubts.entry(tenant).or_default() += 1;
+    }
+
+    /// The age of what is read of the tenant from now on.
+    fn age(&self, scope: &Scope) -> Age {
+        let doubts = self.doubts.read().unwrap_or_else(PoisonError::into_inner);
+        let doubts = doubts.get(&scope.tenant()).copied();
+        (scope.epoch(), doubts.unwrap_or_default())
+    }
+
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Arc<ConnectionRoute>>> {
-        if let Some(route) = self.connections.get(&id)
-            && route.scope.epoch() == route.epoch
+        if let Some((age, route)) = self.connections.get(&id)
+            && self.age(&route.scope) == age
         {
             return Ok(Some(route));
         }
@@ -221,7 +252,7 @@ impl Routes {
             return Ok(None);
         };
         let scope = self.store.scope(tenant);
-        let epoch = scope.epoch();
+        let age = self.age(&scope);
         let Some(connection) = network_connections::find(&scope, id).await? else {
             return Ok(None);
         };
@@ -243,7 +274,7 @@ impl Routes {
         let rule = auto_provisioning.map(Rule::read);
         let route = Arc::new(ConnectionRoute {
             id,
-            epoch,
+            epoch: age.0,
             enabled,
             settings: serde_json::from_value(settings).map_err(Error::internal)?,
             credentials: opened,
@@ -253,7 +284,7 @@ impl Routes {
         });
         // What does not open now may do so when somebody has put its key back.
         if route.credentials.is_ok() {
-            self.connections.insert(id, route.clone());
+            self.connections.insert(id, (age, route.clone()));
         }
         Ok(Some(route))
     }
@@ -264,14 +295,14 @@ impl Routes {
         address: &str,
     ) -> Result<Option<Arc<DeviceRoute>>> {
         let key = (connection.id, fold_network_device_id(address));
-        let epoch = connection.scope.epoch();
+        let age = self.age(&connection.scope);
         if let Some((read_at, route)) = self.devices.get(&key)
-            && read_at == epoch
+            && read_at == age
         {
             return Ok(Some(route));
         }
         // On the heap, as above.
-        Box::pin(self.look_up_device(connection, key, address, epoch)).await
+        Box::pin(self.look_up_device(connection, key, address, age)).await
     }
 
     async fn look_up_device(
@@ -279,7 +310,7 @@ impl Routes {
         connection: &ConnectionRoute,
         key: (ConnectionId, String),
         address: &str,
-        epoch: u64,
+        age: Age,
     ) -> Result<Option<Arc<DeviceRoute>>> {
         let found = devices::find_by_address(&connection.scope, connection.id, &key.1).await?;
         let found = match found {
@@ -292,8 +323,8 @@ impl Routes {
         let Some(device) = found else {
             return Ok(None);
         };
-        let route = Arc::new(self.compose(&connection.scope, epoch, device).await?);
-        self.devices.insert(key, (epoch, route.clone()));
+        let route = Arc::new(self.compose(&connection.scope, age, device).await?);
+        self.devices.insert(key, (age, route.clone()));
         Ok(Some(route))
     }
 
@@ -301,11 +332,11 @@ impl Routes {
     /// date.
     pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
         scope.catch_up().await?;
-        self.compose(scope, scope.epoch(), device).await
+        self.compose(scope, self.age(scope), device).await
     }
 
-    async fn compose(&self, scope: &Scope, epoch: u64, device: Device) -> Result<DeviceRoute> {
-        let targets = self.targets(scope, epoch).await?;
+    async fn compose(&self, scope: &Scope, age: Age, device: Device) -> Result<DeviceRoute> {
+        let targets = self.targets(scope, age).await?;
         let labels = &device.provisioned.labels;
         let tables = targets
             .tables
@@ -371,10 +402,10 @@ impl Routes {
         Ok(DriverRoute::Version { driver, version })
     }
 
-    async fn targets(&self, scope: &Scope, epoch: u64) -> Result<Arc<Targets>> {
+    async fn targets(&self, scope: &Scope, age: Age) -> Result<Arc<Targets>> {
         let tenant = scope.tenant().0;
         if let Some((read_at, targets)) = self.targets.get(&tenant)
-            && read_at == epoch
+            && read_at == age
         {
             return Ok(targets);
         }
@@ -390,7 +421,7 @@ impl Routes {
                 .filter_map(integration_route)
                 .collect(),
         });
-        self.targets.insert(tenant, (epoch, targets.clone()));
+        self.targets.insert(tenant, (age, targets.clone()));
         Ok(targets)
     }
 }

@@ -100,18 +100,27 @@ impl Taker {
                     break Some(arrived.publish.pkid);
                 }
             };
-            faults += usize::from(matches!(error, Error::Internal(_)));
             let causes = error.causes();
-            match faults {
-                FAULTS_MAX => tracing::error!(
-                    network_connection.id = self.id.0,
-                    "a message is given up: {causes}"
-                ),
-                _ => tracing::warn!(
-                    network_connection.id = self.id.0,
-                    "a message waits: {causes}"
-                ),
+            if matches!(error, Error::Internal(_)) {
+                faults += 1;
+                if faults == FAULTS_MAX {
+                    tracing::error!(
+                        network_connection.id = self.id.0,
+                        "a message is given up: {causes}"
+                    );
+                }
+                if faults > FAULTS_MAX {
+                    tracing::error!(
+                        network_connection.id = self.id.0,
+                        "a message that was given up is not counted: {causes}"
+                    );
+                    break Some(arrived.publish.pkid);
+                }
             }
+            tracing::warn!(
+                network_connection.id = self.id.0,
+                "a message waits: {causes}"
+            );
             if !waits {
                 waits = true;
                 self.wait_begins(&error).await;

@@ -68,30 +68,10 @@ pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Wake) {
 async fn write_batch(store: &Store, wake: &Wake, jobs: Vec<Job>) {
     let (messages, done): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.message, job.done)).unzip();
-    match store.record(&messages).await {
-        Ok(Recorded { outcomes, queued }) => {
-            wake.queued(queued);
-            for (done, outcome) in done.into_iter().zip(outcomes) {
-                // Who waited may have gone away; the message is written all the same.
-                let _ = done.send(Ok(outcome));
-            }
-        }
-        Err(error @ Error::Unavailable { .. }) => {
-            tracing::debug!("{} messages were not written: {error}", done.len());
-            for done in done {
-                let _ = done.send(Err(error.echo()));
-            }
-        }
-        // One message may be at fault: alone, the others need not suffer.
-        Err(_) => {
-            for (message, done) in messages.iter().zip(done) {
-                let recorded = store.record(std::slice::from_ref(message)).await;
-                let outcome = recorded.map(|Recorded { outcomes, queued }| {
-                    wake.queued(queued);
-                    outcomes[0]
-                });
-                let _ = done.send(outcome);
-            }
-        }
+    let Recorded { outcomes, queued } = store.record(&messages).await;
+    wake.queued(queued);
+    for (done, outcome) in done.into_iter().zip(outcomes) {
+        // Who waited may have gone away; the message is written all the same.
+        let _ = done.send(outcome);
     }
 }

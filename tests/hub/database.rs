@@ -91,6 +91,11 @@ impl Held {
         Self(connection)
     }
 
+    /// Runs a further statement in its transaction.
+    pub async fn run(&self, statement: &str) {
+        self.0.execute_unprepared(statement).await.unwrap();
+    }
+
     /// Lets it go.
     pub async fn end(self) {
         self.finish("ROLLBACK").await;
@@ -136,4 +141,15 @@ pub async fn query_text(url: &str, query: &str) -> String {
     let row = connection.query_one_raw(statement).await.unwrap().unwrap();
     connection.close().await.unwrap();
     row.try_get_by_index(0).unwrap()
+}
+
+/// The texts that a query answers in this column.
+pub async fn query_texts(url: &str, query: &str, column: &str) -> Vec<String> {
+    let connection = Driver::connect(url).await.unwrap();
+    let statement = Statement::from_string(connection.get_database_backend(), query);
+    let rows = connection.query_all_raw(statement).await;
+    connection.close().await.unwrap();
+    let rows = rows.unwrap_or_else(|error| panic!("{query}: {error}"));
+    let text = |row: sea_orm::QueryResult| row.try_get("", column).unwrap();
+    rows.into_iter().map(text).collect()
 }

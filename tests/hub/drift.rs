@@ -201,6 +201,11 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "it tries to write one row, so often",
     ),
     ("api/listener.rs", 1, "a handshake, bounded in time"),
+    (
+        "api/tasks.rs",
+        1,
+        "one request; a panic is passed on to who waits",
+    ),
     ("cli/driver/batch.rs", 2, "they end with the command"),
     (
         "delivery/engine.rs",
@@ -226,7 +231,17 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         1,
         "processes: their slots look after them",
     ),
+    (
+        "hub/key_uses.rs",
+        1,
+        "it writes one row; the next use of the key does so again",
+    ),
     ("mqtt/publisher.rs", 1, "what it spawns is supervised"),
+    (
+        "store/transaction.rs",
+        1,
+        "one COMMIT; who waits learns of it",
+    ),
     (
         "store/writability.rs",
         1,

@@ -180,7 +180,7 @@ async fn log_ins_and_redecoding_change_nothing_that_is_kept_ready() {
         hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
             .await;
         hub.uplink(&connection, EUI).await;
-        let epoch = "SELECT epoch::text FROM tenants";
+        let epoch = "SELECT epoch::text FROM tenants WHERE id = 1";
         let before = query_text(&hub.database_url(), epoch).await;
         let token = hub.log_in("admin", PASSWORD).await;
         let out = hub

@@ -12,6 +12,7 @@ use super::{
     super::{
         Store,
         entities::{delivery, integration},
+        removals,
     },
     State,
 };
@@ -30,6 +31,7 @@ impl Store {
     /// The integrations of all tenants.
     pub async fn all_integrations(&self) -> Result<Vec<IntegrationId>> {
         let found: Vec<i64> = integration::Entity::find()
+            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
             .order_by_asc(integration::Column::Id)
             .select_only()
             .column(integration::Column::Id)

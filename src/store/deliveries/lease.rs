@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::super::{
     Scope, Store,
     entities::{delivery, integration, integration_health},
+    removals,
 };
 use crate::{
     clock::Time,
@@ -87,6 +88,7 @@ impl Store {
         let found: Vec<(i64, i64)> = integration::Entity::find()
             .inner_join(integration_health::Entity)
             .filter(integration::Column::Enabled.eq(true))
+            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
             .filter(integration_health::Column::PausedAt.is_null())
             .filter(is_free_for(self, hub))
             .filter(Expr::exists(due))

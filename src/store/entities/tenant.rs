@@ -14,6 +14,7 @@ pub struct Model {
     pub updated_at: Time,
     pub revision: i64,
     pub epoch: i64,
+    pub removed_at: Option<Time>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
