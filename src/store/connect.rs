@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
         self, Connection,
         pool::PoolConnectionMetadata,
@@ -87,6 +87,17 @@ pub async fn sqlite(
         });
     }
     Database::connect(options).await
+}
+
+/// Drops what SQLite knows of how many rows its tables have. It learns that only when it is told to, and
+/// goes by it for ever: figures of a database that was nearly empty make it read whole tables when it has
+/// grown. Without any it goes by the indexes, which are made for the queries.
+pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
+    for table in ["sqlite_stat1", "sqlite_stat4"] {
+        pool.execute_unprepared(&format!("DROP TABLE IF EXISTS {table}"))
+            .await?;
+    }
+    Ok(())
 }
 
 /// A pool of connections to a server.

@@ -19,7 +19,7 @@ use std::{
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, DeleteMany, EntityTrait, QueryFilter, QuerySelect, Select,
+    ConnectionTrait, DbBackend, DeleteMany, EntityTrait, QueryFilter, QuerySelect, Select,
     UpdateMany,
     entity::ColumnTrait,
     sea_query::{Expr, IntoCondition},
@@ -204,6 +204,7 @@ impl Store {
         if first.is_shared() {
             return Ok(first);
         }
+        connect::forget_statistics(first.inner.writer.pool()).await?;
         first.close().await?;
         Self::connect(config, &url, Purpose::Write).await
     }
@@ -303,21 +304,11 @@ impl Store {
             .unwrap_or_else(|_| Err(Error::overloaded("the database does not answer in time")))
     }
 
-    /// Writes out what is pending and closes.
+    /// Closes the connections.
     pub async fn close(&self) -> Result<()> {
-        let last = async {
-            self.inner.probe.forget().await?;
-            if !self.is_shared() {
-                self.inner
-                    .writer
-                    .execute_unprepared("PRAGMA optimize")
-                    .await?;
-            }
-            Ok::<_, DbErr>(())
-        };
-        // Nothing of this is needed, and a database that cannot be written is closed all the same.
-        if let Err(error) = last.await {
-            tracing::debug!("the last writes failed: {error}");
+        // Nobody needs this, and a database that cannot be written is closed all the same.
+        if let Err(error) = self.inner.probe.forget().await {
+            tracing::debug!("the last write failed: {error}");
         }
         self.inner.reader.close().await?;
         self.inner.writer.close().await?;

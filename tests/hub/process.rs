@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    database::{Database, on_both_databases},
+    database::{Database, execute, on_both_databases, query_text},
     server::{Hub, program},
     sink::{Cue, Sink},
 };
@@ -86,6 +86,26 @@ async fn it_ends_when_told(database: Database) {
         hub.start_again().await;
     }
     assert_eq!(hub.list("devices").await.len(), 2);
+}
+
+/// What SQLite knows of a file's tables by counting was true when it counted, and later misleads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_keeps_no_statistics() {
+    let mut hub = Hub::start(Database::Sqlite).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    for _ in 0..100 {
+        hub.uplink(&connection, "AA00000000000001").await;
+    }
+    let url = hub.database_url();
+    let count = "SELECT CAST(count(*) AS TEXT) FROM sqlite_master WHERE name = 'sqlite_stat1'";
+    hub.end(Signal::SIGTERM).await;
+    assert_eq!(query_text(&url, count).await, "0", "after the end");
+    execute(&url, "ANALYZE").await;
+    assert_eq!(query_text(&url, count).await, "1", "by hand");
+    hub.start_again().await;
+    assert_eq!(query_text(&url, count).await, "0", "after the start");
 }
 
 #[tokio::test]
