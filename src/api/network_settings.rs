@@ -133,7 +133,7 @@ pub struct HttpMapping {
     /// Where the LoRaWAN frame counter is
     #[oai(skip_serializing_if_is_none)]
     frame_counter_pointer: Option<JsonPointer>,
-    /// Where the signal, the gateways and the data rate are
+    /// Pointers to the signal, the gateways and the data rate
     #[oai(skip_serializing_if_is_none)]
     radio: Option<Box<RadioMapping>>,
 }
@@ -142,30 +142,30 @@ pub struct HttpMapping {
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RadioMapping {
-    /// Where the list of the gateways that heard the uplink is. With it, `gateway_pointer`, `rssi_pointer` and
+    /// The list of the gateways that heard the uplink. With it, `gateway_pointer`, `rssi_pointer` and
     /// `snr_pointer` begin at an item of the list, and the gateway that heard the uplink best gives its signal;
     /// without it, they begin at the body
     #[oai(skip_serializing_if_is_none)]
     receptions_pointer: Option<JsonPointer>,
-    /// Where the gateway's id is
+    /// The gateway's id
     #[oai(skip_serializing_if_is_none)]
     gateway_pointer: Option<JsonPointer>,
-    /// Where the signal strength in dBm is
+    /// The signal strength in dBm
     #[oai(skip_serializing_if_is_none)]
     rssi_pointer: Option<JsonPointer>,
-    /// Where the signal to noise ratio in dB is
+    /// The signal to noise ratio in dB
     #[oai(skip_serializing_if_is_none)]
     snr_pointer: Option<JsonPointer>,
-    /// Where the frequency is: in MHz below 10,000, in kHz below 10,000,000, else in Hz
+    /// The frequency: in MHz below 10,000, in kHz below 10,000,000, else in Hz
     #[oai(skip_serializing_if_is_none)]
     frequency_pointer: Option<JsonPointer>,
-    /// Where the data rate is as text, such as `SF7BW125`
+    /// The data rate as text, such as `SF7BW125`
     #[oai(skip_serializing_if_is_none)]
     data_rate_pointer: Option<JsonPointer>,
-    /// Where the spreading factor is
+    /// The spreading factor
     #[oai(skip_serializing_if_is_none)]
     spread_factor_pointer: Option<JsonPointer>,
-    /// Where the bandwidth is: in kHz below 5,000, else in Hz
+    /// The bandwidth: in kHz below 5,000, else in Hz
     #[oai(skip_serializing_if_is_none)]
     bandwidth_pointer: Option<JsonPointer>,
 }

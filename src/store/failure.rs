@@ -124,7 +124,7 @@ impl Outage {
     }
 }
 
-/// Whether the session in which this happened is over, and all that it has left undone with it.
+/// True when the session is over in which this happened, and all that it has left undone with it.
 pub fn has_lost_session(error: &DbErr) -> bool {
     match below(error) {
         Some(
@@ -226,8 +226,8 @@ fn sqlite_code(error: &dyn DatabaseError) -> i32 {
     code.and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
-/// Whether the error comes from the parts of PostgreSQL that extend and write its files, of which one
-/// writes what a new session begins with.
+/// True for errors of the parts of PostgreSQL that extend and write its files; `relcache.c` writes the
+/// file that a new session begins with.
 fn writes_files(error: &PgDatabaseError) -> bool {
     matches!(
         error.file(),

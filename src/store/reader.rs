@@ -1,4 +1,4 @@
-//! Where reads go that are in no transaction.
+//! The connection for reads outside of transactions.
 //!
 //! A server ends the sessions of its clients when it is restarted, and a proxy in front of it when it
 //! likes. The hub notices when it uses one next: what was read is read again over another, once.
