@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use futures_util::{StreamExt, stream};
@@ -43,6 +44,9 @@ pub struct Received {
     pub text: String,
     /// The text, where it is JSON.
     pub body: Value,
+    pub at: Instant,
+    /// The status that it is answered with at once.
+    pub status: Option<u16>,
 }
 
 impl Received {
@@ -147,13 +151,19 @@ async fn answer(
     let body = request.take_body().into_vec().await.unwrap();
     let cue = {
         let mut book = lock(&book);
+        let cue = book.cues.pop_front().unwrap_or(always);
         book.received.push(Received {
             method: request.method().to_string(),
             headers: request.headers().clone(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             text: String::from_utf8(body).unwrap(),
+            at: Instant::now(),
+            status: match cue {
+                Cue::Status(status) => Some(status),
+                _ => None,
+            },
         });
-        book.cues.pop_front().unwrap_or(always)
+        cue
     };
     match cue {
         Cue::Status(status) => Ok(Response::builder()

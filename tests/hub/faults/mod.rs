@@ -6,4 +6,5 @@ mod kills;
 pub mod load;
 pub mod receiver;
 mod receivers;
+mod stress;
 mod takeover;

@@ -1,0 +1,120 @@
+//! A network server that takes downlinks, and has each confirmed: often before it has answered.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use poem::{
+    Request, Response, Server, endpoint,
+    listener::{Acceptor, Listener, TcpListener},
+};
+use rand::RngExt;
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+/// How long an answer waits for the confirmation that overtakes it.
+const OVERTAKEN_WITHIN: Duration = Duration::from_millis(500);
+
+/// A downlink in the network server's hands.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    pub downlink: String,
+    pub device: String,
+    pub begun: Instant,
+    pub ended: Option<Instant>,
+}
+
+/// A downlink to confirm, and who waits for that.
+pub struct ToConfirm {
+    pub downlink: String,
+    pub device: String,
+    pub done: oneshot::Sender<()>,
+}
+
+pub struct Network {
+    url: String,
+    handovers: Arc<Mutex<Vec<Handover>>>,
+    /// What whoever plays the network's webhook has to confirm.
+    pub to_confirm: AsyncMutex<mpsc::UnboundedReceiver<ToConfirm>>,
+    server: JoinHandle<()>,
+}
+
+impl Network {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0");
+        let acceptor = listener.into_acceptor().await.unwrap();
+        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
+        let handovers = Arc::<Mutex<Vec<Handover>>>::default();
+        let (confirm, to_confirm) = mpsc::unbounded_channel();
+        let kept = handovers.clone();
+        let answer = endpoint::make(move |request| take(request, kept.clone(), confirm.clone()));
+        let server = tokio::spawn(async move {
+            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
+        });
+        Self {
+            url: format!("http://{address}"),
+            handovers,
+            to_confirm: AsyncMutex::new(to_confirm),
+            server,
+        }
+    }
+
+    /// Settings for downlinks, of which each version is another.
+    pub fn settings(&self, version: &str) -> Value {
+        let url = format!("{}/down/{version}", self.url);
+        let body = r#"{"id": "{{downlink_id}}", "device": "{{network_device_id}}", "confirmed": {{confirmed}}}"#;
+        json!({"settings": {"type": "http", "method": "POST", "url": url, "body": body}})
+    }
+
+    pub fn handovers(&self) -> Vec<Handover> {
+        self.handovers.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn take(
+    mut request: Request,
+    handovers: Arc<Mutex<Vec<Handover>>>,
+    confirm: mpsc::UnboundedSender<ToConfirm>,
+) -> poem::Result<Response> {
+    let begun = Instant::now();
+    let body = request.take_body().into_string().await.unwrap_or_default();
+    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    let (downlink, device) = (text("id"), text("device"));
+    let number = {
+        let mut handovers = handovers.lock().unwrap();
+        handovers.push(Handover {
+            downlink: downlink.clone(),
+            device: device.clone(),
+            begun,
+            ended: None,
+        });
+        handovers.len() - 1
+    };
+    let pause = Duration::from_millis(rand::rng().random_range(0..15));
+    sleep(pause).await;
+    if body["confirmed"] == true {
+        let (done, is_done) = oneshot::channel();
+        let _ = confirm.send(ToConfirm {
+            downlink,
+            device,
+            done,
+        });
+        if rand::rng().random_range(0..2) == 0 {
+            let _ = timeout(OVERTAKEN_WITHIN, is_done).await;
+        }
+    }
+    handovers.lock().unwrap()[number].ended = Some(Instant::now());
+    Ok(Response::builder().body("{}"))
+}
