@@ -100,7 +100,7 @@ async fn bare(config: Config) -> Result<(), String> {
         CancellationToken::new(),
     )
     .map_err(|error| error.to_string())?;
-    tokio::spawn(accepting);
+    tokio::spawn(async move { accepting.run().await });
     println!("baseline listens on https://{address}");
     Server::new_with_acceptor(acceptor)
         .run(app)

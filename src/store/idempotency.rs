@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr},
 };
 
@@ -49,6 +49,18 @@ pub enum Known {
     Unanswered,
     /// Its request was answered so.
     Answered(Vec<u8>),
+}
+
+/// The claim that stands for a key.
+#[derive(FromQueryResult)]
+struct Claim {
+    request_hash: Vec<u8>,
+    /// The sealed answer, once there is one.
+    answer: Option<Vec<u8>>,
+    /// Whether its request has changed something.
+    is_done: bool,
+    /// Whether nobody works on it.
+    is_free: bool,
 }
 
 /// Claims a key for a request, unless it is taken.
@@ -92,22 +104,25 @@ pub async fn take(scope: &Scope, key_hash: &[u8; 32], request_hash: &[u8; 32]) -
     if writer.execute(&insert).await?.rows_affected() == 1 {
         return Ok(Known::New);
     }
-    let found: Option<(Vec<u8>, Option<Vec<u8>>, bool, bool)> = scope
+    let found = scope
         .find::<Entity>()
         .filter(Column::KeyHash.eq(key_hash.to_vec()))
         .select_only()
         .columns([Column::RequestHash, Column::Answer, Column::IsDone])
         .expr_as(is_free(store), "is_free")
-        .into_tuple()
+        .into_model::<Claim>()
         .one(writer)
         .await?;
     Ok(match found {
         // It was forgotten between the two statements.
         None => Known::Running,
-        Some((of_request, ..)) if of_request != request_hash => Known::Other,
-        Some((_, Some(answer), ..)) => Known::Answered(answer),
-        Some((_, None, true, true)) => Known::Unanswered,
-        Some((_, None, ..)) => Known::Running,
+        Some(claim) if claim.request_hash != request_hash => Known::Other,
+        Some(Claim {
+            answer: Some(answer),
+            ..
+        }) => Known::Answered(answer),
+        Some(claim) if claim.is_done && claim.is_free => Known::Unanswered,
+        Some(_) => Known::Running,
     })
 }
 

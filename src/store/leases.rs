@@ -43,7 +43,7 @@ impl Store {
         let expires_at = self.after(life);
         let free = column(Column::Holder)
             .eq(holder)
-            .or(column(Column::ExpiresAt).lt(self.from_now(TimeDelta::zero())));
+            .or(column(Column::ExpiresAt).lt(self.now_plus(TimeDelta::zero())));
         let mut insert = Query::insert()
             .into_table(lease::Entity)
             .columns([
@@ -93,7 +93,7 @@ impl Store {
         let own = Column::Holder.eq(holder).and(Column::Name.is_in(names));
         self.delete_leases(own).await?;
         // What hubs that died have left of things that are no more.
-        self.delete_leases(Expr::col(Column::ExpiresAt).lt(self.from_now(-KEPT)))
+        self.delete_leases(Expr::col(Column::ExpiresAt).lt(self.now_plus(-KEPT)))
             .await
     }
 
@@ -116,11 +116,11 @@ impl Store {
 
     /// The time at the end of so long a life that begins now.
     pub(super) fn after(&self, life: Duration) -> Expr {
-        self.from_now(TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX))
+        self.now_plus(TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX))
     }
 
     /// The time that is so far from now, by the clock that all hubs share.
-    pub(super) fn from_now(&self, distance: TimeDelta) -> Expr {
+    pub(super) fn now_plus(&self, distance: TimeDelta) -> Expr {
         if self.is_shared() {
             let milliseconds = distance.num_milliseconds();
             Expr::cust(format!(

@@ -65,7 +65,7 @@ fn is_free_for(store: &Store, hub: Uuid) -> Condition {
     let held_until = Expr::col((integration_health::Entity, Column::HeldUntil));
     Condition::any()
         .add(Column::HeldUntil.is_null())
-        .add(held_until.lt(store.from_now(TimeDelta::zero())))
+        .add(held_until.lt(store.now_plus(TimeDelta::zero())))
         .add(Column::Holder.eq(hub))
 }
 
