@@ -57,9 +57,12 @@ pub struct Connection {
     pub key: String,
 }
 
-/// The program, deaf to the settings of whoever runs the tests.
+/// The program, deaf to the settings of whoever runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
+/// the one just built: an optimized build, or an earlier version that a test is to fail with.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_thingshub"));
+    let built = || env!("CARGO_BIN_EXE_thingshub").into();
+    let program = std::env::var_os("THINGSHUB_TEST_PROGRAM").unwrap_or_else(built);
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("THINGSHUB_") {
             command.env_remove(name);
