@@ -8,7 +8,7 @@ use rumqttc::Publish;
 use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Unread, UplinkPath};
+use super::{Receipt, Unread, UplinkPath};
 use crate::{
     clock,
     error::{Error, Result},
@@ -90,7 +90,14 @@ impl Taker {
                 ))),
             };
             let error = match self.record(message).await {
-                Ok(()) => break Some(arrived.publish.pkid),
+                Ok(Receipt::Disabled) => {
+                    // The broker keeps it for a connection that is switched on again soon.
+                    tokio::select! {
+                        () = stop.cancelled() => break None,
+                        () = sleep(AGAIN) => continue,
+                    }
+                }
+                Ok(_) => break Some(arrived.publish.pkid),
                 Err(error @ (Error::Unavailable { .. } | Error::Internal(_))) => error,
                 Err(error) => {
                     tracing::debug!(
@@ -138,10 +145,10 @@ impl Taker {
 
     /// Records a message, or counts it as one that was refused. A panic is a fault like any other: who
     /// waits for the acknowledgement waits for one of a message that was counted.
-    async fn record(&self, message: Result<Unread>) -> Result<()> {
+    async fn record(&self, message: Result<Unread>) -> Result<Receipt> {
         let receiving = self.uplinks.receive_fetched(self.id, message);
         match AssertUnwindSafe(receiving).catch_unwind().await {
-            Ok(received) => received.map(|_| ()),
+            Ok(received) => received.map(|taken| taken.receipt),
             Err(_) => Err(Error::internal("a panic; the log has it")),
         }
     }
