@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Place;
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     store::{
         Scope, Store,
@@ -189,7 +189,7 @@ where
     /// what is new.
     async fn begin_to_look(&mut self) -> Result<Uuid> {
         self.horizon = horizon(&self.store).await?;
-        let recent = first_at(clock::now() - LATENESS * 2);
+        let recent = first_at(self.store.now() - LATENESS * 2);
         let is_due = |at: Instant| at.elapsed() >= WHOLE_EVERY;
         self.is_whole = self.floor >= recent || self.whole_at.is_none_or(is_due);
         if self.is_whole {
@@ -215,12 +215,12 @@ where
 /// The id below all that may still turn up.
 async fn horizon(store: &Store) -> Result<Uuid> {
     let complete = store.complete_until().await?;
-    Ok(first_at(complete.max(clock::now() - LATE_MAX) - LATENESS))
+    Ok(first_at(complete.max(store.now() - LATE_MAX) - LATENESS))
 }
 
 /// The id below all that may still turn up, while no transaction takes long.
-pub(super) fn moments_ago() -> Uuid {
-    first_at(clock::now() - LATENESS)
+pub(super) fn moments_ago(now: Time) -> Uuid {
+    first_at(now - LATENESS)
 }
 
 /// The id below all that may have turned up since this one was told.

@@ -51,7 +51,7 @@ impl Queue {
         } else {
             PATIENCE
         };
-        let floor = moments_ago();
+        let floor = moments_ago(store.now());
         let mut told = BTreeSet::new();
         let mut after = floor;
         loop {
@@ -97,7 +97,7 @@ impl Queue {
     }
 
     async fn look(&mut self) -> Result<Vec<Delivery>> {
-        let horizon = moments_ago();
+        let horizon = moments_ago(self.scope.now());
         let mut found = Vec::new();
         let mut is_more = false;
         let after = match self.page_after.take() {

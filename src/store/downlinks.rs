@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::Time,
     error::{Error, Result},
-    id::{ConnectionId, DeviceKey, new_uuid},
+    id::{ConnectionId, DeviceKey},
 };
 
 /// The resource's name in paths.
@@ -204,7 +204,7 @@ pub(super) async fn queue(
     let now = scope.now();
     let model = downlink::Model {
         tenant_id: scope.tenant.0,
-        id: new_uuid(),
+        id: scope.new_id(),
         device_key: device.0,
         connection_id: new.connection.0,
         network_device_id: new.network_device_id.clone(),

@@ -24,7 +24,15 @@ use super::{
     tenants,
     transaction::DatabaseTransaction,
 };
-use crate::{error::Result, id::TenantId};
+use crate::{clock::Time, error::Result, id::TenantId};
+
+/// What a transaction knows of its tenants.
+pub(super) struct Learned {
+    /// Their epochs; `None`: the tenant is gone.
+    pub epochs: HashMap<TenantId, Option<u64>>,
+    /// When they were read, by the clock that all hubs share.
+    pub time: Time,
+}
 
 impl Store {
     /// The epoch of a tenant on this hub.
@@ -41,16 +49,20 @@ impl Store {
         epochs.entry(tenant).or_default().clone()
     }
 
-    /// The epochs of these tenants after what other hubs have changed until now; `None`: the tenant is gone.
+    /// The epochs of these tenants after what other hubs have changed until now, and the time of that by the
+    /// clock that all hubs share.
     pub(super) async fn learn_epochs(
         &self,
         transaction: &DatabaseTransaction,
         tenants: HashSet<TenantId>,
-    ) -> Result<HashMap<TenantId, Option<u64>>, DbErr> {
+    ) -> Result<Learned, DbErr> {
         let asked: Vec<TenantId> = tenants.iter().copied().collect();
-        let stored = match self.is_shared() {
-            true => Some(read(transaction, asked).await?),
-            false => None,
+        let (stored, time) = match self.is_shared() {
+            true => {
+                let (stored, time) = read(transaction, asked).await?;
+                (Some(stored), time)
+            }
+            false => (None, None),
         };
         let learned = tenants.into_iter().map(|tenant| {
             let epoch = self.epoch_of(tenant);
@@ -61,7 +73,10 @@ impl Store {
             });
             (tenant, is_there.then(|| epoch.now()))
         });
-        Ok(learned.collect())
+        Ok(Learned {
+            epochs: learned.collect(),
+            time: time.unwrap_or_else(|| self.now()),
+        })
     }
 }
 
@@ -108,7 +123,8 @@ pub(super) fn gather(reader: Reader) -> Gather<TenantId, u64> {
 }
 
 async fn load(reader: Reader, tenants: Vec<TenantId>) -> Result<HashMap<TenantId, u64>> {
-    Ok(read(&reader, tenants).await?)
+    let (stored, _) = read(&reader, tenants).await?;
+    Ok(stored)
 }
 
 fn note(epoch: &Epoch, stored: Option<u64>) {
@@ -118,19 +134,22 @@ fn note(epoch: &Epoch, stored: Option<u64>) {
     }
 }
 
+/// The epochs that are stored, and when they were read; `None`: there is none of these tenants.
 async fn read(
     connection: &impl ConnectionTrait,
     tenants: Vec<TenantId>,
-) -> Result<HashMap<TenantId, u64>, DbErr> {
+) -> Result<(HashMap<TenantId, u64>, Option<Time>), DbErr> {
     let ids = padded(tenants).into_iter().map(|tenant| tenant.0);
-    let found: Vec<(i64, i64)> = tenants::find()
+    let found: Vec<(i64, i64, Time)> = tenants::find()
         .filter(tenant::Column::Id.is_in(ids))
         .select_only()
         .column(tenant::Column::Id)
         .column(tenant::Column::Epoch)
+        .expr_as(Expr::cust("clock_timestamp()"), "time")
         .into_tuple()
         .all(connection)
         .await?;
-    let typed = |(id, epoch): (i64, i64)| (TenantId(id), epoch.unsigned_abs());
-    Ok(found.into_iter().map(typed).collect())
+    let time = found.first().map(|(_, _, time)| *time);
+    let typed = |(id, epoch, _): (i64, i64, Time)| (TenantId(id), epoch.unsigned_abs());
+    Ok((found.into_iter().map(typed).collect(), time))
 }

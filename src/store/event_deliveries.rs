@@ -16,10 +16,11 @@ use super::{
     delivery_policy::{EventType, Policy},
     entities::{delivery, device, event, integration},
     gather::padded,
+    ids::Ids,
     selecting::Selectors,
     transaction::DatabaseTransaction,
 };
-use crate::{clock::Time, id::new_uuid, selector::Selector};
+use crate::{clock::Time, selector::Selector};
 
 /// An event of a device that integrations may forward.
 pub(super) struct Told {
@@ -80,9 +81,10 @@ fn set<T: Clone + Into<sea_orm::Value>>(value: &ActiveValue<T>) -> Option<T> {
 pub(super) async fn queue(
     transaction: &DatabaseTransaction,
     events: Vec<Told>,
+    ids: &Ids,
     due_at: Time,
 ) -> Result<(), DbErr> {
-    let rows = rows(transaction, events, &Selectors::default(), due_at).await?;
+    let rows = rows(transaction, events, &Selectors::default(), ids, due_at).await?;
     bulk::insert(transaction, rows, None).await
 }
 
@@ -91,6 +93,7 @@ pub(super) async fn rows(
     transaction: &DatabaseTransaction,
     events: Vec<Told>,
     selectors: &Selectors,
+    ids: &Ids,
     due_at: Time,
 ) -> Result<Vec<delivery::ActiveModel>, DbErr> {
     if events.is_empty() {
@@ -121,7 +124,7 @@ pub(super) async fn rows(
                 && forwarder.selector.matches(&labels)
         });
         for forwarder in wanted {
-            rows.push(row(event, device, forwarder, due_at));
+            rows.push(row(ids.next(), event, device, forwarder, due_at));
         }
     }
     Ok(rows)
@@ -170,6 +173,7 @@ async fn forwarders(
 }
 
 fn row(
+    id: Uuid,
     event: &Told,
     device: &device::Model,
     forwarder: &Forwarder,
@@ -192,7 +196,7 @@ fn row(
     });
     delivery::ActiveModel {
         tenant_id: Set(event.tenant),
-        id: Set(new_uuid()),
+        id: Set(id),
         integration_id: Set(forwarder.id),
         device_id: Set(device.device_id.clone()),
         subject_id: Set(event.id),

@@ -14,9 +14,9 @@ use super::{
     transaction::DatabaseTransaction,
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
-    id::{ConnectionId, DeviceKey, new_uuid},
+    id::{ConnectionId, DeviceKey},
 };
 
 /// Whose events to read.
@@ -60,13 +60,14 @@ pub(super) async fn insert(
     connection: Option<ConnectionId>,
     new: NewEvent,
 ) -> Result<(), DbErr> {
+    let (ids, now) = (scope.store.ids(), scope.now());
     let event = event::ActiveModel {
         tenant_id: Set(scope.tenant.0),
-        id: Set(new_uuid()),
+        id: Set(ids.next()),
         kind: Set(new.kind.to_owned()),
         device_key: Set(device.map(|key| key.0)),
         connection_id: Set(connection.map(|id| id.0)),
-        at: Set(clock::now()),
+        at: Set(now),
         message: Set(new.message),
         details: Set(Value::Object(new.details)),
     };
@@ -74,7 +75,7 @@ pub(super) async fn insert(
     event::Entity::insert(event)
         .exec_without_returning(transaction)
         .await?;
-    event_deliveries::queue(transaction, told, scope.now()).await?;
+    event_deliveries::queue(transaction, told, &ids, now).await?;
     Ok(())
 }
 

@@ -5,17 +5,23 @@
 //! one reception. A print alone says little: a device that counts nothing sends the same one with each
 //! press of its button, and one that restarts counts from the beginning.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::shared_clock::Moment;
 use crate::{clock::Time, id::ConnectionId};
 
 /// Most frames kept of a device: more than gateways and retries have under way at a time.
 const FRAMES_MAX: usize = 16;
 /// What stored frames begin with. What begins otherwise was written in another form, and is forgotten:
-/// no length of that form is one of this form.
-const FORM: u8 = 1;
-const FRAME_BYTES: usize = 41;
+/// no length of that form is one of these forms.
+const FORM: u8 = 2;
+const FRAME_BYTES: usize = 49;
+/// The form without the time at which a frame was recorded: its uplink's id tells it nearly.
+const FORM_WITHOUT_TIME: u8 = 1;
+const FRAME_BYTES_WITHOUT_TIME: usize = 41;
 
 /// What tells a frame from the others of its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +61,21 @@ struct Frame {
     time_us: Option<i64>,
     uplink: Uuid,
     has_told: bool,
+    /// When it was recorded, by the clock that all hubs share. Ids do not tell it: they never go back, as
+    /// clocks do.
+    recorded_us: i64,
 }
 
 impl Frames {
     /// Reads what a row stores.
     pub fn read(stored: Option<Vec<u8>>) -> Self {
         let stored = stored.unwrap_or_default();
-        match stored.split_first() {
-            Some((&FORM, frames)) => {
-                let frames = frames.chunks_exact(FRAME_BYTES);
-                Self(frames.filter_map(Frame::read).collect())
-            }
-            _ => Self::default(),
-        }
+        let (size, frames) = match stored.split_first() {
+            Some((&FORM, frames)) => (FRAME_BYTES, frames),
+            Some((&FORM_WITHOUT_TIME, frames)) => (FRAME_BYTES_WITHOUT_TIME, frames),
+            _ => return Self::default(),
+        };
+        Self(frames.chunks_exact(size).filter_map(Frame::read).collect())
     }
 
     /// What a row stores.
@@ -83,31 +91,26 @@ impl Frames {
         Some(stored)
     }
 
-    /// The frame of which this is a copy, where it was recorded in the last `window_s` seconds before
-    /// `now`; 0: nothing is a copy.
+    /// The frame of which this is a copy, where it was recorded at most `window_s` seconds before `now`;
+    /// 0: nothing is a copy.
     pub fn find(
         &self,
         mark: &Mark,
         source: ConnectionId,
-        now: Time,
+        now: &Moment,
         window_s: u64,
     ) -> Option<Known> {
         if window_s == 0 {
             return None;
         }
-        let window_ms = u64::try_from(now.timestamp_millis()).ok().map(|now| {
-            let window = window_s.saturating_mul(1000);
-            now.saturating_sub(window)..=now.saturating_add(window)
-        })?;
+        let window = Duration::from_secs(window_s);
         let mut frames = self.0.iter().enumerate().rev();
         frames.find_map(|(index, frame)| {
-            // An uplink's id tells when it was recorded.
             let is_recent = || {
-                let (seconds, nanoseconds) = frame.uplink.get_timestamp()?.to_unix();
-                let at = seconds.saturating_mul(1000) + u64::from(nanoseconds / 1_000_000);
-                Some(window_ms.contains(&at))
+                let at = Time::from_timestamp_micros(frame.recorded_us);
+                at.is_some_and(|at| now.is_within(window, at))
             };
-            let is_known = frame.is_copied_by(mark, source_of(source)) && is_recent()?;
+            let is_known = frame.is_copied_by(mark, source_of(source)) && is_recent();
             is_known.then_some(Known {
                 uplink: frame.uplink,
                 has_told: frame.has_told,
@@ -117,7 +120,14 @@ impl Frames {
     }
 
     /// Remembers a frame; the oldest is forgotten.
-    pub fn push(&mut self, mark: &Mark, source: ConnectionId, uplink: Uuid, has_told: bool) {
+    pub fn push(
+        &mut self,
+        mark: &Mark,
+        source: ConnectionId,
+        uplink: Uuid,
+        has_told: bool,
+        recorded_at: Time,
+    ) {
         if self.0.len() >= FRAMES_MAX {
             self.0.remove(0);
         }
@@ -128,6 +138,7 @@ impl Frames {
             time_us: mark.time.map(|time| time.timestamp_micros()),
             uplink,
             has_told,
+            recorded_us: recorded_at.timestamp_micros(),
         });
     }
 
@@ -149,6 +160,12 @@ fn source_of(connection: ConnectionId) -> u32 {
     {
         connection.0 as u32
     }
+}
+
+/// When an id was made, in microseconds.
+fn time_of(id: Uuid) -> Option<i64> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    Some(Time::from_timestamp(seconds.try_into().ok()?, nanoseconds)?.timestamp_micros())
 }
 
 impl Frame {
@@ -179,13 +196,20 @@ impl Frame {
         let (reception, rest) = rest.split_first_chunk()?;
         let (time_us, rest) = rest.split_first_chunk()?;
         let (uplink, rest) = rest.split_first_chunk()?;
+        let (has_told, rest) = rest.split_first()?;
+        let uplink = Uuid::from_bytes(*uplink);
+        let recorded_us = match rest.first_chunk() {
+            Some(recorded_us) => i64::from_be_bytes(*recorded_us),
+            None => time_of(uplink)?,
+        };
         Some(Self {
             print: u64::from_be_bytes(*print),
             source: u32::from_be_bytes(*source),
             reception: Some(u32::from_be_bytes(*reception)).filter(|hash| *hash != 0),
             time_us: Some(i64::from_be_bytes(*time_us)).filter(|time| *time != i64::MIN),
-            uplink: Uuid::from_bytes(*uplink),
-            has_told: *rest.first()? != 0,
+            uplink,
+            has_told: *has_told != 0,
+            recorded_us,
         })
     }
 
@@ -196,6 +220,7 @@ impl Frame {
         stored.extend_from_slice(&self.time_us.unwrap_or(i64::MIN).to_be_bytes());
         stored.extend_from_slice(self.uplink.as_bytes());
         stored.push(self.has_told.into());
+        stored.extend_from_slice(&self.recorded_us.to_be_bytes());
     }
 }
 
@@ -218,7 +243,7 @@ mod tests {
     }
 
     fn found(frames: &Frames, mark: &Mark, source: ConnectionId) -> Option<Uuid> {
-        let known = frames.find(mark, source, clock::now(), 300);
+        let known = frames.find(mark, source, &clock::now().into(), 300);
         known.map(|known| known.uplink)
     }
 
@@ -228,11 +253,11 @@ mod tests {
         let mut frames = Frames::default();
         let ids: Vec<Uuid> = (0..20).map(|_| new_uuid()).collect();
         for (print, id) in (0..).zip(&ids) {
-            frames.push(&mark(print), HERE, *id, false);
+            frames.push(&mark(print), HERE, *id, false, now);
         }
         let frames = Frames::read(frames.write());
         let find = |print, at, window_s| {
-            let known = frames.find(&mark(print), HERE, at, window_s);
+            let known = frames.find(&mark(print), HERE, &Moment::from(at), window_s);
             known.map(|known| known.uplink)
         };
         assert_eq!(find(19, now, 300), Some(ids[19]));
@@ -245,10 +270,24 @@ mod tests {
         // A hub's clock was ahead when it recorded them.
         assert_eq!(find(19, now - TimeDelta::days(1), 300), None);
         assert_eq!(Frames::default().write(), None);
-        for other_form in [vec![1, 2, 3], vec![0; 24], vec![1; 48], vec![2; 42]] {
+        for other_form in [vec![1, 2, 3], vec![0; 24], vec![1; 48], vec![3; 42]] {
             let frames = Frames::read(Some(other_form));
-            assert!(frames.find(&mark(0), HERE, now, 300).is_none());
+            assert!(frames.find(&mark(0), HERE, &now.into(), 300).is_none());
         }
+    }
+
+    #[test]
+    fn frames_of_the_form_without_a_time_are_read() {
+        let (now, id) = (clock::now(), new_uuid());
+        let mut frames = Frames::default();
+        frames.push(&mark(1), HERE, id, true, now - TimeDelta::days(1));
+        let mut stored = frames.write().unwrap();
+        stored.truncate(1 + FRAME_BYTES_WITHOUT_TIME);
+        stored[0] = FORM_WITHOUT_TIME;
+        let frames = Frames::read(Some(stored));
+        assert_eq!(found(&frames, &mark(1), HERE), Some(id));
+        let later = now + TimeDelta::seconds(302);
+        assert!(frames.find(&mark(1), HERE, &later.into(), 300).is_none());
     }
 
     #[test]
@@ -265,7 +304,7 @@ mod tests {
             ..counted(reception, seconds)
         };
         let mut frames = Frames::default();
-        frames.push(&counted(Some(5), 0), HERE, new_uuid(), false);
+        frames.push(&counted(Some(5), 0), HERE, new_uuid(), false, clock::now());
         let frames = Frames::read(frames.write());
         let is_copy = |mark: Mark, source| found(&frames, &mark, source).is_some();
         assert!(is_copy(counted(Some(5), 0), HERE));
@@ -302,15 +341,19 @@ mod tests {
         };
         let mut frames = Frames::default();
         let ids = [new_uuid(), new_uuid()];
-        frames.push(&press(1), HERE, ids[0], false);
-        frames.push(&press(2), HERE, ids[1], true);
+        frames.push(&press(1), HERE, ids[0], false, clock::now());
+        frames.push(&press(2), HERE, ids[1], true, clock::now());
         assert_eq!(found(&frames, &press(1), HERE), Some(ids[0]));
         assert_eq!(found(&frames, &press(2), HERE), Some(ids[1]));
         assert_eq!(found(&frames, &press(3), HERE), None);
-        let first = frames.find(&press(1), HERE, clock::now(), 300).unwrap();
+        let first = frames
+            .find(&press(1), HERE, &clock::now().into(), 300)
+            .unwrap();
         assert!(!first.has_told);
         frames.note_told(first);
-        let first = frames.find(&press(1), HERE, clock::now(), 300).unwrap();
+        let first = frames
+            .find(&press(1), HERE, &clock::now().into(), 300)
+            .unwrap();
         assert!(first.has_told);
     }
 }

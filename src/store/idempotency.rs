@@ -26,9 +26,9 @@ use crate::{
 pub(super) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 /// How long a claim holds where hubs share the database, unless it is renewed. A file is one hub's, whose
 /// claims end with it.
-const CLAIM: Duration = Duration::from_secs(30);
+const CLAIM: Duration = Duration::from_secs(20);
 /// How often a claim is renewed.
-pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+pub const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// Keys that are forgotten in one statement.
 const CHUNK: u64 = 500;
 

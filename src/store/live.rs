@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::TimeDelta;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter,
     QueryOrder, QuerySelect, RelationDef, RelationTrait, Select, Statement,
@@ -24,16 +23,11 @@ use super::{
     selecting,
     uplinks::Uplink,
 };
-use crate::{
-    clock::{self, Time},
-    error::Result,
-    selector::Selector,
-};
+use crate::{clock::Time, error::Result, selector::Selector};
 
 /// How long ago the oldest transaction of a hub began that has written something and is open, in microseconds.
-const OLDEST_OPEN: &str = "SELECT \
-    CAST(EXTRACT(EPOCH FROM clock_timestamp() - min(xact_start)) * 1000000 AS bigint) \
-    FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL \
+const OLDEST_OPEN: &str = "SELECT min(xact_start) FROM pg_stat_activity \
+    WHERE datname = current_database() AND backend_xid IS NOT NULL \
     AND application_name = current_setting('application_name')";
 
 /// What somebody wants to hear of.
@@ -118,11 +112,10 @@ impl Store {
         self.inner.signals.news.subscribe()
     }
 
-    /// What was recorded with an id of before this time is all committed and can be read, but for what hubs'
-    /// clocks lie apart.
+    /// What was recorded with an id of before this time is all committed and can be read.
     pub async fn complete_until(&self) -> Result<Time> {
         // The clock first: a transaction that begins meanwhile makes no older ids.
-        let now = clock::now();
+        let now = self.now();
         let oldest = match self.is_shared() {
             true => self.inner.oldest_open.get(()).await?,
             false => self.inner.writer.oldest_open(),
@@ -143,13 +136,9 @@ pub(super) fn gather(reader: Reader) -> Gather<(), Time> {
 
 async fn oldest_open(reader: Reader) -> Result<HashMap<(), Time>> {
     let statement = Statement::from_string(reader.get_database_backend(), OLDEST_OPEN);
-    let now = clock::now();
     let row = reader.query_one_raw(statement).await?;
-    let age = row.map(|row| row.try_get_by_index::<Option<i64>>(0));
-    let begun = age
-        .transpose()?
-        .flatten()
-        .map(|age| now - TimeDelta::microseconds(age));
+    let begun = row.map(|row| row.try_get_by_index::<Option<Time>>(0));
+    let begun = begun.transpose()?.flatten();
     Ok(begun.map(|begun| ((), begun)).into_iter().collect())
 }
 

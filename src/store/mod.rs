@@ -42,6 +42,7 @@ use connect::Purpose;
 use devices::Device;
 use gather::Gather;
 use identity::Session;
+use ids::Sequences;
 use patience::{Bounds, Patience};
 use reader::Reader;
 use selecting::Selectors;
@@ -96,6 +97,7 @@ pub mod health;
 mod health_change;
 pub mod idempotency;
 pub mod identity;
+mod ids;
 pub mod integration_health;
 pub mod integrations;
 pub mod leases;
@@ -155,6 +157,7 @@ struct Inner {
     writability: Writability,
     probe: Probe,
     clock: SharedClock,
+    sequences: Sequences,
     signals: Arc<Signals>,
 }
 
@@ -283,6 +286,7 @@ impl Store {
                 writer,
                 reader,
                 clock: SharedClock::default(),
+                sequences: Sequences::default(),
             }),
         };
         store.read_time().await?;

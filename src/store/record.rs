@@ -34,12 +34,15 @@ use super::{
     downlink_queue,
     driver_states::{self, NewState},
     entities::{data_table_row, delivery, device_state, event, uplink},
+    epochs::Learned,
     event_deliveries, failure,
     frames::{Known, Mark},
     gather::padded,
     health_change::HealthChange,
+    ids::Ids,
     receptions::{self, HeardAgain},
     selecting::Selectors,
+    shared_clock::Moment,
     signals::Then,
     transaction::DatabaseTransaction,
     unknown_devices::{Sighting, Sightings},
@@ -48,7 +51,7 @@ use crate::{
     batch::Parts,
     clock::Time,
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId, TenantId, new_uuid},
+    id::{ConnectionId, DataTableId, DeviceKey, IntegrationId, TenantId},
 };
 
 /// How long a message may be under way within the hub, and how far the clocks of hubs on one database may
@@ -205,7 +208,6 @@ impl Recorded {
     }
 }
 
-#[derive(Default)]
 struct Rows {
     uplinks: Vec<uplink::ActiveModel>,
     events: Vec<event::ActiveModel>,
@@ -219,8 +221,12 @@ struct Rows {
     sightings: Sightings,
     heard_again: Vec<HeardAgain>,
     dedupe_window_s: u64,
+    /// When the batch is recorded, to tell copies by.
+    recorded_at: Moment,
     /// When what they queue is due, by the clock of all hubs.
     due_at: Time,
+    /// Of what is added.
+    ids: Ids,
 }
 
 impl Store {
@@ -290,12 +296,8 @@ impl Store {
         };
         // Behind the locks, for which it may have waited.
         let tenants = messages.iter().map(|message| message.tenant).collect();
-        let epochs = self.learn_epochs(transaction, tenants).await?;
-        let mut rows = Rows {
-            dedupe_window_s: self.inner.dedupe_window_s,
-            due_at: self.now(),
-            ..Rows::default()
-        };
+        let Learned { epochs, time } = self.learn_epochs(transaction, tenants).await?;
+        let mut rows = Rows::new(self, time);
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
             let is_current = match epochs.get(&message.tenant).copied().flatten() {
@@ -359,6 +361,27 @@ struct Held {
 }
 
 impl Rows {
+    /// None yet, of what is recorded at this time.
+    fn new(store: &Store, time: Time) -> Self {
+        Self {
+            uplinks: Vec::new(),
+            events: Vec::new(),
+            table_rows: Vec::new(),
+            deliveries: Vec::new(),
+            queued: Vec::new(),
+            downlinks: Vec::new(),
+            health: BTreeMap::new(),
+            states: BTreeMap::new(),
+            driver_states: BTreeMap::new(),
+            sightings: Sightings::default(),
+            heard_again: Vec::new(),
+            dedupe_window_s: store.inner.dedupe_window_s,
+            recorded_at: store.moment(),
+            due_at: store.now(),
+            ids: store.ids_at(time),
+        }
+    }
+
     /// Adds what the message makes, unless its device has gone or its driver's state has changed.
     fn add(&mut self, message: &Message, held: &mut Held) -> Outcome {
         let outcome = self.add_content(message, held);
@@ -386,11 +409,11 @@ impl Rows {
                 let Some(state) = held.states.get_mut(&record.device.0) else {
                     return Outcome::Gone;
                 };
-                let (now, source) = (message.received_at, message.connection);
+                let (now, source) = (&self.recorded_at, message.connection);
                 let find = |mark| state.frames.find(mark, source, now, self.dedupe_window_s);
                 if let Some(first) = record.mark.as_ref().and_then(find) {
                     health.duplicates += 1;
-                    health.last_message_at = Some(now);
+                    health.last_message_at = Some(message.received_at);
                     self.add_copy(message, record, state, first);
                     return Outcome::Duplicate(first.uplink);
                 }
@@ -452,11 +475,12 @@ impl Rows {
 
     /// Adds an uplink; answers its id.
     fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) -> Uuid {
-        let id = new_uuid();
+        let id = self.ids.next();
         if let Some(mark) = &record.mark {
             let has_told = !record.told.is_empty();
             let source = message.connection;
-            state.frames.push(mark, source, id, has_told);
+            let at = self.recorded_at.time();
+            state.frames.push(mark, source, id, has_told, at);
         }
         // A clock that is ahead must not keep out what comes after it: neither the network's, nor the
         // hub's own as it once was.
@@ -522,7 +546,7 @@ impl Rows {
         for (table, time, data) in &record.rows {
             self.table_rows.push(data_table_row::ActiveModel {
                 tenant_id: Set(message.tenant.0),
-                id: Set(new_uuid()),
+                id: Set(self.ids.next()),
                 data_table_id: Set(table.0),
                 device_id: Set(record.device_id.clone()),
                 ts: Set(*time),
@@ -552,7 +576,7 @@ impl Rows {
                 at: self.due_at,
             };
             for recipient in recipients {
-                let (row, queued) = enqueue::row(&subject, recipient);
+                let (row, queued) = enqueue::row(self.ids.next(), &subject, recipient);
                 self.deliveries.push(row);
                 self.queued.push(queued);
             }
@@ -563,7 +587,7 @@ impl Rows {
     fn add_event(&mut self, message: &Message, device: Option<DeviceKey>, event: &NewEvent) {
         self.events.push(event::ActiveModel {
             tenant_id: Set(message.tenant.0),
-            id: Set(new_uuid()),
+            id: Set(self.ids.next()),
             kind: Set(event.kind.to_owned()),
             device_key: Set(device.map(|key| key.0)),
             connection_id: Set(Some(message.connection.0)),
@@ -594,7 +618,8 @@ impl Rows {
         let told = event_deliveries::told(&self.events);
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
-        let of_events = event_deliveries::rows(transaction, told, selectors, self.due_at).await?;
+        let of_events =
+            event_deliveries::rows(transaction, told, selectors, &self.ids, self.due_at).await?;
         let has_work = !of_events.is_empty();
         self.deliveries.extend(of_events);
         self.deliveries

@@ -7,6 +7,7 @@
 //! again: it is due so much earlier.
 
 use std::{
+    collections::VecDeque,
     sync::{PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -31,8 +32,57 @@ const DRIFT_MAX: TimeDelta = TimeDelta::seconds(2);
 /// Rows that one statement changes: uplinks must not wait for more.
 const CHUNK: u64 = 1000;
 
+/// Steps that are remembered, the last ones.
+const STEPS_MAX: usize = 16;
+
 /// The time, as it was last read.
-pub struct SharedClock(RwLock<Reading>);
+pub struct SharedClock(RwLock<State>);
+
+struct State {
+    reading: Reading,
+    /// By how much the time was set, and when; the oldest first.
+    steps: VecDeque<(Instant, TimeDelta)>,
+}
+
+/// A moment: what the clock says now, and what it would say if it had not been set lately.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    time: Time,
+    /// The time without the last step, without the last two, and so on; when each step was noticed.
+    unset: Vec<(Instant, Time)>,
+}
+
+impl From<Time> for Moment {
+    /// A moment of a clock that nobody has set.
+    fn from(time: Time) -> Self {
+        Self {
+            time,
+            unset: Vec::new(),
+        }
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        clock::now().into()
+    }
+}
+
+impl Moment {
+    /// What the clock says.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// Whether so little time has passed since the clock said this.
+    pub fn is_within(&self, window: Duration, at: Time) -> bool {
+        let window_s = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
+        let is_near = |time: Time| (time - at).abs() <= window_s;
+        let lately = |noticed: &Instant| noticed.elapsed() <= window;
+        let mut unset = self.unset.iter().take_while(|(noticed, _)| lately(noticed));
+        is_near(self.time) || unset.any(|(_, time)| is_near(*time))
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Reading {
@@ -50,9 +100,12 @@ impl Reading {
 impl Default for SharedClock {
     /// The hub's own clock, until the time is read.
     fn default() -> Self {
-        Self(RwLock::new(Reading {
-            time: clock::now(),
-            at: Instant::now(),
+        Self(RwLock::new(State {
+            reading: Reading {
+                time: clock::now(),
+                at: Instant::now(),
+            },
+            steps: VecDeque::new(),
         }))
     }
 }
@@ -60,16 +113,38 @@ impl Default for SharedClock {
 impl SharedClock {
     /// The time.
     pub fn now(&self) -> Time {
-        let reading = *self.0.read().unwrap_or_else(PoisonError::into_inner);
-        reading.time_at(Instant::now())
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        state.reading.time_at(Instant::now())
     }
 
-    /// Goes on from a reading; answers by how much the time was set.
-    fn set(&self, time: Time, at: Instant) -> TimeDelta {
-        let mut reading = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let step = time - reading.time_at(at);
-        *reading = Reading { time, at };
-        step
+    /// The time, with what it would be if it had not been set.
+    fn moment(&self) -> Moment {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let time = state.reading.time_at(Instant::now());
+        let unset = state.steps.iter().rev();
+        let unset = unset.scan(time, |time, (noticed, step)| {
+            *time -= *step;
+            Some((*noticed, *time))
+        });
+        Moment {
+            time,
+            unset: unset.collect(),
+        }
+    }
+
+    /// Goes on from a reading; answers by how much the time was set, beside what readings differ by.
+    fn set(&self, time: Time, at: Instant) -> Option<TimeDelta> {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let step = time - state.reading.time_at(at);
+        state.reading = Reading { time, at };
+        if step.abs() <= DRIFT_MAX {
+            return None;
+        }
+        if state.steps.len() >= STEPS_MAX {
+            state.steps.pop_front();
+        }
+        state.steps.push_back((at, step));
+        Some(step)
     }
 }
 
@@ -122,8 +197,13 @@ impl Store {
         self.inner.clock.now()
     }
 
+    /// This moment, by the clock that all hubs on the database go by.
+    pub(super) fn moment(&self) -> Moment {
+        self.inner.clock.moment()
+    }
+
     /// Reads the time; answers by how much it was set since it was last read.
-    pub(super) async fn read_time(&self) -> Result<TimeDelta> {
+    pub(super) async fn read_time(&self) -> Result<Option<TimeDelta>> {
         let asked = Instant::now();
         if !self.is_shared() {
             return Ok(self.inner.clock.set(clock::now(), asked));
@@ -142,12 +222,12 @@ impl Store {
         let mut may_wait_too_long = true;
         loop {
             match timeout(READ_WITHIN, self.read_time()).await {
-                Ok(Ok(step)) if step.abs() > DRIFT_MAX => {
+                Ok(Ok(Some(step))) => {
                     let seconds = step.num_seconds();
                     tracing::warn!(seconds, "the clock was set");
                     may_wait_too_long |= step < TimeDelta::zero();
                 }
-                Ok(Ok(_)) => {}
+                Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::debug!("no time: {}", error.causes()),
                 Err(_) => tracing::debug!("no time: the database does not answer"),
             }
@@ -216,7 +296,7 @@ mod tests {
         let clock = SharedClock::default();
         let at = Instant::now();
         let read = clock::now() + HOUR;
-        let step = clock.set(read, at);
+        let step = clock.set(read, at).unwrap();
         assert!((step - HOUR).abs() < TimeDelta::seconds(10), "{step}");
         let (before, now) = (at.elapsed(), clock.now());
         assert!(now >= clock::cut(read + before), "{now}");
@@ -230,12 +310,33 @@ mod tests {
         let time = clock::now();
         clock.set(time, at);
         let later = Duration::from_secs(60);
-        assert_eq!(clock.set(time + later, at + later), TimeDelta::zero());
-        assert_eq!(
-            clock.set(time - HOUR, at + later),
-            -HOUR - TimeDelta::seconds(60)
-        );
+        assert_eq!(clock.set(time + later, at + later), None);
+        let back = -HOUR - TimeDelta::seconds(60);
+        assert_eq!(clock.set(time - HOUR, at + later), Some(back));
         // An answer that is older than the last reading.
-        assert_eq!(clock.set(time - HOUR, at), TimeDelta::zero());
+        assert_eq!(clock.set(time - HOUR, at), None);
+    }
+
+    #[test]
+    fn a_moment_is_near_to_another_whatever_the_clock_was_set_to() {
+        let (clock, window) = (SharedClock::default(), Duration::from_secs(30));
+        let set = |hours| clock.set(clock.now() + HOUR * hours, Instant::now());
+        let before = clock.moment().time();
+        set(1);
+        let between = clock.moment().time();
+        set(-3);
+        let now = clock.moment();
+        for at in [before, between, now.time()] {
+            assert!(now.is_within(window, at), "{at}");
+        }
+        for hours in [-1, 1, 3] {
+            let at = before + HOUR * hours + TimeDelta::minutes(1);
+            assert!(!now.is_within(window, at), "{at}");
+        }
+        assert!(!now.is_within(Duration::ZERO, before), "it was set before");
+        for _ in 0..STEPS_MAX {
+            set(3);
+        }
+        assert!(!clock.moment().is_within(window, before), "forgotten");
     }
 }

@@ -55,7 +55,7 @@ pub use subscriber::Subscriber;
 pub use writer::Writer;
 
 use crate::{
-    clock::{self, Plausible, Time},
+    clock::{Plausible, Time},
     driver,
     error::{Error, Result},
     id::ConnectionId,
@@ -289,7 +289,7 @@ impl UplinkPath {
         message: Result<One<'_>, &Error>,
         epoch: Option<u64>,
     ) -> Result<Option<Taken>> {
-        let received_at = clock::now();
+        let received_at = connection.scope.now();
         let mut read = match message {
             Ok(one) => ingest::normalise(connection, one).map(|event| (event, one.body)),
             Err(refused) => Err(refused.echo()),

@@ -11,13 +11,14 @@ use crate::{
     delivery_rules::integration,
     eventually,
     network_server::NetworkServer,
-    server::Hub,
+    server::{Hub, things_stack},
     sink::{Cue, Sink},
 };
 
 on_both_databases!(
     what_waits_is_not_late_when_the_clock_is_set_back,
     what_waits_is_not_late_when_the_clock_was_set_back_meanwhile,
+    a_copy_is_known_whatever_the_clock_was_set_to,
 );
 
 const EUI: &str = "AA00000000000001";
@@ -247,4 +248,28 @@ async fn what_waits_is_not_late_when_the_clock_was_set_back_meanwhile(database: 
     clock.set(-HOUR);
     hub.start_again().await;
     both_come(&sink).await;
+}
+
+async fn a_copy_is_known_whatever_the_clock_was_set_to(database: Database) {
+    let clock = Clock::ahead(0);
+    let is_the_hubs = matches!(database, Database::Sqlite);
+    let hub = clock.hub(database, &[]).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let message = things_stack(EUI);
+    let send = async || hub.ingest(&connection, message.clone()).await.ok();
+    let first = send().await;
+    for (steps, seconds) in (1..).zip([HOUR, -HOUR, 0]) {
+        clock.set(seconds);
+        if is_the_hubs {
+            eventually("the step is noticed", async || {
+                let noticed = hub.log().matches("the clock was set").count();
+                (noticed == steps).then_some(())
+            })
+            .await;
+        }
+        let copy = send().await;
+        assert_eq!(copy["status"], "duplicate", "{seconds}");
+        assert_eq!(copy["uplink_id"], first["uplink_id"]);
+    }
 }

@@ -2,6 +2,7 @@
 //! all that is due and need not read it again.
 
 use sea_orm::ActiveValue::Set;
+use uuid::Uuid;
 
 use super::{
     super::{entities::delivery, record::Recipient},
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    id::{IntegrationId, TenantId, new_uuid},
+    id::{IntegrationId, TenantId},
     store::delivery_policy::EventType,
 };
 
@@ -31,7 +32,7 @@ pub struct Subject<'a> {
     /// The device.
     pub device_id: &'a str,
     /// The uplink.
-    pub id: uuid::Uuid,
+    pub id: Uuid,
     /// The type of event.
     pub kind: EventType,
     /// The message.
@@ -41,10 +42,14 @@ pub struct Subject<'a> {
 }
 
 /// A delivery to this recipient, due at once.
-pub fn row(subject: &Subject<'_>, recipient: &Recipient) -> (delivery::ActiveModel, Queued) {
+pub fn row(
+    id: Uuid,
+    subject: &Subject<'_>,
+    recipient: &Recipient,
+) -> (delivery::ActiveModel, Queued) {
     let (integration, ordered) = (recipient.integration, recipient.ordered);
     let delivery = Delivery {
-        id: new_uuid(),
+        id,
         device_id: subject.device_id.to_owned(),
         kind: subject.kind,
         subject_id: subject.id,
