@@ -154,10 +154,10 @@ async fn an_import_that_another_hub_has_done_is_not_given_up() {
 /// tenant gets it.
 async fn freeze(hub: &Hub, table: &str) {
     hub.sql(&format!(
-        "CREATE FUNCTION freeze() RETURNS trigger LANGUAGE plpgsql AS \
+        "CREATE FUNCTION keep_still() RETURNS trigger LANGUAGE plpgsql AS \
          $$ BEGIN RAISE EXCEPTION 'frozen'; END $$; \
-         CREATE TRIGGER freeze BEFORE UPDATE ON {table} FOR EACH ROW \
-         WHEN (NEW.tenant_id = OLD.tenant_id) EXECUTE FUNCTION freeze()"
+         CREATE TRIGGER keep_still BEFORE UPDATE ON {table} FOR EACH ROW \
+         WHEN (NEW.tenant_id = OLD.tenant_id) EXECUTE FUNCTION keep_still()"
     ))
     .await;
 }

@@ -51,12 +51,12 @@ async fn a_dangling_reference_is_looked_up_again_and_harms_nobody_else(database:
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
     let integration = hub.integration("i", "", "https://192.0.2.1/").await;
-    // From here on the hub has ready what follows from an uplink of the device.
-    hub.uplink(&connection, EUI).await;
     hub.tenant("other").await;
     hub.token = hub.log_in("other", PASSWORD).await;
     let other = hub.connect("tts").await;
     hub.device("d", &other, OTHER_EUI, json!({})).await;
+    // From here on the hub has ready what follows from an uplink of each device.
+    hub.uplink(&connection, EUI).await;
     hub.uplink(&other, OTHER_EUI).await;
 
     // Behind the hub's back, for which nothing of what it keeps ready is out of date.

@@ -22,6 +22,8 @@ pub const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 const CUT_WITHIN_US: u64 = 40_000;
 /// What a hub says of a key whose first request it takes for unfinished.
 const RUNNING: &str = "has not been answered yet";
+/// The answer to a request with a key that a killed hub had done.
+const LEFT: &str = "was done, but its answer cannot be read any more";
 const STATUSES: [u16; 8] = [200, 201, 400, 401, 403, 404, 500, 503];
 
 /// Clients of one hub.
@@ -156,6 +158,11 @@ pub struct Said {
 impl Said {
     pub fn is_success(&self) -> bool {
         self.status < 300
+    }
+
+    /// Whether it was done by a hub that was killed before it had answered.
+    pub fn is_left(&self) -> bool {
+        self.status == 400 && self.text.contains(LEFT)
     }
 
     fn is_running(&self) -> bool {
@@ -296,14 +303,15 @@ impl World {
         }
     }
 
-    /// The same, and what comes of it must be a success.
+    /// The same, and what comes of it must be a success, unless nobody can tell any more.
     pub async fn succeed(&self, chance: &mut StdRng, ask: Ask) -> Option<Said> {
         let what = format!("{} {}", ask.method, ask.path);
         let said = self.settle(chance, ask).await?;
         let is_success = said.is_success();
-        self.journal.hold(Rule::Given, is_success, || {
-            format!("{what} [{}]: {} {}", said.request, said.status, said.text)
-        });
+        self.journal
+            .hold(Rule::Given, is_success || said.is_left(), || {
+                format!("{what} [{}]: {} {}", said.request, said.status, said.text)
+            });
         is_success.then_some(said)
     }
 

@@ -61,7 +61,7 @@ impl World {
             }
             if let Some(said) = self.settle(chance, ask).await {
                 // One that is there already was made by a request that was cut, or never deleted.
-                let is_there = said.is_success() || said.text.contains("already");
+                let is_there = said.is_success() || said.is_left() || said.text.contains("already");
                 self.journal.hold(Rule::Given, is_there, || {
                     format!(
                         "[{}] {} is not made: {}",
@@ -133,7 +133,8 @@ impl World {
             return;
         };
         // Ten may wait.
-        let is_fair = begun.is_success() || begun.text.contains("are waiting already");
+        let is_fair =
+            begun.is_success() || begun.is_left() || begun.text.contains("are waiting already");
         self.journal.hold(Rule::Given, is_fair, || {
             format!("[{}] an import is refused: {}", begun.request, begun.text)
         });

@@ -99,7 +99,7 @@ impl World {
         let ends = format!(
             "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()
-             ORDER BY random() LIMIT {count}) AS some"
+             ORDER BY random() LIMIT {count}) AS chosen"
         );
         execute(url, &ends).await;
         self.is_over(harm, "they are ended".to_owned());
