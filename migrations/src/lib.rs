@@ -35,6 +35,7 @@ mod m0024_username_skeletons;
 mod m0025_claimed_keys;
 mod m0026_removals;
 mod m0027_answered_uplinks;
+mod m0028_clock_steps;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0025_claimed_keys::Migration),
             Box::new(m0026_removals::Migration),
             Box::new(m0027_answered_uplinks::Migration),
+            Box::new(m0028_clock_steps::Migration),
         ]
     }
 }

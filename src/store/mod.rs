@@ -52,6 +52,7 @@ use transaction::{DatabaseTransaction, Writer};
 use writability::{Probe, Writability};
 
 mod bulk;
+mod clock_steps;
 mod connect;
 #[cfg(test)]
 mod cut_work;
@@ -290,6 +291,9 @@ impl Store {
             }),
         };
         store.read_time().await?;
+        if let Err(error) = store.recall_clock_steps().await {
+            tracing::warn!("steps of the clock are not known: {}", error.causes());
+        }
         Ok(store)
     }
 

@@ -28,7 +28,7 @@ const READ_EVERY_SHARED: Duration = Duration::from_secs(5);
 /// An answer that took longer tells too little.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 /// What readings differ by when nobody has set the clock.
-const DRIFT_MAX: TimeDelta = TimeDelta::seconds(2);
+pub(super) const DRIFT_MAX: TimeDelta = TimeDelta::seconds(2);
 /// Rows that one statement changes: uplinks must not wait for more.
 const CHUNK: u64 = 1000;
 
@@ -97,6 +97,15 @@ impl Reading {
     }
 }
 
+impl State {
+    fn remember(&mut self, at: Instant, step: TimeDelta) {
+        if self.steps.len() >= STEPS_MAX {
+            self.steps.pop_front();
+        }
+        self.steps.push_back((at, step));
+    }
+}
+
 impl Default for SharedClock {
     /// The hub's own clock, until the time is read.
     fn default() -> Self {
@@ -140,11 +149,20 @@ impl SharedClock {
         if step.abs() <= DRIFT_MAX {
             return None;
         }
-        if state.steps.len() >= STEPS_MAX {
-            state.steps.pop_front();
-        }
-        state.steps.push_back((at, step));
+        state.remember(at, step);
         Some(step)
+    }
+
+    /// Notes that the time was set, as this hub could not read it.
+    pub(super) fn remember(&self, at: Instant, step: TimeDelta) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.remember(at, step);
+    }
+
+    /// By how much the time was set, and when; the oldest first.
+    pub(super) fn steps(&self) -> Vec<(Instant, TimeDelta)> {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        state.steps.iter().copied().collect()
     }
 }
 
@@ -226,6 +244,8 @@ impl Store {
                     let seconds = step.num_seconds();
                     tracing::warn!(seconds, "the clock was set");
                     may_wait_too_long |= step < TimeDelta::zero();
+                    // Waiting for others to write must not keep the time from being read.
+                    let _ = timeout(READ_WITHIN, self.keep_clock_steps()).await;
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::debug!("no time: {}", error.causes()),

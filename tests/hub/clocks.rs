@@ -19,6 +19,7 @@ on_both_databases!(
     what_waits_is_not_late_when_the_clock_is_set_back,
     what_waits_is_not_late_when_the_clock_was_set_back_meanwhile,
     a_copy_is_known_whatever_the_clock_was_set_to,
+    a_copy_is_known_after_a_kill_whatever_the_clock_was_set_to,
 );
 
 const EUI: &str = "AA00000000000001";
@@ -269,6 +270,23 @@ async fn a_copy_is_known_whatever_the_clock_was_set_to(database: Database) {
             .await;
         }
         let copy = send().await;
+        assert_eq!(copy["status"], "duplicate", "{seconds}");
+        assert_eq!(copy["uplink_id"], first["uplink_id"]);
+    }
+}
+
+async fn a_copy_is_known_after_a_kill_whatever_the_clock_was_set_to(database: Database) {
+    let clock = Clock::ahead(0);
+    let mut hub = clock.hub(database, &[]).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let message = things_stack(EUI);
+    let first = hub.ingest(&connection, message.clone()).await.ok();
+    for seconds in [HOUR, -HOUR, 0] {
+        hub.end(Signal::SIGKILL).await;
+        clock.set(seconds);
+        hub.start_again().await;
+        let copy = hub.ingest(&connection, message.clone()).await.ok();
         assert_eq!(copy["status"], "duplicate", "{seconds}");
         assert_eq!(copy["uplink_id"], first["uplink_id"]);
     }

@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod audit_entry;
+pub mod clock_step;
 pub mod connection_health;
 pub mod data_table;
 pub mod data_table_row;

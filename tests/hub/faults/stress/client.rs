@@ -248,6 +248,7 @@ impl World {
             let line = format!("{what}: {status} in {took} ms {more}");
             self.journal.note(line);
         }
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let is_known = STATUSES.contains(&status);
         self.journal
             .hold(Rule::NoFault, is_known && status != 500, || {
@@ -257,12 +258,13 @@ impl World {
             self.faults.lock().unwrap().push(Fault {
                 hub: ask.hub,
                 request: request.clone(),
+                reason: body["error"].as_str().unwrap_or_default().to_owned(),
                 what: format!("{what}: {status} {text}"),
             });
         }
         Ok(Said {
             status,
-            body: serde_json::from_str(&text).unwrap_or_default(),
+            body,
             text,
             etag,
             request,

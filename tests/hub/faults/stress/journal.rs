@@ -40,7 +40,7 @@ rules! {
     Given: "what was made, given out or switched on more than a second ago works on every hub";
     OneWins: "of two changes with the same If-Match one wins, and what is stored is the winner's";
     NoFault: "no request is answered with 500";
-    Explained: "each answer 5xx has its reason in the hub's log, under its request id";
+    Explained: "each answer 5xx has its reason in the hub's log";
     NoDeadlock: "no client sees a deadlock";
     Answered: "each request is answered, in its time";
     Repeatable: "a cut request that is repeated with its Idempotency-Key is answered soon";

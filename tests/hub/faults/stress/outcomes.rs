@@ -129,8 +129,11 @@ impl World {
             }
             for fault in faults.iter().filter(|fault| fault.hub == hub) {
                 let lines = told.get(&*fault.request);
+                // Of many that are put off for one reason, some lines tell.
+                let put_off = format!("request put off: {}", fault.reason);
+                let is_told = lines.is_some() || log.contains(&put_off);
                 self.journal
-                    .hold(Rule::Explained, lines.is_some(), || fault.what.clone());
+                    .hold(Rule::Explained, is_told, || fault.what.clone());
                 let deadlock = |line: &&&str| line.contains("deadlock detected");
                 let deadlock = lines.and_then(|lines| lines.iter().find(deadlock));
                 self.journal.hold(Rule::NoDeadlock, deadlock.is_none(), || {

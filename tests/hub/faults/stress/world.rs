@@ -89,6 +89,8 @@ impl Member {
 pub struct Fault {
     pub hub: usize,
     pub request: String,
+    /// The answer's error.
+    pub reason: String,
     pub what: String,
 }
 
