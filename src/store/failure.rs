@@ -252,9 +252,10 @@ pub fn is_contention(error: &DbErr) -> bool {
     postgres(error.as_ref()).is_some_and(|error| matches!(error.code(), "40P01" | "40001"))
 }
 
-/// Whether it is the fault of a row that was written: without that row, the others can be.
+/// Whether it is the fault of a row that was written: without that row, the others can be. A COMMIT that broke
+/// off is not: it may have been done.
 pub fn is_of_one_row(error: &DbErr) -> bool {
-    Outage::of(error).is_none()
+    !matches!(error, DbErr::Custom(_)) && Outage::of(error).is_none()
 }
 
 /// Whether a row refers to something that has just gone.
