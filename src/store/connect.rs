@@ -139,10 +139,7 @@ pub async fn postgres(
         .sqlx_logging(logs_statements())
         .map_sqlx_postgres_opts(move |options| {
             let options = options.statement_cache_capacity(STATEMENTS_CACHED);
-            match bounds {
-                Some(bounds) => with_session(options, bounds),
-                None => options,
-            }
+            with_session(options, bounds)
         })
         .map_sqlx_postgres_before_acquire(move |connection, met| {
             Box::pin(is_alive(connection, met, idle.clone()))
@@ -157,19 +154,23 @@ pub async fn postgres(
 }
 
 /// What the server is told of each session, unless the URL says otherwise.
-fn with_session(options: PgConnectOptions, bounds: Bounds) -> PgConnectOptions {
-    let long = bounds.long.as_millis();
-    let session = [
-        ("statement_timeout", long),
-        // Before the hub gives a connection up that only waits for others.
-        ("lock_timeout", bounds.short.as_millis() * 4 / 5),
-        // A hub that is gone without a word must not hold what others wait for.
-        ("idle_in_transaction_session_timeout", long),
+fn with_session(options: PgConnectOptions, bounds: Option<Bounds>) -> PgConnectOptions {
+    // A hub that is gone without a word must not hold what others wait for.
+    let mut session = vec![
         ("tcp_keepalives_idle", 30),
         ("tcp_keepalives_interval", 10),
         ("tcp_keepalives_count", 3),
         ("tcp_user_timeout", 60_000),
     ];
+    if let Some(bounds) = bounds {
+        let long = bounds.long.as_millis();
+        session.extend([
+            ("statement_timeout", long),
+            // Before the hub gives a connection up that only waits for others.
+            ("lock_timeout", bounds.short.as_millis() * 4 / 5),
+            ("idle_in_transaction_session_timeout", long),
+        ]);
+    }
     let own = options.get_options().unwrap_or_default().to_owned();
     options.options(session.into_iter().filter(|(name, _)| !own.contains(name)))
 }

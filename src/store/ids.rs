@@ -1,14 +1,25 @@
 //! Ids of what is recorded: they sort in the order in which it was recorded, whichever hub did it.
 //!
 //! Their time is the one that all hubs share. Whoever holds a device reads it from the database, behind the
-//! lock, so that of two uplinks of the device the later one has the greater id.
+//! lock, so that of two uplinks of the device the later one has the greater id. Where a clock was set back, ids
+//! go on from the greatest there is, also in the next hub.
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{Scope, Store};
-use crate::{clock::Time, id::Sequence};
+use super::{
+    Scope, Store,
+    entities::{delivery, event, uplink},
+    listing::KEY_SLACK,
+};
+use crate::{
+    clock::Time,
+    error::Result,
+    id::{Sequence, first_uuid_at},
+};
 
 /// What the hub makes ids by.
 #[derive(Default)]
@@ -32,7 +43,45 @@ impl Ids {
     }
 }
 
+/// The greatest id of a table that is below this one.
+async fn greatest<E: EntityTrait>(
+    store: &Store,
+    id: E::Column,
+    below: Uuid,
+) -> Result<Option<Uuid>> {
+    let found = E::find()
+        .select_only()
+        .column(id)
+        .filter(id.lt(below))
+        .order_by_desc(id)
+        .limit(1);
+    Ok(found.into_tuple().one(&store.inner.reader).await?)
+}
+
 impl Store {
+    /// Has ids go on from those that are stored. One that is further ahead than keys may be of times was made
+    /// by a clock that was wrong, and is left behind.
+    pub(super) async fn go_on_from_stored_ids(&self) -> Result<()> {
+        let below = first_uuid_at(self.now() + KEY_SLACK);
+        let sequences = &self.inner.sequences;
+        for greatest in [
+            greatest::<uplink::Entity>(self, uplink::Column::Id, below).await?,
+            greatest::<event::Entity>(self, event::Column::Id, below).await?,
+            greatest::<delivery::Entity>(self, delivery::Column::Id, below).await?,
+        ] {
+            let made_at = greatest.and_then(|id| id.get_timestamp()).and_then(|at| {
+                let (seconds, nanoseconds) = at.to_unix();
+                Time::from_timestamp(seconds.try_into().ok()?, nanoseconds)
+            });
+            if let Some(made_at) = made_at {
+                let next = made_at + TimeDelta::milliseconds(1);
+                sequences.recorded.next(next);
+                sequences.others.next(next);
+            }
+        }
+        Ok(())
+    }
+
     /// Ids of what is recorded at this time, read behind the locks of what it belongs to.
     pub(super) fn ids_at(&self, time: Time) -> Ids {
         Ids {

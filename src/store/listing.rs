@@ -22,7 +22,7 @@ use crate::{
 /// The years that both databases can compare.
 const YEARS: std::ops::Range<i32> = 1..10_000;
 /// How far a row's key and its time may lie apart: a message waits for its batch, and clocks are set.
-const KEY_SLACK: TimeDelta = TimeDelta::hours(1);
+pub(super) const KEY_SLACK: TimeDelta = TimeDelta::days(1);
 
 /// A place in a list: what the list is ordered by, as text, and the row's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

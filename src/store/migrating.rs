@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     connect::{self, Purpose},
@@ -22,36 +22,52 @@ const SEED_LOCK: i64 = 0x7468_696e_6773_0002;
 /// How often a hub looks whether another one has done it.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Applies the migrations that the database does not have yet.
-pub async fn up(url: &str) -> Result<(), DbErr> {
+/// Applies the migrations that the database does not have yet. Whatever is no migration takes this long at most.
+pub async fn up(url: &str, within: Duration) -> Result<(), DbErr> {
     let writability = Writability::new(connect::backend(url));
     let pool = match connect::backend(url) {
         DbBackend::Sqlite => connect::sqlite(url, 1, Purpose::Create, &writability).await?,
         // A session holds the lock: there must be no other one.
         _ => connect::postgres(url, 1, &writability, None).await?,
     };
-    let migrated = alone(&pool).await;
+    let migrated = alone(&pool, within).await;
     // With the session, the lock goes.
-    let closed = pool.close().await;
+    let closed = bounded(within, pool.close()).await;
     migrated.and(closed)
 }
 
-async fn alone(pool: &DatabaseConnection) -> Result<(), DbErr> {
+async fn alone(pool: &DatabaseConnection, within: Duration) -> Result<(), DbErr> {
     if pool.get_database_backend() == DbBackend::Postgres {
-        lock(pool).await?;
+        // A hub that is gone without a word may hold the lock for as long as the server does not know.
+        let pending = Migrator::get_pending_migrations_read_only(pool);
+        if bounded(within, pending).await?.is_empty() {
+            return Ok(());
+        }
+        lock(pool, within).await?;
         return Migrator::up(pool, None).await;
     }
     Migrator::up(pool, None).await?;
     connect::forget_statistics(pool).await
 }
 
+async fn bounded<T>(
+    within: Duration,
+    work: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    let done = timeout(within, work).await;
+    done.unwrap_or_else(|_| {
+        let what = format!("the database does not answer within {within:?}");
+        Err(DbErr::Custom(what))
+    })
+}
+
 /// Waits for the lock. By looking: a statement that waits would hold an old view of the database.
-async fn lock(pool: &DatabaseConnection) -> Result<(), DbErr> {
+async fn lock(pool: &DatabaseConnection, within: Duration) -> Result<(), DbErr> {
     let mut is_told = false;
     loop {
         let ask = format!("SELECT pg_try_advisory_lock({SCHEMA_LOCK})");
         let asked = Statement::from_string(DbBackend::Postgres, ask);
-        let answer = pool.query_one_raw(asked).await?;
+        let answer = bounded(within, pool.query_one_raw(asked)).await?;
         if answer.is_some_and(|row| row.try_get_by_index(0).unwrap_or(false)) {
             return Ok(());
         }

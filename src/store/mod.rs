@@ -216,8 +216,12 @@ impl Store {
         if let Some(file) = file::path(&url) {
             file::prepare(&file).map_err(Error::internal)?;
         }
-        migrating::up(&url).await?;
+        migrating::up(&url, Duration::from_secs(config.database_timeout_s)).await?;
         let store = Self::connect(config, &url, Purpose::Write).await?;
+        if let Err(error) = store.recall_clock_steps().await {
+            tracing::warn!("steps of the clock are not known: {}", error.causes());
+        }
+        store.go_on_from_stored_ids().await?;
         if !store.is_shared()
             && let Err(error) = store.free_claims().await
         {
@@ -291,9 +295,6 @@ impl Store {
             }),
         };
         store.read_time().await?;
-        if let Err(error) = store.recall_clock_steps().await {
-            tracing::warn!("steps of the clock are not known: {}", error.causes());
-        }
         Ok(store)
     }
 

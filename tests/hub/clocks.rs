@@ -20,6 +20,7 @@ on_both_databases!(
     what_waits_is_not_late_when_the_clock_was_set_back_meanwhile,
     a_copy_is_known_whatever_the_clock_was_set_to,
     a_copy_is_known_after_a_kill_whatever_the_clock_was_set_to,
+    what_is_recorded_keeps_its_order_when_the_clock_is_set_back,
 );
 
 const EUI: &str = "AA00000000000001";
@@ -290,4 +291,27 @@ async fn a_copy_is_known_after_a_kill_whatever_the_clock_was_set_to(database: Da
         assert_eq!(copy["status"], "duplicate", "{seconds}");
         assert_eq!(copy["uplink_id"], first["uplink_id"]);
     }
+}
+
+async fn what_is_recorded_keeps_its_order_when_the_clock_is_set_back(database: Database) {
+    let clock = Clock::ahead(HOUR);
+    let mut hub = clock.hub(database, &[]).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let mut sent = vec![hub.uplink(&connection, EUI).await];
+    clock.set(0);
+    sent.push(hub.uplink(&connection, EUI).await);
+    for seconds in [-HOUR, 0] {
+        hub.end(Signal::SIGKILL).await;
+        clock.set(seconds);
+        hub.start_again().await;
+        sent.push(hub.uplink(&connection, EUI).await);
+    }
+    let told: Vec<Value> = hub.list("devices/d/uplinks").await;
+    let told: Vec<&str> = told
+        .iter()
+        .rev()
+        .map(|one| one["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, sent);
 }
