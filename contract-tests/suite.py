@@ -24,7 +24,7 @@ SETTINGS = {
     # The seed's integrations post to a receiver on this machine.
     "outgoing_allow": "127.0.0.0/8",
     # Wrong passwords are what many cases are made of.
-    "login_failures_max": 4_000_000_000,
+    "login_failures_max": 1_000_000,
     # A stream that tells what is there and ends.
     "live_stream_s": 0,
     "log_filter": "warn",

@@ -113,7 +113,11 @@ impl World {
         };
         let harm = self.harm(format!("{}'s database falls silent", member.name));
         if self.is_long && chance.random_range(0..3) == 0 {
-            proxy.forget();
+            {
+                // One that is just starting would give up, for its operator to start it again.
+                let _runs = member.hub.read().await;
+                proxy.forget();
+            }
             self.journal
                 .note("its connections are forgotten".to_owned());
             self.rest(FORGOTTEN).await;
