@@ -99,7 +99,7 @@ settings! {
     log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168, in 1..=87_600;
-    /// How long entries of the audit log are kept, in days; 0: for ever
+    /// Days for which entries of the audit log are kept; 0: for ever
     audit_keep_days: u32 = 365, in 0..=36_500;
     /// Failed logins of one user from one address in 15 minutes before more are put off
     login_failures_max: u32 = 20, in 1..=1_000_000;

@@ -71,6 +71,12 @@ impl Sequence {
     }
 }
 
+/// The time that an id was made at.
+pub fn time_of(id: Uuid) -> Option<Time> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    Time::from_timestamp(seconds.try_into().ok()?, nanoseconds)
+}
+
 /// The least id that [`new_uuid`] can make at this time.
 pub fn first_uuid_at(time: Time) -> Uuid {
     let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! How far the request behind an idempotency key has come: until when its claim holds, and whether it has
-//! changed anything.
+//! The state of the request behind an idempotency key: until when its claim holds, and whether it has changed
+//! anything.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

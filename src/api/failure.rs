@@ -123,7 +123,7 @@ fn put_off() -> MutexGuard<'static, PutOff> {
 }
 
 impl PutOff {
-    /// Whether there is room for a line; then how many were left out before it.
+    /// Makes room for a line, and answers the number that was left out before it; `None`: there is no room.
     fn admit(&mut self, what: &str, now: Instant) -> Option<u64> {
         if let Some((since, left_out)) = self.0.get_mut(what) {
             if now.saturating_duration_since(*since) < QUIET {

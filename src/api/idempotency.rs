@@ -144,7 +144,7 @@ async fn renew(scope: &Scope, key: &[u8; 32]) -> Infallible {
     }
 }
 
-/// What was done under the key is not to be done again.
+/// The error of a key whose request was done, and is not done again.
 fn answer_is_lost() -> Error {
     Error::Conflict(
         "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \

@@ -213,7 +213,7 @@ async fn run(
     })
 }
 
-/// Where a request runs that may change something for a caller.
+/// The tasks in which requests run that may change something for a caller.
 fn tasks_of(request: &Request, operation: &Operation) -> Option<Tasks> {
     let is_change = operation.takes_token && !request.method().is_safe();
     request.data().filter(|_| is_change).cloned()

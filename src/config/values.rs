@@ -1,4 +1,4 @@
-//! What settings hold beside plain numbers and texts.
+//! The types of settings that are no plain number or text.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,7 +19,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// How logs are written.
+/// The form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -34,7 +34,7 @@ pub enum LogFormat {
 pub struct Networks(pub Vec<IpNet>);
 
 impl Networks {
-    /// Whether the address is in one of them.
+    /// True where the address is in one of them.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))

@@ -44,7 +44,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The same where other hubs may queue what this one delivers.
 const LOOK_EVERY_SHARED: Duration = Duration::from_millis(500);
-/// How long a lane that broke waits for its next begin.
+/// The wait before a lane that broke begins again.
 const PAUSE_AFTER_FAULT: Duration = Duration::from_secs(1);
 /// The longest time that an integration may give an attempt.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);

@@ -20,7 +20,7 @@ use crate::{
     supervise,
 };
 
-/// What the log calls it.
+/// Its name in the log.
 const NAME: &str = "settler of attempts";
 /// Attempts in one transaction.
 const BATCH_MAX: usize = 512;

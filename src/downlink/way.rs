@@ -27,7 +27,7 @@ pub struct Way {
     pub broker: Option<Broker>,
     /// Why nothing can be sent, for a person: the secrets do not open.
     pub unopened: Option<String>,
-    /// What all this was read from.
+    /// The revisions of all that this was read from.
     pub seen: Seen,
 }
 
@@ -44,7 +44,7 @@ impl Way {
     }
 }
 
-/// How a connection's downlinks are sent, and what that was read from; `None`: they are not.
+/// The settings of a connection's downlinks, with the revisions that they were read from; `None`: it sends none.
 pub async fn settings(
     scope: &Scope,
     connection: &Connection,

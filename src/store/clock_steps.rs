@@ -1,4 +1,4 @@
-//! What the next hub on a file must know of its clock: by how much it was set lately, also while no hub ran.
+//! The steps of a file's clock for the next hub on it: by how much it was set lately, also while no hub ran.
 //!
 //! Between two hubs goes on what the machine counts since its start, which nobody sets. Where hubs share a
 //! database, its clock is theirs, and nothing is kept.

@@ -11,7 +11,10 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::shared_clock::Moment;
-use crate::{clock::Time, id::ConnectionId};
+use crate::{
+    clock::Time,
+    id::{ConnectionId, time_of},
+};
 
 /// Most frames kept of a device: more than gateways and retries have under way at a time.
 const FRAMES_MAX: usize = 16;
@@ -162,12 +165,6 @@ fn source_of(connection: ConnectionId) -> u32 {
     }
 }
 
-/// When an id was made, in microseconds.
-fn time_of(id: Uuid) -> Option<i64> {
-    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
-    Some(Time::from_timestamp(seconds.try_into().ok()?, nanoseconds)?.timestamp_micros())
-}
-
 impl Frame {
     fn is_copied_by(&self, mark: &Mark, source: u32) -> bool {
         if self.print != mark.print {
@@ -200,7 +197,7 @@ impl Frame {
         let uplink = Uuid::from_bytes(*uplink);
         let recorded_us = match rest.first_chunk() {
             Some(recorded_us) => i64::from_be_bytes(*recorded_us),
-            None => time_of(uplink)?,
+            None => time_of(uplink)?.timestamp_micros(),
         };
         Some(Self {
             print: u64::from_be_bytes(*print),

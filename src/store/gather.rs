@@ -18,7 +18,7 @@ use crate::{
     supervise,
 };
 
-/// What the log calls it.
+/// Its name in the log.
 const NAME: &str = "group read";
 /// Keys in one statement.
 const KEYS_MAX: usize = 128;

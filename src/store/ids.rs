@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Time,
     error::Result,
-    id::{Sequence, first_uuid_at},
+    id::{Sequence, first_uuid_at, time_of},
 };
 
 /// What the hub makes ids by.
@@ -69,11 +69,7 @@ impl Store {
             greatest::<event::Entity>(self, event::Column::Id, below).await?,
             greatest::<delivery::Entity>(self, delivery::Column::Id, below).await?,
         ] {
-            let made_at = greatest.and_then(|id| id.get_timestamp()).and_then(|at| {
-                let (seconds, nanoseconds) = at.to_unix();
-                Time::from_timestamp(seconds.try_into().ok()?, nanoseconds)
-            });
-            if let Some(made_at) = made_at {
+            if let Some(made_at) = greatest.and_then(time_of) {
                 let next = made_at + TimeDelta::milliseconds(1);
                 sequences.recorded.next(next);
                 sequences.others.next(next);

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What the log calls it.
+/// Its name in the log.
 const NAME: &str = "writer";
 /// Messages in one transaction.
 const BATCH_MAX: usize = 512;

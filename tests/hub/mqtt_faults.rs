@@ -133,34 +133,12 @@ async fn a_broker_that_is_away_makes_a_connection_fail(database: Database) {
     failing("ok").await;
 }
 
-/// Lets the database refuse an uplink by its frame counter, which no other try mends.
-async fn refuse_uplink(hub: &Hub, counter: u32) {
-    let statements = match &hub.database {
-        Database::Sqlite => vec![format!(
-            "CREATE TRIGGER refusal BEFORE INSERT ON uplinks WHEN NEW.f_cnt = {counter} \
-             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
-        )],
-        Database::Postgres(_) => vec![
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
-                .to_owned(),
-            format!(
-                "CREATE TRIGGER refusal BEFORE INSERT ON uplinks FOR EACH ROW \
-                 WHEN (NEW.f_cnt = {counter}) EXECUTE FUNCTION refuse()"
-            ),
-        ],
-    };
-    for statement in statements {
-        hub.sql(&statement).await;
-    }
-}
-
 async fn a_fault_of_the_hub_blocks_nothing_for_good(database: Database) {
     let broker = Broker::start(Door::Open).await;
     let mut hub = hub(database).await;
     hub.may_complain = true;
     let made = subscribe(&hub, &broker, &["up"]).await;
-    refuse_uplink(&hub, 0).await;
+    hub.refuse_uplink(0).await;
     broker.publish("up", &message(0)).await;
     let waits = eventually("the reason is told while it waits", async || {
         let subscription = view(&hub, &made).await["health"]["subscription"].clone();

@@ -441,6 +441,28 @@ impl Hub {
         assert_eq!(receipt["status"], "recorded", "{receipt}");
         receipt["uplink_id"].as_str().unwrap().to_owned()
     }
+
+    /// Lets the database refuse an uplink by its frame counter, which no other try mends.
+    pub async fn refuse_uplink(&self, counter: u32) {
+        let statements = match &self.database {
+            Database::Sqlite => vec![format!(
+                "CREATE TRIGGER refusal BEFORE INSERT ON uplinks WHEN NEW.f_cnt = {counter} \
+                 BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+            )],
+            Database::Postgres(_) => vec![
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
+                    .to_owned(),
+                format!(
+                    "CREATE TRIGGER refusal BEFORE INSERT ON uplinks FOR EACH ROW \
+                     WHEN (NEW.f_cnt = {counter}) EXECUTE FUNCTION refuse()"
+                ),
+            ],
+        };
+        for statement in statements {
+            self.sql(&statement).await;
+        }
+    }
 }
 
 /// The Milesight AM102's message from a device with another DevEUI.

@@ -73,35 +73,13 @@ async fn a_dangling_reference_is_looked_up_again_and_harms_nobody_else(database:
     assert!(log.contains("refers to what is not there"), "{log}");
 }
 
-/// Lets the database refuse what a device sends, by its frame counter.
-async fn refuse(hub: &Hub, f_cnt: u32) {
-    let statements = match &hub.database {
-        Database::Sqlite => vec![format!(
-            "CREATE TRIGGER refusal BEFORE INSERT ON uplinks WHEN NEW.f_cnt = {f_cnt} \
-             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
-        )],
-        Database::Postgres(_) => vec![
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
-                .to_owned(),
-            format!(
-                "CREATE TRIGGER refusal BEFORE INSERT ON uplinks FOR EACH ROW \
-                 WHEN (NEW.f_cnt = {f_cnt}) EXECUTE FUNCTION refuse()"
-            ),
-        ],
-    };
-    for statement in statements {
-        hub.sql(&statement).await;
-    }
-}
-
 async fn a_message_that_cannot_be_written_fails_alone(database: Database) {
     let mut hub = Hub::start(database).await;
     hub.may_complain = true;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
     let poison = 60_000;
-    refuse(&hub, poison).await;
+    hub.refuse_uplink(poison).await;
     let held = held(&hub).await;
     let bodies = (0..40).map(|number| {
         let mut body: serde_json::Value = serde_json::from_str(&things_stack(EUI)).unwrap();
