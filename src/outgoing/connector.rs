@@ -107,6 +107,9 @@ impl AsyncRead for Socket {
         if buffer.filled().len() > before {
             self.traffic.heard();
         }
+        if let Poll::Ready(Err(why)) = &read {
+            self.traffic.broken(why);
+        }
         read
     }
 }

@@ -19,10 +19,16 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::rustls::{self, AlertDescription, ClientConfig};
+use tokio_rustls::rustls::ClientConfig;
 use url::Url;
 
-use super::{Guard, Tls, connector::Connector, retry_after, tls::Broken, traffic::Traffic};
+use super::{
+    Guard, Tls,
+    connector::Connector,
+    retry_after,
+    tls::Broken,
+    traffic::{Traffic, tls_refusal},
+};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -206,11 +212,14 @@ fn connections(
 
 /// Whether the server had closed a kept connection before it answered anything to this request.
 fn is_unanswered(error: &PoolError) -> bool {
+    traffic(error).is_some_and(|traffic| traffic.is_unanswered())
+}
+
+/// What has gone over the connection of a request that failed.
+fn traffic(error: &PoolError) -> Option<Traffic> {
     let mut extras = Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
-    }
-    extras.get().is_some_and(Traffic::is_unanswered)
+    error.connect_info()?.get_extras(&mut extras);
+    extras.remove()
 }
 
 /// Whether this is no answer to the request, but what some servers say as they close a connection that
@@ -256,27 +265,18 @@ impl Response {
 /// The last cause of the error, without the URL, which may hold credentials.
 fn in_words(error: &PoolError) -> String {
     let first = std::error::Error::source(error);
-    let causes = std::iter::successors(first, |error| error.source());
-    let words = match causes.last() {
-        Some(cause) if demands_a_certificate(cause) => {
-            "TLS: the server demands a client certificate".to_owned()
-        }
+    let cause = std::iter::successors(first, |error| error.source()).last();
+    let refusal = || {
+        let told = cause.and_then(|cause| tls_refusal(cause.downcast_ref()?));
+        told.or_else(|| traffic(error)?.refusal().map(str::to_owned))
+    };
+    let words = match cause {
         // These say themselves that there is none.
         Some(cause) if error.is_connect() => cause.to_string(),
-        Some(cause) => format!("the request failed: {cause}"),
+        Some(cause) => refusal().unwrap_or_else(|| format!("the request failed: {cause}")),
         None => "the request failed".to_owned(),
     };
     words.chars().take(300).collect()
-}
-
-/// With TLS 1.3 a server says so when the handshake is over for the client.
-fn demands_a_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = cause
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
-    inner == Some(&alert)
 }
 
 #[cfg(test)]

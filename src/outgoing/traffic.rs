@@ -1,11 +1,15 @@
 //! What has gone over a connection for HTTP, as far as it tells whether a request was answered.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::time::{Duration, Instant};
+use tokio_rustls::rustls::{self, AlertDescription};
 
 /// How long a connection is used: a name that resolves to another address is followed by then.
 const LIFE_MAX: Duration = Duration::from_secs(60);
@@ -20,6 +24,8 @@ struct Seen {
     requests: AtomicUsize,
     /// Whether anything has come since the last one was begun.
     is_heard: AtomicBool,
+    /// Why TLS has ended.
+    refusal: OnceLock<String>,
 }
 
 impl Traffic {
@@ -29,6 +35,7 @@ impl Traffic {
             since: Instant::now(),
             requests: AtomicUsize::new(0),
             is_heard: AtomicBool::new(true),
+            refusal: OnceLock::new(),
         }))
     }
 
@@ -42,6 +49,19 @@ impl Traffic {
     /// Something came.
     pub fn heard(&self) {
         self.0.is_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing more comes. With TLS 1.3 a server judges the client's certificate when the handshake is over for
+    /// the client, and may end the connection before a request is under way, which then knows no reason.
+    pub fn broken(&self, why: &io::Error) {
+        if let Some(refusal) = tls_refusal(why) {
+            let _ = self.0.refusal.set(refusal);
+        }
+    }
+
+    /// Why TLS has ended, if that is why nothing more comes.
+    pub fn refusal(&self) -> Option<&str> {
+        self.0.refusal.get().map(String::as_str)
     }
 
     /// Whether the last request was not the first one.
@@ -61,6 +81,17 @@ impl Traffic {
     }
 }
 
+/// What TLS says about the end of a connection, in words; `None` where TLS is not why.
+pub fn tls_refusal(why: &io::Error) -> Option<String> {
+    let error = why.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "TLS: the server demands a client certificate".to_owned()
+        }
+        other => format!("the request failed: {other}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +109,22 @@ mod tests {
         traffic.heard();
         assert!(traffic.is_reused() && !traffic.is_unanswered());
         assert!(!traffic.is_old());
+    }
+
+    #[test]
+    fn the_first_refusal_of_tls_is_why_a_connection_ended() {
+        let traffic = Traffic::new();
+        let alert = |what| io::Error::other(rustls::Error::AlertReceived(what));
+        traffic.broken(&io::ErrorKind::ConnectionReset.into());
+        assert_eq!(traffic.refusal(), None);
+        traffic.broken(&alert(AlertDescription::CertificateRequired));
+        traffic.broken(&alert(AlertDescription::CertificateExpired));
+        let told = "TLS: the server demands a client certificate";
+        assert_eq!(traffic.refusal(), Some(told));
+        let refusal = tls_refusal(&alert(AlertDescription::UnknownCA));
+        assert_eq!(
+            refusal.unwrap(),
+            "the request failed: received fatal alert: UnknownCA"
+        );
     }
 }
