@@ -17,6 +17,7 @@ use crate::{
     store::{
         Store,
         sealed::{Column, Row},
+        starting,
     },
     uplink::networks,
 };
@@ -33,7 +34,8 @@ pub async fn open(config: &Config, store: &Store) -> Result<Vault, String> {
         true => None,
         false => Some(existing(config)?),
     };
-    let losses = Losses::find(vault.as_ref(), store).await;
+    let find = async || Losses::find(vault.as_ref(), store).await;
+    let losses = starting::persist(config, find).await;
     let losses = losses.map_err(|error| format!("setting database_url: {}", error.causes()))?;
     if let Some(refusal) = losses.refusal(&source(config)) {
         return Err(refusal);

@@ -14,7 +14,7 @@ use crate::{
     clock::Time,
     error::{Error, Result},
     secret,
-    store::{Scope, identity, users::User},
+    store::{Scope, identity, starting, users::User},
     username,
 };
 
@@ -108,7 +108,8 @@ impl Hub {
 
     /// Makes the first tenant and its administrator; answers the password if it had to invent one.
     pub async fn first_run(&self) -> Result<Option<String>> {
-        if self.store.is_seeded().await? {
+        let is_seeded = async || self.store.is_seeded().await;
+        if starting::persist(&self.config, is_seeded).await? {
             return Ok(None);
         }
         let given = self

@@ -112,6 +112,7 @@ pub mod removals;
 pub mod sealed;
 mod shared_clock;
 mod signals;
+pub mod starting;
 pub mod subscriptions;
 pub mod tenants;
 mod transaction;
@@ -212,6 +213,10 @@ pub struct Page<T, K> {
 impl Store {
     /// Connects and brings the schema up to date. Whoever does so holds the [`Lock`].
     pub async fn open(config: &Config) -> Result<Self> {
+        starting::persist(config, async || Self::open_once(config).await).await
+    }
+
+    async fn open_once(config: &Config) -> Result<Self> {
         let url = config.database_url();
         if let Some(file) = file::path(&url) {
             file::prepare(&file).map_err(Error::internal)?;

@@ -1,12 +1,13 @@
 //! The database goes away and comes back: 503 meanwhile, and nobody has to do anything.
 
 use futures_util::future::join_all;
+use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     cluster::Cluster,
-    database::{Database, execute, on_both_databases, on_postgres_at},
+    database::{Database, execute, on_both_databases, on_postgres, on_postgres_at},
     eventually,
     server::Hub,
 };
@@ -44,18 +45,56 @@ async fn sessions_that_end_while_idle_cost_no_request(database: Database) {
     }
 }
 
+/// How many sessions end under a start: more than one try of it has.
+const ENDED_UNDER_A_START: usize = 12;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_end_under_a_start_do_not_end_it() {
+    on_postgres(async |database: Database| {
+        let mut hub = Hub::start(database).await;
+        hub.end(Signal::SIGTERM).await;
+        let (url, name) = server_of(&hub.database).unwrap();
+        let ends = format!(
+            "DO $$ DECLARE ended int := 0; BEGIN
+                WHILE ended < {ENDED_UNDER_A_START} LOOP
+                    PERFORM pg_stat_clear_snapshot(), pg_sleep(0.005);
+                    ended := ended + (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                        WHERE datname = '{name}');
+                END LOOP;
+            END $$"
+        );
+        let ending = tokio::spawn(async move { execute(&url, &ends).await });
+        hub.start_again().await;
+        ending.await.unwrap();
+        eventually("it is ready", async || {
+            let answer = hub.call(Method::GET, "/readyz", None).await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
 /// Ends the hub's sessions with PostgreSQL, wherever their transactions are. It asks for that in
 /// another database: with this one, whose disk may be full, no session may be had.
 pub async fn end_sessions(hub: &Hub) {
-    if let Database::Postgres(url) = &hub.database {
-        let mut server = reqwest::Url::parse(url).unwrap();
-        let database = server.path().trim_start_matches('/').to_owned();
-        server.set_path("postgres");
+    if let Some((server, database)) = server_of(&hub.database) {
         let ends = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
         );
-        execute(server.as_str(), &ends).await;
+        execute(&server, &ends).await;
     }
+}
+
+/// Another database of the same server, and the name of this one.
+fn server_of(database: &Database) -> Option<(String, String)> {
+    let Database::Postgres(url) = database else {
+        return None;
+    };
+    let mut server = reqwest::Url::parse(url).unwrap();
+    let name = server.path().trim_start_matches('/').to_owned();
+    server.set_path("postgres");
+    Some((server.into(), name))
 }
 
 #[tokio::test(flavor = "multi_thread")]
