@@ -56,7 +56,7 @@ async fn sessions_that_end_under_a_start_do_not_end_it() {
         let (url, name) = server_of(&hub.database).unwrap();
         let ends = format!(
             "DO $$ DECLARE ended int := 0; BEGIN
-                WHILE ended < {ENDED_UNDER_A_START} LOOP
+                WHILE ended < {ENDED_UNDER_A_START} AND clock_timestamp() < now() + '1 min' LOOP
                     PERFORM pg_stat_clear_snapshot(), pg_sleep(0.005);
                     ended := ended + (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                         WHERE datname = '{name}');
