@@ -6,11 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Scope, bulk, entities::audit_entry, transaction::DatabaseTransaction};
-use crate::{
-    clock,
-    error::{Error, Result},
-    id::new_uuid,
-};
+use crate::error::{Error, Result};
 
 /// What was changed.
 pub struct Subject {
@@ -108,8 +104,8 @@ impl Scope {
         let call = self.call.as_deref();
         audit_entry::ActiveModel {
             tenant_id: Set(self.tenant.0),
-            id: Set(new_uuid()),
-            at: Set(clock::now()),
+            id: Set(self.new_id()),
+            at: Set(self.now()),
             user_id: Set(call.and_then(|call| call.user).map(|user| user.0)),
             api_key_id: Set(call.and_then(|call| call.api_key).map(|key| key.0)),
             actor: Set(call.map_or("the hub", |call| &call.name).to_owned()),

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
-    id::{IntegrationId, ReplayId, TenantId, new_uuid},
+    id::{IntegrationId, ReplayId, TenantId},
 };
 
 /// Uplinks in one transaction.
@@ -349,13 +349,13 @@ pub async fn queue(
     last: Option<Uuid>,
 ) -> Result<()> {
     use delivery_replay::Column;
-    let now = scope.now();
+    let (ids, now) = (scope.store.ids(), scope.now());
     let queued = i64::try_from(rendered.len()).unwrap_or(i64::MAX);
     let rows: Vec<_> = rendered
         .into_iter()
         .map(|rendered| delivery::ActiveModel {
             tenant_id: Set(scope.tenant.0),
-            id: Set(new_uuid()),
+            id: Set(ids.next()),
             integration_id: Set(replay.integration.0),
             device_id: Set(rendered.device_id),
             subject_id: Set(rendered.uplink_id),

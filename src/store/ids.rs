@@ -1,8 +1,8 @@
 //! Ids of what is recorded: they sort in the order in which it was recorded, whichever hub did it.
 //!
 //! Their time is the one that all hubs share. Whoever holds a device reads it from the database, behind the
-//! lock, so that of two uplinks of the device the later one has the greater id. Where a clock was set back, ids
-//! go on from the greatest there is, also in the next hub.
+//! lock, so that of two uplinks of the device the later one has the greater id. Where the clock of a file's hub was
+//! set back, ids go on from the greatest there is, also in the next hub.
 
 use std::sync::Arc;
 
@@ -59,9 +59,13 @@ async fn greatest<E: EntityTrait>(
 }
 
 impl Store {
-    /// Has ids go on from those that are stored. One that is further ahead than keys may be of times was made
-    /// by a clock that was wrong, and is left behind.
+    /// Has ids go on from those that are stored, where the only hub has made them. One that is further ahead than
+    /// keys may be of times was made by a clock that was wrong, and is left behind. Hubs that share a database
+    /// have its time: one that went on from anything else would be ahead of the others.
     pub(super) async fn go_on_from_stored_ids(&self) -> Result<()> {
+        if self.is_shared() {
+            return Ok(());
+        }
         let below = first_uuid_at(self.now() + KEY_SLACK);
         let sequences = &self.inner.sequences;
         for greatest in [

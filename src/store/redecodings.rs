@@ -28,9 +28,9 @@ use super::{
     uplinks::Uplink,
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
-    id::{DataTableId, DeviceKey, TenantId, new_uuid},
+    id::{DataTableId, DeviceKey, TenantId},
 };
 
 /// Uplinks whose rows one statement deletes: each may have a thousand times, and a statement of SQLite
@@ -239,11 +239,12 @@ impl Redecoded {
                 .exec(transaction)
                 .await?;
         }
+        let ids = scope.store.ids();
         let rows = self.uplinks.iter().flat_map(|uplink| {
             let rows = uplink.rows.iter();
             rows.map(|(table, time, data)| data_table_row::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
-                id: Set(new_uuid()),
+                id: Set(ids.next()),
                 data_table_id: Set(table.0),
                 device_id: Set(self.device_id.clone()),
                 ts: Set(*time),
@@ -371,11 +372,11 @@ impl Redecoded {
         let details = Value::Object(self.event.details.clone());
         let event = event::ActiveModel {
             tenant_id: Set(scope.tenant.0),
-            id: Set(new_uuid()),
+            id: Set(scope.new_id()),
             kind: Set(self.event.kind.to_owned()),
             device_key: Set(Some(self.device.0)),
             connection_id: Set(None),
-            at: Set(clock::now()),
+            at: Set(scope.now()),
             message: Set(self.event.message.clone()),
             details: Set(details.clone()),
         };
@@ -436,7 +437,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        id::ConnectionId,
+        clock,
+        id::{ConnectionId, new_uuid},
         store::{
             connect::{self, Purpose},
             writability::Writability,

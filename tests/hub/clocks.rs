@@ -129,6 +129,64 @@ async fn a_hub_that_is_ahead_takes_no_lease_of_another() {
     .await;
 }
 
+/// Where a hub made ids by its own clock, one that is started anew would go on from them, ahead of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hub_that_is_ahead_records_keeps_its_place() {
+    on_postgres(async |database: Database| {
+        let flags = ["--outgoing-allow", "127.0.0.0/8"];
+        let one = Hub::start_with(database.clone(), &flags).await;
+        let connection = one.connect("tts").await;
+        one.push("a/b", "1", "function decode(m) { return {data: {n: 1}} }")
+            .await;
+        one.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+            .await;
+        let table = json!({"name": "t", "selector": ""});
+        one.post("data-tables", &table).await.created();
+        one.uplink(&connection, EUI).await;
+        let sink = Sink::willing().await;
+
+        let clock = Clock::ahead(HOUR);
+        let mut two = clock.hub(database, &flags).await;
+        // It records in each way that there is: by people, by jobs, and by devices.
+        let id = two.integration("i", "", &sink.url).await;
+        let replay = format!("integrations/{id}/replay");
+        let span = json!({"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"});
+        two.post(&replay, &span).await.created();
+        sink.gets(1).await;
+        two.post("devices/d/redecode?dry_run=false", &json!({})).await.ok();
+        two.uplink(&connection, EUI).await;
+        let ahead = "SELECT coalesce(string_agg(what, ' '), '') FROM (
+            SELECT 'a delivery' AS what, id FROM deliveries UNION ALL SELECT 'an event', id FROM events
+            UNION ALL SELECT 'an uplink', id FROM uplinks UNION ALL SELECT 'a row', id FROM data_table_rows
+            UNION ALL SELECT 'an audit entry', id FROM audit_log) AS recorded
+            WHERE ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint
+                > extract(epoch FROM clock_timestamp()) * 1000 + 60000";
+        assert_eq!(query_text(&one.database_url(), ahead).await, "");
+
+        // One that was made so by a former release leads nobody astray.
+        one.sql(&format!(
+            "UPDATE events SET id = '{}' WHERE id = (SELECT max(id::text)::uuid FROM events)",
+            first_uuid_in(HOUR)
+        ))
+        .await;
+        two.end(Signal::SIGTERM).await;
+        two.start_again().await;
+        let mut ids = Vec::new();
+        for hub in [&two, &one, &two, &one] {
+            ids.push(hub.uplink(&connection, EUI).await);
+        }
+        assert!(ids.is_sorted(), "{ids:?}");
+    })
+    .await;
+}
+
+/// An id of so many seconds from now.
+fn first_uuid_in(seconds: i64) -> uuid::Uuid {
+    let now = thingshub::clock::now().timestamp();
+    let at = u64::try_from(now + seconds).unwrap();
+    uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at, 0))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_is_ahead_leaves_the_leases_of_others() {
     on_postgres(async |database: Database| {
