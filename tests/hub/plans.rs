@@ -210,13 +210,16 @@ async fn a_file_that_was_nearly_empty_is_read_by_its_indexes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_nearly_empty_is_read_by_its_indexes() {
     on_postgres(async |database: Database| {
-        let (hub, connection, table, integration) = nearly_empty(database).await;
+        let (mut hub, connection, table, integration) = nearly_empty(database).await;
         let url = hub.database_url();
         for table in LARGE {
             let by_itself = format!("ALTER TABLE {table} SET (autovacuum_enabled = false)");
             hub.sql(&by_itself).await;
         }
+        // Plans that a session has made of empty tables last until those are analyzed, which is off here.
+        hub.end(Signal::SIGTERM).await;
         grow(&hub, &connection, &table, integration).await;
+        hub.start_again().await;
         hub.sql("SELECT pg_stat_reset()").await;
         work(&hub, &connection, &table, integration).await;
         eventually("the figures are in", async || {
@@ -228,7 +231,9 @@ async fn a_server_that_was_nearly_empty_is_read_by_its_indexes() {
         let names = LARGE.map(|table| format!("'{table}'")).join(", ");
         let query = format!(
             "SELECT relname || ': ' || seq_tup_read AS read FROM pg_stat_user_tables \
-             WHERE relname IN ({names}) AND seq_tup_read >= {MANY}"
+             WHERE relname IN ({names}) AND seq_tup_read >= {}",
+            // What is asked once, as a hub starts, may read a table as a whole.
+            5 * MANY
         );
         let read = query_texts(&url, &query, "read").await;
         assert!(read.is_empty(), "rows read from beginning to end: {read:?}");
