@@ -215,7 +215,7 @@ fn is_unanswered(error: &PoolError) -> bool {
     traffic(error).is_some_and(|traffic| traffic.is_unanswered())
 }
 
-/// What has gone over the connection of a request that failed.
+/// The record of the connection on which a request failed.
 fn traffic(error: &PoolError) -> Option<Traffic> {
     let mut extras = Extensions::new();
     error.connect_info()?.get_extras(&mut extras);

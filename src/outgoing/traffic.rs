@@ -81,7 +81,7 @@ impl Traffic {
     }
 }
 
-/// What TLS says about the end of a connection, in words; `None` where TLS is not why.
+/// The reason for which TLS ended a connection, in words; `None`: TLS did not end it.
 pub fn tls_refusal(why: &io::Error) -> Option<String> {
     let error = why.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How long it waits before it asks again.
+/// The wait before it asks again.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Asks this of the database, and again while the session ends under it, for `database_timeout_s` at most.

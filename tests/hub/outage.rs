@@ -45,7 +45,7 @@ async fn sessions_that_end_while_idle_cost_no_request(database: Database) {
     }
 }
 
-/// How many sessions end under a start: more than one try of it has.
+/// Sessions that are ended under a start: more than one try of it opens.
 const ENDED_UNDER_A_START: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
