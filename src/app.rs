@@ -102,6 +102,7 @@ where
         store.clone(),
         vault.clone(),
         config.clone(),
+        guard.clone(),
         publishers.clone(),
     );
     let stop_accepting = CancellationToken::new();
@@ -113,7 +114,8 @@ where
         wake.clone(),
         imports,
         replays,
-        Live::new(config.live_streams_max, stop_accepting.clone()),
+        Live::new(&config, stop_accepting.clone()),
+        guard.clone(),
     );
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
         println!(

@@ -91,7 +91,7 @@ settings! {
     trusted_proxies: Networks = Networks::default();
     /// How long browsers are told to come back by HTTPS alone (HSTS), in seconds, at most 63072000; 0: they are told to forget it. On the name localhost they are told nothing
     hsts_max_age_s: u64 = 31_536_000, in 0..=63_072_000;
-    /// Private networks that integrations may reach, comma-separated; public ones need no entry
+    /// Private networks, and addresses of this machine, that integrations may reach, comma-separated; other public ones need no entry
     outgoing_allow: Networks = Networks::default();
     /// How logs are written: text or json
     log_format: LogFormat = LogFormat::Text;
@@ -121,6 +121,10 @@ settings! {
     time_ahead_max_s: u32 = 300, in 0..=86_400;
     /// Live streams open at a time
     live_streams_max: usize = 256, in 0..=100_000;
+    /// Live streams of one tenant open at a time
+    live_streams_tenant_max: usize = 128, in 0..=100_000;
+    /// Live streams open at a time of one user, one API key, or one integration's own key
+    live_streams_user_max: usize = 64, in 0..=100_000;
     /// Longest life of a live stream, in seconds; clients come back by themselves
     live_stream_s: u64 = 86_400, in 0..=31_536_000;
     /// Worker processes that run drivers

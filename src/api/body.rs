@@ -1,7 +1,8 @@
 //! JSON bodies: read within a bound, parsed strictly, refused with the field and the rule.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use poem::{Body as PoemBody, Request, RequestBody, Result, http::header};
 use poem_openapi::{
@@ -11,6 +12,8 @@ use poem_openapi::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::{
     encoding::Encoding,
@@ -27,6 +30,19 @@ pub struct BodyBounds {
     pub import_max_bytes: usize,
     /// Longest time for all of it to arrive.
     pub timeout: Duration,
+}
+
+/// Bodies that are uncompressed at a time; others wait for their turn, which takes milliseconds.
+const UNCOMPRESSING_MAX: usize = 8;
+
+/// Lets in bodies to uncompress, among the request's data.
+#[derive(Clone)]
+pub struct Uncompressing(Arc<Semaphore>);
+
+impl Default for Uncompressing {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(UNCOMPRESSING_MAX)))
+    }
 }
 
 /// The largest `FACTOR` of a [`Body`].
@@ -166,10 +182,18 @@ pub async fn read_encoded(
     if encoding == Encoding::Identity {
         return Ok(bytes);
     }
+    let uncompressing: Option<&Uncompressing> = request.data();
+    let places = uncompressing.map(|places| places.0.clone());
+    let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
+    let place = places.acquire_owned().await.map_err(Error::internal)?;
     // Not among what others wait for: a few bytes can be much work.
-    tokio::task::spawn_blocking(move || encoding.decode(bytes, max_bytes))
-        .await
-        .map_err(Error::internal)?
+    tokio::task::spawn_blocking(move || {
+        // It goes on where nobody waits for it any more, and so it keeps its place.
+        let _kept = place;
+        encoding.decode(bytes, max_bytes)
+    })
+    .await
+    .map_err(Error::internal)?
 }
 
 /// Reads a whole body within its bounds. One that is too large is read to its end all the same, as
@@ -216,36 +240,51 @@ pub async fn read_within(
     body: &mut RequestBody,
 ) -> Result<Vec<u8>, Error> {
     let body = body.take().map_err(Error::internal)?;
-    match tokio::time::timeout(bounds.timeout, collect(body, max_bytes)).await {
+    match tokio::time::timeout(bounds.timeout, collect(body, max_bytes, |_| ())).await {
         Ok(outcome) => outcome,
         Err(_) => Err(late(bounds.timeout)),
     }
 }
 
-/// Reads a request's whole body ahead, within the largest bound that its operation may have, and puts
-/// it back.
-pub async fn buffer(request: &mut Request) -> Result<Vec<u8>, Error> {
+/// Reads a request's whole body ahead, within the largest bound that its operation may have, hashes it
+/// meanwhile, and puts it back. There is one copy of it, which the operation takes over.
+pub async fn buffer(request: &mut Request, hash: &mut Sha256) -> Result<(), Error> {
     let bounds = bounds_of(request)?;
     let max_bytes = match super::operation::of(request)?.id {
         super::device_imports::IMPORT => bounds.import_max_bytes + FORM_BYTES,
         _ => bounds.max_bytes * FACTOR_MAX,
     };
     let body = request.take_body();
-    let bytes = tokio::time::timeout(bounds.timeout, collect(body, max_bytes))
+    let reading = collect(body, max_bytes, |chunk| hash.update(chunk));
+    let bytes = tokio::time::timeout(bounds.timeout, reading)
         .await
         .map_err(|_| late(bounds.timeout))??;
-    request.set_body(bytes.clone());
-    Ok(bytes)
+    request.set_body(bytes);
+    Ok(())
 }
 
-async fn collect(body: PoemBody, max_bytes: usize) -> Result<Vec<u8>, Error> {
+/// Reads a body to its end, and shows each piece as it comes.
+async fn collect(
+    body: PoemBody,
+    max_bytes: usize,
+    mut see: impl FnMut(&[u8]),
+) -> Result<Vec<u8>, Error> {
     let mut stream = body.into_bytes_stream();
     let mut bytes = Vec::new();
     let mut length = 0;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| broke_off())?;
+        let chunk: Bytes = chunk.map_err(|_| broke_off())?;
         length += chunk.len();
-        if length <= max_bytes {
+        if length > max_bytes {
+            // It is refused, and takes no memory until its end comes.
+            bytes = Vec::new();
+            continue;
+        }
+        see(&chunk);
+        if bytes.is_empty() {
+            // A body that was read ahead comes in one piece, which is not copied.
+            bytes = chunk.into();
+        } else {
             bytes.extend_from_slice(&chunk);
         }
     }

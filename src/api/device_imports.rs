@@ -161,8 +161,10 @@ impl DeviceImportsApi {
         let row_max = self.hub.config.body_max_bytes;
         let format = file.format(format.0.map(Format::from))?;
         let told = file.told_encoding()?;
+        // To the end: the rows take as much as the file until they are stored.
+        let _place = file.place.clone();
         let rows = tokio::task::spawn_blocking(move || {
-            // All of it: its place is free again when it is read.
+            // All of it, with its place: the work goes on where nobody waits for it any more.
             let file = file;
             format.read(&file.bytes, told, row_max)
         })

@@ -27,13 +27,18 @@ use crate::{
         driver_schemas::SchemaSource,
         drivers::{self, Source},
     },
+    id::TenantId,
     reference::{DriverDigest, DriverKey, DriverPick},
+    shares::{self, Full, Shares},
     store::{driver_versions::Version, drivers::Metadata},
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Script},
 };
 
 /// Tags that one version may have in an archive.
 const TAGS_MAX: usize = 256;
+/// Exports at a time, and of one tenant among them.
+const EXPORTS_MAX: usize = 4;
+const EXPORTS_TENANT_MAX: usize = 2;
 
 /// The file `.project` of a version's folder.
 #[derive(Serialize, Deserialize)]
@@ -70,6 +75,29 @@ struct ProjectMetadata {
 /// `drivers/{author}/{name}/export` and `drivers/import`.
 pub struct DriverArchivesApi {
     pub hub: Hub,
+    pub exporting: Exporting,
+}
+
+/// Lets in exports: each holds the texts of up to 32 versions.
+pub struct Exporting(Shares<TenantId>);
+
+impl Default for Exporting {
+    fn default() -> Self {
+        Self(Shares::new(EXPORTS_MAX))
+    }
+}
+
+impl Exporting {
+    /// Lets in one more of a tenant.
+    fn enter(&self, tenant: TenantId) -> Result<shares::Place<TenantId>, Error> {
+        let entered = self.0.enter([(tenant, EXPORTS_TENANT_MAX)]);
+        entered.map_err(|full| {
+            Error::overloaded(match full {
+                Full::All => "other drivers are being exported; try again",
+                Full::Share(_) => "other drivers of this tenant are being exported; try again",
+            })
+        })
+    }
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
@@ -97,6 +125,7 @@ impl DriverArchivesApi {
     ) -> Result<ArchiveAnswer> {
         let key = key(author.0, name.0);
         let pick = reference.0.map(DriverPick::into_pick);
+        let place = self.exporting.enter(caller.scope().tenant())?;
         let (metadata, versions) = drivers::to_export(caller.scope(), &key, pick).await?;
         let modified_s = versions
             .iter()
@@ -107,7 +136,12 @@ impl DriverArchivesApi {
             .into_iter()
             .map(|version| folder(&key, &metadata, version));
         let folders = folders.collect::<Result<Vec<_>, Error>>()?;
-        let bytes = blocking(move || driver_archive::pack(&folders, modified_s)).await?;
+        let bytes = blocking(move || {
+            // The work goes on where nobody waits for it any more, and so it keeps its place.
+            let _kept = place;
+            driver_archive::pack(&folders, modified_s)
+        })
+        .await?;
         Ok(ArchiveAnswer {
             file_name: format!("{}-{}.tar.gz", key.author, key.name),
             bytes,
@@ -133,9 +167,14 @@ impl DriverArchivesApi {
         caller: Caller,
         mut archive: Sent<ArchiveFile>,
     ) -> Result<Created<DriverView>> {
-        // The rest of it, its place, is kept to the end.
-        let bytes = std::mem::take(&mut archive.bytes);
-        let folders = blocking(move || driver_archive::unpack(&bytes)).await?;
+        // The rest of it, its place, is kept to the end, by the work as well: that goes on where nobody waits
+        // for it any more.
+        let (bytes, place) = (std::mem::take(&mut archive.bytes), archive.place.clone());
+        let folders = blocking(move || {
+            let _kept = place;
+            driver_archive::unpack(&bytes)
+        })
+        .await?;
         let mut projects = folders.iter().map(Unpacked::read);
         let first = projects.next();
         let first = first.ok_or_else(|| Error::field("archive", "holds no driver"))??;

@@ -1,11 +1,18 @@
 //! Files that come as the only part of a form, as browsers and `curl -F file=@devices.csv` send them.
 
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use mime::Mime;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use poem::RequestBody;
 
 use super::body::{self, BodyBounds, FORM_BYTES};
 use crate::error::Error;
+
+/// Bytes of a form that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// The media type of forms with files.
 pub const FORM_TYPE: &str = "multipart/form-data";
@@ -33,11 +40,32 @@ pub async fn read(
     let body = body.take().map_err(Error::internal)?;
     let all = u64::try_from(max_bytes + FORM_BYTES).unwrap_or(u64::MAX);
     let limit = Constraints::new().size_limit(SizeLimit::new().whole_stream(all));
-    let chunks = body.into_bytes_stream();
+    let chunks = in_turns(body.into_bytes_stream());
     let form = Multipart::with_constraints(chunks, boundary.as_str(), limit);
     tokio::time::timeout(bounds.timeout, only_file(form, max_bytes))
         .await
         .map_err(|_| body::late(bounds.timeout))?
+}
+
+/// The same bytes in small pieces, one at a time. The form's reader takes all that is there before it hands
+/// anything on: of a body that was read ahead it would make a second copy.
+fn in_turns(
+    chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let pieces = chunks.flat_map(|chunk| {
+        let mut rest = chunk.map(Some);
+        stream::iter(std::iter::from_fn(move || match &mut rest {
+            Err(_) => std::mem::replace(&mut rest, Ok(None)).transpose(),
+            Ok(Some(bytes)) if !bytes.is_empty() => {
+                Some(Ok(bytes.split_to(bytes.len().min(PIECE_BYTES))))
+            }
+            Ok(_) => None,
+        }))
+    });
+    pieces.then(async |piece| {
+        tokio::task::yield_now().await;
+        piece
+    })
 }
 
 async fn only_file(mut form: Multipart<'_>, max_bytes: usize) -> Result<File, Error> {

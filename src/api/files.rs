@@ -1,7 +1,10 @@
 //! Files that clients send as they are: their media type, how many are received at a time, and how the
 //! document tells of them.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use mime::Mime;
 use poem::{Request, RequestBody, Result};
@@ -9,39 +12,99 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    auth::Authenticated,
     body::{self, BodyBounds},
     file_encoding::SAVE_AS_UTF8,
     file_form::{self, FORM_TYPE, File},
 };
-use crate::error::Error;
+use crate::{
+    error::Error,
+    hub::Caller,
+    id::TenantId,
+    live::Listener,
+    shares::{self, Full, Shares},
+};
 
 /// What Excel calls its files.
 const WORKBOOK_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-/// Files that are received and read at a time: each is in memory.
-const RECEIVING_MAX: usize = 2;
+/// Files that are received and read at a time: each is in memory, in more than one form.
+const RECEIVING_MAX: usize = 4;
+/// Of one tenant among them, so that no slow upload keeps other tenants out.
+const RECEIVING_TENANT_MAX: usize = 2;
+/// Of one user or API key among those.
+const RECEIVING_USER_MAX: usize = 1;
 
 /// Lets in files to import, among the request's data.
 #[derive(Clone)]
-pub struct Receiving(Arc<Semaphore>);
+pub struct Receiving(Shares<Member>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Member {
+    Tenant(TenantId),
+    Sender(Listener),
+}
+
+/// A place among the files that are received. It goes with the work, to its end, whoever still waits for that.
+#[derive(Clone)]
+pub struct Place(#[expect(dead_code, reason = "it is held")] Arc<shares::Place<Member>>);
+
+/// A place that was taken before the request came to its endpoint, among the request's extensions.
+#[derive(Clone, Default)]
+struct Early(Arc<Mutex<Option<Place>>>);
 
 impl Default for Receiving {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(RECEIVING_MAX)))
+        Self(Shares::new(RECEIVING_MAX))
     }
 }
 
 impl Receiving {
-    /// Lets in one more file, until the answer is dropped.
-    fn enter(request: &Request) -> Result<OwnedSemaphorePermit, Error> {
-        let receiving: &Self = request
-            .data()
-            .ok_or_else(|| Error::internal("nothing lets in files to import"))?;
-        let received = receiving.0.clone().try_acquire_owned();
-        received.map_err(|_| Error::overloaded("other files are being received; try again"))
+    /// Lets in one more file of this caller.
+    fn enter(&self, caller: &Caller) -> Result<Place, Error> {
+        let members = [
+            (Member::Sender(caller.listener()), RECEIVING_USER_MAX),
+            (Member::Tenant(caller.scope.tenant()), RECEIVING_TENANT_MAX),
+        ];
+        let place = self.0.enter(members).map_err(|full| {
+            Error::overloaded(match full {
+                Full::All => "other files are being received; try again",
+                Full::Share(Member::Tenant(_)) => {
+                    "other files of this tenant are being received; try again"
+                }
+                Full::Share(Member::Sender(_)) => {
+                    "another file of this user or API key is being received; try again"
+                }
+            })
+        })?;
+        Ok(Place(Arc::new(place)))
     }
+}
+
+/// Takes the place of a request that brings a file before anything of that is read.
+pub fn enter_early(request: &mut Request) -> Result<(), Error> {
+    let early = Early(Arc::new(Mutex::new(Some(enter(request)?))));
+    request.extensions_mut().insert(early);
+    Ok(())
+}
+
+/// The place that the request has, or one more.
+fn enter(request: &Request) -> Result<Place, Error> {
+    let early: Option<&Early> = request.extensions().get();
+    if let Some(Early(place)) = early
+        && let Some(place) = place.lock().unwrap_or_else(PoisonError::into_inner).take()
+    {
+        return Ok(place);
+    }
+    let receiving: &Receiving = request
+        .data()
+        .ok_or_else(|| Error::internal("nothing lets in files to import"))?;
+    let caller: &Authenticated = request
+        .extensions()
+        .get()
+        .ok_or_else(|| Error::internal("a file of nobody who was let in"))?;
+    receiving.enter(&caller.caller)
 }
 
 /// The media type of files that are sent: the one of those for files that every generator of clients
@@ -64,7 +127,7 @@ pub trait FileKind: Send + Sync {
     fn max_bytes(bounds: &BodyBounds) -> usize;
 }
 
-/// A file that was sent. Its place is free again when it is dropped.
+/// A file that was sent.
 pub struct Sent<K> {
     /// What is in it.
     pub bytes: Vec<u8>,
@@ -72,7 +135,8 @@ pub struct Sent<K> {
     pub media_type: Mime,
     /// Its name, where a form tells.
     pub name: Option<String>,
-    _place: OwnedSemaphorePermit,
+    /// Its place, for the work that it makes.
+    pub place: Place,
     _kind: PhantomData<K>,
 }
 
@@ -95,7 +159,7 @@ impl<'a, K: FileKind> ApiExtractor<'a> for Sent<K> {
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let media_type = media_type_of::<K>(request)?;
-        let place = Receiving::enter(request)?;
+        let place = enter(request)?;
         let bounds = body::bounds_of(request)?;
         let max_bytes = K::max_bytes(&bounds);
         let file = if media_type.essence_str() == FORM_TYPE {
@@ -113,7 +177,7 @@ impl<'a, K: FileKind> ApiExtractor<'a> for Sent<K> {
             bytes: file.bytes,
             media_type: file.media_type,
             name: file.name,
-            _place: place,
+            place,
             _kind: PhantomData,
         })
     }

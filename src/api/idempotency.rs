@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
-use super::{auth::Authenticated, body};
+use super::{auth::Authenticated, body, files, operation};
 use crate::{
     error::Error,
     hub::{self, Hub, Identity},
@@ -76,13 +76,15 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
         .ok_or(Error::Unauthenticated)?;
     let key = key_hash(&request, &caller)?;
     let scope = &caller.caller.scope;
-    let body = body::buffer(&mut request).await?;
+    if operation::of(&request)?.takes_file {
+        files::enter_early(&mut request)?;
+    }
     let mut told = Sha256::new();
     // Not the host, which one hub may have several of.
     let path = request.uri().path_and_query();
     told.update(path.map_or("", |path| path.as_str()));
     told.update([0]);
-    told.update(&body);
+    body::buffer(&mut request, &mut told).await?;
     match idempotency::take(scope, &key, &told.finalize().into()).await? {
         Known::New => {}
         Known::Other => {

@@ -137,7 +137,9 @@ impl LiveApi {
             interest,
             start,
             Duration::from_secs(seconds),
-            self.hub.live.enter()?,
+            self.hub
+                .live
+                .enter(caller.scope().tenant(), caller.0.caller.listener())?,
             may_listen,
         )
         .await?;

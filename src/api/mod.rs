@@ -96,7 +96,11 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use poem_openapi::{OpenApiService, Tags};
 
 use self::{
-    body::BodyBounds, edge::Edge, files::Receiving, operation::Operations, spec::Documents,
+    body::{BodyBounds, Uncompressing},
+    edge::Edge,
+    files::Receiving,
+    operation::Operations,
+    spec::Documents,
 };
 use crate::{hub::Hub, uplink::UplinkPath};
 
@@ -199,7 +203,10 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             driver_tags::DriverTagsApi,
             driver_versions::DriverVersionsApi,
             driver_usage::DriverUsageApi,
-            driver_archives::DriverArchivesApi { hub: hub() },
+            driver_archives::DriverArchivesApi {
+                hub: hub(),
+                exporting: driver_archives::Exporting::default(),
+            },
             driver_tryout::DriverTryoutApi {
                 uplinks: uplinks.clone(),
             },
@@ -252,6 +259,7 @@ pub fn endpoint(hub: Hub, uplinks: &UplinkPath, tasks: Tasks) -> impl Endpoint +
         .data(hub)
         .data(tasks)
         .data(Receiving::default())
+        .data(Uncompressing::default())
         .data(BodyBounds {
             max_bytes: config.body_max_bytes,
             import_max_bytes: config.import_max_bytes,

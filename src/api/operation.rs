@@ -16,11 +16,13 @@ use poem_openapi::{
 };
 
 use super::{
-    auth::{self, INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER},
-    bodiless, failure, idempotency,
+    auth::{self, Authenticated, INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER},
+    bodiless, failure,
+    files::FILE_TYPE,
+    idempotency,
     tasks::Tasks,
 };
-use crate::error::Error;
+use crate::{error::Error, id::TenantId};
 
 /// What the document says of an operation, as far as it matters while it runs.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Operation {
     path_parameters: Vec<String>,
     query_parameters: HashSet<String>,
     takes_body: bool,
+    /// Whether the body is a file, for which there is a place among few.
+    pub takes_file: bool,
     /// Whether a session's token or an API key opens it.
     pub takes_token: bool,
     /// Whether an ingest key opens it: a webhook of network servers.
@@ -62,6 +66,11 @@ impl Operation {
             path_parameters,
             query_parameters,
             takes_body: meta.request.is_some(),
+            takes_file: meta
+                .request
+                .iter()
+                .flat_map(|request| &request.content)
+                .any(|content| content.content_type == FILE_TYPE),
             takes_token: meta
                 .security
                 .iter()
@@ -201,8 +210,8 @@ async fn run(
         return Ok(failure::respond(&error));
     }
     let outcome = match tasks_of(&request, &operation) {
-        Some(tasks) => tasks
-            .run(change(endpoint, request))
+        Some((tasks, tenant)) => tasks
+            .run(tenant, change(endpoint, request))
             .await
             .unwrap_or_else(|error| Err(error.into())),
         None => endpoint.call(request).await,
@@ -213,10 +222,12 @@ async fn run(
     })
 }
 
-/// The tasks in which requests run that may change something for a caller.
-fn tasks_of(request: &Request, operation: &Operation) -> Option<Tasks> {
+/// The tasks in which requests run that may change something for a caller, and whose tenant's share they take.
+fn tasks_of(request: &Request, operation: &Operation) -> Option<(Tasks, TenantId)> {
     let is_change = operation.takes_token && !request.method().is_safe();
-    request.data().filter(|_| is_change).cloned()
+    let tasks: &Tasks = request.data().filter(|_| is_change)?;
+    let caller: &Authenticated = request.extensions().get()?;
+    Some((tasks.clone(), caller.caller.scope.tenant()))
 }
 
 async fn change(endpoint: Arc<BoxEndpoint<'static>>, request: Request) -> Result<Response> {

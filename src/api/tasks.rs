@@ -10,16 +10,23 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    id::TenantId,
+    shares::Shares,
+};
 
 /// Tasks at a time; further requests wait, as long as they are waited for.
 const TASKS_MAX: usize = 1024;
+/// Requests of one tenant among them, or that wait to be. Each may take its time to arrive.
+const TENANT_MAX: usize = 512;
 
 /// The tasks of one hub. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks {
     running: TaskTracker,
     places: Arc<Semaphore>,
+    tenants: Shares<TenantId>,
     stop: CancellationToken,
 }
 
@@ -28,22 +35,29 @@ impl Default for Tasks {
         Self {
             running: TaskTracker::new(),
             places: Arc::new(Semaphore::new(TASKS_MAX)),
+            tenants: Shares::new(usize::MAX),
             stop: CancellationToken::new(),
         }
     }
 }
 
 impl Tasks {
-    /// Does work that goes on when nobody waits for it any more.
-    pub async fn run<F>(&self, work: F) -> Result<F::Output>
+    /// Does work of a tenant that goes on when nobody waits for it any more.
+    pub async fn run<F>(&self, tenant: TenantId, work: F) -> Result<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        let share = self.tenants.enter([(tenant, TENANT_MAX)]);
+        let share = share.map_err(|_| {
+            Error::overloaded(
+                "too many requests of this tenant that change something are under way",
+            )
+        })?;
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(Error::internal)?;
         let stop = self.stop.clone();
         let task = async move {
-            let _place = place;
+            let _places = (share, place);
             stop.run_until_cancelled(work).await
         };
         match self.running.spawn(task.in_current_span()).await {
@@ -80,12 +94,14 @@ mod tests {
 
     use super::*;
 
+    const TENANT: TenantId = TenantId(1);
+
     #[tokio::test]
     async fn work_goes_on_without_whoever_asked_for_it() {
         let (tasks, done) = (Tasks::default(), Arc::new(AtomicBool::new(false)));
         let mark = done.clone();
         {
-            let mut asked = pin!(tasks.run(async move {
+            let mut asked = pin!(tasks.run(TENANT, async move {
                 yield_now().await;
                 mark.store(true, Ordering::Relaxed);
             }));
@@ -98,11 +114,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_tenant_takes_all_places() {
+        let tasks = Tasks::default();
+        let mut asked = Vec::new();
+        for _ in 0..TENANT_MAX {
+            let tasks = tasks.clone();
+            asked.push(tokio::spawn(async move {
+                tasks.run(TENANT, pending::<()>()).await
+            }));
+        }
+        while tasks.running.len() < TENANT_MAX {
+            yield_now().await;
+        }
+        let refused = tasks.run(TENANT, async {}).await.unwrap_err();
+        assert!(matches!(refused, Error::Unavailable { .. }), "{refused}");
+        assert!(tasks.run(TenantId(2), async {}).await.is_ok());
+        tasks.end(Duration::ZERO).await;
+    }
+
+    #[tokio::test]
     async fn what_does_not_end_is_dropped_at_the_end() {
         let tasks = Tasks::default();
         let asked = tokio::spawn({
             let tasks = tasks.clone();
-            async move { tasks.run(pending::<()>()).await }
+            async move { tasks.run(TENANT, pending::<()>()).await }
         });
         while tasks.running.is_empty() {
             yield_now().await;

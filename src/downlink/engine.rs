@@ -25,25 +25,32 @@ pub struct Engine {
     store: Store,
     vault: Vault,
     config: Arc<Config>,
+    guard: Guard,
     publishers: Publishers,
 }
 
 impl Engine {
     /// An engine over this store.
-    pub fn new(store: Store, vault: Vault, config: Arc<Config>, publishers: Publishers) -> Self {
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        config: Arc<Config>,
+        guard: Guard,
+        publishers: Publishers,
+    ) -> Self {
         Self {
             store,
             vault,
             config,
+            guard,
             publishers,
         }
     }
 
     /// Sends until `stop`, then lets what is under way come to its end.
     pub async fn run(&self, stop: CancellationToken) -> Result<()> {
-        let guard = Guard::new(self.config.outgoing_allow.clone());
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
-        let caller = Caller::new(guard, timeout)?;
+        let caller = Caller::new(self.guard.clone(), timeout)?;
         let mut queued = self.store.queued_downlinks();
         let mut lanes: HashMap<ConnectionId, Arc<Notify>> = HashMap::new();
         let mut running = JoinSet::new();
@@ -66,8 +73,8 @@ impl Engine {
                         let lane = Lane {
                             scope: self.store.scope(tenant),
                             connection,
-                            caller: caller.clone(),
-                            publishers: self.publishers.clone(),
+                            caller: caller.of(tenant),
+                            publishers: self.publishers.of(tenant),
                             vault: self.vault.clone(),
                             config: self.config.clone(),
                             notify,

@@ -2,6 +2,7 @@
 
 use crate::{
     clock::Time,
+    live::Listener,
     store::{Call, Scope, api_keys::ApiKey, users::User},
 };
 
@@ -29,6 +30,14 @@ pub enum Identity {
 }
 
 impl Caller {
+    /// Who it is among those who listen to live streams.
+    pub fn listener(&self) -> Listener {
+        match &self.identity {
+            Identity::User { user, .. } => Listener::User(user.id),
+            Identity::Key(key) => Listener::ApiKey(key.id),
+        }
+    }
+
     /// The caller with a scope that knows the call.
     pub fn in_call(self, call: Call) -> Self {
         let (user, api_key, name) = match &self.identity {

@@ -5,7 +5,7 @@ use crate::{
     delivery::{self, Payload, Purpose, Unmade},
     error::{Error, Result},
     id::IntegrationId,
-    live::Queue,
+    live::{Listener, Queue},
     secret,
     store::{
         Scope,
@@ -67,9 +67,9 @@ impl Hub {
         follower: Follower,
         id: IntegrationId,
     ) -> Result<Following> {
-        let (scope, integration) = self.followed(&follower, id).await?;
+        let (scope, listener, integration) = self.followed(&follower, id).await?;
         let payload = Payload::read(&integration.provisioned.payload).map_err(Error::internal)?;
-        let place = self.live.enter()?;
+        let place = self.live.enter(scope.tenant(), listener)?;
         let queue = Queue::begin(&self.store, scope.clone(), id, place).await?;
         Ok(Following {
             hub: self.clone(),
@@ -89,7 +89,7 @@ impl Hub {
         follower: &Follower,
         id: IntegrationId,
     ) -> Result<u64> {
-        let (scope, _) = self.followed(follower, id).await?;
+        let (scope, ..) = self.followed(follower, id).await?;
         followed::count_waiting(&scope, id).await
     }
 
@@ -98,22 +98,25 @@ impl Hub {
         &self,
         follower: &Follower,
         id: IntegrationId,
-    ) -> Result<(Scope, Integration)> {
-        let (scope, integration) = match follower {
+    ) -> Result<(Scope, Listener, Integration)> {
+        let (scope, listener, integration) = match follower {
             Follower::Token(token) => {
                 let caller = self.authenticate(token).await?;
                 permission::check(&caller, FOLLOW)?;
                 let integration = integrations::get(&caller.scope, id).await?;
-                (caller.scope.clone(), integration)
+                (caller.scope.clone(), caller.listener(), integration)
             }
-            Follower::Key(key) => self.by_stream_key(key, id).await?,
+            Follower::Key(key) => {
+                let (scope, integration) = self.by_stream_key(key, id).await?;
+                (scope, Listener::Integration(id), integration)
+            }
         };
         if integration.provisioned.kind != WEBSOCKET {
             let kind = &integration.provisioned.kind;
             let rule = format!("an integration of the type {kind} cannot be followed");
             return Err(Error::Conflict(rule));
         }
-        Ok((scope, integration))
+        Ok((scope, listener, integration))
     }
 
     async fn by_stream_key(&self, key: &str, id: IntegrationId) -> Result<(Scope, Integration)> {
@@ -146,7 +149,7 @@ impl Following {
             };
             // A changed integration, or one who may no longer follow: they come back, or do not.
             match self.hub.followed(&self.follower, self.id).await {
-                Ok((_, integration)) if self.is_still(&integration) => {}
+                Ok((.., integration)) if self.is_still(&integration) => {}
                 _ => return None,
             }
             match self.put_in_form(deliveries).await {

@@ -13,6 +13,7 @@ use crate::{
     error::Result,
     id::TenantId,
     live::Live,
+    outgoing::Guard,
     secret::{Claim, Credentials, Place, Stored, Vault},
     store::Store,
     uplink::Replays,
@@ -73,6 +74,8 @@ pub struct Hub {
     pub replays: Replays,
     /// Those who listen to what is recorded.
     pub live: Live,
+    /// Decides where requests may go that users ask for.
+    guard: Guard,
     passwords: Arc<Passwords>,
     /// Wrong passwords, by folded username and the caller's address.
     guesses: Arc<Throttle<(String, IpAddr)>>,
@@ -93,6 +96,7 @@ impl Hub {
         imports: Imports,
         replays: Replays,
         live: Live,
+        guard: Guard,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
         let name_probes = Arc::new(Throttle::new(NAME_PROBES_MAX));
@@ -106,6 +110,7 @@ impl Hub {
             imports,
             replays,
             live,
+            guard,
             passwords,
             guesses,
             name_probes,

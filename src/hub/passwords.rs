@@ -1,18 +1,19 @@
-//! Password hashing: argon2id, off the async threads, a few at a time.
+//! Password hashing: argon2id, on threads of its own, a few at a time.
 //!
 //! One hash costs 19 MiB and tens of milliseconds of CPU, so that many log-ins at once would starve
-//! the hub: they queue here, and beyond a bound they are put off.
+//! the hub: they queue here, and beyond a bound they are put off. The threads are shared with nothing else:
+//! whatever else blocks, somebody can still log in.
 
 use std::sync::Arc;
 
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::password_rules;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    threads::run_apart,
+};
 
 /// Hashes under way at a time.
 const RUNNING_MAX: usize = 2;
@@ -110,12 +111,12 @@ impl Passwords {
     ) -> Result<T> {
         let turn = self.running.clone().acquire_owned().await;
         let turn = turn.map_err(Error::internal)?;
-        spawn_blocking(move || {
+        let hashed = run_apart("password", move || {
             // Whoever asked may be gone: the work goes on, and so it keeps its place and its turn.
             let _kept = (place, turn);
             work()
-        })
-        .await
-        .map_err(Error::internal)?
+        });
+        let hashed = hashed.await.map_err(Error::internal)?;
+        hashed.ok_or_else(|| Error::internal("hashing a password broke"))?
     }
 }

@@ -25,7 +25,7 @@ use super::{
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
     settings::quality,
 };
-use crate::{outgoing::Guard, supervise::lasting};
+use crate::{id::TenantId, outgoing::Guard, supervise::lasting};
 
 /// How long a connection stays open without anything to publish.
 const IDLE: Duration = Duration::from_secs(60);
@@ -131,6 +131,15 @@ impl Publishers {
             kept: Arc::default(),
             running: TaskTracker::new(),
             stop: CancellationToken::new(),
+        }
+    }
+
+    /// The same publishers, of which those that begin from here on are the tenant's.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId) -> Self {
+        Self {
+            guard: self.guard.of(tenant),
+            ..self.clone()
         }
     }
 

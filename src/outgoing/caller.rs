@@ -14,7 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Client, Guard, Tls, tls::Broken};
-use crate::error::Result;
+use crate::{error::Result, id::TenantId};
 
 /// A request to make.
 #[derive(Debug, Clone)]
@@ -109,6 +109,15 @@ impl Caller {
     pub fn new(guard: Guard, timeout: Duration) -> Result<Self> {
         let client = Client::for_single_requests(guard, timeout)?;
         Ok(Self { client, timeout })
+    }
+
+    /// The same for the requests of a tenant.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId) -> Self {
+        Self {
+            client: self.client.of(tenant),
+            timeout: self.timeout,
+        }
     }
 
     /// The same with TLS of its own.

@@ -1,7 +1,8 @@
 //! The guard against server-side request forgery: where requests that users ask for may go.
 //!
 //! Addresses are checked after names are resolved, and the connection goes to the very address that
-//! was checked. Only public addresses pass, and the networks that the operator has allowed.
+//! was checked. Only public addresses pass that are not this machine's own, and the networks that the operator
+//! has allowed.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,7 +12,8 @@ use std::{
 use ipnet::{Ipv4Net, Ipv6Net};
 use url::Host;
 
-use crate::config::Networks;
+use super::{lookups::Lookups, own_addresses::OwnAddresses};
+use crate::{config::Networks, id::TenantId};
 
 /// IPv4 networks that are not the public internet (IANA special-purpose registry), and the address at
 /// which Azure answers its virtual machines.
@@ -58,10 +60,14 @@ const fn net6(s: [u16; 8], length: u8) -> Ipv6Net {
     )
 }
 
-/// Decides where requests may go.
+/// Decides where requests may go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guard {
     allowed: Arc<Networks>,
+    own: OwnAddresses,
+    lookups: Lookups,
+    /// The tenant in whose name requests are made: names are looked up within its share.
+    tenant: Option<TenantId>,
 }
 
 impl Guard {
@@ -69,53 +75,71 @@ impl Guard {
     pub fn new(allowed: Networks) -> Self {
         Self {
             allowed: Arc::new(allowed),
+            own: OwnAddresses::default(),
+            lookups: Lookups::default(),
+            tenant: None,
         }
     }
 
-    /// Whether a request may go there.
-    pub fn admits(&self, address: IpAddr) -> bool {
-        self.allowed.contain(address) || is_public(address)
+    /// The same guard for the requests of a tenant.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId) -> Self {
+        Self {
+            tenant: Some(tenant),
+            ..self.clone()
+        }
+    }
+
+    /// Refuses an address at which no request may arrive.
+    pub fn check(&self, address: IpAddr) -> Result<(), String> {
+        if self.allowed.contain(address) {
+            return Ok(());
+        }
+        if !is_public(address) {
+            return Err(refusal("is not public"));
+        }
+        // Services that listen on all addresses take what comes from here for their own.
+        match self.own.contain(address)? {
+            true => Err(refusal("is this machine's own")),
+            false => Ok(()),
+        }
     }
 
     /// The addresses of a host that pass, in the order in which to try them: connect to one of these
     /// and resolve nothing again.
     pub async fn addresses(&self, host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let found: Vec<SocketAddr> = match host {
-            Host::Ipv4(address) => vec![SocketAddr::new((*address).into(), port)],
-            Host::Ipv6(address) => vec![SocketAddr::new((*address).into(), port)],
-            Host::Domain(name) => tokio::net::lookup_host((*name, port))
-                .await
-                .map_err(|error| format!("the name is not found: {error}"))?
-                .collect(),
+        let found: Arc<[IpAddr]> = match host {
+            Host::Ipv4(address) => Arc::new([IpAddr::V4(*address)]),
+            Host::Ipv6(address) => Arc::new([IpAddr::V6(*address)]),
+            Host::Domain(name) => self.lookups.find(self.tenant, name).await?,
         };
-        let admitted: Vec<SocketAddr> = found
-            .into_iter()
-            .filter(|address| self.admits(address.ip()))
-            .collect();
+        let mut admitted = Vec::new();
+        let mut refused = None;
+        for address in found.iter() {
+            match self.check(*address) {
+                Ok(()) => admitted.push(SocketAddr::new(*address, port)),
+                Err(error) => refused = Some(error),
+            }
+        }
         if admitted.is_empty() {
-            return Err(refusal());
+            return Err(refused.unwrap_or_else(|| "the name has no address".to_owned()));
         }
         Ok(admitted)
     }
 
     /// Refuses a URL whose host is an address that does not pass; names are checked when resolved.
     pub fn check_url(&self, url: &url::Url) -> Result<(), String> {
-        let address = match url.host() {
-            Some(Host::Ipv4(address)) => IpAddr::V4(address),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address),
-            Some(Host::Domain(_)) => return Ok(()),
-            None => return Err("the URL has no host".to_owned()),
-        };
-        if self.admits(address) {
-            Ok(())
-        } else {
-            Err(refusal())
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(address.into()),
+            Some(Host::Ipv6(address)) => self.check(address.into()),
+            Some(Host::Domain(_)) => Ok(()),
+            None => Err("the URL has no host".to_owned()),
         }
     }
 }
 
-fn refusal() -> String {
-    "the address is not public, and the setting outgoing_allow does not name its network".to_owned()
+fn refusal(why: &str) -> String {
+    format!("the address {why}, and the setting outgoing_allow does not name its network")
 }
 
 fn is_public(address: IpAddr) -> bool {
@@ -154,7 +178,7 @@ mod tests {
             ("2002:a00:1::", false),
         ] {
             assert_eq!(
-                guard.admits(address.parse().unwrap()),
+                guard.check(address.parse().unwrap()).is_ok(),
                 admitted,
                 "{address}"
             );

@@ -32,6 +32,7 @@ use super::{
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
+    id::TenantId,
 };
 
 /// How much of an answer is read, so that its connection can be used again.
@@ -85,6 +86,19 @@ impl Client {
     pub fn for_single_requests(guard: Guard, timeout: Duration) -> Result<Self> {
         let tls = Tls::default().config().map_err(Error::internal)?;
         Ok(Self::over(guard, Arc::new(tls), timeout))
+    }
+
+    /// The same for the requests of a tenant, which share no connection with those of others.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId) -> Self {
+        let client = Self {
+            identity_expires_at: self.identity_expires_at,
+            ..Self::over(self.guard.of(tenant), self.tls.clone(), self.timeout)
+        };
+        match self.kept {
+            Some(_) => client.keeping(),
+            None => client,
+        }
     }
 
     /// The same with TLS of its own. The two share no connection: those of this one may show who the hub

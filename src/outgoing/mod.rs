@@ -6,6 +6,8 @@ mod counted;
 pub mod dial;
 mod guard;
 mod http;
+mod lookups;
+mod own_addresses;
 mod retry_after;
 pub mod tls;
 mod traffic;

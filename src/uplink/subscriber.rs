@@ -230,7 +230,7 @@ impl Subscriber {
                 self.uplinks.clone(),
             )),
             vault: self.vault.clone(),
-            guard: self.guard.clone(),
+            guard: self.guard.of(what.tenant),
         });
         self.tasks.spawn(async move {
             let running = async {

@@ -65,6 +65,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "outgoing",
             "reference",
             "secret",
+            "shares",
             "store",
             "text",
             "uplink",
@@ -89,6 +90,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "supervise",
             "text",
+            "threads",
             "uplink",
             "username",
         ],
@@ -147,13 +149,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "mqtt",
-        &["clock", "error", "outgoing", "supervise", "topic"],
+        &["clock", "error", "id", "outgoing", "supervise", "topic"],
     ),
     ("kafka", &["outgoing", "supervise", "topic"]),
-    ("outgoing", &["clock", "config", "error"]),
+    ("outgoing", &["clock", "config", "error", "id"]),
     ("housekeeping", &["clock", "config", "error", "store"]),
     ("jobs", &["error", "id", "store"]),
-    ("live", &["clock", "error", "id", "store"]),
+    (
+        "live",
+        &["clock", "config", "error", "id", "shares", "store"],
+    ),
     (
         "store",
         &[
@@ -173,6 +178,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reference", &["text"]),
     ("tls", &["clock", "config", "private"]),
     ("private", &[]),
+    ("shares", &[]),
+    ("threads", &[]),
     (
         "keyring",
         &[
@@ -237,6 +244,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "it writes one row; the next use of the key does so again",
     ),
     ("mqtt/publisher.rs", 1, "what it spawns is supervised"),
+    ("outgoing/lookups.rs", 1, "one that breaks is an answer"),
     (
         "store/transaction.rs",
         1,
@@ -248,6 +256,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "one write; who waits learns of it",
     ),
     ("supervise.rs", 2, "here"),
+    ("threads.rs", 1, "who waits learns of it"),
     ("uplink/subscriber.rs", 1, "one that broke begins again"),
     (
         "uplink/subscription.rs",

@@ -8,6 +8,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod apart;
 mod broker;
 mod cluster;
 mod database;
@@ -80,6 +81,7 @@ mod network_news;
 mod networks;
 mod operators;
 mod outage;
+mod outgoing_bounds;
 mod paging;
 mod permissions;
 mod plans;
@@ -93,6 +95,7 @@ mod rules;
 mod sandbox;
 mod secret_keys;
 mod shared_fate;
+mod shares;
 mod sheets;
 mod sigfox_answers;
 mod story;

@@ -5,11 +5,13 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nix::libc::O_NOFOLLOW;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use tokio::sync::Semaphore;
 
 use super::Answer;
 use crate::{
@@ -21,6 +23,10 @@ use crate::{
 
 /// The type's name.
 pub const KIND: &str = "file";
+/// Lines that are written at a time, of all targets.
+pub const AT_ONCE: usize = 16;
+/// And of one target. A disk that hangs, or many messages, must not take all of them.
+const AT_ONCE_EACH: usize = 4;
 
 /// The settings that are stored in the clear.
 #[derive(Deserialize)]
@@ -32,6 +38,7 @@ struct Settings {
 pub struct FileTarget {
     /// The tenant's folder, and in it the target's.
     folder: Vec<String>,
+    turns: Arc<Semaphore>,
 }
 
 impl FileTarget {
@@ -44,13 +51,15 @@ impl FileTarget {
         }
         Ok(Self {
             folder: vec![format!("tenant-{}", tenant.0), settings.folder],
+            turns: Arc::new(Semaphore::new(AT_ONCE_EACH)),
         })
     }
 
-    /// Writes one delivery down; it is on disk when this returns.
+    /// Writes one delivery down, in its turn; it is on disk when this returns.
     pub async fn send(
         &self,
         below: Option<&Path>,
+        writing: &Arc<Semaphore>,
         delivery: &Delivery,
         message: &Message,
     ) -> Answer {
@@ -64,8 +73,13 @@ impl FileTarget {
         };
         let name = format!("{}.ndjson", delivery.created_at.format("%Y-%m-%d"));
         let (below, folders) = (below.to_owned(), self.folder.clone());
-        let written =
-            tokio::task::spawn_blocking(move || append(below, &folders, &name, line.as_bytes()));
+        let turn = self.turns.clone().acquire_owned().await;
+        let place = writing.clone().acquire_owned().await;
+        let written = tokio::task::spawn_blocking(move || {
+            // The attempt may be over before the line is on disk.
+            let _kept = (turn, place);
+            append(below, &folders, &name, line.as_bytes())
+        });
         match written.await {
             Ok(Ok(())) => Answer::default(),
             Ok(Err(error)) => Answer::failed(format!("the file cannot be written: {error}")),

@@ -15,6 +15,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use moka::sync::Cache;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::payload::{Message, Payload, Purpose, Renderer, Unmade};
 use crate::{
@@ -110,6 +111,7 @@ pub struct Target {
     payload: Payload,
     way: Way,
     redactor: Redactor,
+    tenant: TenantId,
 }
 
 /// One type of target.
@@ -141,7 +143,7 @@ impl Target {
         };
         let credentials = match vault.open_credentials(&place(tenant, integration.id.0), stored) {
             Ok(credentials) => credentials,
-            Err(error) => return Ok(Self::unopened(error.to_string())),
+            Err(error) => return Ok(Self::unopened(tenant, error.to_string())),
         };
         let way = match provisioned.kind.as_str() {
             http::KIND => Way::Http(Box::new(http::HttpTarget::open(
@@ -174,14 +176,16 @@ impl Target {
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
             way,
             redactor,
+            tenant,
         })
     }
 
-    fn unopened(why: String) -> Self {
+    fn unopened(tenant: TenantId, why: String) -> Self {
         Self {
             payload: Payload::Native,
             way: Way::Unopened(why),
             redactor: Redactor::new([]),
+            tenant,
         }
     }
 
@@ -202,7 +206,10 @@ impl Target {
 
     async fn answer(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
         let answer = match (&self.way, purpose) {
-            (Way::Postgres(target), Purpose::Test) => target.try_out(&sender.guard, delivery).await,
+            (Way::Postgres(target), Purpose::Test) => {
+                let guard = sender.guard.of(self.tenant);
+                target.try_out(&guard, delivery).await
+            }
             _ => self.send_message(sender, delivery, purpose).await,
         };
         answer.without(&self.redactor).cut()
@@ -212,7 +219,10 @@ impl Target {
         let (renderer, origin) = (&sender.renderer, &sender.origin);
         let made = self.payload.message(renderer, delivery, origin, purpose);
         match made.await {
-            Ok(message) => self.way.send(sender, delivery, &message).await,
+            Ok(message) => {
+                let sending = self.way.send(sender, self.tenant, delivery, &message);
+                sending.await
+            }
             Err(Unmade::Never(error)) => Answer::hopeless(error),
             Err(Unmade::NotNow) => Answer::failed("the template cannot be rendered now"),
         }
@@ -220,19 +230,26 @@ impl Target {
 }
 
 impl Way {
-    async fn send(&self, sender: &Sender, delivery: &Delivery, message: &Message) -> Answer {
+    async fn send(
+        &self,
+        sender: &Sender,
+        tenant: TenantId,
+        delivery: &Delivery,
+        message: &Message,
+    ) -> Answer {
+        let guard = sender.guard.of(tenant);
         match self {
             Way::Http(target) => target.send(delivery, message).await,
             Way::Mqtt(target) => {
-                let (publishers, within) = (&sender.publishers, sender.timeout);
-                target.send(publishers, delivery, message, within).await
+                let (publishers, within) = (sender.publishers.of(tenant), sender.timeout);
+                target.send(&publishers, delivery, message, within).await
             }
-            Way::Kafka(target) => target.send(&sender.guard, delivery, message).await,
-            Way::Postgres(target) => target.send(&sender.guard, delivery).await,
+            Way::Kafka(target) => target.send(&guard, delivery, message).await,
+            Way::Postgres(target) => target.send(&guard, delivery).await,
             Way::Unopened(why) => Answer::failed(why.clone()),
             Way::File(target) => {
-                let below = sender.files_dir.as_deref();
-                target.send(below, delivery, message).await
+                let (below, writing) = (sender.files_dir.as_deref(), &sender.files);
+                target.send(below, writing, delivery, message).await
             }
         }
     }
@@ -242,6 +259,8 @@ impl Way {
 #[derive(Clone)]
 pub struct Sender {
     http: Client,
+    /// The same for each tenant.
+    clients: Cache<TenantId, Client>,
     guard: Guard,
     publishers: Publishers,
     /// Templates of all integrations take turns here.
@@ -249,6 +268,8 @@ pub struct Sender {
     timeout: Duration,
     /// Below this are the folders of files.
     files_dir: Option<Arc<Path>>,
+    /// Lines that are written to files at a time.
+    files: Arc<Semaphore>,
     /// Where the hub is reached; empty where nobody has said.
     origin: Arc<str>,
     /// Each as it is at a revision: a change ends the connections of the one before.
@@ -270,11 +291,16 @@ impl Sender {
         let origin = config.public_url.as_deref();
         Ok(Self {
             http: Client::new(guard.clone(), timeout)?,
+            clients: Cache::builder()
+                .max_capacity(TARGETS_MAX)
+                .time_to_idle(TARGET_IDLE)
+                .build(),
             guard,
             publishers,
             renderer: Renderer::new(),
             timeout,
             files_dir: config.file_targets_dir.as_deref().map(Arc::from),
+            files: Arc::new(Semaphore::new(file::AT_ONCE)),
             origin: origin.unwrap_or_default().trim_end_matches('/').into(),
             targets: Cache::builder()
                 .max_capacity(TARGETS_MAX)
@@ -295,7 +321,8 @@ impl Sender {
         {
             return Ok(target);
         }
-        let target = Arc::new(Target::open(tenant, integration, vault, &self.http)?);
+        let client = self.clients.get_with(tenant, || self.http.of(tenant));
+        let target = Arc::new(Target::open(tenant, integration, vault, &client)?);
         if !target.is_unopened() {
             let entry = (integration.revision, target.clone());
             self.targets.insert(integration.id, entry);

@@ -1,0 +1,124 @@
+//! Places that many share: there is a bound for all of them together, and a share for each member, such as a
+//! tenant or a user. So nobody takes all of them.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Hands out places. Cheap to clone.
+pub struct Shares<K>(Arc<Inner<K>>);
+
+struct Inner<K> {
+    places_max: usize,
+    taken: Mutex<Taken<K>>,
+}
+
+struct Taken<K> {
+    places: usize,
+    /// Only members that have a place.
+    members: HashMap<K, usize>,
+}
+
+/// A place. It is free again when this is dropped, so it must go with the work that it is for.
+#[must_use]
+pub struct Place<K: Hash + Eq> {
+    shares: Shares<K>,
+    members: Vec<K>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full<K> {
+    /// All places are taken.
+    All,
+    /// This member has its share.
+    Share(K),
+}
+
+impl<K> Clone for Shares<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Shares<K> {
+    /// So many places for all together.
+    pub fn new(places_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            places_max,
+            taken: Mutex::new(Taken {
+                places: 0,
+                members: HashMap::new(),
+            }),
+        }))
+    }
+
+    /// Takes a place that counts for each of these members, who may have so many.
+    pub fn enter<const N: usize>(&self, members: [(K, usize); N]) -> Result<Place<K>, Full<K>> {
+        let mut taken = self.lock();
+        // Who has the share learns that, also where nobody else would get a place.
+        for (member, share) in &members {
+            if taken.members.get(member).copied().unwrap_or(0) >= *share {
+                return Err(Full::Share(member.clone()));
+            }
+        }
+        if taken.places >= self.0.places_max {
+            return Err(Full::All);
+        }
+        taken.places += 1;
+        for (member, _) in &members {
+            *taken.members.entry(member.clone()).or_default() += 1;
+        }
+        drop(taken);
+        Ok(Place {
+            shares: self.clone(),
+            members: members.into_iter().map(|(member, _)| member).collect(),
+        })
+    }
+}
+
+impl<K> Shares<K> {
+    fn lock(&self) -> MutexGuard<'_, Taken<K>> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq> Drop for Place<K> {
+    fn drop(&mut self) {
+        let mut taken = self.shares.lock();
+        taken.places -= 1;
+        for member in &self.members {
+            let Some(count) = taken.members.get_mut(member) else {
+                continue;
+            };
+            *count -= 1;
+            if *count == 0 {
+                taken.members.remove(member);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_more_than_a_share() {
+        let shares = Shares::new(3);
+        let enter =
+            |tenant: &'static str, user: &'static str| shares.enter([(tenant, 2), (user, 1)]);
+        let first = enter("acme", "ada").ok();
+        assert_eq!(enter("acme", "ada").err(), Some(Full::Share("ada")));
+        let second = enter("acme", "bob").ok();
+        assert_eq!(enter("acme", "cy").err(), Some(Full::Share("acme")));
+        let third = enter("other", "dan").ok();
+        assert_eq!(enter("third", "eve").err(), Some(Full::All));
+        drop(second);
+        drop((first, third));
+        assert!(shares.lock().members.is_empty());
+        assert_eq!(shares.lock().places, 0);
+    }
+}
