@@ -8,7 +8,6 @@ use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use poem::Server;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,7 +16,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, Tasks, listener::SniffingAcceptor},
+    api::{
+        self, Tasks,
+        listener::Listener,
+        server::{Server, Stopping},
+    },
     clock::Plausible,
     config::Config,
     delivery::{Engine, Wake},
@@ -34,9 +37,6 @@ use crate::{
     supervise, tls,
     uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
 };
-
-/// Longest time between requests on one connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
@@ -105,7 +105,8 @@ where
         guard.clone(),
         publishers.clone(),
     );
-    let stop_accepting = CancellationToken::new();
+    let stopping = Stopping::default();
+    let stop_accepting = stopping.begun.clone();
     let hub = Hub::new(
         store.clone(),
         config.clone(),
@@ -163,20 +164,15 @@ where
         writer,
     );
     let tasks = Tasks::default();
-    let endpoint = api::endpoint(hub, &uplinks, tasks.clone());
+    let endpoint = api::endpoint(hub, &uplinks, tasks.clone(), stopping.cut.clone());
     let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
     let stop_subscribing = stop_accepting.clone();
     let subscribing = supervise::spawn("subscriber", subscriber, move |subscriber| {
         subscriber.run(stop_subscribing.clone()).boxed()
     });
 
-    let (acceptor, accepting) = SniffingAcceptor::new(
-        listener,
-        tls,
-        config.connections_max,
-        stop_accepting.clone(),
-    )
-    .map_err(|error| format!("setting listen: {error}"))?;
+    let server = Server::new(endpoint, tls, address, &config, stopping);
+    let accepting = Listener::new(listener, server.clone(), &config, stop_accepting.clone());
     let accepting = supervise::spawn("acceptor", accepting, |accepting| accepting.run().boxed());
     // It catches what breaks in a look, and cannot begin again by itself: it has the signal.
     let watching_certificate = certificate.run(hangup, stop_accepting.clone());
@@ -186,30 +182,19 @@ where
         watching_certificate,
     );
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
-    let signal = async {
-        tokio::select! {
-            () = stop => {}
-            () = broken.cancelled() => {}
-        }
-        tracing::info!("stopping: no new connections");
-        stop_accepting.cancel();
-    };
-    let outcome = Server::new_with_acceptor(acceptor)
-        .name("thingshub")
-        .idle_timeout(IDLE_TIMEOUT)
-        .run_with_graceful_shutdown(
-            endpoint,
-            signal,
-            Some(Duration::from_secs(config.shutdown_timeout_s)),
-        )
-        .await;
-
-    // What was begun for clients that have gone.
-    tasks
-        .end(Duration::from_secs(config.shutdown_timeout_s))
-        .await;
-    // The server has dropped every handle of the writer: it ends when all is written.
+    tokio::select! {
+        () = stop => {}
+        () = broken.cancelled() => {}
+    }
+    tracing::info!("stopping: no new connections");
+    stop_accepting.cancel();
     let _ = accepting.await;
+    let patience = Duration::from_secs(config.shutdown_timeout_s);
+    server.end(patience).await;
+    // With it go its handles of the writer, which ends when all is written.
+    drop(server);
+    // What was begun for clients that have gone.
+    tasks.end(patience).await;
     subscribing
         .await
         .map_err(|error| format!("the subscriptions broke: {error}"))?;
@@ -247,7 +232,7 @@ where
         return Err("a task broke; the log says which".to_owned());
     }
     tracing::info!("stopped");
-    outcome.map_err(|error| format!("the server broke: {error}"))
+    Ok(())
 }
 
 /// Gives a user another password, on the data itself; answers the user's name.

@@ -109,6 +109,16 @@ settings! {
     shutdown_timeout_s: u64 = 20, in 0..=3600;
     /// Most TLS and HTTP connections at a time
     connections_max: usize = 4096, in 1..=1_000_000;
+    /// Most connections of one address (of IPv6, one /64) at a time; those of trusted proxies are not counted
+    address_connections_max: usize = 1024, in 1..=1_000_000;
+    /// Most requests of one client's address at a time before more are refused
+    address_requests_max: usize = 2048, in 1..=1_000_000;
+    /// Most requests at a time on one HTTP/2 connection
+    connection_streams_max: u32 = 100, in 1..=10_000;
+    /// Longest time for a TLS handshake, and from the first byte of a request's head to its last, in seconds
+    head_timeout_s: u64 = 15, in 1..=3600;
+    /// Longest time that a client may take nothing of an answer before it loses it, in seconds
+    write_timeout_s: u64 = 60, in 1..=3600;
     /// Largest request body, in bytes; a driver's push may be three times its script
     body_max_bytes: usize = 1024 * 1024, in 1..=1 << 30;
     /// Largest file of devices to import, in bytes

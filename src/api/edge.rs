@@ -5,6 +5,7 @@
 //! that protect answers.
 
 use std::{
+    net::IpAddr,
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
     http::{HeaderName, HeaderValue, Method, header},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -21,9 +23,15 @@ use super::{
     client::{self, Client},
     failure::{self, IsErrorObject},
     host,
-    leftover::Leftover,
+    leftover::{Leftover, Unsent},
 };
-use crate::{config::Networks, error::Error, id::new_uuid};
+use crate::{
+    config::Networks,
+    error::Error,
+    hub::subscriber,
+    id::new_uuid,
+    shares::{Place, Shares},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken over from the client.
@@ -47,6 +55,12 @@ pub struct Edge {
     pub trusted_proxies: Networks,
     /// How long browsers are told to come back by HTTPS alone, in seconds; 0: they are told to forget it.
     pub hsts_max_age_s: u64,
+    /// Requests that run, by the clients' addresses.
+    pub requests: Shares<IpAddr>,
+    /// Most of one address.
+    pub address_requests_max: usize,
+    /// When the hub stops and no longer waits for bodies.
+    pub cut: CancellationToken,
 }
 
 /// Marks an answer that holds nothing of anybody, such as a page of the documentation: caches may keep it.
@@ -88,7 +102,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let is_head = *request.method() == Method::HEAD;
         request.set_data(RequestId(id.clone()));
         request.set_data(client);
-        let leftover = Leftover::watch(&mut request);
+        let leftover = Leftover::watch(&mut request, &self.edge.cut);
         let mut response = self.answer(request).instrument(span).await;
         if let Some(leftover) = leftover {
             leftover.drain().await;
@@ -149,6 +163,11 @@ impl<E: Endpoint> EdgeEndpoint<E> {
     }
 
     async fn bounded(&self, request: Request) -> Response {
+        let _share = match self.edge.share(&request) {
+            Ok(share) => share,
+            Err(error) => return failure::respond(&error),
+        };
+        let unsent: Option<Unsent> = request.data().cloned();
         // On the heap, because each layer of futures around this one would copy all of it.
         let work = AssertUnwindSafe(Box::pin(self.inner.call(request))).catch_unwind();
         let response = match tokio::time::timeout(self.edge.timeout, work).await {
@@ -160,10 +179,31 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             Err(_) => return failure::respond(&Error::overloaded("the request took too long")),
         };
         let failed = response.status().is_client_error() || response.status().is_server_error();
+        if failed && unsent.is_some_and(|unsent| unsent.is_given_up()) {
+            return failure::respond(&Error::overloaded("the hub is shutting down"));
+        }
         if failed && response.data::<IsErrorObject>().is_none() {
             return failure::respond(&failure::of_status(response.status()));
         }
         response
+    }
+}
+
+impl Edge {
+    /// A place in the share of the request's client. A trusted proxy that speaks for nobody else needs none.
+    fn share(&self, request: &Request) -> Result<Option<Place<IpAddr>>, Error> {
+        let client: Option<&Client> = request.data();
+        match client {
+            Some(Client(address)) if !self.trusted_proxies.contain(*address) => {
+                let member = (subscriber(*address), self.address_requests_max);
+                self.requests.enter([member]).map(Some).map_err(|_| {
+                    Error::overloaded(
+                        "too many requests of this address at a time (setting address_requests_max)",
+                    )
+                })
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -192,6 +232,9 @@ mod tests {
             timeout: Duration::from_millis(10),
             trusted_proxies: Networks::default(),
             hsts_max_age_s: 0,
+            requests: Shares::new(1),
+            address_requests_max: 1,
+            cut: CancellationToken::new(),
         };
         let response = edge.transform(inner).bounded(Request::default()).await;
         let status = response.status();

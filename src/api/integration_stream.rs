@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use poem::{
     IntoResponse, Request, Response, Result,
     http::header,
-    web::websocket::{Message, WebSocket, WebSocketStream},
+    web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream},
 };
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -33,6 +33,17 @@ use crate::{
 
 /// Longest time for a follower to show that it has received what was sent.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Largest message of a follower: all of them are ignored.
+const MESSAGE_MAX_BYTES: usize = 4 * 1024;
+/// What is said to a follower that is cut off.
+const RULE: &str =
+    "a follower answers pings within 30 seconds and sends no message of more than 4 KiB";
+/// How much is read at a time.
+const READ_BYTES: usize = 4 * 1024;
+/// How much is gathered before it is sent. A message that is larger is kept beside it, and no other as long as it
+/// has not been sent, so that this needs no other bound.
+const WRITE_BYTES: usize = 16 * 1024;
 
 /// The stream of an integration, to who does not follow it
 #[derive(Object, Serialize)]
@@ -61,8 +72,8 @@ impl IntegrationStreamApi {
     /// that follows is one message in the integration's payload form, the oldest first: what waits, and
     /// then what comes. Several may follow, and each gets every message. A message counts as delivered
     /// when a follower has answered the ping behind it, as every WebSocket library does by itself; what
-    /// was not answered comes again to the next who follows. What a follower sends is ignored. Without
-    /// a handshake, it answers how many messages wait.
+    /// was not answered comes again to the next who follows. What a follower sends is ignored, and a message
+    /// of more than 4 KiB ends the connection. Without a handshake, it answers how many messages wait.
     ///
     /// Authenticated by a token, or by the integration's own key (from `create_integration_key`) as the
     /// query parameter `stream_key`, because browsers cannot set a header.
@@ -94,18 +105,29 @@ impl IntegrationStreamApi {
         let socket = socket.map_err(|_| {
             Error::Invalid("this is no WebSocket handshake of version 13 over HTTP/1.1".to_owned())
         })?;
+        let socket = socket.config(websocket_config());
         let upgraded = socket.on_upgrade(async move |socket| run(socket, following).await);
         Ok(Answer::Upgraded(upgraded.into_response()))
     }
 }
 
+fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
+        .max_message_size(Some(MESSAGE_MAX_BYTES))
+        .max_frame_size(Some(MESSAGE_MAX_BYTES))
+}
+
 /// Tells what there is until the follower goes, may no longer follow, or the hub stops.
 async fn run(mut socket: WebSocketStream, mut following: Following) {
-    loop {
+    let cut_off = || Some((CloseCode::Policy, RULE.to_owned()));
+    let goodbye = loop {
         let told = tokio::select! {
             told = following.next() => told,
             said = socket.next() => match said {
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(Message::Close(_))) | None => return,
+                Some(Err(_)) => break cut_off(),
                 Some(Ok(_)) => continue,
             },
         };
@@ -113,19 +135,20 @@ async fn run(mut socket: WebSocketStream, mut following: Following) {
             Some(Ok(told)) => told,
             Some(Err(error)) => {
                 tracing::warn!(%error, "the stream of an integration ends early");
-                break;
+                break None;
             }
-            None => break,
+            None => break None,
         };
         if tell(&mut socket, &told).await.is_none() {
-            return;
+            break cut_off();
         }
         if let Err(error) = following.settle(told).await {
             tracing::warn!(%error, "what was received could not be settled, and comes again");
-            break;
+            break None;
         }
-    }
-    let _ = socket.send(Message::Close(None)).await;
+    };
+    // Where the connection is broken, this fails at once.
+    let _ = socket.send(Message::Close(goodbye)).await;
     let _ = socket.close().await;
 }
 

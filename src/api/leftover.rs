@@ -2,50 +2,77 @@
 //!
 //! A request that is refused early leaves its body unread. The connection would be closed then, and
 //! a client that still sends, or sends its next request on it, would see a broken connection in
-//! place of an answer. So the rest is read, within bounds, before the answer goes.
+//! place of an answer. So the rest is read, within bounds, before the answer goes. When the hub stops, a body that
+//! has not arrived is given up after a moment.
 
 use std::{
+    io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream::BoxStream};
+use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
 use poem::{Body, Request};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// Most that is read for nothing; beyond, the connection is closed.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest time for it.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-type Chunks = BoxStream<'static, std::io::Result<Bytes>>;
+type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
 /// The rest of one request's body.
-pub struct Leftover(oneshot::Receiver<Chunks>);
+pub struct Leftover {
+    left: oneshot::Receiver<Chunks>,
+    cut: CancellationToken,
+}
+
+/// Tells whether a body was given up, among the request's data.
+#[derive(Clone, Default)]
+pub struct Unsent(Arc<AtomicBool>);
+
+impl Unsent {
+    /// Whether it was.
+    pub fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Leftover {
-    /// Watches the request's body, if it has one.
-    pub fn watch(request: &mut Request) -> Option<Self> {
-        let headers = request.headers();
-        let has_body =
-            headers.contains_key("transfer-encoding") || headers.contains_key("content-length");
-        if !has_body {
+    /// Watches the request's body, if it has one, and gives it up at `cut`.
+    pub fn watch(request: &mut Request, cut: &CancellationToken) -> Option<Self> {
+        let body = request.take_body();
+        if body.is_empty() {
+            request.set_body(body);
             return None;
         }
         let (rest, left) = oneshot::channel();
+        let unsent = Unsent::default();
         let watched = Watched {
-            chunks: Some(request.take_body().into_bytes_stream().boxed()),
+            chunks: Some(body.into_bytes_stream().boxed()),
             rest: Some(rest),
+            cut: cut.clone().cancelled_owned().boxed(),
+            unsent: unsent.clone(),
         };
         request.set_body(Body::from_bytes_stream(watched));
-        Some(Self(left))
+        request.set_data(unsent);
+        Some(Self {
+            left,
+            cut: cut.clone(),
+        })
     }
 
     /// Reads what nobody has read.
     pub async fn drain(mut self) {
-        let Ok(mut chunks) = self.0.try_recv() else {
+        let Ok(mut chunks) = self.left.try_recv() else {
             return;
         };
         let drained = tokio::time::timeout(TIME_MAX, async {
@@ -57,7 +84,8 @@ impl Leftover {
                 }
             }
         });
-        if drained.await.is_err() {
+        let drained = self.cut.run_until_cancelled(drained).await;
+        if !matches!(drained, Some(Ok(()))) {
             tracing::debug!("an unread body did not end in time");
         }
     }
@@ -67,18 +95,26 @@ struct Watched {
     /// `None` once it has ended.
     chunks: Option<Chunks>,
     rest: Option<oneshot::Sender<Chunks>>,
+    cut: BoxFuture<'static, ()>,
+    unsent: Unsent,
 }
 
 impl Stream for Watched {
-    type Item = std::io::Result<Bytes>;
+    type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(chunks) = &mut self.chunks else {
+        let this = &mut *self;
+        let Some(chunks) = &mut this.chunks else {
             return Poll::Ready(None);
         };
-        let next = chunks.poll_next_unpin(context);
+        let mut next = chunks.poll_next_unpin(context);
+        if next.is_pending() && this.cut.poll_unpin(context).is_ready() {
+            this.unsent.0.store(true, Ordering::Relaxed);
+            let error = io::Error::other("the hub stops and waits no longer");
+            next = Poll::Ready(Some(Err(error)));
+        }
         if let Poll::Ready(None | Some(Err(_))) = next {
-            self.chunks = None;
+            this.chunks = None;
         }
         next
     }

@@ -1,198 +1,133 @@
-//! One port: TLS by rustls, and plain HTTP told apart by its first byte, so that who forgets the `s`
-//! gets an answer that says so.
+//! Accepts connections on the one port, as many as there are places, of which no address takes more than its
+//! share.
 
 use std::{
     io,
-    net::SocketAddr,
-    pin::Pin,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
-use poem::{
-    http::uri::Scheme,
-    listener::Acceptor,
-    web::{LocalAddr, RemoteAddr},
-};
+use poem::Endpoint;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::{either::Either, sync::CancellationToken};
+use tokio_util::sync::CancellationToken;
 
-use super::refusal;
+use super::server::Server;
+use crate::{
+    config::{Config, Networks},
+    hub::subscriber,
+    shares::{self, Shares},
+};
 
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first byte of a TLS connection: a handshake record.
-const TLS_HANDSHAKE: u8 = 0x16;
+/// Shortest time between two lines in the log on connections that were refused.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// A connection whose scheme is known.
-pub struct Connection {
-    stream: Stream,
-    /// What is left to write in the place of an answer of the HTTP library's own.
-    refusal: Option<Bytes>,
-    _place: OwnedSemaphorePermit,
+/// A connection's place; free again when it is dropped.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// None for a trusted proxy, which speaks for many.
+    _share: Option<shares::Place<IpAddr>>,
 }
 
-/// Hands finished connections to the server.
-pub struct SniffingAcceptor {
-    address: SocketAddr,
-    ready: mpsc::Receiver<(Connection, SocketAddr, Scheme)>,
-}
-
-impl SniffingAcceptor {
-    /// Accepts until `stop`; each handshake runs by itself, so that a slow one delays nobody.
-    pub fn new(
-        listener: TcpListener,
-        tls: TlsAcceptor,
-        connections_max: usize,
-        stop: CancellationToken,
-    ) -> io::Result<(Self, Accepting)> {
-        let address = listener.local_addr()?;
-        let (sender, ready) = mpsc::channel(64);
-        let accepting = Accepting {
-            listener,
-            tls,
-            places: Arc::new(Semaphore::new(connections_max)),
-            ready: sender,
-            stop,
-        };
-        Ok((Self { address, ready }, accepting))
-    }
-}
-
-/// Accepts connections.
-pub struct Accepting {
+/// Accepts connections for a server.
+pub struct Listener<E> {
     listener: TcpListener,
-    tls: TlsAcceptor,
     places: Arc<Semaphore>,
-    ready: mpsc::Sender<(Connection, SocketAddr, Scheme)>,
+    shares: Shares<IpAddr>,
+    share_max: usize,
+    trusted_proxies: Networks,
+    refused: Refused,
+    server: Server<E>,
     stop: CancellationToken,
 }
 
-impl Accepting {
+/// Connections that were refused since the log was told of some.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    told_at: Option<Instant>,
+}
+
+impl<E: Endpoint + 'static> Listener<E> {
+    /// Accepts until `stop`.
+    pub fn new(
+        listener: TcpListener,
+        server: Server<E>,
+        config: &Config,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(config.connections_max)),
+            // The places bound all of them: who finds none waits.
+            shares: Shares::new(usize::MAX),
+            share_max: config.address_connections_max,
+            trusted_proxies: config.trusted_proxies.clone(),
+            refused: Refused::default(),
+            server,
+            stop,
+        }
+    }
+
     /// Accepts until it is time to stop.
-    pub async fn run(&self) {
+    pub async fn run(&mut self) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.accept_all()).await;
+    }
+
+    async fn accept_all(&mut self) {
         loop {
-            let Ok(place) = self.places.clone().acquire_owned().await else {
+            let Ok(permit) = self.places.clone().acquire_owned().await else {
                 return;
             };
-            let (stream, remote) = tokio::select! {
-                () = self.stop.cancelled() => return,
-                accepted = self.listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        // Out of file handles, say: give others a moment to close theirs.
-                        tracing::warn!("a connection could not be accepted: {error}");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-            };
-            let (tls, ready) = (self.tls.clone(), self.ready.clone());
-            tokio::spawn(async move {
-                if let Ok(Ok((stream, scheme))) =
-                    tokio::time::timeout(HANDSHAKE_TIMEOUT, open(stream, tls)).await
-                {
-                    let _ = ready
-                        .send((
-                            Connection {
-                                stream,
-                                refusal: None,
-                                _place: place,
-                            },
-                            remote,
-                            scheme,
-                        ))
-                        .await;
-                }
-            });
-        }
-    }
-}
-
-type Stream = Either<Box<TlsStream<TcpStream>>, TcpStream>;
-
-async fn open(stream: TcpStream, tls: TlsAcceptor) -> io::Result<(Stream, Scheme)> {
-    stream.set_nodelay(true)?;
-    let mut first = [0];
-    if stream.peek(&mut first).await? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    if first[0] == TLS_HANDSHAKE {
-        Ok((
-            Either::Left(Box::new(tls.accept(stream).await?)),
-            Scheme::HTTPS,
-        ))
-    } else {
-        Ok((Either::Right(stream), Scheme::HTTP))
-    }
-}
-
-impl Acceptor for SniffingAcceptor {
-    type Io = Connection;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        vec![LocalAddr(self.address.into())]
-    }
-
-    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
-        match self.ready.recv().await {
-            Some((connection, remote, scheme)) => Ok((
-                connection,
-                LocalAddr(self.address.into()),
-                RemoteAddr(remote.into()),
-                scheme,
-            )),
-            // Nothing more will come: the server is about to be told to stop.
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let connection = &mut *self;
-        if connection.refusal.is_none() {
-            connection.refusal = refusal::instead_of(buf);
-        }
-        let Some(refusal) = &mut connection.refusal else {
-            return Pin::new(&mut connection.stream).poll_write(cx, buf);
-        };
-        while !refusal.is_empty() {
-            let written = ready!(Pin::new(&mut connection.stream).poll_write(cx, refusal))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            match self.listener.accept().await {
+                Ok((stream, remote)) => self.admit(permit, stream, remote),
+                Err(error) => self.wait_for_handles(&error).await,
             }
-            refusal.advance(written);
         }
-        connection.refusal = None;
-        Poll::Ready(Ok(buf.len()))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn admit(&mut self, permit: OwnedSemaphorePermit, stream: TcpStream, remote: SocketAddr) {
+        let address = remote.ip();
+        let share = match self.trusted_proxies.contain(address) {
+            true => None,
+            false => match self.shares.enter([(subscriber(address), self.share_max)]) {
+                Ok(share) => Some(share),
+                Err(_) => return self.refused.note(address),
+            },
+        };
+        let place = Place {
+            _permit: permit,
+            _share: share,
+        };
+        self.server.serve(stream, remote, place);
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// The hub may be out of file handles: others get a moment to close theirs.
+    async fn wait_for_handles(&self, error: &io::Error) {
+        tracing::warn!("a connection could not be accepted: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+impl Refused {
+    /// Counts one, and tells the log, but not of each one.
+    fn note(&mut self, address: IpAddr) {
+        self.count += 1;
+        let is_due = |at: Instant| at.elapsed() >= TOLD_EVERY;
+        if self.told_at.is_none_or(is_due) {
+            tracing::warn!(
+                client.address = %address,
+                count = self.count,
+                "connections were closed: their address has as many as it may (setting address_connections_max)"
+            );
+            *self = Self {
+                count: 0,
+                told_at: Some(Instant::now()),
+            };
+        }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `client.rs`, `host.rs`, `leftover.rs`, `listener.rs`, `refusal.rs` | the outermost layer, who is at the other end, and the port below |
+//! | `edge.rs`, `client.rs`, `host.rs`, `leftover.rs` | the outermost layer, and who is at the other end |
+//! | `listener.rs`, `server.rs`, `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs` | the port below: how many connections, for how long, with how much on its way |
 //! | `operation.rs`, `failure.rs`, `auth.rs`, `idempotency.rs`, `tasks.rs` | what every operation shares: its declaration, its errors, who may run it, that it comes to its end |
 //! | `types.rs`, `body.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `upload.rs`, `driver_content.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `device_files.rs`, `device_rows.rs`, `device_row.rs`, `device_csv.rs`, `csv_layout.rs`, `csv_records.rs`, `csv_guard.rs`, `answer.rs`, `page.rs` | what goes in and out |
 //! | `spec/` | the steps from the raw document to the published one |
 //! | `docs.rs` | the document and its pages: Swagger UI and Redoc |
 //! | the rest | one file per resource |
 
+mod activity;
 mod answer;
 mod api_keys;
 mod appended;
@@ -18,6 +20,7 @@ mod auto_provisioning;
 mod bodiless;
 mod body;
 mod client;
+mod connection;
 mod connection_test;
 mod csv_guard;
 mod csv_layout;
@@ -75,11 +78,13 @@ mod network_settings;
 mod operation;
 mod page;
 mod refusal;
+pub mod server;
 mod server_tls;
 mod sort;
 mod span;
 pub mod spec;
 mod strict;
+mod taking;
 mod tasks;
 mod tenants;
 mod types;
@@ -94,6 +99,7 @@ use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use poem_openapi::{OpenApiService, Tags};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     body::{BodyBounds, Uncompressing},
@@ -102,7 +108,7 @@ use self::{
     operation::Operations,
     spec::Documents,
 };
-use crate::{hub::Hub, uplink::UplinkPath};
+use crate::{hub::Hub, shares::Shares, uplink::UplinkPath};
 
 /// The groups of operations, in the order of a first visit.
 #[derive(Tags)]
@@ -248,8 +254,13 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     ))
 }
 
-/// The API as the server runs it.
-pub fn endpoint(hub: Hub, uplinks: &UplinkPath, tasks: Tasks) -> impl Endpoint + 'static {
+/// The API as the server runs it. At `cut` it waits for no body any more.
+pub fn endpoint(
+    hub: Hub,
+    uplinks: &UplinkPath,
+    tasks: Tasks,
+    cut: CancellationToken,
+) -> impl Endpoint + 'static + use<> {
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
@@ -269,5 +280,8 @@ pub fn endpoint(hub: Hub, uplinks: &UplinkPath, tasks: Tasks) -> impl Endpoint +
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
             hsts_max_age_s: config.hsts_max_age_s,
+            requests: Shares::new(usize::MAX),
+            address_requests_max: config.address_requests_max,
+            cut,
         })
 }

@@ -25,7 +25,7 @@ pub fn instead_of(written: &[u8]) -> Option<Bytes> {
         "400 Bad Request" => "this is no valid HTTP request",
         "414 URI Too Long" => "the URL must have less than 64 KiB",
         "431 Request Header Fields Too Large" => {
-            "the head of a request must have at most 100 headers and 400 KiB"
+            "the head of a request must have at most 100 headers and 128 KiB"
         }
         _ => return None,
     };

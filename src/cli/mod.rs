@@ -200,7 +200,7 @@ fn openapi(matches: &ArgMatches) -> Result<(), Failure> {
     } else {
         &documents.json
     };
-    output::bytes(document.as_bytes())
+    output::bytes(document)
 }
 
 /// Runs a command that talks to a hub. One thread is enough for one request.

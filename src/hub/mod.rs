@@ -51,6 +51,7 @@ use device_import::Imports;
 use key_uses::KeyUses;
 use passwords::Passwords;
 use throttle::Throttle;
+pub use throttle::subscriber;
 
 /// Names of other tenants' users that the users of a tenant may come across in a quarter of an hour.
 const NAME_PROBES_MAX: u32 = 100;

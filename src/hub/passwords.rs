@@ -1,17 +1,19 @@
 //! Password hashing: argon2id, on threads of its own, a few at a time.
 //!
 //! One hash costs 19 MiB and tens of milliseconds of CPU, so that many log-ins at once would starve
-//! the hub: they queue here, and beyond a bound they are put off. The threads are shared with nothing else:
-//! whatever else blocks, somebody can still log in.
+//! the hub: they queue here, each address and tenant within its share, and beyond a bound they are put off.
+//! The threads are shared with nothing else: whatever else blocks, somebody can still log in.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::password_rules;
+use super::{password_rules, throttle::subscriber};
 use crate::{
     error::{Error, Result},
+    id::TenantId,
+    shares::{self, Full, Shares},
     threads::run_apart,
 };
 
@@ -19,58 +21,87 @@ use crate::{
 const RUNNING_MAX: usize = 2;
 /// Hashes under way or waiting.
 const WAITING_MAX: usize = 64;
+/// The same for one who asks: a flood from one address delays others by no more than these.
+const SHARE_MAX: usize = 8;
+
+/// On whose behalf a hash is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// Somebody who is not known yet, by the address.
+    Address(IpAddr),
+    /// Somebody of a tenant.
+    Tenant(TenantId),
+    /// The hub itself.
+    Hub,
+}
 
 pub struct Passwords {
     running: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    waiting: Shares<Asker>,
     /// Stands in for the hash of a user who does not exist, so that the answer takes as long.
     decoy: tokio::sync::OnceCell<String>,
 }
 
 /// A place among those who wait for a hash.
 pub struct Place {
-    _permit: OwnedSemaphorePermit,
+    _place: shares::Place<Asker>,
 }
 
 impl Passwords {
     pub fn new() -> Self {
         Self {
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            waiting: Shares::new(WAITING_MAX),
             decoy: tokio::sync::OnceCell::new(),
         }
     }
 
     /// A place in the queue, if there is one.
-    pub fn place(&self) -> Result<Place> {
-        let place = self.waiting.clone().try_acquire_owned();
-        place
-            .map(|permit| Place { _permit: permit })
-            .map_err(|_| Error::overloaded("too many log-ins at a time"))
+    pub fn place(&self, asker: Asker) -> Result<Place> {
+        let (owner, whose) = match asker {
+            Asker::Address(address) => (Asker::Address(subscriber(address)), "this address"),
+            Asker::Tenant(_) => (asker, "this tenant"),
+            Asker::Hub => (asker, "the hub"),
+        };
+        match self.waiting.enter([(owner, SHARE_MAX)]) {
+            Ok(place) => Ok(Place { _place: place }),
+            Err(Full::Share(_)) => {
+                let what = format!("too many passwords of {whose} at a time");
+                Err(Error::overloaded(&what))
+            }
+            Err(Full::All) => Err(Error::overloaded("too many log-ins at a time")),
+        }
     }
 
     /// The PHC string to store.
     pub async fn hash(&self, password: &str) -> Result<String> {
-        self.hash_if(password, |_| Ok(())).await
+        self.hash_if(Asker::Hub, password, |_| Ok(())).await
     }
 
     /// The PHC string to store of a password that somebody wants to set. How easy it is to guess takes a
     /// while to tell, as the hash does.
-    pub async fn new_hash(&self, field: &str, password: &str, username: &str) -> Result<String> {
+    pub async fn new_hash(
+        &self,
+        asker: Asker,
+        field: &str,
+        password: &str,
+        username: &str,
+    ) -> Result<String> {
         password_rules::check_form(field, password, username)?;
         let (field, username) = (field.to_owned(), username.to_owned());
         let check =
             move |password: &str| password_rules::check_strength(&field, password, &username);
-        self.hash_if(password, check).await
+        self.hash_if(asker, password, check).await
     }
 
     async fn hash_if(
         &self,
+        asker: Asker,
         password: &str,
         check: impl FnOnce(&str) -> Result<()> + Send + 'static,
     ) -> Result<String> {
         let password = password.to_owned();
-        self.run(self.place()?, move || {
+        self.run(self.place(asker)?, move || {
             check(&password)?;
             let hash: PasswordHash = Argon2::default()
                 .hash_password(password.as_bytes())

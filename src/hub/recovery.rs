@@ -1,6 +1,6 @@
 //! The way back in for who has lost the last password: from the command line, on the data itself.
 
-use super::passwords::Passwords;
+use super::passwords::{Asker, Passwords};
 use crate::{
     error::{Error, Result},
     store::{
@@ -17,7 +17,7 @@ pub async fn reset_password(store: &Store, username: &str, password: &str) -> Re
     let user = store.find_user(username).await?;
     let user = user.ok_or_else(|| Error::missing("user", username))?;
     let hash = Passwords::new()
-        .new_hash("password", password, &user.username)
+        .new_hash(Asker::Hub, "password", password, &user.username)
         .await?;
     let scope = store.scope(user.tenant).on_behalf(Call {
         operation: OPERATION,

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::{
     Hub,
     caller::{Caller, Identity},
-    passwords::Place,
+    passwords::{Asker, Place},
     throttle::{Attempt, subscriber},
 };
 use crate::{
@@ -37,7 +37,7 @@ impl Hub {
     /// Opens a session, if name and password are right. Whether the user exists does not show,
     /// neither in the answer nor in its time.
     pub async fn log_in(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
-        let place = self.passwords.place()?;
+        let place = self.passwords.place(Asker::Address(address))?;
         let attempt = self.begin_guess(username, address)?;
         let wrong = || Error::Invalid("invalid credentials".to_owned());
         let user = match self.compare(place, username, password).await {
@@ -120,7 +120,9 @@ impl Hub {
         let (password, hash) = match &given {
             Some(password) => {
                 let setting = "setting admin_password";
-                let hash = self.passwords.new_hash(setting, password, FIRST_USERNAME);
+                let hash = self
+                    .passwords
+                    .new_hash(Asker::Hub, setting, password, FIRST_USERNAME);
                 (password.clone(), hash.await?)
             }
             None => {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Hub, password_rules};
+use super::{Hub, password_rules, passwords::Asker};
 use crate::{
     error::{Error, Result},
     secret,
@@ -37,7 +37,7 @@ impl Hub {
         )?;
         let made = async {
             let new = self
-                .new_user("", username.clone(), profile, password)
+                .new_user(scope, "", username.clone(), profile, password)
                 .await?;
             users::insert(scope, new).await
         };
@@ -60,9 +60,10 @@ impl Hub {
     ) -> Result<User> {
         let hash = match password {
             Some(password) => {
+                let asker = Asker::Tenant(scope.tenant());
                 let hash = self
                     .passwords
-                    .new_hash("password", password, &user.username);
+                    .new_hash(asker, "password", password, &user.username);
                 Some(hash.await?)
             }
             None => None,
@@ -81,7 +82,7 @@ impl Hub {
         session: OwnSession<'_>,
     ) -> Result<User> {
         password_rules::check_form("new_password", new, &user.username)?;
-        let place = self.passwords.place()?;
+        let place = self.passwords.place(Asker::Address(session.address))?;
         let guess = self.begin_guess(&user.username, session.address)?;
         let hash = Some(user.password_hash.as_str());
         let wrong = || Error::field("current_password", "is not the password");
@@ -95,7 +96,12 @@ impl Hub {
         }
         let hash = self
             .passwords
-            .new_hash("new_password", new, &user.username)
+            .new_hash(
+                Asker::Tenant(scope.tenant()),
+                "new_password",
+                new,
+                &user.username,
+            )
             .await?;
         let keep = secret::hash_token(session.token);
         let changed = users::set_password(scope, user, hash, &keep).await?;
@@ -112,13 +118,14 @@ impl Hub {
         password: &str,
     ) -> Result<Tenant> {
         let administrator = self
-            .new_user("administrator.", username, profile, password)
+            .new_user(scope, "administrator.", username, profile, password)
             .await?;
         tenants::insert(scope, name, administrator).await
     }
 
     async fn new_user(
         &self,
+        scope: &Scope,
         place: &str,
         username: String,
         profile: Profile,
@@ -128,7 +135,10 @@ impl Hub {
             .map_err(|rule| Error::field(&format!("{place}username"), rule))?;
         let field = format!("{place}password");
         Ok(NewUser {
-            password_hash: self.passwords.new_hash(&field, password, &username).await?,
+            password_hash: self
+                .passwords
+                .new_hash(Asker::Tenant(scope.tenant()), &field, password, &username)
+                .await?,
             username,
             profile,
         })

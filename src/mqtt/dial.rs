@@ -7,21 +7,34 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::{
-    client_async,
+    client_async_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
         http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+        protocol::WebSocketConfig,
     },
 };
-use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
+use tokio_util::{
+    codec::FramedRead,
+    io::{CopyToBytes, SinkWriter, StreamReader},
+};
 use url::Host;
 
-use super::{Broken, Broker};
+use super::{
+    Broken, Broker,
+    packets::PACKET_MAX_BYTES,
+    pieces::{PIECE_BYTES, Pieces},
+};
 use crate::outgoing::{
     Guard,
     dial::{self, Stream},
 };
+
+/// The least that is sent at a time, and most that is kept of one read.
+const BUFFER_BYTES: usize = 8 * 1024;
+/// Most bytes that wait to be sent: a packet of the largest size, and its frame.
+const UNSENT_BYTES: usize = 2 * PACKET_MAX_BYTES;
 
 /// Reaches the broker; the error is for a person and names no secret.
 pub async fn dial(broker: &Broker, guard: &Guard) -> Result<Box<dyn Stream>, String> {
@@ -51,7 +64,18 @@ async fn web_socket(broker: &Broker, stream: Box<dyn Stream>) -> Result<Box<dyn 
     request
         .headers_mut()
         .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    let (socket, _) = client_async(request, stream).await.map_err(refused)?;
+    let (read, write) = tokio::io::split(stream);
+    let read = StreamReader::new(FramedRead::new(read, Pieces::default()));
+    let stream = tokio::io::join(read, write);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(UNSENT_BYTES)
+        .max_message_size(Some(PIECE_BYTES))
+        .max_frame_size(Some(PIECE_BYTES));
+    let (socket, _) = client_async_with_config(request, stream, Some(config))
+        .await
+        .map_err(refused)?;
     let (outgoing, incoming) = socket.split();
     let incoming = incoming.filter_map(|message| {
         ready(match message {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings.rs` | what a broker's connection is made of, and its rules |
 //! | `dial.rs` | the way to the broker: addresses by the guard, TLS, WebSocket |
+//! | `pieces.rs` | WebSocket messages of any size in small pieces |
 //! | `packets.rs` | packets out of bytes, but for messages that are too large |
 //! | `session.rs` | one connection: the handshake, packets in and out, keep-alive |
 //! | `publisher.rs` | publishes and waits for the broker's acknowledgement |
@@ -20,6 +21,7 @@
 mod backoff;
 mod dial;
 mod packets;
+mod pieces;
 mod publisher;
 mod sas;
 mod session;

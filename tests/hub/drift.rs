@@ -87,6 +87,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "reference",
             "secret",
             "selector",
+            "shares",
             "store",
             "supervise",
             "text",
@@ -191,6 +192,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("supervise", &["error"]),
     ("driver", &[]),
     ("selector", &[]),
+    ("shares", &[]),
     ("text", &[]),
     ("topic", &[]),
     ("username", &[]),
@@ -207,7 +209,16 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         1,
         "it tries to write one row, so often",
     ),
-    ("api/listener.rs", 1, "a handshake, bounded in time"),
+    (
+        "api/server.rs",
+        1,
+        "connections: the client learns of it, and the stop waits for them",
+    ),
+    (
+        "api/taking.rs",
+        1,
+        "streams of a connection: the client learns of it",
+    ),
     (
         "api/tasks.rs",
         1,

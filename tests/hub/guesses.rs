@@ -1,12 +1,15 @@
 //! Guessing passwords: each guess counts, at once or in a row, and where it comes from is told by the
 //! proxies that the operator trusts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     database::{Database, on_both_databases},
+    eventually,
     server::{Answer, Hub, PASSWORD, WithJson},
 };
 
@@ -152,4 +155,46 @@ async fn nobody_else_is_believed_where_a_request_comes_from() {
         .created();
     let entry = hub.list("audit-log").await.remove(0);
     assert_eq!(entry["address"], "127.0.0.1");
+}
+
+/// Who sends more log-ins than the hub can compare delays others, and keeps nobody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_log_ins_keeps_out_nobody_at_another_address() {
+    /// More than may wait in all.
+    const FLOOD: usize = 80;
+    let hub = Hub::start_with(Database::Sqlite, &["--trusted-proxies", "127.0.0.1"]).await;
+    let (over, refused) = (AtomicBool::new(false), AtomicBool::new(false));
+    let flood = join_all((0..FLOOD).map(|number| {
+        let (hub, over, refused) = (&hub, &over, &refused);
+        async move {
+            for attempt in 0_u32.. {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let body =
+                    json!({"username": format!("u{number}-{attempt}"), "password": "nonsense"});
+                let request = hub.request(Method::POST, "auth/token");
+                let request = request.header("X-Forwarded-For", "192.0.2.66");
+                let answer = hub.answer(request.with_json(&body)).await;
+                if answer.status == 503 {
+                    assert!(answer.headers.contains_key("retry-after"));
+                    refused.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    }));
+    let others = async {
+        eventually("there are too many", async || {
+            refused.load(Ordering::Relaxed).then_some(())
+        })
+        .await;
+        for _ in 0..5 {
+            let body = json!({"username": "admin", "password": PASSWORD});
+            let request = hub.request(Method::POST, "auth/token");
+            let request = request.header("X-Forwarded-For", "192.0.2.67");
+            hub.answer(request.with_json(&body)).await.ok();
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(flood, others);
 }

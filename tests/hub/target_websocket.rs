@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
@@ -21,6 +21,7 @@ on_both_databases!(
     what_waits_and_what_comes_is_told_to_all_who_follow,
     who_follows_needs_a_token_or_the_key,
     what_nobody_follows_is_given_up_beyond_the_bound,
+    a_follower_that_sends_much_is_cut_off,
 );
 
 async fn hub(database: Database, flags: &[&str]) -> (Hub, Connection, Value) {
@@ -138,5 +139,23 @@ async fn what_nobody_follows_is_given_up_beyond_the_bound(database: Database) {
     let waiting = hub.get(stream).await.ok()["waiting"].as_u64().unwrap();
     assert!(waiting >= 1, "{waiting}");
     let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    next(&mut socket).await;
+}
+
+/// Whoever follows has nothing to say: it is ignored, as long as it is little.
+async fn a_follower_that_sends_much_is_cut_off(database: Database) {
+    let (hub, connection, made) = hub(database, &[]).await;
+    let path = made["target"]["url"].as_str().unwrap();
+    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    socket.send(Message::text("a".repeat(4096))).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    next(&mut socket).await;
+
+    let mut greedy = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    // It may be cut off before all is sent.
+    let _ = greedy.send(Message::text("a".repeat(1_000_000))).await;
+    let cut = async { while let Some(Ok(_)) = greedy.next().await {} };
+    timeout(Duration::from_secs(20), cut).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
     next(&mut socket).await;
 }

@@ -9,8 +9,9 @@ mod links;
 mod responses;
 mod schemas;
 
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
+use bytes::Bytes;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     LicenseObject, OpenApi, OpenApiService,
@@ -38,9 +39,9 @@ the end of the stream.) No cache keeps an answer (`Cache-Control: no-store`).";
 #[derive(Clone)]
 pub struct Documents {
     /// JSON.
-    pub json: Arc<str>,
+    pub json: Bytes,
     /// YAML.
-    pub yaml: Arc<str>,
+    pub yaml: Bytes,
 }
 
 impl Documents {
