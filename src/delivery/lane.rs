@@ -27,7 +27,7 @@ use super::{
     pace::Pace,
     rules::Rules,
     schedule,
-    settler::Settler,
+    settler::{Outcome, Settler},
     targets::{Answer, Sender, Target},
 };
 use crate::{
@@ -55,6 +55,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Deliveries that are read ahead, at least and at most: about as many as go out in a second.
 const AHEAD_MIN: usize = 16;
 const AHEAD_MAX: usize = 512;
+/// Deliveries whose attempts the database does not take, before the lane sends nothing more: each would be sent
+/// again as soon as the lane forgets it.
+const UNSETTLED_MAX: usize = 64;
 
 /// One integration's way out.
 pub struct Lane {
@@ -72,9 +75,8 @@ pub struct Lane {
 
 /// An attempt that has come to its end, and what it was about.
 type Ended = (Delivery, Attempt, Answer, clock::Time);
-/// A delivery whose attempt is written down, when it is tried again, and whether that has paused the
-/// integration.
-type Done = (Uuid, Option<Instant>, bool);
+/// A delivery whose attempt has been settled, when it is tried again, and whether that is written down.
+type Done = (Uuid, Option<Instant>, Outcome);
 
 /// What a lane knows while it runs.
 struct Run {
@@ -88,6 +90,8 @@ struct Run {
     ready: VecDeque<Delivery>,
     /// Read and not settled: by id, the device whose order it keeps.
     held: HashMap<Uuid, Option<String>>,
+    /// How many of them the lane holds for good, as what came of them could not be written down.
+    unsettled: usize,
     sending: JoinSet<Ended>,
     /// Whether the database may have more than was read.
     may_have_more: bool,
@@ -129,6 +133,7 @@ impl Lane {
             pace: Pace::default(),
             ready: VecDeque::new(),
             held: HashMap::new(),
+            unsettled: 0,
             sending: JoinSet::new(),
             may_have_more: true,
             look_at: now,
@@ -199,8 +204,8 @@ impl Run {
     fn start_what_may(&mut self) -> Instant {
         let now = Instant::now();
         let renew_at = self.check_at.min(self.renewed_at + RENEW_EVERY);
-        if now >= self.renewed_at + LEASE {
-            // Another hub may deliver by now.
+        if now >= self.renewed_at + LEASE || self.unsettled >= UNSETTLED_MAX {
+            // Another hub may deliver by now, or nothing that is sent is written down.
             return self.start_nothing();
         }
         if let Admission::Closed(until) = self.breaker.admits(now) {
@@ -339,10 +344,17 @@ impl Run {
         async move { (id, look_at, settler.settle(settled).await) }
     }
 
-    /// What is settled is the database's alone.
-    fn forget(&mut self, (id, look_at, is_paused): Done) {
-        if is_paused {
-            self.check_at = Instant::now();
+    /// What is settled is the database's alone. A delivery that could not be settled is there as if it had never
+    /// been sent: it is held as long as the lane runs.
+    fn forget(&mut self, (id, look_at, outcome): Done) {
+        match outcome {
+            Outcome::Settled => {}
+            Outcome::Paused => self.check_at = Instant::now(),
+            Outcome::Unsettled => {
+                self.lane.under_way.end(id);
+                self.unsettled += 1;
+                return;
+            }
         }
         if let Some(look_at) = look_at {
             // Not before: until now, the database has it due as it was.

@@ -11,6 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     batch::{self, Parts},
@@ -37,7 +38,18 @@ pub struct Settler {
 
 struct Job {
     settled: Settled,
-    done: oneshot::Sender<bool>,
+    done: oneshot::Sender<Outcome>,
+}
+
+/// What became of an attempt that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is written down.
+    Settled,
+    /// It is written down, and the integration has been paused for it.
+    Paused,
+    /// It is not written down: in the database its delivery is as it was before.
+    Unsettled,
 }
 
 impl Settler {
@@ -60,13 +72,39 @@ impl Settler {
         (Self { ended }, settling)
     }
 
-    /// Ends when the attempt is written down, or never will be: then its delivery is sent again.
-    /// Answers whether the integration has been paused for it.
-    pub async fn settle(&self, settled: Settled) -> bool {
+    /// Ends when the attempt is written down, or never will be.
+    pub async fn settle(&self, settled: Settled) -> Outcome {
         let (done, is_done) = oneshot::channel();
         match self.ended.send(Job { settled, done }).await {
-            Ok(()) => is_done.await.unwrap_or(false),
-            Err(_) => false,
+            Ok(()) => is_done.await.unwrap_or(Outcome::Unsettled),
+            Err(_) => Outcome::Unsettled,
+        }
+    }
+}
+
+/// What became of a batch.
+#[derive(Default)]
+struct Found {
+    paused: HashSet<IntegrationId>,
+    unsettled: HashSet<Uuid>,
+    /// How many the database took nothing of until the hub stopped.
+    lost: usize,
+}
+
+impl Found {
+    fn lose(&mut self, part: &[Settled]) {
+        self.lost += part.len();
+        let ids = part.iter().map(|settled| settled.delivery.id);
+        self.unsettled.extend(ids);
+    }
+
+    fn outcome(&self, settled: &Settled) -> Outcome {
+        if self.unsettled.contains(&settled.delivery.id) {
+            Outcome::Unsettled
+        } else if self.paused.contains(&settled.integration) {
+            Outcome::Paused
+        } else {
+            Outcome::Settled
         }
     }
 }
@@ -88,12 +126,11 @@ impl Writing {
         while batch::take(&mut self.waiting, &mut jobs, BATCH_MAX).await > 0 {
             let (settled, done): (Vec<_>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.settled, job.done)).unzip();
-            let integrations: Vec<IntegrationId> =
-                settled.iter().map(|settled| settled.integration).collect();
-            let paused = self.settle_all(&settled, &mut lost).await;
-            for (done, integration) in done.into_iter().zip(integrations) {
+            let found = self.settle_all(&settled).await;
+            lost += found.lost;
+            for (done, settled) in done.into_iter().zip(&settled) {
                 // A lane that has ended does not wait.
-                let _ = done.send(paused.contains(&integration));
+                let _ = done.send(found.outcome(settled));
             }
         }
         lost
@@ -101,30 +138,39 @@ impl Writing {
 
     /// Settles a batch, in parts where it is refused: one attempt may be at fault, and the others need not
     /// suffer, nor wait until each was tried alone.
-    async fn settle_all(
-        &mut self,
-        settled: &[Settled],
-        lost: &mut usize,
-    ) -> HashSet<IntegrationId> {
-        let mut paused = HashSet::new();
+    async fn settle_all(&mut self, settled: &[Settled]) -> Found {
+        let mut found = Found::default();
         let mut parts = Parts::of(settled);
         while let Some(part) = parts.take() {
             match self.settle(part).await {
-                Ok(found) => paused.extend(found),
-                Err(Error::Unavailable { .. }) => *lost += part.len(),
+                Ok(paused) => found.paused.extend(paused),
+                Err(Error::Unavailable { .. }) => found.lose(part),
                 Err(error) => {
                     let cause = error.causes();
                     match parts.halve(part) {
                         None => tracing::warn!(cause, "attempts are settled in parts"),
-                        Some(alone) => {
-                            let id = alone.delivery.id;
-                            tracing::error!(delivery.id = %id, cause, "an attempt is not settled");
-                        }
+                        Some(alone) => self.give_up(alone, &cause, &mut found).await,
                     }
                 }
             }
         }
-        paused
+        found
+    }
+
+    /// Settles an attempt that the database refuses as the last one of its delivery, without any word of the
+    /// receiver's: pending, the delivery would be sent again and again, and be refused each time.
+    async fn give_up(&mut self, settled: &Settled, cause: &str, found: &mut Found) {
+        let id = settled.delivery.id;
+        tracing::error!(delivery.id = %id, cause, "a delivery is given up: what came of it cannot be stored");
+        match self.settle(&[settled.given_up()]).await {
+            Ok(paused) => found.paused.extend(paused),
+            Err(error) => {
+                let cause = error.causes();
+                tracing::error!(delivery.id = %id, cause, "an attempt is not settled");
+                found.unsettled.insert(id);
+                found.lost += usize::from(matches!(error, Error::Unavailable { .. }));
+            }
+        }
     }
 
     /// Settles a batch; waits for a database that takes nothing.

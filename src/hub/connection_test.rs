@@ -50,6 +50,7 @@ impl Hub {
     /// Tries a connection's credentials on the systems behind it, and changes nothing there.
     pub async fn test_connection(&self, scope: &Scope, id: ConnectionId) -> Result<Tested> {
         let connection = network_connections::get(scope, id).await?;
+        let _trial = self.trials.begin(scope.tenant())?;
         let guard = self.guard.of(scope.tenant());
         let (uplinks, downlinks) = tokio::join!(
             self.test_uplinks(scope, &connection, &guard),

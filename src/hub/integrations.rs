@@ -157,6 +157,7 @@ impl Hub {
             let rule = "nothing is sent to those who follow a websocket: they fetch it";
             return Err(Error::Conflict(rule.to_owned()));
         }
+        let _trial = self.trials.begin(scope.tenant())?;
         let (id, at) = (new_uuid(), clock::now());
         // What an uplink looks like, so that templates and columns find what they look for.
         let mut body: Map<String, Value> = serde_json::from_str(SAMPLE).map_err(Error::internal)?;

@@ -43,15 +43,17 @@ pub mod recovery;
 pub mod removals;
 mod sessions;
 mod throttle;
+mod trials;
 pub mod users;
 
 pub use caller::{Caller, Identity};
+pub use throttle::subscriber;
 
 use device_import::Imports;
 use key_uses::KeyUses;
 use passwords::Passwords;
 use throttle::Throttle;
-pub use throttle::subscriber;
+use trials::Trials;
 
 /// Names of other tenants' users that the users of a tenant may come across in a quarter of an hour.
 const NAME_PROBES_MAX: u32 = 100;
@@ -83,6 +85,7 @@ pub struct Hub {
     /// Names that turned out to be another tenant's, by who asked for them.
     name_probes: Arc<Throttle<TenantId>>,
     key_uses: Arc<KeyUses>,
+    trials: Arc<Trials>,
 }
 
 impl Hub {
@@ -116,6 +119,7 @@ impl Hub {
             guesses,
             name_probes,
             key_uses: Arc::default(),
+            trials: Arc::default(),
         }
     }
 

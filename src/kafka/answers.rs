@@ -1,5 +1,7 @@
 //! Reads what brokers answer. Nothing is reserved for what is not there yet.
 
+use std::collections::HashMap;
+
 use kafka_protocol::{ResponseError, error::ParseResponseErrorCode};
 use winnow::{
     Parser, Result,
@@ -10,7 +12,7 @@ use winnow::{
     token::rest,
 };
 
-use super::settings::Address;
+use super::{leaders::Leaders, settings::Address};
 
 /// How far the hub reads requests and answers: the oldest versions that brokers since Kafka 2.2 and all
 /// later ones speak, so that there is one form of each.
@@ -46,21 +48,16 @@ pub struct Authenticated {
     pub lifetime_ms: i64,
 }
 
-/// Who leads the partitions of a topic.
+/// What is told of a topic.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metadata {
     pub error: Option<ResponseError>,
-    /// The leader of each partition, in the order of their numbers; none, where there is none now.
-    pub leaders: Vec<Option<Address>>,
+    /// Who leads its partitions.
+    pub leaders: Leaders,
 }
 
-/// What became of the records for a partition.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Produced {
-    pub topic: String,
-    pub partition: i32,
-    pub error: Option<ResponseError>,
-}
+/// What became of the records for each partition of each topic.
+pub type Produced = HashMap<String, HashMap<i32, Option<ResponseError>>>;
 
 /// The number by which an answer belongs to a request, and what follows.
 pub fn correlated(answer: &[u8]) -> Option<(i32, &[u8])> {
@@ -88,7 +85,7 @@ pub fn authenticated(answer: &[u8]) -> Option<Authenticated> {
     })
 }
 
-/// Reads the answer to Metadata for one topic.
+/// Reads the answer to Metadata for one topic. What it costs grows with the answer's size and no faster.
 pub fn metadata(answer: &[u8], topic: &str) -> Option<Metadata> {
     let broker = (be_i32, text, be_i32, text);
     let partition = (error, be_i32, be_i32, array(be_i32), array(be_i32));
@@ -102,33 +99,31 @@ pub fn metadata(answer: &[u8], topic: &str) -> Option<Metadata> {
         .iter()
         .map(|partition| partition.1)
         .eq((0..).take(partitions.len()));
-    let address = |id: i32| {
-        let (_, host, port, _) = brokers.iter().find(|broker| broker.0 == id)?;
+    if !is_whole {
+        return None;
+    }
+    // Of several brokers of one number, the first one counts.
+    let mut known: HashMap<i32, (&str, i32)> = HashMap::with_capacity(brokers.len());
+    for (id, host, port, _) in &brokers {
+        known.entry(*id).or_insert((host, *port));
+    }
+    let leaders = Leaders::of(partitions.iter().map(|partition| partition.2), |id| {
+        let (host, port) = known.get(&id)?;
         Address::new(host, u16::try_from(*port).ok()?).ok()
-    };
-    is_whole.then(|| Metadata {
-        error,
-        leaders: partitions
-            .iter()
-            .map(|partition| address(partition.2))
-            .collect(),
-    })
+    });
+    Some(Metadata { error, leaders })
 }
 
 /// Reads the answer to Produce.
-pub fn produced(answer: &[u8]) -> Option<Vec<Produced>> {
+pub fn produced(answer: &[u8]) -> Option<Produced> {
     let partition = (be_i32, error, be_i64, be_i64);
     let (topics, _) = read((array((text, array(partition))), be_i32), answer)?;
-    let flat = topics.into_iter().flat_map(|(topic, partitions)| {
-        partitions
-            .into_iter()
-            .map(move |(partition, error, _, _)| Produced {
-                topic: topic.clone(),
-                partition,
-                error,
-            })
-    });
-    Some(flat.collect())
+    let mut produced = Produced::new();
+    for (topic, partitions) in topics {
+        let of_topic = produced.entry(topic).or_default();
+        of_topic.extend(partitions.into_iter().map(|found| (found.0, found.1)));
+    }
+    Some(produced)
 }
 
 /// An answer from end to end.
@@ -211,7 +206,10 @@ mod tests {
     fn leaders_are_found_in_the_order_of_their_partitions() {
         let leader = Address::parse("kafka.example.com:9092").unwrap();
         let read = metadata(&answer(&[(1, -1), (0, 7)]), "iot").unwrap();
-        assert_eq!(read.leaders, [Some(leader), None]);
+        let leaders: Vec<_> = (0..2)
+            .map(|place| read.leaders.of_partition(place))
+            .collect();
+        assert_eq!(leaders, [Some(&leader), None]);
         assert_eq!(metadata(&answer(&[(0, 7), (2, 7)]), "iot"), None, "a gap");
         assert_eq!(metadata(&answer(&[]), "another"), None);
     }

@@ -27,8 +27,9 @@ use crate::outgoing::{
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time for a broker to answer: a little more than it may wait for its replicas.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
-/// The longest answer that is read.
-const ANSWER_MAX_BYTES: usize = 1024 * 1024;
+/// The longest answer that is read: what a cluster of a thousand brokers says of a topic with thousands of
+/// partitions.
+const ANSWER_MAX_BYTES: usize = 256 * 1024;
 
 /// A connection, open and logged in.
 pub struct Connection {
@@ -71,7 +72,7 @@ impl Connection {
         };
         connection.check_versions().await?;
         if let Some(login) = &cluster.login {
-            let lifetime = log_in(&mut connection, login).await?;
+            let lifetime = log_in(&mut connection, login, &cluster.heavy).await?;
             connection.ends_at = lifetime.map(|lifetime| Instant::now() + lifetime);
         }
         Ok(connection)

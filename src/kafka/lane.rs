@@ -185,7 +185,7 @@ impl Worker {
         again
     }
 
-    async fn exchange(&mut self, request: &ProduceRequest) -> Result<Vec<Produced>, Failure> {
+    async fn exchange(&mut self, request: &ProduceRequest) -> Result<Produced, Failure> {
         if self.connection.as_ref().is_some_and(Connection::has_ended) {
             self.connection = None;
         }
@@ -203,16 +203,12 @@ impl Worker {
 }
 
 /// What became of the records for this entry's partition.
-fn outcome(entry: &Entry, answered: &[Produced]) -> Result<(), Failure> {
-    let its_own = |produced: &&Produced| {
-        *produced.topic == *entry.topic && produced.partition == entry.partition
-    };
-    match answered.iter().find(its_own) {
+fn outcome(entry: &Entry, answered: &Produced) -> Result<(), Failure> {
+    let of_topic = answered.get(&*entry.topic);
+    match of_topic.and_then(|partitions| partitions.get(&entry.partition)) {
         None => Err(unreadable()),
-        Some(Produced { error: None, .. }) => Ok(()),
-        Some(Produced {
-            error: Some(error), ..
-        }) => Err(Failure::of_topic(&entry.topic, *error)),
+        Some(None) => Ok(()),
+        Some(Some(error)) => Err(Failure::of_topic(&entry.topic, *error)),
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     failure::Failure,
     settings::Login,
 };
+use crate::outgoing::HeavyWork;
 
 /// The most rounds of hashing that a broker may ask for; Kafka itself takes up to 16,384.
 const ROUNDS_MAX: u32 = 100_000;
@@ -30,6 +31,7 @@ const LIFE_USED: f64 = 0.85;
 pub async fn log_in(
     connection: &mut Connection,
     login: &Login,
+    heavy: &HeavyWork,
 ) -> Result<Option<Duration>, Failure> {
     let name = login.mechanism.name();
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
@@ -45,7 +47,7 @@ pub async fn log_in(
     let mut heard: Option<Vec<u8>> = None;
     let mut lifetime_ms = 0;
     for _ in 0..STEPS_MAX {
-        let stepped = step(session, heard).await?;
+        let stepped = step(session, heard, heavy).await?;
         session = stepped.session;
         if stepped.says.is_empty() && stepped.is_finished {
             return Ok(lifetime(lifetime_ms));
@@ -106,7 +108,11 @@ struct Stepped {
 }
 
 /// One step, away from the threads that everybody shares: hashing takes its time.
-async fn step(mut session: Session, heard: Option<Vec<u8>>) -> Result<Stepped, Failure> {
+async fn step(
+    mut session: Session,
+    heard: Option<Vec<u8>>,
+    heavy: &HeavyWork,
+) -> Result<Stepped, Failure> {
     // The last message of SCRAM names an error where nothing was proven (RFC 5802, 7).
     if heard
         .as_deref()
@@ -131,10 +137,10 @@ async fn step(mut session: Session, heard: Option<Vec<u8>>) -> Result<Stepped, F
             is_finished,
         })
     };
-    match tokio::task::spawn_blocking(step).await {
-        Ok(Ok(stepped)) => Ok(stepped),
-        Ok(Err::<_, SessionError>(error)) => Err(impossible(&error.to_string())),
-        Err(_) => Err(impossible("a step failed")),
+    match heavy.run(step).await {
+        Some(Ok(stepped)) => Ok(stepped),
+        Some(Err::<_, SessionError>(error)) => Err(impossible(&error.to_string())),
+        None => Err(impossible("a step failed")),
     }
 }
 
@@ -167,7 +173,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_goes_over_as_the_standard_has_it() {
-        let first = step(session(&login(Mechanism::Plain)).unwrap(), None)
+        let heavy = HeavyWork::default();
+        let first = step(session(&login(Mechanism::Plain)).unwrap(), None, &heavy)
             .await
             .ok()
             .unwrap();
@@ -177,14 +184,13 @@ mod tests {
     #[tokio::test]
     async fn a_broker_cannot_ask_for_endless_hashing() {
         for (rounds, is_taken) in [("4096", true), ("100001", false), ("99999999999", false)] {
-            let first = step(session(&login(Mechanism::ScramSha512)).unwrap(), None)
-                .await
-                .ok()
-                .unwrap();
+            let heavy = HeavyWork::default();
+            let started = session(&login(Mechanism::ScramSha512)).unwrap();
+            let first = step(started, None, &heavy).await.ok().unwrap();
             let says = String::from_utf8(first.says).unwrap();
             let nonce = says.rsplit_once("r=").unwrap().1;
             let message = format!("r={nonce}more,s=QSXCR+Q6sek8bf92,i={rounds}");
-            let next = step(first.session, Some(message.into_bytes())).await;
+            let next = step(first.session, Some(message.into_bytes()), &heavy).await;
             assert_eq!(next.is_ok(), is_taken, "{rounds}");
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings.rs` | what a cluster's connection is made of |
 //! | `topic.rs` | what topics may be named |
+//! | `leaders.rs` | who leads the partitions of a topic, in little space |
 //! | `producer.rs` | who leads which partition, and who gets a record |
 //! | `lane.rs` | the records for one broker, in requests |
 //! | `connection.rs` | one connection: the handshake, a request and its answer |
@@ -23,6 +24,7 @@ mod answers;
 mod connection;
 mod failure;
 mod lane;
+mod leaders;
 mod login;
 mod producer;
 mod settings;

@@ -20,14 +20,17 @@ use super::{
     connection::{Connection, unreadable},
     failure::{Cure, Failure},
     lane::{Entry, Lane},
+    leaders::Leaders,
     settings::{Address, Cluster},
 };
 use crate::outgoing::Guard;
 
 /// How long it is believed who leads a topic's partitions.
 const LEADERS_KEPT: Duration = Duration::from_secs(300);
-/// Topics whose leaders are known at a time.
-const TOPICS_MAX: u64 = 1000;
+/// What may be known of topics at a time, in bytes: of several hundreds, or of a few with thousands of partitions.
+const KNOWN_MAX_BYTES: u64 = 256 * 1024;
+/// An answer that is longer is read beside the runtime.
+const READ_HERE_MAX_BYTES: usize = 16 * 1024;
 /// Brokers that are written to at a time.
 const LANES_MAX: usize = 100;
 /// How long the connection for questions is kept.
@@ -55,7 +58,7 @@ pub struct Outgoing {
 pub struct Producer {
     cluster: Arc<Cluster>,
     /// The leaders of each topic's partitions.
-    leaders: Cache<String, Arc<[Option<Address>]>>,
+    leaders: Cache<String, Arc<Leaders>>,
     lanes: Mutex<HashMap<Address, Lane>>,
     /// The connection for questions, while nobody asks, and when it was used last.
     asking: tokio::sync::Mutex<Option<(Connection, Instant)>>,
@@ -67,7 +70,10 @@ impl Producer {
         Self {
             cluster: Arc::new(cluster),
             leaders: Cache::builder()
-                .max_capacity(TOPICS_MAX)
+                .max_capacity(KNOWN_MAX_BYTES)
+                .weigher(|topic: &String, leaders: &Arc<Leaders>| {
+                    u32::try_from(topic.len() + leaders.size()).unwrap_or(u32::MAX)
+                })
                 .time_to_live(LEADERS_KEPT)
                 .build(),
             lanes: Mutex::default(),
@@ -81,8 +87,8 @@ impl Producer {
         let mut is_again = false;
         loop {
             let leaders = self.leaders(guard, &topic).await?;
-            let partition = partition(&outgoing.key, leaders.len());
-            let leader = leaders.get(partition).and_then(Option::as_ref);
+            let partition = partition(&outgoing.key, leaders.partitions());
+            let leader = leaders.of_partition(partition);
             let written = match leader {
                 None => Err(Failure::ask_again(format!(
                     "partition {partition} of the topic {topic} has no leader"
@@ -127,7 +133,7 @@ impl Producer {
     }
 
     /// The leaders of a topic's partitions.
-    async fn leaders(&self, guard: &Guard, topic: &str) -> Result<Arc<[Option<Address>]>, Failure> {
+    async fn leaders(&self, guard: &Guard, topic: &str) -> Result<Arc<Leaders>, Failure> {
         let mut asked = 0;
         loop {
             if let Some(leaders) = self.leaders.get(topic) {
@@ -136,11 +142,11 @@ impl Producer {
             let metadata = self.metadata(guard, topic).await?;
             let failure = match metadata.error {
                 Some(error) => Failure::of_topic(topic, error),
-                None if metadata.leaders.is_empty() => {
+                None if metadata.leaders.partitions() == 0 => {
                     Failure::wait(format!("the topic {topic} has no partitions"))
                 }
                 None => {
-                    let leaders: Arc<[_]> = metadata.leaders.into();
+                    let leaders = Arc::new(metadata.leaders);
                     self.leaders.insert(topic.to_owned(), leaders.clone());
                     return Ok(leaders);
                 }
@@ -190,7 +196,14 @@ impl Producer {
             .with_topics(Some(topics))
             .with_allow_auto_topic_creation(true);
         let answer = connection.ask(version::METADATA, &request).await?;
-        answers::metadata(&answer, topic).ok_or_else(unreadable)
+        let length = answer.len();
+        let topic = topic.to_owned();
+        let read = move || answers::metadata(&answer, &topic);
+        let metadata = match length {
+            ..=READ_HERE_MAX_BYTES => read(),
+            _ => self.cluster.heavy.run(read).await.flatten(),
+        };
+        metadata.ok_or_else(unreadable)
     }
 }
 

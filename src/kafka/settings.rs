@@ -6,6 +6,11 @@ use serde::Deserialize;
 use tokio_rustls::rustls::ClientConfig;
 use url::Host;
 
+use crate::outgoing::HeavyWork;
+
+/// The longest name of a host (RFC 1035, 2.3.4).
+const HOST_MAX_BYTES: usize = 255;
+
 /// A cluster of brokers.
 pub struct Cluster {
     /// Those that are asked for all others, in the order in which they are tried.
@@ -14,6 +19,8 @@ pub struct Cluster {
     pub tls: Option<Arc<ClientConfig>>,
     /// Who logs in, where somebody must.
     pub login: Option<Login>,
+    /// Where passwords are proven to its brokers, and their long answers read.
+    pub heavy: HeavyWork,
 }
 
 /// Who logs in, and how.
@@ -71,6 +78,10 @@ impl Address {
 
     /// A host, as brokers advertise themselves, and its port.
     pub fn new(host: &str, port: u16) -> Result<Self, String> {
+        // Reading a name takes longer than its length has a right to.
+        if host.len() > HOST_MAX_BYTES {
+            return Err("the host's name is too long".to_owned());
+        }
         // An address of IPv6 is advertised without the brackets that URLs have.
         let bracketed = match host.contains(':') && !host.starts_with('[') {
             true => format!("[{host}]"),
@@ -78,6 +89,14 @@ impl Address {
         };
         let host = Host::parse(&bracketed).map_err(|_| format!("{host} is no name of a host"))?;
         Ok(Self { host, port })
+    }
+
+    /// How many bytes it has beside itself.
+    pub fn size(&self) -> usize {
+        match &self.host {
+            Host::Domain(name) => name.len(),
+            Host::Ipv4(_) | Host::Ipv6(_) => 0,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `dial.rs` | the way to the broker: addresses by the guard, TLS, WebSocket |
 //! | `pieces.rs` | WebSocket messages of any size in small pieces |
 //! | `packets.rs` | packets out of bytes, but for messages that are too large |
+//! | `flood.rs` | how many packets a broker may send |
 //! | `session.rs` | one connection: the handshake, packets in and out, keep-alive |
 //! | `publisher.rs` | publishes and waits for the broker's acknowledgement |
 //! | `topic.rs` | what topics may be made of |
@@ -20,6 +21,7 @@
 
 mod backoff;
 mod dial;
+mod flood;
 mod packets;
 mod pieces;
 mod publisher;

@@ -13,6 +13,7 @@ use tokio_util::codec::Framed;
 use super::{
     Broker,
     dial::dial,
+    flood::Flood,
     packets::{Incoming, Packets},
     settings::quality,
 };
@@ -40,6 +41,7 @@ pub struct Session {
     state: MqttState,
     keep_alive: Duration,
     ping_at: Instant,
+    flood: Flood,
     /// Whether the broker knew the client from before.
     pub is_resumed: bool,
 }
@@ -86,6 +88,7 @@ impl Session {
             state: MqttState::new(IN_FLIGHT_MAX, true),
             keep_alive,
             ping_at: Instant::now() + keep_alive,
+            flood: Flood::new(Instant::now()),
             is_resumed: session_present,
         })
     }
@@ -105,6 +108,9 @@ impl Session {
     /// Does what the protocol asks for, and gives what the broker has sent, if it was that. It must be
     /// awaited to its end.
     pub async fn handle(&mut self, happening: Happening) -> Result<Option<Incoming>, String> {
+        if matches!(happening, Happening::Incoming(_)) {
+            self.flood.count(Instant::now())?;
+        }
         match happening {
             Happening::PingDue => {
                 self.ping_at = Instant::now() + self.keep_alive;

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use serde::{Serialize, Serializer, ser};
 
-use super::transaction::DatabaseTransaction;
+use super::{storable, transaction::DatabaseTransaction};
 
 /// Rows in one INSERT: stays below SQLite's limit on bound values.
 const ROWS_PER_INSERT: usize = 1000;
@@ -87,6 +87,7 @@ where
     let rows = rows.into_iter().map(as_object::<E, A>).collect::<Vec<_>>();
     // As text: the driver would copy a tree of values before it writes it out.
     let rows = serde_json::to_string(&rows).map_err(|error| DbErr::Json(error.to_string()))?;
+    let rows = storable::json(rows);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [rows.into()]);
     transaction.execute_raw(statement).await?;
     Ok(())

@@ -68,6 +68,7 @@ mod patience;
 mod reader;
 mod recent;
 mod selecting;
+mod storable;
 
 pub mod api_keys;
 mod audit;

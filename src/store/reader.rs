@@ -8,7 +8,7 @@ use sea_orm::{
     entity::prelude::async_trait::async_trait,
 };
 
-use super::{failure, patience::Patience, writability::Writability};
+use super::{failure, patience::Patience, storable, writability::Writability};
 
 /// The connections that read.
 #[derive(Clone)]
@@ -79,6 +79,7 @@ impl ConnectionTrait for Reader {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let statement = storable::statement(statement);
         read!(self, self.pool.execute_raw(statement.clone()))
     }
 
@@ -87,10 +88,12 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let statement = storable::statement(statement);
         read!(self, self.pool.query_one_raw(statement.clone()))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let statement = storable::statement(statement);
         read!(self, self.pool.query_all_raw(statement.clone()))
     }
 }

@@ -11,15 +11,26 @@ use sea_orm::{
 use super::entities::{device, device_label};
 use crate::selector::{Expression, Selector};
 
-/// Selectors that are kept ready.
-const SELECTORS_MAX: u64 = 10_000;
+/// What is kept ready of selectors, in bytes: of ten thousand as they usually are.
+const SELECTORS_MAX_BYTES: u64 = 16 << 20;
+/// What a selector takes beside its text, and for each byte of that.
+const ENTRY_BYTES: usize = 512;
+const PARSED_BYTES: usize = 4;
 
 /// Stored selectors by their text, which means the same for ever.
 pub struct Selectors(Cache<String, Arc<Selector>>);
 
 impl Default for Selectors {
     fn default() -> Self {
-        Self(Cache::new(SELECTORS_MAX))
+        let weigh = |text: &String, _: &Arc<Selector>| {
+            u32::try_from(ENTRY_BYTES + PARSED_BYTES * text.len()).unwrap_or(u32::MAX)
+        };
+        Self(
+            Cache::builder()
+                .max_capacity(SELECTORS_MAX_BYTES)
+                .weigher(weigh)
+                .build(),
+        )
     }
 }
 

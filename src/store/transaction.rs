@@ -26,6 +26,7 @@ use super::{
     failure::{self, Extent},
     patience::Patience,
     signals::{Signals, Then},
+    storable,
     writability::Writability,
 };
 use crate::clock::{self, Time};
@@ -135,7 +136,8 @@ impl ConnectionTrait for Writer {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.done(self.pool.execute_raw(statement)).await
+        self.done(self.pool.execute_raw(storable::statement(statement)))
+            .await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -143,11 +145,13 @@ impl ConnectionTrait for Writer {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.done(self.pool.query_one_raw(statement)).await
+        self.done(self.pool.query_one_raw(storable::statement(statement)))
+            .await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.done(self.pool.query_all_raw(statement)).await
+        self.done(self.pool.query_all_raw(storable::statement(statement)))
+            .await
     }
 }
 
@@ -315,7 +319,8 @@ impl ConnectionTrait for DatabaseTransaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.check()?;
-        self.done(self.inner.execute_raw(statement)).await
+        self.done(self.inner.execute_raw(storable::statement(statement)))
+            .await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -325,12 +330,14 @@ impl ConnectionTrait for DatabaseTransaction {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.check()?;
-        self.done(self.inner.query_one_raw(statement)).await
+        self.done(self.inner.query_one_raw(storable::statement(statement)))
+            .await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.check()?;
-        self.done(self.inner.query_all_raw(statement)).await
+        self.done(self.inner.query_all_raw(storable::statement(statement)))
+            .await
     }
 }
 

@@ -39,6 +39,7 @@ mod subscription;
 mod taking;
 pub mod tryout;
 mod turns;
+mod weights;
 pub mod writer;
 
 use std::sync::Arc;

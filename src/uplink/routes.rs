@@ -20,6 +20,7 @@ use super::{
     auto_provisioning::Rule,
     decode::Decoding,
     networks::{self, NetworkSettings, fold_network_device_id},
+    weights,
 };
 use crate::{
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
@@ -41,10 +42,12 @@ use crate::{
 };
 
 const CONNECTIONS_MAX: u64 = 10_000;
-const DEVICES_MAX: u64 = 50_000;
-const TENANTS_MAX: u64 = 10_000;
-/// Versions of drivers.
-const VERSIONS_MAX: u64 = 256;
+/// What is kept ready of devices, in bytes: of some fifty thousand as they usually are.
+const DEVICES_MAX_BYTES: u64 = 96 << 20;
+/// The same of tenants: of thousands as they usually are. A larger one is read for each of its devices.
+const TENANTS_MAX_BYTES: u64 = 64 << 20;
+/// The same of versions of drivers.
+const VERSIONS_MAX_BYTES: u64 = 32 << 20;
 /// Data tables or integrations that one tenant may have.
 const TARGETS_MAX: u64 = 10_000;
 
@@ -179,6 +182,8 @@ pub enum ColumnType {
 struct Targets {
     tables: Vec<(Selector, TableRoute)>,
     integrations: Vec<(Selector, Recipient)>,
+    /// About how many bytes it takes.
+    weight: u32,
 }
 
 /// At which epoch of its tenant something was read, and after how many doubts.
@@ -192,7 +197,8 @@ pub struct Routes {
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
-    versions: Cache<String, Arc<DriverVersion>>,
+    /// With what each weighs.
+    versions: Cache<String, (u32, Arc<DriverVersion>)>,
     /// How often what is kept of a tenant has turned out to be wrong, of those of whom it has.
     doubts: RwLock<HashMap<TenantId, u64>>,
 }
@@ -203,9 +209,18 @@ impl Routes {
             store,
             vault,
             connections: Cache::new(CONNECTIONS_MAX),
-            devices: Cache::new(DEVICES_MAX),
-            targets: Cache::new(TENANTS_MAX),
-            versions: Cache::new(VERSIONS_MAX),
+            devices: Cache::builder()
+                .max_capacity(DEVICES_MAX_BYTES)
+                .weigher(|_, (_, route): &Kept<DeviceRoute>| weights::of_device(route))
+                .build(),
+            targets: Cache::builder()
+                .max_capacity(TENANTS_MAX_BYTES)
+                .weigher(|_, (_, targets): &Kept<Targets>| targets.weight)
+                .build(),
+            versions: Cache::builder()
+                .max_capacity(VERSIONS_MAX_BYTES)
+                .weigher(|_, (weight, _): &(u32, Arc<DriverVersion>)| *weight)
+                .build(),
             doubts: RwLock::default(),
         }
     }
@@ -388,7 +403,7 @@ impl Routes {
             return Ok(missing());
         };
         // What a digest stands for never changes, whosever version it is.
-        if let Some(version) = self.versions.get(&digest) {
+        if let Some((_, version)) = self.versions.get(&digest) {
             let driver = parsed.key;
             return Ok(DriverRoute::Version { driver, version });
         }
@@ -396,8 +411,10 @@ impl Routes {
         let Some(found) = driver_versions::find(scope, key, &pick).await? else {
             return Ok(missing());
         };
+        let schema = found.content.schema.as_ref().map_or(0, String::len);
         let version = Arc::new(DriverVersion::new(found.content)?);
-        self.versions.insert(digest, version.clone());
+        let weight = weights::of_version(&version, schema);
+        self.versions.insert(digest, (weight, version.clone()));
         let driver = parsed.key;
         Ok(DriverRoute::Version { driver, version })
     }
@@ -413,13 +430,18 @@ impl Routes {
         let tables = data_tables::list::<Column>(scope, None, sort, &first).await?;
         let integrations =
             integrations::list(scope, &integrations::Filter::default(), sort, &first).await?;
+        let of_tables = tables.items.iter().map(|table| &table.provisioned.selector);
+        let of_integrations = integrations.items.iter();
+        let of_integrations = of_integrations.map(|found| &found.provisioned.selector);
+        let selectors = of_tables.chain(of_integrations).map(String::len).sum();
+        let tables: Vec<_> = tables.items.into_iter().filter_map(table_route).collect();
+        let integrations = integrations.items.into_iter();
+        let integrations: Vec<_> = integrations.filter_map(integration_route).collect();
+        let routes: Vec<&TableRoute> = tables.iter().map(|(_, table)| table).collect();
         let targets = Arc::new(Targets {
-            tables: tables.items.into_iter().filter_map(table_route).collect(),
-            integrations: integrations
-                .items
-                .into_iter()
-                .filter_map(integration_route)
-                .collect(),
+            weight: weights::of_targets(selectors, integrations.len(), &routes),
+            tables,
+            integrations,
         });
         self.targets.insert(tenant, (age, targets.clone()));
         Ok(targets)

@@ -126,6 +126,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kafka",
             "mqtt",
             "outgoing",
+            "postgres",
             "secret",
             "store",
             "supervise",
@@ -153,6 +154,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["clock", "error", "id", "outgoing", "supervise", "topic"],
     ),
     ("kafka", &["outgoing", "supervise", "topic"]),
+    ("postgres", &["outgoing", "supervise"]),
     ("outgoing", &["clock", "config", "error", "id"]),
     ("housekeeping", &["clock", "config", "error", "store"]),
     ("jobs", &["error", "id", "store"]),
@@ -233,11 +235,6 @@ const SPAWNS: &[(&str, usize, &str)] = &[
     ("delivery/lane.rs", 1, "attempts: a panic is the answer"),
     ("delivery/payload/renderer.rs", 1, "who waits learns of it"),
     (
-        "delivery/targets/postgres_link.rs",
-        1,
-        "it ends with its connection, as who asks over that learns",
-    ),
-    (
         "downlink/engine.rs",
         1,
         "lanes: one that broke begins again",
@@ -255,6 +252,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "it writes one row; the next use of the key does so again",
     ),
     ("mqtt/publisher.rs", 1, "what it spawns is supervised"),
+    ("outgoing/heavy.rs", 1, "who waits learns of it"),
     ("outgoing/lookups.rs", 1, "one that breaks is an answer"),
     (
         "store/transaction.rs",

@@ -10,7 +10,7 @@ use crate::{
     delivery::payload::Message,
     error::{Error, Result},
     kafka::{Address, Cluster, Login, Mechanism, Outgoing, Producer, TopicTemplate},
-    outgoing::{self, Guard},
+    outgoing::{self, Guard, HeavyWork},
     secret::Credentials,
     store::deliveries::Delivery,
 };
@@ -77,6 +77,7 @@ impl KafkaTarget {
                     .map_err(Error::internal)?,
                 tls,
                 login,
+                heavy: HeavyWork::default(),
             }),
         })
     }

@@ -6,7 +6,6 @@ mod kafka;
 mod mqtt;
 mod oauth2;
 mod postgres;
-mod postgres_link;
 mod topic;
 mod webhook_signature;
 
@@ -112,6 +111,8 @@ pub struct Target {
     way: Way,
     redactor: Redactor,
     tenant: TenantId,
+    /// About how many bytes it takes.
+    weight: u32,
 }
 
 /// One type of target.
@@ -177,6 +178,7 @@ impl Target {
             way,
             redactor,
             tenant,
+            weight: weight(integration),
         })
     }
 
@@ -186,6 +188,7 @@ impl Target {
             way: Way::Unopened(why),
             redactor: Redactor::new([]),
             tenant,
+            weight: 0,
         }
     }
 
@@ -227,6 +230,14 @@ impl Target {
             Err(Unmade::NotNow) => Answer::failed("the template cannot be rendered now"),
         }
     }
+}
+
+fn weight(integration: &Integration) -> u32 {
+    let provisioned = &integration.provisioned;
+    let texts = [&provisioned.settings, &provisioned.payload].map(|json| json.to_string().len());
+    let secret = provisioned.secret.as_ref().map_or(0, Vec::len);
+    let settings = texts.iter().sum::<usize>() + secret;
+    u32::try_from(TARGET_BYTES + SETTINGS_BYTES * settings).unwrap_or(u32::MAX)
 }
 
 impl Way {
@@ -276,8 +287,13 @@ pub struct Sender {
     targets: Cache<IntegrationId, (i64, Arc<Target>)>,
 }
 
-/// Targets kept ready: a token, a connection or a compiled template is worth keeping.
-const TARGETS_MAX: u64 = 1000;
+/// Tenants whose HTTP client is kept ready.
+const CLIENTS_MAX: u64 = 1_000;
+/// What targets take that are kept ready, in bytes: a token, a connection or a compiled template is worth keeping.
+const TARGETS_MAX_BYTES: u64 = 48 << 20;
+/// What a target takes beside its settings, and for each byte of those.
+const TARGET_BYTES: usize = 32 * 1024;
+const SETTINGS_BYTES: usize = 8;
 const TARGET_IDLE: Duration = Duration::from_secs(600);
 
 impl Sender {
@@ -292,7 +308,7 @@ impl Sender {
         Ok(Self {
             http: Client::new(guard.clone(), timeout)?,
             clients: Cache::builder()
-                .max_capacity(TARGETS_MAX)
+                .max_capacity(CLIENTS_MAX)
                 .time_to_idle(TARGET_IDLE)
                 .build(),
             guard,
@@ -303,7 +319,8 @@ impl Sender {
             files: Arc::new(Semaphore::new(file::AT_ONCE)),
             origin: origin.unwrap_or_default().trim_end_matches('/').into(),
             targets: Cache::builder()
-                .max_capacity(TARGETS_MAX)
+                .max_capacity(TARGETS_MAX_BYTES)
+                .weigher(|_, (_, target): &(i64, Arc<Target>)| target.weight)
                 .time_to_idle(TARGET_IDLE)
                 .build(),
         })

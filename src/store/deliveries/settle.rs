@@ -17,6 +17,7 @@ use super::{
         audit::subject,
         bulk,
         entities::{delivery_attempt, integration_health},
+        storable,
         transaction::DatabaseTransaction,
     },
     Attempt, Delivery, State, queue,
@@ -66,7 +67,27 @@ const SQLITE: &str = "UPDATE deliveries SET attempt = s.attempt, state = s.state
      WHERE deliveries.id = s.id AND deliveries.attempt = s.attempt - 1 \
      AND deliveries.due_at IS NOT NULL RETURNING id";
 
+/// The error of an attempt whose own cannot be stored.
+const GIVEN_UP: &str = "what came of the attempt could not be stored, and the delivery was given \
+     up; the hub's log has the cause";
+
 impl Settled {
+    /// The same attempt as the delivery's last one, of which only that it failed is stored.
+    pub fn given_up(&self) -> Self {
+        let attempt = Attempt {
+            status: None,
+            error: Some(GIVEN_UP.to_owned()),
+            ..self.attempt
+        };
+        Self {
+            delivery: self.delivery.clone(),
+            attempt,
+            answer: None,
+            retry_at: None,
+            ..*self
+        }
+    }
+
     fn state(&self) -> State {
         match (&self.attempt.error, self.retry_at) {
             (None, _) => State::Delivered,
@@ -153,7 +174,8 @@ async fn update(
         DbBackend::Postgres => POSTGRES,
         _ => SQLITE,
     };
-    let statement = Statement::from_sql_and_values(backend, sql, [rows.to_string().into()]);
+    let rows = storable::json(rows.to_string());
+    let statement = Statement::from_sql_and_values(backend, sql, [rows.into()]);
     let found = transaction.query_all_raw(statement).await?;
     found
         .iter()
