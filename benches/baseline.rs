@@ -53,7 +53,7 @@ fn main() -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     match kind.as_str() {
         "no-store" => {
-            let worker = std::env::current_exe().map_err(|error| error.to_string())?;
+            let worker = driver::Program::running().map_err(|error| error.to_string())?;
             runtime.block_on(app::serve_with(config, worker, pending(), acknowledge))
         }
         "bare" => runtime.block_on(bare(config)),

@@ -6,7 +6,6 @@
 //! CPU time, and the worker's memory.
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,7 +39,7 @@ fn main() -> Result<(), String> {
 }
 
 async fn measure(path: &str, source: &str, time: Duration) -> Result<(), String> {
-    let program: PathBuf = std::env::current_exe().map_err(|error| error.to_string())?;
+    let program = driver::Program::running().map_err(|error| error.to_string())?;
     let limits = Limits {
         workers: 1,
         ..Limits::default()

@@ -4,7 +4,7 @@
 //! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an import, the deliveries and the
 //! downlinks under way, then the workers and the database.
 
-use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use futures_util::FutureExt;
@@ -41,7 +41,7 @@ use crate::{
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
     config: Config,
-    worker: PathBuf,
+    worker: driver::Program,
     stop: impl Future<Output = ()>,
 ) -> Result<(), String> {
     serve_with(config, worker, stop, writer::run).await
@@ -50,7 +50,7 @@ pub async fn serve(
 /// Runs the hub with another way to write messages down, for measuring what the usual one costs.
 pub async fn serve_with<W>(
     config: Config,
-    worker: PathBuf,
+    worker: driver::Program,
     stop: impl Future<Output = ()>,
     write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Wake) -> W,
 ) -> Result<(), String>

@@ -175,6 +175,10 @@ settings! {
     file_targets_dir: Option<PathBuf> = None;
     /// Messages of an integration of the type websocket that wait for somebody to follow, before older ones are given up
     stream_backlog_max: u64 = 10_000, in 1..=100_000_000;
+    /// Deliveries that may wait for one integration, before the oldest are given up
+    delivery_queue_max: u64 = 1_000_000, in 1..=1_000_000_000;
+    /// How long a delivery may wait without an attempt before it is given up, in hours
+    delivery_wait_max_hours: u32 = 720, in 1..=876_000;
     /// How long deliveries are kept that the target took, in hours
     delivery_keep_hours: u32 = 168, in 1..=876_000;
     /// How long dead deliveries are kept, in hours

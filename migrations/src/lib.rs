@@ -36,6 +36,7 @@ mod m0025_claimed_keys;
 mod m0026_removals;
 mod m0027_answered_uplinks;
 mod m0028_clock_steps;
+mod m0029_given_up_deliveries;
 
 /// Brings a database to the newest schema.
 pub struct Migrator;
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_removals::Migration),
             Box::new(m0027_answered_uplinks::Migration),
             Box::new(m0028_clock_steps::Migration),
+            Box::new(m0029_given_up_deliveries::Migration),
         ]
     }
 }

@@ -14,6 +14,15 @@ struct Health {
     status: String,
 }
 
+/// The hub can work, in whole or in part
+#[derive(Object, Serialize)]
+struct Readiness {
+    /// `ok`, or `degraded` while something in `problems` keeps part of the work from being done
+    status: String,
+    /// Problems that do not keep requests from being served; empty if there are none
+    problems: Vec<String>,
+}
+
 /// `livez` and `readyz`.
 pub struct HealthApi {
     pub hub: Hub,
@@ -36,10 +45,27 @@ impl HealthApi {
     /// when it cannot be reached; the error says which. Send no requests here meanwhile: what must be
     /// stored is answered with 503, too. The hub goes on by itself when the database takes writes
     /// again, and answers here within seconds in any case.
+    ///
+    /// Returns 200 with the status `degraded` while no driver worker can be started: requests are served,
+    /// and uplinks are recorded without being decoded.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readyz")]
-    async fn readyz(&self) -> Result<Found<Health>> {
+    async fn readyz(&self) -> Result<Found<Readiness>> {
         self.hub.store.check().await?;
-        Ok(ok())
+        let problems = match self.hub.drivers.is_available() {
+            true => Vec::new(),
+            false => vec![
+                "no driver worker can be started: uplinks are recorded without being decoded"
+                    .to_owned(),
+            ],
+        };
+        let status = match problems.is_empty() {
+            true => "ok",
+            false => "degraded",
+        };
+        Ok(Found(Readiness {
+            status: status.to_owned(),
+            problems,
+        }))
     }
 }
 

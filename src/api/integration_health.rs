@@ -46,8 +46,11 @@ pub struct IntegrationHealth {
     delivered: Count,
     /// Attempts that failed
     failed_attempts: Count,
-    /// Deliveries whose every attempt failed
+    /// Number of dead deliveries: every attempt failed, or they were given up
     dead: Count,
+    /// Number of deliveries given up because too many waited or they waited too long; they count in
+    /// `dead`, too
+    given_up: Count,
     /// When the target last took one
     last_delivered_at: Option<Timestamp>,
     /// When an attempt last failed
@@ -230,6 +233,7 @@ impl From<Health> for IntegrationHealth {
             delivered: Count::saturating(health.delivered),
             failed_attempts: Count::saturating(health.failed),
             dead: Count::saturating(health.dead),
+            given_up: Count::saturating(health.given_up),
             last_delivered_at: health.last_delivered_at.map(Timestamp),
             last_failed_at: health.last_failed_at.map(Timestamp),
             last_status: health.last_status.map(Status::saturating),

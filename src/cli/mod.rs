@@ -146,7 +146,8 @@ fn load(matches: &ArgMatches) -> Result<Config, String> {
 
 fn serve(config: Config) -> Result<(), String> {
     log(&config)?;
-    let worker = std::env::current_exe()
+    // Before anything else takes its time: the file may be replaced meanwhile.
+    let worker = crate::driver::Program::running()
         .map_err(|error| format!("the program does not find itself: {error}"))?;
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;

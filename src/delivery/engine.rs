@@ -110,9 +110,9 @@ impl Wake {
         self.under_way.lock().iter().copied().collect()
     }
 
-    /// Where templates are rendered, of everybody.
-    pub fn renderer(&self) -> &Renderer {
-        &self.sender.renderer
+    /// Renders this tenant's templates.
+    pub fn renderer(&self, tenant: TenantId) -> Renderer {
+        self.sender.renderers.of(tenant)
     }
 
     /// Sends one message past the queue, as a delivery would be sent.
@@ -195,6 +195,20 @@ impl Engine {
             retention::run(store, config, stop).boxed()
         });
         let forgetting = AbortOnDropHandle::new(forgetting);
+        let watching = (
+            self.store.clone(),
+            self.wake.config.clone(),
+            self.wake.clone(),
+            stop.clone(),
+        );
+        let watching = supervise::spawn(
+            "watch over queues",
+            watching,
+            |(store, config, wake, stop)| {
+                retention::watch_queues(store, config, wake, stop).boxed()
+            },
+        );
+        let watching = AbortOnDropHandle::new(watching);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -213,6 +227,7 @@ impl Engine {
         }
         while running.join_next().await.is_some() {}
         forgetting.await.map_err(Error::internal)?;
+        watching.await.map_err(Error::internal)?;
         drop(settler);
         match settling.await.map_err(Error::internal)? {
             0 => Ok(()),

@@ -3,6 +3,7 @@
 //! Everything under way is known here alone, as this hub is the only one that delivers for the
 //! integration (see [`crate::store::deliveries::lease`]).
 
+mod give_up;
 mod look;
 
 use std::{
@@ -30,6 +31,8 @@ use super::{
     settler::{Outcome, Settler},
     targets::{Answer, Sender, Target},
 };
+use give_up::GivingUp;
+
 use crate::{
     clock,
     config::Config,
@@ -105,6 +108,7 @@ struct Run {
     /// When the lane ends at the latest; `None`: the hub does not stop.
     ends_at: Option<Instant>,
     ahead: usize,
+    giving_up: GivingUp,
 }
 
 /// What a lane does next.
@@ -144,6 +148,7 @@ impl Lane {
             busy_at: now,
             ends_at: None,
             ahead: AHEAD_MIN,
+            giving_up: GivingUp::new(now),
         };
         let mut settling = FuturesUnordered::new();
         loop {
@@ -152,6 +157,10 @@ impl Lane {
                 tracing::warn!(integration.id = integration.0, cause, "the lane waits");
                 Next::Wait
             });
+            let gives_up_at = match next {
+                Next::Go | Next::End if run.ends_at.is_none() => run.giving_up.goes_on_at(),
+                _ => None,
+            };
             let is_idle = run.sending.is_empty() && settling.is_empty();
             if run
                 .ends_at
@@ -166,10 +175,11 @@ impl Lane {
                     let _ = timeout(RENEW_EVERY, stop.cancelled()).await;
                     break;
                 }
-                Next::End if is_idle => break,
+                Next::End if is_idle && gives_up_at.is_none() => break,
                 // What is under way comes to its end; a resumption need not wait for that.
                 Next::Wait | Next::StandBy | Next::End => run.start_nothing(),
             };
+            let wake_at = gives_up_at.map_or(wake_at, |at| at.min(wake_at));
             tokio::select! {
                 () = stop.cancelled(), if run.ends_at.is_none() => run.begin_to_end(),
                 Some(ended) = run.sending.join_next(), if !run.sending.is_empty() => {

@@ -19,6 +19,8 @@ mod schedule;
 mod settler;
 mod targets;
 
+use retention::bounds;
+
 pub use engine::{Engine, Wake};
 pub use payload::{Payload, Purpose, SAMPLE, Unmade};
 pub use schedule::retry_at;

@@ -1,12 +1,21 @@
-//! Takes away deliveries that were settled long ago, some at a time, so that nothing waits for it.
+//! Takes away deliveries that were settled long ago, some at a time, so that nothing waits for it, and
+//! has the queues of integrations looked after that rest.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, error::Result, store::Store};
+use super::engine::Wake;
+use crate::{
+    config::Config,
+    error::Result,
+    store::{
+        Store,
+        deliveries::give_up::{self, Bounds},
+    },
+};
 
 /// How often it looks for what is old.
 const EVERY: Duration = Duration::from_secs(60);
@@ -23,6 +32,52 @@ pub async fn run(store: &Store, config: &Config, stop: &CancellationToken) {
             return;
         }
     }
+}
+
+/// Time between two looks at the queues of integrations that rest.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The looks take at most this part of all time.
+const LOOK_SHARE: u32 = 50;
+
+/// Bounds of the queue of one integration.
+pub fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        waiting_max: config.delivery_queue_max,
+        wait_max: TimeDelta::hours(i64::from(config.delivery_wait_max_hours)),
+    }
+}
+
+/// Starts the lanes of integrations that are paused or switched off and have too much waiting, until
+/// `stop`: a lane gives it up. Those of others look by themselves.
+pub async fn watch_queues(store: &Store, config: &Config, wake: &Wake, stop: &CancellationToken) {
+    loop {
+        let began = Instant::now();
+        if let Err(error) = wake_overfull(store, config, wake, stop).await {
+            tracing::warn!("long queues stay for now: {}", error.causes());
+        }
+        if pause(stop, LOOK_EVERY.max(began.elapsed() * LOOK_SHARE)).await {
+            return;
+        }
+    }
+}
+
+async fn wake_overfull(
+    store: &Store,
+    config: &Config,
+    wake: &Wake,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let bounds = bounds(config);
+    for (tenant, integration) in store.resting_integrations().await? {
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let scope = store.scope(tenant);
+        if give_up::find(&scope, integration, &bounds).await?.is_some() {
+            wake.integration(tenant, integration);
+        }
+    }
+    Ok(())
 }
 
 async fn forget(store: &Store, config: &Config, stop: &CancellationToken) -> Result<()> {

@@ -1,7 +1,6 @@
 //! The public handle of the driver host.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
@@ -9,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::job::{Answer, Job, shut_down};
 use super::process::Process;
+use super::program::Program;
 use super::protocol::Task;
 use super::queue::Queue;
 use super::{
@@ -29,13 +29,14 @@ impl Host {
     /// Starts the workers: `program` with [`super::WORKER_ARGUMENT`].
     ///
     /// Fails where they do not start. Later failures are retried and logged.
-    pub async fn start(program: PathBuf, limits: Limits) -> io::Result<Self> {
+    pub async fn start(program: Program, limits: Limits) -> io::Result<Self> {
+        let program = Arc::new(program);
         let queue = Arc::new(Queue::new(&limits));
         let mut slots = JoinSet::new();
         for _ in 0..limits.workers.max(1) {
             let process = Process::start(&program, &limits).await?;
             slots.spawn(slot::run(
-                program.clone(),
+                Arc::clone(&program),
                 limits.clone(),
                 Arc::clone(&queue),
                 process,
@@ -87,6 +88,11 @@ impl Host {
             Answer::Checked(names) => Ok(names),
             _ => Err(wrong_answer()),
         }
+    }
+
+    /// Returns whether there is a worker, or may be one in a moment. Without one, calls fail at once.
+    pub fn is_available(&self) -> bool {
+        self.0.queue.is_available()
     }
 
     /// Ends the workers once the calls that they have begun are over; waiting calls fail.

@@ -11,8 +11,12 @@ use super::{DECODERS, Decoded, DriverError, DriverErrorKind, Returned, Script};
 pub struct Job {
     pub script: Arc<Script>,
     pub task: Task,
-    /// Workers that were ended from outside while they ran it.
+    /// Workers that ended while they ran it, through no fault of its own that is known.
     pub attempts: u32,
+    /// A worker has asked for its script: from now on that goes along.
+    pub needs_source: bool,
+    /// Its worker was sent the script with it.
+    pub source_sent: bool,
     pub tenant: i64,
     /// What its tenant was charged when it was taken.
     pub charged_us: u64,
@@ -37,6 +41,8 @@ impl Job {
             script,
             task,
             attempts: 0,
+            needs_source: false,
+            source_sent: false,
             tenant,
             charged_us: 0,
             reply,
@@ -78,6 +84,14 @@ fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
     })
+}
+
+/// The answer of a host that has no worker.
+pub fn no_worker() -> DriverError {
+    DriverError::new(
+        DriverErrorKind::Unavailable,
+        "no driver worker can be started",
+    )
 }
 
 /// The answer of a host that takes no more calls.

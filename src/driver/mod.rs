@@ -15,9 +15,12 @@
 //! | `job.rs` | one call on its way, and its answer |
 //! | `queue.rs` | the waiting calls, and which tenant's turn it is |
 //! | `slot.rs` | one place in the pool: hands calls to its worker, replaces it when it dies |
+//! | `program.rs` | the executable of the workers |
 //! | `process.rs` | one worker process seen from the host: start, frames, why it ended |
 //! | `protocol.rs` | the frames between host and worker |
-//! | `worker.rs` | the worker's loop and its cache of compiled scripts |
+//! | `reply.rs` | replies of workers, as far as they may be believed |
+//! | `worker.rs` | the worker's loop |
+//! | `scripts.rs` | the scripts that a worker keeps compiled |
 //! | `engine.rs` | QuickJS itself: scripts to bytecode, and one call under the interpreter's limits |
 //! | `stage.rs` | the runtime that calls run in, put back before each of them |
 //! | `dialects.rs` | the functions by which hosts know a driver |
@@ -50,10 +53,13 @@ mod math;
 mod no_numbers;
 mod prelude;
 mod process;
+mod program;
 mod protocol;
 mod queue;
+mod reply;
 mod sandbox;
 pub mod schema;
+mod scripts;
 mod slot;
 mod stage;
 mod worker;
@@ -68,6 +74,7 @@ use sha2::{Digest, Sha256};
 pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
 pub use dialects::{DECODERS, ENCODERS, is_ts013};
 pub use host::Host;
+pub use program::Program;
 pub use sandbox::enter as enter_sandbox;
 pub use worker::worker_main;
 
@@ -265,6 +272,8 @@ pub enum DriverErrorKind {
     Crashed,
     /// Too many calls are waiting, or the host is shutting down; worth trying again.
     Overloaded,
+    /// No worker can be started: the driver was not run.
+    Unavailable,
 }
 
 impl DriverErrorKind {
@@ -287,6 +296,7 @@ impl DriverErrorKind {
             Self::PendingJobs => "pending_jobs",
             Self::Crashed => "crashed",
             Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
         }
     }
 }

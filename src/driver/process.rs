@@ -2,21 +2,22 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use nix::sys::signal::Signal;
+use nix::sys::socket::{MsgFlags, recv};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::protocol::{self, Hello, Ready};
+use super::program::Program;
+use super::protocol::{self, Hello, Ready, VERSION};
 use super::sandbox::CPU_SIGNAL;
 use super::{Limits, WORKER_ARGUMENT};
 
@@ -26,6 +27,11 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Digests remembered as sent; a wrong guess costs one exchange.
 const KNOWN_MAX: usize = 4_096;
+
+/// CPU time beyond the time that has passed which a worker may tell of, as the two clocks are not one.
+const CLOCK_SLACK_US: u64 = 100_000;
+/// CPU time that a worker may keep to itself.
+const HIDDEN_MAX_US: u64 = 10_000;
 
 /// A running worker. Dropping it kills the process.
 pub struct Process {
@@ -37,6 +43,16 @@ pub struct Process {
     known: HashSet<String>,
     /// CPU time that it has told of.
     cpu_time_us: u64,
+    batch: BatchClock,
+}
+
+/// Bounds of what a worker can have cost since it was given its last batch.
+struct BatchClock {
+    started: Instant,
+    /// The worker's CPU time by then.
+    from_us: u64,
+    /// The costs that were believed since.
+    believed_us: u64,
 }
 
 /// Why a worker ended.
@@ -52,12 +68,12 @@ pub enum Death {
 
 impl Process {
     /// Starts a worker and waits until it is shut in and ready.
-    pub async fn start(program: &Path, limits: &Limits) -> io::Result<Self> {
+    pub async fn start(program: &Program, limits: &Limits) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         // The command owns the worker's end: it must be gone after the start, so that the end of
         // the worker is the end of the stream.
-        let child = Command::new(program)
+        let child = Command::from(program.command())
             .arg(WORKER_ARGUMENT)
             .env_clear()
             // A zone by rule rather than by name needs no file.
@@ -76,6 +92,11 @@ impl Process {
             frame_bytes_max: protocol::reply_bytes_max(limits),
             known: HashSet::new(),
             cpu_time_us: 0,
+            batch: BatchClock {
+                started: Instant::now(),
+                from_us: 0,
+                believed_us: 0,
+            },
         };
         let hello = protocol::frame(&Hello {
             limits: limits.clone(),
@@ -86,6 +107,15 @@ impl Process {
         })
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "driver worker does not start"))??;
+        if ready.version != VERSION {
+            let theirs = match ready.version.as_str() {
+                "" => "another version".to_owned(),
+                version => format!("version {version}"),
+            };
+            return Err(io::Error::other(format!(
+                "the program of driver workers is {theirs}, and the hub is version {VERSION}"
+            )));
+        }
         process.cpu_time_us = ready.worker_cpu_time_us;
         if limits.sandbox_required && !ready.missing.is_empty() {
             let missing = ready.missing.join("; ");
@@ -120,7 +150,20 @@ impl Process {
     }
 
     pub async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.batch = BatchClock {
+            started: Instant::now(),
+            from_us: self.cpu_time_us,
+            believed_us: 0,
+        };
         self.socket.write_all(frame).await
+    }
+
+    /// Returns whether it has said more than it was asked for, which would be taken for an answer to the
+    /// next call.
+    pub fn has_unread(&self) -> bool {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let peeked = recv(self.socket.as_raw_fd(), &mut [0], flags);
+        !self.buffer.is_empty() || peeked.is_ok_and(|bytes| bytes > 0)
     }
 
     /// The next frame.
@@ -135,10 +178,29 @@ impl Process {
         }
     }
 
-    /// What a call has cost, by the worker's clock after it.
-    pub fn cost_us(&mut self, worker_cpu_time_us: u64) -> u64 {
-        let before_us = std::mem::replace(&mut self.cpu_time_us, worker_cpu_time_us);
-        worker_cpu_time_us.saturating_sub(before_us)
+    /// The cost of a call, by the worker's clock after it; `None` where that cannot be: its clock runs
+    /// forward, and its one thread uses no more time than there was.
+    pub fn cost_us(&mut self, worker_cpu_time_us: u64) -> Option<u64> {
+        let cost_us = worker_cpu_time_us.checked_sub(self.cpu_time_us)?;
+        let in_batch_us = worker_cpu_time_us.checked_sub(self.batch.from_us)?;
+        let passed_us = micros(self.batch.started.elapsed());
+        let most_us = passed_us + passed_us / 10 + CLOCK_SLACK_US;
+        if in_batch_us > most_us {
+            return None;
+        }
+        self.cpu_time_us = worker_cpu_time_us;
+        let believed_us = cost_us.min(passed_us.saturating_sub(self.batch.believed_us));
+        self.batch.believed_us += believed_us;
+        Some(believed_us)
+    }
+
+    /// CPU time that it has used for a batch and told nothing of. Asked of the kernel only where there
+    /// was time for it.
+    pub fn hidden_cost_us(&self) -> Option<u64> {
+        let passed_us = micros(self.batch.started.elapsed());
+        let may_hide = passed_us > self.batch.believed_us + HIDDEN_MAX_US;
+        let hidden_us = may_hide.then(|| self.unreported_cost_us())??;
+        Some(hidden_us).filter(|us| *us > HIDDEN_MAX_US)
     }
 
     /// What a call has cost that the worker no longer tells of, by the kernel's account; `None`
@@ -183,6 +245,11 @@ impl Process {
             tracing::warn!("a driver worker did not end by itself and is killed");
         }
     }
+}
+
+/// A length of time as whole microseconds.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn classify(status: ExitStatus) -> Death {

@@ -24,6 +24,9 @@ pub const WARNINGS: usize = 100;
 
 const LENGTH_BYTES: usize = 4;
 
+/// The version of the program that speaks.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
     pub limits: Limits,
@@ -31,6 +34,9 @@ pub struct Hello {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ready {
+    /// Of the worker's program: its frames are those of the host only where it is the host's own.
+    #[serde(default)]
+    pub version: String,
     /// Protections that this kernel refused.
     pub missing: Vec<String>,
     /// What the start has cost.
@@ -44,6 +50,8 @@ pub struct Batch<'a> {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Call<'a> {
+    /// Whose call it is.
+    pub tenant: i64,
     pub digest: Cow<'a, str>,
     /// Only where the host believes that the worker does not have the script.
     pub source: Option<Cow<'a, str>>,
@@ -104,6 +112,7 @@ pub enum Outcome {
         names: Vec<String>,
     },
     Failed(DriverError),
+    /// The script came without its source, and is not here any more.
     NeedScript,
 }
 
@@ -206,6 +215,7 @@ mod tests {
         let mut wire = frame(&hello).unwrap();
         wire.extend(
             frame(&Ready {
+                version: VERSION.to_owned(),
                 missing: vec!["seccomp".into()],
                 worker_cpu_time_us: 1,
             })
@@ -235,6 +245,7 @@ mod tests {
     #[test]
     fn a_call_and_a_raw_result_survive_the_wire() {
         let call = Call {
+            tenant: 1,
             digest: "d".into(),
             source: Some("a\n\"b\"\u{0}".into()),
             task: Task::Decode {

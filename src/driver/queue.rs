@@ -15,8 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use moka::sync::Cache;
 use tokio::sync::Notify;
 
-use super::job::{Job, shut_down};
-use super::{DriverError, DriverErrorKind, Limits};
+use super::job::{Job, no_worker, shut_down};
+use super::{DriverError, DriverErrorKind, Limits, Script};
+
+mod workers;
 
 /// Calls handed to a worker at once: enough to hide the exchange, few enough that little waits
 /// behind a slow one.
@@ -57,6 +59,12 @@ struct State {
     slow_running: usize,
     /// What the tenant served last had used by then; who comes back from idleness starts here.
     level_us: u64,
+    /// Workers that there are.
+    serving: usize,
+    /// The last start of a worker failed: a full queue is no overload.
+    start_fails: bool,
+    /// None can be started: calls do not wait for one.
+    unavailable: bool,
     closed: bool,
 }
 
@@ -92,8 +100,12 @@ impl Drop for Share {
 
 impl Queue {
     pub fn new(limits: &Limits) -> Self {
+        let state = State {
+            serving: limits.workers.max(1),
+            ..State::default()
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Notify::new(),
             costs: Cache::new(COSTS_MAX),
             workers: limits.workers.max(1),
@@ -109,14 +121,23 @@ impl Queue {
         if state.closed {
             return Err(shut_down());
         }
+        if state.unavailable {
+            return Err(no_worker());
+        }
+        let lacks_workers = state.serving == 0 && state.start_fails;
+        let full = |jobs_max, whose| match lacks_workers {
+            true => no_worker(),
+            false => full(jobs_max, whose),
+        };
         if state.waiting >= self.jobs_max {
             return Err(full(self.jobs_max, ""));
         }
-        let level_us = state.level_us;
-        let tenant = state.tenants.entry(job.tenant).or_default();
-        if tenant.waiting() >= self.tenant_jobs_max {
+        let is_full = |tenant: &Tenant| tenant.waiting() >= self.tenant_jobs_max;
+        if state.tenants.get(&job.tenant).is_some_and(is_full) {
             return Err(full(self.tenant_jobs_max, " of this tenant"));
         }
+        let level_us = state.level_us;
+        let tenant = state.tenants.entry(job.tenant).or_default();
         if tenant.waiting() == 0 {
             tenant.used_us = tenant.used_us.max(level_us);
         }
@@ -172,33 +193,29 @@ impl Queue {
         }
     }
 
-    /// Takes up to so many calls, whosever turn it is.
-    pub fn take_waiting(&self, jobs_max: usize) -> Vec<Job> {
-        let mut state = self.lock();
-        let mut taken = Vec::new();
-        for tenant in state.tenants.values_mut() {
-            for lane in [&mut tenant.quick, &mut tenant.slow] {
-                let count = lane.jobs.len().min(jobs_max - taken.len());
-                taken.extend(lane.jobs.drain(..count));
-            }
-        }
-        state.waiting -= taken.len();
-        taken
-    }
-
     /// Charges a call's tenant what the call has really cost, answered or not.
     pub fn charge(&self, job: &mut Job, cpu_time_us: u64) {
-        let slow = self.is_slow(job);
-        let key = (job.tenant, job.script.digest.clone());
-        let average_us = match self.costs.get(&key) {
+        let charged_us = std::mem::replace(&mut job.charged_us, cpu_time_us);
+        self.charge_script(job.tenant, &job.script, charged_us, cpu_time_us);
+    }
+
+    /// Charges a tenant what a call of this script has cost beyond what was charged.
+    pub fn charge_more(&self, tenant: i64, script: &Script, cpu_time_us: u64) {
+        self.charge_script(tenant, script, 0, cpu_time_us);
+    }
+
+    fn charge_script(&self, tenant: i64, script: &Script, charged_us: u64, cpu_time_us: u64) {
+        let key = (tenant, script.digest.clone());
+        let known_us = self.costs.get(&key);
+        let slow = known_us.is_some_and(|us| us > SLOW_CPU_TIME_US);
+        let average_us = match known_us {
             Some(average_us) => average_us - average_us / 8 + cpu_time_us / 8,
             None => cpu_time_us,
         };
         self.costs.insert(key, average_us);
-        if let Some(tenant) = self.lock().tenants.get_mut(&job.tenant) {
-            tenant.pay(slow, job.charged_us, cpu_time_us);
+        if let Some(tenant) = self.lock().tenants.get_mut(&tenant) {
+            tenant.pay(slow, charged_us, cpu_time_us);
         }
-        job.charged_us = cpu_time_us;
     }
 
     pub fn is_closed(&self) -> bool {
@@ -357,9 +374,10 @@ impl Tenant {
     }
 
     fn pay(&mut self, slow: bool, charged_us: u64, cost_us: u64) {
-        self.used_us = self.used_us.saturating_sub(charged_us) + cost_us;
+        let paid = |used_us: u64| used_us.saturating_sub(charged_us).saturating_add(cost_us);
+        self.used_us = paid(self.used_us);
         let lane = self.lane(slow);
-        lane.used_us = lane.used_us.saturating_sub(charged_us) + cost_us;
+        lane.used_us = paid(lane.used_us);
     }
 }
 

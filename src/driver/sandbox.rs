@@ -112,14 +112,28 @@ impl CpuTimer {
     }
 }
 
-fn close_above(fd: libc::c_uint) -> io::Result<()> {
+/// Closes all file descriptors above this one.
+pub fn close_above(fd: libc::c_uint) -> io::Result<()> {
     // SAFETY: closes descriptors above those that this process uses; nothing owns them here.
     let result = unsafe { libc::syscall(libc::SYS_close_range, fd + 1, libc::c_uint::MAX, 0) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    match result {
+        0 => Ok(()),
+        // The call is younger than the oldest kernels that the hub runs on.
+        _ => close_each_above(fd),
     }
+}
+
+fn close_each_above(fd: libc::c_uint) -> io::Result<()> {
+    let open: Vec<libc::c_int> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|open| u32::try_from(*open).is_ok_and(|open| open > fd))
+        .collect();
+    for descriptor in open {
+        // SAFETY: as above. That of the folder is closed by now, and closing it again is an error that
+        // does no harm: the process has one thread.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
 }
 
 /// Denies everything that landlock can deny, without an exception.

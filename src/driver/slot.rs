@@ -3,36 +3,36 @@
 //!
 //! Every call taken is answered or put back, whatever happens to the worker: the first unanswered
 //! call is the one that was running, and it alone pays for a death; those behind it go back to the
-//! head of their queue, in their order. A call whose worker was ended from outside has done nothing
-//! wrong and is tried once more.
+//! head of their queue, in their order. A call whose worker was ended from outside, or answered what
+//! no worker does, may have done nothing wrong and is tried once more.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, value::RawValue};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::convert;
-use super::job::{Answer, Job};
-use super::no_numbers;
-use super::process::{Death, Process};
-use super::protocol::{self, Batch, Call, Outcome, Reply, Task};
-use super::queue::{BATCH_CALLS, Queue, Share};
-use super::{Decoded, DriverError, DriverErrorKind, Limits, Returned};
+use super::job::Job;
+use super::process::{Death, Process, micros};
+use super::program::Program;
+use super::protocol::{self, Batch, Call, Reply};
+use super::queue::{Queue, Share};
+use super::reply::{self, Read};
+use super::{DriverErrorKind, Limits};
 
 /// Starts of a worker that may fail in a row before waiting calls fail with it.
 const START_FAILURES_MAX: u32 = 3;
+
+/// Time that a worker may take to start before waiting calls fail, where there is no other.
+const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Times that a call is handed out, where workers are ended from outside.
 const ATTEMPTS_MAX: u32 = 2;
 
 /// Serves the queue until it is closed.
-pub async fn run(program: PathBuf, limits: Limits, queue: Arc<Queue>, first: Process) {
+pub async fn run(program: Arc<Program>, limits: Limits, queue: Arc<Queue>, first: Process) {
     let mut process = first;
     loop {
         // A fault of ours costs the calls at hand, and not the place of the worker.
@@ -45,10 +45,12 @@ pub async fn run(program: PathBuf, limits: Limits, queue: Arc<Queue>, first: Pro
         let Served::WorkerEnded(_share) = served else {
             return;
         };
+        queue.worker_lost();
         match start(&program, &limits, &queue).await {
             Some(next) => process = next,
             None => return,
         }
+        queue.worker_found();
     }
 }
 
@@ -57,8 +59,25 @@ enum Served {
     QueueClosed,
 }
 
-/// A new worker, or `None` when the queue was closed before one would start.
-async fn start(program: &std::path::Path, limits: &Limits, queue: &Queue) -> Option<Process> {
+/// A new worker, or `None` when the queue was closed before one would start. Calls wait for it for a
+/// moment only: an uplink is recorded without its driver rather than not at all.
+async fn start(program: &Program, limits: &Limits, queue: &Queue) -> Option<Process> {
+    let starting = start_again_and_again(program, limits, queue);
+    let mut starting = std::pin::pin!(starting);
+    match timeout(START_PATIENCE, &mut starting).await {
+        Ok(started) => started,
+        Err(_) => {
+            queue.give_up_without_worker();
+            starting.await
+        }
+    }
+}
+
+async fn start_again_and_again(
+    program: &Program,
+    limits: &Limits,
+    queue: &Queue,
+) -> Option<Process> {
     let mut failures = 0;
     loop {
         if queue.is_closed() {
@@ -68,18 +87,14 @@ async fn start(program: &std::path::Path, limits: &Limits, queue: &Queue) -> Opt
             Ok(process) => return Some(process),
             Err(error) => {
                 failures += 1;
+                queue.start_failed();
                 tracing::error!(%error, driver.failures = failures, "a driver worker does not start");
             }
         }
         if failures >= START_FAILURES_MAX {
-            for job in queue.take_waiting(BATCH_CALLS) {
-                job.fail(
-                    DriverErrorKind::Crashed,
-                    "no driver worker could be started",
-                );
-            }
+            queue.give_up_without_worker();
         }
-        tokio::time::sleep(Duration::from_millis(100 << failures.min(5))).await;
+        sleep(Duration::from_millis(100 << failures.min(5))).await;
     }
 }
 
@@ -107,13 +122,32 @@ async fn serve(mut process: Process, limits: &Limits, queue: &Arc<Queue>) -> Ser
 
 /// Has a worker run these calls; gives it back if it is still of use.
 async fn exchange(
+    process: Process,
+    limits: &Limits,
+    queue: &Queue,
+    jobs: VecDeque<Job>,
+) -> Option<Process> {
+    let mut without_script = VecDeque::new();
+    let alive = converse(process, limits, queue, jobs, &mut without_script).await;
+    // Together and last, so that they are next in the order in which they came.
+    queue.put_back(without_script);
+    alive
+}
+
+async fn converse(
     mut process: Process,
     limits: &Limits,
     queue: &Queue,
     mut jobs: VecDeque<Job>,
+    without_script: &mut VecDeque<Job>,
 ) -> Option<Process> {
+    if process.has_unread() {
+        end_forger(process, "it spoke unasked").await;
+        queue.put_back(jobs);
+        return None;
+    }
     let wall_time = Duration::from_millis(limits.wall_time_ms);
-    let sent = match batch(&mut process, &jobs) {
+    let sent = match batch(&mut process, &mut jobs) {
         Ok(frame) => timeout(wall_time, process.send(&frame))
             .await
             .unwrap_or_else(|_| Err(late())),
@@ -125,14 +159,37 @@ async fn exchange(
         blame_for(Death::Outside, queue, jobs, limits);
         return None;
     }
+    let mut last = None;
     while !jobs.is_empty() {
         let started = Instant::now();
         match timeout(wall_time, process.receive::<Reply>()).await {
             Ok(Ok(reply)) => {
-                if let Some(mut job) = jobs.pop_front() {
-                    let cost_us = process.cost_us(reply.worker_cpu_time_us);
-                    queue.charge(&mut job, cost_us);
-                    settle(&mut process, queue, job, reply.outcome, cost_us);
+                let Some(mut job) = jobs.pop_front() else {
+                    break;
+                };
+                last = Some((job.tenant, job.script.clone()));
+                let read = match process.cost_us(reply.worker_cpu_time_us) {
+                    Some(cost_us) => {
+                        queue.charge(&mut job, cost_us);
+                        reply::read(reply.outcome, &job, cost_us)
+                    }
+                    None => Read::Forged("it told of a CPU time that cannot be"),
+                };
+                match read {
+                    Read::Answer(answer) => job.answer(answer),
+                    Read::NeedsScript => {
+                        process.forget(&job.script.digest);
+                        job.needs_source = true;
+                        without_script.push_back(job);
+                    }
+                    Read::Forged(how) => {
+                        // What it says of its CPU time counts no more than the rest.
+                        queue.charge(&mut job, micros(started.elapsed()));
+                        jobs.push_front(job);
+                        end_forger(process, how).await;
+                        try_again(queue, jobs, "the driver's worker gave a forged answer");
+                        return None;
+                    }
                 }
                 if reply.retiring {
                     queue.put_back(jobs);
@@ -154,130 +211,45 @@ async fn exchange(
             }
         }
     }
+    if process.has_unread() {
+        end_forger(process, "it gave more answers than there were calls").await;
+        return None;
+    }
+    if let (Some(hidden_us), Some((tenant, script))) = (process.hidden_cost_us(), last) {
+        queue.charge_more(tenant, &script, hidden_us);
+        end_forger(process, "it hid CPU time").await;
+        return None;
+    }
     Some(process)
 }
 
-fn batch(process: &mut Process, jobs: &VecDeque<Job>) -> std::io::Result<Vec<u8>> {
+/// Ends a worker that does what no worker does: whoever has taken it over gets no further call.
+async fn end_forger(process: Process, how: &str) {
+    tracing::warn!(
+        how,
+        "a driver worker cannot be trusted any more and is replaced"
+    );
+    process.kill().await;
+}
+
+fn batch(process: &mut Process, jobs: &mut VecDeque<Job>) -> std::io::Result<Vec<u8>> {
+    for job in jobs.iter_mut() {
+        job.source_sent = process.must_send(&job.script.digest) || job.needs_source;
+    }
     let calls = jobs
         .iter()
         .map(|job| Call {
+            tenant: job.tenant,
             digest: job.script.digest.as_str().into(),
-            source: process
-                .must_send(&job.script.digest)
-                .then(|| job.script.source.as_str().into()),
+            source: job.source_sent.then(|| job.script.source.as_str().into()),
             task: job.task.clone(),
         })
         .collect();
     protocol::frame(&Batch { calls })
 }
 
-/// Answers a call, or puts it back where its worker lacks the script.
-fn settle(process: &mut Process, queue: &Queue, job: Job, outcome: Outcome, cost_us: u64) {
-    let answer = match outcome {
-        Outcome::Decoded {
-            data,
-            new_state,
-            mut warnings,
-            result,
-            logs,
-            cpu_time_us,
-            memory_peak_bytes,
-        } => match read_both(&data, new_state.as_deref(), &job.task) {
-            Ok((data, new_state, left_out)) => Ok(Answer::Decoded(Decoded {
-                data,
-                new_state,
-                warnings: {
-                    warnings.extend(no_numbers::warnings(left_out));
-                    warnings
-                },
-                logs,
-                result: result.and_then(|json| read(json.get()).ok()),
-                cpu_time_us,
-                memory_peak_bytes,
-            })),
-            Err(error) => Err(DriverError {
-                logs,
-                cpu_time_us: cost_us,
-                ..error
-            }),
-        },
-        Outcome::Returned {
-            result: json,
-            logs,
-            cpu_time_us,
-            memory_peak_bytes,
-        } => match read(&convert::replace_unpaired_surrogates(json.get().to_owned())) {
-            Ok(result) => Ok(Answer::Returned(Returned {
-                result,
-                json,
-                logs,
-                cpu_time_us,
-                memory_peak_bytes,
-            })),
-            Err(error) => Err(DriverError {
-                logs,
-                cpu_time_us: cost_us,
-                ..error
-            }),
-        },
-        Outcome::Checked { names } => Ok(Answer::Checked(names)),
-        Outcome::Failed(error) => Err(DriverError {
-            cpu_time_us: cost_us,
-            ..error
-        }),
-        Outcome::NeedScript => {
-            process.forget(&job.script.digest);
-            queue.put_back([job].into());
-            return;
-        }
-    };
-    job.answer(answer);
-}
-
-type Fields = Map<String, Value>;
-
-/// Reads the data and the state beside them, and takes out what is no value; the paths of that.
-fn read_both(
-    data: &RawValue,
-    new_state: Option<&RawValue>,
-    task: &Task,
-) -> Result<(Fields, Option<Fields>, Vec<String>), DriverError> {
-    let mut left_out = Vec::new();
-    let mut fields: Fields = read(data.get())?;
-    let mut state: Option<Fields> = new_state.map(|json| read(json.get())).transpose()?;
-    let has_marks = [Some(data), new_state]
-        .into_iter()
-        .flatten()
-        .any(|json| no_numbers::may_be_in(json.get()));
-    if has_marks {
-        let old = match task {
-            Task::Decode { state, .. } => state.as_deref().and_then(|json| read(json).ok()),
-            Task::Check | Task::Call { .. } => None,
-        };
-        // In the own form the state is among the data.
-        let old: Option<Fields> = old;
-        let held = old.clone().map(|old| {
-            let member = ("new_state".to_owned(), Value::Object(old));
-            Fields::from_iter([member])
-        });
-        no_numbers::take_out(&mut fields, held.as_ref(), "", &mut left_out);
-        if let Some(state) = &mut state {
-            no_numbers::take_out(state, old.as_ref(), "new_state", &mut left_out);
-        }
-    }
-    Ok((fields, state, left_out))
-}
-
-/// Reads a result; nesting beyond what a JSON reader should follow is an error.
-fn read<T: DeserializeOwned>(json: &str) -> Result<T, DriverError> {
-    serde_json::from_str(json).map_err(|error| {
-        let message = format!("the result cannot be read as JSON: {error}");
-        DriverError::new(DriverErrorKind::BadResult, message)
-    })
-}
-
 /// Settles the calls of a worker that died: the first of them was running.
-fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limits) {
+fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) {
     match death {
         Death::CpuTime => {
             let called = jobs.front().and_then(Job::called);
@@ -299,23 +271,28 @@ fn blame_for(death: Death, queue: &Queue, mut jobs: VecDeque<Job>, limits: &Limi
         }
         Death::Outside => {
             tracing::warn!("a driver worker was ended from outside");
-            if let Some(first) = jobs.front_mut() {
-                first.attempts += 1;
-                if first.attempts >= ATTEMPTS_MAX {
-                    let reason = "the driver's worker was ended from outside";
-                    return fail_first(queue, jobs, DriverErrorKind::Crashed, reason);
-                }
-            }
-            queue.put_back(jobs);
+            try_again(queue, jobs, "the driver's worker was ended from outside");
         }
     }
+}
+
+/// Hands the calls to another worker. The first of them, which was running, fails where that has not
+/// helped before.
+fn try_again(queue: &Queue, mut jobs: VecDeque<Job>, reason: &str) {
+    if let Some(first) = jobs.front_mut() {
+        first.attempts += 1;
+        if first.attempts >= ATTEMPTS_MAX {
+            return fail_first(queue, jobs, DriverErrorKind::Crashed, reason);
+        }
+    }
+    queue.put_back(jobs);
 }
 
 /// Charges the call whose worker died: by the kernel's account, or else as long as it held the
 /// worker.
 fn charge_first(queue: &Queue, jobs: &mut VecDeque<Job>, process: &Process, started: Instant) {
     if let Some(running) = jobs.front_mut() {
-        let held_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let held_us = micros(started.elapsed());
         queue.charge(running, process.unreported_cost_us().unwrap_or(held_us));
     }
 }

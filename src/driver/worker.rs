@@ -3,12 +3,10 @@
 //! Frames come and go over one socket, which the host hands over as standard input. The worker
 //! ends when the host closes it, and after [`CALLS_MAX`] calls, so that nothing can leak for ever.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
@@ -16,6 +14,7 @@ use super::call::Output;
 use super::engine::{Compiled, Engine, Finished};
 use super::protocol::{self, Batch, Call, Hello, Outcome, Ready, Reply};
 use super::sandbox::{self, CpuTimer};
+use super::scripts::Scripts;
 use super::{DriverError, DriverErrorKind};
 
 /// CPU time beyond a call's limit before the kernel steps in: the interpreter notices its limit
@@ -29,8 +28,8 @@ const COMPILE_FACTOR: u64 = 4;
 /// Calls after which a worker makes room for a new one.
 const CALLS_MAX: u64 = 100_000;
 
-/// Compiled scripts that a worker keeps.
-const CACHE_BYTES: usize = 8 << 20;
+/// The last of the descriptors that the host hands over.
+const STANDARD_ERROR: u32 = 2;
 
 /// Runs a driver worker until its host closes the socket. The host starts it; nobody else should.
 pub fn worker_main() -> ExitCode {
@@ -41,6 +40,9 @@ pub fn worker_main() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
+    // Before anything is opened here: what the hub has inherited itself without a mark to close it
+    // would take the numbers between the socket and its copy, and stay.
+    sandbox::close_above(STANDARD_ERROR)?;
     let mut socket = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let Some(hello) = protocol::read_frame(&mut socket)? else {
         return Ok(());
@@ -70,6 +72,7 @@ fn serve() -> io::Result<()> {
 
     let missing = sandbox::enter(memory_bytes, keep_fd);
     let ready = Ready {
+        version: protocol::VERSION.to_owned(),
         missing,
         worker_cpu_time_us: sandbox::cpu_time_us(),
     };
@@ -83,7 +86,8 @@ fn serve() -> io::Result<()> {
             let mut script = scripts.find(&call.digest);
             if let (None, Some(source)) = (&script, call.source.as_deref()) {
                 timer.arm(compile_ms)?;
-                script = Some(scripts.compile(&engine, &call.digest, source));
+                script =
+                    Some(scripts.compile(call.tenant, &call.digest, || engine.compile(source)));
             }
             let outcome = match script {
                 None => Outcome::NeedScript,
@@ -158,68 +162,5 @@ fn run(engine: &Engine, script: &Compiled, call: &Call<'_>) -> Outcome {
             },
             Err(error) => no_json(error, logs),
         },
-    }
-}
-
-/// Compiled scripts by digest, the least recently used going first; also those that do not parse,
-/// so that a broken driver is not parsed again for every uplink.
-#[derive(Default)]
-struct Scripts {
-    kept: HashMap<String, Kept>,
-    size_bytes: usize,
-    uses: u64,
-}
-
-struct Kept {
-    script: Result<Rc<Compiled>, DriverError>,
-    size_bytes: usize,
-    last_use: u64,
-}
-
-impl Scripts {
-    /// The script of this digest, compiled; `None` where the host must send its source.
-    fn find(&mut self, digest: &str) -> Option<Result<Rc<Compiled>, DriverError>> {
-        self.uses += 1;
-        let kept = self.kept.get_mut(digest)?;
-        kept.last_use = self.uses;
-        Some(kept.script.clone())
-    }
-
-    fn compile(
-        &mut self,
-        engine: &Engine,
-        digest: &str,
-        source: &str,
-    ) -> Result<Rc<Compiled>, DriverError> {
-        let script = engine.compile(source).map(Rc::new);
-        let failure = script.as_ref().err();
-        if failure.is_none_or(|error| error.kind == DriverErrorKind::Syntax) {
-            self.keep(digest, script.clone());
-        }
-        script
-    }
-
-    fn keep(&mut self, digest: &str, script: Result<Rc<Compiled>, DriverError>) {
-        const ENTRY_BYTES: usize = 1024;
-        let size_bytes = ENTRY_BYTES + script.as_ref().map_or(0, |script| script.size_bytes());
-        self.size_bytes += size_bytes;
-        let last_use = self.uses;
-        self.kept.insert(
-            digest.to_owned(),
-            Kept {
-                script,
-                size_bytes,
-                last_use,
-            },
-        );
-        while self.size_bytes > CACHE_BYTES {
-            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use);
-            let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else {
-                return;
-            };
-            if let Some(kept) = self.kept.remove(&oldest) {
-                self.size_bytes -= kept.size_bytes;
-            }
-        }
     }
 }

@@ -150,6 +150,7 @@ pub async fn to_export<S: DeserializeOwned>(
 pub(super) fn refused(field: &str, error: DriverError) -> Error {
     match error.kind {
         DriverErrorKind::Overloaded => Error::overloaded("too many drivers are waiting to run"),
+        DriverErrorKind::Unavailable => Error::overloaded("no driver worker can be started now"),
         DriverErrorKind::Crashed => {
             Error::away("the script could not be checked; try again", error)
         }

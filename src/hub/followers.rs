@@ -176,10 +176,11 @@ impl Following {
             texts: Vec::with_capacity(deliveries.len()),
         };
         for delivery in deliveries {
-            let (renderer, purpose) = (self.hub.wake.renderer(), Purpose::Delivery);
+            let renderer = self.hub.wake.renderer(self.scope.tenant());
+            let purpose = Purpose::Delivery;
             let made = self
                 .payload
-                .message(renderer, &delivery, &self.origin, purpose);
+                .message(&renderer, &delivery, &self.origin, purpose);
             match made.await {
                 Ok(message) => {
                     told.texts.push(message.body);

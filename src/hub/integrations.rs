@@ -46,7 +46,7 @@ impl Hub {
         new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
-        self.check_integration(&new).await?;
+        self.check_integration(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let seal = |id: IntegrationId| {
             let place = delivery::place(scope.tenant(), id.0);
@@ -68,7 +68,7 @@ impl Hub {
         new: NewIntegration,
         claims: &[Claim],
     ) -> Result<Integration> {
-        self.check_integration(&new).await?;
+        self.check_integration(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
@@ -115,14 +115,14 @@ impl Hub {
     }
 
     /// The rules that the settings and the operator make.
-    async fn check_integration(&self, new: &NewIntegration) -> Result<()> {
+    async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
             let rule = "file needs the operator's setting file_targets_dir";
             return Err(Error::field("target.type", rule));
         }
         let rule = |error| Error::field("payload.template", error);
         let payload = Payload::read(&new.payload).map_err(rule)?;
-        match payload.check(self.wake.renderer()).await {
+        match payload.check(&self.wake.renderer(scope.tenant())).await {
             Ok(()) => Ok(()),
             Err(Unmade::Never(error)) => Err(rule(error)),
             Err(Unmade::NotNow) => Err(Error::internal("there is no thread for a template")),

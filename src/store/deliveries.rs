@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 pub mod enqueue;
 mod forget;
+pub mod give_up;
 pub mod lease;
 pub mod queue;
 pub mod resend;
@@ -35,7 +36,7 @@ pub enum State {
     Pending,
     /// The target took it.
     Delivered,
-    /// Every attempt failed.
+    /// Every attempt failed, or it was given up.
     Dead,
 }
 

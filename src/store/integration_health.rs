@@ -39,8 +39,10 @@ pub struct Health {
     pub delivered: i64,
     /// Attempts that failed.
     pub failed: i64,
-    /// Deliveries whose every attempt failed.
+    /// Deliveries whose every attempt failed, and those that were given up.
     pub dead: i64,
+    /// Deliveries that were given up because too many waited, or for too long.
+    pub given_up: i64,
     /// When the target last took one.
     pub last_delivered_at: Option<Time>,
     /// When an attempt last failed.
@@ -106,6 +108,7 @@ pub(super) async fn insert(
         delivered: Set(0),
         failed: Set(0),
         dead: Set(0),
+        given_up: Set(0),
         ..Default::default()
     })
     .exec_without_returning(transaction)
@@ -168,6 +171,7 @@ impl From<integration_health::Model> for Health {
             delivered: model.delivered,
             failed: model.failed,
             dead: model.dead,
+            given_up: model.given_up,
             last_delivered_at: model.last_delivered_at,
             last_failed_at: model.last_failed_at,
             last_status: model.last_status,

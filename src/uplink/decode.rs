@@ -329,13 +329,24 @@ impl From<Taken> for Decoded {
     }
 }
 
-/// Fails where the driver was not run at all, because too many were waiting.
+/// Fails where the driver was not run because too many were waiting: the uplink is worth sending again.
+/// One for which there is no worker is recorded, as nobody knows when there will be one.
 pub fn not_overloaded(error: &DriverError) -> Result<()> {
     match error.kind {
         DriverErrorKind::Overloaded => {
             Err(Error::overloaded("too many drivers are waiting to run"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Fails where the driver was not run at all, for whoever has nothing to record.
+pub fn was_run(error: &DriverError) -> Result<()> {
+    match error.kind {
+        DriverErrorKind::Unavailable => {
+            Err(Error::overloaded("no driver worker can be started now"))
+        }
+        _ => not_overloaded(error),
     }
 }
 

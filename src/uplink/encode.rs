@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{UplinkPath, decode::Decoding, tryout::texts};
+use super::{
+    UplinkPath,
+    decode::{self, Decoding},
+    tryout::texts,
+};
 use crate::{
     driver::{DriverError, DriverErrorKind, ENCODERS, is_ts013, schema::Schema},
-    error::{Error, Result},
+    error::Result,
     store::Scope,
 };
 
@@ -113,10 +117,8 @@ impl Values<'_> {
 }
 
 fn refusal(error: DriverError) -> Result<NotEncoded> {
+    decode::was_run(&error)?;
     match error.kind {
-        DriverErrorKind::Overloaded => {
-            Err(Error::overloaded("too many drivers are waiting to run"))
-        }
         DriverErrorKind::NoFunction => Ok(NotEncoded::NoEncoder(error.message)),
         _ => Ok(NotEncoded::Refused(error.at_line())),
     }

@@ -172,7 +172,7 @@ impl UplinkPath {
                     Redecoded::new(before, decoded.data, decoded.updates, None)
                 }
                 Err(error) => {
-                    decode::not_overloaded(&error)?;
+                    decode::was_run(&error)?;
                     Redecoded::new(before, None, None, Some(decode::failure(&error)))
                 }
             });

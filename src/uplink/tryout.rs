@@ -98,7 +98,7 @@ impl UplinkPath {
             ),
         };
         if let Err(error) = &tried {
-            decode::not_overloaded(error)?;
+            decode::was_run(error)?;
         }
         let tried = tried.unwrap_or_else(Tried::failed);
         Ok(Tried { digest, ..tried })
@@ -248,7 +248,7 @@ impl UplinkPath {
                     ..Tried::default()
                 }
             }
-            Err(error) if error.kind == DriverErrorKind::Overloaded => return Err(error),
+            Err(error) if decode::was_run(&error).is_err() => return Err(error),
             Err(error) => Tried::failed(error),
         };
         Ok(Tried {

@@ -78,6 +78,7 @@ mod kept_secrets;
 mod lists;
 mod live;
 mod lock_order;
+mod long_queues;
 mod measurements;
 mod mqtt;
 mod mqtt_downlinks;
@@ -116,6 +117,7 @@ mod target_websocket;
 mod tenants;
 mod user_names;
 mod webhook_forms;
+mod workers;
 
 use std::{
     path::{Path, PathBuf},

@@ -120,6 +120,8 @@ async fn a_wrong_setting_stops_the_start_in_one_line() {
         ("session_hours", "0"),
         ("session_hours", "-1"),
         ("delivery_keep_hours", "4000000000"),
+        ("delivery_queue_max", "0"),
+        ("delivery_wait_max_hours", "0"),
         ("connections_max", "18446744073709551615"),
         ("driver_workers", "many"),
         ("outgoing_allow", "10.0.0.0/8,x"),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use nix::libc;
-use thingshub::driver::{DecodeCall, Host, Limits, Script};
+use thingshub::driver::{DecodeCall, Host, Limits, Program, Script};
 
 /// What comes of an attempt.
 #[derive(Debug, PartialEq)]
@@ -128,9 +128,8 @@ async fn a_worker_has_no_environment_and_no_files() {
         sandbox_required: true,
         ..Limits::default()
     };
-    let _host = Host::start(name.clone().into(), limits)
-        .await
-        .expect("workers start");
+    let program = Program::open(name.as_ref()).expect("it is there");
+    let _host = Host::start(program, limits).await.expect("workers start");
     let worker = crate::processes_named(&name).remove(0);
 
     let status = std::fs::read_to_string(format!("/proc/{worker}/status")).expect("its status");
@@ -181,12 +180,13 @@ async fn where_the_kernel_lacks_landlock_the_rest_serves_unless_all_is_required(
         sandbox_required,
         ..Limits::default()
     };
-    let refused = Host::start(probe(), limits(true)).await.err();
+    let program = || Program::open(&probe()).expect("cargo builds it with the tests");
+    let refused = Host::start(program(), limits(true)).await.err();
     let refused = refused.expect("it does not start").to_string();
     assert!(refused.contains("landlock"), "{refused}");
     assert!(!refused.contains("seccomp"), "{refused}");
 
-    let host = Host::start(probe(), limits(false))
+    let host = Host::start(program(), limits(false))
         .await
         .expect("it starts");
     let script = Script {

@@ -24,6 +24,8 @@ use tokio::{
 use crate::{database::Database, database::execute, sample_json};
 
 pub const PASSWORD: &str = "correct horse battery staple";
+/// Names another program than the one just built, of all tests or in the environment of one hub.
+pub const PROGRAM: &str = "THINGSHUB_TEST_PROGRAM";
 /// The statuses of the contract.
 const STATUSES: [u16; 8] = [200, 201, 400, 401, 403, 404, 500, 503];
 
@@ -60,9 +62,17 @@ pub struct Connection {
 /// The program, deaf to the settings of whoever runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
 /// the one just built: an optimized build, or an earlier version that a test is to fail with.
 pub fn program() -> Command {
+    program_at(&program_path())
+}
+
+/// Its path.
+pub fn program_path() -> PathBuf {
     let built = || env!("CARGO_BIN_EXE_thingshub").into();
-    let program = std::env::var_os("THINGSHUB_TEST_PROGRAM").unwrap_or_else(built);
-    let mut command = Command::new(program);
+    std::env::var_os(PROGRAM).unwrap_or_else(built).into()
+}
+
+fn program_at(path: &Path) -> Command {
+    let mut command = Command::new(path);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("THINGSHUB_") {
             command.env_remove(name);
@@ -510,7 +520,11 @@ fn spawn(
         .append(true)
         .open(folder.join("hub.log"))
         .unwrap();
-    let mut command = program();
+    let chosen = environment.iter().find(|(name, _)| name == PROGRAM);
+    let mut command = match chosen {
+        Some((_, path)) => program_at(Path::new(path)),
+        None => program(),
+    };
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data_dir(folder))

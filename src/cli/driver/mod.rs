@@ -37,7 +37,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{exit::Failure, login};
-use crate::driver::{Host, Limits};
+use crate::driver::{Host, Limits, Program};
 use crate::reference::Reference;
 
 /// On the command line there is one tenant.
@@ -82,8 +82,8 @@ pub async fn driver(matches: &ArgMatches) -> Result<(), Failure> {
 
 /// Starts workers of this very program.
 async fn host(limits: Limits) -> Result<Host, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| format!("the program does not find itself: {error}"))?;
+    let program =
+        Program::running().map_err(|error| format!("the program does not find itself: {error}"))?;
     Host::start(program, limits)
         .await
         .map_err(|error| format!("no driver worker starts: {error}").into())

@@ -34,6 +34,7 @@ impl Run {
         if self.ends_at.is_some() {
             return Ok(Next::End);
         }
+        self.give_up().await?;
         if now >= self.check_at {
             let next = self.read_integration(now).await?;
             if !matches!(next, Next::Go) {

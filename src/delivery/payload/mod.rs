@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::store::deliveries::Delivery;
-pub use renderer::Renderer;
+pub use renderer::{Renderer, Renderers};
 use template::Template;
 
 const JSON: &str = "application/json";

@@ -16,7 +16,7 @@ use moka::sync::Cache;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::payload::{Message, Payload, Purpose, Renderer, Unmade};
+use super::payload::{Message, Payload, Purpose, Renderers, Unmade};
 use crate::{
     config::Config,
     error::{Error, Result},
@@ -107,6 +107,7 @@ pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<
 
 /// A target, ready to send to.
 pub struct Target {
+    tenant: TenantId,
     payload: Payload,
     way: Way,
     redactor: Redactor,
@@ -174,6 +175,7 @@ impl Target {
         let secrets = credentials.values().chain(shown.iter().map(String::as_str));
         let redactor = Redactor::new(secrets);
         Ok(Self {
+            tenant,
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
             way,
             redactor,
@@ -184,6 +186,7 @@ impl Target {
 
     fn unopened(tenant: TenantId, why: String) -> Self {
         Self {
+            tenant,
             payload: Payload::Native,
             way: Way::Unopened(why),
             redactor: Redactor::new([]),
@@ -219,8 +222,8 @@ impl Target {
     }
 
     async fn send_message(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
-        let (renderer, origin) = (&sender.renderer, &sender.origin);
-        let made = self.payload.message(renderer, delivery, origin, purpose);
+        let (renderer, origin) = (sender.renderers.of(self.tenant), &sender.origin);
+        let made = self.payload.message(&renderer, delivery, origin, purpose);
         match made.await {
             Ok(message) => {
                 let sending = self.way.send(sender, self.tenant, delivery, &message);
@@ -275,7 +278,7 @@ pub struct Sender {
     guard: Guard,
     publishers: Publishers,
     /// Templates of all integrations take turns here.
-    pub renderer: Renderer,
+    pub renderers: Renderers,
     timeout: Duration,
     /// Below this are the folders of files.
     files_dir: Option<Arc<Path>>,
@@ -313,7 +316,7 @@ impl Sender {
                 .build(),
             guard,
             publishers,
-            renderer: Renderer::new(),
+            renderers: Renderers::default(),
             timeout,
             files_dir: config.file_targets_dir.as_deref().map(Arc::from),
             files: Arc::new(Semaphore::new(file::AT_ONCE)),

@@ -136,6 +136,45 @@ fn a_full_queue_says_whose_it_is() {
 }
 
 #[test]
+fn without_a_worker_nobody_waits() {
+    let queue = queue(2, 2);
+    let mut waiting = push_many(&queue, 1, "a", 2);
+    queue.worker_lost();
+    queue.give_up_without_worker();
+    assert!(queue.is_available(), "there is another worker");
+    queue.worker_lost();
+    let full = push(&queue, 1, "a").expect_err("refused");
+    assert_eq!(full.kind, DriverErrorKind::Overloaded, "it may start");
+    queue.start_failed();
+    let kind = |refused: Result<Waiting, DriverError>| refused.expect_err("refused").kind;
+    assert_eq!(kind(push(&queue, 1, "a")), DriverErrorKind::Unavailable);
+    let _ordinary = push(&queue, 2, "a").expect("there may be a worker in a moment");
+
+    queue.give_up_without_worker();
+    assert!(!queue.is_available());
+    let given_up = waiting.remove(0).try_recv().unwrap().expect_err("given up");
+    assert_eq!(given_up.kind, DriverErrorKind::Unavailable);
+    assert_eq!(kind(push(&queue, 3, "a")), DriverErrorKind::Unavailable);
+    assert_eq!(queue.lock().waiting, 0);
+
+    queue.worker_found();
+    assert!(queue.is_available());
+    let _waiting = push(&queue, 1, "a").expect("it waits");
+    assert_eq!(run(&queue, &mut take(&queue).unwrap(), 100), (1, 1));
+}
+
+#[test]
+fn no_cost_overflows() {
+    let queue = queue(1, 1_000);
+    let _waiting = push_many(&queue, 1, "a", 3);
+    for _ in 0..3 {
+        run(&queue, &mut take(&queue).unwrap(), u64::MAX);
+    }
+    queue.charge_more(1, &Script::new(String::new()), u64::MAX);
+    assert_eq!(queue.lock().tenants[&1].used_us, u64::MAX);
+}
+
+#[test]
 fn calls_put_back_are_next_and_cost_nothing() {
     let queue = queue(1, 1_000);
     let _waiting = push_many(&queue, 1, "a", 20);

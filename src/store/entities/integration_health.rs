@@ -13,6 +13,7 @@ pub struct Model {
     pub delivered: i64,
     pub failed: i64,
     pub dead: i64,
+    pub given_up: i64,
     pub last_delivered_at: Option<Time>,
     pub last_failed_at: Option<Time>,
     pub last_status: Option<i32>,

@@ -221,15 +221,14 @@ async fn a_worker_that_dies_costs_one_call_at_most_and_is_replaced() {
         std::process::id()
     );
     let _ = std::fs::remove_file(&name);
-    std::os::unix::fs::symlink(program(), &name).expect("a link");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_thingshub"), &name).expect("a link");
     let limits = Limits {
         cpu_time_ms: 1_000,
         wall_time_ms: 300_000,
         ..one_worker()
     };
-    let host = Host::start(name.clone().into(), limits)
-        .await
-        .expect("workers start");
+    let program = Program::open(name.as_ref()).expect("it is there");
+    let host = Host::start(program, limits).await.expect("workers start");
     for signal in [
         Signal::SIGKILL,
         Signal::SIGTERM,
@@ -354,10 +353,7 @@ async fn a_full_queue_says_so_and_a_closed_host_too() {
 
 #[tokio::test]
 async fn a_program_that_is_no_worker_does_not_start() {
-    assert!(
-        Host::start("/nonexistent/thingshub".into(), one_worker())
-            .await
-            .is_err()
-    );
-    assert!(Host::start("/bin/true".into(), one_worker()).await.is_err());
+    assert!(Program::open("/nonexistent/thingshub".as_ref()).is_err());
+    let program = Program::open("/bin/true".as_ref()).expect("it is there");
+    assert!(Host::start(program, one_worker()).await.is_err());
 }

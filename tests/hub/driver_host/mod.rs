@@ -1,25 +1,27 @@
 //! The driver host against real worker processes: decoders as vendors write them, and scripts that
 //! do their worst. After each of those the next good call must work.
 
+mod forged;
 mod hostile;
 mod hostile_catalogue;
 mod isolation;
 mod monstrous_scripts;
 mod results;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use thingshub::driver::{DecodeCall, Decoded, DriverError, DriverErrorKind, Host, Limits, Script};
+use thingshub::driver::{
+    DecodeCall, Decoded, DriverError, DriverErrorKind, Host, Limits, Program, Script,
+};
 
 const GOOD: &str =
     "function decode(payload, port) { return { sum: payload[0] + payload[1], port } }";
 
-fn program() -> PathBuf {
-    env!("CARGO_BIN_EXE_thingshub").into()
+fn program() -> Program {
+    Program::open(env!("CARGO_BIN_EXE_thingshub").as_ref()).expect("it is built")
 }
 
 pub async fn host(limits: Limits) -> Host {
