@@ -6,10 +6,13 @@
 
 use std::{collections::HashMap, future::pending, sync::Arc};
 
-use poem::{EndpointExt, Route, Server, handler, web::Json};
+use poem::{EndpointExt, Route, handler, web::Json};
 use serde_json::{Value, json};
 use thingshub::{
-    api::listener::SniffingAcceptor,
+    api::{
+        listener::Listener,
+        server::{Server, Stopping},
+    },
     app,
     config::Config,
     delivery::Wake,
@@ -93,17 +96,10 @@ async fn bare(config: Config) -> Result<(), String> {
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     }));
     let app = Route::new().at("/*path", device).data(device_sample);
-    let (acceptor, accepting) = SniffingAcceptor::new(
-        listener,
-        tls::open(&config)?.0,
-        1024,
-        CancellationToken::new(),
-    )
-    .map_err(|error| error.to_string())?;
-    tokio::spawn(async move { accepting.run().await });
+    let tls = tls::open(&config)?.0;
+    let server = Server::new(app, tls, address, &config, Stopping::default());
+    let mut accepting = Listener::new(listener, server, &config, CancellationToken::new());
     println!("baseline listens on https://{address}");
-    Server::new_with_acceptor(acceptor)
-        .run(app)
-        .await
-        .map_err(|error| error.to_string())
+    accepting.run().await;
+    Ok(())
 }

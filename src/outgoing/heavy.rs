@@ -11,6 +11,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// Pieces of work at the same time, of all targets together: everything else goes on beside them.
 const AT_ONCE: usize = 2;
+/// And of one target among them.
+const AT_ONCE_EACH: usize = 1;
 
 static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
@@ -23,7 +25,7 @@ pub struct HeavyWork {
 impl Default for HeavyWork {
     fn default() -> Self {
         Self {
-            turn: Arc::new(Semaphore::new(1)),
+            turn: Arc::new(Semaphore::new(AT_ONCE_EACH)),
         }
     }
 }

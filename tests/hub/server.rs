@@ -2,6 +2,7 @@
 //! answer against the contract.
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -267,6 +268,12 @@ impl Hub {
             ),
             Database::Postgres(url) => url.clone(),
         }
+    }
+
+    /// A client that comes from this address.
+    pub fn client_at(&self, address: IpAddr) -> Client {
+        let builder = client_builder(&self.certificate());
+        builder.local_address(address).build().unwrap()
     }
 
     /// A request without a token. Paths are below `/api/v3/` unless they start with a slash.
@@ -566,14 +573,16 @@ async fn launch(
 }
 
 fn client(certificate: &Path) -> Client {
+    client_builder(certificate).build().unwrap()
+}
+
+fn client_builder(certificate: &Path) -> reqwest::ClientBuilder {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let certificate = Certificate::from_pem(&std::fs::read(certificate).unwrap()).unwrap();
     Client::builder()
         .tls_certs_only([certificate])
         .no_proxy()
         .timeout(Duration::from_secs(60))
-        .build()
-        .unwrap()
 }
 
 impl Drop for Hub {

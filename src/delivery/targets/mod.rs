@@ -111,7 +111,6 @@ pub struct Target {
     payload: Payload,
     way: Way,
     redactor: Redactor,
-    tenant: TenantId,
     /// About how many bytes it takes.
     weight: u32,
 }
@@ -179,7 +178,6 @@ impl Target {
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
             way,
             redactor,
-            tenant,
             weight: weight(integration),
         })
     }
@@ -190,7 +188,6 @@ impl Target {
             payload: Payload::Native,
             way: Way::Unopened(why),
             redactor: Redactor::new([]),
-            tenant,
             weight: 0,
         }
     }
@@ -225,10 +222,7 @@ impl Target {
         let (renderer, origin) = (sender.renderers.of(self.tenant), &sender.origin);
         let made = self.payload.message(&renderer, delivery, origin, purpose);
         match made.await {
-            Ok(message) => {
-                let sending = self.way.send(sender, self.tenant, delivery, &message);
-                sending.await
-            }
+            Ok(message) => self.way.send(sender, self.tenant, delivery, &message).await,
             Err(Unmade::Never(error)) => Answer::hopeless(error),
             Err(Unmade::NotNow) => Answer::failed("the template cannot be rendered now"),
         }

@@ -6,5 +6,6 @@ mod kills;
 pub mod load;
 pub mod receiver;
 mod receivers;
+mod siege;
 mod stress;
 mod takeover;

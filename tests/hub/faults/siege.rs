@@ -1,0 +1,409 @@
+//! All that others can make a hub do, at once: clients without a log-in, users of one tenant, and the servers that
+//! their integrations name. Another tenant is served meanwhile, and the hub's memory stays within its bound.
+//!
+//! `THINGSHUB_TEST_SIEGE_SECONDS` says how long, which `make faults` does. How long others waited is printed, and
+//! is for nobody to fail by.
+
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+};
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    database::{Database, on_both_databases},
+    fake_kafka::{self, FakeKafka},
+    fake_postgres::{self, FakePostgres},
+    frames::{self, Frames},
+    limits,
+    server::{Connection, Hub, PASSWORD, things_stack},
+    sink::{Cue, Sink},
+};
+
+on_both_databases!(others_are_served_while_one_tenant_takes_what_it_can);
+
+/// More than a hub takes of the machine, whatever others do.
+const MEMORY_MAX_KIB: u64 = 400 * 1024;
+/// For how long an attacker holds what it has.
+const HELD: Duration = Duration::from_millis(500);
+/// Where the others come from.
+const OTHERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+const EUI: &str = "AA00000000000001";
+const DEVICES: usize = 16;
+/// A driver that has no end, and one that takes all memory that it gets.
+const LOOPS: &str = "function decode(message) { for (;;) {} }";
+const GROWS: &str =
+    "function decode(message) { const all = []; for (;;) { all.push(new Array(65536).fill(1)) } }";
+
+fn duration() -> Duration {
+    let told = std::env::var("THINGSHUB_TEST_SIEGE_SECONDS");
+    Duration::from_secs(told.map_or(8, |seconds| seconds.parse().unwrap()))
+}
+
+/// The tenant that is served, from an address of its own.
+struct Others {
+    client: Client,
+    token: String,
+    connection: Connection,
+}
+
+/// How long each request took.
+#[derive(Default)]
+struct Times {
+    log_ins: Vec<Duration>,
+    uplinks: Vec<Duration>,
+    reads: Vec<Duration>,
+}
+
+impl Others {
+    async fn start(hub: &mut Hub) -> Self {
+        hub.tenant("others").await;
+        let token = hub.log_in("others", PASSWORD).await;
+        let admin = std::mem::replace(&mut hub.token, token.clone());
+        let connection = hub.connect("tts").await;
+        hub.device("mine", &connection, EUI, json!({})).await;
+        hub.token = admin;
+        Self {
+            client: hub.client_at(OTHERS.into()),
+            token,
+            connection,
+        }
+    }
+
+    /// Works for so long; whatever it asks for must be answered.
+    async fn work(&self, hub: &Hub, duration: Duration) -> Times {
+        let api = format!("https://{}/api/v3", hub.address);
+        let mut times = Times::default();
+        let began = Instant::now();
+        while began.elapsed() < duration {
+            let credentials = json!({"username": "others", "password": PASSWORD});
+            let log_in = self.client.post(format!("{api}/auth/token"));
+            times.log_ins.push(served(with(log_in, &credentials)).await);
+            let url = format!("{api}/network-connections/{}/uplinks", self.connection.id);
+            let uplink = self.client.post(url).bearer_auth(&self.connection.key);
+            let uplink = uplink
+                .header("Content-Type", "application/json")
+                .body(things_stack(EUI));
+            times.uplinks.push(served(uplink).await);
+            let read = self.client.get(format!("{api}/devices/mine"));
+            times
+                .reads
+                .push(served(read.bearer_auth(&self.token)).await);
+        }
+        times
+    }
+}
+
+fn with(request: RequestBuilder, body: &Value) -> RequestBuilder {
+    let request = request.header("Content-Type", "application/json");
+    request.body(body.to_string())
+}
+
+/// Sends what must be done; answers how long it took.
+async fn served(request: RequestBuilder) -> Duration {
+    let began = Instant::now();
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert!(status.is_success(), "{status}: {text}");
+    began.elapsed()
+}
+
+impl Times {
+    fn print(&mut self, when: &str) {
+        for (what, times) in [
+            ("log-in", &mut self.log_ins),
+            ("uplink", &mut self.uplinks),
+            ("read", &mut self.reads),
+        ] {
+            times.sort();
+            let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+            println!(
+                "{when}: {} times {what}: {:?} at the median, {:?} at the 99th percentile",
+                times.len(),
+                at(50),
+                at(99)
+            );
+        }
+    }
+}
+
+/// One tenant, whose users and servers do what they can.
+struct Attacker {
+    connection: Connection,
+    integrations: Vec<String>,
+    uplinks: AtomicUsize,
+}
+
+impl Attacker {
+    async fn start(hub: &Hub, servers: &Servers) -> Self {
+        hub.push("a/loops", "1", LOOPS).await;
+        hub.push("a/grows", "1", GROWS).await;
+        let script = format!(
+            "//{}\nfunction decode(m) {{ return {{}} }}",
+            "x".repeat(500_000)
+        );
+        for tag in ["1", "2", "3"] {
+            hub.push("a/large", tag, &format!("//{tag}\n{script}"))
+                .await;
+        }
+        let connection = hub.connect("tts").await;
+        for number in 0..DEVICES {
+            let driver = ["a/loops:1", "a/grows:1", "a/large:1", "a/large:2"][number % 4];
+            let (id, more) = (format!("d{number}"), json!({"driver": driver}));
+            hub.device(&id, &connection, &eui(number), more).await;
+        }
+        let mut integrations = Vec::new();
+        for (number, target) in servers.targets().into_iter().enumerate() {
+            let body = json!({"name": format!("i{number}"), "selector": "", "target": target});
+            let made = hub.post("integrations", &body).await.created();
+            integrations.push(format!("integrations/{}", made["id"]));
+        }
+        Self {
+            connection,
+            integrations,
+            uplinks: AtomicUsize::new(0),
+        }
+    }
+
+    /// One attack each, to be made again and again.
+    fn attacks<'a>(
+        &'a self,
+        hub: &'a Hub,
+    ) -> Vec<Box<dyn Fn() -> BoxFuture<'a, ()> + Send + Sync + 'a>> {
+        vec![
+            Box::new(|| takes_nothing(hub).boxed()),
+            Box::new(|| ends_no_head(hub).boxed()),
+            Box::new(|| guesses(hub).boxed()),
+            Box::new(|| hangs_up(hub).boxed()),
+            Box::new(|| imports(hub).boxed()),
+            Box::new(|| listens(hub).boxed()),
+            Box::new(|| self.tries_out(hub).boxed()),
+            Box::new(|| self.sends(hub).boxed()),
+        ]
+    }
+
+    /// Tests of what never answers, more than one tenant may have.
+    async fn tries_out(&self, hub: &Hub) {
+        let tests = self
+            .integrations
+            .iter()
+            .cycle()
+            .take(24)
+            .map(|path| async move {
+                let test = hub.request(Method::POST, &format!("{path}/test"));
+                refused_or_done(test.bearer_auth(&hub.token)).await;
+            });
+        join_all(tests).await;
+    }
+
+    /// Uplinks of devices with the worst drivers, forwarded to the worst servers.
+    async fn sends(&self, hub: &Hub) {
+        let uplinks = (0..8).map(|_| async {
+            let number = self.uplinks.fetch_add(1, Ordering::Relaxed) % DEVICES;
+            let path = format!("network-connections/{}/uplinks", self.connection.id);
+            let request = hub
+                .request(Method::POST, &path)
+                .bearer_auth(&self.connection.key);
+            let request = request.header("Content-Type", "application/json");
+            refused_or_done(request.body(things_stack(&eui(number)))).await;
+        });
+        join_all(uplinks).await;
+    }
+}
+
+fn eui(number: usize) -> String {
+    format!("BB000000000000{number:02X}")
+}
+
+/// The servers that the attacker's integrations name.
+struct Servers {
+    postgres: Vec<FakePostgres>,
+    kafka: Vec<FakeKafka>,
+    sinks: Vec<Sink>,
+}
+
+impl Servers {
+    async fn start() -> Self {
+        use fake_postgres::Mood as Postgres;
+        let mut servers = Self {
+            postgres: Vec::new(),
+            kafka: Vec::new(),
+            sinks: vec![
+                Sink::start(&[], Cue::Hang).await,
+                Sink::start(&[], Cue::Endless).await,
+            ],
+        };
+        for mood in [
+            Postgres::Chain,
+            Postgres::EndlessGreeting,
+            Postgres::EndlessNotices,
+            Postgres::EndlessMessage,
+            Postgres::Silent,
+            Postgres::Scram(100_000),
+        ] {
+            servers.postgres.push(FakePostgres::start(mood).await);
+        }
+        for mood in [
+            fake_kafka::Mood::Nul,
+            fake_kafka::Mood::TooMuch,
+            fake_kafka::Mood::Much,
+            fake_kafka::Mood::Announces,
+        ] {
+            servers.kafka.push(FakeKafka::start(mood).await);
+        }
+        servers
+    }
+
+    fn targets(&self) -> Vec<Value> {
+        let postgres = self.postgres.iter().map(FakePostgres::target);
+        let kafka = self.kafka.iter().map(FakeKafka::open_target);
+        let http = |url: &str| json!({"type": "http", "url": url});
+        let sinks = self.sinks.iter().map(|sink| http(&sink.url));
+        let nowhere = (0..8).map(|number| http(&format!("http://n{number}.invalid/")));
+        postgres.chain(kafka).chain(sinks).chain(nowhere).collect()
+    }
+}
+
+/// What is over a bound is refused, and nothing is a fault of the hub's. Who is cut off has taken too much.
+async fn refused_or_done(request: RequestBuilder) {
+    if let Ok(response) = request.send().await {
+        let status = response.status();
+        let text = response.text().await.unwrap_or_default();
+        assert_ne!(status, 500, "{text}");
+    }
+}
+
+/// As many streams as one connection may have, of which nothing is taken.
+async fn takes_nothing(hub: &Hub) {
+    let streams = limits::bounds("Requests at a time on one HTTP/2 connection")[0];
+    let mut client = Frames::open(hub, 0).await;
+    for number in 0..u32::try_from(streams).unwrap() {
+        client.get(2 * number + 1, "/docs").await;
+    }
+    sleep(HELD).await;
+}
+
+async fn ends_no_head(hub: &Hub) {
+    let begin = async || {
+        let mut stream = TcpStream::connect(&hub.address).await.ok()?;
+        stream.write_all(b"G").await.ok()?;
+        Some(stream)
+    };
+    let held = join_all((0..200).map(|_| begin())).await;
+    sleep(HELD).await;
+    drop(held);
+}
+
+async fn guesses(hub: &Hub) {
+    let guess = |number: usize| {
+        let credentials = json!({"username": format!("u{number}"), "password": "nonsense"});
+        refused_or_done(with(hub.request(Method::POST, "auth/token"), &credentials))
+    };
+    join_all((0..32).map(guess)).await;
+}
+
+/// Asks for much work and goes away, each time at another moment.
+async fn hangs_up(hub: &Hub) {
+    let cut = |number: u64| async move {
+        let export = hub.request(Method::GET, "drivers/a/large/export");
+        let credentials = json!({"username": "admin", "password": "nonsense"});
+        let log_in = with(hub.request(Method::POST, "auth/token"), &credentials);
+        let moment = Duration::from_micros(number * 800);
+        let asked = async {
+            tokio::join!(
+                refused_or_done(export.bearer_auth(&hub.token)),
+                refused_or_done(log_in)
+            )
+        };
+        let _ = timeout(moment, asked).await;
+    };
+    join_all((0..16).map(cut)).await;
+}
+
+/// Large files with a key, more than may be received at a time.
+async fn imports(hub: &Hub) {
+    static KEYS: AtomicUsize = AtomicUsize::new(0);
+    let file = format!("id,description\n{}", "x,y\n".repeat(500_000));
+    let import = || {
+        let key = KEYS.fetch_add(1, Ordering::Relaxed);
+        let request = hub.request(Method::POST, "devices/import?on_existing=skip");
+        let request = request
+            .bearer_auth(&hub.token)
+            .header("Content-Type", "text/csv")
+            .header("Idempotency-Key", format!("siege-{key}"));
+        refused_or_done(request.body(file.clone()))
+    };
+    join_all((0..6).map(|_| import())).await;
+}
+
+/// More live streams than one user may have, of which nobody reads.
+async fn listens(hub: &Hub) {
+    let listen = || async {
+        let request = hub.request(Method::GET, "events").bearer_auth(&hub.token);
+        let mut answer = request.send().await.ok()?.bytes_stream();
+        answer.next().await;
+        Some(answer)
+    };
+    let held = join_all((0..80).map(|_| timeout(HELD, listen()))).await;
+    sleep(HELD).await;
+    drop(held);
+}
+
+/// The most memory that the hub has had so far.
+fn peak_kib(hub: &Hub) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let peak = line.unwrap().split_whitespace().nth(1);
+    peak.unwrap().parse().unwrap()
+}
+
+async fn others_are_served_while_one_tenant_takes_what_it_can(database: Database) {
+    let flags = [
+        "--outgoing-allow",
+        "127.0.0.0/8,::1/128",
+        "--delivery-schedule-s",
+        "0",
+        "--delivery-timeout-s",
+        "3",
+    ];
+    let mut hub = Hub::start_with(database, &flags).await;
+    let servers = Servers::start().await;
+    let others = Others::start(&mut hub).await;
+    let attacker = Attacker::start(&hub, &servers).await;
+    others.work(&hub, duration() / 8).await.print("before");
+
+    let (began, duration) = (Instant::now(), duration());
+    let siege = attacker.attacks(&hub).into_iter().map(|attack| async move {
+        let mut times = 0;
+        while began.elapsed() < duration {
+            attack().await;
+            times += 1;
+        }
+        times
+    });
+    let (times, mut meanwhile) = tokio::join!(join_all(siege), others.work(&hub, duration));
+    meanwhile.print("meanwhile");
+    println!(
+        "attacks of each kind: {times:?}; {} KiB at most",
+        peak_kib(&hub)
+    );
+    assert!(times.iter().all(|times| *times > 0), "{times:?}");
+    assert!(peak_kib(&hub) < MEMORY_MAX_KIB, "{} KiB", peak_kib(&hub));
+    // It is as it was.
+    served(hub.request(Method::GET, "/readyz")).await;
+    others.work(&hub, Duration::from_secs(1)).await;
+}

@@ -1,0 +1,273 @@
+//! The bounds that docs/limits.md tells of are those of the program, and the tests of bounds take their values
+//! from there.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// Of each row what it begins with, and the constants that it tells of. A row with settings tells of their defaults.
+const BOUNDS: &[(&str, &[(&str, &str)])] = &[
+    ("Connections at a time", &[]),
+    ("Connections of one address", &[]),
+    ("Requests of one client's address", &[]),
+    ("Requests at a time on one HTTP/2 connection", &[]),
+    ("Time for a TLS handshake", &[]),
+    (
+        "Time between two requests",
+        &[("api/activity.rs", "IDLE_MAX")],
+    ),
+    ("Time that a client takes nothing", &[]),
+    (
+        "Time for an HTTP/2 client to answer a ping",
+        &[("api/server.rs", "HTTP2_PONG_WITHIN")],
+    ),
+    (
+        "Time at the stop of the hub",
+        &[("api/server.rs", "LAST_WORDS")],
+    ),
+    (
+        "Head of a request",
+        &[
+            ("api/server.rs", "HTTP1_BUFFER_BYTES"),
+            ("api/server.rs", "HTTP1_HEADERS_MAX"),
+            ("api/server.rs", "HTTP2_HEAD_BYTES"),
+        ],
+    ),
+    // The library's.
+    ("URL of a request", &[]),
+    (
+        "Bytes of bodies over HTTP/2",
+        &[("api/server.rs", "HTTP2_WINDOW_BYTES")],
+    ),
+    (
+        "Passwords that are compared",
+        &[
+            ("hub/passwords.rs", "RUNNING_MAX"),
+            ("hub/passwords.rs", "WAITING_MAX"),
+        ],
+    ),
+    (
+        "Passwords that one address",
+        &[("hub/passwords.rs", "SHARE_MAX")],
+    ),
+    (
+        "Files (device imports",
+        &[
+            ("api/files.rs", "RECEIVING_MAX"),
+            ("api/files.rs", "RECEIVING_TENANT_MAX"),
+            ("api/files.rs", "RECEIVING_USER_MAX"),
+        ],
+    ),
+    (
+        "Drivers that are exported",
+        &[
+            ("api/driver_archives.rs", "EXPORTS_MAX"),
+            ("api/driver_archives.rs", "EXPORTS_TENANT_MAX"),
+        ],
+    ),
+    (
+        "Bodies that are uncompressed",
+        &[("api/body.rs", "UNCOMPRESSING_MAX")],
+    ),
+    (
+        "Requests of one tenant that change something",
+        &[
+            ("api/tasks.rs", "TENANT_MAX"),
+            ("api/tasks.rs", "TASKS_MAX"),
+        ],
+    ),
+    ("Live streams and followers", &[]),
+    ("Of one tenant among them", &[]),
+    ("Of one user, one API key", &[]),
+    (
+        "Message of a follower",
+        &[("api/integration_stream.rs", "MESSAGE_MAX_BYTES")],
+    ),
+    ("Tests (`POST", &[("hub/trials.rs", "TENANT_MAX")]),
+    ("Tests of all tenants", &[("hub/trials.rs", "ALL_MAX")]),
+    ("Driver calls that wait", &[]),
+    (
+        "Time that a driver call waits",
+        &[("driver/queue/workers.rs", "START_PATIENCE")],
+    ),
+    (
+        "Times that a driver call is handed",
+        &[("driver/slot.rs", "ATTEMPTS_MAX")],
+    ),
+    (
+        "Compiled scripts in a worker",
+        &[("driver/scripts.rs", "CACHE_BYTES")],
+    ),
+    ("Deliveries that wait for one integration", &[]),
+    ("Time that a delivery waits", &[]),
+    (
+        "Templates rendered at the same time",
+        &[("delivery/payload/renderer.rs", "AT_ONCE")],
+    ),
+    (
+        "Lines that are written",
+        &[
+            ("delivery/targets/file.rs", "AT_ONCE"),
+            ("delivery/targets/file.rs", "AT_ONCE_EACH"),
+        ],
+    ),
+    (
+        "Names of hosts that are looked up",
+        &[
+            ("outgoing/lookups.rs", "RUNNING_MAX"),
+            ("outgoing/lookups.rs", "SHARE"),
+        ],
+    ),
+    (
+        "Names of one tenant",
+        &[("outgoing/lookups.rs", "WAITING_MAX")],
+    ),
+    (
+        "Time for the lookup",
+        &[("outgoing/lookups.rs", "PATIENCE")],
+    ),
+    (
+        "What was found, or not found",
+        &[
+            ("outgoing/lookups.rs", "KEPT"),
+            ("outgoing/lookups.rs", "KEPT_SLOW"),
+            ("outgoing/lookups.rs", "SLOW"),
+            ("outgoing/lookups.rs", "KEPT_MAX"),
+        ],
+    ),
+    (
+        "Message of an MQTT broker",
+        &[("mqtt/packets.rs", "PACKET_MAX_BYTES")],
+    ),
+    (
+        "Time for a `postgres` target",
+        &[("postgres/session.rs", "OPEN_TIMEOUT")],
+    ),
+    (
+        "What a server says to one request",
+        &[("postgres/wire.rs", "ANSWER_MAX_BYTES")],
+    ),
+    ("Rounds of hashing", &[("kafka/login.rs", "ROUNDS_MAX")]),
+    (
+        "Logins that are hashed for targets",
+        &[
+            ("outgoing/heavy.rs", "AT_ONCE"),
+            ("outgoing/heavy.rs", "AT_ONCE_EACH"),
+        ],
+    ),
+    (
+        "What a Kafka broker says",
+        &[("kafka/connection.rs", "ANSWER_MAX_BYTES")],
+    ),
+    (
+        "Brokers that lead partitions",
+        &[("kafka/leaders.rs", "BROKERS_MAX")],
+    ),
+    (
+        "What is known of the topics",
+        &[("kafka/producer.rs", "KNOWN_MAX_BYTES")],
+    ),
+    (
+        "Packets that an MQTT broker",
+        &[("mqtt/flood.rs", "PACKETS_MAX")],
+    ),
+    // A rule that has no number in the program.
+    ("NUL characters", &[]),
+    ("Deliveries whose outcome", &[]),
+];
+
+/// One row of the table.
+struct Row {
+    what: String,
+    bound: String,
+    settings: Vec<String>,
+}
+
+/// The numbers of the row that begins so, in their order; sizes in bytes.
+pub fn bounds(what: &str) -> Vec<u64> {
+    let rows = rows();
+    let row = rows.iter().find(|row| row.what.starts_with(what));
+    numbers(&row.unwrap_or_else(|| panic!("no row {what}")).bound)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rows() -> Vec<Row> {
+    let text = fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("| "));
+    lines
+        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells[0] != "What")
+        .map(|cells| Row {
+            what: cells[0].to_owned(),
+            bound: cells[1].to_owned(),
+            settings: cells[2]
+                .split('`')
+                .filter(|part| part.contains('_'))
+                .map(str::to_owned)
+                .collect(),
+        })
+        .collect()
+}
+
+/// `4; 128 KiB and 1,000`: 4, 131072, 1000.
+fn numbers(text: &str) -> Vec<u64> {
+    let mut found: Vec<u64> = Vec::new();
+    for word in text.replace(['(', ')'], " ").split_whitespace() {
+        let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+        let is_number = word.starts_with(|first: char| first.is_ascii_digit());
+        match word.trim_end_matches([',', ';']) {
+            "KiB" => *found.last_mut().unwrap() <<= 10,
+            "MiB" => *found.last_mut().unwrap() <<= 20,
+            _ if is_number => found.push(digits.parse().unwrap()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What the source says of a constant or a setting: `1_000`, `64 * 1024`, `8 << 20`, `Duration::from_secs(15)`.
+fn value(file: &str, name: &str) -> u64 {
+    let source = fs::read_to_string(root().join("src").join(file)).unwrap();
+    let mut told = source.lines().filter_map(|line| {
+        let line = line.trim();
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        let line = line.strip_prefix("const ").unwrap_or(line);
+        let (_, value) = line.strip_prefix(&format!("{name}: "))?.split_once(" = ")?;
+        let value = value
+            .split([';', ','])
+            .next()?
+            .replace("Duration::from_secs", "");
+        Some(value.replace(['(', ')', '_'], ""))
+    });
+    let told = told.next();
+    let told = told.unwrap_or_else(|| panic!("{file} says nothing of {name}"));
+    let number = |text: &str| {
+        text.trim()
+            .parse::<u64>()
+            .unwrap_or_else(|_| panic!("{name}: {text}"))
+    };
+    match told.split_once("<<") {
+        Some((value, bits)) => number(value) << number(bits),
+        None => told.split('*').map(number).product(),
+    }
+}
+
+#[test]
+fn the_bounds_are_those_of_the_program() {
+    let rows = rows();
+    for row in &rows {
+        let found = BOUNDS.iter().find(|(what, _)| row.what.starts_with(what));
+        let (_, constants) = found.unwrap_or_else(|| panic!("of what is the row: {}", row.what));
+        let constants = constants.iter().map(|(file, name)| value(file, name));
+        let settings = row.settings.iter().map(|name| value("config.rs", name));
+        let values: BTreeSet<u64> = constants.chain(settings).collect();
+        if !values.is_empty() {
+            let told: BTreeSet<u64> = numbers(&row.bound).into_iter().collect();
+            assert_eq!(told, values, "{}: {}", row.what, row.bound);
+        }
+    }
+    for (what, _) in BOUNDS {
+        assert!(rows.iter().any(|row| row.what.starts_with(what)), "{what}");
+    }
+}
