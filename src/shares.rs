@@ -25,6 +25,7 @@ struct Taken<K> {
 #[must_use]
 pub struct Place<K: Hash + Eq> {
     shares: Shares<K>,
+    size: usize,
     members: Vec<K>,
 }
 
@@ -57,23 +58,34 @@ impl<K: Hash + Eq + Clone> Shares<K> {
 
     /// Takes a place that counts for each of these members, who may have so many.
     pub fn enter<const N: usize>(&self, members: [(K, usize); N]) -> Result<Place<K>, Full<K>> {
+        self.take(1, members)
+    }
+
+    /// The same for a place of another size, such as bytes.
+    pub fn take<const N: usize>(
+        &self,
+        size: usize,
+        members: [(K, usize); N],
+    ) -> Result<Place<K>, Full<K>> {
         let mut taken = self.lock();
         // Who has the share learns that, also where nobody else would get a place.
         for (member, share) in &members {
-            if taken.members.get(member).copied().unwrap_or(0) >= *share {
+            let has = taken.members.get(member).copied().unwrap_or(0);
+            if has.saturating_add(size) > *share {
                 return Err(Full::Share(member.clone()));
             }
         }
-        if taken.places >= self.0.places_max {
+        if taken.places.saturating_add(size) > self.0.places_max {
             return Err(Full::All);
         }
-        taken.places += 1;
+        taken.places += size;
         for (member, _) in &members {
-            *taken.members.entry(member.clone()).or_default() += 1;
+            *taken.members.entry(member.clone()).or_default() += size;
         }
         drop(taken);
         Ok(Place {
             shares: self.clone(),
+            size,
             members: members.into_iter().map(|(member, _)| member).collect(),
         })
     }
@@ -88,12 +100,12 @@ impl<K> Shares<K> {
 impl<K: Hash + Eq> Drop for Place<K> {
     fn drop(&mut self) {
         let mut taken = self.shares.lock();
-        taken.places -= 1;
+        taken.places -= self.size;
         for member in &self.members {
             let Some(count) = taken.members.get_mut(member) else {
                 continue;
             };
-            *count -= 1;
+            *count -= self.size;
             if *count == 0 {
                 taken.members.remove(member);
             }
@@ -117,7 +129,9 @@ mod tests {
         let third = enter("other", "dan").ok();
         assert_eq!(enter("third", "eve").err(), Some(Full::All));
         drop(second);
+        assert!(shares.take(2, [("acme", 2)]).is_err());
         drop((first, third));
+        drop(shares.take(2, [("acme", 2)]));
         assert!(shares.lock().members.is_empty());
         assert_eq!(shares.lock().places, 0);
     }

@@ -1,6 +1,6 @@
 //! JSON bodies: read within a bound, parsed strictly, refused with the field and the rule.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::{
+    body_room::BodyRoom,
     encoding::Encoding,
     strict::{Strict, Unambiguous},
 };
@@ -46,7 +47,7 @@ impl Default for Uncompressing {
 }
 
 /// The largest `FACTOR` of a [`Body`].
-const FACTOR_MAX: usize = super::drivers::PUSH_FACTOR;
+pub const FACTOR_MAX: usize = super::drivers::PUSH_FACTOR;
 
 /// Bytes that a form may have around the file in it.
 pub const FORM_BYTES: usize = 64 * 1024;
@@ -204,7 +205,10 @@ pub async fn read(
     factor: usize,
 ) -> Result<Vec<u8>, Error> {
     let bounds = bounds_of(request)?;
-    read_within(bounds, bounds.max_bytes * factor, body).await
+    let body = body.take().map_err(Error::internal)?;
+    let max_bytes = bounds.max_bytes * factor;
+    let reading = collect(body, max_bytes, |_, length| BodyRoom::grow(request, length));
+    in_time(bounds, reading).await
 }
 
 /// The error of a body that takes too long.
@@ -233,41 +237,53 @@ pub fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
         .ok_or_else(|| Error::internal("bounds on bodies are not set"))
 }
 
-/// Reads a whole body of at most `max_bytes`.
+/// Reads a whole body of at most `max_bytes`, for which there is a place.
 pub async fn read_within(
     bounds: BodyBounds,
     max_bytes: usize,
     body: &mut RequestBody,
 ) -> Result<Vec<u8>, Error> {
     let body = body.take().map_err(Error::internal)?;
-    match tokio::time::timeout(bounds.timeout, collect(body, max_bytes, |_| ())).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(late(bounds.timeout)),
-    }
+    in_time(bounds, collect(body, max_bytes, |_, _| Ok(()))).await
 }
 
 /// Reads a request's whole body ahead, within the largest bound that its operation may have, hashes it
 /// meanwhile, and puts it back. There is one copy of it, which the operation takes over.
 pub async fn buffer(request: &mut Request, hash: &mut Sha256) -> Result<(), Error> {
     let bounds = bounds_of(request)?;
-    let max_bytes = match super::operation::of(request)?.id {
+    let operation = super::operation::of(request)?;
+    let max_bytes = match operation.id {
         super::device_imports::IMPORT => bounds.import_max_bytes + FORM_BYTES,
         _ => bounds.max_bytes * FACTOR_MAX,
     };
+    let has_place = operation.takes_file;
     let body = request.take_body();
-    let reading = collect(body, max_bytes, |chunk| hash.update(chunk));
-    let bytes = tokio::time::timeout(bounds.timeout, reading)
-        .await
-        .map_err(|_| late(bounds.timeout))??;
+    let reading = collect(body, max_bytes, |chunk, length| {
+        if !has_place {
+            BodyRoom::grow(request, length)?;
+        }
+        hash.update(chunk);
+        Ok(())
+    });
+    let bytes = in_time(bounds, reading).await?;
     request.set_body(bytes);
     Ok(())
 }
 
-/// Reads a body to its end, and shows each piece as it comes.
+async fn in_time<T>(
+    bounds: BodyBounds,
+    reading: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let read = tokio::time::timeout(bounds.timeout, reading).await;
+    read.unwrap_or_else(|_| Err(late(bounds.timeout)))
+}
+
+/// Reads a body to its end. Each piece is shown as it comes, with the length that the body has with it, and may
+/// be refused.
 async fn collect(
     body: PoemBody,
     max_bytes: usize,
-    mut see: impl FnMut(&[u8]),
+    mut see: impl FnMut(&[u8], usize) -> Result<(), Error>,
 ) -> Result<Vec<u8>, Error> {
     let mut stream = body.into_bytes_stream();
     let mut bytes = Vec::new();
@@ -280,7 +296,7 @@ async fn collect(
             bytes = Vec::new();
             continue;
         }
-        see(&chunk);
+        see(&chunk, length)?;
         if bytes.is_empty() {
             // A body that was read ahead comes in one piece, which is not copied.
             bytes = chunk.into();

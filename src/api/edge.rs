@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use super::{
     appended,
+    body_room::BodyRoom,
     client::{self, Client},
     failure::{self, IsErrorObject},
     host,
@@ -102,6 +103,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let is_head = *request.method() == Method::HEAD;
         request.set_data(RequestId(id.clone()));
         request.set_data(client);
+        request.set_data(BodyRoom::default());
         let leftover = Leftover::watch(&mut request, &self.edge.cut);
         let mut response = self.answer(request).instrument(span).await;
         if let Some(leftover) = leftover {

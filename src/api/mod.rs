@@ -19,6 +19,7 @@ mod auth;
 mod auto_provisioning;
 mod bodiless;
 mod body;
+mod body_room;
 mod client;
 mod connection;
 mod connection_test;
@@ -102,7 +103,8 @@ use poem_openapi::{OpenApiService, Tags};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    body::{BodyBounds, Uncompressing},
+    body::{BodyBounds, FACTOR_MAX, Uncompressing},
+    body_room::BodyRooms,
     edge::Edge,
     files::Receiving,
     operation::Operations,
@@ -271,6 +273,7 @@ pub fn endpoint(
         .data(tasks)
         .data(Receiving::default())
         .data(Uncompressing::default())
+        .data(BodyRooms::new(config.body_max_bytes * FACTOR_MAX))
         .data(BodyBounds {
             max_bytes: config.body_max_bytes,
             import_max_bytes: config.import_max_bytes,

@@ -17,7 +17,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Time that a client takes nothing", &[]),
     (
         "Time for an HTTP/2 client to answer a ping",
-        &[("api/server.rs", "HTTP2_PONG_WITHIN")],
+        &[
+            ("api/server.rs", "HTTP2_PING_EVERY"),
+            ("api/server.rs", "HTTP2_PONG_WITHIN"),
+        ],
     ),
     (
         "Time at the stop of the hub",
@@ -64,6 +67,14 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "Bytes of all JSON bodies",
+        &[
+            ("api/body_room.rs", "FREE_BYTES"),
+            ("api/body_room.rs", "ALL_MAX_BYTES"),
+            ("api/body_room.rs", "SHARE_MAX_BYTES"),
+        ],
+    ),
+    (
         "Bodies that are uncompressed",
         &[("api/body.rs", "UNCOMPRESSING_MAX")],
     ),
@@ -86,7 +97,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Driver calls that wait", &[]),
     (
         "Time that a driver call waits",
-        &[("driver/queue/workers.rs", "START_PATIENCE")],
+        &[("driver/slot.rs", "START_PATIENCE")],
     ),
     (
         "Times that a driver call is handed",
@@ -263,7 +274,8 @@ fn the_bounds_are_those_of_the_program() {
         let settings = row.settings.iter().map(|name| value("config.rs", name));
         let values: BTreeSet<u64> = constants.chain(settings).collect();
         if !values.is_empty() {
-            let told: BTreeSet<u64> = numbers(&row.bound).into_iter().collect();
+            let told = numbers(&format!("{} {}", row.what, row.bound));
+            let told: BTreeSet<u64> = told.into_iter().collect();
             assert_eq!(told, values, "{}: {}", row.what, row.bound);
         }
     }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, UdpSocket},
 };
 
@@ -27,6 +27,13 @@ async fn willing(address: &str) -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => asked.push(byte),
+                    Err(_) => break,
+                }
+            }
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let _ = stream.write_all(answer).await;
             // Until the hub has read it.

@@ -26,7 +26,7 @@ use crate::{
     database::{Database, on_both_databases},
     fake_kafka::{self, FakeKafka},
     fake_postgres::{self, FakePostgres},
-    frames::{self, Frames},
+    frames::Frames,
     limits,
     server::{Connection, Hub, PASSWORD, things_stack},
     sink::{Cue, Sink},
