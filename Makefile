@@ -147,10 +147,11 @@ check-rust:
 	fi
 
 # As tests, but for longer: what they print at their end is the outcome.
-faults: ## kills hubs, fills their disks, KILLS=200 and FILLINGS=200 times, and does all at once for STRESS=600 s
+faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a siege of SIEGE=600 s
 	@scripts/need rust postgres
 	THINGSHUB_TEST_KILLS=$(or $(KILLS),200) THINGSHUB_TEST_FILLINGS=$(or $(FILLINGS),200) \
-		THINGSHUB_TEST_STRESS_SECONDS=$(or $(STRESS),600) scripts/with-postgres --no-fsync \
+		THINGSHUB_TEST_STRESS_SECONDS=$(or $(STRESS),600) \
+		THINGSHUB_TEST_SIEGE_SECONDS=$(or $(SIEGE),600) scripts/with-postgres --no-fsync \
 		cargo test --locked --test hub faults:: -- --nocapture --test-threads 1
 
 soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing

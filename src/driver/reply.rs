@@ -11,6 +11,10 @@ use super::protocol::{Outcome, Task};
 use super::{Decoded, DriverError, DriverErrorKind, Returned, convert, no_numbers};
 
 /// A reply as its call takes it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every reply is an answer, and none is kept"
+)]
 pub enum Read {
     Answer(Result<Answer, DriverError>),
     NeedsScript,

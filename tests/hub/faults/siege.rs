@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    database::{Database, on_both_databases},
+    database::{Database, on_both_databases, surroundings},
     fake_kafka::{self, FakeKafka},
     fake_postgres::{self, FakePostgres},
     frames::Frames,
@@ -49,7 +49,7 @@ const GROWS: &str =
     "function decode(message) { const all = []; for (;;) { all.push(new Array(65536).fill(1)) } }";
 
 fn duration() -> Duration {
-    let told = std::env::var("THINGSHUB_TEST_SIEGE_SECONDS");
+    let told = surroundings("THINGSHUB_TEST_SIEGE_SECONDS");
     Duration::from_secs(told.map_or(8, |seconds| seconds.parse().unwrap()))
 }
 
