@@ -48,7 +48,8 @@ pub async fn read(
 }
 
 /// The same bytes in small pieces, one at a time. The form's reader takes all that is there before it hands
-/// anything on: of a body that was read ahead it would make a second copy.
+/// anything on: of a body that was read ahead it would make a second copy. The end comes by itself, behind an
+/// empty piece, because the reader does not look at a piece that comes together with it.
 fn in_turns(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
@@ -62,7 +63,8 @@ fn in_turns(
             Ok(_) => None,
         }))
     });
-    pieces.then(async |piece| {
+    let end = stream::once(std::future::ready(Ok(Bytes::new())));
+    pieces.chain(end).then(async |piece| {
         tokio::task::yield_now().await;
         piece
     })

@@ -13,7 +13,7 @@ use crate::{
         waiting_for_locks,
     },
     eventually,
-    server::{Answer, Hub},
+    server::{Answer, Hub, PASSWORD},
 };
 
 on_both_databases!(
@@ -25,10 +25,14 @@ const SCRIPT: &str = "function decode() { return {} }";
 const ROUNDS: usize = 12;
 
 async fn import(hub: &Hub, rows: &str) -> Answer {
+    import_by(&hub.token, hub, rows).await
+}
+
+async fn import_by(token: &str, hub: &Hub, rows: &str) -> Answer {
     let path = "devices/import?format=ndjson";
     let request = hub
         .request(Method::POST, path)
-        .bearer_auth(&hub.token)
+        .bearer_auth(token)
         .header("Content-Type", "application/octet-stream")
         .body(rows.to_owned());
     hub.answer(request).await
@@ -162,19 +166,19 @@ async fn freeze(hub: &Hub, table: &str) {
     .await;
 }
 
-/// Asks both hubs three times each, all of which have counted before one has written.
-async fn at_once<F>(hubs: [&Hub; 2], table: &str, ask: impl Fn(usize) -> F) -> Vec<u16>
+/// Asks so many times at once, all of which have counted before one has written.
+async fn at_once<F>(times: usize, hub: &Hub, table: &str, ask: impl Fn(usize) -> F) -> Vec<u16>
 where
     F: Future<Output = Answer>,
 {
-    let url = hubs[0].database_url();
+    let url = hub.database_url();
     let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
     let held = Held::start(&url, &lock).await;
     let release = async {
-        until_waiting(&url, 6).await;
+        until_waiting(&url, times).await;
         held.end().await;
     };
-    let (answers, ()) = tokio::join!(join_all((0..6).map(ask)), release);
+    let (answers, ()) = tokio::join!(join_all((0..times).map(ask)), release);
     answers.iter().map(|answer| answer.status).collect()
 }
 
@@ -189,7 +193,7 @@ async fn no_more_replays_go_on_than_may() {
         let path = format!("integrations/{integration}/replay");
         let span = json!({"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"});
         let hubs = [&one, &two];
-        let statuses = at_once(hubs, "delivery_replays", |number| {
+        let statuses = at_once(6, &one, "delivery_replays", |number| {
             hubs[number % 2].post(&path, &span)
         });
         let begun = statuses
@@ -214,9 +218,12 @@ async fn no_more_imports_wait_than_may() {
         for _ in 0..8 {
             import(&one, rows).await.created();
         }
+        // Each hub receives one file of a user at a time.
+        one.user("other", "admin").await;
         let hubs = [&one, &two];
-        let statuses = at_once(hubs, "device_imports", |number| {
-            import(hubs[number % 2], rows)
+        let tokens = [&one.token, &one.log_in("other", PASSWORD).await];
+        let statuses = at_once(4, &one, "device_imports", |number| {
+            import_by(tokens[number / 2], hubs[number % 2], rows)
         });
         let begun = statuses
             .await
