@@ -9,7 +9,7 @@ use std::{collections::HashMap, future::pending, sync::Arc};
 use poem::{EndpointExt, Route, handler, web::Json};
 use serde_json::{Value, json};
 use thingshub::{
-    api::{
+    api::http::{
         listener::Listener,
         server::{Server, Stopping},
     },
@@ -20,7 +20,7 @@ use thingshub::{
     id::new_uuid,
     store::{
         Store,
-        record::{Content, Outcome},
+        uplink_batch::{Content, Outcome},
     },
     tls,
     uplink::writer::Job,

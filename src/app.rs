@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{
         self, Tasks,
-        listener::Listener,
-        server::{Server, Stopping},
+        http::{
+            listener::Listener,
+            server::{Server, Stopping},
+        },
     },
     clock::Plausible,
     config::Config,
@@ -27,7 +29,7 @@ use crate::{
     downlink,
     driver::{self, Limits},
     housekeeping,
-    hub::{Hub, device_import::Importer, recovery, removals::Remover},
+    hub::{Hub, access::recovery, devices::imports::Importer, removals::Remover},
     keyring,
     live::Live,
     mqtt::Publishers,

@@ -16,8 +16,10 @@ use crate::{
     },
     store::{
         Store,
-        sealed::{Column, Row},
-        starting,
+        core::{
+            sealed::{Column, Row},
+            starting,
+        },
     },
     uplink::networks,
 };

@@ -5,7 +5,7 @@
 //! had. One that cannot begin again ends the hub, which whoever runs it starts anew.
 //!
 //! A piece of work that others wait for is [`attempted`]: its panic is an error for them alone. Tasks that
-//! end by themselves within a bound need none of this; `tests/hub/drift.rs` lists them.
+//! end by themselves within a bound need none of this; `tests/hub/contract/drift.rs` lists them.
 
 use std::{
     any::Any,

@@ -37,7 +37,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::exit::Failure;
 use crate::{
-    api::spec::Documents,
+    api::document::Documents,
     app,
     config::{Config, LogFormat, SETTINGS},
 };

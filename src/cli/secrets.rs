@@ -14,7 +14,7 @@ use crate::{
     secret::{KeyId, Vault},
     store::{
         Store,
-        sealed::{Column, Row},
+        core::sealed::{Column, Row},
     },
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::{config::Config, store::delivery_policy::Policy};
+use crate::{config::Config, store::integrations::policy::Policy};
 
 /// The rules in force.
 pub struct Rules {

@@ -31,9 +31,12 @@ use crate::{
     secret::{Redactor, Vault},
     store::{
         Scope,
-        downlink_queue::{self, Attempt, Claim, Outcome},
-        downlinks::Downlink,
-        members, network_connections, uplinks,
+        devices::uplinks,
+        downlinks::{
+            Downlink,
+            queue::{self, Attempt, Claim, Outcome},
+        },
+        members, networks,
     },
     supervise::attempted,
 };
@@ -121,7 +124,7 @@ impl Lane {
 
     /// Claims and starts what is due, then waits until looking again makes sense; whether it does.
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
-        downlink_queue::expire(&self.scope, self.connection).await?;
+        queue::expire(&self.scope, self.connection).await?;
         let free = CONCURRENCY.saturating_sub(sending.len());
         let way = self.way().await?.map(Arc::new);
         if let Some(way) = way.as_ref().filter(|_| free > 0) {
@@ -132,7 +135,7 @@ impl Lane {
                 limit: free as u64,
                 lease: self.lease(),
             };
-            let claimed = downlink_queue::claim(&self.scope, self.connection, claim).await?;
+            let claimed = queue::claim(&self.scope, self.connection, claim).await?;
             let Some(claimed) = claimed else {
                 // By other settings, at once.
                 return Ok(true);
@@ -151,7 +154,7 @@ impl Lane {
                 });
             }
         }
-        let next = downlink_queue::next(&self.scope, self.connection, way.is_some());
+        let next = queue::next(&self.scope, self.connection, way.is_some());
         let next = match next.await? {
             Some(next) => next,
             None if way.is_none() => self.scope.now() + PATIENCE,
@@ -171,7 +174,7 @@ impl Lane {
 
     /// What the connection's downlinks are sent with; `None`: nobody has said, or it is switched off.
     async fn way(&self) -> Result<Option<Way>> {
-        let connection = network_connections::find(&self.scope, self.connection).await?;
+        let connection = networks::find(&self.scope, self.connection).await?;
         match connection.filter(|connection| connection.provisioned.enabled) {
             Some(connection) => way::find(&self.scope, &self.vault, &connection).await,
             None => Ok(None),
@@ -192,7 +195,7 @@ impl Lane {
                 return;
             }
         };
-        if let Err(error) = downlink_queue::settle(&self.scope, &downlink, attempt).await {
+        if let Err(error) = queue::settle(&self.scope, &downlink, attempt).await {
             // Its lease runs out and it is sent again: at least once, not exactly once.
             tracing::warn!(downlink.id = %downlink.id, "an attempt could not be settled: {error}");
         }

@@ -11,8 +11,10 @@ use crate::{
     secret::{Credentials, Stored, Vault},
     store::{
         Scope,
-        downlink_settings::{self, Seen},
-        network_connections::Connection,
+        networks::{
+            Connection,
+            downlink_settings::{self, Seen},
+        },
     },
     uplink::networks::{self, NetworkSettings},
 };

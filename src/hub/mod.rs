@@ -1,4 +1,4 @@
-//! The rules: what may be done, by whom, and what goes with it. One file per resource.
+//! The rules: what may be done, by whom, and what goes with it. In the folders of `api` and `store`.
 //!
 //! Where there is no rule, the endpoint calls the store. Nothing here knows of HTTP or SQL.
 
@@ -19,40 +19,22 @@ use crate::{
     uplink::Replays,
 };
 
-pub mod built_in_drivers;
-mod caller;
-pub mod connection_test;
-pub mod data_tables;
-pub mod device_import;
+pub mod access;
+pub mod data;
 pub mod devices;
-pub mod downlink_settings;
-pub mod downlinks;
-pub mod driver_archive;
-pub mod driver_examples;
-pub mod driver_manifest;
-pub mod driver_schemas;
 pub mod drivers;
-pub mod followers;
 pub mod integrations;
-mod key_uses;
-pub mod network_connections;
-mod password_rules;
-mod passwords;
-pub mod permission;
-pub mod recovery;
+pub mod networks;
 pub mod removals;
-mod sessions;
-mod throttle;
 mod trials;
-pub mod users;
 
-pub use caller::{Caller, Identity};
-pub use throttle::subscriber;
+pub use access::caller::{Caller, Identity};
+pub use access::throttle::subscriber;
 
-use device_import::Imports;
-use key_uses::KeyUses;
-use passwords::Passwords;
-use throttle::Throttle;
+use access::key_uses::KeyUses;
+use access::passwords::Passwords;
+use access::throttle::Throttle;
+use devices::imports::Imports;
 use trials::Trials;
 
 /// Names of other tenants' users that the users of a tenant may come across in a quarter of an hour.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     id::TenantId,
     jobs::Jobs,
-    store::{Store, removals::Kind},
+    store::{Store, core::removals::Kind},
     supervise::attempted,
 };
 

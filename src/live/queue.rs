@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::Result,
     id::IntegrationId,
-    store::{Scope, Store, deliveries::Delivery, followed},
+    store::{Scope, Store, deliveries::Delivery, integrations::followed},
 };
 
 /// Messages read in one statement.

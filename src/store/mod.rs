@@ -2,10 +2,13 @@
 //!
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
 //! statement; there is no other way to a table. The exceptions find out who is calling, before a
-//! tenant is known, and are all in [`identity`]; the delivery queue, which serves all tenants,
-//! is in [`deliveries`], the subscriptions and their [`leases`] are of all tenants, too, and the imports that are not at their end are in [`device_imports`].
+//! tenant is known, and are all in [`access::identity`]; the delivery queue, which serves all tenants,
+//! is in [`deliveries`], the [`networks::subscriptions`] and their [`core::leases`] are of all tenants, too, and
+//! the imports that are not at their end are in [`devices::imports`].
 //!
-//! Each transaction says as it begins what must follow its commit ([`signals`]): [`Scope::write`] what
+//! What all resources share is in [`core`]; the other folders are the same as in `api` and `hub`.
+//!
+//! Each transaction says as it begins what must follow its commit ([`core::signals`]): [`Scope::write`] what
 //! changes what is provisioned, [`Scope::record`] what happened, [`Scope::keep`] what nobody else looks at.
 
 use std::{
@@ -35,92 +38,35 @@ use crate::{
     id::{ApiKeyId, TenantId, UserId},
 };
 
-pub use file::Lock;
+pub use core::file::Lock;
 
-use api_keys::ApiKey;
-use connect::Purpose;
+use access::api_keys::ApiKey;
+use access::identity::Session;
+use core::connect::Purpose;
+use core::gather::Gather;
+use core::ids::Sequences;
+use core::patience::{Bounds, Patience};
+use core::reader::Reader;
+use core::selecting::Selectors;
+use core::shared_clock::SharedClock;
+use core::signals::{Epoch, Signals, Then};
+use core::transaction::{DatabaseTransaction, Writer};
+use core::writability::{Probe, Writability};
 use devices::Device;
-use gather::Gather;
-use identity::Session;
-use ids::Sequences;
-use patience::{Bounds, Patience};
-use reader::Reader;
-use selecting::Selectors;
-use shared_clock::SharedClock;
-use signals::{Epoch, Signals, Then};
-use transaction::{DatabaseTransaction, Writer};
-use writability::{Probe, Writability};
 
-mod bulk;
-mod clock_steps;
-mod connect;
-#[cfg(test)]
-mod cut_work;
 mod entities;
-mod epochs;
-mod failure;
-mod file;
-pub mod followed;
-pub mod frames;
-mod gather;
-mod migrating;
-mod patience;
-mod reader;
-mod recent;
-mod selecting;
-mod storable;
 
-pub mod api_keys;
-mod audit;
-pub mod audit_log;
-pub mod authority;
-pub mod data_tables;
+pub mod access;
+pub mod core;
+pub mod data;
 pub mod deliveries;
-pub mod delivery_policy;
-pub mod delivery_replays;
-pub mod desired_state;
-pub mod device_batch;
-pub mod device_bulk;
-pub mod device_imports;
-pub mod device_list;
 pub mod devices;
-pub mod downlink_queue;
-pub mod downlink_settings;
 pub mod downlinks;
-pub mod driver_list;
-pub mod driver_states;
-pub mod driver_tags;
-pub mod driver_usage;
-pub mod driver_versions;
 pub mod drivers;
-mod event_deliveries;
-pub mod events;
-pub mod health;
-mod health_change;
-pub mod idempotency;
-pub mod identity;
-mod ids;
-pub mod integration_health;
 pub mod integrations;
-pub mod leases;
-pub mod listing;
 pub mod live;
-pub mod network_connections;
-mod receptions;
-pub mod record;
-pub mod redecodings;
-pub mod removals;
-pub mod sealed;
-mod shared_clock;
-mod signals;
-pub mod starting;
-pub mod subscriptions;
-pub mod tenants;
-mod transaction;
-pub mod unknown_devices;
-pub mod uplinks;
-pub mod users;
-mod writability;
+pub mod networks;
+pub mod uplink_batch;
 
 /// How long a check of the database may take.
 const CHECK_WITHIN: Duration = Duration::from_secs(3);
@@ -214,15 +160,15 @@ pub struct Page<T, K> {
 impl Store {
     /// Connects and brings the schema up to date. Whoever does so holds the [`Lock`].
     pub async fn open(config: &Config) -> Result<Self> {
-        starting::persist(config, async || Self::open_once(config).await).await
+        core::starting::persist(config, async || Self::open_once(config).await).await
     }
 
     async fn open_once(config: &Config) -> Result<Self> {
         let url = config.database_url();
-        if let Some(file) = file::path(&url) {
-            file::prepare(&file).map_err(Error::internal)?;
+        if let Some(file) = core::file::path(&url) {
+            core::file::prepare(&file).map_err(Error::internal)?;
         }
-        migrating::up(&url, Duration::from_secs(config.database_timeout_s)).await?;
+        core::migrating::up(&url, Duration::from_secs(config.database_timeout_s)).await?;
         let store = Self::connect(config, &url, Purpose::Write).await?;
         if let Err(error) = store.recall_clock_steps().await {
             tracing::warn!("steps of the clock are not known: {}", error.causes());
@@ -239,7 +185,7 @@ impl Store {
     /// Connects to a database that hubs may be using: its schema is theirs, and must be this program's.
     pub async fn open_beside(config: &Config) -> Result<Self> {
         let url = config.database_url();
-        if let Some(file) = file::path(&url) {
+        if let Some(file) = core::file::path(&url) {
             // SQLite would make an empty one.
             std::fs::metadata(file).map_err(Error::internal)?;
         }
@@ -253,20 +199,21 @@ impl Store {
     }
 
     async fn connect(config: &Config, url: &str, purpose: Purpose) -> Result<Self> {
-        let writability = Writability::new(connect::backend(url));
+        let writability = Writability::new(core::connect::backend(url));
         let bounds = Bounds::of(config);
-        let is_file = connect::backend(url) == DbBackend::Sqlite;
+        let is_file = core::connect::backend(url) == DbBackend::Sqlite;
         let (writer, reader) = if is_file {
             let open = async |connections, purpose| {
-                connect::sqlite(url, connections, purpose, &writability).await
+                core::connect::sqlite(url, connections, purpose, &writability).await
             };
             (
                 open(1, purpose).await?,
-                open(connect::readers(config), Purpose::Read).await?,
+                open(core::connect::readers(config), Purpose::Read).await?,
             )
         } else {
             let connections = config.database_connections;
-            let pool = connect::postgres(url, connections, &writability, Some(bounds)).await?;
+            let pool =
+                core::connect::postgres(url, connections, &writability, Some(bounds)).await?;
             (pool.clone(), pool)
         };
         let patience = match is_file {
@@ -282,10 +229,10 @@ impl Store {
         let store = Self {
             inner: Arc::new(Inner {
                 devices: devices::gather(gatherer.clone()),
-                sessions: identity::gather(gatherer.clone()),
-                api_keys: identity::gather_keys(gatherer.clone()),
+                sessions: access::identity::gather(gatherer.clone()),
+                api_keys: access::identity::gather_keys(gatherer.clone()),
                 oldest_open: live::gather(gatherer.clone()),
-                stored_epochs: epochs::gather(gatherer),
+                stored_epochs: core::epochs::gather(gatherer),
                 epochs: RwLock::default(),
                 selectors: Selectors::default(),
                 dedupe_window_s: config.dedupe_window_s,

@@ -16,7 +16,7 @@ use crate::{
     driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
     error::{Error, Result},
     id::TenantId,
-    store::{members, record::NewEvent},
+    store::{members, uplink_batch::NewEvent},
 };
 
 /// Lines of a driver's log that an event keeps.

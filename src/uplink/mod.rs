@@ -63,11 +63,14 @@ use crate::{
     reference::DriverKey,
     secret::Vault,
     store::{
-        Scope, Store, devices,
-        driver_states::{self, NewState},
+        Scope, Store,
+        devices::{
+            self,
+            driver_states::{self, NewState},
+        },
         members,
-        record::{Content, Message, NewEvent, Outcome, Record},
-        unknown_devices::Sighting,
+        networks::unknown_devices::Sighting,
+        uplink_batch::{Content, Message, NewEvent, Outcome, Record},
     },
 };
 use decode::Decoder;

@@ -13,9 +13,12 @@ use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},
     store::{
-        downlink_queue::{self, Became},
-        downlinks, members,
-        record::NewEvent,
+        downlinks::{
+            self,
+            queue::{self, Became},
+        },
+        members,
+        uplink_batch::NewEvent,
     },
 };
 
@@ -157,11 +160,11 @@ pub fn of_downlink_of(
     connection: ConnectionId,
     device: Option<DeviceKey>,
     news: &News,
-) -> Option<downlink_queue::News> {
+) -> Option<queue::News> {
     let Told::Downlink(downlink) = &news.told else {
         return None;
     };
-    Some(downlink_queue::News {
+    Some(queue::News {
         device: device?,
         connection,
         id: downlink_id(news),

@@ -13,7 +13,7 @@ use crate::{
     mqtt::{Incoming, Life, Session},
     outgoing::Guard,
     secret::Vault,
-    store::network_connections::Connection,
+    store::networks::Connection,
 };
 
 /// Longest time for a broker to answer a subscription.

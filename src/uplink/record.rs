@@ -15,7 +15,11 @@ use super::{
 use crate::{
     clock::Time,
     id::DataTableId,
-    store::{delivery_policy::EventType, devices::State, driver_states::NewState, record::Record},
+    store::{
+        devices::{State, driver_states::NewState},
+        integrations::policy::EventType,
+        uplink_batch::Record,
+    },
 };
 
 /// The record of an uplink.

@@ -21,12 +21,14 @@ use crate::{
     error::Result,
     store::{
         Page, Scope,
-        devices::Device,
-        listing::{Place, Span},
+        core::listing::{Place, Span},
+        devices::{
+            Device,
+            redecodings::{self, Progress, Rewritten},
+            uplinks::Uplink,
+        },
         members,
-        record::NewEvent,
-        redecodings::{self, Progress, Rewritten},
-        uplinks::Uplink,
+        uplink_batch::NewEvent,
     },
 };
 

@@ -22,11 +22,13 @@ use crate::{
     selector::Selector,
     store::{
         Scope, Store,
-        deliveries::queue,
-        delivery_policy::EventType,
-        delivery_replays::{self as replays, Ahead, NewReplay, Rendered, Replay, State},
-        devices::Device,
-        integrations, network_connections, uplinks,
+        deliveries::{
+            queue,
+            replays::{self as replays, Ahead, NewReplay, Rendered, Replay, State},
+        },
+        devices::{Device, uplinks},
+        integrations::{self, policy::EventType},
+        networks,
     },
     supervise::attempted,
 };
@@ -201,7 +203,7 @@ async fn connection_names(
         .collect();
     ids.sort_unstable();
     ids.dedup();
-    network_connections::names(scope, &ids).await
+    networks::names(scope, &ids).await
 }
 
 fn render(

@@ -31,13 +31,13 @@ use crate::{
     selector::Selector,
     store::{
         Scope, Store,
-        data_tables::{self, DataTable},
+        core::listing::{Sort, Stretch},
+        data::{self, DataTable},
         devices::{self, Device},
-        driver_versions::{self, Content},
+        drivers::versions::{self, Content},
         integrations::{self, Integration},
-        listing::{Sort, Stretch},
-        network_connections::{self, NewConnection},
-        record::Recipient,
+        networks::{self as connections, NewConnection},
+        uplink_batch::Recipient,
     },
 };
 
@@ -268,7 +268,7 @@ impl Routes {
         };
         let scope = self.store.scope(tenant);
         let age = self.age(&scope);
-        let Some(connection) = network_connections::find(&scope, id).await? else {
+        let Some(connection) = connections::find(&scope, id).await? else {
             return Ok(None);
         };
         let NewConnection {
@@ -364,7 +364,7 @@ impl Routes {
         let mut connection_names = Vec::new();
         for address in &device.provisioned.connections {
             let id = address.network_connection_id;
-            let name = network_connections::find(scope, ConnectionId(id)).await?;
+            let name = connections::find(scope, ConnectionId(id)).await?;
             connection_names.push((
                 id,
                 name.map(|connection| connection.provisioned.name)
@@ -399,7 +399,7 @@ impl Routes {
             return Ok(found.map_or_else(missing, DriverRoute::BuiltIn));
         }
         let (key, pick) = (&parsed.key, parsed.pick());
-        let Some(digest) = driver_versions::find_digest(scope, key, &pick).await? else {
+        let Some(digest) = versions::find_digest(scope, key, &pick).await? else {
             return Ok(missing());
         };
         // What a digest stands for never changes, whosever version it is.
@@ -408,7 +408,7 @@ impl Routes {
             return Ok(DriverRoute::Version { driver, version });
         }
         let pick = Pick::Digest(digest.clone());
-        let Some(found) = driver_versions::find(scope, key, &pick).await? else {
+        let Some(found) = versions::find(scope, key, &pick).await? else {
             return Ok(missing());
         };
         let schema = found.content.schema.as_ref().map_or(0, String::len);
@@ -427,7 +427,7 @@ impl Routes {
             return Ok(targets);
         }
         let (sort, first) = (Sort::default(), Stretch::first(TARGETS_MAX));
-        let tables = data_tables::list::<Column>(scope, None, sort, &first).await?;
+        let tables = data::list::<Column>(scope, None, sort, &first).await?;
         let integrations =
             integrations::list(scope, &integrations::Filter::default(), sort, &first).await?;
         let of_tables = tables.items.iter().map(|table| &table.provisioned.selector);

@@ -16,7 +16,7 @@ use super::{Writer, routes::ConnectionRoute};
 use crate::{
     clock,
     id::{ConnectionId, TenantId},
-    store::record::{Content, Message},
+    store::uplink_batch::{Content, Message},
     supervise,
 };
 

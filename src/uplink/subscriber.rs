@@ -32,7 +32,7 @@ use crate::{
     id::ConnectionId,
     outgoing::Guard,
     secret::Vault,
-    store::{Store, subscriptions::Subscribing},
+    store::{Store, networks::subscriptions::Subscribing},
     supervise::attempted,
 };
 

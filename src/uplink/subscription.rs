@@ -25,10 +25,7 @@ use crate::{
     mqtt::{Backoff, Broker, Incoming, Life, Session},
     outgoing::Guard,
     secret::Vault,
-    store::{
-        network_connections::{self, Connection},
-        subscriptions,
-    },
+    store::networks::{self as connections, Connection, subscriptions},
 };
 
 /// Messages that are worked on at a time; the group commit makes few transactions of them.
@@ -203,7 +200,7 @@ impl Subscription {
     /// Reads the connection's settings and opens its credentials.
     async fn what(&self) -> Result<Heard> {
         let scope = &self.taker.scope;
-        let connection = network_connections::get(scope, self.taker.id).await?;
+        let connection = connections::get(scope, self.taker.id).await?;
         Heard::of(scope.tenant(), &connection, &self.vault)?
             .ok_or_else(|| Error::internal("the connection has no broker"))
     }

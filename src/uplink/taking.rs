@@ -13,7 +13,7 @@ use crate::{
     clock,
     error::{Error, Result},
     id::ConnectionId,
-    store::{Scope, subscriptions},
+    store::{Scope, networks::subscriptions},
 };
 
 /// Characters of a topic that the connection's health shows.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Store,
-        record::{Message, Outcome, Recorded},
+        uplink_batch::{Message, Outcome, Recorded},
     },
 };
 

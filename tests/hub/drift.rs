@@ -207,22 +207,22 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Where tasks, threads and processes begin beside `supervise`, how many, and who notices when one breaks.
 const SPAWNS: &[(&str, usize, &str)] = &[
     (
-        "api/idempotency.rs",
+        "api/http/idempotency.rs",
         1,
         "it tries to write one row, so often",
     ),
     (
-        "api/server.rs",
+        "api/http/server.rs",
         1,
         "connections: the client learns of it, and the stop waits for them",
     ),
     (
-        "api/taking.rs",
+        "api/http/taking.rs",
         1,
         "streams of a connection: the client learns of it",
     ),
     (
-        "api/tasks.rs",
+        "api/http/tasks.rs",
         1,
         "one request; a panic is passed on to who waits",
     ),
@@ -247,7 +247,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "processes: their slots look after them",
     ),
     (
-        "hub/key_uses.rs",
+        "hub/access/key_uses.rs",
         1,
         "it writes one row; the next use of the key does so again",
     ),
@@ -255,12 +255,12 @@ const SPAWNS: &[(&str, usize, &str)] = &[
     ("outgoing/heavy.rs", 1, "who waits learns of it"),
     ("outgoing/lookups.rs", 1, "one that breaks is an answer"),
     (
-        "store/transaction.rs",
+        "store/core/transaction.rs",
         1,
         "one COMMIT; who waits learns of it",
     ),
     (
-        "store/writability.rs",
+        "store/core/writability.rs",
         1,
         "one write; who waits learns of it",
     ),
@@ -359,7 +359,7 @@ fn tasks_are_watched() {
 /// Whoever forgot one would lose its secrets with the next key.
 #[test]
 fn a_new_key_reaches_every_column_of_secrets() {
-    let again = fs::read_to_string(repository("src/store/sealed.rs")).unwrap();
+    let again = fs::read_to_string(repository("src/store/core/sealed.rs")).unwrap();
     let mut files = Vec::new();
     collect(&repository("src/store/entities"), &mut files);
     let mut columns = 0;
@@ -370,7 +370,7 @@ fn a_new_key_reaches_every_column_of_secrets() {
             let entity = file.file_stem().unwrap().to_str().unwrap();
             assert!(
                 again.contains(&format!("{entity}::")),
-                "src/store/sealed.rs does not know {entity}.secret"
+                "src/store/core/sealed.rs does not know {entity}.secret"
             );
         }
     }

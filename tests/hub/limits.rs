@@ -12,77 +12,77 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Time for a TLS handshake", &[]),
     (
         "Time between two requests",
-        &[("api/activity.rs", "IDLE_MAX")],
+        &[("api/http/activity.rs", "IDLE_MAX")],
     ),
     ("Time that a client takes nothing", &[]),
     (
         "Time for an HTTP/2 client to answer a ping",
         &[
-            ("api/server.rs", "HTTP2_PING_EVERY"),
-            ("api/server.rs", "HTTP2_PONG_WITHIN"),
+            ("api/http/server.rs", "HTTP2_PING_EVERY"),
+            ("api/http/server.rs", "HTTP2_PONG_WITHIN"),
         ],
     ),
     (
         "Time at the stop of the hub",
-        &[("api/server.rs", "LAST_WORDS")],
+        &[("api/http/server.rs", "LAST_WORDS")],
     ),
     (
         "Head of a request",
         &[
-            ("api/server.rs", "HTTP1_BUFFER_BYTES"),
-            ("api/server.rs", "HTTP1_HEADERS_MAX"),
-            ("api/server.rs", "HTTP2_HEAD_BYTES"),
+            ("api/http/server.rs", "HTTP1_BUFFER_BYTES"),
+            ("api/http/server.rs", "HTTP1_HEADERS_MAX"),
+            ("api/http/server.rs", "HTTP2_HEAD_BYTES"),
         ],
     ),
     // The library's.
     ("URL of a request", &[]),
     (
         "Bytes of bodies over HTTP/2",
-        &[("api/server.rs", "HTTP2_WINDOW_BYTES")],
+        &[("api/http/server.rs", "HTTP2_WINDOW_BYTES")],
     ),
     (
         "Passwords that are compared",
         &[
-            ("hub/passwords.rs", "RUNNING_MAX"),
-            ("hub/passwords.rs", "WAITING_MAX"),
+            ("hub/access/passwords.rs", "RUNNING_MAX"),
+            ("hub/access/passwords.rs", "WAITING_MAX"),
         ],
     ),
     (
         "Passwords that one address",
-        &[("hub/passwords.rs", "SHARE_MAX")],
+        &[("hub/access/passwords.rs", "SHARE_MAX")],
     ),
     (
         "Files (device imports",
         &[
-            ("api/files.rs", "RECEIVING_MAX"),
-            ("api/files.rs", "RECEIVING_TENANT_MAX"),
-            ("api/files.rs", "RECEIVING_USER_MAX"),
+            ("api/http/files.rs", "RECEIVING_MAX"),
+            ("api/http/files.rs", "RECEIVING_TENANT_MAX"),
+            ("api/http/files.rs", "RECEIVING_USER_MAX"),
         ],
     ),
     (
         "Drivers that are exported",
         &[
-            ("api/driver_archives.rs", "EXPORTS_MAX"),
-            ("api/driver_archives.rs", "EXPORTS_TENANT_MAX"),
+            ("api/drivers/archives.rs", "EXPORTS_MAX"),
+            ("api/drivers/archives.rs", "EXPORTS_TENANT_MAX"),
         ],
     ),
     (
         "Bytes of all JSON bodies",
         &[
-            ("api/body_room.rs", "FREE_BYTES"),
-            ("api/body_room.rs", "ALL_MAX_BYTES"),
-            ("api/body_room.rs", "SHARE_MAX_BYTES"),
+            ("api/http/body_room.rs", "FREE_BYTES"),
+            ("api/http/body_room.rs", "ALL_MAX_BYTES"),
+            ("api/http/body_room.rs", "SHARE_MAX_BYTES"),
         ],
     ),
     (
         "Bodies that are uncompressed",
-        &[("api/body.rs", "UNCOMPRESSING_MAX")],
+        &[("api/http/body.rs", "UNCOMPRESSING_MAX")],
     ),
     (
         "Requests of one tenant that change something",
         &[
-            ("api/tasks.rs", "TENANT_MAX"),
-            ("api/tasks.rs", "TASKS_MAX"),
+            ("api/http/tasks.rs", "TENANT_MAX"),
+            ("api/http/tasks.rs", "TASKS_MAX"),
         ],
     ),
     ("Live streams and followers", &[]),
@@ -90,7 +90,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Of one user, one API key", &[]),
     (
         "Message of a follower",
-        &[("api/integration_stream.rs", "MESSAGE_MAX_BYTES")],
+        &[("api/integrations/stream.rs", "MESSAGE_MAX_BYTES")],
     ),
     ("Tests (`POST", &[("hub/trials.rs", "TENANT_MAX")]),
     ("Tests of all tenants", &[("hub/trials.rs", "ALL_MAX")]),

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     store::{
         deliveries::{lease, queue},
-        followed, integrations,
+        integrations::{self, followed},
     },
 };
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::{JSON, Message};
 use crate::{
     clock::Time,
-    store::{deliveries::Delivery, delivery_policy::EventType},
+    store::{deliveries::Delivery, integrations::policy::EventType},
 };
 
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";

@@ -126,11 +126,8 @@ impl Payload {
 
 #[cfg(test)]
 fn delivery(body: &str) -> Delivery {
-    use crate::{
-        clock,
-        id::new_uuid,
-        store::{deliveries::State, delivery_policy::EventType},
-    };
+    use crate::store::integrations::policy::EventType;
+    use crate::{clock, id::new_uuid, store::deliveries::State};
     let now = clock::now();
     Delivery {
         id: new_uuid(),

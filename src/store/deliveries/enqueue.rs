@@ -4,14 +4,11 @@
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
-use super::{
-    super::{entities::delivery, record::Recipient},
-    Delivery, State,
-};
+use super::{super::entities::delivery, Delivery, State};
 use crate::{
     clock::Time,
     id::{IntegrationId, TenantId},
-    store::delivery_policy::EventType,
+    store::{integrations::policy::EventType, uplink_batch::Recipient},
 };
 
 /// A delivery that was queued.

@@ -12,7 +12,6 @@ use super::{
     super::{
         Store,
         entities::{delivery, integration},
-        removals,
     },
     State,
 };
@@ -20,6 +19,7 @@ use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, first_uuid_at},
+    store::core::removals,
 };
 
 /// Deliveries in one transaction.

@@ -17,9 +17,6 @@ use super::{
     super::{
         Scope, Store,
         entities::{delivery, integration, integration_health},
-        gather::padded,
-        removals,
-        transaction::DatabaseTransaction,
     },
     State, queue,
 };
@@ -27,6 +24,7 @@ use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId, first_uuid_at},
+    store::core::{gather::padded, removals, transaction::DatabaseTransaction},
 };
 
 /// Deliveries in one transaction: uplinks must not wait for more.

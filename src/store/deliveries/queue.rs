@@ -16,12 +16,15 @@ use super::{
     super::{
         Scope,
         entities::{delivery, integration_health},
-        gather::padded,
-        transaction::DatabaseTransaction,
     },
     Delivery,
 };
-use crate::{clock::Time, error::Result, id::IntegrationId};
+use crate::{
+    clock::Time,
+    error::Result,
+    id::IntegrationId,
+    store::core::{gather::padded, transaction::DatabaseTransaction},
+};
 
 /// When a delivery is due that waits for an older one: never, by itself.
 pub fn parked() -> Time {

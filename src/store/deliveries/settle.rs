@@ -14,11 +14,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Store,
-        audit::subject,
-        bulk,
         entities::{delivery_attempt, integration_health},
-        storable,
-        transaction::DatabaseTransaction,
     },
     Attempt, Delivery, State, queue,
 };
@@ -26,7 +22,10 @@ use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId},
-    store::Call,
+    store::{
+        Call,
+        core::{audit::subject, bulk, storable, transaction::DatabaseTransaction},
+    },
 };
 
 /// An attempt that has come to its end.

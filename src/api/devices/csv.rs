@@ -1,0 +1,323 @@
+//! Devices as rows of a CSV file, as spreadsheets write and read it.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    csv_layout,
+    csv_records::{Cells, Layout, Record, Records},
+};
+use crate::{
+    api::{
+        devices::row::{Read, read_value},
+        http::{
+            body,
+            csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
+            types::JsonObject,
+        },
+    },
+    error::Error,
+    store::devices::NewDevice,
+    text::DeviceId,
+};
+
+/// What separates labels, and the addresses of a device that has several.
+const SEPARATOR: char = ';';
+/// The columns of a CSV file, in the order of an export.
+pub const COLUMNS: [&str; 8] = [
+    "id",
+    "name",
+    "description",
+    "driver",
+    "labels",
+    "network_connection_id",
+    "network_device_id",
+    "metadata",
+];
+/// Those of ids: blanks around them mean nothing, and a spreadsheet must not make numbers of them.
+const IDS: [&str; 4] = ["id", "driver", "network_connection_id", "network_device_id"];
+/// How alike an unknown name and a column are when one may be meant for the other.
+const ALIKE: f64 = 0.5;
+
+/// A file whose header line was read: its rows, with their lines.
+pub struct Sheet<'a> {
+    records: Records<'a>,
+    layout: Layout,
+    cells: Cells,
+    /// The columns in the order of the file; one without a name has nothing in it.
+    columns: Vec<Option<&'static str>>,
+    /// Where each of [`COLUMNS`] stands.
+    places: [Option<usize>; COLUMNS.len()],
+}
+
+impl<'a> Sheet<'a> {
+    /// Reads the header line. A row has at most `row_max` bytes.
+    pub fn open(file: &'a [u8], row_max: usize) -> Result<Self, Error> {
+        let layout = csv_layout::detect(file, row_max, |name| column(name).is_some())?;
+        let mut records = Records::new(file, layout, row_max);
+        let mut cells = Cells::new(layout.delimiter);
+        let broken = |line: i64, rule: String| match line {
+            1 => Error::field("header line", rule),
+            _ => Error::field(&format!("header line (line {line})"), rule),
+        };
+        loop {
+            let Some(Record { line, bytes }) = records.next() else {
+                return Err(Error::field("body", "must start with a header line"));
+            };
+            let names = bytes
+                .and_then(|bytes| cells.of(bytes))
+                .map_err(|rule| broken(line, rule))?;
+            if names.iter().all(|name| is_blank(name)) {
+                continue;
+            }
+            let columns = columns(&names).map_err(|rule| broken(line, rule))?;
+            let place = |name| columns.iter().position(|column| *column == Some(name));
+            return Ok(Self {
+                records,
+                layout,
+                cells,
+                places: COLUMNS.map(place),
+                columns,
+            });
+        }
+    }
+
+    /// What separates cells.
+    pub fn delimiter(&self) -> char {
+        self.layout.delimiter.into()
+    }
+
+    /// The device of a row; none where nothing is in it.
+    fn read(&mut self, record: &[u8]) -> Option<Read> {
+        let delimiter = self.layout.delimiter;
+        let is_nothing = |byte: &u8| *byte == delimiter || byte.is_ascii_whitespace();
+        if record.iter().all(is_nothing) {
+            return None;
+        }
+        match self.cells.of(record) {
+            Err(rule) => Some(Err((None, rule))),
+            Ok(cells) if cells.iter().all(|cell| is_blank(cell)) => None,
+            Ok(cells) => Some(self.read_cells(&cells)),
+        }
+    }
+
+    fn read_cells(&self, cells: &[String]) -> Read {
+        self.check_surplus(cells).map_err(|error| (None, error))?;
+        // What a row ends without is empty: spreadsheets leave out the last commas.
+        let cell = |name: &str| -> Result<Option<&str>, String> {
+            let column = COLUMNS.iter().position(|column| *column == name);
+            let place = column.and_then(|column| self.places[column]);
+            let Some(cell) = place.and_then(|place| cells.get(place)) else {
+                return Ok(None);
+            };
+            let read = if IDS.contains(&name) {
+                read_id(cell)
+            } else {
+                read_text(cell)
+            };
+            let text = read.map_err(|rule| format!("{name}: {rule}"))?;
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        };
+        let id = cell("id").ok().flatten();
+        let id = id.and_then(|id| DeviceId::new(id).ok());
+        let id = id.map(DeviceId::into_string);
+        let device = device(cell).map_err(|error| (id, error))?;
+        read_value(Value::Object(device)).map_err(|(id, error)| (id, of_column(&error)))
+    }
+
+    fn check_surplus(&self, cells: &[String]) -> Result<(), String> {
+        let (has, wanted) = (cells.len(), self.columns.len());
+        if cells.iter().skip(wanted).any(|cell| !is_blank(cell)) {
+            let delimiter = match self.layout.delimiter {
+                b'\t' => "tab".to_owned(),
+                other => format!("\"{}\"", char::from(other)),
+            };
+            return Err(format!(
+                "the row has {has} fields, and the header line has {wanted}: a field that holds a \
+                 {delimiter} must be in quotes"
+            ));
+        }
+        let nameless = |(_, (column, cell)): &(usize, (&Option<&str>, &String))| {
+            column.is_none() && !is_blank(cell)
+        };
+        let mut pairs = (1..).zip(self.columns.iter().zip(cells));
+        match pairs.find(nameless) {
+            Some((number, _)) => Err(format!(
+                "column {number}: must be empty, because the header line gives it no name"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Iterator for Sheet<'_> {
+    type Item = (i64, Read);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Record { line, bytes } = self.records.next()?;
+            let read = match bytes {
+                Ok(bytes) => self.read(bytes),
+                Err(rule) => Some(Err((None, rule))),
+            };
+            if let Some(read) = read {
+                return Some((line, read));
+            }
+        }
+    }
+}
+
+/// The column that a name in the header line means: case, blanks and dashes make no difference.
+fn column(name: &str) -> Option<&'static str> {
+    let name = name.trim().to_ascii_lowercase().replace([' ', '-'], "_");
+    COLUMNS.iter().find(|column| **column == name).copied()
+}
+
+fn columns(names: &[String]) -> Result<Vec<Option<&'static str>>, String> {
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        if is_blank(name) {
+            columns.push(None);
+            continue;
+        }
+        let column = column(name).ok_or_else(|| unknown(name))?;
+        if columns.contains(&Some(column)) {
+            return Err(format!("column \"{column}\" must not be repeated"));
+        }
+        columns.push(Some(column));
+    }
+    Ok(columns)
+}
+
+fn unknown(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    if name.trim_start().starts_with(['{', '[']) {
+        return "must name columns; a file of JSON lines is sent with format=ndjson".to_owned();
+    }
+    let known = COLUMNS.join(", ");
+    let folded = name.to_lowercase();
+    let alike = |column: &str| strsim::normalized_damerau_levenshtein(&folded, column);
+    let nearest = COLUMNS
+        .iter()
+        .max_by(|one, other| alike(one).total_cmp(&alike(other)));
+    match nearest.filter(|nearest| alike(nearest) >= ALIKE) {
+        Some(nearest) => {
+            format!("column \"{name}\" is unknown; is it \"{nearest}\"? There are {known}")
+        }
+        None => format!("column \"{name}\" is unknown; there are {known}"),
+    }
+}
+
+/// What would be the body of `POST /devices`.
+fn device<'a>(
+    cell: impl Fn(&str) -> Result<Option<&'a str>, String>,
+) -> Result<Map<String, Value>, String> {
+    let mut device = Map::new();
+    for name in ["id", "name", "description", "driver"] {
+        if let Some(text) = cell(name)? {
+            device.insert(name.to_owned(), text.into());
+        }
+    }
+    if let Some(labels) = cell("labels")? {
+        let labels: Vec<&str> = labels.split(SEPARATOR).map(str::trim).collect();
+        device.insert("labels".to_owned(), json!(labels));
+    }
+    if let Some(metadata) = cell("metadata")? {
+        let metadata = body::parse::<JsonObject>(metadata.as_bytes()).map_err(|error| {
+            let error = error.to_string();
+            let rule = error.strip_prefix("body: ").unwrap_or(&error);
+            format!("metadata: {rule}")
+        })?;
+        device.insert("metadata".to_owned(), Value::Object(metadata.0));
+    }
+    let addresses = addresses(cell("network_connection_id")?, cell("network_device_id")?)?;
+    if !addresses.is_empty() {
+        device.insert("connectivity".to_owned(), json!({"connections": addresses}));
+    }
+    Ok(device)
+}
+
+fn addresses(connections: Option<&str>, ids: Option<&str>) -> Result<Vec<Value>, String> {
+    let (connections, ids) = match (connections, ids) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(connections), Some(ids)) => (connections, ids),
+        (None, Some(_)) => {
+            return Err("network_connection_id: is required beside network_device_id".to_owned());
+        }
+        (Some(_), None) => {
+            return Err("network_device_id: is required beside network_connection_id".to_owned());
+        }
+    };
+    let connections: Vec<&str> = connections.split(SEPARATOR).collect();
+    // The id in a network may itself hold the separator.
+    let ids: Vec<&str> = match connections.len() {
+        1 => vec![ids],
+        _ => ids.split(SEPARATOR).collect(),
+    };
+    if ids.len() != connections.len() {
+        let (has, wanted) = (ids.len(), connections.len());
+        return Err(format!(
+            "network_device_id: has {has} parts, and network_connection_id has {wanted}"
+        ));
+    }
+    let address = |(connection, id): (&&str, &&str)| {
+        let connection = whole_number(connection)
+            .ok_or("network_connection_id: must be an integer, such as 3")?;
+        Ok(json!({"network_connection_id": connection, "network_device_id": id}))
+    };
+    connections.iter().zip(&ids).map(address).collect()
+}
+
+/// The place of an error as the columns are named.
+pub fn of_column(error: &str) -> String {
+    let Some(rest) = error.strip_prefix("connectivity.connections") else {
+        return error.to_owned();
+    };
+    // `[0].network_device_id: rule`, `.network_device_id: rule`, `: rule`.
+    let field = rest
+        .starts_with(['[', '.'])
+        .then(|| rest.split_once('.'))
+        .flatten();
+    match field {
+        Some((_, field)) => field.to_owned(),
+        None => format!("network_device_id{rest}"),
+    }
+}
+
+// --- Writing
+
+/// The rows of some devices.
+pub fn write(devices: &[NewDevice]) -> Result<String, Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for device in devices {
+        writer
+            .write_record(record(device))
+            .map_err(Error::internal)?;
+    }
+    let bytes = writer.into_inner().map_err(Error::internal)?;
+    String::from_utf8(bytes).map_err(Error::internal)
+}
+
+fn record(device: &NewDevice) -> [String; 8] {
+    let join = |parts: Vec<String>| parts.join(&SEPARATOR.to_string());
+    let addresses = &device.connections;
+    let connections = addresses
+        .iter()
+        .map(|address| address.network_connection_id.to_string());
+    let ids = addresses
+        .iter()
+        .map(|address| address.network_device_id.clone());
+    let metadata = match device.metadata.is_empty() {
+        true => String::new(),
+        false => json!(device.metadata).to_string(),
+    };
+    [
+        guarded_id(&device.id).into_owned(),
+        guarded(&device.name).into_owned(),
+        guarded(&device.description).into_owned(),
+        guarded_id(device.driver.as_deref().unwrap_or_default()).into_owned(),
+        guarded(&join(device.labels.clone())).into_owned(),
+        join(connections.collect()),
+        guarded_id(&join(ids.collect())).into_owned(),
+        guarded(&metadata).into_owned(),
+    ]
+}

@@ -1,0 +1,291 @@
+//! A CSV file, record by record: the quotes of one record that are broken must not take those behind
+//! it along, which the reader of the `csv` crate, made for whole files, would let them.
+
+use csv_core::ReadRecordResult;
+
+use crate::api::http::file_encoding::SAVE_AS_UTF8;
+
+const UNCLOSED: &str = "a quote is opened that is not closed before the next delimiter or line break; \
+reading goes on with the next line";
+
+const BEYOND: &str = "the quotes are broken in so many places that this row and all behind it cannot be \
+told apart; none of them was read";
+/// Bytes that may be looked at for nothing: without a bound, a file of broken quotes would be read to
+/// its end once for each of its lines.
+const WASTED_MAX: usize = 64 * 1024 * 1024;
+
+/// The layout of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// What separates cells.
+    pub delimiter: u8,
+    /// Whether a carriage return alone ends a row, as on old Macs.
+    pub is_cr_alone: bool,
+    /// Where the records start, in bytes.
+    pub start: usize,
+    /// The line that they start in, counted from 1.
+    pub first_line: i64,
+}
+
+impl Layout {
+    /// Whether it ends a row, outside of quotes.
+    pub fn ends_record(self, byte: u8) -> bool {
+        byte == b'\n' || (self.is_cr_alone && byte == b'\r')
+    }
+}
+
+/// The records of a file.
+pub struct Records<'a> {
+    rest: &'a [u8],
+    layout: Layout,
+    line: i64,
+    row_max: usize,
+    wasted: usize,
+}
+
+/// One record.
+pub struct Record<'a> {
+    /// The line of the file that it starts in, counted from 1.
+    pub line: i64,
+    /// Its bytes, or what is wrong with it.
+    pub bytes: Result<&'a [u8], String>,
+}
+
+impl<'a> Records<'a> {
+    /// The records, each of at most `row_max` bytes.
+    pub fn new(file: &'a [u8], layout: Layout, row_max: usize) -> Self {
+        Self {
+            rest: &file[layout.start..],
+            line: layout.first_line,
+            layout,
+            row_max,
+            wasted: 0,
+        }
+    }
+}
+
+/// One whose quotes are broken ends with its first line, so that the rows behind it are not lost.
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (end, failure) = match end_of_record(self.rest, self.layout) {
+            Ok(end) if end > self.row_max => (end, Some(too_long(self.row_max))),
+            Ok(end) => (end, None),
+            Err(looked_at) => {
+                self.wasted += looked_at;
+                if self.wasted > WASTED_MAX {
+                    (self.rest.len(), Some(BEYOND.to_owned()))
+                } else {
+                    let end = end_of_line(self.rest, self.layout);
+                    (end, Some(UNCLOSED.to_owned()))
+                }
+            }
+        };
+        let (record, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        let line = self.line;
+        self.line += lines(record, self.layout);
+        Some(Record {
+            line,
+            bytes: failure.map_or(Ok(record), Err),
+        })
+    }
+}
+
+/// The line breaks in a record, with the one that ends it.
+fn lines(record: &[u8], layout: Layout) -> i64 {
+    let is_break = |at: usize| match record[at] {
+        b'\n' => true,
+        b'\r' => layout.is_cr_alone && record.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    let count = (0..record.len()).filter(|at| is_break(*at)).count();
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn end_of_line(file: &[u8], layout: Layout) -> usize {
+    let line = file.iter().position(|byte| layout.ends_record(*byte));
+    let Some(at) = line else {
+        return file.len();
+    };
+    at + length_of_break(&file[at..])
+}
+
+fn length_of_break(file: &[u8]) -> usize {
+    if file.starts_with(b"\r\n") { 2 } else { 1 }
+}
+
+/// Where the first record ends; how far its quotes were followed, where they are broken.
+fn end_of_record(file: &[u8], layout: Layout) -> Result<usize, usize> {
+    let mut at = 0;
+    loop {
+        // At the start of a field.
+        if file.get(at) == Some(&b'"') {
+            at = end_of_quoted(file, at + 1, layout)?;
+        } else {
+            let field = file[at..]
+                .iter()
+                .position(|byte| *byte == layout.delimiter || layout.ends_record(*byte));
+            at += field.unwrap_or(file.len() - at);
+        }
+        match file.get(at) {
+            Some(byte) if *byte == layout.delimiter => at += 1,
+            Some(_) => return Ok(at + length_of_break(&file[at..])),
+            None => return Ok(at),
+        }
+    }
+}
+
+/// The place behind the closing quote; how far it was looked for, where it is missing.
+fn end_of_quoted(file: &[u8], from: usize, layout: Layout) -> Result<usize, usize> {
+    let mut at = from;
+    loop {
+        let quote = file[at..].iter().position(|byte| *byte == b'"');
+        at += quote.ok_or(file.len())? + 1;
+        match file.get(at) {
+            Some(b'"') => at += 1,
+            None => return Ok(at),
+            Some(byte) if *byte == layout.delimiter || layout.ends_record(*byte) => return Ok(at),
+            Some(b'\r') if matches!(file.get(at + 1), None | Some(b'\n')) => return Ok(at),
+            Some(_) => return Err(at),
+        }
+    }
+}
+
+/// What is wrong with a row of more bytes than it may have.
+pub fn too_long(row_max: usize) -> String {
+    format!("a row must have at most {row_max} bytes")
+}
+
+/// Reads the fields of records. It is made once for a file, because to make one costs more than to
+/// read most records.
+pub struct Cells {
+    reader: csv_core::Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    /// For cells that are separated by this.
+    pub fn new(delimiter: u8) -> Self {
+        // A carriage return alone ends no record, though the reader would have it so.
+        let reader = csv_core::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .terminator(csv_core::Terminator::Any(b'\n'))
+            .build();
+        Self {
+            reader,
+            text: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// The fields of a record.
+    pub fn of(&mut self, record: &[u8]) -> Result<Vec<String>, String> {
+        if std::str::from_utf8(record).is_err() {
+            return Err(format!("must be UTF-8: {SAVE_AS_UTF8}"));
+        }
+        let record = record.strip_suffix(b"\n").unwrap_or(record);
+        let record = record.strip_suffix(b"\r").unwrap_or(record);
+        self.reader.reset();
+        // No field is longer than it was written.
+        self.text.resize(record.len() + 1, 0);
+        let (mut rest, mut length, mut count) = (record, 0, 0);
+        loop {
+            if count == self.ends.len() {
+                self.ends.resize(2 * count + 8, 0);
+            }
+            // An empty rest is the end of the input.
+            let (outcome, read, written, ended) =
+                self.reader
+                    .read_record(rest, &mut self.text[length..], &mut self.ends[count..]);
+            rest = &rest[read..];
+            length += written;
+            count += ended;
+            match outcome {
+                ReadRecordResult::InputEmpty | ReadRecordResult::OutputEndsFull => {}
+                ReadRecordResult::Record | ReadRecordResult::End => break,
+                ReadRecordResult::OutputFull => self.text.resize(self.text.len() + 1, 0),
+            }
+        }
+        let mut start = 0;
+        let field = |end: &usize| {
+            let field = String::from_utf8_lossy(&self.text[start..*end]).into_owned();
+            start = *end;
+            field
+        };
+        Ok(self.ends[..count].iter().map(field).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMAS: Layout = Layout {
+        delimiter: b',',
+        is_cr_alone: false,
+        start: 0,
+        first_line: 1,
+    };
+
+    fn read(file: &str, layout: Layout) -> Vec<(i64, Result<Vec<String>, String>)> {
+        let mut cells = Cells::new(layout.delimiter);
+        Records::new(file.as_bytes(), layout, 1000)
+            .map(|record| {
+                let read = record.bytes.and_then(|bytes| cells.of(bytes));
+                (record.line, read)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_file_of_broken_quotes_is_given_up_in_time() {
+        // Each line leaves a quote open that the next one closes and opens again, to the end.
+        let file = "a\",\"\n".repeat(100_000);
+        let records = read(&file, COMMAS);
+        let last = records.last().unwrap().1.as_ref().unwrap_err();
+        assert!(
+            last.starts_with("the quotes are broken in so many"),
+            "{last}"
+        );
+        assert!(records.len() < 1000, "{}", records.len());
+    }
+
+    #[test]
+    fn a_carriage_return_loses_nothing() {
+        let mut reader = Cells::new(b',');
+        let mut cells = |record: &[u8]| reader.of(record);
+        assert_eq!(cells(b"a,x\ry\r\n").unwrap(), ["a", "x\ry"]);
+        assert_eq!(cells(b"a,\"x\r\n\"\"y\"\n").unwrap(), ["a", "x\r\n\"y"]);
+        assert_eq!(cells(b"a,\"b\"\r\n").unwrap(), ["a", "b"]);
+        assert_eq!(cells(b",").unwrap(), ["", ""]);
+        assert_eq!(cells(b"\"\"\"\"").unwrap(), ["\""]);
+        assert_eq!(cells(b"\r\n").unwrap(), [""; 0]);
+        assert_eq!(cells(&b",".repeat(1000)).unwrap(), [""; 1001]);
+    }
+
+    #[test]
+    fn lines_are_those_of_the_file() {
+        let lines = |file: &str, layout| -> Vec<i64> {
+            read(file, layout)
+                .into_iter()
+                .map(|record| record.0)
+                .collect()
+        };
+        let file = "a\r\n\"b\nc\"\n\nd\rd\n\"e\n";
+        assert_eq!(lines(file, COMMAS), [1, 2, 4, 5, 6]);
+        let mac = Layout {
+            is_cr_alone: true,
+            ..COMMAS
+        };
+        let found = read("a,b\r\"c\rd\",e\r\r\nf", mac);
+        let numbers: Vec<i64> = found.iter().map(|record| record.0).collect();
+        assert_eq!(numbers, [1, 2, 4, 5]);
+        assert_eq!(found[1].1.as_ref().unwrap(), &["c\rd", "e"]);
+    }
+}

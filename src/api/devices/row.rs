@@ -1,0 +1,32 @@
+//! One device of a file: the body of `POST /devices`, whatever it was written in.
+
+use serde_json::Value;
+
+use crate::{
+    api::{devices::NewDeviceBody, http::body},
+    id::new_uuid,
+    store::devices::NewDevice,
+    text::DeviceId,
+};
+
+/// A device that was read; or the id it would have, where it can be told, and why it cannot be.
+pub type Read = Result<NewDevice, (Option<String>, String)>;
+
+/// Reads what would be the body of `POST /devices`.
+pub fn read_value(value: Value) -> Read {
+    let id = value["id"].as_str();
+    let id = id
+        .and_then(|id| DeviceId::new(id).ok())
+        .map(DeviceId::into_string);
+    body::from_value::<NewDeviceBody>(value)
+        .map(NewDeviceBody::provisioned)
+        .map(|device| match device.id.is_empty() {
+            // Now, so that a row that is done again is the same device.
+            true => NewDevice {
+                id: new_uuid().to_string(),
+                ..device
+            },
+            false => device,
+        })
+        .map_err(|error| (id, error.to_string()))
+}

@@ -1,0 +1,50 @@
+//! Steps that declare the request headers which every operation of a kind takes.
+
+use serde_json::{Value, json};
+
+use super::each_operation;
+use crate::api::http::idempotency;
+
+/// `If-Match` on what changes a resource that has an ETag, `Idempotency-Key` on what makes one.
+pub fn add(document: &mut Value) {
+    let tagged: Vec<String> = document["paths"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, methods)| methods["get"]["responses"]["200"]["headers"]["ETag"].is_object())
+        .map(|(path, _)| path.clone())
+        .collect();
+    let parameters = &mut document["components"]["parameters"];
+    parameters["IfMatch"] = json!({
+        "name": "If-Match",
+        "in": "header",
+        "description": "The ETag that the client has seen: the request is refused with a 400 if the resource has been changed since. `*`, or none: at any revision",
+        "required": false,
+        "schema": {"type": "string", "pattern": r#"^(\*|"?[0-9]{1,18}"?(, ?"?[0-9]{1,18}"?)*)$"#, "maxLength": 200, "example": "*"},
+    });
+    parameters["IdempotencyKey"] = json!({
+        "name": idempotency::HEADER,
+        "in": "header",
+        "description": "A text of the client's own, such as a UUID. A repeated request with the same key is answered as the first time, and done once; the key is remembered for 24 hours",
+        "required": false,
+        "schema": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "minLength": 1, "maxLength": idempotency::KEY_MAX},
+    });
+    each_operation(document, |path, method, operation| {
+        let takes_token = operation["security"]
+            .as_array()
+            .is_some_and(|schemes| schemes.iter().any(|scheme| scheme["token"].is_array()));
+        let name = match method {
+            "put" | "delete" if tagged.iter().any(|tagged| tagged == path) => "IfMatch",
+            "post" if takes_token => "IdempotencyKey",
+            _ => return,
+        };
+        let parameter = json!({"$ref": format!("#/components/parameters/{name}")});
+        match operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut)
+        {
+            Some(parameters) => parameters.push(parameter),
+            None => operation["parameters"] = json!([parameter]),
+        }
+    });
+}

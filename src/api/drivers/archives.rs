@@ -1,0 +1,374 @@
+//! A driver as one file: export and import.
+
+use poem::{IntoResponse, Response, Result, http::header};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Path, Query},
+    registry::{MetaResponse, MetaResponses, Registry},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{
+        Tag,
+        access::auth::Caller,
+        drivers::{
+            DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, content::ExampleBody, key,
+        },
+        http::{
+            answer::Created,
+            body::{self, BodyBounds},
+            files::{self, FILE_TYPE, FileKind, Sent},
+            types::List,
+        },
+    },
+    error::Error,
+    hub::{
+        Hub,
+        drivers::{
+            self, Source,
+            archive::{self, FileName, Folder},
+            examples::EXAMPLES_MAX,
+            schemas::SchemaSource,
+        },
+    },
+    id::TenantId,
+    reference::{DriverDigest, DriverKey, DriverPick},
+    shares::{self, Full, Shares},
+    store::drivers::{Metadata, versions::Version},
+    text::{Description, DriverAuthor, DriverName, DriverTag, Label, Script},
+};
+
+/// Tags that one version may have in an archive.
+const TAGS_MAX: usize = 256;
+/// Exports at a time, and of one tenant among them.
+const EXPORTS_MAX: usize = 4;
+const EXPORTS_TENANT_MAX: usize = 2;
+
+/// The file `.project` of a version's folder.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Project {
+    #[serde(rename = "type")]
+    kind: ProjectType,
+    metadata: ProjectMetadata,
+    #[serde(default)]
+    tags: List<DriverTag, 0, TAGS_MAX>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<DriverDigest>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ProjectType {
+    Driver,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProjectMetadata {
+    author: DriverAuthor,
+    name: DriverName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<Description>,
+    #[serde(default)]
+    supports: List<SupportedDevice, 0, 100>,
+    #[serde(default)]
+    labels: List<Label, 0, 64>,
+}
+
+/// `drivers/{author}/{name}/export` and `drivers/import`.
+pub struct DriverArchivesApi {
+    pub hub: Hub,
+    pub exporting: Exporting,
+}
+
+/// Lets in exports: each holds the texts of up to 32 versions.
+pub struct Exporting(Shares<TenantId>);
+
+impl Default for Exporting {
+    fn default() -> Self {
+        Self(Shares::new(EXPORTS_MAX))
+    }
+}
+
+impl Exporting {
+    /// Lets in one more of a tenant.
+    fn enter(&self, tenant: TenantId) -> Result<shares::Place<TenantId>, Error> {
+        let entered = self.0.enter([(tenant, EXPORTS_TENANT_MAX)]);
+        entered.map_err(|full| {
+            Error::overloaded(match full {
+                Full::All => "other drivers are being exported; try again",
+                Full::Share(_) => "other drivers of this tenant are being exported; try again",
+            })
+        })
+    }
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
+impl DriverArchivesApi {
+    /// Export a driver
+    ///
+    /// One file that `POST /drivers/import` takes, on any hub: a tar archive, compressed by gzip, with
+    /// a folder for each version that a tag points at, or for the one that `reference` names. In a
+    /// folder are `.project` (JSON: author, name, metadata, tags, digest), `driver.js`, and, where the
+    /// version has them, `schema.json` and `examples.json`. An archive has at most 32 versions.
+    #[oai(
+        path = "/drivers/:author/:name/export",
+        method = "get",
+        operation_id = "export_driver"
+    )]
+    async fn export(
+        &self,
+        caller: Caller,
+        /// Who wrote it
+        author: Path<DriverAuthor>,
+        /// The driver's name
+        name: Path<DriverName>,
+        /// Only this version: a tag, or a digest
+        reference: Query<Option<DriverPick>>,
+    ) -> Result<ArchiveAnswer> {
+        let key = key(author.0, name.0);
+        let pick = reference.0.map(DriverPick::into_pick);
+        let place = self.exporting.enter(caller.scope().tenant())?;
+        let (metadata, versions) = drivers::to_export(caller.scope(), &key, pick).await?;
+        let modified_s = versions
+            .iter()
+            .map(|version| version.created_at.timestamp().unsigned_abs())
+            .max()
+            .unwrap_or_default();
+        let folders = versions
+            .into_iter()
+            .map(|version| folder(&key, &metadata, version));
+        let folders = folders.collect::<Result<Vec<_>, Error>>()?;
+        let bytes = blocking(move || {
+            // The work goes on where nobody waits for it any more, and so it keeps its place.
+            let _kept = place;
+            archive::pack(&folders, modified_s)
+        })
+        .await?;
+        Ok(ArchiveAnswer {
+            file_name: format!("{}-{}.tar.gz", key.author, key.name),
+            bytes,
+        })
+    }
+
+    /// Import a driver
+    ///
+    /// Takes what an export has written, of this hub or another one, and pushes its versions with their
+    /// tags: each is checked and its examples are run, and either all are taken or none. A version
+    /// whose folder says its digest must have it. The archive may as well be made by hand: a folder
+    /// for each version, or the files of one version without a folder; all have the same author, name
+    /// and metadata. At most 256 files and folders and 64 MiB when it is uncompressed. The content type
+    /// is `application/octet-stream`, `application/gzip`, or `multipart/form-data` with the archive as
+    /// the only part.
+    #[oai(
+        path = "/drivers/import",
+        method = "post",
+        operation_id = "import_driver"
+    )]
+    async fn import(
+        &self,
+        caller: Caller,
+        mut archive: Sent<ArchiveFile>,
+    ) -> Result<Created<DriverView>> {
+        // The rest of it, its place, is kept to the end, by the work as well: that goes on where nobody waits
+        // for it any more.
+        let (bytes, place) = (std::mem::take(&mut archive.bytes), archive.place.clone());
+        let folders = blocking(move || {
+            let _kept = place;
+            archive::unpack(&bytes)
+        })
+        .await?;
+        let mut projects = folders.iter().map(Unpacked::read);
+        let first = projects.next();
+        let first = first.ok_or_else(|| Error::field("archive", "holds no driver"))??;
+        let mut sources = vec![first.source];
+        for project in projects {
+            let project = project?;
+            if project.metadata != first.metadata {
+                let rule = "must have the metadata of the archive's other versions";
+                return Err(Error::field(&project.place, rule).into());
+            }
+            sources.push(project.source);
+        }
+        let (key, metadata) = first.metadata.into_parts();
+        let driver = self
+            .hub
+            .push_driver(caller.scope(), &key, metadata, sources)
+            .await?;
+        Ok(Created {
+            location: format!("/api/v3/drivers/{key}"),
+            body: driver.into(),
+        })
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Error::internal)?
+}
+
+fn folder(
+    key: &DriverKey,
+    metadata: &Metadata<SupportedDevice>,
+    version: Version,
+) -> Result<Folder, Error> {
+    let content = version.content;
+    let project = serde_json::json!({
+        "type": "driver",
+        "metadata": {
+            "author": key.author,
+            "name": key.name,
+            "description": metadata.description,
+            "supports": metadata.supports,
+            "labels": metadata.labels,
+        },
+        "tags": version.tags,
+        "digest": content.digest,
+    });
+    let project = serde_json::to_string_pretty(&project).map_err(Error::internal)?;
+    let texts = [
+        (FileName::Project, Some(project + "\n")),
+        (FileName::Script, Some(content.script)),
+        (FileName::Schema, content.schema),
+        (FileName::Examples, content.examples),
+    ];
+    let short: String = content.digest.chars().skip(7).take(12).collect();
+    Ok(Folder {
+        name: format!("{}-{short}", key.name),
+        files: texts
+            .into_iter()
+            .filter_map(|(file, text)| Some((file, text?)))
+            .collect(),
+    })
+}
+
+/// A folder, read.
+struct Unpacked {
+    place: String,
+    metadata: ProjectMetadata,
+    source: Source,
+}
+
+impl Unpacked {
+    fn read(folder: &Folder) -> Result<Self, Error> {
+        let place = folder.place(FileName::Project);
+        let project: Project = read_json(folder, FileName::Project)?
+            .ok_or_else(|| Error::field(&place, "is not there"))?;
+        let script = Script::new(folder.required(FileName::Script)?)
+            .map_err(|rule| Error::field(&folder.place(FileName::Script), rule))?;
+        let examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>> =
+            read_json(folder, FileName::Examples)?;
+        let schema = folder.files.get(&FileName::Schema).cloned();
+        Ok(Self {
+            place,
+            metadata: project.metadata,
+            source: Source {
+                place: Some(folder.to_string()),
+                script: script.into_string(),
+                schema: schema.map(SchemaSource::Text),
+                examples: examples
+                    .unwrap_or_default()
+                    .0
+                    .into_iter()
+                    .map(Into::into)
+                    .collect(),
+                tags: project
+                    .tags
+                    .0
+                    .into_iter()
+                    .map(DriverTag::into_string)
+                    .collect(),
+                digest: project.digest.map(DriverDigest::into_string),
+            },
+        })
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(
+    folder: &Folder,
+    file: FileName,
+) -> Result<Option<T>, Error> {
+    let Some(text) = folder.files.get(&file) else {
+        return Ok(None);
+    };
+    let read = body::parse(text.as_bytes());
+    read.map(Some)
+        .map_err(|error| Error::field(&folder.place(file), error))
+}
+
+impl ProjectMetadata {
+    fn into_parts(self) -> (DriverKey, Metadata<SupportedDevice>) {
+        let update = DriverUpdate {
+            description: self.description,
+            supports: self.supports,
+            labels: self.labels,
+        };
+        (key(self.author, self.name), update.metadata())
+    }
+}
+
+/// An archive to import.
+pub struct ArchiveFile;
+
+impl FileKind for ArchiveFile {
+    const DESCRIPTION: &'static str = "A tar archive, compressed by gzip, as an export answers it";
+    const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
+    const USUAL_TYPES: &'static [&'static str] = &["application/gzip"];
+
+    fn may_be(media_type: &str) -> bool {
+        matches!(
+            media_type,
+            "application/gzip"
+                | "application/x-gzip"
+                | "application/x-tgz"
+                | "application/x-compressed-tar"
+                | "application/x-tar"
+        )
+    }
+
+    fn max_bytes(bounds: &BodyBounds) -> usize {
+        bounds.max_bytes * PUSH_FACTOR
+    }
+}
+
+/// 200 with an archive.
+pub struct ArchiveAnswer {
+    file_name: String,
+    bytes: Vec<u8>,
+}
+
+impl IntoResponse for ArchiveAnswer {
+    fn into_response(self) -> Response {
+        // The driver's names are ASCII without quotes.
+        let disposition = format!("attachment; filename=\"{}\"", self.file_name);
+        Response::builder()
+            .header(header::CONTENT_TYPE, FILE_TYPE)
+            .header(header::CONTENT_DISPOSITION, disposition)
+            .body(self.bytes)
+    }
+}
+
+impl ApiResponse for ArchiveAnswer {
+    fn meta() -> MetaResponses {
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "Done; the body holds the archive",
+                status: Some(200),
+                status_range: None,
+                content: vec![files::content(ArchiveFile::EXAMPLE)],
+                headers: vec![crate::api::http::answer::header(
+                    "Content-Disposition",
+                    "A name for the file",
+                    true,
+                )],
+            }],
+        }
+    }
+
+    fn register(_: &mut Registry) {}
+}

@@ -1,0 +1,165 @@
+//! What is in a version of a driver beside its script: its schema and its examples.
+
+use poem_openapi::{
+    Enum, Object,
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value};
+
+use crate::{
+    api::http::types::{DriverSchema, JsonObject, JsonValue},
+    error::Error,
+    hub::drivers::{
+        examples::{Direction, Example},
+        schemas::SchemaSource,
+    },
+    text::{Description, FunctionName},
+};
+
+/// Characters of a schema that is written in a text.
+const SOURCE_BYTES_MAX: usize = 256 << 10;
+
+/// Which way a message goes, as TS013 calls it
+#[derive(Debug, Clone, Copy, PartialEq, Enum, Serialize, Deserialize)]
+#[oai(rename = "DriverExampleType")]
+enum ExampleType {
+    /// From the device.
+    #[oai(rename = "uplink")]
+    #[serde(rename = "uplink")]
+    Uplink,
+    /// To the device, to be encoded.
+    #[oai(rename = "downlink-encode")]
+    #[serde(rename = "downlink-encode")]
+    DownlinkEncode,
+    /// To the device, to be decoded.
+    #[oai(rename = "downlink-decode")]
+    #[serde(rename = "downlink-decode")]
+    DownlinkDecode,
+}
+
+/// What a driver must make of an input
+#[derive(Debug, Clone, PartialEq, Object, Serialize, Deserialize)]
+#[oai(rename = "DriverExample")]
+#[serde(deny_unknown_fields)]
+pub struct ExampleBody {
+    /// Which way the message goes, where `function` does not say what to call; `uplink` if neither is given
+    #[oai(rename = "type")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<ExampleType>,
+    /// The function to call, in place of the one that fits the type
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionName>,
+    /// What it shows, for people
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<Description>,
+    /// What the function gets: `bytes`, `fPort`, `recvTime` ... for what is decoded, `data` for what is encoded
+    input: JsonObject,
+    /// What it must give back: `data`, `warnings` and `errors` (empty ones may be left out), or what a function of another dialect returns
+    output: JsonValue,
+}
+
+impl From<ExampleBody> for Example {
+    fn from(body: ExampleBody) -> Self {
+        Self {
+            direction: body.kind.map(|kind| match kind {
+                ExampleType::Uplink => Direction::Uplink,
+                ExampleType::DownlinkEncode => Direction::DownlinkEncode,
+                ExampleType::DownlinkDecode => Direction::DownlinkDecode,
+            }),
+            function: body.function.map(FunctionName::into_string),
+            description: body.description.map(Description::into_string),
+            input: body.input.0,
+            output: body.output.0,
+        }
+    }
+}
+
+/// The examples of a stored version.
+pub fn read_examples(stored: Option<&str>) -> Result<Vec<ExampleBody>, Error> {
+    let Some(stored) = stored else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(stored).map_err(Error::internal)
+}
+
+/// What a driver decodes to: JSON, or YAML in a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SchemaBody {
+    Json(Map<String, Value>),
+    Text(String),
+}
+
+impl From<SchemaBody> for SchemaSource {
+    fn from(body: SchemaBody) -> Self {
+        match body {
+            SchemaBody::Json(members) => Self::Json(Value::Object(members)),
+            SchemaBody::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SchemaBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) if !text.is_empty() => Ok(Self::Text(text)),
+            Value::Object(members) => Ok(Self::Json(members)),
+            _ => Err(de::Error::custom("must be an object, or YAML in a string")),
+        }
+    }
+}
+
+impl Serialize for SchemaBody {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Json(members) => members.serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl Type for SchemaBody {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> std::borrow::Cow<'static, str> {
+        "schema".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let text = MetaSchema {
+            min_length: Some(1),
+            max_length: Some(SOURCE_BYTES_MAX),
+            ..MetaSchema::new("string")
+        };
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            one_of: vec![
+                DriverSchema::schema_ref(),
+                MetaSchemaRef::Inline(Box::new(text)),
+            ],
+            ..MetaSchema::ANY
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromJSON for SchemaBody {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)
+    }
+}
+
+impl ToJSON for SchemaBody {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}

@@ -1,0 +1,439 @@
+//! JSON bodies: read within a bound, parsed strictly, refused with the field and the rule.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use poem::{Body as PoemBody, Request, RequestBody, Result, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::{
+    body_room::BodyRoom,
+    encoding::Encoding,
+    strict::{Strict, Unambiguous},
+};
+use crate::error::Error;
+
+/// Bounds on bodies, among the request's data.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyBounds {
+    /// Most bytes.
+    pub max_bytes: usize,
+    /// Most bytes of a file to import.
+    pub import_max_bytes: usize,
+    /// Longest time for all of it to arrive.
+    pub timeout: Duration,
+}
+
+/// Bodies that are uncompressed at a time; others wait for their turn, which takes milliseconds.
+const UNCOMPRESSING_MAX: usize = 8;
+
+/// Lets in bodies to uncompress, among the request's data.
+#[derive(Clone)]
+pub struct Uncompressing(Arc<Semaphore>);
+
+impl Default for Uncompressing {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(UNCOMPRESSING_MAX)))
+    }
+}
+
+/// The largest `FACTOR` of a [`Body`].
+pub const FACTOR_MAX: usize = crate::api::drivers::PUSH_FACTOR;
+
+/// Bytes that a form may have around the file in it.
+pub const FORM_BYTES: usize = 64 * 1024;
+
+/// The type of a body.
+const JSON: &str = "application/json";
+
+/// A JSON body of type `T`, of up to `FACTOR` times the usual size.
+pub struct Body<T, const FACTOR: usize = 1>(pub T);
+
+impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for Body<T, FACTOR> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_request(T::schema_ref()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        check_content_type(request)?;
+        let bytes = read_encoded(request, body, FACTOR).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+/// Reads JSON strictly; the error names the field and the rule.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(without_mark(bytes));
+    let Unambiguous(value) =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            refuse(&path, error.into_inner())
+        })?;
+    deserializer.end().map_err(|error| refuse(".", error))?;
+    from_value(value)
+}
+
+/// Reads a value strictly; the error names the field and the rule.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(&path, error.into_inner())
+    })
+}
+
+/// What the document says of a required JSON body.
+pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType {
+            content_type: JSON,
+            schema,
+        }],
+        required: true,
+    }
+}
+
+/// Refuses a body that does not claim to be JSON.
+pub fn check_content_type(request: &Request) -> Result<(), Error> {
+    let kind = content_type(request)?;
+    if kind.as_deref() == Some(JSON) {
+        return Ok(());
+    }
+    let rule = format!("must be {JSON}");
+    Err(Error::field("header Content-Type", rule))
+}
+
+/// The same where a network server chooses the type: it may name its own kind of JSON (RFC 6839) or text, or
+/// say nothing. Whether the body is JSON is seen when it is read.
+pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
+    let is_own = |kind: &str| kind.starts_with("application/") && kind.ends_with("+json");
+    match content_type(request)?.as_deref() {
+        None | Some("" | JSON) => Ok(()),
+        Some(kind) if kind.starts_with("text/") || is_own(kind) => Ok(()),
+        Some(_) => {
+            let rule = format!("must be {JSON}, application/*+json or text/*, or be absent");
+            Err(Error::field("header Content-Type", rule))
+        }
+    }
+}
+
+/// The type that the body claims to be of, in lower case; `None`: it does not say. Refused is one in another
+/// encoding than UTF-8; other parameters say nothing of JSON.
+fn content_type(request: &Request) -> Result<Option<String>, Error> {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
+    let value = value.to_str().unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    for part in parts {
+        let (name, charset) = part.split_once('=').unwrap_or((part, ""));
+        let charset = charset
+            .trim()
+            .trim_matches(['"', '\''])
+            .to_ascii_lowercase();
+        // ASCII is a part of UTF-8.
+        let is_read = matches!(
+            charset.as_str(),
+            "" | "utf-8" | "utf8" | "us-ascii" | "ascii"
+        );
+        if name.trim().eq_ignore_ascii_case("charset") && !is_read {
+            let rule = format!("must be {JSON}, with no charset but utf-8");
+            return Err(Error::field("header Content-Type", rule));
+        }
+    }
+    Ok(Some(kind))
+}
+
+/// A text without the byte order mark that some put before it (RFC 8259, 8.1).
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// Reads a body that may be compressed: the bound is for what comes and for what it is uncompressed.
+pub async fn read_encoded(
+    request: &Request,
+    body: &mut RequestBody,
+    factor: usize,
+) -> Result<Vec<u8>, Error> {
+    let max_bytes = bounds_of(request)?.max_bytes * factor;
+    let encoding = Encoding::of(request)?;
+    let bytes = read(request, body, factor).await?;
+    if encoding == Encoding::Identity {
+        return Ok(bytes);
+    }
+    let uncompressing: Option<&Uncompressing> = request.data();
+    let places = uncompressing.map(|places| places.0.clone());
+    let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
+    let place = places.acquire_owned().await.map_err(Error::internal)?;
+    // Not among what others wait for: a few bytes can be much work.
+    tokio::task::spawn_blocking(move || {
+        // It goes on where nobody waits for it any more, and so it keeps its place.
+        let _kept = place;
+        encoding.decode(bytes, max_bytes)
+    })
+    .await
+    .map_err(Error::internal)?
+}
+
+/// Reads a whole body within its bounds. One that is too large is read to its end all the same, as
+/// far as the time allows: otherwise the client sees a broken connection in place of the answer.
+pub async fn read(
+    request: &Request,
+    body: &mut RequestBody,
+    factor: usize,
+) -> Result<Vec<u8>, Error> {
+    let bounds = bounds_of(request)?;
+    let body = body.take().map_err(Error::internal)?;
+    let max_bytes = bounds.max_bytes * factor;
+    let reading = collect(body, max_bytes, |_, length| BodyRoom::grow(request, length));
+    in_time(bounds, reading).await
+}
+
+/// The error of a body that takes too long.
+pub fn late(limit: Duration) -> Error {
+    Error::field(
+        "body",
+        format!("did not arrive within {} s", limit.as_secs()),
+    )
+}
+
+/// The error of a body that is too large.
+pub fn too_large(max_bytes: usize) -> Error {
+    Error::field("body", format!("must have at most {max_bytes} bytes"))
+}
+
+/// The error of a body whose end never came.
+pub fn broke_off() -> Error {
+    Error::field("body", "broke off")
+}
+
+/// The bounds for a request.
+pub fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
+    let bounds: Option<&BodyBounds> = request.data();
+    bounds
+        .copied()
+        .ok_or_else(|| Error::internal("bounds on bodies are not set"))
+}
+
+/// Reads a whole body of at most `max_bytes`, for which there is a place.
+pub async fn read_within(
+    bounds: BodyBounds,
+    max_bytes: usize,
+    body: &mut RequestBody,
+) -> Result<Vec<u8>, Error> {
+    let body = body.take().map_err(Error::internal)?;
+    in_time(bounds, collect(body, max_bytes, |_, _| Ok(()))).await
+}
+
+/// Reads a request's whole body ahead, within the largest bound that its operation may have, hashes it
+/// meanwhile, and puts it back. There is one copy of it, which the operation takes over.
+pub async fn buffer(request: &mut Request, hash: &mut Sha256) -> Result<(), Error> {
+    let bounds = bounds_of(request)?;
+    let operation = super::operation::of(request)?;
+    let max_bytes = match operation.id {
+        crate::api::devices::imports::IMPORT => bounds.import_max_bytes + FORM_BYTES,
+        _ => bounds.max_bytes * FACTOR_MAX,
+    };
+    let has_place = operation.takes_file;
+    let body = request.take_body();
+    let reading = collect(body, max_bytes, |chunk, length| {
+        if !has_place {
+            BodyRoom::grow(request, length)?;
+        }
+        hash.update(chunk);
+        Ok(())
+    });
+    let bytes = in_time(bounds, reading).await?;
+    request.set_body(bytes);
+    Ok(())
+}
+
+async fn in_time<T>(
+    bounds: BodyBounds,
+    reading: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let read = tokio::time::timeout(bounds.timeout, reading).await;
+    read.unwrap_or_else(|_| Err(late(bounds.timeout)))
+}
+
+/// Reads a body to its end. Each piece is shown as it comes, with the length that the body has with it, and may
+/// be refused.
+async fn collect(
+    body: PoemBody,
+    max_bytes: usize,
+    mut see: impl FnMut(&[u8], usize) -> Result<(), Error>,
+) -> Result<Vec<u8>, Error> {
+    let mut stream = body.into_bytes_stream();
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk: Bytes = chunk.map_err(|_| broke_off())?;
+        length += chunk.len();
+        if length > max_bytes {
+            // It is refused, and takes no memory until its end comes.
+            bytes = Vec::new();
+            continue;
+        }
+        see(&chunk, length)?;
+        if bytes.is_empty() {
+            // A body that was read ahead comes in one piece, which is not copied.
+            bytes = chunk.into();
+        } else {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if length > max_bytes {
+        return Err(too_large(max_bytes));
+    }
+    Ok(bytes)
+}
+
+/// The rule behind a serde error, without the value that broke it.
+fn refuse(path: &str, error: serde_json::Error) -> Error {
+    let place = if path == "." { "body" } else { path };
+    if error.is_syntax() || error.is_eof() {
+        return Error::field("body", format!("is not valid JSON: {error}"));
+    }
+    let text = error.to_string();
+    // serde_json puts the position at the end; the path says more.
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(text, _)| text);
+    // A union has found the field below it.
+    if text.starts_with('.') {
+        return Error::Invalid(format!("{place}{text}"));
+    }
+    if let Some((field, rule)) = own_field(text) {
+        // For an unknown field the path already ends with it.
+        let place = match path {
+            "." => field,
+            path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
+            path => format!("{path}.{field}"),
+        };
+        return Error::field(&place, rule);
+    }
+    for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
+        if text.starts_with(start) {
+            let expected = text
+                .rsplit_once(", expected ")
+                .map_or("something else", |(_, expected)| expected);
+            return Error::field(place, format!("must be {}", in_words(expected)));
+        }
+    }
+    Error::field(place, text)
+}
+
+/// The field that an error about an object is really about.
+fn own_field(text: &str) -> Option<(String, String)> {
+    let quoted = |rest: &str| {
+        rest.split('`')
+            .nth(1)
+            .map(|name| name.chars().take(60).collect::<String>())
+    };
+    if let Some(rest) = text.strip_prefix("missing field ") {
+        return Some((quoted(rest)?, "is required".to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("unknown field ") {
+        return Some((quoted(rest)?, "is unknown here".to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("duplicate field ") {
+        return Some((quoted(rest)?, "must not be repeated".to_owned()));
+    }
+    None
+}
+
+fn in_words(expected: &str) -> String {
+    match expected {
+        "i64" | "u64" | "i32" | "u32" | "u16" | "u8" => "an integer".to_owned(),
+        "f64" => "a number".to_owned(),
+        "a sequence" => "an array".to_owned(),
+        "a map" => "an object".to_owned(),
+        _ if expected.starts_with("struct ") || expected.contains("tagged enum") => {
+            "an object".to_owned()
+        }
+        _ => expected.replace('`', "\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the errors matter")]
+    struct Outer {
+        name: crate::text::Name,
+        inner: Option<Vec<Inner>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the errors matter")]
+    struct Inner {
+        count: i64,
+    }
+
+    fn error(text: &str) -> String {
+        parse::<Outer>(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_the_field_and_the_rule_and_echo_nothing() {
+        for (body, expected) in [
+            ("[]", "body: must be an object"),
+            ("7", "body: must be an object"),
+            ("{}", "name: is required"),
+            (r#"{"name": 5}"#, "name: must be a string"),
+            (r#"{"name": ""}"#, "name: must have 1 to 120 characters"),
+            (
+                r#"{"name": "a\u0000"}"#,
+                "name: must have no control characters",
+            ),
+            (r#"{"name": "a", "x": 1}"#, "x: is unknown here"),
+            (
+                r#"{"name": "a", "inner": [[1]]}"#,
+                "inner[0]: must be an object",
+            ),
+            (
+                r#"{"name": "a", "inner": [{}]}"#,
+                "inner[0].count: is required",
+            ),
+            (
+                r#"{"name": "a", "inner": [{"count": "hunter2"}]}"#,
+                "inner[0].count: must be an integer",
+            ),
+            (
+                r#"{"name": "a", "inner": [{"count": 1, "y": 2}]}"#,
+                "inner[0].y: is unknown here",
+            ),
+        ] {
+            assert_eq!(error(body), expected, "{body}");
+        }
+        assert!(error("{").starts_with("body: is not valid JSON"));
+        assert!(error("{\"name\": \"\\ud800\"}").starts_with("body: is not valid JSON"));
+    }
+}

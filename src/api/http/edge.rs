@@ -1,0 +1,265 @@
+//! The outermost layer: nothing gets past it but the contract's statuses with the error object.
+//!
+//! It names each request (`X-Request-Id`), refuses plain HTTP and requests for no one host, bounds the time,
+//! catches panics, turns whatever the framework itself answers into the error object, and adds the headers
+//! that protect answers.
+
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use poem::{
+    Endpoint, IntoResponse, Middleware, Request, Response, Result,
+    http::{HeaderName, HeaderValue, Method, header},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    body_room::BodyRoom,
+    client::{self, Client},
+    failure::{self, IsErrorObject},
+    host,
+    leftover::{Leftover, Unsent},
+};
+use crate::{
+    api::networks::appended,
+    config::Networks,
+    error::Error,
+    hub::subscriber,
+    id::new_uuid,
+    shares::{Place, Shares},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken over from the client.
+const REQUEST_ID_MAX: usize = 64;
+
+#[derive(Clone)]
+struct RequestId(HeaderValue);
+
+/// The request's id, as it is in the log and in the answer.
+pub fn id_of(request: &Request) -> &str {
+    let id: Option<&RequestId> = request.data();
+    id.and_then(|id| id.0.to_str().ok()).unwrap_or_default()
+}
+
+/// What the outermost layer must know.
+#[derive(Clone)]
+pub struct Edge {
+    /// Longest time for a request.
+    pub timeout: Duration,
+    /// Proxies whose word on the client's address and scheme is taken.
+    pub trusted_proxies: Networks,
+    /// How long browsers are told to come back by HTTPS alone, in seconds; 0: they are told to forget it.
+    pub hsts_max_age_s: u64,
+    /// Requests that run, by the clients' addresses.
+    pub requests: Shares<IpAddr>,
+    /// Most of one address.
+    pub address_requests_max: usize,
+    /// When the hub stops and no longer waits for bodies.
+    pub cut: CancellationToken,
+}
+
+/// Marks an answer that holds nothing of anybody, such as a page of the documentation: caches may keep it.
+#[derive(Clone, Copy)]
+pub struct IsPublic;
+
+impl<E: Endpoint> Middleware<E> for Edge {
+    type Output = EdgeEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        EdgeEndpoint {
+            edge: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// An endpoint behind the edge.
+pub struct EdgeEndpoint<E> {
+    edge: Edge,
+    inner: E,
+}
+
+impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        appended::take_off(&mut request);
+        let id = request_id(&request);
+        let client = Client::find(&request, &self.edge.trusted_proxies);
+        let span = tracing::info_span!(
+            "request",
+            request.id = id.to_str().unwrap_or_default(),
+            client.address = %client.0,
+            http.method = %request.method(),
+            http.path = request.uri().path(),
+            http.operation = tracing::field::Empty,
+        );
+        let is_head = *request.method() == Method::HEAD;
+        request.set_data(RequestId(id.clone()));
+        request.set_data(client);
+        request.set_data(BodyRoom::default());
+        let leftover = Leftover::watch(&mut request, &self.edge.cut);
+        let mut response = self.answer(request).instrument(span).await;
+        if let Some(leftover) = leftover {
+            leftover.drain().await;
+        }
+        if is_head {
+            // HTTP/2 clients take a body here for a broken stream.
+            response.set_body(());
+        }
+        let is_public = response.data::<IsPublic>().is_some();
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        if !is_public {
+            // Whatever an operation answers may hold a secret, as the answer to a log-in does, or somebody's
+            // data: no cache has any use for it.
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> EdgeEndpoint<E> {
+    async fn answer(&self, request: Request) -> Response {
+        let begun = Instant::now();
+        let response = if client::is_secure(&request, &self.edge.trusted_proxies) {
+            self.secured(request).await
+        } else {
+            failure::respond(&Error::Invalid(
+                "this is plain HTTP: use https://".to_owned(),
+            ))
+        };
+        tracing::debug!(
+            http.status = response.status().as_u16(),
+            duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "answered"
+        );
+        response
+    }
+
+    /// The answer to a request that nobody has read on its way.
+    async fn secured(&self, request: Request) -> Response {
+        let (host, mut response) = match host::of(&request) {
+            Ok(host) => (host, self.bounded(request).await),
+            Err(error) => (String::new(), failure::respond(&error)),
+        };
+        // The header is for a name and all its ports: on `localhost`, for whatever else is developed there.
+        if host != "localhost" && !host.ends_with(".localhost") {
+            let value = format!("max-age={}", self.edge.hsts_max_age_s);
+            if let Ok(value) = HeaderValue::try_from(value) {
+                let headers = response.headers_mut();
+                headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+            }
+        }
+        response
+    }
+
+    async fn bounded(&self, request: Request) -> Response {
+        let _share = match self.edge.share(&request) {
+            Ok(share) => share,
+            Err(error) => return failure::respond(&error),
+        };
+        let unsent: Option<Unsent> = request.data().cloned();
+        // On the heap, because each layer of futures around this one would copy all of it.
+        let work = AssertUnwindSafe(Box::pin(self.inner.call(request))).catch_unwind();
+        let response = match tokio::time::timeout(self.edge.timeout, work).await {
+            Ok(Ok(Ok(response))) => response.into_response(),
+            Ok(Ok(Err(error))) => return failure::respond(&failure::of_status(error.status())),
+            Ok(Err(_panic)) => {
+                return failure::respond(&Error::internal("a panic; its message is above"));
+            }
+            Err(_) => return failure::respond(&Error::overloaded("the request took too long")),
+        };
+        let failed = response.status().is_client_error() || response.status().is_server_error();
+        if failed && unsent.is_some_and(|unsent| unsent.is_given_up()) {
+            return failure::respond(&Error::overloaded("the hub is shutting down"));
+        }
+        if failed && response.data::<IsErrorObject>().is_none() {
+            return failure::respond(&failure::of_status(response.status()));
+        }
+        response
+    }
+}
+
+impl Edge {
+    /// A place in the share of the request's client. A trusted proxy that speaks for nobody else needs none.
+    fn share(&self, request: &Request) -> Result<Option<Place<IpAddr>>, Error> {
+        let client: Option<&Client> = request.data();
+        match client {
+            Some(Client(address)) if !self.trusted_proxies.contain(*address) => {
+                let member = (subscriber(*address), self.address_requests_max);
+                self.requests.enter([member]).map(Some).map_err(|_| {
+                    Error::overloaded(
+                        "too many requests of this address at a time (setting address_requests_max)",
+                    )
+                })
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The client's own id where it is a plain token, or a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let given = request.headers().get(REQUEST_ID).filter(|id| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(plain)
+    });
+    let new = || {
+        HeaderValue::try_from(new_uuid().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("-"))
+    };
+    given.cloned().unwrap_or_else(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{endpoint::make, http::StatusCode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn answer<E: Endpoint>(inner: E) -> (StatusCode, Value) {
+        let edge = Edge {
+            timeout: Duration::from_millis(10),
+            trusted_proxies: Networks::default(),
+            hsts_max_age_s: 0,
+            requests: Shares::new(1),
+            address_requests_max: 1,
+            cut: CancellationToken::new(),
+        };
+        let response = edge.transform(inner).bounded(Request::default()).await;
+        let status = response.status();
+        let body = response.into_body().into_bytes().await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn panics_timeouts_and_bare_statuses_leave_as_the_error_object() {
+        let (status, body) = answer(make(|_| async { panic!("at work") as Response })).await;
+        assert_eq!((status.as_u16(), &body["code"]), (500, &json!(500)));
+        assert!(!body.to_string().contains("at work"));
+
+        let (status, body) = answer(make(|_| std::future::pending::<Response>())).await;
+        assert_eq!((status.as_u16(), &body["code"]), (503, &json!(503)));
+
+        for (bare, answered) in [(405, 404), (404, 404), (413, 400), (415, 400), (502, 500)] {
+            let bare = StatusCode::from_u16(bare).unwrap();
+            let (status, body) = answer(make(move |_| async move { bare.into_response() })).await;
+            assert_eq!(
+                (status.as_u16(), &body["code"]),
+                (answered, &json!(answered))
+            );
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Files that clients send as they are: their media type, how many are received at a time, and how the
+//! document tells of them.
+
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mime::Mime;
+use poem::{Request, RequestBody, Result};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef},
+};
+
+use super::{
+    body::{self, BodyBounds},
+    file_encoding::SAVE_AS_UTF8,
+    file_form::{self, FORM_TYPE, File},
+};
+use crate::{
+    api::access::auth::Authenticated,
+    error::Error,
+    hub::Caller,
+    id::TenantId,
+    live::Listener,
+    shares::{self, Full, Shares},
+};
+
+/// What Excel calls its files.
+const WORKBOOK_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// Files that are received and read at a time: each is in memory, in more than one form.
+const RECEIVING_MAX: usize = 4;
+/// Of one tenant among them, so that no slow upload keeps other tenants out.
+const RECEIVING_TENANT_MAX: usize = 2;
+/// Of one user or API key among those.
+const RECEIVING_USER_MAX: usize = 1;
+
+/// Lets in files to import, among the request's data.
+#[derive(Clone)]
+pub struct Receiving(Shares<Member>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Member {
+    Tenant(TenantId),
+    Sender(Listener),
+}
+
+/// A place among the files that are received. It goes with the work, to its end, whoever still waits for that.
+#[derive(Clone)]
+pub struct Place(#[expect(dead_code, reason = "it is held")] Arc<shares::Place<Member>>);
+
+/// A place that was taken before the request came to its endpoint, among the request's extensions.
+#[derive(Clone, Default)]
+struct Early(Arc<Mutex<Option<Place>>>);
+
+impl Default for Receiving {
+    fn default() -> Self {
+        Self(Shares::new(RECEIVING_MAX))
+    }
+}
+
+impl Receiving {
+    /// Lets in one more file of this caller.
+    fn enter(&self, caller: &Caller) -> Result<Place, Error> {
+        let members = [
+            (Member::Sender(caller.listener()), RECEIVING_USER_MAX),
+            (Member::Tenant(caller.scope.tenant()), RECEIVING_TENANT_MAX),
+        ];
+        let place = self.0.enter(members).map_err(|full| {
+            Error::overloaded(match full {
+                Full::All => "other files are being received; try again",
+                Full::Share(Member::Tenant(_)) => {
+                    "other files of this tenant are being received; try again"
+                }
+                Full::Share(Member::Sender(_)) => {
+                    "another file of this user or API key is being received; try again"
+                }
+            })
+        })?;
+        Ok(Place(Arc::new(place)))
+    }
+}
+
+/// Takes the place of a request that brings a file before anything of that is read.
+pub fn enter_early(request: &mut Request) -> Result<(), Error> {
+    let early = Early(Arc::new(Mutex::new(Some(enter(request)?))));
+    request.extensions_mut().insert(early);
+    Ok(())
+}
+
+/// The place that the request has, or one more.
+fn enter(request: &Request) -> Result<Place, Error> {
+    let early: Option<&Early> = request.extensions().get();
+    if let Some(Early(place)) = early
+        && let Some(place) = place.lock().unwrap_or_else(PoisonError::into_inner).take()
+    {
+        return Ok(place);
+    }
+    let receiving: &Receiving = request
+        .data()
+        .ok_or_else(|| Error::internal("nothing lets in files to import"))?;
+    let caller: &Authenticated = request
+        .extensions()
+        .get()
+        .ok_or_else(|| Error::internal("a file of nobody who was let in"))?;
+    receiving.enter(&caller.caller)
+}
+
+/// The media type of files that are sent: the one of those for files that every generator of clients
+/// knows, and so the only one in the document. The operations tell of the others.
+pub const FILE_TYPE: &str = "application/octet-stream";
+
+/// What a file is.
+pub trait FileKind: Send + Sync {
+    /// For the document.
+    const DESCRIPTION: &'static str;
+    /// For the document.
+    const EXAMPLE: &'static str;
+    /// Media types that it usually has, for errors.
+    const USUAL_TYPES: &'static [&'static str];
+
+    /// Whether it may have this media type, in lower case.
+    fn may_be(media_type: &str) -> bool;
+
+    /// Most bytes.
+    fn max_bytes(bounds: &BodyBounds) -> usize;
+}
+
+/// A file that was sent.
+pub struct Sent<K> {
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// What the client says it is.
+    pub media_type: Mime,
+    /// Its name, where a form tells.
+    pub name: Option<String>,
+    /// Its place, for the work that it makes.
+    pub place: Place,
+    _kind: PhantomData<K>,
+}
+
+impl<'a, K: FileKind> ApiExtractor<'a> for Sent<K> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: Some(K::DESCRIPTION),
+            content: vec![content(K::EXAMPLE)],
+            required: true,
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let media_type = media_type_of::<K>(request)?;
+        let place = enter(request)?;
+        let bounds = body::bounds_of(request)?;
+        let max_bytes = K::max_bytes(&bounds);
+        let file = if media_type.essence_str() == FORM_TYPE {
+            let file = file_form::read(bounds, max_bytes, &media_type, body).await?;
+            check_type::<K>("the file's Content-Type", &file.media_type)?;
+            file
+        } else {
+            File {
+                bytes: body::read_within(bounds, max_bytes, body).await?,
+                media_type,
+                name: None,
+            }
+        };
+        Ok(Self {
+            bytes: file.bytes,
+            media_type: file.media_type,
+            name: file.name,
+            place,
+            _kind: PhantomData,
+        })
+    }
+}
+
+fn media_type_of<K: FileKind>(request: &Request) -> Result<Mime, Error> {
+    const PLACE: &str = "header Content-Type";
+    let told = request.content_type().unwrap_or_default().trim();
+    let media_type: Mime = told.parse().map_err(|_| wrong_type::<K>(PLACE))?;
+    if media_type.essence_str() != FORM_TYPE {
+        check_type::<K>(PLACE, &media_type)?;
+    }
+    Ok(media_type)
+}
+
+/// Refuses what is not sent as a file.
+fn check_type<K: FileKind>(place: &str, media_type: &Mime) -> Result<(), Error> {
+    let essence = media_type.essence_str();
+    if essence == FILE_TYPE || K::may_be(essence) {
+        return Ok(());
+    }
+    if essence == WORKBOOK_TYPE {
+        let rule = format!("must not be that of a workbook: {SAVE_AS_UTF8}");
+        return Err(Error::field(place, rule));
+    }
+    Err(wrong_type::<K>(place))
+}
+
+fn wrong_type<K: FileKind>(place: &str) -> Error {
+    let known = [&[FILE_TYPE], K::USUAL_TYPES].concat();
+    let rule = format!("must be {} or {FORM_TYPE}", known.join(", "));
+    Error::field(place, rule)
+}
+
+/// What the document says of a file.
+pub fn content(example: &str) -> MetaMediaType {
+    MetaMediaType {
+        content_type: FILE_TYPE,
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
+            example: Some(example.into()),
+            ..MetaSchema::new_with_format("string", "binary")
+        })),
+    }
+}

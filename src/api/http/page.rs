@@ -1,0 +1,291 @@
+//! Collections in pages: one envelope, one cursor, for every list.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem::{
+    IntoResponse, Response,
+    http::{StatusCode, Uri},
+};
+use poem_openapi::{
+    ApiResponse, Object,
+    registry::{MetaResponses, Registry},
+    types::{ParseFromJSON, ToJSON, Type},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::{
+    answer::{json, next_link, success, with_link},
+    types::{Count, Limit},
+};
+use crate::{
+    error::Error,
+    store::{
+        self,
+        core::listing::{Place, Stretch},
+    },
+    text::{Kind, Text},
+};
+
+/// Items on a page when the client does not say.
+const LIMIT_DEFAULT: u64 = 50;
+/// As many bytes of a digest tell lists apart.
+const DIGEST_BYTES: usize = 9;
+
+/// A collection, or a page of it
+#[derive(Debug, Object, Serialize)]
+pub struct Page<T: ParseFromJSON + ToJSON + Type + Serialize> {
+    /// The items, complete
+    pub collection: Vec<T>,
+    /// Send it as `cursor` with the same other parameters for the next page; null at the end
+    pub next_cursor: Option<String>,
+    /// How many items all pages have; null unless `total=true` asked for it
+    pub total: Option<Count>,
+}
+
+/// 200 with a page.
+pub struct Listed<T: ParseFromJSON + ToJSON + Type + Serialize> {
+    page: Page<T>,
+    next: Option<String>,
+}
+
+/// An opaque place in a list.
+pub type Cursor = Text<CursorKind>;
+
+/// The rule of [`Cursor`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct CursorKind;
+
+impl Kind for CursorKind {
+    const MIN: usize = 1;
+    // A name of 120 characters has up to 480 bytes.
+    const MAX: usize = 1000;
+    const RULE: &'static str = "must be a next_cursor that this list has answered";
+    const PATTERN: &'static str = "^[A-Za-z0-9_-]+$";
+    const EXAMPLE: &'static str = "eyJsaXN0IjoiZGV2aWNlcyIsImtleSI6NTB9";
+
+    fn admits(text: &str) -> bool {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    }
+}
+
+/// What a cursor holds: a digest of the list that it belongs to, and the place in it.
+#[derive(Serialize, Deserialize)]
+struct Mark<K>(String, Place<K>);
+
+/// What the client asked for.
+pub struct Window<K = i64> {
+    uri: Uri,
+    /// Which part of the list.
+    pub stretch: Stretch<K>,
+}
+
+impl<K: Serialize + DeserializeOwned> Window<K> {
+    /// Reads `limit`, `cursor` and `total`. A cursor leads on in the list at the path under the order
+    /// and the filters of the query that it was answered to, and in no other.
+    pub fn new(
+        uri: &Uri,
+        limit: Option<Limit>,
+        cursor: Option<Cursor>,
+        total: Option<bool>,
+    ) -> Result<Self, Error> {
+        let after = match cursor {
+            None => None,
+            Some(cursor) => {
+                let mark: Option<Mark<K>> = URL_SAFE_NO_PAD
+                    .decode(cursor.as_str())
+                    .ok()
+                    .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                match mark {
+                    Some(Mark(digest, place)) if digest == digest_of(uri, &place)? => Some(place),
+                    _ => return Err(Error::field("cursor", CursorKind::RULE)),
+                }
+            }
+        };
+        Ok(Self {
+            uri: uri.clone(),
+            stretch: Stretch {
+                after,
+                limit: limit.map_or(LIMIT_DEFAULT, |limit| limit.unsigned_abs()),
+                total: total.unwrap_or_default(),
+            },
+        })
+    }
+
+    /// Where the next page is: its cursor and its path.
+    pub fn next(&self, place: Place<K>) -> Result<(String, String), Error> {
+        let mark = Mark(digest_of(&self.uri, &place)?, place);
+        let mark = serde_json::to_vec(&mark).map_err(Error::internal)?;
+        let cursor = URL_SAFE_NO_PAD.encode(mark);
+        let path = next_page(&self.uri, &cursor);
+        Ok((cursor, path))
+    }
+
+    /// The answer that holds a page of the store's.
+    pub fn answer<S, T>(
+        &self,
+        page: store::Page<S, Place<K>>,
+        view: impl FnMut(S) -> T,
+    ) -> Result<Listed<T>, Error>
+    where
+        T: ParseFromJSON + ToJSON + Type + Serialize,
+    {
+        let next = page.next.map(|place| self.next(place)).transpose()?;
+        let (next_cursor, next) = next.unzip();
+        Ok(Listed {
+            page: Page {
+                collection: page.items.into_iter().map(view).collect(),
+                next_cursor,
+                total: page.total.map(Count::saturating),
+            },
+            next,
+        })
+    }
+}
+
+/// What a cursor is bound to: the list at the path under the query's order and filters, and the place.
+/// It keeps clients from mistakes; the store itself takes any place.
+fn digest_of<K: Serialize>(uri: &Uri, place: &Place<K>) -> Result<String, Error> {
+    let query = uri.query().unwrap_or_default();
+    let mut parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| !matches!(name.as_ref(), "cursor" | "limit" | "total"))
+        .collect();
+    parameters.sort();
+    let bound = serde_json::to_vec(&(uri.path(), parameters, place)).map_err(Error::internal)?;
+    Ok(URL_SAFE_NO_PAD.encode(&Sha256::digest(bound)[..DIGEST_BYTES]))
+}
+
+/// The same request with another cursor.
+fn next_page(uri: &Uri, cursor: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        if name != "cursor" {
+            query.append_pair(&name, &value);
+        }
+    }
+    query.append_pair("cursor", cursor);
+    format!("{}?{}", uri.path(), query.finish())
+}
+
+impl<T: ParseFromJSON + ToJSON + Type + Serialize> IntoResponse for Listed<T> {
+    fn into_response(self) -> Response {
+        with_link(json(StatusCode::OK, &self.page), self.next.as_deref())
+    }
+}
+
+impl<T: ParseFromJSON + ToJSON + Type + Serialize> ApiResponse for Listed<T> {
+    fn meta() -> MetaResponses {
+        let schema = Page::<T>::schema_ref();
+        success(
+            200,
+            "Done; the body holds a page of the collection",
+            "application/json",
+            schema,
+            vec![next_link()],
+        )
+    }
+
+    fn register(registry: &mut Registry) {
+        Page::<T>::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn read<K: Serialize + DeserializeOwned>(
+        uri: &Uri,
+        text: &str,
+    ) -> Result<Option<Place<K>>, String> {
+        let cursor = Cursor::new(text).map_err(|rule| format!("cursor: {rule}"))?;
+        Window::<K>::new(uri, None, Some(cursor), None)
+            .map(|window| window.stretch.after)
+            .map_err(|error| error.to_string())
+    }
+
+    fn uri(text: &str) -> Uri {
+        text.parse().unwrap()
+    }
+
+    fn cursor<K: Serialize + DeserializeOwned>(uri: &Uri, place: Place<K>) -> String {
+        let window = Window::new(uri, None, None, None).unwrap();
+        window.next(place).unwrap().0
+    }
+
+    #[test]
+    fn a_cursor_goes_with_the_order_and_the_filters_and_no_other_parameter() {
+        let place = || Place("a".to_owned(), 7_i64);
+        let given = cursor(
+            &uri("/devices?q=a%20b&sort=name&limit=2&total=true"),
+            place(),
+        );
+        for same in [
+            "/devices?sort=name&q=a+b",
+            "/devices?limit=9&sort=name&cursor=old&q=a%20b",
+        ] {
+            assert_eq!(read(&uri(same), &given), Ok(Some(place())), "{same}");
+        }
+        for other in [
+            "/devices",
+            "/devices?sort=name",
+            "/devices?sort=-name&q=a+b",
+            "/devices?sort=name&q=a",
+            "/devices?sort=name&q=a+b&silent_for_s=1",
+            "/drivers?sort=name&q=a+b",
+        ] {
+            assert!(read::<i64>(&uri(other), &given).is_err(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_no_cursor_is_refused_and_named(text in "[A-Za-z0-9_-]{1,200}") {
+            let uri = uri("/devices?sort=id");
+            let refused = Err(format!("cursor: {}", CursorKind::RULE));
+            prop_assert_eq!(read::<i64>(&uri, &text).map(drop), refused.clone());
+            prop_assert_eq!(read::<Uuid>(&uri, &text).map(drop), refused);
+        }
+
+        #[test]
+        fn survives_any_json(place in "\\PC{0,40}", key: i64, digest in "[ -~]{0,12}") {
+            let uri = uri("/devices");
+            for text in [
+                serde_json::to_string(&(&digest, (&place, key))).unwrap(),
+                serde_json::to_string(&(&place, key)).unwrap(),
+                format!("[{digest}"),
+                place.clone(),
+            ] {
+                let text = URL_SAFE_NO_PAD.encode(text);
+                let error = read::<i64>(&uri, &text).unwrap_err();
+                prop_assert!(error.starts_with("cursor: "), "{}", error);
+            }
+        }
+
+        #[test]
+        fn a_cursor_leads_back_to_its_place(name in ".{0,120}", key: i64) {
+            let uri = uri("/devices?sort=id");
+            let place = Place(name, key);
+            let given = cursor(&uri, place.clone());
+            prop_assume!(given.len() <= CursorKind::MAX);
+            prop_assert_eq!(read(&uri, &given), Ok(Some(place)));
+        }
+
+        #[test]
+        fn a_tampered_cursor_is_refused(key: i64, at in 0_usize..60, with in "[A-Za-z0-9_-]") {
+            let uri = uri("/devices");
+            let whole = cursor(&uri, Place::of_key(key));
+            let mut given = whole.clone();
+            if at < given.len() {
+                given.replace_range(at..=at, &with);
+            }
+            match read::<i64>(&uri, &given) {
+                Ok(place) => prop_assert_eq!(place, Some(Place::of_key(key))),
+                Err(error) => prop_assert!(error.starts_with("cursor: ")),
+            }
+        }
+    }
+}

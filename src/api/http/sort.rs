@@ -1,0 +1,155 @@
+//! `sort`: the orders of each list by the names that clients give them.
+
+use std::borrow::Cow;
+
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromParameter, ParseResult, Type},
+};
+
+use crate::store::{
+    core::listing::{ResourceOrder, Sort},
+    devices::list as devices,
+    drivers::list as drivers,
+};
+
+/// What a list can be ordered by.
+pub trait SortFields: Copy + Send + Sync + 'static {
+    /// The name of its schema.
+    const NAME: &'static str;
+    /// What its schema says.
+    const DESCRIPTION: &'static str;
+    /// Each by its name; with a minus, the last comes first.
+    const FIELDS: &'static [(&'static str, Self)];
+}
+
+/// The order that a client asks for.
+#[derive(Clone, Copy)]
+pub struct SortBy<F>(pub Sort<F>);
+
+impl SortFields for ResourceOrder {
+    const NAME: &'static str = "ResourceSort";
+    const DESCRIPTION: &'static str = "What orders a list of resources; a minus turns it round, so that \
+        `-created_at` is the newest first. Those that are alike stand in the order in which they were made";
+    const FIELDS: &'static [(&'static str, Self)] = &[
+        ("created_at", Self::Created),
+        ("name", Self::Name),
+        ("updated_at", Self::Updated),
+    ];
+}
+
+impl SortFields for devices::SortBy {
+    const NAME: &'static str = "DeviceSort";
+    const DESCRIPTION: &'static str = "What orders a list of devices; a minus turns it round. By name those \
+        without one come first, by `last_seen` those that never sent anything. Those that are alike stand in \
+        the order in which they were made";
+    const FIELDS: &'static [(&'static str, Self)] = &[
+        ("created_at", Self::Created),
+        ("id", Self::Id),
+        ("name", Self::Name),
+        ("updated_at", Self::Updated),
+        ("last_seen", Self::LastSeen),
+    ];
+}
+
+impl SortFields for drivers::SortBy {
+    const NAME: &'static str = "DriverSort";
+    const DESCRIPTION: &'static str = "What orders a list of drivers; a minus turns it round. Those that \
+        are alike stand in the order in which they were made";
+    const FIELDS: &'static [(&'static str, Self)] = &[
+        ("created_at", Self::Created),
+        ("name", Self::Name),
+        ("author", Self::Author),
+        ("updated_at", Self::Updated),
+    ];
+}
+
+/// The one order of what happens: its time.
+#[derive(Clone, Copy)]
+pub struct At;
+
+impl SortFields for At {
+    const NAME: &'static str = "TimeSort";
+    const DESCRIPTION: &'static str = "`-at`: the newest first; `at`: the oldest first";
+    const FIELDS: &'static [(&'static str, Self)] = &[("at", Self)];
+}
+
+/// The one order of what is queued: when it was.
+#[derive(Clone, Copy)]
+pub struct QueuedAt;
+
+impl SortFields for QueuedAt {
+    const NAME: &'static str = "DeliverySort";
+    const DESCRIPTION: &'static str =
+        "`-created_at`: the newest first; `created_at`: the oldest first";
+    const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self)];
+}
+
+impl<F: SortFields> SortBy<F> {
+    /// What a client asks for, or the oldest first.
+    pub fn or(asked: Option<Self>, by: F) -> Sort<F> {
+        let descending = false;
+        asked.map_or(Sort { by, descending }, |asked| asked.0)
+    }
+
+    /// Whether the newest comes first, in a list that has one order and begins with the newest.
+    pub fn is_newest_first(asked: Option<Self>) -> bool {
+        asked.is_none_or(|asked| asked.0.descending)
+    }
+
+    fn values() -> impl Iterator<Item = String> {
+        let fields = F::FIELDS.iter();
+        fields.flat_map(|(name, _)| [(*name).to_owned(), format!("-{name}")])
+    }
+}
+
+impl<F: SortFields> Type for SortBy<F> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        F::NAME.into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(F::NAME.to_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>(F::NAME.to_owned(), |_| MetaSchema {
+            description: Some(F::DESCRIPTION),
+            enum_items: Self::values().map(Into::into).collect(),
+            ..MetaSchema::new("string")
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<F: SortFields> ParseFromParameter for SortBy<F> {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let (name, descending) = match value.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (value, false),
+        };
+        let field = F::FIELDS.iter().find(|(field, _)| *field == name);
+        match field {
+            Some((_, by)) => Ok(Self(Sort {
+                by: *by,
+                descending,
+            })),
+            None => {
+                let known: Vec<String> = Self::values().collect();
+                let rule = format!("must be one of {}", known.join(", "));
+                Err(ParseError::custom(rule))
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Following an integration over a WebSocket.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use poem::{
+    IntoResponse, Request, Response, Result,
+    http::header,
+    web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream},
+};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::Path,
+    registry::{MetaResponses, Registry},
+};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::{
+    api::{
+        Tag,
+        access::auth::{Follower, StreamKey},
+        http::{
+            answer::Found,
+            types::{Count, Id},
+        },
+    },
+    error::Error,
+    hub::{
+        Hub,
+        integrations::stream::{self, Following, Told},
+    },
+    id::IntegrationId,
+};
+
+/// Longest time for a follower to show that it has received what was sent.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Largest message of a follower: all of them are ignored.
+const MESSAGE_MAX_BYTES: usize = 4 * 1024;
+/// What is said to a follower that is cut off.
+const RULE: &str =
+    "a follower answers pings within 30 seconds and sends no message of more than 4 KiB";
+/// How much is read at a time.
+const READ_BYTES: usize = 4 * 1024;
+/// How much is gathered before it is sent. A message that is larger is kept beside it, and no other as long as it
+/// has not been sent, so that this needs no other bound.
+const WRITE_BYTES: usize = 16 * 1024;
+
+/// The stream of an integration, to who does not follow it
+#[derive(Object, Serialize)]
+struct IntegrationStream {
+    /// How many messages wait for somebody to follow
+    waiting: Count,
+}
+
+/// The stream, or the WebSocket that it goes on as.
+enum Answer {
+    Stream(IntegrationStream),
+    Upgraded(Response),
+}
+
+/// `integrations/{id}/stream`.
+pub struct IntegrationStreamApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
+impl IntegrationStreamApi {
+    /// Follow an integration over a WebSocket
+    ///
+    /// Of an integration of the type `websocket`. A WebSocket handshake (RFC 6455, over HTTP/1.1) is
+    /// answered with 101, the one status beside the eight that the protocol asks for; each text message
+    /// that follows is one message in the integration's payload form, the oldest first: what waits, and
+    /// then what comes. Several may follow, and each gets every message. A message counts as delivered
+    /// when a follower has answered the ping behind it, as every WebSocket library does by itself; what
+    /// was not answered comes again to the next who follows. What a follower sends is ignored, and a message
+    /// of more than 4 KiB ends the connection. Without a handshake, it answers how many messages wait.
+    ///
+    /// Authenticated by a token, or by the integration's own key (from `create_integration_key`) as the
+    /// query parameter `stream_key`, because browsers cannot set a header.
+    #[oai(
+        path = "/integrations/:id/stream",
+        method = "get",
+        operation_id = "follow_integration"
+    )]
+    async fn follow(
+        &self,
+        follower: Follower,
+        /// The integration's id
+        id: Path<Id>,
+        request: &Request,
+        socket: Result<WebSocket>,
+    ) -> Result<Answer> {
+        let id = IntegrationId(**id);
+        let follower = match follower {
+            Follower::Caller(caller) => stream::Follower::Token(caller.0.token),
+            Follower::Key(StreamKey(key)) => stream::Follower::Key(key.key),
+        };
+        if request.header(header::UPGRADE).is_none() {
+            let waiting = self.hub.waiting_for_followers(&follower, id).await?;
+            return Ok(Answer::Stream(IntegrationStream {
+                waiting: Count::saturating(waiting),
+            }));
+        }
+        let following = self.hub.follow_integration(follower, id).await?;
+        let socket = socket.map_err(|_| {
+            Error::Invalid("this is no WebSocket handshake of version 13 over HTTP/1.1".to_owned())
+        })?;
+        let socket = socket.config(websocket_config());
+        let upgraded = socket.on_upgrade(async move |socket| run(socket, following).await);
+        Ok(Answer::Upgraded(upgraded.into_response()))
+    }
+}
+
+fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
+        .max_message_size(Some(MESSAGE_MAX_BYTES))
+        .max_frame_size(Some(MESSAGE_MAX_BYTES))
+}
+
+/// Tells what there is until the follower goes, may no longer follow, or the hub stops.
+async fn run(mut socket: WebSocketStream, mut following: Following) {
+    let cut_off = || Some((CloseCode::Policy, RULE.to_owned()));
+    let goodbye = loop {
+        let told = tokio::select! {
+            told = following.next() => told,
+            said = socket.next() => match said {
+                Some(Ok(Message::Close(_))) | None => return,
+                Some(Err(_)) => break cut_off(),
+                Some(Ok(_)) => continue,
+            },
+        };
+        let told = match told {
+            Some(Ok(told)) => told,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the stream of an integration ends early");
+                break None;
+            }
+            None => break None,
+        };
+        if tell(&mut socket, &told).await.is_none() {
+            break cut_off();
+        }
+        if let Err(error) = following.settle(told).await {
+            tracing::warn!(%error, "what was received could not be settled, and comes again");
+            break None;
+        }
+    };
+    // Where the connection is broken, this fails at once.
+    let _ = socket.send(Message::Close(goodbye)).await;
+    let _ = socket.close().await;
+}
+
+/// Sends messages and a ping, and waits for its answer: what stands before it has then been received.
+async fn tell(socket: &mut WebSocketStream, told: &Told) -> Option<()> {
+    for text in told.texts() {
+        socket.feed(Message::text(text)).await.ok()?;
+    }
+    let mark = told.mark();
+    socket.send(Message::ping(mark.clone())).await.ok()?;
+    let answered = async {
+        while let Some(Ok(message)) = socket.next().await {
+            match message {
+                Message::Pong(answer) if answer == mark => return Some(()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+        None
+    };
+    timeout(ACKNOWLEDGED_WITHIN, answered).await.ok()?
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Stream(stream) => Found(stream).into_response(),
+            Self::Upgraded(response) => response,
+        }
+    }
+}
+
+impl ApiResponse for Answer {
+    fn meta() -> MetaResponses {
+        Found::<IntegrationStream>::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Found::<IntegrationStream>::register(registry);
+    }
+}

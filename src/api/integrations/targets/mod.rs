@@ -1,0 +1,179 @@
+//! Where integrations send to: one file per type.
+
+use poem_openapi::Union;
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    api::http::strict,
+    error::{Error, Result},
+    id::IntegrationId,
+    secret::{Claim, SealedCredentials},
+};
+
+mod file;
+mod http;
+mod kafka;
+mod mqtt;
+mod postgres;
+mod websocket;
+
+use file::{FileTarget, FileTargetView};
+use http::{HttpTarget, HttpTargetView};
+use kafka::{KafkaTarget, KafkaTargetView};
+use mqtt::{MqttTarget, MqttTargetView};
+use postgres::{PostgresTarget, PostgresTargetView};
+use websocket::{WebSocketTarget, WebSocketTargetView};
+
+/// Where an integration sends to
+#[derive(Union)]
+#[oai(
+    rename = "IntegrationTarget",
+    discriminator_name = "type",
+    one_of = true
+)]
+pub enum Target {
+    #[oai(mapping = "http")]
+    Http(HttpTarget),
+    #[oai(mapping = "websocket")]
+    WebSocket(WebSocketTarget),
+    #[oai(mapping = "postgres")]
+    Postgres(PostgresTarget),
+    #[oai(mapping = "file")]
+    File(FileTarget),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttTarget),
+    #[oai(mapping = "kafka")]
+    Kafka(KafkaTarget),
+}
+
+/// Where an integration sends to
+#[derive(Union, Serialize)]
+#[oai(
+    rename = "IntegrationTargetView",
+    discriminator_name = "type",
+    one_of = true
+)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TargetView {
+    #[oai(mapping = "http")]
+    Http(HttpTargetView),
+    #[oai(mapping = "websocket")]
+    #[serde(rename = "websocket")]
+    WebSocket(WebSocketTargetView),
+    #[oai(mapping = "postgres")]
+    Postgres(PostgresTargetView),
+    #[oai(mapping = "file")]
+    File(FileTargetView),
+    #[oai(mapping = "mqtt")]
+    Mqtt(MqttTargetView),
+    #[oai(mapping = "kafka")]
+    Kafka(KafkaTargetView),
+}
+
+/// A target as it is stored.
+pub struct Provisioned {
+    /// Which type it is.
+    pub kind: &'static str,
+    /// What may be read by everybody.
+    pub settings: Value,
+    /// The secrets that it asks for.
+    pub claims: Vec<Claim>,
+}
+
+/// One type of target.
+trait TargetType: Serialize {
+    /// Its name.
+    const KIND: &'static str;
+
+    /// The secrets that it asks for. They are no part of what is serialized.
+    fn take_claims(&mut self) -> Vec<Claim>;
+
+    /// The field and the rule of several fields that it breaks.
+    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    fn provisioned(mut self) -> Result<Provisioned>
+    where
+        Self: Sized,
+    {
+        if let Some((field, rule)) = self.broken_rule() {
+            return Err(Error::field(field, rule));
+        }
+        let claims = self.take_claims();
+        Ok(Provisioned {
+            kind: Self::KIND,
+            settings: serde_json::to_value(self).map_err(Error::internal)?,
+            claims,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tags = [
+            HttpTarget::KIND,
+            MqttTarget::KIND,
+            KafkaTarget::KIND,
+            WebSocketTarget::KIND,
+            PostgresTarget::KIND,
+            FileTarget::KIND,
+        ];
+        strict::union(deserializer, &tags, |tag, members| match tag {
+            HttpTarget::KIND => Some(members.read().map(Self::Http)),
+            MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
+            KafkaTarget::KIND => Some(members.read().map(Self::Kafka)),
+            WebSocketTarget::KIND => Some(members.read().map(Self::WebSocket)),
+            PostgresTarget::KIND => Some(members.read().map(Self::Postgres)),
+            FileTarget::KIND => Some(members.read().map(Self::File)),
+            _ => None,
+        })
+    }
+}
+
+impl Target {
+    /// The target as it is stored.
+    pub fn provisioned(self) -> Result<Provisioned> {
+        match self {
+            Self::Http(target) => target.provisioned(),
+            Self::WebSocket(target) => target.provisioned(),
+            Self::Postgres(target) => target.provisioned(),
+            Self::File(target) => target.provisioned(),
+            Self::Mqtt(target) => target.provisioned(),
+            Self::Kafka(target) => target.provisioned(),
+        }
+    }
+}
+
+impl TargetView {
+    /// A stored target, with which of its secrets are there.
+    pub fn new(
+        id: IntegrationId,
+        kind: &str,
+        settings: Value,
+        secrets: &SealedCredentials,
+        origin: Option<&str>,
+    ) -> Result<Self> {
+        match kind {
+            HttpTarget::KIND => Ok(Self::Http(HttpTargetView::new(settings, secrets)?)),
+            WebSocketTarget::KIND => {
+                let view = WebSocketTargetView::new(id, origin, secrets);
+                Ok(Self::WebSocket(view))
+            }
+            PostgresTarget::KIND => {
+                let view = PostgresTargetView::new(settings, secrets)?;
+                Ok(Self::Postgres(view))
+            }
+            FileTarget::KIND => Ok(Self::File(FileTargetView::new(settings)?)),
+            MqttTarget::KIND => Ok(Self::Mqtt(MqttTargetView::new(settings, secrets)?)),
+            KafkaTarget::KIND => Ok(Self::Kafka(KafkaTargetView::new(settings, secrets)?)),
+            other => Err(Error::internal(format!("no target of the type {other}"))),
+        }
+    }
+}
+
+/// Reads stored settings.
+fn read<T: DeserializeOwned>(settings: Value) -> Result<T> {
+    serde_json::from_value(settings).map_err(Error::internal)
+}

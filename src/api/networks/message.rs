@@ -1,0 +1,65 @@
+//! The body of a network server's webhook: handed on as it came, because only the connection knows
+//! how to read it, and because one that cannot be read must still count in its health.
+
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaRequest, MetaSchema, MetaSchemaRef},
+};
+use serde_json::json;
+
+use crate::{
+    api::{
+        access::auth::INGEST_KEY_PARAMETER,
+        http::body::{check_network_content_type, json_request, read_encoded},
+    },
+    error::Error,
+    uplink::Unread,
+};
+
+/// A network server's message, unread; or why it could not be taken, which only who has the
+/// connection's key may learn.
+pub struct Message(pub Result<Unread, Error>);
+
+impl<'a> ApiExtractor<'a> for Message {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_request(MetaSchemaRef::Inline(Box::new(MetaSchema {
+            description: Some(
+                "A network server's message, in the form of the connection's type: a JSON object, or a list of \
+                 objects for a connection of the type `http`",
+            ),
+            example: Some(json!({
+                "end_device_ids": {"device_id": "am102", "dev_eui": "24E124538C194528"},
+                "received_at": "2024-11-14T09:12:33.123456789Z",
+                "uplink_message": {"f_port": 85, "f_cnt": 7, "frm_payload": "AXVkA2cKAQRofw=="},
+            })),
+            ..MetaSchema::ANY
+        }))))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self(take(request, body).await))
+    }
+}
+
+async fn take(request: &Request, body: &mut RequestBody) -> Result<Unread, Error> {
+    crate::api::http::operation::of(request)?.check_query(request)?;
+    check_network_content_type(request)?;
+    let query = request.uri().query().unwrap_or_default();
+    Ok(Unread {
+        body: read_encoded(request, body, 1).await?,
+        query: url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name != INGEST_KEY_PARAMETER)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect(),
+        topic: None,
+    })
+}

@@ -1,0 +1,184 @@
+//! Devices that send over a network connection and that nobody provisioned.
+
+use poem::{Result, http::Uri};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{
+        Tag,
+        access::auth::Caller,
+        devices::DeviceView,
+        http::{
+            answer::Created,
+            body::Body,
+            page::{Cursor, Listed, Window},
+            types::{Count, Id, LABELS_MAX, Limit, List, Timestamp},
+        },
+    },
+    hub,
+    id::ConnectionId,
+    reference::DriverReference,
+    store::{
+        devices::{Address, NewDevice},
+        networks::{
+            self,
+            unknown_devices::{self, UnknownDevice},
+        },
+    },
+    text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
+};
+
+/// A device that sends and that nobody provisioned
+#[derive(Object, Serialize)]
+#[oai(rename = "UnknownDevice")]
+struct UnknownDeviceView {
+    /// The device's id in its network, such as its DevEUI
+    network_device_id: String,
+    /// What the network server calls it
+    network_name: Option<String>,
+    /// The application that it belongs to in the network server
+    application: Option<String>,
+    /// When it was first heard
+    first_seen_at: Timestamp,
+    /// When it was last heard
+    last_seen_at: Timestamp,
+    /// How many messages it has sent
+    messages: Count,
+    /// LoRaWAN port of its last message
+    f_port: Option<u8>,
+    /// Its last payload in hexadecimal digits
+    raw: Option<String>,
+}
+
+/// What an unknown device becomes
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Adoption {
+    /// Unique in the tenant, case-sensitive; the hub makes one up when it is left out
+    id: Option<DeviceId>,
+    /// For people; unique in the tenant unless empty
+    name: Option<DeviceName>,
+    /// What it is for
+    description: Option<Description>,
+    /// The driver that decodes its uplinks
+    driver: Option<DriverReference>,
+    /// What selectors pick it by
+    #[oai(default)]
+    #[serde(default)]
+    labels: List<Label, 0, LABELS_MAX>,
+}
+
+/// `network-connections/{id}/unknown-devices`.
+pub struct UnknownDevicesApi;
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
+impl UnknownDevicesApi {
+    /// List a network connection's unknown devices
+    ///
+    /// Those that send and that nobody provisioned, the newest first. A connection keeps the 1000 that
+    /// were heard last.
+    #[oai(
+        path = "/network-connections/:id/unknown-devices",
+        method = "get",
+        operation_id = "list_unknown_devices"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// The network connection's id
+        id: Path<Id>,
+        /// Most items on the page; 50 by default
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before
+        cursor: Query<Option<Cursor>>,
+        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        total: Query<Option<bool>>,
+        uri: &Uri,
+    ) -> Result<Listed<UnknownDeviceView>> {
+        let scope = caller.scope();
+        let id = networks::get(scope, ConnectionId(**id)).await?.id;
+        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let page = unknown_devices::list(scope, id, true, &window.stretch).await?;
+        Ok(window.answer(page, UnknownDeviceView::from)?)
+    }
+
+    /// Adopt an unknown device
+    ///
+    /// Makes a device with its address. From its next message on, what it sends is the device's.
+    #[oai(
+        path = "/network-connections/:id/unknown-devices/:network_device_id/adopt",
+        method = "post",
+        operation_id = "adopt_unknown_device"
+    )]
+    async fn adopt(
+        &self,
+        caller: Caller,
+        /// The network connection's id
+        id: Path<Id>,
+        /// The device's id in its network, as the list tells it
+        network_device_id: Path<NetworkDeviceId>,
+        body: Body<Adoption>,
+    ) -> Result<Created<DeviceView>> {
+        let scope = caller.scope();
+        let id = networks::get(scope, ConnectionId(**id)).await?.id;
+        let unknown = unknown_devices::get(scope, id, &network_device_id.0).await?;
+        let new = body.0.provisioned(Address {
+            network_connection_id: id.0,
+            network_device_id: unknown.last.network_device_id,
+        });
+        let device = hub::devices::create(scope, new).await?;
+        let location = format!("/api/v3/devices/{}", device.provisioned.id);
+        Ok(Created {
+            location,
+            body: device.into(),
+        })
+    }
+}
+
+impl Adoption {
+    fn provisioned(self, address: Address) -> NewDevice {
+        let Self {
+            id,
+            name,
+            description,
+            driver,
+            labels,
+        } = self;
+        NewDevice {
+            id: id.map(DeviceId::into_string).unwrap_or_default(),
+            name: name.map(DeviceName::into_string).unwrap_or_default(),
+            description: description
+                .map(Description::into_string)
+                .unwrap_or_default(),
+            driver: driver.map(DriverReference::into_string),
+            labels: labels.0.into_iter().map(Label::into_string).collect(),
+            metadata: serde_json::Map::new(),
+            connections: vec![address],
+        }
+    }
+}
+
+impl From<UnknownDevice> for UnknownDeviceView {
+    fn from(device: UnknownDevice) -> Self {
+        let UnknownDevice {
+            last,
+            first_seen_at,
+            last_seen_at,
+            messages,
+        } = device;
+        Self {
+            network_device_id: last.network_device_id,
+            network_name: last.name,
+            application: last.application,
+            first_seen_at: Timestamp(first_seen_at),
+            last_seen_at: Timestamp(last_seen_at),
+            messages: Count::saturating(messages),
+            f_port: last.f_port,
+            raw: last.raw.map(hex::encode),
+        }
+    }
+}

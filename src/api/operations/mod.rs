@@ -1,0 +1,3 @@
+//! For those who run the hub.
+
+pub(super) mod health;

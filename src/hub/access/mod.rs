@@ -1,0 +1,11 @@
+//! Who calls, who may do what, and what keeps others out: sessions, passwords, throttles, permissions.
+
+pub(super) mod caller;
+pub(super) mod key_uses;
+pub(super) mod password_rules;
+pub(super) mod passwords;
+pub mod permission;
+pub mod recovery;
+pub(super) mod sessions;
+pub(super) mod throttle;
+pub mod users;

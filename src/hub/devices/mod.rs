@@ -1,0 +1,127 @@
+//! Devices: what must hold between a device and what it refers to.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    driver::BuiltIn,
+    error::{Error, Result},
+    reference::{DriverReferenceKind, Reference},
+    store::{
+        Scope,
+        devices::{self, Device, NewDevice},
+        drivers::versions,
+        networks as connections,
+    },
+    text::Kind,
+    uplink::networks::{self, fold_network_device_id},
+};
+
+pub mod downlinks;
+pub mod imports;
+
+/// What devices must not be named: their paths lead elsewhere.
+const RESERVED: [&str; 3] = ["import", "export", "bulk"];
+
+/// Adds a device.
+pub async fn create(scope: &Scope, mut new: NewDevice) -> Result<Device> {
+    if new.id.is_empty() {
+        new.id = crate::id::new_uuid().to_string();
+    }
+    check_id(&new.id)?;
+    devices::insert(scope, checked(scope, new).await?).await
+}
+
+/// Replaces a device.
+pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
+    devices::update(scope, checked(scope, new).await?).await
+}
+
+async fn checked(scope: &Scope, new: NewDevice) -> Result<NewDevice> {
+    let known = Known::of(scope, [&new]).await?;
+    known.check(new)
+}
+
+/// Refuses an id that a path below `devices` has already.
+pub fn check_id(id: &str) -> Result<()> {
+    if RESERVED.contains(&id) {
+        let rule = "must not be import, export or bulk, which are paths of the API";
+        return Err(Error::field("id", rule));
+    }
+    Ok(())
+}
+
+/// What there is of what devices refer to.
+pub struct Known {
+    connections: HashMap<i64, String>,
+    drivers: HashSet<String>,
+}
+
+impl Known {
+    /// Looks up what these devices refer to.
+    pub async fn of(scope: &Scope, devices: impl IntoIterator<Item = &NewDevice>) -> Result<Self> {
+        let (mut ids, mut references) = (HashSet::new(), HashSet::new());
+        for device in devices {
+            ids.extend(
+                device
+                    .connections
+                    .iter()
+                    .map(|address| address.network_connection_id),
+            );
+            references.extend(device.driver.as_deref());
+        }
+        let mut connections = HashMap::new();
+        if !ids.is_empty() {
+            let ids: Vec<i64> = ids.into_iter().collect();
+            let existing = connections::existing(scope, &ids).await?;
+            connections.extend(existing);
+        }
+        let mut drivers = HashSet::new();
+        for reference in references {
+            let Some(parsed) = Reference::parse(reference) else {
+                continue;
+            };
+            if BuiltIn::find(&parsed.key.author, &parsed.key.name).is_some() {
+                drivers.insert(reference.to_owned());
+                continue;
+            }
+            let found = versions::find_digest(scope, &parsed.key, &parsed.pick()).await?;
+            if found.is_some() {
+                drivers.insert(reference.to_owned());
+            }
+        }
+        Ok(Self {
+            connections,
+            drivers,
+        })
+    }
+
+    /// The device as it is stored, if all that it refers to is there.
+    pub fn check(&self, mut new: NewDevice) -> Result<NewDevice> {
+        for address in &mut new.connections {
+            address.network_device_id = fold_network_device_id(&address.network_device_id);
+        }
+        for (index, address) in new.connections.iter().enumerate() {
+            let broken = |field: &str, rule: &str| {
+                Error::field(&format!("connectivity.connections[{index}].{field}"), rule)
+            };
+            let id = address.network_connection_id;
+            let kind = self.connections.get(&id).ok_or_else(|| {
+                broken(
+                    "network_connection_id",
+                    &format!("there is no network connection {id}"),
+                )
+            })?;
+            networks::check_device_id(kind, &address.network_device_id)
+                .map_err(|rule| broken("network_device_id", rule))?;
+        }
+        if let Some(reference) = &new.driver {
+            let broken = || Error::field("driver", DriverReferenceKind::RULE);
+            let parsed = Reference::parse(reference).ok_or_else(broken)?;
+            if !self.drivers.contains(reference) {
+                let rule = format!("there is no driver {parsed}");
+                return Err(Error::field("driver", rule));
+            }
+        }
+        Ok(new)
+    }
+}

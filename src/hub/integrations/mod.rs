@@ -1,0 +1,264 @@
+//! Integrations: their credentials are sealed, and the delivery engine learns of every change.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::Hub;
+use crate::{
+    clock,
+    delivery::{self, Answer, Payload, SAMPLE, Unmade},
+    error::{Error, Result},
+    hub::integrations::stream::WEBSOCKET,
+    id::{IntegrationId, new_uuid},
+    secret::{self, Claim},
+    store::{
+        Scope,
+        deliveries::{
+            self, Delivery, State,
+            replays::{NewReplay, Replay},
+            resend,
+        },
+        devices,
+        integrations::{self, Integration, NewIntegration, health, policy::EventType},
+    },
+};
+
+pub mod stream;
+
+/// The name of the secret that a follower shows.
+pub const STREAM_KEY: &str = "stream_key";
+
+/// How long one call queues deliveries again.
+const RESEND_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What came of a test.
+pub struct Tested {
+    /// The id that was sent along.
+    pub delivery: Uuid,
+    /// What the target answered.
+    pub answer: Answer,
+    /// How long it took.
+    pub duration_ms: i64,
+}
+
+impl Hub {
+    /// Adds an integration; `claims` are the secrets that its target needs to be let in.
+    pub async fn create_integration(
+        &self,
+        scope: &Scope,
+        new: NewIntegration,
+        claims: &[Claim],
+    ) -> Result<Integration> {
+        self.check_integration(scope, &new).await?;
+        let (kind, settings) = (new.kind.clone(), new.settings.clone());
+        let seal = |id: IntegrationId| {
+            let place = delivery::place(scope.tenant(), id.0);
+            self.seal(&place, claims, &settings, None, |secrets| {
+                delivery::check(&kind, &settings, secrets)
+            })
+        };
+        let integration = integrations::insert(scope, new, seal).await?;
+        self.wake.integration(scope.tenant(), integration.id);
+        Ok(integration)
+    }
+
+    /// Replaces an integration. A secret that is claimed and not given stays as it was, while the
+    /// type of the target and the address that it is sent to do.
+    pub async fn update_integration(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        new: NewIntegration,
+        claims: &[Claim],
+    ) -> Result<Integration> {
+        self.check_integration(scope, &new).await?;
+        let (kind, settings) = (new.kind.clone(), new.settings.clone());
+        let place = delivery::place(scope.tenant(), id.0);
+        let seal = |before: &NewIntegration| {
+            let stored = (before.kind == kind).then(|| before.stored());
+            self.seal(&place, claims, &settings, stored, |secrets| {
+                delivery::check(&kind, &settings, secrets)
+            })
+        };
+        let integration = integrations::update(scope, id, new, seal).await?;
+        self.wake.integration(scope.tenant(), id);
+        Ok(integration)
+    }
+
+    /// Makes the key of an integration whose type has one: what an `http` target signs with, or what a
+    /// follower of a `websocket` shows. The old key is dead at once.
+    pub async fn renew_integration_key(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+    ) -> Result<(Integration, String)> {
+        let kind = integrations::get(scope, id).await?.provisioned.kind;
+        let (name, key) = match kind.as_str() {
+            "http" => ("signing_secret", secret::new_signing_secret()),
+            WEBSOCKET => (STREAM_KEY, secret::new_token().0),
+            kind => {
+                let rule = format!("an integration of the type {kind} has no key");
+                return Err(Error::Conflict(rule));
+            }
+        };
+        let place = delivery::place(scope.tenant(), id.0);
+        let seal = |before: &NewIntegration| {
+            if before.kind != kind {
+                return Err(Error::Conflict(format!(
+                    "the integration has just become one of the type {}",
+                    before.kind
+                )));
+            }
+            let sealed = self.vault.seal_one(&place, name, &key, before.stored())?;
+            Ok(sealed.write())
+        };
+        let integration = integrations::set_secret(scope, id, seal).await?;
+        self.wake.integration(scope.tenant(), id);
+        Ok((integration, key))
+    }
+
+    /// The rules that the settings and the operator make.
+    async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
+        if new.kind == "file" && self.config.file_targets_dir.is_none() {
+            let rule = "file needs the operator's setting file_targets_dir";
+            return Err(Error::field("target.type", rule));
+        }
+        let rule = |error| Error::field("payload.template", error);
+        let payload = Payload::read(&new.payload).map_err(rule)?;
+        match payload.check(&self.wake.renderer(scope.tenant())).await {
+            Ok(()) => Ok(()),
+            Err(Unmade::Never(error)) => Err(rule(error)),
+            Err(Unmade::NotNow) => Err(Error::internal("there is no thread for a template")),
+        }
+    }
+
+    /// Keeps what is queued for an integration from being sent, until somebody resumes it.
+    pub async fn pause_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Integration> {
+        integrations::get(scope, id).await?;
+        health::pause(scope, id, "a client has paused it").await?;
+        self.wake.integration(scope.tenant(), id);
+        integrations::get(scope, id).await
+    }
+
+    /// Lets what is queued go.
+    pub async fn resume_integration(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+    ) -> Result<Integration> {
+        integrations::get(scope, id).await?;
+        health::resume(scope, id).await?;
+        self.wake.integration(scope.tenant(), id);
+        integrations::get(scope, id).await
+    }
+
+    /// Sends a message that says that it is a test, and tells what came of it. Neither the queue nor
+    /// the integration's health knows of it.
+    pub async fn test_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Tested> {
+        let integration = integrations::get(scope, id).await?;
+        if integration.provisioned.kind == WEBSOCKET {
+            let rule = "nothing is sent to those who follow a websocket: they fetch it";
+            return Err(Error::Conflict(rule.to_owned()));
+        }
+        let _trial = self.trials.begin(scope.tenant())?;
+        let (id, at) = (new_uuid(), clock::now());
+        // What an uplink looks like, so that templates and columns find what they look for.
+        let mut body: Map<String, Value> = serde_json::from_str(SAMPLE).map_err(Error::internal)?;
+        body.insert("event".to_owned(), "test".into());
+        let body = Value::from(body);
+        let delivery = Delivery {
+            id,
+            device_id: "test".to_owned(),
+            kind: EventType::Data,
+            subject_id: id,
+            state: State::Pending,
+            attempt: 1,
+            round_start: 0,
+            ordered: false,
+            due_at: None,
+            body: body.to_string(),
+            last_status: None,
+            last_error: None,
+            last_answer: None,
+            created_at: at,
+            updated_at: at,
+        };
+        let began = Instant::now();
+        let answer = self
+            .wake
+            .try_out(scope.tenant(), &integration, &delivery)
+            .await?;
+        let duration_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Ok(Tested {
+            delivery: id,
+            answer,
+            duration_ms,
+        })
+    }
+
+    /// Queues settled deliveries again that were queued after `after`. Works for a while; answers how
+    /// many, and behind which to go on where that was not all.
+    pub async fn resend(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        filter: &deliveries::Filter,
+        mut after: Option<Uuid>,
+    ) -> Result<(u64, Option<Uuid>)> {
+        integrations::get(scope, id).await?;
+        let started = Instant::now();
+        let mut queued = 0;
+        loop {
+            let (count, last) = resend::chunk(scope, id, filter, after).await?;
+            queued += count;
+            self.wake.integration(scope.tenant(), id);
+            if last.is_none() || started.elapsed() > RESEND_TIME_MAX {
+                return Ok((queued, last));
+            }
+            after = last;
+        }
+    }
+
+    /// Queues one settled delivery again.
+    pub async fn resend_one(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        delivery: Uuid,
+    ) -> Result<Delivery> {
+        deliveries::get(scope, id, delivery).await?;
+        let filter = deliveries::Filter {
+            among: Some((true, vec![delivery])),
+            ..Default::default()
+        };
+        let (queued, _) = resend::chunk(scope, id, &filter, None).await?;
+        if queued == 0 {
+            let why = format!("delivery {delivery} is in the queue already");
+            return Err(Error::Conflict(why));
+        }
+        self.wake.integration(scope.tenant(), id);
+        deliveries::get(scope, id, delivery).await
+    }
+
+    /// Begins to forward stored uplinks once more.
+    pub async fn begin_replay(
+        &self,
+        scope: &Scope,
+        id: IntegrationId,
+        new: NewReplay,
+    ) -> Result<Replay> {
+        let integration = integrations::get(scope, id).await?;
+        if integration.provisioned.uplink_events().is_empty() {
+            return Err(Error::Conflict(
+                "the integration forwards no uplinks: its events have neither data nor raw"
+                    .to_owned(),
+            ));
+        }
+        if let Some(device) = &new.device_id {
+            devices::get(scope, device).await?;
+        }
+        self.replays.begin(scope, id, new).await
+    }
+}

@@ -1,0 +1,198 @@
+//! Those who follow an integration: who may, and what they are told.
+
+use crate::{
+    delivery::{self, Payload, Purpose, Unmade},
+    error::{Error, Result},
+    hub::{Hub, access::permission, integrations::STREAM_KEY},
+    id::IntegrationId,
+    live::{Listener, Queue},
+    secret,
+    store::{
+        Scope,
+        deliveries::Delivery,
+        integrations::{self, Integration, followed},
+    },
+};
+
+/// The operation, in the table of permissions.
+const FOLLOW: &str = "follow_integration";
+/// The type of integration that can be followed.
+pub const WEBSOCKET: &str = "websocket";
+
+/// Who wants to follow.
+#[derive(Clone)]
+pub enum Follower {
+    /// Who has a session or an API key.
+    Token(String),
+    /// Who has the integration's own key.
+    Key(String),
+}
+
+/// One who follows.
+pub struct Following {
+    hub: Hub,
+    follower: Follower,
+    scope: Scope,
+    id: IntegrationId,
+    revision: i64,
+    payload: Payload,
+    origin: String,
+    queue: Queue,
+}
+
+/// What is told at once.
+pub struct Told {
+    deliveries: Vec<Delivery>,
+    texts: Vec<String>,
+}
+
+impl Told {
+    /// The messages, in their order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
+    /// What marks the end of these messages among others.
+    pub fn mark(&self) -> Vec<u8> {
+        let last = self.deliveries.last().map(|delivery| delivery.id);
+        last.unwrap_or_default().as_bytes().to_vec()
+    }
+}
+
+impl Hub {
+    /// Begins to follow an integration.
+    pub async fn follow_integration(
+        &self,
+        follower: Follower,
+        id: IntegrationId,
+    ) -> Result<Following> {
+        let (scope, listener, integration) = self.followed(&follower, id).await?;
+        let payload = Payload::read(&integration.provisioned.payload).map_err(Error::internal)?;
+        let place = self.live.enter(scope.tenant(), listener)?;
+        let queue = Queue::begin(&self.store, scope.clone(), id, place).await?;
+        Ok(Following {
+            hub: self.clone(),
+            follower,
+            scope,
+            id,
+            revision: integration.revision,
+            payload,
+            origin: self.config.public_url.clone().unwrap_or_default(),
+            queue,
+        })
+    }
+
+    /// How many messages wait for somebody to follow.
+    pub async fn waiting_for_followers(
+        &self,
+        follower: &Follower,
+        id: IntegrationId,
+    ) -> Result<u64> {
+        let (scope, ..) = self.followed(follower, id).await?;
+        followed::count_waiting(&scope, id).await
+    }
+
+    /// The integration, if it can be followed and this one may.
+    async fn followed(
+        &self,
+        follower: &Follower,
+        id: IntegrationId,
+    ) -> Result<(Scope, Listener, Integration)> {
+        let (scope, listener, integration) = match follower {
+            Follower::Token(token) => {
+                let caller = self.authenticate(token).await?;
+                permission::check(&caller, FOLLOW)?;
+                let integration = integrations::get(&caller.scope, id).await?;
+                (caller.scope.clone(), caller.listener(), integration)
+            }
+            Follower::Key(key) => {
+                let (scope, integration) = self.by_stream_key(key, id).await?;
+                (scope, Listener::Integration(id), integration)
+            }
+        };
+        if integration.provisioned.kind != WEBSOCKET {
+            let kind = &integration.provisioned.kind;
+            let rule = format!("an integration of the type {kind} cannot be followed");
+            return Err(Error::Conflict(rule));
+        }
+        Ok((scope, listener, integration))
+    }
+
+    async fn by_stream_key(&self, key: &str, id: IntegrationId) -> Result<(Scope, Integration)> {
+        let tenant = self.store.find_tenant_of_integration(id).await?;
+        let scope = self.store.scope(tenant.ok_or(Error::Unauthenticated)?);
+        let integration = integrations::find(&scope, id).await?;
+        let integration = integration.ok_or(Error::Unauthenticated)?;
+        let place = delivery::place(scope.tenant(), id.0);
+        let stored = integration.provisioned.stored();
+        let credentials = self.vault.open_credentials(&place, stored)?;
+        // Hashes are compared, so that the time tells nothing of the key.
+        let is_right = credentials
+            .get(STREAM_KEY)
+            .is_some_and(|own| secret::hash_token(own) == secret::hash_token(key));
+        if is_right {
+            Ok((scope, integration))
+        } else {
+            Err(Error::Unauthenticated)
+        }
+    }
+}
+
+impl Following {
+    /// What comes next, never nothing; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Told>> {
+        loop {
+            let deliveries = match self.queue.next().await? {
+                Ok(deliveries) => deliveries,
+                Err(error) => return Some(Err(error)),
+            };
+            // A changed integration, or one who may no longer follow: they come back, or do not.
+            match self.hub.followed(&self.follower, self.id).await {
+                Ok((.., integration)) if self.is_still(&integration) => {}
+                _ => return None,
+            }
+            match self.put_in_form(deliveries).await {
+                Ok(told) if told.deliveries.is_empty() => {}
+                told => return Some(told),
+            }
+        }
+    }
+
+    fn is_still(&self, integration: &Integration) -> bool {
+        integration.revision == self.revision
+            && integration.provisioned.enabled
+            && integration.health.paused_at.is_none()
+    }
+
+    /// Settles what was received.
+    pub async fn settle(&self, told: Told) -> Result<()> {
+        self.queue.settle(told.deliveries).await
+    }
+
+    async fn put_in_form(&self, deliveries: Vec<Delivery>) -> Result<Told> {
+        let mut told = Told {
+            deliveries: Vec::with_capacity(deliveries.len()),
+            texts: Vec::with_capacity(deliveries.len()),
+        };
+        for delivery in deliveries {
+            let renderer = self.hub.wake.renderer(self.scope.tenant());
+            let purpose = Purpose::Delivery;
+            let made = self
+                .payload
+                .message(&renderer, &delivery, &self.origin, purpose);
+            match made.await {
+                Ok(message) => {
+                    told.texts.push(message.body);
+                    told.deliveries.push(delivery);
+                }
+                Err(Unmade::Never(reason)) => {
+                    followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
+                }
+                Err(Unmade::NotNow) => {
+                    return Err(Error::internal("there is no thread for a template"));
+                }
+            }
+        }
+        Ok(told)
+    }
+}

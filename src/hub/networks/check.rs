@@ -1,0 +1,164 @@
+//! Whether the systems behind a network connection take the hub's credentials.
+
+use std::time::{Duration, Instant};
+
+use chrono::SecondsFormat;
+use serde_json::Value;
+
+use crate::{
+    downlink::{DownlinkSettings, way},
+    error::Result,
+    hub::Hub,
+    id::ConnectionId,
+    outgoing::{Caller, Guard, Request},
+    store::{
+        Scope,
+        core::listing::{Sort, Stretch},
+        devices::list::{self, Filter, SortBy},
+        networks::{self, Connection},
+    },
+    uplink::probe,
+};
+
+/// What came of a test.
+pub struct Tested {
+    /// What the hub hears uplinks over.
+    pub uplinks: Check,
+    /// What it sends downlinks over; `None`: nobody has said what.
+    pub downlinks: Option<Check>,
+}
+
+/// What came of one side of it.
+pub struct Check {
+    /// What the other side said to the credentials.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub duration_ms: i64,
+}
+
+/// What the other side said.
+pub enum Outcome {
+    /// It takes them.
+    Passed,
+    /// It does not, or is not there; why, for a person.
+    Failed(String),
+    /// There is nothing to ask it; why, for a person.
+    Untestable(String),
+}
+
+impl Hub {
+    /// Tries a connection's credentials on the systems behind it, and changes nothing there.
+    pub async fn test_connection(&self, scope: &Scope, id: ConnectionId) -> Result<Tested> {
+        let connection = networks::get(scope, id).await?;
+        let _trial = self.trials.begin(scope.tenant())?;
+        let guard = self.guard.of(scope.tenant());
+        let (uplinks, downlinks) = tokio::join!(
+            self.test_uplinks(scope, &connection, &guard),
+            self.test_downlinks(scope, &connection, &guard)
+        );
+        Ok(Tested {
+            uplinks: uplinks?,
+            downlinks: downlinks?,
+        })
+    }
+
+    async fn test_uplinks(
+        &self,
+        scope: &Scope,
+        connection: &Connection,
+        guard: &Guard,
+    ) -> Result<Check> {
+        let began = Instant::now();
+        let outcome = match probe::broker(scope.tenant(), connection, &self.vault, guard).await? {
+            Some(Ok(())) => Outcome::Passed,
+            Some(Err(why)) => Outcome::Failed(why),
+            None => Outcome::Untestable(match connection.health.last_message_at {
+                None => "the network server calls the hub, and has not yet".to_owned(),
+                Some(at) => format!(
+                    "the network server calls the hub, last at {}",
+                    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+                ),
+            }),
+        };
+        Ok(Check::ended(outcome, began))
+    }
+
+    async fn test_downlinks(
+        &self,
+        scope: &Scope,
+        connection: &Connection,
+        guard: &Guard,
+    ) -> Result<Option<Check>> {
+        let Some(way) = way::find(scope, &self.vault, connection).await? else {
+            return Ok(None);
+        };
+        let began = Instant::now();
+        if let Some(why) = way.unopened {
+            return Ok(Some(Check::ended(Outcome::Failed(why), began)));
+        }
+        let device = any_device(scope, connection.id).await?;
+        let request = match way.settings.probe(&way.secrets, device.as_deref()) {
+            Ok(request) => request,
+            Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
+        };
+        let timeout = Duration::from_secs(self.config.downlink_timeout_s);
+        let caller = way.caller(&Caller::new(guard.clone(), timeout)?);
+        let outcome = match caller {
+            Ok(caller) => ask(&caller, request, &way.settings).await,
+            Err(why) => Err(why),
+        };
+        let outcome = match outcome {
+            Ok(()) => Outcome::Passed,
+            Err(why) => Outcome::Failed(why),
+        };
+        Ok(Some(Check::ended(outcome, began)))
+    }
+}
+
+impl Check {
+    fn ended(outcome: Outcome, began: Instant) -> Self {
+        Self {
+            outcome,
+            duration_ms: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// Asks a network server; the error is for a person.
+async fn ask(
+    caller: &Caller,
+    request: Request,
+    settings: &DownlinkSettings,
+) -> std::result::Result<(), String> {
+    let answer = caller.call(request).await;
+    match answer.error {
+        Some(error) => Err(error),
+        None => settings.read_probe(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)),
+    }
+}
+
+/// The network's id of one of the connection's devices.
+async fn any_device(scope: &Scope, id: ConnectionId) -> Result<Option<String>> {
+    let filter = Filter {
+        connection: Some(id),
+        ..Filter::default()
+    };
+    let first = Stretch {
+        after: None,
+        limit: 1,
+        total: false,
+    };
+    let sort = Sort {
+        by: SortBy::Created,
+        descending: false,
+    };
+    let page = list::list(scope, &filter, sort, &first).await?;
+    let device = page.items.into_iter().next();
+    let addresses = device
+        .into_iter()
+        .flat_map(|device| device.provisioned.connections);
+    Ok(addresses
+        .filter(|address| address.network_connection_id == id.0)
+        .map(|address| address.network_device_id)
+        .next())
+}

@@ -1,0 +1,54 @@
+//! How the downlinks of a network connection reach its network server: checked, and with its secrets
+//! sealed.
+
+use crate::{
+    downlink::{self, DownlinkSettings},
+    error::{Error, Result},
+    hub::Hub,
+    id::ConnectionId,
+    secret::{Claim, Stored},
+    store::{
+        Scope,
+        networks::{
+            NewConnection,
+            downlink_settings::{self, NewSettings, Settings},
+        },
+    },
+};
+
+impl Hub {
+    /// Sets how a connection's downlinks are sent. A secret that is not given again stays as long as
+    /// the type and the address that it is sent to do.
+    pub async fn set_downlink_settings(
+        &self,
+        scope: &Scope,
+        connection: ConnectionId,
+        settings: serde_json::Value,
+        claims: Vec<Claim>,
+    ) -> Result<Settings> {
+        let read: DownlinkSettings = serde_json::from_value(settings.clone())
+            .map_err(|error| Error::field("settings", error))?;
+        let place = downlink::place(scope.tenant(), connection.0);
+        let make = |connection: &NewConnection, old: Option<&Settings>| {
+            let network = serde_json::from_value(connection.settings.clone());
+            read.check(&network.map_err(Error::internal)?)
+                .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
+            let before = old
+                .filter(|old| old.settings["type"] == settings["type"])
+                .map(|old| Stored {
+                    settings: &old.settings,
+                    secret: old.secret.as_deref(),
+                });
+            let secret = self.seal(&place, &claims, &settings, before, |secrets| {
+                read.check_secrets(secrets)
+                    .map_err(|broken| Error::Invalid(format!("settings.{broken}")))
+            })?;
+            Ok(NewSettings {
+                secret,
+                settings: settings.clone(),
+                is_pushed: read.is_pushed(),
+            })
+        };
+        downlink_settings::put(scope, connection, make).await
+    }
+}

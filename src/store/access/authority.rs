@@ -1,0 +1,125 @@
+//! Whether who makes a change of users, keys or tenants may do so, asked in the change's own transaction.
+//!
+//! A request is let in before its work begins, and the work may take a while: an administrator who is
+//! locked or demoted meanwhile must not make another one.
+
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::users::{ADMIN, User};
+use crate::{
+    error::{Error, Result},
+    id::UserId,
+    store::{Scope, core::transaction::DatabaseTransaction, entities::user},
+};
+
+/// What everybody else is told who wants to administer.
+pub const ADMINISTRATORS_ONLY: &str = "only an administrator may do this";
+/// What everybody else is told who wants to manage the installation.
+pub const OPERATORS_ONLY: &str = "only who manages the installation may do this";
+
+/// Refuses a change unless who makes it still is an administrator.
+pub(in crate::store) async fn check_administrator(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+) -> Result<()> {
+    match caller(scope, transaction).await? {
+        Some(user) if user.profile.role != ADMIN => {
+            Err(Error::Forbidden(ADMINISTRATORS_ONLY.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a change unless who makes it still manages the installation.
+pub(in crate::store) async fn check_operator(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+) -> Result<()> {
+    match caller(scope, transaction).await? {
+        Some(user) if !user.is_operator => Err(Error::Forbidden(OPERATORS_ONLY.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// The user who makes the change, as it is until the end of the transaction; `None`: the hub itself.
+async fn caller(scope: &Scope, transaction: &DatabaseTransaction) -> Result<Option<User>> {
+    let Some(id) = caller_id(scope) else {
+        return Ok(None);
+    };
+    let found = scope
+        .find::<user::Entity>()
+        .filter(user::Column::Id.eq(id.0))
+        .filter(user::Column::Locked.eq(false))
+        .lock_shared()
+        .one(transaction)
+        .await?;
+    let user = found.map(User::from).ok_or(Error::Unauthenticated)?;
+    Ok(Some(user))
+}
+
+fn caller_id(scope: &Scope) -> Option<UserId> {
+    scope.call.as_ref().and_then(|call| call.user)
+}
+
+/// The administrators of the tenant that can log in.
+pub(in crate::store) struct Administrators(Vec<User>);
+
+impl Administrators {
+    /// Holds them as they are until the end of the transaction, before any other user and in the order of
+    /// their ids: of two who take each other's role away at once, one waits for the other. Who makes the
+    /// change must be one of them.
+    pub async fn hold(scope: &Scope, transaction: &DatabaseTransaction) -> Result<Self> {
+        let found = scope
+            .find::<user::Entity>()
+            .filter(user::Column::Role.eq(ADMIN))
+            .filter(user::Column::Locked.eq(false))
+            .order_by_asc(user::Column::Id)
+            .lock_exclusive()
+            .all(transaction)
+            .await?;
+        let administrators = Self(found.into_iter().map(User::from).collect());
+        match caller_id(scope) {
+            Some(id) if administrators.find(id).is_none() => {
+                Err(Error::Forbidden(ADMINISTRATORS_ONLY.to_owned()))
+            }
+            _ => Ok(administrators),
+        }
+    }
+
+    fn find(&self, id: UserId) -> Option<&User> {
+        self.0.iter().find(|user| user.id == id)
+    }
+
+    /// Refuses a change of an operator by anybody but an operator: an operator's password or sessions
+    /// would give away every tenant.
+    pub fn check_change(&self, scope: &Scope, user: &User) -> Result<()> {
+        let caller = caller_id(scope).and_then(|id| self.find(id));
+        match caller {
+            Some(caller) if user.is_operator && !caller.is_operator => Err(Error::Forbidden(
+                "only an operator of the installation may change or delete an operator".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to lose the last administrator, or the last operator, that can log in.
+    pub fn check_loss(&self, user: &User) -> Result<()> {
+        if self.find(user.id).is_none() {
+            return Ok(());
+        }
+        if self.0.len() == 1 {
+            return Err(Error::Conflict(format!(
+                "\"{}\" is the last administrator of the tenant: make another user one first",
+                user.username
+            )));
+        }
+        let operators = self.0.iter().filter(|user| user.is_operator).count();
+        if user.is_operator && operators == 1 {
+            return Err(Error::Conflict(format!(
+                "\"{}\" is the last operator of the installation and stays an administrator",
+                user.username
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! Who is calling: the only queries that start without a tenant, because they find it out.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, sea_query::Expr,
+};
+
+use super::{
+    api_keys::ApiKey,
+    tenants,
+    users::{self, NewUser, Person, Profile, User},
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::{ConnectionId, TenantId},
+    store::{
+        Scope, Store,
+        core::{
+            gather::{Gather, padded},
+            migrating,
+            reader::Reader,
+            removals,
+        },
+        entities::{api_key, network_connection, session, tenant, user},
+    },
+    username,
+};
+
+/// A live login session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Whose session it is.
+    pub user: User,
+    /// When it ends.
+    pub expires_at: Time,
+}
+
+impl Store {
+    /// The user of this name, whatever its case.
+    pub async fn find_user(&self, username: &str) -> Result<Option<User>> {
+        let found = user::Entity::find()
+            .filter(user::Column::UsernameFolded.eq(username::folded(username)))
+            .one(&self.inner.reader)
+            .await?;
+        Ok(found.map(User::from))
+    }
+
+    /// The session of this token's hash, while it lives.
+    pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
+        let found = self.inner.sessions.get(*token_hash).await?;
+        Ok(found.filter(|session| session.expires_at > self.now()))
+    }
+
+    /// The API key with this hash, while it is valid, and whose it is.
+    pub async fn find_api_key(&self, key_hash: &[u8; 32]) -> Result<Option<(TenantId, ApiKey)>> {
+        let found = self.inner.api_keys.get(*key_hash).await?;
+        Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > self.now())))
+    }
+
+    /// The tenant of a network connection; what else it is, only that tenant may ask.
+    pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
+        let tenant = network_connection::Entity::find_by_id(id.0)
+            .filter(removals::is_live(
+                network_connection::Column::TenantId.into_expr(),
+            ))
+            .select_only()
+            .column(network_connection::Column::TenantId)
+            .into_tuple::<i64>()
+            .one(&self.inner.reader)
+            .await?;
+        Ok(tenant.map(TenantId))
+    }
+
+    /// Makes the first tenant and its administrator, unless there are tenants already.
+    pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
+        let transaction = self.begin([]).await?;
+        migrating::lock_seed(&transaction).await?;
+        if tenants::find().count(&transaction).await? > 0 {
+            transaction.rollback().await;
+            return Ok(false);
+        }
+        let now = clock::now();
+        let tenant = tenant::ActiveModel {
+            name: Set(tenant.to_owned()),
+            created_at: Set(now),
+            updated_at: Set(now),
+            revision: Set(1),
+            ..Default::default()
+        }
+        .insert(&transaction)
+        .await?;
+        let administrator = NewUser {
+            username: username.to_owned(),
+            profile: Profile {
+                person: Person::default(),
+                role: users::ADMIN.to_owned(),
+                locked: false,
+            },
+            password_hash: password_hash.to_owned(),
+        };
+        let scope = self.scope(TenantId(tenant.id));
+        users::add(&scope, &transaction, administrator, true).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether the first start has already happened.
+    pub async fn is_seeded(&self) -> Result<bool> {
+        Ok(tenants::find().count(&self.inner.reader).await? > 0)
+    }
+}
+
+/// Reads sessions together for all who wait for one.
+pub(in crate::store) fn gather(reader: Reader) -> Gather<[u8; 32], Session> {
+    Gather::start(move |hashes| load(reader.clone(), hashes))
+}
+
+async fn load(reader: Reader, hashes: Vec<[u8; 32]>) -> Result<HashMap<[u8; 32], Session>> {
+    let hashes = padded(hashes).into_iter().map(|hash| hash.to_vec());
+    let found = session::Entity::find()
+        .filter(session::Column::TokenHash.is_in(hashes))
+        .find_also_related(user::Entity)
+        .all(&reader)
+        .await?;
+    let sessions = found.into_iter().filter_map(|(session, user)| {
+        let expires_at = session.expires_at;
+        let user = User::from(user.filter(|user| !user.locked)?);
+        Some((
+            session.token_hash.try_into().ok()?,
+            Session { user, expires_at },
+        ))
+    });
+    Ok(sessions.collect())
+}
+
+/// Reads API keys together for all who wait for one.
+pub(in crate::store) fn gather_keys(reader: Reader) -> Gather<[u8; 32], (TenantId, ApiKey)> {
+    Gather::start(move |hashes| load_keys(reader.clone(), hashes))
+}
+
+async fn load_keys(
+    reader: Reader,
+    hashes: Vec<[u8; 32]>,
+) -> Result<HashMap<[u8; 32], (TenantId, ApiKey)>> {
+    let hashes = padded(hashes).into_iter().map(|hash| hash.to_vec());
+    let found = api_key::Entity::find()
+        .filter(api_key::Column::KeyHash.is_in(hashes))
+        .all(&reader)
+        .await?;
+    let mut keys = HashMap::with_capacity(found.len());
+    for model in found {
+        let tenant = TenantId(model.tenant_id);
+        if let Ok(hash) = model.key_hash.clone().try_into() {
+            keys.insert(hash, (tenant, ApiKey::try_from(model)?));
+        }
+    }
+    Ok(keys)
+}
+
+/// Opens a session and notes the login; expired sessions of the user go. `None`: the user has been locked
+/// or deleted, or has got another password, since the password was compared.
+pub async fn open_session(
+    scope: &Scope,
+    compared: &User,
+    token_hash: &[u8; 32],
+    life: TimeDelta,
+) -> Result<Option<Session>> {
+    let now = scope.now();
+    let expires_at = now + life;
+    let id = compared.id;
+    let user = scope
+        .keep(async |transaction| {
+            let transaction = &*transaction;
+            let held = match users::hold(scope, transaction, id).await {
+                Err(Error::NotFound(_)) => return Ok(None),
+                held => held?,
+            };
+            if held.profile.locked || held.password_hash != compared.password_hash {
+                return Ok(None);
+            }
+            scope
+                .delete::<session::Entity>()
+                .filter(session::Column::UserId.eq(id.0))
+                .filter(session::Column::ExpiresAt.lte(now))
+                .exec(transaction)
+                .await?;
+            session::Entity::insert(session::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                token_hash: Set(token_hash.to_vec()),
+                user_id: Set(id.0),
+                created_at: Set(now),
+                expires_at: Set(expires_at),
+            })
+            .exec_without_returning(transaction)
+            .await?;
+            scope
+                .update::<user::Entity>()
+                .col_expr(user::Column::LastLoginAt, Expr::value(now))
+                .filter(user::Column::Id.eq(id.0))
+                .exec(transaction)
+                .await?;
+            Ok(Some(User {
+                last_login_at: Some(now),
+                ..held
+            }))
+        })
+        .await?;
+    Ok(user.map(|user| Session { user, expires_at }))
+}
+
+/// Ends the session of this token's hash.
+pub async fn close_session(scope: &Scope, token_hash: &[u8; 32]) -> Result<()> {
+    scope
+        .keep(async |transaction| {
+            scope
+                .delete::<session::Entity>()
+                .filter(session::Column::TokenHash.eq(token_hash.to_vec()))
+                .exec(&*transaction)
+                .await?;
+            Ok(())
+        })
+        .await
+}

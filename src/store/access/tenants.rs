@@ -1,0 +1,244 @@
+//! Tenants, for the operator of the installation: the one resource that is above tenants.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
+    QuerySelect, Select, sea_query::LockType,
+};
+use serde_json::json;
+
+use super::{
+    authority,
+    users::{self, NewUser},
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::TenantId,
+    store::{
+        Page, Scope,
+        core::{
+            audit::subject,
+            failure,
+            listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+            removals,
+            signals::Then,
+            transaction::DatabaseTransaction,
+        },
+        entities::{api_key, idempotency_key, tenant, user},
+    },
+};
+
+/// A tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Unique in the installation.
+    pub name: String,
+    /// Grows with every change.
+    pub revision: i64,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+}
+
+/// Lets those who hold the scope's tenant take turns until the end of their transactions. Whoever changes
+/// what the tenant has provisioned does so at its end.
+pub(in crate::store) async fn hold(scope: &Scope, transaction: &DatabaseTransaction) -> Result<()> {
+    scope
+        .find::<tenant::Entity>()
+        .select_only()
+        .column(tenant::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .into_tuple::<i64>()
+        .one(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Adds a tenant with its first administrator.
+pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result<Tenant> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            authority::check_operator(scope, &transaction).await?;
+            let model = tenant::ActiveModel {
+                name: Set(name.to_owned()),
+                created_at: Set(now),
+                updated_at: Set(now),
+                revision: Set(1),
+                ..Default::default()
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?;
+            let own = scope.store.scope(TenantId(model.id));
+            users::add(&own, &transaction, administrator, false)
+                .await
+                .map_err(|error| match error {
+                    Error::Conflict(text) => Error::Conflict(format!("administrator.{text}")),
+                    error => error,
+                })?;
+            scope
+                .note_created(
+                    &transaction,
+                    subject("tenants", model.id),
+                    &json!({"name": name}),
+                )
+                .await?;
+            Ok(model.into())
+        })
+        .await
+}
+
+/// The tenants that are not removed.
+pub(in crate::store) fn find() -> Select<tenant::Entity> {
+    tenant::Entity::find().filter(tenant::Column::RemovedAt.is_null())
+}
+
+fn is_there(id: TenantId) -> Condition {
+    Condition::all()
+        .add(tenant::Column::Id.eq(id.0))
+        .add(tenant::Column::RemovedAt.is_null())
+}
+
+/// One tenant.
+pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
+    let found = find().filter(is_there(id)).one(scope.reader()).await?;
+    found.map(Tenant::from).ok_or_else(|| missing(id))
+}
+
+/// A stretch of the tenants, of those with the text in the name.
+pub async fn list(
+    scope: &Scope,
+    search: Option<&str>,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<Tenant, Place>> {
+    let query = find().filter(
+        Condition::all()
+            .add_option(search.map(|text| listing::holding(text, tenant::Entity::SEARCHED))),
+    );
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    Ok(page.map(Tenant::from))
+}
+
+impl Resource for tenant::Entity {
+    const KEY: Self::Column = tenant::Column::Id;
+    const NAME: Self::Column = tenant::Column::Name;
+    const UPDATED: Self::Column = tenant::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[tenant::Column::Name];
+}
+
+/// Renames a tenant.
+pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
+    scope
+        .write(async |transaction| {
+            authority::check_operator(scope, &transaction).await?;
+            let before = of(scope, id)
+                .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
+                .await?;
+            let changed = tenant::ActiveModel {
+                updated_at: Set(clock::now()),
+                revision: Set(before.revision + 1),
+                name: Set(name.to_owned()),
+                ..Default::default()
+            };
+            let updated = of(scope, id)
+                .update::<tenant::Entity>()
+                .set(changed)
+                .exec_with_returning(&*transaction)
+                .await
+                .map_err(name_taken)?;
+            let (before, after) = (json!({"name": before.name}), json!({"name": name}));
+            scope
+                .note_changed(&transaction, subject("tenants", id), &before, &after)
+                .await?;
+            let updated = updated.into_iter().next().ok_or_else(|| missing(id))?;
+            Ok(updated.into())
+        })
+        .await
+}
+
+/// Removes a tenant: nobody is in it any more, and it forwards and takes nothing; what else it has is cleared
+/// away later. Answers what was removed.
+pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
+    if id == scope.tenant {
+        return Err(Error::Conflict(
+            "id: this is your own tenant; it stays".to_owned(),
+        ));
+    }
+    scope
+        .write(async |transaction| {
+            authority::check_operator(scope, &transaction).await?;
+            // Its subscriptions end.
+            transaction.then(Then::Connections);
+            let removed = of(scope, id);
+            // What it has before itself, as all who change that lock the tenant last.
+            removals::bury_targets(&transaction, id).await?;
+            removals::hold::<user::Entity>(&transaction, id, user::Column::Id).await?;
+            removed.delete::<user::Entity>().exec(&*transaction).await?;
+            removals::hold::<api_key::Entity>(&transaction, id, api_key::Column::Id).await?;
+            removed
+                .delete::<api_key::Entity>()
+                .exec(&*transaction)
+                .await?;
+            removed
+                .delete::<idempotency_key::Entity>()
+                .exec(&*transaction)
+                .await?;
+            let tenant = removed
+                .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
+                .await?;
+            removals::bury_tenant(&transaction, id).await?;
+            let stored = removed.move_stored_epoch(&transaction).await?;
+            transaction.then(Then::Moved(removed.epoch.clone(), stored));
+            scope
+                .note_deleted(
+                    &transaction,
+                    subject("tenants", id),
+                    &json!({"name": tenant.name}),
+                )
+                .await?;
+            Ok(tenant.into())
+        })
+        .await
+}
+
+/// The other tenant's scope on behalf of the same call.
+fn of(scope: &Scope, id: TenantId) -> Scope {
+    Scope {
+        call: scope.call.clone(),
+        ..scope.store.scope(id)
+    }
+}
+
+fn missing(id: TenantId) -> Error {
+    Error::missing("tenant", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "tenant")
+}
+
+impl From<tenant::Model> for Tenant {
+    fn from(model: tenant::Model) -> Self {
+        let tenant::Model {
+            id,
+            name,
+            created_at,
+            updated_at,
+            revision,
+            epoch: _,
+            removed_at: _,
+        } = model;
+        Self {
+            id: TenantId(id),
+            name,
+            revision,
+            created_at,
+            updated_at,
+        }
+    }
+}

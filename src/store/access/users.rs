@@ -1,0 +1,481 @@
+//! Users of a tenant.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QuerySelect,
+};
+use serde::Serialize;
+
+use super::authority::{self, Administrators};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::{TenantId, UserId},
+    store::{
+        Page, Scope,
+        core::{
+            audit::subject,
+            failure,
+            listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+            transaction::DatabaseTransaction,
+        },
+        entities::{session, user},
+    },
+    username,
+};
+
+/// The role that may do everything in its tenant.
+pub const ADMIN: &str = "admin";
+
+/// A user.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Whose user it is.
+    pub tenant: TenantId,
+    /// The login name as it was given.
+    pub username: String,
+    /// The person, and what the person may do.
+    pub profile: Profile,
+    /// Whether it manages the installation's tenants as well.
+    pub is_operator: bool,
+    /// PHC string of the argon2id hash.
+    pub password_hash: String,
+    /// Grows with every change.
+    pub revision: i64,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+    /// When it last logged in.
+    pub last_login_at: Option<Time>,
+}
+
+/// The person behind a user: what the user may change without an administrator.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Person {
+    /// Full name.
+    pub full_name: String,
+    /// E-mail address.
+    pub email: String,
+    /// Country.
+    pub country: String,
+}
+
+/// What an administrator says of a user.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Profile {
+    /// The person.
+    #[serde(flatten)]
+    pub person: Person,
+    /// `admin`, `editor` or `viewer`.
+    pub role: String,
+    /// Whether it is kept out.
+    pub locked: bool,
+}
+
+/// A user to make.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Unique in the installation, whatever its case.
+    pub username: String,
+    /// The person, and what the person may do.
+    pub profile: Profile,
+    /// PHC string of the argon2id hash.
+    pub password_hash: String,
+}
+
+/// Which users.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those with this role.
+    pub role: Option<&'static str>,
+    /// Those that are kept out, or those that are not.
+    pub locked: Option<bool>,
+    /// Those with this in login name, name or e-mail address, whatever its case.
+    pub search: Option<String>,
+}
+
+/// Adds a user.
+pub async fn insert(scope: &Scope, new: NewUser) -> Result<User> {
+    scope
+        .write(async |transaction| {
+            authority::check_administrator(scope, &transaction).await?;
+            add(scope, &transaction, new, false).await
+        })
+        .await
+}
+
+/// Adds a user in a transaction that does more.
+pub(in crate::store) async fn add(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    new: NewUser,
+    is_operator: bool,
+) -> Result<User> {
+    let now = clock::now();
+    let Profile {
+        person,
+        role,
+        locked,
+    } = new.profile;
+    let model = user::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        created_at: Set(now),
+        updated_at: Set(now),
+        revision: Set(1),
+        username_folded: Set(username::folded(&new.username)),
+        username_skeleton: Set(Some(username::skeleton(&new.username))),
+        username: Set(new.username),
+        role: Set(role),
+        locked: Set(locked),
+        password_hash: Set(new.password_hash),
+        last_login_at: Set(None),
+        is_operator: Set(is_operator),
+        ..personal(person)
+    }
+    .insert(transaction)
+    .await
+    .map_err(name_taken)?;
+    let user = User::from(model);
+    scope
+        .note_created(transaction, subject("users", user.id), &Noted::from(&user))
+        .await?;
+    Ok(user)
+}
+
+/// One user.
+pub async fn get(scope: &Scope, id: UserId) -> Result<User> {
+    let found = scope
+        .find::<user::Entity>()
+        .filter(user::Column::Id.eq(id.0))
+        .one(scope.reader())
+        .await?;
+    found.map(User::from).ok_or_else(|| missing(id))
+}
+
+/// Whether a user of the tenant has this name, or one that looks like it.
+pub async fn is_named(scope: &Scope, username: &str) -> Result<bool> {
+    let named = Condition::any()
+        .add(user::Column::UsernameFolded.eq(username::folded(username)))
+        .add(user::Column::UsernameSkeleton.eq(username::skeleton(username)));
+    let found = scope.find::<user::Entity>().filter(named);
+    Ok(found.one(scope.reader()).await?.is_some())
+}
+
+/// A stretch of the users.
+pub async fn list(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<User, Place>> {
+    let query = scope.find::<user::Entity>().filter(filter.condition());
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    Ok(page.map(User::from))
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        use user::Column;
+        let search = self.search.as_ref();
+        Condition::all()
+            .add_option(self.role.map(|role| Column::Role.eq(role)))
+            .add_option(self.locked.map(|locked| Column::Locked.eq(locked)))
+            .add_option(search.map(|text| listing::holding(text, user::Entity::SEARCHED)))
+    }
+}
+
+impl Resource for user::Entity {
+    const KEY: Self::Column = user::Column::Id;
+    const NAME: Self::Column = user::Column::UsernameFolded;
+    const UPDATED: Self::Column = user::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[
+        user::Column::Username,
+        user::Column::FullName,
+        user::Column::Email,
+    ];
+}
+
+/// Replaces what is said of a user, and the password where a new one is given. A user that is locked
+/// or has another password has to log in again.
+pub async fn update(
+    scope: &Scope,
+    id: UserId,
+    profile: Profile,
+    password_hash: Option<String>,
+) -> Result<User> {
+    scope
+        .write(async |transaction| {
+            let administrators = Administrators::hold(scope, &transaction).await?;
+            let before = hold(scope, &transaction, id).await?;
+            administrators.check_change(scope, &before)?;
+            scope.check_revision(before.revision)?;
+            if profile.role != ADMIN || profile.locked {
+                administrators.check_loss(&before)?;
+            }
+            let ends_sessions = profile.locked || password_hash.is_some();
+            let mut changed = user::ActiveModel {
+                role: Set(profile.role),
+                locked: Set(profile.locked),
+                ..personal(profile.person)
+            };
+            if let Some(hash) = password_hash {
+                changed.password_hash = Set(hash);
+            }
+            let after = write(scope, &transaction, &before, changed).await?;
+            if ends_sessions {
+                end_sessions(scope, &transaction, id, None).await?;
+            }
+            Ok(after)
+        })
+        .await
+}
+
+/// Replaces what a user says of itself, and nothing else: what an administrator says of it may change at
+/// the same time.
+pub async fn update_person(scope: &Scope, id: UserId, person: Person) -> Result<User> {
+    scope
+        .write(async |transaction| {
+            let before = hold_own(scope, &transaction, id).await?;
+            scope.check_revision(before.revision)?;
+            write(scope, &transaction, &before, personal(person)).await
+        })
+        .await
+}
+
+/// Gives a user another password, if it still has the one that was compared; all its sessions but the
+/// one with this token's hash end. Answers `None` where the password has become another one meanwhile.
+pub async fn set_password(
+    scope: &Scope,
+    compared: &User,
+    password_hash: String,
+    keep: &[u8; 32],
+) -> Result<Option<User>> {
+    let id = compared.id;
+    scope
+        .write(async |transaction| {
+            let before = hold_own(scope, &transaction, id).await?;
+            scope.check_revision(before.revision)?;
+            if before.password_hash != compared.password_hash {
+                return Ok(None);
+            }
+            let changed = user::ActiveModel {
+                password_hash: Set(password_hash),
+                ..Default::default()
+            };
+            let after = write(scope, &transaction, &before, changed).await?;
+            end_sessions(scope, &transaction, id, Some(keep)).await?;
+            Ok(Some(after))
+        })
+        .await
+}
+
+/// Gives a user another password and unlocks it, and gives an operator its role back; all its sessions end.
+/// No call of the API does this.
+pub async fn recover(scope: &Scope, id: UserId, password_hash: String) -> Result<User> {
+    scope
+        .write(async |transaction| {
+            let before = hold(scope, &transaction, id).await?;
+            let mut changed = user::ActiveModel {
+                password_hash: Set(password_hash),
+                locked: Set(false),
+                ..Default::default()
+            };
+            if before.is_operator {
+                changed.role = Set(ADMIN.to_owned());
+            }
+            let after = write(scope, &transaction, &before, changed).await?;
+            end_sessions(scope, &transaction, id, None).await?;
+            Ok(after)
+        })
+        .await
+}
+
+/// Removes a user; answers what was removed.
+pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
+    scope
+        .write(async |transaction| {
+            let administrators = Administrators::hold(scope, &transaction).await?;
+            let user = hold(scope, &transaction, id).await?;
+            administrators.check_change(scope, &user)?;
+            scope.check_revision(user.revision)?;
+            administrators.check_loss(&user)?;
+            if user.is_operator {
+                return Err(Error::Conflict(
+                    "id: this user manages the installation; it stays".to_owned(),
+                ));
+            }
+            scope
+                .delete::<user::Entity>()
+                .filter(user::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .note_deleted(&transaction, subject("users", id), &Noted::from(&user))
+                .await?;
+            Ok(user)
+        })
+        .await
+}
+
+/// What of a user is told in the audit log.
+#[derive(Serialize)]
+struct Noted<'a> {
+    username: &'a str,
+    #[serde(flatten)]
+    profile: &'a Profile,
+}
+
+impl<'a> From<&'a User> for Noted<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            username: &user.username,
+            profile: &user.profile,
+        }
+    }
+}
+
+/// The user as it is until the end of the transaction, whatever its revision.
+pub(in crate::store) async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: UserId,
+) -> Result<User> {
+    let found = scope
+        .find::<user::Entity>()
+        .filter(user::Column::Id.eq(id.0))
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
+    found.map(User::from).ok_or_else(|| missing(id))
+}
+
+/// The same of the user who makes the change: one that was locked or deleted meanwhile is nobody.
+async fn hold_own(scope: &Scope, transaction: &DatabaseTransaction, id: UserId) -> Result<User> {
+    match hold(scope, transaction, id).await {
+        Ok(user) if !user.profile.locked => Ok(user),
+        Ok(_) | Err(Error::NotFound(_)) => Err(Error::Unauthenticated),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the columns of a change of a user that is held, and its entry in the audit log.
+async fn write(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    before: &User,
+    changed: user::ActiveModel,
+) -> Result<User> {
+    let changed = user::ActiveModel {
+        updated_at: Set(clock::now()),
+        revision: Set(before.revision + 1),
+        ..changed
+    };
+    let updated = scope
+        .update::<user::Entity>()
+        .set(changed)
+        .filter(user::Column::Id.eq(before.id.0))
+        .exec_with_returning(transaction)
+        .await?;
+    let after = updated
+        .into_iter()
+        .next()
+        .ok_or_else(|| missing(before.id))?;
+    let after = User::from(after);
+    scope
+        .note_changed(
+            transaction,
+            subject("users", before.id),
+            &Noted::from(before),
+            &Noted::from(&after),
+        )
+        .await?;
+    Ok(after)
+}
+
+async fn end_sessions(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    user: UserId,
+    but: Option<&[u8; 32]>,
+) -> Result<()> {
+    let mut sessions = scope
+        .delete::<session::Entity>()
+        .filter(session::Column::UserId.eq(user.0));
+    if let Some(hash) = but {
+        sessions = sessions.filter(session::Column::TokenHash.ne(hash.to_vec()));
+    }
+    sessions.exec(transaction).await?;
+    Ok(())
+}
+
+fn personal(person: Person) -> user::ActiveModel {
+    let Person {
+        full_name,
+        email,
+        country,
+    } = person;
+    user::ActiveModel {
+        full_name: Set(full_name),
+        email: Set(email),
+        country: Set(country),
+        ..Default::default()
+    }
+}
+
+fn missing(id: UserId) -> Error {
+    Error::missing("user", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    match failure::duplicate(&error) {
+        Some(_) => Error::Conflict(
+            "username: another user has this name, or one that looks like it, already".to_owned(),
+        ),
+        None => error.into(),
+    }
+}
+
+impl From<user::Model> for User {
+    fn from(model: user::Model) -> Self {
+        let user::Model {
+            tenant_id,
+            id,
+            created_at,
+            updated_at,
+            revision,
+            username,
+            username_folded: _,
+            username_skeleton: _,
+            full_name,
+            email,
+            country,
+            role,
+            password_hash,
+            last_login_at,
+            locked,
+            is_operator,
+        } = model;
+        Self {
+            id: UserId(id),
+            tenant: TenantId(tenant_id),
+            username,
+            profile: Profile {
+                person: Person {
+                    full_name,
+                    email,
+                    country,
+                },
+                role,
+                locked,
+            },
+            is_operator,
+            password_hash,
+            revision,
+            created_at,
+            updated_at,
+            last_login_at,
+        }
+    }
+}

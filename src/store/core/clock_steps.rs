@@ -1,0 +1,123 @@
+//! The steps of a file's clock for the next hub on it: by how much it was set lately, also while no hub ran.
+//!
+//! Between two hubs goes on what the machine counts since its start, which nobody sets. Where hubs share a
+//! database, its clock is theirs, and nothing is kept.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use nix::time::{ClockId, clock_gettime};
+use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use serde::{Deserialize, Serialize};
+
+use super::shared_clock::DRIFT_MAX;
+use crate::{
+    clock,
+    error::{Error, Result},
+    store::{
+        Store,
+        entities::clock_step::{ActiveModel, Column, Entity},
+    },
+};
+
+/// The one row.
+const ROW: i64 = 1;
+/// Names the start of the machine (Linux).
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// A step: when it was noticed, since the machine's start, and by how much.
+#[derive(Serialize, Deserialize)]
+struct Step {
+    at_us: i64,
+    by_us: i64,
+}
+
+/// What the machine counts.
+struct Uptime {
+    boot: String,
+    us: i64,
+    at: Instant,
+}
+
+impl Uptime {
+    /// Now; `None`: this system does not tell.
+    fn now() -> Option<Self> {
+        let boot = std::fs::read_to_string(BOOT).ok()?;
+        let since = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
+        Some(Self {
+            boot: boot.trim().to_owned(),
+            us: i64::try_from(since.as_micros()).ok()?,
+            at: Instant::now(),
+        })
+    }
+
+    /// The wall clock's time at the machine's start, as it is set now.
+    fn offset_us(&self) -> i64 {
+        clock::now().timestamp_micros() - self.us
+    }
+
+    fn us_at(&self, at: Instant) -> i64 {
+        let before = self.at.saturating_duration_since(at).as_micros();
+        self.us - i64::try_from(before).unwrap_or(i64::MAX)
+    }
+
+    fn at_us(&self, us: i64) -> Option<Instant> {
+        let before = u64::try_from(self.us.checked_sub(us)?).ok()?;
+        self.at.checked_sub(Duration::from_micros(before))
+    }
+}
+
+impl Store {
+    /// Learns by how much the clock was set before this hub began.
+    pub(in crate::store) async fn recall_clock_steps(&self) -> Result<()> {
+        let Some(uptime) = Uptime::now().filter(|_| !self.is_shared()) else {
+            return Ok(());
+        };
+        let kept = Entity::find_by_id(ROW).one(&self.inner.writer).await?;
+        if let Some(kept) = kept.filter(|kept| kept.boot == uptime.boot) {
+            let steps: Vec<Step> = serde_json::from_value(kept.steps).unwrap_or_default();
+            for step in steps {
+                if let Some(at) = uptime.at_us(step.at_us) {
+                    let by = TimeDelta::microseconds(step.by_us);
+                    self.inner.clock.remember(at, by);
+                }
+            }
+            let meanwhile = TimeDelta::microseconds(uptime.offset_us() - kept.offset_us);
+            if meanwhile.abs() > DRIFT_MAX {
+                self.inner.clock.remember(uptime.at, meanwhile);
+            }
+        }
+        self.keep_clock_steps().await
+    }
+
+    /// Leaves to the next hub on the file what this one knows.
+    pub(in crate::store) async fn keep_clock_steps(&self) -> Result<()> {
+        let Some(uptime) = Uptime::now().filter(|_| !self.is_shared()) else {
+            return Ok(());
+        };
+        let steps: Vec<Step> = self
+            .inner
+            .clock
+            .steps()
+            .into_iter()
+            .map(|(at, by)| Step {
+                at_us: uptime.us_at(at),
+                by_us: by.num_microseconds().unwrap_or_default(),
+            })
+            .collect();
+        let row = ActiveModel {
+            id: Set(ROW),
+            offset_us: Set(uptime.offset_us()),
+            boot: Set(uptime.boot),
+            steps: Set(serde_json::to_value(steps).map_err(Error::internal)?),
+        };
+        let replace = OnConflict::column(Column::Id)
+            .update_columns([Column::Boot, Column::OffsetUs, Column::Steps])
+            .to_owned();
+        Entity::insert(row)
+            .on_conflict(replace)
+            .exec_without_returning(&self.inner.writer)
+            .await?;
+        Ok(())
+    }
+}

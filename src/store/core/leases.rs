@@ -1,0 +1,137 @@
+//! Leases: what only one of the hubs on a database may do at a time.
+//!
+//! Who holds a lease renews it well before it runs out; the lease of a hub that died runs out by
+//! itself. Times are the database's, for the clocks of hubs differ. Leases serve all tenants.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
+};
+use uuid::Uuid;
+
+use crate::{
+    clock,
+    error::Result,
+    id::TenantId,
+    store::{Store, entities::lease},
+};
+
+/// How long a lease that nobody renews is kept in the table.
+const KEPT: TimeDelta = TimeDelta::hours(1);
+
+#[derive(FromQueryResult)]
+struct Held {
+    name: String,
+}
+
+impl Store {
+    /// Takes the leases that are free, and renews those that are the holder's already, for `life`
+    /// from now; answers the names of those that it holds.
+    pub async fn hold_leases(
+        &self,
+        holder: Uuid,
+        mut wanted: Vec<(TenantId, String)>,
+        life: Duration,
+    ) -> Result<HashSet<String>> {
+        use lease::Column;
+        if wanted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // In one order on all hubs: two that take the same rows must not wait for each other.
+        wanted.sort_by(|(_, one), (_, other)| one.cmp(other));
+        let column = |column: Column| Expr::col((lease::Entity, column));
+        let expires_at = self.after(life);
+        let free = column(Column::Holder)
+            .eq(holder)
+            .or(column(Column::ExpiresAt).lt(self.now_plus(TimeDelta::zero())));
+        let mut insert = Query::insert()
+            .into_table(lease::Entity)
+            .columns([
+                Column::TenantId,
+                Column::Name,
+                Column::Holder,
+                Column::ExpiresAt,
+            ])
+            .to_owned();
+        for (tenant, name) in wanted {
+            insert.values_panic([
+                Expr::value(tenant.0),
+                Expr::value(name),
+                Expr::value(holder),
+                expires_at.clone(),
+            ]);
+        }
+        insert
+            .on_conflict(
+                OnConflict::column(Column::Name)
+                    .update_columns([Column::Holder, Column::ExpiresAt])
+                    .action_and_where(free)
+                    .to_owned(),
+            )
+            .returning(Query::returning().column(Column::Name));
+        let writer = &self.inner.leases;
+        let statement = writer.get_database_backend().build(&insert);
+        let held = Held::find_by_statement(statement).all(writer).await?;
+        Ok(held.into_iter().map(|held| held.name).collect())
+    }
+
+    /// Renews one lease of the holder; answers whether it still has it.
+    pub async fn keep_lease(&self, holder: Uuid, name: &str, life: Duration) -> Result<bool> {
+        use lease::Column;
+        let kept = lease::Entity::update_many()
+            .col_expr(Column::ExpiresAt, self.after(life))
+            .filter(Column::Holder.eq(holder))
+            .filter(Column::Name.eq(name))
+            .exec(&self.inner.leases)
+            .await?;
+        Ok(kept.rows_affected > 0)
+    }
+
+    /// Gives leases back, so that another hub takes them at once.
+    pub async fn release_leases(&self, holder: Uuid, names: Vec<String>) -> Result<()> {
+        use lease::Column;
+        let own = Column::Holder.eq(holder).and(Column::Name.is_in(names));
+        self.delete_leases(own).await?;
+        // What hubs that died have left of things that are no more.
+        self.delete_leases(Expr::col(Column::ExpiresAt).lt(self.now_plus(-KEPT)))
+            .await
+    }
+
+    /// Deletes leases in the order in which others take them.
+    async fn delete_leases(&self, which: Expr) -> Result<()> {
+        use lease::Column;
+        let names = lease::Entity::find()
+            .filter(which)
+            .order_by_asc(Column::Name)
+            .lock(LockType::Update)
+            .select_only()
+            .column(Column::Name)
+            .into_query();
+        lease::Entity::delete_many()
+            .filter(Column::Name.in_subquery(names))
+            .exec(&self.inner.leases)
+            .await?;
+        Ok(())
+    }
+
+    /// The time at the end of so long a life that begins now.
+    pub(in crate::store) fn after(&self, life: Duration) -> Expr {
+        self.now_plus(TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX))
+    }
+
+    /// The time that is so far from now, by the clock that all hubs share.
+    pub(in crate::store) fn now_plus(&self, distance: TimeDelta) -> Expr {
+        if self.is_shared() {
+            let milliseconds = distance.num_milliseconds();
+            Expr::cust(format!(
+                "CURRENT_TIMESTAMP + INTERVAL '{milliseconds} milliseconds'"
+            ))
+        } else {
+            Expr::value(clock::now() + distance)
+        }
+    }
+}

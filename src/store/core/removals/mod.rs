@@ -1,0 +1,339 @@
+//! Removals: what is deleted is out of sight at once, and cleared away in stretches.
+//!
+//! A data table or a device may own millions of rows, and one transaction that deletes them all keeps
+//! everybody else from writing for as long as it takes. So a deletion moves the owner's row to
+//! [`REMOVED`], a tenant that nobody is in: no query of a tenant finds it, its name is free, and what
+//! belongs to it can only be reached by way of it. A tenant that is deleted becomes such a tenant itself.
+//! What removed tenants own is the list of what is still to be cleared: whatever becomes of the hub that
+//! clears, another goes on. A few rows of an owner (labels, addresses, states, health) go at once.
+
+mod stretch;
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany,
+    sea_query::{Expr, ExprTrait, LockType, Query},
+};
+use uuid::Uuid;
+
+use super::transaction::DatabaseTransaction;
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    id::TenantId,
+    store::{
+        Owned, Store,
+        entities::{
+            data_table, data_table_row, delivery, device, device_import, integration,
+            network_connection, tenant,
+        },
+        integrations, networks,
+    },
+};
+use stretch::Stretch;
+
+/// The tenant that nobody is in.
+pub(in crate::store) const REMOVED: TenantId = TenantId(0);
+
+/// Rows that are cleared away in one transaction.
+const ROWS: u64 = 1000;
+/// Of those that take others with them: deliveries their attempts, batches of imports hundreds of rows each.
+const HEAVY_ROWS: u64 = 250;
+/// Owners that are cleared away in one transaction.
+const OWNERS: u64 = 50;
+/// How old an import of nobody's must be: a younger one may just be written down.
+const IMPORT_AGE: TimeDelta = TimeDelta::hours(1);
+
+/// What owns many rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Data tables, with their rows.
+    DataTables,
+    /// Integrations, with their deliveries.
+    Integrations,
+    /// Devices, with their uplinks, events and downlinks.
+    Devices,
+    /// Network connections, with their events, downlinks and unknown devices.
+    NetworkConnections,
+    /// Imports of devices, with their rows.
+    Imports,
+    /// Tenants that own nothing of these any more.
+    Tenants,
+}
+
+impl Kind {
+    /// All of them; tenants when all else of them is cleared.
+    const ALL: [Self; 6] = [
+        Self::DataTables,
+        Self::Integrations,
+        Self::Devices,
+        Self::NetworkConnections,
+        Self::Imports,
+        Self::Tenants,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DataTables => "data_tables",
+            Self::Integrations => "integrations",
+            Self::Devices => "devices",
+            Self::NetworkConnections => "network_connections",
+            Self::Imports => "imports",
+            Self::Tenants => "tenants",
+        })
+    }
+}
+
+/// Whether a row of this tenant is still there for anybody, for queries that serve all tenants.
+pub(in crate::store) fn is_live(tenant: impl ExprTrait) -> Expr {
+    let removed = Query::select()
+        .column(tenant::Column::Id)
+        .from(tenant::Entity)
+        .and_where(Expr::col((tenant::Entity, tenant::Column::RemovedAt)).is_not_null())
+        .to_owned();
+    tenant.not_in_subquery(removed)
+}
+
+/// Takes rows out of their tenant's sight. Their names are free, for they get others that no client can
+/// give. The caller says which rows, and has locked them.
+pub(in crate::store) fn bury<E: Owned>(name: E::Column) -> UpdateMany<E> {
+    E::update_many()
+        .col_expr(E::TENANT, Expr::value(REMOVED.0))
+        .col_expr(name, unique_name())
+}
+
+/// A name that no other row has, and that no client can give: it has a control character.
+fn unique_name() -> Expr {
+    Expr::cust("'\u{7f}' || CAST(id AS TEXT)")
+}
+
+/// Takes all data tables, integrations and connections of a tenant out of sight, those before others that
+/// the writer of uplinks locks before them.
+pub(in crate::store) async fn bury_targets(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+) -> Result<(), DbErr> {
+    let key = network_connection::Column::Id;
+    let connections = hold::<network_connection::Entity>(transaction, tenant, key).await?;
+    let tables = hold::<data_table::Entity>(transaction, tenant, data_table::Column::Id).await?;
+    let integrations =
+        hold::<integration::Entity>(transaction, tenant, integration::Column::Id).await?;
+    for key in connections {
+        networks::bury(transaction, key).await?;
+    }
+    for key in tables {
+        bury::<data_table::Entity>(data_table::Column::Name)
+            .filter(data_table::Column::Id.eq(key))
+            .exec(transaction)
+            .await?;
+    }
+    for key in integrations {
+        integrations::bury(transaction, key).await?;
+    }
+    Ok(())
+}
+
+/// Takes a tenant whose row is held out of sight.
+pub(in crate::store) async fn bury_tenant(
+    transaction: &DatabaseTransaction,
+    id: TenantId,
+) -> Result<(), DbErr> {
+    tenant::Entity::update_many()
+        .col_expr(tenant::Column::Name, unique_name())
+        .col_expr(tenant::Column::RemovedAt, Expr::value(clock::now()))
+        .filter(tenant::Column::Id.eq(id.0))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Locks all rows of a tenant in the order of their keys, and answers these.
+pub(in crate::store) async fn hold<E: Owned>(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    key: E::Column,
+) -> Result<Vec<i64>, DbErr> {
+    E::find()
+        .filter(E::TENANT.eq(tenant.0))
+        .order_by_asc(key)
+        .lock(LockType::Update)
+        .select_only()
+        .column(key)
+        .into_tuple()
+        .all(transaction)
+        .await
+}
+
+impl Store {
+    /// The kinds of which there is something to clear away.
+    pub async fn removals(&self) -> Result<Vec<(TenantId, Kind)>> {
+        let (mut kinds, now) = (Vec::new(), self.now());
+        for kind in Kind::ALL {
+            if !kind.owners(&self.inner.reader, now, 1).await?.is_empty() {
+                kinds.push((REMOVED, kind));
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// Clears a stretch away in one transaction; answers whether there may be more.
+    pub async fn clear_removed(&self, kind: Kind) -> Result<bool> {
+        let transaction = self.begin([]).await?;
+        let cleared = kind.clear(&transaction, self.now()).await;
+        Ok(transaction.finish(cleared).await?)
+    }
+}
+
+impl Kind {
+    /// The first owners that are to be cleared away.
+    async fn owners<C: ConnectionTrait>(
+        self,
+        connection: &C,
+        now: Time,
+        limit: u64,
+    ) -> Result<Vec<i64>, DbErr> {
+        let tenants: Vec<i64> = tenant::Entity::find()
+            .filter(tenant::Column::RemovedAt.is_not_null())
+            .order_by_asc(tenant::Column::Id)
+            .select_only()
+            .column(tenant::Column::Id)
+            .into_tuple()
+            .all(connection)
+            .await?;
+        let mut owners = Vec::new();
+        // One by one, so that the index of each kind by tenant and key has them.
+        for tenant in tenants {
+            let room = limit - owners.len() as u64;
+            if room == 0 {
+                break;
+            }
+            if self != Self::Tenants {
+                owners.extend(self.owners_of(connection, now, tenant, room).await?);
+            } else if tenant != REMOVED.0 && is_bare(connection, now, tenant).await? {
+                owners.push(tenant);
+            }
+        }
+        Ok(owners)
+    }
+
+    async fn owners_of<C: ConnectionTrait>(
+        self,
+        connection: &C,
+        now: Time,
+        tenant: i64,
+        limit: u64,
+    ) -> Result<Vec<i64>, DbErr> {
+        macro_rules! first {
+            ($entity:ident) => {
+                $entity::Entity::find()
+                    .filter($entity::Column::TenantId.eq(tenant))
+                    .order_by_asc($entity::Column::Id)
+                    .limit(limit)
+                    .select_only()
+                    .column($entity::Column::Id)
+            };
+        }
+        match self {
+            Self::DataTables => first!(data_table).into_tuple().all(connection).await,
+            Self::Integrations => first!(integration).into_tuple().all(connection).await,
+            Self::Devices => first!(device).into_tuple().all(connection).await,
+            Self::NetworkConnections => {
+                let first = first!(network_connection);
+                first.into_tuple().all(connection).await
+            }
+            Self::Imports => {
+                let mut first = first!(device_import);
+                if tenant == REMOVED.0 {
+                    let old = now - IMPORT_AGE;
+                    first = first.filter(device_import::Column::UpdatedAt.lt(old));
+                }
+                first.into_tuple().all(connection).await
+            }
+            Self::Tenants => Ok(Vec::new()),
+        }
+    }
+
+    async fn clear(self, transaction: &DatabaseTransaction, now: Time) -> Result<bool, DbErr> {
+        let owners = self.owners(transaction, now, OWNERS).await?;
+        let mut stretch = Stretch {
+            transaction,
+            left: ROWS,
+        };
+        for owner in &owners {
+            self.clear_parts(&mut stretch, *owner).await?;
+            if stretch.left == 0 {
+                return Ok(true);
+            }
+            self.delete(transaction, *owner).await?;
+        }
+        Ok(!owners.is_empty())
+    }
+
+    /// Clears what belongs to an owner, as far as the stretch goes.
+    async fn clear_parts(self, stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+        match self {
+            Self::DataTables => {
+                use data_table_row::{Column, Entity};
+                let which = Column::DataTableId.eq(owner);
+                stretch
+                    .clear::<Entity, Uuid>(Column::Id, which, &[Column::Ts, Column::Id])
+                    .await
+            }
+            Self::Integrations => {
+                use delivery::{Column, Entity};
+                let which = Column::IntegrationId.eq(owner);
+                stretch
+                    .at_most(HEAVY_ROWS)
+                    .clear::<Entity, Uuid>(Column::Id, which, &[Column::Id])
+                    .await
+            }
+            Self::Devices => stretch::clear_device(stretch, owner).await,
+            Self::NetworkConnections => stretch::clear_connection(stretch, owner).await,
+            Self::Imports => stretch::clear_import(stretch, owner).await,
+            Self::Tenants => Ok(()),
+        }
+    }
+
+    /// Deletes an owner of which nothing is left, and whatever came in between.
+    async fn delete(self, transaction: &DatabaseTransaction, owner: i64) -> Result<(), DbErr> {
+        match self {
+            Self::DataTables => delete::<data_table::Entity>(transaction, owner).await,
+            Self::Integrations => delete::<integration::Entity>(transaction, owner).await,
+            Self::Devices => delete::<device::Entity>(transaction, owner).await,
+            Self::NetworkConnections => {
+                delete::<network_connection::Entity>(transaction, owner).await
+            }
+            Self::Imports => delete::<device_import::Entity>(transaction, owner).await,
+            Self::Tenants => delete::<tenant::Entity>(transaction, owner).await,
+        }
+    }
+}
+
+/// Whether a tenant owns nothing any more that owns many rows.
+async fn is_bare<C: ConnectionTrait>(
+    connection: &C,
+    now: Time,
+    tenant: i64,
+) -> Result<bool, DbErr> {
+    for kind in Kind::ALL {
+        let first = kind.owners_of(connection, now, tenant, 1).await?;
+        if !first.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn delete<E>(transaction: &DatabaseTransaction, owner: i64) -> Result<(), DbErr>
+where
+    E: EntityTrait,
+    <E::PrimaryKey as sea_orm::PrimaryKeyTrait>::ValueType: From<i64>,
+{
+    E::delete_by_id(owner).exec(transaction).await?;
+    Ok(())
+}

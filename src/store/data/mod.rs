@@ -1,0 +1,329 @@
+//! Data tables and their rows.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, Select,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    Page, Scope,
+    entities::{data_table, data_table_row},
+    members,
+};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::DataTableId,
+    store::core::{
+        audit::subject,
+        failure,
+        listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
+        removals,
+        transaction::DatabaseTransaction,
+    },
+};
+
+/// The resource's name in paths.
+const RESOURCE: &str = "data-tables";
+
+/// What a client provisions. `C` is one column.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewDataTable<C> {
+    /// Unique in the tenant.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Which devices it keeps.
+    pub selector: String,
+    /// Which fields it keeps; `None`: all.
+    pub columns: Option<Vec<C>>,
+}
+
+/// A data table.
+#[derive(Debug, Clone)]
+pub struct DataTable<C> {
+    /// Its id.
+    pub id: DataTableId,
+    /// What was provisioned.
+    pub provisioned: NewDataTable<C>,
+    /// Grows with every change by a client.
+    pub revision: i64,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+}
+
+/// One row: the fields of one uplink of one device.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Sorts by arrival.
+    pub id: Uuid,
+    /// The device it came from.
+    pub device_id: String,
+    /// When the network received it.
+    pub time: Time,
+    /// The fields.
+    pub data: Map<String, Value>,
+}
+
+/// Which rows to read.
+#[derive(Debug, Clone, Default)]
+pub struct RowFilter {
+    /// Of this device alone.
+    pub device_id: Option<String>,
+    /// In this time.
+    pub span: Span,
+    /// None behind this place.
+    pub until: Option<Place<Uuid>>,
+}
+
+/// Adds a data table.
+pub async fn insert<C: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    new: NewDataTable<C>,
+) -> Result<DataTable<C>> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let model = data_table::ActiveModel {
+                created_at: Set(now),
+                ..columns(scope, &new, now)
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?;
+            scope
+                .note_created(&transaction, subject(RESOURCE, model.id), &new)
+                .await?;
+            model.try_into()
+        })
+        .await
+}
+
+/// One data table.
+pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
+    scope
+        .find::<data_table::Entity>()
+        .filter(data_table::Column::Id.eq(id.0))
+        .one(scope.reader())
+        .await?
+        .ok_or_else(|| missing(id))?
+        .try_into()
+}
+
+/// A stretch of the data tables, of those with the text in name or description.
+pub async fn list<C: DeserializeOwned>(
+    scope: &Scope,
+    search: Option<&str>,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<DataTable<C>, Place>> {
+    let query = scope.find::<data_table::Entity>().filter(
+        Condition::all()
+            .add_option(search.map(|text| listing::holding(text, data_table::Entity::SEARCHED))),
+    );
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    page.try_map(DataTable::try_from)
+}
+
+impl Resource for data_table::Entity {
+    const KEY: Self::Column = data_table::Column::Id;
+    const NAME: Self::Column = data_table::Column::Name;
+    const UPDATED: Self::Column = data_table::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] =
+        &[data_table::Column::Name, data_table::Column::Description];
+}
+
+/// Replaces what was provisioned; rows that are there stay as they are.
+pub async fn update<C: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    id: DataTableId,
+    new: NewDataTable<C>,
+) -> Result<DataTable<C>> {
+    scope
+        .write(async |transaction| {
+            let before = lock(scope, &transaction, id).await?;
+            let mut changed = columns(scope, &new, clock::now());
+            changed.revision = Set(before.revision + 1);
+            let updated = scope
+                .update::<data_table::Entity>()
+                .set(changed)
+                .filter(data_table::Column::Id.eq(id.0))
+                .exec_with_returning(&*transaction)
+                .await
+                .map_err(name_taken)?;
+            let before: DataTable<C> = before.try_into()?;
+            scope
+                .note_changed(
+                    &transaction,
+                    subject(RESOURCE, id),
+                    &before.provisioned,
+                    &new,
+                )
+                .await?;
+            let updated = updated.into_iter().next().ok_or_else(|| missing(id))?;
+            updated.try_into()
+        })
+        .await
+}
+
+/// Removes a data table; its rows are cleared away later. Answers what was removed.
+pub async fn delete<C: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    id: DataTableId,
+) -> Result<DataTable<C>> {
+    scope
+        .write(async |transaction| {
+            let table: DataTable<C> = lock(scope, &transaction, id).await?.try_into()?;
+            removals::bury::<data_table::Entity>(data_table::Column::Name)
+                .filter(data_table::Column::Id.eq(id.0))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, id), &table.provisioned)
+                .await?;
+            Ok(table)
+        })
+        .await
+}
+
+async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: DataTableId,
+) -> Result<data_table::Model> {
+    let which = data_table::Column::Id.eq(id.0);
+    scope
+        .lock::<data_table::Entity>(transaction, which, || missing(id))
+        .await
+}
+
+/// A stretch of the rows by time, oldest first.
+pub async fn rows(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Row, Place<Uuid>>> {
+    let query = filtered(scope, id, filter)?;
+    let total = listing::total(scope, &query, stretch).await?;
+    let found = by_time(false)
+        .of(query, stretch)?
+        .all(scope.reader())
+        .await?;
+    let page = Page::cut(found, stretch.limit, place);
+    Ok(page.of(total).map(|row| Row {
+        id: row.id,
+        device_id: row.device_id,
+        time: row.ts,
+        data: members(row.data),
+    }))
+}
+
+/// The place of the last row; `None`: there is none.
+pub async fn last_place(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+) -> Result<Option<Place<Uuid>>> {
+    let query = filtered(scope, id, filter)?;
+    let last = by_time(true)
+        .of(query, &Stretch::<Uuid>::first(0))?
+        .one(scope.reader())
+        .await?;
+    Ok(last.as_ref().map(place))
+}
+
+fn filtered(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+) -> Result<Select<data_table_row::Entity>> {
+    use data_table_row::Column;
+    let mut query = scope
+        .find::<data_table_row::Entity>()
+        .filter(Column::DataTableId.eq(id.0));
+    if let Some(device_id) = &filter.device_id {
+        query = query.filter(Column::DeviceId.eq(device_id));
+    }
+    if let Some(from) = filter.span.from {
+        query = query.filter(Column::Ts.gte(from));
+    }
+    if let Some(to) = filter.span.to {
+        query = query.filter(Column::Ts.lt(to));
+    }
+    match &filter.until {
+        Some(until) => Ok(query.filter(by_time(false).up_to(until)?)),
+        None => Ok(query),
+    }
+}
+
+fn by_time(descending: bool) -> Order {
+    use data_table_row::Column;
+    Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), descending)
+}
+
+fn place(row: &data_table_row::Model) -> Place<Uuid> {
+    Place::of_time(row.ts, row.id)
+}
+
+fn columns<C: Serialize>(
+    scope: &Scope,
+    new: &NewDataTable<C>,
+    now: Time,
+) -> data_table::ActiveModel {
+    data_table::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(now),
+        name: Set(new.name.clone()),
+        description: Set(new.description.clone()),
+        selector: Set(new.selector.clone()),
+        columns: Set(new.columns.as_ref().map(|columns| json!(columns))),
+        ..Default::default()
+    }
+}
+
+fn missing(id: DataTableId) -> Error {
+    Error::missing("data table", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "data table")
+}
+
+impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
+    type Error = Error;
+
+    fn try_from(model: data_table::Model) -> Result<Self> {
+        let data_table::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            revision,
+            name,
+            description,
+            selector,
+            columns,
+        } = model;
+        let columns = columns
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(Error::internal)?;
+        Ok(Self {
+            id: DataTableId(id),
+            provisioned: NewDataTable {
+                name,
+                description,
+                selector,
+                columns,
+            },
+            revision,
+            created_at,
+            updated_at,
+        })
+    }
+}

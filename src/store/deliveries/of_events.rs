@@ -1,0 +1,217 @@
+//! What becomes of a device's events: a delivery for each integration that forwards them, in the
+//! transaction that writes the event.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sea_orm::{
+    ActiveValue::{self, Set},
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    selector::Selector,
+    store::{
+        core::{
+            bulk, gather::padded, ids::Ids, selecting::Selectors, transaction::DatabaseTransaction,
+        },
+        deliveries::State,
+        entities::{delivery, device, event, integration},
+        integrations::policy::{EventType, Policy},
+    },
+};
+
+/// An event of a device that integrations may forward.
+pub(in crate::store) struct Told {
+    tenant: i64,
+    device: i64,
+    id: Uuid,
+    event_type: EventType,
+    kind: String,
+    at: Time,
+    message: String,
+    details: Value,
+}
+
+/// What is read of an integration.
+#[derive(FromQueryResult)]
+struct Row {
+    tenant_id: i64,
+    id: i64,
+    selector: String,
+    events: Value,
+    delivery: Value,
+}
+
+/// An integration that forwards more than data.
+struct Forwarder {
+    tenant: i64,
+    id: i64,
+    selector: Arc<Selector>,
+    events: Vec<EventType>,
+    ordered: bool,
+}
+
+/// The events among these that integrations may forward.
+pub(in crate::store) fn told(events: &[event::ActiveModel]) -> Vec<Told> {
+    events
+        .iter()
+        .filter_map(|event| {
+            let kind = set(&event.kind)?;
+            Some(Told {
+                event_type: EventType::of_event(&kind)?,
+                tenant: set(&event.tenant_id)?,
+                device: set(&event.device_key)??,
+                id: set(&event.id)?,
+                at: set(&event.at)?,
+                message: set(&event.message)?,
+                details: set(&event.details)?,
+                kind,
+            })
+        })
+        .collect()
+}
+
+fn set<T: Clone + Into<sea_orm::Value>>(value: &ActiveValue<T>) -> Option<T> {
+    value.try_as_ref().cloned()
+}
+
+/// Queues the deliveries of events, due at this time.
+pub(in crate::store) async fn queue(
+    transaction: &DatabaseTransaction,
+    events: Vec<Told>,
+    ids: &Ids,
+    due_at: Time,
+) -> Result<(), DbErr> {
+    let rows = rows(transaction, events, &Selectors::default(), ids, due_at).await?;
+    bulk::insert(transaction, rows, None).await
+}
+
+/// The deliveries of events, due at this time. Nothing is read where there is no event to forward.
+pub(in crate::store) async fn rows(
+    transaction: &DatabaseTransaction,
+    events: Vec<Told>,
+    selectors: &Selectors,
+    ids: &Ids,
+    due_at: Time,
+) -> Result<Vec<delivery::ActiveModel>, DbErr> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let forwarders = forwarders(transaction, &events, selectors).await?;
+    if forwarders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = events.iter().map(|event| event.device).collect();
+    let devices = device::Entity::find()
+        .filter(device::Column::Id.is_in(padded::<i64>(keys)))
+        .all(transaction)
+        .await?;
+    let devices: HashMap<(i64, i64), &device::Model> = devices
+        .iter()
+        .map(|device| ((device.tenant_id, device.id), device))
+        .collect();
+    let mut rows = Vec::new();
+    for event in &events {
+        let Some(device) = devices.get(&(event.tenant, event.device)) else {
+            continue;
+        };
+        let labels: Vec<String> = serde_json::from_value(device.labels.clone()).unwrap_or_default();
+        let wanted = forwarders.iter().filter(|forwarder| {
+            forwarder.tenant == event.tenant
+                && forwarder.events.contains(&event.event_type)
+                && forwarder.selector.matches(&labels)
+        });
+        for forwarder in wanted {
+            rows.push(row(ids.next(), event, device, forwarder, due_at));
+        }
+    }
+    Ok(rows)
+}
+
+async fn forwarders(
+    transaction: &DatabaseTransaction,
+    events: &[Told],
+    selectors: &Selectors,
+) -> Result<Vec<Forwarder>, DbErr> {
+    use integration::Column;
+    let mut tenants: Vec<i64> = events.iter().map(|event| event.tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    let found = integration::Entity::find()
+        .filter(Column::TenantId.is_in(tenants))
+        .filter(Column::Enabled.eq(true))
+        .select_only()
+        .columns([
+            Column::TenantId,
+            Column::Id,
+            Column::Selector,
+            Column::Events,
+            Column::Delivery,
+        ])
+        .into_model::<Row>()
+        .all(transaction)
+        .await?;
+    let forwarder = |row: Row| {
+        let wanted: Vec<EventType> = serde_json::from_value(row.events).ok()?;
+        let is_wanted =
+            |event: &Told| event.tenant == row.tenant_id && wanted.contains(&event.event_type);
+        if !events.iter().any(is_wanted) {
+            return None;
+        }
+        let policy: Policy = serde_json::from_value(row.delivery).unwrap_or_default();
+        Some(Forwarder {
+            tenant: row.tenant_id,
+            id: row.id,
+            selector: selectors.read(&row.selector)?,
+            ordered: policy.ordered_by_device,
+            events: wanted,
+        })
+    };
+    Ok(found.into_iter().filter_map(forwarder).collect())
+}
+
+fn row(
+    id: Uuid,
+    event: &Told,
+    device: &device::Model,
+    forwarder: &Forwarder,
+    due_at: Time,
+) -> delivery::ActiveModel {
+    let body = json!({
+        "event": event.event_type.as_str(),
+        "kind": event.kind,
+        "id": event.id,
+        "time": event.at,
+        "message": event.message,
+        "details": event.details,
+        "device": {
+            "id": device.device_id,
+            "name": device.name.as_deref().unwrap_or_default(),
+            "driver": device.driver.as_deref().unwrap_or_default(),
+            "labels": device.labels,
+            "connections": device.connections,
+        },
+    });
+    delivery::ActiveModel {
+        tenant_id: Set(event.tenant),
+        id: Set(id),
+        integration_id: Set(forwarder.id),
+        device_id: Set(device.device_id.clone()),
+        subject_id: Set(event.id),
+        state: Set(State::Pending.as_str().to_owned()),
+        attempt: Set(0),
+        due_at: Set(Some(due_at)),
+        body: Set(body.to_string()),
+        last_status: Set(None),
+        last_error: Set(None),
+        created_at: Set(due_at),
+        updated_at: Set(due_at),
+        kind: Set(event.event_type.as_str().to_owned()),
+        ordered: Set(forwarder.ordered),
+        round_start: Set(0),
+        last_answer: Set(None),
+    }
+}

@@ -1,0 +1,438 @@
+//! Replays: stored uplinks that are forwarded once more, chunk by chunk.
+//!
+//! One transaction queues the deliveries of a chunk and moves the replay's position: whatever stops the
+//! hub, a chunk is queued once or not yet.
+
+use std::collections::VecDeque;
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::{IntegrationId, ReplayId, TenantId},
+    store::{
+        Page, Scope, Store,
+        core::{
+            audit::subject,
+            bulk,
+            gather::padded,
+            listing::{self, Order, Place, Span, Stretch},
+            removals,
+        },
+        deliveries::State as DeliveryState,
+        devices::{Device, uplinks::Uplink},
+        entities::{delivery, delivery_replay, device, device_state, integration, uplink},
+        integrations::policy::EventType,
+    },
+};
+
+/// Uplinks in one transaction.
+const CHUNK: usize = 500;
+/// Uplinks of one device that are sorted at a time.
+const AHEAD_MAX: u64 = 50_000;
+/// Replays of one integration that may go on at a time.
+const RUNNING_MAX: u64 = 5;
+
+/// How far a replay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It goes on.
+    Running,
+    /// All its uplinks are queued.
+    Done,
+    /// A fault inside the hub has ended it.
+    Failed,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Done => "done",
+            State::Failed => "failed",
+        }
+    }
+
+    fn parse(word: &str) -> Self {
+        match word {
+            "running" => State::Running,
+            "done" => State::Done,
+            _ => State::Failed,
+        }
+    }
+}
+
+/// What to replay.
+#[derive(Debug, Clone)]
+pub struct NewReplay {
+    /// Uplinks that the hub received at or after this time.
+    pub from: Time,
+    /// And before this one.
+    pub to: Time,
+    /// Those of this device alone.
+    pub device_id: Option<String>,
+}
+
+/// A replay.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Its id.
+    pub id: ReplayId,
+    /// Where to.
+    pub integration: IntegrationId,
+    /// What.
+    pub new: NewReplay,
+    /// How far it is.
+    pub state: State,
+    /// The last uplink that was looked at.
+    pub position: Option<Uuid>,
+    /// Deliveries that it has queued.
+    pub queued: i64,
+    /// When it was begun.
+    pub created_at: Time,
+    /// When it last went on.
+    pub updated_at: Time,
+    /// When it came to its end.
+    pub finished_at: Option<Time>,
+}
+
+impl Replay {
+    /// Which uplinks are left.
+    fn left(&self) -> Condition {
+        use uplink::Column;
+        let span = Span {
+            from: Some(self.new.from),
+            to: Some(self.new.to),
+        };
+        span.condition(Column::ReceivedAt, Column::Id)
+            .add_option(self.position.map(|position| Column::Id.gt(position)))
+    }
+}
+
+/// The uplinks of one device that its replay comes to next. No index has a device's uplinks in the order
+/// of arrival: to sort all that are left for each chunk would take longer than all the rest.
+#[derive(Default)]
+pub struct Ahead(VecDeque<Uuid>);
+
+impl Ahead {
+    /// The next chunk.
+    async fn take(&mut self, scope: &Scope, replay: &Replay, device: &str) -> Result<Vec<Uuid>> {
+        // Another hub may have gone on with it.
+        while self
+            .0
+            .front()
+            .copied()
+            .is_some_and(|id| Some(id) <= replay.position)
+        {
+            self.0.pop_front();
+        }
+        if self.0.is_empty() {
+            self.0 = Self::read(scope, replay, device).await?;
+        }
+        let count = self.0.len().min(CHUNK);
+        Ok(self.0.drain(..count).collect())
+    }
+
+    async fn read(scope: &Scope, replay: &Replay, device: &str) -> Result<VecDeque<Uuid>> {
+        use uplink::Column;
+        // A device that has gone has taken its uplinks with it.
+        let key = scope
+            .find::<device::Entity>()
+            .filter(device::Column::DeviceId.eq(device))
+            .one(scope.reader())
+            .await?;
+        let found: Vec<Uuid> = scope
+            .find::<uplink::Entity>()
+            .filter(Column::DeviceKey.eq(key.map_or(0, |device| device.id)))
+            .filter(replay.left())
+            .order_by_asc(Column::Id)
+            .limit(AHEAD_MAX)
+            .select_only()
+            .column(Column::Id)
+            .into_tuple()
+            .all(scope.reader())
+            .await?;
+        Ok(found.into())
+    }
+}
+
+/// An uplink with its device.
+pub type Stored = (Uplink, Device);
+
+/// A delivery to queue.
+pub struct Rendered {
+    /// The device it tells of.
+    pub device_id: String,
+    /// The uplink it tells of.
+    pub uplink_id: Uuid,
+    /// As what.
+    pub event: EventType,
+    /// The message.
+    pub body: String,
+}
+
+impl Store {
+    /// The replays of all tenants that are not at their end.
+    pub async fn running_replays(&self) -> Result<Vec<(TenantId, ReplayId)>> {
+        let found: Vec<(i64, i64)> = delivery_replay::Entity::find()
+            .filter(delivery_replay::Column::State.eq(State::Running.as_str()))
+            .filter(removals::is_live(
+                delivery_replay::Column::TenantId.into_expr(),
+            ))
+            .order_by_asc(delivery_replay::Column::Id)
+            .select_only()
+            .column(delivery_replay::Column::TenantId)
+            .column(delivery_replay::Column::Id)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        let typed = |(tenant, id)| (TenantId(tenant), ReplayId(id));
+        Ok(found.into_iter().map(typed).collect())
+    }
+}
+
+/// Begins a replay.
+pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -> Result<Replay> {
+    use delivery_replay::Column;
+    let now = clock::now();
+    scope
+        .record(async |transaction| {
+            // Held, so that of two who begin one at once each counts the other's.
+            scope
+                .find::<integration::Entity>()
+                .filter(integration::Column::Id.eq(integration.0))
+                .lock(LockType::NoKeyUpdate)
+                .one(&*transaction)
+                .await?
+                .ok_or_else(|| Error::missing("integration", integration))?;
+            let running = scope
+                .find::<delivery_replay::Entity>()
+                .filter(Column::IntegrationId.eq(integration.0))
+                .filter(Column::State.eq(State::Running.as_str()))
+                .count(&*transaction)
+                .await?;
+            if running >= RUNNING_MAX {
+                return Err(Error::Conflict(format!(
+                    "{RUNNING_MAX} replays go on already; try again when one is done"
+                )));
+            }
+            let model = delivery_replay::ActiveModel {
+                tenant_id: Set(scope.tenant.0),
+                created_at: Set(now),
+                updated_at: Set(now),
+                integration_id: Set(integration.0),
+                state: Set(State::Running.as_str().to_owned()),
+                span_from: Set(new.from),
+                span_to: Set(new.to),
+                device_id: Set(new.device_id),
+                position: Set(None),
+                queued: Set(0),
+                finished_at: Set(None),
+                ..Default::default()
+            }
+            .insert(&*transaction)
+            .await?;
+            let noted = json!({"replay": model.id, "from": new.from, "to": new.to});
+            scope
+                .note_changed(
+                    &transaction,
+                    subject("integrations", integration),
+                    &json!({}),
+                    &noted,
+                )
+                .await?;
+            Ok(model.into())
+        })
+        .await
+}
+
+/// A replay, whatever its integration.
+pub async fn find(scope: &Scope, id: ReplayId) -> Result<Option<Replay>> {
+    let found = scope
+        .find::<delivery_replay::Entity>()
+        .filter(delivery_replay::Column::Id.eq(id.0))
+        .one(scope.reader())
+        .await?;
+    Ok(found.map(Replay::from))
+}
+
+/// One replay of an integration.
+pub async fn get(scope: &Scope, integration: IntegrationId, id: ReplayId) -> Result<Replay> {
+    let found = find(scope, id).await?;
+    found
+        .filter(|replay| replay.integration == integration)
+        .ok_or_else(|| Error::missing("replay", id))
+}
+
+/// A stretch of an integration's replays, the newest first.
+pub async fn list(
+    scope: &Scope,
+    integration: IntegrationId,
+    stretch: &Stretch,
+) -> Result<Page<Replay, Place>> {
+    use delivery_replay::Column;
+    let query = scope
+        .find::<delivery_replay::Entity>()
+        .filter(Column::IntegrationId.eq(integration.0));
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(Column::Id.into_expr(), true);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
+    Ok(page.of(total).map(Replay::from))
+}
+
+/// The next uplinks of a replay with their devices, and the last one where there may be more. `ahead` is
+/// what is known of those that come then.
+pub async fn next(
+    scope: &Scope,
+    replay: &Replay,
+    ahead: &mut Ahead,
+) -> Result<(Vec<Stored>, Option<Uuid>)> {
+    use uplink::Column;
+    let in_order = || {
+        scope
+            .find::<uplink::Entity>()
+            .order_by_asc(uplink::Column::Id)
+    };
+    let (found, last) = match &replay.new.device_id {
+        Some(device) => {
+            let ids = ahead.take(scope, replay, device).await?;
+            let last = ids.last().copied().filter(|_| ids.len() == CHUNK);
+            let found = in_order().filter(Column::Id.is_in(padded(ids)));
+            (found.all(scope.reader()).await?, last)
+        }
+        None => {
+            let found = in_order().filter(replay.left()).limit(CHUNK as u64);
+            let found = found.all(scope.reader()).await?;
+            let last = found.last().map(|uplink| uplink.id);
+            let last = last.filter(|_| found.len() == CHUNK);
+            (found, last)
+        }
+    };
+    let mut keys: Vec<i64> = found.iter().map(|uplink| uplink.device_key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let devices = scope
+        .find::<device::Entity>()
+        .filter(device::Column::Id.is_in(keys))
+        .find_also_related(device_state::Entity)
+        .all(scope.reader())
+        .await?;
+    let devices: Vec<Device> = devices
+        .into_iter()
+        .map(Device::try_from)
+        .collect::<Result<_>>()?;
+    let mut stored = Vec::with_capacity(found.len());
+    for uplink in found {
+        let key = uplink.device_key;
+        if let Some(device) = devices.iter().find(|device| device.key.0 == key) {
+            stored.push((Uplink::from(uplink), device.clone()));
+        }
+    }
+    Ok((stored, last))
+}
+
+/// Queues a chunk's deliveries and moves the replay on; without a `last`, it is at its end. A chunk
+/// that another hub has queued meanwhile is left alone.
+pub async fn queue(
+    scope: &Scope,
+    replay: &Replay,
+    ordered: bool,
+    rendered: Vec<Rendered>,
+    last: Option<Uuid>,
+) -> Result<()> {
+    use delivery_replay::Column;
+    let (ids, now) = (scope.store.ids(), scope.now());
+    let queued = i64::try_from(rendered.len()).unwrap_or(i64::MAX);
+    let rows: Vec<_> = rendered
+        .into_iter()
+        .map(|rendered| delivery::ActiveModel {
+            tenant_id: Set(scope.tenant.0),
+            id: Set(ids.next()),
+            integration_id: Set(replay.integration.0),
+            device_id: Set(rendered.device_id),
+            subject_id: Set(rendered.uplink_id),
+            state: Set(DeliveryState::Pending.as_str().to_owned()),
+            attempt: Set(0),
+            due_at: Set(Some(now)),
+            body: Set(rendered.body),
+            last_status: Set(None),
+            last_error: Set(None),
+            created_at: Set(now),
+            updated_at: Set(now),
+            kind: Set(rendered.event.as_str().to_owned()),
+            ordered: Set(ordered),
+            round_start: Set(0),
+            last_answer: Set(None),
+        })
+        .collect();
+    let (state, finished_at) = match last {
+        Some(_) => (State::Running, None),
+        None => (State::Done, Some(now)),
+    };
+    scope
+        .record(async |transaction| {
+            let moved = scope
+                .update::<delivery_replay::Entity>()
+                .col_expr(Column::Position, Expr::value(last.or(replay.position)))
+                .col_expr(Column::Queued, Expr::value(replay.queued + queued))
+                .col_expr(Column::State, Expr::value(state.as_str()))
+                .col_expr(Column::FinishedAt, Expr::value(finished_at))
+                .col_expr(Column::UpdatedAt, Expr::value(now))
+                .filter(Column::Id.eq(replay.id.0))
+                .filter(Column::State.eq(State::Running.as_str()))
+                .filter(match replay.position {
+                    Some(position) => Column::Position.eq(position),
+                    None => Column::Position.is_null(),
+                })
+                .exec(&*transaction)
+                .await?;
+            if moved.rows_affected > 0 {
+                bulk::insert(&transaction, rows, None).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Ends a replay that a fault of ours keeps from going on.
+pub async fn give_up(scope: &Scope, id: ReplayId) -> Result<()> {
+    use delivery_replay::Column;
+    scope
+        .update::<delivery_replay::Entity>()
+        .col_expr(Column::State, Expr::value(State::Failed.as_str()))
+        .col_expr(Column::FinishedAt, Expr::value(clock::now()))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::State.eq(State::Running.as_str()))
+        .exec(&scope.store.inner.writer)
+        .await?;
+    Ok(())
+}
+
+impl From<delivery_replay::Model> for Replay {
+    fn from(model: delivery_replay::Model) -> Self {
+        Self {
+            id: ReplayId(model.id),
+            integration: IntegrationId(model.integration_id),
+            new: NewReplay {
+                from: model.span_from,
+                to: model.span_to,
+                device_id: model.device_id,
+            },
+            state: State::parse(&model.state),
+            position: model.position,
+            queued: model.queued,
+            created_at: model.created_at,
+            updated_at: model.updated_at,
+            finished_at: model.finished_at,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! One change of all devices that a selector picks.
+//!
+//! It goes through the devices in the order of their keys, some hundred in a transaction, so that
+//! nothing else has to wait for all of them; each device has its own entry in the audit log.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
+};
+
+use crate::{
+    clock,
+    error::{Error, Result},
+    id::DeviceKey,
+    selector::Selector,
+    store::{
+        Scope,
+        core::{
+            audit::{Change, json, subject},
+            bulk, selecting,
+            transaction::DatabaseTransaction,
+        },
+        devices::{self, Device, RESOURCE},
+        entities::{device, device_label},
+    },
+};
+
+/// Devices in one transaction.
+const CHUNK: u64 = 250;
+/// Ids that are answered.
+const SAMPLE: usize = 20;
+
+/// What to do with each device.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Give it these labels; those that it has stay once.
+    AddLabels {
+        /// The labels.
+        labels: Vec<String>,
+        /// Most labels that a device may have then.
+        most: usize,
+    },
+    /// Take these labels away.
+    RemoveLabels(Vec<String>),
+    /// Delete it.
+    Delete,
+}
+
+/// What a change came to, or would come to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sum {
+    /// Devices that the selector picks.
+    pub matched: u64,
+    /// Those of them that the action changes.
+    pub changed: u64,
+    /// The first of those that it picks.
+    pub sample: Vec<String>,
+}
+
+impl Action {
+    /// The labels after it; `None` where it changes nothing.
+    fn labels_after(&self, id: &str, before: &[String]) -> Result<Option<Vec<String>>> {
+        let mut after = before.to_vec();
+        match self {
+            Action::AddLabels { labels, most } => {
+                for label in labels {
+                    if !after.contains(label) {
+                        after.push(label.clone());
+                    }
+                }
+                if after.len() > *most {
+                    return Err(Error::field(
+                        "action.labels",
+                        format!("a device has at most {most} labels, and \"{id}\" would have more"),
+                    ));
+                }
+            }
+            Action::RemoveLabels(labels) => after.retain(|label| !labels.contains(label)),
+            Action::Delete => return Ok(Some(Vec::new())),
+        }
+        Ok((after != before).then_some(after))
+    }
+}
+
+/// What the action would come to. Refused if one of the devices could not be changed.
+pub async fn preview(scope: &Scope, selector: &Selector, action: &Action) -> Result<Sum> {
+    let mut sum = Sum::default();
+    let mut after = 0;
+    loop {
+        let found: Vec<(i64, String, serde_json::Value)> = scope
+            .find::<device::Entity>()
+            .filter(device::Column::Id.gt(after))
+            .filter(picked(selector))
+            .order_by_asc(device::Column::Id)
+            .limit(CHUNK * 4)
+            .select_only()
+            .column(device::Column::Id)
+            .column(device::Column::DeviceId)
+            .column(device::Column::Labels)
+            .into_tuple()
+            .all(scope.reader())
+            .await?;
+        let Some((last, ..)) = found.last() else {
+            return Ok(sum);
+        };
+        after = *last;
+        for (_, id, labels) in found {
+            let labels: Vec<String> = serde_json::from_value(labels).map_err(Error::internal)?;
+            sum.matched += 1;
+            if action.labels_after(&id, &labels)?.is_some() {
+                sum.changed += 1;
+            }
+            if sum.sample.len() < SAMPLE {
+                sum.sample.push(id);
+            }
+        }
+    }
+}
+
+/// Does the action to all devices that the selector picks.
+pub async fn run(scope: &Scope, selector: &Selector, action: &Action) -> Result<Sum> {
+    // Nothing is half done because of a device that could not be changed.
+    preview(scope, selector, action).await?;
+    let mut sum = Sum::default();
+    let mut after = 0;
+    loop {
+        let last = scope
+            .write(async |transaction| {
+                let keys: Vec<i64> = scope
+                    .find::<device::Entity>()
+                    .filter(device::Column::Id.gt(after))
+                    .filter(picked(selector))
+                    .order_by_asc(device::Column::Id)
+                    .limit(CHUNK)
+                    .select_only()
+                    .column(device::Column::Id)
+                    .into_tuple()
+                    .all(&*transaction)
+                    .await?;
+                let Some(last) = keys.last().copied() else {
+                    return Ok(None);
+                };
+                let found = hold(scope, &transaction, selector, action, keys).await?;
+                let part = change(scope, &transaction, found, action).await?;
+                Ok(Some((last, part)))
+            })
+            .await?;
+        let Some((last, part)) = last else {
+            return Ok(sum);
+        };
+        after = last;
+        sum.matched += part.matched;
+        sum.changed += part.changed;
+        let room = SAMPLE - sum.sample.len();
+        sum.sample.extend(part.sample.into_iter().take(room));
+    }
+}
+
+/// Those of these devices that the selector still picks, as they are until the end of the transaction.
+async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    selector: &Selector,
+    action: &Action,
+    keys: Vec<i64>,
+) -> Result<Vec<device::Model>> {
+    let lock = match action {
+        Action::Delete => {
+            // The states before the devices, as the writer of uplinks takes them.
+            devices::hold_states(scope, transaction, keys.clone()).await?;
+            LockType::Update
+        }
+        // Uplinks go on meanwhile.
+        Action::AddLabels { .. } | Action::RemoveLabels(_) => LockType::NoKeyUpdate,
+    };
+    Ok(scope
+        .find::<device::Entity>()
+        .filter(device::Column::Id.is_in(keys))
+        .filter(picked(selector))
+        .order_by_asc(device::Column::Id)
+        .lock(lock)
+        .all(transaction)
+        .await?)
+}
+
+fn picked(selector: &Selector) -> Condition {
+    selecting::picked(selector)
+}
+
+async fn change(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    found: Vec<device::Model>,
+    action: &Action,
+) -> Result<Sum> {
+    let now = clock::now();
+    let mut sum = Sum::default();
+    let (mut keys, mut changes, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    for model in found {
+        let (key, revision) = (model.id, model.revision);
+        let before = Device::try_from((model, None))?.provisioned;
+        sum.matched += 1;
+        if sum.sample.len() < SAMPLE {
+            sum.sample.push(before.id.clone());
+        }
+        let Some(labels) = action.labels_after(&before.id, &before.labels)? else {
+            continue;
+        };
+        keys.push(key);
+        let mut change = Change {
+            subject: subject(RESOURCE, &before.id),
+            before: Some(json(&before)?),
+            after: None,
+        };
+        if !matches!(action, Action::Delete) {
+            let mut after = before;
+            after.labels = labels;
+            let changed = device::ActiveModel {
+                updated_at: Set(now),
+                revision: Set(revision + 1),
+                labels: Set(after.labels.clone().into()),
+                ..Default::default()
+            };
+            scope
+                .update::<device::Entity>()
+                .set(changed)
+                .filter(device::Column::Id.eq(key))
+                .exec(transaction)
+                .await?;
+            rows.extend(devices::label_rows(scope, DeviceKey(key), &after.labels));
+            change.after = Some(json(&after)?);
+        }
+        changes.push(change);
+    }
+    sum.changed = changes.len() as u64;
+    if matches!(action, Action::Delete) {
+        devices::bury(scope, transaction, keys).await?;
+    } else {
+        scope
+            .delete::<device_label::Entity>()
+            .filter(device_label::Column::DeviceKey.is_in(keys))
+            .exec(transaction)
+            .await?;
+        bulk::insert(transaction, rows, None).await?;
+    }
+    scope.note_many(transaction, changes).await?;
+    Ok(sum)
+}

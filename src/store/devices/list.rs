@@ -1,0 +1,182 @@
+//! Lists of devices: which ones, and in which order.
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ColumnTrait, Condition, QueryFilter,
+    sea_query::{Expr, ExprTrait, Query},
+};
+
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    id::ConnectionId,
+    reference::Reference,
+    selector::Selector,
+    store::{
+        Page, Scope,
+        core::{
+            health::{HealthState, last_seen},
+            listing::{self, Order, Place, Sort, Stretch},
+            selecting,
+        },
+        devices::Device,
+        drivers::usage,
+        entities::{device, device_connection, device_state},
+    },
+};
+
+/// What a search looks into.
+const SEARCHED: [device::Column; 3] = [
+    device::Column::DeviceId,
+    device::Column::Name,
+    device::Column::Description,
+];
+
+/// Which devices.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those that it picks.
+    pub selector: Option<Selector>,
+    /// Those with an address there.
+    pub connection: Option<ConnectionId>,
+    /// Those whose driver is this; without a tag or digest, whatever they call it.
+    pub driver: Option<Reference>,
+    /// Those that have sent nothing for so long, or never anything.
+    pub silent_for: Option<TimeDelta>,
+    /// Those that are so.
+    pub health: Option<HealthState>,
+    /// Those with this in id, name or description, whatever its case.
+    pub search: Option<String>,
+}
+
+/// What orders the list; devices that are alike stand in the order in which they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// When they were made.
+    Created,
+    /// Their id.
+    Id,
+    /// Their name; those without one first.
+    Name,
+    /// When they were last changed.
+    Updated,
+    /// When they last sent something; those that never did first.
+    LastSeen,
+}
+
+/// A stretch of the devices.
+pub async fn list(
+    scope: &Scope,
+    filter: &Filter,
+    sort: Sort<SortBy>,
+    stretch: &Stretch,
+) -> Result<Page<Device, Place>> {
+    let begins_with_states = filter.begins_with_states(sort);
+    // Every device has a state. With its tenant among the conditions, a database can begin with them.
+    let of_tenant = device_state::Column::TenantId.eq(scope.tenant.0);
+    let query = scope
+        .find::<device::Entity>()
+        .find_also_related(device_state::Entity)
+        .filter(Condition::all().add_option(begins_with_states.then_some(of_tenant)))
+        .filter(filter.condition(sort));
+    let total = listing::total(scope, &query, stretch).await?;
+    let query = sort.order(begins_with_states).of(query, stretch)?;
+    let found = query.all(scope.reader()).await?;
+    let found = found
+        .into_iter()
+        .map(Device::try_from)
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(found, stretch.limit, |device| sort.place(device)).of(total))
+}
+
+impl Filter {
+    /// Whether an index of the states leads to a page of these.
+    fn begins_with_states(&self, sort: Sort<SortBy>) -> bool {
+        match self.health {
+            // They are few.
+            Some(HealthState::Failing) => true,
+            // They may be all: what their index has in no order would be sorted for a page.
+            Some(HealthState::NeverSeen) => {
+                matches!(sort.by, SortBy::Created | SortBy::LastSeen)
+            }
+            _ => sort.by == SortBy::LastSeen,
+        }
+    }
+
+    fn condition(&self, sort: Sort<SortBy>) -> Condition {
+        let mut all = Condition::all();
+        if let Some(selector) = &self.selector {
+            all = all.add(selecting::picked(selector));
+        }
+        if let Some(connection) = self.connection {
+            let addresses = Query::select()
+                .expr(Expr::value(1))
+                .from(device_connection::Entity)
+                .and_where(
+                    Expr::col((
+                        device_connection::Entity,
+                        device_connection::Column::DeviceKey,
+                    ))
+                    .equals((device::Entity, device::Column::Id)),
+                )
+                .and_where(device_connection::Column::ConnectionId.eq(connection.0))
+                .to_owned();
+            all = all.add(Expr::exists(addresses));
+        }
+        if let Some(driver) = &self.driver {
+            all = all.add(usage::using(driver));
+        }
+        if let Some(silence) = self.silent_for {
+            let since = clock::now() - silence;
+            all = all.add(if sort.by == SortBy::LastSeen {
+                Condition::all().add(last_seen().lt(since))
+            } else {
+                // Not by the index, which would have all that are silent sorted for a page.
+                let received = device_state::Column::ReceivedAt;
+                Condition::any()
+                    .add(received.is_null())
+                    .add(received.lt(since))
+            });
+        }
+        let search = self.search.as_ref();
+        all.add_option(self.health.map(HealthState::of_devices))
+            .add_option(search.map(|text| listing::holding(text, &SEARCHED)))
+    }
+}
+
+impl Sort<SortBy> {
+    fn order(self, begins_with_states: bool) -> Order {
+        use device::Column;
+        let down = self.descending;
+        // The same key, in the table whose index leads to the page.
+        let key = match begins_with_states {
+            true => device_state::Column::DeviceKey.into_expr(),
+            false => Column::Id.into_expr(),
+        };
+        match self.by {
+            SortBy::Created => Order::by_key(key, down),
+            SortBy::Id => Order::by_text(Column::DeviceId.into_expr(), key, down),
+            SortBy::Name => {
+                // As in the index, to the letter.
+                let name = Expr::cust("COALESCE(\"devices\".\"name\", '')");
+                Order::by_text(name, key, down)
+            }
+            SortBy::Updated => Order::by_time(Column::UpdatedAt.into_expr(), key, down),
+            SortBy::LastSeen => Order::by_time(last_seen(), key, down),
+        }
+    }
+
+    fn place(self, device: &Device) -> Place {
+        let key = device.key.0;
+        match self.by {
+            SortBy::Created => Place::of_key(key),
+            SortBy::Id => Place(device.provisioned.id.clone(), key),
+            SortBy::Name => Place(device.provisioned.name.clone(), key),
+            SortBy::Updated => Place::of_time(device.updated_at, key),
+            SortBy::LastSeen => {
+                let seen = device.state.received_at;
+                Place::of_time(seen.unwrap_or(Time::UNIX_EPOCH), key)
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The recent messages of a device.
+
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    error::Result,
+    id::{ConnectionId, DeviceKey},
+    store::{
+        Page, Scope,
+        core::listing::{self, Order, Place, Span, Stretch},
+        entities::uplink,
+        members,
+    },
+};
+
+/// One message, raw and decoded.
+#[derive(Debug, Clone)]
+pub struct Uplink {
+    /// Sorts by arrival.
+    pub id: Uuid,
+    /// Where it came in.
+    pub connection: ConnectionId,
+    /// When the hub received it.
+    pub received_at: Time,
+    /// When the network received it.
+    pub time: Time,
+    /// LoRaWAN port.
+    pub f_port: Option<u8>,
+    /// LoRaWAN frame counter.
+    pub f_cnt: Option<u32>,
+    /// The payload.
+    pub raw: Option<Vec<u8>>,
+    /// How it was received, as the network's adapter wrote it.
+    pub radio: Map<String, Value>,
+    /// What the driver made of it.
+    pub data: Option<Map<String, Value>>,
+    /// The values of each time, where the driver told of several.
+    pub updates: Option<Value>,
+    /// Why the driver made nothing of it.
+    pub failure: Option<Value>,
+}
+
+/// A stretch of a device's uplinks, of those in a span of the network's time.
+pub async fn list(
+    scope: &Scope,
+    device: DeviceKey,
+    span: Span,
+    newest_first: bool,
+    stretch: &Stretch<Uuid>,
+) -> Result<Page<Uplink, Place<Uuid>>> {
+    use uplink::Column;
+    let query = scope
+        .find::<uplink::Entity>()
+        .filter(Column::DeviceKey.eq(device.0))
+        .filter(span.of(Column::Ts));
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), newest_first);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
+    Ok(page.of(total).map(Uplink::from))
+}
+
+/// How the last uplink of a device over a connection was received.
+pub async fn last_radio(
+    scope: &Scope,
+    device: DeviceKey,
+    connection: ConnectionId,
+) -> Result<Option<Value>> {
+    use uplink::Column;
+    Ok(scope
+        .find::<uplink::Entity>()
+        .filter(Column::DeviceKey.eq(device.0))
+        .filter(Column::ConnectionId.eq(connection.0))
+        .select_only()
+        .column(Column::Radio)
+        .order_by_desc(Column::Ts)
+        .into_tuple()
+        .one(scope.reader())
+        .await?)
+}
+
+impl Uplink {
+    /// Its place in a list of its device's uplinks.
+    pub fn place(&self) -> Place<Uuid> {
+        Place::of_time(self.time, self.id)
+    }
+}
+
+impl From<uplink::Model> for Uplink {
+    fn from(model: uplink::Model) -> Self {
+        let uplink::Model {
+            tenant_id: _,
+            id,
+            device_key: _,
+            connection_id,
+            received_at,
+            ts,
+            f_port,
+            f_cnt,
+            raw,
+            radio,
+            data,
+            updates,
+            failure,
+        } = model;
+        Self {
+            id,
+            connection: ConnectionId(connection_id),
+            received_at,
+            time: ts,
+            f_port: f_port.and_then(|port| u8::try_from(port).ok()),
+            f_cnt: f_cnt.and_then(|count| u32::try_from(count).ok()),
+            raw,
+            radio: members(radio),
+            data: data.map(members),
+            updates,
+            failure,
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Drivers: their names, metadata and what is pushed to them.
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{Scope, entities::driver};
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    reference::DriverKey,
+    store::core::{audit::subject, transaction::DatabaseTransaction},
+};
+
+pub mod list;
+pub mod tags;
+pub mod usage;
+pub mod versions;
+
+use tags::Tag;
+use usage::Users;
+use versions::Content;
+
+/// The id of drivers that are in no database.
+const BESIDE: i64 = 0;
+
+/// The resource's name in paths.
+pub(super) const RESOURCE: &str = "drivers";
+
+/// What a client says of a driver, beside its script. `S` is one entry of `supports`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Metadata<S> {
+    /// For people.
+    pub description: String,
+    /// The devices it is for.
+    pub supports: Vec<S>,
+    /// For finding it.
+    pub labels: Vec<String>,
+}
+
+/// A driver with its tags.
+#[derive(Debug, Clone)]
+pub struct Driver<S> {
+    id: i64,
+    /// Author and name.
+    pub key: DriverKey,
+    /// Metadata.
+    pub metadata: Metadata<S>,
+    /// Tags, by name.
+    pub tags: Vec<Tag>,
+    /// Grows with every change by a client.
+    pub revision: i64,
+    /// When its first version was pushed.
+    pub created_at: Time,
+    /// When anything of it last changed.
+    pub updated_at: Time,
+}
+
+impl<S> Driver<S> {
+    /// One that is in no database, and in every tenant: it stands before those that are as old.
+    pub fn beside(key: DriverKey, metadata: Metadata<S>, made: Time) -> Self {
+        Self {
+            id: BESIDE,
+            key,
+            metadata,
+            tags: Vec::new(),
+            revision: 1,
+            created_at: made,
+            updated_at: made,
+        }
+    }
+
+    /// For references inside the hub; of those that are in no database, less than all others.
+    pub(super) fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// Whether it is in no database.
+    pub fn is_beside(&self) -> bool {
+        self.id == BESIDE
+    }
+}
+
+/// A version to add, with the tags that point at it from then on.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The version.
+    pub version: Content,
+    /// The tags; those that are there already move.
+    pub tags: Vec<String>,
+}
+
+/// Adds versions, makes the driver where it is new, and moves the tags: all of it or nothing.
+pub async fn push<S: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+    releases: &[Release],
+) -> Result<Driver<S>> {
+    scope
+        .write(async |transaction| {
+            let noted: Vec<_> = releases
+                .iter()
+                .map(|release| json!({"digest": release.version.digest, "tags": release.tags}))
+                .collect();
+            let noted = json!({"metadata": &metadata, "versions": noted});
+            let driver_id = upsert(scope, &transaction, key, metadata).await?;
+            for Release { version, tags } in releases {
+                let id = versions::put(scope, &transaction, driver_id, key, version).await?;
+                let version = (id, version.digest.as_str());
+                tags::point(scope, &transaction, driver_id, tags, version).await?;
+            }
+            scope
+                .note_created(&transaction, subject(RESOURCE, key), &noted)
+                .await?;
+            read(scope, &*transaction, key).await
+        })
+        .await
+}
+
+/// One driver.
+pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
+    read(scope, scope.reader(), key).await
+}
+
+async fn read<S: DeserializeOwned>(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+) -> Result<Driver<S>> {
+    let found = find(scope, connection, key).await?;
+    let found = found.ok_or_else(|| missing(key))?;
+    let mut drivers = with_tags(scope, connection, vec![found]).await?;
+    drivers.pop().ok_or_else(|| missing(key))
+}
+
+/// Replaces the metadata.
+pub async fn update<S: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+) -> Result<Driver<S>> {
+    scope
+        .write(async |transaction| {
+            let before = lock(scope, &transaction, key).await?;
+            let mut changed = columns(scope, key, &metadata);
+            changed.revision = Set(before.revision + 1);
+            let updated = scope
+                .update::<driver::Entity>()
+                .set(changed)
+                .filter(driver::Column::Id.eq(before.id))
+                .exec_with_returning(&*transaction)
+                .await?;
+            let before = Metadata::<S>::try_from(before)?;
+            scope
+                .note_changed(&transaction, subject(RESOURCE, key), &before, &metadata)
+                .await?;
+            let mut drivers = with_tags(scope, &*transaction, updated).await?;
+            drivers.pop().ok_or_else(|| missing(key))
+        })
+        .await
+}
+
+/// Removes a driver that no device uses; answers what was removed.
+pub async fn delete<S: Serialize + DeserializeOwned>(
+    scope: &Scope,
+    key: &DriverKey,
+) -> Result<Driver<S>> {
+    scope
+        .write(async |transaction| {
+            let model = lock(scope, &transaction, key).await?;
+            let mut drivers = with_tags(scope, &*transaction, vec![model]).await?;
+            let driver: Driver<S> = drivers.pop().ok_or_else(|| missing(key))?;
+            usage::refuse_used(scope, &transaction, key, Users::Driver).await?;
+            scope
+                .delete::<driver::Entity>()
+                .filter(driver::Column::Id.eq(driver.id))
+                .exec(&*transaction)
+                .await?;
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, key), &driver.metadata)
+                .await?;
+            Ok(driver)
+        })
+        .await
+}
+
+/// Adds the driver or changes its metadata, in one statement: of two pushes at once the second
+/// waits here for the first.
+async fn upsert<S: Serialize>(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+    metadata: Metadata<S>,
+) -> Result<i64> {
+    use driver::Column;
+    let mut columns = columns(scope, key, &metadata);
+    columns.created_at = columns.updated_at.clone();
+    let changed = OnConflict::columns([Column::TenantId, Column::Author, Column::Name])
+        .update_columns([
+            Column::UpdatedAt,
+            Column::Description,
+            Column::Supports,
+            Column::Labels,
+        ])
+        .value(
+            Column::Revision,
+            Expr::col((driver::Entity, Column::Revision)).add(1),
+        )
+        .to_owned();
+    driver::Entity::insert(columns)
+        .on_conflict(changed)
+        .exec_without_returning(transaction)
+        .await?;
+    let found = find(scope, transaction, key).await?;
+    Ok(found.ok_or_else(|| missing(key))?.id)
+}
+
+fn columns<S: Serialize>(
+    scope: &Scope,
+    key: &DriverKey,
+    metadata: &Metadata<S>,
+) -> driver::ActiveModel {
+    driver::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(clock::now()),
+        author: Set(key.author.clone()),
+        name: Set(key.name.clone()),
+        description: Set(metadata.description.clone()),
+        supports: Set(json!(&metadata.supports)),
+        labels: Set(json!(&metadata.labels)),
+        ..Default::default()
+    }
+}
+
+/// The drivers with their tags, in their order.
+pub(super) async fn with_tags<S: DeserializeOwned>(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    models: Vec<driver::Model>,
+) -> Result<Vec<Driver<S>>> {
+    let ids = models.iter().map(|model| model.id);
+    let mut tags = tags::of_drivers(scope, connection, ids).await?;
+    let drivers = models.into_iter().map(|model| {
+        Ok(Driver {
+            id: model.id,
+            key: DriverKey {
+                author: model.author.clone(),
+                name: model.name.clone(),
+            },
+            tags: tags.remove(&model.id).unwrap_or_default(),
+            revision: model.revision,
+            created_at: model.created_at,
+            updated_at: model.updated_at,
+            metadata: model.try_into()?,
+        })
+    });
+    drivers.collect()
+}
+
+/// The driver with this author and name.
+pub(super) fn called(key: &DriverKey) -> Condition {
+    Condition::all()
+        .add(driver::Column::Author.eq(&key.author))
+        .add(driver::Column::Name.eq(&key.name))
+}
+
+/// A driver's row, where there is one.
+pub(super) async fn find(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+) -> Result<Option<driver::Model>> {
+    let found = scope.find::<driver::Entity>().filter(called(key));
+    Ok(found.one(connection).await?)
+}
+
+/// A driver's row as it is until the end of the transaction: whoever adds versions or moves tags
+/// holds it. The client's `If-Match` is about the part that it changes, not about the row.
+pub(super) async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+) -> Result<driver::Model> {
+    let found = find_held(scope, transaction, key).await?;
+    found.ok_or_else(|| missing(key))
+}
+
+/// The same, where there is one.
+pub(super) async fn find_held(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+) -> Result<Option<driver::Model>> {
+    let found = scope.find::<driver::Entity>().filter(called(key));
+    Ok(found.lock_exclusive().one(transaction).await?)
+}
+
+/// A driver's row to change itself, if it is as the client has seen it.
+async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    key: &DriverKey,
+) -> Result<driver::Model> {
+    scope
+        .lock::<driver::Entity>(transaction, called(key), || missing(key))
+        .await
+}
+
+/// Counts a change of something that the driver shows.
+pub(super) async fn touch(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    driver_id: i64,
+) -> Result<()> {
+    scope
+        .update::<driver::Entity>()
+        .col_expr(
+            driver::Column::Revision,
+            Expr::col(driver::Column::Revision).add(1),
+        )
+        .col_expr(driver::Column::UpdatedAt, Expr::value(clock::now()))
+        .filter(driver::Column::Id.eq(driver_id))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// There is no such driver.
+pub(super) fn missing(key: &DriverKey) -> Error {
+    Error::missing("driver", key)
+}
+
+impl<S: DeserializeOwned> TryFrom<driver::Model> for Metadata<S> {
+    type Error = Error;
+
+    fn try_from(model: driver::Model) -> Result<Self> {
+        Ok(Self {
+            description: model.description,
+            supports: serde_json::from_value(model.supports).map_err(Error::internal)?,
+            labels: serde_json::from_value(model.labels).map_err(Error::internal)?,
+        })
+    }
+}

@@ -1,0 +1,359 @@
+//! Tags: movable names of a driver's versions, and where they pointed when.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::OnConflict,
+};
+use serde_json::json;
+
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    reference::{DriverKey, Pick},
+    store::{
+        Page, Scope,
+        core::{
+            audit::subject,
+            listing::{self, Order, Place, Stretch},
+            transaction::DatabaseTransaction,
+        },
+        drivers::{
+            self, RESOURCE,
+            usage::{self, Users},
+            versions::{self, Version},
+        },
+        entities::{driver_tag, driver_tag_move, driver_version},
+    },
+};
+
+/// A tag and the version it points at.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// Its name.
+    pub name: String,
+    /// What the version is called by.
+    pub digest: String,
+    /// The entry functions that the version's script defines.
+    pub functions: Vec<String>,
+    /// When it was last moved.
+    pub updated_at: Time,
+}
+
+/// A tag with the whole version that it points at.
+#[derive(Debug, Clone)]
+pub struct Tagged {
+    /// The tag.
+    pub name: String,
+    /// Grows with every move.
+    pub revision: i64,
+    /// When it was last moved.
+    pub updated_at: Time,
+    /// What it points at.
+    pub version: Version,
+}
+
+/// One move of a tag.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// The tag's revision from then on.
+    pub revision: i64,
+    /// The version that it points at from then on; `None`: the tag was deleted.
+    pub digest: Option<String>,
+    /// When.
+    pub moved_at: Time,
+    /// The name of the user or the API key; `None` where it is not known any more.
+    pub moved_by: Option<String>,
+}
+
+/// A tag with its version.
+pub async fn get(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
+    read(scope, scope.reader(), key, name).await
+}
+
+async fn read(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    key: &DriverKey,
+    name: &str,
+) -> Result<Tagged> {
+    let pick = Pick::Tag(name.to_owned());
+    let gone = || versions::missing(key, &pick);
+    let driver = drivers::find(scope, connection, key).await?;
+    let driver = driver.ok_or_else(gone)?;
+    let tag = scope
+        .find::<driver_tag::Entity>()
+        .filter(driver_tag::Column::DriverId.eq(driver.id))
+        .filter(driver_tag::Column::Name.eq(name))
+        .one(connection)
+        .await?
+        .ok_or_else(gone)?;
+    let version = versions::read(scope, connection, key, &pick).await?;
+    Ok(Tagged {
+        name: tag.name,
+        revision: tag.revision,
+        updated_at: tag.updated_at,
+        version: version.ok_or_else(gone)?,
+    })
+}
+
+/// Makes a tag point at a version of the driver: a new tag, or one that points elsewhere so far.
+pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Result<Tagged> {
+    scope
+        .write(async |transaction| {
+            let driver = drivers::hold(scope, &transaction, key).await?;
+            let before = revision_and_digest(scope, &transaction, driver.id, name).await?;
+            // A tag that is not there has no revision that a client could have seen.
+            scope.check_revision(before.as_ref().map_or(0, |(revision, _)| *revision))?;
+            let pick = Pick::Digest(digest.to_owned());
+            let version = versions::find_id(scope, &*transaction, key, &pick).await?;
+            let version = version.ok_or_else(|| {
+                Error::field(
+                    "digest",
+                    format!("there is no version {digest} of driver {key}"),
+                )
+            })?;
+            let names = [name.to_owned()];
+            point(scope, &transaction, driver.id, &names, (version, digest)).await?;
+            drivers::touch(scope, &transaction, driver.id).await?;
+            let after = json!({"tag": name, "digest": digest});
+            let subject = subject(RESOURCE, key);
+            match before {
+                Some((_, digest)) => {
+                    let before = json!({"tag": name, "digest": digest});
+                    scope
+                        .note_changed(&transaction, subject, &before, &after)
+                        .await?;
+                }
+                None => scope.note_created(&transaction, subject, &after).await?,
+            }
+            read(scope, &*transaction, key, name).await
+        })
+        .await
+}
+
+/// Removes a tag that no device uses; the version stays. Answers the tag as it was.
+pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
+    scope
+        .write(async |transaction| {
+            let driver = drivers::find_held(scope, &transaction, key).await?;
+            let pick = Pick::Tag(name.to_owned());
+            let driver = driver.ok_or_else(|| versions::missing(key, &pick))?;
+            let tagged = read(scope, &*transaction, key, name).await?;
+            scope.check_revision(tagged.revision)?;
+            usage::refuse_used(scope, &transaction, key, Users::Tag(name)).await?;
+            scope
+                .delete::<driver_tag::Entity>()
+                .filter(driver_tag::Column::DriverId.eq(driver.id))
+                .filter(driver_tag::Column::Name.eq(name))
+                .exec(&*transaction)
+                .await?;
+            let moved = moved(scope, driver.id, name, tagged.revision + 1, None);
+            driver_tag_move::Entity::insert(moved)
+                .exec_without_returning(&*transaction)
+                .await?;
+            drivers::touch(scope, &transaction, driver.id).await?;
+            let noted = json!({"tag": name, "digest": tagged.version.content.digest});
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, key), &noted)
+                .await?;
+            Ok(tagged)
+        })
+        .await
+}
+
+/// A stretch of a tag's moves, the newest first; those of a tag that was deleted, too.
+pub async fn history(
+    scope: &Scope,
+    key: &DriverKey,
+    name: &str,
+    stretch: &Stretch,
+) -> Result<Page<Move, Place>> {
+    use driver_tag_move::Column;
+    let missing = || versions::missing(key, &Pick::Tag(name.to_owned()));
+    let driver = drivers::find(scope, scope.reader(), key).await?;
+    let driver = driver.ok_or_else(missing)?;
+    let query = scope
+        .find::<driver_tag_move::Entity>()
+        .filter(Column::DriverId.eq(driver.id))
+        .filter(Column::Tag.eq(name));
+    let total = listing::total(scope, &query, stretch).await?;
+    let order = Order::by_key(Column::Revision.into_expr(), true);
+    let found = order.of(query, stretch)?.all(scope.reader()).await?;
+    if found.is_empty() && stretch.after.is_none() {
+        return Err(missing());
+    }
+    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.revision));
+    Ok(page.of(total).map(|model| Move {
+        revision: model.revision,
+        digest: model.digest,
+        moved_at: model.moved_at,
+        moved_by: model.moved_by,
+    }))
+}
+
+/// Makes the tags point at a version, and writes down those that did not yet. The driver's row is
+/// held, so nobody else moves them meanwhile.
+pub(in crate::store) async fn point(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    driver_id: i64,
+    names: &[String],
+    (version, digest): (i64, &str),
+) -> Result<()> {
+    use driver_tag::Column;
+    let there: Vec<String> = scope
+        .find::<driver_tag::Entity>()
+        .filter(Column::DriverId.eq(driver_id))
+        .filter(Column::VersionId.eq(version))
+        .filter(Column::Name.is_in(names))
+        .select_only()
+        .column(Column::Name)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    let last = last_revisions(scope, transaction, driver_id, names).await?;
+    let (mut tags, mut moves) = (Vec::new(), Vec::new());
+    for name in names.iter().filter(|name| !there.contains(*name)) {
+        let revision = last.get(name).copied().unwrap_or(0) + 1;
+        tags.push(driver_tag::ActiveModel {
+            tenant_id: Set(scope.tenant.0),
+            driver_id: Set(driver_id),
+            name: Set(name.clone()),
+            version_id: Set(version),
+            updated_at: Set(clock::now()),
+            revision: Set(revision),
+        });
+        moves.push(moved(scope, driver_id, name, revision, Some(digest)));
+    }
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let moved = OnConflict::columns([Column::DriverId, Column::Name])
+        .update_columns([Column::VersionId, Column::UpdatedAt, Column::Revision])
+        .to_owned();
+    driver_tag::Entity::insert_many(tags)
+        .on_conflict(moved)
+        .exec_without_returning(transaction)
+        .await?;
+    driver_tag_move::Entity::insert_many(moves)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+/// A tag that is made anew goes on counting where it ended: an ETag of before never fits again.
+async fn last_revisions(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    driver_id: i64,
+    names: &[String],
+) -> Result<HashMap<String, i64>> {
+    use driver_tag_move::Column;
+    let found: Vec<(String, i64)> = scope
+        .find::<driver_tag_move::Entity>()
+        .filter(Column::DriverId.eq(driver_id))
+        .filter(Column::Tag.is_in(names))
+        .select_only()
+        .column(Column::Tag)
+        .column_as(Column::Revision.max(), "revision")
+        .group_by(Column::Tag)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+fn moved(
+    scope: &Scope,
+    driver_id: i64,
+    name: &str,
+    revision: i64,
+    digest: Option<&str>,
+) -> driver_tag_move::ActiveModel {
+    driver_tag_move::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        driver_id: Set(driver_id),
+        tag: Set(name.to_owned()),
+        revision: Set(revision),
+        digest: Set(digest.map(ToOwned::to_owned)),
+        moved_at: Set(clock::now()),
+        moved_by: Set(scope.call.as_ref().map(|call| call.name.clone())),
+    }
+}
+
+/// A tag's revision and what it points at, where the driver has it.
+async fn revision_and_digest(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    driver_id: i64,
+    name: &str,
+) -> Result<Option<(i64, String)>> {
+    let found = scope
+        .find::<driver_tag::Entity>()
+        .inner_join(driver_version::Entity)
+        .filter(driver_tag::Column::DriverId.eq(driver_id))
+        .filter(driver_tag::Column::Name.eq(name))
+        .select_only()
+        .column(driver_tag::Column::Revision)
+        .column(driver_version::Column::Digest)
+        .into_tuple()
+        .one(transaction)
+        .await?;
+    Ok(found)
+}
+
+/// The names of the tags that point at each of the versions.
+pub(in crate::store) async fn of_versions(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    versions: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Vec<String>>> {
+    let found: Vec<(i64, String)> = scope
+        .find::<driver_tag::Entity>()
+        .filter(driver_tag::Column::VersionId.is_in(versions))
+        .order_by_asc(driver_tag::Column::Name)
+        .select_only()
+        .columns([driver_tag::Column::VersionId, driver_tag::Column::Name])
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
+    for (version, name) in found {
+        tags.entry(version).or_default().push(name);
+    }
+    Ok(tags)
+}
+
+/// The tags of each of the drivers, by name.
+pub(in crate::store) async fn of_drivers(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    drivers: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Vec<Tag>>> {
+    let found: Vec<(i64, String, String, serde_json::Value, Time)> = scope
+        .find::<driver_tag::Entity>()
+        .inner_join(driver_version::Entity)
+        .filter(driver_tag::Column::DriverId.is_in(drivers))
+        .order_by_asc(driver_tag::Column::Name)
+        .select_only()
+        .column(driver_tag::Column::DriverId)
+        .column(driver_tag::Column::Name)
+        .column(driver_version::Column::Digest)
+        .column(driver_version::Column::Functions)
+        .column(driver_tag::Column::UpdatedAt)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let mut tags: HashMap<i64, Vec<Tag>> = HashMap::new();
+    for (driver, name, digest, functions, updated_at) in found {
+        tags.entry(driver).or_default().push(Tag {
+            name,
+            digest,
+            functions: serde_json::from_value(functions).map_err(Error::internal)?,
+            updated_at,
+        });
+    }
+    Ok(tags)
+}

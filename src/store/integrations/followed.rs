@@ -1,0 +1,155 @@
+//! The queue of an integration that is followed: nothing is sent out, those who follow read it.
+
+use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::{
+    error::Result,
+    id::IntegrationId,
+    store::{
+        Scope,
+        deliveries::{Attempt, Delivery, State, settle::Settled},
+        entities::delivery,
+    },
+};
+
+/// Deliveries that are given up in one transaction.
+const BURIED_AT_ONCE: u64 = 500;
+
+/// What was queued above the id and is not given up, the oldest first.
+pub async fn above(
+    scope: &Scope,
+    integration: IntegrationId,
+    after: Uuid,
+    limit: u64,
+) -> Result<Vec<Delivery>> {
+    use delivery::Column;
+    let which = Condition::all()
+        .add(Column::Id.gt(after))
+        .add(Column::State.ne(State::Dead.as_str()));
+    read(scope, integration, which, limit).await
+}
+
+/// What waits up to the id, the oldest first.
+pub async fn waiting(
+    scope: &Scope,
+    integration: IntegrationId,
+    up_to: Uuid,
+    limit: u64,
+) -> Result<Vec<Delivery>> {
+    use delivery::Column;
+    let which = Condition::all()
+        .add(Column::Id.lte(up_to))
+        .add(Column::DueAt.is_not_null())
+        .add(Column::State.eq(State::Pending.as_str()));
+    read(scope, integration, which, limit).await
+}
+
+async fn read(
+    scope: &Scope,
+    integration: IntegrationId,
+    which: Condition,
+    limit: u64,
+) -> Result<Vec<Delivery>> {
+    let found = scope
+        .find::<delivery::Entity>()
+        .filter(delivery::Column::IntegrationId.eq(integration.0))
+        .filter(which)
+        .order_by_asc(delivery::Column::Id)
+        .limit(limit)
+        .all(scope.reader())
+        .await?;
+    Ok(found.into_iter().map(Delivery::from).collect())
+}
+
+/// Settles what somebody has received, unless it is settled.
+pub async fn settle(
+    scope: &Scope,
+    integration: IntegrationId,
+    received: Vec<Delivery>,
+) -> Result<()> {
+    settle_all(scope, integration, received, None).await
+}
+
+/// Gives up what nobody will ever receive.
+pub async fn bury(
+    scope: &Scope,
+    integration: IntegrationId,
+    hopeless: Vec<Delivery>,
+    reason: &str,
+) -> Result<()> {
+    settle_all(scope, integration, hopeless, Some(reason)).await
+}
+
+/// Gives up what nobody has followed for so long that `keep` newer ones wait.
+pub async fn bury_old(scope: &Scope, integration: IntegrationId, keep: u64) -> Result<()> {
+    use delivery::Column;
+    let newest_of_the_old = scope
+        .find::<delivery::Entity>()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::IntegrationId.eq(integration.0))
+        .filter(Column::DueAt.is_not_null())
+        .order_by_desc(Column::Id)
+        .offset(keep)
+        .limit(1)
+        .into_tuple::<Uuid>()
+        .one(scope.reader())
+        .await?;
+    let Some(newest_of_the_old) = newest_of_the_old else {
+        return Ok(());
+    };
+    let reason = format!("nobody followed, and {keep} newer ones wait");
+    loop {
+        let old = waiting(scope, integration, newest_of_the_old, BURIED_AT_ONCE).await?;
+        if old.is_empty() {
+            return Ok(());
+        }
+        bury(scope, integration, old, &reason).await?;
+    }
+}
+
+/// Each as an attempt of its own: those that somebody else has settled meanwhile stay as they are.
+async fn settle_all(
+    scope: &Scope,
+    integration: IntegrationId,
+    deliveries: Vec<Delivery>,
+    error: Option<&str>,
+) -> Result<()> {
+    let now = scope.now();
+    let settled: Vec<Settled> = deliveries
+        .into_iter()
+        .map(|mut delivery| {
+            delivery.attempt += 1;
+            Settled {
+                tenant: scope.tenant(),
+                integration,
+                delivery,
+                attempt: Attempt {
+                    at: now,
+                    duration_ms: 0,
+                    status: None,
+                    error: error.map(str::to_owned),
+                },
+                answer: None,
+                ended_at: now,
+                retry_at: None,
+                pause_after: None,
+            }
+        })
+        .collect();
+    if !settled.is_empty() {
+        scope.store.settle(&settled).await?;
+    }
+    Ok(())
+}
+
+/// How many wait.
+pub async fn count_waiting(scope: &Scope, integration: IntegrationId) -> Result<u64> {
+    Ok(scope
+        .find::<delivery::Entity>()
+        .filter(delivery::Column::IntegrationId.eq(integration.0))
+        .filter(delivery::Column::DueAt.is_not_null())
+        .count(scope.reader())
+        .await?)
+}

@@ -1,0 +1,210 @@
+//! How the downlinks of a network connection reach its network server.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect, sea_query::LockType,
+};
+use serde_json::Value;
+
+use crate::{
+    clock::{self, Time},
+    error::{Error, Result},
+    id::ConnectionId,
+    store::{
+        Scope,
+        core::{audit::subject, signals::Then, transaction::DatabaseTransaction},
+        downlinks::queue,
+        entities::{downlink_setting, network_connection},
+        networks::{self, NewConnection},
+    },
+};
+
+/// The resource's name in paths.
+const RESOURCE: &str = "downlink-settings";
+
+/// The settings of one connection.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is no secret.
+    pub settings: Value,
+    /// Sealed credentials.
+    pub secret: Option<Vec<u8>>,
+    /// Grows with every change by a client.
+    pub revision: i64,
+    /// When they were made.
+    pub created_at: Time,
+    /// When they were last changed.
+    pub updated_at: Time,
+}
+
+/// At which revisions a connection and its settings were read. What was decided by them holds while
+/// they are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The connection's.
+    pub connection: i64,
+    /// That of its settings; 0: it has none.
+    pub settings: i64,
+}
+
+/// Whether a connection and its settings still are as they were seen. They stay so until the end of
+/// the transaction. Downlinks are changed after this, never before.
+pub(in crate::store) async fn is_as_seen(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+    seen: Seen,
+    lock: LockType,
+) -> Result<bool> {
+    let revision = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.eq(connection.0))
+        .lock(lock)
+        .one(transaction)
+        .await?
+        .map(|connection| connection.revision);
+    if revision != Some(seen.connection) {
+        return Ok(false);
+    }
+    let settings = held(scope, transaction, connection).await?;
+    Ok(settings.map_or(0, |settings| settings.revision) == seen.settings)
+}
+
+/// The settings of a connection, where it has some.
+pub async fn find(scope: &Scope, connection: ConnectionId) -> Result<Option<Settings>> {
+    let found = scope
+        .find::<downlink_setting::Entity>()
+        .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
+        .one(scope.reader())
+        .await?;
+    Ok(found.map(Settings::from))
+}
+
+/// The settings of a connection.
+pub async fn get(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
+    find(scope, connection)
+        .await?
+        .ok_or_else(|| missing(connection))
+}
+
+/// What takes the place of a connection's settings.
+pub struct NewSettings {
+    /// What is no secret.
+    pub settings: Value,
+    /// Sealed credentials.
+    pub secret: Option<Vec<u8>>,
+    /// Whether what waits goes out by itself, or waits to be asked for.
+    pub is_pushed: bool,
+}
+
+/// Gives a connection settings, in the place of those that it has. `make` makes them from the connection
+/// and from what was there. The connection is held: of two who set them at once, one waits for the other.
+pub async fn put(
+    scope: &Scope,
+    connection: ConnectionId,
+    make: impl FnOnce(&NewConnection, Option<&Settings>) -> Result<NewSettings>,
+) -> Result<Settings> {
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            let network = networks::hold(scope, &transaction, connection).await?;
+            let before = held(scope, &transaction, connection).await?;
+            let revision = before.as_ref().map_or(0, |before| before.revision);
+            scope.check_revision(revision)?;
+            let new = make(&network, before.as_ref())?;
+            let subject = subject(RESOURCE, connection);
+            let changed = downlink_setting::ActiveModel {
+                settings: Set(new.settings.clone()),
+                secret: Set(new.secret),
+                revision: Set(revision + 1),
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            let model = match &before {
+                None => {
+                    scope
+                        .note_created(&transaction, subject, &new.settings)
+                        .await?;
+                    let made = downlink_setting::ActiveModel {
+                        tenant_id: Set(scope.tenant.0),
+                        connection_id: Set(connection.0),
+                        created_at: Set(now),
+                        ..changed
+                    };
+                    made.insert(&*transaction).await?
+                }
+                Some(before) => {
+                    scope
+                        .note_changed(&transaction, subject, &before.settings, &new.settings)
+                        .await?;
+                    let updated = scope
+                        .update::<downlink_setting::Entity>()
+                        .set(changed)
+                        .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
+                        .exec_with_returning(&*transaction)
+                        .await?;
+                    let updated = updated.into_iter().next();
+                    updated.ok_or_else(|| missing(connection))?
+                }
+            };
+            queue::redirect(scope, &transaction, connection, new.is_pushed).await?;
+            transaction.then(Then::Downlinks);
+            Ok(model.into())
+        })
+        .await
+}
+
+/// Takes a connection's settings away; answers them.
+pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
+    scope
+        .write(async |transaction| {
+            networks::hold(scope, &transaction, connection).await?;
+            let before = held(scope, &transaction, connection).await?;
+            let before = before.ok_or_else(|| missing(connection))?;
+            scope.check_revision(before.revision)?;
+            scope
+                .delete::<downlink_setting::Entity>()
+                .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
+                .exec(&*transaction)
+                .await?;
+            let subject = subject(RESOURCE, connection);
+            scope
+                .note_deleted(&transaction, subject, &before.settings)
+                .await?;
+            // Whatever the connection's own settings imply sends by itself.
+            queue::redirect(scope, &transaction, connection, true).await?;
+            Ok(before)
+        })
+        .await
+}
+
+/// The settings of a connection that is held.
+async fn held(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    connection: ConnectionId,
+) -> Result<Option<Settings>> {
+    let found = scope
+        .find::<downlink_setting::Entity>()
+        .filter(downlink_setting::Column::ConnectionId.eq(connection.0))
+        .one(transaction)
+        .await?;
+    Ok(found.map(Settings::from))
+}
+
+fn missing(connection: ConnectionId) -> Error {
+    Error::NotFound(format!(
+        "network connection {connection} has no settings for downlinks"
+    ))
+}
+
+impl From<downlink_setting::Model> for Settings {
+    fn from(model: downlink_setting::Model) -> Self {
+        Self {
+            settings: model.settings,
+            secret: model.secret,
+            revision: model.revision,
+            created_at: model.created_at,
+            updated_at: model.updated_at,
+        }
+    }
+}
