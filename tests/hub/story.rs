@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
-    database::{Database, on_both_databases},
     repository, sample, sample_json,
-    server::{Connection, Hub},
-    sink::Sink,
+    support::{
+        database::{Database, on_both_databases},
+        server::{Connection, Hub},
+        sink::Sink,
+    },
 };
 
 on_both_databases!(

@@ -1,5 +1,5 @@
 //! Native code that tries to get out of the sandbox of driver workers, as an intruder would who has
-//! taken over the interpreter. `tests/hub/sandbox.rs` runs it and knows what must come of it.
+//! taken over the interpreter. `tests/hub/drivers/sandbox.rs` runs it and knows what must come of it.
 //!
 //! `escape <attempt>` shuts itself in as a worker does and tries one thing; with `escape <attempt>
 //! free` it does not shut itself in, which shows that the attempt is a true one. It writes to its

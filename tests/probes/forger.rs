@@ -1,5 +1,5 @@
 //! A driver worker that somebody has taken over: it speaks the protocol and answers what no worker does.
-//! `tests/hub/driver_host/forged.rs` starts it under names that end in what it is to do, and knows what
+//! `tests/hub/drivers/host/forged.rs` starts it under names that end in what it is to do, and knows what
 //! must come of it.
 
 use std::{

@@ -15,11 +15,13 @@ use tokio::time::{sleep, timeout};
 
 use super::load::{self, Load};
 use crate::{
-    database::{Database, surroundings},
-    disk::{Disk, Small, on_small_postgres},
     eventually,
-    outage::end_sessions,
-    server::Hub,
+    faults::outage::end_sessions,
+    support::{
+        database::{Database, surroundings},
+        disk::{Disk, Small, on_small_postgres},
+        server::Hub,
+    },
 };
 
 /// Uplinks between two fillings, at most.

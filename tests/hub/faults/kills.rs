@@ -9,7 +9,7 @@ use rand::RngExt;
 use tokio::time::{sleep, timeout};
 
 use super::load::{self, Load};
-use crate::{
+use crate::support::{
     database::{Database, on_both_databases, surroundings},
     server::Hub,
 };

@@ -15,10 +15,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    database::surroundings,
     eventually_within,
-    server::{Connection, Hub, things_stack},
-    sink::{Cue, Sink},
+    support::{
+        database::surroundings,
+        server::{Connection, Hub, things_stack},
+        sink::{Cue, Sink},
+    },
 };
 
 const DEVICES: usize = 8;

@@ -1,11 +1,20 @@
 //! What goes wrong around a hub: receivers that misbehave, and hubs that are killed.
 
 pub mod certificates;
+pub(crate) mod concurrent_changes;
+pub(crate) mod connections;
+pub(crate) mod cut_requests;
 mod fillings;
+pub(crate) mod full_disk;
+pub(crate) mod interleaved;
 mod kills;
 pub mod load;
+pub(crate) mod lock_order;
+pub(crate) mod outage;
 pub mod receiver;
 mod receivers;
+pub(crate) mod shared_fate;
 mod siege;
+pub(crate) mod silence;
 mod stress;
 mod takeover;

@@ -11,10 +11,12 @@ use super::{
     },
 };
 use crate::{
-    database::{Database, on_both_databases},
     eventually,
-    server::{Connection, Hub},
-    sink::{Cue, Sink},
+    support::{
+        database::{Database, on_both_databases},
+        server::{Connection, Hub},
+        sink::{Cue, Sink},
+    },
 };
 
 on_both_databases!(

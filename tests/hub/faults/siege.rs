@@ -23,13 +23,15 @@ use tokio::{
 };
 
 use crate::{
-    database::{Database, on_both_databases, surroundings},
-    fake_kafka::{self, FakeKafka},
-    fake_postgres::{self, FakePostgres},
-    frames::Frames,
-    limits,
-    server::{Connection, Hub, PASSWORD, things_stack},
-    sink::{Cue, Sink},
+    contract::limits,
+    support::{
+        database::{Database, on_both_databases, surroundings},
+        fake_kafka::{self, FakeKafka},
+        fake_postgres::{self, FakePostgres},
+        frames::Frames,
+        server::{Connection, Hub, PASSWORD, things_stack},
+        sink::{Cue, Sink},
+    },
 };
 
 on_both_databases!(others_are_served_while_one_tenant_takes_what_it_can);

@@ -12,10 +12,12 @@ use tokio::time::timeout;
 
 use super::load::{self, Load};
 use crate::{
-    database::{Database, on_postgres},
     eventually, eventually_within,
-    server::Hub,
-    sink::{Cue, Sink},
+    support::{
+        database::{Database, on_postgres},
+        server::Hub,
+        sink::{Cue, Sink},
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]

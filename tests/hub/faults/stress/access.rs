@@ -9,7 +9,7 @@ use super::{
     journal::Rule,
     world::World,
 };
-use crate::server::PASSWORD;
+use crate::support::server::PASSWORD;
 
 /// Of so many ends, one is cut.
 const CUT_ONE_IN: u32 = 3;

@@ -14,7 +14,7 @@ use super::{
     model::{Device, Receiver, Sent, Tenant},
     world::World,
 };
-use crate::sink::Received;
+use crate::support::sink::Received;
 
 /// An uplink by its device and number.
 type Which = (String, u32);

@@ -12,7 +12,7 @@ use super::{
     journal::Rule,
     world::{Fault, World},
 };
-use crate::server::Hub;
+use crate::support::server::Hub;
 
 /// The longest time for a request; a hub bounds it at a third of that (`world::FLAGS`).
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);

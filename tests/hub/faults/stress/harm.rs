@@ -10,7 +10,7 @@ use rand::{RngExt, rngs::StdRng};
 use tokio::time::sleep;
 
 use super::{journal::Rule, world::World};
-use crate::database::{execute, surroundings};
+use crate::support::database::{execute, surroundings};
 
 /// The longest silence that ends by itself, in milliseconds.
 const SILENT_MAX_MS: u64 = 1500;

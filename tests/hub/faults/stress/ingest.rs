@@ -17,7 +17,7 @@ use super::{
     model::{Access, Device, Life, Sent, Source, counts},
     world::World,
 };
-use crate::server::things_stack;
+use crate::support::server::things_stack;
 
 /// The longest pause between two uplinks of a device.
 const PAUSE_MS: u64 = 120;

@@ -33,7 +33,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 
 use super::load;
-use crate::database::{Database, on_postgres};
+use crate::support::database::{Database, on_postgres};
 use journal::Rule;
 use world::World;
 

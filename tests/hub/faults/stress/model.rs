@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::network::Network;
-use crate::sink::Sink;
+use crate::support::sink::Sink;
 
 /// How soon a change that was answered counts on every hub.
 pub const COUNTS_WITHIN: Duration = Duration::from_secs(1);

@@ -25,7 +25,7 @@ use super::{
     network::Network,
     proxy::Proxy,
 };
-use crate::{
+use crate::support::{
     database::{Database, surroundings},
     server::{Hub, PASSWORD},
     sink::{Cue, Sink},

@@ -1,0 +1,95 @@
+//! Another tenant's things are not there.
+
+use serde_json::json;
+
+use crate::support::{
+    database::{Database, on_both_databases},
+    server::{Hub, PASSWORD},
+};
+
+on_both_databases!(another_tenants_things_are_not_there);
+
+async fn another_tenants_things_are_not_there(database: Database) {
+    let mut hub = Hub::start(database).await;
+    hub.tenant("other").await;
+    let connection = hub.connect("tts").await;
+    hub.push("a/b", "1", "function decode() { return {} }")
+        .await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    let table = json!({"name": "t", "selector": ""});
+    let table_id = hub.post("data-tables", &table).await.created()["id"].clone();
+    let integration = hub.integration("i", "", "https://example.com/").await;
+    let paths = [
+        format!("network-connections/{}", connection.id),
+        "drivers/a/b".to_owned(),
+        "devices/d".to_owned(),
+        format!("data-tables/{table_id}"),
+        format!("integrations/{integration}"),
+    ];
+
+    let first = std::mem::take(&mut hub.token);
+    hub.token = hub.log_in("other", PASSWORD).await;
+    for path in &paths {
+        hub.get(path).await.refused(404);
+        hub.delete(path).await.refused(404);
+    }
+    for (path, body) in [
+        (
+            &paths[0],
+            json!({"name": "x", "settings": {"type": "the_things_stack"}}),
+        ),
+        (&paths[1], json!({})),
+        (&paths[2], json!({})),
+        (&paths[3], table.clone()),
+        (
+            &paths[4],
+            json!({"name": "i", "selector": "", "target": {"type": "http", "url": "https://example.com/"}}),
+        ),
+    ] {
+        hub.put(path, &body).await.refused(404);
+    }
+    for part in [
+        format!("{}/events", paths[0]),
+        "drivers/a/b/tags/1".to_owned(),
+        "devices/d/uplinks".to_owned(),
+        "devices/d/events".to_owned(),
+        format!("{}/rows", paths[3]),
+        format!("{}/rows.csv", paths[3]),
+        format!("{}/deliveries", paths[4]),
+    ] {
+        hub.get(&part).await.refused(404);
+    }
+    let key = format!("{}/ingest-key", paths[0]);
+    hub.post(&key, &json!({})).await.refused(404);
+    for list in [
+        "network-connections",
+        "drivers",
+        "devices",
+        "data-tables",
+        "integrations",
+    ] {
+        let mut found = hub.list(list).await;
+        // What is part of the hub is everybody's.
+        found.retain(|item| item["built_in"] != true);
+        assert!(found.is_empty(), "{list}");
+    }
+
+    // Names and ids are each tenant's own; references do not cross.
+    hub.post("data-tables", &table).await.created();
+    hub.post("devices", &json!({"id": "d"})).await.created();
+    let foreign = json!({"id": "e", "connectivity": {"connections": [
+        {"network_connection_id": connection.id, "network_device_id": "AA00000000000002"}]}});
+    hub.post("devices", &foreign).await.refused(400);
+    hub.post("devices", &json!({"id": "e", "driver": "a/b:1"}))
+        .await
+        .refused(400);
+
+    hub.token = first;
+    for path in &paths {
+        hub.get(path).await.ok();
+    }
+    hub.uplink(&connection, "AA00000000000001").await;
+    let rows = hub.list(&format!("{}/rows", paths[3])).await;
+    assert!(rows.iter().all(|row| row["device_id"] == "d"), "{rows:?}");
+}

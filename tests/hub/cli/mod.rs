@@ -1,0 +1,5 @@
+//! The program as a client of a hub, and its commands that need none.
+
+mod commands;
+mod driver_command;
+mod driver_registry_command;

@@ -1,0 +1,158 @@
+//! Changes at a revision, and requests that are told twice.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    database::{Database, on_both_databases},
+    server::{Answer, Hub, WithJson},
+};
+
+on_both_databases!(
+    a_change_needs_the_etag_that_it_names,
+    of_two_changes_at_once_one_wins,
+    a_repeated_request_is_done_once,
+    a_key_is_forgotten_after_a_day,
+);
+
+async fn put_if(hub: &Hub, path: &str, etag: &str, body: &Value) -> Answer {
+    let request = hub
+        .request(Method::PUT, path)
+        .bearer_auth(&hub.token)
+        .header("If-Match", etag)
+        .with_json(body);
+    hub.answer(request).await
+}
+
+async fn post_once(hub: &Hub, path: &str, key: &str, body: &Value) -> Answer {
+    let request = hub
+        .request(Method::POST, path)
+        .bearer_auth(&hub.token)
+        .header("Idempotency-Key", key)
+        .with_json(body);
+    hub.answer(request).await
+}
+
+async fn a_change_needs_the_etag_that_it_names(database: Database) {
+    let hub = Hub::start(database).await;
+    let made = hub.post("devices", &json!({"id": "d"})).await;
+    assert_eq!(made.headers["etag"], "\"1\"");
+    let body = json!({"name": "x"});
+    let changed = put_if(&hub, "devices/d", "\"1\"", &body).await;
+    assert_eq!(changed.headers["etag"], "\"2\"");
+    let error = put_if(&hub, "devices/d", "\"1\"", &body).await.refused(400);
+    assert!(error.starts_with("header If-Match: "), "{error}");
+    put_if(&hub, "devices/d", "*", &body).await.ok();
+    put_if(&hub, "devices/d", "\"9\", \"3\"", &body).await.ok();
+    for broken in ["W/\"3\"", "\"x\"", ""] {
+        let error = put_if(&hub, "devices/d", broken, &body).await.refused(400);
+        assert!(error.starts_with("header If-Match: "), "{broken}: {error}");
+    }
+    let current = hub.get("devices/d").await;
+    assert_eq!(current.headers["etag"], "\"4\"");
+    let delete = |etag: &str| {
+        let request = hub.request(Method::DELETE, "devices/d");
+        request
+            .bearer_auth(&hub.token)
+            .header("If-Match", etag.to_owned())
+    };
+    hub.answer(delete("\"3\"")).await.refused(400);
+    hub.answer(delete("\"4\"")).await.ok();
+}
+
+async fn of_two_changes_at_once_one_wins(database: Database) {
+    let hub = Hub::start(database).await;
+    for number in 0..5 {
+        let path = format!("devices/d{number}");
+        hub.post("devices", &json!({"id": format!("d{number}")}))
+            .await
+            .created();
+        let changes = (0..6).map(|writer| {
+            let (hub, path) = (&hub, &path);
+            async move {
+                let body = json!({"description": writer.to_string()});
+                put_if(hub, path, "\"1\"", &body).await.status
+            }
+        });
+        let mut statuses = futures_util::future::join_all(changes).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 400, 400, 400, 400, 400]);
+    }
+}
+
+async fn a_repeated_request_is_done_once(database: Database) {
+    let hub = Hub::start(database).await;
+    let body = json!({"name": "k", "scopes": ["read"]});
+    let first = post_once(&hub, "api-keys", "once", &body).await;
+    let again = post_once(&hub, "api-keys", "once", &body).await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.headers["location"], again.headers["location"]);
+    assert_eq!(first.headers["etag"], again.headers["etag"]);
+    assert_ne!(first.headers["x-request-id"], again.headers["x-request-id"]);
+    assert_eq!(first.text, again.text);
+    assert_eq!(hub.list("api-keys").await.len(), 1);
+
+    let error = post_once(
+        &hub,
+        "api-keys",
+        "once",
+        &json!({"name": "l", "scopes": ["read"]}),
+    )
+    .await;
+    assert!(error.refused(400).starts_with("header Idempotency-Key: "));
+    let error = post_once(&hub, "api-keys", "", &body).await.refused(400);
+    assert!(error.starts_with("header Idempotency-Key: "), "{error}");
+    // What was refused may be tried again.
+    post_once(&hub, "devices", "twice", &json!({"id": "-"}))
+        .await
+        .refused(400);
+    post_once(&hub, "devices", "twice", &json!({"id": "d"}))
+        .await
+        .created();
+    // Another caller's keys are its own.
+    let other = hub.api_key("other", &["write"]).await;
+    let request = hub.request(Method::POST, "devices").bearer_auth(&other);
+    let request = request
+        .header("Idempotency-Key", "twice")
+        .with_json(&json!({"id": "e"}));
+    hub.answer(request).await.created();
+
+    let device = json!({});
+    let posts = (0..6).map(|_| post_once(&hub, "devices", "many", &device));
+    let made: Vec<Answer> = futures_util::future::join_all(posts).await;
+    let made = made
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| &answer.text);
+    let mut ids: Vec<&String> = made.collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(hub.list("devices").await.len(), 3);
+}
+
+async fn a_key_is_forgotten_after_a_day(database: Database) {
+    let hub = Hub::start(database).await;
+    let first = post_once(&hub, "devices", "daily", &json!({}))
+        .await
+        .created();
+    let move_back = async |hours: u32| {
+        let then = match &hub.database {
+            Database::Sqlite => {
+                format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', created_at, '-{hours} hours')")
+            }
+            Database::Postgres(_) => format!("created_at - interval '{hours} hours'"),
+        };
+        hub.sql(&format!("UPDATE idempotency_keys SET created_at = {then}"))
+            .await;
+    };
+    move_back(23).await;
+    let again = post_once(&hub, "devices", "daily", &json!({}))
+        .await
+        .created();
+    assert_eq!(first["id"], again["id"]);
+    move_back(2).await;
+    let anew = post_once(&hub, "devices", "daily", &json!({}))
+        .await
+        .created();
+    assert_ne!(first["id"], anew["id"]);
+}

@@ -1,0 +1,229 @@
+//! What holds for every operation of the document.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    repository,
+    support::{
+        database::{Database, on_both_databases},
+        server::{Hub, PASSWORD},
+    },
+};
+
+on_both_databases!(logging_in_and_out);
+
+/// The operations of the committed document: method, path with values in place, what it says.
+pub fn operations() -> Vec<(Method, String, Value)> {
+    let mut found = Vec::new();
+    for (path, methods) in document()["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let method = method.to_uppercase().parse().unwrap();
+            found.push((method, filled(path), operation.clone()));
+        }
+    }
+    found
+}
+
+pub fn document() -> Value {
+    let text = std::fs::read_to_string(repository("openapi/openapi.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn filled(path: &str) -> String {
+    let id = if path.contains("/devices/") && !path.contains("/import/") {
+        "no-such"
+    } else {
+        "999999"
+    };
+    path.replace("{id}", id)
+        .replace("{author}", "no")
+        .replace("{name}", "such")
+        .replace("{tag}", "1")
+        .replace("{digest}", &format!("sha256:{}", "0".repeat(64)))
+        .replace("{label}", "x")
+        .replace("{downlink_id}", "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11")
+        .replace("{delivery_id}", "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11")
+        .replace("{replay_id}", "999999")
+}
+
+pub fn needs_token(operation: &Value) -> bool {
+    operation["security"][0].get("token").is_some()
+}
+
+fn is_open(operation: &Value) -> bool {
+    operation["security"].as_array().is_some_and(Vec::is_empty)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_document_does_not_declare_is_not_there() {
+    let hub = Hub::start(Database::Sqlite).await;
+    let methods = [
+        "GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "QUERY",
+    ];
+    let declared: BTreeSet<(String, String)> = operations()
+        .into_iter()
+        .map(|(method, path, _)| (path, method.to_string()))
+        .collect();
+    let mut paths: BTreeSet<&str> = declared.iter().map(|(path, _)| path.as_str()).collect();
+    paths.extend([
+        "/",
+        "/api",
+        "/api/v3",
+        "/api/v3/",
+        "/api/v3/no-such",
+        "/api/v2/devices",
+        "/api/v3/devices/",
+    ]);
+    for path in paths {
+        for method in methods {
+            let is_head_of_get =
+                method == "HEAD" && declared.contains(&(path.to_owned(), "GET".to_owned()));
+            if declared.contains(&(path.to_owned(), method.to_owned())) || is_head_of_get {
+                continue;
+            }
+            let answer = hub.call(method.parse().unwrap(), path, None).await;
+            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_valid_token_every_secured_operation_is_a_401() {
+    let hub = Hub::start(Database::Sqlite).await;
+    let mut secured = 0;
+    for (method, path, operation) in operations() {
+        if is_open(&operation) {
+            continue;
+        }
+        secured += 1;
+        let plain = || hub.request(method.clone(), &path);
+        for request in [
+            plain(),
+            plain().bearer_auth("nonsense"),
+            plain().header("Authorization", "Basic YWRtaW46eA=="),
+            plain().header("Authorization", "Bearer "),
+            // Neither a bad body nor an unknown parameter hides it.
+            plain().header("Content-Type", "text/plain").body("{"),
+            hub.request(method.clone(), &format!("{path}?nonsense=1")),
+        ] {
+            let answer = hub.answer(request).await;
+            assert_eq!(answer.status, 401, "{method} {path}: {}", answer.text);
+            assert_eq!(answer.headers["www-authenticate"], "Bearer");
+        }
+    }
+    assert!(secured >= 35, "{secured}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_query_parameters_are_named() {
+    let hub = Hub::start(Database::Sqlite).await;
+    for (method, path, operation) in operations() {
+        let mut request = hub.request(method.clone(), &format!("{path}?nonsense=1"));
+        if needs_token(&operation) {
+            request = request.bearer_auth(&hub.token);
+        } else if !is_open(&operation) {
+            continue;
+        }
+        let answer = hub.answer(request).await;
+        assert_eq!(answer.status, 400, "{method} {path}: {}", answer.text);
+        assert!(
+            answer.text.contains("nonsense"),
+            "{method} {path}: {}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_exist_is_a_404_everywhere() {
+    let hub = Hub::start(Database::Sqlite).await;
+    for (method, path, operation) in operations() {
+        let is_there =
+            !path.contains("no-such") && !path.contains("999999") && !path.contains("/no/");
+        if is_there || !needs_token(&operation) || method == Method::PUT {
+            continue;
+        }
+        let query = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|parameter| parameter["in"] == "query" && parameter["required"] == true)
+            .map(|parameter| format!("?{}=x", parameter["name"].as_str().unwrap()));
+        let path = format!("{path}{}", query.unwrap_or_default());
+        let example = &operation["requestBody"]["content"]["application/json"]["example"];
+        let body = Some(example).filter(|example| !example.is_null());
+        let answer = hub.call(method.clone(), &path, body).await;
+        assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_is_told_to_use_https() {
+    let hub = Hub::start(Database::Sqlite).await;
+    for path in ["/api/v3/devices", "/livez", "/no-such"] {
+        let mut stream = TcpStream::connect(&hub.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        assert!(head.to_lowercase().contains("x-request-id: "), "{head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["code"], 400);
+        assert!(body["error"].as_str().unwrap().contains("https"), "{body}");
+    }
+}
+
+async fn logging_in_and_out(database: Database) {
+    let hub = Hub::start(database).await;
+    let wrong = json!({"code": 400, "error": "invalid credentials"});
+    for (username, password) in [
+        ("admin", "nonsense"),
+        ("nobody", PASSWORD),
+        ("nobody", "nonsense"),
+    ] {
+        let body = json!({"username": username, "password": password});
+        let answer = hub.post("auth/token", &body).await;
+        assert_eq!((answer.status, &answer.body), (400, &wrong));
+    }
+    let body = json!({"username": "Admin", "password": PASSWORD});
+    let login = hub.post("auth/token", &body).await.ok();
+    let names: Vec<&String> = login["User"].as_object().unwrap().keys().collect();
+    let expected = [
+        "id",
+        "username",
+        "full_name",
+        "email",
+        "country",
+        "password",
+        "created_at",
+        "updated_at",
+        "last_login_at",
+    ];
+    assert!(
+        expected
+            .iter()
+            .all(|name| names.iter().any(|found| found == name)),
+        "{names:?}"
+    );
+    assert_eq!(login["User"]["password"], "");
+    assert_eq!(login["User"]["username"], "admin");
+    let token = login["token"].as_str().unwrap();
+    assert_eq!((token.len(), token.ends_with('=')), (44, true), "{token}");
+
+    let who = hub.request(Method::GET, "auth/token").bearer_auth(token);
+    assert_eq!(hub.answer(who).await.ok()["User"]["username"], "admin");
+    let out = hub.request(Method::DELETE, "auth/token").bearer_auth(token);
+    hub.answer(out).await.ok();
+    let who = hub.request(Method::GET, "auth/token").bearer_auth(token);
+    hub.answer(who).await.refused(401);
+    hub.get("auth/token").await.ok();
+}

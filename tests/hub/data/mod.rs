@@ -1,0 +1,3 @@
+//! Data tables and what stands in them.
+
+mod measurements;

@@ -1,0 +1,12 @@
+//! Devices, many at once or one, and what they are told.
+
+mod bulk;
+mod desired_state;
+mod downlink_sending;
+mod downlink_templates;
+mod downlinks;
+mod exports;
+mod histories;
+mod interleaved_downlinks;
+mod lists;
+mod sheets;

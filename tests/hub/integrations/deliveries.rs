@@ -1,0 +1,144 @@
+//! What integrations forward: retried, kept in order, kept apart, and kept away from this machine.
+
+use serde_json::{Value, json};
+
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        server::Hub,
+        sink::{Cue, Sink},
+    },
+};
+
+on_both_databases!(
+    a_failed_delivery_is_tried_again_under_the_same_id,
+    after_the_schedule_it_is_dead,
+    an_endpoint_that_hangs_delays_no_other,
+    private_addresses_are_refused,
+    a_switched_off_integration_waits,
+);
+
+const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
+
+/// A hub that retries at once, with a connection and a device `d` behind it.
+async fn hub(database: Database, flags: &[&str]) -> (Hub, crate::support::server::Connection) {
+    let flags = [&["--delivery-schedule-s", "0,0,0"], flags].concat();
+    let hub = Hub::start_with(database, &flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    (hub, connection)
+}
+
+/// The only delivery of the integration, once it is in this state.
+async fn delivery(hub: &Hub, integration: i64, state: &str) -> Value {
+    let path = format!("integrations/{integration}/deliveries");
+    eventually("the delivery is in its state", async || {
+        let found = hub.list(&path).await;
+        assert!(found.len() <= 1, "{found:?}");
+        found
+            .into_iter()
+            .find(|delivery| delivery["state"] == state)
+    })
+    .await
+}
+
+async fn a_failed_delivery_is_tried_again_under_the_same_id(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let cues = [Cue::Status(500), Cue::Status(302)];
+    let sink = Sink::start(&cues, Cue::Status(204)).await;
+    let integration = hub.integration("erp", "", &sink.url).await;
+    let uplink = hub.uplink(&connection, "AA00000000000001").await;
+
+    let delivered = delivery(&hub, integration, "delivered").await;
+    assert_eq!(delivered["uplink_id"], uplink);
+    assert_eq!(
+        (&delivered["attempt"], &delivered["last_status"]),
+        (&json!(3), &json!(204))
+    );
+    assert_eq!(delivered["next_attempt_at"], Value::Null);
+    let attempts = delivered["attempts"].as_array().unwrap();
+    let statuses: Vec<&Value> = attempts.iter().map(|attempt| &attempt["status"]).collect();
+    assert_eq!(statuses, [500, 302, 204]);
+    assert!(
+        attempts[0]["error"].as_str().unwrap().contains("500"),
+        "{attempts:?}"
+    );
+    assert_eq!(attempts[2]["error"], Value::Null);
+    let received = sink.received();
+    assert_eq!(received.len(), 3);
+    for (number, message) in received.iter().enumerate() {
+        assert_eq!(message.header("webhook-id"), delivered["id"]);
+        assert_eq!(message.header("webhook-attempt"), (number + 1).to_string());
+        assert_eq!(message.body, received[0].body);
+    }
+    let path = format!("integrations/{integration}/deliveries?state=");
+    assert_eq!(hub.list(&format!("{path}delivered")).await.len(), 1);
+    assert_eq!(hub.list(&format!("{path}dead")).await.len(), 0);
+    hub.get(&format!("{path}nonsense")).await.refused(400);
+}
+
+async fn after_the_schedule_it_is_dead(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let sink = Sink::start(&[], Cue::Status(500)).await;
+    let integration = hub.integration("erp", "", &sink.url).await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let dead = delivery(&hub, integration, "dead").await;
+    assert_eq!(dead["attempts"].as_array().unwrap().len(), 4);
+    assert_eq!(sink.received().len(), 4);
+    assert_eq!(dead["next_attempt_at"], Value::Null);
+    assert!(
+        dead["last_error"].as_str().unwrap().contains("500"),
+        "{dead}"
+    );
+}
+
+async fn an_endpoint_that_hangs_delays_no_other(database: Database) {
+    let flags = [&TO_HERE[..], &["--delivery-concurrency", "1"]].concat();
+    let (hub, connection) = hub(database, &flags).await;
+    let hanging = Sink::start(&[], Cue::Hang).await;
+    let willing = Sink::willing().await;
+    hub.integration("hanging", "", &hanging.url).await;
+    hub.integration("willing", "", &willing.url).await;
+    for _ in 0..5 {
+        hub.uplink(&connection, "AA00000000000001").await;
+    }
+    hanging.gets(1).await;
+    // The bound of the wait: an attempt may take 15 seconds, five of them 75.
+    willing.gets(5).await;
+    assert_eq!(hanging.received().len(), 1);
+}
+
+async fn private_addresses_are_refused(database: Database) {
+    let (hub, connection) = hub(database, &[]).await;
+    let sink = Sink::willing().await;
+    let by_name = sink.url.replace("127.0.0.1", "localhost");
+    let by_number = hub.integration("number", "", &sink.url).await;
+    let by_name = hub.integration("name", "", &by_name).await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    for integration in [by_number, by_name] {
+        let dead = delivery(&hub, integration, "dead").await;
+        let error = dead["attempts"][0]["error"].as_str().unwrap();
+        assert!(error.contains("outgoing_allow"), "{error}");
+        assert_eq!(dead["last_status"], Value::Null);
+    }
+    assert!(sink.received().is_empty());
+}
+
+async fn a_switched_off_integration_waits(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let sink = Sink::willing().await;
+    let id = hub.integration("erp", "", &sink.url).await;
+    let path = format!("integrations/{id}");
+    let mut body = json!({"name": "erp", "selector": "", "enabled": false,
+        "target": {"type": "http", "url": sink.url}});
+    assert_eq!(hub.put(&path, &body).await.ok()["enabled"], false);
+    hub.uplink(&connection, "AA00000000000001").await;
+    assert!(hub.list(&format!("{path}/deliveries")).await.is_empty());
+    body["enabled"] = true.into();
+    hub.put(&path, &body).await.ok();
+    let uplink = hub.uplink(&connection, "AA00000000000001").await;
+    assert_eq!(delivery(&hub, id, "delivered").await["uplink_id"], uplink);
+    assert_eq!(sink.received().len(), 1);
+}

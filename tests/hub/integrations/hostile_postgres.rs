@@ -1,0 +1,164 @@
+//! The target `postgres` against servers that are none: whatever they answer, the hub lives, serves everybody else,
+//! and says what is wrong.
+
+use std::sync::atomic::Ordering;
+
+use nix::{sys::signal::kill, unistd::Pid};
+use serde_json::{Value, json};
+
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        fake_postgres::{FakePostgres, Mood, PASSWORD},
+        server::{Connection, Hub},
+        sink::Sink,
+    },
+};
+
+on_both_databases!(
+    types_without_end_stop_nothing,
+    answers_without_end_stop_nothing,
+    passwords_are_proven_in_each_way,
+    a_proof_is_bound_to_the_certificate,
+);
+
+const EUI: &str = "AA00000000000001";
+const FLAGS: [&str; 6] = [
+    "--outgoing-allow",
+    "127.0.0.0/8,::1/128",
+    "--delivery-schedule-s",
+    "0",
+    "--delivery-timeout-s",
+    "3",
+];
+/// More than a hub takes of the machine, whatever others do.
+const MEMORY_MAX_KIB: u64 = 400 * 1024;
+
+async fn hub(database: Database) -> (Hub, Connection) {
+    let hub = Hub::start_with(database, &FLAGS).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    (hub, connection)
+}
+
+async fn integration(hub: &Hub, name: &str, target: Value) -> String {
+    let body = json!({"name": name, "selector": "", "target": target});
+    let made = hub.post("integrations", &body).await.created();
+    format!("integrations/{}", made["id"])
+}
+
+async fn delivery(hub: &Hub, integration: &str, state: &str) -> Value {
+    let list = format!("{integration}/deliveries?state={state}");
+    eventually("the delivery is in its state", async || {
+        hub.list(&list).await.into_iter().next()
+    })
+    .await
+}
+
+/// The process is the same as before, and has never held more than it may.
+fn lives(hub: &Hub, pid: i32) {
+    assert_eq!(hub.pid(), pid);
+    kill(Pid::from_raw(pid), None).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.unwrap().trim().trim_end_matches(" kB");
+    let peak: u64 = peak.parse().unwrap();
+    assert!(peak < MEMORY_MAX_KIB, "{peak} KiB");
+}
+
+async fn types_without_end_stop_nothing(database: Database) {
+    let server = FakePostgres::start(Mood::Chain).await;
+    let sink = Sink::willing().await;
+    let (hub, connection) = hub(database).await;
+    let pid = hub.pid();
+    let sql = integration(&hub, "sql", server.target()).await;
+    hub.integration("http", "", &sink.url).await;
+    hub.uplink(&connection, EUI).await;
+    sink.gets(1).await;
+    // Nobody has asked for a type.
+    delivery(&hub, &sql, "delivered").await;
+    assert_eq!(server.inserted.load(Ordering::SeqCst), 1);
+    let tested = hub.post(&format!("{sql}/test"), &json!({})).await.ok();
+    assert_eq!(tested["is_delivered"], true, "{tested}");
+    hub.uplink(&connection, EUI).await;
+    sink.gets(2).await;
+    lives(&hub, pid);
+}
+
+async fn answers_without_end_stop_nothing(database: Database) {
+    let moods = [
+        (Mood::EndlessGreeting, "too large"),
+        (Mood::EndlessNotices, "too large"),
+        (Mood::EndlessRows, "too large"),
+        (Mood::EndlessMessage, "too large"),
+        (Mood::Silent, "no answer in 3 seconds"),
+        (Mood::Mute, "no answer in 3 seconds"),
+        (Mood::Scram(2_000_000_000), "not possible to log in"),
+    ];
+    let sink = Sink::willing().await;
+    let (hub, connection) = hub(database).await;
+    let pid = hub.pid();
+    let mut servers = Vec::new();
+    let mut integrations = Vec::new();
+    for (number, (mood, words)) in moods.into_iter().enumerate() {
+        let server = FakePostgres::start(mood).await;
+        let name = format!("sql{number}");
+        let made = integration(&hub, &name, server.target()).await;
+        servers.push(server);
+        integrations.push((made, mood, words));
+    }
+    hub.integration("http", "", &sink.url).await;
+    for count in 1..=3 {
+        hub.uplink(&connection, EUI).await;
+        sink.gets(count).await;
+    }
+    for (made, mood, words) in integrations {
+        // What the first of them met, the others may only have waited behind.
+        eventually(&format!("{mood:?} is told of"), async || {
+            let dead = hub.list(&format!("{made}/deliveries?state=dead")).await;
+            let told = serde_json::to_string(&dead).unwrap();
+            assert!(!told.contains(PASSWORD), "{told}");
+            told.contains(words).then_some(())
+        })
+        .await;
+    }
+    hub.uplink(&connection, EUI).await;
+    sink.gets(4).await;
+    lives(&hub, pid);
+}
+
+async fn passwords_are_proven_in_each_way(database: Database) {
+    let (hub, connection) = hub(database).await;
+    for (number, mood) in [Mood::Cleartext, Mood::Md5, Mood::Scram(4096)]
+        .into_iter()
+        .enumerate()
+    {
+        let server = FakePostgres::start(mood).await;
+        let right = integration(&hub, &format!("right{number}"), server.target()).await;
+        let mut target = server.target();
+        target["password"] = "another one".into();
+        let wrong = integration(&hub, &format!("wrong{number}"), target).await;
+        hub.uplink(&connection, EUI).await;
+        delivery(&hub, &right, "delivered").await;
+        let dead = delivery(&hub, &wrong, "dead").await;
+        let error = dead["last_error"].as_str().unwrap();
+        assert_eq!(error, "password authentication failed (SQLSTATE 28P01)");
+        for path in [right, wrong] {
+            hub.delete(&path).await.ok();
+        }
+    }
+}
+
+async fn a_proof_is_bound_to_the_certificate(database: Database) {
+    let server = FakePostgres::start_encrypted(Mood::Scram(4096)).await;
+    let (hub, connection) = hub(database).await;
+    let mut target = server.target();
+    target["host"] = "localhost".into();
+    target["tls"] = "required".into();
+    target["ca"] = server.ca.clone().into();
+    let made = integration(&hub, "sql", target).await;
+    hub.uplink(&connection, EUI).await;
+    delivery(&hub, &made, "delivered").await;
+    assert_eq!(server.inserted.load(Ordering::SeqCst), 1);
+}

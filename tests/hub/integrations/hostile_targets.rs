@@ -1,0 +1,201 @@
+//! What receivers say that no database takes or no memory holds, and what cannot be settled for any other reason:
+//! it harms that delivery alone. Tests of a tenant at a time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        fake_kafka::{FakeKafka, Mood},
+        server::{Connection, Hub, PASSWORD},
+        sink::{Cue, Sink},
+    },
+};
+
+on_both_databases!(
+    a_nul_in_a_broker_s_words_is_settled,
+    a_cluster_without_end_is_told_of,
+    what_cannot_be_settled_is_given_up,
+    a_few_tests_of_a_tenant_run_at_a_time,
+);
+
+const EUI: &str = "AA00000000000001";
+const FLAGS: [&str; 6] = [
+    "--outgoing-allow",
+    "127.0.0.0/8,::1/128",
+    "--delivery-schedule-s",
+    "0",
+    "--delivery-timeout-s",
+    "60",
+];
+
+async fn hub(database: Database) -> (Hub, Connection) {
+    let hub = Hub::start_with(database, &FLAGS).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    (hub, connection)
+}
+
+async fn integration(hub: &Hub, name: &str, target: Value) -> String {
+    let body = json!({"name": name, "selector": "", "target": target});
+    let made = hub.post("integrations", &body).await.created();
+    format!("integrations/{}", made["id"])
+}
+
+async fn dead(hub: &Hub, integration: &str) -> Value {
+    let list = format!("{integration}/deliveries?state=dead");
+    eventually("the delivery is given up", async || {
+        hub.list(&list).await.into_iter().next()
+    })
+    .await
+}
+
+async fn a_nul_in_a_broker_s_words_is_settled(database: Database) {
+    let broker = FakeKafka::start(Mood::Nul).await;
+    let sink = Sink::willing().await;
+    let (hub, connection) = hub(database).await;
+    let kafka = integration(&hub, "kafka", broker.target()).await;
+    hub.integration("http", "", &sink.url).await;
+    hub.uplink(&connection, EUI).await;
+    let dead = dead(&hub, &kafka).await;
+    let error = dead["last_error"].as_str().unwrap();
+    assert!(
+        error.ends_with("it knows: O\u{fffd}TH\u{fffd}ER"),
+        "{error}"
+    );
+    let attempts = dead["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2, "{dead}");
+    assert_eq!(attempts[0]["error"], error);
+    let health = hub.get(&kafka).await.ok()["health"].clone();
+    assert_eq!(health["last_error"], error, "{health}");
+    sink.gets(1).await;
+    assert!(!hub.log().contains("settled in parts"), "{}", hub.log());
+}
+
+async fn a_cluster_without_end_is_told_of(database: Database) {
+    let sink = Sink::willing().await;
+    let (hub, connection) = hub(database).await;
+    let mut brokers = Vec::new();
+    let mut made = Vec::new();
+    for (mood, words) in [
+        (Mood::TooMuch, "the answer is too long"),
+        (Mood::Announces, "the answer is too long"),
+        // It was read, and what leads is asked for.
+        (Mood::Much, "127.0.0.1:1: no connection"),
+    ] {
+        let broker = FakeKafka::start(mood).await;
+        let name = format!("{mood:?}");
+        let integration = integration(&hub, &name, broker.open_target()).await;
+        brokers.push(broker);
+        made.push((integration, words));
+    }
+    hub.integration("http", "", &sink.url).await;
+    hub.uplink(&connection, EUI).await;
+    sink.gets(1).await;
+    for (integration, words) in made {
+        let dead = dead(&hub, &integration).await;
+        let error = dead["last_error"].as_str().unwrap();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// Lets the database refuse what came of an attempt, by what was answered.
+async fn refuse(hub: &Hub) {
+    let statements: &[&str] = match &hub.database {
+        Database::Sqlite => &["CREATE TRIGGER refusal BEFORE UPDATE ON deliveries \
+             WHEN NEW.last_answer = 'poison' BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"],
+        Database::Postgres(_) => &[
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$",
+            "CREATE TRIGGER refusal BEFORE UPDATE ON deliveries FOR EACH ROW \
+             WHEN (NEW.last_answer = 'poison') EXECUTE FUNCTION refuse()",
+        ],
+    };
+    for statement in statements {
+        hub.sql(statement).await;
+    }
+}
+
+async fn what_cannot_be_settled_is_given_up(database: Database) {
+    let poisonous = Sink::start(&[], Cue::Json(500, "poison")).await;
+    let sink = Sink::willing().await;
+    let (mut hub, connection) = hub(database).await;
+    hub.may_complain = true;
+    refuse(&hub).await;
+    let poisoned = integration(
+        &hub,
+        "poisoned",
+        json!({"type": "http", "url": poisonous.url}),
+    )
+    .await;
+    let fine = hub.integration("fine", "", &sink.url).await;
+    hub.uplink(&connection, EUI).await;
+    let dead = dead(&hub, &poisoned).await;
+    let error = dead["last_error"].as_str().unwrap();
+    assert!(error.contains("could not be stored"), "{error}");
+    assert_eq!(dead["attempts"].as_array().unwrap().len(), 1, "{dead}");
+    // Nothing of it comes again, and others are settled.
+    hub.uplink(&connection, EUI).await;
+    let list = format!("integrations/{fine}/deliveries?state=delivered");
+    eventually("the others are settled", async || {
+        (hub.list(&list).await.len() == 2).then_some(())
+    })
+    .await;
+    let list = format!("{poisoned}/deliveries?state=dead");
+    eventually("the next one is given up, too", async || {
+        (hub.list(&list).await.len() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(poisonous.received().len(), 2);
+    let health = hub.get(&poisoned).await.ok()["health"].clone();
+    assert_eq!(health["dead"], 2, "{health}");
+}
+
+async fn a_few_tests_of_a_tenant_run_at_a_time(database: Database) {
+    let sink = Sink::start(&[Cue::Wait; 4], Cue::Status(200)).await;
+    let (hub, _) = hub(database).await;
+    let target = json!({"type": "http", "url": sink.url});
+    let own = format!("{}/test", integration(&hub, "own", target.clone()).await);
+    hub.tenant("other").await;
+    let others_token = hub.log_in("other", PASSWORD).await;
+    let none = json!({});
+    let answered = AtomicUsize::new(0);
+    let waiting = join_all((0..4).map(|_| async {
+        let tested = hub.post(&own, &none).await.ok();
+        assert_eq!(tested["is_delivered"], true, "{tested}");
+        answered.fetch_add(1, Ordering::SeqCst);
+    }));
+    let meanwhile = async {
+        sink.gets(4).await;
+        let refused = hub.post(&own, &none).await;
+        assert_eq!(refused.headers["retry-after"], "1");
+        let error = refused.refused(503);
+        assert!(error.contains("4 tests of this tenant"), "{error}");
+        // Others have places of their own.
+        let made = hub
+            .request(Method::POST, "integrations")
+            .bearer_auth(&others_token)
+            .header("Content-Type", "application/json")
+            .body(json!({"name": "others", "selector": "", "target": target}).to_string());
+        let made = hub.answer(made).await.created();
+        let test = hub
+            .request(Method::POST, &format!("integrations/{}/test", made["id"]))
+            .bearer_auth(&others_token);
+        let tested = hub.answer(test).await.ok();
+        assert_eq!(tested["is_delivered"], true, "{tested}");
+        eventually("all are answered", async || {
+            sink.go_on();
+            (answered.load(Ordering::SeqCst) == 4).then_some(())
+        })
+        .await;
+    };
+    tokio::join!(waiting, meanwhile);
+    // The places are free again.
+    let tested = hub.post(&own, &none).await.ok();
+    assert_eq!(tested["is_delivered"], true, "{tested}");
+}

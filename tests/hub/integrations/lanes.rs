@@ -1,0 +1,147 @@
+//! An integration's lane under way: retries at once, attempts that hang while it is paused or the hub
+//! stops, and one hub at a time.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    eventually,
+    integrations::rules::{EUIS, deliveries, hub, integration},
+    support::{
+        database::{Database, on_both_databases, on_postgres, query_text},
+        server::Hub,
+        sink::{Cue, Sink},
+    },
+};
+
+on_both_databases!(
+    a_retry_at_once_goes_at_once,
+    events_go_at_once,
+    what_is_resumed_does_not_wait_for_what_hangs,
+    a_hub_that_stops_waits_no_longer_than_it_may,
+);
+
+async fn a_retry_at_once_goes_at_once(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let failures = [Cue::Status(500); 20];
+    let sink = Sink::start(&failures, Cue::Status(200)).await;
+    let policy = json!({"delivery": {"schedule_s": vec![0; 20]}});
+    let path = integration(&hub, &sink.url, policy).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    // The bound of the wait: if each had to be found by a look into the queue, it would take longer.
+    let delivered = deliveries(&hub, &path, "delivered", 1).await;
+    let attempts = delivered[0]["attempts"].as_array().unwrap();
+    let at = |attempt: &Value| -> chrono::DateTime<chrono::Utc> {
+        attempt["at"].as_str().unwrap().parse().unwrap()
+    };
+    let span = (at(&attempts[20]) - at(&attempts[0])).num_milliseconds();
+    assert!(span < 5000, "{span} ms");
+}
+
+async fn events_go_at_once(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let script = "function decode() { throw new Error('no such port') }";
+    hub.push("a/fails", "1", script).await;
+    let more = json!({"driver": "a/fails:1"});
+    hub.device("d2", &connection, "AA00000000000003", more)
+        .await;
+    let sink = Sink::willing().await;
+    integration(&hub, &sink.url, json!({"events": ["error"]})).await;
+    let started = Instant::now();
+    for number in 1..=20 {
+        hub.uplink(&connection, "AA00000000000003").await;
+        sink.gets(number).await;
+    }
+    // A look for each would take ten seconds at least.
+    let span = started.elapsed();
+    assert!(span < Duration::from_secs(8), "{span:?}");
+}
+
+async fn what_is_resumed_does_not_wait_for_what_hangs(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let sink = Sink::start(&[Cue::Hang], Cue::Status(200)).await;
+    let policy = json!({"delivery": {"timeout_s": 300}});
+    let path = integration(&hub, &sink.url, policy).await;
+    let other = Sink::willing().await;
+    hub.integration("other", "", &other.url).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    sink.gets(1).await;
+    hub.post(&format!("{path}/pause"), &json!({})).await.ok();
+    // Meanwhile it is seen to be paused.
+    for number in 2..=11 {
+        hub.uplink(&connection, EUIS[1]).await;
+        other.gets(number).await;
+    }
+    assert_eq!(sink.received().len(), 1);
+    hub.post(&format!("{path}/resume"), &json!({})).await.ok();
+    deliveries(&hub, &path, "delivered", 10).await;
+    assert_eq!(deliveries(&hub, &path, "sending", 1).await.len(), 1);
+    assert_eq!(sink.received().len(), 11);
+}
+
+async fn a_hub_that_stops_waits_no_longer_than_it_may(database: Database) {
+    let flags = [
+        "--outgoing-allow",
+        "127.0.0.0/8",
+        "--shutdown-timeout-s",
+        "1",
+    ];
+    let mut hub = Hub::start_with(database, &flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d0", &connection, EUIS[0], json!({})).await;
+    let sink = Sink::start(&[Cue::Hang], Cue::Status(200)).await;
+    let policy = json!({"delivery": {"timeout_s": 300}});
+    let path = integration(&hub, &sink.url, policy).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    sink.gets(1).await;
+    let status = hub.end(Signal::SIGTERM).await;
+    assert!(status.success(), "{status}");
+    hub.start_again().await;
+    let delivered = deliveries(&hub, &path, "delivered", 1).await;
+    // What nobody knows the end of has not been an attempt.
+    assert_eq!(delivered[0]["attempt"], 1);
+    let received = sink.received();
+    assert_eq!(received.len(), 2);
+    let ids = [0, 1].map(|number| received[number].header("webhook-id"));
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_stops_holds_its_lease_to_the_end() {
+    on_postgres(async |database: Database| {
+        let (mut one, connection) = hub(database.clone()).await;
+        let flags = ["--outgoing-allow", "127.0.0.0/8"];
+        let two = Hub::start_with(database, &flags).await;
+        let sink = Sink::start(&[Cue::Wait], Cue::Status(200)).await;
+        let policy = json!({"delivery": {"timeout_s": 300}});
+        let path = integration(&one, &sink.url, policy).await;
+        one.uplink(&connection, EUIS[0]).await;
+        sink.gets(1).await;
+        let url = one.database_url();
+        let of_lease = async |what: &str| {
+            query_text(
+                &url,
+                &format!("SELECT ({what})::text FROM integration_health"),
+            )
+            .await
+        };
+        let (holder, until) = (of_lease("holder").await, of_lease("held_until").await);
+        one.tell(Signal::SIGTERM);
+        // A lease lasts ten seconds: the one that it had when it was told to stop has run out.
+        let is_renewed = format!("held_until >= '{until}'::timestamptz + INTERVAL '10 seconds'");
+        eventually("the lease is renewed", async || {
+            (of_lease(&is_renewed).await == "true").then_some(())
+        })
+        .await;
+        assert_eq!(of_lease("holder").await, holder);
+        assert_eq!(sink.received().len(), 1);
+        sink.go_on();
+        assert!(one.ended().await.success());
+        let delivered = deliveries(&two, &path, "delivered", 1).await;
+        assert_eq!(delivered[0]["attempt"], 1);
+        assert_eq!(sink.received().len(), 1);
+    })
+    .await;
+}

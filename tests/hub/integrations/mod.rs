@@ -1,0 +1,18 @@
+//! Integrations: their deliveries, each type of target, and the servers behind them.
+
+mod deliveries;
+mod hostile_postgres;
+mod hostile_targets;
+mod kept_connections;
+mod lanes;
+mod long_queues;
+mod replay_faults;
+pub mod rules;
+mod target_file;
+mod target_forms;
+mod target_guard;
+mod target_http;
+mod target_kafka;
+mod target_postgres;
+mod target_tls;
+mod target_websocket;

@@ -1,0 +1,134 @@
+//! What targets may not reach, and what they may not do to the hub.
+
+use serde_json::json;
+
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        server::Hub,
+        sink::{Cue, Sink},
+    },
+};
+
+on_both_databases!(
+    redirects_are_not_followed_wherever_they_lead,
+    no_spelling_of_a_private_address_is_reached,
+    an_authorization_server_is_guarded_too,
+    an_answer_without_end_is_cut_off,
+    an_answer_that_does_not_come_ends_the_attempt,
+);
+
+const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.1/32"];
+
+/// A hub that tries once, with a connection and a device behind it.
+async fn hub(database: Database, flags: &[&str]) -> (Hub, crate::support::server::Connection) {
+    let flags = [&["--delivery-schedule-s", ""], flags].concat();
+    let hub = Hub::start_with(database, &flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    (hub, connection)
+}
+
+/// The error of the only delivery of an integration, once it is dead.
+async fn error(hub: &Hub, integration: i64) -> String {
+    let path = format!("integrations/{integration}/deliveries?state=dead");
+    let dead = eventually("it is dead", async || {
+        hub.list(&path).await.into_iter().next()
+    })
+    .await;
+    dead["last_error"].as_str().unwrap().to_owned()
+}
+
+async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let inside = Sink::willing().await;
+    let to_inside: &'static str = Box::leak(inside.url.clone().into_boxed_str());
+    for (name, to) in [
+        ("metadata", "http://169.254.169.254/latest/meta-data/"),
+        ("elsewhere", "http://10.0.0.1/"),
+        // Even to where it might go itself: the target is what was provisioned.
+        ("here", to_inside),
+    ] {
+        let sink = Sink::start(&[], Cue::Redirect(307, to)).await;
+        let id = hub.integration(name, "", &sink.url).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let error = error(&hub, id).await;
+        assert!(error.contains("redirects are not followed"), "{error}");
+        hub.delete(&format!("integrations/{id}")).await.ok();
+    }
+    assert!(inside.received().is_empty());
+}
+
+async fn no_spelling_of_a_private_address_is_reached(database: Database) {
+    let (hub, connection) = hub(database, &[]).await;
+    let sink = Sink::willing().await;
+    let port = url::Url::parse(&sink.url).unwrap().port().unwrap();
+    for (index, host) in [
+        "localhost",
+        "localhost.",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let url = format!("http://{host}:{port}/");
+        let id = hub.integration(&format!("i{index}"), "", &url).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let error = error(&hub, id).await;
+        // Not every system's resolver knows the rooted name at all.
+        let is_unknown = host == "localhost." && error.contains("failed to lookup");
+        assert!(
+            error.contains("outgoing_allow") || is_unknown,
+            "{host}: {error}"
+        );
+        hub.delete(&format!("integrations/{id}")).await.ok();
+    }
+    assert!(sink.received().is_empty());
+}
+
+async fn an_authorization_server_is_guarded_too(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let sink = Sink::willing().await;
+    let auth = json!({"type": "oauth2_client_credentials", "client_id": "a",
+        "client_secret": "b", "token_url": "http://169.254.169.254/token"});
+    let body = json!({"name": "erp", "selector": "",
+        "target": {"type": "http", "url": sink.url, "auth": auth}});
+    let id = hub.post("integrations", &body).await.created()["id"].as_i64();
+    hub.uplink(&connection, "AA00000000000001").await;
+    let error = error(&hub, id.unwrap()).await;
+    assert!(error.contains("outgoing_allow"), "{error}");
+    assert!(sink.received().is_empty());
+}
+
+async fn an_answer_without_end_is_cut_off(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let sink = Sink::start(&[], Cue::Endless).await;
+    let id = hub.integration("erp", "", &sink.url).await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let path = format!("integrations/{id}/deliveries?state=delivered");
+    eventually("it is delivered", async || {
+        hub.list(&path).await.into_iter().next()
+    })
+    .await;
+    assert_eq!(sink.received().len(), 1);
+}
+
+async fn an_answer_that_does_not_come_ends_the_attempt(database: Database) {
+    let (hub, connection) = hub(
+        database,
+        &[&TO_HERE[..], &["--delivery-timeout-s", "1"]].concat(),
+    )
+    .await;
+    let sink = Sink::start(&[], Cue::Hang).await;
+    let id = hub.integration("erp", "", &sink.url).await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let error = error(&hub, id).await;
+    assert!(error.contains("no answer in 1 seconds"), "{error}");
+}

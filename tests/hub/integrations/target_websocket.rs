@@ -1,0 +1,164 @@
+//! The target `websocket`: real WebSockets over TLS, several at once, and what waits for them.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{self, Message, client::IntoClientRequest},
+};
+
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        raw,
+        server::{Connection, Hub},
+    },
+};
+
+on_both_databases!(
+    what_waits_and_what_comes_is_told_to_all_who_follow,
+    who_follows_needs_a_token_or_the_key,
+    what_nobody_follows_is_given_up_beyond_the_bound,
+    a_follower_that_sends_much_is_cut_off,
+);
+
+async fn hub(database: Database, flags: &[&str]) -> (Hub, Connection, Value) {
+    let hub = Hub::start_with(database, flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, "AA00000000000001", json!({}))
+        .await;
+    let body = json!({"name": "live", "selector": "", "target": {"type": "websocket"}});
+    let made = hub.post("integrations", &body).await.created();
+    (hub, connection, made)
+}
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// Follows; the error is the status of the refusal.
+async fn follow(hub: &Hub, query: &str, token: Option<&str>) -> Result<Socket, u16> {
+    let stream = raw::open(hub, &[]).await.unwrap();
+    let url = format!("wss://localhost{query}");
+    let mut request = url.into_client_request().unwrap();
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("Authorization", value);
+    }
+    match client_async(request, stream).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(answer)) => Err(answer.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The next message that is told.
+async fn next(socket: &mut Socket) -> Value {
+    let text = async {
+        loop {
+            match socket.next().await.unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), text).await.unwrap()
+}
+
+/// The next message, while the answers to its pings go out.
+async fn count(hub: &Hub, id: &Value, state: &str) -> usize {
+    hub.list(&format!("integrations/{id}/deliveries?state={state}"))
+        .await
+        .len()
+}
+
+async fn what_waits_and_what_comes_is_told_to_all_who_follow(database: Database) {
+    let (hub, connection, made) = hub(database, &[]).await;
+    let path = made["target"]["url"].as_str().unwrap();
+    assert_eq!(path, format!("/api/v3/integrations/{}/stream", made["id"]));
+    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    let stream = path.trim_start_matches("/api/v3/");
+    assert_eq!(hub.get(stream).await.ok()["waiting"], 2);
+    let mut first = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(next(&mut first).await["uplink_metadata"]["id"], "d");
+    }
+    // The socket answers pings while it is read.
+    let reader = tokio::spawn(async move {
+        let message = next(&mut first).await;
+        (first, message)
+    });
+    eventually("what waited is settled", async || {
+        (count(&hub, &made["id"], "delivered").await == 2).then_some(())
+    })
+    .await;
+    let mut second = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    let (_first, message) = reader.await.unwrap();
+    assert_eq!(message["uplink_metadata"]["id"], "d");
+    assert_eq!(next(&mut second).await, message);
+}
+
+async fn who_follows_needs_a_token_or_the_key(database: Database) {
+    let (hub, connection, made) = hub(database, &[]).await;
+    let path = made["target"]["url"].as_str().unwrap();
+    let refusal = |answer: Result<Socket, u16>| answer.err().unwrap();
+    assert_eq!(refusal(follow(&hub, path, None).await), 401);
+    assert_eq!(refusal(follow(&hub, path, Some("wrong")).await), 401);
+    let wrong = format!("{path}?stream_key=wrong");
+    assert_eq!(refusal(follow(&hub, &wrong, None).await), 401);
+    let key = format!("integrations/{}/key", made["id"]);
+    let renewed = hub.post(&key, &json!({})).await.created();
+    assert_eq!(renewed["target"]["has_key"], true);
+    let key = renewed["key"].as_str().unwrap();
+    let with_key: String = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("stream_key", key)
+        .finish();
+    let with_key = format!("{path}?{with_key}");
+    let mut socket = follow(&hub, &with_key, None).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    assert_eq!(next(&mut socket).await["uplink_metadata"]["id"], "d");
+    // The key opens nothing else.
+    hub.get(&format!("integrations?stream_key={key}"))
+        .await
+        .refused(400);
+    let other = hub.integration("erp", "", "https://example.com/").await;
+    let other = format!("/api/v3/integrations/{other}/stream");
+    assert_eq!(refusal(follow(&hub, &other, Some(&hub.token)).await), 400);
+}
+
+async fn what_nobody_follows_is_given_up_beyond_the_bound(database: Database) {
+    let (hub, connection, made) = hub(database, &["--stream-backlog-max", "1"]).await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, "AA00000000000001").await;
+    // The lane looks when it begins: a change of the integration makes it begin again.
+    let path = made["target"]["url"].as_str().unwrap();
+    let stream = path.trim_start_matches("/api/v3/");
+    let waiting = hub.get(stream).await.ok()["waiting"].as_u64().unwrap();
+    assert!(waiting >= 1, "{waiting}");
+    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    next(&mut socket).await;
+}
+
+/// Whoever follows has nothing to say: it is ignored, as long as it is little.
+async fn a_follower_that_sends_much_is_cut_off(database: Database) {
+    let (hub, connection, made) = hub(database, &[]).await;
+    let path = made["target"]["url"].as_str().unwrap();
+    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    socket.send(Message::text("a".repeat(4096))).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    next(&mut socket).await;
+
+    let mut greedy = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    // It may be cut off before all is sent.
+    let _ = greedy.send(Message::text("a".repeat(1_000_000))).await;
+    let cut = async { while let Some(Ok(_)) = greedy.next().await {} };
+    timeout(Duration::from_secs(20), cut).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    next(&mut socket).await;
+}

@@ -1,0 +1,3 @@
+//! What is recorded, as it is recorded.
+
+mod stream;

@@ -1,0 +1,13 @@
+//! Network connections: what network servers send, over HTTP and MQTT.
+
+mod cases;
+mod check;
+mod copies;
+mod messages;
+pub mod mqtt;
+mod mqtt_downlinks;
+mod mqtt_faults;
+mod news;
+mod refused_messages;
+mod sigfox_answers;
+mod webhook_forms;

@@ -1,0 +1,154 @@
+//! Stored secrets are bound to their tenant, row and address: who can write to the database, but has no
+//! key, does not get one sent elsewhere.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chacha20poly1305::{
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, KeyInit, Payload},
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::{
+    database::{Database, on_both_databases},
+    server::Hub,
+    sink::Sink,
+};
+
+on_both_databases!(
+    a_secret_does_not_follow_a_changed_address,
+    a_secret_does_not_open_in_another_row,
+    a_secret_of_before_is_bound_by_rotation,
+);
+
+const SECRET: &str = "Bearer s3cr3t";
+const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
+
+async fn integrate(hub: &Hub, name: &str, sink: &Sink) -> i64 {
+    let integration = json!({"name": name, "selector": "",
+        "target": {"type": "http", "url": sink.url, "authorization": SECRET}});
+    let made = hub.post("integrations", &integration).await.created();
+    made["id"].as_i64().unwrap()
+}
+
+async fn test(hub: &Hub, id: i64) -> Value {
+    let path = format!("integrations/{id}/test");
+    hub.post(&path, &json!({})).await.ok()
+}
+
+/// What somebody does who can write to the database.
+async fn with_database(hub: &mut Hub, statement: &str) {
+    // Nothing that is kept ready is to hide it.
+    hub.end(Signal::SIGTERM).await;
+    hub.sql(statement).await;
+    hub.start_again().await;
+}
+
+fn with_another_url(database: &Database, from: &Sink, to: &Sink) -> String {
+    let (from, to) = (&from.url, &to.url);
+    match database {
+        Database::Sqlite => {
+            format!("UPDATE integrations SET settings = replace(settings, '{from}', '{to}')")
+        }
+        Database::Postgres(_) => format!(
+            "UPDATE integrations SET settings = replace(settings::text, '{from}', '{to}')::jsonb"
+        ),
+    }
+}
+
+fn is_unopened(tested: &Value) {
+    assert_eq!(tested["is_delivered"], false, "{tested}");
+    let error = tested["error"].as_str().unwrap();
+    assert!(error.contains("does not open with the keys"), "{error}");
+}
+
+async fn a_secret_does_not_follow_a_changed_address(database: Database) {
+    let mut hub = Hub::start_with(database.clone(), &TO_HERE).await;
+    let (ours, theirs) = (Sink::willing().await, Sink::willing().await);
+    let id = integrate(&hub, "erp", &ours).await;
+    assert_eq!(test(&hub, id).await["is_delivered"], true);
+    with_database(&mut hub, &with_another_url(&database, &ours, &theirs)).await;
+    is_unopened(&test(&hub, id).await);
+    assert_eq!(theirs.received().len(), 0);
+
+    // Neither does a change that leaves the secret out, as whoever reads the resource would make it.
+    let body = json!({"name": "renamed", "selector": "",
+        "target": {"type": "http", "url": theirs.url}});
+    let path = format!("integrations/{id}");
+    hub.put(&path, &body).await.ok();
+    is_unopened(&test(&hub, id).await);
+    hub.command(&["secrets", "rotate"]).await.unwrap_err();
+    is_unopened(&test(&hub, id).await);
+    assert_eq!(theirs.received().len(), 0);
+    let mut body = body;
+    body["target"]["authorization"] = "Bearer new".into();
+    hub.put(&path, &body).await.ok();
+    assert_eq!(test(&hub, id).await["is_delivered"], true);
+}
+
+async fn a_secret_does_not_open_in_another_row(database: Database) {
+    let mut hub = Hub::start_with(database, &TO_HERE).await;
+    let sink = Sink::willing().await;
+    let first = integrate(&hub, "erp", &sink).await;
+    let second = integrate(&hub, "crm", &sink).await;
+    let copy = format!(
+        "UPDATE integrations SET secret = (SELECT secret FROM integrations WHERE id = {first})
+         WHERE id = {second}"
+    );
+    with_database(&mut hub, &copy).await;
+    assert_eq!(test(&hub, first).await["is_delivered"], true);
+    is_unopened(&test(&hub, second).await);
+
+    // Nor as another tenant's.
+    hub.tenant("other").await;
+    let moved = format!(
+        "UPDATE integrations SET tenant_id = (SELECT id FROM tenants WHERE name = 'other')
+         WHERE id = {first}"
+    );
+    with_database(&mut hub, &moved).await;
+    hub.token = hub.log_in("other", crate::support::server::PASSWORD).await;
+    is_unopened(&test(&hub, first).await);
+    assert_eq!(sink.received().len(), 1);
+}
+
+/// A secret as it was sealed before values were bound to their row.
+fn sealed_before(key: [u8; 32]) -> String {
+    let hash = Sha256::new()
+        .chain_update(b"thingshub key id\0")
+        .chain_update(key)
+        .finalize();
+    let nonce = [7; 24];
+    let payload = Payload {
+        msg: SECRET.as_bytes(),
+        aad: b"integration.authorization",
+    };
+    let sealed = XChaCha20Poly1305::new(&key.into()).encrypt(&XNonce::from(nonce), payload);
+    let sealed = [&[1], &hash[..8], &nonce, &sealed.unwrap()].concat();
+    json!({"authorization": STANDARD.encode(sealed)}).to_string()
+}
+
+async fn a_secret_of_before_is_bound_by_rotation(database: Database) {
+    let key = STANDARD.encode([5; 32]);
+    let with_key = ["--secret-key", &key];
+    let mut hub = Hub::start_with(database.clone(), &[&TO_HERE[..], &with_key].concat()).await;
+    let (ours, theirs) = (Sink::willing().await, Sink::willing().await);
+    let id = integrate(&hub, "erp", &ours).await;
+    let hex = hex::encode(sealed_before([5; 32]));
+    let bytes = match &database {
+        Database::Sqlite => format!("x'{hex}'"),
+        Database::Postgres(_) => format!("'\\x{hex}'::bytea"),
+    };
+    let statement = format!("UPDATE integrations SET secret = {bytes}");
+    with_database(&mut hub, &statement).await;
+    assert_eq!(test(&hub, id).await["is_delivered"], true);
+    let again = [&["secrets", "rotate"][..], &with_key].concat();
+    let said = hub.command(&again).await.unwrap();
+    assert!(said.contains("1 values again: integrations"), "{said}");
+    assert_eq!(test(&hub, id).await["is_delivered"], true);
+    with_database(&mut hub, &with_another_url(&database, &ours, &theirs)).await;
+    is_unopened(&test(&hub, id).await);
+    assert_eq!((ours.received().len(), theirs.received().len()), (2, 0));
+    let shown = &ours.received()[1];
+    assert_eq!(shown.header("authorization"), SECRET);
+}

@@ -1,0 +1,12 @@
+//! The process and its surroundings: files, clocks, keys, other hubs on the database.
+
+mod bound_secrets;
+mod certificates;
+mod clocks;
+mod data_folder;
+mod kept_secrets;
+mod life;
+mod outgoing_bounds;
+mod plans;
+mod replicas;
+mod secret_keys;

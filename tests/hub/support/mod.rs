@@ -1,0 +1,15 @@
+//! What the tests are made of: hubs, databases, brokers and servers of a test's own.
+
+pub mod apart;
+pub mod broker;
+pub mod cluster;
+pub mod database;
+pub mod disk;
+pub mod fake_kafka;
+pub mod fake_postgres;
+pub mod frames;
+pub mod kafka;
+pub mod network_server;
+pub mod raw;
+pub mod server;
+pub mod sink;

@@ -1,0 +1,147 @@
+//! A network server's own interface: an HTTP server that keeps what it is asked and answers on cue.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use poem::{
+    Request, Response, Server, endpoint,
+    http::{HeaderMap, StatusCode},
+    listener::{Acceptor, Listener, TcpListener},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    eventually,
+    support::server::{Connection, Hub},
+};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    /// The path with the query.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// How to answer: a status and a body; no status: never.
+pub type Cue = (Option<u16>, Value);
+
+#[derive(Default)]
+struct Book {
+    asked: Vec<Asked>,
+    cues: VecDeque<Cue>,
+}
+
+pub struct NetworkServer {
+    pub url: String,
+    book: Arc<Mutex<Book>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl NetworkServer {
+    /// One that answers with the cues, and then that all is well.
+    pub async fn start(cues: Vec<Cue>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0");
+        let acceptor = listener.into_acceptor().await.unwrap();
+        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
+        let book = Arc::new(Mutex::new(Book {
+            asked: Vec::new(),
+            cues: cues.into(),
+        }));
+        let kept = book.clone();
+        let answer = endpoint::make(move |request| answer(request, kept.clone()));
+        let server = tokio::spawn(async move {
+            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
+        });
+        Self {
+            url: format!("http://{address}"),
+            book,
+            server,
+        }
+    }
+
+    /// What it was asked so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.book.lock().unwrap().asked.clone()
+    }
+
+    /// Waits for this many requests.
+    pub async fn is_asked(&self, count: usize) -> Vec<Asked> {
+        eventually("the network server is asked", async || {
+            Some(self.asked()).filter(|asked| asked.len() >= count)
+        })
+        .await
+    }
+}
+
+impl Drop for NetworkServer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(mut request: Request, book: Arc<Mutex<Book>>) -> poem::Result<Response> {
+    let body = request.take_body().into_string().await.unwrap();
+    let (status, body) = {
+        let mut book = book.lock().unwrap();
+        book.asked.push(Asked {
+            method: request.method().to_string(),
+            path: request.uri().to_string(),
+            headers: request.headers().clone(),
+            body,
+        });
+        book.cues.pop_front().unwrap_or((Some(200), json!({})))
+    };
+    match status {
+        Some(status) => Ok(Response::builder()
+            .status(StatusCode::from_u16(status).unwrap())
+            .body(body.to_string())),
+        None => std::future::pending().await,
+    }
+}
+
+/// Settings for downlinks that reach nobody.
+pub fn to_nowhere() -> Value {
+    json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:1/"})
+}
+
+impl Hub {
+    /// Sets how the connection's downlinks are sent.
+    pub async fn sends_downlinks(&self, connection: &Connection, settings: &Value) -> Value {
+        let path = format!("network-connections/{}/downlink-settings", connection.id);
+        self.put(&path, &json!({"settings": settings})).await.ok()
+    }
+
+    /// Switches a connection of The Things Stack on or off.
+    pub async fn switch(&self, connection: &Connection, name: &str, enabled: bool) {
+        let path = format!("network-connections/{}", connection.id);
+        let settings = json!({"type": "the_things_stack"});
+        let body = json!({"name": name, "enabled": enabled, "settings": settings});
+        self.put(&path, &body).await.ok();
+    }
+
+    /// A device's downlink, once it is in this state.
+    pub async fn downlink_gets(&self, downlink: &Value, state: &str) -> Value {
+        let path = format!("devices/d/downlinks/{}", downlink["id"].as_str().unwrap());
+        eventually("the downlink is in its state", async || {
+            let found = self.get(&path).await.ok();
+            (found["state"] == state).then_some(found)
+        })
+        .await
+    }
+}

@@ -1,0 +1,612 @@
+//! A hub of the test's own: the real program in a folder of its own, and a client that holds every
+//! answer against the contract.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use reqwest::{Certificate, Client, Method, RequestBuilder, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{
+    sample_json,
+    support::database::{Database, execute},
+};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+/// Names another program than the one just built, of all tests or in the environment of one hub.
+pub const PROGRAM: &str = "THINGSHUB_TEST_PROGRAM";
+/// The statuses of the contract.
+const STATUSES: [u16; 8] = [200, 201, 400, 401, 403, 404, 500, 503];
+
+pub struct Hub {
+    folder: TempDir,
+    pub database: Database,
+    flags: Vec<String>,
+    environment: Vec<(String, String)>,
+    child: Child,
+    client: Client,
+    /// Where it listens.
+    pub address: String,
+    /// Of the first administrator.
+    pub token: String,
+    /// Whether its log may tell of faults inside.
+    pub may_complain: bool,
+}
+
+/// What a hub answered, already held against the contract.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    pub body: Value,
+}
+
+/// A network connection with its key.
+pub struct Connection {
+    pub id: i64,
+    pub key: String,
+}
+
+/// The program, deaf to the settings of whoever runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
+/// the one just built: an optimized build, or an earlier version that a test is to fail with.
+pub fn program() -> Command {
+    program_at(&program_path())
+}
+
+/// Its path.
+pub fn program_path() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_thingshub").into();
+    std::env::var_os(PROGRAM).unwrap_or_else(built).into()
+}
+
+fn program_at(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("THINGSHUB_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Hub {
+    /// Starts one and logs in.
+    pub async fn start(database: Database) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// Starts one whose integrations may reach this machine.
+    pub async fn start_with(database: Database, flags: &[&str]) -> Self {
+        Self::start_in(database, flags, &[]).await
+    }
+
+    /// Starts one with these variables in its environment.
+    pub async fn start_in(
+        database: Database,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        Self::start_at(tempfile::tempdir().unwrap(), database, flags, environment).await
+    }
+
+    /// Starts one whose data folder is this one, such as a disk of its own.
+    pub async fn start_on(data: &Path, database: Database, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(data, data_dir(folder.path())).unwrap();
+        Self::start_at(folder, database, flags, &[]).await
+    }
+
+    async fn start_at(
+        folder: TempDir,
+        database: Database,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let environment: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (child, address) = launch(folder.path(), &database, &flags, &environment).await;
+        let client = client(&data_dir(folder.path()).join("tls/cert.pem"));
+        let mut hub = Self {
+            folder,
+            database,
+            flags,
+            environment,
+            child,
+            client,
+            address,
+            token: String::new(),
+            may_complain: false,
+        };
+        hub.token = hub.log_in("admin", PASSWORD).await;
+        hub
+    }
+
+    /// Starts the same hub again, after it was killed or has stopped.
+    pub async fn start_again(&mut self) {
+        let (folder, environment) = (self.folder.path(), &self.environment);
+        (self.child, self.address) = launch(folder, &self.database, &self.flags, environment).await;
+    }
+
+    /// Starts it again with other flags.
+    pub async fn start_again_with(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
+        self.start_again().await;
+    }
+
+    /// Runs a command of the program on this hub's data: what it prints, and what it complains of.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        self.command_with(arguments, "").await
+    }
+
+    /// The same with this as its standard input.
+    pub async fn command_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = program();
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(data_dir(self.folder.path()));
+        if let Database::Postgres(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that reads nothing may have ended by now.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        match output.status.success() {
+            true => Ok(text(output.stdout)),
+            false => Err(text(output.stderr)),
+        }
+    }
+
+    /// Starts the same hub again, which must refuse with one line; answers that.
+    pub async fn does_not_start(&self) -> String {
+        let mut command = program();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir(self.folder.path()))
+            .args(&self.flags);
+        if let Database::Postgres(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        let output = timeout(Duration::from_secs(60), command.output()).await;
+        let output = output.expect("it ends").unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said
+    }
+
+    /// Starts the same hub again, and kills it after that long, wherever it is by then.
+    pub async fn start_and_kill(&mut self, after: Duration) {
+        let (folder, environment) = (self.folder.path(), &self.environment);
+        let mut child = spawn(folder, &self.database, &self.flags, environment);
+        let _ = timeout(after, child.wait()).await;
+        child.kill().await.unwrap();
+    }
+
+    pub async fn log_in(&self, username: &str, password: &str) -> String {
+        let body = json!({"username": username, "password": password});
+        let answer = self.post("auth/token", &body).await.ok();
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a signal to the process, and waits for its end.
+    pub async fn end(&mut self, signal: Signal) -> ExitStatus {
+        self.tell(signal);
+        self.ended().await
+    }
+
+    /// Sends a signal to the process.
+    pub fn tell(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> i32 {
+        let pid = self.child.id().expect("it runs");
+        pid.try_into().unwrap()
+    }
+
+    /// Waits for the process's end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        timeout(Duration::from_secs(30), self.child.wait())
+            .await
+            .expect("it ends")
+            .unwrap()
+    }
+
+    /// What it has written to its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("hub.log")).unwrap_or_default()
+    }
+
+    /// The certificate that it made.
+    pub fn certificate(&self) -> PathBuf {
+        self.file("tls/cert.pem")
+    }
+
+    /// A file in its data folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        data_dir(self.folder.path()).join(name)
+    }
+
+    /// Runs a statement behind its back.
+    pub async fn sql(&self, statement: &str) {
+        execute(&self.database_url(), statement).await;
+    }
+
+    /// Where its data is.
+    pub fn database_url(&self) -> String {
+        match &self.database {
+            Database::Sqlite => format!(
+                "sqlite://{}",
+                data_dir(self.folder.path()).join("thingshub.db").display()
+            ),
+            Database::Postgres(url) => url.clone(),
+        }
+    }
+
+    /// A client that comes from this address.
+    pub fn client_at(&self, address: IpAddr) -> Client {
+        let builder = client_builder(&self.certificate());
+        builder.local_address(address).build().unwrap()
+    }
+
+    /// A request without a token. Paths are below `/api/v3/` unless they start with a slash.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let path = match path.strip_prefix('/') {
+            Some(path) => path.to_owned(),
+            None => format!("api/v3/{path}"),
+        };
+        let url = format!("https://{}/{path}", self.address);
+        self.client.request(method, url)
+    }
+
+    /// A request with a JSON body and the administrator's token.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = self.request(method, path).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request
+                .header("Content-Type", "application/json")
+                .body(body.to_string());
+        }
+        self.answer(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// A body as it is, to a path, with the administrator's token.
+    pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self
+            .request(Method::POST, path)
+            .bearer_auth(&self.token)
+            .header("Content-Type", "application/json")
+            .body(body);
+        self.answer(request).await
+    }
+
+    /// The items of a list.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let page = self.get(path).await.ok();
+        assert_eq!(page["next_cursor"], Value::Null, "{path} has one page");
+        page["collection"].as_array().unwrap().clone()
+    }
+
+    /// Sends a request and holds the answer against the contract.
+    pub async fn answer(&self, request: RequestBuilder) -> Answer {
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let what = format!("{} {}", request.method(), request.url().path());
+        let is_head = request.method() == Method::HEAD;
+        let response = client
+            .execute(request)
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error:?}\n{}", self.log()));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        assert!(STATUSES.contains(&status), "{what}: {status} {text}");
+        assert!(headers.contains_key("x-request-id"), "{what}: {headers:?}");
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        if status >= 400 && !is_head {
+            check_error_object(&what, status, &body, &text);
+        }
+        Answer {
+            status,
+            headers,
+            text,
+            body,
+        }
+    }
+}
+
+fn check_error_object(what: &str, status: u16, body: &Value, text: &str) {
+    let members = body.as_object().map_or(0, serde_json::Map::len);
+    let error = body["error"].as_str().unwrap_or_default();
+    let is_one = members == 2 && body["code"] == status && !error.is_empty();
+    assert!(is_one, "{what}: {status} without the error object: {text}");
+}
+
+/// A request with a JSON body.
+pub trait WithJson {
+    fn with_json(self, body: &Value) -> Self;
+}
+
+impl WithJson for RequestBuilder {
+    fn with_json(self, body: &Value) -> Self {
+        self.header("Content-Type", "application/json")
+            .body(body.to_string())
+    }
+}
+
+/// What tests need often.
+impl Hub {
+    /// Pushes a driver; `driver` reads `author/name`.
+    pub async fn push(&self, driver: &str, tag: &str, script: &str) -> Value {
+        let (author, name) = driver.split_once('/').unwrap();
+        let body = json!({"author": author, "name": name, "tags": [tag], "script": script});
+        self.post("drivers", &body).await.created()
+    }
+
+    pub async fn connect(&self, name: &str) -> Connection {
+        let body = json!({"name": name, "settings": {"type": "the_things_stack"}});
+        self.connect_as(&body).await
+    }
+
+    pub async fn connect_as(&self, body: &Value) -> Connection {
+        let made = self.post("network-connections", body).await.created();
+        Connection {
+            id: made["id"].as_i64().unwrap(),
+            key: made["ingest_key"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Makes a device that is known to the connection as `eui`; `more` adds members.
+    pub async fn device(&self, id: &str, connection: &Connection, eui: &str, more: Value) -> Value {
+        let mut body = json!({"id": id, "connectivity": {"connections": [
+            {"network_connection_id": connection.id, "network_device_id": eui},
+        ]}});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        self.post("devices", &body).await.created()
+    }
+
+    /// Makes a device that no network knows.
+    pub async fn device_without_address(&self, id: &str) -> Value {
+        self.post("devices", &json!({"id": id})).await.created()
+    }
+
+    pub async fn integration(&self, name: &str, selector: &str, url: &str) -> i64 {
+        let body =
+            json!({"name": name, "selector": selector, "target": {"type": "http", "url": url}});
+        let made = self.post("integrations", &body).await.created();
+        made["id"].as_i64().unwrap()
+    }
+
+    /// Makes a user of the hub's first tenant, with the tests' password.
+    pub async fn user(&self, username: &str, role: &str) -> Value {
+        let body = json!({"username": username, "password": PASSWORD, "role": role});
+        self.post("users", &body).await.created()
+    }
+
+    /// Makes a tenant whose administrator has the tenant's name and the tests' password.
+    pub async fn tenant(&self, name: &str) -> Value {
+        let administrator = json!({"username": name, "password": PASSWORD});
+        let body = json!({"name": name, "administrator": administrator});
+        self.post("tenants", &body).await.created()
+    }
+
+    /// Makes an API key; answers the key itself.
+    pub async fn api_key(&self, name: &str, scopes: &[&str]) -> String {
+        let body = json!({"name": name, "scopes": scopes});
+        let made = self.post("api-keys", &body).await.created();
+        made["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Posts what a network server would.
+    pub async fn ingest(&self, connection: &Connection, body: impl Into<reqwest::Body>) -> Answer {
+        let path = format!("network-connections/{}/uplinks", connection.id);
+        let request = self
+            .request(Method::POST, &path)
+            .bearer_auth(&connection.key)
+            .header("Content-Type", "application/json")
+            .body(body);
+        self.answer(request).await
+    }
+
+    /// Posts an uplink of The Things Stack that must be recorded; answers its id.
+    pub async fn uplink(&self, connection: &Connection, eui: &str) -> String {
+        let receipt = self.ingest(connection, things_stack(eui)).await.ok();
+        assert_eq!(receipt["status"], "recorded", "{receipt}");
+        receipt["uplink_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Lets the database refuse an uplink by its frame counter, which no other try mends.
+    pub async fn refuse_uplink(&self, counter: u32) {
+        let statements = match &self.database {
+            Database::Sqlite => vec![format!(
+                "CREATE TRIGGER refusal BEFORE INSERT ON uplinks WHEN NEW.f_cnt = {counter} \
+                 BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+            )],
+            Database::Postgres(_) => vec![
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
+                    .to_owned(),
+                format!(
+                    "CREATE TRIGGER refusal BEFORE INSERT ON uplinks FOR EACH ROW \
+                     WHEN (NEW.f_cnt = {counter}) EXECUTE FUNCTION refuse()"
+                ),
+            ],
+        };
+        for statement in statements {
+            self.sql(&statement).await;
+        }
+    }
+}
+
+/// The Milesight AM102's message from a device with another DevEUI.
+pub fn things_stack(eui: &str) -> String {
+    let mut message = sample_json("ttn_v3_milesight_am102.json");
+    message["end_device_ids"]["dev_eui"] = eui.into();
+    message["uplink_message"]["f_cnt"] = next_frame().into();
+    message.to_string()
+}
+
+impl Answer {
+    /// Its body, if it is a 200.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.body
+    }
+
+    /// Its body, if it is a 201 that says where the new resource is.
+    pub fn created(self) -> Value {
+        assert_eq!(self.status, 201, "{}", self.text);
+        let location = self.headers["location"].to_str().unwrap();
+        assert!(location.starts_with("/api/v3/"), "{location}");
+        self.body
+    }
+
+    /// Its text, if it is an error with this status.
+    pub fn refused(self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.body["error"].as_str().unwrap().to_owned()
+    }
+}
+
+fn data_dir(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn spawn(
+    folder: &Path,
+    database: &Database,
+    flags: &[String],
+    environment: &[(String, String)],
+) -> Child {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("hub.log"))
+        .unwrap();
+    let chosen = environment.iter().find(|(name, _)| name == PROGRAM);
+    let mut command = match chosen {
+        Some((_, path)) => program_at(Path::new(path)),
+        None => program(),
+    };
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir(folder))
+        .args(["--database-connections", "4"])
+        .args(flags)
+        .env("THINGSHUB_ADMIN_PASSWORD", PASSWORD)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdout(Stdio::piped())
+        .stderr(log);
+    if let Database::Postgres(url) = database {
+        command.args(["--database-url", url]);
+    }
+    command.spawn().unwrap()
+}
+
+async fn launch(
+    folder: &Path,
+    database: &Database,
+    flags: &[String],
+    environment: &[(String, String)],
+) -> (Child, String) {
+    let mut child = spawn(folder, database, flags, environment);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = timeout(Duration::from_secs(60), async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(rest) = line.strip_prefix("thingshub listens on https://") {
+                return rest.split(' ').next().map(str::to_owned);
+            }
+        }
+        None
+    });
+    let Ok(Some(address)) = address.await else {
+        let log = std::fs::read_to_string(folder.join("hub.log")).unwrap();
+        panic!("the hub does not start:\n{log}");
+    };
+    // Its standard output must stay open for as long as it runs.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, address)
+}
+
+fn client(certificate: &Path) -> Client {
+    client_builder(certificate).build().unwrap()
+}
+
+fn client_builder(certificate: &Path) -> reqwest::ClientBuilder {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let certificate = Certificate::from_pem(&std::fs::read(certificate).unwrap()).unwrap();
+    Client::builder()
+        .tls_certs_only([certificate])
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        if std::thread::panicking() {
+            println!("--- the hub's log\n{}", self.log());
+        } else if !self.may_complain {
+            let complaints: Vec<String> = self
+                .log()
+                .lines()
+                .filter(|line| line.contains(" ERROR ") || line.contains("panicked"))
+                .map(str::to_owned)
+                .collect();
+            assert!(complaints.is_empty(), "the hub complains: {complaints:#?}");
+        }
+    }
+}
+
+/// A frame counter that no other frame has: a frame that comes again is a copy.
+pub fn next_frame() -> u32 {
+    static FRAMES: AtomicU32 = AtomicU32::new(1);
+    FRAMES.fetch_add(1, Ordering::Relaxed)
+}
