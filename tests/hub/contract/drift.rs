@@ -194,7 +194,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("supervise", &["error"]),
     ("driver", &[]),
     ("selector", &[]),
-    ("shares", &[]),
     ("text", &[]),
     ("topic", &[]),
     ("username", &[]),
