@@ -199,7 +199,7 @@ async fn drivers_are_exported_some_at_a_time(database: Database) {
         let request = hub.request(Method::GET, "drivers/a/large/export");
         request.bearer_auth(&hub.token)
     };
-    let before = peak(&hub);
+    let before = hub.peak_kib();
     let exports = join_all((0..CLIENTS).map(|_| hub.answer(export()))).await;
     let mut done = 0;
     for answer in exports {
@@ -224,14 +224,6 @@ async fn drivers_are_exported_some_at_a_time(database: Database) {
         (hub.answer(export()).await.status == 200).then_some(())
     })
     .await;
-    let more = peak(&hub).saturating_sub(before);
+    let more = hub.peak_kib().saturating_sub(before);
     assert!(more < 150 << 10, "{more} KiB more than {before} KiB");
-}
-
-/// The most memory that the hub has had so far, in KiB.
-fn peak(hub: &Hub) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let peak = line.unwrap().split_whitespace().nth(1);
-    peak.unwrap().parse().unwrap()
 }

@@ -1,8 +1,10 @@
-//! All that others can make a hub do, at once: clients without a log-in, users of one tenant, and the servers that
-//! their integrations name. Another tenant is served meanwhile, and the hub's memory stays within its bound.
+//! All that others can make a hub do, one after the other and then at once: clients without a log-in, users of one
+//! tenant, and the servers that their integrations name. Another tenant is served meanwhile, and the hub's memory
+//! stays within its bound.
 //!
-//! `THINGSHUB_TEST_SIEGE_SECONDS` says how long, which `make faults` does. How long others waited is printed, and
-//! is for nobody to fail by.
+//! `THINGSHUB_TEST_SIEGE_SECONDS` says how long all at once goes on, which `make faults` sets; each alone takes a
+//! sixteenth of it. How long others waited is printed, and is for nobody to fail by: the attackers' own work takes
+//! the same processors.
 
 use std::{
     net::Ipv4Addr,
@@ -29,15 +31,13 @@ use crate::{
         fake_kafka::{self, FakeKafka},
         fake_postgres::{self, FakePostgres},
         frames::Frames,
-        server::{Connection, Hub, PASSWORD, things_stack},
+        server::{Connection, Hub, MEMORY_MAX_KIB, PASSWORD, things_stack},
         sink::{Cue, Sink},
     },
 };
 
 on_both_databases!(others_are_served_while_one_tenant_takes_what_it_can);
 
-/// More than a hub takes of the machine, whatever others do.
-const MEMORY_MAX_KIB: u64 = 400 * 1024;
 /// For how long an attacker holds what it has.
 const HELD: Duration = Duration::from_millis(500);
 /// Where the others come from.
@@ -143,6 +143,19 @@ impl Times {
     }
 }
 
+type Attack<'a> = Box<dyn Fn() -> BoxFuture<'a, ()> + Send + Sync + 'a>;
+
+/// Attacks for so long; answers how often.
+async fn again_and_again(attack: &Attack<'_>, duration: Duration) -> usize {
+    let began = Instant::now();
+    let mut times = 0;
+    while began.elapsed() < duration {
+        attack().await;
+        times += 1;
+    }
+    times
+}
+
 /// One tenant, whose users and servers do what they can.
 struct Attacker {
     connection: Connection,
@@ -182,19 +195,16 @@ impl Attacker {
     }
 
     /// One attack each, to be made again and again.
-    fn attacks<'a>(
-        &'a self,
-        hub: &'a Hub,
-    ) -> Vec<Box<dyn Fn() -> BoxFuture<'a, ()> + Send + Sync + 'a>> {
-        vec![
-            Box::new(|| takes_nothing(hub).boxed()),
-            Box::new(|| ends_no_head(hub).boxed()),
-            Box::new(|| guesses(hub).boxed()),
-            Box::new(|| hangs_up(hub).boxed()),
-            Box::new(|| imports(hub).boxed()),
-            Box::new(|| listens(hub).boxed()),
-            Box::new(|| self.tries_out(hub).boxed()),
-            Box::new(|| self.sends(hub).boxed()),
+    fn attacks<'a>(&'a self, hub: &'a Hub) -> [(&'static str, Attack<'a>); 8] {
+        [
+            ("unread streams", Box::new(|| takes_nothing(hub).boxed())),
+            ("heads without end", Box::new(|| ends_no_head(hub).boxed())),
+            ("guesses", Box::new(|| guesses(hub).boxed())),
+            ("hang-ups", Box::new(|| hangs_up(hub).boxed())),
+            ("imports", Box::new(|| imports(hub).boxed())),
+            ("live streams", Box::new(|| listens(hub).boxed())),
+            ("tests", Box::new(|| self.tries_out(hub).boxed())),
+            ("uplinks", Box::new(|| self.sends(hub).boxed())),
         ]
     }
 
@@ -365,14 +375,6 @@ async fn listens(hub: &Hub) {
     drop(held);
 }
 
-/// The most memory that the hub has had so far.
-fn peak_kib(hub: &Hub) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let peak = line.unwrap().split_whitespace().nth(1);
-    peak.unwrap().parse().unwrap()
-}
-
 async fn others_are_served_while_one_tenant_takes_what_it_can(database: Database) {
     let flags = [
         "--outgoing-allow",
@@ -386,25 +388,26 @@ async fn others_are_served_while_one_tenant_takes_what_it_can(database: Database
     let servers = Servers::start().await;
     let others = Others::start(&mut hub).await;
     let attacker = Attacker::start(&hub, &servers).await;
-    others.work(&hub, duration() / 8).await.print("before");
+    let (whole, part) = (duration(), duration() / 16);
+    others.work(&hub, part).await.print("before");
 
-    let (began, duration) = (Instant::now(), duration());
-    let siege = attacker.attacks(&hub).into_iter().map(|attack| async move {
-        let mut times = 0;
-        while began.elapsed() < duration {
-            attack().await;
-            times += 1;
-        }
-        times
-    });
-    let (times, mut meanwhile) = tokio::join!(join_all(siege), others.work(&hub, duration));
-    meanwhile.print("meanwhile");
+    let attacks = attacker.attacks(&hub);
+    for (name, attack) in &attacks {
+        let alone = again_and_again(attack, part);
+        let (times, mut meanwhile) = tokio::join!(alone, others.work(&hub, part));
+        meanwhile.print(&format!("{name}, {times} times"));
+    }
+    let siege = attacks
+        .iter()
+        .map(|(_, attack)| again_and_again(attack, whole));
+    let (times, mut meanwhile) = tokio::join!(join_all(siege), others.work(&hub, whole));
+    meanwhile.print("all at once");
     println!(
         "attacks of each kind: {times:?}; {} KiB at most",
-        peak_kib(&hub)
+        hub.peak_kib()
     );
     assert!(times.iter().all(|times| *times > 0), "{times:?}");
-    assert!(peak_kib(&hub) < MEMORY_MAX_KIB, "{} KiB", peak_kib(&hub));
+    assert!(hub.peak_kib() < MEMORY_MAX_KIB, "{} KiB", hub.peak_kib());
     // It is as it was.
     served(hub.request(Method::GET, "/readyz")).await;
     others.work(&hub, Duration::from_secs(1)).await;

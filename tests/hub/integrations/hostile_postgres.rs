@@ -11,7 +11,7 @@ use crate::{
     support::{
         database::{Database, on_both_databases},
         fake_postgres::{FakePostgres, Mood, PASSWORD},
-        server::{Connection, Hub},
+        server::{Connection, Hub, MEMORY_MAX_KIB},
         sink::Sink,
     },
 };
@@ -32,8 +32,6 @@ const FLAGS: [&str; 6] = [
     "--delivery-timeout-s",
     "3",
 ];
-/// More than a hub takes of the machine, whatever others do.
-const MEMORY_MAX_KIB: u64 = 400 * 1024;
 
 async fn hub(database: Database) -> (Hub, Connection) {
     let hub = Hub::start_with(database, &FLAGS).await;
@@ -60,10 +58,7 @@ async fn delivery(hub: &Hub, integration: &str, state: &str) -> Value {
 fn lives(hub: &Hub, pid: i32) {
     assert_eq!(hub.pid(), pid);
     kill(Pid::from_raw(pid), None).unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.unwrap().trim().trim_end_matches(" kB");
-    let peak: u64 = peak.parse().unwrap();
+    let peak = hub.peak_kib();
     assert!(peak < MEMORY_MAX_KIB, "{peak} KiB");
 }
 

@@ -28,6 +28,8 @@ use crate::{
 };
 
 pub const PASSWORD: &str = "correct horse battery staple";
+/// More than a hub takes of the machine, whatever others do.
+pub const MEMORY_MAX_KIB: u64 = 400 * 1024;
 /// Names another program than the one just built, of all tests or in the environment of one hub.
 pub const PROGRAM: &str = "THINGSHUB_TEST_PROGRAM";
 /// The statuses of the contract.
@@ -232,6 +234,14 @@ impl Hub {
     pub fn pid(&self) -> i32 {
         let pid = self.child.id().expect("it runs");
         pid.try_into().unwrap()
+    }
+
+    /// The most memory that the process has had so far.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let peak = line.unwrap().split_whitespace().nth(1);
+        peak.unwrap().parse().unwrap()
     }
 
     /// Waits for the process's end.
