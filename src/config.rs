@@ -96,7 +96,7 @@ settings! {
     /// How logs are written: text or json
     log_format: LogFormat = LogFormat::Text;
     /// Which logs are written, as tracing directives
-    log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off".to_owned();
+    log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off,rumqttc=off".to_owned();
     /// Life of a login session, in hours
     session_hours: u32 = 168, in 1..=87_600;
     /// Days for which entries of the audit log are kept; 0: for ever

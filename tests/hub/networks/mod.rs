@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod copies;
+mod hostile_brokers;
 mod messages;
 pub mod mqtt;
 mod mqtt_downlinks;

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod fake_broker;
 pub mod fake_kafka;
 pub mod fake_postgres;
 pub mod frames;
