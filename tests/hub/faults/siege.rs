@@ -409,6 +409,7 @@ async fn others_are_served_while_one_tenant_takes_what_it_can(database: Database
     assert!(times.iter().all(|times| *times > 0), "{times:?}");
     assert!(hub.peak_kib() < MEMORY_MAX_KIB, "{} KiB", hub.peak_kib());
     // It is as it was.
-    served(hub.request(Method::GET, "/readyz")).await;
+    let url = format!("https://{}/readyz", hub.address);
+    served(others.client.get(url)).await;
     others.work(&hub, Duration::from_secs(1)).await;
 }
