@@ -1,4 +1,4 @@
-//! How many deliveries of an integration were given up, as its queue was too long or too old.
+//! The number of deliveries of an integration that were given up, as its queue was too long or too old.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

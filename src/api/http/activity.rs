@@ -1,4 +1,4 @@
-//! What happens on one connection, as far as it tells how long the connection may stay open.
+//! The state of one connection, from which follows how long it may stay open.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ const IDLE_MAX: Duration = Duration::from_secs(75);
 /// The state of a connection.
 pub struct Activity {
     state: Mutex<State>,
-    /// Whether the peer has to take something before more can be written.
+    /// Set while the peer has to take something before more can be written.
     is_stalled: AtomicBool,
     head_timeout: Duration,
 }
@@ -88,7 +88,7 @@ impl Activity {
         Running(self.clone())
     }
 
-    /// Whether the hub itself has nothing to do for this connection.
+    /// True while the hub itself has nothing to do for this connection.
     pub fn is_at_rest(&self) -> bool {
         self.is_stalled.load(Ordering::Relaxed) || self.lock().running == 0
     }

@@ -39,7 +39,7 @@ enum Owner {
     Address(IpAddr),
 }
 
-/// What one request's body takes, to the end of the request: what was read of it lives on in another form.
+/// Memory that one request's body takes, to the end of the request: the bytes live on in another form.
 #[derive(Clone, Default)]
 pub struct BodyRoom(Arc<Mutex<Taken>>);
 

@@ -29,7 +29,7 @@ const HTTP2: &[u8] = b"h2";
 /// A connection whose scheme is known.
 pub struct Connection {
     stream: Stream,
-    /// What is left to write in the place of an answer of the HTTP library's own.
+    /// The rest of an answer that is written in the place of the HTTP library's own.
     refusal: Option<Bytes>,
     activity: Arc<Activity>,
     _place: Place,

@@ -35,12 +35,12 @@ pub struct Leftover {
     cut: CancellationToken,
 }
 
-/// Tells whether a body was given up, among the request's data.
+/// A mark, among the request's data, that its body was given up.
 #[derive(Clone, Default)]
 pub struct Unsent(Arc<AtomicBool>);
 
 impl Unsent {
-    /// Whether it was.
+    /// True once the body was given up.
     pub fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What all operations share, below and around the resources.
+//! Machinery that all operations share, below and around the resources.
 //!
 //! | file | what it is |
 //! |---|---|

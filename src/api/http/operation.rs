@@ -30,7 +30,7 @@ pub struct Operation {
     path_parameters: Vec<String>,
     query_parameters: HashSet<String>,
     takes_body: bool,
-    /// Whether the body is a file, for which there is a place among few.
+    /// True where the body is a file: few of those are received at a time.
     pub takes_file: bool,
     /// Whether a session's token or an API key opens it.
     pub takes_token: bool,

@@ -32,14 +32,14 @@ tokio::task_local! {
     static PEER: Arc<Peer>;
 }
 
-/// What is known of the peer of one stream: since when the next piece has waited for it.
+/// The peer of one stream: since when the next piece has waited for it.
 #[derive(Default)]
 struct Peer(Mutex<Option<Instant>>);
 
 /// The body of an answer.
 pub struct Taken {
     body: BoxBody<Bytes, io::Error>,
-    /// What is left of a frame.
+    /// The rest of a frame.
     rest: Bytes,
     peer: Option<Arc<Peer>>,
     _running: Running,

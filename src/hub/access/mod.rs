@@ -1,4 +1,4 @@
-//! Who calls, who may do what, and what keeps others out: sessions, passwords, throttles, permissions.
+//! Callers and their permissions, and the guards against others: sessions, passwords, throttles.
 
 pub(super) mod caller;
 pub(super) mod key_uses;

@@ -1,4 +1,4 @@
-//! Who is calling, and the resources of who may do what.
+//! Callers, and the resources of their rights: users, API keys, tenants, the audit log.
 
 pub mod api_keys;
 pub mod audit_log;

@@ -1,4 +1,4 @@
-//! What all resources share: connections, transactions and what follows them, time and ids, lists, leases.
+//! Machinery that all resources share: connections, transactions and what follows them, time and ids, lists, leases.
 
 pub(super) mod audit;
 pub(super) mod bulk;

@@ -1,4 +1,4 @@
-//! Who may do what, and what keeps others out.
+//! Permissions, and the guards against others.
 
 mod accounts;
 mod guesses;

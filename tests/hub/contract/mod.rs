@@ -1,4 +1,4 @@
-//! What holds for every operation and every resource, and what was written down and must stay true.
+//! Rules that hold for every operation and resource, and written words that must stay true.
 
 mod bad_input;
 mod changes;

@@ -1,3 +1,3 @@
-//! What is recorded, as it is recorded.
+//! The live stream: records, as they are made.
 
 mod stream;

@@ -1,4 +1,4 @@
-//! What the tests are made of: hubs, databases, brokers and servers of a test's own.
+//! The parts that tests are made of: hubs, databases, brokers and servers of a test's own.
 
 pub mod apart;
 pub mod broker;
