@@ -21,6 +21,7 @@ pub mod keyring;
 mod live;
 pub mod mqtt;
 pub mod outgoing;
+mod pace;
 mod postgres;
 mod private;
 pub mod reference;

@@ -11,12 +11,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     id::TenantId,
     jobs::Jobs,
+    pace::Pace,
     store::{Store, core::removals::Kind},
     supervise::attempted,
 };
 
 /// What it leaves to others between two stretches.
 const BREATH: Duration = Duration::from_millis(50);
+/// Rows that one stretch may take, at most.
+const ROWS_MAX: u64 = 1024;
 /// How long to wait when the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -24,6 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Remover {
     jobs: Jobs<Kind>,
     store: Store,
+    pace: Pace,
     /// Nobody uses it: what is to be cleared is found, and it may wait a moment.
     _begun: mpsc::UnboundedSender<(TenantId, Kind)>,
 }
@@ -34,6 +38,7 @@ impl Remover {
         let (sender, begun) = mpsc::unbounded_channel();
         Self {
             jobs: Jobs::new("removal", store.clone(), begun),
+            pace: Pace::new(ROWS_MAX, store.hold_aim()),
             store,
             _begun: sender,
         }
@@ -43,14 +48,14 @@ impl Remover {
     pub async fn run(&mut self, stop: CancellationToken) {
         let unfinished = || self.store.removals();
         while let Some((tenant, kind)) = self.jobs.next(&stop, unfinished).await {
-            let cleared = attempted("removal", self.store.clear_removed(kind)).await;
-            let pause = match cleared {
-                Ok(true) => {
-                    self.jobs.put_back(tenant, kind);
-                    BREATH
-                }
-                Ok(false) => {
-                    self.jobs.end(kind).await;
+            let stretch = self.store.clear_removed(kind, self.pace.size());
+            let pause = match attempted("removal", stretch).await {
+                Ok(cleared) => {
+                    self.pace.note(cleared.held);
+                    match cleared.is_more {
+                        true => self.jobs.put_back(tenant, kind),
+                        false => self.jobs.end(kind).await,
+                    }
                     BREATH
                 }
                 Err(error) => {

@@ -24,8 +24,8 @@ use crate::{
 
 /// Most rows of one import.
 pub const ROWS_MAX: i64 = 1_000_000;
-/// Rows that are done in one transaction.
-const BATCH: usize = 500;
+/// Rows that wait together; one or more such batches are done in a transaction.
+const BATCH: usize = 32;
 
 /// What rows are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
-//! Does the imports of devices in the background, batch by batch, each tenant's in turn.
+//! Does the imports of devices in the background, some rows at a time, each tenant's in turn.
 //!
-//! One batch at a time for the whole hub: imports must not keep uplinks from the database. When the hub
+//! One transaction at a time for the whole hub, as short as the pace makes it: imports must not keep uplinks
+//! from the database. When the hub
 //! that began one dies, another goes on with it.
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::{
     hub::devices::{Known, check_id},
     id::{ImportId, TenantId},
     jobs::Jobs,
+    pace::Pace,
     store::{
         Scope, Store,
         devices::{
@@ -25,6 +27,8 @@ use crate::{
 
 /// How long to wait when the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Batches of an import that are done in one transaction, at most.
+const BATCHES_MAX: u64 = 16;
 /// Digits of a DevEUI.
 const DEV_EUI_DIGITS: usize = 16;
 
@@ -38,6 +42,7 @@ pub struct Imports {
 pub struct Importer {
     jobs: Jobs<ImportId>,
     store: Store,
+    pace: Pace,
 }
 
 impl Imports {
@@ -55,7 +60,8 @@ impl Importer {
     pub fn new(store: Store) -> (Self, Imports) {
         let (sender, begun) = mpsc::unbounded_channel();
         let jobs = Jobs::new("import", store.clone(), begun);
-        (Self { jobs, store }, Imports { begun: sender })
+        let pace = Pace::new(BATCHES_MAX, store.hold_aim());
+        (Self { jobs, store, pace }, Imports { begun: sender })
     }
 
     /// Works until `stop`; a batch under way comes to its end.
@@ -63,7 +69,7 @@ impl Importer {
         let unfinished = || self.store.unfinished_imports();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
-            let outcome = attempted("import", step(&scope, id)).await;
+            let outcome = attempted("import", step(&scope, id, &mut self.pace)).await;
             if outcome.is_ok() {
                 self.jobs.went_on(id);
             }
@@ -98,9 +104,9 @@ async fn pause(stop: &CancellationToken) {
     let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
-/// Does one batch; answers whether the import is at its end.
-async fn step(scope: &Scope, id: ImportId) -> Result<bool> {
-    let Some((scope, batch)) = imports::next_batch(scope, id).await? else {
+/// Does some batches in one transaction; answers whether the import is at its end.
+async fn step(scope: &Scope, id: ImportId, pace: &mut Pace) -> Result<bool> {
+    let Some((scope, batch)) = imports::next_batch(scope, id, pace.size()).await? else {
         return Ok(true);
     };
     let good = || {
@@ -115,7 +121,9 @@ async fn step(scope: &Scope, id: ImportId) -> Result<bool> {
         rows: rows.collect(),
         ..batch
     };
-    imports::work(&scope, id, batch).await
+    let worked = imports::work(&scope, id, batch).await?;
+    pace.note(worked.held);
+    Ok(worked.is_done)
 }
 
 fn checked(row: Row, known: &Known) -> Row {

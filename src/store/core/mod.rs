@@ -11,6 +11,7 @@ pub(super) mod failure;
 pub(super) mod file;
 pub(super) mod gather;
 pub mod health;
+mod holding;
 pub mod idempotency;
 pub(super) mod ids;
 pub mod leases;

@@ -3,7 +3,10 @@
 //! The rows wait in batches. One transaction writes the devices of a batch, notes what became of its
 //! rows, counts, and takes the batch away: whatever stops the hub, a batch is done once or not yet.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -37,7 +40,7 @@ use crate::{
 const OPERATION: &str = "create_device_import";
 /// Imports of one tenant that may wait.
 const WAITING_MAX: u64 = 10;
-/// Batches that are written down in one transaction, each of some hundred rows.
+/// Batches that are written down in one transaction, each of some dozen rows.
 const BATCHES: usize = 20;
 /// How long a finished import is kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
@@ -119,10 +122,10 @@ pub struct Row {
     pub content: Result<NewDevice, String>,
 }
 
-/// Rows that are done together.
+/// Rows that are done together: one or more of the batches that wait.
 pub struct Batch {
-    /// The number of the first.
-    pub first_row: i64,
+    /// The number of the first row of each of those batches.
+    pub first_rows: Vec<i64>,
     /// The rows.
     pub rows: Vec<Row>,
     /// What to do with devices that are there already.
@@ -324,9 +327,13 @@ pub async fn rows(
     }))
 }
 
-/// The next batch of an import with the scope to do it in, on behalf of whoever began it; `None`
-/// when nothing is left.
-pub async fn next_batch(scope: &Scope, id: ImportId) -> Result<Option<(Scope, Batch)>> {
+/// The next rows of an import, of at most so many batches, with the scope to do them in, on behalf of
+/// whoever began it; `None` when nothing is left.
+pub async fn next_batch(
+    scope: &Scope,
+    id: ImportId,
+    batches: u64,
+) -> Result<Option<(Scope, Batch)>> {
     let model = model(scope, id).await?;
     if model.finished_at.is_some() {
         return Ok(None);
@@ -335,15 +342,21 @@ pub async fn next_batch(scope: &Scope, id: ImportId) -> Result<Option<(Scope, Ba
         .find::<device_import_batch::Entity>()
         .filter(device_import_batch::Column::ImportId.eq(id.0))
         .order_by_asc(device_import_batch::Column::FirstRow)
-        .one(scope.reader())
+        .limit(batches)
+        .all(scope.reader())
         .await?;
-    let Some(waiting) = waiting else {
+    if waiting.is_empty() {
         return Ok(None);
-    };
+    }
+    let mut rows = Vec::new();
+    for batch in &waiting {
+        let mut more: Vec<Row> = serde_json::from_str(&batch.rows).map_err(Error::internal)?;
+        rows.append(&mut more);
+    }
     let author: Author = serde_json::from_value(model.author).map_err(Error::internal)?;
     let batch = Batch {
-        first_row: waiting.first_row,
-        rows: serde_json::from_str(&waiting.rows).map_err(Error::internal)?,
+        first_rows: waiting.iter().map(|batch| batch.first_row).collect(),
+        rows,
         on_existing: read(&model.on_existing)?,
     };
     let scope = scope.on_behalf(Call {
@@ -358,11 +371,23 @@ pub async fn next_batch(scope: &Scope, id: ImportId) -> Result<Option<(Scope, Ba
     Ok(Some((scope, batch)))
 }
 
-/// Does a batch, in one transaction; answers whether it was the last. One that another hub has done
-/// meanwhile is left alone.
-pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<bool> {
+/// The end of a piece of work on an import.
+pub struct Worked {
+    /// Nothing is left of the import.
+    pub is_done: bool,
+    /// How long others waited for the transaction before its COMMIT.
+    pub held: Duration,
+}
+
+/// Does a batch, in one transaction. What another hub has done meanwhile is left alone.
+pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
     scope
         .write(async |transaction| {
+            let begun = Instant::now();
+            let worked = |is_done| Worked {
+                is_done,
+                held: begun.elapsed(),
+            };
             // Two hubs on one database take turns here.
             let import = scope
                 .find::<device_import::Entity>()
@@ -372,28 +397,35 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<bool> {
                 .await?
                 .ok_or_else(|| missing(id))?;
             if import.finished_at.is_some() {
-                return Ok(true);
+                return Ok(worked(true));
             }
+            let batches = batch.first_rows.len() as u64;
             let taken = scope
                 .delete::<device_import_batch::Entity>()
                 .filter(device_import_batch::Column::ImportId.eq(id.0))
-                .filter(device_import_batch::Column::FirstRow.eq(batch.first_row))
+                .filter(device_import_batch::Column::FirstRow.is_in(batch.first_rows.clone()))
                 .exec(&*transaction)
                 .await?;
-            if taken.rows_affected == 0 {
-                return Ok(false);
+            // Another hub has done some of them only: the others are read again.
+            match taken.rows_affected {
+                0 => return Ok(worked(false)),
+                taken if taken != batches => return Err(Error::overloaded("another hub is at it")),
+                _ => {}
             }
             let results = write_rows(scope, &transaction, id, batch).await?;
             bulk::insert(&transaction, results.rows, None).await?;
             let left = scope
                 .find::<device_import_batch::Entity>()
                 .filter(device_import_batch::Column::ImportId.eq(id.0))
-                .count(&*transaction)
+                .select_only()
+                .column(device_import_batch::Column::FirstRow)
+                .into_tuple::<i64>()
+                .one(&*transaction)
                 .await?;
             let now = clock::now();
             let (state, finished_at) = match left {
-                0 => (State::Done, Some(now)),
-                _ => (State::Running, None),
+                None => (State::Done, Some(now)),
+                Some(_) => (State::Running, None),
             };
             let changed = device_import::ActiveModel {
                 updated_at: Set(now),
@@ -406,7 +438,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<bool> {
                 ..Default::default()
             };
             change(scope, &transaction, id, changed).await?;
-            Ok(left == 0)
+            Ok(worked(left.is_none()))
         })
         .await
 }

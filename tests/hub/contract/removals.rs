@@ -332,7 +332,7 @@ async fn the_rows_of_a_file_are_kept_in_stretches() {
             .body(format!("id\n{rows}"));
         let made = hub.answer(request).await.created();
         let (largest, all) = largest(&hub).await;
-        assert_eq!(all, 30, "of 500 rows each");
+        assert_eq!(all, 469, "of 32 rows each");
         assert!(largest <= 20, "{largest} in one transaction");
         let path = format!("devices/import/{}", made["id"]);
         let done = eventually("it is done", async || {

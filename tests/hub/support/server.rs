@@ -60,6 +60,7 @@ pub struct Answer {
 }
 
 /// A network connection with its key.
+#[derive(Clone)]
 pub struct Connection {
     pub id: i64,
     pub key: String,

@@ -9,7 +9,10 @@
 
 mod stretch;
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -38,14 +41,21 @@ use stretch::Stretch;
 /// The tenant that nobody is in.
 pub(in crate::store) const REMOVED: TenantId = TenantId(0);
 
-/// Rows that are cleared away in one transaction.
-const ROWS: u64 = 1000;
-/// Of those that take others with them: deliveries their attempts, batches of imports hundreds of rows each.
+/// Rows that one stretch may take of those that take others with them: deliveries their attempts, batches of
+/// imports dozens of rows each.
 const HEAVY_ROWS: u64 = 250;
 /// Owners that are cleared away in one transaction.
 const OWNERS: u64 = 50;
 /// How old an import of nobody's must be: a younger one may just be written down.
 const IMPORT_AGE: TimeDelta = TimeDelta::hours(1);
+
+/// The end of a stretch.
+pub struct Cleared {
+    /// There may be more.
+    pub is_more: bool,
+    /// How long others waited for its transaction before the COMMIT.
+    pub held: Duration,
+}
 
 /// What owns many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -181,11 +191,14 @@ impl Store {
         Ok(kinds)
     }
 
-    /// Clears a stretch away in one transaction; answers whether there may be more.
-    pub async fn clear_removed(&self, kind: Kind) -> Result<bool> {
+    /// Clears a stretch of at most so many rows away in one transaction.
+    pub async fn clear_removed(&self, kind: Kind, rows: u64) -> Result<Cleared> {
         let transaction = self.begin([]).await?;
-        let cleared = kind.clear(&transaction, self.now()).await;
-        Ok(transaction.finish(cleared).await?)
+        let begun = Instant::now();
+        let cleared = kind.clear(&transaction, self.now(), rows).await;
+        let held = begun.elapsed();
+        let is_more = transaction.finish(cleared).await?;
+        Ok(Cleared { is_more, held })
     }
 }
 
@@ -258,11 +271,16 @@ impl Kind {
         }
     }
 
-    async fn clear(self, transaction: &DatabaseTransaction, now: Time) -> Result<bool, DbErr> {
+    async fn clear(
+        self,
+        transaction: &DatabaseTransaction,
+        now: Time,
+        rows: u64,
+    ) -> Result<bool, DbErr> {
         let owners = self.owners(transaction, now, OWNERS).await?;
         let mut stretch = Stretch {
             transaction,
-            left: ROWS,
+            left: rows,
         };
         for owner in &owners {
             self.clear_parts(&mut stretch, *owner).await?;

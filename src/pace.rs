@@ -1,0 +1,73 @@
+//! Sizes pieces of work in the background so that others wait little for each of them.
+//!
+//! SQLite has one writer: whoever writes keeps all others waiting until it commits. A fixed number of rows is a
+//! blink on one machine and a tenth of a second on another, so the number follows the time that the last
+//! piece took.
+
+use std::time::Duration;
+
+/// The size of the next piece, in whatever the work is counted.
+pub struct Pace {
+    size: u64,
+    max: u64,
+    aim: Duration,
+}
+
+impl Pace {
+    /// Begins with the smallest piece; no piece is larger than `max`, or takes much longer than `aim`.
+    pub const fn new(max: u64, aim: Duration) -> Self {
+        Self { size: 1, max, aim }
+    }
+
+    /// How much to take on at once.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Sets the next size by how long this one kept others waiting.
+    pub fn note(&mut self, held: Duration) {
+        if held > self.aim {
+            self.size = (self.size / 2).max(1);
+        } else if held < self.aim / 3 {
+            self.size = (self.size * 2).min(self.max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AIM: Duration = Duration::from_millis(15);
+
+    /// The greatest time that a piece takes, once the pace has settled, where one unit takes so long.
+    fn settled(unit: Duration) -> (u64, Duration) {
+        let mut pace = Pace::new(512, AIM);
+        let mut longest = Duration::ZERO;
+        for piece in 0..100 {
+            let held = unit * u32::try_from(pace.size()).unwrap();
+            if piece > 20 {
+                longest = longest.max(held);
+            }
+            pace.note(held);
+        }
+        (pace.size(), longest)
+    }
+
+    #[test]
+    fn pieces_are_as_large_as_the_machine_is_fast() {
+        for micros in [1, 10, 100, 1_000, 10_000] {
+            let (size, longest) = settled(Duration::from_micros(micros));
+            assert!(longest <= AIM, "{micros} µs each: {longest:?}");
+            assert!(
+                size == 512 || longest >= AIM / 3,
+                "{micros} µs each: {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_smallest_piece_is_one() {
+        assert_eq!(settled(Duration::from_secs(1)).0, 1);
+    }
+}
