@@ -6,8 +6,11 @@ use crate::store::Store;
 
 impl Store {
     /// How long a transaction in the background may take. An SQLite file has one writer, which all others wait
-    /// for; PostgreSQL has one for each of them, and more work for each transaction.
+    /// for. PostgreSQL has one for each of them, and each transaction costs more.
     pub fn hold_aim(&self) -> Duration {
-        Duration::from_millis(if self.is_shared() { 150 } else { 15 })
+        match self.is_shared() {
+            true => Duration::from_secs(1),
+            false => Duration::from_millis(15),
+        }
     }
 }
