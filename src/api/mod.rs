@@ -16,6 +16,7 @@ mod integrations;
 mod live;
 mod networks;
 mod operations;
+mod tag;
 
 pub use http::idempotency::place as place_of_answer;
 pub use http::tasks::Tasks;
@@ -23,7 +24,7 @@ pub use http::tasks::Tasks;
 use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
-use poem_openapi::{OpenApiService, Tags};
+use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -38,40 +39,6 @@ use self::{
 };
 use crate::{hub::Hub, shares::Shares, uplink::UplinkPath};
 
-/// The groups of operations, in the order of a first visit.
-#[derive(Tags)]
-enum Tag {
-    /// Log in, log out, and who is logged in.
-    #[oai(rename = "Log in")]
-    Auth,
-    /// Where messages come in: network servers and their webhooks.
-    #[oai(rename = "Network connections")]
-    NetworkConnections,
-    /// JavaScript that decodes what devices send.
-    Drivers,
-    /// The devices, their state and what they sent.
-    Devices,
-    /// Long-term storage of decoded data.
-    #[oai(rename = "Data tables")]
-    DataTables,
-    /// Forwarding of data to other systems.
-    Integrations,
-    /// What happens, as it happens.
-    Events,
-    /// People who may log in, and the own account.
-    Users,
-    /// Permanent tokens for programs.
-    #[oai(rename = "API keys")]
-    ApiKeys,
-    /// The tenants of the installation, for who manages it.
-    Tenants,
-    /// Who changed what.
-    #[oai(rename = "Audit log")]
-    AuditLog,
-    /// Whether the hub lives and can work.
-    Health,
-}
-
 /// The registry of drivers.
 type DriverApis = (
     drivers::DriversApi,
@@ -84,7 +51,7 @@ type DriverApis = (
 
 /// All operations.
 type AllOperations = (
-    access::auth::AuthApi,
+    access::sessions::AuthApi,
     (
         networks::NetworkConnectionsApi,
         networks::check::ConnectionTestApi,
@@ -123,7 +90,7 @@ type AllOperations = (
 fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
     Operations((
-        access::auth::AuthApi { hub: hub() },
+        access::sessions::AuthApi { hub: hub() },
         (
             networks::NetworkConnectionsApi { hub: hub() },
             networks::check::ConnectionTestApi { hub: hub() },

@@ -7,17 +7,17 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::auth::Caller;
 use crate::{
     api::{
-        Tag,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             types::{Id, Limit, List, Timestamp},
         },
+        tag::Tag,
     },
     clock,
     error::Error,

@@ -5,16 +5,16 @@ use poem_openapi::{Object, OpenApi, param::Query};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::auth::Caller;
 use crate::{
     api::{
-        Tag,
         http::{
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::{At, SortBy},
             span,
             types::{Id, JsonObject, Limit, Timestamp},
         },
+        tag::Tag,
     },
     id::{ApiKeyId, UserId},
     store::access::audit_log::{self, Entry, Filter},

@@ -7,20 +7,18 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    auth::Caller,
-    users::{Role, profile},
-};
+use super::users::{Role, profile};
 use crate::{
     api::{
-        Tag,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             types::{Count, Id, Limit, Timestamp},
         },
+        tag::Tag,
     },
     hub::Hub,
     id::TenantId,

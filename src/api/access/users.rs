@@ -7,18 +7,18 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::auth::Caller;
 use crate::{
     api::{
-        Tag,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             client::Client,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             types::{Count, Id, Limit, Timestamp},
         },
+        tag::Tag,
     },
     hub::{Hub, access::users::OwnSession},
     id::UserId,

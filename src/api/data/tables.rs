@@ -12,18 +12,18 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         data::export,
         http::{
             answer::{Created, Csv, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             csv_guard::guarded,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             span,
             types::{Count, Id, JsonObject, Limit, List, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     hub::data::{check_columns, parse_selector},

@@ -6,15 +6,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::{files::DeviceStream, rows::Format},
         http::{
             answer::{Found, Pieces, in_pieces},
             body::Body,
+            caller::Caller,
             strict,
             types::{Count, LABELS_MAX, List, yes},
         },
+        tag::Tag,
     },
     error::Error,
     hub::data::parse_selector,

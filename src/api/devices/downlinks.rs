@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Begun, Found},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::{QueuedAt, SortBy},
             types::{Count, Id, Int, JsonObject, JsonValue, Limit, Port, Status, Timestamp},
         },
+        tag::Tag,
     },
     clock,
     error::Error,

@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::{At, SortBy},
             span,
             types::{Id, JsonObject, Limit, Port, Timestamp},
         },
         live::events::{EventKind, EventView},
+        tag::Tag,
     },
     store::{
         core::listing::Span,

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::{bulk::FormatName, csv, files::DeviceFile, rows::Format},
         http::{
             answer::{Begun, Found},
+            caller::Caller,
             files::Sent,
             page::{Cursor, Listed, Window},
             types::{Count, Id, Limit, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     hub::Hub,

@@ -8,18 +8,18 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Tag;
 use crate::{
     api::{
-        access::auth::Caller,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             health_state::HealthStateView,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Silence, Timestamp},
         },
+        tag::Tag,
     },
     hub::{self, data::parse_selector},
     id::ConnectionId,

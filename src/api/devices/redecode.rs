@@ -12,15 +12,15 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::history::DriverFailure,
         http::{
             answer::{json, next_link, success, with_link},
+            caller::Caller,
             page::{Cursor, Window},
             span,
             types::{Count, JsonObject, Limit, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     reference::DriverReference,

@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::downlinks::DownlinkState;
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Revised, Single},
             body::Body,
+            caller::Caller,
             types::{Count, JsonObject, Timestamp},
         },
+        tag::Tag,
     },
     hub::{
         Hub,

@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         drivers::{
             DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, content::ExampleBody, key,
         },
         http::{
             answer::Created,
             body::{self, BodyBounds},
+            caller::Caller,
             files::{self, FILE_TYPE, FileKind, Sent},
             types::List,
         },
+        tag::Tag,
     },
     error::Error,
     hub::{

@@ -7,18 +7,18 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Tag;
 use crate::{
     api::{
-        access::auth::Caller,
         drivers::content::{ExampleBody, SchemaBody},
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             types::{Count, Limit, List, Timestamp},
         },
+        tag::Tag,
     },
     hub::{
         Hub,

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         drivers::{key, versions::VersionView},
         http::{
             answer::{Found, Revised, Single},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             types::{Count, Limit, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     reference::{DriverDigest, DriverKey},

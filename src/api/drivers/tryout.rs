@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::history::{DriverFailure, UpdateView},
         drivers::{PUSH_FACTOR, content::SchemaBody},
         http::{
             answer::Found,
             body::Body,
+            caller::Caller,
             types::{Count, JsonObject, JsonValue, Port, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     hub::drivers::schemas::SchemaSource,

@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         drivers::key,
         http::{
+            caller::Caller,
             page::{Cursor, Listed, Window},
             types::{Count, Limit},
         },
+        tag::Tag,
     },
     store::drivers::usage::{self, InUse},
     text::{DriverAuthor, DriverName},

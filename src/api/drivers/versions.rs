@@ -9,8 +9,6 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         data::tables::ColumnType,
         drivers::{
             content::{ExampleBody, read_examples},
@@ -18,9 +16,11 @@ use crate::{
         },
         http::{
             answer::Found,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             types::{Count, DriverSchema, Limit, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     hub::drivers::{

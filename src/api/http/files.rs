@@ -15,11 +15,11 @@ use poem_openapi::{
 
 use super::{
     body::{self, BodyBounds},
+    caller::Authenticated,
     file_encoding::SAVE_AS_UTF8,
     file_form::{self, FORM_TYPE, File},
 };
 use crate::{
-    api::access::auth::Authenticated,
     error::Error,
     hub::Caller,
     id::TenantId,

@@ -24,9 +24,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
-use super::{body, files, operation};
+use super::{body, caller::Authenticated, files, operation};
 use crate::{
-    api::access::auth::Authenticated,
     error::Error,
     hub::{self, Hub, Identity},
     id::TenantId,

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `client.rs`, `host.rs`, `leftover.rs` | the outermost layer, and who is at the other end |
+//! | `edge.rs`, `request_id.rs`, `client.rs`, `host.rs`, `leftover.rs` | the outermost layer, and who is at the other end |
 //! | `listener.rs`, `server.rs`, `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs` | the port below: how many connections, for how long, with how much on its way |
 //! | `operation.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs` | an operation's declaration, its errors, that it is done once and comes to its end |
 //! | `types.rs`, `body.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs` | what comes in |
@@ -13,6 +13,7 @@ pub(super) mod answer;
 pub(super) mod bodiless;
 pub(super) mod body;
 pub(super) mod body_room;
+pub(super) mod caller;
 pub(super) mod client;
 pub(super) mod connection;
 pub(super) mod csv_guard;
@@ -31,6 +32,7 @@ pub(super) mod mqtt_broker;
 pub(super) mod operation;
 pub(super) mod page;
 pub(super) mod refusal;
+pub(super) mod request_id;
 pub mod server;
 pub(super) mod server_tls;
 pub(super) mod sort;

@@ -15,12 +15,21 @@ use poem_openapi::{
     registry::{MetaApi, MetaOperation, MetaParamIn, Registry},
 };
 
-use super::{bodiless, failure, files::FILE_TYPE, idempotency, tasks::Tasks};
-use crate::{
-    api::access::auth::{self, Authenticated, INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER},
-    error::Error,
-    id::TenantId,
+use super::{
+    bodiless,
+    caller::{self, Authenticated},
+    failure,
+    files::FILE_TYPE,
+    idempotency,
+    tasks::Tasks,
 };
+use crate::{error::Error, id::TenantId};
+
+/// The ingest key's name as a scheme and as a query parameter.
+pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
+
+/// The name of an integration's own key as a scheme and as a query parameter.
+pub const STREAM_KEY_PARAMETER: &str = "stream_key";
 
 /// What the document says of an operation, as far as it matters while it runs.
 #[derive(Debug)]
@@ -238,7 +247,7 @@ async fn change(endpoint: Arc<BoxEndpoint<'static>>, request: Request) -> Result
 /// Lets a request in that may run the operation and brings nothing that it does not take.
 async fn admit(request: &mut Request, operation: &Operation) -> Result<(), Error> {
     if operation.takes_token && !operation.is_opened_by_key(request) {
-        auth::admit(request, operation).await?;
+        caller::admit(request, operation).await?;
     } else if !operation.is_secured || !operation.takes_body {
         operation.check_query(request)?;
     } else {

@@ -12,17 +12,17 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::Found,
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::{QueuedAt, SortBy},
             span,
             types::{Count, Id, Limit, Status, Timestamp},
         },
         integrations::policy::EventType,
+        tag::Tag,
     },
     error::Error,
     hub::Hub,

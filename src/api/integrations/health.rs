@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Found, Single},
+            caller::Caller,
             types::{Count, Id, Status, Timestamp},
         },
         integrations::IntegrationView,
+        tag::Tag,
     },
     hub::Hub,
     id::IntegrationId,

@@ -7,13 +7,12 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Tag;
 use crate::{
     api::{
-        access::auth::Caller,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             sort::SortBy,
             types::{self, Count, Id, Limit, List, Timestamp},
@@ -24,6 +23,7 @@ use crate::{
             policy::{EventType, EventTypes, Policy},
             targets::{Provisioned, Target, TargetView},
         },
+        tag::Tag,
     },
     error::Error,
     hub::{Hub, data::parse_selector},

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Begun, Found},
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             span,
             types::{Count, Id, Limit, Timestamp},
         },
+        tag::Tag,
     },
     hub::Hub,
     id::{IntegrationId, ReplayId},

@@ -17,13 +17,12 @@ use poem_openapi::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Tag;
 use crate::{
     api::{
-        access::auth::Caller,
         devices::history::UplinkView,
-        http::{answer::success, types::Int},
+        http::{answer::success, caller::Caller, types::Int},
         live::events::{EventKind, EventView, KINDS_PATTERN, KINDS_RULE},
+        tag::Tag,
     },
     hub::{Hub, access::permission, data::parse_selector},
     live::{Follow, Start},

@@ -6,16 +6,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Found, Revised, Single},
             body::Body,
+            caller::Caller,
             mqtt_broker::{Quality, at_least_once},
             server_tls::ServerTls,
             strict,
             types::{Count, Id, Timestamp},
         },
+        tag::Tag,
     },
     downlink::networks,
     error::Error,

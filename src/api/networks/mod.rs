@@ -7,13 +7,12 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Tag;
 use crate::{
     api::{
-        access::auth::Caller,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             health_state::HealthStateView,
             page::{Cursor, Listed, Window},
             sort::{At, SortBy},
@@ -25,6 +24,7 @@ use crate::{
             auto_provisioning::AutoProvisioning,
             settings::{NetworkType, Settings},
         },
+        tag::Tag,
     },
     clock,
     error::Error,

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::DeviceView,
         http::{
             answer::Created,
             body::Body,
+            caller::Caller,
             page::{Cursor, Listed, Window},
             types::{Count, Id, LABELS_MAX, Limit, List, Timestamp},
         },
+        tag::Tag,
     },
     hub,
     id::ConnectionId,
