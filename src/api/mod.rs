@@ -30,11 +30,12 @@ use tokio_util::sync::CancellationToken;
 use self::{
     document::Documents,
     http::{
-        body::{BodyBounds, FACTOR_MAX, Uncompressing},
+        body::Uncompressing,
         body_room::BodyRooms,
+        bounds::{BodyBounds, FACTOR_MAX, OwnBound},
         edge::Edge,
         files::Receiving,
-        operation::Operations,
+        operations::Operations,
     },
 };
 use crate::{hub::Hub, shares::Shares, uplink::UplinkPath};
@@ -87,9 +88,12 @@ type AllOperations = (
     operations::health::HealthApi,
 );
 
+/// The operations whose bodies have bounds of their own.
+const BOUNDS: &[OwnBound] = &[devices::imports::IMPORT];
+
 fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
-    Operations((
+    let apis = (
         access::sessions::AuthApi { hub: hub() },
         (
             networks::NetworkConnectionsApi { hub: hub() },
@@ -146,7 +150,17 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         access::tenants::TenantsApi { hub: hub() },
         access::audit_log::AuditLogApi,
         operations::health::HealthApi { hub: hub() },
-    ))
+    );
+    Operations {
+        apis,
+        bounds: BOUNDS,
+    }
+}
+
+/// The published document, for clients that reach the hub under `public_url`, or under the document's own
+/// origin.
+pub fn documents(public_url: Option<&str>) -> Documents {
+    Documents::of::<AllOperations>(public_url)
 }
 
 /// The API as the server runs it. At `cut` it waits for no body any more.
@@ -159,7 +173,7 @@ pub fn endpoint(
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
-    let documents = Documents::new(config.public_url.as_deref());
+    let documents = documents(config.public_url.as_deref());
     document::pages::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
         .data(documents)
         .data(hub)
@@ -173,6 +187,7 @@ pub fn endpoint(
             timeout: timeout / 2,
         })
         .with(Edge {
+            amend: networks::appended::take_off,
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
             hsts_max_age_s: config.hsts_max_age_s,

@@ -11,8 +11,8 @@ use crate::{
             answer::{Found, Pieces, in_pieces},
             body::Body,
             caller::Caller,
-            strict,
             types::{Count, LABELS_MAX, List, yes},
+            union,
         },
         tag::Tag,
     },
@@ -254,7 +254,7 @@ impl Pieces for Export {
 impl<'de> Deserialize<'de> for BulkAction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tags = ["add_labels", "remove_labels", "delete"];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             "add_labels" => Some(members.read().map(Self::AddLabels)),
             "remove_labels" => Some(members.read().map(Self::RemoveLabels)),
             "delete" => Some(members.read().map(Self::Delete)),

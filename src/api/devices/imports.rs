@@ -12,6 +12,7 @@ use crate::{
         devices::{bulk::FormatName, csv, files::DeviceFile, rows::Format},
         http::{
             answer::{Begun, Found},
+            bounds::{BodyMax, OwnBound},
             caller::Caller,
             files::Sent,
             page::{Cursor, Listed, Window},
@@ -28,8 +29,11 @@ use crate::{
     },
 };
 
-/// The operation whose body has a bound of its own.
-pub const IMPORT: &str = "create_device_import";
+/// The bound on the file of an import.
+pub const IMPORT: OwnBound = OwnBound {
+    operation: "create_device_import",
+    max: BodyMax::Import,
+};
 
 /// What to do with a device that is there already
 #[derive(Debug, Clone, Copy, Enum)]

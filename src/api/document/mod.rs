@@ -9,6 +9,7 @@ mod links;
 pub(super) mod pages;
 mod responses;
 mod schemas;
+mod walk;
 
 use std::marker::PhantomData;
 
@@ -20,8 +21,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-/// Where references to schemas point.
-const SCHEMAS: &str = "#/components/schemas/";
+use walk::each_operation;
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
@@ -46,10 +46,10 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// The document for clients that reach the hub under `public_url`, or under the document's own
-    /// origin.
-    pub fn new(public_url: Option<&str>) -> Self {
-        let document = document(public_url);
+    /// The document of some operations, for clients that reach the hub under `public_url`, or under the
+    /// document's own origin.
+    pub fn of<A: OpenApi>(public_url: Option<&str>) -> Self {
+        let document = document::<A>(public_url);
         let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
         let yaml = serde_yaml::to_string(&document).unwrap_or_default();
         Self {
@@ -60,8 +60,8 @@ impl Documents {
 }
 
 /// The published document.
-fn document(public_url: Option<&str>) -> Value {
-    let mut document = raw();
+fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
+    let mut document = raw::<A>();
     document["servers"] = json!([{
         "url": public_url.unwrap_or("/"),
         "description": if public_url.is_some() { "This installation" } else { "The origin of this document" },
@@ -94,14 +94,10 @@ fn declare_open(document: &mut Value) {
     });
 }
 
-fn raw() -> Value {
-    let service = OpenApiService::new(
-        Declared::<super::AllOperations>(PhantomData),
-        TITLE,
-        env!("CARGO_PKG_VERSION"),
-    )
-    .description(DESCRIPTION)
-    .license(LicenseObject::new("Apache-2.0").url(LICENSE_URL));
+fn raw<A: OpenApi>() -> Value {
+    let service = OpenApiService::new(Declared::<A>(PhantomData), TITLE, env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(LicenseObject::new("Apache-2.0").url(LICENSE_URL));
     serde_json::from_str(&service.spec()).unwrap_or_default()
 }
 
@@ -127,51 +123,17 @@ impl<A: OpenApi> OpenApi for Declared<A> {
     }
 }
 
-/// Calls `change` for every operation with its path and method.
-fn each_operation(document: &mut Value, mut change: impl FnMut(&str, &str, &mut Value)) {
-    let paths = document["paths"].as_object_mut().into_iter().flatten();
-    for (path, methods) in paths {
-        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
-            change(path, method, operation);
-        }
-    }
-}
-
-/// Calls `change` for every object in the value, the innermost first.
-fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
-    match value {
-        Value::Object(object) => {
-            // First the object: what it becomes is walked as well.
-            change(object);
-            object
-                .values_mut()
-                .for_each(|value| each_object(value, change));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
-        _ => {}
-    }
-}
-
-/// Calls `change` for every named schema.
-fn each_schema(document: &mut Value, mut change: impl FnMut(&str, &mut Value)) {
-    let schemas = document["components"]["schemas"].as_object_mut();
-    for (name, schema) in schemas.into_iter().flatten() {
-        change(name, schema);
-    }
-}
-
-/// The name of the schema that a `$ref` points at.
-fn schema_name(reference: &Value) -> Option<&str> {
-    reference.as_str()?.strip_prefix(SCHEMAS)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        walk::{each_object, schema_name},
+        *,
+    };
+    use crate::api::AllOperations;
 
     #[test]
     fn every_operation_parameter_property_and_status_is_described() {
-        let mut document = document(None);
+        let mut document = document::<AllOperations>(None);
         let shared = document["components"]["parameters"].clone();
         let mut bare = Vec::new();
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -211,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_largest_integer_is_the_one_that_the_server_takes() {
-        let document = document(None);
+        let document = document::<AllOperations>(None);
         let id = &document["components"]["schemas"]["NetworkConnection"]["properties"]["id"];
         assert_eq!(id["maximum"], json!(9_007_199_254_740_991_f64));
         assert!(crate::api::http::types::Id::new(9_007_199_254_740_991).is_ok());
@@ -219,7 +181,7 @@ mod tests {
 
     #[test]
     fn no_step_leaves_a_dangling_reference() {
-        let mut document = document(None);
+        let mut document = document::<AllOperations>(None);
         let schemas = document["components"]["schemas"].clone();
         each_object(&mut document, &mut |object| {
             if let Some(name) = object.get("$ref").and_then(schema_name) {

@@ -15,9 +15,11 @@ use crate::{
         },
         http::{
             answer::Created,
-            body::{self, BodyBounds},
+            body,
+            bounds::BodyBounds,
             caller::Caller,
-            files::{self, FILE_TYPE, FileKind, Sent},
+            declaration::FILE_TYPE,
+            files::{self, FileKind, Sent},
             types::List,
         },
         tag::Tag,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem::{Request, Result, http::header};
 use poem_openapi::{SecurityScheme, auth::Bearer};
 
-use super::{client::Client, operation::Operation, request_id};
+use super::{client::Client, declaration::Operation, request_id};
 use crate::{
     error::Error,
     hub::{self, Hub, Identity},

@@ -27,7 +27,6 @@ use super::{
     request_id::{self, RequestId},
 };
 use crate::{
-    api::networks::appended,
     config::Networks,
     error::Error,
     hub::subscriber,
@@ -37,6 +36,8 @@ use crate::{
 /// What the outermost layer must know.
 #[derive(Clone)]
 pub struct Edge {
+    /// Puts right what is known to be wrong with some clients' requests, before anything else looks at them.
+    pub amend: fn(&mut Request),
     /// Longest time for a request.
     pub timeout: Duration,
     /// Proxies whose word on the client's address and scheme is taken.
@@ -76,7 +77,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        appended::take_off(&mut request);
+        (self.edge.amend)(&mut request);
         let id = RequestId::take(&request);
         let client = Client::find(&request, &self.edge.trusted_proxies);
         let span = tracing::info_span!(
@@ -205,6 +206,7 @@ mod tests {
 
     async fn answer<E: Endpoint>(inner: E) -> (StatusCode, Value) {
         let edge = Edge {
+            amend: |_| {},
             timeout: Duration::from_millis(10),
             trusted_proxies: Networks::default(),
             hsts_max_age_s: 0,

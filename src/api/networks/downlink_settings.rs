@@ -12,8 +12,8 @@ use crate::{
             caller::Caller,
             mqtt_broker::{Quality, at_least_once},
             server_tls::ServerTls,
-            strict,
             types::{Count, Id, Timestamp},
+            union,
         },
         tag::Tag,
     },
@@ -308,7 +308,7 @@ impl<'de> Deserialize<'de> for NetworkSettings {
             "http",
             "mqtt",
         ];
-        strict::union(deserializer, &TYPES, |tag, members| match tag {
+        union::read(deserializer, &TYPES, |tag, members| match tag {
             "the_things_stack" => Some(members.read().map(Self::TheThingsStack)),
             "chirpstack" => Some(members.read().map(Self::Chirpstack)),
             "actility" => Some(members.read().map(Self::Actility)),

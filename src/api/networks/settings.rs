@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    api::http::{mqtt_broker::Broker, strict, types::List},
+    api::http::{mqtt_broker::Broker, types::List, union},
     error::Error,
     hub,
     secret::{Claim, NOWHERE},
@@ -41,7 +41,7 @@ macro_rules! network_types {
 
         impl<'de> Deserialize<'de> for Settings {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                strict::union(deserializer, &[$($word),+], |tag, members| match tag {
+                union::read(deserializer, &[$($word),+], |tag, members| match tag {
                     $($word => Some(members.read().map(Self::$variant)),)+
                     _ => None,
                 })

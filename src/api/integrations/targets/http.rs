@@ -8,8 +8,8 @@ use super::{TargetType, read};
 use crate::{
     api::http::{
         server_tls::{ServerTls, ServerTlsView},
-        strict,
         types::List,
+        union,
     },
     error::Result,
     outgoing::tls::{CLIENT_KEY, TOKEN_CLIENT_KEY},
@@ -273,7 +273,7 @@ impl<'de> Deserialize<'de> for HttpAuth {
             "header",
             "oauth2_client_credentials",
         ];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             "none" => Some(members.read().map(Self::None)),
             "basic" => Some(members.read().map(Self::Basic)),
             "bearer" => Some(members.read().map(Self::Bearer)),

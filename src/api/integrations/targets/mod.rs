@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    api::http::strict,
+    api::http::union,
     error::{Error, Result},
     id::IntegrationId,
     secret::{Claim, SealedCredentials},
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Target {
             PostgresTarget::KIND,
             FileTarget::KIND,
         ];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             HttpTarget::KIND => Some(members.read().map(Self::Http)),
             MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
             KafkaTarget::KIND => Some(members.read().map(Self::Kafka)),
