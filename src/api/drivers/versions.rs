@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        data::tables::ColumnType,
+        data::columns::ColumnType,
         drivers::{
             content::{ExampleBody, read_examples},
             key,

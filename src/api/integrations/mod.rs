@@ -36,6 +36,7 @@ use crate::{
     text::{Description, Name, SelectorText},
 };
 
+pub(super) mod control;
 pub(super) mod deliveries;
 pub(super) mod health;
 pub(super) mod payload;

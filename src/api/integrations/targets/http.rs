@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{TargetType, read};
 use crate::{
     api::http::{
         server_tls::{ServerTls, ServerTlsView},

@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{TargetType, read};
 use crate::{
     api::http::{server_tls::authorities, types::List},
     error::Result,

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
-use super::TargetType;
+use super::target_type::TargetType;
 use crate::{
     hub::integrations::STREAM_KEY,
     id::IntegrationId,
