@@ -28,7 +28,7 @@ use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    document::Documents,
+    document::published::Documents,
     http::{
         body::Uncompressing,
         body_room::BodyRooms,
@@ -42,7 +42,7 @@ use crate::{hub::Hub, shares::Shares, uplink::UplinkPath};
 
 /// The registry of drivers.
 type DriverApis = (
-    drivers::DriversApi,
+    drivers::resource::DriversApi,
     drivers::tags::DriverTagsApi,
     drivers::versions::DriverVersionsApi,
     drivers::usage::DriverUsageApi,
@@ -54,13 +54,14 @@ type DriverApis = (
 type AllOperations = (
     access::sessions::AuthApi,
     (
-        networks::NetworkConnectionsApi,
+        networks::resource::NetworkConnectionsApi,
+        networks::events::NetworkConnectionEventsApi,
         networks::check::ConnectionTestApi,
         networks::unknown_devices::UnknownDevicesApi,
         networks::ingest::IngestApi,
     ),
     DriverApis,
-    devices::DevicesApi,
+    devices::resource::DevicesApi,
     (
         devices::history::DeviceHistoryApi,
         devices::redecode::DeviceRedecodeApi,
@@ -74,13 +75,13 @@ type AllOperations = (
     devices::bulk::DeviceBulkApi,
     (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
     (
-        integrations::IntegrationsApi,
-        integrations::control::IntegrationHealthApi,
+        integrations::resource::IntegrationsApi,
+        integrations::control::IntegrationControlApi,
         integrations::deliveries::DeliveriesApi,
         integrations::replays::DeliveryReplaysApi,
         integrations::stream::IntegrationStreamApi,
     ),
-    live::LiveApi,
+    live::follow::LiveApi,
     access::users::UsersApi,
     access::api_keys::ApiKeysApi,
     access::tenants::TenantsApi,
@@ -96,7 +97,8 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let apis = (
         access::sessions::AuthApi { hub: hub() },
         (
-            networks::NetworkConnectionsApi { hub: hub() },
+            networks::resource::NetworkConnectionsApi { hub: hub() },
+            networks::events::NetworkConnectionEventsApi,
             networks::check::ConnectionTestApi { hub: hub() },
             networks::unknown_devices::UnknownDevicesApi,
             networks::ingest::IngestApi {
@@ -104,7 +106,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             },
         ),
         (
-            drivers::DriversApi { hub: hub() },
+            drivers::resource::DriversApi { hub: hub() },
             drivers::tags::DriverTagsApi,
             drivers::versions::DriverVersionsApi,
             drivers::usage::DriverUsageApi,
@@ -116,7 +118,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 uplinks: uplinks.clone(),
             },
         ),
-        devices::DevicesApi,
+        devices::resource::DevicesApi,
         (
             devices::history::DeviceHistoryApi,
             devices::redecode::DeviceRedecodeApi {
@@ -138,13 +140,13 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         devices::bulk::DeviceBulkApi,
         (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
         (
-            integrations::IntegrationsApi { hub: hub() },
-            integrations::control::IntegrationHealthApi { hub: hub() },
+            integrations::resource::IntegrationsApi { hub: hub() },
+            integrations::control::IntegrationControlApi { hub: hub() },
             integrations::deliveries::DeliveriesApi { hub: hub() },
             integrations::replays::DeliveryReplaysApi { hub: hub() },
             integrations::stream::IntegrationStreamApi { hub: hub() },
         ),
-        live::LiveApi { hub: hub() },
+        live::follow::LiveApi { hub: hub() },
         access::users::UsersApi { hub: hub() },
         access::api_keys::ApiKeysApi,
         access::tenants::TenantsApi { hub: hub() },

@@ -8,9 +8,9 @@ use crate::text::{FieldPath, Name};
 /// One column
 #[derive(Object, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api) struct Column {
+pub struct Column {
     /// Path of the decoded field, its parts joined by dots: `door.open`
-    pub(in crate::api) path: FieldPath,
+    pub path: FieldPath,
     /// What the field must be; one of another type is left out
     #[serde(rename = "type")]
     #[oai(rename = "type")]
@@ -24,7 +24,7 @@ pub(in crate::api) struct Column {
 #[derive(Enum, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub(in crate::api) enum ColumnType {
+pub enum ColumnType {
     Number,
     Text,
     Boolean,

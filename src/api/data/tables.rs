@@ -1,6 +1,6 @@
 //! Data tables.
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
@@ -14,9 +14,10 @@ use crate::{
             answer::{Created, Found, Revised, Single},
             body::Body,
             caller::Caller,
-            page::{Cursor, Listed, Window},
+            page::Listed,
+            paging::Paging,
             sort::SortBy,
-            types::{Count, Id, Limit, List, Timestamp},
+            types::{Count, Id, List, Timestamp},
         },
         tag::Tag,
     },
@@ -100,7 +101,6 @@ impl DataTablesApi {
         method = "get",
         operation_id = "list_data_tables"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -108,15 +108,9 @@ impl DataTablesApi {
         q: Query<Option<Name>>,
         /// What orders them; a minus turns it round. `created_at` by default
         sort: Query<Option<SortBy<ResourceOrder>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<DataTableView>> {
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let sort = SortBy::or(sort.0, ResourceOrder::Created);
         let page = data::list(caller.scope(), q.0.as_deref(), sort, &window.stretch).await?;
         Ok(window.answer(page, DataTableView::from)?)

@@ -11,6 +11,7 @@ use crate::{
             answer::{Found, Pieces, in_pieces},
             body::Body,
             caller::Caller,
+            mirror::mirror,
             types::{Count, LABELS_MAX, List, yes},
             union,
         },
@@ -41,14 +42,7 @@ pub enum FormatName {
     Ndjson,
 }
 
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Csv => Format::Csv,
-            FormatName::Ndjson => Format::Ndjson,
-        }
-    }
-}
+mirror!(FormatName = Format: Csv, Ndjson);
 
 /// One change of all devices that a selector picks
 #[derive(Object, Deserialize)]

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -17,9 +17,11 @@ use crate::{
             answer::{Begun, Found},
             body::Body,
             caller::Caller,
-            page::{Cursor, Listed, Window},
+            mirror::mirror,
+            page::Listed,
+            paging::Paging,
             sort::{QueuedAt, SortBy},
-            types::{Count, Id, Int, JsonObject, JsonValue, Limit, Port, Status, Timestamp},
+            types::{Count, Id, Int, JsonObject, JsonValue, Port, Status, Timestamp},
         },
         tag::Tag,
     },
@@ -101,7 +103,7 @@ enum DownlinkPriority {
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub(in crate::api) enum DownlinkState {
+pub enum DownlinkState {
     /// It waits in the hub
     Queued,
     /// The network server has it
@@ -221,7 +223,6 @@ impl DownlinksApi {
         method = "get",
         operation_id = "list_downlinks"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -233,17 +234,11 @@ impl DownlinksApi {
         origin: Query<Option<DownlinkOrigin>>,
         /// What orders them; a minus turns it round. `-created_at` by default
         sort: Query<Option<SortBy<QueuedAt>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<DownlinkView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let newest_first = SortBy::is_newest_first(sort.0);
         let filter = Filter {
             state: state.0.map(DownlinkState::into),
@@ -370,23 +365,6 @@ impl From<Downlink> for DownlinkView {
     }
 }
 
-/// The same variants on both sides.
-macro_rules! same {
-    ($here:ident = $there:ident: $($variant:ident),*) => {
-        impl From<$here> for $there {
-            fn from(value: $here) -> Self {
-                match value { $($here::$variant => $there::$variant),* }
-            }
-        }
-
-        impl From<$there> for $here {
-            fn from(value: $there) -> Self {
-                match value { $($there::$variant => $here::$variant),* }
-            }
-        }
-    };
-}
-
-same!(DownlinkState = State: Queued, Sent, Acknowledged, Failed, Expired, Cancelled);
-same!(DownlinkOrigin = Origin: Api, DesiredState);
-same!(DownlinkPriority = Priority: Low, Normal, High);
+mirror!(DownlinkState = State: Queued, Sent, Acknowledged, Failed, Expired, Cancelled);
+mirror!(DownlinkOrigin = Origin: Api, DesiredState);
+mirror!(DownlinkPriority = Priority: Low, Normal, High);

@@ -12,6 +12,7 @@ use crate::{
             answer::{Revised, Single},
             body::Body,
             caller::Caller,
+            mirror::mirror,
             types::{Count, JsonObject, Timestamp},
         },
         tag::Tag,
@@ -202,17 +203,14 @@ impl From<Configurable> for ConfigurableView {
     fn from(property: Configurable) -> Self {
         Self {
             path: property.path,
-            kind: match property.kind {
-                ConfigurableKind::Number => ConfigurableType::Number,
-                ConfigurableKind::Text => ConfigurableType::Text,
-                ConfigurableKind::Boolean => ConfigurableType::Boolean,
-                ConfigurableKind::Json => ConfigurableType::Json,
-            },
+            kind: property.kind.into(),
             unit: property.unit,
             description: property.description,
         }
     }
 }
+
+mirror!(ConfigurableType = ConfigurableKind: Number, Text, Boolean, Json);
 
 impl From<Told> for TransferView {
     fn from(told: Told) -> Self {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{
         drivers::{
-            DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, content::ExampleBody, key,
+            content::ExampleBody,
+            resource::{DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, key},
         },
         http::{
             answer::Created,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{
         devices::history::{DriverFailure, UpdateView},
-        drivers::{PUSH_FACTOR, content::SchemaBody},
+        drivers::{content::SchemaBody, resource::PUSH_FACTOR},
         http::{
             answer::Found,
             body::Body,

@@ -6,7 +6,7 @@
 //! | `listener.rs`, `server.rs`, `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs` | the port below: how many connections, for how long, with how much on its way |
 //! | `declaration.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs` | what an operation is, what runs all of them, who calls, their errors, that each is done once and comes to its end |
 //! | `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs` | what comes in |
-//! | `answer.rs`, `page.rs`, `sort.rs`, `span.rs`, `csv_guard.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs` | what goes out, and objects that several resources have |
+//! | `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs` | what goes out, and objects that several resources have |
 
 pub(super) mod activity;
 pub(super) mod answer;
@@ -30,9 +30,11 @@ pub(super) mod host;
 pub(super) mod idempotency;
 pub(super) mod leftover;
 pub mod listener;
+pub(super) mod mirror;
 pub(super) mod mqtt_broker;
 pub(super) mod operations;
 pub(super) mod page;
+pub(super) mod paging;
 pub(super) mod refusal;
 pub(super) mod request_id;
 pub mod server;

@@ -17,7 +17,7 @@ use super::{
     bounds::OwnBound,
     caller::{self, Authenticated},
     declaration::Operation,
-    failure, idempotency,
+    failure, idempotency, paging,
     tasks::Tasks,
 };
 use crate::{error::Error, id::TenantId};
@@ -32,7 +32,7 @@ pub struct Operations<A> {
 
 impl<A: OpenApi> OpenApi for Operations<A> {
     fn meta() -> Vec<MetaApi> {
-        A::meta()
+        paging::spell_out(A::meta())
     }
 
     fn register(registry: &mut Registry) {
@@ -43,7 +43,7 @@ impl<A: OpenApi> OpenApi for Operations<A> {
         let mut own = HashMap::new();
         self.apis.add_routes(&mut own);
         let mut operations = HashMap::new();
-        for path in A::meta().into_iter().flat_map(|api| api.paths) {
+        for path in Self::meta().into_iter().flat_map(|api| api.paths) {
             for meta in &path.operations {
                 let operation = Arc::new(Operation::new(&path.path, meta, self.bounds));
                 operations.insert((route_of(&path.path), meta.method.clone()), operation);

@@ -12,7 +12,7 @@ use crate::{
             caller::Caller,
             types::{Count, Id, Status, Timestamp},
         },
-        integrations::{IntegrationView, health::IntegrationHealth},
+        integrations::{health::IntegrationHealth, resource::IntegrationView},
         tag::Tag,
     },
     hub::Hub,
@@ -53,12 +53,12 @@ struct IntegrationTest {
 }
 
 /// What operators do with integrations.
-pub struct IntegrationHealthApi {
+pub struct IntegrationControlApi {
     pub hub: Hub,
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
-impl IntegrationHealthApi {
+impl IntegrationControlApi {
     /// Get how an integration fares
     ///
     /// With how much waits for it, and since when.

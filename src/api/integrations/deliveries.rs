@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -16,10 +16,11 @@ use crate::{
             answer::Found,
             body::Body,
             caller::Caller,
-            page::{Cursor, Listed, Window},
+            page::Listed,
+            paging::Paging,
             sort::{QueuedAt, SortBy},
             span,
-            types::{Count, Id, Limit, Status, Timestamp},
+            types::{Count, Id, Status, Timestamp},
         },
         integrations::policy::EventType,
         tag::Tag,
@@ -174,17 +175,11 @@ impl DeliveriesApi {
         to: Query<Option<Timestamp>>,
         /// What orders them; a minus turns it round. `-created_at` by default
         sort: Query<Option<SortBy<QueuedAt>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<DeliveryView>> {
         let scope = caller.scope();
         let id = integrations::get(scope, IntegrationId(**id)).await?.id;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let newest_first = SortBy::is_newest_first(sort.0);
         let under_way = self.hub.wake.under_way();
         let filter = deliveries::Filter {

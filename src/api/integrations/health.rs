@@ -4,7 +4,10 @@ use poem_openapi::{Enum, Object};
 use serde::Serialize;
 
 use crate::{
-    api::http::types::{Count, Status, Timestamp},
+    api::http::{
+        mirror::mirror,
+        types::{Count, Status, Timestamp},
+    },
     store::integrations::health::{Health, HealthState},
 };
 
@@ -53,28 +56,7 @@ pub struct IntegrationHealth {
     pause_reason: Option<String>,
 }
 
-impl IntegrationHealthState {
-    /// The store's word for it.
-    pub fn to_store(self) -> HealthState {
-        match self {
-            Self::Ok => HealthState::Ok,
-            Self::Failing => HealthState::Failing,
-            Self::Paused => HealthState::Paused,
-            Self::NeverSent => HealthState::NeverSent,
-        }
-    }
-}
-
-impl From<HealthState> for IntegrationHealthState {
-    fn from(state: HealthState) -> Self {
-        match state {
-            HealthState::Ok => Self::Ok,
-            HealthState::Failing => Self::Failing,
-            HealthState::Paused => Self::Paused,
-            HealthState::NeverSent => Self::NeverSent,
-        }
-    }
-}
+mirror!(IntegrationHealthState = HealthState: Ok, Failing, Paused, NeverSent);
 
 impl From<Health> for IntegrationHealth {
     fn from(health: Health) -> Self {

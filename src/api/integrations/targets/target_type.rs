@@ -18,6 +18,19 @@ pub struct Provisioned {
     pub claims: Vec<Claim>,
 }
 
+/// A rule of several fields that a target breaks.
+pub struct BrokenRule {
+    field: &'static str,
+    rule: &'static str,
+}
+
+impl BrokenRule {
+    /// The field to change, and the rule.
+    pub fn new(field: &'static str, rule: &'static str) -> Self {
+        Self { field, rule }
+    }
+}
+
 /// One type of target.
 pub trait TargetType: Serialize {
     /// Its name.
@@ -26,8 +39,8 @@ pub trait TargetType: Serialize {
     /// The secrets that it asks for. They are no part of what is serialized.
     fn take_claims(&mut self) -> Vec<Claim>;
 
-    /// The field and the rule of several fields that it breaks.
-    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+    /// The rule of several fields that it breaks.
+    fn broken_rule(&self) -> Option<BrokenRule> {
         None
     }
 
@@ -35,7 +48,7 @@ pub trait TargetType: Serialize {
     where
         Self: Sized,
     {
-        if let Some((field, rule)) = self.broken_rule() {
+        if let Some(BrokenRule { field, rule }) = self.broken_rule() {
             return Err(Error::field(field, rule));
         }
         let claims = self.take_claims();
