@@ -2,9 +2,9 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `ground.rs` | what all parts stand on: settings, database, keys, workers, connections |
-//! | `background.rs` | what works by itself, behind the requests |
-//! | `front.rs` | where messages and requests come in |
+//! | `ground.rs` | the ground that all parts stand on: settings, database, keys, workers, connections |
+//! | `background.rs` | the parts that work by themselves, behind the requests |
+//! | `front.rs` | the entrance of messages and requests |
 //!
 //! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
 //! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an

@@ -1,5 +1,5 @@
-//! What works by itself, behind the requests: built before the hub, which hands it work, and ended after all
-//! that may hand it some.
+//! The parts that work by themselves, behind the requests: built before the hub, which hands them work, and
+//! ended after all that may hand them some.
 
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ pub struct Background {
     remover: Remover,
 }
 
-/// What others hand work to the parts by.
+/// Handles by which others hand work to the parts.
 pub struct Handles {
     /// To the deliveries.
     pub wake: Wake,

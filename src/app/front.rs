@@ -1,4 +1,4 @@
-//! Where messages and requests come in: the port, the API behind it, and the subscriptions.
+//! The entrance of messages and requests: the port, the API behind it, and the subscriptions.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -28,7 +28,7 @@ pub struct Port {
     pub address: SocketAddr,
 }
 
-/// What lets in, as it runs. Its server ends when it is dropped.
+/// The entrance as it runs. Its server ends when it is dropped.
 pub struct Front<E> {
     stopping: Stopping,
     patience: Duration,

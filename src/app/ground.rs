@@ -1,4 +1,4 @@
-//! What all parts of the hub stand on.
+//! The ground that all parts of the hub stand on.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
     supervise,
 };
 
-/// What all parts use. Each takes clones.
+/// Everything that all parts use. Each takes clones.
 pub struct Ground {
     /// The settings.
     pub config: Arc<Config>,

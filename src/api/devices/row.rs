@@ -16,7 +16,7 @@ pub type Read = Result<NewDevice, Unreadable>;
 pub struct Unreadable {
     /// The id that the device would have, where it can be told.
     pub device_id: Option<String>,
-    /// What is wrong.
+    /// The rule that the row breaks.
     pub error: String,
 }
 

@@ -1,4 +1,4 @@
-//! How the steps walk through the document.
+//! Walks through the document, for the steps that change it.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! How large bodies may be, and how long they may take.
+//! Bounds on the size of bodies and on the time in which they arrive.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who calls an operation, and what the call is allowed.
+//! The caller of an operation, who is let in here or refused.
 
 use std::sync::Arc;
 

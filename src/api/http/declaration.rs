@@ -1,4 +1,4 @@
-//! What an operation is: its declaration in the document, as far as it matters while it runs.
+//! The declaration of an operation in the document, as far as it matters while the operation runs.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -27,7 +27,7 @@ pub struct Operation {
     pub body_max: BodyMax,
     path_parameters: Vec<String>,
     query_parameters: HashSet<String>,
-    /// Whether it takes a body at all.
+    /// True where it takes a body at all.
     pub takes_body: bool,
     /// True where the body is a file: few of those are received at a time.
     pub takes_file: bool,
@@ -35,7 +35,7 @@ pub struct Operation {
     pub takes_token: bool,
     /// Whether an ingest key opens it: a webhook of network servers.
     pub takes_ingest_key: bool,
-    /// Whether it asks who calls, in whichever way.
+    /// True where it asks who calls, in whichever way.
     pub is_secured: bool,
 }
 

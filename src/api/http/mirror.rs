@@ -29,7 +29,7 @@ macro_rules! words {
                 }
             }
 
-            /// What the store's word says.
+            /// The variant of the store's word.
             fn of_word(word: &str) -> Self {
                 match word {
                     $($word => Self::$variant,)+

@@ -73,7 +73,7 @@ impl Kind for CursorKind {
 #[derive(Serialize, Deserialize)]
 struct Mark<K>(String, Place<K>);
 
-/// Where the next page is.
+/// The way to the next page.
 pub struct NextPage {
     /// The cursor that leads there.
     pub cursor: String,
@@ -120,7 +120,7 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
         })
     }
 
-    /// Where the next page is.
+    /// The way to the next page.
     pub fn next(&self, place: Place<K>) -> Result<NextPage, Error> {
         let mark = Mark(digest_of(&self.uri, &place)?, place);
         let mark = serde_json::to_vec(&mark).map_err(Error::internal)?;

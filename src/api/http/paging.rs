@@ -25,7 +25,7 @@ const LIMIT: &str = "limit";
 const CURSOR: &str = "cursor";
 const TOTAL: &str = "total";
 
-/// Which page of a list the client asks for.
+/// The page of a list that the client asks for.
 pub struct Paging {
     uri: Uri,
     limit: Option<Limit>,

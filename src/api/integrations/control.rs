@@ -1,4 +1,4 @@
-//! What operators do about integrations: how much waits, the pause, and a test.
+//! Operations for operators of integrations: the backlog, the pause, and a test.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};

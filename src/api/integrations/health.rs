@@ -1,4 +1,4 @@
-//! How integrations fare.
+//! The health of integrations.
 
 use poem_openapi::{Enum, Object};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What happens, as it happens.
+//! Events: the live stream, and their form in lists.
 
 pub(super) mod events;
 pub(super) mod follow;

@@ -1,4 +1,4 @@
-//! What each type of target says of itself.
+//! The trait by which each type of target describes itself.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
