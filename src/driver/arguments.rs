@@ -4,12 +4,14 @@
 //! Made before the driver's script is evaluated, so that nothing of it can interfere. A driver sees
 //! its input as it was given wherever the dialect allows it.
 
-use rquickjs::{Ctx, IntoJs, Object, Value};
-
-use super::protocol::cut;
-use super::{DriverError, DriverErrorKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rquickjs::{Ctx, IntoJs, Object, Value};
+
+use super::convert::{exception, says_nothing};
+use super::error::{DriverError, DriverErrorKind};
+use super::protocol::cut;
+use super::values;
 
 /// The keys that a payload may have, in the order in which they are looked for.
 const PAYLOAD_KEYS: [&str; 4] = ["bytes", "payload", "payload_hex", "payload_base64"];
@@ -29,7 +31,7 @@ pub fn arguments<'js>(
         return Err(bad(format!("the input of {function} must be an object")));
     };
     if let Some(epoch_ms) = received_at_ms {
-        let time = super::call::date(ctx, epoch_ms).map_err(|error| broken(ctx, error))?;
+        let time = values::date(ctx, epoch_ms).map_err(|error| broken(ctx, error))?;
         object
             .set("recvTime", time)
             .map_err(|error| broken(ctx, error))?;
@@ -145,7 +147,7 @@ fn payload<'js>(ctx: &Ctx<'js>, input: &Object<'js>) -> Result<Option<Value<'js>
             };
             return Err(bad(format!("{key} in the input must be {form}")));
         };
-        let array = super::call::byte_array(ctx, &bytes).map_err(|error| broken(ctx, error))?;
+        let array = values::byte_array(ctx, &bytes).map_err(|error| broken(ctx, error))?;
         return Ok(Some(array));
     }
     Ok(None)
@@ -174,9 +176,9 @@ fn bad(message: String) -> DriverError {
 
 /// Only memory or an unreadable input can fail here.
 fn broken(ctx: &Ctx<'_>, _: rquickjs::Error) -> DriverError {
-    let error = super::convert::exception(ctx);
+    let error = exception(ctx);
     match error.kind {
-        DriverErrorKind::Exception if !super::convert::says_nothing(&error) => {
+        DriverErrorKind::Exception if !says_nothing(&error) => {
             bad(format!("the input cannot be read: {}", cut(&error.message)))
         }
         _ => error,

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{DriverError, DriverErrorKind, cayenne_lpp};
+use super::cayenne_lpp;
+use super::error::{DriverError, DriverErrorKind};
 
 /// The author of built-in drivers; nobody can push under it.
 pub const AUTHOR: &str = "thingshub";

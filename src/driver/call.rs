@@ -6,13 +6,16 @@
 use rquickjs::context::EvalOptions;
 use rquickjs::function::Rest;
 use rquickjs::promise::PromiseState;
-use rquickjs::{Array, Ctx, Function, Object, Value, qjs};
+use rquickjs::{Array, Ctx, Function, Object, Value};
 
 use super::arguments;
+use super::bytecode::{Bytecode, Program, evaluate, evaluate_module};
 use super::convert::{self, exception, kind_of};
-use super::engine::{Bytecode, Program, evaluate, evaluate_module};
+use super::dialects::DECODERS;
+use super::error::{DriverError, DriverErrorKind};
+use super::limits::Limits;
 use super::protocol::{Task, WARNINGS, cut};
-use super::{DECODERS, DriverError, DriverErrorKind, Limits};
+use super::values::{byte_array, date};
 
 /// The functions that hosts call, the preferred one first.
 const ENTRY_NAMES: [&str; 7] = [
@@ -283,38 +286,6 @@ fn port<'js>(ctx: &Ctx<'js>, f_port: Option<u8>) -> Value<'js> {
     match f_port {
         Some(f_port) => Value::new_int(ctx.clone(), f_port.into()),
         None => Value::new_null(ctx.clone()),
-    }
-}
-
-/// An array of numbers, whatever setters the driver has put on the prototypes.
-pub fn byte_array<'js>(ctx: &Ctx<'js>, payload: &[u8]) -> rquickjs::Result<Value<'js>> {
-    let length = payload
-        .len()
-        .try_into()
-        .map_err(|_| rquickjs::Error::Unknown)?;
-    let numbers: Vec<_> = payload
-        .iter()
-        .map(|byte| Value::new_int(ctx.clone(), (*byte).into()).as_raw())
-        .collect();
-    // SAFETY: the array takes over `length` values, which are integers and own nothing.
-    unsafe {
-        let array = qjs::JS_NewArrayFrom(ctx.as_raw().as_ptr(), length, numbers.as_ptr());
-        if qjs::JS_IsException(array) {
-            return Err(rquickjs::Error::Exception);
-        }
-        Ok(Value::from_raw(ctx.clone(), array))
-    }
-}
-
-/// A `Date`, whatever the driver has made of the global of that name.
-pub fn date<'js>(ctx: &Ctx<'js>, epoch_ms: i64) -> rquickjs::Result<Value<'js>> {
-    // SAFETY: the context is alive, and the new value is ours.
-    unsafe {
-        let date = qjs::JS_NewDate(ctx.as_raw().as_ptr(), epoch_ms as f64);
-        if qjs::JS_IsException(date) {
-            return Err(rquickjs::Error::Exception);
-        }
-        Ok(Value::from_raw(ctx.clone(), date))
     }
 }
 

@@ -7,7 +7,7 @@ use rquickjs::function::{Function, Opt, Rest};
 use rquickjs::{Coerced, Ctx, Object, String as JsString, Value};
 
 use super::convert;
-use super::protocol::cut;
+use super::protocol::{TEXT_CHARS, cut};
 
 /// Methods that log what they are given.
 const LOGGING: [&str; 11] = [
@@ -96,7 +96,7 @@ impl Console {
             return Ok(());
         }
         // Showing a value can run the driver's own code, which may log again: hold no borrow.
-        let mut values = values.iter().take(super::protocol::TEXT_CHARS);
+        let mut values = values.iter().take(TEXT_CHARS);
         let mut line = String::new();
         if let Some(first) = values.next() {
             line = convert::show(ctx, first)?;

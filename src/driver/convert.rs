@@ -6,12 +6,14 @@
 
 use rquickjs::{Coerced, Ctx, Object, String as JsString, Type, Value, qjs};
 
-use super::engine::SOURCE_NAME;
-use super::protocol::cut;
-use super::{DriverError, DriverErrorKind};
+use super::error::{DriverError, DriverErrorKind};
+use super::protocol::{WARNINGS, cut};
+
+/// The driver's name in stack traces; lines are counted from its own first line.
+pub const SOURCE_NAME: &str = "driver.js";
 
 /// Texts that are taken from an array of warnings or errors.
-const TEXTS_MAX: usize = super::protocol::WARNINGS;
+const TEXTS_MAX: usize = WARNINGS;
 
 /// `value` for a person: a string as it is, an object as JSON, an error as its message.
 ///

@@ -4,33 +4,20 @@
 //! Scripts are evaluated from bytecode that this very process compiled. The bytecode is without the
 //! source text, so that `Function.prototype.toString` shows no body.
 
-use rquickjs::module::{Module, WriteOptions};
-use rquickjs::{Ctx, Object, Value, qjs};
+use rquickjs::{Ctx, Module, qjs};
 
+use super::bytecode::{self, Bytecode, Program};
 use super::call::{self, Output};
-use super::convert::exception;
+use super::convert::{SOURCE_NAME, exception};
+use super::error::{DriverError, DriverErrorKind};
+use super::limits::Limits;
 use super::prelude::{self, PARTS};
 use super::protocol::Task;
 use super::stage::Stage;
-use super::{DriverError, DriverErrorKind, Limits};
-
-/// The driver's name in stack traces; lines are counted from its own first line.
-pub const SOURCE_NAME: &str = "driver.js";
 
 /// The parser's stack, whatever that of a call: it nests as a script does, such as one with a thousand
 /// `else if` in a row, and in a debug build each step takes several times as much. Within the worker's own.
 const PARSER_STACK_BYTES: usize = 4 << 20;
-
-/// Compiled code.
-pub struct Bytecode(Vec<u8>);
-
-/// A driver's code, by what it is to the engine.
-pub enum Program {
-    /// A script, as nearly all are.
-    Script(Bytecode),
-    /// An ECMAScript module.
-    Module(Bytecode),
-}
 
 /// A driver, compiled.
 pub struct Compiled {
@@ -42,7 +29,7 @@ pub struct Compiled {
 impl Compiled {
     pub fn size_bytes(&self) -> usize {
         let (Program::Script(code) | Program::Module(code)) = &self.program;
-        code.0.len()
+        code.size_bytes()
     }
 }
 
@@ -209,7 +196,7 @@ fn compile(
             )
         };
         // SAFETY: the value was just returned to us by this context.
-        let function = unsafe { adopt(ctx, function) }.map_err(|_| {
+        let function = unsafe { bytecode::adopt(ctx, function) }.map_err(|_| {
             place = place_of_exception(ctx);
             let error = exception(ctx);
             match error.kind {
@@ -220,7 +207,7 @@ fn compile(
                 _ => error,
             }
         })?;
-        write_bytecode(ctx, &function).ok_or_else(|| DriverError {
+        bytecode::write_function(ctx, &function).ok_or_else(|| DriverError {
             kind: DriverErrorKind::Memory,
             ..exception(ctx)
         })
@@ -249,70 +236,7 @@ fn compile_module(stage: &Stage, source: &str) -> Result<Bytecode, DriverError> 
     stage.play_bare(|ctx| {
         give_parser_stack(ctx, PARSER_STACK_BYTES);
         Module::declare(ctx.clone(), SOURCE_NAME, source)
-            .and_then(|module| {
-                module.write(WriteOptions {
-                    strip_source: true,
-                    ..WriteOptions::default()
-                })
-            })
-            .map(Bytecode)
+            .and_then(|module| bytecode::write_module(&module))
             .map_err(|_| exception(ctx))
     })
-}
-
-/// Evaluates a compiled module; gives what it exports, and the promise of its end.
-pub fn evaluate_module<'js>(
-    ctx: &Ctx<'js>,
-    module: &Bytecode,
-) -> rquickjs::Result<(Object<'js>, Value<'js>)> {
-    // SAFETY: as for `evaluate`: the bytecode is this process's own.
-    let module = unsafe { Module::load(ctx.clone(), &module.0) }?;
-    let (module, end) = module.eval()?;
-    Ok((module.namespace()?, end.into_value()))
-}
-
-fn write_bytecode(ctx: &Ctx<'_>, function: &Value<'_>) -> Option<Bytecode> {
-    let flags = qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE;
-    let mut length = 0;
-    let raw = ctx.as_raw().as_ptr();
-    // SAFETY: the function is alive and of this context; the buffer is QuickJS's, copied and freed.
-    unsafe {
-        let bytes = qjs::JS_WriteObject(raw, &mut length, function.as_raw(), flags as _);
-        if bytes.is_null() {
-            return None;
-        }
-        let copy = std::slice::from_raw_parts(bytes, usize::try_from(length).unwrap_or(0)).to_vec();
-        qjs::js_free(raw, bytes.cast());
-        Some(Bytecode(copy))
-    }
-}
-
-/// Evaluates a compiled script in the global scope.
-pub fn evaluate<'js>(ctx: &Ctx<'js>, script: &Bytecode) -> rquickjs::Result<Value<'js>> {
-    let flags = qjs::JS_READ_OBJ_BYTECODE;
-    let raw = ctx.as_raw().as_ptr();
-    // SAFETY: reading bytecode is only safe from a trusted writer: it is `write_bytecode` of this
-    // process and this QuickJS, and it never leaves the process. `JS_EvalFunction` takes ownership
-    // of the function; an exception value owns nothing.
-    unsafe {
-        let function = qjs::JS_ReadObject(raw, script.0.as_ptr(), script.0.len() as _, flags as _);
-        if qjs::JS_IsException(function) {
-            return Err(rquickjs::Error::Exception);
-        }
-        adopt(ctx, qjs::JS_EvalFunction(raw, function))
-    }
-}
-
-/// Takes ownership of a value that QuickJS returned.
-///
-/// # Safety
-/// `value` must come from `ctx` and not be freed elsewhere.
-unsafe fn adopt<'js>(ctx: &Ctx<'js>, value: qjs::JSValue) -> rquickjs::Result<Value<'js>> {
-    // SAFETY: as the caller promised.
-    unsafe {
-        if qjs::JS_IsException(value) {
-            return Err(rquickjs::Error::Exception);
-        }
-        Ok(Value::from_raw(ctx.clone(), value))
-    }
 }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{DECODERS, ENCODERS, is_ts013, schema::Schema};
+use super::dialects::{DECODERS, ENCODERS, is_ts013};
+use super::schema::Schema;
 
 /// Characters that an error shows of a description or a value.
 const SHOWN_CHARS: usize = 60;

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::error::{DriverError, DriverErrorKind};
 use super::job::{Answer, Job, shut_down};
+use super::limits::Limits;
 use super::process::Process;
 use super::program::Program;
 use super::protocol::Task;
 use super::queue::Queue;
-use super::{
-    DecodeCall, Decoded, DriverError, DriverErrorKind, Invoke, Limits, Returned, Script, slot,
-};
+use super::request::{DecodeCall, Decoded, Invoke, Returned, Script};
+use super::slot;
 
 /// A pool of driver workers. Cheap to clone; the workers end with the last clone.
 #[derive(Clone)]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::dialects::DECODERS;
+use super::error::{DriverError, DriverErrorKind};
 use super::protocol::Task;
-use super::{DECODERS, Decoded, DriverError, DriverErrorKind, Returned, Script};
+use super::request::{Decoded, Returned, Script};
 
 /// A call that waits or runs.
 pub struct Job {

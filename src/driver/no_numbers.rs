@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::convert::NO_NUMBER;
+use super::protocol::cut;
 
 /// Paths that are told of one result.
 const PATHS_MAX: usize = 20;
@@ -70,7 +71,7 @@ pub fn warnings(mut left_out: Vec<String>) -> Vec<String> {
     let more = left_out.len().saturating_sub(PATHS_MAX);
     left_out.truncate(PATHS_MAX);
     let warning = |path: String| {
-        let path = super::protocol::cut(&path);
+        let path = cut(&path);
         format!(
             "{path}: is no number that JSON can express (NaN or Infinity) or a broken date, and is left out"
         )

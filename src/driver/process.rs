@@ -16,10 +16,10 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::program::Program;
+use super::limits::Limits;
+use super::program::{Program, WORKER_ARGUMENT};
 use super::protocol::{self, Hello, Ready, VERSION};
 use super::sandbox::CPU_SIGNAL;
-use super::{Limits, WORKER_ARGUMENT};
 
 /// How long a worker may take to start, and to end once its socket is closed.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

@@ -14,6 +14,9 @@ use std::process::Command;
 
 use nix::libc;
 
+/// The hidden command-line argument that makes this program a driver worker.
+pub const WORKER_ARGUMENT: &str = "__driver-worker";
+
 /// An open executable.
 #[derive(Debug)]
 pub struct Program {

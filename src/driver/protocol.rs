@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{DriverError, Limits};
+use super::error::DriverError;
+use super::limits::Limits;
 
 /// Characters that are kept of a log line, a warning or an error message.
 pub const TEXT_CHARS: usize = 500;

@@ -15,8 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use moka::sync::Cache;
 use tokio::sync::Notify;
 
+use super::error::{DriverError, DriverErrorKind};
 use super::job::{Job, no_worker, shut_down};
-use super::{DriverError, DriverErrorKind, Limits, Script};
+use super::limits::Limits;
+use super::request::Script;
 
 mod workers;
 

@@ -6,9 +6,11 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, value::RawValue};
 
+use super::error::{DriverError, DriverErrorKind};
 use super::job::{Answer, Job};
 use super::protocol::{Outcome, Task};
-use super::{Decoded, DriverError, DriverErrorKind, Returned, convert, no_numbers};
+use super::request::{Decoded, Returned};
+use super::{convert, no_numbers};
 
 /// A reply as its call takes it.
 #[expect(

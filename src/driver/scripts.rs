@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::engine::Compiled;
-use super::{DriverError, DriverErrorKind};
+use super::error::{DriverError, DriverErrorKind};
 
 /// Compiled scripts that a worker keeps.
 const CACHE_BYTES: usize = 8 << 20;

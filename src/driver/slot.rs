@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
+use super::error::DriverErrorKind;
 use super::job::Job;
+use super::limits::Limits;
 use super::process::{Death, Process, micros};
 use super::program::Program;
 use super::protocol::{self, Batch, Call, Reply};
 use super::queue::{Queue, Share};
 use super::reply::{self, Read};
-use super::{DriverErrorKind, Limits};
+use super::request::Script;
 
 /// Starts of a worker that may fail in a row before waiting calls fail with it.
 const START_FAILURES_MAX: u32 = 3;
@@ -162,41 +164,8 @@ async fn converse(
     let mut last = None;
     while !jobs.is_empty() {
         let started = Instant::now();
-        match timeout(wall_time, process.receive::<Reply>()).await {
-            Ok(Ok(reply)) => {
-                let Some(mut job) = jobs.pop_front() else {
-                    break;
-                };
-                last = Some((job.tenant, job.script.clone()));
-                let read = match process.cost_us(reply.worker_cpu_time_us) {
-                    Some(cost_us) => {
-                        queue.charge(&mut job, cost_us);
-                        reply::read(reply.outcome, &job, cost_us)
-                    }
-                    None => Read::Forged("it told of a CPU time that cannot be"),
-                };
-                match read {
-                    Read::Answer(answer) => job.answer(answer),
-                    Read::NeedsScript => {
-                        process.forget(&job.script.digest);
-                        job.needs_source = true;
-                        without_script.push_back(job);
-                    }
-                    Read::Forged(how) => {
-                        // What it says of its CPU time counts no more than the rest.
-                        queue.charge(&mut job, micros(started.elapsed()));
-                        jobs.push_front(job);
-                        end_forger(process, how).await;
-                        try_again(queue, jobs, "the driver's worker gave a forged answer");
-                        return None;
-                    }
-                }
-                if reply.retiring {
-                    queue.put_back(jobs);
-                    process.close().await;
-                    return None;
-                }
-            }
+        let reply = match timeout(wall_time, process.receive::<Reply>()).await {
+            Ok(Ok(reply)) => reply,
             Ok(Err(_)) => {
                 charge_first(queue, &mut jobs, &process, started);
                 blame_for(process.death().await, queue, jobs, limits);
@@ -209,8 +178,55 @@ async fn converse(
                 fail_first(queue, jobs, DriverErrorKind::WallTime, &limit);
                 return None;
             }
+        };
+        let Some(mut job) = jobs.pop_front() else {
+            break;
+        };
+        last = Some((job.tenant, job.script.clone()));
+        let retiring = reply.retiring;
+        match read_reply(&mut process, queue, &mut job, reply) {
+            Read::Answer(answer) => job.answer(answer),
+            Read::NeedsScript => {
+                process.forget(&job.script.digest);
+                job.needs_source = true;
+                without_script.push_back(job);
+            }
+            Read::Forged(how) => {
+                // Its account of its CPU time counts no more than the rest.
+                queue.charge(&mut job, micros(started.elapsed()));
+                jobs.push_front(job);
+                end_forger(process, how).await;
+                try_again(queue, jobs, "the driver's worker gave a forged answer");
+                return None;
+            }
+        }
+        if retiring {
+            queue.put_back(jobs);
+            process.close().await;
+            return None;
         }
     }
+    if_honest(process, queue, last).await
+}
+
+/// Charges a call what its worker says that it has cost, and reads the answer.
+fn read_reply(process: &mut Process, queue: &Queue, job: &mut Job, reply: Reply) -> Read {
+    match process.cost_us(reply.worker_cpu_time_us) {
+        Some(cost_us) => {
+            queue.charge(job, cost_us);
+            reply::read(reply.outcome, job, cost_us)
+        }
+        None => Read::Forged("it told of a CPU time that cannot be"),
+    }
+}
+
+/// Gives back a worker that has answered all its calls; `last`: the tenant and the script of the last of them.
+/// One that says or costs more than that is ended.
+async fn if_honest(
+    process: Process,
+    queue: &Queue,
+    last: Option<(i64, Arc<Script>)>,
+) -> Option<Process> {
     if process.has_unread() {
         end_forger(process, "it gave more answers than there were calls").await;
         return None;

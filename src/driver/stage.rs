@@ -18,11 +18,13 @@ use std::rc::Rc;
 use rquickjs::object::Property;
 use rquickjs::{Context, Ctx, Function, Object, Runtime, Value, qjs};
 
+use super::bytecode::{Bytecode, evaluate};
 use super::console::Console;
 use super::convert::{self, exception};
-use super::engine::{Bytecode, evaluate};
+use super::error::{DriverError, DriverErrorKind};
 use super::heap::{Heap, Image, Source};
-use super::{DriverError, DriverErrorKind, Limits, prelude, sandbox};
+use super::limits::Limits;
+use super::{prelude, sandbox};
 
 /// Sets with parts of the prelude that are kept, some hundred KiB each; there are few that drivers use.
 const SETS_MAX: usize = 8;

@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 
 use super::call::Output;
 use super::engine::{Compiled, Engine, Finished};
+use super::error::{DriverError, DriverErrorKind};
 use super::protocol::{self, Batch, Call, Hello, Outcome, Ready, Reply};
 use super::sandbox::{self, CpuTimer};
 use super::scripts::Scripts;
-use super::{DriverError, DriverErrorKind};
 
 /// CPU time beyond a call's limit before the kernel steps in: the interpreter notices its limit
 /// itself, unless it is in native code.

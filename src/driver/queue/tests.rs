@@ -2,9 +2,9 @@
 
 use tokio::sync::oneshot;
 
-use super::super::Script;
 use super::super::job::Answer;
 use super::super::protocol::Task;
+use super::super::request::Script;
 use super::*;
 
 fn queue(workers: usize, tenant_queue: usize) -> Arc<Queue> {

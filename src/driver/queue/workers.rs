@@ -3,7 +3,8 @@
 //! Where no worker can be started, calls fail at once: an uplink that waited for one would be given up
 //! by whoever sent it, and then it would be recorded nowhere.
 
-use super::{Queue, no_worker};
+use super::super::job::no_worker;
+use super::Queue;
 
 impl Queue {
     /// Returns whether there is a worker, or may be one in a moment.

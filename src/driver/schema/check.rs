@@ -6,9 +6,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    NAME_MAX, Schema, SchemaError,
-    read::{Properties, Property},
-    types::Type,
+    bounds::NAME_MAX,
+    error::SchemaError,
+    tree::{Properties, Property, Schema, Type},
 };
 
 /// Data that do not obey: the property, and the broken rule.

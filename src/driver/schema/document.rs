@@ -8,7 +8,8 @@ use std::{cell::Cell, fmt};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{DEPTH_MAX, NODES_MAX, SOURCE_BYTES_MAX, SchemaError};
+use super::bounds::{DEPTH_MAX, NODES_MAX, SOURCE_BYTES_MAX};
+use super::error::SchemaError;
 
 /// Open brackets before a text is read at all: the YAML scanner looks at each of them at each token.
 const BRACKET_DEPTH_MAX: usize = 200;

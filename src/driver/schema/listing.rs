@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Schema, read::Properties, types::Type};
+use super::tree::{Properties, Schema, Type};
+use super::types::ColumnKind;
 
 /// A column that a data table could keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +18,6 @@ pub struct Column {
     pub description: Option<String>,
     /// Whether a client may set it in the desired state.
     pub configurable: bool,
-}
-
-/// What a column keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnKind {
-    Number,
-    Text,
-    Boolean,
-    /// An array, or an object of which the schema says nothing more.
-    Json,
 }
 
 impl Schema {

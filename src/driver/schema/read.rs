@@ -3,28 +3,17 @@
 //! A member of `properties` is a property when its `type` is a text. Without one it is a group, the
 //! short form that the public SDK's examples use: an object, whose own members are its properties.
 
-use indexmap::IndexMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::{
-    DESCRIPTION_MAX, NAME_MAX, PROPERTIES_MAX, PROPERTY_DEPTH_MAX, Schema, SchemaError, UNIT_MAX,
-    Version,
-    types::{self, Scalar, Type},
+    bounds::{DESCRIPTION_MAX, NAME_MAX, PROPERTIES_MAX, PROPERTY_DEPTH_MAX, UNIT_MAX},
+    document,
+    error::SchemaError,
+    tree::{Properties, Property, Schema, Type, Version},
+    types::{self, Scalar},
 };
-
-/// Properties by name, in their author's order.
-pub type Properties = IndexMap<String, Property>;
-
-/// What is told of one property.
-#[derive(Debug, Clone)]
-pub struct Property {
-    pub kind: Type,
-    pub unit: Option<String>,
-    pub description: Option<String>,
-    /// Whether a client may set it in the desired state; `None`: as what it lies in.
-    pub configurable: Option<bool>,
-    pub default: Option<Value>,
-}
 
 /// What a property may say of itself, beside members that begin with `x-`.
 const ATTRIBUTES: [&str; 7] = [
@@ -37,7 +26,28 @@ const ATTRIBUTES: [&str; 7] = [
     "items",
 ];
 
-pub fn schema(document: Value) -> Result<Schema, SchemaError> {
+impl Schema {
+    /// Reads a schema from JSON or YAML. A text that is an object with the one member `schema`, as in
+    /// a driver's `.project` file, means that member.
+    pub fn parse(text: &str) -> Result<Arc<Self>, SchemaError> {
+        let mut document = document::read(text)?;
+        if let Value::Object(object) = &mut document
+            && object.len() == 1
+            && let Some(inner) = object.get_mut("schema")
+        {
+            document = inner.take();
+        }
+        schema(document).map(Arc::new)
+    }
+
+    /// Reads a schema that is JSON already.
+    pub fn from_value(document: Value) -> Result<Arc<Self>, SchemaError> {
+        document::check(&document)?;
+        schema(document).map(Arc::new)
+    }
+}
+
+fn schema(document: Value) -> Result<Schema, SchemaError> {
     const PLACE: &str = "schema";
     let Value::Object(mut document) = document else {
         return Err(SchemaError::new(PLACE, "must be an object"));

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::*;
+use super::{
+    bounds::{PROPERTIES_MAX, PROPERTY_DEPTH_MAX},
+    *,
+};
 
 /// The public SDK's examples: groups without a type, the version as a text.
 const SHORT: &str = r#"

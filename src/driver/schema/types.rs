@@ -1,20 +1,16 @@
-//! The types of properties and the values that they admit.
+//! The types of single values: their names, the values that they admit, and the columns that keep them.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use serde_json::Value;
 
-use super::{ColumnKind, read::Properties, read::Property};
-
-/// What a property's values are.
-#[derive(Debug, Clone)]
-pub enum Type {
-    /// With the properties that it may have; `None`: any.
-    Object(Option<Properties>),
-    /// With what its items are; `None`: anything.
-    Array(Option<Box<Property>>),
-    Scalar(Scalar),
-    /// Whatever JSON can say.
-    Any,
+/// What a column keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    Number,
+    Text,
+    Boolean,
+    /// An array, or an object of which the schema says nothing more.
+    Json,
 }
 
 /// The name of a type and what it stands for.
