@@ -1,10 +1,10 @@
-//! One connection to a broker: the handshake, then one request at a time and its answer.
+//! One connection to a broker: one request at a time, and its answer.
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use kafka_protocol::{
-    messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest, RequestHeader},
+    messages::RequestHeader,
     protocol::{Request, StrBytes, encode_request_header_into_buffer},
 };
 use tokio::{
@@ -12,26 +12,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{
-    answers::{self, Spoken, version},
-    failure::Failure,
-    login::log_in,
-    settings::{Address, Cluster},
-};
-use crate::outgoing::{
-    Guard,
-    dial::{self, Stream},
-};
+use super::{answers, failure::Failure};
+use crate::outgoing::dial::Stream;
 
-/// Longest time for a connection to be open and somebody logged in.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time for a broker to answer: a little more than it may wait for its replicas.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
 /// The longest answer that is read: what a cluster of a thousand brokers says of a topic with thousands of
 /// partitions.
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
 
-/// A connection, open and logged in.
+/// A connection.
 pub struct Connection {
     stream: Box<dyn Stream>,
     last_id: i32,
@@ -40,65 +30,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection to an address that the guard lets pass.
-    pub async fn open(
-        cluster: &Cluster,
-        guard: &Guard,
-        address: &Address,
-    ) -> Result<Self, Failure> {
-        let opened = timeout(OPEN_TIMEOUT, Self::shake_hands(cluster, guard, address)).await;
-        let failed = |failure: Failure| Failure {
-            words: format!("{address}: {}", failure.words),
-            ..failure
-        };
-        opened
-            .unwrap_or_else(|_| Err(Failure::wait("no handshake in time")))
-            .map_err(failed)
-    }
-
-    async fn shake_hands(
-        cluster: &Cluster,
-        guard: &Guard,
-        address: &Address,
-    ) -> Result<Self, Failure> {
-        let host = dial::borrowed(&address.host);
-        let stream = dial::open(guard, &host, address.port, cluster.tls.clone())
-            .await
-            .map_err(Failure::wait)?;
-        let mut connection = Self {
+    /// A connection over which nothing was said yet.
+    pub fn over(stream: Box<dyn Stream>) -> Self {
+        Self {
             stream,
             last_id: 0,
             ends_at: None,
-        };
-        connection.check_versions().await?;
-        if let Some(login) = &cluster.login {
-            let lifetime = log_in(&mut connection, login, &cluster.heavy).await?;
-            connection.ends_at = lifetime.map(|lifetime| Instant::now() + lifetime);
         }
-        Ok(connection)
     }
 
-    /// Whether the broker speaks the one form of each request that the hub does.
-    async fn check_versions(&mut self) -> Result<(), Failure> {
-        let answer = self
-            .ask(version::API_VERSIONS, &ApiVersionsRequest::default())
-            .await?;
-        let (error, spoken) = answers::api_versions(&answer).ok_or_else(unreadable)?;
-        if let Some(error) = error {
-            return Err(Failure::of_connection(error));
-        }
-        for (name, key, version) in [
-            ("Metadata", MetadataRequest::KEY, version::METADATA),
-            ("Produce", ProduceRequest::KEY, version::PRODUCE),
-        ] {
-            let speaks =
-                |spoken: &Spoken| spoken.key == key && (spoken.min..=spoken.max).contains(&version);
-            if !spoken.iter().any(speaks) {
-                let words = format!("the broker does not speak version {version} of {name}");
-                return Err(Failure::wait(words));
-            }
-        }
-        Ok(())
+    /// Notes how long the login holds, where the broker bounds that.
+    pub fn note_login(&mut self, lifetime: Option<Duration>) {
+        self.ends_at = lifetime.map(|lifetime| Instant::now() + lifetime);
     }
 
     /// Sends a request, and waits for what is answered to it.

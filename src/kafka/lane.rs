@@ -25,6 +25,7 @@ use super::{
     answers::{self, Produced, version},
     connection::{Connection, unreadable},
     failure::{Cure, Failure},
+    handshake,
     settings::{Address, Cluster},
 };
 use crate::{outgoing::Guard, supervise};
@@ -193,7 +194,7 @@ impl Worker {
             Some(connection) => connection,
             none => {
                 // Another broker may lead meanwhile.
-                let opened = Connection::open(&self.cluster, &self.guard, &self.address).await;
+                let opened = handshake::open(&self.cluster, &self.guard, &self.address).await;
                 none.insert(opened.map_err(|failure| Failure::ask_again(failure.words))?)
             }
         };

@@ -161,7 +161,7 @@ fn impossible(error: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::Mechanism;
+    use crate::kafka::settings::Mechanism;
 
     fn login(mechanism: Mechanism) -> Login {
         Login {

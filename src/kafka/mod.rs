@@ -7,7 +7,8 @@
 //! | `leaders.rs` | who leads the partitions of a topic, in little space |
 //! | `producer.rs` | who leads which partition, and who gets a record |
 //! | `lane.rs` | the records for one broker, in requests |
-//! | `connection.rs` | one connection: the handshake, a request and its answer |
+//! | `handshake.rs` | the way to a broker: versions and login |
+//! | `connection.rs` | one connection: a request and its answer |
 //! | `login.rs` | SASL |
 //! | `answers.rs` | reads what brokers answer |
 //! | `failure.rs` | what went wrong, and whether it is worth trying again |
@@ -23,6 +24,7 @@
 mod answers;
 mod connection;
 mod failure;
+mod handshake;
 mod lane;
 mod leaders;
 mod login;

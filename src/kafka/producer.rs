@@ -19,6 +19,7 @@ use super::{
     answers::{self, Metadata, version},
     connection::{Connection, unreadable},
     failure::{Cure, Failure},
+    handshake,
     lane::{Entry, Lane},
     leaders::Leaders,
     settings::{Address, Cluster},
@@ -173,7 +174,7 @@ impl Producer {
         let mut failures = Vec::new();
         for address in &self.cluster.bootstrap {
             let asked = async {
-                let mut connection = Connection::open(&self.cluster, guard, address).await?;
+                let mut connection = handshake::open(&self.cluster, guard, address).await?;
                 let metadata = self.ask(&mut connection, topic).await?;
                 Ok::<_, Failure>((connection, metadata))
             };

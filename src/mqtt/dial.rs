@@ -22,9 +22,9 @@ use tokio_util::{
 use url::Host;
 
 use super::{
-    Broken, Broker,
     packets::PACKET_MAX_BYTES,
     pieces::{PIECE_BYTES, Pieces},
+    settings::{Broken, Broker},
 };
 use crate::outgoing::{
     Guard,

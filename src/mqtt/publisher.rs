@@ -20,10 +20,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Broker,
     packets::{Incoming, PACKET_MAX_BYTES},
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
-    settings::quality,
+    settings::{Broker, quality},
 };
 use crate::{id::TenantId, outgoing::Guard, supervise::lasting};
 

@@ -11,11 +11,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Framed;
 
 use super::{
-    Broker,
     dial::dial,
     flood::Flood,
     packets::{Incoming, Packets},
-    settings::quality,
+    settings::{Broker, quality},
 };
 use crate::outgoing::{Guard, dial::Stream};
 

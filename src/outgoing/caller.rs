@@ -13,7 +13,11 @@ use hyper::{
 use serde_json::Value;
 use url::Url;
 
-use super::{Client, Guard, Tls, tls::Broken};
+use super::{
+    guard::Guard,
+    http::Client,
+    tls::{Broken, Tls},
+};
 use crate::{error::Result, id::TenantId};
 
 /// A request to make.

@@ -24,8 +24,9 @@ use tower_service::Service;
 use url::Host;
 
 use super::{
-    Counted, Guard,
+    counted::Counted,
     dial::{self, Stream},
+    guard::Guard,
     traffic::Traffic,
 };
 

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls::ClientConfig};
 use url::Host;
 
-use super::Guard;
+use super::guard::Guard;
 use crate::error::causes;
 
 /// Bytes both ways.

@@ -1,7 +1,7 @@
 //! HTTP to where a user has said, behind the guard: no proxy, no redirects, bounded in time and in what
 //! is read of the answer.
 //!
-//! It speaks HTTP/1.1 alone: there each byte that a server says unasked is counted ([`super::Counted`]).
+//! It speaks HTTP/1.1 alone: there each byte that a server says unasked is counted ([`super::counted::Counted`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use tokio_rustls::rustls::ClientConfig;
 use url::Url;
 
 use super::{
-    Guard, Tls,
     connector::Connector,
+    guard::Guard,
     retry_after,
-    tls::Broken,
+    tls::{Broken, Tls},
     traffic::{Traffic, tls_refusal},
 };
 use crate::{
@@ -66,7 +66,7 @@ pub struct Client {
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// How long the server wants to be left alone, within [`super::RETRY_AFTER_MAX`].
+    /// How long the server wants to be left alone, within [`retry_after::RETRY_AFTER_MAX`].
     pub retry_after: Option<TimeDelta>,
     body: Incoming,
     /// When the request is over, whatever has come by then.

@@ -13,7 +13,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Request, Server, failure::Failure, login, wire::Wire};
+use super::{
+    failure::Failure,
+    login::{self, Server},
+    request::Request,
+    wire::Wire,
+};
 use crate::{outgoing::Guard, supervise};
 
 /// Longest time for a connection to be open and somebody logged in.
