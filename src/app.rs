@@ -87,7 +87,7 @@ where
         .local_addr()
         .map_err(|error| format!("setting listen: {error}"))?;
 
-    let guard = Guard::new(config.outgoing_allow.clone());
+    let guard = Guard::new(config.outgoing_allow.0.clone());
     let publishers = Publishers::new(guard.clone());
     let (engine, wake) = Engine::new(
         store.clone(),

@@ -24,7 +24,7 @@ use super::{
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
     settings::{Broker, quality},
 };
-use crate::{id::TenantId, outgoing::Guard, supervise::lasting};
+use crate::{outgoing::Guard, supervise::lasting};
 
 /// How long a connection stays open without anything to publish.
 const IDLE: Duration = Duration::from_secs(60);
@@ -135,7 +135,7 @@ impl Publishers {
 
     /// The same publishers, of which those that begin from here on are the tenant's.
     #[must_use]
-    pub fn of(&self, tenant: TenantId) -> Self {
+    pub fn of(&self, tenant: i64) -> Self {
         Self {
             guard: self.guard.of(tenant),
             ..self.clone()

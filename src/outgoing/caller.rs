@@ -18,7 +18,6 @@ use super::{
     http::Client,
     tls::{Broken, Tls},
 };
-use crate::{error::Result, id::TenantId};
 
 /// A request to make.
 #[derive(Debug, Clone)]
@@ -88,12 +87,6 @@ impl Request {
         self
     }
 
-    /// The body as JSON.
-    #[cfg(test)]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
     /// The headers, none of which shows in logs; the error names the one that cannot be sent.
     fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
@@ -110,14 +103,17 @@ impl Request {
 
 impl Caller {
     /// Requests end after `timeout`.
-    pub fn new(guard: Guard, timeout: Duration) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The system has no certificates.
+    pub fn new(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
         let client = Client::for_single_requests(guard, timeout)?;
         Ok(Self { client, timeout })
     }
 
     /// The same for the requests of a tenant.
     #[must_use]
-    pub fn of(&self, tenant: TenantId) -> Self {
+    pub fn of(&self, tenant: i64) -> Self {
         Self {
             client: self.client.of(tenant),
             timeout: self.timeout,

@@ -29,11 +29,7 @@ use super::{
     tls::{Broken, Tls},
     traffic::{Traffic, tls_refusal},
 };
-use crate::{
-    clock::{self, Time},
-    error::{Error, Result},
-    id::TenantId,
-};
+use crate::clock::{self, Time};
 
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
@@ -76,21 +72,27 @@ pub struct Response {
 impl Client {
     /// A client whose requests end after `timeout`, and whose connections are kept for the next request.
     /// A request that finds its connection closed is made once more at once: it may arrive twice.
-    pub fn new(guard: Guard, timeout: Duration) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The system has no certificates.
+    pub fn new(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
         let client = Self::for_single_requests(guard, timeout)?;
         Ok(client.keeping())
     }
 
     /// The same with a new connection for each request, which is made once and never again: for requests
     /// that must not arrive twice.
-    pub fn for_single_requests(guard: Guard, timeout: Duration) -> Result<Self> {
-        let tls = Tls::default().config().map_err(Error::internal)?;
+    ///
+    /// # Errors
+    /// The system has no certificates.
+    pub fn for_single_requests(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
+        let tls = Tls::default().config()?;
         Ok(Self::over(guard, Arc::new(tls), timeout))
     }
 
     /// The same for the requests of a tenant, which share no connection with those of others.
     #[must_use]
-    pub fn of(&self, tenant: TenantId) -> Self {
+    pub fn of(&self, tenant: i64) -> Self {
         let client = Self {
             identity_expires_at: self.identity_expires_at,
             ..Self::over(self.guard.of(tenant), self.tls.clone(), self.timeout)
@@ -303,7 +305,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::config::Networks;
 
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     const LAST: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -372,7 +373,7 @@ mod tests {
     }
 
     fn guard() -> Guard {
-        Guard::new(Networks(vec!["127.0.0.0/8".parse().unwrap()]))
+        Guard::new(vec!["127.0.0.0/8".parse().unwrap()])
     }
 
     fn keeping() -> Client {

@@ -17,8 +17,6 @@ use std::{
 use moka::sync::Cache;
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::id::TenantId;
-
 /// Names that are looked up at a time.
 const RUNNING_MAX: usize = 64;
 /// Names of one tenant among them.
@@ -37,7 +35,7 @@ const KEPT_SLOW: Duration = Duration::from_secs(60);
 const KEPT_MAX: u64 = 10_000;
 
 /// The tenant for which a name is looked up; `None`: the hub itself.
-type Who = Option<TenantId>;
+type Who = Option<i64>;
 type Name = Arc<str>;
 type Outcome = Result<Arc<[IpAddr]>, Arc<str>>;
 type Resolve = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
@@ -253,8 +251,8 @@ mod tests {
 
     use super::*;
 
-    const ONE: Who = Some(TenantId(1));
-    const OTHER: Who = Some(TenantId(2));
+    const ONE: Who = Some(1);
+    const OTHER: Who = Some(2);
     const FOUND: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     /// Lookups in which the names that begin with `slow` wait for a word each, and the names that were asked for.

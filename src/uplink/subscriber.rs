@@ -230,7 +230,7 @@ impl Subscriber {
                 self.uplinks.clone(),
             )),
             vault: self.vault.clone(),
-            guard: self.guard.of(what.tenant),
+            guard: self.guard.of(what.tenant.0),
         });
         self.tasks.spawn(async move {
             let running = async {

@@ -210,7 +210,7 @@ impl Target {
     async fn answer(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
         let answer = match (&self.way, purpose) {
             (Way::Postgres(target), Purpose::Test) => {
-                let guard = sender.guard.of(self.tenant);
+                let guard = sender.guard.of(self.tenant.0);
                 target.try_out(&guard, delivery).await
             }
             _ => self.send_message(sender, delivery, purpose).await,
@@ -245,11 +245,11 @@ impl Way {
         delivery: &Delivery,
         message: &Message,
     ) -> Answer {
-        let guard = sender.guard.of(tenant);
+        let guard = sender.guard.of(tenant.0);
         match self {
             Way::Http(target) => target.send(delivery, message).await,
             Way::Mqtt(target) => {
-                let (publishers, within) = (sender.publishers.of(tenant), sender.timeout);
+                let (publishers, within) = (sender.publishers.of(tenant.0), sender.timeout);
                 target.send(&publishers, delivery, message, within).await
             }
             Way::Kafka(target) => target.send(&guard, delivery, message).await,
@@ -303,7 +303,7 @@ impl Sender {
     ) -> Result<Self> {
         let origin = config.public_url.as_deref();
         Ok(Self {
-            http: Client::new(guard.clone(), timeout)?,
+            http: Client::new(guard.clone(), timeout).map_err(Error::internal)?,
             clients: Cache::builder()
                 .max_capacity(CLIENTS_MAX)
                 .time_to_idle(TARGET_IDLE)
@@ -335,7 +335,7 @@ impl Sender {
         {
             return Ok(target);
         }
-        let client = self.clients.get_with(tenant, || self.http.of(tenant));
+        let client = self.clients.get_with(tenant, || self.http.of(tenant.0));
         let target = Arc::new(Target::open(tenant, integration, vault, &client)?);
         if !target.is_unopened() {
             let entry = (integration.revision, target.clone());

@@ -122,7 +122,7 @@ mod tests {
             )
         );
         assert_eq!(
-            request.json(),
+            serde_json::from_str::<Value>(&request.body).unwrap(),
             json!({"queueItem": {"confirmed": true, "data": "vu8=", "fPort": 15}})
         );
         let taken = ChirpStack::read_answer(&json!({"id": "b6a"}));

@@ -115,7 +115,7 @@ mod tests {
             "https://console.example.com/down/dev%201?q=normal"
         );
         assert_eq!(
-            request.json(),
+            serde_json::from_str::<serde_json::Value>(&request.body).unwrap(),
             json!({"payload_raw": "vu8=", "port": 15, "confirmed": true})
         );
         assert_eq!(

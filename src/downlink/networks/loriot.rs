@@ -75,7 +75,7 @@ mod tests {
         let secrets = Credentials::default().with("token", "t");
         let request = network.request(&secrets, &parcel()).unwrap();
         assert_eq!(
-            request.json(),
+            serde_json::from_str::<Value>(&request.body).unwrap(),
             json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,
                 "data": "beef", "appid": "be7a0000"})
         );

@@ -150,7 +150,7 @@ mod tests {
         );
         assert_eq!(request.headers[1].1, "Bearer NNSXS.X");
         assert_eq!(
-            request.json(),
+            serde_json::from_str::<Value>(&request.body).unwrap(),
             json!({"downlinks": [{"frm_payload": "vu8=", "f_port": 15, "confirmed": true,
                 "priority": "NORMAL",
                 "correlation_ids": ["thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"]}]})

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     downlink::{DownlinkSettings, way},
-    error::Result,
+    error::{Error, Result},
     hub::Hub,
     id::ConnectionId,
     outgoing::{Caller, Guard, Request},
@@ -51,7 +51,7 @@ impl Hub {
     pub async fn test_connection(&self, scope: &Scope, id: ConnectionId) -> Result<Tested> {
         let connection = networks::get(scope, id).await?;
         let _trial = self.trials.begin(scope.tenant())?;
-        let guard = self.guard.of(scope.tenant());
+        let guard = self.guard.of(scope.tenant().0);
         let (uplinks, downlinks) = tokio::join!(
             self.test_uplinks(scope, &connection, &guard),
             self.test_downlinks(scope, &connection, &guard)
@@ -102,7 +102,8 @@ impl Hub {
             Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
         };
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
-        let caller = way.caller(&Caller::new(guard.clone(), timeout)?);
+        let caller = Caller::new(guard.clone(), timeout).map_err(Error::internal)?;
+        let caller = way.caller(&caller);
         let outcome = match caller {
             Ok(caller) => ask(&caller, request, &way.settings).await,
             Err(why) => Err(why),
