@@ -6,7 +6,6 @@ pub mod api;
 pub mod app;
 mod batch;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod downlink;
@@ -35,3 +34,5 @@ pub mod tls;
 pub mod topic;
 pub mod uplink;
 mod username;
+
+pub use base::clock;

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use base::supervise;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use kafka_protocol::{
@@ -28,7 +29,7 @@ use super::{
     handshake,
     settings::{Address, Cluster},
 };
-use crate::{outgoing::Guard, supervise};
+use crate::outgoing::Guard;
 
 /// How long a connection stays open without anything to write.
 const IDLE: Duration = Duration::from_secs(60);

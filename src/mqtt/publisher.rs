@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use base::supervise::lasting;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rumqttc::{Packet, Publish, QoS};
@@ -24,7 +25,7 @@ use super::{
     session::{Happening, IN_FLIGHT_MAX, Life, Session},
     settings::{Broker, quality},
 };
-use crate::{outgoing::Guard, supervise::lasting};
+use crate::outgoing::Guard;
 
 /// How long a connection stays open without anything to publish.
 const IDLE: Duration = Duration::from_secs(60);

@@ -1,13 +1,14 @@
 //! What a connection to a broker is made of: the part that is stored in the clear, the secret part,
 //! and the rules of both.
 
+use base::clock;
 use rumqttc::QoS;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::sas;
+use crate::outgoing::Tls;
 pub use crate::outgoing::tls::{Broken, CLIENT_KEY};
-use crate::{clock, outgoing::Tls};
 
 /// The name of the user's password among credentials.
 pub const PASSWORD: &str = "password";

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base::causes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -18,7 +19,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream, rustls::ClientConfig};
 use url::Host;
 
 use super::guard::Guard;
-use crate::error::causes;
 
 /// Bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

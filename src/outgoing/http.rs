@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base::clock::{self, Time};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use http_body_util::{BodyExt, Full};
@@ -29,7 +30,6 @@ use super::{
     tls::{Broken, Tls},
     traffic::{Traffic, tls_refusal},
 };
-use crate::clock::{self, Time};
 
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;

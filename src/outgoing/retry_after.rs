@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
+use base::clock::Time;
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeDelta};
 use hyper::{
     HeaderMap,
     header::{DATE, HeaderValue, RETRY_AFTER},
 };
-
-use crate::clock::Time;
 
 /// The longest wait that a server may ask for: longer ones are read as this one.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);

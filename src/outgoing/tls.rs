@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base::clock::Time;
 use chrono::DateTime;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -14,8 +15,6 @@ use tokio_rustls::rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use x509_cert::der::Decode;
-
-use crate::clock::Time;
 
 /// The name of a client certificate's key among credentials.
 pub const CLIENT_KEY: &str = "client_key";

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use base::supervise;
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use postgres_protocol::message::{backend::Message, frontend};
@@ -19,7 +20,7 @@ use super::{
     request::Request,
     wire::Wire,
 };
-use crate::{outgoing::Guard, supervise};
+use crate::outgoing::Guard;
 
 /// Longest time for a connection to be open and somebody logged in.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
