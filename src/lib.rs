@@ -15,12 +15,8 @@ mod housekeeping;
 pub mod hub;
 pub mod id;
 mod jobs;
-pub mod kafka;
 pub mod keyring;
 mod live;
-pub mod mqtt;
-pub mod outgoing;
-mod postgres;
 mod private;
 pub mod reference;
 pub mod secret;
@@ -31,8 +27,10 @@ mod supervise;
 pub mod text;
 mod threads;
 pub mod tls;
-pub mod topic;
 pub mod uplink;
 mod username;
 
 pub use base::clock;
+
+pub use net_clients::{kafka, mqtt, outgoing};
+use net_clients::{postgres, topic};

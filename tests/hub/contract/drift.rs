@@ -202,10 +202,14 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of sources. Where a crate is one module of the table, its name there.
-const FOLDERS: &[(&str, Option<&str>)] = &[("src", None), ("crates/base/src", None)];
+const FOLDERS: &[(&str, Option<&str>)] = &[
+    ("src", None),
+    ("crates/base/src", None),
+    ("crates/net/src", None),
+];
 
 /// Crates whose modules stand in the table like those of the hub.
-const CRATES: &[&str] = &["crate::", "base::"];
+const CRATES: &[&str] = &["crate::", "base::", "net_clients::"];
 
 /// Where tasks, threads and processes begin beside `supervise`, how many, and who notices when one breaks.
 const SPAWNS: &[(&str, usize, &str)] = &[
@@ -255,9 +259,21 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         1,
         "it writes one row; the next use of the key does so again",
     ),
-    ("mqtt/publisher.rs", 1, "what it spawns is supervised"),
-    ("outgoing/heavy.rs", 1, "who waits learns of it"),
-    ("outgoing/lookups.rs", 1, "one that breaks is an answer"),
+    (
+        "crates/net/src/mqtt/publisher.rs",
+        1,
+        "what it spawns is supervised",
+    ),
+    (
+        "crates/net/src/outgoing/heavy.rs",
+        1,
+        "who waits learns of it",
+    ),
+    (
+        "crates/net/src/outgoing/lookups.rs",
+        1,
+        "one that breaks is an answer",
+    ),
     (
         "store/core/transaction.rs",
         1,
