@@ -9,7 +9,6 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod downlink;
-pub mod driver;
 pub mod error;
 mod housekeeping;
 pub mod hub;
@@ -31,6 +30,6 @@ pub mod uplink;
 mod username;
 
 pub use base::clock;
-
+pub use driver_host as driver;
 pub use net_clients::{kafka, mqtt, outgoing};
 use net_clients::{postgres, topic};

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// What dates and numbers look like for people, as Node has it: writes src/driver/prelude/locales.json.
+// What dates and numbers look like for people, as Node has it: writes crates/driver/src/prelude/locales.json.
 //
 //   TZ=UTC node tests/drivers/locales-with-node.js
 //
@@ -259,6 +259,6 @@ for (const name of zoneNames) {
   const { timeZone } = new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions();
   if (timeZone !== name) canonical[name] = timeZone;
 }
-const file = path.join(__dirname, '../../src/driver/prelude/locales.json');
+const file = path.join(__dirname, '../../crates/driver/src/prelude/locales.json');
 fs.writeFileSync(file, JSON.stringify({ ...tables, aliases, known, canonical, locales }) + '\n');
 console.log(fs.statSync(file).size, 'bytes');

@@ -97,15 +97,15 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Driver calls that wait", &[]),
     (
         "Time that a driver call waits",
-        &[("driver/slot.rs", "START_PATIENCE")],
+        &[("crates/driver/src/slot.rs", "START_PATIENCE")],
     ),
     (
         "Times that a driver call is handed",
-        &[("driver/slot.rs", "ATTEMPTS_MAX")],
+        &[("crates/driver/src/slot.rs", "ATTEMPTS_MAX")],
     ),
     (
         "Compiled scripts in a worker",
-        &[("driver/scripts.rs", "CACHE_BYTES")],
+        &[("crates/driver/src/scripts.rs", "CACHE_BYTES")],
     ),
     ("Deliveries that wait for one integration", &[]),
     ("Time that a delivery waits", &[]),
