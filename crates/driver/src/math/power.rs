@@ -1,4 +1,6 @@
 //! Powers, after fdlibm, with the one parenthesis that V8 sets otherwise.
+//!
+//! The function keeps the form that it has there, as one: so it can be compared with its origin line by line.
 
 /* origin: FreeBSD /usr/src/lib/msun/src/e_pow.c, by way of the `libm` crate */
 /*
