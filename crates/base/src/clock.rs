@@ -23,7 +23,7 @@ pub fn cut(time: Time) -> Time {
     time.trunc_subsecs(6)
 }
 
-/// What others' clocks may say: how far they may be ahead of the hub's.
+/// The bound for others' clocks: how far they may be ahead of the hub's.
 #[derive(Debug, Clone, Copy)]
 pub struct Plausible {
     /// The most that they may be ahead.

@@ -1,4 +1,4 @@
-//! Where every task begins that lives as long as the hub, or as long as something that it serves.
+//! The start of every task that lives as long as the hub, or as long as something that it serves.
 //!
 //! A panic in such a task must not go unnoticed: what it serves would stand still for ever while all else
 //! looks well. Here it is logged with the task's name, and the task begins again with the state that it
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// The wait before a task begins again; it doubles with each time that it breaks soon.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
-/// How long a task has run for its next fault to count as the first one.
+/// Time after which the next fault of a task counts as the first one.
 const GOOD: Duration = Duration::from_secs(300);
 
 /// Spawns a task that begins again, with the state as it is then, whenever it panics.
@@ -39,7 +39,7 @@ where
     tokio::spawn(lasting(name, state, run))
 }
 
-/// What [`spawn`] spawns, for who has a place of its own for its tasks.
+/// The work that [`spawn`] spawns, for who has a place of its own for its tasks.
 pub async fn lasting<S, T>(
     name: &'static str,
     mut state: S,
@@ -116,7 +116,7 @@ pub async fn attempted<T>(name: &'static str, work: impl Future<Output = T>) -> 
         })
 }
 
-/// What a panic says of itself.
+/// The message of a panic.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -39,7 +39,7 @@ pub fn arguments<'js>(
     dialect.arguments(ctx, function, object)
 }
 
-/// How a function wants its arguments.
+/// The order in which a function takes its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     /// One object with `bytes`, `fPort` and more.

@@ -32,14 +32,14 @@ impl BuiltIn {
         }
     }
 
-    /// What it is, for people.
+    /// Its description, for people.
     pub fn description(self) -> &'static str {
         match self {
             Self::CayenneLpp => "Cayenne Low Power Payload; part of the hub, without a script",
         }
     }
 
-    /// What it makes of an uplink's payload.
+    /// Decodes an uplink's payload.
     pub fn decode(self, payload: &[u8]) -> Result<Map<String, Value>, DriverError> {
         let decoded = match self {
             Self::CayenneLpp => cayenne_lpp::decode(payload),

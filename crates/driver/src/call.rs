@@ -53,11 +53,11 @@ pub struct Code<'a> {
     pub lookup: &'a Bytecode,
 }
 
-/// What a call gave.
+/// The result of a call.
 pub enum Output {
     Decoded {
         json: String,
-        /// What a TS013 driver keeps of the device from now on, where it says.
+        /// The new state of the device, from a TS013 driver that gives one.
         new_state: Option<String>,
         warnings: Vec<String>,
         /// The whole of what was returned, where it is wanted.
@@ -165,7 +165,7 @@ fn evaluate_program<'js>(
     Ok(exported)
 }
 
-/// What a script gave to call.
+/// The functions that a script gave.
 struct Entries<'js> {
     functions: Vec<(&'static str, Function<'js>)>,
     exports: Vec<Object<'js>>,

@@ -186,7 +186,7 @@ impl Form {
         }
     }
 
-    /// What `bytes`, as many as it needs, say.
+    /// Reads `bytes`, as many as it needs.
     fn read(&self, mut bytes: &[u8]) -> Value {
         let mut next = |quantity: &Quantity| {
             let (own, after) = bytes.split_at(quantity.bytes.min(bytes.len()));

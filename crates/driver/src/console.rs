@@ -1,4 +1,4 @@
-//! What a driver logs: `console.log` and its siblings, bounded in lines and in length.
+//! The log of a driver: `console.log` and its siblings, bounded in lines and in length.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -57,7 +57,7 @@ pub fn text<'js>(ctx: &Ctx<'js>, string: &JsString<'js>) -> rquickjs::Result<Str
     }
 }
 
-/// What a value is, for "returned ... instead of an object".
+/// The kind of a value, for "returned ... instead of an object".
 pub fn kind_of(value: &Value<'_>) -> &'static str {
     match value.type_of() {
         Type::Undefined | Type::Uninitialized => "undefined",
@@ -123,7 +123,7 @@ pub fn json<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<String>, D
     }
 }
 
-/// What stands for a value that JSON cannot express, until the host takes it out (`no_numbers`). A driver
+/// The mark for a value that JSON cannot express, until the host takes it out (`no_numbers`). A driver
 /// that returns this text itself loses its own value, and nothing else.
 pub const NO_NUMBER: &str = "\0NaN";
 
@@ -201,7 +201,7 @@ pub fn exception(ctx: &Ctx<'_>) -> DriverError {
     }
 }
 
-/// Whether an exception could be QuickJS without memory for an error: it then throws `null`.
+/// Returns whether an exception could be QuickJS without memory for an error: it then throws `null`.
 pub fn says_nothing(error: &DriverError) -> bool {
     error.line.is_none()
         && ["the driver threw null", "the driver threw undefined"].contains(&error.message.as_str())

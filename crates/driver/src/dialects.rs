@@ -14,7 +14,7 @@ const TS013: [&str; 4] = [
     "normalizeUplink",
 ];
 
-/// Whether a function wraps what it gives, as TS013 says.
+/// Returns whether a function wraps its result, as TS013 says.
 pub fn is_ts013(function: &str) -> bool {
     TS013.contains(&function)
 }

@@ -215,7 +215,7 @@ fn compile(
     compiled.map_err(|error| Refused { error, place })
 }
 
-/// Where the pending exception was made; it stays pending.
+/// The place where the pending exception was made; it stays pending.
 fn place_of_exception(ctx: &Ctx<'_>) -> String {
     let thrown = ctx.catch();
     let stack = thrown.as_object().and_then(|error| error.get("stack").ok());

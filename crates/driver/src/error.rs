@@ -11,7 +11,7 @@ pub struct DriverError {
     /// Line in the driver's source, counted from 1, where it is known. For a limit it is the last
     /// call or the start of the function: QuickJS records no positions in between.
     pub line: Option<u32>,
-    /// What the driver had logged by then; lost when its worker had to be killed.
+    /// The driver's log by then; lost when its worker had to be killed.
     pub logs: Vec<String>,
     /// CPU time that the call cost in all: 0 where it was not run.
     pub cpu_time_us: u64,
@@ -51,7 +51,7 @@ pub enum DriverErrorKind {
     BadInput,
     /// The driver returned something that cannot be a result, such as no JSON object.
     BadResult,
-    /// What it decoded breaks the driver's schema.
+    /// The decoded data break the driver's schema.
     Schema,
     /// The state that the driver returned is too large.
     State,

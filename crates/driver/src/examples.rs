@@ -9,7 +9,7 @@ use super::schema::Schema;
 
 /// Characters that an error shows of a description or a value.
 const SHOWN_CHARS: usize = 60;
-/// What TS013 lets a function leave out where there is nothing to tell.
+/// Members that TS013 lets a function leave out when there is nothing to tell.
 const LISTS: [&str; 2] = ["warnings", "errors"];
 
 /// Which way the message of an example goes, in the words of TS013.
@@ -24,7 +24,7 @@ pub enum Direction {
     DownlinkDecode,
 }
 
-/// What a function must make of an input.
+/// An input, and the output that a function must make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Example {
     /// Which way the message goes.
@@ -33,12 +33,12 @@ pub struct Example {
     /// The function to call, in place of the one for the direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// What it shows.
+    /// Its subject, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// What the function gets.
+    /// The input of the function.
     pub input: Map<String, Value>,
-    /// What it must give back.
+    /// The output that it must give.
     pub output: Value,
 }
 
@@ -54,7 +54,7 @@ impl Direction {
 }
 
 impl Example {
-    /// Where an error is: the example's number, counted from 0, and what it shows.
+    /// The place of an error: the example's number, counted from 0, and what it shows.
     pub fn place(&self, index: usize) -> String {
         match &self.description {
             Some(text) => format!("examples[{index}] (\"{}\")", shown(text)),
@@ -76,7 +76,7 @@ impl Example {
             .ok_or_else(|| format!("the script defines none of {}", wanted.join(", ")))
     }
 
-    /// What is wrong with what the function gave back: the first difference from what the example
+    /// The fault in the function's output: the first difference from what the example
     /// says, or the rule of the driver's own schema that the data break.
     pub fn problem(
         &self,
@@ -93,7 +93,7 @@ impl Example {
         let found = &without_empty_lists(found);
         let expected = &without_empty_lists(&self.output);
         let as_it_is = difference("output", expected, found)?;
-        // What TS013 wraps, the other dialects return bare.
+        // TS013 wraps what the other dialects return bare.
         let data = expected.as_object().filter(|_| !is_ts013(function));
         match data.map(|members| (members.get("data"), members.len())) {
             Some((Some(data), 1)) => difference("output.data", data, found),
@@ -102,7 +102,7 @@ impl Example {
     }
 }
 
-/// What breaks the version's own schema, where the function decodes an uplink.
+/// The breach of the version's own schema, where the function decodes an uplink.
 fn breach(schema: &Schema, function: &str, found: &Value) -> Option<String> {
     if !DECODERS.contains(&function) {
         return None;

@@ -24,7 +24,7 @@ use rquickjs::allocator::Allocator;
 /// put back with it.
 type Blocks = Tlsf<'static, u32, u16, 26, 16>;
 
-/// What the allocator keeps of its own behind the last block that was ever taken, and at the very end.
+/// Bytes that the allocator keeps of its own behind the last block that was ever taken, and at the very end.
 const MARGIN_BYTES: usize = 64;
 
 /// QuickJS aligns what it takes for any type.
@@ -95,7 +95,7 @@ impl Heap {
         }))
     }
 
-    /// Whether memory was refused, so that an error may be but the lack of it.
+    /// Returns whether memory was refused, so that an error may be but the lack of it.
     pub fn refused(&self) -> bool {
         self.refused.get()
     }
@@ -105,7 +105,7 @@ impl Heap {
         self.peak_bytes.get()
     }
 
-    /// What is there now.
+    /// An image of what is there now.
     pub fn image(&self) -> Image {
         let mut end = [0; MARGIN_BYTES];
         // SAFETY: within the mapping, and nobody writes meanwhile: there is one thread.
@@ -158,7 +158,7 @@ impl Heap {
         run(unsafe { &mut *self.memory.cast::<Blocks>().as_ptr() })
     }
 
-    /// Whether so many bytes more are within the limit.
+    /// Returns whether so many bytes more are within the limit.
     fn admit(&self, more_bytes: usize) -> bool {
         let used_bytes = self.used_bytes.get().checked_add(more_bytes);
         let admitted = used_bytes.is_some_and(|used_bytes| used_bytes <= self.limit_bytes);

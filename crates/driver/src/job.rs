@@ -20,7 +20,7 @@ pub struct Job {
     /// Its worker was sent the script with it.
     pub source_sent: bool,
     pub tenant: i64,
-    /// What its tenant was charged when it was taken.
+    /// CPU time that its tenant was charged when it was taken.
     pub charged_us: u64,
     reply: oneshot::Sender<Result<Answer, DriverError>>,
 }
@@ -51,7 +51,7 @@ impl Job {
         }
     }
 
-    /// Whether nobody waits for its answer any more.
+    /// Returns whether nobody waits for its answer any more.
     pub fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a driver may use, and how many may wait.
+/// Limits of each call, and of the calls that wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Worker processes.
@@ -25,7 +25,7 @@ pub struct Limits {
     pub queue: usize,
     /// The same for the calls of one tenant.
     pub tenant_queue: usize,
-    /// Whether workers run only where the kernel has every protection.
+    /// True if workers run only on a kernel that has every protection.
     pub sandbox_required: bool,
 }
 

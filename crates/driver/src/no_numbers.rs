@@ -1,4 +1,4 @@
-//! What JSON cannot express, taken out of a driver's result: NaN, infinities and broken dates.
+//! Values that JSON cannot express, taken out of a driver's result: NaN, infinities and broken dates.
 //!
 //! `JSON.stringify` makes null of them, which would take the place of the last good value. A member is
 //! left out; an item of a list cannot be, for those behind it would move, so the list is left out as a
@@ -13,7 +13,7 @@ use super::protocol::cut;
 /// Paths that are told of one result.
 const PATHS_MAX: usize = 20;
 
-/// Whether a result may hold any of them.
+/// Returns whether a result may hold any of them.
 pub fn may_be_in(json: &str) -> bool {
     json.contains("\\u0000NaN")
 }
@@ -47,7 +47,7 @@ pub fn take_out(
     }
 }
 
-/// Whether a value stays, with what was taken out inside it.
+/// Takes them out inside a value; returns whether the value itself stays.
 fn is_kept(value: &mut Value, old: Option<&Value>, path: &str, left_out: &mut Vec<String>) -> bool {
     match value {
         Value::String(text) if text == NO_NUMBER => {
@@ -66,7 +66,7 @@ fn is_kept(value: &mut Value, old: Option<&Value>, path: &str, left_out: &mut Ve
     }
 }
 
-/// What to warn of.
+/// The warnings about what was left out.
 pub fn warnings(mut left_out: Vec<String>) -> Vec<String> {
     let more = left_out.len().saturating_sub(PATHS_MAX);
     left_out.truncate(PATHS_MAX);

@@ -21,7 +21,7 @@ use super::program::{Program, WORKER_ARGUMENT};
 use super::protocol::{self, Hello, Ready, VERSION};
 use super::sandbox::CPU_SIGNAL;
 
-/// How long a worker may take to start, and to end once its socket is closed.
+/// Longest time for a worker to start, and to end once its socket is closed.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -133,7 +133,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Whether to send the source of a script along: true the first time it is asked.
+    /// Returns whether to send the source of a script along: true the first time that it is asked.
     pub fn must_send(&mut self, digest: &str) -> bool {
         if self.known.contains(digest) {
             return false;
@@ -203,7 +203,7 @@ impl Process {
         Some(hidden_us).filter(|us| *us > HIDDEN_MAX_US)
     }
 
-    /// What a call has cost that the worker no longer tells of, by the kernel's account; `None`
+    /// The cost of a call that the worker no longer tells of, by the kernel's account; `None`
     /// where this kernel keeps none.
     pub fn unreported_cost_us(&self) -> Option<u64> {
         let account = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id()?));

@@ -40,7 +40,7 @@ pub struct Ready {
     pub version: String,
     /// Protections that this kernel refused.
     pub missing: Vec<String>,
-    /// What the start has cost.
+    /// CPU time of the start.
     pub worker_cpu_time_us: u64,
 }
 
@@ -51,7 +51,7 @@ pub struct Batch<'a> {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Call<'a> {
-    /// Whose call it is.
+    /// The tenant of the call.
     pub tenant: i64,
     pub digest: Cow<'a, str>,
     /// Only where the host believes that the worker does not have the script.

@@ -59,7 +59,7 @@ struct State {
     waiting: usize,
     /// Workers that run a slow call.
     slow_running: usize,
-    /// What the tenant served last had used by then; who comes back from idleness starts here.
+    /// The time that the tenant served last had used by then; who comes back from idleness starts here.
     level_us: u64,
     /// Workers that there are.
     serving: usize,

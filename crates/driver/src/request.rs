@@ -25,28 +25,28 @@ impl Script {
 /// One uplink to decode.
 #[derive(Debug, Clone)]
 pub struct DecodeCall {
-    /// Whose call it is: tenants get equal shares of the workers' CPU time.
+    /// The tenant of the call: tenants get equal shares of the workers' CPU time.
     pub tenant: i64,
     pub script: Arc<Script>,
     pub payload: bytes::Bytes,
     pub f_port: Option<u8>,
     pub received_at: chrono::DateTime<chrono::Utc>,
-    /// What `decode(payload, port, state)` and, as `input.state`, `decodeUplink(input)` get as the
-    /// device's state, a JSON object; `None`: an empty one. The other functions do not see it.
+    /// The device's state for `decode(payload, port, state)` and, as `input.state`, for
+    /// `decodeUplink(input)`, a JSON object; `None`: an empty one. The other functions do not see it.
     pub state: Option<String>,
-    /// Whether to give the whole of what the function returned as well.
+    /// True to get the whole of what the function returned as well.
     pub whole: bool,
 }
 
-/// What a driver made of an uplink.
+/// The result of decoding an uplink.
 #[derive(Debug, Clone)]
 pub struct Decoded {
     pub data: Map<String, Value>,
-    /// What a TS013 driver keeps of the device from now on, where it says.
+    /// The new state of the device, from a TS013 driver that gives one.
     pub new_state: Option<Map<String, Value>>,
     pub warnings: Vec<String>,
     pub logs: Vec<String>,
-    /// What the function returned, where that was asked for; `None` as well where it is larger than
+    /// The whole of what the function returned, if that was asked for; `None` as well where it is larger than
     /// a result may be.
     pub result: Option<Value>,
     /// CPU time that the call cost, including to put its JavaScript runtime back.
@@ -58,12 +58,12 @@ pub struct Decoded {
 /// One function of a driver to call, with one input.
 #[derive(Debug, Clone)]
 pub struct Invoke {
-    /// Whose call it is: tenants share the workers fairly.
+    /// The tenant of the call: tenants share the workers fairly.
     pub tenant: i64,
     pub script: Arc<Script>,
     /// A function that the script defines or exports.
     pub function: String,
-    /// What the function gets. `decodeUplink`, `encodeDownlink`, `decodeDownlink` and
+    /// The input of the function. `decodeUplink`, `encodeDownlink`, `decodeDownlink` and
     /// `normalizeUplink` get the object as it is; the positional dialects (`decode`, `Decoder`,
     /// `Decode`, `Encoder`, `Encode`) get its `bytes` or `data`, `fPort` and `variables`, `encode` its
     /// `data` and `state`; any other function gets the value as its one argument. In place of `bytes` as an array there may be
@@ -73,7 +73,7 @@ pub struct Invoke {
     pub received_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-/// What a function of a driver gave back.
+/// The result of a function of a driver.
 #[derive(Debug, Clone)]
 pub struct Returned {
     /// The whole value, as `JSON.stringify` gives it; null where that is `undefined`.

@@ -1,4 +1,4 @@
-//! What the kernel enforces on a worker, for the day when QuickJS itself does not hold.
+//! The kernel's part of the sandbox, for the day when QuickJS itself does not hold.
 //!
 //! [`enter`] is called once, after start-up and before any driver: landlock, resource limits, then
 //! seccomp. Landlock denies the process files, TCP, and signals to others, whichever system call

@@ -43,7 +43,7 @@ pub async fn run(program: Arc<Program>, limits: Limits, queue: Arc<Queue>, first
             tracing::error!("the work with a driver worker broke, and it is replaced");
             Served::WorkerEnded(None)
         });
-        // What a dead worker was running counts as running until there is another worker.
+        // The calls of a dead worker count as running until there is another worker.
         let Served::WorkerEnded(_share) = served else {
             return;
         };

@@ -36,7 +36,7 @@ pub struct Stage {
     context: ManuallyDrop<Context>,
     pub clock: Rc<CpuClock>,
     pub console: Rc<Console>,
-    /// What parts of the prelude are given.
+    /// The functions in Rust, for the parts of the prelude.
     natives: qjs::JSValue,
     bare: Rc<Image>,
     /// By the parts of the prelude that are in them.
@@ -148,8 +148,8 @@ impl Stage {
     }
 }
 
-/// What every driver finds: `console`, `module` and `exports` for drivers written as CommonJS modules,
-/// and chance. Gives what parts of the prelude are given.
+/// Makes what every driver finds: `console`, `module` and `exports` for drivers written as CommonJS modules,
+/// and chance. Gives the functions for the parts of the prelude.
 fn furnish<'js>(ctx: &Ctx<'js>, console: &Rc<Console>) -> rquickjs::Result<Object<'js>> {
     for function in console.install(ctx)? {
         keep(function.into_value());
@@ -204,7 +204,7 @@ impl CpuClock {
         self.exceeded.set(false);
     }
 
-    /// Whether the time was over before the end.
+    /// Returns whether the time was over before the end.
     pub fn exceeded(&self) -> bool {
         self.exceeded.get()
     }

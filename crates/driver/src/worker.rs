@@ -21,7 +21,7 @@ use super::scripts::Scripts;
 /// itself, unless it is in native code.
 const KERNEL_GRACE_MS: u64 = 50;
 
-/// How much longer than a call compiling its script may take: 1 MiB parses in about 100 ms, and
+/// The time to compile a script, in times of that for a call: 1 MiB parses in about 100 ms, and
 /// only the first call pays.
 const COMPILE_FACTOR: u64 = 4;
 

@@ -15,7 +15,7 @@ enum Part {
     Label(String),
 }
 
-/// What the placeholders stand for.
+/// The values of the placeholders.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The device's id.
@@ -52,7 +52,7 @@ impl Template {
         Ok(template)
     }
 
-    /// What stands between the placeholders.
+    /// Text between the placeholders.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
@@ -60,7 +60,7 @@ impl Template {
         })
     }
 
-    /// Whether it speaks of labels.
+    /// Returns whether it has placeholders for labels.
     pub fn has_labels(&self) -> bool {
         let is_label = |part: &Part| matches!(part, Part::Label(_));
         self.parts.iter().any(is_label)

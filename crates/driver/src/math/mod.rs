@@ -5,7 +5,7 @@
 //! functions here have the C library's names, so that the engine's calls find them first; they are
 //! as precise, and serve whatever else in this program computes.
 //!
-//! Where the `libm` crate is fdlibm bit by bit, it serves; the rest is in the other files.
+//! The `libm` crate serves as far as it is fdlibm bit by bit; the rest is in the other files.
 
 mod elementary;
 mod logarithm;

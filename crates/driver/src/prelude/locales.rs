@@ -1,4 +1,4 @@
-//! What dates and numbers look like for people: Node's own tables, which `tests/drivers/locales-with-node.js`
+//! The forms of dates and numbers for people: Node's own tables, which `tests/drivers/locales-with-node.js`
 //! writes. They stay outside of the heap of drivers, which ask for what they need.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ struct Tables {
     aliases: HashMap<String, String>,
     /// Languages that Node has.
     known: Vec<String>,
-    /// What Node calls time zones that have several names.
+    /// Node's names of time zones that have several.
     canonical: HashMap<String, String>,
     locales: HashMap<String, Locale>,
 }
@@ -28,7 +28,7 @@ struct Tables {
 struct Locale {
     /// By their kind and the fields that they have: places in `texts`.
     patterns: HashMap<String, HashMap<String, usize>>,
-    /// What zones are called by letters, in January and in July, with a bar between.
+    /// Letters for time zones, in January and in July, with a bar between.
     zones: HashMap<String, Vec<String>>,
     /// The rest, as the prelude reads it.
     info: Box<RawValue>,
@@ -51,7 +51,7 @@ pub fn install(natives: &Object<'_>) -> rquickjs::Result<()> {
     natives.set("localeZone", Func::from(zone))
 }
 
-/// Whose tables a locale has; `lacking` where Node has it and drivers do not, `unknown` where neither has.
+/// The locale whose tables a locale has; `lacking` where Node has it and drivers do not, `unknown` where neither has.
 fn find(name: String, language: String) -> String {
     let Some(tables) = &*TABLES else {
         return "lacking".to_owned();
@@ -66,7 +66,7 @@ fn find(name: String, language: String) -> String {
         .to_owned()
 }
 
-/// What Node calls a time zone.
+/// Node's name of a time zone.
 pub fn canonical(zone: &str) -> &str {
     let tables = TABLES.as_ref();
     let found = tables.and_then(|tables| tables.canonical.get(zone));

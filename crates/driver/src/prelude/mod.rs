@@ -1,4 +1,4 @@
-//! What drivers find beyond the language itself: written in JavaScript, compiled when a worker
+//! The things that drivers find beyond the language itself: written in JavaScript, compiled when a worker
 //! starts, and there for those scripts alone whose text speaks of it.
 //!
 //! Looking for words in a script's text costs once, when it is compiled; a script that has no use
@@ -26,9 +26,9 @@ pub struct Part {
     beside: &'static [&'static str],
 }
 
-/// What asks for dates and numbers as people write them.
+/// Words of scripts that write dates and numbers for people.
 const LOCALE: &[&str] = &["toLocale", "Intl"];
-/// And what asks for the order in which people sort.
+/// The same, and those of scripts that sort as people do.
 const COMPARING: &[&str] = &["toLocale", "Intl", "localeCompare"];
 
 /// All parts, in the order in which they are evaluated.
@@ -165,7 +165,7 @@ pub fn parts_for(script: &str) -> Vec<usize> {
         .collect()
 }
 
-/// What parts cannot do themselves, or not fast.
+/// The functions in Rust, for what parts cannot do themselves, or not fast.
 pub fn natives<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
     let natives = Object::new(ctx.clone())?;
     natives.set("utf8Encode", Func::from(utf8_encode))?;

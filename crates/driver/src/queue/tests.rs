@@ -1,4 +1,4 @@
-//! Whose turn it is, played through without workers.
+//! The order of turns, played through without workers.
 
 use tokio::sync::oneshot;
 
@@ -105,7 +105,7 @@ fn an_idle_tenant_saves_nothing_up() {
     for _ in 0..30 {
         take(&queue).map(|mut share| run(&queue, &mut share, 4_000));
     }
-    // Who comes now gets half of the time, not all of it until it has caught up.
+    // A tenant that comes now gets half of the time, not all of it until it has caught up.
     let _waiting = (
         push_many(&queue, 1, "a", 500),
         push_many(&queue, 2, "b", 500),

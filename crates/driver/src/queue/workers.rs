@@ -1,6 +1,6 @@
 //! The queue while there is no worker.
 //!
-//! Where no worker can be started, calls fail at once: an uplink that waited for one would be given up
+//! If no worker can be started, calls fail at once: an uplink that waited for one would be given up
 //! by whoever sent it, and then it would be recorded nowhere.
 
 use super::super::job::no_worker;

@@ -4,11 +4,11 @@
 pub const SOURCE_BYTES_MAX: usize = 256 << 10;
 /// Values in a schema, those that YAML aliases repeat included.
 pub const NODES_MAX: usize = 50_000;
-/// How deep values may lie inside one another in a schema's text.
+/// Deepest nesting of values in a schema's text.
 pub const DEPTH_MAX: usize = 40;
 /// Properties of a schema, at all levels together.
 pub const PROPERTIES_MAX: usize = 1_000;
-/// How deep properties may lie inside one another.
+/// Deepest nesting of properties.
 pub const PROPERTY_DEPTH_MAX: usize = 16;
 /// Length of a property's name in characters.
 pub const NAME_MAX: usize = 120;

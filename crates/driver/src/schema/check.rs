@@ -1,4 +1,4 @@
-//! Whether data obey the schema.
+//! The check of data against the schema.
 //!
 //! `null` passes wherever a value may stand: it says that there is none, and every field is optional.
 //! Going down into data ends where the schema ends, which is bounded, not where the data end.
@@ -50,12 +50,12 @@ impl Violation {
 }
 
 impl Schema {
-    /// Whether decoded data obey.
+    /// Checks decoded data.
     pub fn check(&self, data: &Map<String, Value>) -> Result<(), Violation> {
         members(&self.properties, data, self.version.is_closed())
     }
 
-    /// Whether a client may set this as the desired state: properties of their types, each of them
+    /// Checks what a client wants to set as the desired state: properties of their types, each of them
     /// `configurable`.
     pub fn check_desired(&self, desired: &Map<String, Value>) -> Result<(), Violation> {
         members(&self.properties, desired, true)?;
@@ -64,7 +64,7 @@ impl Schema {
 }
 
 impl Property {
-    /// Whether the value is of the property's type, closed whatever the schema's version.
+    /// Checks that the value is of the property's type, closed whatever the schema's version.
     pub(super) fn check(&self, value: &Value) -> Result<(), Violation> {
         self.admit(value, true)
     }

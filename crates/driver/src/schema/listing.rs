@@ -1,4 +1,4 @@
-//! What a schema tells: the columns that it suggests, what can be configured, the defaults.
+//! Answers from a schema: the columns that it suggests, what can be configured, the defaults.
 
 use serde_json::{Map, Value};
 
@@ -10,13 +10,13 @@ use super::types::ColumnKind;
 pub struct Column {
     /// The field's path, its parts joined by dots.
     pub path: String,
-    /// What the field is.
+    /// The type of the field.
     pub kind: ColumnKind,
     /// Its unit.
     pub unit: Option<String>,
-    /// What it means.
+    /// Its meaning.
     pub description: Option<String>,
-    /// Whether a client may set it in the desired state.
+    /// True if a client may set it in the desired state.
     pub configurable: bool,
 }
 

@@ -15,7 +15,7 @@ use super::{
     types::{self, Scalar},
 };
 
-/// What a property may say of itself, beside members that begin with `x-`.
+/// The attributes of a property, beside members that begin with `x-`.
 const ATTRIBUTES: [&str; 7] = [
     "type",
     "unit",

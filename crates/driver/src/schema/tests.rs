@@ -406,7 +406,7 @@ proptest! {
                 let _ = schema.check(&data);
                 let _ = schema.check_desired(&data);
             }
-            // What is served reads as the same schema.
+            // The served document reads as the same schema.
             let again = Schema::parse(&schema.document().to_string()).unwrap();
             prop_assert_eq!(again.columns(), schema.columns());
         }

@@ -27,18 +27,18 @@ pub enum Version {
 /// Properties by name, in their author's order.
 pub type Properties = IndexMap<String, Property>;
 
-/// What is told of one property.
+/// One property.
 #[derive(Debug, Clone)]
 pub struct Property {
     pub kind: Type,
     pub unit: Option<String>,
     pub description: Option<String>,
-    /// Whether a client may set it in the desired state; `None`: as what it lies in.
+    /// True if a client may set it in the desired state; `None`: as the property around it.
     pub configurable: Option<bool>,
     pub default: Option<Value>,
 }
 
-/// What a property's values are.
+/// The type of a property's values.
 #[derive(Debug, Clone)]
 pub enum Type {
     /// With the properties that it may have; `None`: any.
@@ -72,7 +72,7 @@ impl Version {
         }
     }
 
-    /// Whether a field that is not listed is an error.
+    /// Returns whether a field that is not listed is an error.
     pub(super) fn is_closed(self) -> bool {
         self != Self::V1
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use serde_json::Value;
 
-/// What a column keeps.
+/// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     Number,
@@ -89,7 +89,7 @@ impl Scalar {
         SCALARS.into_iter().find(|scalar| scalar.name == name)
     }
 
-    /// Whether it admits the value.
+    /// Returns whether it admits the value.
     pub fn admits(self, value: &Value) -> bool {
         match self.form {
             Form::Text => value.is_string(),
@@ -103,7 +103,7 @@ impl Scalar {
         }
     }
 
-    /// What a value must be, for a person.
+    /// The rule for values, for a person.
     pub fn rule(self) -> String {
         match self.form {
             Form::Text => "must be a string".to_owned(),

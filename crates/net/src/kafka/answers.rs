@@ -14,7 +14,7 @@ use winnow::{
 
 use super::{leaders::Leaders, settings::Address};
 
-/// How far the hub reads requests and answers: the oldest versions that brokers since Kafka 2.2 and all
+/// The versions of requests and answers: the oldest versions that brokers since Kafka 2.2 and all
 /// later ones speak, so that there is one form of each.
 pub mod version {
     pub const API_VERSIONS: i16 = 0;
@@ -44,19 +44,19 @@ pub struct Handshake {
 pub struct Authenticated {
     pub error: Option<ResponseError>,
     pub bytes: Vec<u8>,
-    /// How long the connection may go on, in milliseconds; 0: as long as it likes.
+    /// Life of the login, in milliseconds; 0: without end.
     pub lifetime_ms: i64,
 }
 
-/// What is told of a topic.
+/// The broker's account of a topic.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metadata {
     pub error: Option<ResponseError>,
-    /// Who leads its partitions.
+    /// The leaders of its partitions.
     pub leaders: Leaders,
 }
 
-/// What became of the records for each partition of each topic.
+/// The outcome for each partition of each topic.
 pub type Produced = HashMap<String, HashMap<i32, Option<ResponseError>>>;
 
 /// The number by which an answer belongs to a request, and what follows.

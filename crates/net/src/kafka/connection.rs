@@ -74,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// Whether it is time to log in again.
+    /// Returns whether it is time to log in again.
     pub fn has_ended(&self) -> bool {
         self.ends_at.is_some_and(|end| end <= Instant::now())
     }

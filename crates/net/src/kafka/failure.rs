@@ -1,4 +1,4 @@
-//! What went wrong, and whether it is worth trying again.
+//! Failures in words, and which of them are worth another try.
 
 use kafka_protocol::ResponseError;
 
@@ -7,11 +7,11 @@ use kafka_protocol::ResponseError;
 pub struct Failure {
     /// The reason, for a person.
     pub words: String,
-    /// What can be done.
+    /// The remedy.
     pub cure: Cure,
 }
 
-/// What can be done about a failure.
+/// The remedy for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cure {
     /// Trying again later.
@@ -47,12 +47,12 @@ impl Failure {
         }
     }
 
-    /// Whether trying again would only fail again.
+    /// Returns whether another try would only fail again.
     pub fn is_final(&self) -> bool {
         self.cure == Cure::None
     }
 
-    /// What a broker says of a topic.
+    /// A broker's error about a topic.
     pub fn of_topic(topic: &str, error: ResponseError) -> Self {
         use ResponseError as E;
         match error {
@@ -76,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// What a broker says of a connection.
+    /// A broker's error about a connection.
     pub fn of_connection(error: ResponseError) -> Self {
         Self::wait(match error {
             ResponseError::SaslAuthenticationFailed => return Self::login_refused(),

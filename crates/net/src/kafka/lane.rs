@@ -31,13 +31,13 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// How long a connection stays open without anything to write.
+/// Life of a connection without anything to write.
 const IDLE: Duration = Duration::from_secs(60);
 /// Records that wait for the broker.
 const QUEUE_MAX: usize = 256;
 /// The most bytes of several records in one request: well below what brokers take by default.
 const REQUEST_BYTES: usize = 512 * 1024;
-/// How long a broker may wait for its replicas, in milliseconds.
+/// Longest wait of a broker for its replicas, in milliseconds.
 const REPLICAS_MS: i32 = 30_000;
 /// Acknowledged by all replicas that are in step.
 const ALL: i16 = -1;
@@ -49,9 +49,9 @@ pub struct Entry {
     pub topic: Arc<str>,
     /// The partition, one that the broker leads.
     pub partition: i32,
-    /// What decides on the partition.
+    /// The key, which decides on the partition.
     pub key: Bytes,
-    /// What is written.
+    /// The value of the record.
     pub value: Bytes,
     /// Beside it.
     pub headers: Vec<(&'static str, Bytes)>,
@@ -133,7 +133,7 @@ impl Worker {
         self.waiting.recv().await
     }
 
-    /// What else waits, as far as it fits into the same request.
+    /// The other waiting records that fit into the same request.
     fn batch(&mut self, first: Job) -> Vec<Job> {
         let mut bytes = first.entry.value.len();
         let mut batch = vec![first];
@@ -204,7 +204,7 @@ impl Worker {
     }
 }
 
-/// What became of the records for this entry's partition.
+/// The outcome for this entry's partition.
 fn outcome(entry: &Entry, answered: &Produced) -> Result<(), Failure> {
     let of_topic = answered.get(&*entry.topic);
     match of_topic.and_then(|partitions| partitions.get(&entry.partition)) {
@@ -214,7 +214,7 @@ fn outcome(entry: &Entry, answered: &Produced) -> Result<(), Failure> {
     }
 }
 
-/// Who waited may have given up.
+/// Answers the callers, who may have given up.
 fn tell(jobs: Vec<Job>, outcome: &Result<(), Failure>) {
     for job in jobs {
         let _ = job.done.send(outcome.clone());

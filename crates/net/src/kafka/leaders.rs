@@ -1,4 +1,4 @@
-//! Who leads the partitions of a topic, in little space: a broker of a topic with thousands of partitions stands
+//! The leaders of a topic's partitions, in little space: a broker of a topic with thousands of partitions stands
 //! there once.
 
 use std::collections::HashMap;
@@ -9,9 +9,9 @@ use super::settings::Address;
 const BROKERS_MAX: usize = 500;
 /// The place of no broker.
 const NONE: u16 = u16::MAX;
-/// What an entry costs beside its brokers and partitions.
+/// Bytes of an entry beside its brokers and partitions.
 const ENTRY_BYTES: usize = 256;
-/// What a broker costs beside its name.
+/// Bytes of a broker beside its name.
 const BROKER_BYTES: usize = 64;
 
 /// The leader of each partition of a topic.
@@ -47,7 +47,7 @@ impl Leaders {
         found
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub fn partitions(&self) -> usize {
         self.places.len()
     }

@@ -150,7 +150,7 @@ fn rounds(message: &[u8]) -> Option<u32> {
     let rounds = message
         .split(',')
         .find_map(|part| part.strip_prefix("i="))?;
-    // What is no number of this size is more than enough.
+    // A number too large for this type is more than enough.
     Some(rounds.parse().unwrap_or(u32::MAX))
 }
 

@@ -26,17 +26,17 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// How long it is believed who leads a topic's partitions.
+/// Time for which the leaders of a topic's partitions are believed.
 const LEADERS_KEPT: Duration = Duration::from_secs(300);
-/// What may be known of topics at a time, in bytes: of several hundreds, or of a few with thousands of partitions.
+/// Most that is kept about topics, in bytes: of several hundreds, or of a few with thousands of partitions.
 const KNOWN_MAX_BYTES: u64 = 256 * 1024;
 /// An answer that is longer is read beside the runtime.
 const READ_HERE_MAX_BYTES: usize = 16 * 1024;
 /// Brokers that are written to at a time.
 const LANES_MAX: usize = 100;
-/// How long the connection for questions is kept.
+/// Life of the connection for questions.
 const ASKING_IDLE: Duration = Duration::from_secs(60);
-/// How often it is asked for a topic that has no leader yet, as one that was just made.
+/// Number of questions about a topic that has no leader yet, as one that was just made.
 const LEADER_ASKED: usize = 3;
 const LEADER_WAIT: Duration = Duration::from_millis(250);
 
@@ -45,9 +45,9 @@ const LEADER_WAIT: Duration = Duration::from_millis(250);
 pub struct Outgoing {
     /// To which topic.
     pub topic: String,
-    /// What decides on the partition: records of one key keep their order.
+    /// The key, which decides on the partition: records of one key keep their order.
     pub key: Bytes,
-    /// What is written.
+    /// The value of the record.
     pub value: Bytes,
     /// Beside it.
     pub headers: Vec<(&'static str, Bytes)>,
@@ -192,7 +192,7 @@ impl Producer {
     async fn ask(&self, connection: &mut Connection, topic: &str) -> Result<Metadata, Failure> {
         let name = TopicName(StrBytes::from_string(topic.to_owned()));
         let topics = vec![MetadataRequestTopic::default().with_name(Some(name))];
-        // Whether a topic is made of the question is the broker's to say, as for Kafka's own producer.
+        // The broker decides whether a topic is made of the question, as for Kafka's own producer.
         let request = MetadataRequest::default()
             .with_topics(Some(topics))
             .with_allow_auto_topic_creation(true);

@@ -1,4 +1,4 @@
-//! What a cluster's connection is made of.
+//! The settings of a connection to a cluster.
 
 use std::{fmt, sync::Arc};
 
@@ -15,26 +15,26 @@ const HOST_MAX_BYTES: usize = 255;
 pub struct Cluster {
     /// Those that are asked for all others, in the order in which they are tried.
     pub bootstrap: Vec<Address>,
-    /// How connections are encrypted, where they are.
+    /// The configuration of TLS, if connections are encrypted.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Who logs in, where somebody must.
+    /// The login, if there is one.
     pub login: Option<Login>,
-    /// Where passwords are proven to its brokers, and their long answers read.
+    /// The turns in which passwords are proven to its brokers, and their long answers read.
     pub heavy: HeavyWork,
 }
 
-/// Who logs in, and how.
+/// A login: mechanism, user and password.
 #[derive(Clone)]
 pub struct Login {
-    /// How.
+    /// The mechanism.
     pub mechanism: Mechanism,
-    /// Who.
+    /// The user.
     pub username: String,
     /// Their secret.
     pub password: String,
 }
 
-/// How somebody logs in.
+/// The mechanisms of SASL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Mechanism {
     /// The password itself goes over (RFC 4616).
@@ -59,7 +59,7 @@ impl Mechanism {
     }
 }
 
-/// Where a broker is.
+/// Host and port of a broker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// Its name or address.
@@ -91,7 +91,7 @@ impl Address {
         Ok(Self { host, port })
     }
 
-    /// How many bytes it has beside itself.
+    /// Bytes on the heap.
     pub fn size(&self) -> usize {
         match &self.host {
             Host::Domain(name) => name.len(),

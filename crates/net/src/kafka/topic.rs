@@ -22,7 +22,7 @@ impl TopicTemplate {
         Ok(Self(template))
     }
 
-    /// Whether it speaks of labels.
+    /// Returns whether it has placeholders for labels.
     pub fn has_labels(&self) -> bool {
         self.0.has_labels()
     }

@@ -1,4 +1,4 @@
-//! How many packets a broker may send: one that sends without end, of whatever kind, would have a processor for
+//! A bound for the packets of a broker: one that sends without end, of whatever kind, would have a processor for
 //! itself.
 
 use std::time::Duration;

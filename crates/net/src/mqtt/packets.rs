@@ -16,7 +16,7 @@ const PUBLISH: u8 = 3;
 /// The bit that says that another byte of the length follows.
 const MORE: u8 = 0x80;
 
-/// What a broker has sent.
+/// A message or packet from a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A packet.
@@ -28,7 +28,7 @@ pub enum Incoming {
 /// The codec of a connection.
 pub struct Packets {
     codec: Codec,
-    /// How much of a message that is too large is still to come.
+    /// Bytes still to come of a message that is too large.
     skip: usize,
     has_skipped: bool,
 }
@@ -47,7 +47,7 @@ impl Default for Packets {
 }
 
 impl Packets {
-    /// Whether something has been skipped since the last call: the broker is there, though it can answer
+    /// Returns whether something has been skipped since the last call: the broker is there, though it can answer
     /// nothing in the middle of a message.
     pub fn has_skipped(&mut self) -> bool {
         std::mem::take(&mut self.has_skipped)

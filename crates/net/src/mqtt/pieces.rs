@@ -34,7 +34,7 @@ const CONTROL: u8 = 8;
 #[derive(Default)]
 pub struct Pieces {
     state: State,
-    /// Whether the message that is continued is a binary one: others are no MQTT.
+    /// True if the continued message is a binary one: others are no MQTT.
     is_binary: bool,
 }
 
@@ -195,7 +195,7 @@ mod tests {
         frame
     }
 
-    /// What comes of the bytes, which arrive so many at a time: the payload of binary messages, and all others.
+    /// The payload of binary messages, and all other messages, out of bytes that arrive so many at a time.
     fn cut(bytes: &[u8], at_a_time: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let (mut pieces, mut buffer, mut made) = (Pieces::default(), BytesMut::new(), Vec::new());
         for chunk in [ANSWER, bytes].concat().chunks(at_a_time) {

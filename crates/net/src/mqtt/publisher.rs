@@ -27,25 +27,25 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// How long a connection stays open without anything to publish.
+/// Life of a connection without anything to publish.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a publisher that nobody asks for is kept.
+/// Life of a publisher that nobody asks for.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// Longest time for all brokers to acknowledge what is on its way when the hub stops.
 const GOOD_BYE: Duration = Duration::from_secs(5);
 /// Publications that wait for the connection.
 const QUEUE_MAX: usize = 256;
 
-/// What to publish.
+/// A message to publish.
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// To where, without wildcards.
     pub topic: String,
-    /// What.
+    /// The payload.
     pub payload: Bytes,
     /// 0, 1 or 2.
     pub qos: u8,
-    /// Whether the broker keeps it for those who come later.
+    /// True if the broker is to keep it for later subscribers.
     pub retain: bool,
 }
 
@@ -216,7 +216,7 @@ impl Worker {
             match Session::open(&self.broker, &self.guard, Life::Connection).await {
                 Ok(session) => self.work(session, first).await,
                 Err(error) => {
-                    // Who waits for the same connection learns the same; the next one tries again.
+                    // All that wait for the same connection fail with it; the next one tries again.
                     fail(first.done, &error);
                     while let Ok(job) = self.waiting.try_recv() {
                         fail(job.done, &error);
@@ -309,7 +309,7 @@ async fn go_on(
         _ => return Ok(()),
     };
     if let Some(done) = in_flight.remove(&acknowledged) {
-        // Who waited may have given up.
+        // The caller may have given up.
         let _ = done.send(Ok(()));
     }
     Ok(())

@@ -25,7 +25,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Publications on their way that the broker has not acknowledged; AWS IoT Core allows 100.
 pub const IN_FLIGHT_MAX: u16 = 64;
 
-/// How long the broker keeps what belongs to the client.
+/// Life of the session that the broker keeps for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     /// As long as the connection.
@@ -41,11 +41,11 @@ pub struct Session {
     keep_alive: Duration,
     ping_at: Instant,
     flood: Flood,
-    /// Whether the broker knew the client from before.
+    /// True if the broker had kept a session of this client.
     pub is_resumed: bool,
 }
 
-/// What to do next, see [`Session::wait`].
+/// The next thing to do, see [`Session::wait`].
 #[derive(Debug)]
 pub enum Happening {
     /// The broker has sent something.

@@ -1,4 +1,4 @@
-//! What a connection to a broker is made of: the part that is stored in the clear, the secret part,
+//! The settings of a connection to a broker: the part that is stored in the clear, the secret part,
 //! and the rules of both.
 
 use base::clock;
@@ -16,7 +16,7 @@ pub const PASSWORD: &str = "password";
 pub const SHARED_ACCESS_KEY: &str = "shared_access_key";
 /// The version of Azure IoT Hub's interface that is spoken.
 const AZURE_API_VERSION: &str = "2021-04-12";
-/// How long a shared access signature is good, in seconds; each connection gets a new one.
+/// Life of a shared access signature, in seconds; each connection gets a new one.
 const SIGNATURE_S: i64 = 24 * 3600;
 /// Longest topic or filter, in bytes; MQTT allows 65,535, brokers much less.
 pub const TOPIC_MAX_BYTES: usize = 1024;
@@ -27,7 +27,7 @@ pub const TOPIC_MAX_BYTES: usize = 1024;
 pub struct BrokerSettings {
     /// `mqtt://`, `mqtts://`, `ws://` or `wss://`, host, port and, for WebSocket, path.
     pub url: String,
-    /// What the hub calls itself there; one is made by default.
+    /// The client id of the hub; one is made by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// The user.
@@ -41,10 +41,10 @@ pub struct BrokerSettings {
     /// The hub's own certificate with its chain, in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<String>,
-    /// What TLS is told to be spoken, such as `x-amzn-mqtt-ca`.
+    /// The protocol that TLS negotiates, such as `x-amzn-mqtt-ca`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
-    /// What the broker publishes when the hub is gone without a word.
+    /// The message that the broker publishes when the hub is gone without a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_will: Option<LastWill>,
     /// The policy whose key `shared_access_key` is; none for a device's own key.
@@ -52,17 +52,17 @@ pub struct BrokerSettings {
     pub shared_access_policy: Option<String>,
 }
 
-/// What the broker publishes when the hub is gone without a word.
+/// The message that the broker publishes when the hub is gone without a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LastWill {
     /// To where.
     pub topic: String,
-    /// What.
+    /// The payload.
     pub payload: String,
     /// 0, 1 or 2.
     pub qos: u8,
-    /// Whether the broker keeps it for those who come later.
+    /// True if the broker is to keep it for later subscribers.
     pub retain: bool,
 }
 
@@ -144,22 +144,22 @@ impl Broker {
         beside
     }
 
-    /// Where it is.
+    /// The broker's URL.
     pub fn address(&self) -> &Url {
         &self.url
     }
 
-    /// What the hub calls itself there.
+    /// The client id of the hub.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// Whether the way to it is by TLS.
+    /// Returns whether the connection is encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
         matches!(self.url.scheme(), "mqtts" | "wss")
     }
 
-    /// Whether it is reached by WebSocket.
+    /// Returns whether the connection is a WebSocket.
     pub(super) fn is_web_socket(&self) -> bool {
         matches!(self.url.scheme(), "ws" | "wss")
     }
@@ -197,7 +197,7 @@ impl Broker {
 }
 
 impl BrokerSettings {
-    /// Whether a broker can be reached by these settings and by these credentials, of which those
+    /// Checks the settings together with these credentials, of which those
     /// that are stored already may be left out.
     ///
     /// # Errors
@@ -226,7 +226,7 @@ impl BrokerSettings {
         }
     }
 
-    /// How TLS is spoken with the broker.
+    /// The settings of TLS.
     pub(super) fn tls<'a>(&'a self, credentials: &'a BrokerCredentials) -> Tls<'a> {
         Tls {
             ca: self.ca.as_deref(),
@@ -290,7 +290,7 @@ impl BrokerSettings {
     }
 }
 
-/// Whether something can be published to this topic; the rule, if not.
+/// Checks a topic to publish to; the error is the broken rule.
 pub fn check_topic(topic: &str) -> Result<(), &'static str> {
     check_length(topic)?;
     if topic.contains(['+', '#']) {
@@ -299,7 +299,7 @@ pub fn check_topic(topic: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether this can be subscribed to; the rule, if not.
+/// Checks a filter to subscribe to; the error is the broken rule.
 pub fn check_filter(filter: &str) -> Result<(), &'static str> {
     check_length(filter)?;
     if !rumqttc::valid_filter(filter) {

@@ -14,7 +14,7 @@ impl TopicTemplate {
         Ok(Self(Template::parse(template)?))
     }
 
-    /// Whether it speaks of labels.
+    /// Returns whether it has placeholders for labels.
     pub fn has_labels(&self) -> bool {
         self.0.has_labels()
     }

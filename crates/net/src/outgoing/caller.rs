@@ -22,26 +22,26 @@ use super::{
 /// A request to make.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where to.
+    /// The target.
     pub url: Url,
-    /// With what at its head; secrets may be among it.
+    /// Headers; secrets may be among them.
     pub headers: Vec<(String, String)>,
-    /// With what in it.
+    /// The body.
     pub body: String,
 }
 
-/// What came back.
+/// The outcome of a request.
 #[derive(Debug, Default)]
 pub struct Answer {
     /// The status, where there was an answer.
     pub status: Option<u16>,
-    /// What it holds, as far as it was read.
+    /// The beginning of the body.
     pub body: Vec<u8>,
     /// Why it is no success.
     pub error: Option<String>,
-    /// How long the server wants to be left alone.
+    /// The wait that the server asks for.
     pub retry_after: Option<TimeDelta>,
 }
 

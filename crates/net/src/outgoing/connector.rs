@@ -1,4 +1,4 @@
-//! How the HTTP client connects: to an address that the guard lets pass, with TLS for `https`, and over
+//! Connections of the HTTP client: to an address that the guard lets pass, with TLS for `https`, and over
 //! a stream that counts.
 
 use std::{
@@ -30,7 +30,7 @@ use super::{
     traffic::Traffic,
 };
 
-/// What a server may say after a request: its head, however often it puts it off, and what is read of
+/// Most bytes from a server after a request: its head, however often it puts it off, and what is read of
 /// the body.
 const UNASKED_MAX_BYTES: usize = 256 * 1024;
 

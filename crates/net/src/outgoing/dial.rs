@@ -26,7 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Longest time for one address to take the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one address is given before the next one is tried beside it (RFC 8305, 5): else a name with an
+/// Time before the next address is tried beside one (RFC 8305, 5): else a name with an
 /// address that takes no packets would never be reached by its others.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 /// As many addresses of a name are tried. Whoever answers for the name chooses how many it has.

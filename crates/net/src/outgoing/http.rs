@@ -31,12 +31,12 @@ use super::{
     traffic::{Traffic, tls_refusal},
 };
 
-/// How much of an answer is read, so that its connection can be used again.
+/// Most that is read of an answer, so that its connection can be used again.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// Largest head of an answer.
 const HEAD_MAX_BYTES: usize = 128 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection is kept without a request: less than servers usually keep it, which is 5 seconds
+/// Life of a connection without a request: less than servers usually keep it, which is 5 seconds
 /// at least, so that they seldom close it as the next request goes out.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 const IDLE_PER_HOST: usize = 16;
@@ -62,7 +62,7 @@ pub struct Client {
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// How long the server wants to be left alone, within [`retry_after::RETRY_AFTER_MAX`].
+    /// The wait that the server asks for, within [`retry_after::RETRY_AFTER_MAX`].
     pub retry_after: Option<TimeDelta>,
     body: Incoming,
     /// When the request is over, whatever has come by then.
@@ -226,7 +226,7 @@ fn connections(
         .build(connector)
 }
 
-/// Whether the server had closed a kept connection before it answered anything to this request.
+/// Returns whether the server had closed a kept connection before it answered anything to this request.
 fn is_unanswered(error: &PoolError) -> bool {
     traffic(error).is_some_and(|traffic| traffic.is_unanswered())
 }
@@ -238,7 +238,7 @@ fn traffic(error: &PoolError) -> Option<Traffic> {
     extras.remove()
 }
 
-/// Whether this is no answer to the request, but what some servers say as they close a connection that
+/// Returns whether this is no answer to the request, but what some servers say as they close a connection that
 /// was kept for too long (RFC 9110, 15.5.9).
 fn is_late_close(answer: &hyper::Response<Incoming>) -> bool {
     let is_close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");

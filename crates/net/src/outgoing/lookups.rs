@@ -25,11 +25,11 @@ const SHARE: usize = 16;
 const WAITING_MAX: usize = 256;
 /// Longest wait for an answer. Whoever has asked may have a shorter one.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an answer is kept, also that there is none.
+/// Life of an answer, also of the one that there is no such name.
 const KEPT: Duration = Duration::from_secs(5);
 /// A lookup that fails after so long is slow: it holds a thread that other names of the tenant wait for.
 const SLOW: Duration = Duration::from_secs(2);
-/// How long it is kept that a slow lookup has failed, so that such names take few of the tenant's threads.
+/// Life of the failure of a slow lookup, so that such names take few of the tenant's threads.
 const KEPT_SLOW: Duration = Duration::from_secs(60);
 /// Answers that are kept.
 const KEPT_MAX: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! What all connections that the hub makes for its users share.
+//! The guard, TLS and HTTP, which are shared by all connections that the hub makes for its users.
 
 mod caller;
 mod connector;

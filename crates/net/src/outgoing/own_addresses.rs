@@ -9,7 +9,7 @@ use std::{
 
 use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 
-/// How long they are believed: interfaces come and go.
+/// Time for which they are believed: interfaces come and go.
 const BELIEVED: Duration = Duration::from_secs(5);
 
 /// The addresses of the machine's interfaces, read again from time to time. Cheap to clone.
@@ -23,7 +23,7 @@ struct Known {
 }
 
 impl OwnAddresses {
-    /// Whether this is one of them.
+    /// Returns whether this is one of them.
     ///
     /// # Errors
     /// When the system does not tell them.

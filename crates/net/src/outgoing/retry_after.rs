@@ -1,4 +1,4 @@
-//! What a server says of when to come back (RFC 9110, 10.2.3), read as generously as it can be read.
+//! The time after which a server wants to be asked again (RFC 9110, 10.2.3), read as generously as it can be read.
 //!
 //! Servers write fractions, dates of other standards and numbers of any size. To take one for nothing
 //! would mean to come back at once to a server that asks for rest, so that whatever can be read counts,
@@ -31,7 +31,7 @@ const WITHOUT_OFFSET: [&str; 4] = [
     "%Y%m%dT%H%M%S%.f",
 ];
 
-/// How long the server wants to be left alone, from zero to [`RETRY_AFTER_MAX`]; `None`: it does not say
+/// The wait that the server asks for, from zero to [`RETRY_AFTER_MAX`]; `None`: it does not say
 /// so in a form that can be read. Of several lines the longest wait counts. A date is compared with the
 /// server's own clock where its answer tells the time.
 pub fn read(headers: &HeaderMap, now: Time) -> Option<TimeDelta> {

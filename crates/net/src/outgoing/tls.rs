@@ -21,7 +21,7 @@ pub const CLIENT_KEY: &str = "client_key";
 /// The same of the one for a server that gives tokens.
 pub const TOKEN_CLIENT_KEY: &str = "token_client_key";
 
-/// What may be read by everybody of how TLS is spoken with a server.
+/// The public part of the settings of TLS with a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
@@ -73,7 +73,7 @@ fn broken(field: &'static str, rule: impl Into<String>) -> Broken {
 }
 
 impl Tls<'_> {
-    /// Whether TLS can be spoken with these; a key that is stored already may be left out.
+    /// Checks that TLS can be spoken with these; a key that is stored already may be left out.
     ///
     /// # Errors
     /// The first rule that is broken.

@@ -1,4 +1,4 @@
-//! What has gone over a connection for HTTP, as far as it tells whether a request was answered.
+//! The traffic over a connection for HTTP, as far as it tells whether a request was answered.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 use tokio::time::{Duration, Instant};
 use tokio_rustls::rustls::{self, AlertDescription};
 
-/// How long a connection is used: a name that resolves to another address is followed by then.
+/// Life of a connection: a name that resolves to another address is followed by then.
 const LIFE_MAX: Duration = Duration::from_secs(60);
 
 /// One connection's traffic. Cheap to clone.
@@ -22,7 +22,7 @@ struct Seen {
     since: Instant,
     /// Requests that were begun.
     requests: AtomicUsize,
-    /// Whether anything has come since the last one was begun.
+    /// True if anything has come since the last one was begun.
     is_heard: AtomicBool,
     /// Why TLS has ended.
     refusal: OnceLock<String>,
@@ -64,18 +64,18 @@ impl Traffic {
         self.0.refusal.get().map(String::as_str)
     }
 
-    /// Whether the last request was not the first one.
+    /// Returns whether the last request was not the first one.
     pub fn is_reused(&self) -> bool {
         self.0.requests.load(Ordering::Relaxed) > 1
     }
 
-    /// Whether the connection had served a request, and nothing came of the next one: its server has
+    /// Returns whether the connection had served a request, and nothing came of the next one: its server has
     /// closed it, most likely before it read that one.
     pub fn is_unanswered(&self) -> bool {
         self.is_reused() && !self.0.is_heard.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection has been used for long enough.
+    /// Returns whether the connection has been used for long enough.
     pub fn is_old(&self) -> bool {
         self.0.since.elapsed() >= LIFE_MAX
     }

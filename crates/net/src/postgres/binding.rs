@@ -1,11 +1,12 @@
-//! What ties a proof of the password to the server's certificate (RFC 5929, 4: `tls-server-end-point`).
+//! The channel binding, which ties a proof of the password to the server's certificate (RFC 5929, 4:
+//! `tls-server-end-point`).
 
 use postgres_protocol::authentication::sasl::ChannelBinding;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio_rustls::{client::TlsStream, rustls::pki_types::CertificateDer};
 use x509_cert::{Certificate, der::Decode};
 
-/// How a proof over this connection may be bound; `None`: its certificate has no hash for it.
+/// The certificate's hash, to which a proof over this connection may be bound; `None`: it has none for that.
 pub fn of<S>(stream: &TlsStream<S>) -> Option<Vec<u8>> {
     let (_, session) = stream.get_ref();
     hash(session.peer_certificates()?.first()?)

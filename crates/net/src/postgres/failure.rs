@@ -1,4 +1,4 @@
-//! What went wrong, and whether it is worth trying again.
+//! Failures in words, and which of them are worth another try.
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorResponseBody;
@@ -11,7 +11,7 @@ const WORDS_MAX_BYTES: usize = 2000;
 pub struct Failure {
     /// The reason, for a person.
     pub words: String,
-    /// Whether trying again would only fail again.
+    /// True if another try would only fail again.
     pub is_final: bool,
 }
 
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// What answers nothing that was asked.
+    /// A message that answers no request.
     pub fn unexpected() -> Self {
         Self::wait("the answer cannot be read; is this a server of PostgreSQL?")
     }

@@ -32,13 +32,13 @@ pub struct Server {
     pub port: u16,
     /// The database.
     pub database: String,
-    /// Who logs in.
+    /// The user.
     pub username: String,
     /// Their secret, where they have one.
     pub password: Option<String>,
-    /// How the connection is encrypted; `None`: it is not.
+    /// The configuration of TLS; `None`: the connection is not encrypted.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Where passwords are proven.
+    /// The turns in which passwords are proven.
     pub heavy: HeavyWork,
 }
 
@@ -151,7 +151,7 @@ async fn prove(
             "the server knows no way to log in by SCRAM-SHA-256",
         ));
     }
-    // Where both sides could bind, a server that offers no binding is told that it was not asked for.
+    // If both sides could bind, a server that offers no binding is told that it was not asked for.
     let scram = ScramSha256::new(password.as_bytes(), binding::binding(hash, is_bound));
     let mechanism = match is_bound {
         true => SCRAM_SHA_256_PLUS,

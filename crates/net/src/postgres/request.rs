@@ -1,4 +1,4 @@
-//! What is sent to a server.
+//! Requests to a server.
 
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::{IsNull, message::frontend};

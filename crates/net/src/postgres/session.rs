@@ -56,7 +56,7 @@ impl Session {
         Ok(Self { jobs })
     }
 
-    /// Whether there is a connection still.
+    /// Returns whether the connection is still there.
     pub fn is_open(&self) -> bool {
         !self.jobs.is_closed()
     }
@@ -113,7 +113,7 @@ impl Work {
             jobs.push(job);
         }
         for job in jobs {
-            // Who waited may have given up.
+            // The caller may have given up.
             let _ = job.done.send(Err(broke.clone()));
         }
     }
@@ -150,7 +150,7 @@ fn silent() -> Failure {
     Failure::wait("the server did not answer an earlier request in time")
 }
 
-/// What became of one request; the outer error: the connection cannot be used any more.
+/// The outcome of one request; the outer error: the connection cannot be used any more.
 async fn answer(wire: &mut Wire) -> Result<Result<(), Failure>, Failure> {
     let mut refused = None;
     loop {

@@ -17,7 +17,7 @@ const READ_BYTES: usize = 4096;
 pub struct Wire {
     stream: Box<dyn Stream>,
     incoming: BytesMut,
-    /// What came since the server was last asked.
+    /// Bytes that came since the last request.
     heard: usize,
 }
 

@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Option<i64> {
     parts.time_ms()
 }
 
-/// What came of reading text as ISO 8601.
+/// The outcome of reading text as ISO 8601.
 enum Iso {
     Read,
     /// It is not; this is where the other reading goes on.
@@ -32,7 +32,7 @@ enum Iso {
     Invalid,
 }
 
-/// What has been read so far.
+/// The parts that have been read so far.
 #[derive(Default)]
 struct Parts {
     day: Vec<i64>,
@@ -104,7 +104,7 @@ impl Parts {
         Iso::Read
     }
 
-    /// What follows the `T`, to the end of the text.
+    /// Reads what follows the `T`, to the end of the text.
     fn read_iso_time(&mut self, scanner: &mut Scanner) -> Option<()> {
         let mut take = |scanner: &mut Scanner, is_valid: &dyn Fn(i64) -> bool| {
             let value = scanner.peek().fixed(2).filter(|value| is_valid(*value))?;
@@ -263,7 +263,7 @@ impl Parts {
         self.zone_hour == Some(0) && self.zone_minute == Some(0)
     }
 
-    /// Whether a time has begun that a number can go on.
+    /// Returns whether a time has begun that a number can go on.
     fn is_time(&self, value: i64) -> bool {
         match self.time.len() {
             1 | 2 => is_sixtieth(value),
