@@ -1,4 +1,4 @@
-//! What was written down once must stay true: the document, and who may use whom.
+//! Written rules must stay true: the committed document, the table of layers, and the list of spawned tasks.
 
 use std::{
     collections::BTreeMap,
@@ -315,6 +315,67 @@ fn modules_use_only_what_lies_below_them() {
         "not in the table of layers:\n{}",
         wrong.join("\n")
     );
+}
+
+/// The table that people read says what the table above says.
+#[test]
+fn the_written_table_of_layers_is_the_one_in_force() {
+    let path = repository("ARCHITECTURE.md");
+    let written = fs::read_to_string(&path).unwrap();
+    let mut layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
+    let mut true_lines = Vec::new();
+    for line in written.lines() {
+        let Some((modules, meaning)) = row(line) else {
+            true_lines.push(line.to_owned());
+            continue;
+        };
+        let found: Vec<&[&str]> = modules
+            .iter()
+            .map(|module| {
+                let listed = layers.remove(module);
+                listed.unwrap_or_else(|| panic!("{module} is in no layer, or in two rows: {line}"))
+            })
+            .collect();
+        assert!(
+            found.iter().all(|uses| *uses == found[0]),
+            "modules that may use different ones need rows of their own: {line}"
+        );
+        let uses = match found[0] {
+            [] => "-".to_owned(),
+            uses => uses.join(", "),
+        };
+        true_lines.push(format!("{meaning}| {uses} |"));
+    }
+    assert!(
+        layers.is_empty(),
+        "ARCHITECTURE.md has no row for {:?}",
+        layers.keys()
+    );
+    let should_be = true_lines.join("\n") + "\n";
+    if std::env::var_os("THINGSHUB_TEST_UPDATE").is_some() {
+        fs::write(path, should_be).unwrap();
+        return;
+    }
+    for (line, should_be) in written.lines().zip(should_be.lines()) {
+        assert_eq!(
+            line, should_be,
+            "a row of ARCHITECTURE.md; run this test with THINGSHUB_TEST_UPDATE=1 to write it anew"
+        );
+    }
+}
+
+/// The modules that a row of the table of layers is about, and the row without its last column.
+fn row(line: &str) -> Option<(Vec<&str>, &str)> {
+    let cells = line.strip_prefix("| `src/")?.strip_suffix('|')?;
+    let (meaning, _) = cells.rsplit_once('|')?;
+    let (places, _) = meaning.split_once('|')?;
+    let modules = places.split('`').step_by(2).map(|place| {
+        let place = place.strip_prefix("src/").unwrap_or(place);
+        place.trim_end_matches('/').trim_end_matches(".rs")
+    });
+    let modules = modules.filter(|module| *module != "main");
+    let end = line.len() - cells.len() - 1 + meaning.len();
+    Some((modules.collect(), &line[..end]))
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod changes;
+mod circles;
 pub mod collections;
 pub mod document;
 mod drift;
