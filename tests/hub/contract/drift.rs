@@ -378,6 +378,46 @@ fn row(line: &str) -> Option<(Vec<&str>, &str)> {
     Some((modules.collect(), &line[..end]))
 }
 
+/// Pages that lead nowhere are worse than none.
+#[test]
+fn files_that_the_architecture_names_are_there() {
+    let decisions = fs::read_dir(repository("docs/decisions")).unwrap();
+    let mut pages: Vec<PathBuf> = decisions.map(|entry| entry.unwrap().path()).collect();
+    pages.push(repository("ARCHITECTURE.md"));
+    pages.push(repository("CONTRIBUTING.md"));
+    let crates = fs::read_dir(repository("crates")).into_iter().flatten();
+    let mut roots: Vec<PathBuf> = crates
+        .map(|entry| entry.unwrap().path().join("src"))
+        .collect();
+    roots.extend([repository(""), repository("src")]);
+
+    let mut wrong = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        let named = text.split('`').skip(1).step_by(2);
+        let files = named.filter(|name| {
+            let is_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+            let is_file = [".rs", ".js", ".json"]
+                .iter()
+                .any(|end| name.ends_with(end));
+            is_file && name.contains('/') && name.chars().all(is_path)
+        });
+        for name in files {
+            if !roots.iter().any(|root| root.join(name).is_file()) {
+                wrong.push(format!("{} names {name}", page.display()));
+            }
+        }
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            let is_elsewhere = target.is_empty() || target.starts_with("http");
+            if !is_elsewhere && !page.parent().unwrap().join(target).exists() {
+                wrong.push(format!("{} links to {target}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not there:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn words_stay_where_they_belong() {
     let mut wrong = Vec::new();
