@@ -1,4 +1,4 @@
-//! What the hub is measured against: itself with the store left out, and a bare handler.
+//! Baselines of the hub's figures: the hub with the store left out, and a bare handler.
 //!
 //! `baseline no-store <flags>` is the hub that acknowledges uplinks without writing them;
 //! `baseline bare ...` answers every request with a constant device, over the same TLS or in plain,

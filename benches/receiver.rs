@@ -1,4 +1,4 @@
-//! What integrations feed in a benchmark: counts what it gets, and how long each took to come.
+//! A receiver of integrations for benchmarks: counts what it gets, and how long each took to come.
 //!
 //! `receiver` prints its URL. `POST /to/<name>` is taken and counted, `POST /fails/<name>` answered
 //! with 500 and `POST /hangs/<name>` never. The frame counter of a message is the time at which it was
@@ -23,7 +23,7 @@ use serde_json::json;
 /// `f_cnt_up` in a message of the hub, `f_cnt` in one of a network server.
 const COUNTER: &str = "\"f_cnt";
 
-/// What came on one path.
+/// Messages that came on one path.
 #[derive(Default)]
 struct Came {
     last_us: u64,

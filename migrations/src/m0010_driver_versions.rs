@@ -1,8 +1,8 @@
-//! Versions of drivers hold more than a script and are called by the digest of all that they hold;
-//! where a tag pointed before is kept.
+//! Versions of drivers hold more than a script and are called by the digest of everything that they hold; the places
+//! where a tag pointed before are kept.
 //!
-//! What is stored stays as it is: a version so far is its script alone, and gets the digest that a
-//! push of that script gets from now on. Tags keep their versions, and devices their drivers.
+//! Stored drivers stay as they are: a version so far is its script alone, and gets the digest that a push of that
+//! script gets from now on. Tags keep their versions, and devices their drivers.
 
 use sea_orm_migration::{
     prelude::*,

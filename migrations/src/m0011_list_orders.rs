@@ -1,5 +1,5 @@
-//! What lists are ordered and filtered by: an index for each order, so that a page costs the same
-//! however long the list is, and whether a device's last uplink could be decoded.
+//! Orders and filters of lists: an index for each order, so that a page costs the same however long the list is, and
+//! whether a device's last uplink could be decoded.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -32,8 +32,8 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("audit_log", &["tenant_id", "action", "id"]),
 ];
 
-/// What sea-query has no words for. The expressions are those of the queries, to the letter: an index
-/// serves no other.
+/// Statements that sea-query cannot express. The expressions are those of the queries, to the letter: an index serves
+/// no other.
 const STATEMENTS: [&str; 5] = [
     // No name sorts first on each database.
     "CREATE INDEX ix_devices_tenant_id_name_id ON devices (tenant_id, COALESCE(name, ''), id)",

@@ -61,7 +61,7 @@ impl Connection {
         server_text(&self.server)
     }
 
-    /// What the token is, if there is one.
+    /// The token, if there is one.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -82,7 +82,7 @@ impl Connection {
         request.send().await.map_err(|error| self.broken(error))
     }
 
-    /// What a request or an answer that broke off means.
+    /// The failure that a broken request or answer means.
     pub fn broken(&self, error: reqwest::Error) -> Failure {
         let error = error.without_url();
         if error.is_builder() {

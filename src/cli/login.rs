@@ -20,7 +20,7 @@ use super::{
 
 const SESSION_PATH: &str = "/api/v3/auth/token";
 
-/// What the hub answers to a login.
+/// The hub's answer to a login.
 #[derive(Deserialize)]
 struct Session {
     #[serde(rename = "User")]

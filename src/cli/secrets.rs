@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// What changes between two passes was written by a hub that had not seen the new key; each pass is
-/// a chance less.
+/// Values that change between two passes were sealed by a hub that had not seen the new key; each pass makes that
+/// less likely.
 const PASSES_MAX: usize = 10;
 
 /// The command and those below it; `with_settings` adds the flags of the settings.
@@ -191,7 +191,7 @@ struct Counted {
     lost: u64,
 }
 
-/// How many values each key opens.
+/// Counts the values that each key opens.
 async fn count(vault: &Vault, store: &Store) -> Result<Counted, Failure> {
     let mut counted = Counted::default();
     for column in Column::ALL {

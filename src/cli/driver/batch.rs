@@ -30,7 +30,7 @@ struct Line {
     input: Value,
 }
 
-/// What a line becomes.
+/// Answer to one line.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {

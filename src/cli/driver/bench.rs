@@ -1,4 +1,4 @@
-//! Where an author's driver is tried out: the hub's sandbox, its examples and its schema.
+//! The test bench for an author's driver: the hub's sandbox, its examples and its schema.
 
 use std::{
     collections::HashMap,
@@ -23,15 +23,15 @@ pub struct Bench {
 #[derive(Clone)]
 pub struct Checked {
     pub script: Arc<Script>,
-    /// What it defines to call.
+    /// Functions that it defines.
     pub functions: Arc<[String]>,
 }
 
-/// What became of an example.
+/// Outcome of an example.
 pub struct Outcome {
     /// The function that was called.
     pub function: String,
-    /// What is wrong; `None` where it gives what it should.
+    /// The difference; `None` where it gives what it should.
     pub problem: Option<String>,
 }
 

@@ -84,7 +84,7 @@ pub async fn pull(matches: &ArgMatches) -> Result<(), Failure> {
     output::line(&version.digest)
 }
 
-/// Whether the content is what the digest says.
+/// Checks that the content has the digest.
 fn verify(reference: &Reference, version: &Version) -> Result<(), String> {
     if let Pick::Digest(digest) = reference.pick()
         && digest != version.digest

@@ -16,7 +16,7 @@ Examples:
   thingshub driver push -t 1.0.1 -t 1.0 -t 1 -t latest
   thingshub driver push -p am102 -t next --no-test";
 
-/// What is pushed.
+/// Body of a push.
 #[derive(Serialize)]
 struct Body<'a> {
     tags: &'a [DriverTag],

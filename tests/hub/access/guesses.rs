@@ -97,7 +97,7 @@ async fn a_stranger_behind_the_proxy_locks_out_nobody_else() {
     for (stranger, neighbour, other) in [
         (
             [("X-Forwarded-For", "192.0.2.66, 10.1.1.1")],
-            // What the stranger writes stands further to the left.
+            // The stranger's own entries stand further to the left.
             [("X-Forwarded-For", "198.51.100.1, 192.0.2.66")],
             [("X-Forwarded-For", "192.0.2.67, 10.1.1.1")],
         ),
@@ -159,7 +159,7 @@ async fn nobody_else_is_believed_where_a_request_comes_from() {
     assert_eq!(entry["address"], "127.0.0.1");
 }
 
-/// Who sends more log-ins than the hub can compare delays others, and keeps nobody out.
+/// A flood of log-ins delays its own address, and keeps nobody else out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_log_ins_keeps_out_nobody_at_another_address() {
     /// More than may wait in all.

@@ -1,4 +1,4 @@
-//! Who may take power over whom: operators, administrators, and those who were one a moment ago.
+//! Power over other users: operators, administrators, and users who had one of these roles a moment ago.
 
 use futures_util::future::join_all;
 use reqwest::Method;

@@ -183,7 +183,7 @@ async fn a_repeated_import_is_done_once(database: Database) {
     assert_eq!(hub.list("devices/import").await.len(), 1);
 }
 
-/// Whoever goes away leaves work to the hub that is bounded all the same.
+/// A client that goes away leaves work to the hub, which stays bounded all the same.
 async fn drivers_are_exported_some_at_a_time(database: Database) {
     const VERSIONS: usize = 8;
     const CLIENTS: usize = 100;

@@ -1,5 +1,5 @@
-//! What users may be called and which passwords they may have: nobody passes for somebody else, and nobody
-//! has what everybody tries first.
+//! Rules for usernames and passwords: nobody passes for somebody else, and nobody has a password that everybody tries
+//! first.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -90,7 +90,7 @@ async fn names_from_before_are_compared_as_well(database: Database) {
         let body = json!({"username": name, "password": PASSWORD, "role": "viewer"});
         hub.post("users", &body).await.refused(400);
     }
-    // What else is changed of them changes no name.
+    // Changes of other members leave the name alone.
     let found = hub.list("users?q=adrnin").await;
     let path = format!("users/{}", found[0]["id"]);
     hub.put(&path, &json!({"role": "viewer", "full_name": "x"}))

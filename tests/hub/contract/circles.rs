@@ -405,6 +405,6 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
-    /// Who may see something is no import.
+    /// A visibility names a module without importing it.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }

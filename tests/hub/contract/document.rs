@@ -1,4 +1,4 @@
-//! What holds for every operation of the document.
+//! Rules that hold for every operation of the document.
 
 use std::collections::BTreeSet;
 

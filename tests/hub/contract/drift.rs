@@ -8,7 +8,7 @@ use std::{
 
 use crate::{repository, support::server::program};
 
-/// Which module may use which others of the crate. A line that grows is a decision.
+/// The other modules of the crate that each module may use. A line that grows is a decision.
 const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
@@ -203,7 +203,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("id", &["clock"]),
 ];
 
-/// Where tasks, threads and processes begin beside `supervise`, how many, and who notices when one breaks.
+/// Places where tasks, threads and processes begin beside `supervise`: their number, and who notices when one breaks.
 const SPAWNS: &[(&str, usize, &str)] = &[
     (
         "api/http/idempotency.rs",
@@ -456,7 +456,7 @@ fn tasks_are_watched() {
     );
 }
 
-/// Whoever forgot one would lose its secrets with the next key.
+/// A forgotten column would lose its secrets with the next key.
 #[test]
 fn a_new_key_reaches_every_column_of_secrets() {
     let again = fs::read_to_string(repository("src/store/core/sealed.rs")).unwrap();

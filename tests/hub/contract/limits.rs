@@ -237,7 +237,8 @@ fn numbers(text: &str) -> Vec<u64> {
     found
 }
 
-/// What the source says of a constant or a setting: `1_000`, `64 * 1024`, `8 << 20`, `Duration::from_secs(15)`.
+/// Reads a constant or the default of a setting from the source: `1_000`, `64 * 1024`, `8 << 20`,
+/// `Duration::from_secs(15)`.
 fn value(file: &str, name: &str) -> u64 {
     let source = fs::read_to_string(root().join("src").join(file)).unwrap();
     let mut told = source.lines().filter_map(|line| {

@@ -180,7 +180,7 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
         .await
         .ok();
     assert_eq!(receipt["status"], "unknown_device");
-    // What a device has said stays in the tables.
+    // Data that a device has sent stay in the tables.
     let rows = hub.list(&format!("{table}/rows")).await;
     assert!(rows.iter().all(|row| row["device_id"] == "d"), "{rows:?}");
 

@@ -1,5 +1,5 @@
-//! What must never look like a measurement: frames without data, results that are no numbers, times
-//! that cannot be true.
+//! Values that must never look like a measurement: frames without data, results that are no numbers, times that
+//! cannot be true.
 
 use serde_json::{Value, json};
 

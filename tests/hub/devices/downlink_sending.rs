@@ -219,7 +219,7 @@ async fn what_fails_is_tried_again_and_what_is_refused_is_given_up(database: Dat
         (&sent["attempts"], &sent["last_error"]),
         (&json!(3), &Value::Null)
     );
-    // What another attempt would not change is not tried again.
+    // A failure that another attempt would not change is not tried again.
     let refused = queue(&hub, json!({})).await;
     let failed = hub.downlink_gets(&refused, "failed").await;
     assert_eq!(
@@ -437,7 +437,7 @@ async fn what_the_network_tells_moves_a_downlink(database: Database) {
     tell("downlink_ack", &correlation(&first)).await;
     let confirmed = hub.downlink_gets(&first, "acknowledged").await;
     assert_eq!(confirmed["last_error"], Value::Null);
-    // What has come to its end stays as it is, and what nobody here has sent moves nothing.
+    // Settled downlinks stay as they are, and news of downlinks that the hub has not sent moves nothing.
     tell("downlink_nack", &correlation(&first)).await;
     tell(
         "downlink_ack",

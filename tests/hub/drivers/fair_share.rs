@@ -109,7 +109,7 @@ async fn share(hub: &mut Hub) {
     }
 }
 
-/// Whoever is told 503 sends the uplink again: better than an uplink that nobody decoded.
+/// A 503 makes the network server send the uplink again: better than an uplink that nobody decoded.
 async fn an_uplink_that_finds_the_queue_full_is_sent_again(database: Database) {
     let tight = [
         "--driver-workers",
@@ -143,7 +143,7 @@ async fn an_uplink_that_finds_the_queue_full_is_sent_again(database: Database) {
             }
         }
     }
-    // What was answered with 200 is decoded, and what was not is not there.
+    // Uplinks that were answered with 200 are decoded, and the others are not there.
     let uplinks = hub.list("devices/d/uplinks").await;
     assert_eq!(uplinks.len(), taken);
     assert!(taken > 0 && uplinks.iter().all(|uplink| uplink["error"].is_null()));

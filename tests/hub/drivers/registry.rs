@@ -32,7 +32,7 @@ fn sha256(text: &str) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// What the registry calls a version that is a script and nothing else.
+/// The digest that the registry gives a version of a script and nothing else.
 pub fn digest_of(script: &str) -> String {
     sha256(&format!(r#"{{"script":"{}"}}"#, sha256(script)))
 }
@@ -50,7 +50,7 @@ impl Hub {
         self.put(&path, &json!({"digest": digest})).await.ok()
     }
 
-    /// Which version decodes the next uplink of the device.
+    /// Returns the version that decodes the next uplink of the device.
     async fn decoded_by(&self, connection: &Connection, device: &str, eui: &str) -> Value {
         self.uplink(connection, eui).await;
         let uplinks = self.list(&format!("devices/{device}/uplinks")).await;

@@ -195,7 +195,7 @@ async fn ask_from(hub: &Hub, address: &str) -> String {
     let mut stream = socket.connect(hub.address.parse().unwrap()).await.unwrap();
     let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = Vec::new();
-    // Where it is refused, the hub has hung up by now.
+    // A refused client finds that the hub has hung up by now.
     let _ = stream.write_all(request).await;
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()

@@ -40,7 +40,7 @@ on_both_databases!(others_are_served_while_one_tenant_takes_what_it_can);
 
 /// For how long an attacker holds what it has.
 const HELD: Duration = Duration::from_millis(500);
-/// Where the others come from.
+/// The other tenant's address.
 const OTHERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 const EUI: &str = "AA00000000000001";
@@ -62,7 +62,7 @@ struct Others {
     connection: Connection,
 }
 
-/// How long each request took.
+/// Durations of requests.
 #[derive(Default)]
 struct Times {
     log_ins: Vec<Duration>,
@@ -290,7 +290,8 @@ impl Servers {
     }
 }
 
-/// What is over a bound is refused, and nothing is a fault of the hub's. Who is cut off has taken too much.
+/// Requests over a bound are refused, and nothing is a fault of the hub's. A client that is cut off has taken too
+/// much.
 async fn refused_or_done(request: RequestBuilder) {
     if let Ok(response) = request.send().await {
         let status = response.status();

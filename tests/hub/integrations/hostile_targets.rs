@@ -1,5 +1,5 @@
-//! What receivers say that no database takes or no memory holds, and what cannot be settled for any other reason:
-//! it harms that delivery alone. Tests of a tenant at a time.
+//! Answers of receivers that no database takes or no memory holds, and deliveries that cannot be settled for any
+//! other reason: they harm that delivery alone. Tests of a tenant at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

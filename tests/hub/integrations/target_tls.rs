@@ -50,7 +50,7 @@ fn to(receiver: &Broken, tls: Value) -> Value {
     json!({"type": "http", "url": receiver.url, "tls": tls})
 }
 
-/// What becomes of an uplink at an integration, and of a test: no error, or the same kind of one.
+/// Outcome of an uplink at an integration and of its test: no error, or the same kind of error for both.
 async fn error(hub: &Hub, connection: &Connection, id: &Value) -> Option<String> {
     let uplink = hub.uplink(connection, EUI).await;
     let path = format!("integrations/{id}/deliveries");

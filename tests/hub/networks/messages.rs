@@ -1,4 +1,4 @@
-//! What network servers send: every kind of message, copies, late ones, and unknown senders.
+//! Messages of network servers: every kind, copies, late ones, and unknown senders.
 
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ async fn the_error_rate_tells_of_the_last_hour(database: Database) {
     while !told_within_an_hour(&hub).await {}
 }
 
-/// Whether the clock's hour did not end meanwhile, which says nothing.
+/// Returns false when the clock's hour ended meanwhile: then the counts say nothing.
 async fn told_within_an_hour(hub: &Hub) -> bool {
     let hour = || {
         let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();

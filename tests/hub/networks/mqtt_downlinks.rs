@@ -222,7 +222,7 @@ async fn chirpstack_speaks_by_its_broker(database: Database) {
     .await;
     say("ack", &about("chirpstack_v4_ack.json", &second)).await;
     hub.downlink_gets(&second, "acknowledged").await;
-    // What is false is left out.
+    // Members that are false are left out.
     let mut nack = about("chirpstack_v4_ack.json", &first);
     nack.as_object_mut().unwrap().remove("acknowledged");
     say("ack", &nack).await;

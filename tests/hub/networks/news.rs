@@ -1,4 +1,4 @@
-//! What network servers tell beside uplinks: what becomes of downlinks, and every other kind of message.
+//! Messages of network servers beside uplinks: the fate of downlinks, and every other kind.
 
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ async fn an_uplink_confirms_a_downlink(database: Database) {
     ] {
         let (connection, _server) = connect(&hub, kind, address).await;
         let mut uplink = sample_json(name);
-        // What confirms nothing moves nothing.
+        // A message that confirms nothing moves nothing.
         let unconfirmed = send(&hub, false).await;
         let first = send(&hub, true).await;
         let second = send(&hub, true).await;
@@ -223,7 +223,7 @@ async fn an_unknown_kind_is_no_error(database: Database) {
         );
         let health = hub.get(&path).await.ok()["health"].clone();
         assert_eq!(health["malformed"], 0, "{kind}");
-        // What is not even an object is nobody's message.
+        // A body that is not even an object is nobody's message.
         let answer = hub.ingest(&connection, "[]").await;
         answer.refused(400);
     }

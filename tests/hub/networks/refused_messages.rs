@@ -80,7 +80,7 @@ async fn what_is_refused_is_counted(database: Database) {
         ),
     ];
     for (count, (query, kind, body, expected)) in (1..).zip(table) {
-        // Who has no key moves nothing.
+        // A sender without a key moves nothing.
         let message = (query, kind, body.clone());
         post(&hub, &connection, "wrong", message).await.refused(401);
         let message = (query, kind, body);

@@ -40,7 +40,7 @@ fn message(number: u32) -> String {
     .to_string()
 }
 
-/// What a message gets in its answer; whether it is a copy.
+/// Sends a message and returns the downlink in its answer, and whether it was a copy.
 async fn ask(hub: &Hub, connection: &Connection, number: u32) -> (Value, bool) {
     let receipt = hub.ingest(connection, message(number)).await.ok();
     (receipt[DEVICE].clone(), receipt["status"] == "duplicate")

@@ -37,7 +37,7 @@ async fn test(hub: &Hub, id: i64) -> Value {
     hub.post(&path, &json!({})).await.ok()
 }
 
-/// What somebody does who can write to the database.
+/// Does what an intruder with write access to the database would do.
 async fn with_database(hub: &mut Hub, statement: &str) {
     // Nothing that is kept ready is to hide it.
     hub.end(Signal::SIGTERM).await;

@@ -101,7 +101,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     assert!(!answers(&hub, &trusting(&first.cert)).await);
     assert!(answers(&hub, &old).await, "an open connection goes on");
 
-    // What is no certificate is told once and not served.
+    // A file that is no certificate is reported once and not served.
     let before = complaints(&hub);
     fs::write(&cert, "-----BEGIN CERTIFICATE-----\n???\n").unwrap();
     eventually("the broken one is told", async || {

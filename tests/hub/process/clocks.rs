@@ -39,7 +39,7 @@ impl Clock {
     }
 
     fn set(&self, seconds: i64) {
-        // Whoever looks finds the former or the new one.
+        // A reader finds the former or the new file.
         let new = self.0.path().with_extension("new");
         std::fs::write(&new, format!("{seconds:+}")).unwrap();
         std::fs::rename(new, self.0.path()).unwrap();

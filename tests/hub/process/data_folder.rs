@@ -137,7 +137,7 @@ async fn its_files_are_for_its_user_alone_whatever_the_umask() {
     assert_eq!(open_to_others(&data), []);
     child.kill().await.unwrap();
 
-    // What an earlier version has left open is closed.
+    // Files that an earlier version has left open to others are closed.
     let open = |path: &str, mode| {
         fs::set_permissions(data.join(path), PermissionsExt::from_mode(mode)).unwrap();
     };

@@ -109,7 +109,7 @@ async fn a_hub_goes_on_while_its_key_is_changed(database: Database) {
     delivers(&hub, &receiver).await;
     assert_eq!(repeatable(&hub).await, answer);
 
-    // What it seals from now on needs the new key alone, so the old one can go.
+    // Values that it seals from now on need the new key alone, so the old one can go.
     let again = (hub.connect("more").await, integrate(&hub, "crm").await);
     hub.device("f", &again.0, EUI, json!({})).await;
     let said = hub.command(&["secrets", "forget"]).await.unwrap();

@@ -31,10 +31,10 @@ use crate::{
 pub const USER: &str = "hub";
 pub const PASSWORD: &str = "broker password";
 
-/// How a broker lets clients in.
+/// The ways in which a broker lets clients in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Door {
-    /// Whoever comes.
+    /// Lets everybody in.
     Open,
     /// With the user and the password.
     Password,
@@ -48,20 +48,20 @@ pub struct Broker {
     folder: TempDir,
     door: Door,
     port: u16,
-    /// Where it takes WebSockets, if it does.
+    /// Port for WebSockets, if there is one.
     web_port: Option<u16>,
     child: Option<Child>,
 }
 
-/// What somebody who is subscribed gets.
+/// A subscribed client and its messages.
 pub struct Listener {
     _child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
-    /// What came before it was known to be subscribed.
+    /// Messages that came before it was known to be subscribed.
     early: VecDeque<String>,
 }
 
-/// Where Debian puts the server.
+/// The server, in the place where Debian puts it.
 fn server() -> Command {
     let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
         .into_iter()
@@ -121,7 +121,6 @@ impl Broker {
         child.wait().await.unwrap();
     }
 
-    /// What it has written to its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -280,7 +279,7 @@ impl Broker {
             assert!(status.success());
             conf += &format!("password_file {}\n", file.display());
         }
-        // What a listener says of TLS is its own.
+        // Lines of a listener about TLS belong to that listener.
         let mut tls = String::new();
         if matches!(self.door, Door::Tls | Door::Certificate) {
             self.write_certificates();

@@ -9,7 +9,7 @@ use tokio::{
 /// CONNACK: it lets the client in.
 const WELCOME: &[u8] = &[0x20, 2, 0, 0];
 
-/// What it sends without end.
+/// The thing that it sends without end.
 #[derive(Debug, Clone, Copy)]
 pub enum Mood {
     /// Answers to pings that nobody has sent.

@@ -11,7 +11,7 @@ const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
 const SASL_HANDSHAKE: i16 = 17;
 
-/// How the broker behaves.
+/// Behaviour of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     /// It refuses each way to log in, and names others in a text with a NUL.

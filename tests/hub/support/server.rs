@@ -42,15 +42,15 @@ pub struct Hub {
     environment: Vec<(String, String)>,
     child: Child,
     client: Client,
-    /// Where it listens.
+    /// Host and port of its listener.
     pub address: String,
     /// Of the first administrator.
     pub token: String,
-    /// Whether its log may tell of faults inside.
+    /// Its log may report internal faults.
     pub may_complain: bool,
 }
 
-/// What a hub answered, already held against the contract.
+/// An answer of the hub, already held against the contract.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -252,7 +252,6 @@ impl Hub {
             .unwrap()
     }
 
-    /// What it has written to its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("hub.log")).unwrap_or_default()
     }
@@ -272,7 +271,7 @@ impl Hub {
         execute(&self.database_url(), statement).await;
     }
 
-    /// Where its data is.
+    /// URL of its database.
     pub fn database_url(&self) -> String {
         match &self.database {
             Database::Sqlite => format!(
@@ -389,7 +388,7 @@ impl WithJson for RequestBuilder {
     }
 }
 
-/// What tests need often.
+/// Steps that tests need often.
 impl Hub {
     /// Pushes a driver; `driver` reads `author/name`.
     pub async fn push(&self, driver: &str, tag: &str, script: &str) -> Value {

@@ -1,4 +1,4 @@
-//! What an integration feeds: an HTTP server that keeps what it gets and fails on cue.
+//! A receiver of an integration: an HTTP server that keeps what it gets and fails on cue.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::eventually;
 
-/// How to answer.
+/// The kinds of answers.
 #[derive(Clone, Copy)]
 pub enum Cue {
     /// With this status.
@@ -32,7 +32,7 @@ pub enum Cue {
     Redirect(u16, &'static str),
     /// With 200, after [`Sink::go_on`].
     Wait,
-    /// Never.
+    /// Never answers.
     Hang,
 }
 
@@ -118,7 +118,7 @@ impl Sink {
         Self::start(&[], Cue::Status(200)).await
     }
 
-    /// What came so far.
+    /// Requests so far.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.book).received.clone()
     }

@@ -50,7 +50,7 @@ async fn the_last_match_of_a_call_is_none_of_the_next() {
     assert_eq!(data(&host, &other).await, json!({"left": ["", "", ""]}));
 }
 
-/// What is not there must be named, not be something else.
+/// A missing part of Intl must be named, not silently replaced.
 #[tokio::test]
 async fn what_drivers_lack_of_intl_is_named() {
     let host = host(one_worker()).await;

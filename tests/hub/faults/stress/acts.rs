@@ -1,4 +1,4 @@
-//! Who does what while uplinks come in: groups of acts, each of which goes on until the end.
+//! The acts that go on while uplinks come in, in groups, each until the end.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::world::World;
 
-/// What one actor does again and again.
+/// The act that one actor repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {
     /// Clients go away in the middle of their requests.
@@ -98,7 +98,7 @@ impl Group {
     }
 }
 
-/// What was queued, begun or made, to be looked at in the end.
+/// Things that were queued, begun or made, to be looked at in the end.
 #[derive(Default)]
 pub struct Book {
     pub downlinks: Vec<Queued>,

@@ -22,7 +22,7 @@ pub const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
 /// A client that goes away does so within this.
 const CUT_WITHIN_US: u64 = 40_000;
-/// What a hub says of a key whose first request it takes for unfinished.
+/// Text of the answer to a key whose first request the hub takes for unfinished.
 const RUNNING: &str = "has not been answered yet";
 /// The answer to a request with a key that a killed hub had done.
 const LEFT: &str = "was done, but its answer cannot be read any more";
@@ -62,7 +62,7 @@ pub struct Ask {
     body: Option<String>,
     /// Of so many, one is cut.
     cut_one_in: Option<u32>,
-    /// Whether it would do harm when it is done late: then it is cut only where nothing delays it.
+    /// A late execution would do harm: it is cut only where nothing delays it.
     is_harmful_late: bool,
     is_told: bool,
 }
@@ -145,7 +145,7 @@ impl Ask {
     }
 }
 
-/// What a hub has answered.
+/// Answer of a hub.
 #[derive(Clone, Debug)]
 pub struct Said {
     pub status: u16,
@@ -162,7 +162,7 @@ impl Said {
         self.status < 300
     }
 
-    /// Whether it was done by a hub that was killed before it had answered.
+    /// Returns whether it was done by a hub that was killed before it had answered.
     pub fn is_left(&self) -> bool {
         self.status == 400 && self.text.contains(LEFT)
     }

@@ -1,4 +1,4 @@
-//! What became of downlinks, of requests that were repeated and of labels, and what the logs say.
+//! The ends of downlinks, of repeated requests and of labels, and the text of the logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

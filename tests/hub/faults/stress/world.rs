@@ -31,7 +31,7 @@ use crate::support::{
     sink::{Cue, Sink},
 };
 
-/// What waits is tried again at once, and what takes long is bounded.
+/// Retries without a wait, and bounds for everything that takes long.
 const FLAGS: [&str; 12] = [
     "--outgoing-allow",
     "127.0.0.0/8",
@@ -106,7 +106,7 @@ pub struct World {
     pub harms: Mutex<Vec<Harm>>,
     pub book: Mutex<Book>,
     pub began: SystemTime,
-    /// Whether clients go away.
+    /// Clients go away in the middle of requests.
     pub cuts: bool,
     pub is_long: bool,
     groups: HashSet<Group>,
@@ -140,7 +140,7 @@ impl World {
                 }
             }
         }
-        // Whoever has failed comes again when nobody else starts.
+        // An actor that failed comes again when nobody else starts.
         while members.len() < hubs {
             members.push(start_hub(members.len() + hubs, database.clone(), key.clone()).await);
         }
@@ -212,7 +212,7 @@ impl World {
         let _ = watch.await;
     }
 
-    /// Whether no act begins any more.
+    /// Returns whether no act begins any more.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
