@@ -1,6 +1,6 @@
 //! Rules that hold for every operation and resource, and written words that must stay true.
 
-mod bad_input;
+pub mod bad_input;
 mod changes;
 mod circles;
 pub mod collections;

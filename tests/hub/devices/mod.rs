@@ -9,4 +9,5 @@ mod exports;
 mod histories;
 mod interleaved_downlinks;
 mod lists;
+mod refused;
 mod sheets;

@@ -93,11 +93,6 @@ async fn each_network_server_is_understood(database: Database) {
         let path = format!("network-connections?type={kind}");
         assert_eq!(hub.list(&path).await.len(), 1, "{kind}");
     }
-    let connection = hub.list("network-connections?type=sigfox").await.remove(0);
-    let body = json!({"id": "wrong", "connectivity": {"connections": [
-        {"network_connection_id": connection["id"], "network_device_id": "0A"}]}});
-    let error = hub.post("devices", &body).await.refused(400);
-    assert!(error.contains("must be a Sigfox device id"), "{error}");
 }
 
 async fn news_become_events_of_their_kinds(database: Database) {
