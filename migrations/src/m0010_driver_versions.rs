@@ -118,7 +118,7 @@ async fn give_digests(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             let script = String::try_get(row, "", "script_digest")?;
             let manifest = format!(r#"{{"script":"sha256:{script}"}}"#);
             let digest = format!("sha256:{}", hex::encode(Sha256::digest(manifest)));
-            // Both are of hexadecimal digits.
+            // Neither value needs quoting: both are hexadecimal digits.
             let update =
                 format!("UPDATE driver_versions SET digest = '{digest}' WHERE id = {last}");
             connection.execute_unprepared(&update).await?;

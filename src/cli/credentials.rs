@@ -29,9 +29,9 @@ pub struct Credentials {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Of a session, which a logout ends.
+    /// Token of a session, which a logout ends.
     Session,
-    /// Of an API key, which others may use as well: a logout only forgets it.
+    /// An API key, which others may use as well: a logout only forgets it.
     ApiKey,
 }
 

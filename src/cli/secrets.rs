@@ -83,7 +83,7 @@ async fn with_keys(
 }
 
 async fn discard(config: &Config, store: &Store, is_meant: bool) -> Result<(), Failure> {
-    // Without any key, all is lost; one that is there and cannot be read is another matter.
+    // A hub without any key has lost all values; a key that exists and cannot be read is another matter.
     let is_missing = config.secret_key.is_none()
         && config.secret_key_file.is_none()
         && !config.data_dir.join("secret.key").exists();

@@ -64,7 +64,7 @@ async fn guesses_at_once_count_like_guesses_in_a_row(database: Database) {
         .unwrap();
     assert!((60..=900).contains(&wait), "{wait}");
     right.refused(503);
-    // Others are not concerned.
+    // Other users can still log in.
     hub.log_in("admin", PASSWORD).await;
 }
 
@@ -81,7 +81,7 @@ async fn the_current_password_is_not_guessed_either(database: Database) {
     let guesses = join_all((0..20).map(|_| change("nonsense"))).await;
     let compared = guesses.iter().filter(|guess| guess.status == 400).count();
     assert_eq!(compared, 5, "{guesses:#?}");
-    // Neither here nor where one logs in.
+    // The right password is put off as well, here and at the log-in.
     change(PASSWORD).await.refused(503);
     log_in_via(&hub, &[], PASSWORD).await.refused(503);
     let request = hub.request(Method::GET, "users/me").bearer_auth(&token);

@@ -136,7 +136,7 @@ async fn slow_files_keep_no_other_tenant_from_importing(database: Database) {
     let bob = hub.log_in("bob", PASSWORD).await;
     let other = hub.log_in("other", PASSWORD).await;
     let one = Slow::begin(&hub, &eve, None).await;
-    // With a key, a file is read ahead of its operation: not ahead of its place.
+    // With an `Idempotency-Key`, a file is read before its operation runs, but not before it has its place.
     let two = Slow::begin(&hub, &hub.token, Some("k")).await;
     let refused = hub.answer(import(&hub, &bob, None).body("id\nb")).await;
     let error = refused.refused(503);

@@ -117,7 +117,7 @@ async fn names_of_other_tenants_are_not_probed_for_ever(database: Database) {
     assert_eq!(own, foreign);
     assert_eq!(own.0, 400);
     let mut refused = 1;
-    // As many at once as one address may have compared.
+    // One address may have 8 passwords compared at a time.
     for _ in 0..20 {
         let probes = join_all((0..8).map(|_| texts(&hub, "admin"))).await;
         for (status, error) in probes {

@@ -211,7 +211,7 @@ async fn each_kind_of_failure_has_its_exit_code() {
     let (server, ca) = (server(&hub), hub.certificate());
     let ca = ca.to_str().unwrap();
 
-    // Without a login.
+    // The exit codes without a login.
     let usage = person.run(&["api"]).await;
     assert_eq!(usage.code, 2, "{usage:?}");
     person.run(&["login"]).await.failed(2);
@@ -249,7 +249,7 @@ async fn each_kind_of_failure_has_its_exit_code() {
     person.run_with(&login, "", &[]).await.failed(2);
     assert!(!person.credentials().exists());
 
-    // With one.
+    // The exit codes with a login.
     person.log_in(&hub).await.ok();
     let said = person
         .run(&["api", "POST", "devices", "--data", r#"{"nonsense": 1}"#])

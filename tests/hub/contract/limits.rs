@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Of each row what it begins with, and the constants that it tells of. A row with settings tells of their defaults.
+/// The beginning of each row, and the constants that the row is about. A row with settings is about their defaults.
 const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Connections at a time", &[]),
     ("Connections of one address", &[]),

@@ -168,7 +168,7 @@ async fn without_an_encoder_the_state_is_kept_and_said_so(database: Database) {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["details"]["reason"], reason);
 
-    // Neither is there a way to a device without a driver, or without a network.
+    // A device without a driver or without a network cannot be reached.
     hub.push("a/c", "1", ENCODES).await;
     for (driver, told) in [(Value::Null, "no driver"), (json!("a/c:1"), "no address")] {
         let device = json!({"driver": driver});

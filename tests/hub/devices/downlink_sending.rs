@@ -316,7 +316,7 @@ async fn a_queued_downlink_outlives_a_kill(database: Database) {
     hub.sends_downlinks(&connection, &http(&server)).await;
     let first = queue(&hub, json!({})).await;
     let second = queue(&hub, json!({})).await;
-    // In the middle of the first attempt.
+    // The hub is killed in the middle of the first attempt.
     server.is_asked(1).await;
     hub.end(Signal::SIGKILL).await;
     hub.start_again().await;

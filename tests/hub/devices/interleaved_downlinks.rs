@@ -148,7 +148,7 @@ async fn a_downlink_goes_by_settings_that_come_while_it_is_queued() {
         };
         let (queued, ()) = tokio::join!(queued, change);
         hub.downlink_gets(&queued, "sent").await;
-        // Nor does it block those behind it.
+        // Later downlinks are not blocked either.
         let next = queue(&hub, json!({})).await;
         hub.downlink_gets(&next, "sent").await;
     })

@@ -89,7 +89,7 @@ async fn share(hub: &mut Hub) {
         over.load(Ordering::Relaxed)
     };
     let (_, over_by_then) = join(loops, works).await;
-    // In turn of arrival it would be all of them; how few it is depends on how quickly the others come.
+    // In order of arrival it would be all of them; the number depends on how quickly the others come.
     assert!(
         over_by_then < LOOPING * 3 / 4,
         "{over_by_then} of {LOOPING} endless calls were served first"

@@ -130,7 +130,7 @@ async fn an_import_that_another_hub_has_done_is_not_given_up() {
         let mut hub = Hub::start(database).await;
         hub.may_complain = true;
         let url = hub.database_url();
-        // Its rows cannot be read, here.
+        // A trigger spoils the import's rows, so that they cannot be read.
         hub.sql(
             "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN NEW.rows := 'nonsense'; RETURN NEW; END $$; \

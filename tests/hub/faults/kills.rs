@@ -18,7 +18,7 @@ on_both_databases!(killed_again_and_again_it_loses_nothing_and_invents_nothing);
 
 /// Uplinks of one life of the hub, at most.
 const LIFE_UPLINKS: usize = 60;
-/// Of so many starts, one is killed before the hub is up.
+/// One of this many starts is killed before the hub is up.
 const STARTS_KILLED_ONE_IN: u32 = 5;
 
 async fn killed_again_and_again_it_loses_nothing_and_invents_nothing(database: Database) {

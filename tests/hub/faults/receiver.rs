@@ -26,9 +26,9 @@ pub enum Then {
 /// The ways in which it receives connections.
 #[derive(Clone)]
 pub enum Port {
-    /// In the clear.
+    /// Plain HTTP.
     Plain,
-    /// With TLS.
+    /// HTTP over TLS.
     Tls(TlsAcceptor),
     /// It takes the connection, and never says a word.
     Mute,

@@ -42,7 +42,7 @@ async fn post_together(hub: &Hub, from: &[(&Connection, &str)]) -> Vec<Answer> {
         hub.ingest(connection, body)
     }));
     let release = async {
-        // For the batch to gather; whether it has is no part of what is shown.
+        // Gives the batch time to gather; the test does not depend on it.
         tokio::time::sleep(Duration::from_millis(500)).await;
         held.end().await;
     };

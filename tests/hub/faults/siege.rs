@@ -38,7 +38,7 @@ use crate::{
 
 on_both_databases!(others_are_served_while_one_tenant_takes_what_it_can);
 
-/// For how long an attacker holds what it has.
+/// Time for which an attacker holds on to a connection.
 const HELD: Duration = Duration::from_millis(500);
 /// The other tenant's address.
 const OTHERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

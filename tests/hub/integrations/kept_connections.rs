@@ -168,7 +168,7 @@ async fn a_delivery_goes_out_again_at_once_under_its_id(database: Database) {
         }
         let deliveries = delivered(&hub, &id, COUNT).await;
         tried_once(&deliveries);
-        // Else nothing was shown.
+        // Without a cut connection the test shows nothing.
         assert!(receiver.cut() > 0);
         let served = receiver.served();
         let header = |head: &str, name: &str| {

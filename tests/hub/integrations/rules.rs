@@ -96,7 +96,7 @@ async fn a_device_s_deliveries_keep_their_order(database: Database) {
     let of_first = delivered.iter().filter(|one| one["device_id"] == "d0");
     let ids: Vec<&Value> = of_first.map(|one| &one["uplink_id"]).collect();
     assert_eq!(ids, sent.iter().collect::<Vec<_>>());
-    // As they arrived: whatever came of the other device, its failures held back no other.
+    // The order of arrival: failures of the other device held nothing back.
     let received = sink.received();
     let order: Vec<&str> = received
         .iter()
@@ -310,7 +310,7 @@ async fn a_replay_of_a_dead_hub_goes_on(database: Database) {
     // Another hub has begun it, and is no more.
     hub.sql(&begun).await;
     deliveries(&hub, &path, "delivered", 3).await;
-    // So has this one, before its restart.
+    // This hub has begun another one, and is restarted.
     hub.end(Signal::SIGTERM).await;
     hub.sql(&begun).await;
     hub.start_again().await;

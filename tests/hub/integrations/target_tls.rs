@@ -142,7 +142,7 @@ async fn a_client_certificate_is_presented_where_it_is_demanded(database: Databa
     let refused = hub.put(&path, &body).await.refused(400);
     let expected = "target.tls.client_key: is required: the address has changed";
     assert_eq!(refused, expected);
-    // Without a certificate it is forgotten.
+    // The key is forgotten with the certificate.
     let bare = integration("renamed", to(&receiver, json!({"ca": authority.pem()})));
     let view = hub.put(&path, &bare).await.ok();
     assert_eq!(view["target"]["tls"]["has_client_key"], false);

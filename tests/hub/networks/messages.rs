@@ -181,7 +181,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
     refuse().await;
     rates.push(rate().await);
 
-    // They are those of the hour before when the next one comes, and then gone.
+    // These messages count as those of the hour before until the next one comes, and then no more.
     pass(1).await;
     let all_the_same = rate().await;
     take().await;

@@ -299,7 +299,7 @@ async fn any_broker_gets_what_the_template_says(database: Database) {
     let mut late = broker.listen("down/#").await;
     assert!(late.next().await.1, "it is retained");
 
-    // Without a template the bytes themselves go out.
+    // The bytes themselves go out where there is no template.
     settings = json!({"type": "mqtt", "topic": "bytes"});
     let set = hub.sends_downlinks(&connection, &settings).await;
     assert_eq!(set["settings"]["qos"], 1, "{set}");

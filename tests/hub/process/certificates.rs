@@ -92,7 +92,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     .await;
     assert!(answers(&hub, &trusting(&first.cert)).await);
 
-    // By itself, without a word.
+    // A changed file is noticed without a signal.
     fs::write(&cert, &second.cert).unwrap();
     eventually("the new one is served", async || {
         answers(&hub, &trusting(&second.cert)).await.then_some(())
@@ -110,7 +110,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     .await;
     assert!(answers(&hub, &trusting(&second.cert)).await);
 
-    // At once, when it is told.
+    // A signal makes the hub read it at once.
     let third = Pair::new();
     third.write(path);
     hub.tell(Signal::SIGHUP);

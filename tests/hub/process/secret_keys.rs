@@ -274,7 +274,7 @@ async fn a_lost_key_can_be_given_up(database: Database) {
     let body = json!({"name": "erp", "selector": "",
         "target": {"type": "http", "url": sink.url, "authorization": "Bearer s3cr3t"}});
     hub.put(&path, &body).await.ok();
-    // With what has waited.
+    // The deliveries that have waited go out as well.
     delivers(&hub, &(connection, sink)).await;
     assert_eq!(keys(&hub, &[]).await[0].1, "(current): 1 values");
     let said = hub.command(&["secrets", "discard"]).await.unwrap();
@@ -367,7 +367,7 @@ async fn a_changed_key_file_keeps_its_owner_and_mode(database: Database) {
     let receiver = provision(&hub).await;
     let file = hub.file("secret.key");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    // Of the hub's own user, while root changes the key.
+    // The file belongs to the hub's own user, while root changes the key.
     if fs::metadata(&file).unwrap().uid() == 0 {
         chown(&file, Some(65_534), Some(65_534)).unwrap();
     }

@@ -36,11 +36,11 @@ pub const PASSWORD: &str = "broker password";
 pub enum Door {
     /// Lets everybody in.
     Open,
-    /// With the user and the password.
+    /// Asks for the user and the password.
     Password,
-    /// By TLS, with the user and the password.
+    /// Asks for the user and the password, over TLS.
     Tls,
-    /// By TLS, with a certificate of its authority.
+    /// Asks for a certificate of its authority, over TLS.
     Certificate,
 }
 

@@ -51,7 +51,7 @@ async fn serve(mut stream: TcpStream, mood: Mood) -> Option<()> {
     has_asked.then_some(())?;
     let (begin, more): (&[u8], &[u8]) = match mood {
         Mood::Packets => (WELCOME, &[0xD0, 0]),
-        // To the topic `t`, at most once.
+        // A message to the topic `t`, at most once.
         Mood::Message => (
             &[0x20, 2, 0, 0, 0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1, b't'],
             b"xx",

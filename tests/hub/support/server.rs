@@ -44,7 +44,7 @@ pub struct Hub {
     client: Client,
     /// Host and port of its listener.
     pub address: String,
-    /// Of the first administrator.
+    /// Token of the first administrator.
     pub token: String,
     /// Its log may report internal faults.
     pub may_complain: bool,
@@ -71,7 +71,7 @@ pub fn program() -> Command {
     program_at(&program_path())
 }
 
-/// Its path.
+/// Path of the program under test.
 pub fn program_path() -> PathBuf {
     let built = || env!("CARGO_BIN_EXE_thingshub").into();
     std::env::var_os(PROGRAM).unwrap_or_else(built).into()
@@ -503,13 +503,13 @@ pub fn things_stack(eui: &str) -> String {
 }
 
 impl Answer {
-    /// Its body, if it is a 200.
+    /// Asserts a 200 and returns the body.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.body
     }
 
-    /// Its body, if it is a 201 that says where the new resource is.
+    /// Asserts a 201 that names the new resource's address, and returns the body.
     pub fn created(self) -> Value {
         assert_eq!(self.status, 201, "{}", self.text);
         let location = self.headers["location"].to_str().unwrap();
@@ -517,7 +517,7 @@ impl Answer {
         self.body
     }
 
-    /// Its text, if it is an error with this status.
+    /// Asserts an error with this status and returns its text.
     pub fn refused(self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text);
         self.body["error"].as_str().unwrap().to_owned()

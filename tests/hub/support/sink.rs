@@ -20,15 +20,15 @@ use crate::eventually;
 /// The kinds of answers.
 #[derive(Clone, Copy)]
 pub enum Cue {
-    /// With this status.
+    /// Answers with this status.
     Status(u16),
-    /// With this status, and JSON.
+    /// Answers with this status and JSON.
     Json(u16, &'static str),
-    /// With 200, and a body that has no end.
+    /// Answers with 200 and a body that has no end.
     Endless,
-    /// With this status, so many seconds in `Retry-After`, and a text.
+    /// Answers with this status, this many seconds in `Retry-After`, and a text.
     After(u16, u32),
-    /// With this status, to go there.
+    /// Answers with this status and this `Location`.
     Redirect(u16, &'static str),
     /// With 200, after [`Sink::go_on`].
     Wait,

@@ -276,7 +276,7 @@ async fn a_worker_that_dies_costs_one_call_at_most_and_is_replaced() {
     let _ = std::fs::remove_file(&name);
 }
 
-/// By the kernel's account.
+/// CPU time of a worker by the kernel's account.
 fn cpu_time_ns(worker: nix::unistd::Pid) -> u64 {
     let account = std::fs::read_to_string(format!("/proc/{worker}/schedstat"));
     let account = account.unwrap_or_default();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::server::PASSWORD;
 
-/// Of so many ends, one is cut.
+/// One of this many ends of a session or key is cut.
 const CUT_ONE_IN: u32 = 3;
 const EUI: &str = "AA00000000000099";
 

@@ -70,7 +70,7 @@ impl Group {
         Self::Clocks,
     ];
 
-    /// Those that a comma-separated list names; all by default, none by `none`.
+    /// Reads a comma-separated list of groups; all by default, none by `none`.
     pub fn chosen(list: Option<&str>) -> HashSet<Self> {
         let Some(list) = list else {
             return Self::ALL.iter().copied().collect();
@@ -102,7 +102,7 @@ impl Group {
 #[derive(Default)]
 pub struct Book {
     pub downlinks: Vec<Queued>,
-    /// Those that the network has confirmed.
+    /// Downlinks that the network has confirmed.
     pub confirmed: HashSet<String>,
     /// Imports with their tenants.
     pub imports: Vec<(usize, i64)>,

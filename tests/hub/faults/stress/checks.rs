@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Of those that were acknowledged at once, none arrives behind a later one of its device.
+    /// Checks that no uplink that was acknowledged at once arrives behind a later one of its device.
     fn check_order(&self, tenant: &Tenant, receiver: &Receiver, sent: &BTreeMap<Which, Sent>) {
         let mut newest: BTreeMap<String, u32> = BTreeMap::new();
         for message in receiver.sink.received() {

@@ -60,7 +60,7 @@ pub struct Ask {
     token: String,
     headers: Vec<(&'static str, String)>,
     body: Option<String>,
-    /// Of so many, one is cut.
+    /// One of this many requests is cut.
     cut_one_in: Option<u32>,
     /// A late execution would do harm: it is cut only where nothing delays it.
     is_harmful_late: bool,
@@ -122,7 +122,7 @@ impl Ask {
         self
     }
 
-    /// Its client may go away, one of so many.
+    /// Lets the client go away in one of this many cases.
     pub fn cut_one_in(mut self, count: u32) -> Self {
         self.cut_one_in = Some(count);
         self

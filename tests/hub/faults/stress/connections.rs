@@ -16,7 +16,7 @@ use super::{
 
 /// A device that nobody has made.
 const STRANGER: &str = "FFFFFFFFFFFFFFFF";
-/// Of so many changes in a quiet tenant, one is cut.
+/// One of this many changes in a quiet tenant is cut.
 const CUT_ONE_IN: u32 = 2;
 
 impl World {

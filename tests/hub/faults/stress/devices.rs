@@ -15,7 +15,7 @@ use super::{
     world::{BUSY_TENANTS, World},
 };
 
-/// Of so many of these requests, one is cut.
+/// One of this many requests about devices is cut.
 const CUT_ONE_IN: u32 = 4;
 /// Devices that an import makes.
 const IMPORTED: usize = 30;

@@ -16,7 +16,7 @@ use crate::support::database::{execute, surroundings};
 const SILENT_MAX_MS: u64 = 1500;
 /// Time for which a forgotten connection stays open: longer than a hub may wait for it.
 const FORGOTTEN: Duration = Duration::from_secs(45);
-/// By how many seconds a clock is wrong.
+/// Seconds by which a clock is wrong.
 const STEPS_S: [i64; 5] = [-3600, -20, 0, 20, 3600];
 /// The library that makes clocks wrong (Debian's package libfaketime).
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";

@@ -21,7 +21,7 @@ use crate::support::server::things_stack;
 
 /// The longest pause between two uplinks of a device.
 const PAUSE_MS: u64 = 120;
-/// Of so many uplinks, one is cut.
+/// One of this many uplinks is cut.
 const CUT_ONE_IN: u32 = 12;
 /// Time within which an uplink without an answer may still be recorded, and the same while something is silent or
 /// gone. Meanwhile a device sends no more than so many: the hub recognises a copy by the last frames, of which it

@@ -86,7 +86,7 @@ impl Source {
         self.access.lock().unwrap().clone()
     }
 
-    /// From here on, nobody knows which key opens it.
+    /// Notes that nobody knows from now on which key opens it.
     pub fn doubts_key(&self) {
         self.access.lock().unwrap().key_since = None;
     }
@@ -117,7 +117,7 @@ impl Source {
         dead.map(|(key, _)| key.clone()).collect()
     }
 
-    /// From here on, nobody knows whether it is on.
+    /// Notes that nobody knows from now on whether it is on.
     pub fn doubts_switch(&self) {
         self.access.lock().unwrap().is_on_since = None;
     }
@@ -127,7 +127,7 @@ impl Source {
         (access.is_on, access.is_on_since) = (is_on, Some(Instant::now()));
     }
 
-    /// Its form for a change.
+    /// Body of a change.
     pub fn body(&self, is_on: bool) -> Value {
         json!({"name": self.name, "enabled": is_on, "settings": {"type": "the_things_stack"}})
     }
@@ -199,7 +199,7 @@ impl Device {
         }
     }
 
-    /// Its form for whoever makes it.
+    /// Body that makes it.
     pub fn body(&self, source: i64, is_quiet: bool) -> Value {
         let mut labels = vec![if self.is_lasting { "lasting" } else { FLEETING }];
         labels.extend((!is_quiet).then_some(BUSY));
@@ -211,7 +211,7 @@ impl Device {
         *self.life_mut()
     }
 
-    /// From here on it may be deleted, or made, at any moment.
+    /// Notes that it may be deleted, or made, at any moment from now on.
     pub fn begins_to_change(&self) {
         let mut life = self.life_mut();
         life.number += 1;

@@ -129,7 +129,7 @@ impl World {
             }
             for fault in faults.iter().filter(|fault| fault.hub == hub) {
                 let lines = told.get(&*fault.request);
-                // Of many that are put off for one reason, some lines tell.
+                // The log has some lines for many requests that are put off for one reason.
                 let put_off = format!("request put off: {}", fault.reason);
                 let is_told = lines.is_some() || log.contains(&put_off);
                 self.journal

@@ -11,7 +11,7 @@ use super::{
     world::World,
 };
 
-/// Of so many rounds, one begins with settings that nobody has made.
+/// One of this many rounds begins with settings that nobody has made.
 const FIRST_ONE_IN: u32 = 4;
 
 impl World {

@@ -50,9 +50,9 @@ const FLAGS: [&str; 12] = [
 pub const BUSY_TENANTS: usize = 2;
 /// Tenants in which one thing is done after another.
 const QUIET_TENANTS: usize = 3;
-/// Of a busy tenant.
+/// Network connections of a busy tenant.
 const SOURCES: usize = 2;
-/// Of a busy tenant's connection, the first ones lasting.
+/// Devices of each connection of a busy tenant; the first ones are never deleted.
 const DEVICES: usize = 4;
 const LASTING: usize = 2;
 /// Two drivers that tell the number that the payload is; one of them counts besides.
@@ -100,7 +100,7 @@ pub struct World {
     /// The database without a proxy before it, where it is a server.
     pub database_url: Option<String>,
     pub tenants: Vec<Tenant>,
-    /// Of the hub's first tenant.
+    /// Token of the administrator of the hub's first tenant.
     pub admin: String,
     pub faults: Mutex<Vec<Fault>>,
     pub harms: Mutex<Vec<Harm>>,
