@@ -3,7 +3,7 @@
 //! `receiver` prints its URL. `POST /to/<name>` is taken and counted, `POST /fails/<name>` answered
 //! with 500 and `POST /hangs/<name>` never. The frame counter of a message is the time at which it was
 //! sent, in microseconds, as `uplinks.lua` makes it, and no two uplinks have the same. `GET /to/<name>`
-//! tells what came since the last `DELETE /to/<name>`, with times in microseconds since 1970, and how
+//! lists what came since the last `DELETE /to/<name>`, with times in microseconds since 1970, and how
 //! many different uplinks have come since the start (`distinct`).
 
 use std::{

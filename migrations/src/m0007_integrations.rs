@@ -55,7 +55,7 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        // Settled deliveries have no due time, so that claiming skips them whatever their number.
+        // Settled deliveries have no due time, so that claiming skips them, however many there are.
         manager
             .create_index(index("deliveries", &["integration_id", "due_at"]))
             .await?;

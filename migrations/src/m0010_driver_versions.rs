@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         widen(manager).await?;
         let versions = "driver_versions";
-        // The sandbox knows a script by its own digest, whatever else the version holds.
+        // The sandbox knows a script by its own digest, which leaves out the other parts of the version.
         add_column(
             manager,
             versions,

@@ -1,4 +1,4 @@
-//! The queue of what devices are to be told, and how it reaches each network server.
+//! The queue of downlinks, and the settings by which it reaches each network server.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

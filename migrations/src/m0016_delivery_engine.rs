@@ -7,7 +7,7 @@ use crate::columns::{add_column, index, reference, resource, table};
 
 /// Statements that sea-query cannot express.
 const STATEMENTS: [&str; 7] = [
-    // Not every delivery tells of an uplink any more.
+    // A delivery may be about an event other than an uplink.
     "ALTER TABLE deliveries RENAME COLUMN uplink_id TO subject_id",
     // Deliveries under way are known to the hub that sends them, and no longer to the database.
     "UPDATE deliveries SET state = 'pending' WHERE state = 'sending'",

@@ -38,7 +38,7 @@ impl Connection {
         let mut client = Client::builder()
             .user_agent(concat!("thingshub/", env!("CARGO_PKG_VERSION")))
             .https_only(true)
-            // A hub does not redirect; whoever does must not get the token or the body.
+            // A hub does not redirect; another server that does must not get the token or the body.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT);

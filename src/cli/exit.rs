@@ -27,7 +27,7 @@ pub enum Reason {
     Usage = 2,
     /// No connection, or none that can be trusted.
     Unreachable = 3,
-    /// 400 and whatever has no reason of its own.
+    /// The hub answered 400, or another status without a code of its own.
     Refused = 4,
     /// 401, or no credentials at all.
     NotLoggedIn = 5,
@@ -52,7 +52,7 @@ impl Reason {
     }
 }
 
-/// A command that failed, and what to tell the person.
+/// A command that failed, and the message for the person.
 #[derive(Debug)]
 pub struct Failure {
     /// Decides the exit code.

@@ -62,7 +62,7 @@ pub async fn run(mut limits: Limits) -> Result<(), Failure> {
         })
         .buffered(under_way);
     let mut answers = std::pin::pin!(answers);
-    // Written line by line: whoever reads along may wait for an answer before the next call.
+    // Written line by line: a reader may wait for an answer before the next call.
     let mut output = io::stdout();
     while let Some(answer) = answers.next().await {
         let answer = answer.map_err(|error| format!("a call was lost: {error}"))?;

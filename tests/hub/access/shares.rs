@@ -82,7 +82,7 @@ fn import(hub: &Hub, token: &str, key: Option<&str>) -> RequestBuilder {
     }
 }
 
-/// A file that has begun to come, and goes on when it is told to.
+/// A file that has begun to come, and goes on when the test says so.
 struct Slow {
     rest: mpsc::Sender<Bytes>,
     sending: JoinHandle<reqwest::Result<Response>>,

@@ -1,4 +1,4 @@
-//! Changes at a revision, and requests that are told twice.
+//! Changes at a revision, and requests that are repeated.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The bounds that docs/limits.md tells of are those of the program, and the tests of bounds take their values
+//! The bounds in docs/limits.md are those of the program, and the tests of bounds take their values
 //! from there.
 
 use std::{collections::BTreeSet, fs, path::Path};

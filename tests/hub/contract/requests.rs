@@ -141,7 +141,7 @@ async fn what_takes_no_body_refuses_one() {
             (Method::GET, "/livez"),
             (Method::DELETE, &path),
         ] {
-            // With the length told before, and without.
+            // Once with the length announced, and once without.
             for body in [reqwest::Body::from(body.to_owned()), in_chunks(body)] {
                 let error = send(method.clone(), path, body).await.refused(400);
                 let shown: String = error.chars().take(40).collect();

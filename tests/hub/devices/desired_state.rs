@@ -1,4 +1,4 @@
-//! The desired state: what may be set, what the driver makes of it, and what tells the device.
+//! The desired state: the settable values, their encoding by the driver, and the downlinks that carry them.
 
 use serde_json::{Value, json};
 

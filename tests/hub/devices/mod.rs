@@ -1,4 +1,4 @@
-//! Devices, many at once or one, and what they are told.
+//! Devices, many at once or one, and their downlinks.
 
 mod bulk;
 mod desired_state;

@@ -139,7 +139,7 @@ async fn stretches_make_up_the_whole(database: Database) {
     hub.device("d", &connection, EUI, json!({"driver": "a/b"}))
         .await;
     for number in 0..7 {
-        // Two of each time: the place is told by both, time and id.
+        // Two of each time: time and id together make the place.
         send(&hub, &connection, usize::from(number / 2), &[number]).await;
     }
     let mut found = Vec::new();

@@ -168,7 +168,7 @@ async fn uplinks_rows_and_report_are_replaced(database: Database) {
     assert_eq!(entry["action"], "redecode_device_uplinks");
     assert_eq!(entry["resource_id"], "d");
     assert_eq!(entry["after"]["driver"], "a/b:2");
-    // Other systems are told of what comes in, and not of this.
+    // Other systems get new uplinks, and not this one again.
     let deliveries = hub
         .list(&format!("integrations/{integration}/deliveries"))
         .await;

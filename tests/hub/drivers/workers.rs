@@ -52,7 +52,7 @@ async fn kill_workers(hub: &Hub) {
     .await;
 }
 
-/// A hub of this program, with a device whose driver tells of the first byte.
+/// A hub of this program, with a device whose driver returns the first byte.
 async fn hub(program: &Path) -> (Hub, Connection) {
     let environment = [(PROGRAM, program.to_str().unwrap())];
     let hub = Hub::start_in(Database::Sqlite, &[], &environment).await;

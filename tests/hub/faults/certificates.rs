@@ -14,7 +14,7 @@ use tokio_rustls::{
     },
 };
 
-/// An authority that the hub is told to trust.
+/// An authority that the hub's settings trust.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {

@@ -337,7 +337,7 @@ async fn what_is_deleted_is_told_as_it_was(database: Database) {
             let subject = path.rsplit_once('/').unwrap().1;
             let log = format!("audit-log?resource={resource}&resource_id={subject}");
             let log = hub.list(&log).await;
-            // The newest entry is the deletion, and tells what the one before it has left.
+            // The newest entry is the deletion, and holds the state that the entry before it has left.
             assert_eq!(log[0]["before"]["name"], deleted["name"], "{log:#?}");
             assert_eq!(
                 log[0]["before"]["name"], log[1]["after"]["name"],

@@ -72,7 +72,7 @@ async fn what_a_cut_request_has_changed_counts(database: Database) {
     }
     assert!(seen > 0, "some are cut behind their commit");
 
-    // The same for a key that is replaced and never told.
+    // The same for a key that is replaced and reaches nobody.
     let rotate = format!("{path}/ingest-key");
     hub.put(&path, &on_or_off(true)).await.ok();
     for number in 0..CUTS {

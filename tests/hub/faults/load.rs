@@ -1,5 +1,5 @@
 //! Devices that send numbered uplinks through a network server that repeats what was not answered,
-//! and the book-keeping that tells afterwards whether all of it is there, once, and nothing else.
+//! and the book-keeping that shows afterwards whether all of it is there, once, and nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -182,7 +182,7 @@ impl Load {
         .await;
     }
 
-    /// Holds all that the hub tells, and all that came out of it, against what went in.
+    /// Compares everything that the hub lists, and everything that came out of it, with what went in.
     pub async fn check(&self, hub: &Hub) {
         self.until_delivered(hub).await;
         let mut stored = BTreeMap::new();
@@ -283,7 +283,7 @@ impl Load {
     }
 }
 
-/// An uplink as the hub tells of it.
+/// An uplink as the hub lists it.
 struct Stored {
     id: String,
     number: u32,

@@ -85,7 +85,7 @@ impl Others {
         }
     }
 
-    /// Works for so long; whatever it asks for must be answered.
+    /// Works for this long; every request must be answered.
     async fn work(&self, hub: &Hub, duration: Duration) -> Times {
         let api = format!("https://{}/api/v3", hub.address);
         let mut times = Times::default();

@@ -65,7 +65,7 @@ pub async fn deliveries(hub: &Hub, path: &str, state: &str, count: usize) -> Vec
     .await
 }
 
-/// Waits until the integration fares so.
+/// Waits until the integration is in this health state.
 async fn health(hub: &Hub, path: &str, state: &str) -> Value {
     eventually("the integration's health is in its state", async || {
         let health = hub.get(path).await.ok()["health"].clone();

@@ -55,7 +55,7 @@ async fn follow(hub: &Hub, query: &str, token: Option<&str>) -> Result<Socket, u
     }
 }
 
-/// The next message that is told.
+/// The next message of the stream.
 async fn next(socket: &mut Socket) -> Value {
     let text = async {
         loop {

@@ -228,7 +228,7 @@ async fn a_copy_of_a_frame_is_no_uplink(database: Database) {
         .await
         .ok();
     assert_eq!(first["status"], "recorded");
-    // The same with its gateways beside it, and told again.
+    // The same frame with its gateways, and sent again.
     for message in ["loriot_gw.json", "loriot.json"] {
         let copy = ingest(&hub, &connection, "", sample(message)).await.ok();
         assert_eq!(copy["status"], "duplicate", "{message}");

@@ -74,7 +74,7 @@ async fn an_uplink_confirms_a_downlink(database: Database) {
         let second = send(&hub, true).await;
         tell(&hub, &connection, &uplink, "recorded").await;
         uplink.pointer_mut(place).unwrap()[flag] = json!(1);
-        // Not when it is heard again.
+        // A copy of the uplink confirms nothing.
         tell(&hub, &connection, &uplink, "duplicate").await;
         hub.downlink_gets(&first, "sent").await;
         uplink.pointer_mut(place).unwrap()[counter] = json!(4000);
@@ -102,7 +102,7 @@ async fn what_sigfox_could_not_send_fails(database: Database) {
     // Nobody answered another request of the device.
     callback(1, false).await;
     hub.downlink_gets(&first, "sent").await;
-    // A base station has sent it; whether the device heard it, nobody knows.
+    // A base station has sent it; nobody knows whether the device received it.
     callback(0, true).await;
     let emitted = hub.downlink_gets(&first, "sent").await;
     assert!(emitted["transmitted_at"].is_string(), "{emitted}");
@@ -261,7 +261,7 @@ async fn each_kind_of_message_has_its_event(database: Database) {
     }
 }
 
-/// A network server, the device, and its messages, each with the kind of its event and what the event tells.
+/// A network server, the device, and its messages, each with the kind and the content of its event.
 type Told = (
     &'static str,
     &'static str,

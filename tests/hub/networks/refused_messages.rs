@@ -1,4 +1,4 @@
-//! Messages of a network server that is set up wrongly: whoever looks at the connection sees them.
+//! Messages of a network server that is set up wrongly are visible at the connection.
 
 use reqwest::Method;
 use serde_json::json;

@@ -82,7 +82,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     let old = trusting(&first.cert);
     assert!(answers(&hub, &old).await);
 
-    // Half of a pair is none, even when the hub is told to take it, which does not end it.
+    // Half of a pair is no pair, even after a signal to take it, which does not end the hub.
     fs::write(&key, &second.key).unwrap();
     hub.tell(Signal::SIGHUP);
     let complaints = |hub: &Hub| hub.log().matches("stays the one of before").count();

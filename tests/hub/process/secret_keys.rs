@@ -32,7 +32,7 @@ on_both_databases!(
 const EUI: &str = "AA00000000000001";
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
 
-/// A device whose uplinks go to a receiver that wants to be told a secret.
+/// A device whose uplinks go to a receiver that demands a secret.
 async fn provision(hub: &Hub) -> (Connection, Sink) {
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
@@ -56,7 +56,7 @@ async fn delivers(hub: &Hub, (connection, sink): &(Connection, Sink)) {
     assert_eq!(message.header("authorization"), "Bearer s3cr3t");
 }
 
-/// A request that may be told twice; the hub keeps its answer sealed.
+/// A request that may be repeated; the hub keeps its answer sealed.
 async fn repeatable(hub: &Hub) -> Value {
     repeated(hub).await.created()
 }
@@ -70,7 +70,7 @@ async fn repeated(hub: &Hub) -> Answer {
     hub.answer(request).await
 }
 
-/// The keys that `status` tells of, each with its role and its number of values.
+/// The keys that `status` lists, each with its role and its number of values.
 async fn keys(hub: &Hub, more: &[&str]) -> Vec<(String, String)> {
     let said = hub.command(&[&["secrets", "status"], more].concat()).await;
     let said = said.unwrap();

@@ -190,7 +190,7 @@ impl Broker {
     }
 
     async fn listen_by(&self, mut command: Command, filter: &str) -> Listener {
-        // A first message of its own tells that it is subscribed.
+        // A first message of its own shows that it is subscribed.
         let own = format!("test/{}", uuid::Uuid::now_v7());
         let mut child = command
             .args(["-q", "2", "-t", filter, "-t", &own, "-F", "%q %r %t %p"])
@@ -346,7 +346,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Waits until the connection's broker is heard.
+/// Waits until the hub is connected to the connection's broker.
 pub async fn is_subscribed(hub: &Hub, connection: &Connection) -> Value {
     let path = format!("network-connections/{}", connection.id);
     eventually("the hub is subscribed", async || {

@@ -16,9 +16,9 @@ const SASL_HANDSHAKE: i16 = 17;
 pub enum Mood {
     /// It refuses each way to log in, and names others in a text with a NUL.
     Nul,
-    /// It tells of more brokers and partitions than an answer may.
+    /// It names more brokers and partitions than an answer may.
     TooMuch,
-    /// It tells of many, none of which is there.
+    /// It names many, none of which is there.
     Much,
     /// It announces an answer of 2 GiB.
     Announces,

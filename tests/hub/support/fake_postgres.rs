@@ -31,7 +31,7 @@ const PARAMETERS: u16 = 2;
 /// Behaviour of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
-    /// It does what it is told to. Asked for a type, it names another one that this one is made of, for ever.
+    /// It obeys. Asked for a type, it names another one that this one is made of, for ever.
     Chain,
     /// It greets without end.
     EndlessGreeting,

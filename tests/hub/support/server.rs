@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub const PASSWORD: &str = "correct horse battery staple";
-/// More than a hub takes of the machine, whatever others do.
+/// More than a hub takes of the machine, even beside other tests.
 pub const MEMORY_MAX_KIB: u64 = 400 * 1024;
 /// Names another program than the one just built, of all tests or in the environment of one hub.
 pub const PROGRAM: &str = "THINGSHUB_TEST_PROGRAM";
@@ -65,7 +65,7 @@ pub struct Connection {
     pub key: String,
 }
 
-/// The program, deaf to the settings of whoever runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
+/// The program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
 /// the one just built: an optimized build, or an earlier version that a test is to fail with.
 pub fn program() -> Command {
     program_at(&program_path())

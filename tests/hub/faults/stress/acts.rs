@@ -110,7 +110,7 @@ pub struct Book {
     pub repeated: Vec<Repeated>,
 }
 
-/// A downlink, with what tells it from all others.
+/// A downlink, with a value that identifies it.
 pub struct Queued {
     pub tenant: usize,
     pub device: String,
@@ -119,7 +119,7 @@ pub struct Queued {
     pub id: Option<String>,
 }
 
-/// A replay, with what tells it from all others.
+/// A replay, with a value that identifies it.
 pub struct Begun {
     pub tenant: usize,
     pub from: String,

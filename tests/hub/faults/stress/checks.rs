@@ -21,13 +21,13 @@ type Which = (String, u32);
 /// Minimum and maximum number of copies.
 type Copies = (usize, usize);
 
-/// An uplink as the hub tells of it.
+/// An uplink as the hub lists it.
 struct Stored {
     id: String,
     received_at: DateTime<Utc>,
 }
 
-/// A replay as the hub tells of it, with the time before which uplinks are certain to be in it.
+/// A replay as the hub lists it, with the time before which uplinks are certain to be in it.
 struct Replay {
     device: String,
     from: DateTime<Utc>,

@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// The same, and what comes of it must be a success, unless nobody can tell any more.
+    /// The same, and the outcome must be a success unless it is unknown.
     pub async fn succeed(&self, chance: &mut StdRng, ask: Ask) -> Option<Said> {
         let what = format!("{} {}", ask.method, ask.path);
         let said = self.settle(chance, ask).await?;

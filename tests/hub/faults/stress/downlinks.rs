@@ -55,7 +55,7 @@ impl World {
         });
     }
 
-    /// Plays the webhook of a connection's network server, which tells that downlinks were confirmed.
+    /// Plays the webhook of a connection's network server, which reports confirmed downlinks.
     pub async fn confirm_downlinks(
         self: Arc<Self>,
         (tenant, source): (usize, usize),

@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// Watches that each hub records, whatever else happens, and that none ends by itself.
+    /// Watches that each hub goes on recording and that none ends by itself.
     pub async fn watch(&self) {
         while !self.is_ended() {
             for member in &self.members {

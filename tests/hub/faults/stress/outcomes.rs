@@ -49,7 +49,7 @@ impl World {
         let state = downlink["state"].as_str().unwrap_or_default();
         let is_well = match state {
             "sent" | "acknowledged" => handed.contains(id),
-            // One that still waits is told of already.
+            // A downlink that still waits is reported elsewhere.
             "queued" | "cancelled" => true,
             _ => false,
         };

@@ -55,7 +55,7 @@ const SOURCES: usize = 2;
 /// Devices of each connection of a busy tenant; the first ones are never deleted.
 const DEVICES: usize = 4;
 const LASTING: usize = 2;
-/// Two drivers that tell the number that the payload is; one of them counts besides.
+/// Two drivers that return the number in the payload; one of them counts as well.
 const PLAIN: &str = "function number(p) { return p.reduce((n, byte) => n * 256 + byte, 0) }
     function decode(p) { return { n: number(p) } }";
 const COUNTING: &str = "function number(p) { return p.reduce((n, byte) => n * 256 + byte, 0) }
@@ -85,7 +85,7 @@ impl Member {
     }
 }
 
-/// An answer of the hub that tells of a fault.
+/// An answer of the hub that reports a fault.
 pub struct Fault {
     pub hub: usize,
     pub request: String,
