@@ -1,4 +1,8 @@
-//! No file may need itself: neither through others that it imports, nor through its parent module.
+//! No file may import itself: neither through others, nor through its parent module.
+//!
+//! Imports are `use` trees, and paths that begin with `crate`, `super`, `self` or the name of an imported module,
+//! also in macros and attributes. A parent that declares a module, or calls `child::function()`, does not import it;
+//! one that says `use child::Thing` does.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,7 +33,7 @@ static PATHS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*(?:\s*::\s*[A-Za-z_]\w*)+").unwrap());
 
 #[test]
-fn no_file_needs_itself() {
+fn no_file_imports_itself() {
     let mut imports = Imports::default();
     for root in roots() {
         imports.add_crate(&root);
@@ -109,7 +113,8 @@ fn a_circle_is_found_however_it_is_written() {
         ])
     };
     assert_eq!(parent("mod b; pub use b::B;", "use super::A;"), 2);
-    assert_eq!(parent("mod b; fn a() { b::b() }", "use crate::a::A;"), 2);
+    assert_eq!(parent("mod b; fn a() { self::b::b() }", "use super::A;"), 2);
+    assert_eq!(parent("mod b; fn a() { b::b() }", "use super::A;"), 0);
     assert_eq!(parent("pub mod b;", "use super::A;"), 0);
     assert_eq!(
         parent("#[cfg(test)] mod b; pub use b::B;", "use super::A;"),
@@ -269,6 +274,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The path from the crate's root, if it leads into this crate.
+    fn resolve_use(&self, path: &[String]) -> Option<Vec<String>> {
+        self.resolve(path).or_else(|| {
+            let child = [&self.module[..], path.get(..1)?].concat();
+            let is_child = self.modules.0.contains_key(&child);
+            is_child.then(|| [&self.module, path].concat())
+        })
+    }
+
+    /// The same for a path outside of `use`, where the name of a child is no import.
     fn resolve(&self, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         if let Some(module) = self.names.get(first) {
@@ -282,18 +296,12 @@ impl<'a> Reader<'a> {
                 let parent = self.module.len().checked_sub(ups)?;
                 Some([&self.module[..parent], &path[ups..]].concat())
             }
-            _ => {
-                let child = [&self.module[..], std::slice::from_ref(first)].concat();
-                let is_child = self.modules.0.contains_key(&child);
-                is_child.then(|| [&self.module, path].concat())
-            }
+            _ => None,
         }
     }
 
-    fn note(&mut self, path: &[String]) {
-        if let Some(path) = self.resolve(path)
-            && let Some(file) = self.modules.file(&path)
-        {
+    fn note(&mut self, path: Option<Vec<String>>) {
+        if let Some(file) = path.and_then(|path| self.modules.file(&path)) {
             self.found.insert(file.to_owned());
         }
     }
@@ -301,7 +309,7 @@ impl<'a> Reader<'a> {
     fn note_text(&mut self, text: &str) {
         for path in PATHS.find_iter(text) {
             let names = path.as_str().split("::").map(|name| name.trim().to_owned());
-            self.note(&names.collect::<Vec<_>>());
+            self.note(self.resolve(&names.collect::<Vec<_>>()));
         }
     }
 
@@ -328,13 +336,14 @@ impl<'a> Reader<'a> {
                 let path = [before, &[rename.ident.to_string()]].concat();
                 self.note_name(&path, rename.rename.to_string());
             }
-            UseTree::Glob(_) => self.note(before),
+            UseTree::Glob(_) => self.note(self.resolve_use(before)),
         }
     }
 
     fn note_name(&mut self, path: &[String], name: String) {
-        self.note(path);
-        if let Some(path) = self.resolve(path)
+        let path = self.resolve_use(path);
+        self.note(path.clone());
+        if let Some(path) = path
             && self.modules.0.contains_key(&path)
         {
             self.names.insert(name, path);
@@ -390,7 +399,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
                 .segments
                 .iter()
                 .map(|segment| segment.ident.to_string());
-            self.note(&names.collect::<Vec<_>>());
+            self.note(self.resolve(&names.collect::<Vec<_>>()));
         }
         visit::visit_path(self, path);
     }
