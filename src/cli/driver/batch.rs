@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{host, script::Scripts};
+use super::script::Scripts;
+use super::workers::{TENANT, host};
 use crate::cli::exit::Failure;
 use crate::driver::{DriverError, DriverErrorKind, Host, Invoke, Limits};
 
@@ -109,7 +110,7 @@ fn parse(scripts: &mut Scripts, line: &[u8]) -> Result<Invoke, String> {
     let line: Line =
         serde_json::from_slice(line).map_err(|error| format!("the line is no call: {error}"))?;
     Ok(Invoke {
-        tenant: super::TENANT,
+        tenant: TENANT,
         script: scripts.get(&line.script)?,
         function: line.function,
         input: line.input,

@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{TENANT, examples::Found, host, script};
+use super::workers::{TENANT, host};
+use super::{examples::Found, script};
 use crate::{
     cli::exit::Failure,
     driver::{Host, Invoke, Limits, Script, schema::Schema},

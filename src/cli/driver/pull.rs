@@ -12,9 +12,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    examples, folder, folder_argument,
+    arguments::{folder, folder_argument, reference, reference_argument},
+    examples,
     project::{FILE, Project, Supports},
-    reference, reference_argument,
     registry::{Driver, Registry},
 };
 use crate::{

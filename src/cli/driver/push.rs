@@ -4,7 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{folder, folder_argument, json_argument, package::Package, registry::Registry};
+use super::arguments::{folder, folder_argument, json_argument};
+use super::{package::Package, registry::Registry};
 use crate::cli::{
     exit::{EXIT_CODES, Failure, Reason},
     output, target,
