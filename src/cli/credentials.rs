@@ -21,7 +21,6 @@ pub struct Credentials {
     pub ca: Option<PathBuf>,
     /// Kind of the token.
     pub kind: Kind,
-    /// The token itself.
     pub token: String,
 }
 
@@ -112,7 +111,7 @@ fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// The hub that a command talks to, and how.
 pub struct Target {
-    /// The hub.
+    /// Base URL of the hub.
     pub server: Url,
     /// A certificate to trust besides the system's.
     pub ca: Option<PathBuf>,

@@ -57,7 +57,7 @@ impl Reason {
 pub struct Failure {
     /// Decides the exit code.
     pub reason: Reason,
-    /// One line.
+    /// The message, in one line.
     pub text: String,
 }
 

@@ -17,7 +17,7 @@ on_both_databases!(
     common_passwords_are_refused,
 );
 
-/// With Cyrillic letters.
+/// `admin`, begun with a Cyrillic letter.
 const MIXED: &str = "\u{430}dmin";
 const LOOKS_LIKE_ACE: &str = "\u{430}\u{441}\u{435}";
 

@@ -34,7 +34,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
             ("api/http/server.rs", "HTTP2_HEAD_BYTES"),
         ],
     ),
-    // The library's.
+    // This bound is hyper's own.
     ("URL of a request", &[]),
     (
         "Bytes of bodies over HTTP/2",

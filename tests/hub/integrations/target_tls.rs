@@ -86,7 +86,7 @@ async fn a_private_authority_is_trusted_where_it_is_named(database: Database) {
     let failed = error(&hub, &connection, &made["id"]).await.unwrap();
     assert!(failed.contains("UnknownIssuer"), "{failed}");
     assert_eq!(receiver.requests(), 0);
-    // Among others.
+    // The right authority may be one of several.
     let ca = format!("{}{}", stranger.pem(), authority.pem());
     let right = integration("erp", to(&receiver, json!({"ca": ca})));
     let view = hub.put(&path, &right).await.ok();
@@ -243,9 +243,9 @@ async fn a_token_s_server_has_tls_of_its_own(database: Database) {
     let (certificate, key) = of_clients.client();
     let own = json!({"ca": of_tokens.pem(), "client_certificate": certificate, "client_key": key});
     for (name, auth, reason) in [
-        // The same server.
+        // The authorization server is the target's own server.
         ("here", auth(&sink.url, Value::Null), None),
-        // Another one does not get the target's.
+        // Another server does not get the target's settings of TLS.
         (
             "there",
             auth(&giver.url, Value::Null),

@@ -161,7 +161,7 @@ async fn a_network_server_may_name_its_own_kind_of_json(database: Database) {
         let receipt = post(&hub, &connection, &connection.key, message).await.ok();
         assert_eq!(receipt["status"], "unknown_device", "{kind}");
     }
-    // Only there.
+    // Other operations take `application/json` alone.
     let token = hub.log_in("admin", crate::support::server::PASSWORD).await;
     let request = hub.request(Method::POST, "devices").bearer_auth(token);
     let request = request

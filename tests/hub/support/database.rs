@@ -96,12 +96,12 @@ impl Held {
         self.0.execute_unprepared(statement).await.unwrap();
     }
 
-    /// Lets it go.
+    /// Ends the transaction, which releases its locks.
     pub async fn end(self) {
         self.finish("ROLLBACK").await;
     }
 
-    /// Makes what it has done last, and lets it go.
+    /// Commits the transaction, which releases its locks.
     pub async fn commit(self) {
         self.finish("COMMIT").await;
     }

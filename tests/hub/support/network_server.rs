@@ -17,7 +17,7 @@ use crate::{
     support::server::{Connection, Hub},
 };
 
-/// One request.
+/// A request of the hub.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,

@@ -36,7 +36,7 @@ pub enum Cue {
     Hang,
 }
 
-/// One message.
+/// A message of the hub.
 #[derive(Clone)]
 pub struct Received {
     pub method: String,

@@ -7,7 +7,7 @@ use super::*;
 
 /// Ended politely by the interpreter, or by the kernel.
 const CPU: &[Kind] = &[Kind::CpuTime];
-/// Whichever comes first.
+/// Limits of which any may be reached first.
 const RESOURCES: &[Kind] = &[Kind::CpuTime, Kind::Memory, Kind::Stack, Kind::Exception];
 const DEEP: &[Kind] = &[
     Kind::Stack,

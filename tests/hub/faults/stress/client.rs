@@ -51,7 +51,7 @@ impl Clients {
     }
 }
 
-/// A request.
+/// A request that an actor makes.
 #[derive(Clone)]
 pub struct Ask {
     hub: usize,

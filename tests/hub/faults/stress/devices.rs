@@ -132,7 +132,7 @@ impl World {
         let Some(begun) = self.settle(chance, ask).await else {
             return;
         };
-        // Ten may wait.
+        // An eleventh waiting import is refused.
         let is_fair =
             begun.is_success() || begun.is_left() || begun.text.contains("are waiting already");
         self.journal.hold(Rule::Given, is_fair, || {

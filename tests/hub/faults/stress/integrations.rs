@@ -35,7 +35,7 @@ impl World {
         }
     }
 
-    /// Lets everything go.
+    /// Resumes every integration.
     pub async fn resume(&self, chance: &mut StdRng) {
         for tenant in &self.tenants {
             for receiver in &tenant.receivers {

@@ -64,7 +64,7 @@ const COUNTING: &str = "function number(p) { return p.reduce((n, byte) => n * 25
         return { new_state: { count: count }, updates: [{ values: { n: number(p) } }] };
     }";
 
-/// One hub.
+/// One of the hubs on the database.
 pub struct Member {
     pub name: String,
     pub hub: RwLock<Hub>,
