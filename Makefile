@@ -141,7 +141,7 @@ check-lint:
 	@scripts/need rust
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 
-# Compiling cargo-deny takes a quarter of an hour, so `make test` uses it only where it is installed already.
+# Compiling cargo-deny takes minutes, so `make test` uses it only where it is installed already.
 check-deny:
 	$(call heading,rules for dependencies)
 	@if test -x $(OWN_DENY) || command -v cargo-deny >/dev/null; then \
