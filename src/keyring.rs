@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use crate::store::sealed::{Column, Row};
 use crate::{
     api,
     config::{Config, Secret},
@@ -14,13 +15,7 @@ use crate::{
     secret::{
         self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
     },
-    store::{
-        Store,
-        core::{
-            sealed::{Column, Row},
-            starting,
-        },
-    },
+    store::{Store, core::starting},
     uplink::networks,
 };
 

@@ -8,12 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    id::TenantId,
-    jobs::Jobs,
-    store::{Store, core::removals::Kind},
-    supervise::attempted,
-};
+use crate::store::removals::Kind;
+use crate::{id::TenantId, jobs::Jobs, store::Store, supervise::attempted};
 
 /// What it leaves to others between two stretches.
 const BREATH: Duration = Duration::from_millis(50);

@@ -66,6 +66,8 @@ pub mod drivers;
 pub mod integrations;
 pub mod live;
 pub mod networks;
+pub mod removals;
+pub mod sealed;
 pub mod uplink_batch;
 
 /// How long a check of the database may take.

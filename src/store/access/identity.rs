@@ -13,6 +13,7 @@ use super::{
     tenants,
     users::{self, NewUser, Person, Profile, User},
 };
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -23,7 +24,6 @@ use crate::{
             gather::{Gather, padded},
             migrating,
             reader::Reader,
-            removals,
         },
         entities::{api_key, network_connection, session, tenant, user},
     },

@@ -10,6 +10,7 @@ use super::{
     authority,
     users::{self, NewUser},
 };
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -20,7 +21,6 @@ use crate::{
             audit::subject,
             failure,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-            removals,
             signals::Then,
             transaction::DatabaseTransaction,
         },

@@ -18,8 +18,6 @@ pub mod listing;
 pub(super) mod migrating;
 pub(super) mod patience;
 pub(super) mod reader;
-pub mod removals;
-pub mod sealed;
 pub(super) mod selecting;
 pub(super) mod shared_clock;
 pub(super) mod signals;

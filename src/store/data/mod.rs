@@ -12,6 +12,7 @@ use super::{
     entities::{data_table, data_table_row},
     members,
 };
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -20,7 +21,6 @@ use crate::{
         audit::subject,
         failure,
         listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
-        removals,
         transaction::DatabaseTransaction,
     },
 };

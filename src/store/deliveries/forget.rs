@@ -15,11 +15,11 @@ use super::{
     },
     State,
 };
+use crate::store::removals;
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, first_uuid_at},
-    store::core::removals,
 };
 
 /// Deliveries in one transaction.

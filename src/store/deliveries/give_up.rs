@@ -20,11 +20,12 @@ use super::{
     },
     State, queue,
 };
+use crate::store::removals;
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId, first_uuid_at},
-    store::core::{gather::padded, removals, transaction::DatabaseTransaction},
+    store::core::{gather::padded, transaction::DatabaseTransaction},
 };
 
 /// Deliveries in one transaction: uplinks must not wait for more.

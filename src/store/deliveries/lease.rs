@@ -16,11 +16,11 @@ use super::super::{
     Scope, Store,
     entities::{delivery, integration, integration_health},
 };
+use crate::store::removals;
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId},
-    store::core::removals,
 };
 
 /// Takes the integration's lease, or keeps it; answers whether it is this hub's for so long.

@@ -14,6 +14,7 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -25,7 +26,6 @@ use crate::{
             bulk,
             gather::padded,
             listing::{self, Order, Place, Span, Stretch},
-            removals,
         },
         deliveries::State as DeliveryState,
         devices::{Device, uplinks::Uplink},

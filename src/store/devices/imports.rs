@@ -12,6 +12,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -22,7 +23,6 @@ use crate::{
         core::{
             bulk,
             listing::{self, Order, Place, Stretch},
-            removals,
             transaction::DatabaseTransaction,
         },
         devices::{

@@ -18,6 +18,7 @@ use super::{
     },
     find_of, members,
 };
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -28,7 +29,6 @@ use crate::{
             failure,
             gather::{Gather, padded},
             reader::Reader,
-            removals,
             transaction::DatabaseTransaction,
         },
         devices::frames::Frames,

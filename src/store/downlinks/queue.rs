@@ -16,13 +16,14 @@ use sea_orm::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::Result,
     id::{ConnectionId, DeviceKey, TenantId},
     store::{
         Scope, Store,
-        core::{removals, transaction::DatabaseTransaction},
+        core::transaction::DatabaseTransaction,
         devices,
         downlinks::{self, Downlink, State},
         entities::{downlink, network_connection},

@@ -11,6 +11,7 @@ use super::{
     Page, Scope, Store,
     entities::{self, integration},
 };
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -21,7 +22,6 @@ use crate::{
             audit::subject,
             failure,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-            removals,
             transaction::DatabaseTransaction,
         },
         integrations::{

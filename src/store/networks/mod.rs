@@ -15,6 +15,7 @@ use super::{
     Page, Scope,
     entities::{connection_health, device_connection, downlink_setting, network_connection},
 };
+use crate::store::removals;
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -27,7 +28,6 @@ use crate::{
             gather::padded,
             health::HealthState,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-            removals,
             signals::Then,
             transaction::DatabaseTransaction,
         },

@@ -4,13 +4,13 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use tokio::sync::watch;
 
+use crate::store::removals;
 use crate::{
     clock::Time,
     error::Result,
     id::{ConnectionId, TenantId},
     store::{
         Scope, Store,
-        core::removals,
         entities::{connection_health, network_connection},
     },
 };

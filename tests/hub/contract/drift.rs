@@ -358,7 +358,7 @@ fn tasks_are_watched() {
 /// Whoever forgot one would lose its secrets with the next key.
 #[test]
 fn a_new_key_reaches_every_column_of_secrets() {
-    let again = fs::read_to_string(repository("src/store/core/sealed.rs")).unwrap();
+    let again = fs::read_to_string(repository("src/store/sealed.rs")).unwrap();
     let mut files = Vec::new();
     collect(&repository("src/store/entities"), &mut files);
     let mut columns = 0;
@@ -369,7 +369,7 @@ fn a_new_key_reaches_every_column_of_secrets() {
             let entity = file.file_stem().unwrap().to_str().unwrap();
             assert!(
                 again.contains(&format!("{entity}::")),
-                "src/store/core/sealed.rs does not know {entity}.secret"
+                "src/store/sealed.rs does not know {entity}.secret"
             );
         }
     }

@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Value},
 };
 
-use super::idempotency;
+use crate::store::core::idempotency;
 use crate::{
     clock,
     error::Result,

@@ -6,14 +6,15 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{super::transaction::DatabaseTransaction, HEAVY_ROWS};
+use super::HEAVY_ROWS;
+use crate::store::core::transaction::DatabaseTransaction;
 use crate::store::entities::{
     device_connection, device_import_batch, device_import_row, downlink, event, unknown_device,
     uplink,
 };
 
 /// What one transaction clears away.
-pub(super) struct Stretch<'a> {
+pub(in crate::store::removals) struct Stretch<'a> {
     pub transaction: &'a DatabaseTransaction,
     /// Rows that it may still take.
     pub left: u64,
@@ -102,7 +103,10 @@ impl Stretch<'_> {
     }
 }
 
-pub(super) async fn clear_device(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+pub(in crate::store::removals) async fn clear_device(
+    stretch: &mut Stretch<'_>,
+    owner: i64,
+) -> Result<(), DbErr> {
     {
         use uplink::{Column, Entity};
         let (which, order) = (Column::DeviceKey.eq(owner), [Column::Ts]);
@@ -124,7 +128,10 @@ pub(super) async fn clear_device(stretch: &mut Stretch<'_>, owner: i64) -> Resul
         .await
 }
 
-pub(super) async fn clear_connection(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+pub(in crate::store::removals) async fn clear_connection(
+    stretch: &mut Stretch<'_>,
+    owner: i64,
+) -> Result<(), DbErr> {
     clear_events_of_connection(stretch, owner).await?;
     {
         use downlink::{Column, Entity};
@@ -171,7 +178,10 @@ async fn clear_events_of_connection(stretch: &mut Stretch<'_>, owner: i64) -> Re
     Ok(())
 }
 
-pub(super) async fn clear_import(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+pub(in crate::store::removals) async fn clear_import(
+    stretch: &mut Stretch<'_>,
+    owner: i64,
+) -> Result<(), DbErr> {
     {
         use device_import_row::{Column, Entity};
         stretch

@@ -19,7 +19,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::transaction::DatabaseTransaction;
+use crate::store::core::transaction::DatabaseTransaction;
 use crate::{
     clock::{self, Time},
     error::Result,
