@@ -3,7 +3,7 @@
 //! What clients send is sealed for these addresses; so is, by its name, what was sealed before values
 //! were bound to an address.
 
-use super::{Address, NOWHERE, Part};
+use super::claim::{Address, NOWHERE, Part};
 
 /// Where a secret that is shown to an HTTP receiver with each message is sent.
 pub const RECEIVER: Address = &[Part::at("/url")];
