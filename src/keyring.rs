@@ -6,7 +6,6 @@ use std::{
     path::Path,
 };
 
-use crate::store::sealed::{Column, Row};
 use crate::{
     api,
     config::{Config, Secret},
@@ -15,7 +14,11 @@ use crate::{
     secret::{
         self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
     },
-    store::{Store, core::starting},
+    store::{
+        Store,
+        core::starting,
+        sealed::{Column, Row},
+    },
     uplink::networks,
 };
 

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{exit::Failure, output};
-use crate::store::sealed::{Column, Row};
 use crate::{
     config::Config,
     keyring::{self, Losses},
     secret::{KeyId, Vault},
-    store::Store,
+    store::{
+        Store,
+        sealed::{Column, Row},
+    },
 };
 
 /// What changes between two passes was written by a hub that had not seen the new key; each pass is

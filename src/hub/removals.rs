@@ -8,8 +8,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::removals::Kind;
-use crate::{id::TenantId, jobs::Jobs, store::Store, supervise::attempted};
+use crate::{
+    id::TenantId,
+    jobs::Jobs,
+    store::{Store, removals::Kind},
+    supervise::attempted,
+};
 
 /// What it leaves to others between two stretches.
 const BREATH: Duration = Duration::from_millis(50);

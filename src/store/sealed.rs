@@ -9,13 +9,12 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Value},
 };
 
-use crate::store::core::idempotency;
 use crate::{
     clock,
     error::Result,
     id::TenantId,
     store::{
-        Store,
+        core::{handle::Store, idempotency},
         entities::{downlink_setting, idempotency_key, integration, network_connection},
     },
 };

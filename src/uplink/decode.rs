@@ -16,7 +16,7 @@ use crate::{
     driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
     error::{Error, Result},
     id::TenantId,
-    store::{members, uplink_batch::NewEvent},
+    store::{live::events::NewEvent, members},
 };
 
 /// Lines of a driver's log that an event keeps.

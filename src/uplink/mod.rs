@@ -68,9 +68,10 @@ use crate::{
             self,
             driver_states::{self, NewState},
         },
+        live::events::NewEvent,
         members,
         networks::unknown_devices::Sighting,
-        uplink_batch::{Content, Message, NewEvent, Outcome, Record},
+        uplink_batch::{Content, Message, Outcome, Record},
     },
 };
 use decode::Decoder;

@@ -17,8 +17,8 @@ use crate::{
             self,
             queue::{self, Became},
         },
+        live::events::NewEvent,
         members,
-        uplink_batch::NewEvent,
     },
 };
 

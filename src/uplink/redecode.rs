@@ -27,8 +27,8 @@ use crate::{
             redecodings::{self, Progress, Rewritten},
             uplinks::Uplink,
         },
+        live::events::NewEvent,
         members,
-        uplink_batch::NewEvent,
     },
 };
 

@@ -33,11 +33,11 @@ use crate::{
         Scope, Store,
         core::listing::{Sort, Stretch},
         data::{self, DataTable},
+        deliveries::enqueue::Recipient,
         devices::{self, Device},
         drivers::versions::{self, Content},
         integrations::{self, Integration},
         networks::{self as connections, NewConnection},
-        uplink_batch::Recipient,
     },
 };
 

@@ -29,7 +29,7 @@ use crate::{
     id::IntegrationId,
     store::{
         Scope,
-        deliveries::{self, Attempt, Delivery, State},
+        deliveries::{self, Among, Attempt, Delivery, State},
         integrations,
     },
     text::DeviceId,
@@ -309,9 +309,9 @@ async fn attempts(
     deliveries: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<AttemptView>>, Error> {
     let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
-    for (delivery, number, attempt) in deliveries::attempts(scope, deliveries).await? {
-        let of_delivery = attempts.entry(delivery).or_default();
-        of_delivery.push(attempt_view(number, attempt));
+    for made in deliveries::attempts(scope, deliveries).await? {
+        let of_delivery = attempts.entry(made.delivery).or_default();
+        of_delivery.push(attempt_view(made.number, made.attempt));
     }
     Ok(attempts)
 }
@@ -363,10 +363,10 @@ impl DeliveryState {
     }
 
     /// Which of those it is.
-    fn among(self, under_way: &[Uuid]) -> Option<(bool, Vec<Uuid>)> {
+    fn among(self, under_way: &[Uuid]) -> Option<Among> {
         match self {
-            DeliveryState::Pending => Some((false, under_way.to_vec())),
-            DeliveryState::Sending => Some((true, under_way.to_vec())),
+            DeliveryState::Pending => Some(Among::Others(under_way.to_vec())),
+            DeliveryState::Sending => Some(Among::These(under_way.to_vec())),
             DeliveryState::Delivered | DeliveryState::Dead => None,
         }
     }

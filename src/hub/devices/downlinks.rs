@@ -20,10 +20,9 @@ use crate::{
             uplinks,
         },
         downlinks::{self, Downlink, NewDownlink, Origin, Priority, queue},
-        live::events::{self, Event, Subject},
+        live::events::{self, Event, NewEvent, Subject},
         members,
         networks::{self, downlink_settings::Seen},
-        uplink_batch::NewEvent,
     },
     uplink::{
         UplinkPath,

@@ -230,7 +230,7 @@ impl Hub {
     ) -> Result<Delivery> {
         deliveries::get(scope, id, delivery).await?;
         let filter = deliveries::Filter {
-            among: Some((true, vec![delivery])),
+            among: Some(deliveries::Among::These(vec![delivery])),
             ..Default::default()
         };
         let (queued, _) = resend::chunk(scope, id, &filter, None).await?;

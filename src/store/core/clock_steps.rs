@@ -15,7 +15,7 @@ use crate::{
     clock,
     error::{Error, Result},
     store::{
-        Store,
+        core::handle::Store,
         entities::clock_step::{ActiveModel, Column, Entity},
     },
 };

@@ -15,7 +15,7 @@ use crate::{
     selector::Selector,
     store::{
         core::{
-            bulk, gather::padded, ids::Ids, selecting::Selectors, transaction::DatabaseTransaction,
+            bulk, gather::padded, ids::Ids, selectors::Selectors, transaction::DatabaseTransaction,
         },
         deliveries::State,
         entities::{delivery, device, event, integration},

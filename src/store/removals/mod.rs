@@ -2,7 +2,7 @@
 //!
 //! A data table or a device may own millions of rows, and one transaction that deletes them all keeps
 //! everybody else from writing for as long as it takes. So a deletion moves the owner's row to
-//! [`REMOVED`], a tenant that nobody is in: no query of a tenant finds it, its name is free, and what
+//! [`removed::REMOVED`], a tenant that nobody is in: no query of a tenant finds it, its name is free, and what
 //! belongs to it can only be reached by way of it. A tenant that is deleted becomes such a tenant itself.
 //! What removed tenants own is the list of what is still to be cleared: whatever becomes of the hub that
 //! clears, another goes on. A few rows of an owner (labels, addresses, states, health) go at once.
@@ -14,18 +14,15 @@ use std::fmt;
 use chrono::TimeDelta;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany,
-    sea_query::{Expr, ExprTrait, LockType, Query},
 };
 use uuid::Uuid;
 
-use crate::store::core::transaction::DatabaseTransaction;
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     id::TenantId,
     store::{
-        Owned, Store,
+        core::{handle::Store, removed, transaction::DatabaseTransaction},
         entities::{
             data_table, data_table_row, delivery, device, device_import, integration,
             network_connection, tenant,
@@ -33,15 +30,11 @@ use crate::{
         integrations, networks,
     },
 };
-use stretch::Stretch;
 
-/// The tenant that nobody is in.
-pub(in crate::store) const REMOVED: TenantId = TenantId(0);
+use stretch::{HEAVY_ROWS, Stretch};
 
 /// Rows that are cleared away in one transaction.
 const ROWS: u64 = 1000;
-/// Of those that take others with them: deliveries their attempts, batches of imports hundreds of rows each.
-const HEAVY_ROWS: u64 = 250;
 /// Owners that are cleared away in one transaction.
 const OWNERS: u64 = 50;
 /// How old an import of nobody's must be: a younger one may just be written down.
@@ -89,29 +82,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Whether a row of this tenant is still there for anybody, for queries that serve all tenants.
-pub(in crate::store) fn is_live(tenant: impl ExprTrait) -> Expr {
-    let removed = Query::select()
-        .column(tenant::Column::Id)
-        .from(tenant::Entity)
-        .and_where(Expr::col((tenant::Entity, tenant::Column::RemovedAt)).is_not_null())
-        .to_owned();
-    tenant.not_in_subquery(removed)
-}
-
-/// Takes rows out of their tenant's sight. Their names are free, for they get others that no client can
-/// give. The caller says which rows, and has locked them.
-pub(in crate::store) fn bury<E: Owned>(name: E::Column) -> UpdateMany<E> {
-    E::update_many()
-        .col_expr(E::TENANT, Expr::value(REMOVED.0))
-        .col_expr(name, unique_name())
-}
-
-/// A name that no other row has, and that no client can give: it has a control character.
-fn unique_name() -> Expr {
-    Expr::cust("'\u{7f}' || CAST(id AS TEXT)")
-}
-
 /// Takes all data tables, integrations and connections of a tenant out of sight, those before others that
 /// the writer of uplinks locks before them.
 pub(in crate::store) async fn bury_targets(
@@ -119,15 +89,16 @@ pub(in crate::store) async fn bury_targets(
     tenant: TenantId,
 ) -> Result<(), DbErr> {
     let key = network_connection::Column::Id;
-    let connections = hold::<network_connection::Entity>(transaction, tenant, key).await?;
-    let tables = hold::<data_table::Entity>(transaction, tenant, data_table::Column::Id).await?;
+    let connections = removed::hold::<network_connection::Entity>(transaction, tenant, key).await?;
+    let tables =
+        removed::hold::<data_table::Entity>(transaction, tenant, data_table::Column::Id).await?;
     let integrations =
-        hold::<integration::Entity>(transaction, tenant, integration::Column::Id).await?;
+        removed::hold::<integration::Entity>(transaction, tenant, integration::Column::Id).await?;
     for key in connections {
-        networks::bury(transaction, key).await?;
+        networks::rows::bury(transaction, key).await?;
     }
     for key in tables {
-        bury::<data_table::Entity>(data_table::Column::Name)
+        removed::bury::<data_table::Entity>(data_table::Column::Name)
             .filter(data_table::Column::Id.eq(key))
             .exec(transaction)
             .await?;
@@ -138,44 +109,13 @@ pub(in crate::store) async fn bury_targets(
     Ok(())
 }
 
-/// Takes a tenant whose row is held out of sight.
-pub(in crate::store) async fn bury_tenant(
-    transaction: &DatabaseTransaction,
-    id: TenantId,
-) -> Result<(), DbErr> {
-    tenant::Entity::update_many()
-        .col_expr(tenant::Column::Name, unique_name())
-        .col_expr(tenant::Column::RemovedAt, Expr::value(clock::now()))
-        .filter(tenant::Column::Id.eq(id.0))
-        .exec(transaction)
-        .await?;
-    Ok(())
-}
-
-/// Locks all rows of a tenant in the order of their keys, and answers these.
-pub(in crate::store) async fn hold<E: Owned>(
-    transaction: &DatabaseTransaction,
-    tenant: TenantId,
-    key: E::Column,
-) -> Result<Vec<i64>, DbErr> {
-    E::find()
-        .filter(E::TENANT.eq(tenant.0))
-        .order_by_asc(key)
-        .lock(LockType::Update)
-        .select_only()
-        .column(key)
-        .into_tuple()
-        .all(transaction)
-        .await
-}
-
 impl Store {
     /// The kinds of which there is something to clear away.
     pub async fn removals(&self) -> Result<Vec<(TenantId, Kind)>> {
         let (mut kinds, now) = (Vec::new(), self.now());
         for kind in Kind::ALL {
             if !kind.owners(&self.inner.reader, now, 1).await?.is_empty() {
-                kinds.push((REMOVED, kind));
+                kinds.push((removed::REMOVED, kind));
             }
         }
         Ok(kinds)
@@ -214,7 +154,7 @@ impl Kind {
             }
             if self != Self::Tenants {
                 owners.extend(self.owners_of(connection, now, tenant, room).await?);
-            } else if tenant != REMOVED.0 && is_bare(connection, now, tenant).await? {
+            } else if tenant != removed::REMOVED.0 && is_bare(connection, now, tenant).await? {
                 owners.push(tenant);
             }
         }
@@ -248,7 +188,7 @@ impl Kind {
             }
             Self::Imports => {
                 let mut first = first!(device_import);
-                if tenant == REMOVED.0 {
+                if tenant == removed::REMOVED.0 {
                     let old = now - IMPORT_AGE;
                     first = first.filter(device_import::Column::UpdatedAt.lt(old));
                 }

@@ -6,15 +6,19 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::HEAVY_ROWS;
-use crate::store::core::transaction::DatabaseTransaction;
-use crate::store::entities::{
-    device_connection, device_import_batch, device_import_row, downlink, event, unknown_device,
-    uplink,
+use crate::store::{
+    core::transaction::DatabaseTransaction,
+    entities::{
+        device_connection, device_import_batch, device_import_row, downlink, event, unknown_device,
+        uplink,
+    },
 };
 
+/// Of those that take others with them: deliveries their attempts, batches of imports hundreds of rows each.
+pub const HEAVY_ROWS: u64 = 250;
+
 /// What one transaction clears away.
-pub(in crate::store::removals) struct Stretch<'a> {
+pub(super) struct Stretch<'a> {
     pub transaction: &'a DatabaseTransaction,
     /// Rows that it may still take.
     pub left: u64,
@@ -103,10 +107,7 @@ impl Stretch<'_> {
     }
 }
 
-pub(in crate::store::removals) async fn clear_device(
-    stretch: &mut Stretch<'_>,
-    owner: i64,
-) -> Result<(), DbErr> {
+pub(super) async fn clear_device(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
     {
         use uplink::{Column, Entity};
         let (which, order) = (Column::DeviceKey.eq(owner), [Column::Ts]);
@@ -128,10 +129,7 @@ pub(in crate::store::removals) async fn clear_device(
         .await
 }
 
-pub(in crate::store::removals) async fn clear_connection(
-    stretch: &mut Stretch<'_>,
-    owner: i64,
-) -> Result<(), DbErr> {
+pub(super) async fn clear_connection(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
     clear_events_of_connection(stretch, owner).await?;
     {
         use downlink::{Column, Entity};
@@ -178,10 +176,7 @@ async fn clear_events_of_connection(stretch: &mut Stretch<'_>, owner: i64) -> Re
     Ok(())
 }
 
-pub(in crate::store::removals) async fn clear_import(
-    stretch: &mut Stretch<'_>,
-    owner: i64,
-) -> Result<(), DbErr> {
+pub(super) async fn clear_import(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
     {
         use device_import_row::{Column, Entity};
         stretch

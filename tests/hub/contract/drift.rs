@@ -254,14 +254,14 @@ const SPAWNS: &[(&str, usize, &str)] = &[
     ("outgoing/heavy.rs", 1, "who waits learns of it"),
     ("outgoing/lookups.rs", 1, "one that breaks is an answer"),
     (
+        "store/core/probe.rs",
+        1,
+        "one write; who waits learns of it",
+    ),
+    (
         "store/core/transaction.rs",
         1,
         "one COMMIT; who waits learns of it",
-    ),
-    (
-        "store/core/writability.rs",
-        1,
-        "one write; who waits learns of it",
     ),
     ("supervise.rs", 2, "here"),
     ("threads.rs", 1, "who waits learns of it"),
