@@ -20,7 +20,7 @@ use crate::{
         core::{
             audit::{Change, subject},
             bulk, failure,
-            json::members,
+            json::{from_column, members},
             listing::Place,
             scope::Scope,
             transaction::DatabaseTransaction,
@@ -107,8 +107,8 @@ pub async fn find(
 ) -> Result<Progress> {
     let mark = find_mark(scope, scope.reader(), device).await?;
     mark.filter(|mark| is_at(mark, driver, after))
-        .map(Progress::from)
-        .ok_or_else(not_the_last)
+        .ok_or_else(not_the_last)?
+        .try_into()
 }
 
 async fn find_mark(
@@ -391,14 +391,16 @@ impl Rewritten {
     }
 }
 
-impl From<redecoding::Model> for Progress {
-    fn from(mark: redecoding::Model) -> Self {
-        Self {
+impl TryFrom<redecoding::Model> for Progress {
+    type Error = Error;
+
+    fn try_from(mark: redecoding::Model) -> Result<Self> {
+        Ok(Self {
             driver: mark.driver,
             is_whole: mark.is_whole,
             state: mark.state.map(members),
-            gone: serde_json::from_value(mark.gone).unwrap_or_default(),
+            gone: from_column(redecoding::Column::Gone, mark.gone)?,
             reported: members(mark.reported),
-        }
+        })
     }
 }

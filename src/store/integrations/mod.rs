@@ -14,6 +14,7 @@ use crate::{
             audit::subject,
             failure,
             handle::Store,
+            json::to_json,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
             page::Page,
             removed,
@@ -71,7 +72,7 @@ pub async fn insert(
         .write(async |transaction| {
             let mut model = integration::ActiveModel {
                 created_at: Set(now),
-                ..columns(scope, new.clone(), now)
+                ..columns(scope, new.clone(), now)?
             }
             .insert(&*transaction)
             .await
@@ -89,7 +90,7 @@ pub async fn insert(
             scope
                 .note_created(&transaction, subject(RESOURCE, model.id), &new)
                 .await?;
-            Ok((model, None).into())
+            (model, None).try_into()
         })
         .await
 }
@@ -107,7 +108,7 @@ pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration
         .find_also_related(integration_health::Entity)
         .one(scope.reader())
         .await?;
-    Ok(found.map(Integration::from))
+    found.map(Integration::try_from).transpose()
 }
 
 /// A stretch of the integrations.
@@ -122,7 +123,7 @@ pub async fn list(
         .find_also_related(integration_health::Entity)
         .filter(filter.condition());
     let page = listing::resources_with(scope, query, sort, stretch).await?;
-    Ok(page.map(Integration::from))
+    page.try_map(Integration::try_from)
 }
 
 impl Filter {
@@ -155,8 +156,8 @@ pub async fn update(
         .write(async |transaction| {
             let before = lock(scope, &transaction, id).await?;
             let revision = before.revision;
-            let before = Integration::from((before, None)).provisioned;
-            let mut changed = columns(scope, new.clone(), clock::now());
+            let before = Integration::try_from((before, None))?.provisioned;
+            let mut changed = columns(scope, new.clone(), clock::now())?;
             changed.revision = Set(revision + 1);
             changed.secret = Set(seal(&before)?);
             let after = change(scope, &transaction, id, changed).await?;
@@ -178,7 +179,7 @@ pub async fn set_secret(
         .write(async |transaction| {
             let model = lock(scope, &transaction, id).await?;
             let revision = model.revision + 1;
-            let before = Integration::from((model, None)).provisioned;
+            let before = Integration::try_from((model, None))?.provisioned;
             let changed = integration::ActiveModel {
                 secret: Set(seal(&before)?),
                 revision: Set(revision),
@@ -254,7 +255,7 @@ async fn with_health(
         .filter(integration_health::Column::IntegrationId.eq(model.id))
         .one(transaction)
         .await?;
-    Ok(Integration::from((model, health)))
+    Integration::try_from((model, health))
 }
 
 async fn lock(
@@ -268,7 +269,7 @@ async fn lock(
         .await
 }
 
-fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::ActiveModel {
+fn columns(scope: &Scope, new: NewIntegration, now: Time) -> Result<integration::ActiveModel> {
     let NewIntegration {
         name,
         description,
@@ -281,7 +282,7 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         delivery,
         secret: _,
     } = new;
-    integration::ActiveModel {
+    Ok(integration::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(now),
         name: Set(name),
@@ -291,10 +292,10 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         kind: Set(kind),
         settings: Set(settings),
         payload: Set(payload),
-        events: Set(serde_json::to_value(events).unwrap_or_default()),
-        delivery: Set(serde_json::to_value(delivery).unwrap_or_default()),
+        events: Set(to_json(&events)?),
+        delivery: Set(to_json(&delivery)?),
         ..Default::default()
-    }
+    })
 }
 
 fn missing(id: IntegrationId) -> Error {

@@ -5,9 +5,11 @@ use serde_json::Value;
 
 use crate::{
     clock::Time,
+    error::{Error, Result},
     id::IntegrationId,
     secret::Stored,
     store::{
+        core::json::from_column,
         entities::{integration, integration_health},
         integrations::{
             health::Health,
@@ -75,8 +77,12 @@ impl NewIntegration {
     }
 }
 
-impl From<(integration::Model, Option<integration_health::Model>)> for Integration {
-    fn from((model, health): (integration::Model, Option<integration_health::Model>)) -> Self {
+impl TryFrom<(integration::Model, Option<integration_health::Model>)> for Integration {
+    type Error = Error;
+
+    fn try_from(
+        (model, health): (integration::Model, Option<integration_health::Model>),
+    ) -> Result<Self> {
         let integration::Model {
             tenant_id: _,
             id,
@@ -94,7 +100,7 @@ impl From<(integration::Model, Option<integration_health::Model>)> for Integrati
             events,
             delivery,
         } = model;
-        Self {
+        Ok(Self {
             id: IntegrationId(id),
             provisioned: NewIntegration {
                 name,
@@ -104,15 +110,113 @@ impl From<(integration::Model, Option<integration_health::Model>)> for Integrati
                 kind,
                 settings,
                 payload,
-                // Both were checked when they were stored.
-                events: serde_json::from_value(events).unwrap_or_default(),
-                delivery: serde_json::from_value(delivery).unwrap_or_default(),
+                events: from_column(integration::Column::Events, events)?,
+                delivery: from_column(integration::Column::Delivery, delivery)?,
                 secret,
             },
             health: health.map(Health::from).unwrap_or_default(),
             revision,
             created_at,
             updated_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait;
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::{
+        config::Config,
+        store::{
+            Store,
+            devices::{self, NewDevice},
+            integrations,
+            live::events::{self, NewEvent},
+        },
+    };
+
+    fn new() -> NewIntegration {
+        NewIntegration {
+            name: "i".to_owned(),
+            description: String::new(),
+            selector: "*".to_owned(),
+            enabled: true,
+            kind: "http".to_owned(),
+            settings: json!({}),
+            payload: json!({}),
+            events: vec![EventType::Data, EventType::Join],
+            delivery: Policy {
+                concurrency: Some(3),
+                ..Policy::default()
+            },
+            secret: None,
         }
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_column_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: folder.path().to_owned(),
+            ..Config::default()
+        };
+        let store = Store::open(&config).await.unwrap();
+        store.seed("t", "admin", "x").await.unwrap();
+        let admin = store.find_user("admin").await.unwrap().unwrap();
+        let scope = store.scope(admin.tenant);
+        let made = integrations::insert(&scope, new(), |_| Ok(None)).await;
+        let id = made.unwrap().id;
+        let device = devices::insert(&scope, device()).await.unwrap().key;
+        let read = integrations::get(&scope, id).await.unwrap().provisioned;
+        assert_eq!(read.events, new().events);
+        assert_eq!(read.delivery, new().delivery);
+        for (column, good) in [
+            ("events", json!(new().events)),
+            ("delivery", json!(new().delivery)),
+        ] {
+            for bad in ["null", "\"no\""] {
+                set(&store, column, bad).await;
+                let error = integrations::get(&scope, id).await.unwrap_err();
+                assert!(matches!(error, Error::Internal(_)), "{error:?}");
+                let named = format!("column integrations.{column} cannot be read");
+                assert!(error.causes().contains(&named), "{}", error.causes());
+                let recorded = scope.record(async |transaction| {
+                    let joined = events::insert(&scope, &transaction, Some(device), None, join());
+                    Ok(joined.await?)
+                });
+                let error = recorded.await.unwrap_err();
+                assert!(error.causes().contains(&named), "{}", error.causes());
+            }
+            set(&store, column, &good.to_string()).await;
+        }
+        integrations::get(&scope, id).await.unwrap();
+    }
+
+    fn device() -> NewDevice {
+        NewDevice {
+            id: "d".to_owned(),
+            name: String::new(),
+            description: String::new(),
+            driver: None,
+            labels: Vec::new(),
+            metadata: Map::new(),
+            connections: Vec::new(),
+        }
+    }
+
+    fn join() -> NewEvent {
+        NewEvent {
+            kind: "join",
+            message: String::new(),
+            details: Map::new(),
+        }
+    }
+
+    async fn set(store: &Store, column: &str, value: &str) {
+        let sql = format!("UPDATE integrations SET {column} = '{value}'");
+        store.inner.writer.execute_unprepared(&sql).await.unwrap();
     }
 }
