@@ -11,6 +11,7 @@ use crate::{
     config::{Config, Secret},
     delivery, downlink,
     error::Result,
+    networks,
     secret::{
         self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
     },
@@ -21,7 +22,6 @@ use crate::{
             starting,
         },
     },
-    uplink::networks,
 };
 
 /// The start of a value that names its key, in bytes.

@@ -16,17 +16,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    networks::{Handover, Parcel, Taken},
-    way::{self, Way},
-};
 use crate::{
     clock,
     config::Config,
     delivery::retry_at,
+    downlink::transport::{self, Way},
     error::Result,
     id::ConnectionId,
     mqtt::{Publication, Publishers},
+    networks::downlink::{Handover, Parcel, Taken},
     outgoing::{Caller, Request},
     secret::{Redactor, Vault},
     store::{
@@ -176,7 +174,7 @@ impl Lane {
     async fn way(&self) -> Result<Option<Way>> {
         let connection = networks::find(&self.scope, self.connection).await?;
         match connection.filter(|connection| connection.provisioned.enabled) {
-            Some(connection) => way::find(&self.scope, &self.vault, &connection).await,
+            Some(connection) => transport::find(&self.scope, &self.vault, &connection).await,
             None => Ok(None),
         }
     }

@@ -14,9 +14,7 @@
 
 mod engine;
 mod lane;
-pub mod networks;
-mod settings;
-pub mod way;
+pub mod transport;
 
+pub use crate::networks::downlink_settings::{DownlinkSettings, place};
 pub use engine::Engine;
-pub use settings::{DownlinkSettings, place};

@@ -2,13 +2,13 @@
 
 use super::{
     Unread,
-    networks::{Event, Incoming, Malformed},
     routes::{ConnectionRoute, Routes},
     strangers::Strangers,
 };
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    networks::{Event, Incoming, Malformed},
     secret,
 };
 use serde_json::Value;

@@ -19,25 +19,20 @@
 //! Invariant: what was answered with 200 is on disk.
 
 mod auto_provisioning;
-mod decode;
-pub mod encode;
 mod excerpt;
 mod frame;
 mod ingest;
 pub mod native;
-pub mod networks;
 mod news;
 pub mod probe;
 mod record;
 pub mod redecode;
 mod replay;
-mod returned;
-mod routes;
+pub(crate) mod routes;
 mod strangers;
 mod subscriber;
 mod subscription;
 mod taking;
-pub mod tryout;
 mod turns;
 mod weights;
 pub mod writer;
@@ -48,18 +43,20 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use crate::codec::output::Update;
 pub use auto_provisioning::Rule;
 pub use ingest::Sender;
 pub use replay::{Replayer, Replays};
-pub use returned::Update;
 pub use subscriber::Subscriber;
 pub use writer::Writer;
 
 use crate::{
     clock::{Plausible, Time},
+    codec::decode::Decoder,
     driver,
     error::{Error, Result},
     id::ConnectionId,
+    networks::{Event, News, Uplink},
     reference::DriverKey,
     secret::Vault,
     store::{
@@ -73,9 +70,7 @@ use crate::{
         uplink_batch::{Content, Message, NewEvent, Outcome, Record},
     },
 };
-use decode::Decoder;
 use ingest::One;
-use networks::{Event, News, Uplink};
 use routes::{ConnectionRoute, DeviceRoute, DriverRoute, DriverVersion, Routes};
 use strangers::Strangers;
 use turns::Turns;
@@ -89,8 +84,8 @@ const TRIES_MAX: usize = 5;
 /// The uplink path, ready to run.
 #[derive(Clone)]
 pub struct UplinkPath {
-    routes: Arc<Routes>,
-    decoder: Arc<Decoder>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) decoder: Arc<Decoder>,
     turns: Arc<Turns>,
     strangers: Arc<Strangers>,
     writer: Writer,

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::{
     excerpt,
-    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
     routes::{ConnectionRoute, Routes},
 };
 use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},
+    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
     store::{
         downlinks::{
             self,

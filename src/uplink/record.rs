@@ -5,16 +5,17 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    decode::Decoded,
-    frame, native,
-    networks::{Names, Uplink},
-    news,
-    returned::{self, Update},
+    frame, native, news,
     routes::{Column, ColumnType, DeviceRoute, TableRoute},
 };
 use crate::{
     clock::Time,
+    codec::{
+        decode::Decoded,
+        output::{self, Update},
+    },
     id::DataTableId,
+    networks::{Names, Uplink},
     store::{
         devices::{State, driver_states::NewState},
         integrations::policy::EventType,
@@ -37,7 +38,7 @@ pub fn compose(
         decoded.data.as_ref(),
         decoded.updates.as_deref(),
     );
-    let updates = decoded.updates.as_deref().map(returned::as_json);
+    let updates = decoded.updates.as_deref().map(output::as_json);
     Record {
         device: device.key,
         device_id: device.device.provisioned.id.clone(),

@@ -8,17 +8,15 @@ use std::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{
-    UplinkPath,
-    decode::{self, Decoded, Decoding, Given},
-    networks::carries_data,
-    record,
-    returned::{self, Update},
-    routes::DeviceRoute,
-};
+use super::{UplinkPath, record, routes::DeviceRoute};
 use crate::{
     clock::Time,
+    codec::{
+        decode::{self, Decoded, Decoding, Given},
+        output::{self, Update},
+    },
     error::Result,
+    networks::carries_data,
     store::{
         Page, Scope,
         core::listing::{Place, Span},
@@ -237,7 +235,7 @@ impl Redecoded {
             &mut changed,
         );
         // The times of updates, and all but the latest value of a field, are in none of the data.
-        let told = updates.as_deref().map(returned::as_json);
+        let told = updates.as_deref().map(output::as_json);
         if changed.is_empty() && !is_same(&before.updates.clone().into(), &told.into()) {
             changed.push("updates".to_owned());
         }
@@ -267,7 +265,7 @@ impl Redecoded {
         }));
         Rewritten {
             data: self.after.clone(),
-            updates: updates.map(returned::as_json),
+            updates: updates.map(output::as_json),
             failure: self.error.clone(),
             former_times,
             rows: record::rows(&route.tables, before.time, self.after.as_ref(), updates),

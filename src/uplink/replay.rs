@@ -10,15 +10,13 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    native,
-    networks::{Radio, Uplink, carries_data},
-};
+use super::native;
 use crate::{
     delivery::Wake,
     error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
     jobs::Jobs,
+    networks::{Radio, Uplink, carries_data},
     selector::Selector,
     store::{
         Scope, Store,

@@ -16,16 +16,13 @@ use std::{
 
 use moka::sync::Cache;
 
-use super::{
-    auto_provisioning::Rule,
-    decode::Decoding,
-    networks::{self, NetworkSettings, fold_network_device_id},
-    weights,
-};
+use super::{auto_provisioning::Rule, weights};
 use crate::{
+    codec::decode::Decoding,
     driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
     error::{Error, Result},
     id::{ConnectionId, DataTableId, DeviceKey, TenantId},
+    networks::{self, NetworkSettings, fold_network_device_id},
     reference::{DriverKey, Pick, Reference},
     secret::{Credentials, Stored, Vault},
     selector::Selector,

@@ -23,13 +23,13 @@ use uuid::Uuid;
 
 use super::{
     UplinkPath,
-    networks::mqtt::KINDS,
     subscription::{Ending, Former, Subscription, Waking},
     taking::Taker,
 };
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    networks::mqtt::uplink::KINDS,
     outgoing::Guard,
     secret::Vault,
     store::{Store, networks::subscriptions::Subscribing},

@@ -18,14 +18,12 @@ use crate::{
             types::{Count, JsonObject, JsonValue, Port, Timestamp},
         },
     },
+    codec::tryout::{Code, Subject, Trial, Tried},
     error::Error,
     hub::drivers::schemas::SchemaSource,
     reference::DriverReference,
     text::{FunctionName, PayloadBase64, PayloadHex, Script},
-    uplink::{
-        Update, UplinkPath,
-        tryout::{Code, Subject, Trial, Tried},
-    },
+    uplink::{Update, UplinkPath},
 };
 
 /// What to try, and on what: one of `driver` and `script`, and one of `payload_hex`, `payload_base64` and `data`

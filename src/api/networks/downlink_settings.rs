@@ -17,7 +17,6 @@ use crate::{
             types::{Count, Id, Timestamp},
         },
     },
-    downlink::networks,
     error::Error,
     hub::Hub,
     id::ConnectionId,
@@ -340,9 +339,10 @@ impl NetworkSettings {
 
     /// Those by which a network server knows the hub.
     fn own_claims(&self) -> Vec<Claim> {
-        use networks::{
-            actility::Actility, chirpstack::ChirpStack, http::HttpTemplate, loriot::Loriot,
-            the_things_stack::TheThingsStack,
+        use crate::networks::{
+            actility::downlink::Actility, chirpstack::downlink::ChirpStack,
+            http::downlink::HttpTemplate, loriot::downlink::Loriot,
+            the_things_stack::downlink::TheThingsStack,
         };
         let text = |secret: &Option<HeaderValue>| secret.as_deref().map(str::to_owned);
         let required = |name: &str, secret: &Option<HeaderValue>, sent_to| {

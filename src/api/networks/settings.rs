@@ -7,9 +7,9 @@ use crate::{
     api::http::{mqtt_broker::Broker, strict, types::List},
     error::Error,
     hub,
+    networks::{NetworkSettings, actility::uplink::AS_KEY},
     secret::{Claim, NOWHERE},
     text::{AsKey, JsonPointer, TopicFilter, TopicLevel},
-    uplink::networks::{NetworkSettings, actility::AS_KEY},
 };
 
 /// Makes the union of settings and the list of types from one table.

@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    downlink::{DownlinkSettings, networks::sigfox::Sigfox, way},
+    codec::encode::{Encoded, NotEncoded, Values},
+    downlink::{DownlinkSettings, transport},
     driver::schema::{Column, ColumnKind, Schema},
     error::{Error, Result},
     hub::Hub,
     id::{ConnectionId, DeviceKey},
+    networks::sigfox::downlink::Sigfox,
     store::{
         Scope,
         core::listing::{Span, Stretch},
@@ -25,10 +27,7 @@ use crate::{
         networks::{self, downlink_settings::Seen},
         uplink_batch::NewEvent,
     },
-    uplink::{
-        UplinkPath,
-        encode::{Encoded, NotEncoded, Values},
-    },
+    uplink::UplinkPath,
 };
 
 /// Something that can be desired of a device.
@@ -302,7 +301,7 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
 async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, Seen)> {
     let id = ConnectionId(address.network_connection_id);
     let connection = networks::get(scope, id).await?;
-    let settings = way::settings(scope, &connection).await?;
+    let settings = transport::settings(scope, &connection).await?;
     settings.ok_or_else(|| {
         let rule = format!("network connection {id} sends no downlinks: set its downlink-settings");
         Error::field("network_connection_id", rule)

@@ -6,7 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::Value;
 
 use crate::{
-    downlink::{DownlinkSettings, way},
+    downlink::{DownlinkSettings, transport},
     error::Result,
     hub::Hub,
     id::ConnectionId,
@@ -89,7 +89,7 @@ impl Hub {
         connection: &Connection,
         guard: &Guard,
     ) -> Result<Option<Check>> {
-        let Some(way) = way::find(scope, &self.vault, connection).await? else {
+        let Some(way) = transport::find(scope, &self.vault, connection).await? else {
             return Ok(None);
         };
         let began = Instant::now();

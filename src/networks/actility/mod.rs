@@ -1,0 +1,4 @@
+//! Actility's ThingPark.
+
+pub mod downlink;
+pub mod uplink;

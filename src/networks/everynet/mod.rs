@@ -1,0 +1,3 @@
+//! Everynet, whose uplinks alone the hub takes.
+
+pub mod uplink;

@@ -1,0 +1,3 @@
+//! Helium's Console, whose uplinks alone the hub takes.
+
+pub mod uplink;

@@ -1,0 +1,5 @@
+//! Any server that posts JSON and takes HTTP requests.
+
+pub mod downlink;
+mod radio;
+pub mod uplink;

@@ -1,0 +1,3 @@
+//! Kerlink's Wanesy Management Center, whose uplinks alone the hub takes.
+
+pub mod uplink;

@@ -1,0 +1,4 @@
+//! LORIOT.
+
+pub mod downlink;
+pub mod uplink;

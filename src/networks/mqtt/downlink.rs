@@ -1,0 +1,93 @@
+//! Any broker: topic and message are templates.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    mqtt::{Publication, check_topic},
+    networks::{
+        downlink::Parcel,
+        template::{self, Place},
+    },
+};
+
+/// What is published to the broker from which the uplinks come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MqttTemplate {
+    /// To where; a template.
+    pub topic: String,
+    /// The message; a template. None: the bytes themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the broker keeps it for those who come later.
+    pub retain: bool,
+}
+
+impl MqttTemplate {
+    /// Whether the templates name what there is; the error names the field and the rule.
+    pub fn check(&self) -> Result<(), String> {
+        check_topic(&self.topic).map_err(|rule| format!("topic: {rule}"))?;
+        template::check("topic", &self.topic)?;
+        match &self.payload {
+            Some(payload) => template::check("payload", payload),
+            None => Ok(()),
+        }
+    }
+
+    /// Fills the templates in.
+    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+        let topic = template::fill_in(&self.topic, parcel, Place::Topic)?;
+        check_topic(&topic).map_err(|rule| format!("the topic, filled in, {rule}"))?;
+        Ok(Publication {
+            topic,
+            payload: match &self.payload {
+                Some(payload) => template::fill_in(payload, parcel, Place::Json)?.into(),
+                None => parcel.payload.clone().into(),
+            },
+            qos: self.qos,
+            retain: self.retain,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    fn template(topic: &str, payload: Option<&str>) -> MqttTemplate {
+        MqttTemplate {
+            topic: topic.to_owned(),
+            payload: payload.map(str::to_owned),
+            qos: 2,
+            retain: true,
+        }
+    }
+
+    #[test]
+    fn topic_and_message_are_filled_in() {
+        let json = r#"{"d": "{{payload_base64}}", "p": {{f_port}}}"#;
+        let template = |payload| template("down/{{network_device_id}}/{{device}}", payload);
+        assert_eq!(template(Some(json)).check(), Ok(()));
+        let made = template(Some(json)).publication(&parcel()).unwrap();
+        assert_eq!(made.topic, "down/70B3D57ED0012345/dev 1");
+        assert_eq!(made.payload, r#"{"d": "vu8=", "p": 15}"#);
+        assert_eq!((made.qos, made.retain), (2, true));
+        let bare = template(None).publication(&parcel()).unwrap();
+        assert_eq!(bare.payload[..], [0xbe, 0xef]);
+    }
+
+    #[test]
+    fn what_cannot_be_published_to_is_refused() {
+        for (topic, payload, told) in [
+            ("down/+", None, "topic: must not have the wildcards"),
+            ("down/{{x}}", None, "topic: there is no {{x}}"),
+            ("down", Some("{{x}}"), "payload: there is no {{x}}"),
+        ] {
+            let error = template(topic, payload).check().unwrap_err();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+}

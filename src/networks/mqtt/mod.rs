@@ -1,0 +1,4 @@
+//! Any broker.
+
+pub mod downlink;
+pub mod uplink;

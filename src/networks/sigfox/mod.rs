@@ -1,0 +1,4 @@
+//! Sigfox.
+
+pub mod downlink;
+pub mod uplink;
