@@ -20,11 +20,11 @@ use crate::{
     clock,
     config::Config,
     delivery::retry_at,
-    downlink::transport::{self, Way},
+    downlink::transport::{self, Transport},
     error::Result,
     id::ConnectionId,
     mqtt::{Publication, Publishers},
-    networks::downlink::{Handover, Parcel, Taken},
+    networks::{Handover, Parcel, Taken},
     outgoing::{Caller, Request},
     secret::{Redactor, Vault},
     store::{
@@ -171,7 +171,7 @@ impl Lane {
     }
 
     /// What the connection's downlinks are sent with; `None`: nobody has said, or it is switched off.
-    async fn way(&self) -> Result<Option<Way>> {
+    async fn way(&self) -> Result<Option<Transport>> {
         let connection = networks::find(&self.scope, self.connection).await?;
         match connection.filter(|connection| connection.provisioned.enabled) {
             Some(connection) => transport::find(&self.scope, &self.vault, &connection).await,
@@ -184,7 +184,7 @@ impl Lane {
         TimeDelta::seconds(i64::try_from(seconds).unwrap_or(3600))
     }
 
-    async fn send(&self, way: &Way, downlink: Downlink) {
+    async fn send(&self, way: &Transport, downlink: Downlink) {
         let attempt = match self.parcel(&downlink).await {
             Ok(parcel) => self.hand_over(way, &parcel, downlink.attempt).await,
             Err(error) => {
@@ -199,7 +199,7 @@ impl Lane {
         }
     }
 
-    async fn hand_over(&self, way: &Way, parcel: &Parcel, attempt: i32) -> Attempt {
+    async fn hand_over(&self, way: &Transport, parcel: &Parcel, attempt: i32) -> Attempt {
         if let Some(why) = &way.unopened {
             return Attempt {
                 status: None,
@@ -226,7 +226,7 @@ impl Lane {
     /// not take waits for it to come back, as its subscription does: nothing says that it never will.
     async fn publish(
         &self,
-        way: &Way,
+        way: &Transport,
         publication: Publication,
         parcel: &Parcel,
         attempt: i32,
@@ -254,7 +254,13 @@ impl Lane {
         }
     }
 
-    async fn call(&self, way: &Way, request: Request, parcel: &Parcel, attempt: i32) -> Attempt {
+    async fn call(
+        &self,
+        way: &Transport,
+        request: Request,
+        parcel: &Parcel,
+        attempt: i32,
+    ) -> Attempt {
         let caller = match way.caller(&self.caller) {
             Ok(caller) => caller,
             Err(why) => return self.later(attempt, None, why, None),

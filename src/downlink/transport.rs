@@ -1,4 +1,4 @@
-//! The way of a connection's downlinks: by the settings that somebody has made, or else by those that
+//! How a connection's downlinks are sent: by the settings that somebody has made, or else by those that
 //! the connection's own imply.
 
 use serde_json::Value;
@@ -6,10 +6,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, Result},
     mqtt::Broker,
-    networks::{
-        self, NetworkSettings,
-        downlink_settings::{DownlinkSettings, place},
-    },
+    networks::{self, DownlinkSettings, NetworkSettings},
     outgoing::{Caller, tls::CLIENT_KEY},
     secret::{Credentials, Stored, Vault},
     store::{
@@ -22,7 +19,7 @@ use crate::{
 };
 
 /// What a connection's downlinks are sent with.
-pub struct Way {
+pub struct Transport {
     /// How.
     pub settings: DownlinkSettings,
     /// The secrets that belong to that.
@@ -35,7 +32,7 @@ pub struct Way {
     pub seen: Seen,
 }
 
-impl Way {
+impl Transport {
     /// What makes requests to the network server: `caller`, or one with TLS of its own. The error is for a
     /// person.
     pub fn caller(&self, caller: &Caller) -> Result<Caller, String> {
@@ -58,7 +55,11 @@ pub async fn settings(
 }
 
 /// The same with all that sending needs.
-pub async fn find(scope: &Scope, vault: &Vault, connection: &Connection) -> Result<Option<Way>> {
+pub async fn find(
+    scope: &Scope,
+    vault: &Vault,
+    connection: &Connection,
+) -> Result<Option<Transport>> {
     let Some(Found {
         settings,
         stored,
@@ -72,7 +73,10 @@ pub async fn find(scope: &Scope, vault: &Vault, connection: &Connection) -> Resu
         settings: &stored,
         secret: sealed.as_deref(),
     };
-    let secrets = vault.open_credentials(&place(scope.tenant(), connection.id.0), stored);
+    let secrets = vault.open_credentials(
+        &networks::downlink_place(scope.tenant(), connection.id.0),
+        stored,
+    );
     let broker = match settings.is_published() {
         true => broker(scope, vault, connection),
         false => Ok(None),
@@ -85,7 +89,7 @@ pub async fn find(scope: &Scope, vault: &Vault, connection: &Connection) -> Resu
         }
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
-    Ok(Some(Way {
+    Ok(Some(Transport {
         settings,
         secrets,
         broker,

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::read::ToldTime;
+/// The kind of a message that does not say what it is.
+pub const UNNAMED: &str = "unnamed";
 
 /// What a network server told us.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,14 +85,6 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// The same with the time that the network server told.
-    #[must_use]
-    pub(crate) fn heard_at(mut self, told: ToldTime) -> Self {
-        self.time = told.time;
-        self.radio.reported_time = told.unread;
-        self
-    }
-
     /// Whether it may hold data of the device: see [`carries_data`].
     #[must_use]
     pub fn carries_data(&self) -> bool {
@@ -279,7 +272,7 @@ pub enum Told {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DownlinkNews {
     /// The id that the hub gave the downlink, where the network server echoes what was sent along
-    /// ([`super::CORRELATION_PREFIX`]).
+    /// ([`super::downlink::CORRELATION_PREFIX`]).
     pub correlation: Option<String>,
     /// The id that the network server gave it.
     pub network_reference: Option<String>,

@@ -3,14 +3,16 @@
 use serde_json::Value;
 
 use super::{
-    Malformed, Radio, Reception, Told,
+    device_id::{fold_network_device_id, is_eui},
+    event::{Radio, Reception, Told},
+    malformed::Malformed,
     read::{MAX_RECEPTIONS, at, level, number, text, whole_number},
 };
 
 /// The DevEUI at a path; none where the message has none, or something else in its place.
 pub fn dev_eui(body: &Value, path: &str) -> Option<String> {
-    let eui = super::fold_network_device_id(at(body, path)?.as_str()?);
-    super::is_eui(&eui).then_some(eui)
+    let eui = fold_network_device_id(at(body, path)?.as_str()?);
+    is_eui(&eui).then_some(eui)
 }
 
 /// The DevEUI at a path where there must be one.

@@ -1,5 +1,8 @@
-//! Network servers: one small adapter for each turns what that server sends into one [`Event`], so
-//! that nothing behind this folder knows which network a message came from.
+//! Network servers: a folder for each has its adapters. One turns what that server sends into an
+//! [`Event`], the other a downlink into the request or the message that hands it over, so that nothing
+//! outside of this folder knows which network a message comes from or goes to.
+//!
+//! [`network_servers`] is the list of them; a server is added by its folder and its line there.
 //!
 //! Adapters are pure: a JSON body in, an event out, no clock and no store. They are strict with
 //! what identifies a message and carries its data (device, port, counter, payload): what is
@@ -13,8 +16,8 @@
 
 pub mod actility;
 pub mod chirpstack;
+mod device_id;
 pub mod downlink;
-pub mod downlink_settings;
 mod event;
 pub mod everynet;
 pub mod helium;
@@ -22,6 +25,7 @@ pub mod http;
 pub mod kerlink;
 mod lorawan;
 pub mod loriot;
+mod malformed;
 pub mod mqtt;
 #[cfg(test)]
 mod properties;
@@ -31,146 +35,166 @@ mod sample;
 pub mod sigfox;
 mod template;
 pub mod the_things_stack;
+mod uplink;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::{
+    device_id::fold_network_device_id,
+    downlink::{CORRELATION_PREFIX, Handover, Parcel, Taken},
+    event::{
+        DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Relay, Told, Uplink,
+        carries_data,
+    },
+    malformed::Malformed,
+    read::{MAX_PAYLOAD_BYTES, PayloadEncoding},
+    uplink::{Incoming, Subscription},
+};
+use self::{
+    downlink::{DownlinkNetwork, Implied},
+    uplink::UplinkNetwork,
+};
 use crate::{
     id::TenantId,
-    secret::{Credentials, Place},
+    outgoing::{Request, TlsSettings, tls::CLIENT_KEY},
+    secret::{Address, Credentials, NOWHERE, Place},
 };
 
-pub use event::{
-    DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Relay, Told, Uplink,
-    carries_data,
-};
-pub use read::{MAX_PAYLOAD_BYTES, PayloadEncoding};
-
-/// Where the sealed secrets of a connection are stored.
-pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
-    Place::new("network_connection", tenant, id)
-}
-
-/// What the hub's id of a downlink starts with where it is sent along, so that the network server's
-/// news of it can be told from those of others.
-pub const CORRELATION_PREFIX: &str = "thingshub:downlink:";
-
-/// The kind of a message that does not say what it is.
-const UNNAMED: &str = "unnamed";
-
-/// A message as it came in.
-#[derive(Clone, Copy, Debug)]
-pub struct Incoming<'a> {
-    /// The body, or the payload over MQTT.
-    pub body: &'a Value,
-    /// The query parameters of the webhook, in their order, without the ingest key.
-    pub query: &'a [(String, String)],
-    /// The topic, over MQTT.
-    pub topic: Option<&'a str>,
-    /// The connection's secrets, where it has any.
-    pub credentials: Option<&'a Credentials>,
-}
-
-impl<'a> Incoming<'a> {
-    /// A body with nothing around it.
-    #[must_use]
-    pub fn of(body: &'a Value) -> Self {
-        Self {
-            body,
-            query: &[],
-            topic: None,
-            credentials: None,
+/// The list of network servers, handed to a macro: the word by which clients and the store call one, its
+/// variant, the settings of its uplinks, and where the hub sends downlinks, the settings for that. Those that
+/// are implied by the settings of the uplinks are no choice of a client's.
+///
+/// The words are literals, because derives read no constants.
+macro_rules! network_servers {
+    ($expand:ident) => {
+        $expand! {
+            "the_things_stack" => TheThingsStack(the_things_stack::Uplinks), takes the_things_stack::Downlinks;
+            "chirpstack" => ChirpStack(chirpstack::Uplinks), takes chirpstack::Downlinks;
+            "actility" => Actility(actility::Uplinks), takes actility::Downlinks;
+            "loriot" => Loriot(loriot::Uplinks), takes loriot::Downlinks;
+            "kerlink" => Kerlink(kerlink::Uplinks);
+            "sigfox" => Sigfox(sigfox::Uplinks), takes sigfox::Downlinks;
+            "everynet" => Everynet(everynet::Uplinks);
+            "helium" => Helium(helium::Uplinks);
+            "http" => Http(http::Uplinks), takes http::Downlinks;
+            "mqtt" => Mqtt(mqtt::Uplinks), takes mqtt::Downlinks;
+            "the_things_stack_mqtt" => TheThingsStackMqtt(the_things_stack::BrokerUplinks), implies the_things_stack::BrokerDownlinks;
+            "chirpstack_mqtt" => ChirpStackMqtt(chirpstack::BrokerUplinks), implies chirpstack::BrokerDownlinks;
         }
-    }
-
-    /// A query parameter, whatever the case of its name.
-    #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<&'a str> {
-        let found = self
-            .query
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
+    };
 }
+pub(crate) use network_servers;
 
-/// Why a message (or a mapping) cannot be read. It never holds a value from the message.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {rule}")]
-pub struct Malformed {
-    /// Where: a path such as `uplink_message.frm_payload`, or the JSON pointer of a mapping.
-    pub field: String,
-    /// The rule that was broken there.
-    pub rule: String,
-}
+/// Makes what all network servers have in common out of the list.
+macro_rules! settings {
+    ($($word:literal => $variant:ident($uplinks:ty)
+        $(, takes $downlinks:ty)? $(, implies $implied:ty)?;)+) => {
+        /// The words of all types of network servers.
+        const KINDS: &[&str] = &[$($word),+];
 
-impl Malformed {
-    fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            rule: rule.into(),
+        /// Which network server sends, and what must be known to read it.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "type")]
+        pub enum NetworkSettings {
+            $(#[doc = concat!("`", $word, "`.")] #[serde(rename = $word)] $variant($uplinks),)+
         }
-    }
-}
 
-/// How one kind of network server speaks.
-pub trait Network: Send + Sync {
-    /// The messages that a body holds: one, but where a network server sends a list of them.
-    ///
-    /// # Errors
-    /// [`Malformed`] where they are too many.
-    fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
-        Ok(vec![body])
-    }
+        impl NetworkSettings {
+            /// The settings' `type`, as it is stored and written.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $word,)+
+                }
+            }
 
-    /// Reads one message of the network server.
-    ///
-    /// # Errors
-    /// [`Malformed`], naming the first place that breaks a rule.
-    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed>;
-}
+            fn network(&self) -> &dyn UplinkNetwork {
+                match self {
+                    $(Self::$variant(network) => network,)+
+                }
+            }
+        }
 
-/// Which network server sends, and what must be known to read it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type")]
-pub enum NetworkSettings {
-    /// The Things Stack, version 3, by webhook.
-    #[serde(rename = "the_things_stack")]
-    TheThingsStack(the_things_stack::uplink::TheThingsStack),
-    /// ChirpStack, version 4, by its HTTP integration.
-    #[serde(rename = "chirpstack")]
-    ChirpStack(chirpstack::uplink::ChirpStack),
-    /// Actility's ThingPark.
-    #[serde(rename = "actility")]
-    Actility(actility::uplink::Actility),
-    /// LORIOT.
-    #[serde(rename = "loriot")]
-    Loriot(loriot::uplink::Loriot),
-    /// Kerlink's Wanesy Management Center.
-    #[serde(rename = "kerlink")]
-    Kerlink(kerlink::uplink::Kerlink),
-    /// Sigfox.
-    #[serde(rename = "sigfox")]
-    Sigfox(sigfox::uplink::Sigfox),
-    /// Everynet.
-    #[serde(rename = "everynet")]
-    Everynet(everynet::uplink::Everynet),
-    /// Helium's Console.
-    #[serde(rename = "helium")]
-    Helium(helium::uplink::Helium),
-    /// Any server that posts JSON.
-    #[serde(rename = "http")]
-    Http(http::uplink::HttpMapping),
-    /// Any broker with messages in JSON.
-    #[serde(rename = "mqtt")]
-    Mqtt(mqtt::uplink::MqttMapping),
-    /// The Things Stack, version 3, by its broker.
-    #[serde(rename = "the_things_stack_mqtt")]
-    TheThingsStackMqtt(mqtt::uplink::TheThingsStackMqtt),
-    /// ChirpStack, version 4, by its broker.
-    #[serde(rename = "chirpstack_mqtt")]
-    ChirpStackMqtt(mqtt::uplink::ChirpStackMqtt),
+        /// Which network server takes downlinks, and what must be known to hand them over. Secrets are not
+        /// in it.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "type")]
+        pub enum DownlinkSettings {
+            $($(#[doc = concat!("`", $word, "`.")] #[serde(rename = $word)] $variant($downlinks),)?)+
+            $($(#[doc = concat!("`", $word, "`.")] #[serde(rename = $word)] $variant($implied),)?)+
+        }
+
+        impl DownlinkSettings {
+            /// Those of a connection for which nobody has set any, where its own settings tell all that must
+            /// be known.
+            pub fn implied_by(connection: &NetworkSettings) -> Option<Self> {
+                match connection {
+                    $($(NetworkSettings::$variant(network) => {
+                        <$implied>::implied_by(network).map(Self::$variant)
+                    })?)+
+                    _ => None,
+                }
+            }
+
+            fn network(&self) -> &dyn DownlinkNetwork {
+                match self {
+                    $($(Self::$variant(network) => { let network: &$downlinks = network; network })?)+
+                    $($(Self::$variant(network) => { let network: &$implied = network; network })?)+
+                }
+            }
+        }
+
+        /// The words of those from whose brokers the hub fetches messages.
+        pub fn fetched_kinds() -> Vec<&'static str> {
+            let is_fetched = [$(<$uplinks>::is_fetched()),+];
+            let kinds = KINDS.iter().zip(is_fetched);
+            kinds.filter_map(|(kind, is_fetched)| is_fetched.then_some(*kind)).collect()
+        }
+
+        /// Whether a device of this type of network server can have this id there; the rule, if not.
+        ///
+        /// # Errors
+        /// The rule that is broken.
+        pub fn check_device_id(kind: &str, id: &str) -> Result<(), &'static str> {
+            match kind {
+                $($word => <$uplinks>::check_device_id(id),)+
+                _ => device_id::check_dev_eui(id),
+            }
+        }
+
+        /// What the answer to a message says with which a device asks for a downlink.
+        pub fn answer(kind: &str, network_device_id: &str, payload: Option<&[u8]>) -> Value {
+            match kind {
+                $($word => <$uplinks>::answer(network_device_id, payload),)+
+                _ => Value::Null,
+            }
+        }
+
+        /// Where the secrets of a connection of this type are sent.
+        pub fn secret_address(kind: &str) -> Address {
+            match kind {
+                $($word => <$uplinks>::secret_address(),)+
+                _ => NOWHERE,
+            }
+        }
+
+        /// Where the secret of downlink settings of this type is sent.
+        pub fn downlink_secret_address(kind: &str) -> Address {
+            match kind {
+                $($($word => <$downlinks>::secret_address(),)?)+
+                $($($word => <$implied>::secret_address(),)?)+
+                _ => NOWHERE,
+            }
+        }
+
+        /// Suffixes of the path that some network servers append to the URL that they were given.
+        pub fn appended_paths() -> impl Iterator<Item = &'static str> {
+            [$(<$uplinks>::appended_paths()),+].into_iter().flatten().copied()
+        }
+    };
 }
+network_servers!(settings);
 
 impl NetworkSettings {
     /// Whether messages can be read by these settings: call it before storing them.
@@ -178,107 +202,108 @@ impl NetworkSettings {
     /// # Errors
     /// [`Malformed`] that names the setting.
     pub fn check(&self) -> Result<(), Malformed> {
-        match self {
-            Self::Http(mapping) => mapping.check(),
-            Self::Mqtt(mapping) => mapping.check(),
-            Self::TheThingsStackMqtt(network) => network.check(),
-            Self::ChirpStackMqtt(network) => network.check(),
-            _ => Ok(()),
-        }
+        self.network().check()
     }
 
-    /// The settings' `type`, as it is stored and written.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::TheThingsStack(_) => "the_things_stack",
-            Self::ChirpStack(_) => "chirpstack",
-            Self::Actility(_) => "actility",
-            Self::Loriot(_) => "loriot",
-            Self::Kerlink(_) => "kerlink",
-            Self::Sigfox(_) => "sigfox",
-            Self::Everynet(_) => "everynet",
-            Self::Helium(_) => "helium",
-            Self::Http(_) => "http",
-            Self::Mqtt(_) => "mqtt",
-            Self::TheThingsStackMqtt(_) => "the_things_stack_mqtt",
-            Self::ChirpStackMqtt(_) => "chirpstack_mqtt",
-        }
+    /// The messages that a body holds: one, but where a network server sends a list of them.
+    ///
+    /// # Errors
+    /// [`Malformed`] where they are too many.
+    pub fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
+        self.network().split(body)
     }
 
-    /// The adapter for these settings.
-    #[must_use]
-    pub fn network(&self) -> &dyn Network {
-        match self {
-            Self::TheThingsStack(network) => network,
-            Self::ChirpStack(network) => network,
-            Self::Actility(network) => network,
-            Self::Loriot(network) => network,
-            Self::Kerlink(network) => network,
-            Self::Sigfox(network) => network,
-            Self::Everynet(network) => network,
-            Self::Helium(network) => network,
-            Self::Http(network) => network,
-            Self::Mqtt(network) => network,
-            Self::TheThingsStackMqtt(network) => network,
-            Self::ChirpStackMqtt(network) => network,
-        }
+    /// Reads one message of the network server.
+    ///
+    /// # Errors
+    /// [`Malformed`], naming the first place that breaks a rule.
+    pub fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        self.network().parse(incoming)
     }
 
     /// Whether messages are checked with a secret of the connection, where it has one.
     #[must_use]
     pub fn checks_messages(&self) -> bool {
-        matches!(self, Self::Actility(_))
+        self.network().checks_messages()
     }
 
     /// Where the hub fetches the messages itself; `None`: the network server calls.
     #[must_use]
-    pub fn subscription(&self) -> Option<mqtt::uplink::Subscription<'_>> {
-        match self {
-            Self::Mqtt(mapping) => Some(mapping.subscription()),
-            Self::TheThingsStackMqtt(network) => Some(network.subscription()),
-            Self::ChirpStackMqtt(network) => Some(network.subscription()),
-            _ => None,
+    pub fn subscription(&self) -> Option<Subscription<'_>> {
+        self.network().subscription()
+    }
+}
+
+impl DownlinkSettings {
+    /// Whether they can be used for the connection; the error names the field and the rule.
+    pub fn check(&self, connection: &NetworkSettings) -> Result<(), String> {
+        if self.is_published() && connection.subscription().is_none() {
+            return Err("type: mqtt needs a network connection that has a broker".to_owned());
         }
+        if self.tls().is_some() && !self.network().url().starts_with("https://") {
+            return Err("tls: needs a URL that starts with https://".to_owned());
+        }
+        self.network().check()
+    }
+
+    /// Whether TLS can be spoken with these secrets, those that were kept among them; the error names the
+    /// field and the rule.
+    pub fn check_secrets(&self, secrets: &Credentials) -> Result<(), String> {
+        let tls = self.tls().map(|tls| tls.with(secrets.get(CLIENT_KEY)));
+        let checked = tls.map_or(Ok(()), |tls| tls.check());
+        checked.map_err(|broken| format!("tls.{broken}"))
+    }
+
+    /// TLS with the server, where it is not as usual.
+    pub fn tls(&self) -> Option<&TlsSettings> {
+        self.network().tls()
+    }
+
+    /// Whether the connection's broker takes them.
+    pub fn is_published(&self) -> bool {
+        self.network().is_published()
+    }
+
+    /// Whether the hub sends by itself; else it waits to be asked.
+    pub fn is_pushed(&self) -> bool {
+        self.network().is_pushed()
+    }
+
+    /// Whether the network carries a payload; the rule, if not.
+    pub fn check_payload(&self, payload: &[u8]) -> Result<(), String> {
+        self.network().check_payload(payload)
+    }
+
+    /// What hands a downlink over; why nothing does yet, for a person.
+    pub fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.network().handover(secrets, parcel)
+    }
+
+    /// A question that changes nothing and needs the same credentials as a downlink; `device` is the
+    /// network's id of any device. Why there is none, for a person.
+    pub fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
+        self.network().probe(secrets, device)
+    }
+
+    /// What a good answer to the question means.
+    pub fn read_probe(&self, body: &Value) -> Result<(), String> {
+        self.network().read_probe(body)
+    }
+
+    /// What an answer with a good status means; a broker's is empty.
+    pub fn read_answer(&self, parcel: &Parcel, body: &Value) -> Result<Taken, String> {
+        self.network().read_answer(parcel, body)
     }
 }
 
-/// Whether a device of this kind of network can have this id there; the rule, if not.
-pub fn check_device_id(kind: &str, id: &str) -> Result<(), &'static str> {
-    match kind {
-        // Their devices are what the mapping says.
-        "http" | "mqtt" => Ok(()),
-        "sigfox" if sigfox::uplink::is_device_id(id) => Ok(()),
-        "sigfox" => Err(
-            "must be a Sigfox device id: 1-8 hexadecimal digits in capitals, without leading zeros",
-        ),
-        _ if is_eui(id) => Ok(()),
-        _ => Err("must be a DevEUI of 16 hexadecimal digits for this type of network server"),
-    }
+/// Where the sealed secrets of a connection are stored.
+pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
+    Place::new("network_connection", tenant, id)
 }
 
-fn is_eui(id: &str) -> bool {
-    id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A DevEUI is the same in both cases, and with `-` or `:` between its bytes: networks and people write
-/// it in any of these ways.
-pub fn fold_network_device_id(id: &str) -> String {
-    match without_separators(id) {
-        Some(eui) => eui.to_ascii_uppercase(),
-        None if is_eui(id) => id.to_ascii_uppercase(),
-        None => id.to_owned(),
-    }
-}
-
-/// A DevEUI that is written with a separator between its bytes, without them.
-fn without_separators(id: &str) -> Option<String> {
-    const LENGTH: usize = 8 * 2 + 7;
-    let separator = id.chars().nth(2).filter(|c| matches!(c, '-' | ':'))?;
-    let bytes: Vec<&str> = id.split(separator).collect();
-    let is_byte = |byte: &&str| byte.len() == 2;
-    let eui = bytes.concat();
-    (id.len() == LENGTH && bytes.iter().all(is_byte) && is_eui(&eui)).then_some(eui)
+/// Where the sealed secrets of a connection's downlink settings are stored.
+pub fn downlink_place(tenant: TenantId, connection: impl std::fmt::Display) -> Place {
+    Place::new("downlink", tenant, connection)
 }
 
 #[cfg(test)]
@@ -286,25 +311,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_dev_eui_is_the_same_however_it_is_written() {
-        for id in [
-            "0011223344aabbcc",
-            "00-11-22-33-44-AA-BB-CC",
-            "00:11:22:33:44:aa:bb:cc",
-        ] {
-            assert_eq!(fold_network_device_id(id), "0011223344AABBCC");
-        }
-        for other in [
-            "00-11:22-33-44-AA-BB-CC",
-            "001-1-22-33-44-AA-BB-CC",
-            "00-11-22-33-44-AA-BB",
-            "ab-cd",
-        ] {
-            assert_eq!(fold_network_device_id(other), other);
-        }
-    }
 
     #[test]
     fn settings_are_told_apart_by_type_and_closed() {
@@ -315,7 +321,7 @@ mod tests {
             Some(json!({"type": "the_things_stack"}))
         );
         assert_eq!(stack.check(), Ok(()));
-        assert!(stack.network().parse(Incoming::of(&json!([]))).is_err());
+        assert!(stack.parse(Incoming::of(&json!([]))).is_err());
 
         let mapping = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
                              "payload_encoding": "hex"});

@@ -3,7 +3,12 @@
 use proptest::{collection, prelude::*};
 use serde_json::{Map, Value, json};
 
-use super::{Event, Incoming, MAX_PAYLOAD_BYTES, NetworkSettings, Told};
+use super::{
+    NetworkSettings,
+    event::{Event, Told},
+    read::MAX_PAYLOAD_BYTES,
+    uplink::Incoming,
+};
 
 /// Every message that is kept as a sample.
 fn samples() -> Vec<Value> {
@@ -121,7 +126,7 @@ fn read_by_all(body: &Value, kind: &str) {
             query: &query,
             ..Incoming::of(body)
         };
-        match network.network().parse(incoming) {
+        match network.parse(incoming) {
             Ok(event) => check(&event),
             Err(malformed) => {
                 let text = malformed.to_string();

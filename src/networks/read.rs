@@ -5,7 +5,10 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Malformed, Told};
+use super::{
+    event::{Told, Uplink},
+    malformed::Malformed,
+};
 use crate::clock;
 
 /// Longest payload, in bytes. LoRaWAN carries at most 242 and Sigfox 12; what devices send over
@@ -129,6 +132,16 @@ impl ToldTime {
             time,
             unread: if time.is_none() { words() } else { None },
         }
+    }
+}
+
+impl Uplink {
+    /// The same with the time that the network server told.
+    #[must_use]
+    pub fn heard_at(mut self, told: ToldTime) -> Self {
+        self.time = told.time;
+        self.radio.reported_time = told.unread;
+        self
     }
 }
 

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Event, Malformed, News, Uplink};
+use super::{
+    event::{Event, News, Uplink},
+    malformed::Malformed,
+};
 
 /// A message that a network server has really sent.
 pub fn sample(name: &str) -> Value {

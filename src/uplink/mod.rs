@@ -133,8 +133,17 @@ pub enum Receipt {
 pub struct Taken {
     /// What became of it.
     pub receipt: Receipt,
-    /// The device that waits for a downlink in the answer, by its id in the network.
-    pub awaits: Option<String>,
+    /// The device that waits for a downlink in the answer.
+    pub awaits: Option<Asking>,
+}
+
+/// A device that asks for a downlink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// The type of its network server.
+    pub kind: &'static str,
+    /// Its id in the network.
+    pub network_device_id: String,
 }
 
 impl UplinkPath {
@@ -298,9 +307,10 @@ impl UplinkPath {
             _ => None,
         };
         let awaits = match &read {
-            Ok((Event::Uplink(uplink), _)) if uplink.wants_downlink => {
-                Some(uplink.network_device_id.clone())
-            }
+            Ok((Event::Uplink(uplink), _)) if uplink.wants_downlink => Some(Asking {
+                kind: connection.settings.kind(),
+                network_device_id: uplink.network_device_id.clone(),
+            }),
             _ => None,
         };
         let answer = |receipt| Taken { receipt, awaits };

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
-    networks::mqtt::uplink::KINDS,
+    networks::fetched_kinds,
     outgoing::Guard,
     secret::Vault,
     store::{Store, networks::subscriptions::Subscribing},
@@ -122,7 +122,8 @@ impl Subscriber {
 
     /// Starts, changes and ends subscriptions so that they are as they must be.
     async fn look(&mut self) -> Result<()> {
-        let wanted = timeout(FOUND_WITHIN, self.store.subscribing_connections(KINDS));
+        let kinds = fetched_kinds();
+        let wanted = timeout(FOUND_WITHIN, self.store.subscribing_connections(&kinds));
         let wanted = wanted
             .await
             .map_err(|_| Error::overloaded("the database does not answer in time"))??;

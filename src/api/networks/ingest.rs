@@ -160,8 +160,8 @@ impl IngestApi {
         };
         let downlink = match (awaits, self.uplinks.scope_of(id)) {
             (None, _) => None,
-            (Some(address), scope) => match scope.await? {
-                Some(scope) => Some(in_answer(&scope, id, uplink, &address).await?),
+            (Some(asking), scope) => match scope.await? {
+                Some(scope) => Some(in_answer(&scope, id, uplink, &asking).await?),
                 None => None,
             },
         };

@@ -23,7 +23,7 @@ use crate::{
         live::events::{EventKind, EventView},
         networks::{
             auto_provisioning::AutoProvisioning,
-            settings::{NetworkType, Settings},
+            servers::{NetworkType, Settings},
         },
     },
     clock,
@@ -45,7 +45,7 @@ pub(super) mod check;
 pub(super) mod downlink_settings;
 pub(super) mod ingest;
 pub(super) mod message;
-pub(super) mod settings;
+pub(super) mod servers;
 pub(super) mod unknown_devices;
 
 /// A network connection to make, or to put in the place of one

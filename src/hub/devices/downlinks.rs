@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::{
     clock::Time,
     codec::encode::{Encoded, NotEncoded, Values},
-    downlink::{DownlinkSettings, transport},
+    downlink::transport,
     driver::schema::{Column, ColumnKind, Schema},
     error::{Error, Result},
     hub::Hub,
     id::{ConnectionId, DeviceKey},
-    networks::sigfox::downlink::Sigfox,
+    networks::{self, DownlinkSettings},
     store::{
         Scope,
         core::listing::{Span, Stretch},
@@ -24,10 +24,10 @@ use crate::{
         downlinks::{self, Downlink, NewDownlink, Origin, Priority, queue},
         live::events::{self, Event, Subject},
         members,
-        networks::{self, downlink_settings::Seen},
+        networks::{self as connections, downlink_settings::Seen},
         uplink_batch::NewEvent,
     },
-    uplink::UplinkPath,
+    uplink::{Asking, UplinkPath},
 };
 
 /// Something that can be desired of a device.
@@ -300,7 +300,7 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
 /// What takes the downlinks of the network that the address is in, and what that was read from.
 async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, Seen)> {
     let id = ConnectionId(address.network_connection_id);
-    let connection = networks::get(scope, id).await?;
+    let connection = connections::get(scope, id).await?;
     let settings = transport::settings(scope, &connection).await?;
     settings.ok_or_else(|| {
         let rule = format!("network connection {id} sends no downlinks: set its downlink-settings");
@@ -319,17 +319,22 @@ pub async fn in_answer(
     scope: &Scope,
     connection: ConnectionId,
     uplink: Option<(Uuid, &str)>,
-    network_device_id: &str,
+    asking: &Asking,
 ) -> Result<Value> {
     if let Some((uplink, device)) = uplink {
         let key = devices::get(scope, device).await?.key;
         let taken = queue::take_for_answer(scope, connection, key, uplink).await?;
         if let Some(taken) = taken {
             let queued = taken.queued;
-            return Ok(Sigfox::answer(&queued.network_device_id, &queued.payload));
+            let device = &queued.network_device_id;
+            return Ok(networks::answer(asking.kind, device, Some(&queued.payload)));
         }
     }
-    Ok(Sigfox::nothing(network_device_id))
+    Ok(networks::answer(
+        asking.kind,
+        &asking.network_device_id,
+        None,
+    ))
 }
 
 async fn encode(

@@ -6,10 +6,11 @@ use chrono::SecondsFormat;
 use serde_json::Value;
 
 use crate::{
-    downlink::{DownlinkSettings, transport},
+    downlink::transport,
     error::Result,
     hub::Hub,
     id::ConnectionId,
+    networks::DownlinkSettings,
     outgoing::{Caller, Guard, Request},
     store::{
         Scope,

@@ -6,15 +6,16 @@ use url::Url;
 
 use crate::{
     clock::Time,
-    networks::downlink::{Parcel, Taken},
+    networks::downlink::{DownlinkNetwork, Handover, Parcel, Taken},
     outgoing::{Request, TlsSettings},
     secret::Credentials,
 };
+use serde_json::Value;
 
 /// Where the LRC is. Its secret is `as_key`, where the application server is to be authenticated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Actility {
+pub struct Downlinks {
     /// Such as `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
     pub url: String,
     /// The application server's id, where it is to be authenticated.
@@ -25,7 +26,7 @@ pub struct Actility {
     pub tls: Option<TlsSettings>,
 }
 
-impl Actility {
+impl Downlinks {
     /// The name of its secret.
     pub const SECRET: &str = "as_key";
 
@@ -60,12 +61,30 @@ impl Actility {
         url.query_pairs_mut().extend_pairs(query);
         Ok(Request::bare_post(url))
     }
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        Err("ThingPark takes downlinks alone, and no questions".to_owned())
+    }
 
     /// Later messages name a downlink by the id that it came with.
-    pub fn read_answer(parcel: &Parcel) -> Taken {
-        Taken {
+    fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
+        Ok(Taken {
             reference: Some(reference(parcel)),
-        }
+        })
     }
 }
 
@@ -85,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_query_says_it_all_and_is_signed() {
-        let network = Actility {
+        let network = Downlinks {
             url: "https://api.example.com/thingpark/lrc/rest/downlink".to_owned(),
             as_id: Some("app1.sample.com".to_owned()),
             tls: None,

@@ -1,4 +1,7 @@
 //! Actility's ThingPark.
 
-pub mod downlink;
-pub mod uplink;
+mod downlink;
+mod uplink;
+
+pub use downlink::Downlinks;
+pub use uplink::{AS_KEY, Uplinks};

@@ -13,13 +13,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::networks::{
-    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
-    Radio, Told, Uplink,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Told, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
+    malformed::Malformed,
     read::{
-        ToldTime, at, flag, frame_counter, instant, level, number, object, payload, place, port,
-        text, whole_number,
+        PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level, number, object,
+        payload, place, port, text, whole_number,
     },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// What the hub calls the messages of ThingPark's location engine.
@@ -31,9 +32,13 @@ pub const AS_KEY: &str = "as_key";
 /// The adapter, which is its own settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Actility {}
+pub struct Uplinks {}
 
-impl Network for Actility {
+impl UplinkNetwork for Uplinks {
+    fn checks_messages(&self) -> bool {
+        true
+    }
+
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         let (kind, document) = document(body);
@@ -76,7 +81,7 @@ fn document(body: &Value) -> (String, &Value) {
         .find(|(name, _)| name.starts_with("DevEUI_"))
         .or_else(|| members().find(|(_, value)| value.is_object()))
         .and_then(|(name, document)| Some((text(&Value::from(name.as_str()))?, document)))
-        .unwrap_or_else(|| (crate::networks::UNNAMED.to_owned(), body))
+        .unwrap_or_else(|| (crate::networks::event::UNNAMED.to_owned(), body))
 }
 
 fn is_join(document: &Value) -> bool {
@@ -264,7 +269,7 @@ mod tests {
     use crate::secret::Credentials;
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        Actility {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     #[test]
@@ -413,7 +418,7 @@ mod tests {
             ];
             let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let with = |query: &[(String, String)], body: &Value| {
-                Actility {}.parse(Incoming {
+                Uplinks {}.parse(Incoming {
                     body,
                     query,
                     topic: None,

@@ -5,11 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::broker::BrokerUplinks;
 use crate::{
     mqtt::Publication,
-    networks::downlink::{Parcel, Taken, bearer, below, topic_level},
+    networks::downlink::{
+        BASE_URL, DownlinkNetwork, Handover, Implied, Parcel, Taken, bearer, below,
+        no_question_to_broker, topic_level,
+    },
     outgoing::{Request, TlsSettings},
-    secret::Credentials,
+    secret::{Address, Credentials},
 };
 
 const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
@@ -17,7 +21,7 @@ const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
 /// Where its REST API is. Its secret is `api_token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChirpStack {
+pub struct Downlinks {
     /// Such as `https://chirpstack.example.com:8090`.
     pub base_url: String,
     /// TLS with the server, where it is not as usual.
@@ -25,7 +29,7 @@ pub struct ChirpStack {
     pub tls: Option<TlsSettings>,
 }
 
-impl ChirpStack {
+impl Downlinks {
     /// The name of its secret.
     pub const SECRET: &str = "api_token";
 
@@ -36,34 +40,53 @@ impl ChirpStack {
         Ok(Request::post(url, body).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
     }
 
-    /// Asks for a device's queue.
-    pub fn probe(&self, secrets: &Credentials, device: &str) -> Result<Request, String> {
-        Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
-    }
-
     fn queue(&self, device: &str) -> Result<Url, String> {
         let device = device.to_ascii_lowercase();
         below(&self.base_url, &["api", "devices", &device, "queue"])
     }
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.base_url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    /// Asks for a device's queue.
+    fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
+        let device = device.ok_or("the connection has no device whose queue to ask for")?;
+        Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
+    }
 
     /// The answer holds the id of the queue's item, by which later messages name it.
-    pub fn read_answer(body: &Value) -> Taken {
-        Taken {
+    fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
+        Ok(Taken {
             reference: body["id"].as_str().map(str::to_owned),
-        }
+        })
+    }
+
+    fn secret_address() -> Address {
+        BASE_URL
     }
 }
 
 /// The command of its MQTT integration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChirpStackMqtt {
+pub struct BrokerDownlinks {
     /// The application, where it is not learned from uplinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application_id: Option<String>,
 }
 
-impl ChirpStackMqtt {
+impl BrokerDownlinks {
     /// The item of the queue gets the downlink's own id, by which later messages name it.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
         let application = self
@@ -80,12 +103,33 @@ impl ChirpStackMqtt {
         command["devEui"] = device.into();
         Ok(Publication::json(topic, &command))
     }
+}
+
+impl Implied<BrokerUplinks> for BrokerDownlinks {
+    fn implied_by(connection: &BrokerUplinks) -> Option<Self> {
+        let application_id = connection.application_id.clone();
+        Some(Self { application_id })
+    }
+}
+
+impl DownlinkNetwork for BrokerDownlinks {
+    fn is_published(&self) -> bool {
+        true
+    }
+
+    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.publication(parcel).map(Handover::Publish)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        no_question_to_broker()
+    }
 
     /// Under which id it has the downlink.
-    pub fn taken(parcel: &Parcel) -> Taken {
-        Taken {
+    fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
+        Ok(Taken {
             reference: Some(parcel.id.to_string()),
-        }
+        })
     }
 }
 
@@ -105,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_downlink_is_enqueued() {
-        let network = ChirpStack {
+        let network = Downlinks {
             base_url: "http://cs.example.com:8090/sub".to_owned(),
             tls: None,
         };
@@ -126,7 +170,9 @@ mod tests {
             request.json(),
             json!({"queueItem": {"confirmed": true, "data": "vu8=", "fPort": 15}})
         );
-        let taken = ChirpStack::read_answer(&json!({"id": "b6a"}));
+        let taken = network
+            .read_answer(&parcel(), &json!({"id": "b6a"}))
+            .unwrap();
         assert_eq!(taken.reference.as_deref(), Some("b6a"));
     }
 }

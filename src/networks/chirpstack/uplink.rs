@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
-    Radio, Relay, Told, Uplink,
     chirpstack::v3,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Relay, Told, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
+    malformed::Malformed,
     read::{
-        ToldTime, at, flag, frame_counter, instant, level, location, number, object, payload, port,
-        text, whole_number,
+        PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level, location, number,
+        object, payload, port, text, whole_number,
     },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// Where the DevEUI stands.
@@ -25,14 +26,14 @@ const DEV_EUI: &str = "deviceInfo.devEui";
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChirpStack {}
+pub struct Uplinks {}
 
-impl Network for ChirpStack {
+impl UplinkNetwork for Uplinks {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         let as_newer = v3::as_newer(body);
         let body = as_newer.as_ref().unwrap_or(body);
-        let kind = kind(incoming).unwrap_or_else(|| crate::networks::UNNAMED.to_owned());
+        let kind = kind(incoming).unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned());
         if kind == "up" {
             let network_device_id = required_dev_eui(body, DEV_EUI)?;
             return uplink(body, network_device_id).map(Event::uplink);
@@ -234,7 +235,7 @@ mod tests {
 
     fn parse(kind: &str, body: &Value) -> Result<Event, Malformed> {
         let query = [("event".to_owned(), kind.to_owned())];
-        ChirpStack {}.parse(Incoming {
+        Uplinks {}.parse(Incoming {
             query: &query,
             ..Incoming::of(body)
         })
@@ -273,9 +274,9 @@ mod tests {
         let joined = Told::Join {
             dev_addr: Some("00189440".to_owned()),
         };
-        assert_eq!(as_news(ChirpStack {}.parse(incoming)).told, joined);
+        assert_eq!(as_news(Uplinks {}.parse(incoming)).told, joined);
         assert_eq!(as_news(parse("join", &body)).told, joined);
-        let news = as_news(ChirpStack {}.parse(Incoming::of(&body)));
+        let news = as_news(Uplinks {}.parse(Incoming::of(&body)));
         assert_eq!(news.network_device_id.as_deref(), Some("0101010101010101"));
         let kind = "unnamed".to_owned();
         assert_eq!(news.told, Told::Other { kind });
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(nobody.network_device_id, None);
         // An uplink is known by itself, too.
         let body = sample("chirpstack_v4.json");
-        as_uplink(ChirpStack {}.parse(Incoming::of(&body)));
+        as_uplink(Uplinks {}.parse(Incoming::of(&body)));
     }
 
     #[test]

@@ -112,9 +112,11 @@ fn time(body: &Map<String, Value>) -> Option<Value> {
 mod tests {
     use super::*;
     use crate::networks::{
-        Event, Incoming, Malformed, Network, Told,
         chirpstack::uplink::ChirpStack,
+        event::{Event, Told},
+        malformed::Malformed,
         sample::{as_news, as_uplink},
+        uplink::{Incoming, UplinkNetwork},
     };
 
     fn parse(kind: &str, body: &Value) -> Result<Event, Malformed> {

@@ -8,21 +8,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
-    Radio, Reception, Told, Uplink,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
     lorawan::{dev_eui, required_dev_eui, status},
+    malformed::Malformed,
     read::{
-        ToldTime, at, flag, frame_counter, level, object, payload, place, port, text, unix_time,
-        whole_number,
+        PayloadEncoding, ToldTime, at, flag, frame_counter, level, object, payload, place, port,
+        text, unix_time, whole_number,
     },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Everynet {}
+pub struct Uplinks {}
 
-impl Network for Everynet {
+impl UplinkNetwork for Uplinks {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         let kind = match at(body, "type").and_then(text) {
@@ -32,7 +33,7 @@ impl Network for Everynet {
             None if at(body, "params.counter_up").is_some() => {
                 return Err(Malformed::new("type", "is required: uplink or another"));
             }
-            None => crate::networks::UNNAMED.to_owned(),
+            None => crate::networks::event::UNNAMED.to_owned(),
         };
         Ok(Event::News(News {
             names: names(body),
@@ -157,7 +158,7 @@ mod tests {
     };
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        Everynet {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     #[test]

@@ -1,3 +1,5 @@
 //! Helium's Console, whose uplinks alone the hub takes.
 
-pub mod uplink;
+mod uplink;
+
+pub use uplink::Uplinks;

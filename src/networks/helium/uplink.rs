@@ -6,17 +6,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    Event, Incoming, Malformed, Names, Network, News, PayloadEncoding, Radio, Told, Uplink,
+    event::{Event, Names, News, Radio, Told, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
-    read::{ToldTime, at, frame_counter, milliseconds, object, payload, port, text},
+    malformed::Malformed,
+    read::{
+        PayloadEncoding, ToldTime, at, frame_counter, milliseconds, object, payload, port, text,
+    },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Helium {}
+pub struct Uplinks {}
 
-impl Network for Helium {
+impl UplinkNetwork for Uplinks {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         let kind = at(body, "type").and_then(text);
@@ -28,7 +32,7 @@ impl Network for Helium {
             let network_device_id = required_dev_eui(body, "dev_eui")?;
             return uplink(body, network_device_id).map(Event::uplink);
         }
-        let told = match kind.unwrap_or_else(|| crate::networks::UNNAMED.to_owned()) {
+        let told = match kind.unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned()) {
             kind if kind.starts_with("join") => Told::Join {
                 dev_addr: at(body, "devaddr").and_then(text),
             },
@@ -94,7 +98,7 @@ mod tests {
     };
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        Helium {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     #[test]

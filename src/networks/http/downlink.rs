@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     networks::{
-        downlink::Parcel,
+        downlink::{DownlinkNetwork, Handover, Parcel, URL},
         template::{self, Place},
     },
     outgoing::{Request, TlsSettings},
-    secret::Credentials,
+    secret::{Address, Credentials},
 };
 
 /// How the request is made. Its secret is `authorization`, the value of that header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HttpTemplate {
+pub struct Downlinks {
     /// How the request is made.
     pub method: HttpMethod,
     /// Where to; a template.
@@ -42,18 +42,9 @@ pub enum HttpMethod {
     Put,
 }
 
-impl HttpTemplate {
+impl Downlinks {
     /// The name of its secret.
     pub const SECRET: &str = "authorization";
-
-    /// Whether the templates name what there is; the error names the field and the rule.
-    pub fn check(&self) -> Result<(), String> {
-        template::check_url("url", &self.url)?;
-        match &self.body {
-            Some(body) => template::check("body", body),
-            None => Ok(()),
-        }
-    }
 
     /// Fills the templates in. Values are escaped for where they stand.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
@@ -84,6 +75,42 @@ impl HttpTemplate {
     }
 }
 
+impl DownlinkNetwork for Downlinks {
+    /// Whether the templates name what there is; the error names the field and the rule.
+    fn check(&self) -> Result<(), String> {
+        template::check_url("url", &self.url)?;
+        match &self.body {
+            Some(body) => template::check("body", body),
+            None => Ok(()),
+        }
+    }
+
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn check_payload(&self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        self.check()?;
+        Err("a template has downlinks alone, and no questions".to_owned())
+    }
+
+    fn secret_address() -> Address {
+        URL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -91,8 +118,8 @@ mod tests {
     use super::*;
     use crate::networks::downlink::parcel;
 
-    fn template(url: &str, body: &str) -> HttpTemplate {
-        HttpTemplate {
+    fn template(url: &str, body: &str) -> Downlinks {
+        Downlinks {
             method: HttpMethod::Post,
             url: url.to_owned(),
             body: Some(body.to_owned()),

@@ -1,5 +1,9 @@
 //! Any server that posts JSON and takes HTTP requests.
 
-pub mod downlink;
+mod downlink;
+mod pointer;
 mod radio;
-pub mod uplink;
+mod uplink;
+
+pub use downlink::Downlinks;
+pub use uplink::Uplinks;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    Radio, Reception,
-    http::uplink::find,
+    event::{Radio, Reception},
+    http::pointer::find,
     lorawan::heard,
     read::{MAX_RECEPTIONS, level, number, text},
 };

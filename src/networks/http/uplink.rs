@@ -13,10 +13,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    Event, Incoming, MAX_PAYLOAD_BYTES, Malformed, Network, News, PayloadEncoding, Radio, Told,
-    Uplink, fold_network_device_id,
+    device_id::fold_network_device_id,
+    event::{Event, News, Radio, Told, Uplink},
+    http::pointer::find,
     http::radio::RadioMapping,
-    read::{ToldTime, frame_counter, instant, payload, port, unix_time, whole_number},
+    malformed::Malformed,
+    read::{
+        MAX_PAYLOAD_BYTES, PayloadEncoding, ToldTime, frame_counter, instant, payload, port,
+        unix_time, whole_number,
+    },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// Longest JSON pointer, in characters.
@@ -32,7 +38,7 @@ const MAX_MESSAGES: usize = 1000;
 /// each member name or array index, with `~0` for `~` and `~1` for `/` in a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HttpMapping {
+pub struct Uplinks {
     /// The device's id in its network: text of 1-100 printable characters without outer spaces,
     /// or a whole number.
     pub device_id_pointer: String,
@@ -55,12 +61,12 @@ pub struct HttpMapping {
     pub radio: Option<Box<RadioMapping>>,
 }
 
-impl HttpMapping {
+impl UplinkNetwork for Uplinks {
     /// Whether all pointers are well-formed: call it before storing a mapping.
     ///
     /// # Errors
     /// [`Malformed`] whose field is the setting, such as `payload_pointer`.
-    pub fn check(&self) -> Result<(), Malformed> {
+    fn check(&self) -> Result<(), Malformed> {
         let radio = self.radio.iter().flat_map(|radio| radio.pointers());
         let pointers = [
             ("device_id_pointer", Some(&self.device_id_pointer)),
@@ -76,9 +82,12 @@ impl HttpMapping {
         }
         Ok(())
     }
-}
 
-impl Network for HttpMapping {
+    /// Its devices are what the mapping says.
+    fn check_device_id(_: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     /// Where the body is a list and every pointer leads into its first item, each item is a message.
     fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
         match body {
@@ -103,7 +112,7 @@ impl Network for HttpMapping {
         // What carries no payload is no uplink: a join, an acknowledgement, or how a cloud asks whether
         // the webhook is meant.
         let Some(sent) = find(body, &self.payload_pointer) else {
-            let kind = crate::networks::UNNAMED.to_owned();
+            let kind = crate::networks::event::UNNAMED.to_owned();
             let device = device_id(body, &self.device_id_pointer).ok();
             return Ok(Event::News(News {
                 time: told.time,
@@ -125,7 +134,7 @@ impl Network for HttpMapping {
     }
 }
 
-impl HttpMapping {
+impl Uplinks {
     fn leads_into_first_item(&self) -> bool {
         let required = [&self.device_id_pointer, &self.payload_pointer];
         let optional = [
@@ -210,25 +219,6 @@ fn name(pointer: &str) -> &str {
     }
 }
 
-pub(crate) fn find<'v>(body: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
-    let found = match body.pointer(pointer) {
-        Some(found) => Some(Cow::Borrowed(found)),
-        None => find_in_text(body, pointer).map(Cow::Owned),
-    };
-    found.filter(|value| !value.is_null())
-}
-
-/// What a pointer leads to through JSON in text. Each such text is a part of the one before.
-fn find_in_text(body: &Value, pointer: &str) -> Option<Value> {
-    let slashes = pointer.match_indices('/').skip(1);
-    let (text, rest) = slashes.into_iter().find_map(|(at, _)| {
-        let (head, rest) = pointer.split_at(at);
-        Some((body.pointer(head)?.as_str()?, rest))
-    })?;
-    let inner: Value = serde_json::from_str(text).ok()?;
-    find(&inner, rest).map(Cow::into_owned)
-}
-
 fn required<'v>(body: &'v Value, pointer: &str, what: &str) -> Result<Cow<'v, Value>, Malformed> {
     let rule = || Malformed::new(name(pointer), format!("is required: {what}"));
     find(body, pointer).ok_or_else(rule)
@@ -286,8 +276,8 @@ mod tests {
         };
     }
 
-    fn mapping() -> HttpMapping {
-        HttpMapping {
+    fn mapping() -> Uplinks {
+        Uplinks {
             device_id_pointer: "/id".to_owned(),
             payload_pointer: "/data".to_owned(),
             payload_encoding: PayloadEncoding::Hex,
@@ -298,7 +288,7 @@ mod tests {
         }
     }
 
-    fn read(mapping: &HttpMapping, body: &Value) -> Result<Uplink, String> {
+    fn read(mapping: &Uplinks, body: &Value) -> Result<Uplink, String> {
         match mapping.parse(Incoming::of(body)) {
             Ok(Event::Uplink(uplink)) => Ok(*uplink),
             Ok(other) => panic!("not an uplink: {other:?}"),
@@ -311,12 +301,12 @@ mod tests {
         let payload = Some(Bytes::from_static(
             b"\x01\x75\x64\x03\x67\x18\x01\x04\x68\x6d",
         ));
-        let loriot: HttpMapping = serde_json::from_value(json!({
+        let loriot: Uplinks = serde_json::from_value(json!({
             "device_id_pointer": "/EUI", "payload_pointer": "/data", "payload_encoding": "hex",
             "port_pointer": "/port", "time_pointer": "/ts", "frame_counter_pointer": "/fcnt",
         }))
         .expect("a mapping");
-        let chirpstack: HttpMapping = serde_json::from_value(json!({
+        let chirpstack: Uplinks = serde_json::from_value(json!({
             "device_id_pointer": "/deviceInfo/devEui", "payload_pointer": "/data",
             "payload_encoding": "base64", "port_pointer": "/fPort", "time_pointer": "/rxInfo/0/time",
             "frame_counter_pointer": "/fCnt",
@@ -361,7 +351,7 @@ mod tests {
             (None, None, None)
         );
 
-        let escaped = HttpMapping {
+        let escaped = Uplinks {
             device_id_pointer: "/a~1b~0/1".to_owned(),
             ..mapping()
         };
@@ -441,7 +431,7 @@ mod tests {
         for (body, wanted) in table {
             assert_eq!(read(&mapping(), &body), Err(wanted.to_owned()), "{body}");
         }
-        let whole = HttpMapping {
+        let whole = Uplinks {
             device_id_pointer: String::new(),
             ..mapping()
         };
@@ -475,14 +465,14 @@ mod tests {
         let wanted = || Ok(Some(Bytes::from_static(&[1, 2])));
         assert_eq!(bytes(json!({"id": "x", "data": [1, 2.0]})), wanted());
         assert_eq!(bytes(json!({"id": "x", "data": "[1, 2]"})), wanted());
-        let whole = HttpMapping {
+        let whole = Uplinks {
             payload_pointer: String::new(),
             ..mapping()
         };
         let body = json!({"id": "x", "temperature": 21.5});
         let uplink = read(&whole, &body).expect("values, and no payload");
         assert_eq!(uplink.payload, Some(Bytes::from(body.to_string())));
-        let json = HttpMapping {
+        let json = Uplinks {
             payload_encoding: PayloadEncoding::Json,
             ..mapping()
         };
@@ -495,7 +485,7 @@ mod tests {
 
     #[test]
     fn pointers_lead_through_json_in_text() {
-        let mapping = HttpMapping {
+        let mapping = Uplinks {
             device_id_pointer: "/Message/inner/id".to_owned(),
             payload_pointer: "/Message/data".to_owned(),
             ..mapping()
@@ -509,7 +499,7 @@ mod tests {
 
     #[test]
     fn each_item_of_a_list_is_a_message() {
-        let listed = HttpMapping {
+        let listed = Uplinks {
             device_id_pointer: "/0/id".to_owned(),
             payload_pointer: "/0/data".to_owned(),
             port_pointer: None,
@@ -521,7 +511,7 @@ mod tests {
         let list = json!([{"id": 1}, {"id": 2}]);
         let bodies = listed.split(list.clone()).expect("a list");
         assert_eq!(bodies, [json!([{"id": 1}]), json!([{"id": 2}])]);
-        let together = HttpMapping {
+        let together = Uplinks {
             port_pointer: Some("/1/v".to_owned()),
             ..listed.clone()
         };
@@ -544,7 +534,7 @@ mod tests {
             ("/a\n", Some("must hold no control characters")),
             (&"/".repeat(201), Some("must have at most 200 characters")),
         ] {
-            let mapping = HttpMapping {
+            let mapping = Uplinks {
                 time_pointer: Some(pointer.to_owned()),
                 ..mapping()
             };

@@ -1,3 +1,5 @@
 //! Kerlink's Wanesy Management Center, whose uplinks alone the hub takes.
 
-pub mod uplink;
+mod uplink;
+
+pub use uplink::Uplinks;

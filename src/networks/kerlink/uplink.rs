@@ -10,18 +10,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
-    Radio, Told, Uplink,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Told, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
-    read::{ToldTime, at, flag, frame_counter, milliseconds, name, object, payload, port, text},
+    malformed::Malformed,
+    read::{
+        PayloadEncoding, ToldTime, at, flag, frame_counter, milliseconds, name, object, payload,
+        port, text,
+    },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Kerlink {}
+pub struct Uplinks {}
 
-impl Network for Kerlink {
+impl UplinkNetwork for Uplinks {
+    /// Wanesy is told one URL and posts to several below it, one for each kind of message. The body says as
+    /// much, so they all mean the URL itself.
+    fn appended_paths() -> &'static [&'static str] {
+        &["dataUp", "dataDown", "dataDownEvent", "rxmessage"]
+    }
+
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         if is_uplink(body) {
@@ -176,7 +186,7 @@ mod tests {
     };
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        Kerlink {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     #[test]

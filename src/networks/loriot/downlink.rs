@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    networks::downlink::{Parcel, Taken, bearer, below},
+    networks::downlink::{DownlinkNetwork, Handover, Parcel, Taken, URL, bearer, below},
     outgoing::{Request, TlsSettings},
-    secret::Credentials,
+    secret::{Address, Credentials},
 };
 
 /// Where its API is. Its secret is `token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Loriot {
+pub struct Downlinks {
     /// Such as `https://eu1.loriot.io/1/rest`.
     pub url: String,
     /// The application's id, 8 hexadecimal digits.
@@ -23,7 +23,7 @@ pub struct Loriot {
     pub tls: Option<TlsSettings>,
 }
 
-impl Loriot {
+impl Downlinks {
     /// The name of its secret.
     pub const SECRET: &str = "token";
 
@@ -40,9 +40,23 @@ impl Loriot {
         });
         Ok(Request::post(url, body).with("Authorization", bearer(secrets, Self::SECRET)))
     }
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
 
     /// Asks for the application.
-    pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
+    fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
         let base: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let base = base.join(".").map_err(|_| "the URL has no path")?;
         let url = below(base.as_str(), &["nwk", "app", &self.application_id])?;
@@ -50,7 +64,7 @@ impl Loriot {
     }
 
     /// A command that is refused is answered with a good status as well.
-    pub fn read_answer(body: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
         match body["error"].as_str() {
             Some(error) => Err(format!("LORIOT refused it: {error}")),
             // Its own number of the downlink, which `txd` repeats.
@@ -58,6 +72,10 @@ impl Loriot {
                 reference: body["seqdn"].as_u64().map(|number| number.to_string()),
             }),
         }
+    }
+
+    fn secret_address() -> Address {
+        URL
     }
 }
 
@@ -68,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_command_is_posted() {
-        let network = Loriot {
+        let network = Downlinks {
             url: "https://eu1.loriot.example.com/1/rest".to_owned(),
             application_id: "be7a0000".to_owned(),
             tls: None,
@@ -80,9 +98,20 @@ mod tests {
             json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,
                 "data": "beef", "appid": "be7a0000"})
         );
-        let taken = Loriot::read_answer(&json!({"cmd": "tx", "success": "enqueued", "seqdn": 8}));
+        let taken = network.read_answer(
+            &parcel(),
+            &json!({"cmd": "tx", "success": "enqueued", "seqdn": 8}),
+        );
         assert_eq!(taken.unwrap().reference.as_deref(), Some("8"));
-        assert!(Loriot::read_answer(&json!({"cmd": "tx", "success": "enqueued"})).is_ok());
-        assert!(Loriot::read_answer(&json!({"error": "no such device"})).is_err());
+        assert!(
+            network
+                .read_answer(&parcel(), &json!({"cmd": "tx", "success": "enqueued"}))
+                .is_ok()
+        );
+        assert!(
+            network
+                .read_answer(&parcel(), &json!({"error": "no such device"}))
+                .is_err()
+        );
     }
 }

@@ -1,4 +1,7 @@
 //! LORIOT.
 
-pub mod downlink;
-pub mod uplink;
+mod downlink;
+mod uplink;
+
+pub use downlink::Downlinks;
+pub use uplink::Uplinks;

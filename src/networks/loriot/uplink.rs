@@ -8,21 +8,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Network, News, PayloadEncoding, Radio,
-    Told, Uplink,
+    event::{DownlinkNews, DownlinkState, Event, News, Radio, Told, Uplink},
     lorawan::{self, Battery, dev_eui, required_dev_eui},
+    malformed::Malformed,
     read::{
-        ToldTime, at, flag, frame_counter, instant, level, milliseconds, object, payload, port,
-        text, whole_number,
+        PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level, milliseconds, object,
+        payload, port, text, whole_number,
     },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Loriot {}
+pub struct Uplinks {}
 
-impl Network for Loriot {
+impl UplinkNetwork for Uplinks {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         let kind = match at(body, "cmd").and_then(text) {
@@ -34,7 +35,7 @@ impl Network for Loriot {
             None if at(body, "data").or_else(|| at(body, "encdata")).is_some() => {
                 return Err(Malformed::new("cmd", "is required: rx, gw or another"));
             }
-            None => crate::networks::UNNAMED.to_owned(),
+            None => crate::networks::event::UNNAMED.to_owned(),
         };
         Ok(Event::News(News {
             time: at(body, "ts").and_then(milliseconds),
@@ -116,7 +117,7 @@ mod tests {
     };
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        Loriot {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     #[test]

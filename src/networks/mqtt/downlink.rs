@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::{
     mqtt::{Publication, check_topic},
     networks::{
-        downlink::Parcel,
+        downlink::{DownlinkNetwork, Handover, Parcel, no_question_to_broker},
         template::{self, Place},
     },
+    outgoing::Request,
+    secret::Credentials,
 };
 
 /// What is published to the broker from which the uplinks come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MqttTemplate {
+pub struct Downlinks {
     /// To where; a template.
     pub topic: String,
     /// The message; a template. None: the bytes themselves.
@@ -25,17 +27,7 @@ pub struct MqttTemplate {
     pub retain: bool,
 }
 
-impl MqttTemplate {
-    /// Whether the templates name what there is; the error names the field and the rule.
-    pub fn check(&self) -> Result<(), String> {
-        check_topic(&self.topic).map_err(|rule| format!("topic: {rule}"))?;
-        template::check("topic", &self.topic)?;
-        match &self.payload {
-            Some(payload) => template::check("payload", payload),
-            None => Ok(()),
-        }
-    }
-
+impl Downlinks {
     /// Fills the templates in.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
         let topic = template::fill_in(&self.topic, parcel, Place::Topic)?;
@@ -52,13 +44,41 @@ impl MqttTemplate {
     }
 }
 
+impl DownlinkNetwork for Downlinks {
+    /// Whether the templates name what there is; the error names the field and the rule.
+    fn check(&self) -> Result<(), String> {
+        check_topic(&self.topic).map_err(|rule| format!("topic: {rule}"))?;
+        template::check("topic", &self.topic)?;
+        match &self.payload {
+            Some(payload) => template::check("payload", payload),
+            None => Ok(()),
+        }
+    }
+
+    fn check_payload(&self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn is_published(&self) -> bool {
+        true
+    }
+
+    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.publication(parcel).map(Handover::Publish)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        no_question_to_broker()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::networks::downlink::parcel;
 
-    fn template(topic: &str, payload: Option<&str>) -> MqttTemplate {
-        MqttTemplate {
+    fn template(topic: &str, payload: Option<&str>) -> Downlinks {
+        Downlinks {
             topic: topic.to_owned(),
             payload: payload.map(str::to_owned),
             qos: 2,

@@ -1,24 +1,38 @@
 //! Sigfox: a device asks for a downlink with a message, and the answer to the callback holds it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+
+use crate::{
+    networks::downlink::{DownlinkNetwork, Handover, Parcel},
+    outgoing::Request,
+    secret::Credentials,
+};
 
 /// There is nothing to set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sigfox {}
+pub struct Downlinks {}
 
-impl Sigfox {
-    /// As long as every downlink is.
-    pub const BYTES: usize = 8;
+/// The length of every downlink, in bytes.
+const BYTES: usize = 8;
 
-    /// What the answer to the callback says where there is nothing for the device.
-    pub fn nothing(network_device_id: &str) -> Value {
-        json!({network_device_id: {"noData": true}})
+impl DownlinkNetwork for Downlinks {
+    fn is_pushed(&self) -> bool {
+        false
     }
 
-    /// What the answer to the callback says.
-    pub fn answer(network_device_id: &str, payload: &[u8]) -> Value {
-        json!({network_device_id: {"downlinkData": hex::encode(payload)}})
+    fn check_payload(&self, payload: &[u8]) -> Result<(), String> {
+        match payload.len() == BYTES {
+            true => Ok(()),
+            false => Err(format!("must have exactly {BYTES} bytes for Sigfox")),
+        }
+    }
+
+    fn handover(&self, _: &Credentials, _: &Parcel) -> Result<Handover, String> {
+        Err("Sigfox takes downlinks in the answer to a message".to_owned())
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        Err("Sigfox fetches downlinks itself".to_owned())
     }
 }

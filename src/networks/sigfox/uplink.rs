@@ -7,24 +7,41 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::networks::{
-    DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network, News, PayloadEncoding,
-    Radio, Reception, Told, Uplink,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
     lorawan::heard,
+    malformed::Malformed,
     read::{
-        MAX_RECEPTIONS, ToldTime, at, flag, frame_counter, level, number, object, payload, place,
-        text, unix_time, whole_number,
+        MAX_RECEPTIONS, PayloadEncoding, ToldTime, at, flag, frame_counter, level, number, object,
+        payload, place, text, unix_time, whole_number,
     },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sigfox {}
+pub struct Uplinks {}
 
-impl Network for Sigfox {
+impl UplinkNetwork for Uplinks {
+    fn check_device_id(id: &str) -> Result<(), &'static str> {
+        match is_device_id(id) {
+            true => Ok(()),
+            false => Err(
+                "must be a Sigfox device id: 1-8 hexadecimal digits in capitals, without leading zeros",
+            ),
+        }
+    }
+
+    fn answer(network_device_id: &str, payload: Option<&[u8]>) -> Value {
+        match payload {
+            Some(payload) => json!({network_device_id: {"downlinkData": hex::encode(payload)}}),
+            None => json!({network_device_id: {"noData": true}}),
+        }
+    }
+
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         // Relays put what Sigfox sent into a `body` of their own.
@@ -44,7 +61,7 @@ impl Network for Sigfox {
 }
 
 /// Whether this can be a device's id: 1-8 hexadecimal digits in capitals, without leading zeros.
-pub fn is_device_id(id: &str) -> bool {
+fn is_device_id(id: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
     (1..=8).contains(&id.len()) && id.bytes().all(is_digit) && !id.starts_with('0')
 }
@@ -211,7 +228,7 @@ mod tests {
     };
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        Sigfox {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     #[test]

@@ -4,14 +4,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::broker::BrokerUplinks;
 use crate::{
     mqtt::Publication,
-    networks::{
-        CORRELATION_PREFIX,
-        downlink::{Parcel, bearer, below, topic_level},
+    networks::downlink::{
+        BASE_URL, CORRELATION_PREFIX, DownlinkNetwork, Handover, Implied, Parcel, bearer, below,
+        no_question_to_broker, topic_level,
     },
     outgoing::{Request, TlsSettings},
-    secret::Credentials,
+    secret::{Address, Credentials},
     store::downlinks::Priority,
 };
 
@@ -25,7 +26,7 @@ const RIGHTS: [&str; 3] = [
 /// Where the stack is. Its secret is `api_key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TheThingsStack {
+pub struct Downlinks {
     /// Such as `https://eu1.cloud.thethings.network`.
     pub base_url: String,
     /// The webhook over which the uplinks come.
@@ -38,7 +39,7 @@ pub struct TheThingsStack {
     pub tls: Option<TlsSettings>,
 }
 
-impl TheThingsStack {
+impl Downlinks {
     /// The name of its secret.
     pub const SECRET: &str = "api_key";
 
@@ -70,15 +71,28 @@ impl TheThingsStack {
         )?;
         Ok(Request::post(url, pushed(parcel)).with("Authorization", bearer(secrets, Self::SECRET)))
     }
+}
 
-    /// Asks what the key may do.
-    pub fn probe(&self, secrets: &Credentials) -> Result<Request, String> {
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.base_url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
         let url = below(&self.base_url, &["api", "v3", "auth_info"])?;
         Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
     /// A key that is known may still not be one for downlinks.
-    pub fn read_probe(body: &Value) -> Result<(), String> {
+    fn read_probe(&self, body: &Value) -> Result<(), String> {
         let Some(rights) = body["api_key"]["api_key"]["rights"].as_array() else {
             return Ok(());
         };
@@ -89,23 +103,48 @@ impl TheThingsStack {
             Err("the API key lacks the right to write downlink application traffic".to_owned())
         }
     }
+
+    fn secret_address() -> Address {
+        BASE_URL
+    }
 }
 
 /// The queue operation of its broker, which lets in who may read the application's uplinks there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TheThingsStackMqtt {
+pub struct BrokerDownlinks {
     /// The application with its tenant, such as `my-app@ttn`: the broker's user.
     pub application: String,
 }
 
-impl TheThingsStackMqtt {
+impl BrokerDownlinks {
     /// The stack's own id of the device is learned from uplinks.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
         let application = &self.application;
         let device = topic_level("the device's id", device(parcel)?)?;
         let topic = format!("v3/{application}/devices/{device}/down/push");
         Ok(Publication::json(topic, &pushed(parcel)))
+    }
+}
+
+impl Implied<BrokerUplinks> for BrokerDownlinks {
+    fn implied_by(connection: &BrokerUplinks) -> Option<Self> {
+        let application = connection.broker.username.clone()?;
+        Some(Self { application })
+    }
+}
+
+impl DownlinkNetwork for BrokerDownlinks {
+    fn is_published(&self) -> bool {
+        true
+    }
+
+    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.publication(parcel).map(Handover::Publish)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        no_question_to_broker()
     }
 }
 
@@ -139,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_downlink_is_pushed_over_the_webhook() {
-        let stack = TheThingsStack {
+        let stack = Downlinks {
             base_url: "https://stack.example.com/".to_owned(),
             webhook_id: "hub".to_owned(),
             application_id: None,

@@ -1,4 +1,9 @@
 //! The Things Stack, version 3.
 
-pub mod downlink;
-pub mod uplink;
+mod broker;
+mod downlink;
+mod uplink;
+
+pub use broker::BrokerUplinks;
+pub use downlink::{BrokerDownlinks, Downlinks};
+pub use uplink::Uplinks;

@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    CORRELATION_PREFIX, DownlinkNews, DownlinkState, Event, Incoming, Malformed, Names, Network,
-    News, PayloadEncoding, Radio, Reception, Told, Uplink,
+    downlink::CORRELATION_PREFIX,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
     lorawan::{best, dev_eui, required_dev_eui},
+    malformed::Malformed,
     read::{
-        MAX_RECEPTIONS, ToldTime, at, flag, frame_counter, instant, level, location, number,
-        object, payload, port, text, whole_number,
+        MAX_RECEPTIONS, PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level,
+        location, number, object, payload, port, text, whole_number,
     },
+    uplink::{Incoming, UplinkNetwork},
 };
 
 /// Where the DevEUI stands.
@@ -29,16 +31,16 @@ const RECEIVED_AT: &str = "received_at";
 /// The adapter, which is its own settings: reading needs none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TheThingsStack {}
+pub struct Uplinks {}
 
-impl Network for TheThingsStack {
+impl UplinkNetwork for Uplinks {
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
         if let Some(message) = body.get("uplink_message") {
             let message = object(message, "uplink_message")?;
             return uplink(body, message).map(Event::uplink);
         }
-        let (kind, message) = other_kind(body).unwrap_or((crate::networks::UNNAMED, body));
+        let (kind, message) = other_kind(body).unwrap_or((crate::networks::event::UNNAMED, body));
         Ok(Event::News(News {
             names: names(body),
             time: at(message, "received_at")
@@ -69,7 +71,8 @@ fn other_kind(body: &Value) -> Option<(&str, &Value)> {
 fn told(kind: &str, body: &Value, message: &Value) -> Told {
     let downlink = |message, state| Told::Downlink(downlink(body, message, state));
     let other = || Told::Other {
-        kind: text(&Value::from(kind)).unwrap_or_else(|| crate::networks::UNNAMED.to_owned()),
+        kind: text(&Value::from(kind))
+            .unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned()),
     };
     match kind {
         "join_accept" => Told::Join {
@@ -241,7 +244,7 @@ mod tests {
     use crate::networks::sample::{as_news, as_uplink, sample};
 
     fn parse(body: &Value) -> Result<Event, Malformed> {
-        TheThingsStack {}.parse(Incoming::of(body))
+        Uplinks {}.parse(Incoming::of(body))
     }
 
     fn time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
