@@ -24,6 +24,7 @@ use crate::{
         },
     },
     clock::Plausible,
+    codec::Codec,
     config::Config,
     delivery::{Engine, Wake},
     downlink,
@@ -155,16 +156,11 @@ where
     let removing = supervise::spawn("remover", remover, move |remover| {
         remover.run(stop_engines.clone()).boxed()
     });
-    let uplinks = UplinkPath::new(
-        store.clone(),
-        vault.clone(),
-        drivers.clone(),
-        config.driver_state_bytes,
-        Plausible {
-            ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
-        },
-        writer,
-    );
+    let plausible = Plausible {
+        ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
+    };
+    let codec = Codec::new(drivers.clone(), config.driver_state_bytes, plausible);
+    let uplinks = UplinkPath::new(store.clone(), vault.clone(), codec, plausible, writer);
     let tasks = Tasks::default();
     let endpoint = api::endpoint(hub, &uplinks, tasks.clone(), stopping.cut.clone());
     let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);

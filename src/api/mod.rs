@@ -142,7 +142,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 exporting: drivers::archives::Exporting::default(),
             },
             drivers::tryout::DriverTryoutApi {
-                uplinks: uplinks.clone(),
+                codec: uplinks.codec.clone(),
             },
         ),
         devices::DevicesApi,
@@ -153,11 +153,11 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             },
             devices::state::DeviceStateApi {
                 hub: hub(),
-                uplinks: uplinks.clone(),
+                codec: uplinks.codec.clone(),
             },
             devices::downlinks::DownlinksApi {
                 hub: hub(),
-                uplinks: uplinks.clone(),
+                codec: uplinks.codec.clone(),
             },
             networks::downlink_settings::DownlinkSettingsApi { hub: hub() },
             devices::driver_state::DeviceDriverStateApi,

@@ -1,20 +1,20 @@
-//! Step 2: what the device's driver makes of the payload. It never fails the uplink: what goes wrong
+//! What the device's driver makes of a payload. It never fails the uplink: what goes wrong
 //! is told as an event of the device.
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::{
+    output::{self, Returned, Times, Update},
+    version::{Decoding, DriverRoute, DriverVersion},
+};
 use crate::{
     clock::{Plausible, Time},
-    codec::output::{self, Returned, Times, Update},
     driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
     error::{Error, Result},
     id::TenantId,
     networks::Uplink,
     store::{members, uplink_batch::NewEvent},
-    uplink::routes::{DeviceRoute, DriverRoute, DriverVersion},
 };
 
 /// Lines of a driver's log that an event keeps.
@@ -32,15 +32,6 @@ pub struct Decoded {
     pub failure: Option<(String, Value)>,
     /// What to tell of the device.
     pub events: Vec<NewEvent>,
-}
-
-/// What an uplink is decoded with.
-#[derive(Clone)]
-pub enum Decoding {
-    /// A driver that is part of the hub.
-    BuiltIn(BuiltIn),
-    /// A script.
-    Version(Arc<DriverVersion>),
 }
 
 /// What a driver is told.
@@ -86,7 +77,7 @@ impl Decoder {
     pub async fn decode(
         &self,
         tenant: TenantId,
-        device: &DeviceRoute,
+        route: &DriverRoute,
         uplink: &Uplink,
         received_at: Time,
         state: Option<&Map<String, Value>>,
@@ -101,12 +92,12 @@ impl Decoder {
         if !uplink.carries_data() {
             return Ok(nothing);
         }
-        if let DriverRoute::Missing(reference) = &device.driver {
+        if let DriverRoute::Missing(reference) = route {
             let message = format!("there is no driver {reference}");
             let failure = json!({"kind": "missing", "message": message, "line": null});
             return Ok(failed(&message, failure, &[]));
         }
-        let driver = device.driver.decoding();
+        let driver = route.decoding();
         let (Some(driver), Some(payload)) = (driver, uplink.payload.clone()) else {
             return Ok(nothing);
         };

@@ -4,15 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    decode::{self, Decoding},
-    tryout::texts,
-};
+use super::{Codec, decode, output::texts, version::Decoding};
 use crate::{
     driver::{DriverError, DriverErrorKind, ENCODERS, is_ts013, schema::Schema},
     error::Result,
     store::Scope,
-    uplink::UplinkPath,
 };
 
 /// Values for a device.
@@ -58,7 +54,7 @@ pub enum NotEncoded {
     Refused(String),
 }
 
-impl UplinkPath {
+impl Codec {
     /// What a driver says of the data of its devices, where it says anything. A driver that is not
     /// there says nothing.
     pub async fn schema(
@@ -66,7 +62,7 @@ impl UplinkPath {
         scope: &Scope,
         reference: Option<&str>,
     ) -> Result<Option<Arc<Schema>>> {
-        let route = self.routes.driver(scope, reference).await?;
+        let route = self.driver(scope, reference).await?;
         Ok(match route.decoding() {
             Some(Decoding::Version(version)) => version.schema.clone(),
             _ => None,
@@ -80,7 +76,7 @@ impl UplinkPath {
         reference: Option<&str>,
         values: Values<'_>,
     ) -> Result<Result<Encoded, NotEncoded>> {
-        let route = self.routes.driver(scope, reference).await?;
+        let route = self.driver(scope, reference).await?;
         let called = match (route.decoding(), reference) {
             (Some(Decoding::BuiltIn(driver)), _) => driver
                 .encode(values.data)

@@ -174,6 +174,19 @@ pub fn as_json(updates: &[Update]) -> Value {
         .collect()
 }
 
+/// A list of texts, or one alone.
+pub fn texts(result: &Value, member: &str) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match result.get(member) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items.iter().map(text).collect(),
+        Some(alone) => vec![text(alone)],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

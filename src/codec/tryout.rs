@@ -7,10 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::decode::{self, Decoded, Decoding, Given};
+use super::{
+    Codec,
+    decode::{self, Decoded, Given},
+    output::{Update, texts},
+    version::{Decoding, DriverVersion, Nature},
+};
 use crate::{
     clock::{self, Time},
-    codec::output::Update,
     driver::{
         BuiltIn, DriverError, DriverErrorKind, ENCODERS, Invoke, Returned, Script, is_ts013,
         schema::Schema,
@@ -18,10 +22,6 @@ use crate::{
     error::{Error, Result},
     networks::carries_data,
     store::Scope,
-    uplink::{
-        UplinkPath,
-        routes::{DriverVersion, Nature},
-    },
 };
 
 /// What to try, and on what.
@@ -86,7 +86,7 @@ pub struct Tried {
     pub digest: Option<String>,
 }
 
-impl UplinkPath {
+impl Codec {
     /// Tries a driver. That the driver fails is an answer; an error is a trial that cannot be made.
     pub async fn try_out(&self, scope: &Scope, trial: Trial) -> Result<Tried> {
         self.check_state(trial.state.as_ref())?;
@@ -116,16 +116,9 @@ impl UplinkPath {
         }
     }
 
-    /// What a reference of a client's stands for.
-    pub(crate) async fn find_driver(&self, scope: &Scope, reference: &str) -> Result<Decoding> {
-        let route = self.routes.driver(scope, Some(reference)).await?;
-        let missing = || Error::field("driver", format!("there is no driver {reference}"));
-        route.decoding().ok_or_else(missing)
-    }
-
     async fn found(&self, scope: &Scope, code: &Code) -> Result<Decoding> {
         match code {
-            Code::Reference(reference) => self.find_driver(scope, reference).await,
+            Code::Reference(reference) => self.decoding(scope, reference).await,
             Code::Unsaved { script, schema } => Ok(Decoding::Version(Arc::new(DriverVersion {
                 digest: None,
                 script: script.clone(),
@@ -181,7 +174,7 @@ impl UplinkPath {
     }
 
     /// Calls the first of these functions that the driver defines, and tells which one that is.
-    pub(crate) async fn call_first<'n>(
+    pub async fn call_first<'n>(
         &self,
         scope: &Scope,
         version: &DriverVersion,
@@ -327,19 +320,6 @@ impl Tried {
             logs: error.logs,
             ..Self::default()
         }
-    }
-}
-
-/// A list of texts, or one alone.
-pub(crate) fn texts(result: &Value, member: &str) -> Vec<String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match result.get(member) {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(items)) => items.iter().map(text).collect(),
-        Some(alone) => vec![text(alone)],
     }
 }
 

@@ -28,7 +28,8 @@ pub mod probe;
 mod record;
 pub mod redecode;
 mod replay;
-pub(crate) mod routes;
+mod route;
+mod routes;
 mod strangers;
 mod subscriber;
 mod subscription;
@@ -43,7 +44,6 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use crate::codec::output::Update;
 pub use auto_provisioning::Rule;
 pub use ingest::Sender;
 pub use replay::{Replayer, Replays};
@@ -52,8 +52,10 @@ pub use writer::Writer;
 
 use crate::{
     clock::{Plausible, Time},
-    codec::decode::Decoder,
-    driver,
+    codec::{
+        Codec,
+        version::{DriverRoute, DriverVersion},
+    },
     error::{Error, Result},
     id::ConnectionId,
     networks::{Event, News, Uplink},
@@ -71,7 +73,8 @@ use crate::{
     },
 };
 use ingest::One;
-use routes::{ConnectionRoute, DeviceRoute, DriverRoute, DriverVersion, Routes};
+use route::{ConnectionRoute, DeviceRoute};
+use routes::Routes;
 use strangers::Strangers;
 use turns::Turns;
 
@@ -84,8 +87,9 @@ const TRIES_MAX: usize = 5;
 /// The uplink path, ready to run.
 #[derive(Clone)]
 pub struct UplinkPath {
-    pub(crate) routes: Arc<Routes>,
-    pub(crate) decoder: Arc<Decoder>,
+    routes: Arc<Routes>,
+    /// What runs drivers.
+    pub codec: Codec,
     turns: Arc<Turns>,
     strangers: Arc<Strangers>,
     writer: Writer,
@@ -147,22 +151,17 @@ pub struct Asking {
 }
 
 impl UplinkPath {
-    /// Puts the path together. A driver may keep `state_bytes_max` bytes of JSON of a device.
+    /// Puts the path together.
     pub fn new(
         store: Store,
         vault: Vault,
-        drivers: driver::Host,
-        state_bytes_max: usize,
+        codec: Codec,
         plausible: Plausible,
         writer: Writer,
     ) -> Self {
         Self {
-            routes: Arc::new(Routes::new(store, vault)),
-            decoder: Arc::new(Decoder {
-                drivers,
-                state_bytes_max,
-                plausible,
-            }),
+            routes: Arc::new(Routes::new(store, vault, codec.clone())),
+            codec,
             turns: Arc::default(),
             strangers: Arc::new(Strangers::new(writer.clone())),
             writer,
@@ -466,8 +465,9 @@ impl UplinkPath {
             }
             other => {
                 let decoded = self
+                    .codec
                     .decoder
-                    .decode(scope.tenant(), &device, &uplink, received_at, None)
+                    .decode(scope.tenant(), &device.driver, &uplink, received_at, None)
                     .await?;
                 match other {
                     DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
@@ -500,10 +500,11 @@ impl UplinkPath {
         for _ in 0..STALE_TRIES_MAX {
             let seen = driver_states::find(scope, device.key, &driver).await?;
             let decoded = self
+                .codec
                 .decoder
                 .decode(
                     scope.tenant(),
-                    device,
+                    &device.driver,
                     uplink,
                     received_at,
                     Some(&seen.state),

@@ -4,10 +4,7 @@ use serde_json::{Map, Value, json};
 
 use uuid::Uuid;
 
-use super::{
-    excerpt,
-    routes::{ConnectionRoute, Routes},
-};
+use super::{excerpt, route::ConnectionRoute, routes::Routes};
 use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},

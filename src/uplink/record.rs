@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     frame, native, news,
-    routes::{Column, ColumnType, DeviceRoute, TableRoute},
+    route::{Column, ColumnType, DeviceRoute, TableRoute},
 };
 use crate::{
     clock::Time,

@@ -8,12 +8,13 @@ use std::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{UplinkPath, record, routes::DeviceRoute};
+use super::{UplinkPath, record, route::DeviceRoute};
 use crate::{
     clock::Time,
     codec::{
-        decode::{self, Decoded, Decoding, Given},
+        decode::{self, Decoded, Given},
         output::{self, Update},
+        version::Decoding,
     },
     error::Result,
     networks::carries_data,
@@ -72,7 +73,7 @@ impl UplinkPath {
         reference: &str,
         uplinks: Vec<Uplink>,
     ) -> Result<Vec<Redecoded>> {
-        let driver = self.find_driver(scope, reference).await?;
+        let driver = self.codec.decoding(scope, reference).await?;
         self.decode_again(scope, &driver, &mut None, uplinks).await
     }
 
@@ -89,7 +90,7 @@ impl UplinkPath {
             after,
             span,
         } = rewriting;
-        let driver = self.find_driver(scope, &reference).await?;
+        let driver = self.codec.decoding(scope, &reference).await?;
         let Some(first) = page.items.first() else {
             return Ok((Vec::new(), false));
         };
@@ -113,7 +114,7 @@ impl UplinkPath {
             .await?;
         progress.follow(&redecoded);
         let route = self.routes.of(scope, device).await?;
-        let used = self.routes.driver(scope, Some(&reference)).await?;
+        let used = self.codec.driver(scope, Some(&reference)).await?;
         let is_own = used.key().is_some() && used.key() == route.driver.key();
         let goes_on = redecoded.len() < count || page.next.is_some();
         let written = redecodings::Redecoded {
@@ -161,6 +162,7 @@ impl UplinkPath {
                 state: Some(state.as_ref().unwrap_or(&empty)),
             };
             let run = self
+                .codec
                 .decoder
                 .run(scope.tenant(), driver.clone(), given, false);
             redecoded.push(match run.await.outcome {

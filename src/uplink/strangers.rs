@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::FutureExt;
 
-use super::{Writer, routes::ConnectionRoute};
+use super::{Writer, route::ConnectionRoute};
 use crate::{
     clock,
     id::{ConnectionId, TenantId},

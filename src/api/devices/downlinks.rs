@@ -24,6 +24,7 @@ use crate::{
         },
     },
     clock,
+    codec::Codec,
     error::Error,
     hub::{
         Hub,
@@ -35,7 +36,6 @@ use crate::{
         downlinks::{self, Downlink, Filter, Origin, Priority, State},
     },
     text::{DeviceId, PayloadBase64, PayloadHex},
-    uplink::UplinkPath,
 };
 
 /// A LoRaWAN port of applications.
@@ -180,7 +180,7 @@ struct DownlinkView {
 /// `devices/{id}/downlinks`.
 pub struct DownlinksApi {
     pub hub: Hub,
-    pub uplinks: UplinkPath,
+    pub codec: Codec,
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
@@ -206,7 +206,7 @@ impl DownlinksApi {
         let wish = body.0.read()?;
         let queued = self
             .hub
-            .queue_downlink(caller.scope(), &self.uplinks, &id.0, wish)
+            .queue_downlink(caller.scope(), &self.codec, &id.0, wish)
             .await?;
         let location = format!("/api/v3/devices/{}/downlinks/{}", id.0.as_str(), queued.id);
         let body = queued.into();

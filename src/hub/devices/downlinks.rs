@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    codec::encode::{Encoded, NotEncoded, Values},
+    codec::{
+        Codec,
+        encode::{Encoded, NotEncoded, Values},
+    },
     downlink::transport,
     driver::schema::{Column, ColumnKind, Schema},
     error::{Error, Result},
@@ -27,7 +30,7 @@ use crate::{
         networks::{self as connections, downlink_settings::Seen},
         uplink_batch::NewEvent,
     },
-    uplink::{Asking, UplinkPath},
+    uplink::Asking,
 };
 
 /// Something that can be desired of a device.
@@ -91,12 +94,12 @@ impl Hub {
     pub async fn queue_downlink(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         wish: Wish,
     ) -> Result<Downlink> {
         for _ in 0..TRIES_MAX {
-            if let Some(queued) = self.queue_once(scope, uplinks, device, &wish).await? {
+            if let Some(queued) = self.queue_once(scope, codec, device, &wish).await? {
                 return Ok(queued);
             }
         }
@@ -107,7 +110,7 @@ impl Hub {
     async fn queue_once(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         wish: &Wish,
     ) -> Result<Option<Downlink>> {
@@ -116,7 +119,7 @@ impl Hub {
         let (encoded, values) = match &wish.content {
             Content::Payload(payload) => (Encoded::bare(payload.clone()), None),
             Content::Values(values) => {
-                let encoded = encode(scope, uplinks, &device, values, wish.f_port).await?;
+                let encoded = encode(scope, codec, &device, values, wish.f_port).await?;
                 let encoded = encoded.map_err(|why| Error::field("values", why))?;
                 (encoded, Some(Value::Object(values.clone())))
             }
@@ -146,12 +149,12 @@ impl Hub {
     pub async fn state_report(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
     ) -> Result<StateReport> {
         let device = devices::get(scope, device).await?;
         let driver = device.provisioned.driver.as_deref();
-        let schema = uplinks.schema(scope, driver).await?;
+        let schema = codec.schema(scope, driver).await?;
         let told = match device.state.desired.is_empty() {
             true => None,
             false => told(scope, device.key).await?,
@@ -170,15 +173,12 @@ impl Hub {
     pub async fn set_desired_state(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         desired: Map<String, Value>,
     ) -> Result<()> {
         for _ in 0..TRIES_MAX {
-            if self
-                .set_once(scope, uplinks, device, desired.clone())
-                .await?
-            {
+            if self.set_once(scope, codec, device, desired.clone()).await? {
                 return Ok(());
             }
         }
@@ -189,19 +189,19 @@ impl Hub {
     async fn set_once(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         desired: Map<String, Value>,
     ) -> Result<bool> {
         let device = devices::get(scope, device).await?;
-        let schema = uplinks
+        let schema = codec
             .schema(scope, device.provisioned.driver.as_deref())
             .await?;
         if let Some(schema) = &schema {
             let checked = schema.check_desired(&desired);
             checked.map_err(|violation| Error::Invalid(format!("desired.{violation}")))?;
         }
-        let transfer = transfer(scope, uplinks, &device, &desired, schema.as_deref()).await?;
+        let transfer = transfer(scope, codec, &device, &desired, schema.as_deref()).await?;
         let most = self.config.downlink_queue_max;
         desired_state::set(scope, &device, desired, transfer, most).await
     }
@@ -226,7 +226,7 @@ async fn told(scope: &Scope, device: DeviceKey) -> Result<Option<Told>> {
 /// How the device is told of a desired state.
 async fn transfer(
     scope: &Scope,
-    uplinks: &UplinkPath,
+    codec: &Codec,
     device: &Device,
     desired: &Map<String, Value>,
     schema: Option<&Schema>,
@@ -238,7 +238,7 @@ async fn transfer(
         Some(schema) => schema.with_defaults(desired),
         None => desired.clone(),
     };
-    let encoded = match encode(scope, uplinks, device, &values, None).await? {
+    let encoded = match encode(scope, codec, device, &values, None).await? {
         Ok(encoded) => encoded,
         Err(NotEncoded::NoEncoder(why)) => return Ok(not_sent(&why)),
         Err(NotEncoded::Refused(why)) => {
@@ -339,7 +339,7 @@ pub async fn in_answer(
 
 async fn encode(
     scope: &Scope,
-    uplinks: &UplinkPath,
+    codec: &Codec,
     device: &Device,
     values: &Map<String, Value>,
     f_port: Option<u8>,
@@ -350,7 +350,7 @@ async fn encode(
         reported: &device.state.reported,
         f_port,
     };
-    let encoded = uplinks.encode(scope, driver, values).await?;
+    let encoded = codec.encode(scope, driver, values).await?;
     Ok(
         encoded.and_then(|encoded| match encoded.payload.is_empty() {
             true => Err(NotEncoded::Refused("it makes no bytes of it".to_owned())),
