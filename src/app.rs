@@ -26,7 +26,7 @@ use crate::{
     clock::Plausible,
     codec::Codec,
     config::Config,
-    delivery::{Engine, Wake},
+    delivery::{Engine, Handle},
     downlink,
     driver::{self, Limits},
     housekeeping,
@@ -55,7 +55,7 @@ pub async fn serve_with<W>(
     config: Config,
     worker: driver::Program,
     stop: impl Future<Output = ()>,
-    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Wake) -> W,
+    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Handle) -> W,
 ) -> Result<(), String>
 where
     W: Future<Output = ()> + Send + 'static,

@@ -26,6 +26,7 @@ pub mod outgoing;
 mod postgres;
 mod private;
 pub mod reference;
+mod retry;
 pub mod secret;
 pub mod selector;
 mod shares;

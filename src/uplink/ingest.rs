@@ -1,6 +1,6 @@
 //! Step 1: who posts, and what it says.
 
-use super::{Unread, route::ConnectionRoute, routes::Routes, strangers::Strangers};
+use super::{receipt::Unread, route::ConnectionRoute, routes::Routes, strangers::Strangers};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{UplinkPath, record, route::DeviceRoute};
+use super::{path::UplinkPath, record, route::DeviceRoute};
 use crate::{
     clock::Time,
     codec::{

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    UplinkPath,
+    path::UplinkPath,
     subscription::{Ending, Former, Subscription, Waking},
     taking::Taker,
 };

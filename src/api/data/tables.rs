@@ -26,7 +26,7 @@ use crate::{
         },
     },
     error::Error,
-    hub::data::{check_columns, parse_selector},
+    hub::{data::check_columns, selectors::parse_selector},
     id::DataTableId,
     store::{
         core::listing::ResourceOrder,

@@ -17,7 +17,7 @@ use crate::{
         },
     },
     error::Error,
-    hub::data::parse_selector,
+    hub::selectors::parse_selector,
     store::{
         Scope,
         core::listing::{Place, Sort, Stretch},

@@ -21,7 +21,7 @@ use crate::{
             types::{Count, Id, JsonObject, LABELS_MAX, Limit, List, Silence, Timestamp},
         },
     },
-    hub::{self, data::parse_selector},
+    hub::{self, selectors::parse_selector},
     id::ConnectionId,
     reference::{DriverReference, Reference},
     store::devices::{self, Address, Device, NewDevice, list},

@@ -26,7 +26,7 @@ use crate::{
         },
     },
     error::Error,
-    hub::{Hub, data::parse_selector},
+    hub::{Hub, selectors::parse_selector},
     id::IntegrationId,
     secret::{Claim, SealedCredentials},
     store::{

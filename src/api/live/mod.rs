@@ -25,7 +25,7 @@ use crate::{
         http::{answer::success, types::Int},
         live::events::{EventKind, EventView, KINDS_PATTERN, KINDS_RULE},
     },
-    hub::{Hub, access::permission, data::parse_selector},
+    hub::{Hub, access::permission, selectors::parse_selector},
     live::{Follow, Start},
     store::live::{Happening, Interest, UPLINK, What},
     text::{DeviceId, Kind, SelectorText, Text},

@@ -10,7 +10,6 @@ use crate::{
     clock,
     delivery::{self, Answer, Payload, SAMPLE, Unmade},
     error::{Error, Result},
-    hub::integrations::stream::WEBSOCKET,
     id::{IntegrationId, new_uuid},
     secret::{self, Claim},
     store::{
@@ -24,11 +23,9 @@ use crate::{
         integrations::{self, Integration, NewIntegration, health, policy::EventType},
     },
 };
+use stream::{STREAM_KEY, WEBSOCKET};
 
 pub mod stream;
-
-/// The name of the secret that a follower shows.
-pub const STREAM_KEY: &str = "stream_key";
 
 /// How long one call queues deliveries again.
 const RESEND_TIME_MAX: Duration = Duration::from_secs(10);

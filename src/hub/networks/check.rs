@@ -90,22 +90,25 @@ impl Hub {
         connection: &Connection,
         guard: &Guard,
     ) -> Result<Option<Check>> {
-        let Some(way) = transport::find(scope, &self.vault, connection).await? else {
+        let Some(transport) = transport::find(scope, &self.vault, connection).await? else {
             return Ok(None);
         };
         let began = Instant::now();
-        if let Some(why) = way.unopened {
+        if let Some(why) = transport.unopened {
             return Ok(Some(Check::ended(Outcome::Failed(why), began)));
         }
         let device = any_device(scope, connection.id).await?;
-        let request = match way.settings.probe(&way.secrets, device.as_deref()) {
+        let request = match transport
+            .settings
+            .probe(&transport.secrets, device.as_deref())
+        {
             Ok(request) => request,
             Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
         };
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
-        let caller = way.caller(&Caller::new(guard.clone(), timeout)?);
+        let caller = transport.caller(&Caller::new(guard.clone(), timeout)?);
         let outcome = match caller {
-            Ok(caller) => ask(&caller, request, &way.settings).await,
+            Ok(caller) => ask(&caller, request, &transport.settings).await,
             Err(why) => Err(why),
         };
         let outcome = match outcome {

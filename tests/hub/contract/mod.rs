@@ -8,6 +8,7 @@ mod drift;
 mod extremes;
 mod headers;
 pub mod limits;
+mod network_servers;
 mod paging;
 mod removals;
 mod requests;

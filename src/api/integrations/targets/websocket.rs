@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TargetType;
 use crate::{
-    hub::integrations::STREAM_KEY,
+    hub::integrations::stream::STREAM_KEY,
     id::IntegrationId,
     secret::{Claim, NOWHERE, SealedCredentials},
 };
