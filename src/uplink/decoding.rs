@@ -20,6 +20,16 @@ use crate::{
 /// Each time, that hub has written an uplink.
 const STALE_TRIES_MAX: usize = 100;
 
+/// What became of an uplink that was to be written.
+enum Written {
+    /// It is on disk, or a copy of it.
+    Yes(Receipt),
+    /// Another hub was quicker to write the driver's state.
+    Stale,
+    /// What it is about has changed or gone.
+    No,
+}
+
 impl UplinkPath {
     /// Decodes an uplink and writes it. A driver that has only ever returned plain fields needs no
     /// state and no turn; when it returns a state after all, what it returned without its state
@@ -51,7 +61,10 @@ impl UplinkPath {
                     _ => {
                         let record =
                             record::compose(device.clone(), uplink, received_at, decoded, None);
-                        return Ok(self.write_uplink(&message, record).await?.ok());
+                        return Ok(match self.write_uplink(&message, record).await? {
+                            Written::Yes(receipt) => Some(receipt),
+                            Written::Stale | Written::No => None,
+                        });
                     }
                 }
             }
@@ -96,9 +109,9 @@ impl UplinkPath {
             let (device, uplink) = (device.clone(), uplink.clone());
             let record = record::compose(device, uplink, received_at, decoded, new_state);
             match self.write_uplink(&message, record).await? {
-                Ok(receipt) => return Ok(Some(receipt)),
-                Err(Outcome::Stale) => {}
-                Err(_) => return Ok(None),
+                Written::Yes(receipt) => return Ok(Some(receipt)),
+                Written::Stale => {}
+                Written::No => return Ok(None),
             }
         }
         Err(Error::overloaded(
@@ -106,23 +119,23 @@ impl UplinkPath {
         ))
     }
 
-    /// Writes an uplink; why not, where it was not written.
     async fn write_uplink(
         &self,
         message: impl Fn(Record) -> Message,
         record: Record,
-    ) -> Result<Result<Receipt, Outcome>> {
+    ) -> Result<Written> {
         let device_id = record.device_id.clone();
         match self.write(message(record)).await? {
-            Outcome::Uplink(uplink_id) => Ok(Ok(Receipt::Uplink {
+            Outcome::Uplink(uplink_id) => Ok(Written::Yes(Receipt::Uplink {
                 uplink_id,
                 device_id,
             })),
-            Outcome::Duplicate(uplink_id) => Ok(Ok(Receipt::Duplicate {
+            Outcome::Duplicate(uplink_id) => Ok(Written::Yes(Receipt::Duplicate {
                 uplink_id,
                 device_id,
             })),
-            outcome => Ok(Err(outcome)),
+            Outcome::Stale => Ok(Written::Stale),
+            _ => Ok(Written::No),
         }
     }
 }

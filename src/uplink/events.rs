@@ -14,6 +14,16 @@ use crate::{
     },
 };
 
+/// What became of a sender that nobody knows.
+enum Provisioned {
+    /// It is a device now.
+    Yes,
+    /// No rule is about it.
+    NotMeant,
+    /// It could not be made a device; why not.
+    Failed(String),
+}
+
 impl UplinkPath {
     pub(super) async fn receive_uplink(
         &self,
@@ -33,8 +43,12 @@ impl UplinkPath {
                 .await;
         }
         match self.provision(connection, &uplink).await? {
-            Ok(()) => Ok(None),
-            Err(why_not) => {
+            Provisioned::Yes => Ok(None),
+            not_made => {
+                let why_not = match not_made {
+                    Provisioned::Failed(why) => Some(why),
+                    Provisioned::Yes | Provisioned::NotMeant => None,
+                };
                 let content = unknown_device(uplink, why_not);
                 let outcome = self.write(write(content)).await?;
                 Ok((outcome == Outcome::Recorded).then_some(Receipt::UnknownDevice))
@@ -59,25 +73,27 @@ impl UplinkPath {
         Ok((outcome == Outcome::Recorded).then_some(Receipt::Other))
     }
 
-    /// Makes a device of an unknown sender where the connection's rule says so; why not, where it was
-    /// meant and could not be made.
+    /// Makes a device of an unknown sender where the connection's rule says so.
     async fn provision(
         &self,
         connection: &ConnectionRoute,
         uplink: &Uplink,
-    ) -> Result<Result<(), Option<String>>> {
+    ) -> Result<Provisioned> {
         let rule = connection.auto_provisioning.as_ref();
         let Some(device) = rule.and_then(|rule| rule.device(connection.id, uplink)) else {
-            return Ok(Err(None));
+            return Ok(Provisioned::NotMeant);
         };
         match devices::insert(&connection.scope, device).await {
-            Ok(_) => Ok(Ok(())),
+            Ok(_) => Ok(Provisioned::Yes),
             // Invalid: its driver or its connection has gone.
             Err(Error::Conflict(why) | Error::Invalid(why)) => {
                 let address = &uplink.network_device_id;
                 let found = self.routes.device(connection, address).await?;
                 // Another message of the device was quicker.
-                Ok(found.map(|_| ()).ok_or(Some(why)))
+                Ok(match found {
+                    Some(_) => Provisioned::Yes,
+                    None => Provisioned::Failed(why),
+                })
             }
             Err(error) => Err(error),
         }

@@ -18,7 +18,7 @@ use crate::{
         devices::list::{self, Filter, SortBy},
         networks::{self, Connection},
     },
-    uplink::probe,
+    uplink::probe::{self, Probed},
 };
 
 /// What came of a test.
@@ -71,9 +71,9 @@ impl Hub {
     ) -> Result<Check> {
         let began = Instant::now();
         let outcome = match probe::broker(scope.tenant(), connection, &self.vault, guard).await? {
-            Some(Ok(())) => Outcome::Passed,
-            Some(Err(why)) => Outcome::Failed(why),
-            None => Outcome::Untestable(match connection.health.last_message_at {
+            Probed::Passed => Outcome::Passed,
+            Probed::Failed(why) => Outcome::Failed(why),
+            Probed::NoBroker => Outcome::Untestable(match connection.health.last_message_at {
                 None => "the network server calls the hub, and has not yet".to_owned(),
                 Some(at) => format!(
                     "the network server calls the hub, last at {}",
