@@ -112,7 +112,7 @@ fn time(body: &Map<String, Value>) -> Option<Value> {
 mod tests {
     use super::*;
     use crate::networks::{
-        chirpstack::uplink::ChirpStack,
+        chirpstack::uplink::Uplinks,
         event::{Event, Told},
         malformed::Malformed,
         sample::{as_news, as_uplink},
@@ -121,7 +121,7 @@ mod tests {
 
     fn parse(kind: &str, body: &Value) -> Result<Event, Malformed> {
         let query = [("event".to_owned(), kind.to_owned())];
-        ChirpStack {}.parse(Incoming {
+        Uplinks {}.parse(Incoming {
             query: &query,
             ..Incoming::of(body)
         })
