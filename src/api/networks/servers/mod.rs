@@ -16,6 +16,8 @@ pub mod mqtt;
 pub mod sigfox;
 pub mod the_things_stack;
 
+use std::marker::PhantomData;
+
 use poem_openapi::{Enum, Union, types::Example};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -84,7 +86,7 @@ macro_rules! unions {
 
         impl<'de> Deserialize<'de> for DownlinkNetwork {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let words = [$($(word_of::<$downlinks>($word),)?)+];
+                let words = [$($(word_of($word, PhantomData::<$downlinks>),)?)+];
                 strict::union(deserializer, &words, |tag, members| match tag {
                     $($($word => Some(members.read::<$downlinks>().map(Self::$variant)),)?)+
                     _ => None,
@@ -105,7 +107,7 @@ macro_rules! unions {
 network_servers!(unions);
 
 /// The word of settings of this type. A macro repeats something only for a type that it names.
-const fn word_of<T>(word: &'static str) -> &'static str {
+fn word_of<T>(word: &'static str, _: PhantomData<T>) -> &'static str {
     word
 }
 
