@@ -15,12 +15,16 @@ BROWSER := contract-tests/browser
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export HUB := $(abspath $(TARGET)/debug/thingshub)
 
+OWN_DENY := $(TARGET)/tools/deny/bin/cargo-deny
+DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
+
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
-	release-document fmt lint check-format check-lint check-openapi check-rust build venv linter \
-	kafka-tools client-tools browser-tools driver-agreement driver-locales
+	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
+	check-rust build venv linter \
+	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +38,7 @@ test: ## everything that must hold before a change lands
 	@scripts/need rust python postgres mosquitto faketime node
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
+	@$(MAKE) check-deny
 	@$(MAKE) check-openapi
 	@$(MAKE) check-rust
 	@$(MAKE) contract
@@ -121,6 +126,12 @@ fmt: ## formats the code
 
 lint: check-lint ## the compiler's and clippy's warnings, as errors
 
+deny: deny-tool ## the rules of deny.toml: licences, duplicates, banned crates and sources of dependencies
+	@$(DENY) --log-level error check -D unmatched-skip -D unnecessary-skip bans licenses sources
+
+deny-advisories: deny-tool ## published vulnerabilities and yanked crates; needs the internet
+	@$(DENY) check advisories
+
 check-format:
 	$(call heading,format)
 	@cargo fmt --all --check
@@ -129,6 +140,15 @@ check-lint:
 	$(call heading,lint)
 	@scripts/need rust
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+# Compiling cargo-deny takes minutes, so `make test` uses it only where it is installed already.
+check-deny:
+	$(call heading,rules for dependencies)
+	@if test -x $(OWN_DENY) || command -v cargo-deny >/dev/null; then \
+		$(MAKE) deny; \
+	else \
+		echo "skipped: cargo-deny is not installed (make deny installs and runs it)"; \
+	fi
 
 check-openapi: build venv linter
 	$(call heading,OpenAPI document)
@@ -167,6 +187,15 @@ kafka-tools:
 		echo "compiling the broker of the tests for Kafka"; \
 		CARGO_TARGET_DIR=$(TARGET)/tools/build CARGO_PROFILE_DEV_DEBUG=0 cargo install tansu@0.6.0 --quiet --locked \
 			--debug --no-default-features --features libsql --root $(TARGET)/tools/tansu; \
+		rm -rf $(TARGET)/tools/build; \
+	}
+
+deny-tool:
+	@scripts/need rust
+	@command -v $(DENY) >/dev/null || { \
+		echo "compiling cargo-deny"; \
+		CARGO_TARGET_DIR=$(TARGET)/tools/build cargo install cargo-deny@0.20.2 --quiet --locked \
+			--debug --root $(TARGET)/tools/deny; \
 		rm -rf $(TARGET)/tools/build; \
 	}
 

@@ -1,4 +1,4 @@
-//! What the hub is measured against: itself with the store left out, and a bare handler.
+//! Baselines of the hub's figures: the hub with the store left out, and a bare handler.
 //!
 //! `baseline no-store <flags>` is the hub that acknowledges uplinks without writing them;
 //! `baseline bare ...` answers every request with a constant device, over the same TLS or in plain,
@@ -15,7 +15,7 @@ use thingshub::{
     },
     app,
     config::Config,
-    delivery::Wake,
+    delivery::Handle,
     driver,
     id::new_uuid,
     store::{
@@ -65,7 +65,7 @@ fn main() -> Result<(), String> {
 }
 
 /// Takes the batches as the writer does, and says that they are written.
-async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>, _: Wake) {
+async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>, _: Handle) {
     let mut jobs = Vec::new();
     while waiting.recv_many(&mut jobs, 512).await > 0 {
         for job in jobs.drain(..) {

@@ -1,9 +1,9 @@
-//! What integrations feed in a benchmark: counts what it gets, and how long each took to come.
+//! A receiver of integrations for benchmarks: counts what it gets, and how long each took to come.
 //!
 //! `receiver` prints its URL. `POST /to/<name>` is taken and counted, `POST /fails/<name>` answered
 //! with 500 and `POST /hangs/<name>` never. The frame counter of a message is the time at which it was
 //! sent, in microseconds, as `uplinks.lua` makes it, and no two uplinks have the same. `GET /to/<name>`
-//! tells what came since the last `DELETE /to/<name>`, with times in microseconds since 1970, and how
+//! lists what came since the last `DELETE /to/<name>`, with times in microseconds since 1970, and how
 //! many different uplinks have come since the start (`distinct`).
 
 use std::{
@@ -23,7 +23,7 @@ use serde_json::json;
 /// `f_cnt_up` in a message of the hub, `f_cnt` in one of a network server.
 const COUNTER: &str = "\"f_cnt";
 
-/// What came on one path.
+/// Messages that came on one path.
 #[derive(Default)]
 struct Came {
     last_us: u64,

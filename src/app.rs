@@ -1,44 +1,45 @@
 //! The composition root: builds the parts, runs them, and stops them in order.
 //!
+//! | file | what it is |
+//! |---|---|
+//! | `ground.rs` | the ground that all parts stand on: settings, database, keys, workers, connections |
+//! | `background.rs` | the parts that work by themselves, behind the requests |
+//! | `front.rs` | the entrance of messages and requests |
+//!
 //! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an import, the deliveries and the
-//! downlinks under way, then the workers and the database.
+//! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an
+//! import, the deliveries and the downlinks under way, then the workers and the database.
 
-use std::{future::Future, sync::Arc, time::Duration};
+mod background;
+mod front;
+mod ground;
+
+use std::{future::Future, sync::Arc};
 
 use chrono::TimeDelta;
-use futures_util::FutureExt;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{
-        self, Tasks,
-        http::{
-            listener::Listener,
-            server::{Server, Stopping},
-        },
-    },
+    api::http::server::Stopping,
     clock::Plausible,
+    codec::Codec,
     config::Config,
-    delivery::{Engine, Wake},
-    downlink,
-    driver::{self, Limits},
-    housekeeping,
-    hub::{Hub, access::recovery, devices::imports::Importer, removals::Remover},
-    keyring,
+    delivery::Handle,
+    driver,
+    hub::{Hub, access::recovery},
     live::Live,
-    mqtt::Publishers,
-    outgoing::Guard,
     private,
     store::{Lock, Store},
     supervise, tls,
-    uplink::{Replayer, Subscriber, UplinkPath, Writer, writer},
+    uplink::{UplinkPath, Writer, writer},
 };
+use background::{Background, Handles};
+use front::Port;
+use ground::{DatabaseWatch, Ground, joined, open_vault};
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
@@ -54,7 +55,7 @@ pub async fn serve_with<W>(
     config: Config,
     worker: driver::Program,
     stop: impl Future<Output = ()>,
-    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Wake) -> W,
+    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Handle) -> W,
 ) -> Result<(), String>
 where
     W: Future<Output = ()> + Send + 'static,
@@ -64,120 +65,30 @@ where
     let config = Arc::new(config);
     // Held until all that uses the database has ended.
     let (_lock, store) = open_store(&config).await?;
-    let vault = match keyring::open(&config, &store).await {
-        Ok(vault) => vault,
-        Err(refused) => {
-            let _ = store.close().await;
-            return Err(refused);
-        }
-    };
+    let vault = open_vault(&config, &store).await?;
     let (tls, certificate) = tls::open(&config)?;
-    let watch_stop = CancellationToken::new();
-    let watching = (store.clone(), watch_stop.clone());
-    let watching = supervise::spawn("watch over the database", watching, |(store, stop)| {
-        store.clone().watch(stop.clone()).boxed()
-    });
-    let drivers = driver::Host::start(worker, limits(&config))
-        .await
-        .map_err(|error| format!("the driver workers do not start: {error}"))?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("setting listen: {}: {error}", config.listen))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| format!("setting listen: {error}"))?;
+    let watch = DatabaseWatch::begin(store.clone());
+    let ground = Ground::lay(config, store, vault, worker).await?;
+    let port = Port::bind(ground.config.listen).await?;
+    let address = port.address;
 
-    let guard = Guard::new(config.outgoing_allow.clone());
-    let publishers = Publishers::new(guard.clone());
-    let (engine, wake) = Engine::new(
-        store.clone(),
-        vault.clone(),
-        config.clone(),
-        guard.clone(),
-        publishers.clone(),
-    )
-    .map_err(|error| error.causes())?;
-    let (importer, imports) = Importer::new(store.clone());
-    let remover = Remover::new(store.clone());
-    let (replayer, replays) = Replayer::new(store.clone(), wake.clone());
-    let downlinks = downlink::Engine::new(
-        store.clone(),
-        vault.clone(),
-        config.clone(),
-        guard.clone(),
-        publishers.clone(),
-    );
+    let (background, handles) = Background::build(&ground)?;
+    let wake = handles.wake.clone();
     let stopping = Stopping::default();
-    let stop_accepting = stopping.begun.clone();
-    let hub = Hub::new(
-        store.clone(),
-        config.clone(),
-        drivers.clone(),
-        vault.clone(),
-        wake.clone(),
-        imports,
-        replays,
-        Live::new(&config, stop_accepting.clone()),
-        guard.clone(),
-    );
-    if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
-        println!(
-            "The first administrator is \"admin\" with the password {password} (shown only now)"
-        );
-    }
-    let (writer, jobs) = Writer::new(config.uplink_queue_max);
+    let hub = hub(&ground, handles, &stopping);
+    greet(&hub).await?;
+
+    let (writer, jobs) = Writer::new(ground.config.uplink_queue_max);
     // What waits to be written goes with it: whoever waits sends it again to a hub that is started anew.
     let broken = CancellationToken::new();
-    let writing = write(store.clone(), jobs, wake.clone());
+    let writing = write(ground.store.clone(), jobs, wake);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
-    let engine_stop = CancellationToken::new();
-    let stop_engines = engine_stop.clone();
-    let delivering = supervise::spawn("delivery engine", engine, move |engine| {
-        engine.run(stop_engines.clone()).boxed()
-    });
-    let stop_engines = engine_stop.clone();
-    let downlinking = supervise::spawn("downlink engine", downlinks, move |downlinks| {
-        downlinks.run(stop_engines.clone()).boxed()
-    });
-    let (stop_engines, keeping) = (engine_stop.clone(), config.clone());
-    let housekeeping = supervise::spawn("housekeeping", store.clone(), move |store| {
-        housekeeping::run(store.clone(), keeping.clone(), stop_engines.clone()).boxed()
-    });
-    let stop_engines = engine_stop.clone();
-    let importing = supervise::spawn("importer", importer, move |importer| {
-        importer.run(stop_engines.clone()).boxed()
-    });
-    let stop_engines = engine_stop.clone();
-    let replaying = supervise::spawn("replayer", replayer, move |replayer| {
-        replayer.run(stop_engines.clone()).boxed()
-    });
-    let stop_engines = engine_stop.clone();
-    let removing = supervise::spawn("remover", remover, move |remover| {
-        remover.run(stop_engines.clone()).boxed()
-    });
-    let uplinks = UplinkPath::new(
-        store.clone(),
-        vault.clone(),
-        drivers.clone(),
-        config.driver_state_bytes,
-        Plausible {
-            ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
-        },
-        writer,
-    );
-    let tasks = Tasks::default();
-    let endpoint = api::endpoint(hub, &uplinks, tasks.clone(), stopping.cut.clone());
-    let subscriber = Subscriber::new(store.clone(), vault, guard, uplinks);
-    let stop_subscribing = stop_accepting.clone();
-    let subscribing = supervise::spawn("subscriber", subscriber, move |subscriber| {
-        subscriber.run(stop_subscribing.clone()).boxed()
-    });
-
-    let server = Server::new(endpoint, tls, address, &config, stopping);
-    let accepting = Listener::new(listener, server.clone(), &config, stop_accepting.clone());
-    let accepting = supervise::spawn("acceptor", accepting, |accepting| accepting.run().boxed());
+    let background = background.run(&ground);
+    let uplinks = uplink_path(&ground, writer);
+    let stop_accepting = stopping.begun.clone();
+    let front = front::open(&ground, hub, uplinks, port, tls, stopping);
     // It catches what breaks in a look, and cannot begin again by itself: it has the signal.
-    let watching_certificate = certificate.run(hangup, stop_accepting.clone());
+    let watching_certificate = certificate.run(hangup, stop_accepting);
     supervise::spawn_vital(
         "watch over the certificate",
         broken.clone(),
@@ -188,53 +99,62 @@ where
         () = stop => {}
         () = broken.cancelled() => {}
     }
+
     tracing::info!("stopping: no new connections");
-    stop_accepting.cancel();
-    let _ = accepting.await;
-    let patience = Duration::from_secs(config.shutdown_timeout_s);
-    server.end(patience).await;
-    // With it go its handles of the writer, which ends when all is written.
-    drop(server);
-    // What was begun for clients that have gone.
-    tasks.end(patience).await;
-    subscribing
-        .await
-        .map_err(|error| format!("the subscriptions broke: {error}"))?;
-    writing
-        .await
-        .map_err(|error| format!("the writer broke: {error}"))?;
-    engine_stop.cancel();
-    housekeeping
-        .await
-        .map_err(|error| format!("the housekeeping broke: {error}"))?;
-    importing
-        .await
-        .map_err(|error| format!("the importer broke: {error}"))?;
-    replaying
-        .await
-        .map_err(|error| format!("the replayer broke: {error}"))?;
-    removing
-        .await
-        .map_err(|error| format!("the remover broke: {error}"))?;
-    let delivered = delivering
-        .await
-        .map_err(|error| format!("the delivery engine broke: {error}"))?;
-    let sent = downlinking
-        .await
-        .map_err(|error| format!("the downlinks broke: {error}"))?;
-    publishers.close().await;
-    drivers.shutdown().await;
-    watch_stop.cancel();
-    watching
-        .await
-        .map_err(|error| format!("the watch over the database broke: {error}"))?;
-    store.close().await.map_err(|error| error.causes())?;
-    delivered.and(sent).map_err(|error| error.causes())?;
+    front.close().await?;
+    joined("the writer", writing).await?;
+    let sent = background.end().await?;
+    ground.publishers.close().await;
+    ground.drivers.shutdown().await;
+    watch.end().await?;
+    ground.store.close().await.map_err(|error| error.causes())?;
+    sent.map_err(|error| error.causes())?;
     if broken.is_cancelled() {
         return Err("a task broke; the log says which".to_owned());
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The hub over its parts.
+fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
+    Hub::new(
+        ground.store.clone(),
+        ground.config.clone(),
+        ground.drivers.clone(),
+        ground.vault.clone(),
+        handles.wake,
+        handles.imports,
+        handles.replays,
+        Live::new(&ground.config, stopping.begun.clone()),
+        ground.guard.clone(),
+    )
+}
+
+/// Makes the first administrator of a hub that has none, and shows the password that it has made up.
+async fn greet(hub: &Hub) -> Result<(), String> {
+    if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
+        println!(
+            "The first administrator is \"admin\" with the password {password} (shown only now)"
+        );
+    }
+    Ok(())
+}
+
+/// The path of uplinks, which ends at the writer.
+fn uplink_path(ground: &Ground, writer: Writer) -> UplinkPath {
+    let Ground {
+        store,
+        vault,
+        drivers,
+        config,
+        ..
+    } = ground;
+    let plausible = Plausible {
+        ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
+    };
+    let codec = Codec::new(drivers.clone(), config.driver_state_bytes, plausible);
+    UplinkPath::new(store.clone(), vault.clone(), codec, plausible, writer)
 }
 
 /// Gives a user another password, on the data itself; answers the user's name.
@@ -275,20 +195,4 @@ pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
         .await
         .map_err(|error| format!("setting database_url: {}", error.causes()))?;
     Ok((lock, store))
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        workers: config.driver_workers,
-        cpu_time_ms: config.driver_cpu_time_ms,
-        wall_time_ms: config.driver_wall_time_ms,
-        memory_bytes: config.driver_memory_bytes,
-        stack_bytes: config.driver_stack_bytes,
-        output_bytes: config.driver_output_bytes,
-        log_lines: config.driver_log_lines,
-        pending_jobs: config.driver_pending_jobs_max,
-        queue: config.driver_queue_max,
-        tenant_queue: config.driver_tenant_queue_max,
-        sandbox_required: config.driver_sandbox_required,
-    }
 }

@@ -7,6 +7,8 @@
 
 use std::error::Error as StdError;
 
+pub use base::causes;
+
 /// What can go wrong in any use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -118,12 +120,4 @@ impl Error {
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::Internal(source.into())
     }
-}
-
-/// An error with its causes, in one line.
-pub fn causes(error: &(dyn StdError + 'static)) -> String {
-    let chain: Vec<String> = std::iter::successors(Some(error), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect();
-    chain.join(": ").replace('\n', " ")
 }

@@ -9,19 +9,17 @@ use std::{
 use crate::{
     api,
     config::{Config, Secret},
-    delivery, downlink,
+    delivery,
     error::Result,
+    networks,
     secret::{
         self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
     },
     store::{
         Store,
-        core::{
-            sealed::{Column, Row},
-            starting,
-        },
+        core::starting,
+        sealed::{Column, Row},
     },
-    uplink::networks,
 };
 
 /// The start of a value that names its key, in bytes.
@@ -201,16 +199,16 @@ fn verdict(vault: Option<&Vault>, slot: &Slot<'_>, sealed: &[u8]) -> Verdict {
 pub fn resealed(vault: &Vault, column: Column, row: &Row) -> Option<Vec<u8>> {
     let place = place(column, row);
     let stored = stored(row);
+    let kind = row.settings["type"].as_str().unwrap_or_default();
     match column {
         Column::Integrations => vault.reseal_credentials(&place, stored, |name| {
             addresses::of_integration(&row.kind, name)
         }),
         Column::NetworkConnections => {
-            vault.reseal_credentials(&place, stored, addresses::of_connection)
+            vault.reseal_credentials(&place, stored, |_| networks::secret_address(kind))
         }
         Column::DownlinkSettings => {
-            let kind = row.settings["type"].as_str().unwrap_or_default();
-            vault.reseal_credentials(&place, stored, |_| addresses::of_downlinks(kind))
+            vault.reseal_credentials(&place, stored, |_| networks::downlink_secret_address(kind))
         }
         Column::IdempotencyKeys => vault.reseal(&Slot::only(&place), secret::NOWHERE, &row.sealed),
     }
@@ -259,7 +257,7 @@ fn place(column: Column, row: &Row) -> Place {
     match column {
         Column::Integrations => delivery::place(tenant, key),
         Column::NetworkConnections => networks::place(tenant, key),
-        Column::DownlinkSettings => downlink::place(tenant, key),
+        Column::DownlinkSettings => networks::downlink_place(tenant, key),
         Column::IdempotencyKeys => api::place_of_answer(tenant, key.clone()),
     }
 }

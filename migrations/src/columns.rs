@@ -1,4 +1,4 @@
-//! What all tables share: the tenant, the times, the references.
+//! Columns that all tables share: the tenant, the times, the references.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -29,7 +29,7 @@ impl MigrationTrait for Migration {
             .create_table(
                 resource("users")
                     .col(string_len("username", 30))
-                    // Names are unique in the installation whatever their case: this is the folded one.
+                    // Names are unique in the installation regardless of case: this is the folded one.
                     .col(string_len_uniq("username_folded", 120))
                     .col(string_len("full_name", 120))
                     .col(string_len("email", 320))

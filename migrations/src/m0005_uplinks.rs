@@ -1,4 +1,4 @@
-//! What came in: uplinks, one JSON row each, and events that tell of everything else.
+//! Received messages: uplinks, one JSON row each, and events for everything else.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

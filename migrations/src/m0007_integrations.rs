@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
                     .col(uuid("uplink_id"))
                     .col(string_len("state", 20))
                     .col(integer("attempt"))
-                    // When the next attempt is due; while one is under way, when its lease ends.
+                    // Time of the next attempt; while one is under way, the end of its lease.
                     .col(timestamp_with_time_zone_null("due_at"))
                     .col(text("body"))
                     .col(integer_null("last_status"))
@@ -55,7 +55,7 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        // Settled deliveries have no due time, so that claiming skips them whatever their number.
+        // Settled deliveries have no due time, so that claiming skips them, however many there are.
         manager
             .create_index(index("deliveries", &["integration_id", "due_at"]))
             .await?;

@@ -1,11 +1,11 @@
-//! Who may do what, who did what: API keys, the audit log, requests that are told twice, and a
-//! revision on everything that people edit.
+//! Access and accountability: API keys, the audit log, keys of repeated requests, and a revision on everything that
+//! people edit.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
 use crate::columns::{index, resource, table, unique};
 
-/// What people edit.
+/// Tables of resources that people edit.
 const EDITED: [&str; 7] = [
     "tenants",
     "users",
@@ -41,7 +41,7 @@ impl MigrationTrait for Migration {
             boolean("is_operator").default(false).take(),
         )
         .await?;
-        // Whoever came first has set the installation up.
+        // The first user has set the installation up.
         manager
             .get_connection()
             .execute_unprepared(

@@ -1,8 +1,8 @@
-//! Versions of drivers hold more than a script and are called by the digest of all that they hold;
-//! where a tag pointed before is kept.
+//! Versions of drivers hold more than a script and are called by the digest of everything that they hold; the places
+//! where a tag pointed before are kept.
 //!
-//! What is stored stays as it is: a version so far is its script alone, and gets the digest that a
-//! push of that script gets from now on. Tags keep their versions, and devices their drivers.
+//! Stored drivers stay as they are: a version so far is its script alone, and gets the digest that a push of that
+//! script gets from now on. Tags keep their versions, and devices their drivers.
 
 use sea_orm_migration::{
     prelude::*,
@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         widen(manager).await?;
         let versions = "driver_versions";
-        // The sandbox knows a script by its own digest, whatever else the version holds.
+        // The sandbox knows a script by its own digest, which leaves out the other parts of the version.
         add_column(
             manager,
             versions,
@@ -118,7 +118,7 @@ async fn give_digests(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             let script = String::try_get(row, "", "script_digest")?;
             let manifest = format!(r#"{{"script":"sha256:{script}"}}"#);
             let digest = format!("sha256:{}", hex::encode(Sha256::digest(manifest)));
-            // Both are of hexadecimal digits.
+            // Neither value needs quoting: both are hexadecimal digits.
             let update =
                 format!("UPDATE driver_versions SET digest = '{digest}' WHERE id = {last}");
             connection.execute_unprepared(&update).await?;

@@ -1,5 +1,5 @@
-//! What lists are ordered and filtered by: an index for each order, so that a page costs the same
-//! however long the list is, and whether a device's last uplink could be decoded.
+//! Orders and filters of lists: an index for each order, so that a page costs the same however long the list is, and
+//! whether a device's last uplink could be decoded.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -32,12 +32,12 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("audit_log", &["tenant_id", "action", "id"]),
 ];
 
-/// What sea-query has no words for. The expressions are those of the queries, to the letter: an index
-/// serves no other.
+/// Statements that sea-query cannot express. The expressions are those of the queries, to the letter: an index serves
+/// no other.
 const STATEMENTS: [&str; 5] = [
-    // No name sorts first on each database.
+    // SQLite sorts NULL first and PostgreSQL last, so a missing name is indexed as an empty one.
     "CREATE INDEX ix_devices_tenant_id_name_id ON devices (tenant_id, COALESCE(name, ''), id)",
-    // Neither does no message.
+    // A device without a message is indexed as one of 1970 for the same reason.
     "CREATE INDEX ix_device_states_tenant_id_received_at_device_key ON device_states \
      (tenant_id, COALESCE(received_at, '1970-01-01T00:00:00+00:00'), device_key)",
     // Few devices fail.

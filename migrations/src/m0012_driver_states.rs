@@ -1,4 +1,4 @@
-//! What stateful drivers keep of a device, and the several updates that one uplink may hold.
+//! States that drivers keep of devices, and the several updates that one uplink may hold.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,5 +1,5 @@
-//! What network servers' messages need: the secrets of a connection, the last frames of a device, and
-//! the devices that nobody provisioned.
+//! Needs of network servers' messages: the secrets of a connection, the last frames of a device, and the devices that
+//! nobody provisioned.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -20,7 +20,7 @@ impl MigrationTrait for Migration {
             ("network_connections", json_binary_null("auto_provisioning")),
             // Fingerprints of the device's last frames, and what they were recorded as.
             ("device_states", binary_null("frames")),
-            // When the newest of the frames that were taken over into the state was received.
+            // Time of reception of the newest frame that was taken over into the state.
             ("device_states", timestamp_with_time_zone_null("newest_at")),
             (
                 "connection_health",
@@ -41,7 +41,7 @@ impl MigrationTrait for Migration {
                     .col(big_integer("messages"))
                     .col(integer_null("f_port"))
                     .col(binary_null("raw"))
-                    // What the network server calls it.
+                    // The network server's name of the device.
                     .col(text_null("name"))
                     .col(text_null("application"))
                     .foreign_key(&mut reference(

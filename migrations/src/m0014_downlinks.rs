@@ -1,4 +1,4 @@
-//! The queue of what devices are to be told, and how it reaches each network server.
+//! The queue of downlinks, and the settings by which it reaches each network server.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -29,7 +29,7 @@ impl MigrationTrait for Migration {
                     .col(boolean("confirmed"))
                     .col(integer("priority"))
                     .col(integer("attempt"))
-                    // When the next attempt is due; while one is under way, when its lease ends.
+                    // Time of the next attempt; while one is under way, the end of its lease.
                     .col(timestamp_with_time_zone_null("due_at"))
                     .col(boolean("is_sending"))
                     .col(timestamp_with_time_zone_null("expires_at"))

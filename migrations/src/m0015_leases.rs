@@ -1,4 +1,4 @@
-//! What only one of the hubs on a database may do at a time and whether the brokers of network
+//! Leases of work that only one of the hubs on a database may do at a time, and whether the brokers of network
 //! connections are heard.
 
 use sea_orm_migration::{prelude::*, schema::*};

@@ -1,15 +1,15 @@
-//! How integrations are delivered to: what they forward, the rules of their queue, how they fare, and
-//! the replays of what is stored.
+//! The delivery engine: the events that integrations forward, the rules of their queue, their health, and the replays
+//! of stored uplinks.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
 use crate::columns::{add_column, index, reference, resource, table};
 
-/// What sea-query has no words for.
+/// Statements that sea-query cannot express.
 const STATEMENTS: [&str; 7] = [
-    // Not every delivery tells of an uplink any more.
+    // A delivery may be about an event other than an uplink.
     "ALTER TABLE deliveries RENAME COLUMN uplink_id TO subject_id",
-    // What is under way is known to the hub that sends it, and no longer to the database.
+    // Deliveries under way are known to the hub that sends them, and no longer to the database.
     "UPDATE deliveries SET state = 'pending' WHERE state = 'sending'",
     "DROP INDEX ix_deliveries_integration_id_due_at",
     // Only what waits is in the queue, however much was delivered before.
@@ -46,9 +46,9 @@ impl MigrationTrait for Migration {
             ),
             ("integrations", json_binary("delivery").default("{}").take()),
             ("deliveries", string_len("kind", 20).default("data").take()),
-            // Whether it waits for the device's older deliveries.
+            // It waits for the device's older deliveries.
             ("deliveries", boolean("ordered").default(false).take()),
-            // How many attempts were made when the schedule last began.
+            // Number of attempts when the schedule last began.
             ("deliveries", integer("round_start").default(0).take()),
             ("deliveries", text_null("last_answer").take()),
         ];
@@ -81,11 +81,11 @@ fn health() -> TableCreateStatement {
         .col(timestamp_with_time_zone_null("last_failed_at"))
         .col(integer_null("last_status"))
         .col(text_null("last_error"))
-        // When the first attempt since the last success failed.
+        // Time of the first failed attempt since the last success.
         .col(timestamp_with_time_zone_null("failing_since"))
         .col(timestamp_with_time_zone_null("paused_at"))
         .col(text_null("pause_reason"))
-        // Which hub delivers, until when, unless it says so again.
+        // The hub that delivers, and the time until which it does unless it renews its lease.
         .col(uuid_null("holder"))
         .col(timestamp_with_time_zone_null("held_until"))
         .foreign_key(&mut reference(

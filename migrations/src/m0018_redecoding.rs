@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
                     .col(text("driver"))
                     .col(timestamp_with_time_zone("ts"))
                     .col(uuid("uplink_id"))
-                    // Whether it began with the first uplink that is stored.
+                    // It began with the first uplink that is stored.
                     .col(boolean("is_whole"))
                     .col(json_binary_null("state"))
                     .col(json_binary("gone"))

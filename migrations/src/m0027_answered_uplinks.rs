@@ -1,5 +1,4 @@
-//! Which uplink a downlink was the answer to: a network server that did not get the answer repeats the
-//! uplink.
+//! The uplink that a downlink answered: a network server that did not get the answer repeats the uplink.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -16,6 +16,7 @@ mod integrations;
 mod live;
 mod networks;
 mod operations;
+mod tag;
 
 pub use http::idempotency::place as place_of_answer;
 pub use http::tasks::Tasks;
@@ -23,58 +24,25 @@ pub use http::tasks::Tasks;
 use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
-use poem_openapi::{OpenApiService, Tags};
+use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    document::Documents,
+    document::published::Documents,
     http::{
-        body::{BodyBounds, FACTOR_MAX, Uncompressing},
+        body::Uncompressing,
         body_room::BodyRooms,
+        bounds::{BodyBounds, FACTOR_MAX, OwnBound},
         edge::Edge,
         files::Receiving,
-        operation::Operations,
+        operations::Operations,
     },
 };
 use crate::{hub::Hub, shares::Shares, uplink::UplinkPath};
 
-/// The groups of operations, in the order of a first visit.
-#[derive(Tags)]
-enum Tag {
-    /// Log in, log out, and who is logged in.
-    #[oai(rename = "Log in")]
-    Auth,
-    /// Where messages come in: network servers and their webhooks.
-    #[oai(rename = "Network connections")]
-    NetworkConnections,
-    /// JavaScript that decodes what devices send.
-    Drivers,
-    /// The devices, their state and what they sent.
-    Devices,
-    /// Long-term storage of decoded data.
-    #[oai(rename = "Data tables")]
-    DataTables,
-    /// Forwarding of data to other systems.
-    Integrations,
-    /// What happens, as it happens.
-    Events,
-    /// People who may log in, and the own account.
-    Users,
-    /// Permanent tokens for programs.
-    #[oai(rename = "API keys")]
-    ApiKeys,
-    /// The tenants of the installation, for who manages it.
-    Tenants,
-    /// Who changed what.
-    #[oai(rename = "Audit log")]
-    AuditLog,
-    /// Whether the hub lives and can work.
-    Health,
-}
-
 /// The registry of drivers.
 type DriverApis = (
-    drivers::DriversApi,
+    drivers::resource::DriversApi,
     drivers::tags::DriverTagsApi,
     drivers::versions::DriverVersionsApi,
     drivers::usage::DriverUsageApi,
@@ -84,15 +52,16 @@ type DriverApis = (
 
 /// All operations.
 type AllOperations = (
-    access::auth::AuthApi,
+    access::sessions::AuthApi,
     (
-        networks::NetworkConnectionsApi,
+        networks::resource::NetworkConnectionsApi,
+        networks::events::NetworkConnectionEventsApi,
         networks::check::ConnectionTestApi,
         networks::unknown_devices::UnknownDevicesApi,
         networks::ingest::IngestApi,
     ),
     DriverApis,
-    devices::DevicesApi,
+    devices::resource::DevicesApi,
     (
         devices::history::DeviceHistoryApi,
         devices::redecode::DeviceRedecodeApi,
@@ -104,15 +73,15 @@ type AllOperations = (
     devices::labels::DeviceLabelsApi,
     devices::imports::DeviceImportsApi,
     devices::bulk::DeviceBulkApi,
-    data::tables::DataTablesApi,
+    (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
     (
-        integrations::IntegrationsApi,
-        integrations::health::IntegrationHealthApi,
+        integrations::resource::IntegrationsApi,
+        integrations::control::IntegrationControlApi,
         integrations::deliveries::DeliveriesApi,
         integrations::replays::DeliveryReplaysApi,
         integrations::stream::IntegrationStreamApi,
     ),
-    live::LiveApi,
+    live::follow::LiveApi,
     access::users::UsersApi,
     access::api_keys::ApiKeysApi,
     access::tenants::TenantsApi,
@@ -120,12 +89,16 @@ type AllOperations = (
     operations::health::HealthApi,
 );
 
+/// The operations whose bodies have bounds of their own.
+const BOUNDS: &[OwnBound] = &[devices::imports::IMPORT];
+
 fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
-    Operations((
-        access::auth::AuthApi { hub: hub() },
+    let apis = (
+        access::sessions::AuthApi { hub: hub() },
         (
-            networks::NetworkConnectionsApi { hub: hub() },
+            networks::resource::NetworkConnectionsApi { hub: hub() },
+            networks::events::NetworkConnectionEventsApi,
             networks::check::ConnectionTestApi { hub: hub() },
             networks::unknown_devices::UnknownDevicesApi,
             networks::ingest::IngestApi {
@@ -133,7 +106,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             },
         ),
         (
-            drivers::DriversApi { hub: hub() },
+            drivers::resource::DriversApi { hub: hub() },
             drivers::tags::DriverTagsApi,
             drivers::versions::DriverVersionsApi,
             drivers::usage::DriverUsageApi,
@@ -142,10 +115,10 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
                 exporting: drivers::archives::Exporting::default(),
             },
             drivers::tryout::DriverTryoutApi {
-                uplinks: uplinks.clone(),
+                codec: uplinks.codec.clone(),
             },
         ),
-        devices::DevicesApi,
+        devices::resource::DevicesApi,
         (
             devices::history::DeviceHistoryApi,
             devices::redecode::DeviceRedecodeApi {
@@ -153,11 +126,11 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             },
             devices::state::DeviceStateApi {
                 hub: hub(),
-                uplinks: uplinks.clone(),
+                codec: uplinks.codec.clone(),
             },
             devices::downlinks::DownlinksApi {
                 hub: hub(),
-                uplinks: uplinks.clone(),
+                codec: uplinks.codec.clone(),
             },
             networks::downlink_settings::DownlinkSettingsApi { hub: hub() },
             devices::driver_state::DeviceDriverStateApi,
@@ -165,21 +138,31 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         devices::labels::DeviceLabelsApi,
         devices::imports::DeviceImportsApi { hub: hub() },
         devices::bulk::DeviceBulkApi,
-        data::tables::DataTablesApi,
+        (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
         (
-            integrations::IntegrationsApi { hub: hub() },
-            integrations::health::IntegrationHealthApi { hub: hub() },
+            integrations::resource::IntegrationsApi { hub: hub() },
+            integrations::control::IntegrationControlApi { hub: hub() },
             integrations::deliveries::DeliveriesApi { hub: hub() },
             integrations::replays::DeliveryReplaysApi { hub: hub() },
             integrations::stream::IntegrationStreamApi { hub: hub() },
         ),
-        live::LiveApi { hub: hub() },
+        live::follow::LiveApi { hub: hub() },
         access::users::UsersApi { hub: hub() },
         access::api_keys::ApiKeysApi,
         access::tenants::TenantsApi { hub: hub() },
         access::audit_log::AuditLogApi,
         operations::health::HealthApi { hub: hub() },
-    ))
+    );
+    Operations {
+        apis,
+        bounds: BOUNDS,
+    }
+}
+
+/// The published document, for clients that reach the hub under `public_url`, or under the document's own
+/// origin.
+pub fn documents(public_url: Option<&str>) -> Documents {
+    Documents::of::<AllOperations>(public_url)
 }
 
 /// The API as the server runs it. At `cut` it waits for no body any more.
@@ -192,7 +175,7 @@ pub fn endpoint(
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
-    let documents = Documents::new(config.public_url.as_deref());
+    let documents = documents(config.public_url.as_deref());
     document::pages::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
         .data(documents)
         .data(hub)
@@ -206,6 +189,7 @@ pub fn endpoint(
             timeout: timeout / 2,
         })
         .with(Edge {
+            amend: networks::appended::take_off,
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
             hsts_max_age_s: config.hsts_max_age_s,

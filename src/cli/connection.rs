@@ -38,7 +38,7 @@ impl Connection {
         let mut client = Client::builder()
             .user_agent(concat!("thingshub/", env!("CARGO_PKG_VERSION")))
             .https_only(true)
-            // A hub does not redirect; whoever does must not get the token or the body.
+            // A hub does not redirect; another server that does must not get the token or the body.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT);
@@ -61,7 +61,7 @@ impl Connection {
         server_text(&self.server)
     }
 
-    /// What the token is, if there is one.
+    /// The token, if there is one.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -82,7 +82,7 @@ impl Connection {
         request.send().await.map_err(|error| self.broken(error))
     }
 
-    /// What a request or an answer that broke off means.
+    /// The failure that a broken request or answer means.
     pub fn broken(&self, error: reqwest::Error) -> Failure {
         let error = error.without_url();
         if error.is_builder() {

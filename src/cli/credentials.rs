@@ -12,26 +12,25 @@ use url::Url;
 
 use super::exit::{Failure, Reason};
 
-/// What a login leaves behind. It has no `Debug`, so that a token cannot end in a log.
+/// Credentials that a login stores. They have no `Debug`, so that a token cannot end in a log.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Credentials {
     /// The hub: an https URL without a slash at its end.
     pub server: String,
     /// A certificate to trust besides the system's, as an absolute path.
     pub ca: Option<PathBuf>,
-    /// What the token is.
+    /// Kind of the token.
     pub kind: Kind,
-    /// The token itself.
     pub token: String,
 }
 
-/// What a token is, which decides what logging out means.
+/// Kinds of tokens, which decide what logging out means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Of a session, which a logout ends.
+    /// Token of a session, which a logout ends.
     Session,
-    /// Of an API key, which others may use as well: a logout only forgets it.
+    /// An API key, which others may use as well: a logout only forgets it.
     ApiKey,
 }
 
@@ -110,17 +109,17 @@ fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Which hub a command talks to, and how.
+/// The hub that a command talks to, and how.
 pub struct Target {
-    /// The hub.
+    /// Base URL of the hub.
     pub server: Url,
     /// A certificate to trust besides the system's.
     pub ca: Option<PathBuf>,
-    /// What to show.
+    /// Token to send.
     pub token: Option<String>,
 }
 
-/// What the command line says about the hub.
+/// Arguments of the command line about the hub.
 #[derive(Default)]
 pub struct Flags {
     pub server: Option<Url>,

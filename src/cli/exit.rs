@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes that scripts may build on.
+//! Exit codes of commands, which scripts may build on.
 
 use std::{io, process::ExitCode};
 
@@ -19,7 +19,7 @@ Exit codes:
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
-    /// Whoever reads the output has closed it and so has all it wants. Not a failure outside.
+    /// The reader of the output has closed it and so has all it wants. Not a failure outside.
     ReaderLeft = 0,
     /// Something on this side.
     Here = 1,
@@ -27,20 +27,20 @@ pub enum Reason {
     Usage = 2,
     /// No connection, or none that can be trusted.
     Unreachable = 3,
-    /// 400 and whatever has no reason of its own.
+    /// The hub answered 400, or another status without a code of its own.
     Refused = 4,
     /// 401, or no credentials at all.
     NotLoggedIn = 5,
-    /// 403.
+    /// The hub answered 403.
     Forbidden = 6,
-    /// 404.
+    /// The hub answered 404.
     NotFound = 7,
-    /// 5xx.
+    /// The hub answered with a status of 500 or more.
     HubFailed = 8,
 }
 
 impl Reason {
-    /// What an answer that is no success means.
+    /// The exit code for an answer that is no success.
     pub fn of_status(status: u16) -> Self {
         match status {
             401 => Reason::NotLoggedIn,
@@ -52,12 +52,12 @@ impl Reason {
     }
 }
 
-/// A command that failed, and what to tell the person.
+/// A command that failed, and the message for the person.
 #[derive(Debug)]
 pub struct Failure {
     /// Decides the exit code.
     pub reason: Reason,
-    /// One line.
+    /// The message, in one line.
     pub text: String,
 }
 

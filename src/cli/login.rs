@@ -20,7 +20,7 @@ use super::{
 
 const SESSION_PATH: &str = "/api/v3/auth/token";
 
-/// What the hub answers to a login.
+/// The hub's answer to a login.
 #[derive(Deserialize)]
 struct Session {
     #[serde(rename = "User")]
@@ -227,7 +227,7 @@ pub fn secret(prompt: &str) -> Result<String, Failure> {
     Ok(secret)
 }
 
-/// Without the end of the line, but with every blank: they may belong to a password.
+/// Reads a line without its end, but with every blank: they may belong to a password.
 fn first_line(mut input: impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     input.read_line(&mut line)?;

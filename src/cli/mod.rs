@@ -37,8 +37,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::exit::Failure;
 use crate::{
-    api::document::Documents,
-    app,
+    api, app,
     config::{Config, LogFormat, SETTINGS},
 };
 
@@ -195,7 +194,7 @@ fn users(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn openapi(matches: &ArgMatches) -> Result<(), Failure> {
-    let documents = Documents::new(None);
+    let documents = api::documents(None);
     let document = if matches.get_flag("yaml") {
         &documents.yaml
     } else {

@@ -18,7 +18,7 @@ pub fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
-/// Whether a person reads along.
+/// Returns whether a person reads along.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }

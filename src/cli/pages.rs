@@ -55,7 +55,7 @@ pub async fn each_page(
     }
 }
 
-/// One line for each item, whatever white space it came with.
+/// One line for each item, no matter how it was spaced.
 pub fn lines(items: &[Box<RawValue>]) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::new();
     for item in items {

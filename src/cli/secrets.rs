@@ -14,12 +14,12 @@ use crate::{
     secret::{KeyId, Vault},
     store::{
         Store,
-        core::sealed::{Column, Row},
+        sealed::{Column, Row},
     },
 };
 
-/// What changes between two passes was written by a hub that had not seen the new key; each pass is
-/// a chance less.
+/// Values that change between two passes were sealed by a hub that had not seen the new key; each pass makes that
+/// less likely.
 const PASSES_MAX: usize = 10;
 
 /// The command and those below it; `with_settings` adds the flags of the settings.
@@ -83,7 +83,7 @@ async fn with_keys(
 }
 
 async fn discard(config: &Config, store: &Store, is_meant: bool) -> Result<(), Failure> {
-    // Without any key, all is lost; one that is there and cannot be read is another matter.
+    // A hub without any key has lost all values; a key that exists and cannot be read is another matter.
     let is_missing = config.secret_key.is_none()
         && config.secret_key_file.is_none()
         && !config.data_dir.join("secret.key").exists();
@@ -191,7 +191,7 @@ struct Counted {
     lost: u64,
 }
 
-/// How many values each key opens.
+/// Counts the values that each key opens.
 async fn count(vault: &Vault, store: &Store) -> Result<Counted, Failure> {
     let mut counted = Counted::default();
     for column in Column::ALL {

@@ -1,4 +1,4 @@
-//! Which hub a command talks to: the arguments that say so, for every command.
+//! The arguments that name the hub of a command, for every command.
 
 use std::path::PathBuf;
 
@@ -56,7 +56,7 @@ pub fn connect(matches: &ArgMatches) -> Result<Connection, Failure> {
             .filter(|token| !token.is_empty())
             .cloned(),
     };
-    // Where everything is said, there need be no home.
+    // A command line that says everything needs no home folder.
     let stored = match Credentials::file() {
         Ok(file) => Credentials::load(&file)?,
         Err(_) => None,

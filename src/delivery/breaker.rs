@@ -90,7 +90,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::delivery::targets::http::ASKS_FOR_REST;
+    use crate::delivery::targets::headers::ASKS_FOR_REST;
 
     fn answer(status: Option<u16>, retry_after: Option<i64>) -> Answer {
         Answer {

@@ -1,8 +1,8 @@
 //! Keeps one lane for each integration that has work.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -16,14 +16,13 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
 use super::{
-    attempt,
+    handle::{Handle, Lanes},
     inbox::Inbox,
     lane::Lane,
-    payload::Renderer,
     retention,
-    rules::Rules,
     settler::Settler,
-    targets::{Answer, Sender},
+    targets::Sender,
+    under_way::UnderWay,
 };
 use crate::{
     config::Config,
@@ -32,11 +31,7 @@ use crate::{
     mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
-    store::{
-        Store,
-        deliveries::{Delivery, enqueue::Queued},
-        integrations::Integration,
-    },
+    store::Store,
     supervise::{self, attempted},
 };
 
@@ -49,104 +44,10 @@ const PAUSE_AFTER_FAULT: Duration = Duration::from_secs(1);
 /// The longest time that an integration may give an attempt.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-type Lanes = Arc<RwLock<HashMap<IntegrationId, Arc<Inbox>>>>;
-
-/// The deliveries that this hub is sending.
-#[derive(Clone, Default)]
-pub struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
-
-/// The engine's handle for everybody else.
-#[derive(Clone)]
-pub struct Wake {
-    woken: mpsc::UnboundedSender<(TenantId, IntegrationId)>,
-    lanes: Lanes,
-    under_way: UnderWay,
-    sender: Sender,
-    vault: Vault,
-    config: Arc<Config>,
-}
-
-impl Wake {
-    /// Tells that an integration has work, or has changed.
-    pub fn integration(&self, tenant: TenantId, integration: IntegrationId) {
-        match self.inbox(integration) {
-            Some(inbox) => inbox.has_changed(),
-            None => self.start(tenant, integration),
-        }
-    }
-
-    /// Tells of deliveries that have just been committed.
-    pub fn queued(&self, queued: Vec<Queued>) {
-        let mut integrations: HashMap<_, Vec<_>> = HashMap::new();
-        for Queued {
-            tenant,
-            integration,
-            delivery,
-        } in queued
-        {
-            let deliveries = integrations.entry((tenant, integration)).or_default();
-            deliveries.push(delivery);
-        }
-        for ((tenant, integration), deliveries) in integrations {
-            match self.inbox(integration) {
-                Some(inbox) => inbox.hand_over(deliveries),
-                None => self.start(tenant, integration),
-            }
-        }
-    }
-
-    fn inbox(&self, integration: IntegrationId) -> Option<Arc<Inbox>> {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        lanes.get(&integration).cloned()
-    }
-
-    fn start(&self, tenant: TenantId, integration: IntegrationId) {
-        // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
-        let _ = self.woken.send((tenant, integration));
-    }
-
-    /// The deliveries that this hub is sending.
-    pub fn under_way(&self) -> Vec<Uuid> {
-        self.under_way.lock().iter().copied().collect()
-    }
-
-    /// Renders this tenant's templates.
-    pub fn renderer(&self, tenant: TenantId) -> Renderer {
-        self.sender.renderers.of(tenant)
-    }
-
-    /// Sends one message past the queue, as a delivery would be sent.
-    pub async fn try_out(
-        &self,
-        tenant: TenantId,
-        integration: &Integration,
-        delivery: &Delivery,
-    ) -> Result<Answer> {
-        let target = self.sender.target(tenant, integration, &self.vault)?;
-        let rules = Rules::of(&self.config, &integration.provisioned.delivery);
-        let sending = target.try_out(&self.sender, delivery);
-        Ok(attempt::answer(sending, rules.timeout).await)
-    }
-}
-
-impl UnderWay {
-    pub fn begin(&self, delivery: Uuid) {
-        self.lock().insert(delivery);
-    }
-
-    pub fn end(&self, delivery: Uuid) {
-        self.lock().remove(&delivery);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashSet<Uuid>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The delivery engine.
 pub struct Engine {
     woken: mpsc::UnboundedReceiver<(TenantId, IntegrationId)>,
-    wake: Wake,
+    handle: Handle,
     store: Store,
     /// This hub among those that share the database.
     hub: Uuid,
@@ -160,9 +61,9 @@ impl Engine {
         config: Arc<Config>,
         guard: Guard,
         publishers: Publishers,
-    ) -> Result<(Self, Wake)> {
+    ) -> Result<(Self, Handle)> {
         let (sender, woken) = mpsc::unbounded_channel();
-        let wake = Wake {
+        let handle = Handle {
             woken: sender,
             lanes: Lanes::default(),
             under_way: UnderWay::default(),
@@ -172,40 +73,40 @@ impl Engine {
         };
         let engine = Self {
             woken,
-            wake: wake.clone(),
+            handle: handle.clone(),
             store,
             hub: new_uuid(),
         };
-        Ok((engine, wake))
+        Ok((engine, handle))
     }
 
     /// Delivers until `stop`, then lets what is under way come to its end, for `shutdown_timeout_s` at most.
     pub async fn run(&mut self, stop: CancellationToken) -> Result<()> {
         // Where it begins again after a fault, the lanes of before have gone with it.
         self.lanes().clear();
-        let longest = Duration::from_secs(self.wake.config.shutdown_timeout_s);
+        let longest = Duration::from_secs(self.handle.config.shutdown_timeout_s);
         let (settler, settling) = Settler::start(self.store.clone(), stop.clone(), longest);
         let mut running = JoinSet::new();
         let mut look = tokio::time::interval(match self.store.is_shared() {
             true => LOOK_EVERY_SHARED,
             false => LOOK_EVERY,
         });
-        let forgetting = (self.store.clone(), self.wake.config.clone(), stop.clone());
+        let forgetting = (self.store.clone(), self.handle.config.clone(), stop.clone());
         let forgetting = supervise::spawn("retention", forgetting, |(store, config, stop)| {
             retention::run(store, config, stop).boxed()
         });
         let forgetting = AbortOnDropHandle::new(forgetting);
         let watching = (
             self.store.clone(),
-            self.wake.config.clone(),
-            self.wake.clone(),
+            self.handle.config.clone(),
+            self.handle.clone(),
             stop.clone(),
         );
         let watching = supervise::spawn(
             "watch over queues",
             watching,
-            |(store, config, wake, stop)| {
-                retention::watch_queues(store, config, wake, stop).boxed()
+            |(store, config, handle, stop)| {
+                retention::watch_queues(store, config, handle, stop).boxed()
             },
         );
         let watching = AbortOnDropHandle::new(watching);
@@ -279,11 +180,11 @@ impl Engine {
             scope: self.store.scope(tenant),
             integration,
             hub: self.hub,
-            sender: self.wake.sender.clone(),
-            vault: self.wake.vault.clone(),
-            config: self.wake.config.clone(),
+            sender: self.handle.sender.clone(),
+            vault: self.handle.vault.clone(),
+            config: self.handle.config.clone(),
             settler: settler.clone(),
-            under_way: self.wake.under_way.clone(),
+            under_way: self.handle.under_way.clone(),
             inbox,
             stop: stop.clone(),
         };
@@ -305,12 +206,12 @@ impl Engine {
         let inbox = self.lanes().remove(&integration);
         // Woken between its last look and its end: it must look once more.
         if inbox.is_some_and(|inbox| inbox.notified().now_or_never().is_some()) {
-            self.wake.integration(tenant, integration);
+            self.handle.integration(tenant, integration);
         }
     }
 
-    fn lanes(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<IntegrationId, Arc<Inbox>>> {
-        self.wake
+    fn lanes(&self) -> RwLockWriteGuard<'_, HashMap<IntegrationId, Arc<Inbox>>> {
+        self.handle
             .lanes
             .write()
             .unwrap_or_else(PoisonError::into_inner)

@@ -23,13 +23,12 @@ use uuid::Uuid;
 use super::{
     attempt,
     breaker::{Admission, Breaker},
-    engine::UnderWay,
     inbox::Inbox,
     pace::Pace,
     rules::Rules,
-    schedule,
     settler::{Outcome, Settler},
     targets::{Answer, Sender, Target},
+    under_way::UnderWay,
 };
 use give_up::GivingUp;
 
@@ -37,6 +36,7 @@ use crate::{
     clock,
     config::Config,
     id::IntegrationId,
+    retry::retry_at,
     secret::Vault,
     store::{
         Scope,
@@ -126,34 +126,12 @@ enum Next {
 impl Lane {
     /// Runs while the integration has work and this hub is the one to do it.
     pub async fn run(self) {
-        let (scope, integration, hub) = (self.scope.clone(), self.integration, self.hub);
         let stop = self.stop.clone();
-        let now = Instant::now();
-        let mut run = Run {
-            rules: Rules::of(&self.config, &Default::default()),
-            lane: self,
-            target: None,
-            breaker: Breaker::default(),
-            pace: Pace::default(),
-            ready: VecDeque::new(),
-            held: HashMap::new(),
-            unsettled: 0,
-            sending: JoinSet::new(),
-            may_have_more: true,
-            look_at: now,
-            // Long ago, so that it begins with it.
-            renewed_at: now.checked_sub(RENEW_EVERY).unwrap_or(now),
-            checked_at: now,
-            check_at: now,
-            busy_at: now,
-            ends_at: None,
-            ahead: AHEAD_MIN,
-            giving_up: GivingUp::new(now),
-        };
+        let mut run = Run::new(self);
         let mut settling = FuturesUnordered::new();
         loop {
             let next = run.prepare(&settling).await.unwrap_or_else(|error| {
-                let cause = error.causes();
+                let (cause, integration) = (error.causes(), run.lane.integration);
                 tracing::warn!(integration.id = integration.0, cause, "the lane waits");
                 Next::Wait
             });
@@ -192,9 +170,42 @@ impl Lane {
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
-        run.put_back();
-        if !run.held.is_empty() {
-            let under_way = run.held.len();
+        run.end().await;
+    }
+}
+
+impl Run {
+    fn new(lane: Lane) -> Self {
+        let now = Instant::now();
+        Self {
+            rules: Rules::of(&lane.config, &Default::default()),
+            lane,
+            target: None,
+            breaker: Breaker::default(),
+            pace: Pace::default(),
+            ready: VecDeque::new(),
+            held: HashMap::new(),
+            unsettled: 0,
+            sending: JoinSet::new(),
+            may_have_more: true,
+            look_at: now,
+            // Long ago, so that it begins with it.
+            renewed_at: now.checked_sub(RENEW_EVERY).unwrap_or(now),
+            checked_at: now,
+            check_at: now,
+            busy_at: now,
+            ends_at: None,
+            ahead: AHEAD_MIN,
+            giving_up: GivingUp::new(now),
+        }
+    }
+
+    /// Leaves to the database what has not ended, and gives the lease back.
+    async fn end(mut self) {
+        self.put_back();
+        let integration = self.lane.integration;
+        if !self.held.is_empty() {
+            let under_way = self.held.len();
             tracing::warn!(
                 integration.id = integration.0,
                 under_way,
@@ -202,14 +213,13 @@ impl Lane {
             );
         }
         // Whatever is under way still must not outlive the lease.
-        run.sending.shutdown().await;
-        if let Err(error) = lease::release(&scope, integration, hub).await {
+        self.sending.shutdown().await;
+        let released = lease::release(&self.lane.scope, integration, self.lane.hub).await;
+        if let Err(error) = released {
             tracing::debug!("a lease runs out by itself: {}", error.causes());
         }
     }
-}
 
-impl Run {
     /// Starts as many attempts as may be; answers when to come back.
     fn start_what_may(&mut self) -> Instant {
         let now = Instant::now();
@@ -326,15 +336,15 @@ impl Run {
         let (delivery, attempt, answer, ended_at) = ended;
         self.breaker.learn(&answer, Instant::now());
         let may_help = attempt.error.is_some() && !answer.is_final;
-        let retry_at = may_help.then(|| {
-            schedule::retry_at(
+        let again_at = may_help.then(|| {
+            retry_at(
                 &self.rules.schedule_s,
                 delivery.attempt - delivery.round_start,
                 answer.retry_after,
                 ended_at,
             )
         });
-        let retry_at = retry_at.flatten();
+        let retry_at = again_at.flatten();
         let look_at = retry_at.map(|retry_at| {
             let wait = (retry_at - ended_at).to_std().unwrap_or_default();
             Instant::now() + wait

@@ -9,19 +9,18 @@
 mod attempt;
 mod breaker;
 mod engine;
+mod handle;
 mod inbox;
 mod lane;
 mod pace;
 mod payload;
 mod retention;
 mod rules;
-mod schedule;
 mod settler;
 mod targets;
+mod under_way;
 
-use retention::bounds;
-
-pub use engine::{Engine, Wake};
+pub use engine::Engine;
+pub use handle::Handle;
 pub use payload::{Payload, Purpose, SAMPLE, Unmade};
-pub use schedule::retry_at;
 pub use targets::{Answer, check, place};

@@ -7,14 +7,11 @@ use chrono::TimeDelta;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::Wake;
+use super::{handle::Handle, rules::bounds};
 use crate::{
     config::Config,
     error::Result,
-    store::{
-        Store,
-        deliveries::give_up::{self, Bounds},
-    },
+    store::{Store, deliveries::give_up},
 };
 
 /// How often it looks for what is old.
@@ -39,20 +36,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The looks take at most this part of all time.
 const LOOK_SHARE: u32 = 50;
 
-/// Bounds of the queue of one integration.
-pub fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        waiting_max: config.delivery_queue_max,
-        wait_max: TimeDelta::hours(i64::from(config.delivery_wait_max_hours)),
-    }
-}
-
 /// Starts the lanes of integrations that are paused or switched off and have too much waiting, until
 /// `stop`: a lane gives it up. Those of others look by themselves.
-pub async fn watch_queues(store: &Store, config: &Config, wake: &Wake, stop: &CancellationToken) {
+pub async fn watch_queues(
+    store: &Store,
+    config: &Config,
+    handle: &Handle,
+    stop: &CancellationToken,
+) {
     loop {
         let began = Instant::now();
-        if let Err(error) = wake_overfull(store, config, wake, stop).await {
+        if let Err(error) = wake_overfull(store, config, handle, stop).await {
             tracing::warn!("long queues stay for now: {}", error.causes());
         }
         if pause(stop, LOOK_EVERY.max(began.elapsed() * LOOK_SHARE)).await {
@@ -64,7 +58,7 @@ pub async fn watch_queues(store: &Store, config: &Config, wake: &Wake, stop: &Ca
 async fn wake_overfull(
     store: &Store,
     config: &Config,
-    wake: &Wake,
+    handle: &Handle,
     stop: &CancellationToken,
 ) -> Result<()> {
     let bounds = bounds(config);
@@ -74,7 +68,7 @@ async fn wake_overfull(
         }
         let scope = store.scope(tenant);
         if give_up::find(&scope, integration, &bounds).await?.is_some() {
-            wake.integration(tenant, integration);
+            handle.integration(tenant, integration);
         }
     }
     Ok(())

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::{config::Config, store::integrations::policy::Policy};
+use crate::{
+    config::Config,
+    store::{deliveries::give_up::Bounds, integrations::policy::Policy},
+};
 
 /// The rules in force.
 pub struct Rules {
@@ -32,5 +35,13 @@ impl Rules {
                 .unwrap_or_else(|| config.delivery_schedule_s.0.clone()),
             pause_after: policy.pause_after_s.map(seconds).map(TimeDelta::seconds),
         }
+    }
+}
+
+/// Bounds of the queue of one integration.
+pub fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        waiting_max: config.delivery_queue_max,
+        wait_max: TimeDelta::hours(i64::from(config.delivery_wait_max_hours)),
     }
 }

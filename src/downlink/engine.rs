@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{self, Lane};
 use crate::{
     config::Config,
-    error::Result,
+    error::{Error, Result},
     id::ConnectionId,
     mqtt::Publishers,
     outgoing::{Caller, Guard},
@@ -50,7 +50,7 @@ impl Engine {
     /// Sends until `stop`, then lets what is under way come to its end.
     pub async fn run(&self, stop: CancellationToken) -> Result<()> {
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
-        let caller = Caller::new(self.guard.clone(), timeout)?;
+        let caller = Caller::new(self.guard.clone(), timeout).map_err(Error::internal)?;
         let mut queued = self.store.queued_downlinks();
         let mut lanes: HashMap<ConnectionId, Arc<Notify>> = HashMap::new();
         let mut running = JoinSet::new();
@@ -73,8 +73,8 @@ impl Engine {
                         let lane = Lane {
                             scope: self.store.scope(tenant),
                             connection,
-                            caller: caller.of(tenant),
-                            publishers: self.publishers.of(tenant),
+                            caller: caller.of(tenant.0),
+                            publishers: self.publishers.of(tenant.0),
                             vault: self.vault.clone(),
                             config: self.config.clone(),
                             notify,

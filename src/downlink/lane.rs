@@ -16,18 +16,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    networks::{Handover, Parcel, Taken},
-    way::{self, Way},
-};
 use crate::{
     clock,
     config::Config,
-    delivery::retry_at,
+    downlink::transport::{self, Transport},
     error::Result,
     id::ConnectionId,
     mqtt::{Publication, Publishers},
+    networks::{Handover, Parcel, Taken},
     outgoing::{Caller, Request},
+    retry::retry_at,
     secret::{Redactor, Vault},
     store::{
         Scope,
@@ -126,11 +124,11 @@ impl Lane {
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
         queue::expire(&self.scope, self.connection).await?;
         let free = CONCURRENCY.saturating_sub(sending.len());
-        let way = self.way().await?.map(Arc::new);
-        if let Some(way) = way.as_ref().filter(|_| free > 0) {
+        let transport = self.transport().await?.map(Arc::new);
+        if let Some(transport) = transport.as_ref().filter(|_| free > 0) {
             let claim = Claim {
-                seen: way.seen,
-                is_pushed: way.settings.is_pushed(),
+                seen: transport.seen,
+                is_pushed: transport.settings.is_pushed(),
                 under_way: self.under_way.ids(),
                 limit: free as u64,
                 lease: self.lease(),
@@ -141,12 +139,12 @@ impl Lane {
                 return Ok(true);
             };
             for downlink in claimed {
-                let (lane, way) = (self.clone(), way.clone());
+                let (lane, transport) = (self.clone(), transport.clone());
                 let mark = self.under_way.begin(downlink.id);
                 sending.spawn(async move {
                     let _mark = mark;
                     let send = async {
-                        lane.send(&way, downlink).await;
+                        lane.send(&transport, downlink).await;
                         Ok(())
                     };
                     // Its lease runs out, and it is tried again.
@@ -154,10 +152,10 @@ impl Lane {
                 });
             }
         }
-        let next = queue::next(&self.scope, self.connection, way.is_some());
+        let next = queue::next(&self.scope, self.connection, transport.is_some());
         let next = match next.await? {
             Some(next) => next,
-            None if way.is_none() => self.scope.now() + PATIENCE,
+            None if transport.is_none() => self.scope.now() + PATIENCE,
             None => return Ok(!sending.is_empty() && sending.join_next().await.is_some()),
         };
         let wait = (next - self.scope.now()).to_std().unwrap_or_default();
@@ -173,10 +171,10 @@ impl Lane {
     }
 
     /// What the connection's downlinks are sent with; `None`: nobody has said, or it is switched off.
-    async fn way(&self) -> Result<Option<Way>> {
+    async fn transport(&self) -> Result<Option<Transport>> {
         let connection = networks::find(&self.scope, self.connection).await?;
         match connection.filter(|connection| connection.provisioned.enabled) {
-            Some(connection) => way::find(&self.scope, &self.vault, &connection).await,
+            Some(connection) => transport::find(&self.scope, &self.vault, &connection).await,
             None => Ok(None),
         }
     }
@@ -186,9 +184,9 @@ impl Lane {
         TimeDelta::seconds(i64::try_from(seconds).unwrap_or(3600))
     }
 
-    async fn send(&self, way: &Way, downlink: Downlink) {
+    async fn send(&self, transport: &Transport, downlink: Downlink) {
         let attempt = match self.parcel(&downlink).await {
-            Ok(parcel) => self.hand_over(way, &parcel, downlink.attempt).await,
+            Ok(parcel) => self.hand_over(transport, &parcel, downlink.attempt).await,
             Err(error) => {
                 // Its lease runs out and it is tried again.
                 tracing::warn!(downlink.id = %downlink.id, "a downlink waits: {error}");
@@ -201,17 +199,17 @@ impl Lane {
         }
     }
 
-    async fn hand_over(&self, way: &Way, parcel: &Parcel, attempt: i32) -> Attempt {
-        if let Some(why) = &way.unopened {
+    async fn hand_over(&self, transport: &Transport, parcel: &Parcel, attempt: i32) -> Attempt {
+        if let Some(why) = &transport.unopened {
             return Attempt {
                 status: None,
                 outcome: Outcome::Later(self.scope.now() + UNTIL_KNOWN, why.clone()),
             };
         }
-        match way.settings.handover(&way.secrets, parcel) {
-            Ok(Handover::Call(request)) => self.call(way, request, parcel, attempt).await,
+        match transport.settings.handover(&transport.secrets, parcel) {
+            Ok(Handover::Call(request)) => self.call(transport, request, parcel, attempt).await,
             Ok(Handover::Publish(publication)) => {
-                let outcome = self.publish(way, publication, parcel, attempt).await;
+                let outcome = self.publish(transport, publication, parcel, attempt).await;
                 Attempt {
                     status: None,
                     outcome,
@@ -228,12 +226,12 @@ impl Lane {
     /// not take waits for it to come back, as its subscription does: nothing says that it never will.
     async fn publish(
         &self,
-        way: &Way,
+        transport: &Transport,
         publication: Publication,
         parcel: &Parcel,
         attempt: i32,
     ) -> Outcome {
-        let Some(broker) = &way.broker else {
+        let Some(broker) = &transport.broker else {
             let why = "the network connection has no broker any more".to_owned();
             return Outcome::Later(self.scope.now() + UNTIL_KNOWN, why);
         };
@@ -241,7 +239,7 @@ impl Lane {
         let publisher = self.publishers.get(&purpose, broker);
         let within = Duration::from_secs(self.config.downlink_timeout_s);
         match publisher.publish(publication, within).await {
-            Ok(()) => match way.settings.read_answer(parcel, &Value::Null) {
+            Ok(()) => match transport.settings.read_answer(parcel, &Value::Null) {
                 Ok(Taken { reference }) => Outcome::Taken { reference },
                 Err(why) => Outcome::GivenUp(why),
             },
@@ -256,8 +254,14 @@ impl Lane {
         }
     }
 
-    async fn call(&self, way: &Way, request: Request, parcel: &Parcel, attempt: i32) -> Attempt {
-        let caller = match way.caller(&self.caller) {
+    async fn call(
+        &self,
+        transport: &Transport,
+        request: Request,
+        parcel: &Parcel,
+        attempt: i32,
+    ) -> Attempt {
+        let caller = match transport.caller(&self.caller) {
             Ok(caller) => caller,
             Err(why) => return self.later(attempt, None, why, None),
         };
@@ -266,10 +270,10 @@ impl Lane {
         let text = String::from_utf8_lossy(&answer.body);
         let read = || {
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
-            way.settings.read_answer(parcel, &body)
+            transport.settings.read_answer(parcel, &body)
         };
         // Whoever may see downlinks sees what is kept of the answer.
-        let redactor = Redactor::new(way.secrets.values());
+        let redactor = Redactor::new(transport.secrets.values());
         match (answer.error, status) {
             (None, _) => Attempt {
                 status,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
-    delivery::Wake,
+    delivery::Handle,
     driver,
     error::Result,
     id::TenantId,
@@ -26,6 +26,7 @@ pub mod drivers;
 pub mod integrations;
 pub mod networks;
 pub mod removals;
+pub mod selectors;
 mod trials;
 
 pub use access::caller::{Caller, Identity};
@@ -52,7 +53,7 @@ pub struct Hub {
     /// Encrypts secrets.
     pub vault: Vault,
     /// Tells the delivery engine that there is work.
-    pub wake: Wake,
+    pub wake: Handle,
     /// Begins imports of devices.
     pub imports: Imports,
     /// Begins replays of stored uplinks.
@@ -78,7 +79,7 @@ impl Hub {
         config: Arc<Config>,
         drivers: driver::Host,
         vault: Vault,
-        wake: Wake,
+        wake: Handle,
         imports: Imports,
         replays: Replays,
         live: Live,

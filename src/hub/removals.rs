@@ -12,7 +12,7 @@ use crate::{
     id::TenantId,
     jobs::Jobs,
     pace::Pace,
-    store::{Store, core::removals::Kind},
+    store::{Store, removals::Kind},
     supervise::attempted,
 };
 

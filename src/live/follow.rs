@@ -9,7 +9,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::Place;
+use super::places::Place;
 use crate::{
     clock::Time,
     error::Result,

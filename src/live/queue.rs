@@ -9,8 +9,8 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Place,
     follow::{PATIENCE, PATIENCE_SHARED, REST, moments_ago},
+    places::Place,
 };
 use crate::{
     error::Result,

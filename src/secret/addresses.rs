@@ -3,7 +3,7 @@
 //! What clients send is sealed for these addresses; so is, by its name, what was sealed before values
 //! were bound to an address.
 
-use super::{Address, NOWHERE, Part};
+use super::claim::{Address, NOWHERE, Part};
 
 /// Where a secret that is shown to an HTTP receiver with each message is sent.
 pub const RECEIVER: Address = &[Part::at("/url")];
@@ -19,10 +19,6 @@ pub const POSTGRES: Address = &[
     Part::or("/port", "5432"),
     Part::or("/tls", "required"),
 ];
-/// Where a network server's interface has a base.
-pub const BASE_URL: Address = &[Part::at("/base_url")];
-/// Where it has one address.
-pub const URL: Address = &[Part::at("/url")];
 
 /// Where the secret of that name of an integration of that type is sent.
 pub fn of_integration(kind: &str, name: &str) -> Address {
@@ -33,23 +29,6 @@ pub fn of_integration(kind: &str, name: &str) -> Address {
         ("mqtt", _) => BROKER,
         ("kafka", _) => KAFKA,
         ("postgres", _) => POSTGRES,
-        _ => NOWHERE,
-    }
-}
-
-/// Where the secret of that name of a network connection is sent.
-pub fn of_connection(name: &str) -> Address {
-    match name {
-        "as_key" => NOWHERE,
-        _ => BROKER,
-    }
-}
-
-/// Where the secret of downlink settings of that type is sent.
-pub fn of_downlinks(kind: &str) -> Address {
-    match kind {
-        "the_things_stack" | "chirpstack" => BASE_URL,
-        "loriot" | "http" => URL,
         _ => NOWHERE,
     }
 }

@@ -7,13 +7,15 @@ use std::{collections::BTreeMap, fmt};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Address, Claim, NOWHERE, Place, Slot, Vault, value, vault::is_bound_to};
+use super::{
+    claim::{Address, Claim, NOWHERE},
+    place::{AUTHORIZATION, Place, Slot},
+    value,
+    vault::{Vault, is_bound_to},
+};
 use crate::error::{Error, Result};
-
-/// The name of the one secret that was sealed before secrets had names.
-pub const AUTHORIZATION: &str = "authorization";
 
 /// Named secrets, in the clear. They never show in logs.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -77,7 +79,7 @@ impl SealedCredentials {
             .iter()
             .map(|(name, sealed)| (name, STANDARD.encode(sealed)));
         let texts: BTreeMap<_, _> = texts.collect();
-        let bytes = serde_json::to_vec(&texts).unwrap_or_default();
+        let bytes = json!(texts).to_string().into_bytes();
         (!texts.is_empty()).then_some(bytes)
     }
 
@@ -225,7 +227,6 @@ impl SealedCredentials {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::*;
     use crate::{id::TenantId, secret::Part};

@@ -2,10 +2,13 @@
 //! was given for, and nowhere else. So who can write to the database, but has no key, cannot have a
 //! secret sent to another host or used by another tenant by copying it or by changing a URL.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{AUTHORIZATION, Address, claim};
+use super::claim::{self, Address};
 use crate::id::TenantId;
+
+/// The name of the one secret that was sealed before secrets had names.
+pub const AUTHORIZATION: &str = "authorization";
 
 /// Sets this use of the key apart from others, and this form of the text from later ones.
 const DOMAIN: &str = "thingshub sealed value 2";
@@ -82,5 +85,5 @@ impl<'a> Slot<'a> {
 /// An address as a sealed value tells of it: the parts of the settings that it is made of.
 pub(super) fn write_address(address: Address) -> Vec<u8> {
     let parts: Vec<(&str, &str)> = address.iter().map(|part| part.named()).collect();
-    serde_json::to_vec(&parts).unwrap_or_default()
+    json!(parts).to_string().into_bytes()
 }

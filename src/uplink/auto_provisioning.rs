@@ -4,10 +4,10 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::networks::Uplink;
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    networks::Uplink,
     store::devices::{Address, NewDevice},
 };
 
@@ -159,7 +159,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::uplink::networks::Names;
+    use crate::networks::Names;
 
     fn uplink() -> Uplink {
         Uplink {

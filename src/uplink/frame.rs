@@ -7,8 +7,7 @@
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
-use super::networks::Uplink;
-use crate::store::devices::frames::Mark;
+use crate::{networks::Uplink, store::devices::frames::Mark};
 
 /// How far the times may lie apart at which network servers, or gateways of one, heard a frame with a
 /// counter: seconds of delay on the way to either. A device that restarts needs longer.

@@ -1,14 +1,10 @@
 //! Step 1: who posts, and what it says.
 
-use super::{
-    Unread,
-    networks::{Event, Incoming, Malformed},
-    routes::{ConnectionRoute, Routes},
-    strangers::Strangers,
-};
+use super::{receipt::Unread, route::ConnectionRoute, routes::Routes, strangers::Strangers};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    networks::{Event, Incoming, Malformed},
     secret,
 };
 use serde_json::Value;
@@ -75,8 +71,7 @@ pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>
         let rule = "must be a JSON object, or a list of objects";
         return Err(Error::field("body", rule));
     }
-    let network = connection.settings.network();
-    network.split(body).map_err(broken)
+    connection.settings.split(body).map_err(broken)
 }
 
 /// What a message says, in one form for all networks.
@@ -89,7 +84,6 @@ pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event
     };
     let event = connection
         .settings
-        .network()
         .parse(Incoming {
             body: message.body,
             query: &message.around.query,

@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Number, Value, json};
 
-use super::networks::{Reception, Uplink};
+use crate::networks::{Reception, Uplink};
 
 /// What one output is made of. Nothing is checked or cut here: all of it was, on the way in.
 #[derive(Clone, Debug)]
@@ -162,8 +162,8 @@ fn rfc3339(time: DateTime<Utc>) -> String {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::networks::Radio;
     use super::*;
+    use crate::networks::Radio;
 
     fn time(text: &str) -> DateTime<Utc> {
         text.parse().expect("a time")

@@ -4,21 +4,18 @@ use serde_json::{Map, Value, json};
 
 use uuid::Uuid;
 
-use super::{
-    excerpt,
-    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
-    routes::{ConnectionRoute, Routes},
-};
+use super::{excerpt, route::ConnectionRoute, routes::Routes};
 use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},
+    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
     store::{
         downlinks::{
             self,
             queue::{self, Became},
         },
+        live::events::NewEvent,
         members,
-        uplink_batch::NewEvent,
     },
 };
 

@@ -19,8 +19,17 @@ use crate::{
 /// Longest time for a broker to answer a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a broker says to a connection's credentials and topics; `None`: it has no broker. The inner
-/// error is for a person.
+/// What a broker says to a connection's credentials and topics.
+pub enum Probed {
+    /// The connection has no broker.
+    NoBroker,
+    /// The broker takes them.
+    Passed,
+    /// It does not, or is not there; why, for a person.
+    Failed(String),
+}
+
+/// Asks a connection's broker.
 ///
 /// # Errors
 /// When the stored settings cannot be read.
@@ -29,17 +38,20 @@ pub async fn broker(
     connection: &Connection,
     vault: &Vault,
     guard: &Guard,
-) -> Result<Option<std::result::Result<(), String>>> {
+) -> Result<Probed> {
     let heard = match Heard::of(tenant, connection, vault) {
         Ok(Some(heard)) => heard,
-        Ok(None) => return Ok(None),
+        Ok(None) => return Ok(Probed::NoBroker),
         // Its secret does not open, or is none that can be used.
         Err(error @ (Error::Unavailable { .. } | Error::Invalid(_))) => {
-            return Ok(Some(Err(error.to_string())));
+            return Ok(Probed::Failed(error.to_string()));
         }
         Err(error) => return Err(error),
     };
-    Ok(Some(ask(&heard, guard).await))
+    Ok(match ask(&heard, guard).await {
+        Ok(()) => Probed::Passed,
+        Err(why) => Probed::Failed(why),
+    })
 }
 
 async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
-    decode::Decoded,
-    frame, native,
-    networks::{Names, Uplink},
-    news,
-    returned::{self, Update},
-    routes::{Column, ColumnType, DeviceRoute, TableRoute},
+    frame, native, news,
+    route::{Column, ColumnType, DeviceRoute, TableRoute},
 };
 use crate::{
     clock::Time,
-    id::DataTableId,
+    codec::{
+        decode::Decoded,
+        output::{self, Update},
+    },
+    networks::{Names, Uplink},
     store::{
+        data::NewRow,
         devices::{State, driver_states::NewState},
         integrations::policy::EventType,
         uplink_batch::Record,
@@ -37,7 +38,7 @@ pub fn compose(
         decoded.data.as_ref(),
         decoded.updates.as_deref(),
     );
-    let updates = decoded.updates.as_deref().map(returned::as_json);
+    let updates = decoded.updates.as_deref().map(output::as_json);
     Record {
         device: device.key,
         device_id: device.device.provisioned.id.clone(),
@@ -79,9 +80,9 @@ pub fn compose(
 
 /// How it was received, with what the network calls the device: a downlink may have to say it.
 fn radio(uplink: &Uplink) -> Value {
-    let mut radio = serde_json::to_value(&uplink.radio).unwrap_or_default();
+    let mut radio = json!(uplink.radio);
     if uplink.names != Names::default() {
-        radio["network"] = serde_json::to_value(&uplink.names).unwrap_or_default();
+        radio["network"] = json!(uplink.names);
     }
     radio
 }
@@ -92,7 +93,7 @@ pub fn rows(
     time: Time,
     data: Option<&Map<String, Value>>,
     updates: Option<&[Update]>,
-) -> Vec<(DataTableId, Time, Value)> {
+) -> Vec<NewRow> {
     let told = match (updates, data) {
         (Some(updates), _) => updates.iter().map(|u| (u.time, &u.values)).collect(),
         (None, Some(data)) => vec![(time, data)],
@@ -100,9 +101,13 @@ pub fn rows(
     };
     let mut rows = Vec::new();
     for (time, data) in told {
-        let kept = tables
-            .iter()
-            .filter_map(|table| Some((table.id, time, row(table, data)?)));
+        let kept = tables.iter().filter_map(|table| {
+            Some(NewRow {
+                table: table.id,
+                time,
+                data: row(table, data)?,
+            })
+        });
         rows.extend(kept);
     }
     rows
@@ -177,9 +182,8 @@ fn render(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::id::DataTableId;
 
     fn kept(columns: Option<&[(&str, ColumnType)]>, data: Value) -> Option<Value> {
         let columns = columns.map(|columns| {

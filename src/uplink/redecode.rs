@@ -8,17 +8,16 @@ use std::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{
-    UplinkPath,
-    decode::{self, Decoded, Decoding, Given},
-    networks::carries_data,
-    record,
-    returned::{self, Update},
-    routes::DeviceRoute,
-};
+use super::{path::UplinkPath, record, route::DeviceRoute};
 use crate::{
     clock::Time,
+    codec::{
+        decode::{self, Decoded, Given},
+        output::{self, Update},
+        version::Decoding,
+    },
     error::Result,
+    networks::carries_data,
     store::{
         Page, Scope,
         core::listing::{Place, Span},
@@ -27,8 +26,8 @@ use crate::{
             redecodings::{self, Progress, Rewritten},
             uplinks::Uplink,
         },
+        live::events::NewEvent,
         members,
-        uplink_batch::NewEvent,
     },
 };
 
@@ -74,7 +73,7 @@ impl UplinkPath {
         reference: &str,
         uplinks: Vec<Uplink>,
     ) -> Result<Vec<Redecoded>> {
-        let driver = self.find_driver(scope, reference).await?;
+        let driver = self.codec.decoding(scope, reference).await?;
         self.decode_again(scope, &driver, &mut None, uplinks).await
     }
 
@@ -91,7 +90,7 @@ impl UplinkPath {
             after,
             span,
         } = rewriting;
-        let driver = self.find_driver(scope, &reference).await?;
+        let driver = self.codec.decoding(scope, &reference).await?;
         let Some(first) = page.items.first() else {
             return Ok((Vec::new(), false));
         };
@@ -115,7 +114,7 @@ impl UplinkPath {
             .await?;
         progress.follow(&redecoded);
         let route = self.routes.of(scope, device).await?;
-        let used = self.routes.driver(scope, Some(&reference)).await?;
+        let used = self.codec.driver(scope, Some(&reference)).await?;
         let is_own = used.key().is_some() && used.key() == route.driver.key();
         let goes_on = redecoded.len() < count || page.next.is_some();
         let written = redecodings::Redecoded {
@@ -163,6 +162,7 @@ impl UplinkPath {
                 state: Some(state.as_ref().unwrap_or(&empty)),
             };
             let run = self
+                .codec
                 .decoder
                 .run(scope.tenant(), driver.clone(), given, false);
             redecoded.push(match run.await.outcome {
@@ -237,7 +237,7 @@ impl Redecoded {
             &mut changed,
         );
         // The times of updates, and all but the latest value of a field, are in none of the data.
-        let told = updates.as_deref().map(returned::as_json);
+        let told = updates.as_deref().map(output::as_json);
         if changed.is_empty() && !is_same(&before.updates.clone().into(), &told.into()) {
             changed.push("updates".to_owned());
         }
@@ -267,7 +267,7 @@ impl Redecoded {
         }));
         Rewritten {
             data: self.after.clone(),
-            updates: updates.map(returned::as_json),
+            updates: updates.map(output::as_json),
             failure: self.error.clone(),
             former_times,
             rows: record::rows(&route.tables, before.time, self.after.as_ref(), updates),

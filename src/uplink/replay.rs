@@ -10,15 +10,13 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    native,
-    networks::{Radio, Uplink, carries_data},
-};
+use super::native;
 use crate::{
-    delivery::Wake,
+    delivery::Handle,
     error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
     jobs::Jobs,
+    networks::{Radio, Uplink, carries_data},
     selector::Selector,
     store::{
         Scope, Store,
@@ -50,7 +48,7 @@ pub struct Replays {
 pub struct Replayer {
     jobs: Jobs<ReplayId>,
     store: Store,
-    wake: Wake,
+    wake: Handle,
     /// What is known of the uplinks that come next.
     ahead: HashMap<ReplayId, Ahead>,
 }
@@ -79,7 +77,7 @@ impl Replays {
 
 impl Replayer {
     /// A replayer and the handle that begins replays.
-    pub fn new(store: Store, wake: Wake) -> (Self, Replays) {
+    pub fn new(store: Store, wake: Handle) -> (Self, Replays) {
         let (sender, begun) = mpsc::unbounded_channel();
         let jobs = Jobs::new("replay", store.clone(), begun);
         let replayer = Self {

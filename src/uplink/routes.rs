@@ -8,36 +8,31 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use moka::sync::Cache;
 
 use super::{
     auto_provisioning::Rule,
-    decode::Decoding,
-    networks::{self, NetworkSettings, fold_network_device_id},
+    route::{Column, ConnectionRoute, DeviceRoute, TableRoute},
     weights,
 };
 use crate::{
-    driver::{BUILT_IN_AUTHOR, BuiltIn, Script, schema::Schema},
+    codec::Codec,
     error::{Error, Result},
-    id::{ConnectionId, DataTableId, DeviceKey, TenantId},
-    reference::{DriverKey, Pick, Reference},
-    secret::{Credentials, Stored, Vault},
+    id::{ConnectionId, TenantId},
+    networks::{self, fold_network_device_id},
+    secret::{Stored, Vault},
     selector::Selector,
     store::{
         Scope, Store,
         core::listing::{Sort, Stretch},
         data::{self, DataTable},
+        deliveries::enqueue::Recipient,
         devices::{self, Device},
-        drivers::versions::{self, Content},
         integrations::{self, Integration},
         networks::{self as connections, NewConnection},
-        uplink_batch::Recipient,
     },
 };
 
@@ -46,137 +41,8 @@ const CONNECTIONS_MAX: u64 = 10_000;
 const DEVICES_MAX_BYTES: u64 = 96 << 20;
 /// The same of tenants: of thousands as they usually are. A larger one is read for each of its devices.
 const TENANTS_MAX_BYTES: u64 = 64 << 20;
-/// The same of versions of drivers.
-const VERSIONS_MAX_BYTES: u64 = 32 << 20;
 /// Data tables or integrations that one tenant may have.
 const TARGETS_MAX: u64 = 10_000;
-
-/// A network connection, ready to read messages.
-pub struct ConnectionRoute {
-    pub id: ConnectionId,
-    pub scope: Scope,
-    /// The tenant's epoch at which it was read.
-    pub epoch: u64,
-    pub enabled: bool,
-    pub settings: NetworkSettings,
-    pub ingest_key_hash: Vec<u8>,
-    /// Its secrets, where it has any; an error where they do not open.
-    pub credentials: Result<Option<Credentials>>,
-    /// Which unknown senders become devices.
-    pub auto_provisioning: Option<Rule>,
-}
-
-/// A device, with all that follows from one of its uplinks.
-pub struct DeviceRoute {
-    pub key: DeviceKey,
-    pub device: Device,
-    pub connection_names: Vec<(i64, String)>,
-    pub driver: DriverRoute,
-    pub tables: Vec<TableRoute>,
-    pub integrations: Vec<Recipient>,
-}
-
-/// Which script decodes.
-pub enum DriverRoute {
-    /// None: the device has no driver.
-    None,
-    /// One that is part of the hub.
-    BuiltIn(BuiltIn),
-    /// A version that somebody pushed.
-    Version {
-        /// The driver's author and name.
-        driver: DriverKey,
-        /// The version itself, which another driver may have as well.
-        version: Arc<DriverVersion>,
-    },
-    /// The device refers to a driver or tag that is not there.
-    Missing(String),
-}
-
-impl DriverRoute {
-    /// Author and name, of a driver that somebody pushed.
-    pub fn key(&self) -> Option<&DriverKey> {
-        match self {
-            Self::Version { driver, .. } => Some(driver),
-            Self::None | Self::BuiltIn(_) | Self::Missing(_) => None,
-        }
-    }
-
-    /// What decodes, where anything does.
-    pub fn decoding(&self) -> Option<Decoding> {
-        match self {
-            Self::None | Self::Missing(_) => None,
-            Self::BuiltIn(driver) => Some(Decoding::BuiltIn(*driver)),
-            Self::Version { version, .. } => Some(Decoding::Version(version.clone())),
-        }
-    }
-}
-
-/// A version of a driver, ready to run.
-pub struct DriverVersion {
-    /// What it is called by; `None`: nobody has pushed it.
-    pub digest: Option<String>,
-    pub script: Arc<Script>,
-    /// What it must decode to, where it says.
-    pub schema: Option<Arc<Schema>>,
-    /// Whether it keeps a state.
-    pub nature: Nature,
-}
-
-/// Whether a version of a driver keeps a state, as far as it has shown.
-#[derive(Default)]
-pub struct Nature(AtomicU8);
-
-impl Nature {
-    const PLAIN: u8 = 1;
-    const STATEFUL: u8 = 2;
-
-    /// It has returned plain fields, and never a state.
-    pub fn is_plain(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::PLAIN
-    }
-
-    /// Learns from what it has returned.
-    pub fn learn(&self, returned_state: bool) {
-        let nature = if returned_state {
-            Self::STATEFUL
-        } else {
-            Self::PLAIN
-        };
-        // Once stateful, always: it may return plain fields in between.
-        self.0.fetch_max(nature, Ordering::Relaxed);
-    }
-}
-
-/// A data table that keeps the device's data.
-#[derive(Clone)]
-pub struct TableRoute {
-    pub id: DataTableId,
-    /// `None`: every field.
-    pub columns: Option<Vec<Column>>,
-}
-
-/// One column of a data table, as it is stored.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Column {
-    /// Path of the decoded field, its parts joined by dots.
-    pub path: String,
-    /// What the field must be to be kept.
-    #[serde(rename = "type")]
-    pub kind: ColumnType,
-    /// Its unit, for people.
-    pub unit: Option<String>,
-}
-
-/// The type of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnType {
-    Number,
-    Text,
-    Boolean,
-    Json,
-}
 
 /// The data tables and integrations of a tenant, with their selectors read.
 struct Targets {
@@ -194,20 +60,20 @@ type Kept<T> = (Age, Arc<T>);
 pub struct Routes {
     store: Store,
     vault: Vault,
+    codec: Codec,
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
-    /// With what each weighs.
-    versions: Cache<String, (u32, Arc<DriverVersion>)>,
     /// How often what is kept of a tenant has turned out to be wrong, of those of whom it has.
     doubts: RwLock<HashMap<TenantId, u64>>,
 }
 
 impl Routes {
-    pub fn new(store: Store, vault: Vault) -> Self {
+    pub fn new(store: Store, vault: Vault, codec: Codec) -> Self {
         Self {
             store,
             vault,
+            codec,
             connections: Cache::new(CONNECTIONS_MAX),
             devices: Cache::builder()
                 .max_capacity(DEVICES_MAX_BYTES)
@@ -216,10 +82,6 @@ impl Routes {
             targets: Cache::builder()
                 .max_capacity(TENANTS_MAX_BYTES)
                 .weigher(|_, (_, targets): &Kept<Targets>| targets.weight)
-                .build(),
-            versions: Cache::builder()
-                .max_capacity(VERSIONS_MAX_BYTES)
-                .weigher(|_, (weight, _): &(u32, Arc<DriverVersion>)| *weight)
                 .build(),
             doubts: RwLock::default(),
         }
@@ -375,6 +237,7 @@ impl Routes {
             key: device.key,
             connection_names,
             driver: self
+                .codec
                 .driver(scope, device.provisioned.driver.as_deref())
                 .await?,
             tables: tables.map(|(_, table)| table.clone()).collect(),
@@ -383,40 +246,6 @@ impl Routes {
                 .collect(),
             device,
         })
-    }
-
-    /// What a reference stands for.
-    pub async fn driver(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
-        let Some(reference) = reference else {
-            return Ok(DriverRoute::None);
-        };
-        let missing = || DriverRoute::Missing(reference.to_owned());
-        let Some(parsed) = Reference::parse(reference) else {
-            return Ok(missing());
-        };
-        if parsed.key.author == BUILT_IN_AUTHOR {
-            let found = BuiltIn::find(&parsed.key.author, &parsed.key.name);
-            return Ok(found.map_or_else(missing, DriverRoute::BuiltIn));
-        }
-        let (key, pick) = (&parsed.key, parsed.pick());
-        let Some(digest) = versions::find_digest(scope, key, &pick).await? else {
-            return Ok(missing());
-        };
-        // What a digest stands for never changes, whosever version it is.
-        if let Some((_, version)) = self.versions.get(&digest) {
-            let driver = parsed.key;
-            return Ok(DriverRoute::Version { driver, version });
-        }
-        let pick = Pick::Digest(digest.clone());
-        let Some(found) = versions::find(scope, key, &pick).await? else {
-            return Ok(missing());
-        };
-        let schema = found.content.schema.as_ref().map_or(0, String::len);
-        let version = Arc::new(DriverVersion::new(found.content)?);
-        let weight = weights::of_version(&version, schema);
-        self.versions.insert(digest, (weight, version.clone()));
-        let driver = parsed.key;
-        Ok(DriverRoute::Version { driver, version })
     }
 
     async fn targets(&self, scope: &Scope, age: Age) -> Result<Arc<Targets>> {
@@ -445,22 +274,6 @@ impl Routes {
         });
         self.targets.insert(tenant, (age, targets.clone()));
         Ok(targets)
-    }
-}
-
-impl DriverVersion {
-    fn new(content: Content) -> Result<Self> {
-        let schema = content.schema.as_deref().map(Schema::parse);
-        Ok(Self {
-            digest: Some(content.digest),
-            script: Arc::new(Script {
-                digest: content.script_digest,
-                source: content.script,
-            }),
-            // It was read when the version was pushed.
-            schema: schema.transpose().map_err(Error::internal)?,
-            nature: Nature::default(),
-        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::FutureExt;
 
-use super::{Writer, routes::ConnectionRoute};
+use super::{route::ConnectionRoute, writer::Writer};
 use crate::{
     clock,
     id::{ConnectionId, TenantId},

@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    UplinkPath,
-    networks::mqtt::KINDS,
+    path::UplinkPath,
     subscription::{Ending, Former, Subscription, Waking},
     taking::Taker,
 };
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    networks::fetched_kinds,
     outgoing::Guard,
     secret::Vault,
     store::{Store, networks::subscriptions::Subscribing},
@@ -122,7 +122,8 @@ impl Subscriber {
 
     /// Starts, changes and ends subscriptions so that they are as they must be.
     async fn look(&mut self) -> Result<()> {
-        let wanted = timeout(FOUND_WITHIN, self.store.subscribing_connections(KINDS));
+        let kinds = fetched_kinds();
+        let wanted = timeout(FOUND_WITHIN, self.store.subscribing_connections(&kinds));
         let wanted = wanted
             .await
             .map_err(|_| Error::overloaded("the database does not answer in time"))??;
@@ -230,7 +231,7 @@ impl Subscriber {
                 self.uplinks.clone(),
             )),
             vault: self.vault.clone(),
-            guard: self.guard.of(what.tenant),
+            guard: self.guard.of(what.tenant.0),
         });
         self.tasks.spawn(async move {
             let running = async {

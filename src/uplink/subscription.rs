@@ -15,14 +15,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    networks::{self, NetworkSettings},
-    taking::{Arrived, Taker},
-};
+use super::taking::{Arrived, Taker};
 use crate::{
     error::{Error, Result},
     id::TenantId,
     mqtt::{Backoff, Broker, Incoming, Life, Session},
+    networks::{self, NetworkSettings},
     outgoing::Guard,
     secret::Vault,
     store::networks::{self as connections, Connection, subscriptions},

@@ -8,7 +8,7 @@ use rumqttc::Publish;
 use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Receipt, Unread, UplinkPath};
+use super::{path::UplinkPath, receipt::Receipt, receipt::Unread};
 use crate::{
     clock,
     error::{Error, Result},

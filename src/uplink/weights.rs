@@ -1,16 +1,14 @@
-//! About how many bytes takes what is kept ready of devices, tenants and drivers: what people provision is of any
+//! About how many bytes takes what is kept ready of devices and tenants: what people provision is of any
 //! size, and a number of places would bound nothing.
 
 use serde_json::{Map, Value};
 
-use super::routes::{DeviceRoute, DriverVersion, TableRoute};
+use super::route::{DeviceRoute, TableRoute};
 
 /// What an entry takes beside its contents.
 const ENTRY: usize = 1024;
 /// What a value, a recipient or a column takes beside its texts.
 const ITEM: usize = 64;
-/// What a schema that is read takes for each byte of its text.
-const READ_SCHEMA: usize = 8;
 /// What the parts of a selector take for each byte of its text.
 const PARSED: usize = 3;
 
@@ -30,11 +28,6 @@ pub fn of_device(route: &DeviceRoute) -> u32 {
 pub fn of_targets(selectors: usize, integrations: usize, tables: &[&TableRoute]) -> u32 {
     let tables: usize = tables.iter().map(|table| of_table(table)).sum();
     weight(ENTRY + PARSED * selectors + ITEM * integrations + tables)
-}
-
-/// A version of a driver.
-pub fn of_version(version: &DriverVersion, schema: usize) -> u32 {
-    weight(ENTRY + version.script.source.len() + READ_SCHEMA * schema)
 }
 
 fn of_table(table: &TableRoute) -> usize {

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     batch,
-    delivery::Wake,
+    delivery::Handle,
     error::{Error, Result},
     store::{
         Store,
@@ -60,12 +60,12 @@ impl Writer {
 }
 
 /// Writes batches until every [`Writer`] is gone and nothing waits.
-pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Wake) {
+pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Handle) {
     let write = |jobs| write_batch(&store, &wake, jobs);
     batch::each(NAME, &mut waiting, BATCH_MAX, write).await;
 }
 
-async fn write_batch(store: &Store, wake: &Wake, jobs: Vec<Job>) {
+async fn write_batch(store: &Store, wake: &Handle, jobs: Vec<Job>) {
     let (messages, done): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.message, job.done)).unzip();
     let Recorded { outcomes, queued } = store.record(&messages).await;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// What dates and numbers look like for people, as Node has it: writes src/driver/prelude/locales.json.
+// Writes crates/driver/src/prelude/locales.json: dates and numbers for people, as Node has them.
 //
 //   TZ=UTC node tests/drivers/locales-with-node.js
 //
@@ -104,11 +104,11 @@ const DATES = combinations(DATE_VALUES, ({ year, month, day }) => month || !(yea
 const TIMES = combinations(TIME_VALUES, ({ hour, minute, second, fractionalSecondDigits, timeZoneName }) =>
   (hour || minute || second) && (minute || !(hour && second)) && (second || !fractionalSecondDigits)
   && (hour || !timeZoneName));
-// How a combination is called in the file.
+// Name of a combination in the file.
 const nameOf = (values, options) => Object.keys(values).map((one) => (options[one] === undefined ? '-' : one === 'timeZoneName' ? 'z' : { numeric: 'n', '2-digit': '2', narrow: 'w', short: 's', long: 'l' }[options[one]] ?? options[one])).join('');
 const dateName = (options) => nameOf(DATE_VALUES, options);
 const timeName = (options) => nameOf(TIME_VALUES, options);
-// How a driver asks for a clock; what looks like the locale's own is not written.
+// Ways in which a driver asks for a clock; one that looks like the locale's own is not written.
 const HOURS = {
   '': {}, h11: { hourCycle: 'h11' }, h12: { hourCycle: 'h12' }, h23: { hourCycle: 'h23' }, h24: { hourCycle: 'h24' },
   t: { hour12: true }, f: { hour12: false },
@@ -178,7 +178,7 @@ function joinBoth(locale, data, options) {
   shorten(data.both, dateName(options));
 }
 
-// What most kinds of times have in common is written once.
+// The parts that most kinds of times share are written once.
 function shorten(both, date) {
   const names = Object.keys(both).filter((name) => name.startsWith(`${date} `));
   const count = (found) => names.filter((name) => both[name] === found).length;
@@ -224,7 +224,7 @@ function numbers(locale) {
   return {
     group: value(big, 'group'), decimal: value(big, 'decimal'), minus: value(parts(-1), 'minusSign'),
     plus: value(parts(1, { signDisplay: 'always' }), 'plusSign'), nan: value(parts(NaN), 'nan'), infinity: value(parts(Infinity), 'infinity'),
-    // How many digits the last group has, those before, and from how many digits on there are groups.
+    // Digits of the last group and of those before, and the number of digits from which on there are groups.
     last: big.filter((part) => part.type === 'integer').at(-1).value.length,
     others: big.filter((part) => part.type === 'integer').at(-2).value.length,
     from: [1000, 10000, 100000].find((number) => parts(number).some((part) => part.type === 'group')).toString().length,
@@ -259,6 +259,6 @@ for (const name of zoneNames) {
   const { timeZone } = new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions();
   if (timeZone !== name) canonical[name] = timeZone;
 }
-const file = path.join(__dirname, '../../src/driver/prelude/locales.json');
+const file = path.join(__dirname, '../../crates/driver/src/prelude/locales.json');
 fs.writeFileSync(file, JSON.stringify({ ...tables, aliases, known, canonical, locales }) + '\n');
 console.log(fs.statSync(file).size, 'bytes');

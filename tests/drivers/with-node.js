@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// What Node makes of the drivers here: writes expected.json, which the tests compare with.
+// Runs the drivers here with Node and writes expected.json, which the tests compare with.
 //
 //   TZ=UTC node tests/drivers/with-node.js
 'use strict';

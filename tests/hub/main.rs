@@ -39,7 +39,7 @@ fn sample(name: &str) -> Vec<u8> {
     std::fs::read(repository("tests/uplinks").join(name)).unwrap()
 }
 
-/// The same, read.
+/// A message of a real network server, as JSON.
 fn sample_json(name: &str) -> Value {
     serde_json::from_slice(&sample(name)).unwrap()
 }

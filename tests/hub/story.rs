@@ -1,4 +1,4 @@
-//! What the hub is for: from a network server's message to rows and to whoever wants the data.
+//! The whole story: from a network server's message to rows and to everyone who wants the data.
 
 use serde_json::{Value, json};
 

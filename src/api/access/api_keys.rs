@@ -1,23 +1,24 @@
 //! API keys: permanent tokens for programs.
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
 
-use super::auth::Caller;
 use crate::{
     api::{
-        Tag,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
             sort::SortBy,
-            types::{Id, Limit, List, Timestamp},
+            types::{Id, List, Timestamp},
         },
+        tag::Tag,
     },
     clock,
     error::Error,
@@ -169,7 +170,6 @@ impl ApiKeysApi {
     ///
     /// With their last use.
     #[oai(path = "/api-keys", method = "get", operation_id = "list_api_keys")]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -181,15 +181,9 @@ impl ApiKeysApi {
         q: Query<Option<Name>>,
         /// What orders them; a minus turns it round. `created_at` by default
         sort: Query<Option<SortBy<ResourceOrder>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<KeyView>> {
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let sort = SortBy::or(sort.0, ResourceOrder::Created);
         let filter = api_keys::Filter {
             expired: expired.0,

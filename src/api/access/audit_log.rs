@@ -1,20 +1,21 @@
 //! The audit log: who changed what, when and from where.
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Query};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::auth::Caller;
 use crate::{
     api::{
-        Tag,
         http::{
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
             sort::{At, SortBy},
             span,
-            types::{Id, JsonObject, Limit, Timestamp},
+            types::{Id, JsonObject, Timestamp},
         },
+        tag::Tag,
     },
     id::{ApiKeyId, UserId},
     store::access::audit_log::{self, Entry, Filter},
@@ -80,15 +81,9 @@ impl AuditLogApi {
         to: Query<Option<Timestamp>>,
         /// What orders them; a minus turns it round. `-at` by default
         sort: Query<Option<SortBy<At>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<EntryView>> {
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let filter = Filter {
             resource: resource.0.map(Name::into_string),
             resource_id: resource_id.0.map(Name::into_string),

@@ -2,6 +2,6 @@
 
 pub(super) mod api_keys;
 pub(super) mod audit_log;
-pub(super) mod auth;
+pub(super) mod sessions;
 pub(super) mod tenants;
 pub(super) mod users;

@@ -1,26 +1,25 @@
 //! Tenants, for who manages the installation.
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    auth::Caller,
-    users::{Role, profile},
-};
+use super::users::{Role, profile};
 use crate::{
     api::{
-        Tag,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
             sort::SortBy,
-            types::{Count, Id, Limit, Timestamp},
+            types::{Count, Id, Timestamp},
         },
+        tag::Tag,
     },
     hub::Hub,
     id::TenantId,
@@ -126,7 +125,6 @@ impl TenantsApi {
     ///
     /// All of the installation.
     #[oai(path = "/tenants", method = "get", operation_id = "list_tenants")]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -134,15 +132,9 @@ impl TenantsApi {
         q: Query<Option<Name>>,
         /// What orders them; a minus turns it round. `created_at` by default
         sort: Query<Option<SortBy<ResourceOrder>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<TenantView>> {
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let sort = SortBy::or(sort.0, ResourceOrder::Created);
         let page = tenants::list(caller.scope(), q.0.as_deref(), sort, &window.stretch).await?;
         Ok(window.answer(page, TenantView::from)?)

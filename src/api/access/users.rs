@@ -1,24 +1,26 @@
 //! Users, and the caller's own account.
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
 
-use super::auth::Caller;
 use crate::{
     api::{
-        Tag,
         http::{
             answer::{Created, Found, Revised, Single},
             body::Body,
+            caller::Caller,
             client::Client,
-            page::{Cursor, Listed, Window},
+            mirror::words,
+            page::Listed,
+            paging::Paging,
             sort::SortBy,
-            types::{Count, Id, Limit, Timestamp},
+            types::{Count, Id, Timestamp},
         },
+        tag::Tag,
     },
     hub::{Hub, access::users::OwnSession},
     id::UserId,
@@ -170,7 +172,6 @@ impl UsersApi {
     ///
     /// Those of your own tenant.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -183,15 +184,9 @@ impl UsersApi {
         /// What orders them, `name` being the username whatever its case; a minus turns it round.
         /// `created_at` by default
         sort: Query<Option<SortBy<ResourceOrder>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<AccountView>> {
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let sort = SortBy::or(sort.0, ResourceOrder::Created);
         let filter = users::Filter {
             role: role.0.map(Role::word),
@@ -353,32 +348,13 @@ fn person(
     }
 }
 
-impl Role {
-    /// The store's word for it.
-    fn word(self) -> &'static str {
-        match self {
-            Role::Admin => "admin",
-            Role::Editor => "editor",
-            Role::Viewer => "viewer",
-        }
-    }
-}
-
-impl From<&User> for Role {
-    fn from(user: &User) -> Self {
-        match user.profile.role.as_str() {
-            "admin" => Role::Admin,
-            "editor" => Role::Editor,
-            _ => Role::Viewer,
-        }
-    }
-}
+words!(Role: Admin = "admin", Editor = "editor"; Viewer = "viewer");
 
 impl From<User> for AccountView {
     fn from(user: User) -> Self {
         Self {
             id: Id::saturating(user.id.0),
-            role: Role::from(&user),
+            role: Role::of_word(&user.profile.role),
             username: user.username,
             locked: user.profile.locked,
             is_operator: user.is_operator,

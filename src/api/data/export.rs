@@ -12,8 +12,11 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        data::tables::{Column, cell},
-        http::answer::{Pieces, in_pieces},
+        data::columns::Column,
+        http::{
+            answer::{Pieces, in_pieces},
+            csv_guard::guarded,
+        },
     },
     error::Error,
     id::DataTableId,
@@ -98,6 +101,15 @@ pub fn lines(paths: &[String], rows: &[Row]) -> Result<String, Error> {
         let fields = paths.iter().map(|path| cell(row.data.get(path)));
         [time, row.device_id.clone()].into_iter().chain(fields)
     }))
+}
+
+/// A cell of CSV.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => guarded(text).into_owned(),
+        Some(other) => other.to_string(),
+    }
 }
 
 fn written<R, F>(records: impl IntoIterator<Item = R>) -> Result<String, Error>

@@ -6,18 +6,19 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::{files::DeviceStream, rows::Format},
         http::{
             answer::{Found, Pieces, in_pieces},
             body::Body,
-            strict,
+            caller::Caller,
+            mirror::mirror,
             types::{Count, LABELS_MAX, List, yes},
+            union,
         },
+        tag::Tag,
     },
     error::Error,
-    hub::data::parse_selector,
+    hub::selectors::parse_selector,
     store::{
         Scope,
         core::listing::{Place, Sort, Stretch},
@@ -41,14 +42,7 @@ pub enum FormatName {
     Ndjson,
 }
 
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Csv => Format::Csv,
-            FormatName::Ndjson => Format::Ndjson,
-        }
-    }
-}
+mirror!(FormatName = Format: Csv, Ndjson);
 
 /// One change of all devices that a selector picks
 #[derive(Object, Deserialize)]
@@ -254,7 +248,7 @@ impl Pieces for Export {
 impl<'de> Deserialize<'de> for BulkAction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tags = ["add_labels", "remove_labels", "delete"];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             "add_labels" => Some(members.read().map(Self::AddLabels)),
             "remove_labels" => Some(members.read().map(Self::RemoveLabels)),
             "delete" => Some(members.read().map(Self::Delete)),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{
-        devices::row::{Read, read_value},
+        devices::row::{Read, Unreadable, read_value},
         http::{
             body,
             csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
@@ -94,14 +94,14 @@ impl<'a> Sheet<'a> {
             return None;
         }
         match self.cells.of(record) {
-            Err(rule) => Some(Err((None, rule))),
+            Err(rule) => Some(Err(Unreadable::nameless(rule))),
             Ok(cells) if cells.iter().all(|cell| is_blank(cell)) => None,
             Ok(cells) => Some(self.read_cells(&cells)),
         }
     }
 
     fn read_cells(&self, cells: &[String]) -> Read {
-        self.check_surplus(cells).map_err(|error| (None, error))?;
+        self.check_surplus(cells).map_err(Unreadable::nameless)?;
         // What a row ends without is empty: spreadsheets leave out the last commas.
         let cell = |name: &str| -> Result<Option<&str>, String> {
             let column = COLUMNS.iter().position(|column| *column == name);
@@ -120,8 +120,14 @@ impl<'a> Sheet<'a> {
         let id = cell("id").ok().flatten();
         let id = id.and_then(|id| DeviceId::new(id).ok());
         let id = id.map(DeviceId::into_string);
-        let device = device(cell).map_err(|error| (id, error))?;
-        read_value(Value::Object(device)).map_err(|(id, error)| (id, of_column(&error)))
+        let device = device(cell).map_err(|error| Unreadable {
+            device_id: id,
+            error,
+        })?;
+        read_value(Value::Object(device)).map_err(|unreadable| Unreadable {
+            error: of_column(&unreadable.error),
+            ..unreadable
+        })
     }
 
     fn check_surplus(&self, cells: &[String]) -> Result<(), String> {
@@ -157,7 +163,7 @@ impl Iterator for Sheet<'_> {
             let Record { line, bytes } = self.records.next()?;
             let read = match bytes {
                 Ok(bytes) => self.read(bytes),
-                Err(rule) => Some(Err((None, rule))),
+                Err(rule) => Some(Err(Unreadable::nameless(rule))),
             };
             if let Some(read) = read {
                 return Some((line, read));

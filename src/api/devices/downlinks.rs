@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -13,17 +13,20 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Begun, Found},
             body::Body,
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            mirror::mirror,
+            page::Listed,
+            paging::Paging,
             sort::{QueuedAt, SortBy},
-            types::{Count, Id, Int, JsonObject, JsonValue, Limit, Port, Status, Timestamp},
+            types::{Count, Id, Int, JsonObject, JsonValue, Port, Status, Timestamp},
         },
+        tag::Tag,
     },
     clock,
+    codec::Codec,
     error::Error,
     hub::{
         Hub,
@@ -35,7 +38,6 @@ use crate::{
         downlinks::{self, Downlink, Filter, Origin, Priority, State},
     },
     text::{DeviceId, PayloadBase64, PayloadHex},
-    uplink::UplinkPath,
 };
 
 /// A LoRaWAN port of applications.
@@ -101,7 +103,7 @@ enum DownlinkPriority {
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub(in crate::api) enum DownlinkState {
+pub enum DownlinkState {
     /// It waits in the hub
     Queued,
     /// The network server has it
@@ -180,7 +182,7 @@ struct DownlinkView {
 /// `devices/{id}/downlinks`.
 pub struct DownlinksApi {
     pub hub: Hub,
-    pub uplinks: UplinkPath,
+    pub codec: Codec,
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
@@ -206,7 +208,7 @@ impl DownlinksApi {
         let wish = body.0.read()?;
         let queued = self
             .hub
-            .queue_downlink(caller.scope(), &self.uplinks, &id.0, wish)
+            .queue_downlink(caller.scope(), &self.codec, &id.0, wish)
             .await?;
         let location = format!("/api/v3/devices/{}/downlinks/{}", id.0.as_str(), queued.id);
         let body = queued.into();
@@ -221,7 +223,6 @@ impl DownlinksApi {
         method = "get",
         operation_id = "list_downlinks"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -233,17 +234,11 @@ impl DownlinksApi {
         origin: Query<Option<DownlinkOrigin>>,
         /// What orders them; a minus turns it round. `-created_at` by default
         sort: Query<Option<SortBy<QueuedAt>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<DownlinkView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let newest_first = SortBy::is_newest_first(sort.0);
         let filter = Filter {
             state: state.0.map(DownlinkState::into),
@@ -370,23 +365,6 @@ impl From<Downlink> for DownlinkView {
     }
 }
 
-/// The same variants on both sides.
-macro_rules! same {
-    ($here:ident = $there:ident: $($variant:ident),*) => {
-        impl From<$here> for $there {
-            fn from(value: $here) -> Self {
-                match value { $($here::$variant => $there::$variant),* }
-            }
-        }
-
-        impl From<$there> for $here {
-            fn from(value: $there) -> Self {
-                match value { $($there::$variant => $here::$variant),* }
-            }
-        }
-    };
-}
-
-same!(DownlinkState = State: Queued, Sent, Acknowledged, Failed, Expired, Cancelled);
-same!(DownlinkOrigin = Origin: Api, DesiredState);
-same!(DownlinkPriority = Priority: Low, Normal, High);
+mirror!(DownlinkState = State: Queued, Sent, Acknowledged, Failed, Expired, Cancelled);
+mirror!(DownlinkOrigin = Origin: Api, DesiredState);
+mirror!(DownlinkPriority = Priority: Low, Normal, High);

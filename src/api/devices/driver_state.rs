@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
-        http::{answer::Found, types::JsonObject},
+        http::{answer::Found, caller::Caller, types::JsonObject},
+        tag::Tag,
     },
     store::devices::{
         self,

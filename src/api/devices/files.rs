@@ -11,7 +11,7 @@ use crate::{
     api::{
         devices::rows::Format,
         http::{
-            body::BodyBounds,
+            bounds::BodyBounds,
             files::{FileKind, Sent},
         },
     },

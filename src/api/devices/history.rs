@@ -1,7 +1,7 @@
 //! What a device sent: its recent uplinks and its events.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
@@ -11,15 +11,16 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
             sort::{At, SortBy},
             span,
-            types::{Id, JsonObject, Limit, Port, Timestamp},
+            types::{Id, JsonObject, Port, Timestamp},
         },
         live::events::{EventKind, EventView},
+        tag::Tag,
     },
     store::{
         core::listing::Span,
@@ -65,16 +66,16 @@ pub struct UplinkView {
 /// Values that a driver told of, and the time that they are about
 #[derive(Object, Serialize, Deserialize)]
 #[oai(rename = "Update")]
-pub(in crate::api) struct UpdateView {
+pub struct UpdateView {
     /// The time
-    pub(in crate::api) timestamp: Timestamp,
+    pub timestamp: Timestamp,
     /// The decoded fields
-    pub(in crate::api) values: JsonObject,
+    pub values: JsonObject,
 }
 
 /// Why a driver made nothing of an uplink
 #[derive(Object, Serialize, Deserialize)]
-pub(in crate::api) struct DriverFailure {
+pub struct DriverFailure {
     /// What stopped it: `exception`, `cpu_time`, `memory`, `schema` ...
     kind: String,
     /// Why, for its author
@@ -101,17 +102,11 @@ impl DeviceHistoryApi {
         caller: Caller,
         /// The device's id
         id: Path<DeviceId>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<UplinkView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let page = uplinks::list(scope, device.key, Span::default(), true, &window.stretch).await?;
         Ok(window.answer(page, UplinkView::from)?)
     }
@@ -138,17 +133,11 @@ impl DeviceHistoryApi {
         to: Query<Option<Timestamp>>,
         /// What orders them; a minus turns it round. `-at` by default
         sort: Query<Option<SortBy<At>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<EventView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let newest_first = SortBy::is_newest_first(sort.0);
         let filter = events::Filter {
             kind: kind.0.map(EventKind::word),

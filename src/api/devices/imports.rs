@@ -1,6 +1,6 @@
 //! Imports of devices, which go on in the background, and what became of their rows.
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -9,27 +9,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::{bulk::FormatName, csv, files::DeviceFile, rows::Format},
         http::{
             answer::{Begun, Found},
+            bounds::{BodyMax, OwnBound},
+            caller::Caller,
             files::Sent,
-            page::{Cursor, Listed, Window},
-            types::{Count, Id, Limit, Timestamp},
+            mirror::{mirror, words},
+            page::Listed,
+            paging::Paging,
+            types::{Count, Id, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     hub::Hub,
     id::ImportId,
     store::devices::{
         batch::OnExisting,
-        imports::{self, Import, NewImport, RowResult},
+        imports::{self, Import, NewImport, RowResult, State},
     },
 };
 
-/// The operation whose body has a bound of its own.
-pub const IMPORT: &str = "create_device_import";
+/// The bound on the file of an import.
+pub const IMPORT: OwnBound = OwnBound {
+    operation: "create_device_import",
+    max: BodyMax::Import,
+};
 
 /// What to do with a device that is there already
 #[derive(Debug, Clone, Copy, Enum)]
@@ -171,11 +177,7 @@ impl DeviceImportsApi {
         .map_err(Error::internal)??;
         let new = NewImport {
             format: format.name(),
-            on_existing: match on_existing.0 {
-                None | Some(OnExistingBody::Fail) => OnExisting::Fail,
-                Some(OnExistingBody::Update) => OnExisting::Update,
-                Some(OnExistingBody::Skip) => OnExisting::Skip,
-            },
+            on_existing: on_existing.0.map_or(OnExisting::Fail, OnExistingBody::into),
             encoding: rows.encoding,
             delimiter: rows.delimiter,
             rows_total: rows.total,
@@ -196,18 +198,8 @@ impl DeviceImportsApi {
         method = "get",
         operation_id = "list_device_imports"
     )]
-    async fn list_imports(
-        &self,
-        caller: Caller,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
-    ) -> Result<Listed<ImportView>> {
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+    async fn list_imports(&self, caller: Caller, paging: Paging) -> Result<Listed<ImportView>> {
+        let window = paging.window()?;
         let page = imports::list(caller.scope(), &window.stretch).await?;
         Ok(window.answer(page, ImportView::from)?)
     }
@@ -238,7 +230,6 @@ impl DeviceImportsApi {
         method = "get",
         operation_id = "list_device_import_rows"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list_import_rows(
         &self,
         caller: Caller,
@@ -246,17 +237,11 @@ impl DeviceImportsApi {
         id: Path<Id>,
         /// Only those of which this became
         outcome: Query<Option<OutcomeView>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<ImportRowView>> {
         let scope = caller.scope();
         let import = imports::get(scope, ImportId(**id)).await?;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let outcome = outcome.0.map(OutcomeView::word);
         let page = imports::rows(scope, import.id, outcome, &window.stretch).await?;
         let is_csv = import.format == Format::Csv.name();
@@ -264,38 +249,15 @@ impl DeviceImportsApi {
     }
 }
 
-impl OutcomeView {
-    /// The store's word for it.
-    fn word(self) -> &'static str {
-        match self {
-            OutcomeView::Created => "created",
-            OutcomeView::Updated => "updated",
-            OutcomeView::Skipped => "skipped",
-            OutcomeView::Failed => "failed",
-        }
-    }
-
-    fn of(word: &str) -> Self {
-        match word {
-            "created" => OutcomeView::Created,
-            "updated" => OutcomeView::Updated,
-            "skipped" => OutcomeView::Skipped,
-            _ => OutcomeView::Failed,
-        }
-    }
-}
+mirror!(OnExistingBody = OnExisting: Fail, Update, Skip);
+mirror!(StateView = State: Queued, Running, Done, Failed);
+words!(OutcomeView: Created = "created", Updated = "updated", Skipped = "skipped"; Failed = "failed");
 
 impl From<Import> for ImportView {
     fn from(import: Import) -> Self {
-        use imports::State;
         Self {
             id: Id::saturating(import.id.0),
-            state: match import.state {
-                State::Queued => StateView::Queued,
-                State::Running => StateView::Running,
-                State::Done => StateView::Done,
-                State::Failed => StateView::Failed,
-            },
+            state: import.state.into(),
             format: match import.format.as_str() {
                 "ndjson" => FormatName::Ndjson,
                 _ => FormatName::Csv,
@@ -325,7 +287,7 @@ impl ImportRowView {
             row: Id::saturating(row.number),
             line: row.line.map(Id::saturating),
             device_id: row.device_id,
-            outcome: OutcomeView::of(&row.outcome),
+            outcome: OutcomeView::of_word(&row.outcome),
             error: row.error.map(place),
         }
     }

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::Found,
+            caller::Caller,
             types::{LABELS_MAX, Labels},
         },
+        tag::Tag,
     },
     error::Error,
     store::devices,

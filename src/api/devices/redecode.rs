@@ -12,15 +12,15 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::history::DriverFailure,
         http::{
             answer::{json, next_link, success, with_link},
+            caller::Caller,
             page::{Cursor, Window},
             span,
             types::{Count, JsonObject, Limit, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     reference::DriverReference,
@@ -148,7 +148,7 @@ impl DeviceRedecodeApi {
         let next = place
             .map(|last| window.next(last.before.place()))
             .transpose()?;
-        let (next_cursor, next) = next.unzip();
+        let (next_cursor, next) = next.map(|next| (next.cursor, next.path)).unzip();
         let body = Redecoding::new(dry_run, redecoded, next_cursor)?;
         Ok(Stretched { body, next })
     }

@@ -3,14 +3,32 @@
 use serde_json::Value;
 
 use crate::{
-    api::{devices::NewDeviceBody, http::body},
+    api::{devices::body::NewDeviceBody, http::body},
     id::new_uuid,
     store::devices::NewDevice,
     text::DeviceId,
 };
 
-/// A device that was read; or the id it would have, where it can be told, and why it cannot be.
-pub type Read = Result<NewDevice, (Option<String>, String)>;
+/// A device that was read, or why it cannot be.
+pub type Read = Result<NewDevice, Unreadable>;
+
+/// A row of which no device can be made.
+pub struct Unreadable {
+    /// The id that the device would have, where it can be told.
+    pub device_id: Option<String>,
+    /// The rule that the row breaks.
+    pub error: String,
+}
+
+impl Unreadable {
+    /// A row that does not even tell the id.
+    pub fn nameless(error: String) -> Self {
+        Self {
+            device_id: None,
+            error,
+        }
+    }
+}
 
 /// Reads what would be the body of `POST /devices`.
 pub fn read_value(value: Value) -> Read {
@@ -28,5 +46,8 @@ pub fn read_value(value: Value) -> Read {
             },
             false => device,
         })
-        .map_err(|error| (id, error.to_string()))
+        .map_err(|error| Unreadable {
+            device_id: id,
+            error: error.to_string(),
+        })
 }

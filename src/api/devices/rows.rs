@@ -11,7 +11,7 @@ use crate::{
     api::{
         devices::{
             csv,
-            row::{Read, read_value},
+            row::{Read, Unreadable, read_value},
         },
         http::{body, file_encoding::decode},
     },
@@ -130,7 +130,7 @@ fn gather(rows: impl Iterator<Item = (i64, Read)>) -> Result<Batches, Error> {
         }
         let (device_id, content) = match read {
             Ok(device) => (Some(device.id.clone()), Ok(device)),
-            Err((device_id, error)) => (device_id, Err(storable(&error))),
+            Err(unreadable) => (unreadable.device_id, Err(storable(&unreadable.error))),
         };
         batch.push(Row {
             number: total,
@@ -162,7 +162,7 @@ fn lines(file: &[u8], row_max: usize) -> impl Iterator<Item = (i64, Read)> {
     let filled = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
     filled.map(move |(number, line)| {
         let read = match line.len() > row_max {
-            true => Err((None, too_long(row_max))),
+            true => Err(Unreadable::nameless(too_long(row_max))),
             false => read_line(line),
         };
         (number, read)
@@ -170,7 +170,8 @@ fn lines(file: &[u8], row_max: usize) -> impl Iterator<Item = (i64, Read)> {
 }
 
 fn read_line(line: &[u8]) -> Read {
-    let value = body::parse::<Value>(line).map_err(|error| (None, error.to_string()))?;
+    let value =
+        body::parse::<Value>(line).map_err(|error| Unreadable::nameless(error.to_string()))?;
     read_value(value)
 }
 

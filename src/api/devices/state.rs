@@ -8,20 +8,21 @@ use uuid::Uuid;
 use super::downlinks::DownlinkState;
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Revised, Single},
             body::Body,
+            caller::Caller,
+            mirror::mirror,
             types::{Count, JsonObject, Timestamp},
         },
+        tag::Tag,
     },
+    codec::Codec,
     hub::{
         Hub,
         devices::downlinks::{Configurable, ConfigurableKind, StateReport, Told},
     },
     text::DeviceId,
-    uplink::UplinkPath,
 };
 
 /// What a device should be
@@ -127,7 +128,7 @@ enum TransferState {
 /// `devices/{id}/state`.
 pub struct DeviceStateApi {
     pub hub: Hub,
-    pub uplinks: UplinkPath,
+    pub codec: Codec,
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
@@ -146,7 +147,7 @@ impl DeviceStateApi {
         /// The device's id
         id: Path<DeviceId>,
     ) -> Result<Single<DeviceStateView>> {
-        let report = self.hub.state_report(caller.scope(), &self.uplinks, &id.0);
+        let report = self.hub.state_report(caller.scope(), &self.codec, &id.0);
         Ok(Single(report.await?.into()))
     }
 
@@ -170,9 +171,9 @@ impl DeviceStateApi {
     ) -> Result<Single<DeviceStateView>> {
         let (scope, desired) = (caller.scope(), body.0.desired.0);
         self.hub
-            .set_desired_state(scope, &self.uplinks, &id.0, desired)
+            .set_desired_state(scope, &self.codec, &id.0, desired)
             .await?;
-        let report = self.hub.state_report(scope, &self.uplinks, &id.0).await?;
+        let report = self.hub.state_report(scope, &self.codec, &id.0).await?;
         Ok(Single(report.into()))
     }
 }
@@ -202,17 +203,14 @@ impl From<Configurable> for ConfigurableView {
     fn from(property: Configurable) -> Self {
         Self {
             path: property.path,
-            kind: match property.kind {
-                ConfigurableKind::Number => ConfigurableType::Number,
-                ConfigurableKind::Text => ConfigurableType::Text,
-                ConfigurableKind::Boolean => ConfigurableType::Boolean,
-                ConfigurableKind::Json => ConfigurableType::Json,
-            },
+            kind: property.kind.into(),
             unit: property.unit,
             description: property.description,
         }
     }
 }
+
+mirror!(ConfigurableType = ConfigurableKind: Number, Text, Boolean, Json);
 
 impl From<Told> for TransferView {
     fn from(told: Told) -> Self {

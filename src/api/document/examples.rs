@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{each_object, each_operation, schema_name};
+use super::walk::{each_object, each_operation, schema_name};
 
 /// A version with the script that the examples have, and nothing else.
 const MANIFEST: &str =

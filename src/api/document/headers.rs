@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::each_operation;
+use super::walk::each_operation;
 use crate::api::http::idempotency;
 
 /// `If-Match` on what changes a resource that has an ETag, `Idempotency-Key` on what makes one.

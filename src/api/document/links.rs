@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::each_operation;
+use super::walk::each_operation;
 
 /// Links every 201 to the operations on and below the new resource.
 pub fn add(document: &mut Value) {

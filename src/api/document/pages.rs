@@ -8,7 +8,7 @@ use poem::{
 };
 use poem_openapi::OpenApiService;
 
-use crate::api::{document::Documents, http::edge::IsPublic};
+use crate::api::{document::published::Documents, http::edge::IsPublic};
 
 /// Only what the page itself brings may run or be loaded; requests go to this server alone. Redoc's
 /// search runs in a worker that the page makes of its own text, a blob.

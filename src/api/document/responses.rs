@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::each_operation;
+use super::walk::each_operation;
 
 /// Status, name of the shared response, what it means, and a sample of its text.
 const ERRORS: [(&str, &str, &str, &str); 6] = [

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{SCHEMAS, each_object, each_operation, each_schema, schema_name};
+use super::walk::{SCHEMAS, each_object, each_operation, each_schema, schema_name};
 
 /// `deprecated: false` and `explode: true` say nothing, nor does a description that is written twice.
 pub fn drop_noise(document: &mut Value) {

@@ -10,17 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         drivers::{
-            DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, content::ExampleBody, key,
+            content::ExampleBody,
+            resource::{DriverUpdate, DriverView, PUSH_FACTOR, SupportedDevice, key},
         },
         http::{
             answer::Created,
-            body::{self, BodyBounds},
-            files::{self, FILE_TYPE, FileKind, Sent},
+            body,
+            bounds::BodyBounds,
+            caller::Caller,
+            declaration::FILE_TYPE,
+            files::{self, FileKind, Sent},
             types::List,
         },
+        tag::Tag,
     },
     error::Error,
     hub::{

@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 use crate::{
-    api::http::types::{DriverSchema, JsonObject, JsonValue},
+    api::http::{
+        mirror::mirror,
+        types::{DriverSchema, JsonObject, JsonValue},
+    },
     error::Error,
     hub::drivers::{
         examples::{Direction, Example},
@@ -60,14 +63,12 @@ pub struct ExampleBody {
     output: JsonValue,
 }
 
+mirror!(ExampleType = Direction: Uplink, DownlinkEncode, DownlinkDecode);
+
 impl From<ExampleBody> for Example {
     fn from(body: ExampleBody) -> Self {
         Self {
-            direction: body.kind.map(|kind| match kind {
-                ExampleType::Uplink => Direction::Uplink,
-                ExampleType::DownlinkEncode => Direction::DownlinkEncode,
-                ExampleType::DownlinkDecode => Direction::DownlinkDecode,
-            }),
+            direction: body.kind.map(ExampleType::into),
             function: body.function.map(FunctionName::into_string),
             description: body.description.map(Description::into_string),
             input: body.input.0,

@@ -1,23 +1,21 @@
 //! A driver's tags: what they point at, and where they pointed before.
 
-use poem::{Result, http::Uri};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-};
+use poem::Result;
+use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
-        drivers::{key, versions::VersionView},
+        drivers::{resource::key, versions::VersionView},
         http::{
             answer::{Found, Revised, Single},
             body::Body,
-            page::{Cursor, Listed, Window},
-            types::{Count, Limit, Timestamp},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
+            types::{Count, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     reference::{DriverDigest, DriverKey},
@@ -149,7 +147,6 @@ impl DriverTagsApi {
         method = "get",
         operation_id = "list_driver_tag_moves"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a parameter")]
     async fn list_moves(
         &self,
         caller: Caller,
@@ -159,16 +156,10 @@ impl DriverTagsApi {
         name: Path<DriverName>,
         /// The tag
         tag: Path<DriverTag>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<MoveView>> {
         let (key, tag) = (key(author.0, name.0), tag.0);
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let page = tags::history(caller.scope(), &key, &tag, &window.stretch).await?;
         Ok(window.answer(page, MoveView::from)?)
     }

@@ -8,24 +8,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         devices::history::{DriverFailure, UpdateView},
-        drivers::{PUSH_FACTOR, content::SchemaBody},
+        drivers::{content::SchemaBody, resource::PUSH_FACTOR},
         http::{
             answer::Found,
             body::Body,
+            caller::Caller,
             types::{Count, JsonObject, JsonValue, Port, Timestamp},
         },
+        tag::Tag,
+    },
+    codec::Codec,
+    codec::{
+        output::Update,
+        tryout::{Code, Subject, Trial, Tried},
     },
     error::Error,
     hub::drivers::schemas::SchemaSource,
     reference::DriverReference,
     text::{FunctionName, PayloadBase64, PayloadHex, Script},
-    uplink::{
-        Update, UplinkPath,
-        tryout::{Code, Subject, Trial, Tried},
-    },
 };
 
 /// What to try, and on what: one of `driver` and `script`, and one of `payload_hex`, `payload_base64` and `data`
@@ -102,7 +103,7 @@ struct TrialView {
 
 /// `drivers/try`.
 pub struct DriverTryoutApi {
-    pub uplinks: UplinkPath,
+    pub codec: Codec,
 }
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
@@ -120,7 +121,7 @@ impl DriverTryoutApi {
         body: Body<DriverTrial, PUSH_FACTOR>,
     ) -> Result<Found<TrialView>> {
         let trial = body.0.read()?;
-        let tried = self.uplinks.try_out(caller.scope(), trial).await?;
+        let tried = self.codec.try_out(caller.scope(), trial).await?;
         Ok(Found(tried.try_into()?))
     }
 }

@@ -1,21 +1,14 @@
 //! Which devices use which version of a driver.
 
-use poem::{Result, http::Uri};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-};
+use poem::Result;
+use poem_openapi::{Object, OpenApi, param::Path};
 use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
-        drivers::key,
-        http::{
-            page::{Cursor, Listed, Window},
-            types::{Count, Limit},
-        },
+        drivers::resource::key,
+        http::{caller::Caller, page::Listed, paging::Paging, types::Count},
+        tag::Tag,
     },
     store::drivers::usage::{self, InUse},
     text::{DriverAuthor, DriverName},
@@ -49,7 +42,6 @@ impl DriverUsageApi {
         method = "get",
         operation_id = "list_driver_usage"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -57,16 +49,10 @@ impl DriverUsageApi {
         author: Path<DriverAuthor>,
         /// The driver's name
         name: Path<DriverName>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<UseView>> {
         let key = key(author.0, name.0);
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let page = usage::list(caller.scope(), &key, &window.stretch).await?;
         Ok(window.answer(page, UseView::from)?)
     }

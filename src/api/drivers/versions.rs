@@ -1,26 +1,25 @@
 //! A driver's immutable versions.
 
-use poem::{Result, http::Uri};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-};
+use poem::Result;
+use poem_openapi::{Object, OpenApi, param::Path};
 use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
-        data::tables::ColumnType,
+        data::columns::ColumnType,
         drivers::{
             content::{ExampleBody, read_examples},
-            key,
+            resource::key,
         },
         http::{
             answer::Found,
-            page::{Cursor, Listed, Window},
-            types::{Count, DriverSchema, Limit, Timestamp},
+            caller::Caller,
+            mirror::mirror,
+            page::Listed,
+            paging::Paging,
+            types::{Count, DriverSchema, Timestamp},
         },
+        tag::Tag,
     },
     error::Error,
     hub::drivers::{
@@ -109,7 +108,6 @@ impl DriverVersionsApi {
         method = "get",
         operation_id = "list_driver_versions"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a parameter")]
     async fn list(
         &self,
         caller: Caller,
@@ -117,16 +115,10 @@ impl DriverVersionsApi {
         author: Path<DriverAuthor>,
         /// The driver's name
         name: Path<DriverName>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<SummaryView>> {
         let key = key(author.0, name.0);
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let page = versions::list(caller.scope(), &key, &window.stretch).await?;
         Ok(window.answer(page, SummaryView::from)?)
     }
@@ -219,17 +211,14 @@ impl VersionView {
     }
 }
 
+mirror!(ColumnType = ColumnKind: Number, Text, Boolean, Json);
+
 /// What the schema says of columns.
 fn suggested(schema: Option<&str>) -> Result<Vec<SuggestedColumn>, Error> {
     let columns = schemas::columns(schema)?.into_iter();
     let columns = columns.map(|column| SuggestedColumn {
         path: column.path,
-        kind: match column.kind {
-            ColumnKind::Number => ColumnType::Number,
-            ColumnKind::Text => ColumnType::Text,
-            ColumnKind::Boolean => ColumnType::Boolean,
-            ColumnKind::Json => ColumnType::Json,
-        },
+        kind: column.kind.into(),
         unit: column.unit,
         description: column.description,
         configurable: column.configurable,

@@ -4,7 +4,7 @@
 use poem::{Request, error::ReadBodyError};
 use serde_json::{Map, Value};
 
-use super::{body, operation};
+use super::{body, bounds::BodyBounds, declaration};
 use crate::error::Error;
 
 const RULE: &str = "this operation takes no body";
@@ -18,7 +18,7 @@ pub async fn check(request: &mut Request) -> Result<(), Error> {
     if body.is_empty() {
         return Ok(());
     }
-    let limit = body::bounds_of(request)?.timeout;
+    let limit = BodyBounds::of(request)?.timeout;
     let bytes = match tokio::time::timeout(limit, body.into_bytes_limit(READ_MAX)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(Error::field("body", RULE)),
@@ -33,7 +33,7 @@ pub async fn check(request: &mut Request) -> Result<(), Error> {
     match members.keys().next() {
         None => Ok(()),
         Some(name) => {
-            let name = operation::shown(name);
+            let name = declaration::shown(name);
             Err(Error::field(&name, format!("is unknown here: {RULE}")))
         }
     }

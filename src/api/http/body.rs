@@ -17,21 +17,12 @@ use tokio::sync::Semaphore;
 
 use super::{
     body_room::BodyRoom,
+    bounds::{BodyBounds, FACTOR_MAX},
+    declaration,
     encoding::Encoding,
     strict::{Strict, Unambiguous},
 };
 use crate::error::Error;
-
-/// Bounds on bodies, among the request's data.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyBounds {
-    /// Most bytes.
-    pub max_bytes: usize,
-    /// Most bytes of a file to import.
-    pub import_max_bytes: usize,
-    /// Longest time for all of it to arrive.
-    pub timeout: Duration,
-}
 
 /// Bodies that are uncompressed at a time; others wait for their turn, which takes milliseconds.
 const UNCOMPRESSING_MAX: usize = 8;
@@ -45,12 +36,6 @@ impl Default for Uncompressing {
         Self(Arc::new(Semaphore::new(UNCOMPRESSING_MAX)))
     }
 }
-
-/// The largest `FACTOR` of a [`Body`].
-pub const FACTOR_MAX: usize = crate::api::drivers::PUSH_FACTOR;
-
-/// Bytes that a form may have around the file in it.
-pub const FORM_BYTES: usize = 64 * 1024;
 
 /// The type of a body.
 const JSON: &str = "application/json";
@@ -76,6 +61,7 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
+        const { assert!(FACTOR <= FACTOR_MAX, "bodies are read ahead up to that") };
         check_content_type(request)?;
         let bytes = read_encoded(request, body, FACTOR).await?;
         Ok(Self(parse(&bytes)?))
@@ -177,7 +163,7 @@ pub async fn read_encoded(
     body: &mut RequestBody,
     factor: usize,
 ) -> Result<Vec<u8>, Error> {
-    let max_bytes = bounds_of(request)?.max_bytes * factor;
+    let max_bytes = BodyBounds::of(request)?.max_bytes * factor;
     let encoding = Encoding::of(request)?;
     let bytes = read(request, body, factor).await?;
     if encoding == Encoding::Identity {
@@ -204,7 +190,7 @@ pub async fn read(
     body: &mut RequestBody,
     factor: usize,
 ) -> Result<Vec<u8>, Error> {
-    let bounds = bounds_of(request)?;
+    let bounds = BodyBounds::of(request)?;
     let body = body.take().map_err(Error::internal)?;
     let max_bytes = bounds.max_bytes * factor;
     let reading = collect(body, max_bytes, |_, length| BodyRoom::grow(request, length));
@@ -229,14 +215,6 @@ pub fn broke_off() -> Error {
     Error::field("body", "broke off")
 }
 
-/// The bounds for a request.
-pub fn bounds_of(request: &Request) -> Result<BodyBounds, Error> {
-    let bounds: Option<&BodyBounds> = request.data();
-    bounds
-        .copied()
-        .ok_or_else(|| Error::internal("bounds on bodies are not set"))
-}
-
 /// Reads a whole body of at most `max_bytes`, for which there is a place.
 pub async fn read_within(
     bounds: BodyBounds,
@@ -250,12 +228,9 @@ pub async fn read_within(
 /// Reads a request's whole body ahead, within the largest bound that its operation may have, hashes it
 /// meanwhile, and puts it back. There is one copy of it, which the operation takes over.
 pub async fn buffer(request: &mut Request, hash: &mut Sha256) -> Result<(), Error> {
-    let bounds = bounds_of(request)?;
-    let operation = super::operation::of(request)?;
-    let max_bytes = match operation.id {
-        crate::api::devices::imports::IMPORT => bounds.import_max_bytes + FORM_BYTES,
-        _ => bounds.max_bytes * FACTOR_MAX,
-    };
+    let bounds = BodyBounds::of(request)?;
+    let operation = declaration::of(request)?;
+    let max_bytes = bounds.largest(operation.body_max);
     let has_place = operation.takes_file;
     let body = request.take_body();
     let reading = collect(body, max_bytes, |chunk, length| {

@@ -8,9 +8,8 @@ use std::{
 
 use poem::Request;
 
-use super::client::Client;
+use super::{caller::Authenticated, client::Client};
 use crate::{
-    api::access::auth::Authenticated,
     error::Error,
     hub::subscriber,
     id::TenantId,

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,17 +15,36 @@ use poem::http::uri::Scheme;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Sleep, sleep},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::either::Either;
 
-use super::{activity::Activity, listener::Place, refusal};
+use super::{activity::Activity, refusal};
+use crate::shares;
 
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// The name of HTTP/2 in ALPN.
 const HTTP2: &[u8] = b"h2";
+
+/// A connection's place; free again when it is dropped.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// None for a trusted proxy, which speaks for many.
+    _share: Option<shares::Place<IpAddr>>,
+}
+
+impl Place {
+    /// A place among all connections, and one in the share of its address.
+    pub fn new(permit: OwnedSemaphorePermit, share: Option<shares::Place<IpAddr>>) -> Self {
+        Self {
+            _permit: permit,
+            _share: share,
+        }
+    }
+}
 
 /// A connection whose scheme is known.
 pub struct Connection {

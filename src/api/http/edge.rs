@@ -13,7 +13,7 @@ use std::{
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderValue, Method, header},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -24,32 +24,20 @@ use super::{
     failure::{self, IsErrorObject},
     host,
     leftover::{Leftover, Unsent},
+    request_id::{self, RequestId},
 };
 use crate::{
-    api::networks::appended,
     config::Networks,
     error::Error,
     hub::subscriber,
-    id::new_uuid,
     shares::{Place, Shares},
 };
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest request id that is taken over from the client.
-const REQUEST_ID_MAX: usize = 64;
-
-#[derive(Clone)]
-struct RequestId(HeaderValue);
-
-/// The request's id, as it is in the log and in the answer.
-pub fn id_of(request: &Request) -> &str {
-    let id: Option<&RequestId> = request.data();
-    id.and_then(|id| id.0.to_str().ok()).unwrap_or_default()
-}
 
 /// What the outermost layer must know.
 #[derive(Clone)]
 pub struct Edge {
+    /// Puts right what is known to be wrong with some clients' requests, before anything else looks at them.
+    pub amend: fn(&mut Request),
     /// Longest time for a request.
     pub timeout: Duration,
     /// Proxies whose word on the client's address and scheme is taken.
@@ -89,19 +77,19 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        appended::take_off(&mut request);
-        let id = request_id(&request);
+        (self.edge.amend)(&mut request);
+        let id = RequestId::take(&request);
         let client = Client::find(&request, &self.edge.trusted_proxies);
         let span = tracing::info_span!(
             "request",
-            request.id = id.to_str().unwrap_or_default(),
+            request.id = id.as_str(),
             client.address = %client.0,
             http.method = %request.method(),
             http.path = request.uri().path(),
             http.operation = tracing::field::Empty,
         );
         let is_head = *request.method() == Method::HEAD;
-        request.set_data(RequestId(id.clone()));
+        request.set_data(id.clone());
         request.set_data(client);
         request.set_data(BodyRoom::default());
         let leftover = Leftover::watch(&mut request, &self.edge.cut);
@@ -115,7 +103,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         }
         let is_public = response.data::<IsPublic>().is_some();
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, id);
+        headers.insert(request_id::HEADER, id.0);
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
@@ -209,19 +197,6 @@ impl Edge {
     }
 }
 
-/// The client's own id where it is a plain token, or a new one.
-fn request_id(request: &Request) -> HeaderValue {
-    let given = request.headers().get(REQUEST_ID).filter(|id| {
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(plain)
-    });
-    let new = || {
-        HeaderValue::try_from(new_uuid().to_string())
-            .unwrap_or_else(|_| HeaderValue::from_static("-"))
-    };
-    given.cloned().unwrap_or_else(new)
-}
-
 #[cfg(test)]
 mod tests {
     use poem::{endpoint::make, http::StatusCode};
@@ -231,6 +206,7 @@ mod tests {
 
     async fn answer<E: Endpoint>(inner: E) -> (StatusCode, Value) {
         let edge = Edge {
+            amend: |_| {},
             timeout: Duration::from_millis(10),
             trusted_proxies: Networks::default(),
             hsts_max_age_s: 0,

@@ -21,7 +21,7 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-use super::operation::Operation;
+use super::declaration::Operation;
 use crate::error::{Error, Logged, causes};
 
 /// Longest text of an error, in characters: it may name what the client sent, not repeat it.
@@ -161,7 +161,7 @@ pub fn respond_any(error: poem::Error, operation: &Operation) -> Response {
 
 fn translate(error: &poem::Error, operation: &Operation) -> Error {
     if error.is::<AuthorizationError>() {
-        return match operation.takes_ingest_key() {
+        return match operation.takes_ingest_key {
             true => Error::WrongIngestKey,
             false => Error::Unauthenticated,
         };

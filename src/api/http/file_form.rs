@@ -8,7 +8,10 @@ use mime::Mime;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use poem::RequestBody;
 
-use super::body::{self, BodyBounds, FORM_BYTES};
+use super::{
+    body,
+    bounds::{BodyBounds, FORM_BYTES},
+};
 use crate::error::Error;
 
 /// Bytes of a form that are read at a time.

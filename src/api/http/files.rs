@@ -14,12 +14,14 @@ use poem_openapi::{
 };
 
 use super::{
-    body::{self, BodyBounds},
+    body,
+    bounds::BodyBounds,
+    caller::Authenticated,
+    declaration::FILE_TYPE,
     file_encoding::SAVE_AS_UTF8,
     file_form::{self, FORM_TYPE, File},
 };
 use crate::{
-    api::access::auth::Authenticated,
     error::Error,
     hub::Caller,
     id::TenantId,
@@ -107,10 +109,6 @@ fn enter(request: &Request) -> Result<Place, Error> {
     receiving.enter(&caller.caller)
 }
 
-/// The media type of files that are sent: the one of those for files that every generator of clients
-/// knows, and so the only one in the document. The operations tell of the others.
-pub const FILE_TYPE: &str = "application/octet-stream";
-
 /// What a file is.
 pub trait FileKind: Send + Sync {
     /// For the document.
@@ -160,7 +158,7 @@ impl<'a, K: FileKind> ApiExtractor<'a> for Sent<K> {
     ) -> Result<Self> {
         let media_type = media_type_of::<K>(request)?;
         let place = enter(request)?;
-        let bounds = body::bounds_of(request)?;
+        let bounds = BodyBounds::of(request)?;
         let max_bytes = K::max_bytes(&bounds);
         let file = if media_type.essence_str() == FORM_TYPE {
             let file = file_form::read(bounds, max_bytes, &media_type, body).await?;

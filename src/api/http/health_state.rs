@@ -3,6 +3,7 @@
 use poem_openapi::Enum;
 use serde::Serialize;
 
+use super::mirror::mirror;
 use crate::store::core::health::HealthState;
 
 /// How a device or a network connection is
@@ -18,22 +19,4 @@ pub enum HealthStateView {
     NeverSeen,
 }
 
-impl From<HealthStateView> for HealthState {
-    fn from(state: HealthStateView) -> Self {
-        match state {
-            HealthStateView::Ok => HealthState::Ok,
-            HealthStateView::Failing => HealthState::Failing,
-            HealthStateView::NeverSeen => HealthState::NeverSeen,
-        }
-    }
-}
-
-impl From<HealthState> for HealthStateView {
-    fn from(state: HealthState) -> Self {
-        match state {
-            HealthState::Ok => HealthStateView::Ok,
-            HealthState::Failing => HealthStateView::Failing,
-            HealthState::NeverSeen => HealthStateView::NeverSeen,
-        }
-    }
-}
+mirror!(HealthStateView = HealthState: Ok, Failing, NeverSeen);

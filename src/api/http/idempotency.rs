@@ -24,9 +24,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
-use super::{body, files, operation};
+use super::{body, caller::Authenticated, declaration, files};
 use crate::{
-    api::access::auth::Authenticated,
     error::Error,
     hub::{self, Hub, Identity},
     id::TenantId,
@@ -77,7 +76,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
         .ok_or(Error::Unauthenticated)?;
     let key = key_hash(&request, &caller)?;
     let scope = &caller.caller.scope;
-    if operation::of(&request)?.takes_file {
+    if declaration::of(&request)?.takes_file {
         files::enter_early(&mut request)?;
     }
     let mut told = Sha256::new();

@@ -15,22 +15,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::server::Server;
+use super::{connection::Place, server::Server};
 use crate::{
     config::{Config, Networks},
     hub::subscriber,
-    shares::{self, Shares},
+    shares::Shares,
 };
 
 /// Shortest time between two lines in the log on connections that were refused.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// A connection's place; free again when it is dropped.
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
-    /// None for a trusted proxy, which speaks for many.
-    _share: Option<shares::Place<IpAddr>>,
-}
 
 /// Accepts connections for a server.
 pub struct Listener<E> {
@@ -99,11 +92,7 @@ impl<E: Endpoint + 'static> Listener<E> {
                 Err(_) => return self.refused.note(address),
             },
         };
-        let place = Place {
-            _permit: permit,
-            _share: share,
-        };
-        self.server.serve(stream, remote, place);
+        self.server.serve(stream, remote, Place::new(permit, share));
     }
 
     /// The hub may be out of file handles: others get a moment to close theirs.

@@ -2,20 +2,23 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `edge.rs`, `client.rs`, `host.rs`, `leftover.rs` | the outermost layer, and who is at the other end |
+//! | `edge.rs`, `request_id.rs`, `client.rs`, `host.rs`, `leftover.rs` | the outermost layer, and who is at the other end |
 //! | `listener.rs`, `server.rs`, `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs` | the port below: how many connections, for how long, with how much on its way |
-//! | `operation.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs` | an operation's declaration, its errors, that it is done once and comes to its end |
-//! | `types.rs`, `body.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs` | what comes in |
-//! | `answer.rs`, `page.rs`, `sort.rs`, `span.rs`, `csv_guard.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs` | what goes out, and objects that several resources have |
+//! | `declaration.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs` | what an operation is, what runs all of them, who calls, their errors, that each is done once and comes to its end |
+//! | `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs` | what comes in |
+//! | `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs` | what goes out, and objects that several resources have |
 
 pub(super) mod activity;
 pub(super) mod answer;
 pub(super) mod bodiless;
 pub(super) mod body;
 pub(super) mod body_room;
+pub(super) mod bounds;
+pub(super) mod caller;
 pub(super) mod client;
 pub(super) mod connection;
 pub(super) mod csv_guard;
+pub(super) mod declaration;
 pub(super) mod edge;
 pub(super) mod encoding;
 pub(super) mod failure;
@@ -27,10 +30,13 @@ pub(super) mod host;
 pub(super) mod idempotency;
 pub(super) mod leftover;
 pub mod listener;
+pub(super) mod mirror;
 pub(super) mod mqtt_broker;
-pub(super) mod operation;
+pub(super) mod operations;
 pub(super) mod page;
+pub(super) mod paging;
 pub(super) mod refusal;
+pub(super) mod request_id;
 pub mod server;
 pub(super) mod server_tls;
 pub(super) mod sort;
@@ -39,3 +45,4 @@ pub(super) mod strict;
 pub(super) mod taking;
 pub(super) mod tasks;
 pub(super) mod types;
+pub(super) mod union;

@@ -73,6 +73,14 @@ impl Kind for CursorKind {
 #[derive(Serialize, Deserialize)]
 struct Mark<K>(String, Place<K>);
 
+/// The way to the next page.
+pub struct NextPage {
+    /// The cursor that leads there.
+    pub cursor: String,
+    /// The path of the same request with that cursor.
+    pub path: String,
+}
+
 /// What the client asked for.
 pub struct Window<K = i64> {
     uri: Uri,
@@ -112,13 +120,13 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
         })
     }
 
-    /// Where the next page is: its cursor and its path.
-    pub fn next(&self, place: Place<K>) -> Result<(String, String), Error> {
+    /// The way to the next page.
+    pub fn next(&self, place: Place<K>) -> Result<NextPage, Error> {
         let mark = Mark(digest_of(&self.uri, &place)?, place);
         let mark = serde_json::to_vec(&mark).map_err(Error::internal)?;
         let cursor = URL_SAFE_NO_PAD.encode(mark);
         let path = next_page(&self.uri, &cursor);
-        Ok((cursor, path))
+        Ok(NextPage { cursor, path })
     }
 
     /// The answer that holds a page of the store's.
@@ -131,7 +139,7 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
         T: ParseFromJSON + ToJSON + Type + Serialize,
     {
         let next = page.next.map(|place| self.next(place)).transpose()?;
-        let (next_cursor, next) = next.unzip();
+        let (next_cursor, next) = next.map(|next| (next.cursor, next.path)).unzip();
         Ok(Listed {
             page: Page {
                 collection: page.items.into_iter().map(view).collect(),
@@ -213,7 +221,7 @@ mod tests {
 
     fn cursor<K: Serialize + DeserializeOwned>(uri: &Uri, place: Place<K>) -> String {
         let window = Window::new(uri, None, None, None).unwrap();
-        window.next(place).unwrap().0
+        window.next(place).unwrap().cursor
     }
 
     #[test]

@@ -26,8 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     activity::{Activity, End},
-    connection::Connection,
-    listener::Place,
+    connection::{Connection, Place},
     taking::{Streams, Taken},
 };
 use crate::config::Config;

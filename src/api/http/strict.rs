@@ -6,7 +6,7 @@
 use serde::{
     Deserialize, Deserializer,
     de::{
-        DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+        Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
         value::{MapDeserializer, SeqDeserializer},
     },
     forward_to_deserialize_any,
@@ -76,38 +76,6 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
             object.insert(name, value);
         }
         Ok(Value::Object(object))
-    }
-}
-
-/// Reads a union by its member `type`; `read` makes the variant of a tag, or knows no such tag. (serde's
-/// own tagged enums take arrays too, and forget which field was wrong.)
-pub fn union<'de, D: Deserializer<'de>, T>(
-    deserializer: D,
-    tags: &[&str],
-    read: impl FnOnce(&str, Members) -> Option<Result<T, String>>,
-) -> Result<T, D::Error> {
-    let mut members = Map::deserialize(deserializer)?;
-    let tag = members.remove("type");
-    let known = tag
-        .as_ref()
-        .and_then(Value::as_str)
-        .and_then(|tag| read(tag, Members(members)));
-    match known {
-        Some(variant) => variant.map_err(|rule| D::Error::custom(format!(".{rule}"))),
-        None => Err(D::Error::custom(format!(
-            ".type: must be one of {}",
-            tags.join(", ")
-        ))),
-    }
-}
-
-/// The members of a union's variant, without its tag.
-pub struct Members(Map<String, Value>);
-
-impl Members {
-    /// Reads the variant; the error names the field below the union.
-    pub fn read<T: DeserializeOwned>(self) -> Result<T, String> {
-        super::body::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
     }
 }
 

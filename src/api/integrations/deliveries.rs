@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use poem::{Result, http::Uri};
+use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -12,24 +12,25 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::Found,
             body::Body,
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
             sort::{QueuedAt, SortBy},
             span,
-            types::{Count, Id, Limit, Status, Timestamp},
+            types::{Count, Id, Status, Timestamp},
         },
         integrations::policy::EventType,
+        tag::Tag,
     },
     error::Error,
     hub::Hub,
     id::IntegrationId,
     store::{
         Scope,
-        deliveries::{self, Attempt, Delivery, State},
+        deliveries::{self, Among, Attempt, Delivery, State},
         integrations,
     },
     text::DeviceId,
@@ -174,17 +175,11 @@ impl DeliveriesApi {
         to: Query<Option<Timestamp>>,
         /// What orders them; a minus turns it round. `-created_at` by default
         sort: Query<Option<SortBy<QueuedAt>>>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<DeliveryView>> {
         let scope = caller.scope();
         let id = integrations::get(scope, IntegrationId(**id)).await?.id;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let newest_first = SortBy::is_newest_first(sort.0);
         let under_way = self.hub.wake.under_way();
         let filter = deliveries::Filter {
@@ -309,9 +304,9 @@ async fn attempts(
     deliveries: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<AttemptView>>, Error> {
     let mut attempts: HashMap<Uuid, Vec<AttemptView>> = HashMap::new();
-    for (delivery, number, attempt) in deliveries::attempts(scope, deliveries).await? {
-        let of_delivery = attempts.entry(delivery).or_default();
-        of_delivery.push(attempt_view(number, attempt));
+    for made in deliveries::attempts(scope, deliveries).await? {
+        let of_delivery = attempts.entry(made.delivery).or_default();
+        of_delivery.push(attempt_view(made.number, made.attempt));
     }
     Ok(attempts)
 }
@@ -363,10 +358,10 @@ impl DeliveryState {
     }
 
     /// Which of those it is.
-    fn among(self, under_way: &[Uuid]) -> Option<(bool, Vec<Uuid>)> {
+    fn among(self, under_way: &[Uuid]) -> Option<Among> {
         match self {
-            DeliveryState::Pending => Some((false, under_way.to_vec())),
-            DeliveryState::Sending => Some((true, under_way.to_vec())),
+            DeliveryState::Pending => Some(Among::Others(under_way.to_vec())),
+            DeliveryState::Sending => Some(Among::These(under_way.to_vec())),
             DeliveryState::Delivered | DeliveryState::Dead => None,
         }
     }

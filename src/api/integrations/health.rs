@@ -1,29 +1,14 @@
-//! How integrations fare, and what operators do about it.
+//! The health of integrations.
 
-use poem::Result;
-use poem_openapi::{Enum, Object, OpenApi, param::Path};
+use poem_openapi::{Enum, Object};
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{
-    api::{
-        Tag,
-        access::auth::Caller,
-        http::{
-            answer::{Found, Single},
-            types::{Count, Id, Status, Timestamp},
-        },
-        integrations::IntegrationView,
+    api::http::{
+        mirror::mirror,
+        types::{Count, Status, Timestamp},
     },
-    hub::Hub,
-    id::IntegrationId,
-    store::{
-        deliveries::queue,
-        integrations::{
-            self,
-            health::{Health, HealthState},
-        },
-    },
+    store::integrations::health::{Health, HealthState},
 };
 
 /// How an integration fares, in a word
@@ -71,164 +56,7 @@ pub struct IntegrationHealth {
     pause_reason: Option<String>,
 }
 
-/// What waits for an integration
-#[derive(Object, Serialize)]
-struct IntegrationBacklog {
-    /// How it fares
-    health: IntegrationHealth,
-    /// How many deliveries wait; at most 10,000 are counted
-    pending: Count,
-    /// Whether more wait than were counted
-    pending_is_more: bool,
-    /// When the oldest of them was queued; null: none waits
-    oldest_pending_at: Option<Timestamp>,
-    /// How long it has waited, in seconds; 0: none waits
-    lag_s: Count,
-}
-
-/// What came of a test
-#[derive(Object, Serialize)]
-struct IntegrationTest {
-    /// Whether the target took the message
-    is_delivered: bool,
-    /// The id that was sent along
-    delivery_id: Uuid,
-    /// HTTP status of the answer, where there was one
-    status: Option<Status>,
-    /// Why it does not count as delivered; null: it does
-    error: Option<String>,
-    /// The beginning of what the target answered, where it answered text
-    answer: Option<String>,
-    /// How long it took, in milliseconds
-    duration_ms: Count,
-}
-
-/// What operators do with integrations.
-pub struct IntegrationHealthApi {
-    pub hub: Hub,
-}
-
-#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
-impl IntegrationHealthApi {
-    /// Get how an integration fares
-    ///
-    /// With how much waits for it, and since when.
-    #[oai(
-        path = "/integrations/:id/health",
-        method = "get",
-        operation_id = "get_integration_health"
-    )]
-    async fn health(
-        &self,
-        caller: Caller,
-        /// The integration's id
-        id: Path<Id>,
-    ) -> Result<Found<IntegrationBacklog>> {
-        let scope = caller.scope();
-        let integration = integrations::get(scope, IntegrationId(**id)).await?;
-        let backlog = queue::backlog(scope, integration.id).await?;
-        let lag = backlog
-            .oldest_at
-            .map(|at| (scope.now() - at).num_seconds().max(0));
-        Ok(Found(IntegrationBacklog {
-            health: integration.health.into(),
-            pending: Count::saturating(backlog.pending),
-            pending_is_more: backlog.is_more,
-            oldest_pending_at: backlog.oldest_at.map(Timestamp),
-            lag_s: Count::saturating(lag.unwrap_or_default()),
-        }))
-    }
-
-    /// Pause an integration
-    ///
-    /// Nothing is sent any more; what comes in is queued and waits.
-    #[oai(
-        path = "/integrations/:id/pause",
-        method = "post",
-        operation_id = "pause_integration"
-    )]
-    async fn pause(
-        &self,
-        caller: Caller,
-        /// The integration's id
-        id: Path<Id>,
-    ) -> Result<Single<IntegrationView>> {
-        let id = IntegrationId(**id);
-        let integration = self.hub.pause_integration(caller.scope(), id).await?;
-        Ok(Single(IntegrationView::new(integration, &self.hub)?))
-    }
-
-    /// Resume an integration
-    ///
-    /// What is queued is sent, whoever paused the integration.
-    #[oai(
-        path = "/integrations/:id/resume",
-        method = "post",
-        operation_id = "resume_integration"
-    )]
-    async fn resume(
-        &self,
-        caller: Caller,
-        /// The integration's id
-        id: Path<Id>,
-    ) -> Result<Single<IntegrationView>> {
-        let id = IntegrationId(**id);
-        let integration = self.hub.resume_integration(caller.scope(), id).await?;
-        Ok(Single(IntegrationView::new(integration, &self.hub)?))
-    }
-
-    /// Test an integration
-    ///
-    /// Sends a message with `"event": "test"` past the queue, also when the integration is paused or
-    /// switched off, and answers what came of it. The message is that of an uplink, in the form of
-    /// `payload`, with made-up values; where a template asks for one that it does not have, there is
-    /// none. A row of `postgres` is inserted and taken back.
-    #[oai(
-        path = "/integrations/:id/test",
-        method = "post",
-        operation_id = "test_integration"
-    )]
-    async fn test(
-        &self,
-        caller: Caller,
-        /// The integration's id
-        id: Path<Id>,
-    ) -> Result<Found<IntegrationTest>> {
-        let id = IntegrationId(**id);
-        let tested = self.hub.test_integration(caller.scope(), id).await?;
-        Ok(Found(IntegrationTest {
-            is_delivered: tested.answer.error.is_none(),
-            delivery_id: tested.delivery,
-            status: tested.answer.status.map(Status::saturating),
-            error: tested.answer.error,
-            answer: tested.answer.text,
-            duration_ms: Count::saturating(tested.duration_ms),
-        }))
-    }
-}
-
-impl IntegrationHealthState {
-    /// The store's word for it.
-    pub fn to_store(self) -> HealthState {
-        match self {
-            Self::Ok => HealthState::Ok,
-            Self::Failing => HealthState::Failing,
-            Self::Paused => HealthState::Paused,
-            Self::NeverSent => HealthState::NeverSent,
-        }
-    }
-}
-
-impl From<HealthState> for IntegrationHealthState {
-    fn from(state: HealthState) -> Self {
-        match state {
-            HealthState::Ok => Self::Ok,
-            HealthState::Failing => Self::Failing,
-            HealthState::Paused => Self::Paused,
-            HealthState::NeverSent => Self::NeverSent,
-        }
-    }
-}
+mirror!(IntegrationHealthState = HealthState: Ok, Failing, Paused, NeverSent);
 
 impl From<Health> for IntegrationHealth {
     fn from(health: Health) -> Self {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::{
-    api::http::strict,
+    api::http::union,
     error::{Error, Result},
     text::{MediaType, TemplateText},
 };
@@ -59,7 +59,7 @@ impl Default for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tags = ["native", "cloudevents", "template"];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             "native" => Some(members.read().map(Self::Native)),
             "cloudevents" => Some(members.read().map(Self::Cloudevents)),
             "template" => Some(members.read().map(Self::Template)),

@@ -4,8 +4,11 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::http::types::{Int, List, Waits},
-    store::integrations::policy as store,
+    api::http::{
+        mirror::mirror,
+        types::{Int, List, Waits},
+    },
+    store::integrations::policy::{EventType as StoredType, Policy as StoredPolicy},
 };
 
 /// Deliveries under way at a time
@@ -73,36 +76,9 @@ pub struct Policy {
     pause_after_s: Option<Patience>,
 }
 
-impl EventType {
-    /// The store's word for it.
-    pub fn to_store(self) -> store::EventType {
-        match self {
-            Self::Data => store::EventType::Data,
-            Self::Raw => store::EventType::Raw,
-            Self::Join => store::EventType::Join,
-            Self::Downlink => store::EventType::Downlink,
-            Self::Status => store::EventType::Status,
-            Self::Location => store::EventType::Location,
-            Self::Error => store::EventType::Error,
-        }
-    }
-}
+mirror!(EventType = StoredType: Data, Raw, Join, Downlink, Status, Location, Error);
 
-impl From<store::EventType> for EventType {
-    fn from(kind: store::EventType) -> Self {
-        match kind {
-            store::EventType::Data => Self::Data,
-            store::EventType::Raw => Self::Raw,
-            store::EventType::Join => Self::Join,
-            store::EventType::Downlink => Self::Downlink,
-            store::EventType::Status => Self::Status,
-            store::EventType::Location => Self::Location,
-            store::EventType::Error => Self::Error,
-        }
-    }
-}
-
-impl From<Policy> for store::Policy {
+impl From<Policy> for StoredPolicy {
     fn from(policy: Policy) -> Self {
         let seconds = |seconds: i64| seconds.unsigned_abs();
         Self {
@@ -116,8 +92,8 @@ impl From<Policy> for store::Policy {
     }
 }
 
-impl From<store::Policy> for Policy {
-    fn from(policy: store::Policy) -> Self {
+impl From<StoredPolicy> for Policy {
+    fn from(policy: StoredPolicy) -> Self {
         Self {
             concurrency: policy.concurrency.map(Int::saturating),
             ordered_by_device: policy.ordered_by_device,

@@ -1,23 +1,22 @@
 //! Replays: stored uplinks that are forwarded once more.
 
-use poem::{Result, http::Uri};
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Path, Query},
-};
+use poem::Result;
+use poem_openapi::{Enum, Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::{Begun, Found},
             body::Body,
-            page::{Cursor, Listed, Window},
+            caller::Caller,
+            mirror::mirror,
+            page::Listed,
+            paging::Paging,
             span,
-            types::{Count, Id, Limit, Timestamp},
+            types::{Count, Id, Timestamp},
         },
+        tag::Tag,
     },
     hub::Hub,
     id::{IntegrationId, ReplayId},
@@ -136,17 +135,11 @@ impl DeliveryReplaysApi {
         caller: Caller,
         /// The integration's id
         id: Path<Id>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<ReplayView>> {
         let scope = caller.scope();
         let id = integrations::get(scope, IntegrationId(**id)).await?.id;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let page = replays::list(scope, id, &window.stretch).await?;
         Ok(window.answer(page, ReplayView::from)?)
     }
@@ -173,15 +166,13 @@ impl DeliveryReplaysApi {
     }
 }
 
+mirror!(StateView = State: Running, Done, Failed);
+
 impl From<Replay> for ReplayView {
     fn from(replay: Replay) -> Self {
         Self {
             id: Id::saturating(replay.id.0),
-            state: match replay.state {
-                State::Running => StateView::Running,
-                State::Done => StateView::Done,
-                State::Failed => StateView::Failed,
-            },
+            state: replay.state.into(),
             from: Timestamp(replay.new.from),
             to: Timestamp(replay.new.to),
             device_id: replay.new.device_id,

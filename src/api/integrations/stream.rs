@@ -9,7 +9,8 @@ use poem::{
     web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream},
 };
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    ApiResponse, Object, OpenApi, SecurityScheme,
+    auth::ApiKey,
     param::Path,
     registry::{MetaResponses, Registry},
 };
@@ -18,12 +19,12 @@ use tokio::time::timeout;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::{Follower, StreamKey},
         http::{
             answer::Found,
+            caller::Caller,
             types::{Count, Id},
         },
+        tag::Tag,
     },
     error::Error,
     hub::{
@@ -46,6 +47,23 @@ const READ_BYTES: usize = 4 * 1024;
 /// How much is gathered before it is sent. A message that is larger is kept beside it, and no other as long as it
 /// has not been sent, so that this needs no other bound.
 const WRITE_BYTES: usize = 16 * 1024;
+
+/// The key of an integration that is followed, in the URL, because browsers cannot set a header
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "api_key",
+    key_name = "stream_key",
+    key_in = "query",
+    rename = "stream_key"
+)]
+pub struct StreamKey(pub ApiKey);
+
+/// Who wants to follow an integration.
+#[derive(SecurityScheme)]
+pub enum Follower {
+    Caller(Caller),
+    Key(StreamKey),
+}
 
 /// The stream of an integration, to who does not follow it
 #[derive(Object, Serialize)]

@@ -1,12 +1,10 @@
 //! Path suffixes that a network server appends to the URL that it was given.
 //!
-//! Kerlink's Wanesy is told one URL and posts to several below it, one for each kind of message. The body
-//! says as much, so they all mean the URL itself.
+//! One that is told one URL and posts to several below it means the URL itself.
 
 use poem::{Request, http::Uri};
 
-/// Below the ingest of a connection, in the words of Kerlink's documentation.
-const APPENDED: [&str; 4] = ["dataUp", "dataDown", "dataDownEvent", "rxmessage"];
+use crate::networks;
 
 /// Takes it off.
 pub fn take_off(request: &mut Request) {
@@ -20,7 +18,7 @@ fn without(uri: &Uri) -> Option<Uri> {
     let connection = ingest
         .strip_prefix("/api/v3/network-connections/")?
         .strip_suffix("/uplinks")?;
-    if connection.contains('/') || !APPENDED.contains(&appended) {
+    if connection.contains('/') || !networks::appended_paths().any(|path| path == appended) {
         return None;
     }
     let path = match uri.query() {
@@ -37,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kerlink_appends_is_taken_off() {
+    fn what_a_network_server_appends_is_taken_off() {
         let read = |text: &'static str| without(&Uri::from_static(text)).map(|uri| uri.to_string());
         let ingest = "https://hub/api/v3/network-connections/7/uplinks";
         let taken_off = read("https://hub/api/v3/network-connections/7/uplinks/dataUp");

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
         http::{
             answer::Found,
+            caller::Caller,
             types::{Count, Id},
         },
+        tag::Tag,
     },
     hub::{
         Hub,

@@ -2,7 +2,8 @@
 
 use poem::{IntoResponse, Response, Result};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    ApiResponse, Enum, Object, OpenApi, SecurityScheme,
+    auth::{ApiKey, Bearer},
     param::{Path, Query},
     registry::{MetaResponses, Registry},
 };
@@ -11,16 +12,58 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        Tag,
-        access::auth::IngestKey,
         http::{answer::Found, client::Client, types::Id},
         networks::message::Message,
+        tag::Tag,
     },
     hub::devices::downlinks::in_answer,
     id::ConnectionId,
     text::NetworkWord,
     uplink::{Receipt, Sender, Taken, UplinkPath},
 };
+
+/// The ingest key of a network connection, as a bearer token
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "ingest_bearer")]
+pub struct IngestBearer(Bearer);
+
+/// The ingest key of a network connection, in a header of its own
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "api_key",
+    key_name = "X-Ingest-Key",
+    key_in = "header",
+    rename = "ingest_header"
+)]
+pub struct IngestHeader(ApiKey);
+
+/// The ingest key of a network connection, in the URL, for network servers that can send nothing else
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "api_key",
+    key_name = "ingest_key",
+    key_in = "query",
+    rename = "ingest_key"
+)]
+pub struct IngestQuery(ApiKey);
+
+/// Any of the three.
+#[derive(SecurityScheme)]
+pub enum IngestKey {
+    Bearer(IngestBearer),
+    Header(IngestHeader),
+    Query(IngestQuery),
+}
+
+impl IngestKey {
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        match self {
+            IngestKey::Bearer(IngestBearer(bearer)) => &bearer.token,
+            IngestKey::Header(IngestHeader(key)) | IngestKey::Query(IngestQuery(key)) => &key.key,
+        }
+    }
+}
 
 /// What became of a message
 #[derive(Object, Serialize)]
@@ -160,8 +203,8 @@ impl IngestApi {
         };
         let downlink = match (awaits, self.uplinks.scope_of(id)) {
             (None, _) => None,
-            (Some(address), scope) => match scope.await? {
-                Some(scope) => Some(in_answer(&scope, id, uplink, &address).await?),
+            (Some(asking), scope) => match scope.await? {
+                Some(scope) => Some(in_answer(&scope, id, uplink, &asking).await?),
                 None => None,
             },
         };

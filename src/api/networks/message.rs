@@ -9,9 +9,9 @@ use poem_openapi::{
 use serde_json::json;
 
 use crate::{
-    api::{
-        access::auth::INGEST_KEY_PARAMETER,
-        http::body::{check_network_content_type, json_request, read_encoded},
+    api::http::{
+        body::{check_network_content_type, json_request, read_encoded},
+        declaration::{self, INGEST_KEY_PARAMETER},
     },
     error::Error,
     uplink::Unread,
@@ -51,7 +51,7 @@ impl<'a> ApiExtractor<'a> for Message {
 }
 
 async fn take(request: &Request, body: &mut RequestBody) -> Result<Unread, Error> {
-    crate::api::http::operation::of(request)?.check_query(request)?;
+    declaration::of(request)?.check_query(request)?;
     check_network_content_type(request)?;
     let query = request.uri().query().unwrap_or_default();
     Ok(Unread {

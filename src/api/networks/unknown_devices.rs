@@ -1,23 +1,21 @@
 //! Devices that send over a network connection and that nobody provisioned.
 
-use poem::{Result, http::Uri};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-};
+use poem::Result;
+use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        Tag,
-        access::auth::Caller,
-        devices::DeviceView,
+        devices::{body::NewDeviceBody, view::DeviceView},
         http::{
             answer::Created,
             body::Body,
-            page::{Cursor, Listed, Window},
-            types::{Count, Id, LABELS_MAX, Limit, List, Timestamp},
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
+            types::{Count, Id, LABELS_MAX, List, Timestamp},
         },
+        tag::Tag,
     },
     hub,
     id::ConnectionId,
@@ -91,17 +89,11 @@ impl UnknownDevicesApi {
         caller: Caller,
         /// The network connection's id
         id: Path<Id>,
-        /// Most items on the page; 50 by default
-        limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
-        cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
-        total: Query<Option<bool>>,
-        uri: &Uri,
+        paging: Paging,
     ) -> Result<Listed<UnknownDeviceView>> {
         let scope = caller.scope();
         let id = networks::get(scope, ConnectionId(**id)).await?.id;
-        let window = Window::new(uri, limit.0, cursor.0, total.0)?;
+        let window = paging.window()?;
         let page = unknown_devices::list(scope, id, true, &window.stretch).await?;
         Ok(window.answer(page, UnknownDeviceView::from)?)
     }
@@ -141,23 +133,18 @@ impl UnknownDevicesApi {
 
 impl Adoption {
     fn provisioned(self, address: Address) -> NewDevice {
-        let Self {
-            id,
-            name,
-            description,
-            driver,
-            labels,
-        } = self;
+        let device = NewDeviceBody {
+            id: self.id,
+            name: self.name,
+            description: self.description,
+            driver: self.driver,
+            labels: self.labels,
+            metadata: None,
+            connectivity: None,
+        };
         NewDevice {
-            id: id.map(DeviceId::into_string).unwrap_or_default(),
-            name: name.map(DeviceName::into_string).unwrap_or_default(),
-            description: description
-                .map(Description::into_string)
-                .unwrap_or_default(),
-            driver: driver.map(DriverReference::into_string),
-            labels: labels.0.into_iter().map(Label::into_string).collect(),
-            metadata: serde_json::Map::new(),
             connections: vec![address],
+            ..device.provisioned()
         }
     }
 }

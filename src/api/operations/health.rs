@@ -5,7 +5,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use crate::{
-    api::{Tag, http::answer::Found},
+    api::{http::answer::Found, tag::Tag},
     hub::Hub,
 };
 

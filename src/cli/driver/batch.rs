@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{host, script::Scripts};
+use super::script::Scripts;
+use super::workers::{TENANT, host};
 use crate::cli::exit::Failure;
 use crate::driver::{DriverError, DriverErrorKind, Host, Invoke, Limits};
 
@@ -30,7 +31,7 @@ struct Line {
     input: Value,
 }
 
-/// What a line becomes.
+/// Answer to one line.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
@@ -62,7 +63,7 @@ pub async fn run(mut limits: Limits) -> Result<(), Failure> {
         })
         .buffered(under_way);
     let mut answers = std::pin::pin!(answers);
-    // Written line by line: whoever reads along may wait for an answer before the next call.
+    // Written line by line: a reader may wait for an answer before the next call.
     let mut output = io::stdout();
     while let Some(answer) = answers.next().await {
         let answer = answer.map_err(|error| format!("a call was lost: {error}"))?;
@@ -109,7 +110,7 @@ fn parse(scripts: &mut Scripts, line: &[u8]) -> Result<Invoke, String> {
     let line: Line =
         serde_json::from_slice(line).map_err(|error| format!("the line is no call: {error}"))?;
     Ok(Invoke {
-        tenant: super::TENANT,
+        tenant: TENANT,
         script: scripts.get(&line.script)?,
         function: line.function,
         input: line.input,

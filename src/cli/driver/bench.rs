@@ -1,4 +1,4 @@
-//! Where an author's driver is tried out: the hub's sandbox, its examples and its schema.
+//! The test bench for an author's driver: the hub's sandbox, its examples and its schema.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{TENANT, examples::Found, host, script};
+use super::workers::{TENANT, host};
+use super::{examples::Found, script};
 use crate::{
     cli::exit::Failure,
     driver::{Host, Invoke, Limits, Script, schema::Schema},
@@ -23,15 +24,15 @@ pub struct Bench {
 #[derive(Clone)]
 pub struct Checked {
     pub script: Arc<Script>,
-    /// What it defines to call.
+    /// Functions that it defines.
     pub functions: Arc<[String]>,
 }
 
-/// What became of an example.
+/// Outcome of an example.
 pub struct Outcome {
     /// The function that was called.
     pub function: String,
-    /// What is wrong; `None` where it gives what it should.
+    /// The difference; `None` where it gives what it should.
     pub problem: Option<String>,
 }
 

@@ -2,8 +2,8 @@
 
 use clap::{ArgMatches, Command};
 
+use super::arguments::{folder, folder_argument};
 use super::package::Package;
-use super::{folder, folder_argument};
 use crate::cli::{exit::Failure, output};
 
 /// `thingshub driver build`.

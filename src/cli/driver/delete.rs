@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{reference, reference_argument, registry::Registry};
+use super::arguments::{reference, reference_argument};
+use super::registry::Registry;
 use crate::{
     cli::{
         exit::{EXIT_CODES, Failure, Reason},

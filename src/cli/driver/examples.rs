@@ -122,7 +122,7 @@ fn list(file: &Path, script: &impl Fn() -> Result<PathBuf, String>) -> Result<Ve
         .collect()
 }
 
-/// What a type of example says: a direction, or else a function.
+/// Reads the type of an example: a direction, or else a function.
 fn kind(text: &str) -> Result<(Option<Direction>, Option<String>), String> {
     let direction = match text {
         "uplink" | "decodeUplink" => Direction::Uplink,

@@ -5,8 +5,8 @@ use std::path::Path;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_yaml::Value;
 
+use super::arguments::{folder, folder_argument};
 use super::project::{FILE, Project, Supports};
-use super::{folder, folder_argument};
 use crate::cli::{exit::Failure, output};
 
 const SCRIPT: &str = r#"// bytes: the payload as numbers; fPort: its port; recvTime: a Date; variables: the device's settings.

@@ -15,7 +15,10 @@
 //! | `package.rs` | a project as a hub takes it |
 //! | `bench.rs` | where its script and its examples run |
 //! | `script.rs` | scripts out of files |
+//! | `workers.rs` | the worker processes that scripts run in |
+//! | `arguments.rs` | arguments that several of the commands take |
 
+mod arguments;
 mod batch;
 mod bench;
 mod build;
@@ -31,17 +34,11 @@ mod run;
 mod script;
 mod search;
 mod test;
+mod workers;
 
-use std::path::PathBuf;
-
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Command};
 
 use super::{exit::Failure, login};
-use crate::driver::{Host, Limits, Program};
-use crate::reference::Reference;
-
-/// On the command line there is one tenant.
-const TENANT: i64 = 1;
 
 /// `thingshub driver`.
 pub fn command() -> Command {
@@ -78,54 +75,4 @@ pub async fn driver(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("delete", matches)) => delete::delete(matches).await,
         _ => Ok(()),
     }
-}
-
-/// Starts workers of this very program.
-async fn host(limits: Limits) -> Result<Host, Failure> {
-    let program =
-        Program::running().map_err(|error| format!("the program does not find itself: {error}"))?;
-    Host::start(program, limits)
-        .await
-        .map_err(|error| format!("no driver worker starts: {error}").into())
-}
-
-fn folder_argument() -> Arg {
-    Arg::new("folder")
-        .long("project")
-        .short('p')
-        .value_name("FOLDER")
-        .value_parser(value_parser!(PathBuf))
-        .default_value(".")
-        .help("The driver's folder")
-}
-
-fn folder(matches: &ArgMatches) -> PathBuf {
-    matches
-        .get_one::<PathBuf>("folder")
-        .cloned()
-        .unwrap_or_default()
-}
-
-fn json_argument() -> Arg {
-    Arg::new("json")
-        .long("json")
-        .action(ArgAction::SetTrue)
-        .help("As JSON")
-}
-
-fn reference_argument() -> Arg {
-    Arg::new("reference")
-        .value_name("AUTHOR/NAME[:TAG|@sha256:...]")
-        .required(true)
-        .value_parser(|text: &str| {
-            Reference::parse(text).ok_or(
-                "must read author/name, author/name:tag or author/name@sha256:<64 hexadecimal digits>",
-            )
-        })
-        .help("The driver, and perhaps a tag or a digest of it")
-}
-
-fn reference(matches: &ArgMatches) -> Result<Reference, Failure> {
-    let reference = matches.get_one::<Reference>("reference").cloned();
-    reference.ok_or_else(|| Failure::usage("which driver?"))
 }

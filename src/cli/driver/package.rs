@@ -12,7 +12,7 @@ use crate::cli::exit::Failure;
 use crate::driver::{DECODERS, examples::Example};
 use crate::text::{DriverAuthor, DriverName, Label};
 
-/// What is pushed, but for the tags.
+/// The body of a push, without the tags.
 #[derive(Serialize)]
 pub struct Package {
     pub author: DriverAuthor,
@@ -25,7 +25,7 @@ pub struct Package {
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<serde_json::Value>,
     examples: Vec<Example>,
-    /// What the script defines to call.
+    /// Functions that the script defines.
     #[serde(skip)]
     pub functions: Vec<String>,
 }

@@ -16,7 +16,7 @@
 //! script: script.js
 //! ```
 //!
-//! What the form has beyond that (`platform`, `os`, `session`) is kept as it is.
+//! Other members of the form (`platform`, `os`, `session`) are kept as they are.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const EXPORTED_SCHEMA: &str = "schema.json";
 /// The longest project file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What the project file says.
+/// Content of the project file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
     /// `javascript`; others cannot be built here.
@@ -55,7 +55,7 @@ pub struct Project {
     pub more: Mapping,
 }
 
-/// Who wrote it, and for what.
+/// Author, name and devices of a driver.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     #[serde(default)]

@@ -12,9 +12,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    examples, folder, folder_argument,
+    arguments::{folder, folder_argument, reference, reference_argument},
+    examples,
     project::{FILE, Project, Supports},
-    reference, reference_argument,
     registry::{Driver, Registry},
 };
 use crate::{
@@ -84,7 +84,7 @@ pub async fn pull(matches: &ArgMatches) -> Result<(), Failure> {
     output::line(&version.digest)
 }
 
-/// Whether the content is what the digest says.
+/// Checks that the content has the digest.
 fn verify(reference: &Reference, version: &Version) -> Result<(), String> {
     if let Pick::Digest(digest) = reference.pick()
         && digest != version.digest

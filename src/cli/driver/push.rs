@@ -4,7 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{folder, folder_argument, json_argument, package::Package, registry::Registry};
+use super::arguments::{folder, folder_argument, json_argument};
+use super::{package::Package, registry::Registry};
 use crate::cli::{
     exit::{EXIT_CODES, Failure, Reason},
     output, target,
@@ -16,7 +17,7 @@ Examples:
   thingshub driver push -t 1.0.1 -t 1.0 -t 1 -t latest
   thingshub driver push -p am102 -t next --no-test";
 
-/// What is pushed.
+/// Body of a push.
 #[derive(Serialize)]
 struct Body<'a> {
     tags: &'a [DriverTag],

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::Value;
 
-use super::{batch, host, script};
+use super::workers::{TENANT, host};
+use super::{batch, script};
 use crate::cli::{exit::Failure, output};
 use crate::driver::{Invoke, Limits};
 
@@ -110,7 +111,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
     let invoke = Invoke {
-        tenant: super::TENANT,
+        tenant: TENANT,
         script: Arc::new(script::read(text("script")).map_err(Failure::usage)?),
         function: text("function").to_owned(),
         input: input(text("input"))?,

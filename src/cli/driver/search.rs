@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::value::RawValue;
 
 use super::{
-    json_argument,
+    arguments::json_argument,
     registry::{Driver, Registry},
 };
 use crate::cli::{

@@ -5,10 +5,10 @@ use std::path::Path;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
+use super::arguments::{folder, folder_argument};
 use super::bench::{Bench, Outcome};
 use super::examples::{self, Found};
 use super::project::{Project, script_of};
-use super::{folder, folder_argument};
 use crate::cli::{exit::Failure, output};
 use crate::driver::examples::Example;
 

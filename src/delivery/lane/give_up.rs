@@ -4,12 +4,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::Run;
 use crate::{
-    delivery::bounds,
     error::Result,
-    store::deliveries::give_up::{self, Excess},
+    id::IntegrationId,
+    store::{
+        Scope,
+        deliveries::give_up::{self, Bounds, Excess},
+    },
 };
 
 /// Time between two looks at the queue.
@@ -46,45 +49,41 @@ impl GivingUp {
     pub fn goes_on_at(&self) -> Option<Instant> {
         self.excess.as_ref().map(|_| self.go_on_at)
     }
-}
 
-impl Run {
-    /// Gives up a chunk of what is beyond the bounds, if it is time to.
-    pub(super) async fn give_up(&mut self) -> Result<()> {
-        let (scope, integration) = (&self.lane.scope, self.lane.integration);
-        let giving_up = &mut self.giving_up;
+    /// Gives up a chunk of what is beyond the bounds, if it is time to; answers how many. The lane holds those
+    /// that are `held`.
+    pub async fn go_on(
+        &mut self,
+        scope: &Scope,
+        integration: IntegrationId,
+        bounds: &Bounds,
+        held: impl Iterator<Item = Uuid>,
+    ) -> Result<u64> {
         let now = Instant::now();
-        if giving_up.excess.is_none() && now >= giving_up.look_at {
-            let bounds = bounds(&self.lane.config);
-            giving_up.excess = give_up::find(scope, integration, &bounds).await?;
-            giving_up.look_at = Instant::now() + LOOK_EVERY.max(now.elapsed() * LOOK_SHARE);
+        if self.excess.is_none() && now >= self.look_at {
+            self.excess = give_up::find(scope, integration, bounds).await?;
+            self.look_at = Instant::now() + LOOK_EVERY.max(now.elapsed() * LOOK_SHARE);
         }
-        let Some(excess) = giving_up
-            .excess
-            .as_ref()
-            .filter(|_| now >= giving_up.go_on_at)
-        else {
-            return Ok(());
+        let Some(excess) = self.excess.as_ref().filter(|_| now >= self.go_on_at) else {
+            return Ok(0);
         };
-        let held: BTreeSet<_> = self.held.keys().copied().collect();
+        let held: BTreeSet<_> = held.collect();
         let (count, has_more) = give_up::chunk(scope, integration, excess, &held).await?;
-        giving_up.given_up += count;
-        // Others of their devices may go now.
-        self.may_have_more |= count > 0;
-        giving_up.go_on_at = Instant::now() + BREATH;
+        self.given_up += count;
+        self.go_on_at = Instant::now() + BREATH;
         if !has_more {
-            if giving_up.given_up > 0 {
+            if self.given_up > 0 {
                 tracing::warn!(
                     integration.id = integration.0,
-                    deliveries = giving_up.given_up,
+                    deliveries = self.given_up,
                     "deliveries were given up: too many wait, or they have waited for too long"
                 );
                 // There are two bounds.
-                giving_up.look_at = Instant::now();
+                self.look_at = Instant::now();
             }
-            giving_up.excess = None;
-            giving_up.given_up = 0;
+            self.excess = None;
+            self.given_up = 0;
         }
-        Ok(())
+        Ok(count)
     }
 }

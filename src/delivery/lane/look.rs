@@ -10,7 +10,7 @@ use super::{AHEAD_MAX, AHEAD_MIN, FOLLOWED, IDLE_MAX, LEASE, Next, RENEW_EVERY, 
 use crate::{
     delivery::{
         breaker::{Admission, Breaker},
-        rules::Rules,
+        rules::{Rules, bounds},
     },
     error::Result,
     store::{
@@ -34,7 +34,14 @@ impl Run {
         if self.ends_at.is_some() {
             return Ok(Next::End);
         }
-        self.give_up().await?;
+        let (lane, bounds) = (&self.lane, bounds(&self.lane.config));
+        let held = self.held.keys().copied();
+        let given_up = self
+            .giving_up
+            .go_on(&lane.scope, lane.integration, &bounds, held)
+            .await?;
+        // Others of their devices may go now.
+        self.may_have_more |= given_up > 0;
         if now >= self.check_at {
             let next = self.read_integration(now).await?;
             if !matches!(next, Next::Go) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{JSON, Message};
+use super::message::{JSON, Message};
 use crate::{
     clock::Time,
     store::{deliveries::Delivery, integrations::policy::EventType},
@@ -89,7 +89,7 @@ mod tests {
             .should_validate_formats(true)
             .build(&schema)
             .unwrap();
-        let delivery = super::super::delivery(r#"{"data":{"temperature":21.5}}"#);
+        let delivery = super::super::message::delivery(r#"{"data":{"temperature":21.5}}"#);
         for origin in ["", "https://hub.example.com"] {
             let message = message(&delivery, "data", origin).unwrap();
             let event: Value = serde_json::from_str(&message.body).unwrap();
@@ -107,7 +107,7 @@ mod tests {
         let metadata = json!({"last_data_received": {"received_at": received}});
         let event = |kind, time: Value| -> Value {
             let body = json!({"time": time, "uplink_metadata": metadata});
-            let mut delivery = super::super::delivery(&body.to_string());
+            let mut delivery = super::super::message::delivery(&body.to_string());
             delivery.kind = kind;
             let message = message(&delivery, kind.as_str(), "").unwrap();
             let event: Value = serde_json::from_str(&message.body).unwrap();

@@ -2,6 +2,7 @@
 //! on it when it is sent, so that a changed form holds for what still waits, too.
 
 mod cloud_events;
+mod message;
 mod renderer;
 mod template;
 
@@ -11,21 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::store::deliveries::Delivery;
+use message::JSON;
+pub use message::{Message, Purpose, SAMPLE};
 pub use renderer::{Renderer, Renderers};
 use template::Template;
-
-const JSON: &str = "application/json";
-/// A message as an uplink makes one: what templates are tried on, and what a test sends.
-pub const SAMPLE: &str = include_str!("sample.json");
-
-/// What is sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// Its media type.
-    pub content_type: String,
-    /// Its text.
-    pub body: String,
-}
 
 /// A form, ready to be put on messages.
 pub enum Payload {
@@ -35,15 +25,6 @@ pub enum Payload {
     CloudEvents,
     /// A template of the user's.
     Template(Arc<Template>),
-}
-
-/// What a message is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To tell what happened.
-    Delivery,
-    /// To see whether it arrives.
-    Test,
 }
 
 /// Why there is no message.
@@ -121,29 +102,5 @@ impl Payload {
                 made.ok_or(Unmade::NotNow)?.map_err(Unmade::Never)
             }
         }
-    }
-}
-
-#[cfg(test)]
-fn delivery(body: &str) -> Delivery {
-    use crate::store::integrations::policy::EventType;
-    use crate::{clock, id::new_uuid, store::deliveries::State};
-    let now = clock::now();
-    Delivery {
-        id: new_uuid(),
-        device_id: "am102-meeting-2".to_owned(),
-        kind: EventType::Data,
-        subject_id: new_uuid(),
-        state: State::Pending,
-        attempt: 1,
-        round_start: 0,
-        ordered: false,
-        due_at: None,
-        body: body.to_owned(),
-        last_status: None,
-        last_error: None,
-        last_answer: None,
-        created_at: now,
-        updated_at: now,
     }
 }

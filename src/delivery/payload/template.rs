@@ -17,7 +17,7 @@ use minijinja::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Message, Purpose, SAMPLE};
+use super::message::{JSON, Message, Purpose, SAMPLE};
 use crate::store::deliveries::Delivery;
 
 const NAME: &str = "template";
@@ -136,7 +136,7 @@ impl Template {
 /// Whether the media type is JSON or built on it.
 fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case(super::JSON) || kind.to_ascii_lowercase().ends_with("+json")
+    kind.eq_ignore_ascii_case(JSON) || kind.to_ascii_lowercase().ends_with("+json")
 }
 
 fn is_in_the_template(kind: ErrorKind) -> bool {
@@ -169,7 +169,8 @@ mod tests {
     fn made(source: &str, content_type: &str, body: &str) -> Result<String, String> {
         let template = Template::new(source.to_owned(), content_type.to_owned());
         template.check()?;
-        let message = template.message(&super::super::delivery(body), Purpose::Delivery)?;
+        let message =
+            template.message(&super::super::message::delivery(body), Purpose::Delivery)?;
         assert_eq!(message.content_type, content_type);
         Ok(message.body)
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::sync::Semaphore;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::{
     delivery::payload::Message,
     error::{Error, Result},

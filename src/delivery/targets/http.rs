@@ -9,7 +9,12 @@ use hyper::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, oauth2::OAuth2, webhook_signature::Signer};
+use super::{
+    answer::Answer,
+    headers::{ASKS_FOR_REST, basic, sensitive},
+    oauth2::OAuth2,
+    webhook_signature::Signer,
+};
 use crate::{
     clock,
     delivery::payload::Message,
@@ -29,9 +34,6 @@ pub const KIND: &str = "http";
 const ID_HEADER: &str = "webhook-id";
 /// The header with the number of the attempt.
 const ATTEMPT_HEADER: &str = "webhook-attempt";
-/// "Too many requests" and "service unavailable": what `Retry-After` comes with that is about the
-/// receiver, and not about one message.
-pub const ASKS_FOR_REST: [u16; 2] = [429, 503];
 /// How long the body of an answer is waited for; the status has told by then what became of the delivery.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
@@ -221,22 +223,6 @@ impl HttpTarget {
 
 fn header_name(name: &str) -> Result<HeaderName> {
     name.parse().map_err(Error::internal)
-}
-
-/// The value of a header that never shows in logs.
-fn sensitive(value: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).map_err(Error::internal)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Name and password as a header (RFC 7617).
-pub fn basic(username: &str, password: &str) -> Result<HeaderValue> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    sensitive(&format!(
-        "Basic {}",
-        STANDARD.encode(format!("{username}:{password}"))
-    ))
 }
 
 /// The status decides: a body that breaks off or does not come changes nothing.

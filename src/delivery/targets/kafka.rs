@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, topic};
+use super::{answer::Answer, topic};
 use crate::{
     delivery::payload::Message,
     error::{Error, Result},

@@ -1,7 +1,9 @@
 //! Where integrations send to: one file per type.
 
+mod answer;
 mod file;
-pub mod http;
+pub mod headers;
+mod http;
 mod kafka;
 mod mqtt;
 mod oauth2;
@@ -11,11 +13,11 @@ mod webhook_signature;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
 use moka::sync::Cache;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+pub use self::answer::Answer;
 use super::payload::{Message, Payload, Purpose, Renderers, Unmade};
 use crate::{
     config::Config,
@@ -30,68 +32,6 @@ use crate::{
 /// Where the sealed credentials of an integration are stored.
 pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
     Place::new("integration", tenant, id)
-}
-
-/// What came back from a target.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// HTTP status, where there was one.
-    pub status: Option<u16>,
-    /// Why it does not count as delivered.
-    pub error: Option<String>,
-    /// How long the receiver wants to be left alone.
-    pub retry_after: Option<TimeDelta>,
-    /// Whether that is about all messages, and not about this one alone.
-    pub is_rest: bool,
-    /// The beginning of what it answered, where that is text.
-    pub text: Option<String>,
-    /// Whether trying again would only fail again.
-    pub is_final: bool,
-}
-
-/// How much of an error is kept: as much as a person wants to read.
-const ERROR_MAX_CHARS: usize = 300;
-/// How much of an answer is kept.
-const TEXT_MAX_BYTES: usize = 1000;
-
-impl Answer {
-    /// It failed, and may be tried again.
-    pub fn failed(error: impl Into<String>) -> Self {
-        Self {
-            error: Some(error.into()),
-            ..Self::default()
-        }
-    }
-
-    /// It failed, and always will.
-    pub fn hopeless(error: impl Into<String>) -> Self {
-        Self {
-            is_final: true,
-            ..Self::failed(error)
-        }
-    }
-
-    /// It without the secrets that the receiver was sent: whoever may see deliveries sees what is kept of it.
-    fn without(self, redactor: &Redactor) -> Self {
-        Self {
-            error: self.error.map(|text| redactor.redact(&text)),
-            text: self.text.map(|text| redactor.redact(&text)),
-            ..self
-        }
-    }
-
-    /// What is kept of it. Secrets are left out before: half of one is one, too.
-    fn cut(mut self) -> Self {
-        if let Some(error) = &mut self.error
-            && let Some((end, _)) = error.char_indices().nth(ERROR_MAX_CHARS)
-        {
-            error.truncate(end);
-        }
-        if let Some(text) = &mut self.text {
-            text.truncate(text.floor_char_boundary(TEXT_MAX_BYTES));
-        }
-        self
-    }
 }
 
 /// Whether a target can be reached by its settings and by all its credentials, those that were kept among
@@ -210,7 +150,7 @@ impl Target {
     async fn answer(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
         let answer = match (&self.way, purpose) {
             (Way::Postgres(target), Purpose::Test) => {
-                let guard = sender.guard.of(self.tenant);
+                let guard = sender.guard.of(self.tenant.0);
                 target.try_out(&guard, delivery).await
             }
             _ => self.send_message(sender, delivery, purpose).await,
@@ -245,11 +185,11 @@ impl Way {
         delivery: &Delivery,
         message: &Message,
     ) -> Answer {
-        let guard = sender.guard.of(tenant);
+        let guard = sender.guard.of(tenant.0);
         match self {
             Way::Http(target) => target.send(delivery, message).await,
             Way::Mqtt(target) => {
-                let (publishers, within) = (sender.publishers.of(tenant), sender.timeout);
+                let (publishers, within) = (sender.publishers.of(tenant.0), sender.timeout);
                 target.send(&publishers, delivery, message, within).await
             }
             Way::Kafka(target) => target.send(&guard, delivery, message).await,
@@ -303,7 +243,7 @@ impl Sender {
     ) -> Result<Self> {
         let origin = config.public_url.as_deref();
         Ok(Self {
-            http: Client::new(guard.clone(), timeout)?,
+            http: Client::new(guard.clone(), timeout).map_err(Error::internal)?,
             clients: Cache::builder()
                 .max_capacity(CLIENTS_MAX)
                 .time_to_idle(TARGET_IDLE)
@@ -335,28 +275,12 @@ impl Sender {
         {
             return Ok(target);
         }
-        let client = self.clients.get_with(tenant, || self.http.of(tenant));
+        let client = self.clients.get_with(tenant, || self.http.of(tenant.0));
         let target = Arc::new(Target::open(tenant, integration, vault, &client)?);
         if !target.is_unopened() {
             let entry = (integration.revision, target.clone());
             self.targets.insert(integration.id, entry);
         }
         Ok(target)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_much_is_kept_of_an_answer_as_a_person_wants_to_read() {
-        let answer = Answer {
-            text: Some("ü".repeat(900)),
-            ..Answer::failed("ü".repeat(900))
-        };
-        let kept = answer.cut();
-        assert_eq!(kept.error.unwrap().chars().count(), ERROR_MAX_CHARS);
-        assert_eq!(kept.text.unwrap().len(), TEXT_MAX_BYTES);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Answer, topic};
+use super::{answer::Answer, topic};
 use crate::{
     delivery::payload::Message,
     error::{Error, Result},

@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Answer,
-    http::{ASKS_FOR_REST, basic},
+    answer::Answer,
+    headers::{ASKS_FOR_REST, basic},
 };
 use crate::{
     error::{Error, Result},

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Host;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::{
     error::{Error, Result},
     outgoing::{self, Guard, HeavyWork},

@@ -1,16 +1,8 @@
-//! Data tables: the selector must parse, and a column must not come twice.
+//! Data tables: a column must not come twice.
 
 use std::collections::HashSet;
 
-use crate::{
-    error::{Error, Result},
-    selector::Selector,
-};
-
-/// Reads a selector; the error points at the column.
-pub fn parse_selector(text: &str) -> Result<Selector> {
-    Selector::parse(text).map_err(|error| Error::field("selector", error))
-}
+use crate::error::{Error, Result};
 
 /// Refuses a repeated column.
 pub fn check_columns<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {

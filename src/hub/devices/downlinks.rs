@@ -6,11 +6,16 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    downlink::{DownlinkSettings, networks::sigfox::Sigfox, way},
+    codec::{
+        Codec,
+        encode::{Encoded, NotEncoded, Values},
+    },
+    downlink::transport,
     driver::schema::{Column, ColumnKind, Schema},
     error::{Error, Result},
     hub::Hub,
     id::{ConnectionId, DeviceKey},
+    networks::{self, DownlinkSettings},
     store::{
         Scope,
         core::listing::{Span, Stretch},
@@ -20,15 +25,11 @@ use crate::{
             uplinks,
         },
         downlinks::{self, Downlink, NewDownlink, Origin, Priority, queue},
-        live::events::{self, Event, Subject},
+        live::events::{self, Event, NewEvent, Subject},
         members,
-        networks::{self, downlink_settings::Seen},
-        uplink_batch::NewEvent,
+        networks::{self as connections, downlink_settings::Seen},
     },
-    uplink::{
-        UplinkPath,
-        encode::{Encoded, NotEncoded, Values},
-    },
+    uplink::Asking,
 };
 
 /// Something that can be desired of a device.
@@ -92,12 +93,12 @@ impl Hub {
     pub async fn queue_downlink(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         wish: Wish,
     ) -> Result<Downlink> {
         for _ in 0..TRIES_MAX {
-            if let Some(queued) = self.queue_once(scope, uplinks, device, &wish).await? {
+            if let Some(queued) = self.queue_once(scope, codec, device, &wish).await? {
                 return Ok(queued);
             }
         }
@@ -108,7 +109,7 @@ impl Hub {
     async fn queue_once(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         wish: &Wish,
     ) -> Result<Option<Downlink>> {
@@ -117,7 +118,7 @@ impl Hub {
         let (encoded, values) = match &wish.content {
             Content::Payload(payload) => (Encoded::bare(payload.clone()), None),
             Content::Values(values) => {
-                let encoded = encode(scope, uplinks, &device, values, wish.f_port).await?;
+                let encoded = encode(scope, codec, &device, values, wish.f_port).await?;
                 let encoded = encoded.map_err(|why| Error::field("values", why))?;
                 (encoded, Some(Value::Object(values.clone())))
             }
@@ -147,12 +148,12 @@ impl Hub {
     pub async fn state_report(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
     ) -> Result<StateReport> {
         let device = devices::get(scope, device).await?;
         let driver = device.provisioned.driver.as_deref();
-        let schema = uplinks.schema(scope, driver).await?;
+        let schema = codec.schema(scope, driver).await?;
         let told = match device.state.desired.is_empty() {
             true => None,
             false => told(scope, device.key).await?,
@@ -171,15 +172,12 @@ impl Hub {
     pub async fn set_desired_state(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         desired: Map<String, Value>,
     ) -> Result<()> {
         for _ in 0..TRIES_MAX {
-            if self
-                .set_once(scope, uplinks, device, desired.clone())
-                .await?
-            {
+            if self.set_once(scope, codec, device, desired.clone()).await? {
                 return Ok(());
             }
         }
@@ -190,19 +188,19 @@ impl Hub {
     async fn set_once(
         &self,
         scope: &Scope,
-        uplinks: &UplinkPath,
+        codec: &Codec,
         device: &str,
         desired: Map<String, Value>,
     ) -> Result<bool> {
         let device = devices::get(scope, device).await?;
-        let schema = uplinks
+        let schema = codec
             .schema(scope, device.provisioned.driver.as_deref())
             .await?;
         if let Some(schema) = &schema {
             let checked = schema.check_desired(&desired);
             checked.map_err(|violation| Error::Invalid(format!("desired.{violation}")))?;
         }
-        let transfer = transfer(scope, uplinks, &device, &desired, schema.as_deref()).await?;
+        let transfer = transfer(scope, codec, &device, &desired, schema.as_deref()).await?;
         let most = self.config.downlink_queue_max;
         desired_state::set(scope, &device, desired, transfer, most).await
     }
@@ -227,7 +225,7 @@ async fn told(scope: &Scope, device: DeviceKey) -> Result<Option<Told>> {
 /// How the device is told of a desired state.
 async fn transfer(
     scope: &Scope,
-    uplinks: &UplinkPath,
+    codec: &Codec,
     device: &Device,
     desired: &Map<String, Value>,
     schema: Option<&Schema>,
@@ -239,7 +237,7 @@ async fn transfer(
         Some(schema) => schema.with_defaults(desired),
         None => desired.clone(),
     };
-    let encoded = match encode(scope, uplinks, device, &values, None).await? {
+    let encoded = match encode(scope, codec, device, &values, None).await? {
         Ok(encoded) => encoded,
         Err(NotEncoded::NoEncoder(why)) => return Ok(not_sent(&why)),
         Err(NotEncoded::Refused(why)) => {
@@ -301,8 +299,8 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
 /// What takes the downlinks of the network that the address is in, and what that was read from.
 async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, Seen)> {
     let id = ConnectionId(address.network_connection_id);
-    let connection = networks::get(scope, id).await?;
-    let settings = way::settings(scope, &connection).await?;
+    let connection = connections::get(scope, id).await?;
+    let settings = transport::settings(scope, &connection).await?;
     settings.ok_or_else(|| {
         let rule = format!("network connection {id} sends no downlinks: set its downlink-settings");
         Error::field("network_connection_id", rule)
@@ -320,22 +318,27 @@ pub async fn in_answer(
     scope: &Scope,
     connection: ConnectionId,
     uplink: Option<(Uuid, &str)>,
-    network_device_id: &str,
+    asking: &Asking,
 ) -> Result<Value> {
     if let Some((uplink, device)) = uplink {
         let key = devices::get(scope, device).await?.key;
         let taken = queue::take_for_answer(scope, connection, key, uplink).await?;
         if let Some(taken) = taken {
             let queued = taken.queued;
-            return Ok(Sigfox::answer(&queued.network_device_id, &queued.payload));
+            let device = &queued.network_device_id;
+            return Ok(networks::answer(asking.kind, device, Some(&queued.payload)));
         }
     }
-    Ok(Sigfox::nothing(network_device_id))
+    Ok(networks::answer(
+        asking.kind,
+        &asking.network_device_id,
+        None,
+    ))
 }
 
 async fn encode(
     scope: &Scope,
-    uplinks: &UplinkPath,
+    codec: &Codec,
     device: &Device,
     values: &Map<String, Value>,
     f_port: Option<u8>,
@@ -346,7 +349,7 @@ async fn encode(
         reported: &device.state.reported,
         f_port,
     };
-    let encoded = uplinks.encode(scope, driver, values).await?;
+    let encoded = codec.encode(scope, driver, values).await?;
     Ok(
         encoded.and_then(|encoded| match encoded.payload.is_empty() {
             true => Err(NotEncoded::Refused("it makes no bytes of it".to_owned())),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     driver::BuiltIn,
     error::{Error, Result},
+    networks::{self, fold_network_device_id},
     reference::{DriverReferenceKind, Reference},
     store::{
         Scope,
@@ -13,7 +14,6 @@ use crate::{
         networks as connections,
     },
     text::Kind,
-    uplink::networks::{self, fold_network_device_id},
 };
 
 pub mod downlinks;

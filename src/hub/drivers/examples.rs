@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     hub::{
         Hub,
-        drivers::{manifest, refused},
+        drivers::{manifest, refusal::refused},
     },
     id::TenantId,
 };

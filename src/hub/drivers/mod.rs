@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Hub;
 use crate::{
-    driver::{BUILT_IN_AUTHOR, DECODERS, DriverError, DriverErrorKind, Script},
+    driver::{BUILT_IN_AUTHOR, DECODERS, Script},
     error::{Error, Result},
     id::TenantId,
     reference::{DriverKey, Pick},
@@ -24,10 +24,12 @@ pub mod archive;
 pub mod built_in;
 pub mod examples;
 pub mod manifest;
+mod refusal;
 pub mod schemas;
 
 use archive::VERSIONS_MAX;
 use examples::Example;
+use refusal::refused;
 use schemas::SchemaSource;
 
 /// A version to push, as its author wrote it.
@@ -150,16 +152,4 @@ pub async fn to_export<S: DeserializeOwned>(
         versions.push(versions::get(scope, key, pick).await?);
     }
     Ok((driver.metadata, versions))
-}
-
-/// What a failure of the driver says about a field; what is no fault of the driver is another error.
-pub(super) fn refused(field: &str, error: DriverError) -> Error {
-    match error.kind {
-        DriverErrorKind::Overloaded => Error::overloaded("too many drivers are waiting to run"),
-        DriverErrorKind::Unavailable => Error::overloaded("no driver worker can be started now"),
-        DriverErrorKind::Crashed => {
-            Error::away("the script could not be checked; try again", error)
-        }
-        _ => Error::field(field, error.at_line()),
-    }
 }

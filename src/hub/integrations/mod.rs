@@ -10,7 +10,6 @@ use crate::{
     clock,
     delivery::{self, Answer, Payload, SAMPLE, Unmade},
     error::{Error, Result},
-    hub::integrations::stream::WEBSOCKET,
     id::{IntegrationId, new_uuid},
     secret::{self, Claim},
     store::{
@@ -24,11 +23,9 @@ use crate::{
         integrations::{self, Integration, NewIntegration, health, policy::EventType},
     },
 };
+use stream::{STREAM_KEY, WEBSOCKET};
 
 pub mod stream;
-
-/// The name of the secret that a follower shows.
-pub const STREAM_KEY: &str = "stream_key";
 
 /// How long one call queues deliveries again.
 const RESEND_TIME_MAX: Duration = Duration::from_secs(10);
@@ -230,7 +227,7 @@ impl Hub {
     ) -> Result<Delivery> {
         deliveries::get(scope, id, delivery).await?;
         let filter = deliveries::Filter {
-            among: Some((true, vec![delivery])),
+            among: Some(deliveries::Among::These(vec![delivery])),
             ..Default::default()
         };
         let (queued, _) = resend::chunk(scope, id, &filter, None).await?;

@@ -3,7 +3,7 @@
 use crate::{
     delivery::{self, Payload, Purpose, Unmade},
     error::{Error, Result},
-    hub::{Hub, access::permission, integrations::STREAM_KEY},
+    hub::{Hub, access::permission},
     id::IntegrationId,
     live::{Listener, Queue},
     secret,
@@ -16,6 +16,8 @@ use crate::{
 
 /// The operation, in the table of permissions.
 const FOLLOW: &str = "follow_integration";
+/// The name of the secret that a follower shows.
+pub const STREAM_KEY: &str = "stream_key";
 /// The type of integration that can be followed.
 pub const WEBSOCKET: &str = "websocket";
 

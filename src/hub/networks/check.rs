@@ -6,10 +6,11 @@ use chrono::SecondsFormat;
 use serde_json::Value;
 
 use crate::{
-    downlink::{DownlinkSettings, way},
-    error::Result,
+    downlink::transport,
+    error::{Error, Result},
     hub::Hub,
     id::ConnectionId,
+    networks::DownlinkSettings,
     outgoing::{Caller, Guard, Request},
     store::{
         Scope,
@@ -17,7 +18,7 @@ use crate::{
         devices::list::{self, Filter, SortBy},
         networks::{self, Connection},
     },
-    uplink::probe,
+    uplink::probe::{self, Probed},
 };
 
 /// What came of a test.
@@ -51,7 +52,7 @@ impl Hub {
     pub async fn test_connection(&self, scope: &Scope, id: ConnectionId) -> Result<Tested> {
         let connection = networks::get(scope, id).await?;
         let _trial = self.trials.begin(scope.tenant())?;
-        let guard = self.guard.of(scope.tenant());
+        let guard = self.guard.of(scope.tenant().0);
         let (uplinks, downlinks) = tokio::join!(
             self.test_uplinks(scope, &connection, &guard),
             self.test_downlinks(scope, &connection, &guard)
@@ -70,9 +71,9 @@ impl Hub {
     ) -> Result<Check> {
         let began = Instant::now();
         let outcome = match probe::broker(scope.tenant(), connection, &self.vault, guard).await? {
-            Some(Ok(())) => Outcome::Passed,
-            Some(Err(why)) => Outcome::Failed(why),
-            None => Outcome::Untestable(match connection.health.last_message_at {
+            Probed::Passed => Outcome::Passed,
+            Probed::Failed(why) => Outcome::Failed(why),
+            Probed::NoBroker => Outcome::Untestable(match connection.health.last_message_at {
                 None => "the network server calls the hub, and has not yet".to_owned(),
                 Some(at) => format!(
                     "the network server calls the hub, last at {}",
@@ -89,22 +90,26 @@ impl Hub {
         connection: &Connection,
         guard: &Guard,
     ) -> Result<Option<Check>> {
-        let Some(way) = way::find(scope, &self.vault, connection).await? else {
+        let Some(transport) = transport::find(scope, &self.vault, connection).await? else {
             return Ok(None);
         };
         let began = Instant::now();
-        if let Some(why) = way.unopened {
+        if let Some(why) = transport.unopened {
             return Ok(Some(Check::ended(Outcome::Failed(why), began)));
         }
         let device = any_device(scope, connection.id).await?;
-        let request = match way.settings.probe(&way.secrets, device.as_deref()) {
+        let request = match transport
+            .settings
+            .probe(&transport.secrets, device.as_deref())
+        {
             Ok(request) => request,
             Err(why) => return Ok(Some(Check::ended(Outcome::Untestable(why), began))),
         };
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
-        let caller = way.caller(&Caller::new(guard.clone(), timeout)?);
+        let caller = Caller::new(guard.clone(), timeout).map_err(Error::internal)?;
+        let caller = transport.caller(&caller);
         let outcome = match caller {
-            Ok(caller) => ask(&caller, request, &way.settings).await,
+            Ok(caller) => ask(&caller, request, &transport.settings).await,
             Err(why) => Err(why),
         };
         let outcome = match outcome {

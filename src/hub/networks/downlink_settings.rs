@@ -2,10 +2,10 @@
 //! sealed.
 
 use crate::{
-    downlink::{self, DownlinkSettings},
     error::{Error, Result},
     hub::Hub,
     id::ConnectionId,
+    networks::{self, DownlinkSettings},
     secret::{Claim, Stored},
     store::{
         Scope,
@@ -28,7 +28,7 @@ impl Hub {
     ) -> Result<Settings> {
         let read: DownlinkSettings = serde_json::from_value(settings.clone())
             .map_err(|error| Error::field("settings", error))?;
-        let place = downlink::place(scope.tenant(), connection.0);
+        let place = networks::downlink_place(scope.tenant(), connection.0);
         let make = |connection: &NewConnection, old: Option<&Settings>| {
             let network = serde_json::from_value(connection.settings.clone());
             read.check(&network.map_err(Error::internal)?)

@@ -7,15 +7,13 @@ use super::{Hub, devices::Known};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    networks::{self, NetworkSettings},
     secret::{self, Claim, Credentials},
     store::{
         Scope,
         networks::{self as connections, Connection, NewConnection},
     },
-    uplink::{
-        Rule,
-        networks::{self, NetworkSettings},
-    },
+    uplink::Rule,
 };
 
 pub mod check;

@@ -15,11 +15,12 @@ use crate::{
     error::{Error, Result},
     id::ApiKeyId,
     store::{
-        Page, Scope,
         core::{
             audit::subject,
             failure,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+            page::Page,
+            scope::Scope,
         },
         entities::api_key,
     },

@@ -11,8 +11,12 @@ use crate::{
     error::Result,
     id::{ApiKeyId, UserId, first_uuid_at},
     store::{
-        Page, Scope, Store,
-        core::listing::{self, Order, Place, Span, Stretch},
+        core::{
+            handle::Store,
+            listing::{self, Order, Place, Span, Stretch},
+            page::Page,
+            scope::Scope,
+        },
         entities::audit_entry,
     },
 };

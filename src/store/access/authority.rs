@@ -5,11 +5,14 @@
 
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::users::{ADMIN, User};
 use crate::{
     error::{Error, Result},
     id::UserId,
-    store::{Scope, core::transaction::DatabaseTransaction, entities::user},
+    store::{
+        access::user::{ADMIN, User},
+        core::{scope::Scope, transaction::DatabaseTransaction},
+        entities::user,
+    },
 };
 
 /// What everybody else is told who wants to administer.

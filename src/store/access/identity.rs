@@ -10,20 +10,21 @@ use sea_orm::{
 
 use super::{
     api_keys::ApiKey,
-    tenants,
-    users::{self, NewUser, Person, Profile, User},
+    users::{self, NewUser},
 };
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::{ConnectionId, TenantId},
     store::{
-        Scope, Store,
+        access::user::{Person, Profile, User},
         core::{
             gather::{Gather, padded},
+            handle::Store,
             migrating,
             reader::Reader,
-            removals,
+            removed,
+            scope::Scope,
         },
         entities::{api_key, network_connection, session, tenant, user},
     },
@@ -39,6 +40,11 @@ pub struct Session {
     pub expires_at: Time,
 }
 
+/// Reads of sessions that are shared by all who wait for one, by the hash of the token.
+pub(in crate::store) type Sessions = Gather<[u8; 32], Session>;
+/// The same of API keys.
+pub(in crate::store) type ApiKeys = Gather<[u8; 32], (TenantId, ApiKey)>;
+
 impl Store {
     /// The user of this name, whatever its case.
     pub async fn find_user(&self, username: &str) -> Result<Option<User>> {
@@ -51,20 +57,20 @@ impl Store {
 
     /// The session of this token's hash, while it lives.
     pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
-        let found = self.inner.sessions.get(*token_hash).await?;
+        let found = self.kept::<Sessions>().get(*token_hash).await?;
         Ok(found.filter(|session| session.expires_at > self.now()))
     }
 
     /// The API key with this hash, while it is valid, and whose it is.
     pub async fn find_api_key(&self, key_hash: &[u8; 32]) -> Result<Option<(TenantId, ApiKey)>> {
-        let found = self.inner.api_keys.get(*key_hash).await?;
+        let found = self.kept::<ApiKeys>().get(*key_hash).await?;
         Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > self.now())))
     }
 
     /// The tenant of a network connection; what else it is, only that tenant may ask.
     pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
         let tenant = network_connection::Entity::find_by_id(id.0)
-            .filter(removals::is_live(
+            .filter(removed::is_live(
                 network_connection::Column::TenantId.into_expr(),
             ))
             .select_only()
@@ -79,7 +85,7 @@ impl Store {
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
         let transaction = self.begin([]).await?;
         migrating::lock_seed(&transaction).await?;
-        if tenants::find().count(&transaction).await? > 0 {
+        if removed::live_tenants().count(&transaction).await? > 0 {
             transaction.rollback().await;
             return Ok(false);
         }
@@ -110,12 +116,12 @@ impl Store {
 
     /// Whether the first start has already happened.
     pub async fn is_seeded(&self) -> Result<bool> {
-        Ok(tenants::find().count(&self.inner.reader).await? > 0)
+        Ok(removed::live_tenants().count(&self.inner.reader).await? > 0)
     }
 }
 
 /// Reads sessions together for all who wait for one.
-pub(in crate::store) fn gather(reader: Reader) -> Gather<[u8; 32], Session> {
+pub(in crate::store) fn gather(reader: Reader) -> Sessions {
     Gather::start(move |hashes| load(reader.clone(), hashes))
 }
 
@@ -138,7 +144,7 @@ async fn load(reader: Reader, hashes: Vec<[u8; 32]>) -> Result<HashMap<[u8; 32],
 }
 
 /// Reads API keys together for all who wait for one.
-pub(in crate::store) fn gather_keys(reader: Reader) -> Gather<[u8; 32], (TenantId, ApiKey)> {
+pub(in crate::store) fn gather_keys(reader: Reader) -> ApiKeys {
     Gather::start(move |hashes| load_keys(reader.clone(), hashes))
 }
 

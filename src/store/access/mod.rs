@@ -5,4 +5,5 @@ pub mod audit_log;
 pub mod authority;
 pub mod identity;
 pub mod tenants;
+pub(in crate::store) mod user;
 pub mod users;

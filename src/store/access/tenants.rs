@@ -1,8 +1,8 @@
 //! Tenants, for the operator of the installation: the one resource that is above tenants.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
-    QuerySelect, Select, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QuerySelect,
+    sea_query::LockType,
 };
 use serde_json::json;
 
@@ -15,16 +15,18 @@ use crate::{
     error::{Error, Result},
     id::TenantId,
     store::{
-        Page, Scope,
         core::{
             audit::subject,
             failure,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-            removals,
+            page::Page,
+            removed,
+            scope::Scope,
             signals::Then,
             transaction::DatabaseTransaction,
         },
         entities::{api_key, idempotency_key, tenant, user},
+        removals,
     },
 };
 
@@ -92,11 +94,6 @@ pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result
         .await
 }
 
-/// The tenants that are not removed.
-pub(in crate::store) fn find() -> Select<tenant::Entity> {
-    tenant::Entity::find().filter(tenant::Column::RemovedAt.is_null())
-}
-
 fn is_there(id: TenantId) -> Condition {
     Condition::all()
         .add(tenant::Column::Id.eq(id.0))
@@ -105,7 +102,10 @@ fn is_there(id: TenantId) -> Condition {
 
 /// One tenant.
 pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
-    let found = find().filter(is_there(id)).one(scope.reader()).await?;
+    let found = removed::live_tenants()
+        .filter(is_there(id))
+        .one(scope.reader())
+        .await?;
     found.map(Tenant::from).ok_or_else(|| missing(id))
 }
 
@@ -116,7 +116,7 @@ pub async fn list(
     sort: Sort<ResourceOrder>,
     stretch: &Stretch,
 ) -> Result<Page<Tenant, Place>> {
-    let query = find().filter(
+    let query = removed::live_tenants().filter(
         Condition::all()
             .add_option(search.map(|text| listing::holding(text, tenant::Entity::SEARCHED))),
     );
@@ -177,9 +177,9 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
             let removed = of(scope, id);
             // What it has before itself, as all who change that lock the tenant last.
             removals::bury_targets(&transaction, id).await?;
-            removals::hold::<user::Entity>(&transaction, id, user::Column::Id).await?;
+            removed::hold::<user::Entity>(&transaction, id, user::Column::Id).await?;
             removed.delete::<user::Entity>().exec(&*transaction).await?;
-            removals::hold::<api_key::Entity>(&transaction, id, api_key::Column::Id).await?;
+            removed::hold::<api_key::Entity>(&transaction, id, api_key::Column::Id).await?;
             removed
                 .delete::<api_key::Entity>()
                 .exec(&*transaction)
@@ -191,7 +191,7 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
             let tenant = removed
                 .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
                 .await?;
-            removals::bury_tenant(&transaction, id).await?;
+            removed::bury_tenant(&transaction, id).await?;
             let stored = removed.move_stored_epoch(&transaction).await?;
             transaction.then(Then::Moved(removed.epoch.clone(), stored));
             scope

@@ -5,11 +5,8 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{bulk, transaction::DatabaseTransaction};
-use crate::{
-    error::{Error, Result},
-    store::{Scope, entities::audit_entry},
-};
+use super::{bulk, json::to_json, scope::Scope, transaction::DatabaseTransaction};
+use crate::{error::Result, store::entities::audit_entry};
 
 /// What was changed.
 pub struct Subject {
@@ -44,7 +41,7 @@ impl Scope {
         subject: Subject,
         after: &impl Serialize,
     ) -> Result<()> {
-        self.note(transaction, subject, None, Some(json(after)?))
+        self.note(transaction, subject, None, Some(to_json(after)?))
             .await
     }
 
@@ -55,7 +52,7 @@ impl Scope {
         before: &impl Serialize,
         after: &impl Serialize,
     ) -> Result<()> {
-        let (before, after) = (json(before)?, json(after)?);
+        let (before, after) = (to_json(before)?, to_json(after)?);
         self.note(transaction, subject, Some(before), Some(after))
             .await
     }
@@ -66,7 +63,7 @@ impl Scope {
         subject: Subject,
         before: &impl Serialize,
     ) -> Result<()> {
-        self.note(transaction, subject, Some(json(before)?), None)
+        self.note(transaction, subject, Some(to_json(before)?), None)
             .await
     }
 
@@ -123,9 +120,4 @@ impl Scope {
             after: Set(after),
         }
     }
-}
-
-/// What goes into an entry.
-pub fn json(value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(Error::internal)
 }

@@ -15,7 +15,7 @@ use crate::{
     clock,
     error::{Error, Result},
     store::{
-        Store,
+        core::{handle::Store, json::from_column},
         entities::clock_step::{ActiveModel, Column, Entity},
     },
 };
@@ -75,7 +75,7 @@ impl Store {
         };
         let kept = Entity::find_by_id(ROW).one(&self.inner.writer).await?;
         if let Some(kept) = kept.filter(|kept| kept.boot == uptime.boot) {
-            let steps: Vec<Step> = serde_json::from_value(kept.steps).unwrap_or_default();
+            let steps: Vec<Step> = from_column(Column::Steps, kept.steps)?;
             for step in steps {
                 if let Some(at) = uptime.at_us(step.at_us) {
                     let by = TimeDelta::microseconds(step.by_us);

@@ -12,7 +12,10 @@ use crate::{
     clock,
     config::Config,
     id::TenantId,
-    store::{Scope, Store, entities::tenant},
+    store::{
+        core::{handle::Store, scope::Scope},
+        entities::tenant,
+    },
 };
 
 /// How often a change is dropped at each of its await points, at most.

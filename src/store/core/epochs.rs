@@ -25,7 +25,10 @@ use crate::{
     clock::Time,
     error::Result,
     id::TenantId,
-    store::{Scope, Store, access::tenants, entities::tenant},
+    store::{
+        core::{handle::Store, removed, scope::Scope},
+        entities::tenant,
+    },
 };
 
 /// What a transaction knows of its tenants.
@@ -142,7 +145,7 @@ async fn read(
     tenants: Vec<TenantId>,
 ) -> Result<(HashMap<TenantId, u64>, Option<Time>), DbErr> {
     let ids = padded(tenants).into_iter().map(|tenant| tenant.0);
-    let found: Vec<(i64, i64, Time)> = tenants::find()
+    let found: Vec<(i64, i64, Time)> = removed::live_tenants()
         .filter(tenant::Column::Id.is_in(ids))
         .select_only()
         .column(tenant::Column::Id)

@@ -17,7 +17,7 @@ use crate::{
     clock::{self, Time},
     error::Result,
     store::{
-        Scope, Store,
+        core::{handle::Store, scope::Scope},
         entities::idempotency_key::{Column, Entity},
     },
 };

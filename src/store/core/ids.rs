@@ -7,18 +7,11 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::listing::KEY_SLACK;
 use crate::{
     clock::Time,
-    error::Result,
-    id::{Sequence, first_uuid_at, time_of},
-    store::{
-        Scope, Store,
-        entities::{delivery, event, uplink},
-    },
+    id::{Sequence, time_of},
 };
 
 /// What the hub makes ids by.
@@ -43,65 +36,29 @@ impl Ids {
     }
 }
 
-/// The greatest id of a table that is below this one.
-async fn greatest<E: EntityTrait>(
-    store: &Store,
-    id: E::Column,
-    below: Uuid,
-) -> Result<Option<Uuid>> {
-    let found = E::find()
-        .select_only()
-        .column(id)
-        .filter(id.lt(below))
-        .order_by_desc(id)
-        .limit(1);
-    Ok(found.into_tuple().one(&store.inner.reader).await?)
-}
-
-impl Store {
-    /// Has ids go on from those that are stored, where the only hub has made them. One that is further ahead than
-    /// keys may be of times was made by a clock that was wrong, and is left behind. Hubs that share a database
-    /// have its time: one that went on from anything else would be ahead of the others.
-    pub(in crate::store) async fn go_on_from_stored_ids(&self) -> Result<()> {
-        if self.is_shared() {
-            return Ok(());
-        }
-        let below = first_uuid_at(self.now() + KEY_SLACK);
-        let sequences = &self.inner.sequences;
-        for greatest in [
-            greatest::<uplink::Entity>(self, uplink::Column::Id, below).await?,
-            greatest::<event::Entity>(self, event::Column::Id, below).await?,
-            greatest::<delivery::Entity>(self, delivery::Column::Id, below).await?,
-        ] {
-            if let Some(made_at) = greatest.and_then(time_of) {
-                let next = made_at + TimeDelta::milliseconds(1);
-                sequences.recorded.next(next);
-                sequences.others.next(next);
-            }
-        }
-        Ok(())
-    }
-
+impl Sequences {
     /// Ids of what is recorded at this time, read behind the locks of what it belongs to.
-    pub(in crate::store) fn ids_at(&self, time: Time) -> Ids {
+    pub fn recorded_at(&self, time: Time) -> Ids {
         Ids {
-            sequence: self.inner.sequences.recorded.clone(),
+            sequence: self.recorded.clone(),
             time,
         }
     }
 
-    /// Ids of what happens now.
-    pub(in crate::store) fn ids(&self) -> Ids {
+    /// Ids of what happens at this time.
+    pub fn others_at(&self, time: Time) -> Ids {
         Ids {
-            sequence: self.inner.sequences.others.clone(),
-            time: self.now(),
+            sequence: self.others.clone(),
+            time,
         }
     }
-}
 
-impl Scope {
-    /// An id of what happens now.
-    pub(in crate::store) fn new_id(&self) -> Uuid {
-        self.store.ids().next()
+    /// Has all ids go on behind this one.
+    pub fn go_on_from(&self, id: Uuid) {
+        if let Some(made_at) = time_of(id) {
+            let next = made_at + TimeDelta::milliseconds(1);
+            self.recorded.next(next);
+            self.others.next(next);
+        }
     }
 }

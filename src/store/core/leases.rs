@@ -17,7 +17,7 @@ use crate::{
     clock,
     error::Result,
     id::TenantId,
-    store::{Store, entities::lease},
+    store::{core::handle::Store, entities::lease},
 };
 
 /// How long a lease that nobody renews is kept in the table.

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Datelike, TimeDelta};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, Iden, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Value,
+    QuerySelect, Select, SelectTwo, Value,
     sea_query::{Expr, ExprTrait, Func, LikeExpr, SimpleExpr},
 };
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::first_uuid_at,
-    store::{Page, Scope},
+    store::core::{page::Page, scope::Scope},
 };
 
 /// The years that both databases can compare.
@@ -294,6 +294,26 @@ where
         .all(scope.reader())
         .await?;
     let page = Page::cut(found, stretch.limit, |row| sort.place::<E>(row));
+    Ok(page.of(total))
+}
+
+/// The same, each row with the one that belongs to it in another table.
+pub(in crate::store) async fn resources_with<E, R>(
+    scope: &Scope,
+    query: SelectTwo<E, R>,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<(E::Model, Option<R::Model>), Place>>
+where
+    E: Resource,
+    E::Model: ModelTrait<Entity = E> + Send + Sync,
+    R: EntityTrait,
+    R::Model: Send + Sync,
+{
+    let total = total(scope, &query, stretch).await?;
+    let query = sort.order::<E>().of(query, stretch)?;
+    let found = query.all(scope.reader()).await?;
+    let page = Page::cut(found, stretch.limit, |(row, _)| sort.place::<E>(row));
     Ok(page.of(total))
 }
 

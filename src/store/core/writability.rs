@@ -9,37 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rand::RngExt;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter,
-    sea_query::OnConflict,
-};
-use tokio::{
-    sync::{Mutex as AsyncMutex, watch},
-    time::{Instant, sleep, timeout},
-};
-use uuid::Uuid;
+use sea_orm::{DbBackend, DbErr};
+use tokio::{sync::watch, time::Instant};
 
-use super::{
-    failure::{self, Outage},
-    patience,
-    transaction::Writer,
-};
-use crate::{
-    clock,
-    error::{Error, Result},
-    id::new_uuid,
-    store::entities::write_probe,
-};
-
-/// How often the database is tried, at most.
-const EVERY: Duration = Duration::from_secs(1);
-/// How long a try may take.
-const TRY_WITHIN: Duration = Duration::from_secs(15);
-/// What is written during an outage, in bytes: more than what fits by chance into space that is left.
-const FILLER: usize = 64 * 1024;
-/// How long the row of a hub that is gone is kept.
-const KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
+use super::failure::{self, Outage};
 
 /// The state, of which all that write have a share.
 #[derive(Clone)]
@@ -144,6 +117,11 @@ impl Writability {
         *self.0.outage.borrow()
     }
 
+    /// The reason why nothing can be written, and each change of it.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Outage>> {
+        self.0.outage.subscribe()
+    }
+
     /// Takes note of a batch of messages that begins.
     pub fn begin_batch(&self) -> Batch {
         *self.batch_since() = Some(Instant::now());
@@ -162,7 +140,7 @@ impl Writability {
     }
 
     /// Ends the outage, unless a write has failed since.
-    fn has_written(&self, since: Instant) {
+    pub fn note_written(&self, since: Instant) {
         let mut seen = self.seen();
         if seen.failed_at.is_some_and(|failed| failed >= since) {
             return;
@@ -196,116 +174,4 @@ fn log(outage: Outage, error: &DbErr) {
         cause = %error,
         "{outage}: {advice}; the hub answers 503 meanwhile and goes on by itself"
     );
-}
-
-/// When the database was tried, and what came of it.
-type Tried = (Instant, Result<()>);
-
-/// Tries small writes.
-#[derive(Clone)]
-pub struct Probe {
-    writer: Writer,
-    writability: Writability,
-    /// The row of this hub.
-    id: Uuid,
-    last: Arc<AsyncMutex<Option<Tried>>>,
-}
-
-impl Probe {
-    /// A probe of this database.
-    pub fn new(writer: Writer, writability: Writability) -> Self {
-        Self {
-            writer,
-            writability,
-            id: new_uuid(),
-            last: Arc::default(),
-        }
-    }
-
-    /// Watches for outages, and tries until they end.
-    pub async fn run(self) {
-        let mut outage = self.writability.0.outage.subscribe();
-        while outage.wait_for(Option::is_some).await.is_ok() {
-            sleep(EVERY).await;
-            // The outcome is in the state.
-            let _ = self.check().await;
-        }
-    }
-
-    /// Whether the database takes a write; all that ask within a second get the same answer. The try
-    /// goes on when nobody waits for it any more: a transaction is not to be left half way.
-    pub async fn check(&self) -> Result<()> {
-        let mut last = self.last.clone().lock_owned().await;
-        if let Some((at, outcome)) = &*last
-            && at.elapsed() < EVERY
-        {
-            return outcome.as_ref().copied().map_err(Error::echo);
-        }
-        let probe = self.clone();
-        let tried = tokio::spawn(async move {
-            let outcome = probe.try_once().await;
-            let answer = outcome.as_ref().copied().map_err(Error::echo);
-            *last = Some((Instant::now(), outcome));
-            answer
-        });
-        tried.await.map_err(Error::internal)?
-    }
-
-    async fn try_once(&self) -> Result<()> {
-        let started = Instant::now();
-        match timeout(TRY_WITHIN, self.write()).await {
-            Ok(Ok(())) => {
-                self.writability.has_written(started);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                let error = patience::silence(TRY_WITHIN);
-                self.writability.note(&error);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Writes the row of this hub: for other hubs, too, it stands in nobody's way.
-    async fn write(&self) -> Result<(), DbErr> {
-        use write_probe::{ActiveModel, Column, Entity};
-        let now = clock::now();
-        let mut filler = Vec::new();
-        if self.writability.outage().is_some() {
-            filler.resize(FILLER, 0);
-            // What can be compressed takes no space.
-            rand::rng().fill(filler.as_mut_slice());
-        }
-        let transaction = self.writer.begin([]).await?;
-        let written = async {
-            Entity::insert(ActiveModel {
-                id: Set(self.id),
-                at: Set(now),
-                filler: Set(filler),
-            })
-            .on_conflict(
-                OnConflict::column(Column::Id)
-                    .update_columns([Column::At, Column::Filler])
-                    .to_owned(),
-            )
-            .exec_without_returning(&transaction)
-            .await?;
-            Entity::delete_many()
-                .filter(Column::At.lt(now - KEPT))
-                .exec(&transaction)
-                .await?;
-            Ok(())
-        }
-        .await;
-        transaction.finish(written).await
-    }
-
-    /// Takes the row of this hub away.
-    pub async fn forget(&self) -> Result<(), DbErr> {
-        write_probe::Entity::delete_by_id(self.id)
-            .exec(&self.writer)
-            .await?;
-        Ok(())
-    }
 }

@@ -7,11 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{
-    Page, Scope,
-    entities::{data_table, data_table_row},
-    members,
-};
+use super::entities::{data_table, data_table_row};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -19,8 +15,11 @@ use crate::{
     store::core::{
         audit::subject,
         failure,
+        json::members,
         listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
-        removals,
+        page::Page,
+        removed,
+        scope::Scope,
         transaction::DatabaseTransaction,
     },
 };
@@ -54,6 +53,17 @@ pub struct DataTable<C> {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
+}
+
+/// A row to add to a data table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRow {
+    /// The table.
+    pub table: DataTableId,
+    /// Its time.
+    pub time: Time,
+    /// Its values.
+    pub data: Value,
 }
 
 /// One row: the fields of one uplink of one device.
@@ -178,7 +188,7 @@ pub async fn delete<C: Serialize + DeserializeOwned>(
     scope
         .write(async |transaction| {
             let table: DataTable<C> = lock(scope, &transaction, id).await?.try_into()?;
-            removals::bury::<data_table::Entity>(data_table::Column::Name)
+            removed::bury::<data_table::Entity>(data_table::Column::Name)
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)
                 .await?;

@@ -8,7 +8,7 @@ use super::{super::entities::delivery, Delivery, State};
 use crate::{
     clock::Time,
     id::{IntegrationId, TenantId},
-    store::{integrations::policy::EventType, uplink_batch::Recipient},
+    store::integrations::policy::EventType,
 };
 
 /// A delivery that was queued.
@@ -20,6 +20,17 @@ pub struct Queued {
     pub integration: IntegrationId,
     /// Itself; `None`: only the database knows whether an older one goes before it.
     pub delivery: Option<Delivery>,
+}
+
+/// An integration that wants to hear of uplinks.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Which.
+    pub integration: IntegrationId,
+    /// As what it wants them: [`EventType::Data`], [`EventType::Raw`] or both.
+    pub events: Vec<EventType>,
+    /// Whether it gets those of a device one after the other.
+    pub ordered: bool,
 }
 
 /// What a delivery tells of.

@@ -9,17 +9,14 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Store,
-        entities::{delivery, integration},
-    },
+    super::entities::{delivery, integration},
     State,
 };
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, first_uuid_at},
-    store::core::removals,
+    store::core::{handle::Store, removed},
 };
 
 /// Deliveries in one transaction.
@@ -31,7 +28,7 @@ impl Store {
     /// The integrations of all tenants.
     pub async fn all_integrations(&self) -> Result<Vec<IntegrationId>> {
         let found: Vec<i64> = integration::Entity::find()
-            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
+            .filter(removed::is_live(integration::Column::TenantId.into_expr()))
             .order_by_asc(integration::Column::Id)
             .select_only()
             .column(integration::Column::Id)

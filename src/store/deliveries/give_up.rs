@@ -14,17 +14,16 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Scope, Store,
-        entities::{delivery, integration, integration_health},
-    },
+    super::entities::{delivery, integration, integration_health},
     State, queue,
 };
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId, first_uuid_at},
-    store::core::{gather::padded, removals, transaction::DatabaseTransaction},
+    store::core::{
+        gather::padded, handle::Store, removed, scope::Scope, transaction::DatabaseTransaction,
+    },
 };
 
 /// Deliveries in one transaction: uplinks must not wait for more.
@@ -229,7 +228,7 @@ impl Store {
             .add(integration_health::Column::PausedAt.is_not_null());
         let found: Vec<(i64, i64)> = integration::Entity::find()
             .inner_join(integration_health::Entity)
-            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
+            .filter(removed::is_live(integration::Column::TenantId.into_expr()))
             .filter(rests)
             .order_by_asc(integration::Column::Id)
             .select_only()

@@ -12,15 +12,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::super::{
-    Scope, Store,
-    entities::{delivery, integration, integration_health},
-};
+use super::super::entities::{delivery, integration, integration_health};
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId},
-    store::core::removals,
+    store::core::{handle::Store, removed, scope::Scope},
 };
 
 /// Takes the integration's lease, or keeps it; answers whether it is this hub's for so long.
@@ -88,7 +85,7 @@ impl Store {
         let found: Vec<(i64, i64)> = integration::Entity::find()
             .inner_join(integration_health::Entity)
             .filter(integration::Column::Enabled.eq(true))
-            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
+            .filter(removed::is_live(integration::Column::TenantId.into_expr()))
             .filter(integration_health::Column::PausedAt.is_null())
             .filter(is_free_for(self, hub))
             .filter(Expr::exists(due))

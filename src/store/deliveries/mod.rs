@@ -14,21 +14,25 @@ mod forget;
 pub mod give_up;
 pub mod lease;
 pub(super) mod of_events;
+pub(super) mod parking;
 pub mod queue;
 pub mod replays;
 pub mod resend;
 pub mod settle;
 
-use super::{
-    Page, Scope,
-    entities::{delivery, delivery_attempt},
-};
+use super::entities::{delivery, delivery_attempt};
 use crate::{
     clock::Time,
     error::{Error, Result},
     id::IntegrationId,
     store::{
-        core::listing::{self, Order, Place, Span, Stretch},
+        core::{
+            listing::{self, Order, Place, Span, Stretch},
+            page::Page,
+            scope::Scope,
+            words::{Word, words},
+        },
+        deliveries::parking::parked,
         integrations::policy::EventType,
     },
 };
@@ -44,24 +48,11 @@ pub enum State {
     Dead,
 }
 
-impl State {
-    /// As it is written in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Pending => "pending",
-            State::Delivered => "delivered",
-            State::Dead => "dead",
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        match text {
-            "delivered" => State::Delivered,
-            "dead" => State::Dead,
-            _ => State::Pending,
-        }
-    }
-}
+words!(State {
+    Pending = "pending",
+    Delivered = "delivered",
+    Dead = "dead",
+});
 
 /// One message on its way to one integration.
 #[derive(Debug, Clone)]
@@ -111,6 +102,17 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
+/// An attempt of a delivery.
+#[derive(Debug, Clone)]
+pub struct AttemptOf {
+    /// The delivery.
+    pub delivery: Uuid,
+    /// Counted from 1.
+    pub number: i32,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+
 /// Which deliveries.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -121,18 +123,24 @@ pub struct Filter {
     /// Those that were queued in this time.
     pub span: Span,
     /// Those that are among these, or are not.
-    pub among: Option<(bool, Vec<Uuid>)>,
+    pub among: Option<Among>,
+}
+
+/// Deliveries by their ids.
+#[derive(Debug, Clone)]
+pub enum Among {
+    /// These.
+    These(Vec<Uuid>),
+    /// All others.
+    Others(Vec<Uuid>),
 }
 
 impl Filter {
     fn condition(&self, integration: IntegrationId) -> Condition {
         use delivery::Column;
-        let among = self.among.as_ref().map(|(is_among, ids)| {
-            let ids = ids.iter().copied();
-            match is_among {
-                true => Column::Id.is_in(ids),
-                false => Column::Id.is_not_in(ids),
-            }
+        let among = self.among.as_ref().map(|among| match among {
+            Among::These(ids) => Column::Id.is_in(ids.iter().copied()),
+            Among::Others(ids) => Column::Id.is_not_in(ids.iter().copied()),
         });
         Condition::all()
             .add(Column::IntegrationId.eq(integration.0))
@@ -174,8 +182,8 @@ pub async fn list(
     Ok(page.of(total).map(Delivery::from))
 }
 
-/// The attempts of some deliveries, in their order, with the delivery each belongs to.
-pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<(Uuid, i32, Attempt)>> {
+/// The attempts of some deliveries, in their order.
+pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<AttemptOf>> {
     use delivery_attempt::Column;
     let found = scope
         .find::<delivery_attempt::Entity>()
@@ -192,7 +200,11 @@ pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<(Uuid, i
             status,
             error: model.error,
         };
-        (model.delivery_id, model.attempt, attempt)
+        AttemptOf {
+            delivery: model.delivery_id,
+            number: model.attempt,
+            attempt,
+        }
     };
     Ok(found.into_iter().map(attempt).collect())
 }
@@ -218,17 +230,17 @@ impl From<delivery::Model> for Delivery {
             round_start,
             last_answer,
         } = model;
-        let state = State::parse(&state);
+        let state = State::of_word(&state).unwrap_or(State::Pending);
         Self {
             id,
             device_id,
-            kind: EventType::parse(&kind),
+            kind: EventType::of_word(&kind).unwrap_or(EventType::Data),
             subject_id,
             state,
             attempt,
             round_start,
             ordered,
-            due_at: due_at.filter(|due| *due < queue::parked()),
+            due_at: due_at.filter(|due| *due < parked()),
             body,
             last_status,
             last_error,

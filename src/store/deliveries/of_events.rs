@@ -15,7 +15,8 @@ use crate::{
     selector::Selector,
     store::{
         core::{
-            bulk, gather::padded, ids::Ids, selecting::Selectors, transaction::DatabaseTransaction,
+            bulk, gather::padded, ids::Ids, json::from_column, selectors::Selectors,
+            transaction::DatabaseTransaction,
         },
         deliveries::State,
         entities::{delivery, device, event, integration},
@@ -118,7 +119,7 @@ pub(in crate::store) async fn rows(
         let Some(device) = devices.get(&(event.tenant, event.device)) else {
             continue;
         };
-        let labels: Vec<String> = serde_json::from_value(device.labels.clone()).unwrap_or_default();
+        let labels: Vec<String> = from_column(device::Column::Labels, device.labels.clone())?;
         let wanted = forwarders.iter().filter(|forwarder| {
             forwarder.tenant == event.tenant
                 && forwarder.events.contains(&event.event_type)
@@ -154,23 +155,27 @@ async fn forwarders(
         .into_model::<Row>()
         .all(transaction)
         .await?;
-    let forwarder = |row: Row| {
-        let wanted: Vec<EventType> = serde_json::from_value(row.events).ok()?;
+    let forwarder = |row: Row| -> Result<Option<Forwarder>, DbErr> {
+        let wanted: Vec<EventType> = from_column(Column::Events, row.events)?;
         let is_wanted =
             |event: &Told| event.tenant == row.tenant_id && wanted.contains(&event.event_type);
         if !events.iter().any(is_wanted) {
-            return None;
+            return Ok(None);
         }
-        let policy: Policy = serde_json::from_value(row.delivery).unwrap_or_default();
-        Some(Forwarder {
+        let policy: Policy = from_column(Column::Delivery, row.delivery)?;
+        let selector = selectors.read(&row.selector);
+        Ok(selector.map(|selector| Forwarder {
             tenant: row.tenant_id,
             id: row.id,
-            selector: selectors.read(&row.selector)?,
+            selector,
             ordered: policy.ordered_by_device,
             events: wanted,
-        })
+        }))
     };
-    Ok(found.into_iter().filter_map(forwarder).collect())
+    let forwarders = found
+        .into_iter()
+        .filter_map(|row| forwarder(row).transpose());
+    forwarders.collect()
 }
 
 fn row(

@@ -4,7 +4,6 @@
 //! time of its own. One that is found due behind an older one is parked, once, and comes back when the
 //! older one is settled: however long a queue is, nobody walks along it.
 
-use chrono::DateTime;
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect,
@@ -13,23 +12,18 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Scope,
-        entities::{delivery, integration_health},
-    },
+    super::entities::{delivery, integration_health},
     Delivery,
 };
 use crate::{
     clock::Time,
     error::Result,
     id::IntegrationId,
-    store::core::{gather::padded, transaction::DatabaseTransaction},
+    store::{
+        core::{gather::padded, scope::Scope, transaction::DatabaseTransaction},
+        deliveries::parking::parked,
+    },
 };
-
-/// When a delivery is due that waits for an older one: never, by itself.
-pub fn parked() -> Time {
-    DateTime::from_timestamp(253_370_764_800, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
-}
 
 /// Whether an older delivery of the same device is not settled yet. As in the partial index, to the
 /// letter: an index serves no other condition.

@@ -19,16 +19,19 @@ use crate::{
     error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
     store::{
-        Page, Scope, Store,
         core::{
             audit::subject,
             bulk,
             gather::padded,
+            handle::Store,
             listing::{self, Order, Place, Span, Stretch},
-            removals,
+            page::Page,
+            removed,
+            scope::Scope,
+            words::{Word, words},
         },
         deliveries::State as DeliveryState,
-        devices::{Device, uplinks::Uplink},
+        devices::{record::Device, uplinks::Uplink},
         entities::{delivery, delivery_replay, device, device_state, integration, uplink},
         integrations::policy::EventType,
     },
@@ -52,23 +55,11 @@ pub enum State {
     Failed,
 }
 
-impl State {
-    fn as_str(self) -> &'static str {
-        match self {
-            State::Running => "running",
-            State::Done => "done",
-            State::Failed => "failed",
-        }
-    }
-
-    fn parse(word: &str) -> Self {
-        match word {
-            "running" => State::Running,
-            "done" => State::Done,
-            _ => State::Failed,
-        }
-    }
-}
+words!(State {
+    Running = "running",
+    Done = "done",
+    Failed = "failed",
+});
 
 /// What to replay.
 #[derive(Debug, Clone)]
@@ -184,7 +175,7 @@ impl Store {
     pub async fn running_replays(&self) -> Result<Vec<(TenantId, ReplayId)>> {
         let found: Vec<(i64, i64)> = delivery_replay::Entity::find()
             .filter(delivery_replay::Column::State.eq(State::Running.as_str()))
-            .filter(removals::is_live(
+            .filter(removed::is_live(
                 delivery_replay::Column::TenantId.into_expr(),
             ))
             .order_by_asc(delivery_replay::Column::Id)
@@ -427,7 +418,7 @@ impl From<delivery_replay::Model> for Replay {
                 to: model.span_to,
                 device_id: model.device_id,
             },
-            state: State::parse(&model.state),
+            state: State::of_word(&model.state).unwrap_or(State::Failed),
             position: model.position,
             queued: model.queued,
             created_at: model.created_at,

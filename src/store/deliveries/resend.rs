@@ -3,11 +3,12 @@
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{
-    super::{Scope, entities::delivery},
-    Filter, State,
+use super::{super::entities::delivery, Filter, State};
+use crate::{
+    error::Result,
+    id::IntegrationId,
+    store::core::{audit::subject, scope::Scope},
 };
-use crate::{error::Result, id::IntegrationId, store::core::audit::subject};
 
 /// Deliveries in one transaction: uplinks must not wait for more.
 const CHUNK: u64 = 1000;

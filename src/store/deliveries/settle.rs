@@ -12,19 +12,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Store,
-        entities::{delivery_attempt, integration_health},
-    },
+    super::entities::{delivery_attempt, integration_health},
     Attempt, Delivery, State, queue,
 };
 use crate::{
     clock::Time,
     error::Result,
     id::{IntegrationId, TenantId},
-    store::{
-        Call,
-        core::{audit::subject, bulk, storable, transaction::DatabaseTransaction},
+    store::core::{
+        audit::subject, bulk, handle::Store, scope::Call, storable,
+        transaction::DatabaseTransaction,
     },
 };
 

@@ -15,14 +15,20 @@ use crate::{
     error::{Error, Result},
     id::DeviceKey,
     store::{
-        Scope,
         core::{
-            audit::{Change, json, subject},
+            audit::{Change, subject},
             bulk, failure,
             gather::padded,
+            json::to_json,
+            scope::Scope,
             transaction::DatabaseTransaction,
+            words::words,
         },
-        devices::{self, NewDevice, RESOURCE},
+        devices::{
+            self,
+            record::{NewDevice, RESOURCE},
+            rows,
+        },
         drivers::usage,
         entities::{device, device_connection},
         networks,
@@ -40,6 +46,12 @@ pub enum OnExisting {
     /// Leave the device as it is.
     Skip,
 }
+
+words!(OnExisting {
+    Fail = "fail",
+    Update = "update",
+    Skip = "skip",
+});
 
 /// What became of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,22 +92,16 @@ pub async fn put(
         let rest = &rest[..independent(rest)];
         // A savepoint: PostgreSQL gives a transaction up at its first error.
         let inner = transaction.begin().await?;
-        match put_independent(scope, &inner, rest, on_existing).await {
-            Ok(found) => {
-                inner.commit().await?;
-                outcomes.extend(found);
-            }
+        let found = put_independent(scope, &inner, rest, on_existing).await;
+        match inner.finish(found).await {
+            Ok(found) => outcomes.extend(found),
             Err(error) if is_refusal(&error) => {
                 // Somebody else was quicker than the look-up: each device by itself shows which.
-                inner.rollback().await;
                 for device in rest {
                     outcomes.push(put_one(scope, transaction, device, on_existing).await?);
                 }
             }
-            Err(error) => {
-                inner.rollback().await;
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
     }
     Ok(outcomes)
@@ -109,21 +115,13 @@ async fn put_one(
 ) -> Result<Outcome> {
     let inner = transaction.begin().await?;
     let device = std::slice::from_ref(device);
-    match put_independent(scope, &inner, device, on_existing).await {
-        Ok(mut outcomes) => {
-            inner.commit().await?;
-            outcomes
-                .pop()
-                .ok_or_else(|| Error::internal("a device without an outcome"))
-        }
-        Err(error) => {
-            inner.rollback().await;
-            if is_refusal(&error) {
-                Ok(Outcome::Failed(error.to_string()))
-            } else {
-                Err(error)
-            }
-        }
+    let outcomes = put_independent(scope, &inner, device, on_existing).await;
+    match inner.finish(outcomes).await {
+        Ok(mut outcomes) => outcomes
+            .pop()
+            .ok_or_else(|| Error::internal("a device without an outcome")),
+        Err(error) if is_refusal(&error) => Ok(Outcome::Failed(error.to_string())),
+        Err(error) => Err(error),
     }
 }
 
@@ -173,7 +171,7 @@ async fn put_independent(
             continue;
         }
         if existing.is_some() && on_existing == OnExisting::Fail {
-            outcomes.push(Outcome::Failed(devices::id_taken(&device.id).to_string()));
+            outcomes.push(Outcome::Failed(rows::id_taken(&device.id).to_string()));
             continue;
         }
         let own = existing.as_ref().map(|model| model.id);
@@ -291,7 +289,7 @@ async fn existing(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    devices::hold_states(scope, transaction, keys).await?;
+    rows::hold_states(scope, transaction, keys).await?;
     Ok(found().lock(LockType::Update).all(transaction).await?)
 }
 
@@ -300,7 +298,7 @@ impl Holders {
     fn refuse(&self, device: &NewDevice, own: Option<i64>) -> Option<Error> {
         let is_other = |key: Option<&i64>| key.is_some_and(|key| Some(*key) != own);
         if is_other(self.names.get(&device.name)) {
-            return Some(devices::name_taken());
+            return Some(rows::name_taken());
         }
         let has_taken = device.connections.iter().any(|address| {
             let address = (
@@ -309,7 +307,7 @@ impl Holders {
             );
             is_other(self.addresses.get(&address))
         });
-        has_taken.then(devices::address_taken)
+        has_taken.then(rows::address_taken)
     }
 }
 
@@ -326,17 +324,17 @@ async fn insert(
     // Of several devices, the database does not say which one it refused: the caller finds out.
     let refused = |error: DbErr| match failure::duplicate(&error) {
         Some(_) => Error::Conflict("one of the devices is there already".to_owned()),
-        None if failure::is_dangling(&error) => devices::taken(error, new[0]),
+        None if failure::is_dangling(&error) => rows::taken(error, new[0]),
         None => error.into(),
     };
     let refused_one = |error: DbErr| match new {
-        [one] => devices::taken(error, one),
+        [one] => rows::taken(error, one),
         _ => refused(error),
     };
     let rows = new.iter().map(|device| device::ActiveModel {
         created_at: Set(now),
         revision: Set(1),
-        ..devices::columns(scope, device, now)
+        ..rows::columns(scope, device, now)
     });
     bulk::insert(transaction, rows.collect(), None)
         .await
@@ -359,13 +357,13 @@ async fn insert(
             .get(&device.id)
             .ok_or_else(|| Error::internal("a new device has no key"))?;
         let key = DeviceKey(*key);
-        labels.extend(devices::label_rows(scope, key, &device.labels));
-        addresses.extend(devices::address_rows(scope, key, &device.connections));
-        states.push(devices::first_state(scope, key));
+        labels.extend(rows::label_rows(scope, key, &device.labels));
+        addresses.extend(rows::address_rows(scope, key, &device.connections));
+        states.push(rows::first_state(scope, key));
         changes.push(Change {
             subject: subject(RESOURCE, &device.id),
             before: None,
-            after: Some(json(device)?),
+            after: Some(to_json(device)?),
         });
     }
     bulk::insert(transaction, labels, None).await?;
@@ -374,7 +372,7 @@ async fn insert(
         .map_err(refused_one)?;
     let addresses = new.iter().flat_map(|device| &device.connections);
     let connections = addresses.map(|address| address.network_connection_id);
-    networks::check_live(scope, transaction, connections).await?;
+    networks::rows::check_live(scope, transaction, connections).await?;
     bulk::insert(transaction, states, None).await?;
     scope.note_many(transaction, changes).await
 }

@@ -14,13 +14,17 @@ use crate::{
     id::DeviceKey,
     selector::Selector,
     store::{
-        Scope,
         core::{
-            audit::{Change, json, subject},
-            bulk, selecting,
+            audit::{Change, subject},
+            bulk,
+            json::to_json,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
-        devices::{self, Device, RESOURCE},
+        devices::{
+            record::{Device, RESOURCE},
+            rows, selecting,
+        },
         entities::{device, device_label},
     },
 };
@@ -167,7 +171,7 @@ async fn hold(
     let lock = match action {
         Action::Delete => {
             // The states before the devices, as the writer of uplinks takes them.
-            devices::hold_states(scope, transaction, keys.clone()).await?;
+            rows::hold_states(scope, transaction, keys.clone()).await?;
             LockType::Update
         }
         // Uplinks go on meanwhile.
@@ -209,7 +213,7 @@ async fn change(
         keys.push(key);
         let mut change = Change {
             subject: subject(RESOURCE, &before.id),
-            before: Some(json(&before)?),
+            before: Some(to_json(&before)?),
             after: None,
         };
         if !matches!(action, Action::Delete) {
@@ -227,14 +231,14 @@ async fn change(
                 .filter(device::Column::Id.eq(key))
                 .exec(transaction)
                 .await?;
-            rows.extend(devices::label_rows(scope, DeviceKey(key), &after.labels));
-            change.after = Some(json(&after)?);
+            rows.extend(rows::label_rows(scope, DeviceKey(key), &after.labels));
+            change.after = Some(to_json(&after)?);
         }
         changes.push(change);
     }
     sum.changed = changes.len() as u64;
     if matches!(action, Action::Delete) {
-        devices::bury(scope, transaction, keys).await?;
+        rows::bury(scope, transaction, keys).await?;
     } else {
         scope
             .delete::<device_label::Entity>()

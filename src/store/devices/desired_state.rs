@@ -8,14 +8,15 @@ use crate::{
     error::Result,
     id::DeviceKey,
     store::{
-        Scope,
-        core::{audit::subject, transaction::DatabaseTransaction},
-        devices,
-        downlinks::{self, NewDownlink, Origin, State},
+        core::{audit::subject, scope::Scope, transaction::DatabaseTransaction},
+        devices::{self, rows},
+        downlinks::{
+            self,
+            record::{NewDownlink, Origin, State},
+        },
         entities::{device, device_state, downlink},
-        live::events,
-        networks::downlink_settings::Seen,
-        uplink_batch::NewEvent,
+        live::events::{self, NewEvent},
+        networks::seen::Seen,
     },
 };
 
@@ -49,8 +50,8 @@ pub async fn set(
                 .lock_exclusive()
                 .one(&*transaction)
                 .await?;
-            let model = devices::lock(scope, &transaction, id).await?;
-            if !devices::speaks_as_before(&model, device) {
+            let model = rows::lock(scope, &transaction, id).await?;
+            if !rows::speaks_as_before(&model, device) {
                 return Ok(false);
             }
             if let Transfer::Downlink(new, seen) = &transfer

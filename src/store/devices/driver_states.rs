@@ -13,16 +13,16 @@ use crate::{
     error::{Error, Result},
     id::{DeviceKey, TenantId},
     store::{
-        Scope,
         core::{
             audit::subject,
             bulk::{self, Replace},
             gather::padded,
+            json::members,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
-        devices::RESOURCE,
+        devices::record::RESOURCE,
         entities::{device_state, driver_state},
-        members,
     },
 };
 
@@ -135,7 +135,16 @@ pub async fn reset(scope: &Scope, device: DeviceKey, device_id: &str) -> Result<
                 driver: new.driver.clone(),
                 state: Map::new(),
             };
-            put(&transaction, vec![(scope.tenant, device, new)]).await?;
+            let tenant = scope.tenant;
+            put(
+                &transaction,
+                vec![StateOf {
+                    tenant,
+                    device,
+                    new,
+                }],
+            )
+            .await?;
             scope
                 .update::<device_state::Entity>()
                 .set(device_state::ActiveModel {
@@ -173,20 +182,34 @@ pub(in crate::store) async fn revisions(
     Ok(found.into_iter().collect())
 }
 
+/// A device's new state of its driver.
+pub(in crate::store) struct StateOf {
+    /// Whose device it is.
+    pub tenant: TenantId,
+    /// The device.
+    pub device: DeviceKey,
+    /// The state.
+    pub new: NewState,
+}
+
 /// Writes states that were seen at the current revisions.
 pub(in crate::store) async fn put(
     transaction: &DatabaseTransaction,
-    states: Vec<(TenantId, DeviceKey, NewState)>,
+    states: Vec<StateOf>,
 ) -> Result<(), DbErr> {
-    let rows = states
-        .into_iter()
-        .map(|(tenant, device, new)| driver_state::ActiveModel {
+    let rows = states.into_iter().map(
+        |StateOf {
+             tenant,
+             device,
+             new,
+         }| driver_state::ActiveModel {
             tenant_id: Set(tenant.0),
             device_key: Set(device.0),
             driver: Set(new.driver),
             revision: Set(new.seen.revision + 1),
             state: Set(Value::Object(new.state)),
-        });
+        },
+    );
     let replace = Replace {
         key: driver_state::Column::DeviceKey,
         columns: vec![

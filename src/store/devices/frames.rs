@@ -12,9 +12,26 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
+    config::Config,
     id::{ConnectionId, time_of},
     store::core::shared_clock::Moment,
 };
+
+/// How long after a frame a copy of it is taken for one.
+#[derive(Debug, Clone, Copy)]
+pub struct DedupeWindow {
+    /// In seconds.
+    pub seconds: u64,
+}
+
+impl DedupeWindow {
+    /// The setting.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            seconds: config.dedupe_window_s,
+        }
+    }
+}
 
 /// Most frames kept of a device: more than gateways and retries have under way at a time.
 const FRAMES_MAX: usize = 16;

@@ -16,136 +16,42 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::{self, Time},
+    clock,
     error::{Error, Result},
     id::{ApiKeyId, ImportId, TenantId, UserId},
     store::{
-        Call, Page, Scope, Store,
         access::tenants,
         core::{
             bulk,
+            handle::Store,
             listing::{self, Order, Place, Stretch},
-            removals,
+            page::Page,
+            removed,
+            scope::{Call, Scope},
             transaction::DatabaseTransaction,
         },
         devices::{
-            NewDevice,
-            batch::{self, OnExisting, Outcome},
+            batch::{self, Outcome},
+            import::{read, text},
+            record::NewDevice,
         },
         entities::{device_import, device_import_batch, device_import_row},
     },
 };
 
+pub use super::import::{Batch, Import, NewImport, Row, RowResult, State};
+
 /// What the audit log says of the devices.
 const OPERATION: &str = "create_device_import";
+
 /// Imports of one tenant that may wait.
 const WAITING_MAX: u64 = 10;
+
 /// Batches that are written down in one transaction, each of some dozen rows.
 const BATCHES: usize = 20;
+
 /// How long a finished import is kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
-
-/// How far an import is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It waits.
-    Queued,
-    /// Some of its rows are done.
-    Running,
-    /// All of its rows are done.
-    Done,
-    /// A fault inside the hub has ended it.
-    Failed,
-}
-
-/// An import.
-#[derive(Debug, Clone)]
-pub struct Import {
-    /// Its id.
-    pub id: ImportId,
-    /// How far it is.
-    pub state: State,
-    /// What its rows were written in.
-    pub format: String,
-    /// The encoding of the file, where it is known.
-    pub encoding: Option<String>,
-    /// What separates its cells, where it has any.
-    pub delimiter: Option<String>,
-    /// What is done with devices that are there already.
-    pub on_existing: OnExisting,
-    /// All its rows.
-    pub rows_total: i64,
-    /// Rows that have made a device.
-    pub created: i64,
-    /// Rows that have replaced one.
-    pub updated: i64,
-    /// Rows whose device was there already and stays as it is.
-    pub skipped: i64,
-    /// Rows that could not be done.
-    pub failed: i64,
-    /// When it was begun.
-    pub created_at: Time,
-    /// When it last went on.
-    pub updated_at: Time,
-    /// When its last row was done.
-    pub finished_at: Option<Time>,
-}
-
-/// What to import.
-pub struct NewImport {
-    /// What the rows were written in.
-    pub format: &'static str,
-    /// The encoding of the file.
-    pub encoding: String,
-    /// What separates its cells, where it has any.
-    pub delimiter: Option<char>,
-    /// What to do with devices that are there already.
-    pub on_existing: OnExisting,
-    /// How many rows there are.
-    pub rows_total: i64,
-    /// The batches: the number of the first row, and the rows as [`rows_to_text`] writes them.
-    pub batches: Vec<(i64, String)>,
-}
-
-/// A row as it waits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// Counted from 1.
-    pub number: i64,
-    /// The line of the file that it starts in; older versions did not keep it.
-    #[serde(default)]
-    pub line: Option<i64>,
-    /// The device's id, where it can be told.
-    pub device_id: Option<String>,
-    /// What to make, or why nothing can be made of it.
-    pub content: Result<NewDevice, String>,
-}
-
-/// Rows that are done together: one or more of the batches that wait.
-pub struct Batch {
-    /// The number of the first row of each of those batches.
-    pub first_rows: Vec<i64>,
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// What to do with devices that are there already.
-    pub on_existing: OnExisting,
-}
-
-/// What became of a row.
-#[derive(Debug, Clone)]
-pub struct RowResult {
-    /// Counted from 1.
-    pub number: i64,
-    /// The line of the file that it starts in, where it is known.
-    pub line: Option<i64>,
-    /// The device's id, where it can be told.
-    pub device_id: Option<String>,
-    /// `created`, `updated`, `skipped` or `failed`.
-    pub outcome: String,
-    /// Why it failed.
-    pub error: Option<String>,
-}
 
 /// Who has begun an import.
 #[derive(Serialize, Deserialize)]
@@ -162,7 +68,7 @@ impl Store {
     pub async fn unfinished_imports(&self) -> Result<Vec<(TenantId, ImportId)>> {
         let found: Vec<(i64, i64)> = device_import::Entity::find()
             .filter(is_unfinished())
-            .filter(removals::is_live(
+            .filter(removed::is_live(
                 device_import::Column::TenantId.into_expr(),
             ))
             .order_by_asc(device_import::Column::Id)
@@ -189,7 +95,7 @@ pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
     // All hubs tell by it whether somebody still writes it down.
     let (now, writer) = (scope.now(), &scope.store.inner.writer);
     let model = device_import::ActiveModel {
-        tenant_id: Set(removals::REMOVED.0),
+        tenant_id: Set(removed::REMOVED.0),
         created_at: Set(now),
         updated_at: Set(now),
         state: Set(text(State::Queued)),
@@ -238,7 +144,7 @@ async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
         .keep(async |transaction| {
             scope
                 .update::<Entity>()
-                .col_expr(Column::TenantId, Expr::value(removals::REMOVED.0))
+                .col_expr(Column::TenantId, Expr::value(removed::REMOVED.0))
                 .filter(Column::FinishedAt.lt(clock::now() - KEPT))
                 .exec(&*transaction)
                 .await?;
@@ -251,7 +157,7 @@ async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
                 .exec_with_returning(&*transaction)
                 .await?;
             let shown = shown.into_iter().next().ok_or_else(|| missing(id))?;
-            Ok(Import::from(shown))
+            Import::try_from(shown)
         })
         .await
 }
@@ -278,10 +184,10 @@ pub fn rows_to_text(rows: &[Row]) -> Result<String> {
 
 /// One import.
 pub async fn get(scope: &Scope, id: ImportId) -> Result<Import> {
-    Ok(model(scope, id).await?.into())
+    model(scope, id).await?.try_into()
 }
 
-async fn model(scope: &Scope, id: ImportId) -> Result<device_import::Model> {
+pub(in crate::store) async fn model(scope: &Scope, id: ImportId) -> Result<device_import::Model> {
     scope
         .find::<device_import::Entity>()
         .filter(device_import::Column::Id.eq(id.0))
@@ -297,7 +203,7 @@ pub async fn list(scope: &Scope, stretch: &Stretch) -> Result<Page<Import, Place
     let order = Order::by_key(device_import::Column::Id.into_expr(), true);
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
     let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Import::from))
+    page.of(total).try_map(Import::try_from)
 }
 
 /// A stretch of the rows that are done, in their order.
@@ -535,37 +441,6 @@ fn author(scope: &Scope) -> Author {
     }
 }
 
-/// The database's word for one of our choices.
-fn text(choice: impl Serialize) -> String {
-    let word = serde_json::to_value(choice).unwrap_or_default();
-    word.as_str().unwrap_or_default().to_owned()
-}
-
-fn read<T: for<'de> Deserialize<'de>>(word: &str) -> Result<T> {
-    serde_json::from_value(word.into()).map_err(Error::internal)
-}
-
 fn missing(id: ImportId) -> Error {
     Error::missing("import", id)
-}
-
-impl From<device_import::Model> for Import {
-    fn from(model: device_import::Model) -> Self {
-        Self {
-            id: ImportId(model.id),
-            state: read(&model.state).unwrap_or(State::Failed),
-            format: model.format,
-            encoding: model.encoding,
-            delimiter: model.delimiter,
-            on_existing: read(&model.on_existing).unwrap_or(OnExisting::Fail),
-            rows_total: model.rows_total,
-            created: model.created,
-            updated: model.updated,
-            skipped: model.skipped,
-            failed: model.failed,
-            created_at: model.created_at,
-            updated_at: model.updated_at,
-            finished_at: model.finished_at,
-        }
-    }
 }

@@ -13,13 +13,17 @@ use crate::{
     reference::Reference,
     selector::Selector,
     store::{
-        Page, Scope,
         core::{
-            health::{HealthState, last_seen},
+            health::HealthState,
             listing::{self, Order, Place, Sort, Stretch},
+            page::Page,
+            scope::Scope,
+        },
+        devices::{
+            health::{self, last_seen},
+            record::Device,
             selecting,
         },
-        devices::Device,
         drivers::usage,
         entities::{device, device_connection, device_state},
     },
@@ -139,7 +143,7 @@ impl Filter {
             });
         }
         let search = self.search.as_ref();
-        all.add_option(self.health.map(HealthState::of_devices))
+        all.add_option(self.health.map(health::condition))
             .add_option(search.map(|text| listing::holding(text, &SEARCHED)))
     }
 }

@@ -117,7 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::members;
+    use crate::store::core::json::members;
 
     #[test]
     fn gateways_are_added_once_with_the_best_signal() {

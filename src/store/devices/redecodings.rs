@@ -6,35 +6,38 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, ExprTrait},
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::ExprTrait,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    driver_states::{self, NewState, Seen},
-    uplinks::Uplink,
-};
 use crate::{
     clock::Time,
     error::{Error, Result},
-    id::{DataTableId, DeviceKey, TenantId},
+    id::{DataTableId, DeviceKey},
     store::{
-        Scope,
         core::{
             audit::{Change, subject},
             bulk, failure,
+            json::{from_column, members},
             listing::Place,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
-        devices::RESOURCE,
+        data::NewRow,
+        devices::{
+            driver_states::{self, NewState, Seen, StateOf},
+            neighbours::newer,
+            record::RESOURCE,
+            uplinks::Uplink,
+        },
         entities::{data_table_row, device_state, driver_state, event, redecoding, uplink},
-        find_of, members,
-        uplink_batch::NewEvent,
+        live::events::NewEvent,
     },
 };
+
+pub use super::neighbours::has_older;
 
 /// Uplinks whose rows one statement deletes: each may have a thousand times, and a statement of SQLite
 /// 32,766 values.
@@ -92,7 +95,7 @@ pub struct Rewritten {
     /// The times of the rows that it may have in data tables.
     pub former_times: Vec<Time>,
     /// Its rows in data tables.
-    pub rows: Vec<(DataTableId, Time, Value)>,
+    pub rows: Vec<NewRow>,
 }
 
 /// What the stretch before the one behind this place has left; it must be the last one written.
@@ -104,8 +107,8 @@ pub async fn find(
 ) -> Result<Progress> {
     let mark = find_mark(scope, scope.reader(), device).await?;
     mark.filter(|mark| is_at(mark, driver, after))
-        .map(Progress::from)
-        .ok_or_else(not_the_last)
+        .ok_or_else(not_the_last)?
+        .try_into()
 }
 
 async fn find_mark(
@@ -131,48 +134,6 @@ fn not_the_last() -> Error {
          driver; begin again without cursor"
             .to_owned(),
     )
-}
-
-/// Whether the device has an uplink before this one.
-pub async fn has_older(scope: &Scope, device: DeviceKey, uplink: &Uplink) -> Result<bool> {
-    let found = older(scope.tenant, device, uplink)
-        .select_only()
-        .column(uplink::Column::Id)
-        .limit(1)
-        .into_tuple::<Uuid>()
-        .one(scope.reader())
-        .await?;
-    Ok(found.is_some())
-}
-
-/// The uplinks of a device that stand before this one.
-fn older(tenant: TenantId, device: DeviceKey, than: &Uplink) -> Select<uplink::Entity> {
-    use uplink::Column;
-    let (own, place) = places(than);
-    // The time is told apart as well: an index leads to it, and not to a pair.
-    find_of::<uplink::Entity>(tenant)
-        .filter(Column::DeviceKey.eq(device.0))
-        .filter(Column::Ts.lte(than.time))
-        .filter(own.lt(place))
-}
-
-/// Those that stand behind it, in their order.
-fn newer(tenant: TenantId, device: DeviceKey, than: &Uplink) -> Select<uplink::Entity> {
-    use uplink::Column;
-    let (own, place) = places(than);
-    find_of::<uplink::Entity>(tenant)
-        .filter(Column::DeviceKey.eq(device.0))
-        .filter(Column::Ts.gte(than.time))
-        .filter(own.gt(place))
-        .order_by_asc(Column::Ts)
-}
-
-/// The place of a row among the uplinks of its device, and that of this one.
-fn places(uplink: &Uplink) -> (Expr, Expr) {
-    use uplink::Column;
-    let own = Expr::tuple([Column::Ts.into_expr(), Column::Id.into_expr()]);
-    let place = Expr::tuple([Expr::value(uplink.time), Expr::value(uplink.id)]);
-    (own, place)
 }
 
 /// Writes a stretch; answers whether there is another of what was asked for, by now.
@@ -245,13 +206,13 @@ impl Redecoded {
         let ids = scope.store.ids();
         let rows = self.uplinks.iter().flat_map(|uplink| {
             let rows = uplink.rows.iter();
-            rows.map(|(table, time, data)| data_table_row::ActiveModel {
+            rows.map(|row| data_table_row::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 id: Set(ids.next()),
-                data_table_id: Set(table.0),
+                data_table_id: Set(row.table.0),
                 device_id: Set(self.device_id.clone()),
-                ts: Set(*time),
-                data: Set(data.clone()),
+                ts: Set(row.time),
+                data: Set(row.data.clone()),
                 uplink_id: Set(Some(uplink.before.id)),
             })
         });
@@ -315,7 +276,16 @@ impl Redecoded {
                     seen,
                     state,
                 };
-                driver_states::put(transaction, vec![(scope.tenant, self.device, new)]).await?;
+                let (tenant, device) = (scope.tenant, self.device);
+                driver_states::put(
+                    transaction,
+                    vec![StateOf {
+                        tenant,
+                        device,
+                        new,
+                    }],
+                )
+                .await?;
             }
             // What its driver keeps of the device goes over what uplinks tell.
             None => reported.extend(kept.map(|kept| members(kept.state)).unwrap_or_default()),
@@ -421,72 +391,16 @@ impl Rewritten {
     }
 }
 
-impl From<redecoding::Model> for Progress {
-    fn from(mark: redecoding::Model) -> Self {
-        Self {
+impl TryFrom<redecoding::Model> for Progress {
+    type Error = Error;
+
+    fn try_from(mark: redecoding::Model) -> Result<Self> {
+        Ok(Self {
             driver: mark.driver,
             is_whole: mark.is_whole,
             state: mark.state.map(members),
-            gone: serde_json::from_value(mark.gone).unwrap_or_default(),
+            gone: from_column(redecoding::Column::Gone, mark.gone)?,
             reported: members(mark.reported),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use migrations::{Migrator, MigratorTrait};
-    use sea_orm::{DbBackend, QueryTrait, Statement};
-
-    use super::*;
-    use crate::store::core::{
-        connect::{self, Purpose},
-        writability::Writability,
-    };
-    use crate::{
-        clock,
-        id::{ConnectionId, new_uuid},
-    };
-
-    #[tokio::test]
-    async fn an_index_leads_to_a_place_among_uplinks() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/t.db", folder.path().display());
-        let state = Writability::new(DbBackend::Sqlite);
-        let pool = connect::sqlite(&url, 1, Purpose::Create, &state).await;
-        let pool = pool.unwrap();
-        Migrator::up(&pool, None).await.unwrap();
-        let uplink = Uplink {
-            id: new_uuid(),
-            connection: ConnectionId(1),
-            received_at: clock::now(),
-            time: clock::now(),
-            f_port: None,
-            f_cnt: None,
-            raw: None,
-            radio: Map::new(),
-            data: None,
-            updates: None,
-            failure: None,
-        };
-        let (tenant, device) = (TenantId(1), DeviceKey(1));
-        for (query, by) in [
-            (older(tenant, device, &uplink), "device_key=? AND ts<?"),
-            (newer(tenant, device, &uplink), "device_key=? AND ts>?"),
-        ] {
-            let Statement { sql, values, .. } = query.build(DbBackend::Sqlite);
-            let explain = Statement {
-                sql: format!("EXPLAIN QUERY PLAN {sql}"),
-                values,
-                db_backend: DbBackend::Sqlite,
-            };
-            let rows = pool.query_all_raw(explain).await.unwrap();
-            let steps: Vec<String> = rows
-                .iter()
-                .map(|row| row.try_get("", "detail").unwrap())
-                .collect();
-            assert_eq!(steps.len(), 1, "nothing is sorted: {steps:?}");
-            assert!(steps[0].contains(by), "{steps:?}");
-        }
+        })
     }
 }

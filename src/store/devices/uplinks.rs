@@ -9,10 +9,13 @@ use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},
     store::{
-        Page, Scope,
-        core::listing::{self, Order, Place, Span, Stretch},
+        core::{
+            json::members,
+            listing::{self, Order, Place, Span, Stretch},
+            page::Page,
+            scope::Scope,
+        },
         entities::uplink,
-        members,
     },
 };
 

@@ -9,140 +9,33 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, LockType, Query},
 };
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    Page, Scope,
-    devices::{self, Device},
-    entities::{device, downlink},
-    members,
-};
 use crate::{
-    clock::Time,
     error::{Error, Result},
     id::{ConnectionId, DeviceKey},
     store::{
         core::{
             audit::subject,
             listing::{self, Order, Place, Stretch},
+            page::Page,
+            scope::Scope,
             signals::Then,
             transaction::DatabaseTransaction,
         },
-        live::events,
-        networks::downlink_settings::{self, Seen},
-        uplink_batch::NewEvent,
+        devices::{self, record::Device},
+        downlinks::telling::{RESOURCE, tell},
+        entities::{device, downlink},
+        networks::seen::{self, Seen},
     },
 };
 
 pub mod queue;
+pub(in crate::store) mod record;
+pub(in crate::store) mod telling;
 
-/// The resource's name in paths.
-const RESOURCE: &str = "downlinks";
-
-/// Where a downlink stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It waits in the hub.
-    Queued,
-    /// The network server has it.
-    Sent,
-    /// The device has confirmed it.
-    Acknowledged,
-    /// It was given up, or the network or the device refused it.
-    Failed,
-    /// It waited too long.
-    Expired,
-    /// It was taken back, or a newer desired state took its place.
-    Cancelled,
-}
-
-/// Who asked for a downlink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// A client, by queueing it.
-    Api,
-    /// A client, by changing the desired state.
-    DesiredState,
-}
-
-/// What goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// After all others.
-    Low,
-    /// As usual.
-    #[default]
-    Normal,
-    /// Before all others.
-    High,
-}
-
-/// A downlink to queue.
-#[derive(Debug, Clone, Serialize)]
-pub struct NewDownlink {
-    /// Over which network.
-    #[serde(rename = "network_connection_id")]
-    pub connection: ConnectionId,
-    /// The device's address there.
-    pub network_device_id: String,
-    /// Who asked for it.
-    pub origin: Origin,
-    /// What to send.
-    #[serde(serialize_with = "as_hex")]
-    pub payload: Vec<u8>,
-    /// The values that the payload was encoded from.
-    pub values: Option<Value>,
-    /// LoRaWAN port.
-    pub f_port: u8,
-    /// Whether the device is to confirm it.
-    pub confirmed: bool,
-    /// What goes first.
-    pub priority: Priority,
-    /// When it is no longer worth sending.
-    pub expires_at: Option<Time>,
-    /// Whether the hub sends it by itself; else it waits for the device's next message.
-    #[serde(skip)]
-    pub is_pushed: bool,
-}
-
-/// A downlink.
-#[derive(Debug, Clone)]
-pub struct Downlink {
-    /// Sorts by the time at which it was queued.
-    pub id: Uuid,
-    /// The device that it is for.
-    pub device: DeviceKey,
-    /// What was queued.
-    pub queued: NewDownlink,
-    /// Where it stands.
-    pub state: State,
-    /// Attempts to hand it to the network server.
-    pub attempt: i32,
-    /// When the next one is due, or the current one counts as lost.
-    pub due_at: Option<Time>,
-    /// Whether an attempt is under way.
-    pub is_sending: bool,
-    /// When the network server took it.
-    pub sent_at: Option<Time>,
-    /// When the network sent it over the air, where it tells.
-    pub transmitted_at: Option<Time>,
-    /// The network server's own id of it.
-    pub network_reference: Option<String>,
-    /// The frame counter that it was sent with.
-    pub f_cnt_down: Option<i64>,
-    /// HTTP status of the last attempt.
-    pub last_status: Option<i32>,
-    /// Why it is not further.
-    pub last_error: Option<String>,
-    /// When it was queued.
-    pub created_at: Time,
-    /// When its state last changed.
-    pub updated_at: Time,
-}
+pub use record::{Downlink, NewDownlink, Origin, Priority, State};
 
 /// Which downlinks.
 #[derive(Debug, Clone, Default)]
@@ -164,8 +57,8 @@ pub async fn insert(
 ) -> Result<Option<Downlink>> {
     scope
         .record(async |transaction| {
-            let model = devices::lock(scope, &transaction, &device.provisioned.id).await?;
-            if !devices::speaks_as_before(&model, device)
+            let model = devices::rows::lock(scope, &transaction, &device.provisioned.id).await?;
+            if !devices::rows::speaks_as_before(&model, device)
                 || !are_as_seen(scope, &transaction, &new, seen).await?
             {
                 return Ok(None);
@@ -184,7 +77,7 @@ pub(super) async fn are_as_seen(
     seen: Seen,
 ) -> Result<bool> {
     let lock = LockType::Share;
-    downlink_settings::is_as_seen(scope, transaction, new.connection, seen, lock).await
+    seen::is_as_seen(scope, transaction, new.connection, seen, lock).await
 }
 
 /// Queues a downlink of a device whose row is held, over a connection that is as it was seen.
@@ -361,7 +254,7 @@ impl Filter {
 pub async fn cancel(scope: &Scope, device_id: &str, id: Uuid) -> Result<Downlink> {
     scope
         .record(async |transaction| {
-            let device = devices::lock(scope, &transaction, device_id).await?;
+            let device = devices::rows::lock(scope, &transaction, device_id).await?;
             let found = scope
                 .find::<downlink::Entity>()
                 .filter(downlink::Column::DeviceKey.eq(device.id))
@@ -426,177 +319,6 @@ pub(super) async fn end(
     Ok(after)
 }
 
-/// Writes down that a downlink is in another state.
-pub(super) async fn tell(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    downlink: &Downlink,
-    message: &str,
-) -> Result<()> {
-    let event = downlink.event(message);
-    let (device, connection) = (Some(downlink.device), Some(downlink.queued.connection));
-    Ok(events::insert(scope, transaction, device, connection, event).await?)
-}
-
-impl Downlink {
-    /// What happened to it, as it is told of its device.
-    pub fn event(&self, message: &str) -> NewEvent {
-        NewEvent {
-            kind: self.state.event_kind(),
-            message: message.to_owned(),
-            details: members(json!({
-                "downlink_id": self.id,
-                "origin": self.queued.origin.as_str(),
-                "f_port": self.queued.f_port,
-                "f_cnt_down": self.f_cnt_down,
-                "error": self.last_error,
-            })),
-        }
-    }
-
-    fn check_waits(&self) -> Result<()> {
-        match self.state {
-            State::Queued if self.is_sending => Err(Error::Conflict(
-                "the downlink is being sent at this moment".to_owned(),
-            )),
-            State::Queued => Ok(()),
-            other => Err(Error::Conflict(format!(
-                "only a queued downlink can be taken back, and this one is {}",
-                other.as_str()
-            ))),
-        }
-    }
-}
-
-impl State {
-    /// As it is written in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Queued => "queued",
-            State::Sent => "sent",
-            State::Acknowledged => "acknowledged",
-            State::Failed => "failed",
-            State::Expired => "expired",
-            State::Cancelled => "cancelled",
-        }
-    }
-
-    /// The kind of the event that tells of it.
-    fn event_kind(self) -> &'static str {
-        match self {
-            State::Queued => "downlink_queued",
-            State::Sent => "downlink_sent",
-            State::Acknowledged => "downlink_acknowledged",
-            State::Failed => "downlink_failed",
-            State::Expired => "downlink_expired",
-            State::Cancelled => "downlink_cancelled",
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        match text {
-            "sent" => State::Sent,
-            "acknowledged" => State::Acknowledged,
-            "failed" => State::Failed,
-            "expired" => State::Expired,
-            "cancelled" => State::Cancelled,
-            _ => State::Queued,
-        }
-    }
-}
-
-impl Priority {
-    /// As it is written in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Priority::Low => "low",
-            Priority::Normal => "normal",
-            Priority::High => "high",
-        }
-    }
-}
-
-impl Origin {
-    /// As it is written in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Origin::Api => "api",
-            Origin::DesiredState => "desired_state",
-        }
-    }
-}
-
-fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex::encode(bytes))
-}
-
 fn missing(id: Uuid) -> Error {
     Error::missing("downlink", id)
-}
-
-impl From<downlink::Model> for Downlink {
-    fn from(model: downlink::Model) -> Self {
-        let downlink::Model {
-            tenant_id: _,
-            id,
-            device_key,
-            connection_id,
-            network_device_id,
-            origin,
-            state,
-            payload,
-            content,
-            f_port,
-            confirmed,
-            priority,
-            attempt,
-            due_at,
-            is_sending,
-            expires_at,
-            sent_at,
-            transmitted_at,
-            network_reference,
-            f_cnt_down,
-            last_status,
-            last_error,
-            answered_uplink_id: _,
-            created_at,
-            updated_at,
-        } = model;
-        Self {
-            id,
-            device: DeviceKey(device_key),
-            queued: NewDownlink {
-                connection: ConnectionId(connection_id),
-                network_device_id,
-                origin: match &*origin {
-                    "desired_state" => Origin::DesiredState,
-                    _ => Origin::Api,
-                },
-                payload,
-                values: content,
-                f_port: u8::try_from(f_port).unwrap_or_default(),
-                confirmed,
-                priority: match priority {
-                    0 => Priority::Low,
-                    2 => Priority::High,
-                    _ => Priority::Normal,
-                },
-                expires_at,
-                is_pushed: due_at.is_some(),
-            },
-            state: State::parse(&state),
-            attempt,
-            due_at,
-            is_sending,
-            sent_at,
-            transmitted_at,
-            network_reference,
-            f_cnt_down,
-            last_status,
-            last_error,
-            created_at,
-            updated_at,
-        }
-    }
 }

@@ -10,8 +10,11 @@ use crate::{
     clock::Time,
     error::Result,
     store::{
-        Page, Scope,
-        core::listing::{self, Order, Place, Sort, Stretch},
+        core::{
+            listing::{self, Order, Place, Sort, Stretch},
+            page::Page,
+            scope::Scope,
+        },
         drivers::{self, Driver},
         entities::driver::{Column, Entity},
     },

@@ -2,34 +2,38 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Scope, entities::driver};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
     reference::DriverKey,
-    store::core::{audit::subject, transaction::DatabaseTransaction},
+    store::{
+        core::{audit::subject, scope::Scope, transaction::DatabaseTransaction},
+        drivers::{
+            rows::{RESOURCE, called, find, missing},
+            tag::Tag,
+            usage::Users,
+            versions::Content,
+        },
+        entities::driver,
+    },
 };
 
 pub mod list;
+pub(in crate::store) mod picked;
+pub(in crate::store) mod rows;
+pub(in crate::store) mod tag;
 pub mod tags;
 pub mod usage;
 pub mod versions;
 
-use tags::Tag;
-use usage::Users;
-use versions::Content;
-
 /// The id of drivers that are in no database.
 const BESIDE: i64 = 0;
-
-/// The resource's name in paths.
-pub(super) const RESOURCE: &str = "drivers";
 
 /// What a client says of a driver, beside its script. `S` is one entry of `supports`.
 #[derive(Debug, Clone, Serialize)]
@@ -244,7 +248,7 @@ pub(super) async fn with_tags<S: DeserializeOwned>(
     models: Vec<driver::Model>,
 ) -> Result<Vec<Driver<S>>> {
     let ids = models.iter().map(|model| model.id);
-    let mut tags = tags::of_drivers(scope, connection, ids).await?;
+    let mut tags = tag::of_drivers(scope, connection, ids).await?;
     let drivers = models.into_iter().map(|model| {
         Ok(Driver {
             id: model.id,
@@ -262,44 +266,6 @@ pub(super) async fn with_tags<S: DeserializeOwned>(
     drivers.collect()
 }
 
-/// The driver with this author and name.
-pub(super) fn called(key: &DriverKey) -> Condition {
-    Condition::all()
-        .add(driver::Column::Author.eq(&key.author))
-        .add(driver::Column::Name.eq(&key.name))
-}
-
-/// A driver's row, where there is one.
-pub(super) async fn find(
-    scope: &Scope,
-    connection: &impl ConnectionTrait,
-    key: &DriverKey,
-) -> Result<Option<driver::Model>> {
-    let found = scope.find::<driver::Entity>().filter(called(key));
-    Ok(found.one(connection).await?)
-}
-
-/// A driver's row as it is until the end of the transaction: whoever adds versions or moves tags
-/// holds it. The client's `If-Match` is about the part that it changes, not about the row.
-pub(super) async fn hold(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    key: &DriverKey,
-) -> Result<driver::Model> {
-    let found = find_held(scope, transaction, key).await?;
-    found.ok_or_else(|| missing(key))
-}
-
-/// The same, where there is one.
-pub(super) async fn find_held(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    key: &DriverKey,
-) -> Result<Option<driver::Model>> {
-    let found = scope.find::<driver::Entity>().filter(called(key));
-    Ok(found.lock_exclusive().one(transaction).await?)
-}
-
 /// A driver's row to change itself, if it is as the client has seen it.
 async fn lock(
     scope: &Scope,
@@ -309,30 +275,6 @@ async fn lock(
     scope
         .lock::<driver::Entity>(transaction, called(key), || missing(key))
         .await
-}
-
-/// Counts a change of something that the driver shows.
-pub(super) async fn touch(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    driver_id: i64,
-) -> Result<()> {
-    scope
-        .update::<driver::Entity>()
-        .col_expr(
-            driver::Column::Revision,
-            Expr::col(driver::Column::Revision).add(1),
-        )
-        .col_expr(driver::Column::UpdatedAt, Expr::value(clock::now()))
-        .filter(driver::Column::Id.eq(driver_id))
-        .exec(transaction)
-        .await?;
-    Ok(())
-}
-
-/// There is no such driver.
-pub(super) fn missing(key: &DriverKey) -> Error {
-    Error::missing("driver", key)
 }
 
 impl<S: DeserializeOwned> TryFrom<driver::Model> for Metadata<S> {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::OnConflict,
 };
 use serde_json::json;
 
@@ -13,14 +13,16 @@ use crate::{
     error::{Error, Result},
     reference::{DriverKey, Pick},
     store::{
-        Page, Scope,
         core::{
             audit::subject,
             listing::{self, Order, Place, Stretch},
+            page::Page,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
         drivers::{
-            self, RESOURCE,
+            picked,
+            rows::{self, RESOURCE},
             usage::{self, Users},
             versions::{self, Version},
         },
@@ -28,18 +30,7 @@ use crate::{
     },
 };
 
-/// A tag and the version it points at.
-#[derive(Debug, Clone)]
-pub struct Tag {
-    /// Its name.
-    pub name: String,
-    /// What the version is called by.
-    pub digest: String,
-    /// The entry functions that the version's script defines.
-    pub functions: Vec<String>,
-    /// When it was last moved.
-    pub updated_at: Time,
-}
+pub use super::tag::Tag;
 
 /// A tag with the whole version that it points at.
 #[derive(Debug, Clone)]
@@ -79,8 +70,8 @@ async fn read(
     name: &str,
 ) -> Result<Tagged> {
     let pick = Pick::Tag(name.to_owned());
-    let gone = || versions::missing(key, &pick);
-    let driver = drivers::find(scope, connection, key).await?;
+    let gone = || picked::missing(key, &pick);
+    let driver = rows::find(scope, connection, key).await?;
     let driver = driver.ok_or_else(gone)?;
     let tag = scope
         .find::<driver_tag::Entity>()
@@ -102,12 +93,12 @@ async fn read(
 pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Result<Tagged> {
     scope
         .write(async |transaction| {
-            let driver = drivers::hold(scope, &transaction, key).await?;
+            let driver = rows::hold(scope, &transaction, key).await?;
             let before = revision_and_digest(scope, &transaction, driver.id, name).await?;
             // A tag that is not there has no revision that a client could have seen.
             scope.check_revision(before.as_ref().map_or(0, |(revision, _)| *revision))?;
             let pick = Pick::Digest(digest.to_owned());
-            let version = versions::find_id(scope, &*transaction, key, &pick).await?;
+            let version = picked::find_id(scope, &*transaction, key, &pick).await?;
             let version = version.ok_or_else(|| {
                 Error::field(
                     "digest",
@@ -116,7 +107,7 @@ pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Re
             })?;
             let names = [name.to_owned()];
             point(scope, &transaction, driver.id, &names, (version, digest)).await?;
-            drivers::touch(scope, &transaction, driver.id).await?;
+            rows::touch(scope, &transaction, driver.id).await?;
             let after = json!({"tag": name, "digest": digest});
             let subject = subject(RESOURCE, key);
             match before {
@@ -137,9 +128,9 @@ pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Re
 pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
     scope
         .write(async |transaction| {
-            let driver = drivers::find_held(scope, &transaction, key).await?;
+            let driver = rows::find_held(scope, &transaction, key).await?;
             let pick = Pick::Tag(name.to_owned());
-            let driver = driver.ok_or_else(|| versions::missing(key, &pick))?;
+            let driver = driver.ok_or_else(|| picked::missing(key, &pick))?;
             let tagged = read(scope, &*transaction, key, name).await?;
             scope.check_revision(tagged.revision)?;
             usage::refuse_used(scope, &transaction, key, Users::Tag(name)).await?;
@@ -153,7 +144,7 @@ pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged
             driver_tag_move::Entity::insert(moved)
                 .exec_without_returning(&*transaction)
                 .await?;
-            drivers::touch(scope, &transaction, driver.id).await?;
+            rows::touch(scope, &transaction, driver.id).await?;
             let noted = json!({"tag": name, "digest": tagged.version.content.digest});
             scope
                 .note_deleted(&transaction, subject(RESOURCE, key), &noted)
@@ -171,8 +162,8 @@ pub async fn history(
     stretch: &Stretch,
 ) -> Result<Page<Move, Place>> {
     use driver_tag_move::Column;
-    let missing = || versions::missing(key, &Pick::Tag(name.to_owned()));
-    let driver = drivers::find(scope, scope.reader(), key).await?;
+    let missing = || picked::missing(key, &Pick::Tag(name.to_owned()));
+    let driver = rows::find(scope, scope.reader(), key).await?;
     let driver = driver.ok_or_else(missing)?;
     let query = scope
         .find::<driver_tag_move::Entity>()
@@ -302,58 +293,4 @@ async fn revision_and_digest(
         .one(transaction)
         .await?;
     Ok(found)
-}
-
-/// The names of the tags that point at each of the versions.
-pub(in crate::store) async fn of_versions(
-    scope: &Scope,
-    connection: &impl ConnectionTrait,
-    versions: impl IntoIterator<Item = i64>,
-) -> Result<HashMap<i64, Vec<String>>> {
-    let found: Vec<(i64, String)> = scope
-        .find::<driver_tag::Entity>()
-        .filter(driver_tag::Column::VersionId.is_in(versions))
-        .order_by_asc(driver_tag::Column::Name)
-        .select_only()
-        .columns([driver_tag::Column::VersionId, driver_tag::Column::Name])
-        .into_tuple()
-        .all(connection)
-        .await?;
-    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
-    for (version, name) in found {
-        tags.entry(version).or_default().push(name);
-    }
-    Ok(tags)
-}
-
-/// The tags of each of the drivers, by name.
-pub(in crate::store) async fn of_drivers(
-    scope: &Scope,
-    connection: &impl ConnectionTrait,
-    drivers: impl IntoIterator<Item = i64>,
-) -> Result<HashMap<i64, Vec<Tag>>> {
-    let found: Vec<(i64, String, String, serde_json::Value, Time)> = scope
-        .find::<driver_tag::Entity>()
-        .inner_join(driver_version::Entity)
-        .filter(driver_tag::Column::DriverId.is_in(drivers))
-        .order_by_asc(driver_tag::Column::Name)
-        .select_only()
-        .column(driver_tag::Column::DriverId)
-        .column(driver_tag::Column::Name)
-        .column(driver_version::Column::Digest)
-        .column(driver_version::Column::Functions)
-        .column(driver_tag::Column::UpdatedAt)
-        .into_tuple()
-        .all(connection)
-        .await?;
-    let mut tags: HashMap<i64, Vec<Tag>> = HashMap::new();
-    for (driver, name, digest, functions, updated_at) in found {
-        tags.entry(driver).or_default().push(Tag {
-            name,
-            digest,
-            functions: serde_json::from_value(functions).map_err(Error::internal)?,
-            updated_at,
-        });
-    }
-    Ok(tags)
 }

@@ -11,12 +11,13 @@ use crate::{
     error::{Error, Result},
     reference::{BUILT_IN_AUTHOR, DriverKey, LATEST, Pick, Reference},
     store::{
-        Page, Scope,
         core::{
             listing::{Place, Stretch},
+            page::Page,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
-        drivers::{self, tags, versions},
+        drivers::{picked, rows, tag},
         entities::{device, driver, driver_version, network_connection},
     },
 };
@@ -87,8 +88,8 @@ fn starting_with(text: &Expr, start: &str) -> Expr {
 
 /// A stretch of the references to a driver that devices use, in their order.
 pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<Page<InUse, Place>> {
-    let driver = drivers::find(scope, scope.reader(), key).await?;
-    let driver = driver.ok_or_else(|| drivers::missing(key))?;
+    let driver = rows::find(scope, scope.reader(), key).await?;
+    let driver = driver.ok_or_else(|| rows::missing(key))?;
     let whole = Reference {
         key: key.clone(),
         named: None,
@@ -112,7 +113,7 @@ pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<P
         let entry = devices.entry(reference.to_string());
         entry.or_insert((reference.pick(), 0)).1 += count;
     }
-    let mut tags = tags::of_drivers(scope, scope.reader(), [driver.id]).await?;
+    let mut tags = tag::of_drivers(scope, scope.reader(), [driver.id]).await?;
     let tags = tags.remove(&driver.id).unwrap_or_default();
     let pinned = devices.values().filter_map(|(pick, _)| match pick {
         Pick::Digest(digest) => Some(digest.clone()),
@@ -180,12 +181,12 @@ pub(in crate::store) async fn hold(
         // Whoever deletes the driver, a tag or a version holds it as well.
         scope
             .find::<driver::Entity>()
-            .filter(drivers::called(&key))
+            .filter(rows::called(&key))
             .lock(LockType::Share)
             .one(transaction)
             .await?;
         for (text, pick) in picks {
-            let found = versions::find_id(scope, transaction, &key, &pick).await?;
+            let found = picked::find_id(scope, transaction, &key, &pick).await?;
             if found.is_none() {
                 missing.insert(text);
             }

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter,
-    QuerySelect, Select,
+    QuerySelect,
 };
 use serde_json::json;
 
@@ -11,17 +11,20 @@ use crate::{
     error::{Error, Result},
     reference::{DriverKey, Pick},
     store::{
-        Page, Scope,
         core::{
             audit::subject,
             listing::{self, Order, Place, Stretch},
+            page::Page,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
         drivers::{
-            self, RESOURCE, tags,
+            picked::{find_id, missing, picked},
+            rows::{self, RESOURCE},
+            tag,
             usage::{self, Users},
         },
-        entities::{driver, driver_tag, driver_version},
+        entities::driver_version,
     },
 };
 
@@ -132,8 +135,8 @@ pub async fn list(
     stretch: &Stretch,
 ) -> Result<Page<Summary, Place>> {
     use driver_version::Column;
-    let driver = drivers::find(scope, scope.reader(), key).await?;
-    let driver = driver.ok_or_else(|| drivers::missing(key))?;
+    let driver = rows::find(scope, scope.reader(), key).await?;
+    let driver = driver.ok_or_else(|| rows::missing(key))?;
     let query = scope
         .find::<driver_version::Entity>()
         .filter(Column::DriverId.eq(driver.id));
@@ -153,7 +156,7 @@ pub async fn list(
         .all(scope.reader())
         .await?;
     let ids = found.iter().map(|(id, ..)| *id);
-    let mut tags = tags::of_versions(scope, scope.reader(), ids).await?;
+    let mut tags = tag::of_versions(scope, scope.reader(), ids).await?;
     let mut versions = Vec::with_capacity(found.len());
     for (id, digest, functions, size_bytes, created_at) in found {
         versions.push(Summary {
@@ -183,7 +186,7 @@ pub(in crate::store) async fn read(
     let Some(found) = picked(scope, key, pick).one(connection).await? else {
         return Ok(None);
     };
-    let mut tags = tags::of_versions(scope, connection, [found.id]).await?;
+    let mut tags = tag::of_versions(scope, connection, [found.id]).await?;
     let tags = tags.remove(&found.id).unwrap_or_default();
     Version::new(found, tags).map(Some)
 }
@@ -212,7 +215,7 @@ pub async fn delete(scope: &Scope, key: &DriverKey, digest: &str) -> Result<Vers
     scope
         .write(async |transaction| {
             // A push that moves a tag here, or a tag that is moved, waits until it is decided.
-            let driver = drivers::find_held(scope, &transaction, key).await?;
+            let driver = rows::find_held(scope, &transaction, key).await?;
             driver.ok_or_else(gone)?;
             let id = find_id(scope, &*transaction, key, &pick).await?;
             let id = id.ok_or_else(gone)?;
@@ -232,44 +235,6 @@ pub async fn delete(scope: &Scope, key: &DriverKey, digest: &str) -> Result<Vers
             Ok(version)
         })
         .await
-}
-
-/// The key of the version that a tag or a digest picks.
-pub(in crate::store) async fn find_id(
-    scope: &Scope,
-    connection: &impl ConnectionTrait,
-    key: &DriverKey,
-    pick: &Pick,
-) -> Result<Option<i64>> {
-    let id = picked(scope, key, pick)
-        .select_only()
-        .column(driver_version::Column::Id)
-        .into_tuple()
-        .one(connection)
-        .await?;
-    Ok(id)
-}
-
-fn picked(scope: &Scope, key: &DriverKey, pick: &Pick) -> Select<driver_version::Entity> {
-    let query = scope
-        .find::<driver_version::Entity>()
-        .inner_join(driver::Entity)
-        .filter(drivers::called(key));
-    match pick {
-        Pick::Tag(tag) => query
-            .inner_join(driver_tag::Entity)
-            .filter(driver_tag::Column::Name.eq(tag)),
-        Pick::Digest(digest) => query.filter(driver_version::Column::Digest.eq(digest)),
-    }
-}
-
-/// There is no such version.
-pub(in crate::store) fn missing(key: &DriverKey, pick: &Pick) -> Error {
-    let what = match pick {
-        Pick::Tag(_) => "driver tag",
-        Pick::Digest(_) => "driver version",
-    };
-    Error::missing(what, format!("{key}{pick}"))
 }
 
 impl Version {

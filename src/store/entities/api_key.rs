@@ -24,12 +24,12 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl crate::store::Owned for Entity {
+impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::TenantId;
 }
 
 /// A key never changes.
-impl crate::store::Revised for Model {
+impl crate::store::core::rows::Revised for Model {
     fn revision(&self) -> i64 {
         1
     }

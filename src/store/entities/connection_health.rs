@@ -51,6 +51,6 @@ impl Related<super::network_connection::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl crate::store::Owned for Entity {
+impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::TenantId;
 }

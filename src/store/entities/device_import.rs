@@ -31,6 +31,6 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl crate::store::Owned for Entity {
+impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::TenantId;
 }

@@ -47,6 +47,6 @@ impl Related<super::driver::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl crate::store::Owned for Entity {
+impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::TenantId;
 }

@@ -39,11 +39,11 @@ impl Related<super::integration_health::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl crate::store::Owned for Entity {
+impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::TenantId;
 }
 
-impl crate::store::Revised for Model {
+impl crate::store::core::rows::Revised for Model {
     fn revision(&self) -> i64 {
         self.revision
     }

@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     id::IntegrationId,
     store::{
-        Scope,
+        core::scope::Scope,
         deliveries::{Attempt, Delivery, State, settle::Settled},
         entities::delivery,
     },

@@ -11,10 +11,8 @@ use crate::{
     error::{Error, Result},
     id::IntegrationId,
     store::{
-        Scope,
-        core::{audit::subject, transaction::DatabaseTransaction},
+        core::{audit::subject, rows::check_found, scope::Scope, transaction::DatabaseTransaction},
         entities::integration_health::{self, Column},
-        met,
     },
 };
 
@@ -151,7 +149,7 @@ async fn change(scope: &Scope, id: IntegrationId, reason: Option<&str>) -> Resul
                 update = update.col_expr(Column::FailingSince, Expr::value(None::<Time>));
             }
             let changed = update.exec(&*transaction).await?;
-            met(changed.rows_affected, || Error::missing("integration", id))?;
+            check_found(changed.rows_affected, || Error::missing("integration", id))?;
             scope
                 .note_changed(
                     &transaction,

@@ -4,82 +4,37 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
     QuerySelect, sea_query::Expr,
 };
-use serde::Serialize;
-use serde_json::Value;
 
-use super::{
-    Page, Scope, Store,
-    entities::{self, integration},
-};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
     id::{IntegrationId, TenantId},
-    secret::Stored,
     store::{
         core::{
             audit::subject,
             failure,
+            handle::Store,
+            json::to_json,
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
-            removals,
+            page::Page,
+            removed,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
-        integrations::{
-            health::{Health, HealthState},
-            policy::{EventType, Policy},
-        },
+        entities::{integration, integration_health},
+        integrations::health::HealthState,
     },
 };
 
 pub mod followed;
 pub mod health;
 pub mod policy;
+pub(in crate::store) mod record;
+
+pub use record::{Integration, NewIntegration};
 
 /// The resource's name in paths.
 const RESOURCE: &str = "integrations";
-
-/// What a client provisions.
-#[derive(Debug, Clone, Serialize)]
-pub struct NewIntegration {
-    /// Unique in the tenant.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// Which devices' data it forwards.
-    pub selector: String,
-    /// Whether it takes and sends anything.
-    pub enabled: bool,
-    /// What kind of target it has.
-    pub kind: String,
-    /// What the target's sender needs to know.
-    pub settings: Value,
-    /// The form in which messages go out.
-    pub payload: Value,
-    /// The types of events that it forwards.
-    pub events: Vec<EventType>,
-    /// The rules of its deliveries.
-    pub delivery: Policy,
-    /// Sealed credentials.
-    #[serde(skip)]
-    pub secret: Option<Vec<u8>>,
-}
-
-/// An integration.
-#[derive(Debug, Clone)]
-pub struct Integration {
-    /// Its id.
-    pub id: IntegrationId,
-    /// What was provisioned.
-    pub provisioned: NewIntegration,
-    /// How it fares.
-    pub health: Health,
-    /// Grows with every change by a client.
-    pub revision: i64,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was last changed.
-    pub updated_at: Time,
-}
 
 /// Which integrations.
 #[derive(Debug, Clone, Default)]
@@ -96,29 +51,13 @@ impl Store {
     /// Whose integration it is, for those who follow it with its own key.
     pub async fn find_tenant_of_integration(&self, id: IntegrationId) -> Result<Option<TenantId>> {
         let tenant: Option<i64> = integration::Entity::find_by_id(id.0)
-            .filter(removals::is_live(integration::Column::TenantId.into_expr()))
+            .filter(removed::is_live(integration::Column::TenantId.into_expr()))
             .select_only()
             .column(integration::Column::TenantId)
             .into_tuple()
             .one(&self.inner.reader)
             .await?;
         Ok(tenant.map(TenantId))
-    }
-}
-
-impl NewIntegration {
-    /// What its row stores of secrets, and of where they are sent.
-    pub fn stored(&self) -> Stored<'_> {
-        Stored {
-            settings: &self.settings,
-            secret: self.secret.as_deref(),
-        }
-    }
-
-    /// As what it forwards uplinks, if it does.
-    pub fn uplink_events(&self) -> Vec<EventType> {
-        let events = self.events.iter().copied();
-        events.filter(|event| event.is_uplink()).collect()
     }
 }
 
@@ -133,7 +72,7 @@ pub async fn insert(
         .write(async |transaction| {
             let mut model = integration::ActiveModel {
                 created_at: Set(now),
-                ..columns(scope, new.clone(), now)
+                ..columns(scope, new.clone(), now)?
             }
             .insert(&*transaction)
             .await
@@ -151,7 +90,7 @@ pub async fn insert(
             scope
                 .note_created(&transaction, subject(RESOURCE, model.id), &new)
                 .await?;
-            Ok((model, None).into())
+            (model, None).try_into()
         })
         .await
 }
@@ -163,13 +102,13 @@ pub async fn get(scope: &Scope, id: IntegrationId) -> Result<Integration> {
 
 /// One integration, where there is one.
 pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration>> {
-    Ok(scope
+    let found = scope
         .find::<integration::Entity>()
         .filter(integration::Column::Id.eq(id.0))
-        .find_also_related(entities::integration_health::Entity)
+        .find_also_related(integration_health::Entity)
         .one(scope.reader())
-        .await?
-        .map(Integration::from))
+        .await?;
+    found.map(Integration::try_from).transpose()
 }
 
 /// A stretch of the integrations.
@@ -179,17 +118,12 @@ pub async fn list(
     sort: Sort<ResourceOrder>,
     stretch: &Stretch,
 ) -> Result<Page<Integration, Place>> {
-    type Entity = integration::Entity;
     let query = scope
-        .find::<Entity>()
-        .find_also_related(entities::integration_health::Entity)
+        .find::<integration::Entity>()
+        .find_also_related(integration_health::Entity)
         .filter(filter.condition());
-    let total = listing::total(scope, &query, stretch).await?;
-    let query = sort.order::<Entity>().of(query, stretch)?;
-    let found = query.all(scope.reader()).await?;
-    let place = |(model, _): &(integration::Model, _)| sort.place::<Entity>(model);
-    let page = Page::cut(found, stretch.limit, place).of(total);
-    Ok(page.map(Integration::from))
+    let page = listing::resources_with(scope, query, sort, stretch).await?;
+    page.try_map(Integration::try_from)
 }
 
 impl Filter {
@@ -222,8 +156,8 @@ pub async fn update(
         .write(async |transaction| {
             let before = lock(scope, &transaction, id).await?;
             let revision = before.revision;
-            let before = Integration::from((before, None)).provisioned;
-            let mut changed = columns(scope, new.clone(), clock::now());
+            let before = Integration::try_from((before, None))?.provisioned;
+            let mut changed = columns(scope, new.clone(), clock::now())?;
             changed.revision = Set(revision + 1);
             changed.secret = Set(seal(&before)?);
             let after = change(scope, &transaction, id, changed).await?;
@@ -245,7 +179,7 @@ pub async fn set_secret(
         .write(async |transaction| {
             let model = lock(scope, &transaction, id).await?;
             let revision = model.revision + 1;
-            let before = Integration::from((model, None)).provisioned;
+            let before = Integration::try_from((model, None))?.provisioned;
             let changed = integration::ActiveModel {
                 secret: Set(seal(&before)?),
                 revision: Set(revision),
@@ -282,12 +216,12 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
 
 /// Takes an integration whose row is held out of sight.
 pub(super) async fn bury(transaction: &DatabaseTransaction, id: i64) -> Result<(), DbErr> {
-    removals::bury::<integration::Entity>(integration::Column::Name)
+    removed::bury::<integration::Entity>(integration::Column::Name)
         .col_expr(integration::Column::Secret, Expr::value(None::<Vec<u8>>))
         .filter(integration::Column::Id.eq(id))
         .exec(transaction)
         .await?;
-    entities::integration_health::Entity::delete_by_id(id)
+    integration_health::Entity::delete_by_id(id)
         .exec(transaction)
         .await?;
     Ok(())
@@ -317,11 +251,11 @@ async fn with_health(
     model: integration::Model,
 ) -> Result<Integration> {
     let health = scope
-        .find::<entities::integration_health::Entity>()
-        .filter(entities::integration_health::Column::IntegrationId.eq(model.id))
+        .find::<integration_health::Entity>()
+        .filter(integration_health::Column::IntegrationId.eq(model.id))
         .one(transaction)
         .await?;
-    Ok(Integration::from((model, health)))
+    Integration::try_from((model, health))
 }
 
 async fn lock(
@@ -335,7 +269,7 @@ async fn lock(
         .await
 }
 
-fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::ActiveModel {
+fn columns(scope: &Scope, new: NewIntegration, now: Time) -> Result<integration::ActiveModel> {
     let NewIntegration {
         name,
         description,
@@ -348,7 +282,7 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         delivery,
         secret: _,
     } = new;
-    integration::ActiveModel {
+    Ok(integration::ActiveModel {
         tenant_id: Set(scope.tenant.0),
         updated_at: Set(now),
         name: Set(name),
@@ -358,10 +292,10 @@ fn columns(scope: &Scope, new: NewIntegration, now: Time) -> integration::Active
         kind: Set(kind),
         settings: Set(settings),
         payload: Set(payload),
-        events: Set(serde_json::to_value(events).unwrap_or_default()),
-        delivery: Set(serde_json::to_value(delivery).unwrap_or_default()),
+        events: Set(to_json(&events)?),
+        delivery: Set(to_json(&delivery)?),
         ..Default::default()
-    }
+    })
 }
 
 fn missing(id: IntegrationId) -> Error {
@@ -370,56 +304,4 @@ fn missing(id: IntegrationId) -> Error {
 
 fn name_taken(error: DbErr) -> Error {
     failure::name_taken(error, "integration")
-}
-
-impl
-    From<(
-        integration::Model,
-        Option<entities::integration_health::Model>,
-    )> for Integration
-{
-    fn from(
-        (model, health): (
-            integration::Model,
-            Option<entities::integration_health::Model>,
-        ),
-    ) -> Self {
-        let integration::Model {
-            tenant_id: _,
-            id,
-            created_at,
-            updated_at,
-            revision,
-            name,
-            description,
-            selector,
-            enabled,
-            kind,
-            settings,
-            payload,
-            secret,
-            events,
-            delivery,
-        } = model;
-        Self {
-            id: IntegrationId(id),
-            provisioned: NewIntegration {
-                name,
-                description,
-                selector,
-                enabled,
-                kind,
-                settings,
-                payload,
-                // Both were checked when they were stored.
-                events: serde_json::from_value(events).unwrap_or_default(),
-                delivery: serde_json::from_value(delivery).unwrap_or_default(),
-                secret,
-            },
-            health: health.map(Health::from).unwrap_or_default(),
-            revision,
-            created_at,
-            updated_at,
-        }
-    }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::core::words::words;
+
 /// A type of event that an integration may forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,34 +24,18 @@ pub enum EventType {
     Error,
 }
 
+words!(EventType {
+    Data = "data",
+    Raw = "raw",
+    Join = "join",
+    Downlink = "downlink",
+    Status = "status",
+    Location = "location",
+    Error = "error",
+});
+
 impl EventType {
-    /// As it is written in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EventType::Data => "data",
-            EventType::Raw => "raw",
-            EventType::Join => "join",
-            EventType::Downlink => "downlink",
-            EventType::Status => "status",
-            EventType::Location => "location",
-            EventType::Error => "error",
-        }
-    }
-
-    /// Reads the database's word.
-    pub fn parse(word: &str) -> Self {
-        match word {
-            "raw" => EventType::Raw,
-            "join" => EventType::Join,
-            "downlink" => EventType::Downlink,
-            "status" => EventType::Status,
-            "location" => EventType::Location,
-            "error" => EventType::Error,
-            _ => EventType::Data,
-        }
-    }
-
-    /// The type of an event of this kind (see [`super::events::Event`]); `None`: no integration
+    /// The type of an event of this kind (see [`crate::store::live::events::Event`]); `None`: no integration
     /// forwards it.
     pub fn of_event(kind: &str) -> Option<Self> {
         match kind {

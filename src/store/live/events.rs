@@ -9,15 +9,15 @@ use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},
     store::{
-        Page, Scope,
         core::{
+            json::members,
             listing::{self, Order, Place, Span, Stretch},
+            page::Page,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
         deliveries::of_events,
         entities::event,
-        members,
-        uplink_batch::NewEvent,
     },
 };
 
@@ -42,6 +42,17 @@ pub struct Event {
     /// For a person.
     pub message: String,
     /// For a program; what is in it depends on the kind.
+    pub details: Map<String, Value>,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its kind, as in [`Event`].
+    pub kind: &'static str,
+    /// For a person.
+    pub message: String,
+    /// For a program.
     pub details: Map<String, Value>,
 }
 

@@ -14,17 +14,14 @@ use sea_orm::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{
-    Owned, Scope, Store,
-    entities::{device, event, uplink},
-};
+use super::entities::{device, event, uplink};
 use crate::{
     clock::Time,
     error::Result,
     selector::Selector,
     store::{
-        core::{gather::Gather, reader::Reader, selecting},
-        devices::uplinks::Uplink,
+        core::{gather::Gather, handle::Store, reader::Reader, rows::Owned, scope::Scope},
+        devices::{selecting, uplinks::Uplink},
         live::events::Event,
     },
 };
@@ -35,6 +32,9 @@ pub mod events;
 const OLDEST_OPEN: &str = "SELECT min(xact_start) FROM pg_stat_activity \
     WHERE datname = current_database() AND backend_xid IS NOT NULL \
     AND application_name = current_setting('application_name')";
+
+/// Shared reads of the time at which the oldest transaction began that is open in a database that hubs share.
+pub(super) type OldestOpen = Gather<(), Time>;
 
 /// What somebody wants to hear of.
 #[derive(Debug, Clone, Default)]
@@ -123,7 +123,7 @@ impl Store {
         // The clock first: a transaction that begins meanwhile makes no older ids.
         let now = self.now();
         let oldest = match self.is_shared() {
-            true => self.inner.oldest_open.get(()).await?,
+            true => self.kept::<OldestOpen>().get(()).await?,
             false => self.inner.writer.oldest_open(),
         };
         Ok(oldest.map_or(now, |oldest| oldest.min(now)))
@@ -136,7 +136,7 @@ impl Store {
 }
 
 /// Reads when the oldest open transaction of all hubs began, together for all who ask.
-pub(super) fn gather(reader: Reader) -> Gather<(), Time> {
+pub(super) fn gather(reader: Reader) -> OldestOpen {
     Gather::start(move |_| oldest_open(reader.clone()))
 }
 

@@ -1,8 +1,6 @@
 //! How the downlinks of a network connection reach its network server.
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect, sea_query::LockType,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
 use serde_json::Value;
 
 use crate::{
@@ -10,16 +8,17 @@ use crate::{
     error::{Error, Result},
     id::ConnectionId,
     store::{
-        Scope,
-        core::{audit::subject, signals::Then, transaction::DatabaseTransaction},
+        core::{audit::subject, scope::Scope, signals::Then, transaction::DatabaseTransaction},
         downlinks::queue,
-        entities::{downlink_setting, network_connection},
-        networks::{self, NewConnection},
+        entities::downlink_setting,
+        networks::{record::NewConnection, rows},
     },
 };
 
 /// The resource's name in paths.
 const RESOURCE: &str = "downlink-settings";
+
+pub use super::seen::Seen;
 
 /// The settings of one connection.
 #[derive(Debug, Clone)]
@@ -34,39 +33,6 @@ pub struct Settings {
     pub created_at: Time,
     /// When they were last changed.
     pub updated_at: Time,
-}
-
-/// At which revisions a connection and its settings were read. What was decided by them holds while
-/// they are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// The connection's.
-    pub connection: i64,
-    /// That of its settings; 0: it has none.
-    pub settings: i64,
-}
-
-/// Whether a connection and its settings still are as they were seen. They stay so until the end of
-/// the transaction. Downlinks are changed after this, never before.
-pub(in crate::store) async fn is_as_seen(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    connection: ConnectionId,
-    seen: Seen,
-    lock: LockType,
-) -> Result<bool> {
-    let revision = scope
-        .find::<network_connection::Entity>()
-        .filter(network_connection::Column::Id.eq(connection.0))
-        .lock(lock)
-        .one(transaction)
-        .await?
-        .map(|connection| connection.revision);
-    if revision != Some(seen.connection) {
-        return Ok(false);
-    }
-    let settings = held(scope, transaction, connection).await?;
-    Ok(settings.map_or(0, |settings| settings.revision) == seen.settings)
 }
 
 /// The settings of a connection, where it has some.
@@ -106,7 +72,7 @@ pub async fn put(
     let now = clock::now();
     scope
         .write(async |transaction| {
-            let network = networks::hold(scope, &transaction, connection).await?;
+            let network = rows::hold(scope, &transaction, connection).await?;
             let before = held(scope, &transaction, connection).await?;
             let revision = before.as_ref().map_or(0, |before| before.revision);
             scope.check_revision(revision)?;
@@ -157,7 +123,7 @@ pub async fn put(
 pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
     scope
         .write(async |transaction| {
-            networks::hold(scope, &transaction, connection).await?;
+            rows::hold(scope, &transaction, connection).await?;
             let before = held(scope, &transaction, connection).await?;
             let before = before.ok_or_else(|| missing(connection))?;
             scope.check_revision(before.revision)?;

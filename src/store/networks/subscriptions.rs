@@ -9,8 +9,7 @@ use crate::{
     error::Result,
     id::{ConnectionId, TenantId},
     store::{
-        Scope, Store,
-        core::removals,
+        core::{handle::Store, removed, scope::Scope},
         entities::{connection_health, network_connection},
     },
 };
@@ -44,7 +43,7 @@ impl Store {
         let found: Vec<(i64, i64, String, i64)> = network_connection::Entity::find()
             .filter(Column::Kind.is_in(kinds.iter().copied()))
             .filter(Column::Enabled.eq(true))
-            .filter(removals::is_live(Column::TenantId.into_expr()))
+            .filter(removed::is_live(Column::TenantId.into_expr()))
             .select_only()
             .columns([Column::TenantId, Column::Id, Column::Kind, Column::Revision])
             .into_tuple()

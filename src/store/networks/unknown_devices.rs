@@ -13,9 +13,10 @@ use crate::{
     error::{Error, Result},
     id::{ConnectionId, TenantId},
     store::{
-        Page, Scope,
         core::{
             listing::{self, Order, Place, Stretch},
+            page::Page,
+            scope::Scope,
             transaction::DatabaseTransaction,
         },
         entities::{device_connection, unknown_device},

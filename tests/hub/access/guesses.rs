@@ -64,7 +64,7 @@ async fn guesses_at_once_count_like_guesses_in_a_row(database: Database) {
         .unwrap();
     assert!((60..=900).contains(&wait), "{wait}");
     right.refused(503);
-    // Others are not concerned.
+    // Other users can still log in.
     hub.log_in("admin", PASSWORD).await;
 }
 
@@ -81,7 +81,7 @@ async fn the_current_password_is_not_guessed_either(database: Database) {
     let guesses = join_all((0..20).map(|_| change("nonsense"))).await;
     let compared = guesses.iter().filter(|guess| guess.status == 400).count();
     assert_eq!(compared, 5, "{guesses:#?}");
-    // Neither here nor where one logs in.
+    // The right password is put off as well, here and at the log-in.
     change(PASSWORD).await.refused(503);
     log_in_via(&hub, &[], PASSWORD).await.refused(503);
     let request = hub.request(Method::GET, "users/me").bearer_auth(&token);
@@ -97,7 +97,7 @@ async fn a_stranger_behind_the_proxy_locks_out_nobody_else() {
     for (stranger, neighbour, other) in [
         (
             [("X-Forwarded-For", "192.0.2.66, 10.1.1.1")],
-            // What the stranger writes stands further to the left.
+            // The stranger's own entries stand further to the left.
             [("X-Forwarded-For", "198.51.100.1, 192.0.2.66")],
             [("X-Forwarded-For", "192.0.2.67, 10.1.1.1")],
         ),
@@ -159,7 +159,7 @@ async fn nobody_else_is_believed_where_a_request_comes_from() {
     assert_eq!(entry["address"], "127.0.0.1");
 }
 
-/// Who sends more log-ins than the hub can compare delays others, and keeps nobody out.
+/// A flood of log-ins delays its own address, and keeps nobody else out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_log_ins_keeps_out_nobody_at_another_address() {
     /// More than may wait in all.

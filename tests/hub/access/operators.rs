@@ -1,4 +1,4 @@
-//! Who may take power over whom: operators, administrators, and those who were one a moment ago.
+//! Power over other users: operators, administrators, and users who had one of these roles a moment ago.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -53,7 +53,7 @@ async fn only_an_operator_changes_an_operator(database: Database) {
     }
     let error = call_as(&hub, &second, Method::DELETE, &path, None).await;
     assert!(error.refused(403).contains("only an operator"));
-    // Neither the account nor its sessions know of it.
+    // The account and its sessions are unchanged.
     assert_eq!(hub.get("users/me").await.ok(), operator);
     hub.log_in("admin", PASSWORD).await;
 
@@ -93,7 +93,7 @@ async fn who_is_locked_makes_nobody_anymore(database: Database) {
     let second = hub.user("second", "admin").await;
     let token = hub.log_in("second", PASSWORD).await;
     let path = format!("users/{}", second["id"]);
-    // Their hashes take a while, in which the one who makes them is locked.
+    // Hashing their passwords takes a while, in which their maker is locked.
     let makes = join_all((0..8).map(|number| {
         let (hub, token) = (&hub, &token);
         async move {

@@ -72,7 +72,8 @@ fn with(ids: &Value, resource: &str, id: &Value) -> Value {
     ids
 }
 
-/// What each caller gets. Nothing is changed: what is allowed meets a stale ETag or an empty body.
+/// The outcome of each operation for each caller. Nothing is changed: an allowed call meets a stale ETag or an empty
+/// body.
 async fn row(
     hub: &Hub,
     ids: &Value,

@@ -82,7 +82,7 @@ fn import(hub: &Hub, token: &str, key: Option<&str>) -> RequestBuilder {
     }
 }
 
-/// A file that has begun to come, and goes on when it is told to.
+/// A file that has begun to come, and goes on when the test says so.
 struct Slow {
     rest: mpsc::Sender<Bytes>,
     sending: JoinHandle<reqwest::Result<Response>>,
@@ -136,7 +136,7 @@ async fn slow_files_keep_no_other_tenant_from_importing(database: Database) {
     let bob = hub.log_in("bob", PASSWORD).await;
     let other = hub.log_in("other", PASSWORD).await;
     let one = Slow::begin(&hub, &eve, None).await;
-    // With a key, a file is read ahead of its operation: not ahead of its place.
+    // With an `Idempotency-Key`, a file is read before its operation runs, but not before it has its place.
     let two = Slow::begin(&hub, &hub.token, Some("k")).await;
     let refused = hub.answer(import(&hub, &bob, None).body("id\nb")).await;
     let error = refused.refused(503);
@@ -183,7 +183,7 @@ async fn a_repeated_import_is_done_once(database: Database) {
     assert_eq!(hub.list("devices/import").await.len(), 1);
 }
 
-/// Whoever goes away leaves work to the hub that is bounded all the same.
+/// A client that goes away leaves work to the hub, which stays bounded all the same.
 async fn drivers_are_exported_some_at_a_time(database: Database) {
     const VERSIONS: usize = 8;
     const CLIENTS: usize = 100;

@@ -70,7 +70,7 @@ async fn another_tenants_things_are_not_there(database: Database) {
         "integrations",
     ] {
         let mut found = hub.list(list).await;
-        // What is part of the hub is everybody's.
+        // Built-in drivers belong to every tenant.
         found.retain(|item| item["built_in"] != true);
         assert!(found.is_empty(), "{list}");
     }

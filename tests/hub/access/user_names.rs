@@ -1,5 +1,5 @@
-//! What users may be called and which passwords they may have: nobody passes for somebody else, and nobody
-//! has what everybody tries first.
+//! Rules for usernames and passwords: nobody passes for somebody else, and nobody has a password that everybody tries
+//! first.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -17,7 +17,7 @@ on_both_databases!(
     common_passwords_are_refused,
 );
 
-/// With Cyrillic letters.
+/// `admin`, begun with a Cyrillic letter.
 const MIXED: &str = "\u{430}dmin";
 const LOOKS_LIKE_ACE: &str = "\u{430}\u{441}\u{435}";
 
@@ -90,7 +90,7 @@ async fn names_from_before_are_compared_as_well(database: Database) {
         let body = json!({"username": name, "password": PASSWORD, "role": "viewer"});
         hub.post("users", &body).await.refused(400);
     }
-    // What else is changed of them changes no name.
+    // Changes of other members leave the name alone.
     let found = hub.list("users?q=adrnin").await;
     let path = format!("users/{}", found[0]["id"]);
     hub.put(&path, &json!({"role": "viewer", "full_name": "x"}))
@@ -117,7 +117,7 @@ async fn names_of_other_tenants_are_not_probed_for_ever(database: Database) {
     assert_eq!(own, foreign);
     assert_eq!(own.0, 400);
     let mut refused = 1;
-    // As many at once as one address may have compared.
+    // One address may have 8 passwords compared at a time.
     for _ in 0..20 {
         let probes = join_all((0..8).map(|_| texts(&hub, "admin"))).await;
         for (status, error) in probes {

@@ -23,7 +23,7 @@ pub struct Person {
     pub home: TempDir,
 }
 
-/// How a command ended.
+/// Outcome of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -91,7 +91,7 @@ impl From<Output> for Ended {
 }
 
 impl Ended {
-    /// What it printed, if it went well.
+    /// Asserts success and returns the output.
     pub fn ok(self) -> String {
         assert_eq!((self.code, &*self.err), (0, ""), "{self:?}");
         self.out
@@ -101,7 +101,7 @@ impl Ended {
         serde_json::from_str(&self.ok()).unwrap()
     }
 
-    /// What it said, if it failed with this code, in one line, and printed nothing.
+    /// Asserts that it failed with this code, printed nothing and said why in one line, and returns that line.
     pub fn failed(self, code: i32) -> String {
         assert_eq!((self.code, &*self.out), (code, ""), "{self:?}");
         assert_eq!(self.err.lines().count(), 1, "{self:?}");
@@ -211,7 +211,7 @@ async fn each_kind_of_failure_has_its_exit_code() {
     let (server, ca) = (server(&hub), hub.certificate());
     let ca = ca.to_str().unwrap();
 
-    // Without a login.
+    // The exit codes without a login.
     let usage = person.run(&["api"]).await;
     assert_eq!(usage.code, 2, "{usage:?}");
     person.run(&["login"]).await.failed(2);
@@ -249,7 +249,7 @@ async fn each_kind_of_failure_has_its_exit_code() {
     person.run_with(&login, "", &[]).await.failed(2);
     assert!(!person.credentials().exists());
 
-    // With one.
+    // The exit codes with a login.
     person.log_in(&hub).await.ok();
     let said = person
         .run(&["api", "POST", "devices", "--data", r#"{"nonsense": 1}"#])

@@ -1,4 +1,4 @@
-//! Changes at a revision, and requests that are told twice.
+//! Changes at a revision, and requests that are repeated.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ async fn a_repeated_request_is_done_once(database: Database) {
     assert!(error.refused(400).starts_with("header Idempotency-Key: "));
     let error = post_once(&hub, "api-keys", "", &body).await.refused(400);
     assert!(error.starts_with("header Idempotency-Key: "), "{error}");
-    // What was refused may be tried again.
+    // A refused request may be tried again under the same key.
     post_once(&hub, "devices", "twice", &json!({"id": "-"}))
         .await
         .refused(400);

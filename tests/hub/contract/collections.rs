@@ -1,5 +1,4 @@
-//! What is in the lists of each resource under each filter and order, on pages of any size, and how
-//! many there are.
+//! The lists of each resource: their items under each filter and order, on pages of any size, and their totals.
 
 use serde_json::{Value, json};
 
@@ -363,7 +362,7 @@ async fn wrong_parameters_name_the_rule(database: Database) {
         let error = hub.get(path).await.refused(400);
         assert!(error.starts_with(start), "{path}: {error}");
     }
-    // What another tenant has is neither listed nor counted.
+    // Another tenant's resources are neither listed nor counted.
     hub.connect("mine").await;
     hub.tenant("other").await;
     hub.token = hub.log_in("other", PASSWORD).await;

@@ -1,4 +1,4 @@
-//! What holds for every operation of the document.
+//! Rules that hold for every operation of the document.
 
 use std::collections::BTreeSet;
 
@@ -109,7 +109,7 @@ async fn without_a_valid_token_every_secured_operation_is_a_401() {
             plain().bearer_auth("nonsense"),
             plain().header("Authorization", "Basic YWRtaW46eA=="),
             plain().header("Authorization", "Bearer "),
-            // Neither a bad body nor an unknown parameter hides it.
+            // A bad body or an unknown parameter does not hide the missing log-in.
             plain().header("Content-Type", "text/plain").body("{"),
             hub.request(method.clone(), &format!("{path}?nonsense=1")),
         ] {

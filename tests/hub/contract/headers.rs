@@ -83,7 +83,7 @@ async fn answers_with_a_secret_are_kept_by_no_cache(database: Database) {
             "key",
         ),
     ] {
-        // The second is told again what the first was answered, where the operation repeats answers.
+        // The second gets the answer of the first, where the operation repeats answers.
         let mut told: Vec<Value> = Vec::new();
         for _ in 0..2 {
             let request = hub
@@ -116,7 +116,7 @@ async fn browsers_are_told_to_come_back_by_https() {
     for host in ["hub.example", "127.0.0.1", "localhost.example:8443"] {
         assert_eq!(told(&hub, host).await.as_deref(), Some(YEAR), "{host}");
     }
-    // It would hold for whatever else listens there.
+    // It would hold for all other services of that host.
     for host in ["localhost", "LocalHost:8443", "a.localhost"] {
         assert_eq!(told(&hub, host).await, None, "{host}");
     }

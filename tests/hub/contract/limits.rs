@@ -1,9 +1,9 @@
-//! The bounds that docs/limits.md tells of are those of the program, and the tests of bounds take their values
+//! The bounds in docs/limits.md are those of the program, and the tests of bounds take their values
 //! from there.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Of each row what it begins with, and the constants that it tells of. A row with settings tells of their defaults.
+/// The beginning of each row, and the constants that the row is about. A row with settings is about their defaults.
 const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Connections at a time", &[]),
     ("Connections of one address", &[]),
@@ -34,7 +34,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
             ("api/http/server.rs", "HTTP2_HEAD_BYTES"),
         ],
     ),
-    // The library's.
+    // This bound is hyper's own.
     ("URL of a request", &[]),
     (
         "Bytes of bodies over HTTP/2",
@@ -97,15 +97,15 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Driver calls that wait", &[]),
     (
         "Time that a driver call waits",
-        &[("driver/slot.rs", "START_PATIENCE")],
+        &[("crates/driver/src/slot.rs", "START_PATIENCE")],
     ),
     (
         "Times that a driver call is handed",
-        &[("driver/slot.rs", "ATTEMPTS_MAX")],
+        &[("crates/driver/src/slot.rs", "ATTEMPTS_MAX")],
     ),
     (
         "Compiled scripts in a worker",
-        &[("driver/scripts.rs", "CACHE_BYTES")],
+        &[("crates/driver/src/scripts.rs", "CACHE_BYTES")],
     ),
     ("Deliveries that wait for one integration", &[]),
     ("Time that a delivery waits", &[]),
@@ -123,62 +123,65 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     (
         "Names of hosts that are looked up",
         &[
-            ("outgoing/lookups.rs", "RUNNING_MAX"),
-            ("outgoing/lookups.rs", "SHARE"),
+            ("crates/net/src/outgoing/lookups.rs", "RUNNING_MAX"),
+            ("crates/net/src/outgoing/lookups.rs", "SHARE"),
         ],
     ),
     (
         "Names of one tenant",
-        &[("outgoing/lookups.rs", "WAITING_MAX")],
+        &[("crates/net/src/outgoing/lookups.rs", "WAITING_MAX")],
     ),
     (
         "Time for the lookup",
-        &[("outgoing/lookups.rs", "PATIENCE")],
+        &[("crates/net/src/outgoing/lookups.rs", "PATIENCE")],
     ),
     (
         "What was found, or not found",
         &[
-            ("outgoing/lookups.rs", "KEPT"),
-            ("outgoing/lookups.rs", "KEPT_SLOW"),
-            ("outgoing/lookups.rs", "SLOW"),
-            ("outgoing/lookups.rs", "KEPT_MAX"),
+            ("crates/net/src/outgoing/lookups.rs", "KEPT"),
+            ("crates/net/src/outgoing/lookups.rs", "KEPT_SLOW"),
+            ("crates/net/src/outgoing/lookups.rs", "SLOW"),
+            ("crates/net/src/outgoing/lookups.rs", "KEPT_MAX"),
         ],
     ),
     (
         "Message of an MQTT broker",
-        &[("mqtt/packets.rs", "PACKET_MAX_BYTES")],
+        &[("crates/net/src/mqtt/packets.rs", "PACKET_MAX_BYTES")],
     ),
     (
         "Time for a `postgres` target",
-        &[("postgres/session.rs", "OPEN_TIMEOUT")],
+        &[("crates/net/src/postgres/session.rs", "OPEN_TIMEOUT")],
     ),
     (
         "What a server says to one request",
-        &[("postgres/wire.rs", "ANSWER_MAX_BYTES")],
+        &[("crates/net/src/postgres/wire.rs", "ANSWER_MAX_BYTES")],
     ),
-    ("Rounds of hashing", &[("kafka/login.rs", "ROUNDS_MAX")]),
+    (
+        "Rounds of hashing",
+        &[("crates/net/src/kafka/login.rs", "ROUNDS_MAX")],
+    ),
     (
         "Logins that are hashed for targets",
         &[
-            ("outgoing/heavy.rs", "AT_ONCE"),
-            ("outgoing/heavy.rs", "AT_ONCE_EACH"),
+            ("crates/net/src/outgoing/heavy.rs", "AT_ONCE"),
+            ("crates/net/src/outgoing/heavy.rs", "AT_ONCE_EACH"),
         ],
     ),
     (
         "What a Kafka broker says",
-        &[("kafka/connection.rs", "ANSWER_MAX_BYTES")],
+        &[("crates/net/src/kafka/connection.rs", "ANSWER_MAX_BYTES")],
     ),
     (
         "Brokers that lead partitions",
-        &[("kafka/leaders.rs", "BROKERS_MAX")],
+        &[("crates/net/src/kafka/leaders.rs", "BROKERS_MAX")],
     ),
     (
         "What is known of the topics",
-        &[("kafka/producer.rs", "KNOWN_MAX_BYTES")],
+        &[("crates/net/src/kafka/producer.rs", "KNOWN_MAX_BYTES")],
     ),
     (
         "Packets that an MQTT broker",
-        &[("mqtt/flood.rs", "PACKETS_MAX")],
+        &[("crates/net/src/mqtt/flood.rs", "PACKETS_MAX")],
     ),
     // A rule that has no number in the program.
     ("NUL characters", &[]),
@@ -237,9 +240,14 @@ fn numbers(text: &str) -> Vec<u64> {
     found
 }
 
-/// What the source says of a constant or a setting: `1_000`, `64 * 1024`, `8 << 20`, `Duration::from_secs(15)`.
+/// Reads a constant or the default of a setting from the source: `1_000`, `64 * 1024`, `8 << 20`,
+/// `Duration::from_secs(15)`.
 fn value(file: &str, name: &str) -> u64 {
-    let source = fs::read_to_string(root().join("src").join(file)).unwrap();
+    let folder = match file.starts_with("crates/") {
+        true => root().to_owned(),
+        false => root().join("src"),
+    };
+    let source = fs::read_to_string(folder.join(file)).unwrap();
     let mut told = source.lines().filter_map(|line| {
         let line = line.trim();
         let line = line.strip_prefix("pub ").unwrap_or(line);

@@ -1,13 +1,15 @@
 //! Rules that hold for every operation and resource, and written words that must stay true.
 
-mod bad_input;
+pub mod bad_input;
 mod changes;
+mod circles;
 pub mod collections;
 pub mod document;
 mod drift;
 mod extremes;
 mod headers;
 pub mod limits;
+mod network_servers;
 mod paging;
 mod removals;
 mod requests;

@@ -43,7 +43,7 @@ async fn read(
     found
 }
 
-/// Of ten, every odd one stays. Between pages, an even one goes, and others come before and behind.
+/// Of ten rows the odd ones stay. Between pages an even one is deleted, and others are added before and behind.
 async fn rows_that_stay_are_met_once_while_others_come_and_go(database: Database) {
     let hub = Hub::start(database).await;
     let target = json!({"type": "http", "url": "https://example.com/"});

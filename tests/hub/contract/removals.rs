@@ -1,4 +1,4 @@
-//! What is deleted is out of sight at once, and cleared away in stretches beside everything else.
+//! Deleted resources are out of sight at once, and are cleared away in stretches beside everything else.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ const EUI: &str = "AA00000000000001";
 const MANY: u32 = 20_000;
 const AT: &str = "'2026-01-01T00:00:00+00:00'";
 
-/// How each database makes an id, and so many rows.
+/// The expressions with which each database makes an id, and many rows.
 fn dialect(hub: &Hub) -> (&'static str, String) {
     match &hub.database {
         Database::Sqlite => (
@@ -270,7 +270,7 @@ async fn what_was_deleted_gives_its_names_back(database: Database) {
     hub.post("devices", &late).await.refused(400);
 }
 
-/// How many rows at most one transaction has taken from a table, or put into it.
+/// Counts the rows that each transaction takes from a table, or puts into it.
 async fn watch(hub: &Hub, table: &str, what: &str) {
     for statement in [
         "CREATE TABLE IF NOT EXISTS watched (tx text)".to_owned(),

@@ -141,7 +141,7 @@ async fn what_takes_no_body_refuses_one() {
             (Method::GET, "/livez"),
             (Method::DELETE, &path),
         ] {
-            // Whether or not its length is told before.
+            // Once with the length announced, and once without.
             for body in [reqwest::Body::from(body.to_owned()), in_chunks(body)] {
                 let error = send(method.clone(), path, body).await.refused(400);
                 let shown: String = error.chars().take(40).collect();
@@ -157,7 +157,7 @@ async fn what_takes_no_body_refuses_one() {
             send(Method::GET, "devices", body).await.ok();
         }
     }
-    // Who may not call learns nothing else.
+    // A caller without rights learns nothing else.
     let request = hub.request(Method::GET, "devices").body("nonsense");
     hub.answer(request).await.refused(401);
     send(Method::DELETE, &path, "{}".into()).await.ok();

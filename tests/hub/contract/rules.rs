@@ -12,7 +12,7 @@ on_both_databases!(
     pages_are_followed_to_the_end,
     labels_decide_at_once,
     what_is_in_use_is_not_deleted,
-    names_and_addresses_are_unique,
+    names_are_unique,
     an_update_replaces_everything,
 );
 
@@ -180,7 +180,7 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
         .await
         .ok();
     assert_eq!(receipt["status"], "unknown_device");
-    // What a device has said stays in the tables.
+    // Data that a device has sent stay in the tables.
     let rows = hub.list(&format!("{table}/rows")).await;
     assert!(rows.iter().all(|row| row["device_id"] == "d"), "{rows:?}");
 
@@ -201,41 +201,22 @@ async fn what_is_in_use_is_not_deleted(database: Database) {
     .refused(401);
 }
 
-async fn names_and_addresses_are_unique(database: Database) {
+async fn names_are_unique(database: Database) {
     let hub = Hub::start(database).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA00000000000001", json!({"name": "one"}))
-        .await;
+    hub.connect("tts").await;
     let table = json!({"name": "t", "selector": ""});
     hub.post("data-tables", &table).await.created();
     let integration = json!({"name": "i", "selector": "", "target": {"type": "http", "url": "https://example.com/"}});
     hub.post("integrations", &integration).await.created();
-    let address = |eui: &str| {
-        json!({"id": "e", "connectivity": {"connections": [
-        {"network_connection_id": connection.id, "network_device_id": eui}]}})
-    };
-    for (path, body, field) in [
-        ("devices", json!({"id": "d"}), "id"),
-        ("devices", json!({"id": "e", "name": "one"}), "name"),
-        ("devices", address("AA00000000000001"), "network_device_id"),
-        ("devices", address("aa00000000000001"), "network_device_id"),
-        // The Things Stack knows its devices by DevEUI alone.
-        ("devices", address("am102-meeting-2"), "network_device_id"),
-        ("data-tables", table, "name"),
-        ("integrations", integration, "name"),
-        (
-            "network-connections",
-            json!({"name": "tts", "settings": {"type": "the_things_stack"}}),
-            "name",
-        ),
+    let connection = json!({"name": "tts", "settings": {"type": "the_things_stack"}});
+    for (path, body) in [
+        ("data-tables", table),
+        ("integrations", integration),
+        ("network-connections", connection),
     ] {
         let error = hub.post(path, &body).await.refused(400);
-        assert!(error.contains(field), "{body}: {error}");
+        assert!(error.contains("name"), "{body}: {error}");
     }
-    // Ids differ by case; names that are empty do not count.
-    hub.post("devices", &json!({"id": "D"})).await.created();
-    let made = hub.post("devices", &json!({})).await.created();
-    assert!(!made["id"].as_str().unwrap().is_empty());
 }
 
 async fn an_update_replaces_everything(database: Database) {

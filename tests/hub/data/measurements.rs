@@ -1,5 +1,5 @@
-//! What must never look like a measurement: frames without data, results that are no numbers, times
-//! that cannot be true.
+//! Values that must never look like a measurement: frames without data, results that are no numbers, times that
+//! cannot be true.
 
 use serde_json::{Value, json};
 
@@ -111,7 +111,7 @@ async fn a_frame_without_data_leaves_no_mark_on_a_state(database: Database) {
     }";
     let (hub, connection, _) = hub_with(database, script).await;
     send(&hub, &connection, &message(5, "AQ==")).await;
-    // A later one without data, and then one with data that was heard between the two.
+    // A later one without data, and then one with data that was received between the two.
     let mut empty = message(0, "");
     empty["uplink_message"]["received_at"] = json!("2026-01-31T12:00:20Z");
     send(&hub, &connection, &empty).await;

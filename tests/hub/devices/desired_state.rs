@@ -1,4 +1,4 @@
-//! The desired state: what may be set, what the driver makes of it, and what tells the device.
+//! The desired state: the settable values, their encoding by the driver, and the downlinks that carry them.
 
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ async fn what_may_not_be_desired_is_refused(database: Database) {
 
 async fn a_newer_desired_state_takes_the_place_of_one_that_waits(database: Database) {
     let hub = hub(database, ENCODES, Some(schema())).await;
-    // What a client has queued is none of its business.
+    // It leaves downlinks alone that a client has queued.
     hub.post("devices/d/downlinks", &json!({"payload_hex": "00"}))
         .await
         .created();
@@ -168,7 +168,7 @@ async fn without_an_encoder_the_state_is_kept_and_said_so(database: Database) {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["details"]["reason"], reason);
 
-    // Neither is there a way to a device without a driver, or without a network.
+    // A device without a driver or without a network cannot be reached.
     hub.push("a/c", "1", ENCODES).await;
     for (driver, told) in [(Value::Null, "no driver"), (json!("a/c:1"), "no address")] {
         let device = json!({"driver": driver});

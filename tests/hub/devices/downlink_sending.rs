@@ -1,5 +1,5 @@
 //! Downlinks on their way: handed over as each network server wants them, tried again, in order, and
-//! moved by what the networks tell.
+//! moved by the networks' reports.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -192,7 +192,7 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     let nothing = json!({"noData": true});
     assert_eq!(callback(1510, true).await, nothing, "once is enough");
     assert_eq!(callback(1511, false).await, Value::Null, "it does not ask");
-    // Sigfox takes any other answer to a device that asks for a failure, whatever became of the message.
+    // Where a device asks, Sigfox takes any other answer for a failure, even if the message was recorded.
     let ask = |device: &str| json!({"device": device, "data": "b0513801", "time": "1512814827", "seqNumber": "1510", "ack": true});
     for (device, status) in [(DEVICE, "duplicate"), ("1A2346", "unknown_device")] {
         let answer = hub.ingest(&connection, ask(device).to_string()).await.ok();
@@ -219,7 +219,7 @@ async fn what_fails_is_tried_again_and_what_is_refused_is_given_up(database: Dat
         (&sent["attempts"], &sent["last_error"]),
         (&json!(3), &Value::Null)
     );
-    // What another attempt would not change is not tried again.
+    // A failure that another attempt would not change is not tried again.
     let refused = queue(&hub, json!({})).await;
     let failed = hub.downlink_gets(&refused, "failed").await;
     assert_eq!(
@@ -316,7 +316,7 @@ async fn a_queued_downlink_outlives_a_kill(database: Database) {
     hub.sends_downlinks(&connection, &http(&server)).await;
     let first = queue(&hub, json!({})).await;
     let second = queue(&hub, json!({})).await;
-    // In the middle of the first attempt.
+    // The hub is killed in the middle of the first attempt.
     server.is_asked(1).await;
     hub.end(Signal::SIGKILL).await;
     hub.start_again().await;
@@ -437,7 +437,7 @@ async fn what_the_network_tells_moves_a_downlink(database: Database) {
     tell("downlink_ack", &correlation(&first)).await;
     let confirmed = hub.downlink_gets(&first, "acknowledged").await;
     assert_eq!(confirmed["last_error"], Value::Null);
-    // What has come to its end stays as it is, and what nobody here has sent moves nothing.
+    // Settled downlinks stay as they are, and news of downlinks that the hub has not sent moves nothing.
     tell("downlink_nack", &correlation(&first)).await;
     tell(
         "downlink_ack",

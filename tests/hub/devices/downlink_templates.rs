@@ -94,7 +94,7 @@ async fn a_template_with_another_server_for_each_device_is_refused(database: Dat
 }
 
 async fn a_stored_template_with_another_server_for_each_device_sends_nothing(database: Database) {
-    // As the id of the device has it, the secret would go to the server that this test listens with.
+    // The id of the device would send the secret to the server of this test.
     let (hub, connection) = hub(database, "127.0.0.1").await;
     let server = NetworkServer::start(vec![]).await;
     let port = server.url.rsplit_once(':').unwrap().1;
@@ -102,7 +102,7 @@ async fn a_stored_template_with_another_server_for_each_device_sends_nothing(dat
         .await;
     let stored = json!({"type": "http", "method": "POST",
         "url": format!("http://{{{{network_device_id}}}}:{port}/down")});
-    // Without a secret, which would not open for another address than its own.
+    // There is no secret, which would not open for another address than its own.
     hub.sql(&format!(
         "UPDATE downlink_settings SET settings = '{stored}', secret = NULL"
     ))

@@ -1,4 +1,4 @@
-//! The queue of what devices are to be told.
+//! The queue of downlinks.
 
 use serde_json::{Value, json};
 

@@ -104,7 +104,7 @@ async fn all_rows_are_in_the_file(database: Database) {
             .to_owned();
     }
     assert_eq!(paged, lines);
-    // From a page on, the rest.
+    // A cursor exports the rest behind its page.
     let page = hub.get(&format!("{csv}?limit=10")).await;
     let link = page.headers["link"].to_str().unwrap();
     let cursor = link

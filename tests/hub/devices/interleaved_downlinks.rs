@@ -40,7 +40,7 @@ fn http(server: &NetworkServer) -> Value {
         "body": r#"{"id": "{{downlink_id}}"}"#})
 }
 
-/// What The Things Stack tells of a downlink.
+/// A message of The Things Stack about a downlink.
 fn news(kind: &str, downlink: &Value) -> String {
     let id = downlink["id"].as_str().unwrap();
     let message = json!({"f_cnt": 7, "correlation_ids": [format!("thingshub:downlink:{id}")]});
@@ -92,7 +92,7 @@ async fn two_hubs_do_not_send_to_one_device_at_once() {
         let server = NetworkServer::start(vec![]).await;
         one.sends_downlinks(&connection, &http(&server)).await;
 
-        // Whoever takes the first one is still at it while the second one is queued.
+        // The lane that takes the first one is still at it while the second one is queued.
         let url = one.database_url();
         one.sql(
             "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
@@ -148,7 +148,7 @@ async fn a_downlink_goes_by_settings_that_come_while_it_is_queued() {
         };
         let (queued, ()) = tokio::join!(queued, change);
         hub.downlink_gets(&queued, "sent").await;
-        // Nor does it block those behind it.
+        // Later downlinks are not blocked either.
         let next = queue(&hub, json!({})).await;
         hub.downlink_gets(&next, "sent").await;
     })

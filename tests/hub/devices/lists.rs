@@ -90,8 +90,8 @@ async fn filters_pick(database: Database) {
     }
 }
 
-/// What the list picks by SQL is what the uplink path picks by itself: a data table keeps the rows
-/// of the same devices.
+/// A selector picks the same devices by SQL in the list and in memory on the uplink path: a data table keeps the rows
+/// of the listed devices.
 async fn selectors_mean_the_same_everywhere(database: Database) {
     let hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;

@@ -1,4 +1,4 @@
-//! Devices, many at once or one, and what they are told.
+//! Devices, many at once or one, and their downlinks.
 
 mod bulk;
 mod desired_state;
@@ -9,4 +9,5 @@ mod exports;
 mod histories;
 mod interleaved_downlinks;
 mod lists;
+mod refused;
 mod sheets;

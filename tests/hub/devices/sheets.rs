@@ -309,7 +309,7 @@ async fn files_come_as_browsers_and_tools_send_them(database: Database) {
         }
         assert_eq!(hub.get("devices/a").await.ok()["name"], "Küche", "{kind}");
     }
-    // What the client says of the encoding counts.
+    // The client's word on the encoding counts.
     let file = b"id,name\na,\x8co\xac\n";
     let begun = send(
         &hub,

@@ -51,7 +51,7 @@ impl Hub {
         self.answer(request).await
     }
 
-    /// What the registry has of the driver, without times.
+    /// The driver's part of the registry, without times.
     async fn registry(&self) -> Value {
         let mut driver = self.get("drivers/a/b").await.ok();
         for tag in driver["tags"].as_array_mut().unwrap() {

@@ -1,4 +1,4 @@
-//! Drivers gone wrong: the message is kept, the fault is told, and the next call works.
+//! Drivers gone wrong: the message is kept, the fault is reported, and the next call works.
 
 use serde_json::{Value, json};
 

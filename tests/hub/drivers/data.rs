@@ -1,4 +1,4 @@
-//! What drivers make of payloads beside plain fields: built-in drivers, states, several updates.
+//! Results of drivers beside plain fields: built-in drivers, states, several updates.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
@@ -78,12 +78,6 @@ async fn cayenne_lpp_needs_no_script(database: Database) {
     );
     assert_eq!(reported(&hub, "a").await, expected);
 
-    let unknown = json!({"id": "b", "driver": "thingshub/other:1"});
-    let refused = hub.post("devices", &unknown).await.refused(400);
-    assert!(
-        refused.starts_with("driver: there is no driver"),
-        "{refused}"
-    );
     let body = json!({"author": "thingshub", "name": "mine", "tags": ["1"],
         "script": "function decode() { return {} }"});
     let refused = hub.post("drivers", &body).await.refused(400);

@@ -1,4 +1,4 @@
-//! What a version says of itself is held against its script when it is pushed: examples and schema.
+//! The examples and the schema of a version are held against its script when it is pushed.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -202,7 +202,7 @@ async fn examples_and_schema_are_part_of_the_digest(database: Database) {
         let found = hub.get("drivers/a/b/tags/1").await.ok();
         let hash = |text: &str| format!("sha256:{}", hex::encode(Sha256::digest(text)));
         assert_eq!(hash(found["manifest"].as_str().unwrap()), found["digest"]);
-        // Whoever has the parts can verify the version.
+        // The parts are enough to verify the version.
         let manifest: Value = serde_json::from_str(found["manifest"].as_str().unwrap()).unwrap();
         assert_eq!(manifest["script"], hash(found["script"].as_str().unwrap()));
         for part in ["schema", "examples"] {
@@ -258,7 +258,7 @@ async fn a_schema_is_checked_and_told(database: Database) {
             "description": "Of the air", "configurable": false})
     );
     assert_eq!(found["columns"][2]["configurable"], true);
-    // What is suggested is what a data table takes.
+    // A data table takes the columns that are suggested.
     let columns: Vec<Value> = found["columns"]
         .as_array()
         .unwrap()

@@ -89,7 +89,7 @@ async fn share(hub: &mut Hub) {
         over.load(Ordering::Relaxed)
     };
     let (_, over_by_then) = join(loops, works).await;
-    // In turn of arrival it would be all of them; how few it is depends on how quickly the others come.
+    // In order of arrival it would be all of them; the number depends on how quickly the others come.
     assert!(
         over_by_then < LOOPING * 3 / 4,
         "{over_by_then} of {LOOPING} endless calls were served first"
@@ -109,7 +109,7 @@ async fn share(hub: &mut Hub) {
     }
 }
 
-/// Whoever is told 503 sends the uplink again: better than an uplink that nobody decoded.
+/// A 503 makes the network server send the uplink again: better than an uplink that nobody decoded.
 async fn an_uplink_that_finds_the_queue_full_is_sent_again(database: Database) {
     let tight = [
         "--driver-workers",
@@ -143,7 +143,7 @@ async fn an_uplink_that_finds_the_queue_full_is_sent_again(database: Database) {
             }
         }
     }
-    // What was answered with 200 is decoded, and what was not is not there.
+    // Uplinks that were answered with 200 are decoded, and the others are not there.
     let uplinks = hub.list("devices/d/uplinks").await;
     assert_eq!(uplinks.len(), taken);
     assert!(taken > 0 && uplinks.iter().all(|uplink| uplink["error"].is_null()));

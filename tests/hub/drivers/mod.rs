@@ -12,6 +12,7 @@ mod redecode;
 pub mod registry;
 mod rewrite;
 mod sandbox;
+mod shipped_examples;
 mod tryout;
 mod upgrade;
 mod workers;

@@ -1,4 +1,4 @@
-//! What a driver would make of uplinks that are stored.
+//! Stored uplinks decoded again by another version of their driver.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -139,7 +139,7 @@ async fn stretches_make_up_the_whole(database: Database) {
     hub.device("d", &connection, EUI, json!({"driver": "a/b"}))
         .await;
     for number in 0..7 {
-        // Two of each time: the place is told by both, time and id.
+        // Two of each time: time and id together make the place.
         send(&hub, &connection, usize::from(number / 2), &[number]).await;
     }
     let mut found = Vec::new();
@@ -218,7 +218,7 @@ async fn what_cannot_be_compared_is_refused(database: Database) {
     hub.post("devices/none/redecode", &json!({}))
         .await
         .refused(404);
-    // What no driver could read is no failure of the new one.
+    // An uplink that no driver could read is no failure of the new one.
     send(&hub, &connection, 0, &[1, 0x67, 0, 10]).await;
     let lpp = hub.redecode("?driver=thingshub/cayenne-lpp").await;
     assert_eq!(each(&lpp, "after"), [&json!({"temperature_1": 1.0})]);

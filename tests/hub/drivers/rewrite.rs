@@ -78,7 +78,7 @@ impl Hub {
     }
 }
 
-/// What rows say, without what tells them apart, in the order of their times.
+/// The data of the rows, without ids, in the order of their times.
 async fn rows(hub: &Hub, table: &Value) -> Vec<(String, Value)> {
     let rows = hub.list(&format!("data-tables/{table}/rows")).await;
     let mut rows: Vec<_> = rows
@@ -168,7 +168,7 @@ async fn uplinks_rows_and_report_are_replaced(database: Database) {
     assert_eq!(entry["action"], "redecode_device_uplinks");
     assert_eq!(entry["resource_id"], "d");
     assert_eq!(entry["after"]["driver"], "a/b:2");
-    // Other systems are told of what comes in, and not of this.
+    // Other systems get new uplinks, and not this one again.
     let deliveries = hub
         .list(&format!("integrations/{integration}/deliveries"))
         .await;
@@ -196,7 +196,7 @@ async fn a_part_leaves_what_the_device_reports(database: Database) {
     assert_eq!(hub.rewrite_all(&part).await, 1);
     assert_eq!(hub.data().await, [t(0), u(1), u(2), t(3)]);
     assert_eq!(hub.reported().await, t(3));
-    // What was decoded late is told to the device's state when its turn comes.
+    // An uplink that was decoded late reaches the device's state when its turn comes.
     assert_eq!(
         hub.rewrite_all(&format!("&driver=a/b:2&from={}", at(3)))
             .await,
@@ -319,7 +319,7 @@ async fn a_ts013_driver_keeps_a_state_as_well(database: Database) {
         send(&hub, &connection, minute.into(), &[minute]).await;
     }
     assert_eq!(hub.reported().await, json!({"byte": 3, "total": 6}));
-    // What the device measured is told apart from what its driver keeps.
+    // The device's measurements are kept apart from its driver's state.
     assert_eq!(hub.data().await[2], json!({"byte": 3}));
     assert_eq!(
         hub.list("devices/d/uplinks").await[0]["updates"],

@@ -14,7 +14,7 @@ use std::{
 use nix::libc;
 use thingshub::driver::{DecodeCall, Host, Limits, Program, Script};
 
-/// What comes of an attempt.
+/// Outcome of an attempt to break out.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     /// The kernel ended the process at once.
@@ -112,7 +112,7 @@ fn escape(arguments: &[&str]) -> Outcome {
     }
 }
 
-/// What a real worker has: the socket as standard input, its copy, and two ends of nothing.
+/// A real worker has the socket as standard input, its copy, and two ends of nothing.
 #[tokio::test]
 async fn a_worker_has_no_environment_and_no_files() {
     let name = format!(

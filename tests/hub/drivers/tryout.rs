@@ -142,7 +142,7 @@ async fn what_a_trial_shows_is_what_an_uplink_brings(database: Database) {
     let peak = tried["memory_peak_bytes"].as_u64().unwrap();
     assert!((50_000..10_000_000).contains(&peak), "{tried}");
 
-    // What breaks the schema is shown all the same.
+    // Data that break the schema are shown all the same.
     let held = json!({"driver": "a/held", "payload_hex": "07"});
     let held = hub.try_driver(held).await;
     assert_eq!(held["error"]["kind"], "schema");

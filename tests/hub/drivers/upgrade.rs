@@ -88,7 +88,7 @@ async fn what_was_pushed_before_goes_on_working(database: Database) {
     hub.post("devices", &pinned).await.created();
 }
 
-/// What a hub of that time has written: a tenant with its administrator, a device on a tag.
+/// Writes the rows that a hub of that time would have written: a tenant with its administrator, a device on a tag.
 async fn fill(url: &str) {
     let password_hash = {
         let hub = Hub::start(Database::Sqlite).await;

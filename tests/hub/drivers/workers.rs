@@ -52,7 +52,7 @@ async fn kill_workers(hub: &Hub) {
     .await;
 }
 
-/// A hub of this program, with a device whose driver tells of the first byte.
+/// A hub of this program, with a device whose driver returns the first byte.
 async fn hub(program: &Path) -> (Hub, Connection) {
     let environment = [(PROGRAM, program.to_str().unwrap())];
     let hub = Hub::start_in(Database::Sqlite, &[], &environment).await;
@@ -124,7 +124,7 @@ async fn without_workers_uplinks_are_recorded_and_the_hub_says_so() {
         "{problem}"
     );
     assert!(hub.log().contains("no driver worker can be started"));
-    // What is stored must not be replaced by a failure that is none of the driver's.
+    // A failure that is none of the driver's must not replace stored data.
     let redecoded = hub
         .post("devices/d/redecode?dry_run=false", &json!({}))
         .await;

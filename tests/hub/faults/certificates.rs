@@ -14,7 +14,7 @@ use tokio_rustls::{
     },
 };
 
-/// An authority that the hub is told to trust.
+/// An authority that the hub's settings trust.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -28,7 +28,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate.
+    /// The authority's own certificate.
     pub fn pem(&self) -> String {
         self.0.pem()
     }

@@ -35,7 +35,7 @@ async fn put_as(hub: &Hub, token: &str, path: &str, body: &Value) -> Answer {
     hub.answer(request.with_json(body)).await
 }
 
-/// What to replace, and with what in which round and by whom: no two bodies are alike unless they must be.
+/// The path to replace, and the body for each round and client: no two bodies are alike unless they must be.
 type Change = (String, fn(usize, usize) -> Value);
 
 async fn of_two_with_one_etag_one_wins(database: Database) {
@@ -115,7 +115,7 @@ async fn changes(hub: &Hub) -> Vec<Change> {
             "drivers/a/b".to_owned(),
             |round, writer| json!({"description": format!("{round} {writer}")}),
         ),
-        // Who moves a tag to where it is changes nothing.
+        // A tag that is moved to its own version changes nothing.
         (
             "drivers/a/b/tags/moved".to_owned(),
             |round, _| json!({"digest": digest_of(VERSIONS[round % 2])}),
@@ -337,7 +337,7 @@ async fn what_is_deleted_is_told_as_it_was(database: Database) {
             let subject = path.rsplit_once('/').unwrap().1;
             let log = format!("audit-log?resource={resource}&resource_id={subject}");
             let log = hub.list(&log).await;
-            // The newest entry is the deletion, and tells what the one before it has left.
+            // The newest entry is the deletion, and holds the state that the entry before it has left.
             assert_eq!(log[0]["before"]["name"], deleted["name"], "{log:#?}");
             assert_eq!(
                 log[0]["before"]["name"], log[1]["after"]["name"],

@@ -140,7 +140,7 @@ async fn heads_that_do_not_end_are_not_waited_for() {
     let tls = async || raw::open(&hub, &["http/1.1"]).await.unwrap();
     let head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: ";
     let slow: [(Slow, &[u8]); 7] = [
-        // Neither a scheme nor a handshake nor a request.
+        // Beginnings that are no scheme, no handshake and no request yet.
         (Slow::begin(plain().await, b"").await, b""),
         (Slow::begin(plain().await, b"\x16").await, b""),
         (Slow::begin(plain().await, b"G").await, b""),
@@ -157,7 +157,7 @@ async fn heads_that_do_not_end_are_not_waited_for() {
     for (slow, more) in slow {
         assert_eq!(slow.ends(more).await, "");
     }
-    // That one has been silent for longer.
+    // An idle connection may be silent for longer.
     assert!(ask(&mut kept).await.starts_with("HTTP/1.1 200 "));
 }
 
@@ -195,7 +195,7 @@ async fn ask_from(hub: &Hub, address: &str) -> String {
     let mut stream = socket.connect(hub.address.parse().unwrap()).await.unwrap();
     let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = Vec::new();
-    // Where it is refused, the hub has hung up by now.
+    // A refused client finds that the hub has hung up by now.
     let _ = stream.write_all(request).await;
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
@@ -213,7 +213,7 @@ async fn an_address_has_its_share_of_connections() {
     assert!(raw::open(&hub, &["http/1.1"]).await.is_err());
     assert_eq!(ask_from(&hub, "127.0.0.1").await, "");
     assert!(hub.log().contains("setting address_connections_max"));
-    // Others are not concerned, nor are connections that are open.
+    // Other addresses and open connections are not affected.
     let answer = ask_from(&hub, "127.0.0.2").await;
     assert!(answer.contains("use https://"), "{answer}");
     ask(&mut open[0]).await;
@@ -224,7 +224,7 @@ async fn an_address_has_its_share_of_connections() {
     })
     .await;
 
-    // Those of trusted proxies are not counted.
+    // Connections of trusted proxies are not counted.
     drop(open);
     hub.end(Signal::SIGTERM).await;
     let proxied = [&flags[..], &["--trusted-proxies", "127.0.0.1"]].concat();

@@ -72,7 +72,7 @@ async fn what_a_cut_request_has_changed_counts(database: Database) {
     }
     assert!(seen > 0, "some are cut behind their commit");
 
-    // The same for a key that is replaced and never told.
+    // The same for a key that is replaced and reaches nobody.
     let rotate = format!("{path}/ingest-key");
     hub.put(&path, &on_or_off(true)).await.ok();
     for number in 0..CUTS {
@@ -133,7 +133,7 @@ async fn a_key_that_a_dead_hub_has_left_is_free_unless_something_was_done(databa
     };
     let first = once(&hub).await.created();
     let leave = async |hub: &Hub, is_done: bool| {
-        // As it stands while the request runs.
+        // The key's row as it is while the request runs.
         let until = match &hub.database {
             Database::Sqlite => "'2999-01-01T00:00:00.000000+00:00'",
             Database::Postgres(_) => "CURRENT_TIMESTAMP + INTERVAL '1 hour'",

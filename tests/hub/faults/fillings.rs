@@ -26,7 +26,7 @@ use crate::{
 
 /// Uplinks between two fillings, at most.
 const BETWEEN: usize = 60;
-/// What is left on a disk that is full, at most: of a batch, a part fits.
+/// Maximum of bytes that are left on a full disk: of a batch, a part fits.
 const REST: u64 = 256 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]

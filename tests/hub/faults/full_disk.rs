@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// What the log says, once, when the disk is full.
+/// Text that the log has once when the disk is full.
 const FULL: &str = "the disk is full";
 /// And when it is not any more.
 const AGAIN: &str = "takes writes again";
@@ -69,7 +69,7 @@ async fn is_filled_and_freed(mut hub: Hub, disk: &Disk) {
         until(&mut devices.put_off.subscribe(), 3).await;
         let reason = hub.call(Method::GET, "/readyz", None).await.refused(503);
         assert!(reason.contains(FULL), "{reason}");
-        // What was there can be read all the time.
+        // Rows from before can be read all the time.
         hub.get("devices/d0").await.ok();
         stop.store(true, Ordering::Relaxed);
     };
@@ -117,7 +117,7 @@ async fn until_ready(hub: &Hub) {
     .await;
 }
 
-/// Whether the log has the beginning and the end of the outage, once each.
+/// Returns whether the log has the beginning and the end of the outage, once each.
 fn is_logged_once(hub: &Hub, begin: &str) {
     let log = hub.log();
     let begins = |line: &&str| line.contains(" ERROR ") && line.contains(begin);

@@ -85,7 +85,7 @@ async fn a_driver_is_not_deleted_before_what_names_it_is_there() {
         ] {
             for driver in ["drivers/a/b", "drivers/a/b/tags/1"] {
                 hub.push("a/b", "1", SCRIPT).await;
-                // What names it is checked by now, and not written yet.
+                // The reference is checked by now, and not written yet.
                 let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
                 let held = Held::start(&url, &lock).await;
                 let is_deleted = AtomicBool::new(false);
@@ -112,7 +112,7 @@ async fn a_driver_is_not_deleted_before_what_names_it_is_there() {
                 ))
                 .await
                 .ok();
-                // Whoever clears it away would wait for the next lock.
+                // The job that clears it away would wait for the next lock.
                 let left = format!("SELECT count(*)::text FROM {table} WHERE tenant_id = 0");
                 eventually("it is cleared away", async || {
                     (query_text(&url, &left).await == "0").then_some(())
@@ -130,7 +130,7 @@ async fn an_import_that_another_hub_has_done_is_not_given_up() {
         let mut hub = Hub::start(database).await;
         hub.may_complain = true;
         let url = hub.database_url();
-        // Its rows cannot be read, here.
+        // A trigger spoils the import's rows, so that they cannot be read.
         hub.sql(
             "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN NEW.rows := 'nonsense'; RETURN NEW; END $$; \

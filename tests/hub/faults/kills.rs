@@ -18,7 +18,7 @@ on_both_databases!(killed_again_and_again_it_loses_nothing_and_invents_nothing);
 
 /// Uplinks of one life of the hub, at most.
 const LIFE_UPLINKS: usize = 60;
-/// Of so many starts, one is killed before the hub is up.
+/// One of this many starts is killed before the hub is up.
 const STARTS_KILLED_ONE_IN: u32 = 5;
 
 async fn killed_again_and_again_it_loses_nothing_and_invents_nothing(database: Database) {
@@ -29,7 +29,7 @@ async fn killed_again_and_again_it_loses_nothing_and_invents_nothing(database: D
     for _ in 0..kills {
         let mut acknowledged = load.acknowledged();
         let enough = *acknowledged.borrow() + chance.random_range(1..=LIFE_UPLINKS);
-        // What comes between two answers has its share of the moments, too.
+        // Kills also fall between two answers.
         let more = Duration::from_micros(chance.random_range(0..20_000));
         let kill = async {
             let waited = acknowledged.wait_for(|count| *count >= enough);

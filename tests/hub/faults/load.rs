@@ -1,5 +1,5 @@
 //! Devices that send numbered uplinks through a network server that repeats what was not answered,
-//! and the book-keeping that tells afterwards whether all of it is there, once, and nothing else.
+//! and the book-keeping that shows afterwards whether all of it is there, once, and nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ const LABEL: &str = "half";
 /// The driver gives the number that the payload is.
 const SCRIPT: &str =
     "function decode(p) { return { n: p.reduce((n, byte) => n * 256 + byte, 0) } }";
-/// How long what a dead process was sending may take to be sent again.
+/// Maximum time until something is sent again that a dead process was sending.
 pub const LEASED_WITHIN: Duration = Duration::from_secs(90);
 
 /// The settings of a hub under such a load: it tries again at once, and often.
@@ -59,7 +59,7 @@ struct Device {
     is_selected: bool,
     /// The number of the uplink that is being sent, or comes next.
     number: u32,
-    /// How often that one was sent without an answer.
+    /// Attempts to send it that got no answer.
     unanswered: u32,
     /// The id that each number was acknowledged with.
     acknowledged: BTreeMap<u32, String>,
@@ -72,7 +72,7 @@ struct Receiver {
 }
 
 pub struct Load {
-    /// Whether a hub may answer 503; it is asked again then, as a network server does.
+    /// The hub may answer 503, after which the uplink is sent again, as a network server does.
     pub may_be_put_off: bool,
     connection: Connection,
     table: i64,
@@ -82,7 +82,7 @@ pub struct Load {
     put_off: watch::Sender<usize>,
 }
 
-/// What came of an uplink.
+/// Outcome of an uplink.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
     Acknowledged,
@@ -145,12 +145,12 @@ impl Load {
         }
     }
 
-    /// How many uplinks were acknowledged, as it rises.
+    /// The number of acknowledged uplinks, as it rises.
     pub fn acknowledged(&self) -> watch::Receiver<usize> {
         self.acknowledged.subscribe()
     }
 
-    /// How many were put off, as it rises.
+    /// The number of uplinks that were put off, as it rises.
     pub fn put_off(&self) -> watch::Receiver<usize> {
         self.put_off.subscribe()
     }
@@ -182,7 +182,7 @@ impl Load {
         .await;
     }
 
-    /// Holds all that the hub tells, and all that came out of it, against what went in.
+    /// Compares everything that the hub lists, and everything that came out of it, with what went in.
     pub async fn check(&self, hub: &Hub) {
         self.until_delivered(hub).await;
         let mut stored = BTreeMap::new();
@@ -283,7 +283,7 @@ impl Load {
     }
 }
 
-/// An uplink as the hub tells of it.
+/// An uplink as the hub lists it.
 struct Stored {
     id: String,
     number: u32,

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const DEVICES: usize = 60;
-/// How long all goes on at once.
+/// Time for which everything goes on at once.
 const TIME: Duration = Duration::from_secs(6);
 
 fn eui(number: usize) -> String {

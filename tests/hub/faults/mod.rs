@@ -1,4 +1,4 @@
-//! What goes wrong around a hub: receivers that misbehave, and hubs that are killed.
+//! Faults around a hub: receivers that misbehave, hubs that are killed, databases that fail.
 
 pub mod certificates;
 pub(crate) mod concurrent_changes;

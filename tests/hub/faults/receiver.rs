@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// What it does with each request, after reading it.
+/// Reaction to each request, after reading it.
 #[derive(Clone, Copy)]
 pub enum Then {
     /// Closes the connection.
@@ -23,12 +23,12 @@ pub enum Then {
     Repeat(&'static str),
 }
 
-/// How it receives connections.
+/// The ways in which it receives connections.
 #[derive(Clone)]
 pub enum Port {
-    /// In the clear.
+    /// Plain HTTP.
     Plain,
-    /// With TLS.
+    /// HTTP over TLS.
     Tls(TlsAcceptor),
     /// It takes the connection, and never says a word.
     Mute,
@@ -37,7 +37,7 @@ pub enum Port {
 }
 
 pub struct Broken {
-    /// Where it is, with `localhost` for a name.
+    /// Address, with `localhost` for a name.
     pub url: String,
     requests: Arc<AtomicUsize>,
     said: Arc<AtomicU64>,
@@ -91,12 +91,12 @@ impl Broken {
         }
     }
 
-    /// How many requests came whole.
+    /// The number of requests that came whole.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many bytes went into its longest answer.
+    /// The number of bytes of its longest answer.
     pub fn longest_answer(&self) -> u64 {
         self.said.load(Ordering::Relaxed)
     }

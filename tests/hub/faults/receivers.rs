@@ -310,7 +310,7 @@ async fn a_slow_receiver_is_waited_for(database: Database) {
 
 async fn a_receiver_says_when_to_come_back(database: Database) {
     let (hub, connection) = hub(database, &["--delivery-schedule-s", "1,1"], None).await;
-    // What it says, and the bounds of the wait in seconds that come of it.
+    // Each `Retry-After`, and the bounds in seconds of the wait that follows.
     let cases = [
         (
             "HTTP/1.1 429 Slow\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n",
@@ -367,7 +367,7 @@ async fn a_receiver_says_when_to_come_back(database: Database) {
     }
 }
 
-/// How long the integration's only delivery waits behind its first attempt, in seconds.
+/// Seconds that the integration's only delivery waits behind its first attempt.
 async fn first_wait_s(hub: &Hub, integration: i64) -> i64 {
     let path = format!("integrations/{integration}/deliveries");
     let delivery = eventually("the first attempt is settled", async || {

@@ -42,7 +42,7 @@ async fn post_together(hub: &Hub, from: &[(&Connection, &str)]) -> Vec<Answer> {
         hub.ingest(connection, body)
     }));
     let release = async {
-        // For the batch to gather; whether it has is no part of what is shown.
+        // Gives the batch time to gather; the test does not depend on it.
         tokio::time::sleep(Duration::from_millis(500)).await;
         held.end().await;
     };
@@ -160,7 +160,7 @@ async fn the_victim_of_a_deadlock_is_repeated() {
         hub.device("d", &connection, EUI, json!({})).await;
         hub.uplink(&connection, EUI).await;
         let url = hub.database_url();
-        // What the hub's transaction takes last; whoever waits for longer than that looks for a circle.
+        // The hub's transaction takes this lock last. The side that waits longer than its timeout looks for a circle.
         let other = Held::start(
             &url,
             "BEGIN; SET LOCAL deadlock_timeout = '60s'; UPDATE connection_health SET uplinks = uplinks",
@@ -192,7 +192,7 @@ async fn the_victim_of_a_deadlock_is_repeated() {
     .await;
 }
 
-/// What sheds load says why, and says it seldom.
+/// A hub that sheds load gives the reason in its log, and seldom.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_puts_off_has_its_reason_in_the_log() {
     let hub = Hub::start_with(Database::Sqlite, &["--request-timeout-s", "1"]).await;

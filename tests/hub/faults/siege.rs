@@ -39,9 +39,9 @@ use crate::{
 
 on_both_databases!(others_are_served_while_one_tenant_takes_what_it_can);
 
-/// For how long an attacker holds what it has.
+/// Time for which an attacker holds on to a connection.
 const HELD: Duration = Duration::from_millis(500);
-/// Where the others come from.
+/// The other tenant's address.
 const OTHERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 const EUI: &str = "AA00000000000001";
@@ -71,7 +71,7 @@ struct Tenant {
     connection: Connection,
 }
 
-/// How long each request took.
+/// Durations of requests.
 #[derive(Default)]
 struct Times {
     log_ins: Vec<Duration>,
@@ -103,7 +103,7 @@ impl Others {
         }
     }
 
-    /// Works for so long; whatever it asks for must be answered.
+    /// Works for this long; every request must be answered.
     async fn work(&self, duration: Duration) -> Times {
         let tenant = self.tenant.clone();
         let work = async move { tenant.work(duration).await };
@@ -322,7 +322,8 @@ impl Servers {
     }
 }
 
-/// What is over a bound is refused, and nothing is a fault of the hub's. Who is cut off has taken too much.
+/// Requests over a bound are refused, and nothing is a fault of the hub's. A client that is cut off has taken too
+/// much.
 async fn refused_or_done(request: RequestBuilder) {
     if let Ok(response) = request.send().await {
         let status = response.status();

@@ -32,7 +32,7 @@ struct Proxy {
     url: String,
     /// Connections with a smaller number are silent.
     silent: watch::Sender<u64>,
-    /// How many connections there were.
+    /// The number of connections so far.
     opened: watch::Receiver<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What integrations forward: retried, kept in order, kept apart, and kept away from this machine.
+//! Deliveries of integrations: retried, kept in order, kept apart, and kept away from this machine.
 
 use serde_json::{Value, json};
 

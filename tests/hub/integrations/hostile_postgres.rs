@@ -109,7 +109,7 @@ async fn answers_without_end_stop_nothing(database: Database) {
         sink.gets(count).await;
     }
     for (made, mood, words) in integrations {
-        // What the first of them met, the others may only have waited behind.
+        // Only the first of them meets the fault; the others may have waited behind it.
         eventually(&format!("{mood:?} is told of"), async || {
             let dead = hub.list(&format!("{made}/deliveries?state=dead")).await;
             let told = serde_json::to_string(&dead).unwrap();

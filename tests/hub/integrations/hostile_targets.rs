@@ -1,5 +1,5 @@
-//! What receivers say that no database takes or no memory holds, and what cannot be settled for any other reason:
-//! it harms that delivery alone. Tests of a tenant at a time.
+//! Answers of receivers that no database takes or no memory holds, and deliveries that cannot be settled for any
+//! other reason: they harm that delivery alone. Tests of a tenant at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -176,7 +176,7 @@ async fn a_few_tests_of_a_tenant_run_at_a_time(database: Database) {
         assert_eq!(refused.headers["retry-after"], "1");
         let error = refused.refused(503);
         assert!(error.contains("4 tests of this tenant"), "{error}");
-        // Others have places of their own.
+        // Other tenants have places of their own.
         let made = hub
             .request(Method::POST, "integrations")
             .bearer_auth(&others_token)

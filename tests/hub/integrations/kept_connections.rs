@@ -107,7 +107,7 @@ async fn serve(stream: TcpStream, answer: &str, last: &str, book: Arc<Book>) {
         return;
     }
     book.cut.fetch_add(1, Ordering::Relaxed);
-    // What is said comes only to who has been read: else the connection is reset.
+    // A last word reaches only a client whose request was read: else the connection is reset.
     if !last.is_empty() && request(&mut stream).await.is_some() {
         let _ = stream.write_all(last.as_bytes()).await;
     }
@@ -168,7 +168,7 @@ async fn a_delivery_goes_out_again_at_once_under_its_id(database: Database) {
         }
         let deliveries = delivered(&hub, &id, COUNT).await;
         tried_once(&deliveries);
-        // Else nothing was shown.
+        // Without a cut connection the test shows nothing.
         assert!(receiver.cut() > 0);
         let served = receiver.served();
         let header = |head: &str, name: &str| {
@@ -238,7 +238,7 @@ async fn an_answer_that_breaks_off_is_a_failure(database: Database) {
     let receiver = Racing::start("", "HTTP/1.1 2").await;
     let body = json!({"name": "erp", "selector": "",
         "target": {"type": "http", "url": receiver.url},
-        // What others leave behind may break as often as there are others.
+        // A kept connection of each of the others may break once.
         "delivery": {"concurrency": 1, "schedule_s": vec![0; 15]}});
     let id = hub.post("integrations", &body).await.created()["id"].clone();
     for _ in 0..10 {

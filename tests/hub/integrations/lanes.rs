@@ -100,7 +100,7 @@ async fn a_hub_that_stops_waits_no_longer_than_it_may(database: Database) {
     assert!(status.success(), "{status}");
     hub.start_again().await;
     let delivered = deliveries(&hub, &path, "delivered", 1).await;
-    // What nobody knows the end of has not been an attempt.
+    // An attempt of which nobody knows the end does not count.
     assert_eq!(delivered[0]["attempt"], 1);
     let received = sink.received();
     assert_eq!(received.len(), 2);

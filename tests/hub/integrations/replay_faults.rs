@@ -15,7 +15,7 @@ on_both_databases!(faults_of_long_ago_end_no_replay,);
 
 /// More than two chunks of a replay.
 const UPLINKS: usize = 1_100;
-/// As many as one chunk queues.
+/// Number of deliveries that one chunk queues.
 const CHUNK: usize = 500;
 
 /// Makes many uplinks of one, in the order of their ids.

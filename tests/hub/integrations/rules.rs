@@ -65,7 +65,7 @@ pub async fn deliveries(hub: &Hub, path: &str, state: &str, count: usize) -> Vec
     .await
 }
 
-/// Waits until the integration fares so.
+/// Waits until the integration is in this health state.
 async fn health(hub: &Hub, path: &str, state: &str) -> Value {
     eventually("the integration's health is in its state", async || {
         let health = hub.get(path).await.ok()["health"].clone();
@@ -96,7 +96,7 @@ async fn a_device_s_deliveries_keep_their_order(database: Database) {
     let of_first = delivered.iter().filter(|one| one["device_id"] == "d0");
     let ids: Vec<&Value> = of_first.map(|one| &one["uplink_id"]).collect();
     assert_eq!(ids, sent.iter().collect::<Vec<_>>());
-    // As they arrived: whatever came of the other device, its failures held back no other.
+    // The order of arrival: failures of the other device held nothing back.
     let received = sink.received();
     let order: Vec<&str> = received
         .iter()
@@ -157,7 +157,7 @@ async fn what_fails_for_too_long_is_paused(database: Database) {
     assert_eq!(noted.len(), 1, "{noted:?}");
     assert_eq!(hub.list("integrations?health=paused").await.len(), 1);
     assert!(hub.list("integrations?health=failing").await.is_empty());
-    // Whoever pauses it as well must still find why it paused itself, and when.
+    // A second pause by a person keeps the reason and the time of the automatic one.
     let again = hub.post(&format!("{path}/pause"), &json!({})).await.ok();
     for member in ["state", "pause_reason", "paused_at"] {
         assert_eq!(again["health"][member], paused[member]);
@@ -219,7 +219,7 @@ async fn dead_letters_tell_why_and_are_sent_again(database: Database) {
         json!({"queued": 1, "is_complete": true, "last_id": null})
     );
     let delivered = deliveries(&hub, &path, "delivered", 2).await;
-    // Where a call ended before its end, the next one goes on behind it.
+    // A call that ended early is continued by the next one.
     let rest = json!({"state": "delivered", "after": delivered[0]["id"]});
     assert_eq!(hub.post(&resend, &rest).await.ok()["queued"], 1);
     sink.gets(8 + 3).await;
@@ -264,7 +264,7 @@ async fn stored_uplinks_are_replayed(database: Database) {
     let delivered = deliveries(&hub, &path, "delivered", 4).await;
     let uplinks: Vec<&Value> = delivered.iter().map(|one| &one["uplink_id"]).collect();
     assert_eq!(uplinks, sent.iter().collect::<Vec<_>>());
-    // What is replayed reads as what is forwarded at once.
+    // A replayed message reads like one that is forwarded at once.
     hub.uplink(&connection, "AA00000000000003").await;
     let received = sink.gets(5).await;
     let of_driver = |body: &&Value| device_of(body) == "d2";
@@ -310,7 +310,7 @@ async fn a_replay_of_a_dead_hub_goes_on(database: Database) {
     // Another hub has begun it, and is no more.
     hub.sql(&begun).await;
     deliveries(&hub, &path, "delivered", 3).await;
-    // So has this one, before its restart.
+    // This hub has begun another one, and is restarted.
     hub.end(Signal::SIGTERM).await;
     hub.sql(&begun).await;
     hub.start_again().await;
@@ -354,7 +354,7 @@ async fn integrations_choose_what_they_hear_of(database: Database) {
     let events = json!({"events": ["raw", "downlink", "error"], "selector": "kept"});
     let path = integration(&hub, &sink.url, events).await;
     let uplink = hub.uplink(&connection, "AA00000000000003").await;
-    // Where downlinks go counts for nothing here.
+    // Addresses of downlinks do not count here.
     let settings =
         json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
     let to = format!("network-connections/{}/downlink-settings", connection.id);

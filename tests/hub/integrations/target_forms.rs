@@ -132,7 +132,7 @@ async fn a_template_that_costs_too_much_costs_nobody_else(database: Database) {
     let error = refused.refused(400);
     assert!(error.contains("fuel"), "{error}");
 
-    // What only messages bring to light is dead at once, and the hub goes on meanwhile.
+    // A fault that only messages bring to light makes them dead letters at once, and the hub goes on meanwhile.
     let mut ids = Vec::new();
     for number in 0..4 {
         let mut body = costly("{% if delivery.id %}");

@@ -1,4 +1,4 @@
-//! What targets may not reach, and what they may not do to the hub.
+//! Addresses that targets may not reach, and harm that they may not do to the hub.
 
 use serde_json::json;
 

@@ -44,7 +44,7 @@ fn integration(sink: &Sink, more: Value) -> Value {
     json!({"name": "erp", "selector": "", "target": target})
 }
 
-/// What the sink gets for one uplink.
+/// Sends one uplink and returns what the sink received.
 async fn one(hub: &Hub, connection: &Connection, sink: &Sink) -> Received {
     let before = sink.received().len();
     hub.uplink(connection, "AA00000000000001").await;

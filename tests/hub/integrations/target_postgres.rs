@@ -180,7 +180,7 @@ async fn a_test_leaves_no_row() {
         let count = "SELECT count(*)::text FROM measurements";
         assert_eq!(query_text(url.as_str(), count).await, "0");
 
-        // What is delivered afterwards stays.
+        // Later deliveries stay.
         execute(
             url.as_str(),
             "ALTER TABLE measurements DROP CONSTRAINT measurements_port_check",
@@ -227,7 +227,7 @@ async fn an_answer_without_end_is_not_waited_for() {
     let dead = delivery(&hub, &made, "dead").await;
     let error = dead["last_error"].as_str().unwrap();
     assert!(error.contains("too large"), "{error}");
-    // What the sockets' buffers hold comes to it.
+    // The buffers of the sockets hold that much on top.
     for _ in 0..2 {
         let bytes = said.recv().await.unwrap();
         assert!(bytes < 32 << 20, "{bytes}");

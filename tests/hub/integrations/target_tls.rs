@@ -50,7 +50,7 @@ fn to(receiver: &Broken, tls: Value) -> Value {
     json!({"type": "http", "url": receiver.url, "tls": tls})
 }
 
-/// What becomes of an uplink at an integration, and of a test: no error, or the same kind of one.
+/// Outcome of an uplink at an integration and of its test: no error, or the same kind of error for both.
 async fn error(hub: &Hub, connection: &Connection, id: &Value) -> Option<String> {
     let uplink = hub.uplink(connection, EUI).await;
     let path = format!("integrations/{id}/deliveries");
@@ -86,7 +86,7 @@ async fn a_private_authority_is_trusted_where_it_is_named(database: Database) {
     let failed = error(&hub, &connection, &made["id"]).await.unwrap();
     assert!(failed.contains("UnknownIssuer"), "{failed}");
     assert_eq!(receiver.requests(), 0);
-    // Among others.
+    // The right authority may be one of several.
     let ca = format!("{}{}", stranger.pem(), authority.pem());
     let right = integration("erp", to(&receiver, json!({"ca": ca})));
     let view = hub.put(&path, &right).await.ok();
@@ -142,7 +142,7 @@ async fn a_client_certificate_is_presented_where_it_is_demanded(database: Databa
     let refused = hub.put(&path, &body).await.refused(400);
     let expected = "target.tls.client_key: is required: the address has changed";
     assert_eq!(refused, expected);
-    // Without a certificate it is forgotten.
+    // The key is forgotten with the certificate.
     let bare = integration("renamed", to(&receiver, json!({"ca": authority.pem()})));
     let view = hub.put(&path, &bare).await.ok();
     assert_eq!(view["target"]["tls"]["has_client_key"], false);
@@ -243,9 +243,9 @@ async fn a_token_s_server_has_tls_of_its_own(database: Database) {
     let (certificate, key) = of_clients.client();
     let own = json!({"ca": of_tokens.pem(), "client_certificate": certificate, "client_key": key});
     for (name, auth, reason) in [
-        // The same server.
+        // The authorization server is the target's own server.
         ("here", auth(&sink.url, Value::Null), None),
-        // Another one does not get the target's.
+        // Another server does not get the target's settings of TLS.
         (
             "there",
             auth(&giver.url, Value::Null),

@@ -55,7 +55,7 @@ async fn follow(hub: &Hub, query: &str, token: Option<&str>) -> Result<Socket, u
     }
 }
 
-/// The next message that is told.
+/// The next message of the stream.
 async fn next(socket: &mut Socket) -> Value {
     let text = async {
         loop {
@@ -145,7 +145,7 @@ async fn what_nobody_follows_is_given_up_beyond_the_bound(database: Database) {
     next(&mut socket).await;
 }
 
-/// Whoever follows has nothing to say: it is ignored, as long as it is little.
+/// A follower has nothing to say: its messages are ignored as long as they are small.
 async fn a_follower_that_sends_much_is_cut_off(database: Database) {
     let (hub, connection, made) = hub(database, &[]).await;
     let path = made["target"]["url"].as_str().unwrap();

@@ -245,7 +245,7 @@ async fn what_another_hub_records_is_told() {
     .await;
 }
 
-/// What a hub writes behind a lock is committed long after its id was made.
+/// A row that waits behind a lock is committed long after its id was made.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_committed_late_is_told() {
     on_postgres(async |database: Database| {

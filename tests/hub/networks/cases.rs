@@ -107,7 +107,7 @@ fn holds(place: &str, wanted: &[Value], found: &[Value]) -> Result<(), String> {
     })
 }
 
-/// Whether all that is wanted is there; of an object there may be more.
+/// Checks that everything wanted is there; an object may have more members.
 fn is_held(place: &str, wanted: &Value, found: &Value) -> Result<(), String> {
     match (wanted, found) {
         (Value::Object(members), _) => members.iter().try_for_each(|(name, wanted)| {

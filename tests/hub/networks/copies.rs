@@ -104,7 +104,7 @@ async fn each_press_of_a_button_without_a_counter_counts(database: Database) {
                 "recorded",
                 "{kind} {n}"
             );
-            // What was not answered in time comes again as it was.
+            // An uplink that was not answered in time comes again unchanged.
             assert_eq!(
                 status(&hub, &connection, &press(kind, n)).await,
                 "duplicate",
@@ -146,7 +146,7 @@ async fn a_counter_that_comes_again_is_a_copy_for_seconds(database: Database) {
         for (second, reception, wanted) in [
             (0, 0, "recorded"),
             (0, 0, "duplicate"),
-            // What a gateway passes on late, where the network checks no counters.
+            // A gateway passes this on late, and the network checks no counters.
             (3, 1, "duplicate"),
             // A device that has started again.
             (45, 2, "recorded"),

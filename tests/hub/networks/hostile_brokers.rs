@@ -1,4 +1,4 @@
-//! Brokers that send without end: whatever it is, they take neither the hub's memory nor its time.
+//! Brokers that send without end: they take neither the hub's memory nor its time.
 
 use serde_json::{Value, json};
 

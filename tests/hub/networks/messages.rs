@@ -1,4 +1,4 @@
-//! What network servers send: every kind of message, copies, late ones, and unknown senders.
+//! Messages of network servers: every kind, copies, late ones, and unknown senders.
 
 use serde_json::{Value, json};
 
@@ -93,11 +93,6 @@ async fn each_network_server_is_understood(database: Database) {
         let path = format!("network-connections?type={kind}");
         assert_eq!(hub.list(&path).await.len(), 1, "{kind}");
     }
-    let connection = hub.list("network-connections?type=sigfox").await.remove(0);
-    let body = json!({"id": "wrong", "connectivity": {"connections": [
-        {"network_connection_id": connection["id"], "network_device_id": "0A"}]}});
-    let error = hub.post("devices", &body).await.refused(400);
-    assert!(error.contains("must be a Sigfox device id"), "{error}");
 }
 
 async fn news_become_events_of_their_kinds(database: Database) {
@@ -147,7 +142,7 @@ async fn the_error_rate_tells_of_the_last_hour(database: Database) {
     while !told_within_an_hour(&hub).await {}
 }
 
-/// Whether the clock's hour did not end meanwhile, which says nothing.
+/// Returns false when the clock's hour ended meanwhile: then the counts say nothing.
 async fn told_within_an_hour(hub: &Hub) -> bool {
     let hour = || {
         let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
@@ -186,7 +181,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
     refuse().await;
     rates.push(rate().await);
 
-    // They are those of the hour before when the next one comes, and then gone.
+    // These messages count as those of the hour before until the next one comes, and then no more.
     pass(1).await;
     let all_the_same = rate().await;
     take().await;
@@ -233,7 +228,7 @@ async fn a_copy_of_a_frame_is_no_uplink(database: Database) {
         .await
         .ok();
     assert_eq!(first["status"], "recorded");
-    // The same with its gateways beside it, and told again.
+    // The same frame with its gateways, and sent again.
     for message in ["loriot_gw.json", "loriot.json"] {
         let copy = ingest(&hub, &connection, "", sample(message)).await.ok();
         assert_eq!(copy["status"], "duplicate", "{message}");

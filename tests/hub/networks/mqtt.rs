@@ -203,7 +203,7 @@ async fn messages_are_recorded_and_poison_blocks_nothing(database: Database) {
     broker.publish("sensors/2/up", &message(4)).await;
     recorded(&hub, [1, 2, 4]).await;
     let view = is_subscribed(&hub, &connection).await;
-    // What has no payload is a message of another kind.
+    // A message without a payload is of another kind.
     assert_eq!(view["health"]["malformed"], 1, "{view}");
     assert_eq!(view["health"]["other_messages"], 1, "{view}");
     assert!(view["health"]["last_error"].is_string(), "{view}");
@@ -232,7 +232,7 @@ async fn packets_travel_in_encrypted_web_sockets(database: Database) {
     .await;
 }
 
-/// What devices say comes in, and what is delivered goes out.
+/// Messages of devices come in, and deliveries go out.
 async fn web_sockets_carry_both_ways(database: Database, broker: &mut Broker) {
     let hub = hub(database).await;
     let connection = subscribe_as(&hub, &broker.web_settings(), &["up/+"]).await;

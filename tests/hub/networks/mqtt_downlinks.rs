@@ -1,5 +1,5 @@
 //! Networks that are spoken to through a real broker, both ways: what they publish of devices, and the
-//! downlinks that are published for them, moved by what the networks tell of them.
+//! downlinks that are published for them, moved by the networks' reports.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -161,7 +161,7 @@ async fn the_things_stack_speaks_by_its_broker(database: Database) {
 
     let third = queue(&hub, confirmed).await;
     hub.downlink_gets(&third, "sent").await;
-    // This one names no DevEUI: the hub's own id of the downlink tells whose it is.
+    // This one names no DevEUI: the hub's own id of the downlink shows its device.
     let mut message = sample_json("ttn_v3_downlink_failed.json");
     message["downlink_failed"]["downlink"]["correlation_ids"] = correlation(&third);
     say("down/failed", &message).await;
@@ -222,7 +222,7 @@ async fn chirpstack_speaks_by_its_broker(database: Database) {
     .await;
     say("ack", &about("chirpstack_v4_ack.json", &second)).await;
     hub.downlink_gets(&second, "acknowledged").await;
-    // What is false is left out.
+    // Members that are false are left out.
     let mut nack = about("chirpstack_v4_ack.json", &first);
     nack.as_object_mut().unwrap().remove("acknowledged");
     say("ack", &nack).await;
@@ -241,7 +241,7 @@ async fn chirpstack_speaks_by_its_broker(database: Database) {
     assert_eq!(view["health"]["malformed"], 0, "{view}");
 }
 
-/// ChirpStack may tell of a downlink before the hub has noted that the broker took it, which a hub that
+/// ChirpStack may report a downlink before the hub has noted that the broker took it, which a hub that
 /// died in between has never done: the downlink is known by its own id, and is not sent again.
 async fn news_that_are_quicker_than_the_note_count(database: Database) {
     let mut broker = Broker::start(Door::Open).await;
@@ -299,7 +299,7 @@ async fn any_broker_gets_what_the_template_says(database: Database) {
     let mut late = broker.listen("down/#").await;
     assert!(late.next().await.1, "it is retained");
 
-    // Without a template the bytes themselves go out.
+    // The bytes themselves go out where there is no template.
     settings = json!({"type": "mqtt", "topic": "bytes"});
     let set = hub.sends_downlinks(&connection, &settings).await;
     assert_eq!(set["settings"]["qos"], 1, "{set}");

@@ -1,5 +1,4 @@
-//! What a subscription does when something is not as it should be: with the message, with the broker or
-//! with the hub itself.
+//! Subscriptions under faults: of the message, of the broker or of the hub itself.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -79,7 +78,7 @@ async fn what_a_broker_retains_is_recorded_once(database: Database) {
     broker.publish_retained("two", &retained).await;
     let made = hub.connect_as(&one).await;
     hub.device("d", &made, EUI, json!({})).await;
-    // What comes behind it tells that all that was retained has come.
+    // The next live message shows that all retained ones have come.
     let has = async |hub: &Hub, count: usize, what: &str| {
         eventually(what, async || {
             let uplinks = hub.list("devices/d/uplinks?limit=1000").await;
@@ -203,7 +202,7 @@ async fn only_a_hub_that_dies_leaves_a_last_will(database: Database) {
     assert_eq!(listener.next().await.3, "without a word");
 }
 
-/// Whoever acknowledged a message before its transaction has ended would lose it here.
+/// A message that is acknowledged before its transaction has ended would be lost here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_acknowledged_when_it_is_on_disk() {
     on_postgres(async |database: Database| {

@@ -1,4 +1,4 @@
-//! What network servers tell beside uplinks: what becomes of downlinks, and every other kind of message.
+//! Messages of network servers beside uplinks: the fate of downlinks, and every other kind.
 
 use serde_json::{Value, json};
 
@@ -68,13 +68,13 @@ async fn an_uplink_confirms_a_downlink(database: Database) {
     ] {
         let (connection, _server) = connect(&hub, kind, address).await;
         let mut uplink = sample_json(name);
-        // What confirms nothing moves nothing.
+        // A message that confirms nothing moves nothing.
         let unconfirmed = send(&hub, false).await;
         let first = send(&hub, true).await;
         let second = send(&hub, true).await;
         tell(&hub, &connection, &uplink, "recorded").await;
         uplink.pointer_mut(place).unwrap()[flag] = json!(1);
-        // Not when it is heard again.
+        // A copy of the uplink confirms nothing.
         tell(&hub, &connection, &uplink, "duplicate").await;
         hub.downlink_gets(&first, "sent").await;
         uplink.pointer_mut(place).unwrap()[counter] = json!(4000);
@@ -102,7 +102,7 @@ async fn what_sigfox_could_not_send_fails(database: Database) {
     // Nobody answered another request of the device.
     callback(1, false).await;
     hub.downlink_gets(&first, "sent").await;
-    // A base station has sent it; whether the device heard it, nobody knows.
+    // A base station has sent it; nobody knows whether the device received it.
     callback(0, true).await;
     let emitted = hub.downlink_gets(&first, "sent").await;
     assert!(emitted["transmitted_at"].is_string(), "{emitted}");
@@ -223,7 +223,7 @@ async fn an_unknown_kind_is_no_error(database: Database) {
         );
         let health = hub.get(&path).await.ok()["health"].clone();
         assert_eq!(health["malformed"], 0, "{kind}");
-        // What is not even an object is nobody's message.
+        // A body that is not even an object is nobody's message.
         let answer = hub.ingest(&connection, "[]").await;
         answer.refused(400);
     }
@@ -261,7 +261,7 @@ async fn each_kind_of_message_has_its_event(database: Database) {
     }
 }
 
-/// A network server, the device, and its messages, each with the kind of its event and what the event tells.
+/// A network server, the device, and its messages, each with the kind and the content of its event.
 type Told = (
     &'static str,
     &'static str,

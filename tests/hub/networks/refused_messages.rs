@@ -1,4 +1,4 @@
-//! Messages of a network server that is set up wrongly: whoever looks at the connection sees them.
+//! Messages of a network server that is set up wrongly are visible at the connection.
 
 use reqwest::Method;
 use serde_json::json;
@@ -80,7 +80,7 @@ async fn what_is_refused_is_counted(database: Database) {
         ),
     ];
     for (count, (query, kind, body, expected)) in (1..).zip(table) {
-        // Who has no key moves nothing.
+        // A sender without a key moves nothing.
         let message = (query, kind, body.clone());
         post(&hub, &connection, "wrong", message).await.refused(401);
         let message = (query, kind, body);
@@ -161,7 +161,7 @@ async fn a_network_server_may_name_its_own_kind_of_json(database: Database) {
         let receipt = post(&hub, &connection, &connection.key, message).await.ok();
         assert_eq!(receipt["status"], "unknown_device", "{kind}");
     }
-    // Only there.
+    // Other operations take `application/json` alone.
     let token = hub.log_in("admin", crate::support::server::PASSWORD).await;
     let request = hub.request(Method::POST, "devices").bearer_auth(token);
     let request = request

@@ -40,7 +40,7 @@ fn message(number: u32) -> String {
     .to_string()
 }
 
-/// What a message gets in its answer; whether it is a copy.
+/// Sends a message and returns the downlink in its answer, and whether it was a copy.
 async fn ask(hub: &Hub, connection: &Connection, number: u32) -> (Value, bool) {
     let receipt = hub.ingest(connection, message(number)).await.ok();
     (receipt[DEVICE].clone(), receipt["status"] == "duplicate")
@@ -71,7 +71,7 @@ async fn an_answer_that_does_not_arrive_is_given_again(database: Database) {
     }
     hub.downlink_gets(&queued[1], "queued").await;
     assert_eq!(ask(&hub, &connection, 8).await, (data(2), false));
-    // To each message its own.
+    // Each message gets the downlink of its own.
     assert_eq!(ask(&hub, &connection, 7).await, (data(1), true));
     let events = hub.list("devices/d/events?kind=downlink_sent").await;
     assert_eq!(events.len(), 2, "{events:#?}");

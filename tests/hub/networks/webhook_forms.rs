@@ -245,6 +245,6 @@ async fn a_client_that_knows_only_http_1_0_is_served() {
         let receipt: Value = serde_json::from_str(body).unwrap();
         assert_eq!(receipt["status"], "recorded", "{receipt}");
     }
-    // What the hub does not speak is still refused.
+    // A protocol that the hub does not speak is still refused.
     assert!(raw::open(&hub, &["spdy/3"]).await.is_err());
 }

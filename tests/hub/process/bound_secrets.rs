@@ -37,7 +37,7 @@ async fn test(hub: &Hub, id: i64) -> Value {
     hub.post(&path, &json!({})).await.ok()
 }
 
-/// What somebody does who can write to the database.
+/// Does what an intruder with write access to the database would do.
 async fn with_database(hub: &mut Hub, statement: &str) {
     // Nothing that is kept ready is to hide it.
     hub.end(Signal::SIGTERM).await;
@@ -72,7 +72,7 @@ async fn a_secret_does_not_follow_a_changed_address(database: Database) {
     is_unopened(&test(&hub, id).await);
     assert_eq!(theirs.received().len(), 0);
 
-    // Neither does a change that leaves the secret out, as whoever reads the resource would make it.
+    // A change without the secret, made from the resource as it reads, does not send it either.
     let body = json!({"name": "renamed", "selector": "",
         "target": {"type": "http", "url": theirs.url}});
     let path = format!("integrations/{id}");
@@ -100,7 +100,7 @@ async fn a_secret_does_not_open_in_another_row(database: Database) {
     assert_eq!(test(&hub, first).await["is_delivered"], true);
     is_unopened(&test(&hub, second).await);
 
-    // Nor as another tenant's.
+    // A row that was moved to another tenant does not open either.
     hub.tenant("other").await;
     let moved = format!(
         "UPDATE integrations SET tenant_id = (SELECT id FROM tenants WHERE name = 'other')

@@ -82,7 +82,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     let old = trusting(&first.cert);
     assert!(answers(&hub, &old).await);
 
-    // Half of a pair is none, even when the hub is told to take it, which does not end it.
+    // Half of a pair is no pair, even after a signal to take it, which does not end the hub.
     fs::write(&key, &second.key).unwrap();
     hub.tell(Signal::SIGHUP);
     let complaints = |hub: &Hub| hub.log().matches("stays the one of before").count();
@@ -92,7 +92,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     .await;
     assert!(answers(&hub, &trusting(&first.cert)).await);
 
-    // By itself, without a word.
+    // A changed file is noticed without a signal.
     fs::write(&cert, &second.cert).unwrap();
     eventually("the new one is served", async || {
         answers(&hub, &trusting(&second.cert)).await.then_some(())
@@ -101,7 +101,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     assert!(!answers(&hub, &trusting(&first.cert)).await);
     assert!(answers(&hub, &old).await, "an open connection goes on");
 
-    // What is no certificate is told once and not served.
+    // A file that is no certificate is reported once and not served.
     let before = complaints(&hub);
     fs::write(&cert, "-----BEGIN CERTIFICATE-----\n???\n").unwrap();
     eventually("the broken one is told", async || {
@@ -110,7 +110,7 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     .await;
     assert!(answers(&hub, &trusting(&second.cert)).await);
 
-    // At once, when it is told.
+    // A signal makes the hub read it at once.
     let third = Pair::new();
     third.write(path);
     hub.tell(Signal::SIGHUP);

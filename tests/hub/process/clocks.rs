@@ -39,7 +39,7 @@ impl Clock {
     }
 
     fn set(&self, seconds: i64) {
-        // Whoever looks finds the former or the new one.
+        // A reader finds the former or the new file.
         let new = self.0.path().with_extension("new");
         std::fs::write(&new, format!("{seconds:+}")).unwrap();
         std::fs::rename(new, self.0.path()).unwrap();
@@ -105,7 +105,7 @@ async fn a_hub_that_is_ahead_takes_no_lease_of_another() {
         let clock = Clock::ahead(HOUR);
         let two = clock.hub(database, &flags).await;
         two.uplink(&connection, EUI).await;
-        // Until whoever has the lease has renewed it twice, the other has looked for work.
+        // By the time the holder of the lease has renewed it twice, the other hub has looked for work.
         let url = one.database_url();
         let held_until = async || {
             let query = "SELECT held_until::text FROM integration_health";

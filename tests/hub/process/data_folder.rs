@@ -35,7 +35,7 @@ async fn a_second_hub_on_the_same_database_is_refused() {
     let folder = hub.file("");
     let data = folder.to_str().unwrap();
     let other = tempfile::tempdir().unwrap();
-    // By another name as well.
+    // The same file under another name is locked, too.
     let link = other.path().join("link.db");
     std::os::unix::fs::symlink(folder.join("thingshub.db"), &link).unwrap();
     let url = format!("sqlite://{}", link.display());
@@ -137,7 +137,7 @@ async fn its_files_are_for_its_user_alone_whatever_the_umask() {
     assert_eq!(open_to_others(&data), []);
     child.kill().await.unwrap();
 
-    // What an earlier version has left open is closed.
+    // Files that an earlier version has left open to others are closed.
     let open = |path: &str, mode| {
         fs::set_permissions(data.join(path), PermissionsExt::from_mode(mode)).unwrap();
     };

@@ -88,7 +88,7 @@ async fn it_ends_when_told(database: Database) {
     assert_eq!(hub.list("devices").await.len(), 2);
 }
 
-/// What SQLite knows of a file's tables by counting was true when it counted, and later misleads it.
+/// Statistics of a file's tables are true when SQLite counts, and mislead it later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_keeps_no_statistics() {
     let mut hub = Hub::start(Database::Sqlite).await;

@@ -1,4 +1,4 @@
-//! What one tenant's addresses and names do to this machine and to other tenants.
+//! Effects of one tenant's addresses and names on this machine and on other tenants.
 
 use std::net::Ipv4Addr;
 
@@ -140,7 +140,7 @@ fn names_that_nobody_answers_for_keep_nobody_else_waiting() {
             .await;
         }
 
-        // What needs a thread goes on: passwords, names, and imports.
+        // Work that needs a thread goes on: passwords, names, and imports.
         hub.log_in("admin", PASSWORD).await;
         hub.token = hub.log_in("victim", PASSWORD).await;
         let sink = Sink::willing().await;

@@ -114,7 +114,7 @@ async fn grow(hub: &Hub, connection: &Connection, table: &Value, integration: i6
     }
 }
 
-/// What a hub does all the time.
+/// The everyday work of a hub.
 async fn work(hub: &Hub, connection: &Connection, table: &Value, integration: i64) {
     for number in (1..=MANY).step_by(MANY / 50) {
         let receipt = hub.ingest(connection, things_stack(&eui(number))).await;

@@ -32,7 +32,7 @@ on_both_databases!(
 const EUI: &str = "AA00000000000001";
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
 
-/// A device whose uplinks go to a receiver that wants to be told a secret.
+/// A device whose uplinks go to a receiver that demands a secret.
 async fn provision(hub: &Hub) -> (Connection, Sink) {
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
@@ -56,7 +56,7 @@ async fn delivers(hub: &Hub, (connection, sink): &(Connection, Sink)) {
     assert_eq!(message.header("authorization"), "Bearer s3cr3t");
 }
 
-/// A request that may be told twice; the hub keeps its answer sealed.
+/// A request that may be repeated; the hub keeps its answer sealed.
 async fn repeatable(hub: &Hub) -> Value {
     repeated(hub).await.created()
 }
@@ -70,7 +70,7 @@ async fn repeated(hub: &Hub) -> Answer {
     hub.answer(request).await
 }
 
-/// The keys that `status` tells of, each with its role and its number of values.
+/// The keys that `status` lists, each with its role and its number of values.
 async fn keys(hub: &Hub, more: &[&str]) -> Vec<(String, String)> {
     let said = hub.command(&[&["secrets", "status"], more].concat()).await;
     let said = said.unwrap();
@@ -109,7 +109,7 @@ async fn a_hub_goes_on_while_its_key_is_changed(database: Database) {
     delivers(&hub, &receiver).await;
     assert_eq!(repeatable(&hub).await, answer);
 
-    // What it seals from now on needs the new key alone, so the old one can go.
+    // Values that it seals from now on need the new key alone, so the old one can go.
     let again = (hub.connect("more").await, integrate(&hub, "crm").await);
     hub.device("f", &again.0, EUI, json!({})).await;
     let said = hub.command(&["secrets", "forget"]).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_lost_key_can_be_given_up(database: Database) {
     let body = json!({"name": "erp", "selector": "",
         "target": {"type": "http", "url": sink.url, "authorization": "Bearer s3cr3t"}});
     hub.put(&path, &body).await.ok();
-    // With what has waited.
+    // The deliveries that have waited go out as well.
     delivers(&hub, &(connection, sink)).await;
     assert_eq!(keys(&hub, &[]).await[0].1, "(current): 1 values");
     let said = hub.command(&["secrets", "discard"]).await.unwrap();
@@ -367,7 +367,7 @@ async fn a_changed_key_file_keeps_its_owner_and_mode(database: Database) {
     let receiver = provision(&hub).await;
     let file = hub.file("secret.key");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    // Of the hub's own user, while root changes the key.
+    // The file belongs to the hub's own user, while root changes the key.
     if fs::metadata(&file).unwrap().uid() == 0 {
         chown(&file, Some(65_534), Some(65_534)).unwrap();
     }

@@ -31,16 +31,16 @@ use crate::{
 pub const USER: &str = "hub";
 pub const PASSWORD: &str = "broker password";
 
-/// How a broker lets clients in.
+/// The ways in which a broker lets clients in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Door {
-    /// Whoever comes.
+    /// Lets everybody in.
     Open,
-    /// With the user and the password.
+    /// Asks for the user and the password.
     Password,
-    /// By TLS, with the user and the password.
+    /// Asks for the user and the password, over TLS.
     Tls,
-    /// By TLS, with a certificate of its authority.
+    /// Asks for a certificate of its authority, over TLS.
     Certificate,
 }
 
@@ -48,20 +48,20 @@ pub struct Broker {
     folder: TempDir,
     door: Door,
     port: u16,
-    /// Where it takes WebSockets, if it does.
+    /// Port for WebSockets, if there is one.
     web_port: Option<u16>,
     child: Option<Child>,
 }
 
-/// What somebody who is subscribed gets.
+/// A subscribed client and its messages.
 pub struct Listener {
     _child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
-    /// What came before it was known to be subscribed.
+    /// Messages that came before it was known to be subscribed.
     early: VecDeque<String>,
 }
 
-/// Where Debian puts the server.
+/// The server, in the place where Debian puts it.
 fn server() -> Command {
     let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
         .into_iter()
@@ -121,7 +121,6 @@ impl Broker {
         child.wait().await.unwrap();
     }
 
-    /// What it has written to its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -191,7 +190,7 @@ impl Broker {
     }
 
     async fn listen_by(&self, mut command: Command, filter: &str) -> Listener {
-        // A first message of its own tells that it is subscribed.
+        // A first message of its own shows that it is subscribed.
         let own = format!("test/{}", uuid::Uuid::now_v7());
         let mut child = command
             .args(["-q", "2", "-t", filter, "-t", &own, "-F", "%q %r %t %p"])
@@ -280,7 +279,7 @@ impl Broker {
             assert!(status.success());
             conf += &format!("password_file {}\n", file.display());
         }
-        // What a listener says of TLS is its own.
+        // Lines of a listener about TLS belong to that listener.
         let mut tls = String::new();
         if matches!(self.door, Door::Tls | Door::Certificate) {
             self.write_certificates();
@@ -347,7 +346,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Waits until the connection's broker is heard.
+/// Waits until the hub is connected to the connection's broker.
 pub async fn is_subscribed(hub: &Hub, connection: &Connection) -> Value {
     let path = format!("network-connections/{}", connection.id);
     eventually("the hub is subscribed", async || {

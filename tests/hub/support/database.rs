@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Database as Driver, Statement};
 
 use crate::eventually;
 
-/// Where a hub keeps its data.
+/// The database of a hub.
 #[derive(Clone, Debug)]
 pub enum Database {
     /// A file in its data folder.
@@ -39,7 +39,7 @@ macro_rules! on_both_databases {
 }
 pub(crate) use on_both_databases;
 
-/// What the environment says about the test's surroundings.
+/// A variable of the environment about the test's surroundings; `None` where it is empty.
 #[expect(
     clippy::disallowed_methods,
     reason = "these name the test's surroundings; they are no settings"
@@ -96,12 +96,12 @@ impl Held {
         self.0.execute_unprepared(statement).await.unwrap();
     }
 
-    /// Lets it go.
+    /// Ends the transaction, which releases its locks.
     pub async fn end(self) {
         self.finish("ROLLBACK").await;
     }
 
-    /// Makes what it has done last, and lets it go.
+    /// Commits the transaction, which releases its locks.
     pub async fn commit(self) {
         self.finish("COMMIT").await;
     }
@@ -112,7 +112,7 @@ impl Held {
     }
 }
 
-/// How many connections to this database of PostgreSQL wait for a lock.
+/// The number of connections to this database of PostgreSQL that wait for a lock.
 pub async fn waiting_for_locks(url: &str) -> usize {
     let query = "SELECT count(*)::text FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock'";

@@ -22,7 +22,7 @@ use crate::support::{
 /// Files get no larger than the log and so much more: what SQLite writes gets larger soon.
 const LIMIT_BEYOND_LOG: u64 = 64 * 1024;
 
-/// What is full when the disk is.
+/// The ways in which a disk gets full.
 pub enum Disk {
     /// The hub's own files have a largest size.
     Limit,

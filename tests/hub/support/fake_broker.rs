@@ -9,7 +9,7 @@ use tokio::{
 /// CONNACK: it lets the client in.
 const WELCOME: &[u8] = &[0x20, 2, 0, 0];
 
-/// What it sends without end.
+/// The thing that it sends without end.
 #[derive(Debug, Clone, Copy)]
 pub enum Mood {
     /// Answers to pings that nobody has sent.
@@ -51,7 +51,7 @@ async fn serve(mut stream: TcpStream, mood: Mood) -> Option<()> {
     has_asked.then_some(())?;
     let (begin, more): (&[u8], &[u8]) = match mood {
         Mood::Packets => (WELCOME, &[0xD0, 0]),
-        // To the topic `t`, at most once.
+        // A message to the topic `t`, at most once.
         Mood::Message => (
             &[0x20, 2, 0, 0, 0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1, b't'],
             b"xx",

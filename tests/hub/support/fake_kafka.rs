@@ -11,14 +11,14 @@ const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
 const SASL_HANDSHAKE: i16 = 17;
 
-/// How the broker behaves.
+/// Behaviour of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     /// It refuses each way to log in, and names others in a text with a NUL.
     Nul,
-    /// It tells of more brokers and partitions than an answer may.
+    /// It names more brokers and partitions than an answer may.
     TooMuch,
-    /// It tells of many, none of which is there.
+    /// It names many, none of which is there.
     Much,
     /// It announces an answer of 2 GiB.
     Announces,

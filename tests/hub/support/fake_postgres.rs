@@ -28,10 +28,10 @@ pub const PASSWORD: &str = "pencil";
 const FIRST_TYPE: u32 = 100_000;
 const PARAMETERS: u16 = 2;
 
-/// How the server behaves.
+/// Behaviour of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
-    /// It does what it is told to. Asked for a type, it names another one that this one is made of, for ever.
+    /// It obeys. Asked for a type, it names another one that this one is made of, for ever.
     Chain,
     /// It greets without end.
     EndlessGreeting,
@@ -241,7 +241,7 @@ impl Client {
         }
     }
 
-    /// What a client is told that asks what a statement takes and gives.
+    /// Answers a client that asks for the parameters and columns of a statement.
     async fn describe(&mut self, sql: &str) -> Option<()> {
         if !sql.contains("pg_type") {
             let mut parameters = PARAMETERS.to_be_bytes().to_vec();

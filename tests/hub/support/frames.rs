@@ -26,7 +26,7 @@ pub const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 
-/// A connection.
+/// A connection that speaks frames of HTTP/2.
 pub struct Frames(TlsStream<TcpStream>);
 
 /// A frame from the hub.

@@ -30,20 +30,19 @@ use crate::{eventually, support::database::surroundings};
 pub const USER: &str = "hub";
 pub const PASSWORD: &str = "broker password";
 
-/// How a broker lets clients in.
+/// The ways in which a broker lets clients in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Door {
-    /// Whoever comes.
+    /// Lets everybody in.
     Open,
-    /// Who logs in.
+    /// Asks for a log-in.
     Login,
 }
 
 pub struct Kafka {
     folder: TempDir,
-    /// Where it listens.
     pub port: u16,
-    /// Where it says that it is.
+    /// Address that it names of itself.
     advertised: String,
     child: Option<Child>,
 }
@@ -197,7 +196,7 @@ impl TlsDoor {
                 let (socket, _) = listener.accept().await.unwrap();
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    // Who does not trust it hangs up.
+                    // A client that does not trust it hangs up.
                     let Ok(mut outside) = acceptor.accept(socket).await else {
                         return;
                     };
@@ -220,7 +219,7 @@ impl Drop for TlsDoor {
     }
 }
 
-/// Where `make` puts the broker.
+/// The broker, in the place where `make` puts it.
 fn program() -> PathBuf {
     let target = surroundings("CARGO_TARGET_DIR");
     let program = Path::new(env!("CARGO_MANIFEST_DIR"))

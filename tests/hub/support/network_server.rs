@@ -17,7 +17,7 @@ use crate::{
     support::server::{Connection, Hub},
 };
 
-/// One request.
+/// A request of the hub.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
@@ -38,7 +38,7 @@ impl Asked {
     }
 }
 
-/// How to answer: a status and a body; no status: never.
+/// An answer: a status and a body; without a status, it never answers.
 pub type Cue = (Option<u16>, Value);
 
 #[derive(Default)]
@@ -75,7 +75,7 @@ impl NetworkServer {
         }
     }
 
-    /// What it was asked so far.
+    /// Requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.book.lock().unwrap().asked.clone()
     }

@@ -37,7 +37,7 @@ pub async fn open(hub: &Hub, protocols: &[&str]) -> std::io::Result<TlsStream<Tc
         .await
 }
 
-/// What comes back for these bytes until the connection ends.
+/// Sends these bytes and returns everything that comes back until the connection ends.
 pub async fn exchange(hub: &Hub, request: &[u8]) -> String {
     let mut stream = open(hub, &["http/1.1"]).await.unwrap();
     stream.write_all(request).await.unwrap();

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub const PASSWORD: &str = "correct horse battery staple";
-/// More than a hub takes of the machine, whatever others do.
+/// More than a hub takes of the machine, even beside other tests.
 pub const MEMORY_MAX_KIB: u64 = 400 * 1024;
 /// Names another program than the one just built, of all tests or in the environment of one hub.
 pub const PROGRAM: &str = "THINGSHUB_TEST_PROGRAM";
@@ -42,15 +42,15 @@ pub struct Hub {
     environment: Vec<(String, String)>,
     child: Child,
     client: Client,
-    /// Where it listens.
+    /// Host and port of its listener.
     pub address: String,
-    /// Of the first administrator.
+    /// Token of the first administrator.
     pub token: String,
-    /// Whether its log may tell of faults inside.
+    /// Its log may report internal faults.
     pub may_complain: bool,
 }
 
-/// What a hub answered, already held against the contract.
+/// An answer of the hub, already held against the contract.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -66,13 +66,13 @@ pub struct Connection {
     pub key: String,
 }
 
-/// The program, deaf to the settings of whoever runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
+/// The program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
 /// the one just built: an optimized build, or an earlier version that a test is to fail with.
 pub fn program() -> Command {
     program_at(&program_path())
 }
 
-/// Its path.
+/// Path of the program under test.
 pub fn program_path() -> PathBuf {
     let built = || env!("CARGO_BIN_EXE_thingshub").into();
     std::env::var_os(PROGRAM).unwrap_or_else(built).into()
@@ -253,7 +253,6 @@ impl Hub {
             .unwrap()
     }
 
-    /// What it has written to its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("hub.log")).unwrap_or_default()
     }
@@ -273,7 +272,7 @@ impl Hub {
         execute(&self.database_url(), statement).await;
     }
 
-    /// Where its data is.
+    /// URL of its database.
     pub fn database_url(&self) -> String {
         match &self.database {
             Database::Sqlite => format!(
@@ -390,7 +389,7 @@ impl WithJson for RequestBuilder {
     }
 }
 
-/// What tests need often.
+/// Steps that tests need often.
 impl Hub {
     /// Pushes a driver; `driver` reads `author/name`.
     pub async fn push(&self, driver: &str, tag: &str, script: &str) -> Value {
@@ -505,13 +504,13 @@ pub fn things_stack(eui: &str) -> String {
 }
 
 impl Answer {
-    /// Its body, if it is a 200.
+    /// Asserts a 200 and returns the body.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.body
     }
 
-    /// Its body, if it is a 201 that says where the new resource is.
+    /// Asserts a 201 that names the new resource's address, and returns the body.
     pub fn created(self) -> Value {
         assert_eq!(self.status, 201, "{}", self.text);
         let location = self.headers["location"].to_str().unwrap();
@@ -519,7 +518,7 @@ impl Answer {
         self.body
     }
 
-    /// Its text, if it is an error with this status.
+    /// Asserts an error with this status and returns its text.
     pub fn refused(self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text);
         self.body["error"].as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! What an integration feeds: an HTTP server that keeps what it gets and fails on cue.
+//! A receiver of an integration: an HTTP server that keeps what it gets and fails on cue.
 
 use std::{
     collections::VecDeque,
@@ -17,26 +17,26 @@ use tokio::sync::Notify;
 
 use crate::eventually;
 
-/// How to answer.
+/// The kinds of answers.
 #[derive(Clone, Copy)]
 pub enum Cue {
-    /// With this status.
+    /// Answers with this status.
     Status(u16),
-    /// With this status, and JSON.
+    /// Answers with this status and JSON.
     Json(u16, &'static str),
-    /// With 200, and a body that has no end.
+    /// Answers with 200 and a body that has no end.
     Endless,
-    /// With this status, so many seconds in `Retry-After`, and a text.
+    /// Answers with this status, this many seconds in `Retry-After`, and a text.
     After(u16, u32),
-    /// With this status, to go there.
+    /// Answers with this status and this `Location`.
     Redirect(u16, &'static str),
     /// With 200, after [`Sink::go_on`].
     Wait,
-    /// Never.
+    /// Never answers.
     Hang,
 }
 
-/// One message.
+/// A message of the hub.
 #[derive(Clone)]
 pub struct Received {
     pub method: String,
@@ -118,7 +118,7 @@ impl Sink {
         Self::start(&[], Cue::Status(200)).await
     }
 
-    /// What came so far.
+    /// Requests so far.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.book).received.clone()
     }

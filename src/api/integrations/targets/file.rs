@@ -4,7 +4,7 @@ use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{TargetType, read};
 use crate::{error::Result, secret::Claim, text::FolderName};
 
 /// Files on the hub's own disk: each message is a line of JSON in the file of the day on which it was

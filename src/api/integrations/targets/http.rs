@@ -4,12 +4,12 @@ use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{BrokenRule, TargetType, read};
 use crate::{
     api::http::{
         server_tls::{ServerTls, ServerTlsView},
-        strict,
         types::List,
+        union,
     },
     error::Result,
     outgoing::tls::{CLIENT_KEY, TOKEN_CLIENT_KEY},
@@ -273,7 +273,7 @@ impl<'de> Deserialize<'de> for HttpAuth {
             "header",
             "oauth2_client_credentials",
         ];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             "none" => Some(members.read().map(Self::None)),
             "basic" => Some(members.read().map(Self::Basic)),
             "bearer" => Some(members.read().map(Self::Bearer)),
@@ -314,26 +314,32 @@ impl TargetType for HttpTarget {
         claims
     }
 
-    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+    fn broken_rule(&self) -> Option<BrokenRule> {
         let is_shown_by_auth = !matches!(self.auth, None | Some(HttpAuth::None(_)));
         if is_shown_by_auth && self.authorization.is_some() {
-            return Some(("target.authorization", "must not stand beside target.auth"));
+            return Some(BrokenRule::new(
+                "target.authorization",
+                "must not stand beside target.auth",
+            ));
         }
         if self.sign == Some(false) && self.signing_secret.is_some() {
-            return Some((
+            return Some(BrokenRule::new(
                 "target.signing_secret",
                 "must not be there when target.sign is false",
             ));
         }
         if self.tls.is_some() && !self.url.starts_with("https://") {
-            return Some(("target.tls", "needs a url that starts with https://"));
+            return Some(BrokenRule::new(
+                "target.tls",
+                "needs a url that starts with https://",
+            ));
         }
         match &self.auth {
             Some(HttpAuth::OAuth2(auth))
                 if auth.tls.is_some() && !auth.token_url.starts_with("https://") =>
             {
                 let rule = "needs a token_url that starts with https://";
-                Some(("target.auth.tls", rule))
+                Some(BrokenRule::new("target.auth.tls", rule))
             }
             _ => None,
         }

@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{BrokenRule, TargetType, read};
 use crate::{
     api::http::{server_tls::authorities, types::List},
     error::Result,
@@ -123,19 +123,19 @@ impl TargetType for KafkaTarget {
         }
     }
 
-    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+    fn broken_rule(&self) -> Option<BrokenRule> {
         let is_off = matches!(self.tls, Some(KafkaTls::Off));
         if self.ca.is_some() && is_off {
-            return Some(("target.ca", "goes without tls off"));
+            return Some(BrokenRule::new("target.ca", "goes without tls off"));
         }
         if self.username.is_some() {
             return None;
         }
         if self.password.is_some() {
-            return Some(("target.password", "belongs to username"));
+            return Some(BrokenRule::new("target.password", "belongs to username"));
         }
         let is_left = self.mechanism.is_some();
-        is_left.then_some(("target.mechanism", "belongs to username"))
+        is_left.then_some(BrokenRule::new("target.mechanism", "belongs to username"))
     }
 }
 

@@ -1,14 +1,14 @@
 //! Where integrations send to: one file per type.
 
 use poem_openapi::Union;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::{
-    api::http::strict,
+    api::http::union,
     error::{Error, Result},
     id::IntegrationId,
-    secret::{Claim, SealedCredentials},
+    secret::SealedCredentials,
 };
 
 mod file;
@@ -16,6 +16,7 @@ mod http;
 mod kafka;
 mod mqtt;
 mod postgres;
+mod target_type;
 mod websocket;
 
 use file::{FileTarget, FileTargetView};
@@ -23,6 +24,8 @@ use http::{HttpTarget, HttpTargetView};
 use kafka::{KafkaTarget, KafkaTargetView};
 use mqtt::{MqttTarget, MqttTargetView};
 use postgres::{PostgresTarget, PostgresTargetView};
+pub use target_type::Provisioned;
+use target_type::TargetType;
 use websocket::{WebSocketTarget, WebSocketTargetView};
 
 /// Where an integration sends to
@@ -71,45 +74,6 @@ pub enum TargetView {
     Kafka(KafkaTargetView),
 }
 
-/// A target as it is stored.
-pub struct Provisioned {
-    /// Which type it is.
-    pub kind: &'static str,
-    /// What may be read by everybody.
-    pub settings: Value,
-    /// The secrets that it asks for.
-    pub claims: Vec<Claim>,
-}
-
-/// One type of target.
-trait TargetType: Serialize {
-    /// Its name.
-    const KIND: &'static str;
-
-    /// The secrets that it asks for. They are no part of what is serialized.
-    fn take_claims(&mut self) -> Vec<Claim>;
-
-    /// The field and the rule of several fields that it breaks.
-    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
-        None
-    }
-
-    fn provisioned(mut self) -> Result<Provisioned>
-    where
-        Self: Sized,
-    {
-        if let Some((field, rule)) = self.broken_rule() {
-            return Err(Error::field(field, rule));
-        }
-        let claims = self.take_claims();
-        Ok(Provisioned {
-            kind: Self::KIND,
-            settings: serde_json::to_value(self).map_err(Error::internal)?,
-            claims,
-        })
-    }
-}
-
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tags = [
@@ -120,7 +84,7 @@ impl<'de> Deserialize<'de> for Target {
             PostgresTarget::KIND,
             FileTarget::KIND,
         ];
-        strict::union(deserializer, &tags, |tag, members| match tag {
+        union::read(deserializer, &tags, |tag, members| match tag {
             HttpTarget::KIND => Some(members.read().map(Self::Http)),
             MqttTarget::KIND => Some(members.read().map(Self::Mqtt)),
             KafkaTarget::KIND => Some(members.read().map(Self::Kafka)),
@@ -171,9 +135,4 @@ impl TargetView {
             other => Err(Error::internal(format!("no target of the type {other}"))),
         }
     }
-}
-
-/// Reads stored settings.
-fn read<T: DeserializeOwned>(settings: Value) -> Result<T> {
-    serde_json::from_value(settings).map_err(Error::internal)
 }

@@ -4,7 +4,7 @@ use poem_openapi::Object;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{TargetType, read};
 use crate::{
     api::http::mqtt_broker::{self, Broker, BrokerView, Quality},
     error::Result,

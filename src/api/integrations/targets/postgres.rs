@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{TargetType, read};
+use super::target_type::{BrokenRule, TargetType, read};
 use crate::{
     api::http::{
         server_tls::authorities,
@@ -133,7 +133,7 @@ impl TargetType for PostgresTarget {
         )]
     }
 
-    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
+    fn broken_rule(&self) -> Option<BrokenRule> {
         let names: Vec<&str> = self
             .columns
             .0
@@ -145,7 +145,10 @@ impl TargetType for PostgresTarget {
             .iter()
             .enumerate()
             .any(|(i, name)| names[..i].contains(name));
-        repeated.then_some(("target.columns", "must not fill the same column twice"))
+        repeated.then_some(BrokenRule::new(
+            "target.columns",
+            "must not fill the same column twice",
+        ))
     }
 }
 

@@ -3,9 +3,9 @@
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
-use super::TargetType;
+use super::target_type::TargetType;
 use crate::{
-    hub::integrations::STREAM_KEY,
+    hub::integrations::stream::STREAM_KEY,
     id::IntegrationId,
     secret::{Claim, NOWHERE, SealedCredentials},
 };

@@ -112,17 +112,7 @@ impl Rewrite {
                 };
                 Stmt::EmitExpr(spanned(EmitExpr { expr }, node.span()))
             }
-            Stmt::ForLoop(node) => {
-                let new = ForLoop {
-                    target: self.place(&node.target)?,
-                    iter: self.bounded(&node.iter)?,
-                    filter_expr: self.optional(node.filter_expr.as_ref())?,
-                    recursive: node.recursive,
-                    body: self.statements(&node.body)?,
-                    else_body: self.statements(&node.else_body)?,
-                };
-                Stmt::ForLoop(spanned(new, node.span()))
-            }
+            Stmt::ForLoop(node) => self.for_loop(node)?,
             Stmt::IfCond(node) => {
                 let new = ast::IfCond {
                     expr: self.expression(&node.expr)?,
@@ -131,17 +121,7 @@ impl Rewrite {
                 };
                 Stmt::IfCond(spanned(new, node.span()))
             }
-            Stmt::WithBlock(node) => {
-                let assignments = node.assignments.iter();
-                let assignments: Result<_, Error> = assignments
-                    .map(|(place, value)| Ok((self.place(place)?, self.expression(value)?)))
-                    .collect();
-                let new = ast::WithBlock {
-                    assignments: assignments?,
-                    body: self.statements(&node.body)?,
-                };
-                Stmt::WithBlock(spanned(new, node.span()))
-            }
+            Stmt::WithBlock(node) => self.with_block(node)?,
             Stmt::Set(node) => {
                 let new = ast::Set {
                     target: self.place(&node.target)?,
@@ -149,18 +129,7 @@ impl Rewrite {
                 };
                 Stmt::Set(spanned(new, node.span()))
             }
-            Stmt::SetBlock(node) => {
-                let filter = match &node.filter {
-                    Some(chain) => self.expression(chain)?,
-                    None => filter(BOUNDED, None, node.span()),
-                };
-                let new = ast::SetBlock {
-                    target: self.place(&node.target)?,
-                    filter: Some(filter),
-                    body: self.statements(&node.body)?,
-                };
-                Stmt::SetBlock(spanned(new, node.span()))
-            }
+            Stmt::SetBlock(node) => self.set_block(node)?,
             Stmt::AutoEscape(node) => {
                 let new = ast::AutoEscape {
                     enabled: self.expression(&node.enabled)?,
@@ -181,6 +150,43 @@ impl Rewrite {
                 Stmt::Do(spanned(ast::Do { call }, node.span()))
             }
         })
+    }
+
+    fn for_loop<'a>(&mut self, node: &Spanned<ForLoop<'a>>) -> Result<Stmt<'a>, Error> {
+        let new = ForLoop {
+            target: self.place(&node.target)?,
+            iter: self.bounded(&node.iter)?,
+            filter_expr: self.optional(node.filter_expr.as_ref())?,
+            recursive: node.recursive,
+            body: self.statements(&node.body)?,
+            else_body: self.statements(&node.else_body)?,
+        };
+        Ok(Stmt::ForLoop(spanned(new, node.span())))
+    }
+
+    fn with_block<'a>(&mut self, node: &Spanned<ast::WithBlock<'a>>) -> Result<Stmt<'a>, Error> {
+        let assignments = node.assignments.iter();
+        let assignments: Result<_, Error> = assignments
+            .map(|(place, value)| Ok((self.place(place)?, self.expression(value)?)))
+            .collect();
+        let new = ast::WithBlock {
+            assignments: assignments?,
+            body: self.statements(&node.body)?,
+        };
+        Ok(Stmt::WithBlock(spanned(new, node.span())))
+    }
+
+    fn set_block<'a>(&mut self, node: &Spanned<ast::SetBlock<'a>>) -> Result<Stmt<'a>, Error> {
+        let filter = match &node.filter {
+            Some(chain) => self.expression(chain)?,
+            None => filter(BOUNDED, None, node.span()),
+        };
+        let new = ast::SetBlock {
+            target: self.place(&node.target)?,
+            filter: Some(filter),
+            body: self.statements(&node.body)?,
+        };
+        Ok(Stmt::SetBlock(spanned(new, node.span())))
     }
 
     fn bounded<'a>(&mut self, expression: &Expr<'a>) -> Result<Expr<'a>, Error> {
@@ -211,15 +217,7 @@ impl Rewrite {
                 let value = node.value.clone();
                 Expr::Const(spanned(ast::Const { value }, node.span()))
             }
-            Expr::Slice(node) => {
-                let new = ast::Slice {
-                    expr: self.paid(&node.expr)?,
-                    start: self.optional(node.start.as_ref())?,
-                    stop: self.optional(node.stop.as_ref())?,
-                    step: self.optional(node.step.as_ref())?,
-                };
-                bounded(Expr::Slice(spanned(new, node.span())))
-            }
+            Expr::Slice(node) => self.slice(node)?,
             Expr::UnaryOp(node) => {
                 let new = UnaryOp {
                     op: match node.op {
@@ -231,15 +229,7 @@ impl Rewrite {
                 Expr::UnaryOp(spanned(new, node.span()))
             }
             Expr::BinOp(node) => self.operation(node)?,
-            Expr::Compare(node) => {
-                let ops = node.ops.iter().map(|operand| {
-                    let (op, expr) = (operand.op, self.bounded(&operand.expr)?);
-                    Ok(CompareOp { op, expr })
-                });
-                let ops = ops.collect::<Result<_, Error>>()?;
-                let expr = self.bounded(&node.expr)?;
-                Expr::Compare(spanned(Compare { expr, ops }, node.span()))
-            }
+            Expr::Compare(node) => self.comparison(node)?,
             Expr::IfExpr(node) => {
                 let new = ast::IfExpr {
                     test_expr: self.expression(&node.test_expr)?,
@@ -248,19 +238,7 @@ impl Rewrite {
                 };
                 Expr::IfExpr(spanned(new, node.span()))
             }
-            Expr::Filter(node) => {
-                let value = match &node.expr {
-                    Some(value) => self.bounded(value)?,
-                    // What a block has written.
-                    None => filter(BOUNDED, None, node.span()),
-                };
-                let new = ast::Filter {
-                    name: node.name,
-                    expr: Some(value),
-                    args: self.arguments(&node.args)?,
-                };
-                bounded(Expr::Filter(spanned(new, node.span())))
-            }
+            Expr::Filter(node) => self.filtered(node)?,
             Expr::Test(node) => {
                 let new = ast::Test {
                     name: node.name,
@@ -273,19 +251,7 @@ impl Rewrite {
                 let (expr, name) = (self.expression(&node.expr)?, node.name);
                 Expr::GetAttr(spanned(ast::GetAttr { expr, name }, node.span()))
             }
-            Expr::GetItem(node) => {
-                // A name is looked up in a map, and nothing else.
-                let is_name = matches!(&node.subscript_expr,
-                    Expr::Const(name) if name.value.as_str().is_some() && is_short(&name.value));
-                let new = ast::GetItem {
-                    expr: match is_name {
-                        true => self.expression(&node.expr)?,
-                        false => self.paid(&node.expr)?,
-                    },
-                    subscript_expr: self.bounded(&node.subscript_expr)?,
-                };
-                Expr::GetItem(spanned(new, node.span()))
-            }
+            Expr::GetItem(node) => self.item(node)?,
             Expr::Call(node) => bounded(Expr::Call(self.call(node)?)),
             Expr::List(node) => {
                 let items = self.all(&node.items)?;
@@ -303,6 +269,54 @@ impl Rewrite {
                 bounded(Expr::Map(spanned(new, node.span())))
             }
         })
+    }
+
+    fn slice<'a>(&mut self, node: &Spanned<ast::Slice<'a>>) -> Result<Expr<'a>, Error> {
+        let new = ast::Slice {
+            expr: self.paid(&node.expr)?,
+            start: self.optional(node.start.as_ref())?,
+            stop: self.optional(node.stop.as_ref())?,
+            step: self.optional(node.step.as_ref())?,
+        };
+        Ok(bounded(Expr::Slice(spanned(new, node.span()))))
+    }
+
+    fn comparison<'a>(&mut self, node: &Spanned<Compare<'a>>) -> Result<Expr<'a>, Error> {
+        let ops = node.ops.iter().map(|operand| {
+            let (op, expr) = (operand.op, self.bounded(&operand.expr)?);
+            Ok(CompareOp { op, expr })
+        });
+        let ops = ops.collect::<Result<_, Error>>()?;
+        let expr = self.bounded(&node.expr)?;
+        Ok(Expr::Compare(spanned(Compare { expr, ops }, node.span())))
+    }
+
+    fn filtered<'a>(&mut self, node: &Spanned<ast::Filter<'a>>) -> Result<Expr<'a>, Error> {
+        let value = match &node.expr {
+            Some(value) => self.bounded(value)?,
+            // What a block has written.
+            None => filter(BOUNDED, None, node.span()),
+        };
+        let new = ast::Filter {
+            name: node.name,
+            expr: Some(value),
+            args: self.arguments(&node.args)?,
+        };
+        Ok(bounded(Expr::Filter(spanned(new, node.span()))))
+    }
+
+    fn item<'a>(&mut self, node: &Spanned<ast::GetItem<'a>>) -> Result<Expr<'a>, Error> {
+        // A name is looked up in a map, and nothing else.
+        let is_name = matches!(&node.subscript_expr,
+            Expr::Const(name) if name.value.as_str().is_some() && is_short(&name.value));
+        let new = ast::GetItem {
+            expr: match is_name {
+                true => self.expression(&node.expr)?,
+                false => self.paid(&node.expr)?,
+            },
+            subscript_expr: self.bounded(&node.subscript_expr)?,
+        };
+        Ok(Expr::GetItem(spanned(new, node.span())))
     }
 
     fn operation<'a>(&mut self, node: &Spanned<ast::BinOp<'a>>) -> Result<Expr<'a>, Error> {

@@ -7,7 +7,7 @@ use super::*;
 
 /// Ended politely by the interpreter, or by the kernel.
 const CPU: &[Kind] = &[Kind::CpuTime];
-/// Whichever comes first.
+/// Limits of which any may be reached first.
 const RESOURCES: &[Kind] = &[Kind::CpuTime, Kind::Memory, Kind::Stack, Kind::Exception];
 const DEEP: &[Kind] = &[
     Kind::Stack,
@@ -248,7 +248,7 @@ const ATTACKS: [(&str, &str, &[Kind]); 64] = [
         "with (new Proxy({}, { has: () => true, get(t, k) { return k === Symbol.unscopables ? undefined : () => { for (;;) {} } } })) { anything() }",
         CPU,
     ),
-    // Memory.
+    // Scripts that take all memory.
     (
         "a typed array of gigabytes",
         "return { a: new Float64Array(2 ** 31).length }",
@@ -279,7 +279,7 @@ const ATTACKS: [(&str, &str, &[Kind]); 64] = [
         "return { a: new Array(50000).fill('12345') }",
         &[Kind::Output, Kind::CpuTime],
     ),
-    // Depth.
+    // Scripts that nest without end.
     (
         "JSON of a hundred thousand brackets",
         "JSON.parse('['.repeat(1e5))",
@@ -315,7 +315,7 @@ const ATTACKS: [(&str, &str, &[Kind]); 64] = [
         "const a = { b: {} }; a.b.c = a; return a",
         &[Kind::BadResult],
     ),
-    // What the next call must not feel.
+    // Scripts that leave something for the next call, which must not notice.
     (
         "waiting for another thread",
         "Atomics.wait(new Int32Array(new SharedArrayBuffer(8)), 0, 0)",
@@ -366,7 +366,7 @@ async fn every_attack_is_ended_by_a_limit_and_leaves_nothing_behind() {
     }
 }
 
-/// What a call finds: every name that it can see, and whether the usual things are as usual.
+/// Collects everything that a call can see: every name, and whether the usual objects are as usual.
 const TRACES: &str = "
     const names = (o) => Reflect.ownKeys(o).map(String).join();
     return {

@@ -50,7 +50,7 @@ async fn the_last_match_of_a_call_is_none_of_the_next() {
     assert_eq!(data(&host, &other).await, json!({"left": ["", "", ""]}));
 }
 
-/// What is not there must be named, not be something else.
+/// A missing part of Intl must be named, not silently replaced.
 #[tokio::test]
 async fn what_drivers_lack_of_intl_is_named() {
     let host = host(one_worker()).await;
@@ -276,7 +276,7 @@ async fn a_worker_that_dies_costs_one_call_at_most_and_is_replaced() {
     let _ = std::fs::remove_file(&name);
 }
 
-/// By the kernel's account.
+/// CPU time of a worker by the kernel's account.
 fn cpu_time_ns(worker: nix::unistd::Pid) -> u64 {
     let account = std::fs::read_to_string(format!("/proc/{worker}/schedstat"));
     let account = account.unwrap_or_default();

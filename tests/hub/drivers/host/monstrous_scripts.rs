@@ -81,7 +81,7 @@ async fn monstrous_scripts_are_ended_too() {
     }
 }
 
-/// What a generator makes of a table of registers.
+/// The form in which generators write a table of registers.
 fn else_ifs(count: usize) -> String {
     let mut source = "function decode(p) { const k = p[0]; ".to_owned();
     for number in 0..count {

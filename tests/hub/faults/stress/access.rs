@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::server::PASSWORD;
 
-/// Of so many ends, one is cut.
+/// One of this many ends of a session or key is cut.
 const CUT_ONE_IN: u32 = 3;
 const EUI: &str = "AA00000000000099";
 
@@ -123,7 +123,7 @@ impl World {
                     text,
                     ..
                 } = said;
-                // Where something else goes wrong, there may be no answer to anybody.
+                // A fault elsewhere may leave everybody without an answer.
                 let is_refused = status == 401 || (status >= 500 && self.is_harmed());
                 self.journal.hold(Rule::Revoked, is_refused, || {
                     format!("[{request}] the key of a deleted tenant is answered {status} {text}")

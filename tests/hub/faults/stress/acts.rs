@@ -1,4 +1,4 @@
-//! Who does what while uplinks come in: groups of acts, each of which goes on until the end.
+//! The acts that go on while uplinks come in, in groups, each until the end.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::world::World;
 
-/// What one actor does again and again.
+/// The act that one actor repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {
     /// Clients go away in the middle of their requests.
@@ -70,7 +70,7 @@ impl Group {
         Self::Clocks,
     ];
 
-    /// Those that a comma-separated list names; all by default, none by `none`.
+    /// Reads a comma-separated list of groups; all by default, none by `none`.
     pub fn chosen(list: Option<&str>) -> HashSet<Self> {
         let Some(list) = list else {
             return Self::ALL.iter().copied().collect();
@@ -98,11 +98,11 @@ impl Group {
     }
 }
 
-/// What was queued, begun or made, to be looked at in the end.
+/// Things that were queued, begun or made, to be looked at in the end.
 #[derive(Default)]
 pub struct Book {
     pub downlinks: Vec<Queued>,
-    /// Those that the network has confirmed.
+    /// Downlinks that the network has confirmed.
     pub confirmed: HashSet<String>,
     /// Imports with their tenants.
     pub imports: Vec<(usize, i64)>,
@@ -110,7 +110,7 @@ pub struct Book {
     pub repeated: Vec<Repeated>,
 }
 
-/// A downlink, with what tells it from all others.
+/// A downlink, with a value that identifies it.
 pub struct Queued {
     pub tenant: usize,
     pub device: String,
@@ -119,7 +119,7 @@ pub struct Queued {
     pub id: Option<String>,
 }
 
-/// A replay, with what tells it from all others.
+/// A replay, with a value that identifies it.
 pub struct Begun {
     pub tenant: usize,
     pub from: String,

@@ -1,4 +1,4 @@
-//! What is stored, written to tables and delivered, held against what was sent.
+//! Compares uplinks, table rows and deliveries with what was sent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,16 +18,16 @@ use crate::support::sink::Received;
 
 /// An uplink by its device and number.
 type Which = (String, u32);
-/// How often something is there at least, and at most.
+/// Minimum and maximum number of copies.
 type Copies = (usize, usize);
 
-/// An uplink as the hub tells of it.
+/// An uplink as the hub lists it.
 struct Stored {
     id: String,
     received_at: DateTime<Utc>,
 }
 
-/// A replay as the hub tells of it, with the time before which uplinks are certain to be in it.
+/// A replay as the hub lists it, with the time before which uplinks are certain to be in it.
 struct Replay {
     device: String,
     from: DateTime<Utc>,
@@ -179,7 +179,7 @@ impl World {
         self.hold_counts(&what, expected, &delivered, Rule::Delivered, Rule::Replayed);
     }
 
-    /// What was taken is sent again only where nobody could know that it was taken.
+    /// A delivery that was taken is sent again only where nobody could know that it was taken.
     fn check_repetitions(&self, what: &str, id: &str, messages: &[&Received]) {
         let harms = self.harms.lock().unwrap().clone();
         let taken: Vec<&&Received> = messages
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Of those that were acknowledged at once, none arrives behind a later one of its device.
+    /// Checks that no uplink that was acknowledged at once arrives behind a later one of its device.
     fn check_order(&self, tenant: &Tenant, receiver: &Receiver, sent: &BTreeMap<Which, Sent>) {
         let mut newest: BTreeMap<String, u32> = BTreeMap::new();
         for message in receiver.sink.received() {
@@ -280,7 +280,8 @@ impl World {
     }
 }
 
-/// How often replays have forwarded an uplink: those for certain that began when it was acknowledged.
+/// Minimum and maximum of replays that have forwarded an uplink: those count for certain that began when it was
+/// acknowledged.
 fn forwarded(
     (device, _): &Which,
     sent: &Sent,

@@ -22,7 +22,7 @@ pub const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
 /// A client that goes away does so within this.
 const CUT_WITHIN_US: u64 = 40_000;
-/// What a hub says of a key whose first request it takes for unfinished.
+/// Text of the answer to a key whose first request the hub takes for unfinished.
 const RUNNING: &str = "has not been answered yet";
 /// The answer to a request with a key that a killed hub had done.
 const LEFT: &str = "was done, but its answer cannot be read any more";
@@ -51,7 +51,7 @@ impl Clients {
     }
 }
 
-/// A request.
+/// A request that an actor makes.
 #[derive(Clone)]
 pub struct Ask {
     hub: usize,
@@ -60,9 +60,9 @@ pub struct Ask {
     token: String,
     headers: Vec<(&'static str, String)>,
     body: Option<String>,
-    /// Of so many, one is cut.
+    /// One of this many requests is cut.
     cut_one_in: Option<u32>,
-    /// Whether it would do harm when it is done late: then it is cut only where nothing delays it.
+    /// A late execution would do harm: it is cut only where nothing delays it.
     is_harmful_late: bool,
     is_told: bool,
 }
@@ -122,7 +122,7 @@ impl Ask {
         self
     }
 
-    /// Its client may go away, one of so many.
+    /// Lets the client go away in one of this many cases.
     pub fn cut_one_in(mut self, count: u32) -> Self {
         self.cut_one_in = Some(count);
         self
@@ -145,7 +145,7 @@ impl Ask {
     }
 }
 
-/// What a hub has answered.
+/// Answer of a hub.
 #[derive(Clone, Debug)]
 pub struct Said {
     pub status: u16,
@@ -162,7 +162,7 @@ impl Said {
         self.status < 300
     }
 
-    /// Whether it was done by a hub that was killed before it had answered.
+    /// Returns whether it was done by a hub that was killed before it had answered.
     pub fn is_left(&self) -> bool {
         self.status == 400 && self.text.contains(LEFT)
     }
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// The same, and what comes of it must be a success, unless nobody can tell any more.
+    /// The same, and the outcome must be a success unless it is unknown.
     pub async fn succeed(&self, chance: &mut StdRng, ask: Ask) -> Option<Said> {
         let what = format!("{} {}", ask.method, ask.path);
         let said = self.settle(chance, ask).await?;

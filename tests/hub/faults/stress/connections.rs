@@ -16,7 +16,7 @@ use super::{
 
 /// A device that nobody has made.
 const STRANGER: &str = "FFFFFFFFFFFFFFFF";
-/// Of so many changes in a quiet tenant, one is cut.
+/// One of this many changes in a quiet tenant is cut.
 const CUT_ONE_IN: u32 = 2;
 
 impl World {
@@ -122,7 +122,7 @@ impl World {
                 source.gets_key(key.to_owned());
             }
             _ => {
-                // Whether it was done is seen by the revision, and from then on it counts.
+                // The revision shows whether it was done, and from then on it counts.
                 let after = self.look(tenant, source, chance).await;
                 if after.is_some_and(|after| after.etag != before.etag) {
                     source.revokes(source.access().key);
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Whoever has changed something may rely on it after this.
+    /// Waits until everybody may rely on a change.
     pub async fn until_it_counts(&self) {
         sleep(COUNTS_WITHIN + Duration::from_millis(100)).await;
     }
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// What a message of a stranger is answered with that shows this key.
+    /// Sends a stranger's message with this key and returns the answer.
     pub async fn knock(
         &self,
         source: &Source,

@@ -15,7 +15,7 @@ use super::{
     world::{BUSY_TENANTS, World},
 };
 
-/// Of so many of these requests, one is cut.
+/// One of this many requests about devices is cut.
 const CUT_ONE_IN: u32 = 4;
 /// Devices that an import makes.
 const IMPORTED: usize = 30;
@@ -132,7 +132,7 @@ impl World {
         let Some(begun) = self.settle(chance, ask).await else {
             return;
         };
-        // Ten may wait.
+        // An eleventh waiting import is refused.
         let is_fair =
             begun.is_success() || begun.is_left() || begun.text.contains("are waiting already");
         self.journal.hold(Rule::Given, is_fair, || {

@@ -14,7 +14,7 @@ use super::{
     world::{BUSY_TENANTS, World},
 };
 
-/// How long the network tries to have a confirmation recorded.
+/// Time for which the network tries to have a confirmation recorded.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(20);
 
 impl World {
@@ -55,7 +55,7 @@ impl World {
         });
     }
 
-    /// Plays the webhook of a connection's network server, which tells that downlinks were confirmed.
+    /// Plays the webhook of a connection's network server, which reports confirmed downlinks.
     pub async fn confirm_downlinks(
         self: Arc<Self>,
         (tenant, source): (usize, usize),
@@ -64,7 +64,7 @@ impl World {
         let source = &self.tenants[tenant].sources[source];
         let mut waiting = source.network.to_confirm.lock().await;
         while !self.is_stopping() {
-            // What comes later than that is confirmed by nobody, and that is fine.
+            // Nobody confirms downlinks that come later than that, and that is fine.
             let next = timeout(Duration::from_millis(100), waiting.recv()).await;
             if let Ok(Some(next)) = next {
                 self.confirm(source, next, &mut chance).await;
@@ -106,7 +106,7 @@ impl World {
     }
 }
 
-/// What The Things Stack tells of a downlink.
+/// A message of The Things Stack about a downlink.
 fn news(downlink: &ToConfirm, kind: &str) -> Value {
     let correlation = format!("thingshub:downlink:{}", downlink.downlink);
     let message = json!({"f_cnt": 7, "correlation_ids": [correlation]});

@@ -1,4 +1,4 @@
-//! What goes wrong around the hubs: kills, database sessions that end, silence, clocks that step.
+//! Faults around the hubs: kills, database sessions that end, silence, clocks that step.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,15 +14,15 @@ use crate::support::database::{execute, surroundings};
 
 /// The longest silence that ends by itself, in milliseconds.
 const SILENT_MAX_MS: u64 = 1500;
-/// How long a forgotten connection stays open: longer than a hub may wait for it.
+/// Time for which a forgotten connection stays open: longer than a hub may wait for it.
 const FORGOTTEN: Duration = Duration::from_secs(45);
-/// By how many seconds a clock is wrong.
+/// Seconds by which a clock is wrong.
 const STEPS_S: [i64; 5] = [-3600, -20, 0, 20, 3600];
-/// Where the library is that makes clocks wrong (Debian's package libfaketime).
+/// The library that makes clocks wrong (Debian's package libfaketime).
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// An attempt that is under way when something is killed may have begun so long before.
 const UNDER_WAY: Duration = Duration::from_secs(3);
-/// What went wrong so long ago is still felt.
+/// Time for which a past fault is still felt.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// A time at which what is sent may be sent again.
@@ -33,7 +33,7 @@ pub struct Harm {
 }
 
 impl Harm {
-    /// Whether it explains that what was taken at one time was sent again at another.
+    /// Returns whether it explains that something was taken at one time and sent again at another.
     pub fn explains(&self, taken: Instant, again: Instant) -> bool {
         self.begun <= again && self.ended.is_none_or(|ended| ended + UNDER_WAY >= taken)
     }
@@ -50,7 +50,7 @@ impl Clock {
         Some(clock)
     }
 
-    /// What makes a program go by it: its wall clock alone.
+    /// Environment that makes a program follow this clock: its wall clock alone.
     pub fn environment(&self) -> Vec<(String, String)> {
         let file = self.0.to_str().unwrap();
         [
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// Watches that each hub records, whatever else happens, and that none ends by itself.
+    /// Watches that each hub goes on recording and that none ends by itself.
     pub async fn watch(&self) {
         while !self.is_ended() {
             for member in &self.members {
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// Whether something goes wrong now, or has done so a moment ago.
+    /// Returns whether something goes wrong now, or has done so a moment ago.
     pub fn is_harmed(&self) -> bool {
         let harms = self.harms.lock().unwrap();
         let recent = |harm: &Harm| harm.ended.is_none_or(|ended| ended.elapsed() < RECENT);
@@ -189,13 +189,13 @@ impl World {
     }
 }
 
-/// Whether the process has not ended; one that has stays in the list until somebody asks for its status.
+/// Returns whether the process has not ended; one that has stays in the list until somebody asks for its status.
 fn runs(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))
 }
 
-/// Whether this run is one of the long ones, and how long it is.
+/// Returns whether this run is one of the long ones, and its duration.
 pub fn duration() -> (bool, Duration) {
     let seconds = surroundings("THINGSHUB_TEST_STRESS_SECONDS");
     let seconds = seconds.map(|seconds| seconds.parse().expect("a number of seconds"));

@@ -21,11 +21,11 @@ use crate::support::server::things_stack;
 
 /// The longest pause between two uplinks of a device.
 const PAUSE_MS: u64 = 120;
-/// Of so many uplinks, one is cut.
+/// One of this many uplinks is cut.
 const CUT_ONE_IN: u32 = 12;
-/// What is under way without an answer may still be recorded within this time, and within the other
-/// where something is silent or gone. Meanwhile a device sends no more than so many: the hub tells a
-/// copy by the last frames, of which it knows some more.
+/// Time within which an uplink without an answer may still be recorded, and the same while something is silent or
+/// gone. Meanwhile a device sends no more than so many: the hub recognises a copy by the last frames, of which it
+/// knows some more.
 const DOUBT: Duration = Duration::from_millis(2500);
 const DOUBT_IN_HARM: Duration = Duration::from_secs(15);
 const AHEAD_MAX: usize = 12;
@@ -83,7 +83,7 @@ impl World {
             sleep(Duration::from_millis(chance.random_range(5..PAUSE_MS))).await;
             if self.is_stopping() {
                 let since = *stopped.get_or_insert_with(Instant::now);
-                // What is being changed is left as it is.
+                // Devices that are being changed are left as they are.
                 if sent.in_doubt == 0 || since.elapsed() > GOES_ON_WITHIN {
                     return sent;
                 }

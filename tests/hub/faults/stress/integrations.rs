@@ -35,7 +35,7 @@ impl World {
         }
     }
 
-    /// Lets everything go.
+    /// Resumes every integration.
     pub async fn resume(&self, chance: &mut StdRng) {
         for tenant in &self.tenants {
             for receiver in &tenant.receivers {
@@ -58,7 +58,7 @@ impl World {
         else {
             return;
         };
-        // No two begin at the same time, by which they are told apart.
+        // No two begin at the same time, which identifies them.
         let before = Duration::from_secs(7200) + Duration::from_micros(self.next_number());
         let from = text(self.began - before);
         let to = text(SystemTime::now() - Duration::from_secs(1));

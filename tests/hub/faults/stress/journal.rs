@@ -1,4 +1,4 @@
-//! What was asked and answered, in its order, and which rules did not hold.
+//! Requests and answers in their order, and the rules that did not hold.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ const SHOWN: usize = 4;
 /// Declares the rules with their words.
 macro_rules! rules {
     ($($name:ident: $says:literal;)*) => {
-        /// What must hold, whatever happens at once.
+        /// Rules that must hold, no matter what happens at once.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Rule { $(#[doc = $says] $name,)* }
 

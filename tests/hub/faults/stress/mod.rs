@@ -37,7 +37,7 @@ use crate::support::database::{Database, on_postgres};
 use journal::Rule;
 use world::World;
 
-/// How soon a hub records again, whatever has happened to it.
+/// Time within which a hub records again, no matter what has happened to it.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
-//! What is known of what was provisioned, and what must therefore be true.
+//! The known state of everything that was provisioned, and the claims that must therefore be true.
 //!
-//! Whatever is being changed, or was changed without an answer, is in doubt: nothing is demanded of it.
+//! A thing that is being changed, or was changed without an answer, is in doubt: nothing is demanded of it.
 
 use std::{
     sync::{Mutex, MutexGuard},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::network::Network;
 use crate::support::sink::Sink;
 
-/// How soon a change that was answered counts on every hub.
+/// Time within which an answered change counts on every hub.
 pub const COUNTS_WITHIN: Duration = Duration::from_secs(1);
 /// The label of devices that are deleted and made again.
 pub const FLEETING: &str = "fleeting";
@@ -27,8 +27,7 @@ pub struct Tenant {
     pub receivers: Vec<Receiver>,
     /// A connection, a data table and an integration for changes with If-Match alone.
     pub spares: [String; 3],
-    /// Whether nothing happens but what one actor does step by step, so that nothing but that moves
-    /// the tenant's epoch.
+    /// Nothing happens but the steps of one actor, so that nothing else moves the tenant's epoch.
     pub is_quiet: bool,
 }
 
@@ -43,7 +42,7 @@ pub struct Source {
     pub id: i64,
     pub name: String,
     pub devices: Vec<Device>,
-    /// Where its downlinks go.
+    /// The network that its downlinks go to.
     pub network: Network,
     access: Mutex<Access>,
     /// Keys that no longer open it, each with the time from which that is known.
@@ -87,7 +86,7 @@ impl Source {
         self.access.lock().unwrap().clone()
     }
 
-    /// From here on, nobody knows which key opens it.
+    /// Notes that nobody knows from now on which key opens it.
     pub fn doubts_key(&self) {
         self.access.lock().unwrap().key_since = None;
     }
@@ -118,7 +117,7 @@ impl Source {
         dead.map(|(key, _)| key.clone()).collect()
     }
 
-    /// From here on, nobody knows whether it is on.
+    /// Notes that nobody knows from now on whether it is on.
     pub fn doubts_switch(&self) {
         self.access.lock().unwrap().is_on_since = None;
     }
@@ -128,13 +127,13 @@ impl Source {
         (access.is_on, access.is_on_since) = (is_on, Some(Instant::now()));
     }
 
-    /// Its form for a change.
+    /// Body of a change.
     pub fn body(&self, is_on: bool) -> Value {
         json!({"name": self.name, "enabled": is_on, "settings": {"type": "the_things_stack"}})
     }
 }
 
-/// Whether something that is known since `since` counted at `then`.
+/// Returns whether something that is known since `since` counted at `then`.
 pub fn counts(since: Option<Instant>, then: Instant) -> bool {
     since.is_some_and(|since| then > since + COUNTS_WITHIN)
 }
@@ -143,7 +142,7 @@ pub struct Device {
     pub id: String,
     pub eui: String,
     pub driver: String,
-    /// Whether it is never deleted.
+    /// It is never deleted.
     pub is_lasting: bool,
     life: Mutex<Life>,
     ledger: Mutex<Vec<Sent>>,
@@ -162,7 +161,7 @@ pub struct Life {
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub number: u32,
-    /// How often it was sent without an answer.
+    /// The number of attempts to send it that got no answer.
     pub in_doubt: usize,
     /// The id that it was acknowledged with.
     pub acknowledged: Option<(String, Instant)>,
@@ -172,7 +171,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// How often it may be stored, whatever became of the device.
+    /// Minimum and maximum number of stored copies, no matter what became of the device.
     pub fn copies(&self) -> (usize, usize) {
         let is_acknowledged = usize::from(self.acknowledged.is_some());
         let most = match self.life {
@@ -200,7 +199,7 @@ impl Device {
         }
     }
 
-    /// Its form for whoever makes it.
+    /// Body that makes it.
     pub fn body(&self, source: i64, is_quiet: bool) -> Value {
         let mut labels = vec![if self.is_lasting { "lasting" } else { FLEETING }];
         labels.extend((!is_quiet).then_some(BUSY));
@@ -212,7 +211,7 @@ impl Device {
         *self.life_mut()
     }
 
-    /// From here on it may be deleted, or made, at any moment.
+    /// Notes that it may be deleted, or made, at any moment from now on.
     pub fn begins_to_change(&self) {
         let mut life = self.life_mut();
         life.number += 1;

@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long an answer waits for the confirmation that overtakes it.
+/// Time that an answer waits for the confirmation that overtakes it.
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// A downlink in the network server's hands.
@@ -39,7 +39,7 @@ pub struct ToConfirm {
 pub struct Network {
     url: String,
     handovers: Arc<Mutex<Vec<Handover>>>,
-    /// What whoever plays the network's webhook has to confirm.
+    /// Downlinks that the player of the network's webhook has to confirm.
     pub to_confirm: AsyncMutex<mpsc::UnboundedReceiver<ToConfirm>>,
     server: JoinHandle<()>,
 }

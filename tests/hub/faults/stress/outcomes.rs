@@ -1,4 +1,4 @@
-//! What became of downlinks, of requests that were repeated and of labels, and what the logs say.
+//! The ends of downlinks, of repeated requests and of labels, and the text of the logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +49,7 @@ impl World {
         let state = downlink["state"].as_str().unwrap_or_default();
         let is_well = match state {
             "sent" | "acknowledged" => handed.contains(id),
-            // One that still waits is told of already.
+            // A downlink that still waits is reported elsewhere.
             "queued" | "cancelled" => true,
             _ => false,
         };
@@ -129,7 +129,7 @@ impl World {
             }
             for fault in faults.iter().filter(|fault| fault.hub == hub) {
                 let lines = told.get(&*fault.request);
-                // Of many that are put off for one reason, some lines tell.
+                // The log has some lines for many requests that are put off for one reason.
                 let put_off = format!("request put off: {}", fault.reason);
                 let is_told = lines.is_some() || log.contains(&put_off);
                 self.journal

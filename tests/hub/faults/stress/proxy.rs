@@ -1,4 +1,4 @@
-//! What stands between a hub and its database, and can go silent: no byte passes, and no connection ends.
+//! A proxy between a hub and its database that can go silent: no byte passes, and no connection ends.
 
 use std::sync::Arc;
 

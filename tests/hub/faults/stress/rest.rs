@@ -1,4 +1,4 @@
-//! How everything comes to rest before it is looked at: nothing is wrong any more, and all that waits goes.
+//! Brings everything to rest before it is looked at: nothing is wrong any more, and everything that waits goes.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use tokio::time::sleep;
 use super::{GOES_ON_WITHIN, client::Ask, journal::Rule, model::Sent, world::World};
 use crate::faults::load::LEASED_WITHIN;
 
-/// How long imports, replays and downlinks may take when nothing goes wrong any more.
+/// Time that imports, replays and downlinks may take when nothing goes wrong any more.
 const DONE_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked.
+/// Interval of the looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl World {

@@ -11,7 +11,7 @@ use super::{
     world::World,
 };
 
-/// Of so many rounds, one begins with settings that nobody has made.
+/// One of this many rounds begins with settings that nobody has made.
 const FIRST_ONE_IN: u32 = 4;
 
 impl World {
@@ -110,7 +110,7 @@ impl World {
     }
 }
 
-/// Whether what is stored has all that was sent.
+/// Returns whether the stored resource has everything that was sent.
 fn contains(stored: &Value, sent: &Value) -> bool {
     match (stored, sent) {
         (Value::Object(stored), Value::Object(sent)) => sent
@@ -120,7 +120,7 @@ fn contains(stored: &Value, sent: &Value) -> bool {
     }
 }
 
-/// What to replace it with; no two are alike.
+/// A body to replace it with; no two are alike.
 fn body(tenant: &Tenant, path: &str, source: Option<usize>, version: u64) -> Value {
     let version = version.to_string();
     if let Some(source) = source {

@@ -31,7 +31,7 @@ use crate::support::{
     sink::{Cue, Sink},
 };
 
-/// What waits is tried again at once, and what takes long is bounded.
+/// Retries without a wait, and bounds for everything that takes long.
 const FLAGS: [&str; 12] = [
     "--outgoing-allow",
     "127.0.0.0/8",
@@ -50,12 +50,12 @@ const FLAGS: [&str; 12] = [
 pub const BUSY_TENANTS: usize = 2;
 /// Tenants in which one thing is done after another.
 const QUIET_TENANTS: usize = 3;
-/// Of a busy tenant.
+/// Network connections of a busy tenant.
 const SOURCES: usize = 2;
-/// Of a busy tenant's connection, the first ones lasting.
+/// Devices of each connection of a busy tenant; the first ones are never deleted.
 const DEVICES: usize = 4;
 const LASTING: usize = 2;
-/// Two drivers that tell the number that the payload is; one of them counts besides.
+/// Two drivers that return the number in the payload; one of them counts as well.
 const PLAIN: &str = "function number(p) { return p.reduce((n, byte) => n * 256 + byte, 0) }
     function decode(p) { return { n: number(p) } }";
 const COUNTING: &str = "function number(p) { return p.reduce((n, byte) => n * 256 + byte, 0) }
@@ -64,7 +64,7 @@ const COUNTING: &str = "function number(p) { return p.reduce((n, byte) => n * 25
         return { new_state: { count: count }, updates: [{ values: { n: number(p) } }] };
     }";
 
-/// One hub.
+/// One of the hubs on the database.
 pub struct Member {
     pub name: String,
     pub hub: RwLock<Hub>,
@@ -85,7 +85,7 @@ impl Member {
     }
 }
 
-/// An answer of the hub that tells of a fault.
+/// An answer of the hub that reports a fault.
 pub struct Fault {
     pub hub: usize,
     pub request: String,
@@ -100,13 +100,13 @@ pub struct World {
     /// The database without a proxy before it, where it is a server.
     pub database_url: Option<String>,
     pub tenants: Vec<Tenant>,
-    /// Of the hub's first tenant.
+    /// Token of the administrator of the hub's first tenant.
     pub admin: String,
     pub faults: Mutex<Vec<Fault>>,
     pub harms: Mutex<Vec<Harm>>,
     pub book: Mutex<Book>,
     pub began: SystemTime,
-    /// Whether clients go away.
+    /// Clients go away in the middle of requests.
     pub cuts: bool,
     pub is_long: bool,
     groups: HashSet<Group>,
@@ -140,7 +140,7 @@ impl World {
                 }
             }
         }
-        // Whoever has failed comes again when nobody else starts.
+        // An actor that failed comes again when nobody else starts.
         while members.len() < hubs {
             members.push(start_hub(members.len() + hubs, database.clone(), key.clone()).await);
         }
@@ -212,7 +212,7 @@ impl World {
         let _ = watch.await;
     }
 
-    /// Whether no act begins any more.
+    /// Returns whether no act begins any more.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }

@@ -1,0 +1,63 @@
+//! The queue while there is no worker.
+//!
+//! If no worker can be started, calls fail at once: an uplink that waited for one would be given up
+//! by whoever sent it, and then it would be recorded nowhere.
+
+use super::super::job::no_worker;
+use super::Queue;
+
+impl Queue {
+    /// Returns whether there is a worker, or may be one in a moment.
+    pub fn is_available(&self) -> bool {
+        !self.lock().unavailable
+    }
+
+    /// A worker has ended.
+    pub fn worker_lost(&self) {
+        let mut state = self.lock();
+        state.serving = state.serving.saturating_sub(1);
+    }
+
+    /// A worker does not start.
+    pub fn start_failed(&self) {
+        self.lock().start_fails = true;
+    }
+
+    /// A worker has started in the place of one that ended.
+    pub fn worker_found(&self) {
+        let mut state = self.lock();
+        state.serving += 1;
+        state.start_fails = false;
+        let was_unavailable = std::mem::take(&mut state.unavailable);
+        drop(state);
+        if was_unavailable {
+            tracing::warn!("driver workers start again: uplinks are decoded from now on");
+        }
+    }
+
+    /// Fails what waits, and all calls from now on, until there is a worker. Where there is one, calls
+    /// wait for that.
+    pub fn give_up_without_worker(&self) {
+        let mut state = self.lock();
+        if state.serving > 0 || state.closed {
+            return;
+        }
+        let was_unavailable = std::mem::replace(&mut state.unavailable, true);
+        state.waiting = 0;
+        let mut waiting = Vec::new();
+        for tenant in state.tenants.values_mut() {
+            waiting.extend(tenant.quick.jobs.drain(..));
+            waiting.extend(tenant.slow.jobs.drain(..));
+        }
+        drop(state);
+        if !was_unavailable {
+            tracing::error!(
+                "no driver worker can be started: uplinks are recorded without being decoded \
+                 until one starts"
+            );
+        }
+        for job in waiting {
+            job.answer(Err(no_worker()));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A schema once it was read: its version, and its properties in one another.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::types::Scalar;
+
+/// A schema that was read and is right.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    pub(super) version: Version,
+    pub(super) properties: Properties,
+    pub(super) document: Value,
+}
+
+/// The form of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Open: a field that is not listed passes.
+    V1,
+    /// Closed: a field that is not listed is an error.
+    V2,
+    /// As 2.
+    V2_1,
+}
+
+/// Properties by name, in their author's order.
+pub type Properties = IndexMap<String, Property>;
+
+/// One property.
+#[derive(Debug, Clone)]
+pub struct Property {
+    pub kind: Type,
+    pub unit: Option<String>,
+    pub description: Option<String>,
+    /// True if a client may set it in the desired state; `None`: as the property around it.
+    pub configurable: Option<bool>,
+    pub default: Option<Value>,
+}
+
+/// The type of a property's values.
+#[derive(Debug, Clone)]
+pub enum Type {
+    /// With the properties that it may have; `None`: any.
+    Object(Option<Properties>),
+    /// With what its items are; `None`: anything.
+    Array(Option<Box<Property>>),
+    Scalar(Scalar),
+    /// Whatever JSON can say.
+    Any,
+}
+
+impl Schema {
+    /// Which form it has.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The schema as its author wrote it, as JSON; `version` is always there, a string.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+}
+
+impl Version {
+    /// As it stands in a schema.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "1",
+            Self::V2 => "2",
+            Self::V2_1 => "2.1",
+        }
+    }
+
+    /// Returns whether a field that is not listed is an error.
+    pub(super) fn is_closed(self) -> bool {
+        self != Self::V1
+    }
+}

@@ -1,0 +1,122 @@
+//! Failures in words, and which of them are worth another try.
+
+use kafka_protocol::ResponseError;
+
+/// Why a record was not written, in words that name no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason, for a person.
+    pub words: String,
+    /// The remedy.
+    pub cure: Cure,
+}
+
+/// The remedy for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// Trying again later.
+    Wait,
+    /// Asking again who leads the partition, and trying again.
+    AskAgain,
+    /// Nothing: this record will never be taken.
+    None,
+}
+
+impl Failure {
+    /// It may be tried again later.
+    pub fn wait(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            cure: Cure::Wait,
+        }
+    }
+
+    /// It may be tried again when it is known who leads.
+    pub fn ask_again(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            cure: Cure::AskAgain,
+        }
+    }
+
+    /// It will never be taken.
+    pub fn hopeless(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            cure: Cure::None,
+        }
+    }
+
+    /// Returns whether another try would only fail again.
+    pub fn is_final(&self) -> bool {
+        self.cure == Cure::None
+    }
+
+    /// A broker's error about a topic.
+    pub fn of_topic(topic: &str, error: ResponseError) -> Self {
+        use ResponseError as E;
+        match error {
+            E::UnknownTopicOrPartition => Self::ask_again(format!(
+                "there is no topic {topic}, or the user may not see it"
+            )),
+            E::TopicAuthorizationFailed => {
+                Self::wait(format!("the user may not write to the topic {topic}"))
+            }
+            E::LeaderNotAvailable => Self::ask_again(format!("the topic {topic} has no leader")),
+            E::NotLeaderOrFollower
+            | E::FencedLeaderEpoch
+            | E::KafkaStorageError
+            | E::ReplicaNotAvailable => Self::ask_again(in_words(error)),
+            E::MessageTooLarge
+            | E::RecordListTooLarge
+            | E::InvalidRecord
+            | E::InvalidTimestamp
+            | E::InvalidTopicException => Self::hopeless(in_words(error)),
+            error => Self::wait(in_words(error)),
+        }
+    }
+
+    /// A broker's error about a connection.
+    pub fn of_connection(error: ResponseError) -> Self {
+        Self::wait(match error {
+            ResponseError::SaslAuthenticationFailed => return Self::login_refused(),
+            error => in_words(error),
+        })
+    }
+
+    /// Nobody of that name and password is let in.
+    pub fn login_refused() -> Self {
+        Self::wait("the broker refuses the username or the password")
+    }
+}
+
+fn in_words(error: ResponseError) -> String {
+    format!(
+        "the broker refuses: {} ({error:?})",
+        error.to_string().trim_end_matches('.')
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_broker_will_ever_take_is_told_from_what_may_pass() {
+        use ResponseError as E;
+        for (error, cure) in [
+            (E::MessageTooLarge, Cure::None),
+            (E::RecordListTooLarge, Cure::None),
+            (E::InvalidTopicException, Cure::None),
+            (E::NotLeaderOrFollower, Cure::AskAgain),
+            (E::UnknownTopicOrPartition, Cure::AskAgain),
+            (E::TopicAuthorizationFailed, Cure::Wait),
+            (E::NotEnoughReplicas, Cure::Wait),
+            (E::Unknown(999), Cure::Wait),
+        ] {
+            let failure = Failure::of_topic("iot", error);
+            assert_eq!(failure.cure, cure, "{error:?}");
+            assert_eq!(failure.is_final(), cure == Cure::None);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The records for one broker. What waits while a request is under way goes out together in the next
+//! one: no timer, and of a partition no two requests at a time, so that its order holds.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use base::supervise;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use kafka_protocol::{
+    messages::{
+        ProduceRequest, TopicName,
+        produce_request::{PartitionProduceData, TopicProduceData},
+    },
+    protocol::StrBytes,
+    records::{
+        Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
+        Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use super::{
+    answers::{self, Produced, version},
+    connection::{Connection, unreadable},
+    failure::{Cure, Failure},
+    handshake,
+    settings::{Address, Cluster},
+};
+use crate::outgoing::Guard;
+
+/// Life of a connection without anything to write.
+const IDLE: Duration = Duration::from_secs(60);
+/// Records that wait for the broker.
+const QUEUE_MAX: usize = 256;
+/// The most bytes of several records in one request: well below what brokers take by default.
+const REQUEST_BYTES: usize = 512 * 1024;
+/// Longest wait of a broker for its replicas, in milliseconds.
+const REPLICAS_MS: i32 = 30_000;
+/// Acknowledged by all replicas that are in step.
+const ALL: i16 = -1;
+
+/// One record for a partition.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition, one that the broker leads.
+    pub partition: i32,
+    /// The key, which decides on the partition.
+    pub key: Bytes,
+    /// The value of the record.
+    pub value: Bytes,
+    /// Beside it.
+    pub headers: Vec<(&'static str, Bytes)>,
+    /// When it came about, in milliseconds.
+    pub timestamp: i64,
+}
+
+/// A way to one broker. Cheap to clone; the connection ends with the last of them.
+#[derive(Clone)]
+pub struct Lane {
+    jobs: mpsc::Sender<Job>,
+}
+
+struct Job {
+    entry: Entry,
+    done: oneshot::Sender<Result<(), Failure>>,
+}
+
+impl Lane {
+    /// A lane to the broker there; it connects when there is something to write.
+    pub fn start(cluster: Arc<Cluster>, guard: Guard, address: Address) -> Self {
+        let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
+        let worker = Worker {
+            cluster,
+            guard,
+            address,
+            waiting,
+            connection: None,
+        };
+        supervise::spawn("lane to a Kafka broker", worker, |worker| {
+            worker.run().boxed()
+        });
+        Self { jobs }
+    }
+
+    /// Writes a record; it is acknowledged by all replicas that are in step when this answers.
+    pub async fn write(&self, entry: Entry) -> Result<(), Failure> {
+        let (done, outcome) = oneshot::channel();
+        let stopped = || Failure::wait("the hub is shutting down");
+        self.jobs
+            .send(Job { entry, done })
+            .await
+            .map_err(|_| stopped())?;
+        outcome.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+struct Worker {
+    cluster: Arc<Cluster>,
+    guard: Guard,
+    address: Address,
+    waiting: mpsc::Receiver<Job>,
+    connection: Option<Connection>,
+}
+
+impl Worker {
+    /// Runs until nobody can write any more.
+    async fn run(&mut self) {
+        while let Some(first) = self.next().await {
+            let mut batches = vec![self.batch(first)];
+            while let Some(batch) = batches.pop() {
+                let again = self.write(batch).await;
+                batches.extend(again.into_iter().map(|job| vec![job]));
+            }
+        }
+    }
+
+    /// The next record; the connection is given up when it breaks or lies idle.
+    async fn next(&mut self) -> Option<Job> {
+        if let Some(connection) = &mut self.connection {
+            tokio::select! {
+                biased;
+                () = connection.broken() => {}
+                job = self.waiting.recv() => return job,
+                () = sleep(IDLE) => {}
+            }
+            self.connection = None;
+        }
+        self.waiting.recv().await
+    }
+
+    /// The other waiting records that fit into the same request.
+    fn batch(&mut self, first: Job) -> Vec<Job> {
+        let mut bytes = first.entry.value.len();
+        let mut batch = vec![first];
+        while bytes < REQUEST_BYTES
+            && let Ok(job) = self.waiting.try_recv()
+        {
+            bytes += job.entry.value.len();
+            batch.push(job);
+        }
+        batch
+    }
+
+    /// Writes a batch and tells everybody what became of it. Answers those that are to be written one
+    /// by one: of a batch that was refused nobody knows which record it was.
+    async fn write(&mut self, mut batch: Vec<Job>) -> Vec<Job> {
+        batch.retain(|job| !job.done.is_closed());
+        if batch.is_empty() {
+            return batch;
+        }
+        let (numbers, request) = match request(&batch) {
+            Ok(made) => made,
+            Err(error) => {
+                tell(batch, &Err(Failure::hopeless(error)));
+                return Vec::new();
+            }
+        };
+        let answered = match self.exchange(&request).await {
+            Ok(answered) => answered,
+            Err(failure) => {
+                self.connection = None;
+                tell(batch, &Err(failure));
+                return Vec::new();
+            }
+        };
+        let mut by_partition: BTreeMap<usize, Vec<Job>> = BTreeMap::new();
+        for (number, job) in numbers.into_iter().zip(batch) {
+            by_partition.entry(number).or_default().push(job);
+        }
+        let mut again = Vec::new();
+        for jobs in by_partition.into_values() {
+            let outcome = outcome(&jobs[0].entry, &answered);
+            match outcome {
+                Err(Failure {
+                    cure: Cure::None, ..
+                }) if jobs.len() > 1 => again.extend(jobs),
+                outcome => tell(jobs, &outcome),
+            }
+        }
+        // They are taken from the end, and keep their order.
+        again.reverse();
+        again
+    }
+
+    async fn exchange(&mut self, request: &ProduceRequest) -> Result<Produced, Failure> {
+        if self.connection.as_ref().is_some_and(Connection::has_ended) {
+            self.connection = None;
+        }
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => {
+                // Another broker may lead meanwhile.
+                let opened = handshake::open(&self.cluster, &self.guard, &self.address).await;
+                none.insert(opened.map_err(|failure| Failure::ask_again(failure.words))?)
+            }
+        };
+        let answer = connection.ask(version::PRODUCE, request).await?;
+        answers::produced(&answer).ok_or_else(unreadable)
+    }
+}
+
+/// The outcome for this entry's partition.
+fn outcome(entry: &Entry, answered: &Produced) -> Result<(), Failure> {
+    let of_topic = answered.get(&*entry.topic);
+    match of_topic.and_then(|partitions| partitions.get(&entry.partition)) {
+        None => Err(unreadable()),
+        Some(None) => Ok(()),
+        Some(Some(error)) => Err(Failure::of_topic(&entry.topic, *error)),
+    }
+}
+
+/// Answers the callers, who may have given up.
+fn tell(jobs: Vec<Job>, outcome: &Result<(), Failure>) {
+    for job in jobs {
+        let _ = job.done.send(outcome.clone());
+    }
+}
+
+/// A request with all these records, and for each the number of its partition within the request.
+fn request(batch: &[Job]) -> Result<(Vec<usize>, ProduceRequest), String> {
+    let mut partitions: BTreeMap<(&str, i32), Vec<usize>> = BTreeMap::new();
+    for (place, job) in batch.iter().enumerate() {
+        let partition = (&*job.entry.topic, job.entry.partition);
+        partitions.entry(partition).or_default().push(place);
+    }
+    let mut numbers = vec![0; batch.len()];
+    let mut topics: BTreeMap<&str, Vec<PartitionProduceData>> = BTreeMap::new();
+    for (number, ((topic, partition), places)) in partitions.into_iter().enumerate() {
+        let mut entries = Vec::new();
+        for place in places {
+            numbers[place] = number;
+            entries.push(&batch[place].entry);
+        }
+        let data = PartitionProduceData::default()
+            .with_index(partition)
+            .with_records(Some(records(&entries)?));
+        topics.entry(topic).or_default().push(data);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        TopicProduceData::default()
+            .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+            .with_partition_data(partitions)
+    });
+    let request = ProduceRequest::default()
+        .with_acks(ALL)
+        .with_timeout_ms(REPLICAS_MS)
+        .with_topic_data(topics.collect());
+    Ok((numbers, request))
+}
+
+/// Entries as a batch of records, in the format of version 2.
+fn records(entries: &[&Entry]) -> Result<Bytes, String> {
+    let records: Vec<Record> = (0..)
+        .zip(entries)
+        .map(|(place, entry): (i32, _)| Record {
+            transactional: false,
+            control: false,
+            delete_horizon: false,
+            partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
+            producer_id: NO_PRODUCER_ID,
+            producer_epoch: NO_PRODUCER_EPOCH,
+            timestamp_type: TimestampType::Creation,
+            offset: i64::from(place),
+            // Counted along with the offsets: records that are not make batches of their own.
+            sequence: NO_SEQUENCE.wrapping_add(place),
+            timestamp: entry.timestamp,
+            key: Some(entry.key.clone()),
+            value: Some(entry.value.clone()),
+            headers: entry
+                .headers
+                .iter()
+                .map(|(name, value)| (StrBytes::from_static_str(name), Some(value.clone())))
+                .collect(),
+        })
+        .collect();
+    let options = RecordEncodeOptions {
+        version: 2,
+        compression: Compression::None,
+    };
+    let mut batch = BytesMut::new();
+    RecordBatchEncoder::encode(&mut batch, &records, &options)
+        .map_err(|error| error.to_string())?;
+    Ok(batch.freeze())
+}

@@ -1,0 +1,212 @@
+//! The guard against server-side request forgery: where requests that users ask for may go.
+//!
+//! Addresses are checked after names are resolved, and the connection goes to the very address that
+//! was checked. Only public addresses pass that are not this machine's own, and the networks that the operator
+//! has allowed.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Host;
+
+use super::{lookups::Lookups, own_addresses::OwnAddresses};
+
+/// IPv4 networks that are not the public internet (IANA special-purpose registry), and the address at
+/// which Azure answers its virtual machines.
+const SPECIAL_V4: [Ipv4Net; 16] = [
+    net4([0, 0, 0, 0], 8),
+    net4([10, 0, 0, 0], 8),
+    net4([100, 64, 0, 0], 10),
+    net4([127, 0, 0, 0], 8),
+    net4([168, 63, 129, 16], 32),
+    net4([169, 254, 0, 0], 16),
+    net4([172, 16, 0, 0], 12),
+    net4([192, 0, 0, 0], 24),
+    net4([192, 0, 2, 0], 24),
+    net4([192, 88, 99, 0], 24),
+    net4([192, 168, 0, 0], 16),
+    net4([198, 18, 0, 0], 15),
+    net4([198, 51, 100, 0], 24),
+    net4([203, 0, 113, 0], 24),
+    net4([224, 0, 0, 0], 4),
+    net4([240, 0, 0, 0], 4),
+];
+
+/// The IPv6 network of public unicast addresses; all else is special.
+const GLOBAL_V6: Ipv6Net = net6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+/// Special networks inside it: Teredo, documentation, 6to4.
+const SPECIAL_V6: [Ipv6Net; 4] = [
+    net6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    net6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
+    net6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    net6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
+];
+
+const fn net4(octets: [u8; 4], length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(
+        Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]),
+        length,
+    )
+}
+
+const fn net6(s: [u16; 8], length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(
+        Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]),
+        length,
+    )
+}
+
+/// Decides where requests may go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    allowed: Arc<[IpNet]>,
+    own: OwnAddresses,
+    lookups: Lookups,
+    /// The tenant in whose name requests are made: names are looked up within its share.
+    tenant: Option<i64>,
+}
+
+impl Guard {
+    /// A guard that lets public addresses pass, and these networks.
+    pub fn new(allowed: Vec<IpNet>) -> Self {
+        Self {
+            allowed: allowed.into(),
+            own: OwnAddresses::default(),
+            lookups: Lookups::default(),
+            tenant: None,
+        }
+    }
+
+    /// The same guard for the requests of a tenant.
+    #[must_use]
+    pub fn of(&self, tenant: i64) -> Self {
+        Self {
+            tenant: Some(tenant),
+            ..self.clone()
+        }
+    }
+
+    /// Refuses an address at which no request may arrive.
+    pub fn check(&self, address: IpAddr) -> Result<(), String> {
+        let canonical = address.to_canonical();
+        if self
+            .allowed
+            .iter()
+            .any(|network| network.contains(&canonical))
+        {
+            return Ok(());
+        }
+        if !is_public(address) {
+            return Err(refusal("is not public"));
+        }
+        // Services that listen on all addresses take what comes from here for their own.
+        match self.own.contain(address)? {
+            true => Err(refusal("is this machine's own")),
+            false => Ok(()),
+        }
+    }
+
+    /// The addresses of a host that pass, in the order in which to try them: connect to one of these
+    /// and resolve nothing again.
+    pub async fn addresses(&self, host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let found: Arc<[IpAddr]> = match host {
+            Host::Ipv4(address) => Arc::new([IpAddr::V4(*address)]),
+            Host::Ipv6(address) => Arc::new([IpAddr::V6(*address)]),
+            Host::Domain(name) => self.lookups.find(self.tenant, name).await?,
+        };
+        let mut admitted = Vec::new();
+        let mut refused = None;
+        for address in found.iter() {
+            match self.check(*address) {
+                Ok(()) => admitted.push(SocketAddr::new(*address, port)),
+                Err(error) => refused = Some(error),
+            }
+        }
+        if admitted.is_empty() {
+            return Err(refused.unwrap_or_else(|| "the name has no address".to_owned()));
+        }
+        Ok(admitted)
+    }
+
+    /// Refuses a URL whose host is an address that does not pass; names are checked when resolved.
+    pub fn check_url(&self, url: &url::Url) -> Result<(), String> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(address.into()),
+            Some(Host::Ipv6(address)) => self.check(address.into()),
+            Some(Host::Domain(_)) => Ok(()),
+            None => Err("the URL has no host".to_owned()),
+        }
+    }
+}
+
+fn refusal(why: &str) -> String {
+    format!("the address {why}, and the setting outgoing_allow does not name its network")
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => !SPECIAL_V4.iter().any(|network| network.contains(&address)),
+        IpAddr::V6(address) => {
+            GLOBAL_V6.contains(&address)
+                && !SPECIAL_V6.iter().any(|network| network.contains(&address))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_and_allowed_networks_pass() {
+        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        for (address, admitted) in [
+            ("8.8.8.8", true),
+            ("2606:4700::1", true),
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.1.2.3", false),
+            ("169.254.169.254", false),
+            ("168.63.129.16", false),
+            ("168.63.129.17", true),
+            ("::ffff:169.254.169.254", false),
+            ("0.0.0.0", false),
+            ("100.64.0.1", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", false),
+            ("64:ff9b::a00:1", false),
+            ("2002:a00:1::", false),
+        ] {
+            assert_eq!(
+                guard.check(address.parse().unwrap()).is_ok(),
+                admitted,
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_spellings_of_an_address_are_seen_through() {
+        let guard = Guard::new(Vec::new());
+        for url in [
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://[::ffff:7f00:1]/",
+        ] {
+            assert!(
+                guard.check_url(&url::Url::parse(url).unwrap()).is_err(),
+                "{url}"
+            );
+        }
+        assert!(
+            guard
+                .check_url(&url::Url::parse("https://example.com/").unwrap())
+                .is_ok()
+        );
+    }
+}

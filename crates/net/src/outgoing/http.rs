@@ -1,0 +1,448 @@
+//! HTTP to where a user has said, behind the guard: no proxy, no redirects, bounded in time and in what
+//! is read of the answer.
+//!
+//! It speaks HTTP/1.1 alone: there each byte that a server says unasked is counted ([`super::counted::Counted`]).
+
+use std::{sync::Arc, time::Duration};
+
+use base::clock::{self, Time};
+use bytes::Bytes;
+use chrono::TimeDelta;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode, Uri,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue, USER_AGENT},
+    http::Extensions,
+};
+use hyper_util::{
+    client::legacy::{Client as Pool, Error as PoolError, connect::capture_connection},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::rustls::ClientConfig;
+use url::Url;
+
+use super::{
+    connector::Connector,
+    guard::Guard,
+    retry_after,
+    tls::{Broken, Tls},
+    traffic::{Traffic, tls_refusal},
+};
+
+/// Most that is read of an answer, so that its connection can be used again.
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// Largest head of an answer.
+const HEAD_MAX_BYTES: usize = 128 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Life of a connection without a request: less than servers usually keep it, which is 5 seconds
+/// at least, so that they seldom close it as the next request goes out.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+const IDLE_PER_HOST: usize = 16;
+
+type Connections = Pool<Connector, Full<Bytes>>;
+
+/// Makes requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    /// Connections that are kept for the next request, where they are.
+    kept: Option<Connections>,
+    /// Connections that serve one request each.
+    fresh: Connections,
+    guard: Guard,
+    tls: Arc<ClientConfig>,
+    timeout: Duration,
+    /// When the certificate ends that the hub shows.
+    identity_expires_at: Option<Time>,
+}
+
+/// The head of an answer; its body can be read.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The wait that the server asks for, within [`retry_after::RETRY_AFTER_MAX`].
+    pub retry_after: Option<TimeDelta>,
+    body: Incoming,
+    /// When the request is over, whatever has come by then.
+    ends_at: Instant,
+}
+
+impl Client {
+    /// A client whose requests end after `timeout`, and whose connections are kept for the next request.
+    /// A request that finds its connection closed is made once more at once: it may arrive twice.
+    ///
+    /// # Errors
+    /// The system has no certificates.
+    pub fn new(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
+        let client = Self::for_single_requests(guard, timeout)?;
+        Ok(client.keeping())
+    }
+
+    /// The same with a new connection for each request, which is made once and never again: for requests
+    /// that must not arrive twice.
+    ///
+    /// # Errors
+    /// The system has no certificates.
+    pub fn for_single_requests(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
+        let tls = Tls::default().config()?;
+        Ok(Self::over(guard, Arc::new(tls), timeout))
+    }
+
+    /// The same for the requests of a tenant, which share no connection with those of others.
+    #[must_use]
+    pub fn of(&self, tenant: i64) -> Self {
+        let client = Self {
+            identity_expires_at: self.identity_expires_at,
+            ..Self::over(self.guard.of(tenant), self.tls.clone(), self.timeout)
+        };
+        match self.kept {
+            Some(_) => client.keeping(),
+            None => client,
+        }
+    }
+
+    /// The same with TLS of its own. The two share no connection: those of this one may show who the hub
+    /// is.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn with_tls(&self, tls: &Tls<'_>) -> Result<Self, Broken> {
+        let config = Arc::new(tls.config_beside(&self.tls)?);
+        let client = Self {
+            identity_expires_at: tls.client_certificate_expires_at(),
+            ..Self::over(self.guard.clone(), config, self.timeout)
+        };
+        Ok(match self.kept {
+            Some(_) => client.keeping(),
+            None => client,
+        })
+    }
+
+    fn over(guard: Guard, tls: Arc<ClientConfig>, timeout: Duration) -> Self {
+        Self {
+            kept: None,
+            fresh: connections(&guard, &tls, timeout, 0),
+            guard,
+            tls,
+            timeout,
+            identity_expires_at: None,
+        }
+    }
+
+    fn keeping(self) -> Self {
+        let kept = connections(&self.guard, &self.tls, self.timeout, IDLE_PER_HOST);
+        Self {
+            kept: Some(kept),
+            ..self
+        }
+    }
+
+    /// Makes a request, and waits for the head of its answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, String> {
+        self.guard.check_url(url)?;
+        let ends_at = Instant::now() + self.timeout;
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| "the URL cannot be sent".to_owned())?;
+        let mut request = Request::new(Full::new(body.into()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let agent = HeaderValue::from_static(concat!("thingshub/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().entry(USER_AGENT).or_insert(agent);
+        let answer = timeout_at(ends_at, self.answer(request)).await;
+        let (head, body) = answer
+            .map_err(|_| "no answer in time".to_owned())?
+            .map_err(|error| self.explain(in_words(&error)))?
+            .into_parts();
+        Ok(Response {
+            status: head.status,
+            retry_after: retry_after::read(&head.headers, clock::now()),
+            body,
+            ends_at,
+        })
+    }
+
+    /// Asks over a connection that was kept, and once more over a new one where the server has closed it.
+    async fn answer(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<hyper::Response<Incoming>, PoolError> {
+        let Some(kept) = &self.kept else {
+            return self.fresh.request(request).await;
+        };
+        let mut first = request.clone();
+        let connection = capture_connection(&mut first);
+        match kept.request(first).await {
+            Ok(answer) if is_late_close(&answer) => {}
+            Err(error) if is_unanswered(&error) => {}
+            Err(error) => return Err(error),
+            Ok(answer) => {
+                let traffic = answer.extensions().get::<Traffic>();
+                if traffic.is_some_and(Traffic::is_old)
+                    && let Some(connected) = connection.connection_metadata().as_ref()
+                {
+                    connected.poison();
+                }
+                return Ok(answer);
+            }
+        }
+        tracing::debug!("a kept connection was closed as the next request went out");
+        self.fresh.request(request).await
+    }
+
+    /// An error, and what is known to be wrong on this side.
+    fn explain(&self, error: String) -> String {
+        match self.identity_expires_at {
+            Some(end) if end <= clock::now() => {
+                format!("{error} (the client certificate has expired at {end})")
+            }
+            _ => error,
+        }
+    }
+}
+
+fn connections(
+    guard: &Guard,
+    tls: &Arc<ClientConfig>,
+    timeout: Duration,
+    most_idle: usize,
+) -> Connections {
+    let connector = Connector::new(guard.clone(), tls.clone(), CONNECT_TIMEOUT.min(timeout));
+    Pool::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(most_idle)
+        .http1_max_buf_size(HEAD_MAX_BYTES)
+        .build(connector)
+}
+
+/// Returns whether the server had closed a kept connection before it answered anything to this request.
+fn is_unanswered(error: &PoolError) -> bool {
+    traffic(error).is_some_and(|traffic| traffic.is_unanswered())
+}
+
+/// The record of the connection on which a request failed.
+fn traffic(error: &PoolError) -> Option<Traffic> {
+    let mut extras = Extensions::new();
+    error.connect_info()?.get_extras(&mut extras);
+    extras.remove()
+}
+
+/// Returns whether this is no answer to the request, but what some servers say as they close a connection that
+/// was kept for too long (RFC 9110, 15.5.9).
+fn is_late_close(answer: &hyper::Response<Incoming>) -> bool {
+    let is_close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    answer.status() == StatusCode::REQUEST_TIMEOUT
+        && answer.headers().get(CONNECTION).is_some_and(is_close)
+        && answer.extensions().get().is_some_and(Traffic::is_reused)
+}
+
+impl Response {
+    /// Why the status is no success; any 2xx is one.
+    pub fn error(&self) -> Option<String> {
+        match self.status {
+            status if status.is_success() => None,
+            status if status.is_redirection() => {
+                Some(format!("answered {status}; redirects are not followed"))
+            }
+            status => Some(format!("answered {status}")),
+        }
+    }
+
+    /// The first bytes of the body, as far as they come in this time; the rest is not read. Where it
+    /// breaks off, what came until then.
+    pub async fn beginning(mut self, within: Duration) -> Vec<u8> {
+        let ends_at = self.ends_at.min(Instant::now() + within);
+        let mut read = Vec::new();
+        while let Ok(Some(Ok(frame))) = timeout_at(ends_at, self.body.frame()).await {
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            let room = ANSWER_MAX_BYTES.saturating_sub(read.len());
+            read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                break;
+            }
+        }
+        read
+    }
+}
+
+/// The last cause of the error, without the URL, which may hold credentials.
+fn in_words(error: &PoolError) -> String {
+    let first = std::error::Error::source(error);
+    let cause = std::iter::successors(first, |error| error.source()).last();
+    let refusal = || {
+        let told = cause.and_then(|cause| tls_refusal(cause.downcast_ref()?));
+        told.or_else(|| traffic(error)?.refusal().map(str::to_owned))
+    };
+    let words = match cause {
+        // These say themselves that there is none.
+        Some(cause) if error.is_connect() => cause.to_string(),
+        Some(cause) => refusal().unwrap_or_else(|| format!("the request failed: {cause}")),
+        None => "the request failed".to_owned(),
+    };
+    words.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    const LAST: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    const LATE: &str = "HTTP/1.1 408 Late\r\nConnection: Close\r\ncontent-length: 0\r\n\r\n";
+
+    /// A server that answers the requests of each connection with these texts, and closes it at the next
+    /// one's first byte, or behind a text that is no answer.
+    struct Server {
+        url: Url,
+        /// The connection of each request.
+        asked: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Server {
+        async fn start(connections: &'static [&'static [&'static str]]) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let book = asked.clone();
+            tokio::spawn(async move {
+                for (index, answers) in connections.iter().enumerate() {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let book = book.clone();
+                    tokio::spawn(async move {
+                        for answer in *answers {
+                            let mut head = Vec::new();
+                            while !head.ends_with(b"\r\n\r\n") {
+                                let Ok(byte) = stream.read_u8().await else {
+                                    return;
+                                };
+                                head.push(byte);
+                            }
+                            book.lock().unwrap().push(index);
+                            stream.write_all(answer.as_bytes()).await.unwrap();
+                            if !answer.ends_with("\r\n\r\n") {
+                                return;
+                            }
+                        }
+                        let _ = stream.read_u8().await;
+                    });
+                }
+            });
+            Self {
+                url: url.parse().unwrap(),
+                asked,
+            }
+        }
+
+        /// Asks; the status or the error.
+        async fn ask(&self, client: &Client) -> Result<u16, String> {
+            let answer = client
+                .send(Method::POST, &self.url, HeaderMap::new(), "")
+                .await?;
+            let status = answer.status.as_u16();
+            answer.beginning(Duration::from_secs(1)).await;
+            // The connection goes back to the others by a task of its own.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            Ok(status)
+        }
+
+        fn asked(&self) -> Vec<usize> {
+            self.asked.lock().unwrap().clone()
+        }
+    }
+
+    fn guard() -> Guard {
+        Guard::new(vec!["127.0.0.0/8".parse().unwrap()])
+    }
+
+    fn keeping() -> Client {
+        Client::new(guard(), Duration::from_secs(5)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_replaced_at_once() {
+        let server = Server::start(&[&[OK, OK], &[OK]]).await;
+        let client = keeping();
+        for _ in 0..3 {
+            assert_eq!(server.ask(&client).await, Ok(200));
+        }
+        assert_eq!(server.asked(), [0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_out_twice_at_most() {
+        let server = Server::start(&[&[OK], &[], &[OK]]).await;
+        let client = keeping();
+        assert_eq!(server.ask(&client).await, Ok(200));
+        assert!(server.ask(&client).await.is_err());
+        assert_eq!(server.asked(), [0]);
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_that_is_closed_is_a_failure() {
+        let server = Server::start(&[&[], &[OK]]).await;
+        assert!(server.ask(&keeping()).await.is_err());
+        assert_eq!(server.asked(), [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_a_failure() {
+        let server = Server::start(&[&[OK, "HTTP/1.1 2"], &[OK]]).await;
+        let client = keeping();
+        assert_eq!(server.ask(&client).await, Ok(200));
+        assert!(server.ask(&client).await.is_err());
+        assert_eq!(server.asked(), [0, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_timeout_that_closes_a_kept_connection_is_no_answer() {
+        let server = Server::start(&[&[OK, LATE], &[LATE]]).await;
+        let client = keeping();
+        assert_eq!(server.ask(&client).await, Ok(200));
+        // The first of a connection is one.
+        assert_eq!(server.ask(&client).await, Ok(408));
+        assert_eq!(server.asked(), [0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_server_may_keep_no_connection() {
+        let server = Server::start(&[&[LAST, OK], &[LAST]]).await;
+        let client = keeping();
+        for _ in 0..2 {
+            assert_eq!(server.ask(&client).await, Ok(200));
+        }
+        assert_eq!(server.asked(), [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_single_request_has_a_connection_of_its_own() {
+        let server = Server::start(&[&[OK, OK], &[OK], &[]]).await;
+        let client = Client::for_single_requests(guard(), Duration::from_secs(5)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(server.ask(&client).await, Ok(200));
+        }
+        assert_eq!(server.asked(), [0, 1]);
+        assert!(server.ask(&client).await.is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! The traffic over a connection for HTTP, as far as it tells whether a request was answered.
+
+use std::{
+    io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::time::{Duration, Instant};
+use tokio_rustls::rustls::{self, AlertDescription};
+
+/// Life of a connection: a name that resolves to another address is followed by then.
+const LIFE_MAX: Duration = Duration::from_secs(60);
+
+/// One connection's traffic. Cheap to clone.
+#[derive(Clone)]
+pub struct Traffic(Arc<Seen>);
+
+struct Seen {
+    since: Instant,
+    /// Requests that were begun.
+    requests: AtomicUsize,
+    /// True if anything has come since the last one was begun.
+    is_heard: AtomicBool,
+    /// Why TLS has ended.
+    refusal: OnceLock<String>,
+}
+
+impl Traffic {
+    /// A connection that was opened just now.
+    pub fn new() -> Self {
+        Self(Arc::new(Seen {
+            since: Instant::now(),
+            requests: AtomicUsize::new(0),
+            is_heard: AtomicBool::new(true),
+            refusal: OnceLock::new(),
+        }))
+    }
+
+    /// Something is about to be sent, or fails to be: after an answer, it is another request.
+    pub fn sending(&self) {
+        if self.0.is_heard.swap(false, Ordering::Relaxed) {
+            self.0.requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Something came.
+    pub fn heard(&self) {
+        self.0.is_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing more comes. With TLS 1.3 a server judges the client's certificate when the handshake is over for
+    /// the client, and may end the connection before a request is under way, which then knows no reason.
+    pub fn broken(&self, why: &io::Error) {
+        if let Some(refusal) = tls_refusal(why) {
+            let _ = self.0.refusal.set(refusal);
+        }
+    }
+
+    /// Why TLS has ended, if that is why nothing more comes.
+    pub fn refusal(&self) -> Option<&str> {
+        self.0.refusal.get().map(String::as_str)
+    }
+
+    /// Returns whether the last request was not the first one.
+    pub fn is_reused(&self) -> bool {
+        self.0.requests.load(Ordering::Relaxed) > 1
+    }
+
+    /// Returns whether the connection had served a request, and nothing came of the next one: its server has
+    /// closed it, most likely before it read that one.
+    pub fn is_unanswered(&self) -> bool {
+        self.is_reused() && !self.0.is_heard.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the connection has been used for long enough.
+    pub fn is_old(&self) -> bool {
+        self.0.since.elapsed() >= LIFE_MAX
+    }
+}
+
+/// The reason for which TLS ended a connection, in words; `None`: TLS did not end it.
+pub fn tls_refusal(why: &io::Error) -> Option<String> {
+    let error = why.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "TLS: the server demands a client certificate".to_owned()
+        }
+        other => format!("the request failed: {other}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_an_answer_can_be_unanswered() {
+        let traffic = Traffic::new();
+        traffic.sending();
+        traffic.sending();
+        assert!(!traffic.is_unanswered(), "the first request is no other");
+        traffic.heard();
+        assert!(!traffic.is_unanswered());
+        traffic.sending();
+        assert!(traffic.is_unanswered());
+        traffic.heard();
+        assert!(traffic.is_reused() && !traffic.is_unanswered());
+        assert!(!traffic.is_old());
+    }
+
+    #[test]
+    fn the_first_refusal_of_tls_is_why_a_connection_ended() {
+        let traffic = Traffic::new();
+        let alert = |what| io::Error::other(rustls::Error::AlertReceived(what));
+        traffic.broken(&io::ErrorKind::ConnectionReset.into());
+        assert_eq!(traffic.refusal(), None);
+        traffic.broken(&alert(AlertDescription::CertificateRequired));
+        traffic.broken(&alert(AlertDescription::CertificateExpired));
+        let told = "TLS: the server demands a client certificate";
+        assert_eq!(traffic.refusal(), Some(told));
+        let refusal = tls_refusal(&alert(AlertDescription::UnknownCA));
+        assert_eq!(
+            refusal.unwrap(),
+            "the request failed: received fatal alert: UnknownCA"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! The declaration of an operation in the document, as far as it matters while the operation runs.
+
+use std::{collections::HashSet, sync::Arc};
+
+use poem::Request;
+use poem_openapi::registry::{MetaOperation, MetaParamIn};
+
+use super::bounds::{BodyMax, OwnBound};
+use crate::error::Error;
+
+/// The ingest key's name as a scheme and as a query parameter.
+pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
+
+/// The name of an integration's own key as a scheme and as a query parameter.
+pub const STREAM_KEY_PARAMETER: &str = "stream_key";
+
+/// The media type of files that are sent: the one of those for files that every generator of clients
+/// knows, and so the only one in the document. The operations tell of the others.
+pub const FILE_TYPE: &str = "application/octet-stream";
+
+/// What the document says of an operation, as far as it matters while it runs.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its `operationId`.
+    pub id: &'static str,
+    /// Most bytes that its body may have.
+    pub body_max: BodyMax,
+    path_parameters: Vec<String>,
+    query_parameters: HashSet<String>,
+    /// True where it takes a body at all.
+    pub takes_body: bool,
+    /// True where the body is a file: few of those are received at a time.
+    pub takes_file: bool,
+    /// Whether a session's token or an API key opens it.
+    pub takes_token: bool,
+    /// Whether an ingest key opens it: a webhook of network servers.
+    pub takes_ingest_key: bool,
+    /// True where it asks who calls, in whichever way.
+    pub is_secured: bool,
+}
+
+impl Operation {
+    /// The operation at a path; `bounds` are those of operations whose bodies have bounds of their own.
+    pub fn new(path: &str, meta: &MetaOperation, bounds: &[OwnBound]) -> Self {
+        let id = meta.operation_id.unwrap_or_default();
+        let own = bounds.iter().find(|own| own.operation == id);
+        let path_parameters = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(ToOwned::to_owned)
+            .collect();
+        let mut query_parameters: HashSet<String> = meta
+            .params
+            .iter()
+            .filter(|param| param.in_type == MetaParamIn::Query)
+            .map(|param| param.name.clone())
+            .collect();
+        let schemes = || meta.security.iter().flat_map(|scheme| scheme.keys());
+        let takes_ingest_key = schemes().any(|scheme| *scheme == INGEST_KEY_PARAMETER);
+        for key in [INGEST_KEY_PARAMETER, STREAM_KEY_PARAMETER] {
+            if schemes().any(|scheme| *scheme == key) {
+                query_parameters.insert(key.to_owned());
+            }
+        }
+        Self {
+            id,
+            body_max: own.map_or(BodyMax::USUAL, |own| own.max),
+            path_parameters,
+            query_parameters,
+            takes_body: meta.request.is_some(),
+            takes_file: meta
+                .request
+                .iter()
+                .flat_map(|request| &request.content)
+                .any(|content| content.content_type == FILE_TYPE),
+            takes_token: meta
+                .security
+                .iter()
+                .any(|scheme| scheme.contains_key("token")),
+            takes_ingest_key,
+            is_secured: !meta.security.is_empty(),
+        }
+    }
+
+    /// The client's name of a path parameter that the framework calls `param<n>`.
+    pub fn path_parameter<'a>(&'a self, internal: &'a str) -> &'a str {
+        internal
+            .strip_prefix("param")
+            .and_then(|index| self.path_parameters.get(index.parse::<usize>().ok()?))
+            .map_or(internal, String::as_str)
+    }
+
+    /// Whether the request shows a key of the resource's own in the place of a token.
+    pub fn is_opened_by_key(&self, request: &Request) -> bool {
+        let query = request.uri().query().unwrap_or_default();
+        self.query_parameters.contains(STREAM_KEY_PARAMETER)
+            && url::form_urlencoded::parse(query.as_bytes())
+                .any(|(name, _)| name == STREAM_KEY_PARAMETER)
+    }
+
+    /// Refuses parameters that the document does not name, and repeated ones.
+    pub fn check_query(&self, request: &Request) -> Result<(), Error> {
+        let Some(query) = request.uri().query() else {
+            return Ok(());
+        };
+        let mut seen = HashSet::new();
+        for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !self.query_parameters.contains(name.as_ref()) {
+                return Err(Error::Invalid(format!(
+                    "query parameter \"{}\": is unknown here",
+                    shown(&name)
+                )));
+            }
+            if !seen.insert(name.clone()) {
+                return Err(Error::Invalid(format!(
+                    "query parameter \"{name}\": must not be repeated"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name that the client made up, fit for an error.
+pub fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// The operation that answers a request, among its extensions. The query is checked after the
+/// caller, so that a wrong parameter never hides a missing token.
+pub fn of(request: &Request) -> Result<&Arc<Operation>, Error> {
+    request
+        .extensions()
+        .get()
+        .ok_or_else(|| Error::internal("a request outside of any operation"))
+}

@@ -1,0 +1,205 @@
+//! The live stream: what is recorded, as server-sent events.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use poem::{
+    IntoResponse, Response, Result,
+    http::HeaderValue,
+    web::sse::{Event, SSE},
+};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Query},
+    registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseFromParameter, Type},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        devices::history::UplinkView,
+        http::{answer::success, caller::Caller, types::Int},
+        live::events::{EventKind, EventView, KINDS_PATTERN, KINDS_RULE},
+        tag::Tag,
+    },
+    hub::{Hub, access::permission, selectors::parse_selector},
+    live::{Follow, Start},
+    store::live::{Happening, Interest, UPLINK, What},
+    text::{DeviceId, Kind, SelectorText, Text},
+};
+
+/// Between two signs of life, for proxies that end silent connections.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long to listen, in seconds: up to a day.
+type Listening = Int<0, 86_400>;
+
+/// The operation, in the table of permissions.
+const FOLLOW: &str = "follow_events";
+
+/// Kinds of what is told, with commas between.
+type Kinds = Text<KindsKind>;
+
+/// The rule of [`Kinds`].
+#[derive(Clone, Debug, PartialEq)]
+struct KindsKind;
+
+impl Kind for KindsKind {
+    const MIN: usize = 1;
+    const MAX: usize = 1000;
+    const RULE: &'static str = KINDS_RULE;
+    const PATTERN: &'static str = KINDS_PATTERN;
+    const EXAMPLE: &'static str = "uplink,driver_failed";
+
+    fn admits(text: &str) -> bool {
+        text.split(',')
+            .all(|kind| kind == UPLINK || EventKind::parse_from_parameter(kind).is_ok())
+    }
+}
+
+/// Something that was recorded
+#[derive(Object, Serialize)]
+struct LiveEvent {
+    /// The device that it is about; null where nobody provisioned one
+    device_id: Option<String>,
+    /// The message, where it is an uplink
+    uplink: Option<UplinkView>,
+    /// What happened, where it is none
+    event: Option<EventView>,
+}
+
+/// 200 with a stream that goes on.
+struct Streamed(SSE);
+
+/// `events`.
+pub struct LiveApi {
+    pub hub: Hub,
+}
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::Events")]
+impl LiveApi {
+    /// Follow what is recorded
+    ///
+    /// Uplinks and events of all devices, or of those that the filters leave, as server-sent events
+    /// as soon as they are on disk. `event` is `uplink` or the event's kind, `id` its id, and `data`
+    /// a `LiveEvent` in JSON. A client that comes back sends the last id as `Last-Event-ID`
+    /// (browsers do by themselves) and misses nothing; the last moments may come again, with the
+    /// same ids. The stream ends when its time is over, the hub stops, or the token ends.
+    #[oai(path = "/events", method = "get", operation_id = "follow_events")]
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter")]
+    async fn follow(
+        &self,
+        caller: Caller,
+        /// Only of devices that this picks by their labels, such as `site=berlin, !retired`
+        selector: Query<Option<SelectorText>>,
+        /// Only of this device
+        device_id: Query<Option<DeviceId>>,
+        /// Only these kinds, with commas between
+        kinds: Query<Option<Kinds>>,
+        /// Go on behind this id, as with `Last-Event-ID`; from now on, if neither is there
+        after: Query<Option<Uuid>>,
+        /// End after so many seconds; 0 tells what is there already. Until the client goes or a day is over, if left out
+        for_s: Query<Option<Listening>>,
+        /// The last id that the client has seen; it goes before `after`
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: Header<Option<Uuid>>,
+    ) -> Result<Streamed> {
+        let interest = Interest {
+            selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
+            device: device_id.0.map(DeviceId::into_string),
+            kinds: kinds
+                .0
+                .map(|kinds| kinds.split(',').map(ToOwned::to_owned).collect()),
+        };
+        let start = last_event_id
+            .0
+            .or(after.0)
+            .map_or(Start::Now, Start::Behind);
+        let longest = self.hub.config.live_stream_s;
+        let seconds = for_s
+            .0
+            .map_or(longest, |wish| wish.unsigned_abs().min(longest));
+        let (hub, token) = (self.hub.clone(), caller.0.token.clone());
+        let may_listen = move || {
+            let (hub, token) = (hub.clone(), token.clone());
+            async move {
+                let caller = hub.authenticate(&token).await;
+                caller.is_ok_and(|caller| permission::check(&caller, FOLLOW).is_ok())
+            }
+        };
+        let follow = Follow::begin(
+            &self.hub.store,
+            caller.scope().clone(),
+            interest,
+            start,
+            Duration::from_secs(seconds),
+            self.hub
+                .live
+                .enter(caller.scope().tenant(), caller.0.caller.listener())?,
+            may_listen,
+        )
+        .await?;
+        Ok(Streamed(
+            SSE::new(told(follow).map(event)).keep_alive(KEEP_ALIVE),
+        ))
+    }
+}
+
+/// What there is to tell, one by one, until the end or a failure: the client comes back then.
+fn told<A, F>(follow: Follow<A>) -> impl Stream<Item = Happening> + Send
+where
+    A: Fn() -> F + Send + Sync,
+    F: Future<Output = bool> + Send,
+{
+    stream::unfold(follow, async |mut follow| match follow.next().await? {
+        Ok(happenings) => Some((stream::iter(happenings), follow)),
+        Err(error) => {
+            tracing::warn!(%error, "a live stream ends early");
+            None
+        }
+    })
+    .flatten()
+}
+
+fn event(happening: Happening) -> Event {
+    let (id, kind) = (happening.id(), happening.kind().to_owned());
+    let (uplink, event) = match happening.what {
+        What::Uplink(uplink) => (Some((*uplink).into()), None),
+        What::Event(event) => (None, Some(event.into())),
+    };
+    let told = LiveEvent {
+        device_id: happening.device_id,
+        uplink,
+        event,
+    };
+    let data = serde_json::to_string(&told).unwrap_or_default();
+    Event::message(data).event_type(kind).id(id.to_string())
+}
+
+impl IntoResponse for Streamed {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        // Proxies such as nginx would gather it otherwise.
+        response
+            .headers_mut()
+            .insert("X-Accel-Buffering", HeaderValue::from_static("no"));
+        response
+    }
+}
+
+impl ApiResponse for Streamed {
+    fn meta() -> MetaResponses {
+        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(LiveEvent::schema_ref())),
+            ..MetaSchema::new_with_format("array", "event-stream")
+        }));
+        let description = "Done; the body goes on as long as the stream does";
+        success(200, description, "text/event-stream", schema, vec![])
+    }
+
+    fn register(registry: &mut Registry) {
+        LiveEvent::register(registry);
+    }
+}

@@ -1,0 +1,71 @@
+//! The events of a network connection.
+
+use poem::Result;
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+};
+
+use crate::{
+    api::{
+        http::{
+            caller::Caller,
+            page::Listed,
+            paging::Paging,
+            sort::{At, SortBy},
+            span,
+            types::{Id, Timestamp},
+        },
+        live::events::{EventKind, EventView},
+        tag::Tag,
+    },
+    id::ConnectionId,
+    store::{
+        live::events::{self, Subject},
+        networks,
+    },
+};
+
+/// `network-connections/{id}/events`.
+pub struct NetworkConnectionEventsApi;
+
+#[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
+impl NetworkConnectionEventsApi {
+    /// List a network connection's events
+    ///
+    /// What came in that is no uplink of a known device: unknown devices, joins, states of downlinks,
+    /// and whatever else the network server sent.
+    #[oai(
+        path = "/network-connections/:id/events",
+        method = "get",
+        operation_id = "list_network_connection_events"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
+    async fn list_events(
+        &self,
+        caller: Caller,
+        /// The network connection's id
+        id: Path<Id>,
+        /// Only those of this kind
+        kind: Query<Option<EventKind>>,
+        /// Only those at or after this time
+        from: Query<Option<Timestamp>>,
+        /// Only those before this time
+        to: Query<Option<Timestamp>>,
+        /// What orders them; a minus turns it round. `-at` by default
+        sort: Query<Option<SortBy<At>>>,
+        paging: Paging,
+    ) -> Result<Listed<EventView>> {
+        let scope = caller.scope();
+        let id = networks::get(scope, ConnectionId(**id)).await?.id;
+        let window = paging.window()?;
+        let newest_first = SortBy::is_newest_first(sort.0);
+        let filter = events::Filter {
+            kind: kind.0.map(EventKind::word),
+            span: span::read(from.0, to.0)?,
+        };
+        let subject = Subject::Connection(id);
+        let page = events::list(scope, subject, &filter, newest_first, &window.stretch).await?;
+        Ok(window.answer(page, EventView::from)?)
+    }
+}

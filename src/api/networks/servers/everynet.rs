@@ -1,0 +1,14 @@
+//! Everynet, as clients write it.
+
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+
+use super::claims::Claims;
+
+/// Everynet, by its HTTP data API
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "Everynet")]
+pub struct Uplinks {}
+
+impl Claims for Uplinks {}

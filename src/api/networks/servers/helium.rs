@@ -1,0 +1,14 @@
+//! Helium's Console, as clients write it.
+
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+
+use super::claims::Claims;
+
+/// Helium's Console, by its HTTP integration; a Helium network on ChirpStack is `chirpstack`
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "Helium")]
+pub struct Uplinks {}
+
+impl Claims for Uplinks {}

@@ -1,0 +1,14 @@
+//! Kerlink's Wanesy, as clients write it.
+
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+
+use super::claims::Claims;
+
+/// Kerlink's Wanesy Management Center, by its HTTP push
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "Kerlink")]
+pub struct Uplinks {}
+
+impl Claims for Uplinks {}

@@ -1,0 +1,127 @@
+//! The settings of network connections and of their downlinks, as clients write them, made out of the list of
+//! network servers.
+//!
+//! The types of each server stand beside this file and not in its folder in [`crate::networks`], because they
+//! are the document: only the API names the library that makes it.
+
+pub mod actility;
+pub mod chirpstack;
+mod claims;
+pub mod everynet;
+pub mod helium;
+pub mod http;
+pub mod kerlink;
+pub mod loriot;
+pub mod mqtt;
+pub mod sigfox;
+pub mod the_things_stack;
+
+use poem_openapi::{Enum, Union, types::Example};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use self::claims::Claims;
+use crate::{
+    api::http::union,
+    error::Error,
+    hub,
+    networks::{NetworkSettings, network_servers},
+    secret::Claim,
+};
+
+/// Makes the unions of settings and the list of types out of the list of network servers.
+macro_rules! unions {
+    ($($word:literal => $variant:ident($uplinks:ty)
+        $(, takes $downlinks:ty)? $(, implies $implied:ty)?;)+) => {
+        /// Which network server sends, and what must be known to read it
+        #[derive(Clone, Union, Serialize)]
+        #[oai(rename = "NetworkSettings", discriminator_name = "type", one_of = true)]
+        #[serde(tag = "type")]
+        pub enum Settings {
+            $(#[oai(mapping = $word)] #[serde(rename = $word)] $variant($uplinks),)+
+        }
+
+        /// A type of network server
+        #[derive(Clone, Copy, Enum)]
+        #[oai(rename = "NetworkType")]
+        pub enum NetworkType {
+            $(#[oai(rename = $word)] $variant,)+
+        }
+
+        impl NetworkType {
+            /// The store's word for it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Settings {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                union::read(deserializer, &[$($word),+], |tag, members| match tag {
+                    $($word => Some(members.read().map(Self::$variant)),)+
+                    _ => None,
+                })
+            }
+        }
+
+        impl Settings {
+            /// The secrets that the settings ask for. They are no part of what is stored with the settings.
+            pub fn take_claims(&mut self) -> Vec<Claim> {
+                match self {
+                    $(Self::$variant(settings) => settings.take_claims(),)+
+                }
+            }
+        }
+
+        /// Which network server takes downlinks. Addresses that are not public are refused when something is sent, unless the operator has allowed their network
+        #[derive(Union, Serialize)]
+        #[oai(rename = "DownlinkNetwork", discriminator_name = "type", one_of = true)]
+        #[serde(tag = "type")]
+        pub enum DownlinkNetwork {
+            $($(#[oai(mapping = $word)] #[serde(rename = $word)] $variant($downlinks),)?)+
+        }
+
+        impl<'de> Deserialize<'de> for DownlinkNetwork {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let words = [$($(word_of::<$downlinks>($word),)?)+];
+                union::read(deserializer, &words, |tag, members| match tag {
+                    $($($word => Some(members.read::<$downlinks>().map(Self::$variant)),)?)+
+                    _ => None,
+                })
+            }
+        }
+
+        impl DownlinkNetwork {
+            /// The secrets that go with them.
+            pub fn take_claims(&mut self) -> Vec<Claim> {
+                match self {
+                    $($(Self::$variant(settings) => <$downlinks>::take_claims(settings),)?)+
+                }
+            }
+        }
+    };
+}
+network_servers!(unions);
+
+/// The word of settings of this type. A macro repeats something only for a type that it names.
+const fn word_of<T>(word: &'static str) -> &'static str {
+    word
+}
+
+impl Example for DownlinkNetwork {
+    fn example() -> Self {
+        Self::ChirpStack(chirpstack::Downlinks::example())
+    }
+}
+
+impl Settings {
+    /// The same for the uplink path, if messages can be read by them.
+    pub fn checked(&self) -> Result<NetworkSettings, Error> {
+        let settings = serde_json::to_value(self).map_err(Error::internal)?;
+        let read =
+            serde_json::from_value(settings).map_err(|error| Error::field("settings", error))?;
+        hub::networks::check(&read)?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,106 @@
+//! The entrance of messages and requests: the port, the API behind it, and the subscriptions.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::FutureExt;
+use poem::Endpoint;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
+
+use super::ground::{Ground, joined};
+use crate::{
+    api::{
+        self, Tasks,
+        http::{
+            listener::Listener,
+            server::{Server, Stopping},
+        },
+    },
+    hub::Hub,
+    supervise,
+    uplink::{Subscriber, UplinkPath},
+};
+
+/// The port, taken.
+pub struct Port {
+    listener: TcpListener,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// The entrance as it runs. Its server ends when it is dropped.
+pub struct Front<E> {
+    stopping: Stopping,
+    patience: Duration,
+    server: Server<E>,
+    tasks: Tasks,
+    accepting: JoinHandle<()>,
+    subscribing: JoinHandle<()>,
+}
+
+impl Port {
+    /// Takes the port.
+    pub async fn bind(address: SocketAddr) -> Result<Self, String> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| format!("setting listen: {address}: {error}"))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| format!("setting listen: {error}"))?;
+        Ok(Self { listener, address })
+    }
+}
+
+/// Lets in messages and requests from now on.
+pub fn open(
+    ground: &Ground,
+    hub: Hub,
+    uplinks: UplinkPath,
+    port: Port,
+    tls: TlsAcceptor,
+    stopping: Stopping,
+) -> Front<impl Endpoint + 'static + use<>> {
+    let config = &ground.config;
+    let tasks = Tasks::default();
+    let endpoint = api::endpoint(hub, &uplinks, tasks.clone(), stopping.cut.clone());
+    let subscriber = Subscriber::new(
+        ground.store.clone(),
+        ground.vault.clone(),
+        ground.guard.clone(),
+        uplinks,
+    );
+    let stop = stopping.begun.clone();
+    let subscribing = supervise::spawn("subscriber", subscriber, move |subscriber| {
+        subscriber.run(stop.clone()).boxed()
+    });
+    let server = Server::new(endpoint, tls, port.address, config, stopping.clone());
+    let accepting = Listener::new(
+        port.listener,
+        server.clone(),
+        config,
+        stopping.begun.clone(),
+    );
+    let accepting = supervise::spawn("acceptor", accepting, |accepting| accepting.run().boxed());
+    Front {
+        stopping,
+        patience: Duration::from_secs(config.shutdown_timeout_s),
+        server,
+        tasks,
+        accepting,
+        subscribing,
+    }
+}
+
+impl<E: Endpoint + 'static> Front<E> {
+    /// Lets nothing more in, and waits for what was let in, also where nobody waits for it any more.
+    pub async fn close(self) -> Result<(), String> {
+        self.stopping.begun.cancel();
+        let _ = self.accepting.await;
+        self.server.end(self.patience).await;
+        // With it go its handles of the writer, which ends when all is written.
+        drop(self.server);
+        // What was begun for clients that have gone.
+        self.tasks.end(self.patience).await;
+        joined("the subscriptions", self.subscribing).await
+    }
+}

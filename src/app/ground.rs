@@ -1,0 +1,111 @@
+//! The ground that all parts of the hub stand on.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    driver::{self, Limits},
+    keyring,
+    mqtt::Publishers,
+    outgoing::Guard,
+    secret::Vault,
+    store::Store,
+    supervise,
+};
+
+/// Everything that all parts use. Each takes clones.
+pub struct Ground {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Store,
+    /// The keys of what is stored sealed.
+    pub vault: Vault,
+    /// The workers that run drivers.
+    pub drivers: driver::Host,
+    /// The guard of connections that the hub makes for users.
+    pub guard: Guard,
+    /// The connections to brokers.
+    pub publishers: Publishers,
+}
+
+/// The task that finds out whether the database takes writes.
+pub struct DatabaseWatch {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Ground {
+    /// The ground, and the workers of drivers with it.
+    pub async fn lay(
+        config: Arc<Config>,
+        store: Store,
+        vault: Vault,
+        worker: driver::Program,
+    ) -> Result<Self, String> {
+        let drivers = driver::Host::start(worker, limits(&config))
+            .await
+            .map_err(|error| format!("the driver workers do not start: {error}"))?;
+        let guard = Guard::new(config.outgoing_allow.0.clone());
+        Ok(Self {
+            publishers: Publishers::new(guard.clone()),
+            config,
+            store,
+            vault,
+            drivers,
+            guard,
+        })
+    }
+}
+
+impl DatabaseWatch {
+    /// Begins to watch.
+    pub fn begin(store: Store) -> Self {
+        let stop = CancellationToken::new();
+        let watching = (store, stop.clone());
+        let task = supervise::spawn("watch over the database", watching, |(store, stop)| {
+            store.clone().watch(stop.clone()).boxed()
+        });
+        Self { stop, task }
+    }
+
+    /// Ends it.
+    pub async fn end(self) -> Result<(), String> {
+        self.stop.cancel();
+        joined("the watch over the database", self.task).await
+    }
+}
+
+/// The keys. A database whose keys are not there is closed again.
+pub async fn open_vault(config: &Config, store: &Store) -> Result<Vault, String> {
+    let opened = keyring::open(config, store).await;
+    if opened.is_err() {
+        let _ = store.close().await;
+    }
+    opened
+}
+
+/// Waits for a task's end.
+pub async fn joined<T>(name: &str, task: JoinHandle<T>) -> Result<T, String> {
+    task.await.map_err(|error| format!("{name} broke: {error}"))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        workers: config.driver_workers,
+        cpu_time_ms: config.driver_cpu_time_ms,
+        wall_time_ms: config.driver_wall_time_ms,
+        memory_bytes: config.driver_memory_bytes,
+        stack_bytes: config.driver_stack_bytes,
+        output_bytes: config.driver_output_bytes,
+        log_lines: config.driver_log_lines,
+        pending_jobs: config.driver_pending_jobs_max,
+        queue: config.driver_queue_max,
+        tenant_queue: config.driver_tenant_queue_max,
+        sandbox_required: config.driver_sandbox_required,
+    }
+}

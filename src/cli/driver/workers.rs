@@ -1,0 +1,16 @@
+//! The worker processes that scripts run in.
+
+use crate::cli::exit::Failure;
+use crate::driver::{Host, Limits, Program};
+
+/// The command line has one tenant, whose calls share the workers.
+pub const TENANT: i64 = 1;
+
+/// Starts workers of this very program.
+pub async fn host(limits: Limits) -> Result<Host, Failure> {
+    let program =
+        Program::running().map_err(|error| format!("the program does not find itself: {error}"))?;
+    Host::start(program, limits)
+        .await
+        .map_err(|error| format!("no driver worker starts: {error}").into())
+}

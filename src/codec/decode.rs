@@ -1,0 +1,480 @@
+//! What the device's driver makes of a payload. It never fails the uplink: what goes wrong
+//! is told as an event of the device.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{
+    output::{self, Returned, Times, Update},
+    version::{Decoding, DriverRoute, DriverVersion},
+};
+use crate::{
+    clock::{Plausible, Time},
+    driver::{self, BuiltIn, DecodeCall, DriverError, DriverErrorKind, schema::Schema},
+    error::{Error, Result},
+    id::TenantId,
+    networks::Uplink,
+    store::{live::events::NewEvent, members},
+};
+
+/// Lines of a driver's log that an event keeps.
+const LOG_LINES_MAX: usize = 100;
+
+/// What came of decoding.
+pub struct Decoded {
+    /// The fields; `None` when there is no driver, no payload, or a failure.
+    pub data: Option<Map<String, Value>>,
+    /// The values of each time, where the driver told of several.
+    pub updates: Option<Vec<Update>>,
+    /// The device's state from now on, where the driver keeps one.
+    pub new_state: Option<Map<String, Value>>,
+    /// Why there are none, for a person and for a program.
+    pub failure: Option<(String, Value)>,
+    /// What to tell of the device.
+    pub events: Vec<NewEvent>,
+}
+
+/// What a driver is told.
+pub struct Given<'a> {
+    /// What the device sent.
+    pub payload: Bytes,
+    /// LoRaWAN port.
+    pub f_port: Option<u8>,
+    /// When.
+    pub time: Time,
+    /// The hub's clock when it came.
+    pub received_at: Time,
+    /// What the driver keeps of the device.
+    pub state: Option<&'a Map<String, Value>>,
+}
+
+/// One run of a driver over one payload.
+pub struct Run {
+    /// What it returned, where it may be taken.
+    pub outcome: Result<Taken, DriverError>,
+    /// The whole of what its function returned, where that was asked for.
+    pub result: Option<Value>,
+    /// CPU time that it took.
+    pub cpu_time_us: u64,
+    /// The most memory that it had at once, where it is known.
+    pub memory_peak_bytes: Option<usize>,
+}
+
+/// What decodes, and how much of a device it may keep.
+pub struct Decoder {
+    /// The driver host.
+    pub drivers: driver::Host,
+    /// The largest state of a device, in bytes of JSON.
+    pub state_bytes_max: usize,
+    /// Which times of drivers are believed.
+    pub plausible: Plausible,
+}
+
+impl Decoder {
+    /// Decodes an uplink; a driver that keeps a state gets `state`. A frame that carries no data is not
+    /// decoded: a driver would make a measurement of nothing. Fails only where too many drivers wait
+    /// already: the uplink is worth sending again.
+    pub async fn decode(
+        &self,
+        tenant: TenantId,
+        route: &DriverRoute,
+        uplink: &Uplink,
+        received_at: Time,
+        state: Option<&Map<String, Value>>,
+    ) -> Result<Decoded> {
+        let nothing = Decoded {
+            data: None,
+            updates: None,
+            new_state: None,
+            failure: None,
+            events: Vec::new(),
+        };
+        if !uplink.carries_data() {
+            return Ok(nothing);
+        }
+        if let DriverRoute::Missing(reference) = route {
+            let message = format!("there is no driver {reference}");
+            let failure = json!({"kind": "missing", "message": message, "line": null});
+            return Ok(failed(&message, failure, &[]));
+        }
+        let driver = route.decoding();
+        let (Some(driver), Some(payload)) = (driver, uplink.payload.clone()) else {
+            return Ok(nothing);
+        };
+        let given = Given {
+            payload,
+            f_port: uplink.f_port,
+            time: uplink.time.unwrap_or(received_at),
+            received_at,
+            state,
+        };
+        // On the heap, because uplinks without a driver need no room for it.
+        match Box::pin(self.run(tenant, driver, given, false))
+            .await
+            .outcome
+        {
+            Ok(taken) => Ok(taken.into()),
+            Err(error) => {
+                not_overloaded(&error)?;
+                Ok(failed(&error.at_line(), failure(&error), &error.logs))
+            }
+        }
+    }
+
+    /// Runs a driver over a payload; `whole`: for the whole of what its function returns as well.
+    pub async fn run(
+        &self,
+        tenant: TenantId,
+        driver: Decoding,
+        given: Given<'_>,
+        whole: bool,
+    ) -> Run {
+        let Given {
+            payload,
+            f_port,
+            time,
+            received_at,
+            state,
+        } = given;
+        let version = match driver {
+            Decoding::BuiltIn(driver) => return Run::built_in(driver, &payload, whole),
+            Decoding::Version(version) => version,
+        };
+        let called = self.drivers.decode(DecodeCall {
+            tenant: tenant.0,
+            script: version.script.clone(),
+            payload,
+            f_port,
+            received_at: time,
+            state: state.map(|state| Value::Object(state.clone()).to_string()),
+            whole,
+        });
+        match called.await {
+            Ok(mut decoded) => Run {
+                result: decoded.result.take(),
+                cpu_time_us: decoded.cpu_time_us,
+                memory_peak_bytes: Some(decoded.memory_peak_bytes),
+                outcome: self.take(&version, decoded, time, received_at),
+            },
+            Err(error) => Run::failed(error),
+        }
+    }
+
+    /// What the driver returned, if it may be taken. What is refused is an event that names the
+    /// property or the limit; the payload is kept, so nothing is lost.
+    fn take(
+        &self,
+        version: &DriverVersion,
+        decoded: driver::Decoded,
+        time: Time,
+        received_at: Time,
+    ) -> Result<Taken, DriverError> {
+        let driver::Decoded {
+            data,
+            new_state,
+            mut warnings,
+            logs,
+            result: _,
+            cpu_time_us,
+            memory_peak_bytes: _,
+        } = decoded;
+        let told = (data, new_state);
+        let times = Times {
+            uplink: time,
+            plausible: self.plausible,
+            now: received_at,
+        };
+        match admit(
+            version.schema.as_deref(),
+            self.state_bytes_max,
+            told,
+            &times,
+        ) {
+            Ok((returned, of_times)) => {
+                warnings.extend(of_times);
+                Ok(Taken {
+                    returned,
+                    warnings,
+                    logs,
+                })
+            }
+            Err((kind, message)) => Err(DriverError {
+                kind,
+                message,
+                line: None,
+                logs,
+                cpu_time_us,
+            }),
+        }
+    }
+}
+
+/// What a driver returned, if it obeys its schema and its state is not too large; and what to warn of.
+fn admit(
+    schema: Option<&Schema>,
+    state_bytes_max: usize,
+    (data, new_state): (Map<String, Value>, Option<Map<String, Value>>),
+    times: &Times,
+) -> Result<(Returned, Vec<String>), (DriverErrorKind, String)> {
+    let (mut returned, warnings) =
+        output::read(data, times).map_err(|message| (DriverErrorKind::BadResult, message))?;
+    if new_state.is_some() {
+        *returned.new_state() = new_state;
+    }
+    let broken = schema.and_then(|schema| match &returned {
+        Returned::Plain { fields, .. } => schema.check(fields).err().map(|v| v.to_string()),
+        Returned::Own { updates, .. } => updates.iter().enumerate().find_map(|(index, update)| {
+            let violation = schema.check(&update.values).err()?;
+            Some(format!("updates.{index}.values.{violation}"))
+        }),
+    });
+    if let Some(message) = broken {
+        return Err((DriverErrorKind::Schema, message));
+    }
+    if let Some(state) = returned.new_state() {
+        let size = serde_json::to_vec(state).map_or(usize::MAX, |json| json.len());
+        if size > state_bytes_max {
+            return Err((
+                DriverErrorKind::State,
+                format!(
+                    "new_state: limit of {state_bytes_max} bytes of state exceeded: it has {size}"
+                ),
+            ));
+        }
+    }
+    Ok((returned, warnings))
+}
+
+/// What a driver returned, with what it told beside.
+pub struct Taken {
+    returned: Returned,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+    /// What it logged.
+    pub logs: Vec<String>,
+}
+
+impl Run {
+    fn built_in(driver: BuiltIn, payload: &[u8], whole: bool) -> Self {
+        let decoded = driver.decode(payload);
+        let data = decoded.as_ref().ok().filter(|_| whole);
+        Self {
+            result: data.cloned().map(Value::Object),
+            cpu_time_us: 0,
+            memory_peak_bytes: None,
+            outcome: decoded.map(|data| Taken {
+                returned: Returned::Plain {
+                    fields: data,
+                    new_state: None,
+                },
+                warnings: Vec::new(),
+                logs: Vec::new(),
+            }),
+        }
+    }
+
+    fn failed(error: DriverError) -> Self {
+        Self {
+            result: None,
+            cpu_time_us: error.cpu_time_us,
+            memory_peak_bytes: None,
+            outcome: Err(error),
+        }
+    }
+}
+
+impl From<Taken> for Decoded {
+    fn from(taken: Taken) -> Self {
+        let (data, updates, new_state) = match taken.returned {
+            Returned::Plain { fields, new_state } => (
+                members_without_nul(fields),
+                None,
+                new_state.map(members_without_nul),
+            ),
+            Returned::Own { new_state, updates } => {
+                let updates: Vec<_> = updates
+                    .into_iter()
+                    .map(|update| Update {
+                        values: members_without_nul(update.values),
+                        ..update
+                    })
+                    .collect();
+                let new_state = new_state.map(members_without_nul);
+                (output::merged(&updates), Some(updates), new_state)
+            }
+        };
+        let event = match (&taken.warnings[..], &taken.logs[..]) {
+            ([], []) => None,
+            ([], logs) => Some(logged(logs)),
+            (warnings, logs) => Some(warning(warnings, logs)),
+        };
+        Self {
+            data: Some(data),
+            updates,
+            new_state,
+            failure: None,
+            events: event.into_iter().collect(),
+        }
+    }
+}
+
+/// Fails where the driver was not run because too many were waiting: the uplink is worth sending again.
+/// One for which there is no worker is recorded, as nobody knows when there will be one.
+pub fn not_overloaded(error: &DriverError) -> Result<()> {
+    match error.kind {
+        DriverErrorKind::Overloaded => {
+            Err(Error::overloaded("too many drivers are waiting to run"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails where the driver was not run at all, for whoever has nothing to record.
+pub fn was_run(error: &DriverError) -> Result<()> {
+    match error.kind {
+        DriverErrorKind::Unavailable => {
+            Err(Error::overloaded("no driver worker can be started now"))
+        }
+        _ => not_overloaded(error),
+    }
+}
+
+/// An error as it is stored with an uplink and shown.
+pub fn failure(error: &DriverError) -> Value {
+    json!({
+        "kind": error.kind.as_str(),
+        "message": without_nul_text(error.message.clone()),
+        "line": error.line,
+    })
+}
+
+fn failed(message: &str, failure: Value, logs: &[String]) -> Decoded {
+    let mut details = failure.clone();
+    if let Value::Object(details) = &mut details {
+        details.insert("logs".to_owned(), kept(logs));
+    }
+    let event = NewEvent {
+        kind: "driver_failed",
+        message: without_nul_text(message.to_owned()),
+        details: members(details),
+    };
+    Decoded {
+        data: None,
+        updates: None,
+        new_state: None,
+        failure: Some((message.to_owned(), failure)),
+        events: vec![event],
+    }
+}
+
+fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
+    NewEvent {
+        kind: "driver_warning",
+        message: without_nul_text(warnings.join("; ")),
+        details: members(json!({"warnings": kept(warnings), "logs": kept(logs)})),
+    }
+}
+
+/// A driver that only talks.
+fn logged(logs: &[String]) -> NewEvent {
+    NewEvent {
+        kind: "driver_logged",
+        message: without_nul_text(logs.first().cloned().unwrap_or_default()),
+        details: members(json!({"logs": kept(logs)})),
+    }
+}
+
+fn kept(lines: &[String]) -> Value {
+    lines
+        .iter()
+        .take(LOG_LINES_MAX)
+        .map(|line| without_nul_text(line.clone()))
+        .collect()
+}
+
+fn members_without_nul(members: Map<String, Value>) -> Map<String, Value> {
+    members
+        .into_iter()
+        .map(|(key, value)| (without_nul_text(key), without_nul(value)))
+        .collect()
+}
+
+/// PostgreSQL cannot store NUL; the replacement character shows that something was there.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(without_nul_text(text)),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(object) => Value::Object(members_without_nul(object)),
+        other => other,
+    }
+}
+
+fn without_nul_text(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(
+        schema: &str,
+        state_bytes_max: usize,
+        data: Value,
+    ) -> Result<Returned, (DriverErrorKind, String)> {
+        let schema = Schema::parse(schema).unwrap();
+        let time = "2026-01-31T12:00:00Z".parse().unwrap();
+        let times = Times {
+            uplink: time,
+            plausible: Plausible {
+                ahead_max: chrono::TimeDelta::minutes(5),
+            },
+            now: time,
+        };
+        let admitted = admit(
+            Some(&schema),
+            state_bytes_max,
+            (members(data), None),
+            &times,
+        );
+        admitted.map(|(returned, _)| returned)
+    }
+
+    #[test]
+    fn a_violation_names_the_property() {
+        let schema = "version: 2\nproperties: {door: {opened: {type: bool}}}";
+        let refused = |data: Value| admitted(schema, 100, data).unwrap_err();
+        assert!(admitted(schema, 100, json!({"door": {"opened": true}})).is_ok());
+        assert_eq!(
+            refused(json!({"door": {"opened": 1}})),
+            (
+                DriverErrorKind::Schema,
+                "door.opened: must be true or false (bool), and is a number".to_owned()
+            )
+        );
+        let updates = json!({"new_state": {"free": 1}, "updates": [
+            {"values": {"door": {"opened": false}}}, {"values": {"dor": {}}}]});
+        assert_eq!(
+            refused(updates).1,
+            "updates.1.values.dor: is not in the driver's schema"
+        );
+    }
+
+    #[test]
+    fn a_state_is_bounded_to_the_byte() {
+        let state = json!({"new_state": {"text": "x".repeat(10)}});
+        let open = "properties: {}";
+        let size = r#"{"text":"xxxxxxxxxx"}"#.len();
+        assert!(admitted(open, size, state.clone()).is_ok());
+        let (kind, message) = admitted(open, size - 1, state).unwrap_err();
+        assert_eq!(kind, DriverErrorKind::State);
+        assert_eq!(
+            message,
+            "new_state: limit of 20 bytes of state exceeded: it has 21"
+        );
+    }
+}

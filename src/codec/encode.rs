@@ -1,0 +1,247 @@
+//! What a device's driver makes of values for the device.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::{Codec, decode, output::texts, version::Decoding};
+use crate::{
+    driver::{DriverError, DriverErrorKind, ENCODERS, is_ts013, schema::Schema},
+    error::Result,
+    store::Scope,
+};
+
+/// Values for a device.
+pub struct Values<'a> {
+    /// The values themselves.
+    pub data: &'a Map<String, Value>,
+    /// What the device has reported.
+    pub reported: &'a Map<String, Value>,
+    /// LoRaWAN port, where somebody has chosen one.
+    pub f_port: Option<u8>,
+}
+
+/// What a driver made of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The bytes to send.
+    pub payload: Vec<u8>,
+    /// LoRaWAN port, where the driver names one.
+    pub f_port: Option<u8>,
+    /// Whether the device is to confirm it, where the driver says.
+    pub confirmed: Option<bool>,
+}
+
+impl Encoded {
+    /// Bytes of which no driver says more.
+    pub fn bare(payload: Vec<u8>) -> Self {
+        Self {
+            payload,
+            f_port: None,
+            confirmed: None,
+        }
+    }
+}
+
+/// Why there is no payload, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotEncoded {
+    /// There is nothing that encodes.
+    #[error("nothing encodes them: {0}")]
+    NoEncoder(String),
+    /// The driver refused the values, or failed.
+    #[error("the driver does not encode them: {0}")]
+    Refused(String),
+}
+
+impl Codec {
+    /// What a driver says of the data of its devices, where it says anything. A driver that is not
+    /// there says nothing.
+    pub async fn schema(
+        &self,
+        scope: &Scope,
+        reference: Option<&str>,
+    ) -> Result<Option<Arc<Schema>>> {
+        let route = self.driver(scope, reference).await?;
+        Ok(match route.decoding() {
+            Some(Decoding::Version(version)) => version.schema.clone(),
+            _ => None,
+        })
+    }
+
+    /// Has a driver encode values. An error is a call that could not be made.
+    pub async fn encode(
+        &self,
+        scope: &Scope,
+        reference: Option<&str>,
+        values: Values<'_>,
+    ) -> Result<Result<Encoded, NotEncoded>> {
+        let route = self.driver(scope, reference).await?;
+        let called = match (route.decoding(), reference) {
+            (Some(Decoding::BuiltIn(driver)), _) => driver
+                .encode(values.data)
+                .map(|bytes| (ENCODERS[0], json!({"bytes": bytes}))),
+            (Some(Decoding::Version(version)), _) => {
+                let input = values.input();
+                let called = self.call_first(scope, &version, &ENCODERS, input, None);
+                called.await.map(|(name, returned)| (name, returned.result))
+            }
+            (None, Some(reference)) => {
+                let text = format!("there is no driver {reference}");
+                return Ok(Err(NotEncoded::NoEncoder(text)));
+            }
+            (None, None) => {
+                let text = "the device has no driver".to_owned();
+                return Ok(Err(NotEncoded::NoEncoder(text)));
+            }
+        };
+        match called {
+            Ok((function, result)) => Ok(read(function, &result).map_err(NotEncoded::Refused)),
+            Err(error) => refusal(error).map(Err),
+        }
+    }
+}
+
+impl Values<'_> {
+    fn input(&self) -> Value {
+        let mut input = json!({"data": self.data, "state": self.reported});
+        if let Some(f_port) = self.f_port {
+            input["fPort"] = f_port.into();
+        }
+        input
+    }
+}
+
+fn refusal(error: DriverError) -> Result<NotEncoded> {
+    decode::was_run(&error)?;
+    match error.kind {
+        DriverErrorKind::NoFunction => Ok(NotEncoded::NoEncoder(error.message)),
+        _ => Ok(NotEncoded::Refused(error.at_line())),
+    }
+}
+
+/// What an encoder has returned: bytes alone, or an object with `bytes` or `payload`, and where it
+/// says so `fPort` or `port`, and `confirmed`. The error names the member.
+fn read(function: &str, result: &Value) -> Result<Encoded, String> {
+    if is_ts013(function) {
+        let errors = texts(result, "errors");
+        if !errors.is_empty() {
+            return Err(errors.join("; "));
+        }
+    }
+    let member = |names: [&str; 2]| {
+        let found = names.into_iter().find(|name| !result[name].is_null());
+        found.map(|name| (name.to_owned(), &result[name]))
+    };
+    let (name, payload) = match member(["bytes", "payload"]) {
+        Some(found) => found,
+        None => (function.to_owned(), result),
+    };
+    let payload = bytes(payload).map_err(|rule| format!("{name}: {rule}"))?;
+    let f_port = match member(["fPort", "port"]) {
+        None => None,
+        Some((name, value)) => {
+            let port = value.as_u64().and_then(|port| u8::try_from(port).ok());
+            let port = port.filter(|port| (1..=223).contains(port));
+            let rule = || format!("{name}: must be a whole number from 1 to 223");
+            Some(port.ok_or_else(rule)?)
+        }
+    };
+    let confirmed = match &result["confirmed"] {
+        Value::Null => None,
+        value => Some(value.as_bool().ok_or("confirmed: must be true or false")?),
+    };
+    Ok(Encoded {
+        payload,
+        f_port,
+        confirmed,
+    })
+}
+
+/// Bytes in the forms in which a driver's result may hold them: an array, hexadecimal text, and
+/// what becomes of a typed array or a `Buffer` in JSON.
+fn bytes(value: &Value) -> Result<Vec<u8>, String> {
+    let byte = |value: &Value| {
+        let byte = value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+        byte.ok_or_else(|| "must hold whole numbers from 0 to 255 alone".to_owned())
+    };
+    match value {
+        Value::Array(items) => items.iter().map(byte).collect(),
+        Value::String(text) => {
+            hex::decode(text).map_err(|_| "must be pairs of hexadecimal digits".to_owned())
+        }
+        Value::Object(_) if value["type"] == "Buffer" => bytes(&value["data"]),
+        Value::Object(object)
+            if object
+                .keys()
+                .enumerate()
+                .all(|(index, key)| *key == index.to_string()) =>
+        {
+            object.values().map(byte).collect()
+        }
+        _ => {
+            Err("must be bytes: an array of numbers from 0 to 255, or hexadecimal text".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_result_is_read() {
+        let encoded = |payload: &[u8], f_port, confirmed| {
+            Ok(Encoded {
+                payload: payload.to_vec(),
+                f_port,
+                confirmed,
+            })
+        };
+        for (function, result, wanted) in [
+            ("Encoder", json!([1, 255]), encoded(&[1, 255], None, None)),
+            ("encode", json!("01fF"), encoded(&[1, 255], None, None)),
+            (
+                "encodeDownlink",
+                json!({"bytes": [1], "fPort": 85, "warnings": ["w"], "errors": []}),
+                encoded(&[1], Some(85), None),
+            ),
+            (
+                "encode",
+                json!({"payload": {"0": 1, "1": 2}, "port": 3, "confirmed": true}),
+                encoded(&[1, 2], Some(3), Some(true)),
+            ),
+            (
+                "Encode",
+                json!({"type": "Buffer", "data": [7]}),
+                encoded(&[7], None, None),
+            ),
+        ] {
+            assert_eq!(read(function, &result), wanted, "{result}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_result_is_named() {
+        for (function, result, wanted) in [
+            ("encode", json!(null), "encode: must be bytes"),
+            ("encode", json!({"led": 1}), "encode: must be bytes"),
+            ("encode", json!({"bytes": [256]}), "bytes: must hold"),
+            ("encode", json!({"payload": "0"}), "payload: must be pairs"),
+            (
+                "encode",
+                json!({"bytes": [1], "port": 0}),
+                "port: must be a whole number from 1",
+            ),
+            (
+                "encode",
+                json!({"bytes": [1], "confirmed": 1}),
+                "confirmed: must be",
+            ),
+            ("encodeDownlink", json!({"errors": ["no led"]}), "no led"),
+        ] {
+            let error = read(function, &result).unwrap_err();
+            assert!(error.starts_with(wanted), "{error}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Trying a driver out: what it would make of a payload or of data for the device. Nothing is kept.
+//!
+//! A payload goes through the same steps as one of a device, so what is shown is what would happen.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Codec,
+    decode::{self, Decoded, Given},
+    output::{Update, texts},
+    version::{Decoding, DriverVersion, Nature},
+};
+use crate::{
+    clock::{self, Time},
+    driver::{
+        BuiltIn, DriverError, DriverErrorKind, ENCODERS, Invoke, Returned, Script, is_ts013,
+        schema::Schema,
+    },
+    error::{Error, Result},
+    networks::carries_data,
+    store::Scope,
+};
+
+/// What to try, and on what.
+pub struct Trial {
+    /// The driver.
+    pub code: Code,
+    /// The function to call; `None`: the one that the hub would.
+    pub function: Option<String>,
+    /// What it is about.
+    pub subject: Subject,
+    /// LoRaWAN port.
+    pub f_port: Option<u8>,
+    /// When it was received; `None`: now.
+    pub time: Option<Time>,
+    /// What the driver keeps of the device.
+    pub state: Option<Map<String, Value>>,
+}
+
+/// Which driver.
+pub enum Code {
+    /// One that a device may refer to.
+    Reference(String),
+    /// One that nobody has pushed.
+    Unsaved {
+        /// JavaScript.
+        script: Arc<Script>,
+        /// What it must decode to.
+        schema: Option<Arc<Schema>>,
+    },
+}
+
+/// What a driver is tried on.
+pub enum Subject {
+    /// What a device sent.
+    Payload(Bytes),
+    /// What to tell a device.
+    Data(Map<String, Value>),
+}
+
+/// What came of it.
+#[derive(Default)]
+pub struct Tried {
+    /// What the function returned.
+    pub result: Option<Value>,
+    /// The data as the hub would record them.
+    pub data: Option<Map<String, Value>>,
+    /// The values of each time, where the driver told of several.
+    pub updates: Option<Vec<Update>>,
+    /// The device's state from then on, where the driver keeps one.
+    pub new_state: Option<Map<String, Value>>,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+    /// Why it made nothing of it, in the form that uplinks have.
+    pub error: Option<Value>,
+    /// What it logged.
+    pub logs: Vec<String>,
+    /// CPU time that it took.
+    pub cpu_time_us: u64,
+    /// The most memory that it had at once, where it is known.
+    pub memory_peak_bytes: Option<usize>,
+    /// What the version is called by.
+    pub digest: Option<String>,
+}
+
+impl Codec {
+    /// Tries a driver. That the driver fails is an answer; an error is a trial that cannot be made.
+    pub async fn try_out(&self, scope: &Scope, trial: Trial) -> Result<Tried> {
+        self.check_state(trial.state.as_ref())?;
+        let (digest, tried) = match self.found(scope, &trial.code).await? {
+            Decoding::BuiltIn(driver) => (None, self.try_built_in(scope, driver, trial).await),
+            Decoding::Version(version) => (
+                version.digest.clone(),
+                self.try_version(scope, version, trial).await,
+            ),
+        };
+        if let Err(error) = &tried {
+            decode::was_run(error)?;
+        }
+        let tried = tried.unwrap_or_else(Tried::failed);
+        Ok(Tried { digest, ..tried })
+    }
+
+    fn check_state(&self, state: Option<&Map<String, Value>>) -> Result<()> {
+        let most = self.decoder.state_bytes_max;
+        let size = state.map(serde_json::to_vec).transpose();
+        match size.map_err(Error::internal)? {
+            Some(json) if json.len() > most => {
+                let rule = format!("must have at most {most} bytes of JSON");
+                Err(Error::field("state", rule))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn found(&self, scope: &Scope, code: &Code) -> Result<Decoding> {
+        match code {
+            Code::Reference(reference) => self.decoding(scope, reference).await,
+            Code::Unsaved { script, schema } => Ok(Decoding::Version(Arc::new(DriverVersion {
+                digest: None,
+                script: script.clone(),
+                schema: schema.clone(),
+                nature: Nature::default(),
+            }))),
+        }
+    }
+
+    async fn try_built_in(
+        &self,
+        scope: &Scope,
+        driver: BuiltIn,
+        trial: Trial,
+    ) -> Result<Tried, DriverError> {
+        let decoding = Decoding::BuiltIn(driver);
+        match (&trial.function, &trial.subject) {
+            (None, Subject::Payload(payload)) => {
+                let payload = payload.clone();
+                self.try_decoding(scope, decoding, payload, &trial).await
+            }
+            (Some(name), _) => Err(no_function(format!(
+                "the driver defines no function {name}"
+            ))),
+            (None, Subject::Data(data)) => {
+                let result = driver.encode(data).map(|bytes| json!(bytes));
+                result.map(|result| Tried {
+                    result: Some(result),
+                    ..Tried::default()
+                })
+            }
+        }
+    }
+
+    async fn try_version(
+        &self,
+        scope: &Scope,
+        version: Arc<DriverVersion>,
+        trial: Trial,
+    ) -> Result<Tried, DriverError> {
+        let names = match (&trial.function, &trial.subject) {
+            (None, Subject::Payload(payload)) => {
+                let (payload, decoding) = (payload.clone(), Decoding::Version(version));
+                return self.try_decoding(scope, decoding, payload, &trial).await;
+            }
+            (None, Subject::Data(_)) => ENCODERS.to_vec(),
+            (Some(function), _) => vec![function.as_str()],
+        };
+        let (input, received_at) = (trial.input(), trial.received_at());
+        let called = self.call_first(scope, &version, &names, input, received_at);
+        let (name, returned) = called.await?;
+        Ok(Tried::returned(name, returned))
+    }
+
+    /// Calls the first of these functions that the driver defines, and tells which one that is.
+    pub async fn call_first<'n>(
+        &self,
+        scope: &Scope,
+        version: &DriverVersion,
+        names: &[&'n str],
+        input: Value,
+        received_at: Option<Time>,
+    ) -> Result<(&'n str, Returned), DriverError> {
+        for name in names {
+            let called = Invoke {
+                tenant: scope.tenant().0,
+                script: version.script.clone(),
+                function: (*name).to_owned(),
+                input: input.clone(),
+                received_at,
+            };
+            match self.decoder.drivers.invoke(called).await {
+                Err(error) if error.kind == DriverErrorKind::NoFunction => {}
+                called => return called.map(|returned| (*name, returned)),
+            }
+        }
+        let names = names.join(", ");
+        Err(no_function(format!("the driver defines none of {names}")))
+    }
+
+    /// As an uplink is decoded.
+    async fn try_decoding(
+        &self,
+        scope: &Scope,
+        driver: Decoding,
+        payload: Bytes,
+        trial: &Trial,
+    ) -> Result<Tried, DriverError> {
+        if !carries_data(trial.f_port, Some(&payload)) {
+            return Ok(Tried {
+                error: Some(json!({
+                    "kind": "no_data",
+                    "message": "the hub decodes no frame without a payload, and none on port 0, which \
+                                holds commands of LoRaWAN itself; name a function to call it all the same",
+                    "line": null,
+                })),
+                ..Tried::default()
+            });
+        }
+        let now = clock::now();
+        let time = trial.time.unwrap_or(now);
+        let given = Given {
+            payload,
+            f_port: trial.f_port,
+            time,
+            received_at: time.max(now),
+            state: trial.state.as_ref(),
+        };
+        let run = self.decoder.run(scope.tenant(), driver, given, true).await;
+        let tried = match run.outcome {
+            Ok(taken) => {
+                let (warnings, logs) = (taken.warnings.clone(), taken.logs.clone());
+                let decoded = Decoded::from(taken);
+                Tried {
+                    data: decoded.data,
+                    updates: decoded.updates,
+                    new_state: decoded.new_state,
+                    warnings,
+                    logs,
+                    ..Tried::default()
+                }
+            }
+            Err(error) if decode::was_run(&error).is_err() => return Err(error),
+            Err(error) => Tried::failed(error),
+        };
+        Ok(Tried {
+            result: run.result,
+            cpu_time_us: run.cpu_time_us,
+            memory_peak_bytes: run.memory_peak_bytes,
+            ..tried
+        })
+    }
+}
+
+impl Code {
+    /// A script that nobody has pushed.
+    pub fn unsaved(script: String, schema: Option<Arc<Schema>>) -> Self {
+        let script = Arc::new(Script::new(script));
+        Self::Unsaved { script, schema }
+    }
+}
+
+impl Trial {
+    /// What a function gets that is called by its name.
+    fn input(&self) -> Value {
+        let (name, subject) = match &self.subject {
+            Subject::Payload(payload) => ("bytes", json!(payload.as_ref())),
+            Subject::Data(data) => ("data", Value::Object(data.clone())),
+        };
+        let mut input = Map::new();
+        input.insert(name.to_owned(), subject);
+        if let Some(f_port) = self.f_port {
+            input.insert("fPort".to_owned(), f_port.into());
+        }
+        if let Some(state) = &self.state {
+            input.insert("state".to_owned(), Value::Object(state.clone()));
+        }
+        Value::Object(input)
+    }
+
+    /// What is encoded was never received.
+    fn received_at(&self) -> Option<Time> {
+        match self.subject {
+            Subject::Payload(_) => Some(self.time.unwrap_or_else(clock::now)),
+            Subject::Data(_) => self.time,
+        }
+    }
+}
+
+impl Tried {
+    fn returned(function: &str, returned: Returned) -> Self {
+        let told = |member: &str| match is_ts013(function) {
+            true => texts(&returned.result, member),
+            false => Vec::new(),
+        };
+        let (warnings, errors) = (told("warnings"), told("errors"));
+        let error = (!errors.is_empty()).then(|| DriverError {
+            kind: DriverErrorKind::Exception,
+            message: errors.join("; "),
+            line: None,
+            logs: Vec::new(),
+            cpu_time_us: 0,
+        });
+        Self {
+            result: Some(returned.result),
+            warnings,
+            error: error.as_ref().map(decode::failure),
+            logs: returned.logs,
+            cpu_time_us: returned.cpu_time_us,
+            memory_peak_bytes: Some(returned.memory_peak_bytes),
+            ..Self::default()
+        }
+    }
+
+    fn failed(error: DriverError) -> Self {
+        Self {
+            error: Some(decode::failure(&error)),
+            cpu_time_us: error.cpu_time_us,
+            logs: error.logs,
+            ..Self::default()
+        }
+    }
+}
+
+fn no_function(message: String) -> DriverError {
+    DriverError {
+        kind: DriverErrorKind::NoFunction,
+        message,
+        line: None,
+        logs: Vec::new(),
+        cpu_time_us: 0,
+    }
+}

@@ -1,0 +1,105 @@
+//! The engine's handle for everybody else.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{
+    attempt,
+    inbox::Inbox,
+    payload::Renderer,
+    rules::Rules,
+    targets::{Answer, Sender},
+    under_way::UnderWay,
+};
+use crate::{
+    config::Config,
+    error::Result,
+    id::{IntegrationId, TenantId},
+    secret::Vault,
+    store::{
+        deliveries::{Delivery, enqueue::Queued},
+        integrations::Integration,
+    },
+};
+
+/// The inboxes of the lanes that run.
+pub(super) type Lanes = Arc<RwLock<HashMap<IntegrationId, Arc<Inbox>>>>;
+
+/// The engine's handle for everybody else.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) woken: mpsc::UnboundedSender<(TenantId, IntegrationId)>,
+    pub(super) lanes: Lanes,
+    pub(super) under_way: UnderWay,
+    pub(super) sender: Sender,
+    pub(super) vault: Vault,
+    pub(super) config: Arc<Config>,
+}
+
+impl Handle {
+    /// Tells that an integration has work, or has changed.
+    pub fn integration(&self, tenant: TenantId, integration: IntegrationId) {
+        match self.inbox(integration) {
+            Some(inbox) => inbox.has_changed(),
+            None => self.start(tenant, integration),
+        }
+    }
+
+    /// Tells of deliveries that have just been committed.
+    pub fn queued(&self, queued: Vec<Queued>) {
+        let mut integrations: HashMap<_, Vec<_>> = HashMap::new();
+        for Queued {
+            tenant,
+            integration,
+            delivery,
+        } in queued
+        {
+            let deliveries = integrations.entry((tenant, integration)).or_default();
+            deliveries.push(delivery);
+        }
+        for ((tenant, integration), deliveries) in integrations {
+            match self.inbox(integration) {
+                Some(inbox) => inbox.hand_over(deliveries),
+                None => self.start(tenant, integration),
+            }
+        }
+    }
+
+    fn inbox(&self, integration: IntegrationId) -> Option<Arc<Inbox>> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(&integration).cloned()
+    }
+
+    fn start(&self, tenant: TenantId, integration: IntegrationId) {
+        // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
+        let _ = self.woken.send((tenant, integration));
+    }
+
+    /// The deliveries that this hub is sending.
+    pub fn under_way(&self) -> Vec<Uuid> {
+        self.under_way.ids()
+    }
+
+    /// Renders this tenant's templates.
+    pub fn renderer(&self, tenant: TenantId) -> Renderer {
+        self.sender.renderers.of(tenant)
+    }
+
+    /// Sends one message past the queue, as a delivery would be sent.
+    pub async fn try_out(
+        &self,
+        tenant: TenantId,
+        integration: &Integration,
+        delivery: &Delivery,
+    ) -> Result<Answer> {
+        let target = self.sender.target(tenant, integration, &self.vault)?;
+        let rules = Rules::of(&self.config, &integration.provisioned.delivery);
+        let sending = target.try_out(&self.sender, delivery);
+        Ok(attempt::answer(sending, rules.timeout).await)
+    }
+}

@@ -1,0 +1,25 @@
+//! Headers and statuses that targets and authorization servers share.
+
+use hyper::header::HeaderValue;
+
+use crate::error::{Error, Result};
+
+/// "Too many requests" and "service unavailable": what `Retry-After` comes with that is about the
+/// receiver, and not about one message.
+pub const ASKS_FOR_REST: [u16; 2] = [429, 503];
+
+/// The value of a header that never shows in logs.
+pub fn sensitive(value: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).map_err(Error::internal)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Name and password as a header (RFC 7617).
+pub fn basic(username: &str, password: &str) -> Result<HeaderValue> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    sensitive(&format!(
+        "Basic {}",
+        STANDARD.encode(format!("{username}:{password}"))
+    ))
+}

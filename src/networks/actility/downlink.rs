@@ -1,0 +1,140 @@
+//! Actility's ThingPark: the tunnel interface from application servers to the LRC.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::{
+    clock::Time,
+    networks::downlink::{DownlinkNetwork, Handover, Parcel, Taken},
+    outgoing::{Request, TlsSettings},
+    secret::Credentials,
+};
+use serde_json::Value;
+
+/// Where the LRC is. Its secret is `as_key`, where the application server is to be authenticated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downlinks {
+    /// Such as `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
+    pub url: String,
+    /// The application server's id, where it is to be authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_id: Option<String>,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+}
+
+impl Downlinks {
+    /// The name of its secret.
+    pub const SECRET: &str = "as_key";
+
+    /// All that there is to say is in the query. The token is over the query as it reads before it is
+    /// escaped, and the key.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        let mut url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let mut query = vec![
+            ("DevEUI", parcel.network_device_id.clone()),
+            ("FPort", parcel.f_port.to_string()),
+            ("Payload", hex::encode(&parcel.payload)),
+            ("CorrelationID", reference(parcel)),
+        ];
+        if parcel.confirmed {
+            query.push(("Confirmed", "1".to_owned()));
+        }
+        if let Some(expires_at) = parcel.expires_at {
+            query.push(("ValidityTime", time(expires_at)));
+        }
+        if let Some(as_id) = &self.as_id {
+            query.push(("AS_ID", as_id.clone()));
+            query.push(("Time", time(parcel.now)));
+        }
+        if let Some(key) = secrets.get(Self::SECRET) {
+            let text: Vec<String> = query
+                .iter()
+                .map(|(name, v)| format!("{name}={v}"))
+                .collect();
+            let signed = text.join("&") + &key.to_ascii_lowercase();
+            query.push(("Token", hex::encode(Sha256::digest(signed))));
+        }
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(Request::bare_post(url))
+    }
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        Err("ThingPark takes downlinks alone, and no questions".to_owned())
+    }
+
+    /// Later messages name a downlink by the id that it came with.
+    fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
+        Ok(Taken {
+            reference: Some(reference(parcel)),
+        })
+    }
+}
+
+/// ThingPark's ids have 64 bits: the random ones of the downlink's.
+fn reference(parcel: &Parcel) -> String {
+    hex::encode_upper(&parcel.id.as_bytes()[8..])
+}
+
+fn time(time: Time) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    #[test]
+    fn the_query_says_it_all_and_is_signed() {
+        let network = Downlinks {
+            url: "https://api.example.com/thingpark/lrc/rest/downlink".to_owned(),
+            as_id: Some("app1.sample.com".to_owned()),
+            tls: None,
+        };
+        let key = "46AB678CD45DF4A4E4B375EACD096ACC";
+        let secrets = Credentials::default().with("as_key", key);
+        let request = network.request(&secrets, &parcel()).unwrap();
+        let query: Vec<(String, String)> = request.url.query_pairs().into_owned().collect();
+        let text: Vec<String> = query
+            .iter()
+            .map(|(name, v)| format!("{name}={v}"))
+            .collect();
+        let (unsigned, token) = text.split_at(text.len() - 1);
+        assert_eq!(
+            unsigned.join("&"),
+            "DevEUI=70B3D57ED0012345&FPort=15&Payload=beef&CorrelationID=9D0F3C1F6F1F8A11\
+             &Confirmed=1&ValidityTime=2026-01-31T12:30:00.000+00:00&AS_ID=app1.sample.com\
+             &Time=2026-01-31T12:00:00.123+00:00"
+        );
+        let signed = format!("{}46ab678cd45df4a4e4b375eacd096acc", unsigned.join("&"));
+        assert_eq!(
+            token[0],
+            format!("Token={}", hex::encode(Sha256::digest(signed)))
+        );
+        assert!(
+            request.url.as_str().contains("%2B00%3A00"),
+            "{}",
+            request.url
+        );
+        let unsigned = network.request(&Credentials::default(), &parcel()).unwrap();
+        assert!(!unsigned.url.as_str().contains("Token="));
+    }
+}

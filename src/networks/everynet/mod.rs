@@ -1,0 +1,5 @@
+//! Everynet, whose uplinks alone the hub takes.
+
+mod uplink;
+
+pub use uplink::Uplinks;

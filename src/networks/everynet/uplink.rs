@@ -1,0 +1,247 @@
+//! Everynet, by its HTTP data API.
+//!
+//! `type` names the kind, `meta` the device, and `params` holds the rest. A frame that another
+//! gateway heard comes again with `params.duplicate` set.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::networks::{
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
+    lorawan::{dev_eui, required_dev_eui, status},
+    malformed::Malformed,
+    read::{
+        PayloadEncoding, ToldTime, at, flag, frame_counter, level, object, payload, place, port,
+        text, unix_time, whole_number,
+    },
+    uplink::{Incoming, UplinkNetwork},
+};
+
+/// The adapter, which is its own settings: reading needs none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uplinks {}
+
+impl UplinkNetwork for Uplinks {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = object(incoming.body, "body")?;
+        let kind = match at(body, "type").and_then(text) {
+            Some(kind) if kind == "uplink" => return uplink(body).map(Event::uplink),
+            Some(kind) => kind,
+            // An uplink that lost its kind must not pass for anything else.
+            None if at(body, "params.counter_up").is_some() => {
+                return Err(Malformed::new("type", "is required: uplink or another"));
+            }
+            None => crate::networks::event::UNNAMED.to_owned(),
+        };
+        Ok(Event::News(News {
+            names: names(body),
+            time: time(body).time,
+            ..News::new(dev_eui(body, "meta.device"), told(kind, body))
+        }))
+    }
+}
+
+fn told(kind: String, body: &Value) -> Told {
+    let dev_addr = || at(body, "meta.device_addr").and_then(text);
+    let message = || {
+        let mut names = ["params.message", "params.text"].into_iter();
+        let message = names.find_map(|name| text(at(body, name)?));
+        message.unwrap_or_else(|| format!("the network server sent {kind}"))
+    };
+    let code = || at(body, "params.code").and_then(text);
+    match kind.as_str() {
+        "join_request" | "join_response" | "join_accept" | "join" => Told::Join {
+            dev_addr: dev_addr(),
+        },
+        "status_response" => status(at(body, "params.battery"), at(body, "params.margin")),
+        "downlink" => Told::Downlink(DownlinkNews {
+            correlation: None,
+            network_reference: at(body, "meta.packet_id").and_then(text),
+            f_cnt_down: at(body, "params.counter_down")
+                .and_then(whole_number)
+                .and_then(|counter| u32::try_from(counter).ok()),
+            state: DownlinkState::Sent,
+        }),
+        "location" => at(body, "params")
+            .and_then(|params| place(params, "lat", "lng", "alt", "accuracy"))
+            .unwrap_or(Told::Other { kind }),
+        "error" => Told::Error {
+            code: code(),
+            message: message(),
+        },
+        "warning" | "info" => Told::Log {
+            level: Some(kind.clone()),
+            code: code(),
+            message: message(),
+        },
+        _ => Told::Other { kind },
+    }
+}
+
+fn names(body: &Value) -> Names {
+    let name = |path| at(body, path).and_then(text);
+    Names {
+        device: None,
+        application: name("meta.application"),
+        tenant: name("meta.network"),
+    }
+}
+
+fn time(body: &Value) -> ToldTime {
+    let places = [at(body, "params.rx_time"), at(body, "meta.time")];
+    ToldTime::first(places, unix_time)
+}
+
+fn uplink(body: &Value) -> Result<Uplink, Malformed> {
+    let sent = at(body, "params.payload");
+    let sent = sent.map(|value| payload(value, PayloadEncoding::Base64, "params.payload"));
+    // Everynet sends both where it has the key.
+    let nothing = at(body, "params.encrypted_payload")
+        .is_none()
+        .then(Bytes::new);
+    let optional_port = at(body, "params.port").map(|value| port(value, "params.port"));
+    let counter = at(body, "params.counter_up");
+    let counter = counter.map(|value| frame_counter(value, "params.counter_up"));
+    let uplink = Uplink {
+        network_device_id: required_dev_eui(body, "meta.device")?,
+        names: names(body),
+        session: at(body, "meta.device_addr").and_then(text),
+        f_port: optional_port.transpose()?,
+        f_cnt: counter.transpose()?,
+        payload: sent.transpose()?.or(nothing),
+        radio: radio(body),
+        ..Uplink::default()
+    };
+    Ok(uplink.heard_at(time(body)))
+}
+
+fn radio(body: &Value) -> Radio {
+    let told = |path| at(at(body, "params.radio")?, path);
+    let (rssi, snr) = (
+        told("hardware.rssi").and_then(level),
+        told("hardware.snr").and_then(level),
+    );
+    let radio = Radio::default()
+        .with_megahertz(told("freq"))
+        .with_lora(told("modulation.spreading"), told("modulation.bandwidth"));
+    Radio {
+        rssi,
+        snr,
+        coding_rate: told("modulation.coderate").and_then(text),
+        modulation: radio.spread_factor.map(|_| "LORA".to_owned()),
+        confirmed: at(body, "params.confirmed_up").map(flag),
+        dev_addr: at(body, "meta.device_addr").and_then(text),
+        receptions: at(body, "meta.gateway")
+            .and_then(text)
+            .map_or_else(Vec::new, |gateway| {
+                vec![Reception {
+                    gateway,
+                    rssi,
+                    snr,
+                    time: None,
+                }]
+            }),
+        ..radio
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::networks::{
+        read::instant,
+        sample::{as_news, as_uplink, sample},
+    };
+
+    fn parse(body: &Value) -> Result<Event, Malformed> {
+        Uplinks {}.parse(Incoming::of(body))
+    }
+
+    #[test]
+    fn reads_uplinks() {
+        let uplink = as_uplink(parse(&sample("everynet_hono.json")));
+        assert_eq!(uplink.network_device_id, "01020304050607AB");
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(7), Some(8)));
+        assert_eq!(uplink.payload.as_deref(), Some(&b"bumlux"[..]));
+        assert_eq!(uplink.session.as_deref(), Some("02711f49"));
+        assert_eq!(uplink.time, instant(&json!("2019-05-28T19:46:53.337586Z")));
+        let radio = uplink.radio;
+        assert_eq!(radio.frequency, Some(868_100_000));
+        assert_eq!(radio.data_rate.as_deref(), Some("SF12BW125"));
+        assert_eq!(radio.coding_rate.as_deref(), Some("4/7"));
+        assert_eq!((radio.rssi, radio.snr), (Some(-100.0), Some(5.0)));
+        assert_eq!(radio.receptions[0].gateway, "88145c9c8db9e552");
+
+        let uplink = as_uplink(parse(&sample("everynet.json")));
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(10), Some(125)));
+        assert_eq!(uplink.payload.as_deref(), Some(&[1, 2, 3, 4][..]));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_no_payload() {
+        let mut body = sample("everynet.json");
+        body["params"].as_object_mut().unwrap().remove("payload");
+        assert_eq!(as_uplink(parse(&body)).payload, None);
+    }
+
+    #[test]
+    fn reads_what_else_it_sends() {
+        let told = |kind: &str, params: Value| {
+            let meta = json!({"device": "01020304050607ab", "device_addr": "02711f49"});
+            let body = json!({"type": kind, "meta": meta, "params": params});
+            as_news(parse(&body)).told
+        };
+        for kind in ["join_request", "join_response"] {
+            let dev_addr = Some("02711f49".to_owned());
+            assert_eq!(told(kind, json!({})), Told::Join { dev_addr });
+        }
+        assert_eq!(
+            told("status_response", json!({"battery": 0, "margin": 12})),
+            Told::Status {
+                battery_percent: None,
+                battery_v: None,
+                external_power: Some(true),
+                margin_db: Some(12.0)
+            }
+        );
+        let Told::Downlink(news) = told("downlink", json!({"counter_down": 3})) else {
+            panic!("no downlink");
+        };
+        assert_eq!(
+            (news.state, news.f_cnt_down),
+            (DownlinkState::Sent, Some(3))
+        );
+        assert_eq!(
+            told("error", json!({"code": "mic", "message": "MIC mismatch"})),
+            Told::Error {
+                code: Some("mic".to_owned()),
+                message: "MIC mismatch".to_owned()
+            }
+        );
+        let kind = "downlink_request".to_owned();
+        assert_eq!(told("downlink_request", json!({})), Told::Other { kind });
+        let nobody = json!({"type": "info", "meta": {"device": "", "time": "now"}});
+        let news = as_news(parse(&nobody));
+        assert_eq!((news.network_device_id, news.time), (None, None));
+        let kind = "unnamed".to_owned();
+        assert_eq!(as_news(parse(&json!({}))).told, Told::Other { kind });
+    }
+
+    #[test]
+    fn faults_name_the_place_and_the_rule() {
+        let error = |body: Value| parse(&body).unwrap_err().to_string();
+        let mut body = sample("everynet.json");
+        body["type"] = Value::Null;
+        assert_eq!(error(body), "type: is required: uplink or another");
+        let rule = "meta.device: is required: devices are known by their DevEUI";
+        assert_eq!(error(json!({"type": "uplink"})), rule);
+        let mut body = sample("everynet.json");
+        body["params"]["counter_up"] = json!("many");
+        let rule = "params.counter_up: must be a whole number from 0 to 4294967295";
+        assert_eq!(error(body), rule);
+    }
+}

@@ -1,0 +1,5 @@
+//! Helium's Console, whose uplinks alone the hub takes.
+
+mod uplink;
+
+pub use uplink::Uplinks;

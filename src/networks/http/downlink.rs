@@ -1,0 +1,173 @@
+//! Any server that takes an HTTP request: URL and body are templates.
+
+use hyper::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    networks::{
+        downlink::{DownlinkNetwork, Handover, Parcel, URL},
+        template::{self, Place},
+    },
+    outgoing::{Request, TlsSettings},
+    secret::{Address, Credentials},
+};
+
+/// How the request is made. Its secret is `authorization`, the value of that header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downlinks {
+    /// How the request is made.
+    pub method: HttpMethod,
+    /// Where to; a template.
+    pub url: String,
+    /// What is sent; a template. None: nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The type of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+}
+
+/// A method that carries a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpMethod {
+    /// POST
+    #[serde(rename = "POST")]
+    Post,
+    /// PUT
+    #[serde(rename = "PUT")]
+    Put,
+}
+
+impl Downlinks {
+    /// The name of its secret.
+    pub const SECRET: &str = "authorization";
+
+    /// Fills the templates in. Values are escaped for where they stand.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        // Checked again: settings may have been stored before there was this rule.
+        let url = template::fill_in_url(&self.url, parcel)?;
+        let body = match &self.body {
+            Some(body) => template::fill_in(body, parcel, Place::Json)?,
+            None => String::new(),
+        };
+        let content_type = self.content_type.as_deref().unwrap_or("application/json");
+        let method = match self.method {
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+        };
+        let mut request = Request {
+            method,
+            url,
+            headers: Vec::new(),
+            body,
+        };
+        if self.body.is_some() {
+            request = request.with("Content-Type", content_type);
+        }
+        Ok(match secrets.get(Self::SECRET) {
+            Some(authorization) => request.with("Authorization", authorization),
+            None => request,
+        })
+    }
+}
+
+impl DownlinkNetwork for Downlinks {
+    /// Whether the templates name what there is; the error names the field and the rule.
+    fn check(&self) -> Result<(), String> {
+        template::check_url("url", &self.url)?;
+        match &self.body {
+            Some(body) => template::check("body", body),
+            None => Ok(()),
+        }
+    }
+
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn check_payload(&self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        self.check()?;
+        Err("a template has downlinks alone, and no questions".to_owned())
+    }
+
+    fn secret_address() -> Address {
+        URL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    fn template(url: &str, body: &str) -> Downlinks {
+        Downlinks {
+            method: HttpMethod::Post,
+            url: url.to_owned(),
+            body: Some(body.to_owned()),
+            content_type: None,
+            tls: None,
+        }
+    }
+
+    #[test]
+    fn templates_are_filled_in() {
+        let body = r#"{"payload_raw": "{{payload_base64}}", "port": {{ f_port }}, "confirmed": {{confirmed}}}"#;
+        let template = template(
+            "https://console.example.com/down/{{device}}?q={{priority}}",
+            body,
+        );
+        assert_eq!(template.check(), Ok(()));
+        let secrets = Credentials::default().with("authorization", "Basic x");
+        let request = template.request(&secrets, &parcel()).unwrap();
+        assert_eq!(
+            request.url.as_str(),
+            "https://console.example.com/down/dev%201?q=normal"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&request.body).unwrap(),
+            json!({"payload_raw": "vu8=", "port": 15, "confirmed": true})
+        );
+        assert_eq!(
+            request.headers,
+            [
+                ("Content-Type".to_owned(), "application/json".to_owned()),
+                ("Authorization".to_owned(), "Basic x".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = template("https://x/{{nonsense}}", "").check().unwrap_err();
+        assert!(
+            error.starts_with("url: there is no {{nonsense}}"),
+            "{error}"
+        );
+        let unheard = Parcel {
+            names: Default::default(),
+            ..parcel()
+        };
+        let filled =
+            template("https://x/{{device}}", "").request(&Credentials::default(), &unheard);
+        assert!(filled.unwrap_err().contains("{{device}}"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Any server that posts JSON and takes HTTP requests.
+
+mod downlink;
+mod pointer;
+mod radio;
+mod uplink;
+
+pub use downlink::Downlinks;
+pub use uplink::Uplinks;

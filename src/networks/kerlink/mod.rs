@@ -1,0 +1,5 @@
+//! Kerlink's Wanesy Management Center, whose uplinks alone the hub takes.
+
+mod uplink;
+
+pub use uplink::Uplinks;

@@ -1,0 +1,117 @@
+//! LORIOT: the `tx` command of its REST API.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    networks::downlink::{DownlinkNetwork, Handover, Parcel, Taken, URL, bearer, below},
+    outgoing::{Request, TlsSettings},
+    secret::{Address, Credentials},
+};
+
+/// Where its API is. Its secret is `token`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downlinks {
+    /// Such as `https://eu1.loriot.io/1/rest`.
+    pub url: String,
+    /// The application's id, 8 hexadecimal digits.
+    pub application_id: String,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+}
+
+impl Downlinks {
+    /// The name of its secret.
+    pub const SECRET: &str = "token";
+
+    /// Sends the command.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        let url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let body = json!({
+            "cmd": "tx",
+            "EUI": parcel.network_device_id,
+            "port": parcel.f_port,
+            "confirmed": parcel.confirmed,
+            "data": hex::encode(&parcel.payload),
+            "appid": self.application_id,
+        });
+        Ok(Request::post(url, body).with("Authorization", bearer(secrets, Self::SECRET)))
+    }
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    /// Asks for the application.
+    fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        let base: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let base = base.join(".").map_err(|_| "the URL has no path")?;
+        let url = below(base.as_str(), &["nwk", "app", &self.application_id])?;
+        Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
+    }
+
+    /// A command that is refused is answered with a good status as well.
+    fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
+        match body["error"].as_str() {
+            Some(error) => Err(format!("LORIOT refused it: {error}")),
+            // Its own number of the downlink, which `txd` repeats.
+            None => Ok(Taken {
+                reference: body["seqdn"].as_u64().map(|number| number.to_string()),
+            }),
+        }
+    }
+
+    fn secret_address() -> Address {
+        URL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    #[test]
+    fn the_command_is_posted() {
+        let network = Downlinks {
+            url: "https://eu1.loriot.example.com/1/rest".to_owned(),
+            application_id: "be7a0000".to_owned(),
+            tls: None,
+        };
+        let secrets = Credentials::default().with("token", "t");
+        let request = network.request(&secrets, &parcel()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&request.body).unwrap(),
+            json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,
+                "data": "beef", "appid": "be7a0000"})
+        );
+        let taken = network.read_answer(
+            &parcel(),
+            &json!({"cmd": "tx", "success": "enqueued", "seqdn": 8}),
+        );
+        assert_eq!(taken.unwrap().reference.as_deref(), Some("8"));
+        assert!(
+            network
+                .read_answer(&parcel(), &json!({"cmd": "tx", "success": "enqueued"}))
+                .is_ok()
+        );
+        assert!(
+            network
+                .read_answer(&parcel(), &json!({"error": "no such device"}))
+                .is_err()
+        );
+    }
+}

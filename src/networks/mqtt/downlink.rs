@@ -1,0 +1,113 @@
+//! Any broker: topic and message are templates.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    mqtt::{Publication, check_topic},
+    networks::{
+        downlink::{DownlinkNetwork, Handover, Parcel, no_question_to_broker},
+        template::{self, Place},
+    },
+    outgoing::Request,
+    secret::Credentials,
+};
+
+/// What is published to the broker from which the uplinks come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downlinks {
+    /// To where; a template.
+    pub topic: String,
+    /// The message; a template. None: the bytes themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the broker keeps it for those who come later.
+    pub retain: bool,
+}
+
+impl Downlinks {
+    /// Fills the templates in.
+    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+        let topic = template::fill_in(&self.topic, parcel, Place::Topic)?;
+        check_topic(&topic).map_err(|rule| format!("the topic, filled in, {rule}"))?;
+        Ok(Publication {
+            topic,
+            payload: match &self.payload {
+                Some(payload) => template::fill_in(payload, parcel, Place::Json)?.into(),
+                None => parcel.payload.clone().into(),
+            },
+            qos: self.qos,
+            retain: self.retain,
+        })
+    }
+}
+
+impl DownlinkNetwork for Downlinks {
+    /// Whether the templates name what there is; the error names the field and the rule.
+    fn check(&self) -> Result<(), String> {
+        check_topic(&self.topic).map_err(|rule| format!("topic: {rule}"))?;
+        template::check("topic", &self.topic)?;
+        match &self.payload {
+            Some(payload) => template::check("payload", payload),
+            None => Ok(()),
+        }
+    }
+
+    fn check_payload(&self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn is_published(&self) -> bool {
+        true
+    }
+
+    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.publication(parcel).map(Handover::Publish)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        no_question_to_broker()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    fn template(topic: &str, payload: Option<&str>) -> Downlinks {
+        Downlinks {
+            topic: topic.to_owned(),
+            payload: payload.map(str::to_owned),
+            qos: 2,
+            retain: true,
+        }
+    }
+
+    #[test]
+    fn topic_and_message_are_filled_in() {
+        let json = r#"{"d": "{{payload_base64}}", "p": {{f_port}}}"#;
+        let template = |payload| template("down/{{network_device_id}}/{{device}}", payload);
+        assert_eq!(template(Some(json)).check(), Ok(()));
+        let made = template(Some(json)).publication(&parcel()).unwrap();
+        assert_eq!(made.topic, "down/70B3D57ED0012345/dev 1");
+        assert_eq!(made.payload, r#"{"d": "vu8=", "p": 15}"#);
+        assert_eq!((made.qos, made.retain), (2, true));
+        let bare = template(None).publication(&parcel()).unwrap();
+        assert_eq!(bare.payload[..], [0xbe, 0xef]);
+    }
+
+    #[test]
+    fn what_cannot_be_published_to_is_refused() {
+        for (topic, payload, told) in [
+            ("down/+", None, "topic: must not have the wildcards"),
+            ("down/{{x}}", None, "topic: there is no {{x}}"),
+            ("down", Some("{{x}}"), "payload: there is no {{x}}"),
+        ] {
+            let error = template(topic, payload).check().unwrap_err();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Any broker.
+
+mod downlink;
+mod uplink;
+
+pub use downlink::Downlinks;
+pub use uplink::Uplinks;

@@ -1,0 +1,62 @@
+//! Any broker with messages in JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    mqtt::{BrokerSettings, check_filter},
+    networks::{
+        event::Event,
+        http,
+        malformed::Malformed,
+        uplink::{Incoming, Subscription, UplinkNetwork, check_broker},
+    },
+};
+
+/// Any broker with messages in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uplinks {
+    /// The broker.
+    pub broker: BrokerSettings,
+    /// What to subscribe to, 1-32 filters.
+    pub topics: Vec<String>,
+    /// Where the parts of an uplink stand.
+    pub mapping: http::Uplinks,
+}
+
+impl UplinkNetwork for Uplinks {
+    fn split(&self, body: serde_json::Value) -> Result<Vec<serde_json::Value>, Malformed> {
+        self.mapping.split(body)
+    }
+
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        self.mapping.parse(incoming)
+    }
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_broker(&self.broker)?;
+        for (index, topic) in self.topics.iter().enumerate() {
+            check_filter(topic).map_err(|rule| Malformed::new(format!("topics[{index}]"), rule))?;
+        }
+        self.mapping.check().map_err(|broken| Malformed {
+            field: format!("mapping.{}", broken.field),
+            ..broken
+        })
+    }
+
+    fn subscription(&self) -> Option<Subscription<'_>> {
+        Some(Subscription {
+            broker: &self.broker,
+            filters: self.topics.clone(),
+        })
+    }
+
+    fn is_fetched() -> bool {
+        true
+    }
+
+    /// Its devices are what the mapping says.
+    fn check_device_id(_: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
+}

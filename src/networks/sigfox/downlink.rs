@@ -1,0 +1,38 @@
+//! Sigfox: a device asks for a downlink with a message, and the answer to the callback holds it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    networks::downlink::{DownlinkNetwork, Handover, Parcel},
+    outgoing::Request,
+    secret::Credentials,
+};
+
+/// There is nothing to set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downlinks {}
+
+/// The length of every downlink, in bytes.
+const BYTES: usize = 8;
+
+impl DownlinkNetwork for Downlinks {
+    fn is_pushed(&self) -> bool {
+        false
+    }
+
+    fn check_payload(&self, payload: &[u8]) -> Result<(), String> {
+        match payload.len() == BYTES {
+            true => Ok(()),
+            false => Err(format!("must have exactly {BYTES} bytes for Sigfox")),
+        }
+    }
+
+    fn handover(&self, _: &Credentials, _: &Parcel) -> Result<Handover, String> {
+        Err("Sigfox takes downlinks in the answer to a message".to_owned())
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        Err("Sigfox fetches downlinks itself".to_owned())
+    }
+}

@@ -1,0 +1,228 @@
+//! Templates of the user's: text with `{{names}}` of what is known of a downlink.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use url::Url;
+
+use crate::networks::downlink::{Parcel, topic_level};
+
+/// What a template may name.
+pub const NAMES: [&str; 10] = [
+    "network_device_id",
+    "device",
+    "application",
+    "tenant",
+    "payload_hex",
+    "payload_base64",
+    "f_port",
+    "confirmed",
+    "priority",
+    "downlink_id",
+];
+
+/// Where a template's values stand, and so how they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a URL.
+    Url,
+    /// In a text of JSON, between its quotes.
+    Json,
+    /// In a level of an MQTT topic.
+    Topic,
+}
+
+impl Place {
+    fn write(self, name: &str, value: &str) -> Result<String, String> {
+        match self {
+            Self::Url => Ok(url::form_urlencoded::byte_serialize(value.as_bytes())
+                .collect::<String>()
+                .replace('+', "%20")),
+            Self::Json => {
+                let quoted = serde_json::Value::from(value).to_string();
+                Ok(quoted[1..quoted.len() - 1].to_owned())
+            }
+            Self::Topic => topic_level(&format!("{{{{{name}}}}}"), value).map(str::to_owned),
+        }
+    }
+}
+
+/// Whether a template names what there is; the error names the field and the rule.
+pub fn check(field: &str, template: &str) -> Result<(), String> {
+    let known = |name: &str| match NAMES.contains(&name) {
+        true => Ok(String::new()),
+        false => {
+            let names = NAMES.join(", ");
+            Err(format!("{field}: there is no {{{{{name}}}}}, only {names}"))
+        }
+    };
+    fill(template, known).map(drop)
+}
+
+/// Whether a URL's scheme, host and port are the same for every device; the error names the field and the
+/// rule. Who may change devices chooses what is filled in, and must not choose where a secret goes.
+pub fn check_url(field: &str, template: &str) -> Result<(), String> {
+    let (server, _) = split_url(template);
+    if server.contains("{{") || server.contains("}}") {
+        return Err(format!(
+            "{field}: must have no {{{{names}}}} in scheme, host and port: they stand for what devices say, \
+             and the secret must go to one server alone"
+        ));
+    }
+    check(field, template)
+}
+
+/// The URL with what is known of a downlink. Whatever that is, the URL leads to the template's own server,
+/// and below the path that the template gives.
+pub fn fill_in_url(template: &str, parcel: &Parcel) -> Result<Url, String> {
+    check_url("url", template)?;
+    let filled = fill_in(template, parcel, Place::Url)?;
+    let moved = || "the URL, filled in, leads elsewhere".to_owned();
+    let (server, path) = split_url(template);
+    let own: Url = server.parse().map_err(|_| "the URL is not one")?;
+    let url: Url = filled
+        .parse()
+        .map_err(|_| "the URL is not one, filled in")?;
+    if url.origin() != own.origin() || !url.username().is_empty() || url.password().is_some() {
+        return Err(moved());
+    }
+    // A segment of dots alone would be taken away, and another one with it. Values bring no slashes.
+    let segments = |text: &str| -> Vec<String> {
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        path.split(['/', '\\']).map(str::to_owned).collect()
+    };
+    let pairs = segments(path)
+        .into_iter()
+        .zip(segments(split_url(&filled).1));
+    for (before, after) in pairs {
+        let plain = after.to_ascii_lowercase().replace("%2e", ".");
+        if before != after && matches!(plain.as_str(), "." | "..") {
+            return Err(moved());
+        }
+    }
+    Ok(url)
+}
+
+/// Scheme, host and port, and what is behind them. In such URLs a backslash ends the host as well.
+fn split_url(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[host..].find(['/', '\\', '?', '#']);
+    url.split_at(end.map_or(url.len(), |end| host + end))
+}
+
+/// The template with what is known of a downlink; the error is for a person.
+pub fn fill_in(template: &str, parcel: &Parcel, place: Place) -> Result<String, String> {
+    fill(template, |name| match value(name, parcel) {
+        Some(value) => place.write(name, &value),
+        None => Err(format!(
+            "{{{{{name}}}}} of the device is not known before its first uplink"
+        )),
+    })
+}
+
+/// The template with a value in the place of each name.
+fn fill(template: &str, value: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
+    let (mut filled, mut rest) = (String::new(), template);
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let Some((name, after)) = behind.split_once("}}") else {
+            break;
+        };
+        filled += before;
+        filled += &value(name.trim())?;
+        rest = after;
+    }
+    Ok(filled + rest)
+}
+
+fn value(name: &str, parcel: &Parcel) -> Option<String> {
+    Some(match name {
+        "network_device_id" => parcel.network_device_id.clone(),
+        "device" => parcel.names.device.clone()?,
+        "application" => parcel.names.application.clone()?,
+        "tenant" => parcel.names.tenant.clone()?,
+        "payload_hex" => hex::encode(&parcel.payload),
+        "payload_base64" => STANDARD.encode(&parcel.payload),
+        "f_port" => parcel.f_port.to_string(),
+        "confirmed" => parcel.confirmed.to_string(),
+        "priority" => parcel.priority.as_str().to_owned(),
+        "downlink_id" => parcel.id.to_string(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    #[test]
+    fn no_value_moves_a_url() {
+        for template in [
+            "https://{{device}}/down",
+            "https://a.example{{device}}/down",
+            "https://{{device}}.a.example",
+            "https://a.example:{{f_port}}/down",
+            "{{device}}://a.example/down",
+            "https://a.example{{device",
+            "https://a.example}}",
+            "https://a.example{{x/y}}/down",
+        ] {
+            let rule = check_url("url", template).unwrap_err();
+            assert!(
+                rule.starts_with("url: must have no {{names}}"),
+                "{template}: {rule}"
+            );
+            let error = fill_in_url(template, &parcel()).unwrap_err();
+            assert_eq!(error, rule, "{template}");
+        }
+        for template in [
+            "https://a.example/{{device}}/down?x={{device}}#{{device}}",
+            "https://a.example?{{device}}",
+            "https://a.example\\{{device}}/down",
+            "http://a.example:81/x{{device}}{{application}}/down",
+        ] {
+            for value in [
+                "d",
+                "@evil.example",
+                "//evil.example/",
+                "\\\\evil.example",
+                ".evil.example",
+                ":80",
+                "a\nHost: evil.example",
+                "..",
+                ".",
+                "%2e%2e",
+                "?#",
+            ] {
+                let mut parcel = parcel();
+                parcel.names.device = Some(value.to_owned());
+                parcel.names.application = Some(String::new());
+                assert_eq!(check_url("url", template), Ok(()));
+                let Ok(url) = fill_in_url(template, &parcel) else {
+                    assert!([".", ".."].contains(&value), "{template} {value}");
+                    continue;
+                };
+                assert_eq!(url.host_str(), Some("a.example"), "{url}");
+                assert_eq!(url.username(), "", "{url}");
+                let ends = !template.contains("/down") || url.path().ends_with("/down");
+                assert!(ends, "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_written_for_where_they_stand() {
+        let named = |device: &str| {
+            let mut parcel = parcel();
+            parcel.names.device = Some(device.to_owned());
+            parcel
+        };
+        let odd = named("a b\"+\"");
+        let filled = |place| fill_in("<{{ device }}>", &odd, place);
+        assert_eq!(filled(Place::Url).unwrap(), "<a%20b%22%2B%22>");
+        assert_eq!(filled(Place::Json).unwrap(), r#"<a b\"+\">"#);
+        let error = filled(Place::Topic).unwrap_err();
+        assert!(error.starts_with("{{device}} cannot stand"), "{error}");
+        let plain = fill_in("{{device}}/{{f_port}}", &named("d 1"), Place::Topic);
+        assert_eq!(plain.unwrap(), "d 1/15");
+    }
+}

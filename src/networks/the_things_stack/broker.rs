@@ -1,0 +1,64 @@
+//! The Things Stack, version 3, by its broker: which topics to subscribe to. The messages are those of the webhook.
+
+use serde::{Deserialize, Serialize};
+
+use super::uplink::Uplinks;
+use crate::{
+    mqtt::BrokerSettings,
+    networks::{
+        event::Event,
+        malformed::Malformed,
+        uplink::{Incoming, Subscription, UplinkNetwork, check_broker},
+    },
+};
+
+/// The Things Stack, version 3, by its broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerUplinks {
+    /// The broker; its user is the application with its tenant, such as `my-app@ttn`.
+    pub broker: BrokerSettings,
+}
+
+impl BrokerUplinks {
+    /// What the server publishes of a device. Not all below it: there are the hub's own downlinks.
+    const NEWS: [&str; 9] = [
+        "up",
+        "join",
+        "down/queued",
+        "down/sent",
+        "down/ack",
+        "down/nack",
+        "down/failed",
+        "service/data",
+        "location/solved",
+    ];
+}
+
+impl UplinkNetwork for BrokerUplinks {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        Uplinks::default().parse(incoming)
+    }
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_broker(&self.broker)?;
+        let rule = "must be the application with its tenant, such as my-app@ttn";
+        match &self.broker.username {
+            Some(user) if !user.contains(['+', '#', '/']) => Ok(()),
+            _ => Err(Malformed::new("broker.username", rule)),
+        }
+    }
+
+    fn subscription(&self) -> Option<Subscription<'_>> {
+        let application = self.broker.username.as_deref().unwrap_or_default();
+        let filter = |news| format!("v3/{application}/devices/+/{news}");
+        Some(Subscription {
+            broker: &self.broker,
+            filters: Self::NEWS.into_iter().map(filter).collect(),
+        })
+    }
+
+    fn is_fetched() -> bool {
+        true
+    }
+}

@@ -1,0 +1,207 @@
+//! The Things Stack, version 3: the downlink queue operations of a webhook, and those of its broker.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::broker::BrokerUplinks;
+use crate::{
+    mqtt::Publication,
+    networks::downlink::{
+        BASE_URL, CORRELATION_PREFIX, DownlinkNetwork, Handover, Implied, Parcel, bearer, below,
+        no_question_to_broker, topic_level,
+    },
+    outgoing::{Request, TlsSettings},
+    secret::{Address, Credentials},
+    store::downlinks::Priority,
+};
+
+/// Rights of which one lets a key push downlinks.
+const RIGHTS: [&str; 3] = [
+    "RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE",
+    "RIGHT_APPLICATION_ALL",
+    "RIGHT_ALL",
+];
+
+/// Where the stack is. Its secret is `api_key`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downlinks {
+    /// Such as `https://eu1.cloud.thethings.network`.
+    pub base_url: String,
+    /// The webhook over which the uplinks come.
+    pub webhook_id: String,
+    /// The application, where it is not learned from the uplinks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<String>,
+    /// TLS with the server, where it is not as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+}
+
+impl Downlinks {
+    /// The name of its secret.
+    pub const SECRET: &str = "api_key";
+
+    /// The stack's own ids of device and application are learned from uplinks.
+    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+        let application = self
+            .application_id
+            .as_ref()
+            .or(parcel.names.application.as_ref())
+            .ok_or(
+                "the application's id is not known: set application_id, or wait for an uplink",
+            )?;
+        let device = device(parcel)?;
+        let url = below(
+            &self.base_url,
+            &[
+                "api",
+                "v3",
+                "as",
+                "applications",
+                application,
+                "webhooks",
+                &self.webhook_id,
+                "devices",
+                device,
+                "down",
+                "push",
+            ],
+        )?;
+        Ok(Request::post(url, pushed(parcel)).with("Authorization", bearer(secrets, Self::SECRET)))
+    }
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.base_url
+    }
+
+    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.request(secrets, parcel).map(Handover::Call)
+    }
+
+    fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        let url = below(&self.base_url, &["api", "v3", "auth_info"])?;
+        Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
+    }
+
+    /// A key that is known may still not be one for downlinks.
+    fn read_probe(&self, body: &Value) -> Result<(), String> {
+        let Some(rights) = body["api_key"]["api_key"]["rights"].as_array() else {
+            return Ok(());
+        };
+        let suffices = |right: &Value| right.as_str().is_some_and(|right| RIGHTS.contains(&right));
+        if rights.iter().any(suffices) {
+            Ok(())
+        } else {
+            Err("the API key lacks the right to write downlink application traffic".to_owned())
+        }
+    }
+
+    fn secret_address() -> Address {
+        BASE_URL
+    }
+}
+
+/// The queue operation of its broker, which lets in who may read the application's uplinks there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerDownlinks {
+    /// The application with its tenant, such as `my-app@ttn`: the broker's user.
+    pub application: String,
+}
+
+impl BrokerDownlinks {
+    /// The stack's own id of the device is learned from uplinks.
+    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+        let application = &self.application;
+        let device = topic_level("the device's id", device(parcel)?)?;
+        let topic = format!("v3/{application}/devices/{device}/down/push");
+        Ok(Publication::json(topic, &pushed(parcel)))
+    }
+}
+
+impl Implied<BrokerUplinks> for BrokerDownlinks {
+    fn implied_by(connection: &BrokerUplinks) -> Option<Self> {
+        let application = connection.broker.username.clone()?;
+        Some(Self { application })
+    }
+}
+
+impl DownlinkNetwork for BrokerDownlinks {
+    fn is_published(&self) -> bool {
+        true
+    }
+
+    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+        self.publication(parcel).map(Handover::Publish)
+    }
+
+    fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
+        no_question_to_broker()
+    }
+}
+
+/// The stack's own id of the device.
+fn device(parcel: &Parcel) -> Result<&str, String> {
+    let device = parcel.names.device.as_deref();
+    let why = "the device's id in The Things Stack is not known before its first uplink";
+    device.ok_or_else(|| why.to_owned())
+}
+
+/// One more item for the device's queue.
+fn pushed(parcel: &Parcel) -> Value {
+    let priority = match parcel.priority {
+        Priority::Low => "LOW",
+        Priority::Normal => "NORMAL",
+        Priority::High => "HIGH",
+    };
+    json!({"downlinks": [{
+        "frm_payload": STANDARD.encode(&parcel.payload),
+        "f_port": parcel.f_port,
+        "confirmed": parcel.confirmed,
+        "priority": priority,
+        "correlation_ids": [format!("{CORRELATION_PREFIX}{}", parcel.id)],
+    }]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::downlink::parcel;
+
+    #[test]
+    fn a_downlink_is_pushed_over_the_webhook() {
+        let stack = Downlinks {
+            base_url: "https://stack.example.com/".to_owned(),
+            webhook_id: "hub".to_owned(),
+            application_id: None,
+            tls: None,
+        };
+        let secrets = Credentials::default().with("api_key", "NNSXS.X");
+        let request = stack.request(&secrets, &parcel()).unwrap();
+        assert_eq!(
+            request.url.as_str(),
+            "https://stack.example.com/api/v3/as/applications/app1/webhooks/hub/devices/dev%201/down/push"
+        );
+        assert_eq!(request.headers[1].1, "Bearer NNSXS.X");
+        assert_eq!(
+            serde_json::from_str::<Value>(&request.body).unwrap(),
+            json!({"downlinks": [{"frm_payload": "vu8=", "f_port": 15, "confirmed": true,
+                "priority": "NORMAL",
+                "correlation_ids": ["thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"]}]})
+        );
+        let unheard = Parcel {
+            names: Default::default(),
+            ..parcel()
+        };
+        let error = stack.request(&secrets, &unheard).unwrap_err();
+        assert!(error.contains("application_id"), "{error}");
+    }
+}

@@ -1,0 +1,481 @@
+//! The Things Stack, version 3 (The Things Network, The Things Industries and private stacks), by
+//! webhook.
+//!
+//! Its messages are protocol buffers written as JSON, which **leave out every zero**: an absent
+//! `f_port` is port 0, an absent `f_cnt` is counter 0, an absent `frm_payload` is empty, an absent
+//! `snr` beside an `rssi` is 0 dB. (An absent `rssi` is unknown: no gateway measures 0 dBm.)
+//!
+//! A device is known by its DevEUI. The stack's own `device_id` is not unique across applications.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::networks::{
+    downlink::CORRELATION_PREFIX,
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
+    lorawan::{best, dev_eui, required_dev_eui},
+    malformed::Malformed,
+    read::{
+        MAX_RECEPTIONS, PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level,
+        location, number, object, payload, port, text, whole_number,
+    },
+    uplink::{Incoming, UplinkNetwork},
+};
+
+/// Where the DevEUI stands.
+const DEV_EUI: &str = "end_device_ids.dev_eui";
+/// Where it stands when a message was received.
+const RECEIVED_AT: &str = "received_at";
+
+/// The adapter, which is its own settings: reading needs none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uplinks {}
+
+impl UplinkNetwork for Uplinks {
+    fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = object(incoming.body, "body")?;
+        if let Some(message) = body.get("uplink_message") {
+            let message = object(message, "uplink_message")?;
+            return uplink(body, message).map(Event::uplink);
+        }
+        let (kind, message) = other_kind(body).unwrap_or((crate::networks::event::UNNAMED, body));
+        Ok(Event::News(News {
+            names: names(body),
+            time: at(message, "received_at")
+                .or_else(|| at(body, "received_at"))
+                .and_then(instant),
+            ..News::new(dev_eui(body, DEV_EUI), told(kind, body, message))
+        }))
+    }
+}
+
+/// The message of another kind: what stands beside the members that every message has.
+fn other_kind(body: &Value) -> Option<(&str, &Value)> {
+    const OF_EVERY_MESSAGE: [&str; 4] = [
+        "end_device_ids",
+        "correlation_ids",
+        "received_at",
+        "simulated",
+    ];
+    let others = || {
+        let members = body.as_object().into_iter().flatten();
+        let members = members.map(|(name, value)| (name.as_str(), value));
+        members.filter(|(name, _)| !OF_EVERY_MESSAGE.contains(name))
+    };
+    let mut objects = others().filter(|(_, value)| value.is_object());
+    objects.next().or_else(|| others().next())
+}
+
+fn told(kind: &str, body: &Value, message: &Value) -> Told {
+    let downlink = |message, state| Told::Downlink(downlink(body, message, state));
+    let other = || Told::Other {
+        kind: text(&Value::from(kind))
+            .unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned()),
+    };
+    match kind {
+        "join_accept" => Told::Join {
+            dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
+        },
+        "downlink_queued" => downlink(message, DownlinkState::Queued),
+        "downlink_sent" => downlink(message, DownlinkState::Sent),
+        "downlink_ack" => downlink(message, DownlinkState::Acknowledged),
+        // The application server sends it again, until it is confirmed or `downlink_failed`.
+        "downlink_nack" => downlink(message, DownlinkState::NotAcknowledgedYet),
+        "downlink_failed" => {
+            let why = ["error.message_format", "error.name"];
+            let why = why.into_iter().find_map(|path| text(at(message, path)?));
+            let why = why.unwrap_or_else(|| "The Things Stack could not send it".to_owned());
+            let failed = at(message, "downlink").unwrap_or(message);
+            downlink(failed, DownlinkState::Failed(why))
+        }
+        "location_solved" => location(message, "location").unwrap_or_else(other),
+        _ => other(),
+    }
+}
+
+fn downlink(body: &Value, message: &Value, state: DownlinkState) -> DownlinkNews {
+    let ids = [at(message, "correlation_ids"), at(body, "correlation_ids")];
+    let ids = ids.into_iter().flatten().filter_map(Value::as_array);
+    let mut ids = ids.flatten().filter_map(text);
+    let correlation = |id: &String| id.strip_prefix(CORRELATION_PREFIX).map(str::to_owned);
+    DownlinkNews {
+        network_reference: ids.clone().find(|id| id.starts_with("as:downlink:")),
+        correlation: ids.find_map(|id| correlation(&id)),
+        f_cnt_down: at(message, "f_cnt")
+            .and_then(whole_number)
+            .and_then(|counter| u32::try_from(counter).ok()),
+        state,
+    }
+}
+
+fn names(body: &Value) -> Names {
+    let name = |path| at(body, path).and_then(text);
+    Names {
+        device: name("end_device_ids.device_id"),
+        application: name("end_device_ids.application_ids.application_id"),
+        tenant: None,
+    }
+}
+
+fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
+    let network_device_id = required_dev_eui(body, DEV_EUI)?;
+    let uplink = Uplink {
+        network_device_id,
+        names: names(body),
+        reception: reception(body, message),
+        session: at(message, "session_key_id")
+            .or_else(|| at(body, "end_device_ids.dev_addr"))
+            .and_then(text),
+        f_port: Some(at(message, "f_port").map_or(Ok(0), |v| port(v, "uplink_message.f_port"))?),
+        f_cnt: Some(
+            at(message, "f_cnt").map_or(Ok(0), |v| frame_counter(v, "uplink_message.f_cnt"))?,
+        ),
+        payload: application_payload(message)?,
+        radio: radio(body, message),
+        ..Uplink::default()
+    };
+    // The network server's time of reception, before the application server's. Not the gateway's
+    // (`settings.time`): gateway clocks go wrong.
+    let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
+    Ok(uplink.heard_at(ToldTime::first(times, instant)))
+}
+
+/// The stack sends one message for a frame that it has heard, and says in it when that was, to the
+/// nanosecond. Where it does not, the first id that it gave to the message tells.
+fn reception(body: &Value, message: &Value) -> Option<String> {
+    let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
+    let is_set = |value: &&Value| instant(value).is_some();
+    let time = times.into_iter().flatten().find(is_set).and_then(text);
+    let ids = [at(message, "correlation_ids"), at(body, "correlation_ids")];
+    let ids = ids.into_iter().flatten().filter_map(Value::as_array);
+    let is_of_uplink = |id: &String| id.starts_with("gs:uplink:") || id.starts_with("as:up:");
+    time.or_else(|| ids.flatten().filter_map(text).find(is_of_uplink))
+}
+
+fn application_payload(message: &Value) -> Result<Option<Bytes>, Malformed> {
+    // The stack sends the session key exactly when the application decrypts for itself
+    // (`skip_payload_crypto`): what it sends as the payload is then cipher text.
+    if at(message, "app_s_key").is_some() {
+        return Ok(None);
+    }
+    at(message, "frm_payload").map_or(Ok(Some(Bytes::new())), |value| {
+        payload(value, PayloadEncoding::Base64, "uplink_message.frm_payload").map(Some)
+    })
+}
+
+fn radio(body: &Value, message: &Value) -> Radio {
+    let rate = |path| at(at(message, "settings.data_rate")?, path);
+    let modulation = [("lora", "LORA"), ("fsk", "FSK"), ("lrfhss", "LR_FHSS")]
+        .into_iter()
+        .find_map(|(member, name)| rate(member).map(|_| name));
+    // Newer stacks send it inside the data rate, older ones beside it.
+    let coding_rate = rate("lora.coding_rate")
+        .or_else(|| rate("lrfhss.coding_rate"))
+        .or_else(|| at(message, "settings.coding_rate"));
+    let receptions = receptions(message, modulation == Some("LORA"));
+    let best = best(&receptions);
+    let radio = Radio {
+        modulation: modulation.map(str::to_owned),
+        data_rate: rate("fsk.bit_rate")
+            .and_then(whole_number)
+            .map(|bits| bits.to_string()),
+        coding_rate: coding_rate.and_then(text),
+        rssi: best.and_then(|best| best.rssi),
+        snr: best.and_then(|best| best.snr),
+        confirmed: Some(at(message, "confirmed").is_some_and(flag)),
+        dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
+        battery_percent: at(message, "last_battery_percentage").and_then(battery_percent),
+        receptions,
+        ..Radio::default()
+    };
+    let bandwidth = rate("lora.bandwidth").or_else(|| rate("lrfhss.operating_channel_width"));
+    radio
+        .with_hertz(at(message, "settings.frequency"))
+        .with_lora(rate("lora.spreading_factor"), bandwidth)
+}
+
+/// The charge that the device told last; zero is left out.
+fn battery_percent(told: &Value) -> Option<f64> {
+    let charge = at(told, "value").map_or(Some(0.0), number)?;
+    (0.0..=100.0).contains(&charge).then_some(charge)
+}
+
+fn receptions(message: &Value, is_lora: bool) -> Vec<Reception> {
+    let all = at(message, "rx_metadata")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let kept = all.iter().take(MAX_RECEPTIONS);
+    kept.map(|item| {
+        let rssi = at(item, "rssi").and_then(level);
+        Reception {
+            gateway: gateway(item).unwrap_or_default(),
+            rssi,
+            snr: match at(item, "snr") {
+                Some(snr) => level(snr),
+                None if is_lora && rssi.is_some() => Some(0.0),
+                None => None,
+            },
+            time: at(item, "time").and_then(instant),
+        }
+    })
+    .collect()
+}
+
+/// The gateway's id; for one of another network, which Packet Broker passed on, its id there and
+/// not that of the broker, which is the same for all.
+fn gateway(item: &Value) -> Option<String> {
+    [
+        "packet_broker.forwarder_gateway_id",
+        "packet_broker.forwarder_gateway_eui",
+        "gateway_ids.gateway_id",
+        "gateway_ids.eui",
+    ]
+    .into_iter()
+    .find_map(|path| at(item, path).and_then(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::networks::sample::{as_news, as_uplink, sample};
+
+    fn parse(body: &Value) -> Result<Event, Malformed> {
+        Uplinks {}.parse(Incoming::of(body))
+    }
+
+    fn time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+        instant(&json!(text))
+    }
+
+    #[test]
+    fn reads_the_documented_uplink() {
+        let wanted = Uplink {
+            network_device_id: "0004A30B001C0530".to_owned(),
+            names: Names {
+                device: Some("dev1".to_owned()),
+                application: Some("app1".to_owned()),
+                tenant: None,
+            },
+            session: Some("AXA50tHUGUucuzS/bCGMNw==".to_owned()),
+            reception: Some("2020-02-12T15:15:45.789585559Z".to_owned()),
+            wants_downlink: false,
+            acknowledges: false,
+            beside: None,
+            f_port: Some(0),
+            f_cnt: Some(1),
+            payload: Some(Bytes::from_static(&[0x82, 0x41, 0xde])),
+            time: time("2020-02-12T15:15:45.789585Z"),
+            radio: Radio {
+                frequency: Some(868_300_000),
+                bandwidth: Some(125),
+                spread_factor: Some(7),
+                modulation: Some("LORA".to_owned()),
+                data_rate: Some("SF7BW125".to_owned()),
+                coding_rate: Some("4/6".to_owned()),
+                rssi: Some(-35.0),
+                snr: Some(5.0),
+                confirmed: Some(false),
+                dev_addr: Some("00BCB929".to_owned()),
+                receptions: vec![Reception {
+                    gateway: "gtw1".to_owned(),
+                    rssi: Some(-35.0),
+                    snr: Some(5.0),
+                    time: time("2020-02-12T15:15:45.787Z"),
+                }],
+                ..Radio::default()
+            },
+        };
+        assert_eq!(as_uplink(parse(&sample("ttn_v3.json"))), wanted);
+        let stored = serde_json::to_value(&wanted.radio).expect("radio is JSON");
+        assert_eq!(
+            serde_json::from_value::<Radio>(stored).ok(),
+            Some(wanted.radio)
+        );
+    }
+
+    #[test]
+    fn reads_uplinks_from_the_field() {
+        let uplink = as_uplink(parse(&sample("ttn_v3_milesight_am102.json")));
+        assert_eq!((uplink.f_port, uplink.f_cnt), (Some(85), Some(10335)));
+        let bytes = uplink.payload.expect("decrypted");
+        assert_eq!(hex::encode(bytes), "0175640367180104686d");
+        assert_eq!(uplink.radio.snr, Some(13.2));
+        assert_eq!(uplink.radio.coding_rate.as_deref(), Some("4/5"));
+
+        let radio = as_uplink(parse(&sample("tti_v3_packetbroker.json"))).radio;
+        let gateways: Vec<_> = radio
+            .receptions
+            .iter()
+            .map(|r| r.gateway.as_str())
+            .collect();
+        assert_eq!(gateways, ["eui-6A7E111A10000000", "eui-6a7e111a10000000"]);
+    }
+
+    #[test]
+    fn reads_what_else_it_sends() {
+        let news = as_news(parse(&sample("ttn_v3_join.json")));
+        assert_eq!(news.network_device_id.as_deref(), Some("0004A30B001C0530"));
+        assert_eq!(news.time, time("2020-02-17T07:49:09.736532Z"));
+        let dev_addr = Some("01497ECC".to_owned());
+        assert_eq!(news.told, Told::Join { dev_addr });
+
+        let downlink = |body: &Value| match as_news(parse(body)).told {
+            Told::Downlink(news) => news,
+            other => panic!("no downlink: {other:?}"),
+        };
+        let body = sample("ttn_v3_downlink_ack.json");
+        let wanted = DownlinkNews {
+            correlation: None,
+            network_reference: Some("as:downlink:01E19B99501X84X6CV471TVSZ1".to_owned()),
+            f_cnt_down: Some(1),
+            state: DownlinkState::Acknowledged,
+        };
+        assert_eq!(downlink(&body), wanted);
+        for (kind, state) in [
+            ("downlink_queued", DownlinkState::Queued),
+            ("downlink_sent", DownlinkState::Sent),
+            ("downlink_nack", DownlinkState::NotAcknowledgedYet),
+        ] {
+            let ids = json!(["as:downlink:01E1", "thingshub:downlink:0198"]);
+            let body = json!({"end_device_ids": {"dev_eui": "0004A30B001C0530"},
+                              kind: {"f_port": 15, "correlation_ids": ids}});
+            let news = downlink(&body);
+            assert_eq!((news.state, news.f_cnt_down), (state, None), "{kind}");
+            assert_eq!(news.correlation.as_deref(), Some("0198"), "{kind}");
+        }
+        let body = sample("ttn_v3_downlink_failed.json");
+        assert_eq!(as_news(parse(&body)).names.device.as_deref(), Some("dev1"));
+        let why = "application downlink payload is too long".to_owned();
+        assert_eq!(downlink(&body).state, DownlinkState::Failed(why));
+
+        let told = |body| as_news(parse(&body)).told;
+        let located = json!({"location_solved": {"location":
+            {"latitude": 50.1, "longitude": -8.7, "altitude": 10, "accuracy": 30}}});
+        let (altitude_m, accuracy_m) = (Some(10.0), Some(30.0));
+        assert_eq!(
+            told(located),
+            Told::Location {
+                latitude: 50.1,
+                longitude: -8.7,
+                altitude_m,
+                accuracy_m
+            }
+        );
+        for (kind, body) in [
+            (
+                "service_data",
+                json!({"correlation_ids": [], "service_data": {"data": {}}}),
+            ),
+            (
+                "something_new",
+                json!({"end_device_ids": {"dev_eui": "?"}, "something_new": {}}),
+            ),
+            ("new_kind", json!({"new_kind": "text"})),
+            ("location_solved", json!({"location_solved": {}})),
+            ("unnamed", json!({})),
+        ] {
+            assert_eq!(as_news(parse(&body)).network_device_id, None);
+            let kind = kind.to_owned();
+            assert_eq!(told(body), Told::Other { kind });
+        }
+    }
+
+    /// The smallest body, with one message member set.
+    fn with(name: &str, value: Value) -> Value {
+        let mut body =
+            json!({"end_device_ids": {"dev_eui": "00aa00aa00aa00aa"}, "uplink_message": {}});
+        body["uplink_message"][name] = value;
+        body
+    }
+
+    #[test]
+    fn left_out_members_are_zero() {
+        let parse = |body| as_uplink(parse(&body));
+        let uplink = parse(with("f_cnt", Value::Null));
+        assert_eq!(uplink.network_device_id, "00AA00AA00AA00AA");
+        assert_eq!(
+            (uplink.f_port, uplink.f_cnt, uplink.time),
+            (Some(0), Some(0), None)
+        );
+        assert_eq!(uplink.payload, Some(Bytes::new()));
+
+        let uplink = parse(with("app_s_key", json!({"key": "..."})));
+        assert_eq!(uplink.payload, None, "still encrypted");
+
+        let mut body = with(
+            "rx_metadata",
+            json!([{}, {"rssi": -90, "snr": "x"}, {"rssi": "-80"}, 7]),
+        );
+        body["uplink_message"]["settings"] =
+            json!({"data_rate": {"lora": {"bandwidth": 812_500, "spreading_factor": 99}}});
+        let radio = parse(body).radio;
+        assert_eq!((radio.rssi, radio.snr), (Some(-80.0), Some(0.0)));
+        assert_eq!((radio.bandwidth, radio.spread_factor), (Some(813), None));
+        assert_eq!(radio.receptions.len(), 4);
+
+        for (told, percent) in [
+            (json!({"f_cnt": 1, "value": 63.5}), Some(63.5)),
+            (json!({"f_cnt": 1}), Some(0.0)),
+            (json!({"value": "full"}), None),
+            (Value::Null, None),
+        ] {
+            let radio = parse(with("last_battery_percentage", told)).radio;
+            assert_eq!(radio.battery_percent, percent);
+        }
+
+        let settings = json!({"data_rate": {"fsk": {"bit_rate": 50000}}, "frequency": 868_800_000});
+        let radio = parse(with("settings", settings)).radio;
+        assert_eq!(radio.modulation.as_deref(), Some("FSK"));
+        assert_eq!(radio.data_rate.as_deref(), Some("50000"));
+
+        let many = parse(with("rx_metadata", json!(vec![json!({"rssi": -1}); 100])));
+        assert_eq!(many.radio.receptions.len(), MAX_RECEPTIONS);
+    }
+
+    #[test]
+    fn a_time_that_nobody_set_is_none() {
+        let mut body = with("received_at", json!("0001-01-01T00:00:00Z"));
+        body["received_at"] = json!("2024-01-02T03:04:05Z");
+        let uplink = as_uplink(parse(&body));
+        assert_eq!(uplink.time, time("2024-01-02T03:04:05Z"));
+        assert_eq!(uplink.radio.reported_time, None);
+        let uplink = as_uplink(parse(&with("received_at", json!("today"))));
+        assert_eq!(uplink.time, None);
+        assert_eq!(uplink.radio.reported_time.as_deref(), Some("today"));
+        // What tells one reception from the next, then.
+        let mut body = with("received_at", json!("0001-01-01T00:00:00Z"));
+        body["correlation_ids"] = json!(["gs:conn:1", "gs:uplink:2"]);
+        let uplink = as_uplink(parse(&body));
+        assert_eq!(uplink.reception.as_deref(), Some("gs:uplink:2"));
+    }
+
+    #[test]
+    fn faults_name_the_place_and_the_rule() {
+        let device = |eui| json!({"end_device_ids": {"dev_eui": eui}, "uplink_message": {}});
+        let eui = "end_device_ids.dev_eui: must be 16 hexadecimal digits";
+        let port = "uplink_message.f_port: must be a whole number from 0 to 255";
+        #[rustfmt::skip]
+        let table = [
+            (json!([]), "body: must be a JSON object"),
+            (json!({"uplink_message": null}), "uplink_message: must be a JSON object"),
+            (json!({"uplink_message": 1}), "uplink_message: must be a JSON object"),
+            (json!({"uplink_message": {}}), "end_device_ids.dev_eui: is required: devices are known by their DevEUI"),
+            (device(json!("00aa")), eui),
+            (device(json!("00AA00AA00AA00AG")), eui),
+            (device(json!(1)), eui),
+            (with("f_port", json!(256)), port),
+            (with("f_port", json!(-1)), port),
+            (with("f_port", json!(1.5)), port),
+            (with("f_cnt", json!(1_u64 << 32)), "uplink_message.f_cnt: must be a whole number from 0 to 4294967295"),
+            (with("frm_payload", json!("!")), "uplink_message.frm_payload: must be base64"),
+            (with("frm_payload", json!([1])), "uplink_message.frm_payload: must be a string"),
+        ];
+        for (body, wanted) in table {
+            assert_eq!(parse(&body).unwrap_err().to_string(), wanted);
+        }
+    }
+}

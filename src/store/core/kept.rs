@@ -1,0 +1,27 @@
+//! Values that resources keep with the handle on the database, such as reads that many share: one of each type.
+//!
+//! The handle lies below the resources and knows none of their types.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+};
+
+/// One value of each type.
+#[derive(Default)]
+pub struct Kept(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl Kept {
+    /// The same, with this value in the place of another of its type.
+    pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.0.insert(TypeId::of::<T>(), Box::new(value));
+        self
+    }
+
+    /// The value of a type, which is there from the start.
+    pub fn get<T: Any + Send + Sync>(&self) -> &T {
+        let kept = self.0.get(&TypeId::of::<T>());
+        kept.and_then(|value| value.downcast_ref())
+            .unwrap_or_else(|| unreachable!("no {} is kept", type_name::<T>()))
+    }
+}

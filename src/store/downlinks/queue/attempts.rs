@@ -1,0 +1,208 @@
+//! Attempts to hand downlinks over, and what ends without one.
+
+use sea_orm::{
+    ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockType},
+};
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    error::Result,
+    id::{ConnectionId, DeviceKey},
+    store::{
+        core::scope::Scope,
+        downlinks::{
+            queue::rows::{IS_FIRST, hold_device, waiting},
+            record::{Downlink, State},
+            telling,
+        },
+        entities::downlink,
+    },
+};
+
+/// What came of an attempt to hand a downlink over.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// HTTP status of the answer, where there was one.
+    pub status: Option<u16>,
+    /// What it means.
+    pub outcome: Outcome,
+}
+
+/// What an attempt means.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The network server has it.
+    Taken {
+        /// Under this id of its own.
+        reference: Option<String>,
+    },
+    /// It failed, and is tried again then.
+    Later(Time, String),
+    /// It failed for good.
+    GivenUp(String),
+}
+
+/// Ends what has waited too long, unless it is just being sent.
+pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
+    use downlink::Column;
+    let now = scope.now();
+    let found = scope
+        .find::<downlink::Entity>()
+        .filter(waiting(connection))
+        .filter(Column::ExpiresAt.lte(now))
+        .filter(
+            Condition::any()
+                .add(Column::IsSending.eq(false))
+                .add(Column::DueAt.lte(now)),
+        )
+        .all(scope.reader())
+        .await?;
+    for old in found {
+        scope
+            .record(async |transaction| {
+                hold_device(&transaction, old.device_key).await?;
+                let changed = scope
+                    .update::<downlink::Entity>()
+                    .col_expr(Column::State, Expr::value(State::Expired.as_str()))
+                    .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
+                    .col_expr(Column::IsSending, Expr::value(false))
+                    .col_expr(Column::UpdatedAt, Expr::value(now))
+                    .filter(Column::Id.eq(old.id))
+                    .filter(Column::Attempt.eq(old.attempt))
+                    .filter(Column::State.eq(State::Queued.as_str()))
+                    .exec(&*transaction)
+                    .await?;
+                if changed.rows_affected > 0 {
+                    let mut expired = Downlink::from(old);
+                    expired.state = State::Expired;
+                    let message = "a downlink waited too long";
+                    telling::tell(scope, &transaction, &expired, message).await?;
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes down what came of an attempt, unless its claim was lost, or the network was quicker.
+pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Result<()> {
+    use downlink::Column;
+    let now = scope.now();
+    let mut after = downlink.clone();
+    let message = match attempt.outcome {
+        Outcome::Taken { reference } => {
+            after.state = State::Sent;
+            after.network_reference = reference;
+            after.last_error = None;
+            "the network server took a downlink".to_owned()
+        }
+        Outcome::Later(at, why) => {
+            after.due_at = Some(at);
+            after.last_error = Some(why);
+            String::new()
+        }
+        Outcome::GivenUp(why) => {
+            after.state = State::Failed;
+            let message = format!("a downlink was given up: {why}");
+            after.last_error = Some(why);
+            message
+        }
+    };
+    let is_over = after.state != State::Queued;
+    let due_at = after.due_at.filter(|_| !is_over);
+    let sent_at = (after.state == State::Sent).then_some(now);
+    scope
+        .record(async |transaction| {
+            hold_device(&transaction, downlink.device.0).await?;
+            let changed = scope
+                .update::<downlink::Entity>()
+                .col_expr(Column::State, Expr::value(after.state.as_str()))
+                .col_expr(Column::DueAt, Expr::value(due_at))
+                .col_expr(Column::IsSending, Expr::value(false))
+                .col_expr(Column::SentAt, Expr::value(sent_at))
+                .col_expr(
+                    Column::NetworkReference,
+                    Expr::value(after.network_reference.clone()),
+                )
+                .col_expr(
+                    Column::LastStatus,
+                    Expr::value(attempt.status.map(i32::from)),
+                )
+                .col_expr(Column::LastError, Expr::value(after.last_error.clone()))
+                .col_expr(Column::UpdatedAt, Expr::value(now))
+                .filter(Column::Id.eq(downlink.id))
+                .filter(Column::Attempt.eq(downlink.attempt))
+                .filter(Column::State.eq(State::Queued.as_str()))
+                .exec(&*transaction)
+                .await?;
+            if changed.rows_affected > 0 && is_over {
+                telling::tell(scope, &transaction, &after, &message).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Takes the first downlink that waits for the device to ask for it, as sent in the answer to that uplink.
+/// An answer may not arrive, and the network server then repeats the uplink: it gets the same once more.
+pub async fn take_for_answer(
+    scope: &Scope,
+    connection: ConnectionId,
+    device: DeviceKey,
+    uplink: Uuid,
+) -> Result<Option<Downlink>> {
+    use downlink::Column;
+    expire(scope, connection).await?;
+    let now = scope.now();
+    scope
+        .record(async |transaction| {
+            // Those who ask with copies of one uplink take turns.
+            hold_device(&transaction, device.0).await?;
+            let of_device = || {
+                scope
+                    .find::<downlink::Entity>()
+                    .filter(Column::DeviceKey.eq(device.0))
+                    .filter(Column::ConnectionId.eq(connection.0))
+            };
+            let answered = of_device().filter(Column::AnsweredUplinkId.eq(uplink));
+            if let Some(answered) = answered.one(&*transaction).await? {
+                let is_open =
+                    answered.state == State::Sent.as_str() && answered.transmitted_at.is_none();
+                return Ok(is_open.then(|| answered.into()));
+            }
+            let first = of_device()
+                .filter(Column::State.eq(State::Queued.as_str()))
+                .filter(Column::DueAt.is_null())
+                .filter(Expr::cust(IS_FIRST))
+                .order_by_desc(Column::Priority)
+                .order_by_asc(Column::Id)
+                .lock(LockType::Update)
+                .one(&*transaction)
+                .await?;
+            let Some(first) = first.map(Downlink::from) else {
+                return Ok(None);
+            };
+            scope
+                .update::<downlink::Entity>()
+                .col_expr(Column::State, Expr::value(State::Sent.as_str()))
+                .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
+                .col_expr(Column::SentAt, Expr::value(now))
+                .col_expr(Column::AnsweredUplinkId, Expr::value(uplink))
+                .col_expr(Column::UpdatedAt, Expr::value(now))
+                .filter(Column::Id.eq(first.id))
+                .filter(Column::State.eq(State::Queued.as_str()))
+                .exec(&*transaction)
+                .await?;
+            let taken = Downlink {
+                state: State::Sent,
+                ..first
+            };
+            let message = "a downlink went into the answer to the network server";
+            telling::tell(scope, &transaction, &taken, message).await?;
+            Ok(Some(taken))
+        })
+        .await
+}

@@ -1,0 +1,200 @@
+//! What networks tell of downlinks.
+
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use uuid::Uuid;
+
+use crate::{
+    clock::{self, Time},
+    error::Result,
+    id::{ConnectionId, DeviceKey, TenantId},
+    store::{core::transaction::DatabaseTransaction, downlinks::record::State, entities::downlink},
+};
+
+/// What a network tells of a downlink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// The device.
+    pub device: DeviceKey,
+    /// The network.
+    pub connection: ConnectionId,
+    /// The hub's own id of the downlink, where the network echoes it.
+    pub id: Option<Uuid>,
+    /// The network server's id of it.
+    pub network_reference: Option<String>,
+    /// The frame counter that it was sent with.
+    pub f_cnt_down: Option<i64>,
+    /// What became of it.
+    pub became: Became,
+}
+
+impl News {
+    /// The device has confirmed a downlink, without saying which.
+    pub fn of_acknowledgement(device: DeviceKey, connection: ConnectionId) -> Self {
+        Self {
+            device,
+            connection,
+            id: None,
+            network_reference: None,
+            f_cnt_down: None,
+            became: Became::Acknowledged,
+        }
+    }
+}
+
+/// What became of a downlink in its network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// It waits in the network server.
+    Waiting,
+    /// It went over the air.
+    Transmitted,
+    /// The device has confirmed it.
+    Acknowledged,
+    /// The device has not confirmed it, and never will.
+    NotAcknowledged,
+    /// The device has not confirmed it, and the network sends it again.
+    NotAcknowledgedYet,
+    /// It was not sent.
+    Failed(String),
+}
+
+impl Became {
+    fn state(&self) -> State {
+        match self {
+            Self::Waiting | Self::Transmitted | Self::NotAcknowledgedYet => State::Sent,
+            Self::Acknowledged => State::Acknowledged,
+            Self::NotAcknowledged | Self::Failed(_) => State::Failed,
+        }
+    }
+
+    /// The error that the downlink has from now on.
+    fn error(&self) -> NewError<'_> {
+        match self {
+            Self::Waiting | Self::Transmitted => NewError::AsBefore,
+            Self::Acknowledged => NewError::None,
+            Self::NotAcknowledged => NewError::Is("the device did not confirm it"),
+            Self::NotAcknowledgedYet => NewError::Is("the device has not confirmed it yet"),
+            Self::Failed(why) => NewError::Is(why),
+        }
+    }
+}
+
+/// What news change of the error that is stored of a downlink.
+enum NewError<'a> {
+    /// Nothing.
+    AsBefore,
+    /// There is none any more.
+    None,
+    /// It is this one.
+    Is(&'a str),
+}
+
+/// Moves the downlink that a network tells of, where it can be told which one that is. The caller holds the
+/// device.
+pub(in crate::store) async fn apply(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    news: News,
+) -> Result<(), DbErr> {
+    use downlink::Column;
+    let Some(model) = meant(transaction, tenant, &news).await? else {
+        return Ok(());
+    };
+    let now = clock::now();
+    let mut update = downlink::Entity::update_many()
+        .col_expr(Column::State, Expr::value(news.became.state().as_str()))
+        .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
+        .col_expr(Column::IsSending, Expr::value(false))
+        .col_expr(Column::SentAt, Expr::value(model.sent_at.unwrap_or(now)))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::TenantId.eq(tenant.0))
+        .filter(Column::Id.eq(model.id))
+        .filter(Column::State.eq(model.state.as_str()));
+    if news.became == Became::Transmitted {
+        update = update.col_expr(Column::TransmittedAt, Expr::value(now));
+    }
+    update = match news.became.error() {
+        NewError::AsBefore => update,
+        NewError::None => update.col_expr(Column::LastError, Expr::value(None::<String>)),
+        NewError::Is(error) => update.col_expr(Column::LastError, Expr::value(error)),
+    };
+    if let Some(f_cnt_down) = news.f_cnt_down {
+        update = update.col_expr(Column::FCntDown, Expr::value(f_cnt_down));
+    }
+    if let Some(reference) = news.network_reference {
+        update = update.col_expr(Column::NetworkReference, Expr::value(reference));
+    }
+    update.exec(transaction).await?;
+    Ok(())
+}
+
+/// The downlink that is meant: by our id, by the network's, by the frame counter; else the oldest
+/// that such news can be about. What has come to its end stays as it is: its row is held, so that it
+/// does not come to it meanwhile.
+async fn meant(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    news: &News,
+) -> Result<Option<downlink::Model>, DbErr> {
+    use downlink::Column;
+    let open = [State::Queued.as_str(), State::Sent.as_str()];
+    let of_device = || {
+        downlink::Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::DeviceKey.eq(news.device.0))
+            .filter(Column::ConnectionId.eq(news.connection.0))
+            .order_by_asc(Column::Id)
+            .lock(LockType::NoKeyUpdate)
+    };
+    if let Some(id) = news.id {
+        let found = of_device().filter(Column::Id.eq(id));
+        return found
+            .filter(Column::State.is_in(open))
+            .one(transaction)
+            .await;
+    }
+    let sent = || of_device().filter(Column::State.eq(State::Sent.as_str()));
+    if let Some(reference) = &news.network_reference {
+        let found = sent().filter(Column::NetworkReference.eq(reference));
+        if let Some(found) = found.one(transaction).await? {
+            return Ok(Some(found));
+        }
+        // ChirpStack's broker is given our id for its own, and may be quicker with its news than we
+        // with our note of what it took.
+        if let Ok(id) = Uuid::parse_str(reference) {
+            let found = of_device().filter(Column::Id.eq(id));
+            let found = found.filter(Column::State.is_in(open)).one(transaction);
+            if let Some(found) = found.await? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    // What the network calls by another name is another's, or one that nobody here has sent.
+    let unnamed = || match news.network_reference {
+        Some(_) => sent().filter(Column::NetworkReference.is_null()),
+        None => sent(),
+    };
+    if let Some(f_cnt_down) = news.f_cnt_down {
+        let found = unnamed().filter(Column::FCntDown.eq(f_cnt_down));
+        if let Some(found) = found.one(transaction).await? {
+            return Ok(Some(found));
+        }
+    }
+    let silent = || unnamed().filter(Column::TransmittedAt.is_null());
+    let asked = || unnamed().filter(Column::Confirmed.eq(true));
+    match news.became {
+        Became::Transmitted => silent().one(transaction).await,
+        // What is over the air can only fail to be confirmed.
+        Became::Failed(_) => match silent().one(transaction).await? {
+            None => asked().one(transaction).await,
+            found => Ok(found),
+        },
+        Became::Acknowledged | Became::NotAcknowledged | Became::NotAcknowledgedYet => {
+            asked().one(transaction).await
+        }
+        Became::Waiting => Ok(None),
+    }
+}

@@ -1,0 +1,81 @@
+//! Tags as drivers and versions show them.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::{
+    clock::Time,
+    error::{Error, Result},
+    store::{
+        core::scope::Scope,
+        entities::{driver_tag, driver_version},
+    },
+};
+
+/// A tag and the version it points at.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// Its name.
+    pub name: String,
+    /// What the version is called by.
+    pub digest: String,
+    /// The entry functions that the version's script defines.
+    pub functions: Vec<String>,
+    /// When it was last moved.
+    pub updated_at: Time,
+}
+
+/// The names of the tags that point at each of the versions.
+pub(in crate::store) async fn of_versions(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    versions: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Vec<String>>> {
+    let found: Vec<(i64, String)> = scope
+        .find::<driver_tag::Entity>()
+        .filter(driver_tag::Column::VersionId.is_in(versions))
+        .order_by_asc(driver_tag::Column::Name)
+        .select_only()
+        .columns([driver_tag::Column::VersionId, driver_tag::Column::Name])
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
+    for (version, name) in found {
+        tags.entry(version).or_default().push(name);
+    }
+    Ok(tags)
+}
+
+/// The tags of each of the drivers, by name.
+pub(in crate::store) async fn of_drivers(
+    scope: &Scope,
+    connection: &impl ConnectionTrait,
+    drivers: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Vec<Tag>>> {
+    let found: Vec<(i64, String, String, serde_json::Value, Time)> = scope
+        .find::<driver_tag::Entity>()
+        .inner_join(driver_version::Entity)
+        .filter(driver_tag::Column::DriverId.is_in(drivers))
+        .order_by_asc(driver_tag::Column::Name)
+        .select_only()
+        .column(driver_tag::Column::DriverId)
+        .column(driver_tag::Column::Name)
+        .column(driver_version::Column::Digest)
+        .column(driver_version::Column::Functions)
+        .column(driver_tag::Column::UpdatedAt)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let mut tags: HashMap<i64, Vec<Tag>> = HashMap::new();
+    for (driver, name, digest, functions, updated_at) in found {
+        tags.entry(driver).or_default().push(Tag {
+            name,
+            digest,
+            functions: serde_json::from_value(functions).map_err(Error::internal)?,
+            updated_at,
+        });
+    }
+    Ok(tags)
+}

@@ -1,0 +1,148 @@
+//! Rows of network connections: held, changed and taken out of sight.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+
+use crate::{
+    clock,
+    error::{Error, Result},
+    id::ConnectionId,
+    store::{
+        core::{failure, gather::padded, removed, scope::Scope, transaction::DatabaseTransaction},
+        entities::{connection_health, downlink_setting, network_connection},
+        networks::record::{Connection, NewConnection},
+    },
+};
+
+/// The resource's name in paths.
+pub(in crate::store) const RESOURCE: &str = "network-connections";
+
+/// Takes a connection whose row is held out of sight.
+pub(in crate::store) async fn bury(
+    transaction: &DatabaseTransaction,
+    id: i64,
+) -> Result<(), DbErr> {
+    use network_connection::Column;
+    removed::bury::<network_connection::Entity>(Column::Name)
+        .col_expr(Column::Enabled, Expr::value(false))
+        .col_expr(Column::Secret, Expr::value(None::<Vec<u8>>))
+        .filter(Column::Id.eq(id))
+        .exec(transaction)
+        .await?;
+    connection_health::Entity::delete_by_id(id)
+        .exec(transaction)
+        .await?;
+    downlink_setting::Entity::delete_by_id(id)
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Refuses addresses, which have just been written, in a connection that was deleted before them. It is
+/// asked afterwards: until then, somebody may be deleting it.
+pub(in crate::store) async fn check_live(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    addresses: impl Iterator<Item = i64>,
+) -> Result<()> {
+    let ids: BTreeSet<i64> = addresses.collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let live = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.is_in(padded(ids.iter().copied().collect())))
+        .count(transaction)
+        .await?;
+    match live == ids.len() as u64 {
+        true => Ok(()),
+        false => Err(just_deleted()),
+    }
+}
+
+/// What refers to it was checked before.
+pub(in crate::store) fn just_deleted() -> Error {
+    Error::field(
+        "connectivity.connections",
+        "a network connection has just been deleted",
+    )
+}
+
+/// Writes the columns of a change of a row that is locked at this revision; answers the connection as it
+/// is then.
+pub(in crate::store) async fn change(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    (id, revision): (ConnectionId, i64),
+    changed: network_connection::ActiveModel,
+) -> Result<Connection> {
+    let changed = network_connection::ActiveModel {
+        updated_at: Set(clock::now()),
+        revision: Set(revision + 1),
+        ..changed
+    };
+    let updated = scope
+        .update::<network_connection::Entity>()
+        .set(changed)
+        .filter(network_connection::Column::Id.eq(id.0))
+        .exec_with_returning(transaction)
+        .await
+        .map_err(name_taken)?;
+    let model = updated.into_iter().next().ok_or_else(|| missing(id))?;
+    with_health(scope, transaction, model).await
+}
+
+pub(in crate::store) async fn with_health(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    model: network_connection::Model,
+) -> Result<Connection> {
+    let health = scope
+        .find::<connection_health::Entity>()
+        .filter(connection_health::Column::ConnectionId.eq(model.id))
+        .one(transaction)
+        .await?;
+    Ok(Connection::from((model, health)))
+}
+
+/// The connection's kind and settings, as they are until the end of the transaction. Whatever refers to
+/// the connection may go on meanwhile.
+pub(in crate::store) async fn hold(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    id: ConnectionId,
+) -> Result<NewConnection> {
+    let found = scope
+        .find::<network_connection::Entity>()
+        .filter(network_connection::Column::Id.eq(id.0))
+        .lock(LockType::NoKeyUpdate)
+        .one(transaction)
+        .await?
+        .ok_or_else(|| missing(id))?;
+    Ok(Connection::from((found, None)).provisioned)
+}
+
+pub(in crate::store) async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    lock: LockType,
+    id: ConnectionId,
+) -> Result<network_connection::Model> {
+    let which = network_connection::Column::Id.eq(id.0);
+    scope
+        .lock_as::<network_connection::Entity>(transaction, lock, which, || missing(id))
+        .await
+}
+
+pub(in crate::store) fn missing(id: ConnectionId) -> Error {
+    Error::missing("network connection", id)
+}
+
+pub(in crate::store) fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "network connection")
+}

@@ -1,0 +1,171 @@
+//! Opens the database, and puts together what the handle on it holds.
+
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use migrations::{Migrator, MigratorTrait};
+use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, entity::ColumnTrait};
+use uuid::Uuid;
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    id::first_uuid_at,
+    store::{
+        access::identity,
+        core::{
+            connect::{self, Purpose},
+            epochs, file,
+            handle::{Inner, Store},
+            ids::Sequences,
+            kept::Kept,
+            listing::KEY_SLACK,
+            migrating,
+            patience::{Bounds, Patience},
+            probe::Probe,
+            reader::Reader,
+            selectors::Selectors,
+            shared_clock::SharedClock,
+            signals::Signals,
+            starting,
+            transaction::Writer,
+            writability::Writability,
+        },
+        devices::{self, frames},
+        entities::{delivery, event, uplink},
+        live,
+    },
+};
+
+impl Store {
+    /// Connects and brings the schema up to date. Whoever does so holds the [`Lock`].
+    pub async fn open(config: &Config) -> Result<Self> {
+        starting::persist(config, async || Self::open_once(config).await).await
+    }
+
+    async fn open_once(config: &Config) -> Result<Self> {
+        let url = config.database_url();
+        if let Some(file) = file::path(&url) {
+            file::prepare(&file).map_err(Error::internal)?;
+        }
+        migrating::up(&url, Duration::from_secs(config.database_timeout_s)).await?;
+        let store = Self::connect(config, &url, Purpose::Write).await?;
+        if let Err(error) = store.recall_clock_steps().await {
+            tracing::warn!("steps of the clock are not known: {}", error.causes());
+        }
+        store.go_on_from_stored_ids().await?;
+        if !store.is_shared()
+            && let Err(error) = store.free_claims().await
+        {
+            tracing::warn!("idempotency keys stay claimed: {}", error.causes());
+        }
+        Ok(store)
+    }
+
+    /// Connects to a database that hubs may be using: its schema is theirs, and must be this program's.
+    pub async fn open_beside(config: &Config) -> Result<Self> {
+        let url = config.database_url();
+        if let Some(file) = file::path(&url) {
+            // SQLite would make an empty one.
+            std::fs::metadata(file).map_err(Error::internal)?;
+        }
+        let store = Self::connect(config, &url, Purpose::Write).await?;
+        match Migrator::get_pending_migrations_read_only(store.inner.writer.pool()).await? {
+            pending if pending.is_empty() => Ok(store),
+            _ => Err(Error::internal(
+                "the schema is older than this program: stop the hub, run `thingshub migrate` first",
+            )),
+        }
+    }
+
+    async fn connect(config: &Config, url: &str, purpose: Purpose) -> Result<Self> {
+        let writability = Writability::new(connect::backend(url));
+        let bounds = Bounds::of(config);
+        let is_file = connect::backend(url) == DbBackend::Sqlite;
+        let (writer, reader) = if is_file {
+            let open = async |connections, purpose| {
+                connect::sqlite(url, connections, purpose, &writability).await
+            };
+            (
+                open(1, purpose).await?,
+                open(connect::readers(config), Purpose::Read).await?,
+            )
+        } else {
+            let connections = config.database_connections;
+            let pool = connect::postgres(url, connections, &writability, Some(bounds)).await?;
+            (pool.clone(), pool)
+        };
+        let patience = match is_file {
+            true => Patience::ENDLESS,
+            false => Patience::long(bounds),
+        };
+        let signals = Arc::new(Signals::default());
+        let writer = Writer::new(writer, writability.clone(), patience, signals.clone());
+        let reader = Reader::new(reader, writability.clone(), patience);
+        let short = |patience: Patience| patience.short(bounds);
+        let (recorder, gatherer) = (writer.within(short), reader.within(short));
+        let probe = Probe::new(recorder.clone(), writability.clone());
+        let store = Self {
+            inner: Arc::new(Inner {
+                kept: Kept::default()
+                    .with(devices::gather(gatherer.clone()))
+                    .with(identity::gather(gatherer.clone()))
+                    .with(identity::gather_keys(gatherer.clone()))
+                    .with(live::gather(gatherer.clone()))
+                    .with(frames::DedupeWindow::of(config)),
+                stored_epochs: epochs::gather(gatherer),
+                epochs: RwLock::default(),
+                selectors: Selectors::default(),
+                signals,
+                writability,
+                probe,
+                leases: writer.within(|patience| patience.leases(bounds)),
+                recorder,
+                writer,
+                reader,
+                clock: SharedClock::default(),
+                sequences: Sequences::default(),
+            }),
+        };
+        store.read_time().await?;
+        Ok(store)
+    }
+
+    /// Has ids go on from those that are stored, where the only hub has made them. One that is further ahead than
+    /// keys may be of times was made by a clock that was wrong, and is left behind. Hubs that share a database
+    /// have its time: one that went on from anything else would be ahead of the others.
+    async fn go_on_from_stored_ids(&self) -> Result<()> {
+        if self.is_shared() {
+            return Ok(());
+        }
+        let below = first_uuid_at(self.now() + KEY_SLACK);
+        let sequences = &self.inner.sequences;
+        for greatest in [
+            greatest::<uplink::Entity>(self, uplink::Column::Id, below).await?,
+            greatest::<event::Entity>(self, event::Column::Id, below).await?,
+            greatest::<delivery::Entity>(self, delivery::Column::Id, below).await?,
+        ] {
+            if let Some(greatest) = greatest {
+                sequences.go_on_from(greatest);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The greatest id of a table that is below this one.
+async fn greatest<E: EntityTrait>(
+    store: &Store,
+    id: E::Column,
+    below: Uuid,
+) -> Result<Option<Uuid>> {
+    let found = E::find()
+        .select_only()
+        .column(id)
+        .filter(id.lt(below))
+        .order_by_desc(id)
+        .limit(1);
+    Ok(found.into_tuple().one(&store.inner.reader).await?)
+}

@@ -1,0 +1,296 @@
+//! Removals: what is deleted is out of sight at once, and cleared away in stretches.
+//!
+//! A data table or a device may own millions of rows, and one transaction that deletes them all keeps
+//! everybody else from writing for as long as it takes. So a deletion moves the owner's row to
+//! [`removed::REMOVED`], a tenant that nobody is in: no query of a tenant finds it, its name is free, and what
+//! belongs to it can only be reached by way of it. A tenant that is deleted becomes such a tenant itself.
+//! What removed tenants own is the list of what is still to be cleared: whatever becomes of the hub that
+//! clears, another goes on. A few rows of an owner (labels, addresses, states, health) go at once.
+
+mod stretch;
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    error::Result,
+    id::TenantId,
+    store::{
+        core::{handle::Store, removed, transaction::DatabaseTransaction},
+        entities::{
+            data_table, data_table_row, delivery, device, device_import, integration,
+            network_connection, tenant,
+        },
+        integrations, networks,
+    },
+};
+
+use stretch::{HEAVY_ROWS, Stretch};
+
+/// Owners that are cleared away in one transaction.
+const OWNERS: u64 = 50;
+/// How old an import of nobody's must be: a younger one may just be written down.
+const IMPORT_AGE: TimeDelta = TimeDelta::hours(1);
+
+/// The end of a stretch.
+pub struct Cleared {
+    /// There may be more.
+    pub is_more: bool,
+    /// How long others waited for its transaction before the COMMIT.
+    pub held: Duration,
+}
+
+/// What owns many rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Data tables, with their rows.
+    DataTables,
+    /// Integrations, with their deliveries.
+    Integrations,
+    /// Devices, with their uplinks, events and downlinks.
+    Devices,
+    /// Network connections, with their events, downlinks and unknown devices.
+    NetworkConnections,
+    /// Imports of devices, with their rows.
+    Imports,
+    /// Tenants that own nothing of these any more.
+    Tenants,
+}
+
+impl Kind {
+    /// All of them; tenants when all else of them is cleared.
+    const ALL: [Self; 6] = [
+        Self::DataTables,
+        Self::Integrations,
+        Self::Devices,
+        Self::NetworkConnections,
+        Self::Imports,
+        Self::Tenants,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DataTables => "data_tables",
+            Self::Integrations => "integrations",
+            Self::Devices => "devices",
+            Self::NetworkConnections => "network_connections",
+            Self::Imports => "imports",
+            Self::Tenants => "tenants",
+        })
+    }
+}
+
+/// Takes all data tables, integrations and connections of a tenant out of sight, those before others that
+/// the writer of uplinks locks before them.
+pub(in crate::store) async fn bury_targets(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+) -> Result<(), DbErr> {
+    let key = network_connection::Column::Id;
+    let connections = removed::hold::<network_connection::Entity>(transaction, tenant, key).await?;
+    let tables =
+        removed::hold::<data_table::Entity>(transaction, tenant, data_table::Column::Id).await?;
+    let integrations =
+        removed::hold::<integration::Entity>(transaction, tenant, integration::Column::Id).await?;
+    for key in connections {
+        networks::rows::bury(transaction, key).await?;
+    }
+    for key in tables {
+        removed::bury::<data_table::Entity>(data_table::Column::Name)
+            .filter(data_table::Column::Id.eq(key))
+            .exec(transaction)
+            .await?;
+    }
+    for key in integrations {
+        integrations::bury(transaction, key).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The kinds of which there is something to clear away.
+    pub async fn removals(&self) -> Result<Vec<(TenantId, Kind)>> {
+        let (mut kinds, now) = (Vec::new(), self.now());
+        for kind in Kind::ALL {
+            if !kind.owners(&self.inner.reader, now, 1).await?.is_empty() {
+                kinds.push((removed::REMOVED, kind));
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// Clears a stretch of at most so many rows away in one transaction.
+    pub async fn clear_removed(&self, kind: Kind, rows: u64) -> Result<Cleared> {
+        let transaction = self.begin([]).await?;
+        let begun = Instant::now();
+        let cleared = kind.clear(&transaction, self.now(), rows).await;
+        let held = begun.elapsed();
+        let is_more = transaction.finish(cleared).await?;
+        Ok(Cleared { is_more, held })
+    }
+}
+
+impl Kind {
+    /// The first owners that are to be cleared away.
+    async fn owners<C: ConnectionTrait>(
+        self,
+        connection: &C,
+        now: Time,
+        limit: u64,
+    ) -> Result<Vec<i64>, DbErr> {
+        let tenants: Vec<i64> = tenant::Entity::find()
+            .filter(tenant::Column::RemovedAt.is_not_null())
+            .order_by_asc(tenant::Column::Id)
+            .select_only()
+            .column(tenant::Column::Id)
+            .into_tuple()
+            .all(connection)
+            .await?;
+        let mut owners = Vec::new();
+        // One by one, so that the index of each kind by tenant and key has them.
+        for tenant in tenants {
+            let room = limit - owners.len() as u64;
+            if room == 0 {
+                break;
+            }
+            if self != Self::Tenants {
+                owners.extend(self.owners_of(connection, now, tenant, room).await?);
+            } else if tenant != removed::REMOVED.0 && is_bare(connection, now, tenant).await? {
+                owners.push(tenant);
+            }
+        }
+        Ok(owners)
+    }
+
+    async fn owners_of<C: ConnectionTrait>(
+        self,
+        connection: &C,
+        now: Time,
+        tenant: i64,
+        limit: u64,
+    ) -> Result<Vec<i64>, DbErr> {
+        macro_rules! first {
+            ($entity:ident) => {
+                $entity::Entity::find()
+                    .filter($entity::Column::TenantId.eq(tenant))
+                    .order_by_asc($entity::Column::Id)
+                    .limit(limit)
+                    .select_only()
+                    .column($entity::Column::Id)
+            };
+        }
+        match self {
+            Self::DataTables => first!(data_table).into_tuple().all(connection).await,
+            Self::Integrations => first!(integration).into_tuple().all(connection).await,
+            Self::Devices => first!(device).into_tuple().all(connection).await,
+            Self::NetworkConnections => {
+                let first = first!(network_connection);
+                first.into_tuple().all(connection).await
+            }
+            Self::Imports => {
+                let mut first = first!(device_import);
+                if tenant == removed::REMOVED.0 {
+                    let old = now - IMPORT_AGE;
+                    first = first.filter(device_import::Column::UpdatedAt.lt(old));
+                }
+                first.into_tuple().all(connection).await
+            }
+            Self::Tenants => Ok(Vec::new()),
+        }
+    }
+
+    async fn clear(
+        self,
+        transaction: &DatabaseTransaction,
+        now: Time,
+        rows: u64,
+    ) -> Result<bool, DbErr> {
+        let owners = self.owners(transaction, now, OWNERS).await?;
+        let mut stretch = Stretch {
+            transaction,
+            left: rows,
+        };
+        for owner in &owners {
+            self.clear_parts(&mut stretch, *owner).await?;
+            if stretch.left == 0 {
+                return Ok(true);
+            }
+            self.delete(transaction, *owner).await?;
+        }
+        Ok(!owners.is_empty())
+    }
+
+    /// Clears what belongs to an owner, as far as the stretch goes.
+    async fn clear_parts(self, stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+        match self {
+            Self::DataTables => {
+                use data_table_row::{Column, Entity};
+                let which = Column::DataTableId.eq(owner);
+                stretch
+                    .clear::<Entity, Uuid>(Column::Id, which, &[Column::Ts, Column::Id])
+                    .await
+            }
+            Self::Integrations => {
+                use delivery::{Column, Entity};
+                let which = Column::IntegrationId.eq(owner);
+                stretch
+                    .at_most(HEAVY_ROWS)
+                    .clear::<Entity, Uuid>(Column::Id, which, &[Column::Id])
+                    .await
+            }
+            Self::Devices => stretch::clear_device(stretch, owner).await,
+            Self::NetworkConnections => stretch::clear_connection(stretch, owner).await,
+            Self::Imports => stretch::clear_import(stretch, owner).await,
+            Self::Tenants => Ok(()),
+        }
+    }
+
+    /// Deletes an owner of which nothing is left, and whatever came in between.
+    async fn delete(self, transaction: &DatabaseTransaction, owner: i64) -> Result<(), DbErr> {
+        match self {
+            Self::DataTables => delete::<data_table::Entity>(transaction, owner).await,
+            Self::Integrations => delete::<integration::Entity>(transaction, owner).await,
+            Self::Devices => delete::<device::Entity>(transaction, owner).await,
+            Self::NetworkConnections => {
+                delete::<network_connection::Entity>(transaction, owner).await
+            }
+            Self::Imports => delete::<device_import::Entity>(transaction, owner).await,
+            Self::Tenants => delete::<tenant::Entity>(transaction, owner).await,
+        }
+    }
+}
+
+/// Whether a tenant owns nothing any more that owns many rows.
+async fn is_bare<C: ConnectionTrait>(
+    connection: &C,
+    now: Time,
+    tenant: i64,
+) -> Result<bool, DbErr> {
+    for kind in Kind::ALL {
+        let first = kind.owners_of(connection, now, tenant, 1).await?;
+        if !first.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn delete<E>(transaction: &DatabaseTransaction, owner: i64) -> Result<(), DbErr>
+where
+    E: EntityTrait,
+    <E::PrimaryKey as sea_orm::PrimaryKeyTrait>::ValueType: From<i64>,
+{
+    E::delete_by_id(owner).exec(transaction).await?;
+    Ok(())
+}

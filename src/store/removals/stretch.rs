@@ -1,0 +1,191 @@
+//! One stretch of what is cleared away: the rows of owners, by their keys, as far as a transaction goes.
+
+use sea_orm::{
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    TryGetableMany, Value, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use crate::store::{
+    core::transaction::DatabaseTransaction,
+    entities::{
+        device_connection, device_import_batch, device_import_row, downlink, event, unknown_device,
+        uplink,
+    },
+};
+
+/// Of those that take others with them: deliveries their attempts, batches of imports dozens of rows each.
+pub const HEAVY_ROWS: u64 = 250;
+
+/// What one transaction clears away.
+pub(super) struct Stretch<'a> {
+    pub transaction: &'a DatabaseTransaction,
+    /// Rows that it may still take.
+    pub left: u64,
+}
+
+impl Stretch<'_> {
+    /// The same stretch, which ends sooner.
+    pub fn at_most(&mut self, rows: u64) -> &mut Self {
+        self.left = Ord::min(self.left, rows);
+        self
+    }
+
+    /// Deletes the first rows, in the order of the index that has them. By their keys alone, so that the plan
+    /// does not depend on how many there are.
+    pub async fn clear<E, K>(
+        &mut self,
+        key: E::Column,
+        which: Expr,
+        order: &[E::Column],
+    ) -> Result<(), DbErr>
+    where
+        E: EntityTrait,
+        K: TryGetableMany + Into<Value> + Send + Sync + Unpin,
+    {
+        let keys = self.first::<E, K>(key, which, order).await?;
+        self.delete::<E, K>(key, keys, Condition::all()).await
+    }
+
+    /// The same where the rows' keys are unique within their owner.
+    async fn clear_within<E, K>(&mut self, key: E::Column, which: Expr) -> Result<(), DbErr>
+    where
+        E: EntityTrait,
+        K: TryGetableMany + Into<Value> + Send + Sync + Unpin,
+    {
+        let keys = self.first::<E, K>(key, which.clone(), &[key]).await?;
+        let within = Condition::all().add(which);
+        self.delete::<E, K>(key, keys, within).await
+    }
+
+    async fn delete<E, K>(
+        &self,
+        key: E::Column,
+        keys: Vec<K>,
+        within: Condition,
+    ) -> Result<(), DbErr>
+    where
+        E: EntityTrait,
+        K: Into<Value>,
+    {
+        if !keys.is_empty() {
+            E::delete_many()
+                .filter(within)
+                .filter(key.is_in(keys))
+                .exec(self.transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The keys of the first rows; they count as taken.
+    async fn first<E, T>(
+        &mut self,
+        key: E::Column,
+        which: Expr,
+        order: &[E::Column],
+    ) -> Result<Vec<T>, DbErr>
+    where
+        E: EntityTrait,
+        T: TryGetableMany + Send + Sync + Unpin,
+    {
+        if self.left == 0 {
+            return Ok(Vec::new());
+        }
+        let mut query = E::find().filter(which).limit(self.left);
+        for column in order {
+            query = query.order_by_asc(*column);
+        }
+        let found: Vec<T> = query
+            .select_only()
+            .column(key)
+            .into_tuple()
+            .all(self.transaction)
+            .await?;
+        self.left -= found.len() as u64;
+        Ok(found)
+    }
+}
+
+pub(super) async fn clear_device(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+    {
+        use uplink::{Column, Entity};
+        let (which, order) = (Column::DeviceKey.eq(owner), [Column::Ts]);
+        stretch
+            .clear::<Entity, Uuid>(Column::Id, which, &order)
+            .await?;
+    }
+    {
+        use event::{Column, Entity};
+        let (which, order) = (Column::DeviceKey.eq(owner), [Column::Id]);
+        stretch
+            .clear::<Entity, Uuid>(Column::Id, which, &order)
+            .await?;
+    }
+    use downlink::{Column, Entity};
+    let (which, order) = (Column::DeviceKey.eq(owner), [Column::Id]);
+    stretch
+        .clear::<Entity, Uuid>(Column::Id, which, &order)
+        .await
+}
+
+pub(super) async fn clear_connection(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+    clear_events_of_connection(stretch, owner).await?;
+    {
+        use downlink::{Column, Entity};
+        let which = Column::ConnectionId.eq(owner);
+        let order = [Column::State, Column::DueAt];
+        stretch
+            .clear::<Entity, Uuid>(Column::Id, which, &order)
+            .await?;
+    }
+    {
+        use unknown_device::{Column, Entity};
+        let (which, order) = (Column::ConnectionId.eq(owner), [Column::LastSeenAt]);
+        stretch
+            .clear::<Entity, i64>(Column::Id, which, &order)
+            .await?;
+    }
+    // Of the devices of a tenant that is removed as well.
+    use device_connection::{Column, Entity};
+    stretch
+        .clear_within::<Entity, String>(Column::NetworkDeviceId, Column::ConnectionId.eq(owner))
+        .await
+}
+
+/// Events of devices are the devices', and stay with them; the others go.
+async fn clear_events_of_connection(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+    use event::{Column, Entity};
+    let which = || Column::ConnectionId.eq(owner);
+    let keys: Vec<Uuid> = stretch
+        .first::<Entity, Uuid>(Column::Id, which(), &[Column::Id])
+        .await?;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Entity::delete_many()
+        .filter(Column::Id.is_in(keys.clone()))
+        .filter(Column::DeviceKey.is_null())
+        .exec(stretch.transaction)
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::ConnectionId, Expr::value(None::<i64>))
+        .filter(Column::Id.is_in(keys))
+        .exec(stretch.transaction)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn clear_import(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+    {
+        use device_import_row::{Column, Entity};
+        stretch
+            .clear_within::<Entity, i64>(Column::Number, Column::ImportId.eq(owner))
+            .await?;
+    }
+    use device_import_batch::{Column, Entity};
+    stretch
+        .at_most(HEAVY_ROWS)
+        .clear_within::<Entity, i64>(Column::FirstRow, Column::ImportId.eq(owner))
+        .await
+}

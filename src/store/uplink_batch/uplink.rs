@@ -1,0 +1,159 @@
+//! The rows that an uplink makes, and what it changes of its device's state.
+
+use chrono::TimeDelta;
+use sea_orm::ActiveValue::Set;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    message::{Message, Record},
+    rows::Rows,
+};
+use crate::store::{
+    data::NewRow,
+    deliveries::enqueue::{self, Recipient},
+    devices::record::State,
+    downlinks::queue::News,
+    entities::{data_table_row, uplink},
+    integrations::policy::EventType,
+};
+
+/// How long a message may be under way within the hub, and how far the clocks of hubs on one database may
+/// lie apart: what is newer than a message by no more than that may have overtaken it.
+const UNDER_WAY_MAX: TimeDelta = TimeDelta::seconds(10);
+
+impl Rows {
+    /// Adds an uplink; answers its id.
+    pub fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) -> Uuid {
+        let id = self.ids.next();
+        if let Some(mark) = &record.mark {
+            let has_told = !record.told.is_empty();
+            let source = message.connection;
+            let at = self.recorded_at.time();
+            state.frames.push(mark, source, id, has_told, at);
+        }
+        change_state(state, message, record);
+        let device = record.device.0;
+        if let Some(new) = &record.driver_state {
+            self.driver_states
+                .insert(device, (message.tenant, new.clone()));
+        }
+        self.states.insert(device, (message.tenant, state.clone()));
+        self.uplinks.push(uplink_row(id, message, record));
+        for event in record.events.iter().chain(&record.told) {
+            self.add_event(message, Some(record.device), event);
+        }
+        if record.acknowledges {
+            let news = News::of_acknowledgement(record.device, message.connection);
+            self.downlinks.push((message.tenant, news));
+        }
+        self.add_table_rows(id, message, record);
+        self.add_deliveries(id, message, record, state);
+        id
+    }
+
+    fn add_table_rows(&mut self, uplink: Uuid, message: &Message, record: &Record) {
+        for NewRow { table, time, data } in &record.rows {
+            self.table_rows.push(data_table_row::ActiveModel {
+                tenant_id: Set(message.tenant.0),
+                id: Set(self.ids.next()),
+                data_table_id: Set(table.0),
+                device_id: Set(record.device_id.clone()),
+                ts: Set(*time),
+                data: Set(data.clone()),
+                uplink_id: Set(Some(uplink)),
+            });
+        }
+    }
+
+    fn add_deliveries(&mut self, uplink: Uuid, message: &Message, record: &Record, state: &State) {
+        for event in [EventType::Data, EventType::Raw] {
+            if event == EventType::Data && !record.carries_data {
+                continue;
+            }
+            let wants = |recipient: &&Recipient| recipient.events.contains(&event);
+            let mut recipients = record.integrations.iter().filter(wants).peekable();
+            if recipients.peek().is_none() {
+                continue;
+            }
+            let body = (record.render)(event, state);
+            let subject = enqueue::Subject {
+                tenant: message.tenant,
+                device_id: &record.device_id,
+                id: uplink,
+                kind: event,
+                body: &body,
+                at: self.due_at,
+            };
+            for recipient in recipients {
+                let (row, queued) = enqueue::row(self.ids.next(), &subject, recipient);
+                self.deliveries.push(row);
+                self.queued.push(queued);
+            }
+        }
+    }
+}
+
+/// Makes the device's state what it is after an uplink.
+fn change_state(state: &mut State, message: &Message, record: &Record) {
+    // A clock that is ahead must not keep out what comes after it: neither the network's, nor the
+    // hub's own as it once was.
+    let at = Ord::min(record.time, message.received_at);
+    let credible = message.received_at + UNDER_WAY_MAX;
+    let newest = state.newest_at.filter(|newest| *newest <= credible);
+    let is_late = newest.is_some_and(|newest| at < newest);
+    match &record.data {
+        // What is newer stays; what nothing newer has told is news all the same.
+        Some(data) if is_late => {
+            for (name, value) in data {
+                let entry = state.reported.entry(name.as_str());
+                entry.or_insert_with(|| value.clone());
+            }
+        }
+        Some(data) => state.reported.extend(data.clone()),
+        None => {}
+    }
+    if let Some(new) = &record.driver_state {
+        // What the driver no longer keeps is no longer reported.
+        let kept = |name: &String| new.state.contains_key(name) || in_data(record, name);
+        let gone = new.seen.state.keys().filter(|name| !kept(name));
+        for name in gone {
+            state.reported.shift_remove(name);
+        }
+        state.reported.extend(new.state.clone());
+    }
+    if !is_late {
+        state.received_at = Some(message.received_at);
+        state.raw.clone_from(&record.raw);
+    }
+    // A frame without data is heard; it makes no data late, and says nothing of the driver.
+    if !is_late && record.carries_data {
+        state.newest_at = Some(at);
+        state.is_failing = record.failure.is_some();
+    }
+}
+
+fn uplink_row(id: Uuid, message: &Message, record: &Record) -> uplink::ActiveModel {
+    uplink::ActiveModel {
+        tenant_id: Set(message.tenant.0),
+        id: Set(id),
+        device_key: Set(record.device.0),
+        connection_id: Set(message.connection.0),
+        received_at: Set(message.received_at),
+        ts: Set(record.time),
+        f_port: Set(record.f_port.map(i32::from)),
+        f_cnt: Set(record.f_cnt.map(i64::from)),
+        raw: Set(record.raw.clone()),
+        radio: Set(record.radio.clone()),
+        data: Set(record.data.clone().map(Value::Object)),
+        updates: Set(record.updates.clone()),
+        failure: Set(record.failure.clone()),
+    }
+}
+
+fn in_data(record: &Record, name: &str) -> bool {
+    record
+        .data
+        .as_ref()
+        .is_some_and(|data| data.contains_key(name))
+}

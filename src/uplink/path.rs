@@ -1,0 +1,272 @@
+//! The path itself: takes what came in, message by message, and looks up again what has changed meanwhile.
+
+use std::sync::Arc;
+
+use chrono::SecondsFormat;
+use serde_json::Value;
+
+use super::{
+    ingest::{self, One, Sender},
+    receipt::{Asking, Receipt, Taken, Unread},
+    route::ConnectionRoute,
+    routes::Routes,
+    strangers::Strangers,
+    turns::Turns,
+    writer::Writer,
+};
+use crate::{
+    clock::{Plausible, Time},
+    codec::Codec,
+    error::{Error, Result},
+    id::ConnectionId,
+    networks::{Event, Uplink},
+    secret::Vault,
+    store::{
+        Scope, Store,
+        uplink_batch::{Content, Message, Outcome},
+    },
+};
+
+/// How often a message is looked up when its device goes, or its tenant changes, in between.
+const TRIES_MAX: usize = 5;
+
+/// The uplink path, ready to run.
+#[derive(Clone)]
+pub struct UplinkPath {
+    pub(super) routes: Arc<Routes>,
+    /// What runs drivers.
+    pub codec: Codec,
+    pub(super) turns: Arc<Turns>,
+    pub(super) strangers: Arc<Strangers>,
+    pub(super) writer: Writer,
+    pub(super) plausible: Plausible,
+}
+
+impl UplinkPath {
+    /// Puts the path together.
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        codec: Codec,
+        plausible: Plausible,
+        writer: Writer,
+    ) -> Self {
+        Self {
+            routes: Arc::new(Routes::new(store, vault, codec.clone())),
+            codec,
+            turns: Arc::default(),
+            strangers: Arc::new(Strangers::new(writer.clone())),
+            writer,
+            plausible,
+        }
+    }
+
+    /// The tenant of a connection.
+    pub async fn scope_of(&self, id: ConnectionId) -> Result<Option<Scope>> {
+        let connection = self.routes.connection(id).await?;
+        Ok(connection.map(|connection| connection.scope.clone()))
+    }
+
+    /// Takes what a network server posts. It is on disk when this answers. Why a message could not be
+    /// read, only who has the connection's key learns.
+    pub async fn receive(
+        &self,
+        id: ConnectionId,
+        sender: Sender<'_>,
+        message: Result<Unread>,
+    ) -> Result<Taken> {
+        let connection = ingest::authenticate(&self.routes, &self.strangers, id, sender).await?;
+        self.take(connection, Some(sender), message).await
+    }
+
+    /// Takes one message that the hub itself has fetched from a network server. It is on disk when
+    /// this answers; one that was refused is counted.
+    pub async fn receive_fetched(
+        &self,
+        id: ConnectionId,
+        message: Result<Unread>,
+    ) -> Result<Taken> {
+        let connection = self.routes.connection(id).await?;
+        let connection = connection.ok_or_else(|| Error::missing("network connection", id))?;
+        self.take(connection, None, message).await
+    }
+
+    /// Takes what came in, which may be several messages: all that can be taken are, and the answer is
+    /// that to the first, or the first refusal. What broke a rule before it could be read is counted
+    /// like a message that cannot be read.
+    async fn take(
+        &self,
+        mut connection: Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
+        message: Result<Unread>,
+    ) -> Result<Taken> {
+        let read = match message {
+            Ok(around) => {
+                let bodies = self.read(&mut connection, sender, &around).await;
+                bodies.map(|bodies| (around, bodies))
+            }
+            Err(error) => Err(error),
+        };
+        let (around, bodies) = match read {
+            Ok(read) => read,
+            Err(refused @ Error::Invalid(_)) => {
+                return self.take_one(connection, sender, Err(&refused)).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let mut answer = None;
+        for body in &bodies {
+            let one = One {
+                body,
+                around: &around,
+            };
+            let taken = self.take_one(connection.clone(), sender, Ok(one)).await;
+            match (&answer, taken) {
+                // Whoever sends it all again sends what is recorded already as well.
+                (_, Err(error)) if !matches!(error, Error::Invalid(_)) => return Err(error),
+                (None | Some(Ok(_)), Err(refused)) => answer = Some(Err(refused)),
+                (None, taken) => answer = Some(taken),
+                (Some(_), _) => {}
+            }
+        }
+        answer.unwrap_or_else(|| Err(Error::field("body", "must hold a message")))
+    }
+
+    /// The messages that came in. Nothing is refused by settings that another hub may have changed.
+    async fn read(
+        &self,
+        connection: &mut Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
+        around: &Unread,
+    ) -> Result<Vec<Value>> {
+        let read = ingest::read(connection, around);
+        if !matches!(read, Err(Error::Invalid(_))) || self.routes.is_current(connection).await? {
+            return read;
+        }
+        *connection = self.look_up_again(connection.id, sender).await?;
+        ingest::read(connection, around)
+    }
+
+    /// Takes one message; whoever posts it shows the key at each look-up, which may have been changed.
+    async fn take_one(
+        &self,
+        mut connection: Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
+        message: Result<One<'_>, &Error>,
+    ) -> Result<Taken> {
+        let id = connection.id;
+        for tries in 0..TRIES_MAX {
+            // Whoever changes things all the time must not keep messages out: the second look-up is
+            // younger than the message, and good enough.
+            let epoch = (tries == 0).then_some(connection.epoch);
+            if let Some(taken) = self.receive_once(&connection, message, epoch).await? {
+                return Ok(taken);
+            }
+            connection = self.look_up_again(id, sender).await?;
+        }
+        Err(Error::overloaded("the device is being changed; try again"))
+    }
+
+    async fn look_up_again(
+        &self,
+        id: ConnectionId,
+        sender: Option<Sender<'_>>,
+    ) -> Result<Arc<ConnectionRoute>> {
+        match sender {
+            Some(sender) => ingest::authenticate(&self.routes, &self.strangers, id, sender).await,
+            None => {
+                let found = self.routes.connection(id).await?;
+                found.ok_or_else(|| Error::missing("network connection", id))
+            }
+        }
+    }
+
+    /// `None`: what the message was about has gone while it was worked on.
+    async fn receive_once(
+        &self,
+        connection: &ConnectionRoute,
+        message: Result<One<'_>, &Error>,
+        epoch: Option<u64>,
+    ) -> Result<Option<Taken>> {
+        let received_at = connection.scope.now();
+        let mut read = match message {
+            Ok(one) => ingest::normalise(connection, one).map(|event| (event, one.body)),
+            Err(refused) => Err(refused.echo()),
+        };
+        let odd_time = match &mut read {
+            Ok((Event::Uplink(uplink), _)) => self.doubt_time(uplink, received_at),
+            _ => None,
+        };
+        let awaits = match &read {
+            Ok((Event::Uplink(uplink), _)) if uplink.wants_downlink => Some(Asking {
+                kind: connection.settings.kind(),
+                network_device_id: uplink.network_device_id.clone(),
+            }),
+            _ => None,
+        };
+        let answer = |receipt| Taken { receipt, awaits };
+        if !connection.enabled {
+            // Another hub may have switched it on.
+            if epoch.is_some() && !self.routes.is_current(connection).await? {
+                return Ok(None);
+            }
+            return read.map(|_| Some(answer(Receipt::Disabled)));
+        }
+        let write = |content| Message {
+            tenant: connection.scope.tenant(),
+            connection: connection.id,
+            received_at,
+            odd_time: odd_time.clone(),
+            epoch,
+            content,
+        };
+        let receipt = match read {
+            Ok((Event::Uplink(uplink), _)) => {
+                self.receive_uplink(connection, *uplink, received_at, write)
+                    .await?
+            }
+            Ok((Event::News(news), body)) => {
+                self.receive_news(connection, &news, body, write).await?
+            }
+            Err(refused) => {
+                let written = write(Content::Malformed(refused.to_string()));
+                return match self.write(written).await? {
+                    Outcome::Recorded => Err(refused),
+                    _ => Ok(None),
+                };
+            }
+        };
+        Ok(receipt.map(answer))
+    }
+
+    /// Writes a message. One that refers to what is not there was looked up in what was kept wrongly: that is
+    /// dropped, for the message to be looked up again. After that, it is a fault.
+    pub(super) async fn write(&self, message: Message) -> Result<Outcome> {
+        let (tenant, looked_up_at) = (message.tenant, message.epoch);
+        let outcome = self.writer.write(message).await?;
+        match (outcome, looked_up_at) {
+            (Outcome::Dangling, None) => Err(Error::internal(
+                "a message refers to what is not there, though it was just looked up",
+            )),
+            (Outcome::Dangling | Outcome::Gone, Some(epoch)) => {
+                self.routes.doubt(tenant, epoch);
+                Ok(outcome)
+            }
+            _ => Ok(outcome),
+        }
+    }
+
+    /// Takes the network's time from an uplink where it cannot be true: the hub's own counts, and what
+    /// was told is kept beside it. Answers what is wrong with it.
+    fn doubt_time(&self, uplink: &mut Uplink, now: Time) -> Option<String> {
+        if let Some(told) = &uplink.radio.reported_time {
+            return Some(format!("the network's time {told:?} cannot be read"));
+        }
+        let time = uplink.time?;
+        let doubt = self.plausible.doubt(time, now)?;
+        let told = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        uplink.time = None;
+        uplink.radio.reported_time = Some(told.clone());
+        Some(format!("the network's time {told} {doubt}"))
+    }
+}
