@@ -15,7 +15,7 @@ pub struct Subject {
     pub id: String,
 }
 
-/// One change among many.
+/// Change of one resource among many.
 pub struct Change {
     /// Resource that was changed.
     pub subject: Subject,

@@ -93,7 +93,7 @@ where
     Ok(())
 }
 
-/// A row that is written as a JSON object, its members in the order of the columns.
+/// Row that serializes to a JSON object, with its members in the order of the columns.
 struct Row(Vec<(&'static str, SqlValue)>);
 
 fn as_object<E, A>(mut row: A) -> Row
@@ -112,7 +112,7 @@ impl Serialize for Row {
     }
 }
 
-/// A value in the form from which PostgreSQL reads it back as the column's type.
+/// Value in the form that PostgreSQL converts back to the column's type.
 struct Cell<'a>(&'a SqlValue);
 
 impl Serialize for Cell<'_> {

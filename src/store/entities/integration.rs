@@ -1,4 +1,4 @@
-//! An integration.
+//! Integration.
 
 use sea_orm::entity::prelude::*;
 

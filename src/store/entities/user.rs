@@ -1,4 +1,4 @@
-//! A user.
+//! User.
 
 use sea_orm::entity::prelude::*;
 

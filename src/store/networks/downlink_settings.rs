@@ -58,7 +58,8 @@ pub struct NewSettings {
     pub settings: Value,
     /// Sealed credentials.
     pub secret: Option<Vec<u8>>,
-    /// True if the hub sends waiting downlinks by itself; false if the network server fetches them.
+    /// True if the hub sends waiting downlinks by itself; false if they wait for the response to the device's next
+    /// uplink.
     pub is_pushed: bool,
 }
 
