@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// Tenant.
+/// Tenant of the installation.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     /// Identifier of the tenant.

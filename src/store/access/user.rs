@@ -11,7 +11,7 @@ use crate::{
 /// Role with all permissions in its tenant.
 pub const ADMIN: &str = "admin";
 
-/// User.
+/// User of a tenant.
 #[derive(Debug, Clone)]
 pub struct User {
     /// Identifier of the user.
@@ -39,18 +39,18 @@ pub struct User {
 /// Person behind a user: the data that the user may change without an administrator.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Person {
-    /// Full name.
+    /// Full name of the person.
     pub full_name: String,
-    /// E-mail address.
+    /// E-mail address of the person.
     pub email: String,
-    /// Country.
+    /// Country of the person.
     pub country: String,
 }
 
 /// Profile of a user, as set by an administrator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
-    /// Person.
+    /// Person behind the user.
     #[serde(flatten)]
     pub person: Person,
     /// `admin`, `editor` or `viewer`.

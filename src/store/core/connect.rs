@@ -52,7 +52,7 @@ pub enum Purpose {
     Create,
     /// Writes. A missing file is an error: creating an empty one would hide the loss of its data.
     Write,
-    /// Reads.
+    /// Reads an existing file.
     Read,
 }
 

@@ -64,7 +64,7 @@ pub enum ResourceOrder {
     /// Time of creation.
     #[default]
     Created,
-    /// Name.
+    /// Name of the resource.
     Name,
     /// Time of the last change.
     Updated,

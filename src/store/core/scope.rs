@@ -182,7 +182,7 @@ impl Scope {
         Ok(value)
     }
 
-    /// Runs one transaction on data that is read anew on each use, such as sessions; its commit signals nothing.
+    /// Runs one transaction on data that is read again on each use, such as sessions; its commit sends no signals.
     pub(in crate::store) async fn keep<T, F>(
         &self,
         work: impl FnOnce(Arc<DatabaseTransaction>) -> F,

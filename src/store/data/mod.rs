@@ -40,12 +40,12 @@ pub struct NewDataTable<C> {
     pub columns: Option<Vec<C>>,
 }
 
-/// Data table.
+/// Data table of a tenant.
 #[derive(Debug, Clone)]
 pub struct DataTable<C> {
     /// Identifier of the table.
     pub id: DataTableId,
-    /// Configuration.
+    /// Configuration, as the client provided it.
     pub provisioned: NewDataTable<C>,
     /// Revision, which grows with every change by a client.
     pub revision: i64,
@@ -62,7 +62,7 @@ pub struct NewRow {
     pub table: DataTableId,
     /// Time of the data.
     pub time: Time,
-    /// Values.
+    /// Values of the columns, as a JSON object.
     pub data: Value,
 }
 
@@ -75,7 +75,7 @@ pub struct Row {
     pub device_id: String,
     /// Time at which the network received the uplink.
     pub time: Time,
-    /// Fields.
+    /// Values of the columns.
     pub data: Map<String, Value>,
 }
 

@@ -181,7 +181,7 @@ async fn write(
         .filter(Column::IntegrationId.eq(integration.0))
         .filter(Column::Id.is_in(padded(ids)))
         .filter(Column::DueAt.is_not_null())
-        // A delivery that was resent in the meantime waits anew.
+        // A delivery that was resent in the meantime starts a new wait.
         .filter(condition)
         .exec(transaction)
         .await?

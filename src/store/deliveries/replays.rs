@@ -72,7 +72,7 @@ pub struct NewReplay {
     pub device_id: Option<String>,
 }
 
-/// Replay.
+/// Replay of stored uplinks into an integration.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// Identifier of the replay.

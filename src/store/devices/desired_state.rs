@@ -22,7 +22,7 @@ use crate::{
 
 /// Transfer of the desired state to the device.
 pub enum Transfer {
-    /// Queue this downlink, encoded with the connection's settings as last read.
+    /// Queue this downlink, prepared for its connection at these revisions.
     Downlink(Box<NewDownlink>, Seen),
     /// Nothing can be sent; this event records the reason.
     Told(NewEvent),

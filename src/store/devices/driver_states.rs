@@ -88,8 +88,8 @@ pub async fn get(scope: &Scope, device: DeviceKey) -> Result<Option<Kept>> {
     }))
 }
 
-/// Empties the driver state of a device, so that the driver starts anew with the next uplink. Also removes fields
-/// from the reported state that only the driver state provided. Returns the state before.
+/// Empties the driver state of a device, so that the driver starts without a state at the next uplink. Also removes
+/// fields from the reported state that only the driver state provided. Returns the previous state.
 pub async fn reset(scope: &Scope, device: DeviceKey, device_id: &str) -> Result<Option<Kept>> {
     scope
         .write(async |transaction| {

@@ -34,8 +34,7 @@ impl DedupeWindow {
 
 /// Maximum number of frames kept per device; more than gateways and retries have in transit at a time.
 const FRAMES_MAX: usize = 16;
-/// First byte of stored frames. Data that begins otherwise has an older format without this byte, and is discarded;
-/// the length of a frame in it differs from those below.
+/// First byte of stored frames. Data that begins otherwise has an older format without this byte, and is discarded.
 const FORM: u8 = 2;
 const FRAME_BYTES: usize = 49;
 /// Format without the recording time, which the id of the frame's uplink gives approximately.

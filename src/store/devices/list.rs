@@ -99,7 +99,7 @@ impl Filter {
         match self.health {
             // Failing devices are few.
             Some(HealthState::Failing) => true,
-            // These may be all devices, and orders other than the index's would sort them all for a page.
+            // These may be all devices, and any order other than the index's would sort all of them for a page.
             Some(HealthState::NeverSeen) => {
                 matches!(sort.by, SortBy::Created | SortBy::LastSeen)
             }

@@ -45,12 +45,12 @@ pub struct Address {
     pub network_device_id: String,
 }
 
-/// Device.
+/// Device of a tenant.
 #[derive(Debug, Clone)]
 pub struct Device {
     /// Key for references inside the hub.
     pub key: DeviceKey,
-    /// Configuration.
+    /// Configuration, as the client provided it.
     pub provisioned: NewDevice,
     /// Last state.
     pub state: State,

@@ -34,7 +34,7 @@ pub struct Uplink {
     pub f_port: Option<u8>,
     /// LoRaWAN frame counter.
     pub f_cnt: Option<u32>,
-    /// Payload.
+    /// Payload of the message.
     pub raw: Option<Vec<u8>>,
     /// Radio data of the reception, as the network's adapter wrote it.
     pub radio: Map<String, Value>,

@@ -51,7 +51,7 @@ pub enum Origin {
 pub enum Priority {
     /// After all others.
     Low,
-    /// Default.
+    /// Default priority.
     #[default]
     Normal,
     /// Before all others.
@@ -86,7 +86,7 @@ pub struct NewDownlink {
     pub is_pushed: bool,
 }
 
-/// Downlink.
+/// Downlink of a device.
 #[derive(Debug, Clone)]
 pub struct Downlink {
     /// Identifier, which sorts by the time of queuing.

@@ -40,9 +40,9 @@ pub struct Filter {
 pub enum SortBy {
     /// Time at which the first version was pushed.
     Created,
-    /// Name.
+    /// Name of the driver.
     Name,
-    /// Author.
+    /// Author of the driver.
     Author,
     /// Time of the last change.
     Updated,

@@ -52,7 +52,7 @@ pub struct Driver<S> {
     id: i64,
     /// Author and name.
     pub key: DriverKey,
-    /// Metadata.
+    /// Metadata of the driver.
     pub metadata: Metadata<S>,
     /// Tags, ordered by name.
     pub tags: Vec<Tag>,
@@ -93,7 +93,7 @@ impl<S> Driver<S> {
 /// Version to add, with the tags that will point at it.
 #[derive(Debug, Clone)]
 pub struct Release {
-    /// Version.
+    /// Version to add.
     pub version: Content,
     /// Tags; existing ones are moved.
     pub tags: Vec<String>,

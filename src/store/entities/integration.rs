@@ -1,4 +1,4 @@
-//! Integration.
+//! Integration of a tenant.
 
 use sea_orm::entity::prelude::*;
 

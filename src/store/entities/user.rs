@@ -1,4 +1,4 @@
-//! User.
+//! User of a tenant.
 
 use sea_orm::entity::prelude::*;
 

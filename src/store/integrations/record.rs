@@ -44,14 +44,14 @@ pub struct NewIntegration {
     pub secret: Option<Vec<u8>>,
 }
 
-/// Integration.
+/// Integration, which forwards data to a target.
 #[derive(Debug, Clone)]
 pub struct Integration {
     /// Identifier of the integration.
     pub id: IntegrationId,
-    /// Configuration.
+    /// Configuration, as the client provided it.
     pub provisioned: NewIntegration,
-    /// Health.
+    /// Health of the integration.
     pub health: Health,
     /// Revision, which grows with every change by a client.
     pub revision: i64,

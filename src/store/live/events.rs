@@ -24,13 +24,13 @@ use crate::{
 /// Subject of the events.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject {
-    /// Device.
+    /// Events of a device.
     Device(DeviceKey),
-    /// Network connection.
+    /// Events of a network connection.
     Connection(ConnectionId),
 }
 
-/// Event.
+/// Recorded event.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Identifier, which sorts by time.

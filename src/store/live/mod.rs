@@ -54,7 +54,7 @@ pub const UPLINK: &str = "uplink";
 pub struct Happening {
     /// Identifier of the device that it is about, if any.
     pub device_id: Option<String>,
-    /// Content.
+    /// The uplink or the event.
     pub what: What,
 }
 
@@ -63,7 +63,7 @@ pub struct Happening {
 pub enum What {
     /// Uplink of the device.
     Uplink(Box<Uplink>),
-    /// Event.
+    /// Event of a device or a connection.
     Event(Event),
 }
 

@@ -46,11 +46,11 @@ impl NewConnection {
 pub struct Connection {
     /// Identifier of the connection.
     pub id: ConnectionId,
-    /// Configuration.
+    /// Configuration, as the client provided it.
     pub provisioned: NewConnection,
     /// SHA-256 of the ingest key.
     pub ingest_key_hash: Vec<u8>,
-    /// Health.
+    /// Health of the connection.
     pub health: Health,
     /// Revision, which grows with every change by a client.
     pub revision: i64,

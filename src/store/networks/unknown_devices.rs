@@ -33,7 +33,7 @@ pub struct Sighting {
     pub network_device_id: String,
     /// LoRaWAN port.
     pub f_port: Option<u8>,
-    /// Payload.
+    /// Payload of the message.
     pub raw: Option<Vec<u8>>,
     /// Name of the device in the network server.
     pub name: Option<String>,

@@ -79,7 +79,7 @@ pub struct Record {
     pub mark: Option<Mark>,
     /// True if it may contain data; otherwise it only shows that the device is alive.
     pub carries_data: bool,
-    /// Payload.
+    /// Payload of the uplink.
     pub raw: Option<Vec<u8>>,
     /// Radio data of the reception.
     pub radio: Value,
@@ -111,11 +111,11 @@ pub type Render = Box<dyn Fn(EventType, &State) -> String + Send + Sync>;
 /// Outcome of a message in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Stored.
+    /// The message was stored.
     Recorded,
-    /// Stored as the uplink with this identifier.
+    /// The message was stored as the uplink with this identifier.
     Uplink(Uuid),
-    /// Copy of a frame that is stored as the uplink with this identifier; nothing was written.
+    /// The message is a copy of a frame that is stored as the uplink with this identifier; nothing was written.
     Duplicate(Uuid),
     /// Referenced rows were looked up before a change; nothing was written.
     Gone,
