@@ -1,8 +1,8 @@
-//! HTTP API: typed endpoints, the behavior that they share, and the OpenAPI document.
+//! HTTP API: typed endpoints, the behaviour that they share, and the OpenAPI document.
 //!
 //! | folder | content |
 //! |---|---|
-//! | `http/` | behavior that all operations share, from the port up |
+//! | `http/` | behaviour that all operations share, from the port up |
 //! | `document/` | the steps from the generated document to the published one, and its pages |
 //! | the rest | the resources, in the same folders as in `hub` and `store` |
 

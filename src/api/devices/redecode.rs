@@ -1,4 +1,4 @@
-//! Decoding of stored uplinks with another driver or version, as a preview or with the results stored.
+//! Repeated decoding of stored uplinks, as a preview or with the results stored.
 
 use poem::{IntoResponse, Response, Result, http::StatusCode, http::Uri};
 use poem_openapi::{

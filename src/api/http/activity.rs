@@ -40,7 +40,7 @@ struct State {
 pub enum End {
     /// The head of a request began and did not end in time.
     Late,
-    /// No request arrived for [`IDLE_MAX`].
+    /// No request arrived for `IDLE_MAX`.
     Idle,
 }
 

@@ -111,7 +111,7 @@ fn log(error: &Error) {
 /// must not create more of it.
 struct PutOff(BTreeMap<String, (Instant, u64)>);
 
-/// Period for which one log line stands.
+/// Period in which at most one line is logged per reason.
 const QUIET: Duration = Duration::from_secs(10);
 /// Maximum number of reasons that are counted separately.
 const REASONS_MAX: usize = 100;

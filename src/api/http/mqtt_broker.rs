@@ -170,7 +170,7 @@ impl Broker {
         };
         let (password, key) = (self.password.take(), self.shared_access_key.take());
         let mut claims = Vec::new();
-        // A password and a shared access key exclude each other, so a new one replaces a stored other one.
+        // A password and a shared access key exclude each other, so giving one replaces the stored other one.
         if self.username.is_some() && key.is_none() {
             let password = password.as_ref().map(|text| text.as_str().to_owned());
             claims.push(claim(mqtt::PASSWORD, password, false));

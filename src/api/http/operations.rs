@@ -1,4 +1,4 @@
-//! Behavior that all operations share before and after their own work.
+//! Behaviour that all operations share before and after their own work.
 //!
 //! [`Operations`] wraps a group of endpoints and knows the declaration of each: it admits authorized callers,
 //! refuses undeclared query parameters and bodies, answers a repeated request as the first time, and turns
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{error::Error, id::TenantId};
 
-/// A group of operations with the shared behavior around each.
+/// A group of operations with the shared behaviour around each.
 pub struct Operations<A> {
     /// The operations.
     pub apis: A,

@@ -216,7 +216,7 @@ mod tests {
         // The only piece waits.
         taken.frame().await.unwrap().unwrap();
         peer.fails(PATIENCE).await;
-        // Nothing waits, as in a stream without news.
+        // Nothing waits, as in an event stream without new events.
         peer.set(None);
         let failed = tokio::time::timeout(5 * PATIENCE, peer.fails(PATIENCE));
         assert!(failed.await.is_err());

@@ -193,7 +193,7 @@ impl ParseFromParameter for Labels {
     }
 }
 
-/// Default of a boolean member that is true if left out.
+/// Returns `true`, as the default of boolean members.
 pub fn yes() -> bool {
     true
 }

@@ -172,8 +172,8 @@ async fn run(mut socket: WebSocketStream, mut following: Following) {
     let _ = socket.close().await;
 }
 
-/// Sends messages and a ping. The pong acknowledges all messages before it; returns `None` if it does not come
-/// in time.
+/// Sends messages and a ping, whose pong acknowledges all messages before it. Returns `None` if the pong does
+/// not come in time or the connection ends.
 async fn tell(socket: &mut WebSocketStream, told: &Told) -> Option<()> {
     for text in told.texts() {
         socket.feed(Message::text(text)).await.ok()?;

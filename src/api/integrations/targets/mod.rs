@@ -111,7 +111,7 @@ impl Target {
 }
 
 impl TargetView {
-    /// Returns the view of a stored target, which shows the secrets that are stored only by flags.
+    /// Returns the view of a stored target; flags show which secrets are stored.
     pub fn new(
         id: IntegrationId,
         kind: &str,
