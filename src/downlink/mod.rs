@@ -5,10 +5,10 @@
 //! other; the downlinks of one device go one after another. A downlink may be sent twice when a hub
 //! dies between the network server's answer and its own note of it, and is never lost.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `transport.rs` | what a connection's downlinks are sent with |
-//! | `engine.rs`, `lane.rs` | who sends, and when |
+//! | `transport.rs` | settings and secrets for a connection's downlinks |
+//! | `engine.rs`, `lane.rs` | scheduling and sending |
 //!
 //! How each network server wants a downlink stands in [`crate::networks`].
 
