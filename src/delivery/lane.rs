@@ -120,7 +120,7 @@ enum Next {
     Wait,
     /// Another hub delivers, or clients fetch the deliveries themselves: start no attempts.
     StandBy,
-    /// Nothing may be sent: start no attempts.
+    /// Nothing may be sent, or the lane has been idle for too long: start no attempts, and end.
     End,
 }
 
@@ -398,8 +398,8 @@ impl Drop for Run {
     }
 }
 
-/// True if a lane that was last busy at `busy_at` should end. A lane whose breaker is closed to
-/// attempts stays, because only it knows until when.
+/// True if a lane that was last busy at `busy_at` should end. A lane whose breaker blocks all attempts
+/// stays, because only the lane knows for how long.
 fn is_over(busy_at: Instant, admission: Admission, now: Instant) -> bool {
     now >= busy_at + IDLE_MAX && !matches!(admission, Admission::Closed(_))
 }

@@ -14,7 +14,7 @@ use crate::{
     store::{Store, deliveries::give_up},
 };
 
-/// Interval between two deletions.
+/// Interval between two searches for old deliveries.
 const EVERY: Duration = Duration::from_secs(60);
 /// Pause between two chunks.
 const BREATH: Duration = Duration::from_millis(50);

@@ -33,7 +33,8 @@ impl Event {
     }
 }
 
-/// Names of a device and of its owners in the network server, which a downlink to it may need.
+/// Names of a device, its application and its tenant in the network server. A downlink to the device
+/// may need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Names {

@@ -22,7 +22,7 @@ pub fn as_uplink(parsed: Result<Event, Malformed>) -> Uplink {
     }
 }
 
-/// Returns the news; panics if the message is something else.
+/// Returns the [`News`]; panics if the message is something else.
 pub fn as_news(parsed: Result<Event, Malformed>) -> News {
     match parsed {
         Ok(Event::News(news)) => news,

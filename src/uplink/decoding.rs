@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Maximum attempts to decode an uplink when another hub keeps changing the driver state first. Each
-/// failed attempt means that another hub has written an uplink.
+/// Maximum number of attempts to decode an uplink when another hub keeps changing the driver state
+/// first. Each failed attempt means that another hub has written an uplink.
 const STALE_TRIES_MAX: usize = 100;
 
 /// Outcome of writing an uplink.

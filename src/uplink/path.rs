@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Maximum attempts to process a message whose device or tenant changes in the meantime.
+/// Maximum number of attempts to process a message whose device or tenant changes in the meantime.
 const TRIES_MAX: usize = 5;
 
 /// The uplink path.

@@ -263,7 +263,7 @@ impl Subscriber {
         let ids = self.running.keys().chain(self.resting.keys());
         let names: Vec<String> = ids.copied().map(name).collect();
         self.end_all();
-        // Disabled subscriptions end now: no other hub knows that their sessions must be deleted.
+        // The sessions of disabled connections are deleted now, because no other hub knows that they must be.
         self.resting.clear();
         while self.tasks.join_next().await.is_some() {}
         if !names.is_empty()

@@ -197,7 +197,7 @@ impl Subscription {
         heard.or(former)
     }
 
-    /// Reads the connection's settings and opens its credentials.
+    /// Reads the connection's settings and decrypts its credentials.
     async fn what(&self) -> Result<Heard> {
         let scope = &self.taker.scope;
         let connection = connections::get(scope, self.taker.id).await?;

@@ -20,8 +20,8 @@ use crate::{
 const TOPIC_SHOWN_MAX: usize = 200;
 /// Delay before the next attempt when the hub cannot process a message.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Maximum attempts after internal errors, which seldom go away. Later messages are acknowledged only
-/// after this one, and the broker sends only a limited number ahead.
+/// Maximum number of attempts after internal errors, which seldom go away. Later messages are
+/// acknowledged only after this one, and the broker sends only a limited number ahead.
 const FAULTS_MAX: usize = 10;
 
 /// A message received from the broker.

@@ -141,8 +141,7 @@ impl Run {
             let wait = wait.unwrap_or(IDLE_MAX).min(IDLE_MAX);
             self.look_at = Instant::now() + wait.max(Duration::from_millis(5));
         }
-        // Prefetches about as many as are sent in a second, because other hubs cannot send a prefetched
-        // delivery.
+        // Prefetches about as many deliveries as are sent in a second, so that none stays here for long.
         self.ahead = match is_full && self.ready.len() >= self.ahead / 2 {
             true => (self.ahead * 2).min(AHEAD_MAX),
             false => self.ahead.max(AHEAD_MIN),

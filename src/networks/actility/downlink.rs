@@ -31,8 +31,8 @@ impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "as_key";
 
-    /// Returns the request, whose query holds all parameters. The token is the hash of the query before
-    /// escaping, followed by the key.
+    /// Returns the request, whose query holds all parameters. The token is the hash of the unescaped query
+    /// with the key appended.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
         let mut url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let mut query = vec![

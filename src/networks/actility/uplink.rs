@@ -29,7 +29,7 @@ const LOCATION_ENGINE: &str = "location_engine";
 /// Name of the AS key among the credentials.
 pub const AS_KEY: &str = "as_key";
 
-/// The adapter and its settings.
+/// The adapter, which has no settings besides its secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}

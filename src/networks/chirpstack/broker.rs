@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerUplinks {
-    /// Broker to subscribe at.
+    /// Broker that sends the uplinks.
     pub broker: BrokerSettings,
     /// Id of the application; every application by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

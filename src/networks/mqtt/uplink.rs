@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {
-    /// Broker to subscribe at.
+    /// Broker that sends the uplinks.
     pub broker: BrokerSettings,
     /// Topic filters to subscribe to, 1-32.
     pub topics: Vec<String>,

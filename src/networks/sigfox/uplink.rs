@@ -357,7 +357,7 @@ mod tests {
         );
         let odd = json!({"device": "1", "data": "0"});
         assert!(error(&odd).starts_with("data: must be hexadecimal"));
-        // An invalid time must not lose the measurement.
+        // An invalid time must not discard the measurement.
         let odd = as_uplink(parse(&json!({"device": 12, "data": "", "time": "{time}"})));
         assert_eq!(odd.radio.reported_time.as_deref(), Some("{time}"));
     }

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerUplinks {
-    /// Broker to subscribe at; its user is the application with its tenant, such as `my-app@ttn`.
+    /// Broker that sends the uplinks; its user is the application with its tenant, such as `my-app@ttn`.
     pub broker: BrokerSettings,
 }
 

@@ -1,7 +1,7 @@
 //! Rewrites a template so that it measures the values it creates.
 //!
-//! The engine's fuel counts steps and bytes of output. It does not count the work of one step on an
-//! existing value, such as taking a character of a text, looking up a list in a map, or comparing.
+//! The engine's fuel counts steps and bytes that are created. It does not count the work of one step on
+//! an existing value, such as taking a character of a text, looking up a list in a map, or comparing.
 //! Comparing a list that contains another list twice, forty levels deep, would take forever in one
 //! step. So every value that is created, compared or taken apart passes through a filter that bounds
 //! its size and consumes fuel for it: no step costs more than its fuel.
