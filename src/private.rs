@@ -74,7 +74,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes the permissions of group and others from a file that an earlier version created, if possible.
+/// Removes the permissions of group and others from a file that exists already, if possible.
 pub fn tighten(path: &Path) {
     let Ok(found) = fs::metadata(path) else {
         return;

@@ -277,7 +277,8 @@ fn space(input: &mut Input<'_>) -> Parsed<()> {
         .parse_next(input)
 }
 
-/// Makes a parser mandatory: if it does not match, parsing fails with `what` was expected.
+/// Makes a parser mandatory: if it does not match, parsing fails with a message that says that `what` was
+/// expected.
 fn required<'t, T>(
     mut parser: impl Parser<Input<'t>, T, ErrMode<Fault>>,
     what: &str,
