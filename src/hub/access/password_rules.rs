@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_long_password_is_judged_by_its_beginning() {
-        // What is asked of the machine does not grow with it.
+        // The cost of the check must not grow with the length.
         for long in ["aB3$".repeat(256), "password".repeat(128), "ü1".repeat(512)] {
             let _ = check_strength("password", &long, "somebody");
         }
