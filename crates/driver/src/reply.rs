@@ -12,7 +12,7 @@ use super::protocol::{Outcome, Task};
 use super::request::{Decoded, Returned};
 use super::{convert, no_numbers};
 
-/// A validated reply.
+/// The result of parsing and validating a reply.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every reply is an answer, and none is kept"

@@ -101,7 +101,7 @@ impl Stage {
         Ok(set)
     }
 
-    /// Runs code that is not a driver's, with a time limit of its own.
+    /// Runs code that is not a driver's, on the bare set and without a deadline.
     pub fn play_bare<R>(
         &self,
         run: impl FnOnce(&Ctx<'_>) -> Result<R, DriverError>,

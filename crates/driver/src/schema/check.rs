@@ -39,7 +39,7 @@ impl Violation {
         self
     }
 
-    /// The same, of a place in the schema itself.
+    /// Converts the violation to an error at a place in the schema itself.
     pub(super) fn within(self, place: &str) -> SchemaError {
         let place = match self.path.is_empty() {
             true => place.to_owned(),
