@@ -175,7 +175,7 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     assert_eq!(rule, "payload_hex: must have exactly 8 bytes for Sigfox");
     let eight = json!({"payload_hex": "0102030405060708", "confirmed": true});
     let queued = queue(&hub, eight).await;
-    // As the backend fills the documented body in.
+    // The documented body with the values that the backend sends.
     let callback = async |number: u32, ack: bool| {
         let body = json!({"device": DEVICE, "data": "b0513801", "time": "1512814827",
             "seqNumber": number.to_string(), "station": "1D44", "rssi": "-123.00", "snr": "18.86",

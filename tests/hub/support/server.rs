@@ -161,7 +161,7 @@ impl Hub {
         self.command_with(arguments, "").await
     }
 
-    /// The same with this as its standard input.
+    /// Runs a command with this standard input.
     pub async fn command_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut command = program();
         command
