@@ -66,8 +66,9 @@ pub struct Connection {
     pub key: String,
 }
 
-/// The program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
-/// the one just built: an optimized build, or an earlier version that a test is to fail with.
+/// Returns the program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM`
+/// names another one than the one just built: an optimized build, or an earlier version with which a test
+/// should fail.
 pub fn program() -> Command {
     program_at(&program_path())
 }
