@@ -296,8 +296,8 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
         .ok_or_else(|| Error::field(FIELD, rule))
 }
 
-/// Returns the downlink settings of the address's network connection, and the revision from which they were
-/// read.
+/// Returns the downlink settings of the address's network connection, and the revisions at which connection
+/// and settings were read.
 async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, Seen)> {
     let id = ConnectionId(address.network_connection_id);
     let connection = connections::get(scope, id).await?;

@@ -1,7 +1,7 @@
 //! Runs imports of devices in the background, some rows at a time, each tenant's in turn.
 //!
-//! Only one transaction runs at a time in the whole hub, and its length adapts to the load, because imports
-//! must not block uplinks. If the hub that began an import ends, another continues it.
+//! Only one transaction runs at a time in the whole hub, and its size follows the time that the last one
+//! took, because imports must not block uplinks. If the hub that began an import ends, another continues it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Results of drivers beside plain fields: built-in drivers, states, several updates.
+//! Results of drivers other than plain fields: built-in drivers, states, several updates.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;

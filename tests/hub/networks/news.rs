@@ -1,4 +1,4 @@
-//! Messages of network servers beside uplinks: the fate of downlinks, and every other kind.
+//! Messages of network servers other than uplinks: the status of downlinks, and every other kind.
 
 use serde_json::{Value, json};
 

@@ -131,7 +131,8 @@ async fn a_hub_that_is_ahead_takes_no_lease_of_another() {
     .await;
 }
 
-/// A hub must not make ids by its own clock: one that is started anew would go on from them, ahead of the others.
+/// A hub must not generate ids by its own clock: after a restart it would continue from them, ahead of the
+/// others.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_hub_that_is_ahead_records_keeps_its_place() {
     on_postgres(async |database: Database| {
