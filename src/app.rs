@@ -6,9 +6,9 @@
 //! | `background.rs` | the parts that work by themselves, behind the requests |
 //! | `front.rs` | the entrance of messages and requests |
 //!
-//! Nothing is global. At shutdown the order matters: no new connections, then the requests that run,
-//! also those that nobody waits for any more, and the subscriptions, then the writer, then the batch of an
-//! import, the deliveries and the downlinks under way, then the workers and the database.
+//! Nothing is global. At shutdown the order matters: first no new connections, then the running requests
+//! (including those whose clients have gone) and the subscriptions, then the writer, then the current batch
+//! of an import and the deliveries and downlinks in progress, then the workers and the database.
 
 mod background;
 mod front;
@@ -50,7 +50,7 @@ pub async fn serve(
     serve_with(config, worker, stop, writer::run).await
 }
 
-/// Runs the hub with another way to write messages down, for measuring what the usual one costs.
+/// Runs the hub with another writer of messages, to measure what the usual one costs.
 pub async fn serve_with<W>(
     config: Config,
     worker: driver::Program,
@@ -60,10 +60,10 @@ pub async fn serve_with<W>(
 where
     W: Future<Output = ()> + Send + 'static,
 {
-    // Before all else: until then it would end the process.
+    // Must come first: without a handler, SIGHUP would end the process.
     let hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let config = Arc::new(config);
-    // Held until all that uses the database has ended.
+    // The lock is held until everything that uses the database has ended.
     let (_lock, store) = open_store(&config).await?;
     let vault = open_vault(&config, &store).await?;
     let (tls, certificate) = tls::open(&config)?;
@@ -79,7 +79,8 @@ where
     greet(&hub).await?;
 
     let (writer, jobs) = Writer::new(ground.config.uplink_queue_max);
-    // What waits to be written goes with it: whoever waits sends it again to a hub that is started anew.
+    // If the writer breaks, messages in its queue are lost; their senders get no acknowledgement and send
+    // them again after the hub restarts.
     let broken = CancellationToken::new();
     let writing = write(ground.store.clone(), jobs, wake);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
@@ -87,7 +88,8 @@ where
     let uplinks = uplink_path(&ground, writer);
     let stop_accepting = stopping.begun.clone();
     let front = front::open(&ground, hub, uplinks, port, tls, stopping);
-    // It catches what breaks in a look, and cannot begin again by itself: it has the signal.
+    // Cannot be restarted by supervision because it owns the signal; it catches panics of a single check
+    // itself.
     let watching_certificate = certificate.run(hangup, stop_accepting);
     supervise::spawn_vital(
         "watch over the certificate",
@@ -131,7 +133,7 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
     )
 }
 
-/// Makes the first administrator of a hub that has none, and shows the password that it has made up.
+/// Creates the first administrator if the hub has none, and prints the generated password.
 async fn greet(hub: &Hub) -> Result<(), String> {
     if let Some(password) = hub.first_run().await.map_err(|error| error.causes())? {
         println!(
@@ -157,7 +159,7 @@ fn uplink_path(ground: &Ground, writer: Writer) -> UplinkPath {
     UplinkPath::new(store.clone(), vault.clone(), codec, plausible, writer)
 }
 
-/// Gives a user another password, on the data itself; answers the user's name.
+/// Resets a user's password directly in the database. Returns the user's name.
 pub async fn reset_password(
     config: &Config,
     username: &str,
@@ -173,7 +175,7 @@ pub async fn reset_password(
     Ok(user.username)
 }
 
-/// The folder of the hub's own files, which are for its user alone.
+/// Creates the folder of the hub's own files and restricts it to the hub's user.
 fn prepare_folder(config: &Config) -> Result<(), String> {
     let folder = &config.data_dir;
     private::folder(folder)
@@ -187,7 +189,7 @@ fn prepare_folder(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-/// The database, for whoever changes its schema, and the lock that this needs. The error is one line.
+/// Opens the database together with the lock that schema changes need. The error is one line.
 pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
     prepare_folder(config)?;
     let lock = Lock::take(config)?;

@@ -1,13 +1,16 @@
-//! Batches without a timer: what waits is taken together, and what is refused together is taken apart.
+//! Batches without a timer: all waiting items are taken together, and a batch that fails as a whole is split
+//! to find the item that fails.
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc::Receiver;
 
 use crate::supervise;
 
-/// Takes what waits, and waits only when nothing does; 0 when nothing will come any more.
+/// Takes all waiting items, and waits only if there are none. Returns their number; 0 if the channel is
+/// closed.
 ///
-/// Tasks that are about to ask run first: a batch costs much the same whether one waits or fifty.
+/// Yields first so that tasks that are about to send can do so: a batch costs much the same for one item as
+/// for fifty.
 pub async fn take<T>(waiting: &mut Receiver<T>, batch: &mut Vec<T>, max: usize) -> usize {
     let mut taken = waiting.recv_many(batch, max).await;
     while taken > 0 && taken < max {
@@ -20,8 +23,8 @@ pub async fn take<T>(waiting: &mut Receiver<T>, batch: &mut Vec<T>, max: usize) 
     taken
 }
 
-/// Works on one batch after the other until nothing will come any more. A panic over a batch costs those
-/// in it alone: what they wait with is dropped, and the next batch is worked on.
+/// Processes one batch after the other until the channel is closed. A panic affects only its own batch: the
+/// items' reply channels are dropped, and the next batch is processed.
 pub async fn each<T, F>(
     name: &'static str,
     waiting: &mut Receiver<T>,
@@ -33,7 +36,7 @@ pub async fn each<T, F>(
     let mut batch = Vec::new();
     while take(waiting, &mut batch, max).await > 0 {
         let working = work(std::mem::take(&mut batch)).map(Ok);
-        // The log has it.
+        // `attempted` has logged the error.
         let _ = supervise::attempted(name, working).await;
     }
 }
@@ -42,17 +45,17 @@ pub async fn each<T, F>(
 pub struct Parts<'a, T>(Vec<&'a [T]>);
 
 impl<'a, T> Parts<'a, T> {
-    /// All of it, at once.
+    /// Starts with the whole batch as one part.
     pub fn of(batch: &'a [T]) -> Self {
         Self(vec![batch])
     }
 
-    /// The next part, in the order of the batch.
+    /// Returns the next part, in the order of the batch.
     pub fn take(&mut self) -> Option<&'a [T]> {
         self.0.pop()
     }
 
-    /// Takes a part that was refused apart; answers its one member where it has no other.
+    /// Splits a part that failed. Returns its only item if it has just one.
     pub fn halve(&mut self, refused: &'a [T]) -> Option<&'a T> {
         if let [alone] = refused {
             return Some(alone);

@@ -25,7 +25,7 @@ pub use values::{LogFormat, Networks, Seconds, Secret};
 pub struct Setting {
     /// Its name in the file.
     pub name: &'static str,
-    /// What it does.
+    /// Description of its effect.
     pub help: &'static str,
     /// The lowest and the highest value of a number, or of each one in a list.
     pub bounds: Option<RangeInclusive<u64>>,
@@ -200,9 +200,9 @@ impl Config {
             None => environment.get("THINGSHUB_CONFIG").map(PathBuf::from),
         };
         environment.remove("THINGSHUB_CONFIG");
-        // Of the client's commands: a shell in which somebody is logged in can still serve.
+        // Belongs to the client's commands: the hub must also start in a shell whose user is logged in.
         environment.remove("THINGSHUB_TOKEN");
-        // What the tests of this repository pass around is no setting.
+        // Variables of this repository's tests are not settings.
         environment.retain(|name, _| !name.starts_with("THINGSHUB_TEST_"));
         let mut layers = config::Config::builder();
         if let Some(file) = &file {
@@ -276,7 +276,7 @@ impl Config {
         Ok(())
     }
 
-    /// Where the database is.
+    /// Returns the database URL; by default an SQLite file in the data folder.
     pub fn database_url(&self) -> String {
         match &self.database_url {
             Some(Secret(url)) => url.clone(),

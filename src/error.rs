@@ -9,7 +9,7 @@ use std::error::Error as StdError;
 
 pub use base::causes;
 
-/// What can go wrong in any use case.
+/// An error of any use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The input breaks a rule; the text names the field and the rule.
@@ -18,29 +18,29 @@ pub enum Error {
     /// The input is fine, but not in the current state (a duplicate, a resource in use).
     #[error("{0}")]
     Conflict(String),
-    /// Nobody, or nobody we know.
+    /// The caller has sent no valid token.
     #[error("a valid token is required: send it as \"Authorization: Bearer <token>\"")]
     Unauthenticated,
-    /// No key of this network connection, or no such connection: which of them is nobody's business.
+    /// The ingest key is wrong or the network connection does not exist; the answer must not reveal which.
     #[error(
         "a valid ingest key of this network connection is required: send it as \"Authorization: \
          Bearer <ingest key>\", in the header X-Ingest-Key or as the query parameter ingest_key"
     )]
     WrongIngestKey,
-    /// Known, but not allowed to do this.
+    /// The caller is known but not allowed to do this.
     #[error("{0}")]
     Forbidden(String),
-    /// There is no such thing for this caller; the text names what was looked for.
+    /// The resource does not exist for this caller; the text names it.
     #[error("{0}")]
     NotFound(String),
-    /// Something the hub needs is away, or the hub sheds load; worth another try.
+    /// A dependency is unavailable or the hub is overloaded; the request can be retried.
     #[error("{what}")]
     Unavailable {
-        /// What is missing, for a person.
+        /// Description of what is unavailable, for a person.
         what: String,
-        /// When another try makes sense.
+        /// Seconds after which a retry makes sense.
         retry_after_s: u64,
-        /// Why, for the log.
+        /// Cause, for the log.
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
@@ -49,12 +49,12 @@ pub enum Error {
     Internal(#[source] Box<dyn StdError + Send + Sync>),
 }
 
-/// A cause that the log has already, once for all who suffer from it.
+/// A cause that has already been logged, once for all callers that it affects.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Logged(pub String);
 
-/// Shorthand for everything that can fail.
+/// Result with the hub's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -68,7 +68,7 @@ impl Error {
         Error::NotFound(format!("there is no {what} \"{which}\""))
     }
 
-    /// A service is away; the caller should come back in a moment.
+    /// A dependency is unavailable; the caller should retry after a moment.
     pub fn away(what: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::Unavailable {
             what: what.to_owned(),
@@ -77,7 +77,7 @@ impl Error {
         }
     }
 
-    /// The hub has more work than it can take on now.
+    /// The hub has no capacity for more work now.
     pub fn overloaded(what: &str) -> Self {
         Error::Unavailable {
             what: what.to_owned(),
@@ -91,7 +91,7 @@ impl Error {
         causes(self)
     }
 
-    /// The same error for one more caller; its causes stay with the original, in words.
+    /// Copies the error for another caller; its causes become text because they cannot be cloned.
     pub fn echo(&self) -> Self {
         match self {
             Error::Invalid(text) => Error::Invalid(text.clone()),

@@ -1,5 +1,5 @@
-//! Takes away what nobody needs any more, some at a time, so that nothing waits for it: idempotency keys that
-//! are remembered no more, and old entries of the audit log.
+//! Deletes expired idempotency keys and old entries of the audit log, in small chunks so that other writers
+//! hardly wait.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{clock, config::Config, error::Result, store::Store};
 
-/// How often it looks for what is old.
+/// Interval between two runs.
 const EVERY: Duration = Duration::from_secs(60);
-/// What it leaves to others between two chunks.
+/// Pause between two chunks, in which others can write.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Works until `stop`. Hubs that share a database may all do it.
+/// Runs until `stop`. Several hubs that share a database can run it at the same time.
 pub async fn run(store: Store, config: Arc<Config>, stop: CancellationToken) {
     let working = async {
         loop {

@@ -52,8 +52,8 @@ pub fn new_uuid() -> Uuid {
     Uuid::now_v7()
 }
 
-/// Ids that sort by the times that they are made at, to a quarter of a microsecond, and in their order: where the
-/// time goes back, they do not.
+/// Generator of UUIDv7 ids that sort by their time, with a resolution of a quarter of a microsecond, and by
+/// their order within that. If the clock goes backwards, they do not.
 pub struct Sequence(Mutex<ContextV7>);
 
 impl Default for Sequence {
@@ -63,7 +63,7 @@ impl Default for Sequence {
 }
 
 impl Sequence {
-    /// The next one, at this time.
+    /// Returns the next id at this time.
     pub fn next(&self, time: Time) -> Uuid {
         let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
         let at = Timestamp::from_unix(&self.0, seconds, time.timestamp_subsec_nanos());
@@ -71,7 +71,7 @@ impl Sequence {
     }
 }
 
-/// The time that an id was made at.
+/// Returns the time at which an id was generated; `None` if it is not time-based.
 pub fn time_of(id: Uuid) -> Option<Time> {
     let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
     Time::from_timestamp(seconds.try_into().ok()?, nanoseconds)

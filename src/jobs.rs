@@ -1,9 +1,8 @@
-//! Jobs in the background, done step by step, each job's in turn.
+//! Background jobs, done step by step in turn.
 //!
-//! The jobs that are not at their end stand in the database, and every hub looks for them again and
-//! again: whatever becomes of the hub that began one, another goes on with it. Of the hubs that share
-//! a database one at a time works on a job: it holds the job's lease. A job that a fault of ours stops
-//! again and again is given up.
+//! Unfinished jobs are stored in the database, and every hub polls for them: if the hub that began a job
+//! ends, another continues it. Of the hubs that share a database only the one that holds a job's lease works
+//! on it. A job that fails repeatedly by an internal error is given up.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,20 +24,20 @@ use crate::{
     store::Store,
 };
 
-/// How often a hub looks for jobs that it has not begun itself.
+/// Interval between two polls for jobs that this hub has not begun itself.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// How long a hub may be silent before another goes on with its jobs: longer than any step.
+/// Life of a lease, after which another hub continues the job; longer than any step.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often in a row a step is tried again after a fault of ours: one may pass, such as a deadlock
+/// Maximum number of retries in a row after an internal error, which may be temporary, such as a deadlock
 /// between two transactions of PostgreSQL.
 const FAULTS_MAX: u32 = 5;
 
 /// The jobs of one kind.
 pub struct Jobs<I> {
-    /// In a word, for the names of the leases.
+    /// Kind of the jobs in one word; the first part of the leases' names.
     kind: &'static str,
     store: Store,
-    /// This hub among those that share the database.
+    /// Identifies this hub among those that share the database.
     holder: Uuid,
     begun: UnboundedReceiver<(TenantId, I)>,
     waiting: VecDeque<(TenantId, I)>,
@@ -46,11 +45,11 @@ pub struct Jobs<I> {
     look_at: Instant,
 }
 
-/// How many steps of each job have failed in a row, by a fault of ours.
+/// Number of steps of each job that have failed in a row by an internal error.
 struct Faults<I>(HashMap<I, u32>);
 
 impl<I: Copy + Eq + Hash> Faults<I> {
-    /// Whether another try makes sense. A database that is away is no fault.
+    /// Returns true if the step should be retried. An unavailable database is not counted as a failure.
     fn may_pass(&mut self, id: I, error: &Error) -> bool {
         if matches!(error, Error::Unavailable { .. }) {
             return true;
@@ -66,7 +65,7 @@ impl<I: Copy + Eq + Hash> Faults<I> {
 }
 
 impl<I: Copy + Eq + Hash + Display> Jobs<I> {
-    /// The jobs that this hub is told of by `begun`, and those that it finds.
+    /// Manages the jobs that `begun` announces and those found in the database.
     pub fn new(kind: &'static str, store: Store, begun: UnboundedReceiver<(TenantId, I)>) -> Self {
         Self {
             kind,
@@ -79,8 +78,8 @@ impl<I: Copy + Eq + Hash + Display> Jobs<I> {
         }
     }
 
-    /// The job whose turn it is, once there is one; `None`: it is time to stop. `unfinished` answers
-    /// all jobs that are not at their end.
+    /// Waits for the next job that this hub may work on; `None`: it is time to stop. `unfinished` returns
+    /// all unfinished jobs.
     pub async fn next<F>(
         &mut self,
         stop: &CancellationToken,
@@ -97,7 +96,7 @@ impl<I: Copy + Eq + Hash + Display> Jobs<I> {
                 self.look(unfinished().await);
             }
             while let Some((tenant, id)) = self.waiting.pop_front() {
-                // One that is another hub's is found again when that one is silent.
+                // A job whose lease another hub holds is found again by a later poll.
                 if self.is_ours(tenant, id).await {
                     return Some((tenant, id));
                 }
@@ -114,36 +113,36 @@ impl<I: Copy + Eq + Hash + Display> Jobs<I> {
         None
     }
 
-    /// Lets a job wait for its next turn.
+    /// Puts a job at the end of the queue.
     pub fn put_back(&mut self, tenant: TenantId, id: I) {
-        // One that was begun while the hub looked for the others is among them already.
+        // A job that was begun during a poll may already be in the queue.
         if !self.waiting.contains(&(tenant, id)) {
             self.waiting.push_back((tenant, id));
         }
     }
 
-    /// How many wait for their turn.
+    /// Number of jobs in the queue.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Learns that a step was done: the faults before it count no more.
+    /// Resets the count of failures after a successful step.
     pub fn went_on(&mut self, id: I) {
         self.faults.forget(id);
     }
 
-    /// Learns that a step failed; answers whether to try it again.
+    /// Counts a failed step. Returns true if it should be retried.
     pub fn may_pass(&mut self, id: I, error: &Error) -> bool {
         self.faults.may_pass(id, error)
     }
 
-    /// Forgets a job that is at its end.
+    /// Forgets a finished job and releases its lease.
     pub async fn end(&mut self, id: I) {
         self.faults.forget(id);
         self.release(vec![self.name(id)]).await;
     }
 
-    /// Leaves the jobs that are not at their end to other hubs.
+    /// Releases the leases of all unfinished jobs, so that other hubs can continue them.
     pub async fn leave(&self) {
         let names = self.waiting.iter().map(|(_, id)| self.name(*id));
         self.release(names.collect()).await;

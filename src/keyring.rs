@@ -1,5 +1,5 @@
-//! The keys and all that they have sealed: whether every stored value has its key, and what happens
-//! where one has not.
+//! The keys and the values sealed with them: checks that every stored value has its key, and handles those
+//! without one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// The start of a value that names its key, in bytes.
+/// Length of the prefix of a sealed value that contains its key id, in bytes.
 const START: u8 = 9;
 
-/// The vault for a hub. The first start makes a key; a later one must have the keys of what is stored,
-/// because a new key in the place of a lost one would only hide the loss. The error is one line.
+/// Opens the vault for a hub. The first start generates a key; a later one must have the keys of all stored
+/// values, because a new key in place of a lost one would only hide the loss. The error is one line.
 pub async fn open(config: &Config, store: &Store) -> Result<Vault, String> {
     let is_made = config.secret_key.is_none() && config.secret_key_file.is_none();
     let file = config.data_dir.join("secret.key");
@@ -52,7 +52,7 @@ pub async fn open(config: &Config, store: &Store) -> Result<Vault, String> {
     }
 }
 
-/// The vault that the settings tell of, whose keys must be there.
+/// Opens the vault that the settings name, whose keys must exist.
 pub fn existing(config: &Config) -> Result<Vault, String> {
     if let Some(Secret(keys)) = &config.secret_key {
         let keys = Keys::parse(keys).map_err(|error| format!("setting secret_key: {error}"))?;
@@ -70,7 +70,7 @@ fn read(file: &Path, make: bool) -> Result<Vault, String> {
         .map_err(|error| format!("setting data_dir: {}: {error}", file.display()))
 }
 
-/// Where the keys are, for a person.
+/// Describes the source of the keys, for a person.
 pub fn source(config: &Config) -> String {
     if config.secret_key.is_some() {
         return "the setting secret_key".to_owned();
@@ -85,14 +85,14 @@ pub fn source(config: &Config) -> String {
 pub struct Losses {
     values: BTreeMap<Column, u64>,
     keys: BTreeSet<KeyId>,
-    /// Values that were damaged, which is no reason not to start. Those count that name no key and open
-    /// with none, where some other value does open.
+    /// Number of damaged values, which do not prevent a start. A value without a key id that no key opens
+    /// counts as damaged if some other value does open.
     damaged: u64,
 }
 
 impl Losses {
-    /// Looks through all that is stored. A key is called by its hash, so that a value is known to have
-    /// its key without being opened; the few that name none are opened.
+    /// Searches all stored values. A key is identified by its hash, so that a value is known to have its key
+    /// without being opened; only the few without a key id are opened.
     pub async fn find(vault: Option<&Vault>, store: &Store) -> Result<Self> {
         let mut losses = Self::default();
         let mut nameless: BTreeMap<Column, u64> = BTreeMap::new();
@@ -115,7 +115,7 @@ impl Losses {
             };
             store.replace_sealed(column, look).await?;
         }
-        // Those that name no key are too old to be asked for again.
+        // Answers without a key id are too old to be requested again, so they are not counted.
         for (start, count) in store.starts_of_answers(START).await? {
             match secret::named_key(&start) {
                 Some(key) if vault.is_some_and(|vault| vault.has_key(key)) => has_opened = true,
@@ -142,7 +142,7 @@ impl Losses {
         self.keys.insert(key);
     }
 
-    /// Why a hub must not start, in one line; `None`: it may.
+    /// Returns the reason why the hub must not start, in one line; `None` if it may.
     fn refusal(&self, source: &str) -> Option<String> {
         if self.values.is_empty() {
             return None;
@@ -159,14 +159,14 @@ impl Losses {
         ))
     }
 
-    /// How many of what.
+    /// Number of lost values of each column, as text.
     pub fn summary(&self) -> String {
         let counts = self.values.iter();
         let counts = counts.map(|(column, count)| format!("{count} of {}", column.name()));
         counts.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether every value has its key.
+    /// True if every value has its key and is not damaged.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty() && self.damaged == 0
     }
@@ -176,9 +176,9 @@ enum Verdict {
     Opens,
     GivenUp,
     Lacks(KeyId),
-    /// Nothing that was ever sealed.
+    /// Not a sealed value.
     Damaged,
-    /// It names no key, and opens with none.
+    /// The value has no key id, and no key opens it.
     Nameless,
 }
 
@@ -189,13 +189,13 @@ fn verdict(vault: Option<&Vault>, slot: &Slot<'_>, sealed: &[u8]) -> Verdict {
         (Some(vault), Some(key)) if vault.has_key(key) => Verdict::Opens,
         (Some(vault), _) if vault.key_of(slot, sealed).is_some() => Verdict::Opens,
         (_, Some(key)) => Verdict::Lacks(key),
-        // Shorter than nonce and tag, or the half of a row with names.
+        // Shorter than nonce and tag, or a truncated JSON object of named values.
         (_, None) if sealed.len() < 40 || sealed.starts_with(b"{") => Verdict::Damaged,
         (_, None) => Verdict::Nameless,
     }
 }
 
-/// What a row stores, under the current key and bound to the row; `None`: it stays as it is.
+/// Returns a row's sealed value under the current key and bound to the row; `None` if it needs no change.
 pub fn resealed(vault: &Vault, column: Column, row: &Row) -> Option<Vec<u8>> {
     let place = place(column, row);
     let stored = stored(row);
@@ -214,7 +214,7 @@ pub fn resealed(vault: &Vault, column: Column, row: &Row) -> Option<Vec<u8>> {
     }
 }
 
-/// The key that opens each value that a row stores; `None`: none does.
+/// Returns the key that opens each value of a row; `None` for a value that no key opens.
 pub fn keys_of(vault: &Vault, column: Column, row: &Row) -> Vec<Option<KeyId>> {
     let values = each(column, row, |slot, sealed| match sealed == GIVEN_UP {
         true => None,
@@ -223,7 +223,7 @@ pub fn keys_of(vault: &Vault, column: Column, row: &Row) -> Vec<Option<KeyId>> {
     values.into_iter().flatten().collect()
 }
 
-/// What a row stores with the values given up that no key opens; `None`: there is none.
+/// Returns a row's sealed value with those values given up that no key opens; `None` if there are none.
 pub fn given_up(vault: Option<&Vault>, column: Column, row: &Row) -> Option<Vec<u8>> {
     let is_lost = |slot: &Slot<'_>, sealed: &[u8]| {
         sealed != GIVEN_UP && vault.and_then(|vault| vault.key_of(slot, sealed)).is_none()

@@ -1,6 +1,6 @@
 //! thingshub: a self-hosted IoT hub with a contract-first REST API.
 //!
-//! `ARCHITECTURE.md` tells how the house is laid out and which paths lead through it.
+//! `ARCHITECTURE.md` describes the layers and the main paths through the code.
 
 pub mod api;
 pub mod app;

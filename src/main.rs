@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The hub makes and drops many small values on many threads.
+/// mimalloc suits the hub, which allocates and frees many small values on many threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,12 +1,12 @@
-//! Sizes pieces of work in the background so that others wait little for each of them.
+//! Sizes chunks of background work so that others wait little for each of them.
 //!
-//! SQLite has one writer: whoever writes keeps all others waiting until it commits. A fixed number of rows is a
-//! blink on one machine and a tenth of a second on another, so the number follows the time that the last
-//! piece took.
+//! SQLite has one writer: a transaction blocks all others until it commits. A fixed number of rows takes a
+//! millisecond on one machine and a tenth of a second on another, so the number follows the time that the
+//! last chunk took.
 
 use std::time::Duration;
 
-/// The size of the next piece, in whatever the work is counted.
+/// Size of the next chunk, in whatever unit the work is counted.
 pub struct Pace {
     size: u64,
     max: u64,
@@ -14,17 +14,17 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Begins with the smallest piece; no piece is larger than `max`, or takes much longer than `aim`.
+    /// Begins with chunks of size 1. No chunk is larger than `max` or takes much longer than `aim`.
     pub const fn new(max: u64, aim: Duration) -> Self {
         Self { size: 1, max, aim }
     }
 
-    /// How much to take on at once.
+    /// Size of the next chunk.
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// Sets the next size by how long this one kept others waiting.
+    /// Adapts the next size to the time for which the last chunk blocked others.
     pub fn note(&mut self, held: Duration) {
         if held > self.aim {
             self.size = (self.size / 2).max(1);

@@ -1,7 +1,7 @@
-//! Files and folders for the hub's user alone, whatever the umask.
+//! Files and folders that only the hub's user can access, whatever the umask.
 //!
-//! What a command makes as root, in a folder that belongs to the hub's user, is given to that user: a
-//! hub that cannot read its own key or lock does not start.
+//! Files that a command creates as root in a folder of the hub's user are given to that user, because a hub
+//! that cannot read its own key or lock does not start.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
@@ -14,10 +14,10 @@ use tempfile::NamedTempFile;
 
 const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
-/// The rights of everybody but the owner.
+/// Permission bits of the group and of others.
 const OTHERS: u32 = 0o077;
 
-/// Makes a folder, with those above it, where it is missing.
+/// Creates a folder and its parents if it is missing.
 pub fn folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -31,7 +31,7 @@ pub fn folder(path: &Path) -> io::Result<()> {
     give(&made, &parent(path))
 }
 
-/// Opens a file to read and write, which is made where it is missing.
+/// Opens a file for reading and writing, and creates it if it is missing.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(FILE);
@@ -46,7 +46,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Makes a file with this content unless there is one; whether it did. Nobody ever sees half of it.
+/// Creates a file with this content unless it exists; the content appears as a whole. Returns true if it was
+/// created.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let folder = parent(path);
     let made = beside(&folder, content)?;
@@ -58,10 +59,10 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Puts this content in the place of a file, whose owner and mode it keeps, or makes the file. Nobody
-/// ever sees half of it.
+/// Replaces the content of a file and keeps its owner and mode, or creates the file. The content changes as
+/// a whole.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    // What a link leads to, not the link.
+    // Replaces the target of a symbolic link, not the link.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = parent(&path);
     let made = beside(&folder, content)?;
@@ -73,7 +74,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Takes the rights of others off what the hub has made before, where it can.
+/// Removes the permissions of group and others from a file that exists already, if possible.
 pub fn tighten(path: &Path) {
     let Ok(found) = fs::metadata(path) else {
         return;
@@ -88,7 +89,7 @@ pub fn tighten(path: &Path) {
     }
 }
 
-/// The same for a folder, unless it holds what is not the hub's: others may need that.
+/// Does the same for a folder, unless it also holds files of others, who may need the access.
 pub fn tighten_folder(path: &Path, is_ours: impl Fn(&str) -> bool) {
     let is_ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(&is_ours))
@@ -116,7 +117,7 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// A file of its own, which is removed unless it takes a name.
+/// Creates a temporary file with this content in the folder; it is removed unless it is persisted.
 fn beside(folder: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let mut made = tempfile::Builder::new()
         .prefix(".new-")
@@ -128,7 +129,7 @@ fn beside(folder: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     Ok(made)
 }
 
-/// Gives what root has made to whom the folder belongs.
+/// Gives a file that root has created to the owner of its folder.
 fn give(made: &File, folder: &Path) -> io::Result<()> {
     let (made_by, owner) = (made.metadata()?.uid(), fs::metadata(folder)?);
     if made_by != 0 || owner.uid() == 0 {
@@ -138,7 +139,8 @@ fn give(made: &File, folder: &Path) -> io::Result<()> {
 }
 
 fn keep_rights(made: &File, before: &Metadata, folder: &Path) -> io::Result<()> {
-    // For root alone, in somebody else's folder: a mistake of before, which the hub cannot read.
+    // A file that only root can read in another user's folder comes from an earlier mistake: the hub cannot
+    // read it.
     if before.uid() == 0 && before.mode() & OTHERS == 0 {
         return give(made, folder);
     }

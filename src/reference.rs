@@ -1,4 +1,4 @@
-//! What a device calls its driver by, in one grammar:
+//! References to drivers, as devices hold them, in one grammar:
 //!
 //! ```text
 //! reference = author "/" name [ ":" tag | "@" digest ]
@@ -13,44 +13,44 @@ use std::fmt;
 
 use crate::text::{DriverAuthor, DriverName, DriverTag, Kind, Text};
 
-/// The tag that is meant where a reference names none.
+/// Tag of a reference that names neither tag nor digest.
 pub const LATEST: &str = "latest";
 
-/// The author of the drivers that are part of the hub, and in no database; nobody can push under it.
+/// Author of the built-in drivers, which are not in the database; nobody can push under this name.
 pub const BUILT_IN_AUTHOR: &str = "thingshub";
 
-/// What every digest starts with: the name of the hash function.
+/// Prefix of every digest: the name of the hash function.
 pub const DIGEST_PREFIX: &str = "sha256:";
 
 /// A driver's author and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DriverKey {
-    /// Who wrote it.
+    /// Name of the author.
     pub author: String,
-    /// What it is for.
+    /// Name of the driver within the author's drivers.
     pub name: String,
 }
 
-/// Which version of a driver.
+/// A tag or digest that selects one version of a driver.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Pick {
-    /// The one that the tag points at.
+    /// The version that the tag points at.
     Tag(String),
-    /// The one with this digest, `sha256:` included.
+    /// The version with this digest, including `sha256:`.
     Digest(String),
 }
 
-/// A driver, and perhaps one of its versions.
+/// A driver and, optionally, one of its versions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// The driver.
     pub key: DriverKey,
-    /// Which version is named; `None`: none is.
+    /// The named version; `None` if the reference has neither tag nor digest.
     pub named: Option<Pick>,
 }
 
 impl Reference {
-    /// Reads a reference; `None` when it is not one.
+    /// Parses a reference; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let (author, rest) = text.split_once('/')?;
         let (name, named) = if let Some((name, digest)) = rest.split_once('@') {
@@ -73,7 +73,7 @@ impl Reference {
         Some(Self { key, named })
     }
 
-    /// The version that it names, or means.
+    /// Returns the named version, or the tag `latest`.
     pub fn pick(&self) -> Pick {
         let latest = || Pick::Tag(LATEST.to_owned());
         self.named.clone().unwrap_or_else(latest)
@@ -87,7 +87,7 @@ impl fmt::Display for DriverKey {
 }
 
 impl fmt::Display for Pick {
-    /// As it stands behind the driver's name.
+    /// Writes the suffix that follows the driver's name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Pick::Tag(tag) => write!(f, ":{tag}"),
@@ -102,7 +102,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Which driver decodes: a reference as a client writes it.
+/// A reference to a driver, as clients write it.
 pub type DriverReference = Text<DriverReferenceKind>;
 
 /// The rule of [`DriverReference`].
@@ -122,7 +122,7 @@ impl Kind for DriverReferenceKind {
     }
 }
 
-/// What a version is called by its content.
+/// The digest that identifies a version by its content.
 pub type DriverDigest = Text<DriverDigestKind>;
 
 /// The rule of [`DriverDigest`].
@@ -165,10 +165,10 @@ impl Kind for DriverPickKind {
 }
 
 impl DriverPick {
-    /// What it says.
+    /// Converts the text to a tag or digest.
     pub fn into_pick(self) -> Pick {
         let text = self.into_string();
-        // No tag has a colon.
+        // Only digests contain a colon.
         if text.contains(':') {
             Pick::Digest(text)
         } else {

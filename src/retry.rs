@@ -1,11 +1,11 @@
-//! When to try again.
+//! The schedule of retries.
 
 use chrono::TimeDelta;
 
 use crate::{clock::Time, outgoing::RETRY_AFTER_MAX};
 
-/// When the next attempt is due after `attempt` attempts; `None`: never. Half to all of the
-/// scheduled wait is waited, so that what failed together does not come back together.
+/// Returns the time of the next attempt after `attempt` attempts; `None` if there is none. Waits a random
+/// half to all of the scheduled time, so that attempts that failed together are not retried together.
 pub fn retry_at(
     waits_s: &[u64],
     attempt: i32,

@@ -27,8 +27,8 @@
 //! as `site=berlin` does. `site!=berlin` and `site not in (berlin)` are the negations, so they
 //! match devices without any `site`, too.
 //!
-//! Invariant: whoever holds a [`Selector`] may recurse over it. Its depth and its number of terms
-//! were bounded when it was parsed, and nothing else makes one.
+//! Invariant: recursion over a [`Selector`] is safe. Its depth and its number of terms were limited when it
+//! was parsed, and parsing is the only way to make one.
 
 use std::fmt;
 
@@ -43,50 +43,50 @@ pub struct Selector {
     expression: Expression,
 }
 
-/// What a selector demands of the labels of one device.
+/// The condition that a selector puts on the labels of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expression {
-    /// All of these; empty only for the empty selector, which every device matches.
+    /// All of these conditions; empty only for the empty selector, which every device matches.
     All(Vec<Expression>),
-    /// At least one of these; two or more.
+    /// At least one of these conditions; there are two or more.
     Any(Vec<Expression>),
-    /// Not this.
+    /// The negation of this condition.
     Not(Box<Expression>),
-    /// The device has this very label, or one with this key. A name that holds `=` is no key.
+    /// The device has exactly this label, or a label with this key. A name that contains `=` is not a key.
     Exists(String),
     /// The device has a label `key=value` with one of the values.
     In {
-        /// Not empty, without `=`.
+        /// Key; not empty, without `=`.
         key: String,
-        /// One or more; a value may hold `=` and may be empty.
+        /// One or more values; a value may contain `=` and may be empty.
         values: Vec<String>,
     },
 }
 
-/// Why a text is no selector, and where.
+/// Reason and position of a syntax error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at column {column}: {message}")]
 pub struct SelectorError {
-    /// Where the fault is, in characters, the first being 1; one past the last at the end.
+    /// Position of the error in characters, starting at 1; one past the last character if it is at the end.
     pub column: usize,
-    /// What was wrong, for a person.
+    /// Description of the error, for a person.
     pub message: String,
 }
 
 impl Selector {
-    /// Longest selector, in characters.
+    /// Maximum length of a selector, in characters.
     pub const MAX_CHARS: usize = 4096;
-    /// Most terms in one selector; every value of an `in (...)` is one.
+    /// Maximum number of terms in a selector; every value of an `in (...)` counts as one.
     pub const MAX_TERMS: usize = 256;
-    /// Most parentheses inside each other.
+    /// Maximum depth of nested parentheses.
     pub const MAX_DEPTH: usize = 32;
-    /// Longest label, in characters, `key=value` together.
+    /// Maximum length of a label in characters, `key=value` together.
     pub const MAX_LABEL_CHARS: usize = 120;
 
-    /// Reads a selector. An empty or blank text is the selector that every device matches.
+    /// Parses a selector. An empty or blank text is the selector that every device matches.
     ///
     /// # Errors
-    /// The first place where the text leaves the grammar or exceeds a bound.
+    /// Fails at the first position where the text violates the grammar or exceeds a limit.
     pub fn parse(text: &str) -> Result<Selector, SelectorError> {
         if text.chars().nth(Self::MAX_CHARS).is_some() {
             let message = format!("a selector has at most {} characters", Self::MAX_CHARS);
@@ -99,7 +99,7 @@ impl Selector {
         Ok(Selector { expression })
     }
 
-    /// Whether a device with these labels is picked. Allocates nothing: it runs for every uplink.
+    /// Returns true if a device with these labels matches. Runs for every uplink, so it does not allocate.
     #[must_use]
     pub fn matches(&self, labels: &[String]) -> bool {
         self.expression.matches(labels)
@@ -133,7 +133,7 @@ impl Expression {
         }
     }
 
-    /// Joins parts and flattens, so that one meaning has one tree: `a, (b, c)` is `a, b, c`.
+    /// Joins and flattens conditions, so that one meaning has one tree: `a, (b, c)` is `a, b, c`.
     fn join(parts: Vec<Self>, wrap: fn(Vec<Self>) -> Self) -> Self {
         let mut flat = Vec::with_capacity(parts.len());
         for part in parts {
@@ -217,7 +217,7 @@ fn membership(
     out.write_str(")")
 }
 
-/// A label as the grammar writes it: bare where it may be, else quoted.
+/// A label in the syntax of the grammar: unquoted where possible, otherwise quoted.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {

@@ -1,5 +1,5 @@
-//! Places that many share: there is a bound for all of them together, and a share for each member, such as a
-//! tenant or a user. So nobody takes all of them.
+//! Places with a limit for all members together and a limit for each member, such as a tenant or a user, so
+//! that no member can take all of them.
 
 use std::{
     collections::HashMap,
@@ -17,11 +17,11 @@ struct Inner<K> {
 
 struct Taken<K> {
     places: usize,
-    /// Only members that have a place.
+    /// Contains only members that hold a place.
     members: HashMap<K, usize>,
 }
 
-/// A place. It is free again when this is dropped, so it must go with the work that it is for.
+/// A place that is released on drop, so it must live as long as the work that it is for.
 #[must_use]
 pub struct Place<K: Hash + Eq> {
     shares: Shares<K>,
@@ -29,12 +29,12 @@ pub struct Place<K: Hash + Eq> {
     members: Vec<K>,
 }
 
-/// Why there is no place.
+/// Reason why no place is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full<K> {
     /// All places are taken.
     All,
-    /// This member has its share.
+    /// This member has reached its limit.
     Share(K),
 }
 
@@ -45,7 +45,7 @@ impl<K> Clone for Shares<K> {
 }
 
 impl<K: Hash + Eq + Clone> Shares<K> {
-    /// So many places for all together.
+    /// Creates this number of places for all members together.
     pub fn new(places_max: usize) -> Self {
         Self(Arc::new(Inner {
             places_max,
@@ -56,19 +56,20 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         }))
     }
 
-    /// Takes a place that counts for each of these members, who may have so many.
+    /// Takes a place that counts for each of these members, each given with its limit.
     pub fn enter<const N: usize>(&self, members: [(K, usize); N]) -> Result<Place<K>, Full<K>> {
         self.take(1, members)
     }
 
-    /// The same for a place of another size, such as bytes.
+    /// Takes a place of another size, such as a number of bytes.
     pub fn take<const N: usize>(
         &self,
         size: usize,
         members: [(K, usize); N],
     ) -> Result<Place<K>, Full<K>> {
         let mut taken = self.lock();
-        // Who has the share learns that, also where nobody else would get a place.
+        // The member's own limit is checked first: a member that has reached it should get that error even
+        // if all places are taken.
         for (member, share) in &members {
             let has = taken.members.get(member).copied().unwrap_or(0);
             if has.saturating_add(size) > *share {

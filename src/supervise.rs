@@ -1,10 +1,10 @@
-//! The watch over tasks, for work whose errors are the hub's.
+//! Supervision of tasks whose errors are the hub's [`Error`].
 
 pub use base::supervise::{spawn, spawn_vital};
 
 use crate::error::{Error, Result};
 
-/// Does a piece of work, whose panic is an error like any other.
+/// Runs a piece of work and turns a panic into an error.
 pub async fn attempted<T>(name: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
     match base::supervise::attempted(name, work).await {
         Ok(outcome) => outcome,

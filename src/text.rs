@@ -1,4 +1,4 @@
-//! Checked text: what is in a `Text<K>` obeys the rule of its kind.
+//! Validated text: the content of a `Text<K>` obeys the rule of its kind.
 //!
 //! The rule is written once, here; the same constants bound the OpenAPI document (`api::types`), so
 //! the document cannot promise what the server refuses. No kind admits NUL, which PostgreSQL cannot
@@ -15,13 +15,13 @@ pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     const MIN: usize;
     /// Longest length.
     const MAX: usize;
-    /// What the pattern means, for a person: "must ...".
+    /// Meaning of the pattern, for a person: "must ...".
     const RULE: &'static str;
     /// The rule as an ECMA 262 regular expression, for the document.
     const PATTERN: &'static str;
     /// A good value, for the document.
     const EXAMPLE: &'static str;
-    /// Whether the text (of admissible length) obeys the rule.
+    /// Returns true if the text obeys the rule; its length has already been checked.
     fn admits(text: &str) -> bool;
 }
 
@@ -112,7 +112,7 @@ const LINE: &str = r"^[^\u0000-\u001f\u007f]*$";
 const LINE_RULE: &str = "must have no control characters";
 const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$";
 const PROSE_RULE: &str = "must have no control characters but tab and line breaks";
-/// A certificate that says nothing of anybody.
+/// An example certificate that identifies nobody.
 const PEM_EXAMPLE: &str = "-----BEGIN CERTIFICATE-----\n\
      MIIBjzCCATWgAwIBAgIUaV1droPyP07MZeBLkOpZtmzQHIUwCgYIKoZIzj0EAwIw\n\
      HTEbMBkGA1UEAwwSYnJva2VyLmV4YW1wbGUuY29tMB4XDTI2MTEyMzIwNDA0MFoX\n\
@@ -131,7 +131,7 @@ kinds! {
     Name = NameKind { 1..=120, LINE, LINE_RULE, "Berlin office", is_line }
     /// The name of a device: one line, may be empty.
     DeviceName = DeviceNameKind { 0..=120, LINE, LINE_RULE, "Meeting room 2", is_line }
-    /// What a resource is for, in a few sentences.
+    /// Description of a resource, in a few sentences.
     Description = DescriptionKind { 0..=2000, PROSE, PROSE_RULE, "Indoor climate, second floor", is_prose }
     /// A device's id: letters, digits and single inner dashes.
     DeviceId = DeviceIdKind {
@@ -189,7 +189,7 @@ kinds! {
         0..=254, r"^([^\u0000-\u0020@\u007f]+@[^\u0000-\u0020@\u007f]+)?$", "must read somebody@somewhere",
         "ada@example.com", is_email
     }
-    /// A login name to give: 3-30 characters of any script, `- _ .` and inner spaces.
+    /// A login name to assign: 3-30 characters of any script, `- _ .` and inner spaces.
     NewUsername = NewUsernameKind {
         3..=30, r"^[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]([^\u0000-\u001f\u0021-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]*[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9])$",
         "must be letters and digits of any script, - _ . and inner spaces", "ada.lovelace", is_username
@@ -201,7 +201,7 @@ kinds! {
         |text| !text.chars().any(char::is_control) && (text.is_empty() || text.starts_with('/'))
             && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
     }
-    /// Where to send: an absolute http or https URL.
+    /// An absolute http or https URL to send to.
     HttpUrl = HttpUrlKind {
         8..=2000, r"^https?://[^\u0000-\u0020\u007f/?#@]+([/?#][^\u0000-\u0020\u007f]*)?$",
         "must be an absolute http:// or https:// URL, and have no user or password: those are kept secret in members of their own, as auth",
@@ -253,7 +253,7 @@ kinds! {
         3..=260, r"^[A-Za-z0-9:.\[\]_-]+:[0-9]{1,5}$", "must be the name or address of a server, a colon and its port",
         "kafka.example.com:9093", is_host_port
     }
-    /// A topic of Kafka that is put together.
+    /// A template of a Kafka topic.
     KafkaTopic = KafkaTopicKind { 1..=500, LINE, LINE_RULE, "iot.{event}", is_line }
     /// Certificates in PEM.
     CertificateText = CertificateTextKind {
@@ -276,16 +276,16 @@ kinds! {
     Template = TemplateKind {
         1..=4096, PROSE, PROSE_RULE, r#"{"payload": "{{payload_hex}}", "port": {{f_port}}}"#, is_prose
     }
-    /// Where a broker is.
+    /// The URL of an MQTT broker.
     BrokerUrl = BrokerUrlKind {
         8..=500, r"^(mqtts?|wss?)://[^\u0000-\u0020\u007f]+$",
         "must start with mqtt://, mqtts://, ws:// or wss:// and name a host", "mqtts://broker.example.com",
         |text| ["mqtt://", "mqtts://", "ws://", "wss://"].iter().any(|scheme| text.starts_with(scheme))
             && !text.chars().any(|c| c <= ' ' || c == '\u{7f}')
     }
-    /// What a client calls itself at a broker.
+    /// The client id used at a broker.
     ClientId = ClientIdKind { 1..=128, LINE, LINE_RULE, "thingshub-berlin", is_line }
-    /// The user at another system.
+    /// A username at another system.
     Login = LoginKind { 1..=512, LINE, LINE_RULE, "thingshub", is_line }
     /// A secret of another system.
     SecretText = SecretTextKind {
@@ -295,12 +295,12 @@ kinds! {
     Pem = PemKind {
         1..=65_536, r"^[^\u0000]*$", "must have no NUL character", PEM_EXAMPLE, |text| !text.contains('\0')
     }
-    /// The name of a protocol, as TLS has it.
+    /// The name of a protocol in TLS (ALPN).
     Alpn = AlpnKind {
         1..=255, r"^[\u0021-\u007e]*$", "must be visible ASCII", "x-amzn-mqtt-ca",
         |text| text.bytes().all(|b| (0x21..=0x7e).contains(&b))
     }
-    /// A topic that is put together.
+    /// A template of an MQTT topic, with `{names}` to fill in.
     TopicTemplate = TopicTemplateKind {
         1..=1024, r"^[^\u0000-\u001f\u007f-\u009f+#]*$",
         "must have no control characters and no wildcards + and #", "devices/{device_id}/{event}",
@@ -318,15 +318,15 @@ kinds! {
         "must have no control characters, slashes and wildcards",
         "b3b8bbae-0a24-4d2f-9e4c-6d8b0a5f4c11", |text| is_in_topic(text) && !text.contains(['+', '#', '/'])
     }
-    /// Topics to subscribe to.
+    /// A topic filter to subscribe to.
     TopicFilter = TopicFilterKind {
         1..=1024, r"^[^\u0000-\u001f\u007f-\u009f]*$", LINE_RULE, "sensors/+/up", is_in_topic
     }
-    /// What is published, as text; may be empty.
+    /// A message to publish, as text; may be empty.
     MessageText = MessageTextKind { 0..=4096, r"^[^\u0000]*$", "must have no NUL character", "offline", |text| !text.contains('\0') }
     /// A regular expression, to be matched from end to end.
     Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "24E124.*", is_line }
-    /// What a network server puts into the query: one line.
+    /// A value that a network server puts into the query: one line.
     NetworkWord = NetworkWordKind { 0..=300, LINE, LINE_RULE, "up", is_line }
     /// A template of a device's name or id.
     DeviceTemplate = DeviceTemplateKind { 1..=200, LINE, LINE_RULE, "{network_name}", is_line }
@@ -347,7 +347,7 @@ fn is_line(text: &str) -> bool {
     !text.chars().any(|c| c < ' ' || c == '\u{7f}')
 }
 
-/// Whether brokers take it in a topic: they refuse the control characters behind ASCII as well.
+/// True if a topic may contain the text: brokers also reject the control characters beyond ASCII.
 fn is_in_topic(text: &str) -> bool {
     !text.contains(char::is_control)
 }
@@ -384,7 +384,7 @@ fn is_email(text: &str) -> bool {
             .is_some_and(|(name, host)| part(name) && part(host))
 }
 
-/// What the hub sets, and what belongs to one connection alone (RFC 9110, 7.6.1).
+/// Excludes headers that the hub sets, and those that belong to a single connection (RFC 9110, 7.6.1).
 fn is_free_header(text: &str) -> bool {
     const TAKEN: [&str; 13] = [
         "authorization",
@@ -439,7 +439,7 @@ fn is_host_port(text: &str) -> bool {
     })
 }
 
-/// Whether they can be read is seen when they are used.
+/// The certificates are only parsed when they are used.
 fn is_certificates(text: &str) -> bool {
     text.contains("-----BEGIN CERTIFICATE-----") && !text.contains('\0')
 }
@@ -453,7 +453,7 @@ fn is_http_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("http://")
         .or_else(|| text.strip_prefix("https://"));
-    // Whoever may see the resource sees its URL: a password would stand there in the clear.
+    // A URL is shown to everybody who may see the resource, so it must not contain a password.
     let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
     authority.is_some_and(|authority| !authority.contains('@'))
         && !text.chars().any(|c| c <= ' ' || c == '\u{7f}')

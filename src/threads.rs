@@ -1,14 +1,14 @@
-//! Work on threads of its own, for what must not wait behind the work of others on the runtime's.
+//! Runs work on dedicated threads, if it must not wait behind other work in the runtime's thread pool.
 
 use std::{io, thread};
 
 use tokio::sync::oneshot;
 
-/// Does work on a thread of its own. Whoever gives up waiting leaves the work to its end, so the work must hold
-/// its own place among those that may run at a time. `None`: the work panicked.
+/// Runs work on a dedicated thread. Dropping the future does not stop the work, so the work itself must hold
+/// its place in any limit on concurrency. `None` if the work panicked.
 ///
 /// # Errors
-/// When the machine gives no thread.
+/// Fails if the operating system cannot create a thread.
 pub async fn run_apart<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,9 +1,9 @@
-//! The certificate that is served: the operator's, or one of our own. Both may change while the hub
-//! runs: new connections get the new one, and those that are open go on.
+//! The server's certificate: the operator's, or one that the hub generates. Either may change while the hub
+//! runs: new connections use the new one, and open connections continue.
 //!
-//! The files are looked at every few seconds, and at once when the process is told to (SIGHUP). What
-//! cannot be read, or does not fit together, is not served: a pair is replaced in two steps, and half of
-//! it is no pair.
+//! The files are checked every few seconds, and at once on SIGHUP. A pair that cannot be read or does not
+//! match is not used: an operator replaces certificate and key one after the other, so there is a moment at
+//! which they do not match.
 
 mod own;
 
@@ -32,16 +32,16 @@ use x509_cert::{Certificate, der::Decode};
 
 use crate::{clock, config::Config};
 
-/// How often the files are looked at.
+/// Interval between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long before its end the hub's own certificate is renewed.
+/// Days before its expiry at which the hub's own certificate is renewed.
 const RENEW_DAYS: i64 = 30;
-/// How long before its end somebody else's is complained of.
+/// Days before its expiry from which on the hub warns about an operator's certificate.
 const WARN_DAYS: i64 = 14;
-/// When to try once more what has failed, such as a renewal on a full disk.
+/// Delay before a retry after a failure, such as a renewal on a full disk.
 const AGAIN: Duration = Duration::from_secs(3600);
 
-/// What new connections are shown.
+/// The certificate and key that new connections use.
 #[derive(Debug)]
 struct Shown(RwLock<Arc<CertifiedKey>>);
 
@@ -70,26 +70,26 @@ struct Files {
     key: PathBuf,
 }
 
-/// What tells a file from another one that has taken its place, or from what it was before.
+/// Device, inode, size and times of a file; they differ if the file was replaced or changed.
 type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
 
-/// Sees to it that new connections are shown what is in the files.
+/// Keeps the certificate of new connections up to date with the files.
 pub struct Watch {
     shown: Arc<Shown>,
     files: Files,
     provider: Arc<CryptoProvider>,
-    /// Renews the certificate, if it is the hub's own.
+    /// Renews the certificate; `None` if it is the operator's.
     own: Option<own::Own>,
-    /// The files as they were when they were looked at the last time.
+    /// State of the files at the last check.
     seen: (Stamp, Stamp),
-    /// The files as they were when they were read.
+    /// State of the files when they were last read.
     read: (Stamp, Stamp),
     renew_at: Instant,
     warn_at: Instant,
 }
 
-/// The acceptor for this configuration's certificate, and what keeps that up to date. The error is one
-/// line that names the setting.
+/// Returns the TLS acceptor, and the watch that keeps its certificate up to date. The error is one line that
+/// names the setting.
 pub fn open(config: &Config) -> Result<(TlsAcceptor, Watch), String> {
     let (files, own) = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => {
@@ -109,7 +109,7 @@ pub fn open(config: &Config) -> Result<(TlsAcceptor, Watch), String> {
         .map_err(|error| format!("TLS: {error}"))?
         .with_no_client_auth()
         .with_cert_resolver(shown.clone());
-    // In the order of preference; the last is for old clients that offer nothing else.
+    // In order of preference; HTTP/1.0 is for old clients that offer nothing else.
     server.alpn_protocols = [b"h2".as_slice(), b"http/1.1", b"http/1.0"]
         .map(<[u8]>::to_vec)
         .into();
@@ -123,7 +123,7 @@ pub fn open(config: &Config) -> Result<(TlsAcceptor, Watch), String> {
         renew_at: Instant::now(),
         warn_at: Instant::now(),
     };
-    // Before the first client sees one that is about to end.
+    // A certificate that is about to expire is renewed before the first client sees it.
     watch.see_to_its_end();
     Ok((TlsAcceptor::from(Arc::new(server)), watch))
 }
@@ -154,7 +154,7 @@ fn stamp(file: &Path) -> Stamp {
 }
 
 impl Watch {
-    /// Looks at the files until `stop`, and whenever `told` says so.
+    /// Checks the files periodically until `stop`, and at once on each signal from `told`.
     pub async fn run(mut self, mut told: Signal, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -165,7 +165,7 @@ impl Watch {
                 _ = tick.tick() => false,
             };
             let looking = spawn_blocking(move || {
-                // What breaks over the files of now may do with those of later.
+                // A panic caused by the current files must not end the watch: later files may be fine.
                 let looked = catch_unwind(AssertUnwindSafe(|| self.look(is_told)));
                 (self, looked.is_err())
             });
@@ -176,14 +176,14 @@ impl Watch {
                         tracing::error!("the look at the certificate broke");
                     }
                 }
-                // The runtime is about to end.
+                // The runtime is shutting down.
                 Err(_) => return,
             }
         }
     }
 
-    /// Reads the files when they have changed and are at rest, so that nobody is caught between the
-    /// certificate and its key.
+    /// Reads the files once they have changed and are stable since the last check, so that it is unlikely to
+    /// see a new certificate with an old key.
     fn look(&mut self, is_told: bool) {
         let now = self.files.stamps();
         let is_at_rest = now == self.seen;
@@ -195,12 +195,12 @@ impl Watch {
     }
 
     fn reload(&mut self) {
-        // Before: what is written while it is read is looked at once more.
+        // Taken before reading: if the files change meanwhile, they are read again.
         self.read = self.files.stamps();
         match self.files.read(&self.provider) {
             Ok(pair) if pair.cert == self.shown.now().cert => {
                 tracing::info!("the certificate is the same as before");
-                // Its key may be another file, and the chain's is the same.
+                // The key or the rest of the chain may have changed all the same.
                 self.shown.change(pair);
             }
             Ok(pair) => {
@@ -219,7 +219,7 @@ impl Watch {
         end(&self.shown.now()).is_some_and(|end| days_to(end) >= RENEW_DAYS)
     }
 
-    /// Renews the hub's own certificate, and complains of one that somebody else must renew.
+    /// Renews the hub's own certificate, or warns about an operator's one, when it is close to its expiry.
     fn see_to_its_end(&mut self) {
         let now = Instant::now();
         let shown = self.shown.now();
@@ -250,7 +250,7 @@ fn days_to(end: clock::Time) -> i64 {
     (end - clock::now()).num_days()
 }
 
-/// When a certificate ends; `None`: it cannot be read.
+/// Returns the expiry of a certificate; `None` if it cannot be parsed.
 fn end(pair: &CertifiedKey) -> Option<clock::Time> {
     let seconds = parsed(pair)?.tbs_certificate.validity.not_after;
     let seconds = i64::try_from(seconds.to_unix_duration().as_secs()).ok()?;

@@ -1,10 +1,10 @@
-//! Usernames as people see them: in whatever case, and without letters that only look like others.
+//! Comparison of usernames as people see them: regardless of case and of letters that look alike.
 //!
 //! The rules are those of Unicode Technical Standard 39.
 
 use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
 
-/// What may stand between letters, whatever script they are of.
+/// Separators allowed between letters of any script.
 const SEPARATORS: [char; 4] = [' ', '-', '_', '.'];
 
 /// The name without its case.
@@ -12,14 +12,13 @@ pub fn folded(username: &str) -> String {
     username.to_lowercase()
 }
 
-/// What the name looks like: names that people cannot tell apart have the same.
+/// Returns the confusable skeleton: names that look the same have the same skeleton.
 pub fn skeleton(username: &str) -> String {
     unicode_security::skeleton(&folded(username)).collect()
 }
 
-/// Refuses scripts that are not written together: the name must be "highly restrictive" in the standard's
-/// words. Chinese, Japanese and Korean are written with each other's letters and Latin ones; Latin and
-/// Cyrillic are not.
+/// Rejects mixed scripts: the name must be "highly restrictive" in the standard's terms. Chinese, Japanese
+/// and Korean may be mixed with Latin letters; Latin and Cyrillic may not.
 pub fn check_scripts(username: &str) -> Result<(), &'static str> {
     let letters = username.chars().filter(|one| !SEPARATORS.contains(one));
     let letters: String = letters.collect();

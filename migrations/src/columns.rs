@@ -1,16 +1,17 @@
-//! Columns that all tables share: the tenant, the times, the references.
+//! Columns that all tables share: tenant, times and references.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
-/// A table of a resource's parts: they carry the tenant and go with the row they refer to. No
-/// reference to the tenant itself: checking it for every uplink costs, and the resource has it.
+/// Creates a table for parts of a resource: they have the tenant and are deleted with the row to which they
+/// refer. There is no reference to the tenant itself: checking it for every uplink would cost time, and the
+/// resource has one.
 pub fn table(name: &'static str) -> TableCreateStatement {
     let mut table = Table::create();
     table.table(name).col(big_integer("tenant_id"));
     table
 }
 
-/// A table of a resource: tenant, integer id, and the times of its life.
+/// Creates a table for a resource: tenant, integer id, and the times of creation and change.
 pub fn resource(name: &'static str) -> TableCreateStatement {
     let mut table = table(name);
     table
@@ -21,7 +22,7 @@ pub fn resource(name: &'static str) -> TableCreateStatement {
     table
 }
 
-/// A column that points at the `id` of another table; its row goes when that one goes.
+/// Creates a column that references the `id` of another table; its row is deleted with the referenced one.
 pub fn reference(
     from: &'static str,
     column: &'static str,
@@ -35,12 +36,12 @@ pub fn reference(
         .to_owned()
 }
 
-/// A unique index over the columns, named after table and columns.
+/// Creates a unique index over the columns, named after table and columns.
 pub fn unique(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     index(table, columns).unique().to_owned()
 }
 
-/// An index over the columns, named after table and columns.
+/// Creates an index over the columns, named after table and columns.
 pub fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
     index
@@ -52,7 +53,7 @@ pub fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatem
     index
 }
 
-/// Adds a column to a table that is there.
+/// Adds a column to an existing table.
 pub async fn add_column(
     manager: &SchemaManager<'_>,
     table: &'static str,

@@ -1,8 +1,8 @@
-//! The database schema, one group of tables a file, never edited after a release.
+//! The database schema, one group of tables per file, which is never edited after a release.
 //!
-//! The same statements serve SQLite and PostgreSQL. Every table carries its tenant; rows that belong
-//! to a resource go with it (`ON DELETE CASCADE`), so that no query can meet an orphan. This crate
-//! imports nothing of the hub, so that a migration cannot change when an entity does.
+//! The same statements are used for SQLite and PostgreSQL. Every table has a tenant; rows that belong to a
+//! resource are deleted with it (`ON DELETE CASCADE`), so that there are no orphans. This crate imports
+//! nothing from the hub, so that a change of an entity cannot change a migration.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -38,7 +38,7 @@ mod m0027_answered_uplinks;
 mod m0028_clock_steps;
 mod m0029_given_up_deliveries;
 
-/// Brings a database to the newest schema.
+/// Migrates a database to the newest schema.
 pub struct Migrator;
 
 #[async_trait::async_trait]

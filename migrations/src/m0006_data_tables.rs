@@ -1,4 +1,4 @@
-//! Data tables: what a label selector picks, kept for long.
+//! Data tables: values of the devices that a label selector matches, stored for long.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -30,8 +30,8 @@ impl MigrationTrait for Migration {
             let revision = big_integer("revision").default(1).take();
             add_column(manager, edited, revision).await?;
         }
-        // Moves with every change of what the tenant has provisioned: several hubs on one database
-        // tell by it that what they keep ready is out of date.
+        // Increases with every change of the tenant's provisioned resources: hubs that share a database see
+        // by it that their caches are out of date.
         let epoch = big_integer("epoch").default(0).take();
         add_column(manager, "tenants", epoch).await?;
         add_column(manager, "users", boolean("locked").default(false).take()).await?;
@@ -41,7 +41,7 @@ impl MigrationTrait for Migration {
             boolean("is_operator").default(false).take(),
         )
         .await?;
-        // The first user has set the installation up.
+        // The first user is the one that set up the installation.
         manager
             .get_connection()
             .execute_unprepared(

@@ -1,4 +1,4 @@
-//! Imports of devices: the job, what is still to be done of it, and what became of each row.
+//! Imports of devices: the job, its remaining rows, and the outcome of each row.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -20,7 +20,7 @@ impl MigrationTrait for Migration {
                     .col(string_len("state", 16))
                     .col(string_len("format", 16))
                     .col(string_len("on_existing", 16))
-                    // On whose behalf, for the audit log.
+                    // The user or key that began it, for the audit log.
                     .col(json_binary("author"))
                     .col(big_integer("rows_total"))
                     .col(big_integer("created"))
@@ -37,7 +37,7 @@ impl MigrationTrait for Migration {
         manager
             .create_index(index("device_imports", &["state"]))
             .await?;
-        // Some hundred rows each; one goes with the transaction that has done its rows.
+        // Batches of some hundred rows; each is deleted in the transaction that has imported it.
         manager
             .create_table(
                 table("device_import_batches")

@@ -1,8 +1,8 @@
-//! Versions of drivers hold more than a script and are called by the digest of everything that they hold; the places
-//! where a tag pointed before are kept.
+//! Versions of drivers contain more than a script and are identified by the digest of their whole content;
+//! the history of tags is kept.
 //!
-//! Stored drivers stay as they are: a version so far is its script alone, and gets the digest that a push of that
-//! script gets from now on. Tags keep their versions, and devices their drivers.
+//! Stored drivers stay as they are: an existing version consists only of its script, and gets the digest
+//! that a push of that script gets from now on. Tags keep their versions, and devices their drivers.
 
 use sea_orm_migration::{
     prelude::*,

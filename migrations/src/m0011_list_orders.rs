@@ -1,5 +1,5 @@
-//! Orders and filters of lists: an index for each order, so that a page costs the same however long the list is, and
-//! whether a device's last uplink could be decoded.
+//! Indexes for the orders and filters of lists, so that a page costs the same however long the list is; and
+//! a column for whether a device's last uplink was decoded.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

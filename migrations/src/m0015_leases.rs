@@ -1,5 +1,5 @@
-//! Leases of work that only one of the hubs on a database may do at a time, and whether the brokers of network
-//! connections are heard.
+//! Leases for work that only one of the hubs on a database may do at a time, and whether the brokers of
+//! network connections are connected.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -26,7 +26,7 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        // Null: nothing is subscribed to over this connection.
+        // NULL: this connection has no subscription.
         for column in [
             boolean_null("connected").to_owned(),
             timestamp_with_time_zone_null("connected_since").to_owned(),

@@ -9,13 +9,13 @@ use crate::columns::{add_column, index, reference, resource, table};
 const STATEMENTS: [&str; 7] = [
     // A delivery may be about an event other than an uplink.
     "ALTER TABLE deliveries RENAME COLUMN uplink_id TO subject_id",
-    // Deliveries under way are known to the hub that sends them, and no longer to the database.
+    // Deliveries in progress are only known to the hub that sends them, no longer to the database.
     "UPDATE deliveries SET state = 'pending' WHERE state = 'sending'",
     "DROP INDEX ix_deliveries_integration_id_due_at",
-    // Only what waits is in the queue, however much was delivered before.
+    // The index contains only waiting deliveries, however many were delivered before.
     "CREATE INDEX ix_deliveries_due ON deliveries (integration_id, due_at, id) \
      WHERE due_at IS NOT NULL",
-    // The queue of each device, for those integrations alone that keep devices in order.
+    // The queue of each device, only for integrations that keep the order of each device.
     "CREATE INDEX ix_deliveries_queue ON deliveries (integration_id, device_id, id) \
      WHERE ordered AND due_at IS NOT NULL",
     "INSERT INTO integration_health (tenant_id, integration_id, delivered, failed, dead) \
@@ -46,7 +46,7 @@ impl MigrationTrait for Migration {
             ),
             ("integrations", json_binary("delivery").default("{}").take()),
             ("deliveries", string_len("kind", 20).default("data").take()),
-            // It waits for the device's older deliveries.
+            // True if it waits for older deliveries of the device.
             ("deliveries", boolean("ordered").default(false).take()),
             // Number of attempts when the schedule last began.
             ("deliveries", integer("round_start").default(0).take()),
@@ -85,7 +85,7 @@ fn health() -> TableCreateStatement {
         .col(timestamp_with_time_zone_null("failing_since"))
         .col(timestamp_with_time_zone_null("paused_at"))
         .col(text_null("pause_reason"))
-        // The hub that delivers, and the time until which it does unless it renews its lease.
+        // The hub that delivers, and the time at which its lease expires unless it is renewed.
         .col(uuid_null("holder"))
         .col(timestamp_with_time_zone_null("held_until"))
         .foreign_key(&mut reference(
@@ -103,7 +103,7 @@ fn replays() -> TableCreateStatement {
         .col(timestamp_with_time_zone("span_from"))
         .col(timestamp_with_time_zone("span_to"))
         .col(string_len_null("device_id", 63))
-        // The last uplink that was taken.
+        // The last uplink that was queued.
         .col(uuid_null("position"))
         .col(big_integer("queued"))
         .col(timestamp_with_time_zone_null("finished_at"))

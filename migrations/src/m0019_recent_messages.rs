@@ -1,5 +1,5 @@
-//! Counts of a connection's messages that were taken and refused lately: in the hour of the last one, and in the hour
-//! before.
+//! Counts of a connection's recently accepted and rejected messages: in the hour of the last message, and in
+//! the hour before.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,5 +1,5 @@
-//! Dead deliveries by when they died: those that are kept for long enough are found at once, however
-//! many there are, and what is delivered pays nothing for it.
+//! An index of dead deliveries by the time at which they were given up: those to delete are found at once,
+//! however many there are, and it costs nothing for other deliveries.
 
 use sea_orm_migration::prelude::*;
 

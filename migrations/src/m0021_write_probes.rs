@@ -1,4 +1,4 @@
-//! The rows by which hubs probe whether the database takes writes: one for each hub, touched by no other.
+//! The rows with which hubs test whether the database accepts writes: each hub writes only its own.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
                     .table("write_probes")
                     .col(uuid("id").primary_key())
                     .col(timestamp_with_time_zone("at"))
-                    // Bytes that need space.
+                    // Bytes, so that the write needs space on disk.
                     .col(blob("filler"))
                     .to_owned(),
             )

@@ -1,6 +1,7 @@
-//! Skeletons of usernames: two names that a person cannot tell apart have the same one, and only one is given.
+//! Skeletons of usernames: names that look the same to a person have the same skeleton, which must be
+//! unique.
 //!
-//! Of users who are there already and look alike, the oldest has the look; all keep their names.
+//! Of existing users with the same skeleton, the oldest gets it; all keep their names.
 
 use std::collections::HashSet;
 

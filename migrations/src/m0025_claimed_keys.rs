@@ -1,4 +1,4 @@
-//! The state of the request behind an idempotency key: until when its claim holds, and whether it has changed
+//! The state of the request with an idempotency key: the end of its claim, and whether it has changed
 //! anything.
 
 use sea_orm_migration::{prelude::*, schema::*};
@@ -17,12 +17,12 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // NULL: nobody works on the request any more.
+        // NULL: the request is no longer in progress.
         let held_until = timestamp_with_time_zone_null("held_until");
         add_column(manager, TABLE, held_until).await?;
         let is_done = boolean("is_done").default(false).take();
         add_column(manager, TABLE, is_done).await?;
-        // Requests that an older version has left without an answer may have been done.
+        // Requests that an older version has left without a response may have been executed.
         manager
             .get_connection()
             .execute_unprepared("UPDATE idempotency_keys SET is_done = TRUE WHERE answer IS NULL")

@@ -1,11 +1,11 @@
-//! Removed tenants, and the one among them that takes what others delete: it is out of sight at once and
-//! cleared away later.
+//! Removed tenants, and the special tenant that takes over deleted resources: they are invisible at once and
+//! their rows are deleted later.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
 use crate::columns::add_column;
 
-/// The tenant that nobody is in. No tenant that a client makes can have its name, which has a control
+/// Name of the tenant without users. No tenant of a client can have this name, because it contains a control
 /// character.
 const REMOVED: &str = "INSERT INTO tenants \
      (id, name, created_at, updated_at, revision, epoch, removed_at) VALUES (0, '\u{7f}0', \

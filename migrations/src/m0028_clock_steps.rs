@@ -1,4 +1,4 @@
-//! By how much the clock of the hub that owns a file was set, for the next hub on it.
+//! The steps of the clock that a hub has observed, for the next hub on the same SQLite file.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
             .create_table(
                 Table::create()
                     .table("clock_steps")
-                    // There is one row.
+                    // The table has one row.
                     .col(big_integer("id").primary_key())
                     .col(string("boot"))
                     .col(big_integer("offset_us"))

@@ -1,9 +1,9 @@
-//! Everything HTTP: typed endpoints, the shared behaviour around them, and the document they make.
+//! HTTP API: typed endpoints, the behaviour that they share, and the OpenAPI document.
 //!
-//! | folder | what it is |
+//! | folder | content |
 //! |---|---|
-//! | `http/` | what all operations share, from the port up |
-//! | `document/` | the steps from the raw document to the published one, and its pages |
+//! | `http/` | behaviour that all operations share, from the port up |
+//! | `document/` | the steps from the generated document to the published one, and its pages |
 //! | the rest | the resources, in the same folders as in `hub` and `store` |
 
 mod access;
@@ -40,7 +40,7 @@ use self::{
 };
 use crate::{hub::Hub, shares::Shares, uplink::UplinkPath};
 
-/// The registry of drivers.
+/// Endpoints of the driver registry.
 type DriverApis = (
     drivers::resource::DriversApi,
     drivers::tags::DriverTagsApi,
@@ -89,7 +89,7 @@ type AllOperations = (
     operations::health::HealthApi,
 );
 
-/// The operations whose bodies have bounds of their own.
+/// Operations whose bodies have size bounds of their own.
 const BOUNDS: &[OwnBound] = &[devices::imports::IMPORT];
 
 fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
@@ -159,13 +159,12 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     }
 }
 
-/// The published document, for clients that reach the hub under `public_url`, or under the document's own
-/// origin.
+/// Returns the published document with `public_url` as its server, or the document's own origin.
 pub fn documents(public_url: Option<&str>) -> Documents {
     Documents::of::<AllOperations>(public_url)
 }
 
-/// The API as the server runs it. At `cut` it waits for no body any more.
+/// Returns the API as the server runs it. After `cut` it no longer waits for request bodies.
 pub fn endpoint(
     hub: Hub,
     uplinks: &UplinkPath,

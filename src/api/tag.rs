@@ -1,4 +1,4 @@
-//! The groups in which the document lists the operations.
+//! Tags, by which the document groups the operations.
 
 use poem_openapi::Tags;
 

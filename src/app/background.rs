@@ -1,5 +1,5 @@
-//! The parts that work by themselves, behind the requests: built before the hub, which hands them work, and
-//! ended after all that may hand them some.
+//! The background components: built before the hub, which passes work to them, and stopped after everything
+//! that can pass work to them.
 
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
@@ -19,7 +19,7 @@ use crate::{
     uplink::{Replayer, Replays},
 };
 
-/// The parts before they run.
+/// The components before they run.
 pub struct Background {
     deliveries: Engine,
     downlinks: downlink::Engine,
@@ -28,17 +28,17 @@ pub struct Background {
     remover: Remover,
 }
 
-/// Handles by which others hand work to the parts.
+/// Handles through which others pass work to the components.
 pub struct Handles {
-    /// To the deliveries.
+    /// Handle of the delivery engine.
     pub wake: Handle,
-    /// To the imports.
+    /// Handle of the importer.
     pub imports: Imports,
-    /// To the replays.
+    /// Handle of the replayer.
     pub replays: Replays,
 }
 
-/// The parts as they run.
+/// The running components.
 pub struct Running {
     stop: CancellationToken,
     delivering: JoinHandle<HubResult<()>>,
@@ -50,7 +50,7 @@ pub struct Running {
 }
 
 impl Background {
-    /// Builds the parts.
+    /// Builds the components.
     pub fn build(ground: &Ground) -> Result<(Self, Handles), String> {
         let (deliveries, wake) = Engine::new(
             ground.store.clone(),
@@ -85,7 +85,7 @@ impl Background {
         Ok((parts, handles))
     }
 
-    /// Runs them.
+    /// Starts the components.
     pub fn run(self, ground: &Ground) -> Running {
         let stop = CancellationToken::new();
         let until = stop.clone();
@@ -125,8 +125,8 @@ impl Background {
 }
 
 impl Running {
-    /// Lets each come to the end of what is under way. Answers the first failure of what was sent, which keeps
-    /// nothing else from its end.
+    /// Waits until each component has finished its current work. Returns the first failure of the delivery
+    /// or downlink engine, after all others have ended as well.
     pub async fn end(self) -> Result<HubResult<()>, String> {
         self.stop.cancel();
         joined("the housekeeping", self.housekeeping).await?;

@@ -1,4 +1,4 @@
-//! The entrance of messages and requests: the port, the API behind it, and the subscriptions.
+//! The entry point of messages and requests: the listening port, the API behind it, and the subscriptions.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,14 +21,14 @@ use crate::{
     uplink::{Subscriber, UplinkPath},
 };
 
-/// The port, taken.
+/// A bound port.
 pub struct Port {
     listener: TcpListener,
     /// Its address.
     pub address: SocketAddr,
 }
 
-/// The entrance as it runs. Its server ends when it is dropped.
+/// The running entry point. Its server ends when it is dropped.
 pub struct Front<E> {
     stopping: Stopping,
     patience: Duration,
@@ -39,7 +39,7 @@ pub struct Front<E> {
 }
 
 impl Port {
-    /// Takes the port.
+    /// Binds the port.
     pub async fn bind(address: SocketAddr) -> Result<Self, String> {
         let listener = TcpListener::bind(address)
             .await
@@ -51,7 +51,7 @@ impl Port {
     }
 }
 
-/// Lets in messages and requests from now on.
+/// Starts to accept messages and requests.
 pub fn open(
     ground: &Ground,
     hub: Hub,
@@ -92,14 +92,15 @@ pub fn open(
 }
 
 impl<E: Endpoint + 'static> Front<E> {
-    /// Lets nothing more in, and waits for what was let in, also where nobody waits for it any more.
+    /// Stops accepting, and waits for everything that was accepted, including requests whose clients have
+    /// gone.
     pub async fn close(self) -> Result<(), String> {
         self.stopping.begun.cancel();
         let _ = self.accepting.await;
         self.server.end(self.patience).await;
-        // With it go its handles of the writer, which ends when all is written.
+        // Drops the server's handles of the writer, which ends once everything is written.
         drop(self.server);
-        // What was begun for clients that have gone.
+        // Requests whose clients have gone still run to their end.
         self.tasks.end(self.patience).await;
         joined("the subscriptions", self.subscribing).await
     }

@@ -1,4 +1,4 @@
-//! The ground that all parts of the hub stand on.
+//! The resources that all components of the hub share.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::{
     supervise,
 };
 
-/// Everything that all parts use. Each takes clones.
+/// The resources that all components use. Each takes clones.
 pub struct Ground {
     /// The settings.
     pub config: Arc<Config>,
     /// The database.
     pub store: Store,
-    /// The keys of what is stored sealed.
+    /// The keys of the sealed values in the database.
     pub vault: Vault,
     /// The workers that run drivers.
     pub drivers: driver::Host,
@@ -33,14 +33,14 @@ pub struct Ground {
     pub publishers: Publishers,
 }
 
-/// The task that finds out whether the database takes writes.
+/// The task that monitors whether the database accepts writes.
 pub struct DatabaseWatch {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Ground {
-    /// The ground, and the workers of drivers with it.
+    /// Starts the driver workers and builds the shared resources.
     pub async fn lay(
         config: Arc<Config>,
         store: Store,
@@ -63,7 +63,7 @@ impl Ground {
 }
 
 impl DatabaseWatch {
-    /// Begins to watch.
+    /// Starts the task.
     pub fn begin(store: Store) -> Self {
         let stop = CancellationToken::new();
         let watching = (store, stop.clone());
@@ -73,14 +73,14 @@ impl DatabaseWatch {
         Self { stop, task }
     }
 
-    /// Ends it.
+    /// Stops the task.
     pub async fn end(self) -> Result<(), String> {
         self.stop.cancel();
         joined("the watch over the database", self.task).await
     }
 }
 
-/// The keys. A database whose keys are not there is closed again.
+/// Opens the vault. The database is closed again if its keys are missing.
 pub async fn open_vault(config: &Config, store: &Store) -> Result<Vault, String> {
     let opened = keyring::open(config, store).await;
     if opened.is_err() {
@@ -89,7 +89,7 @@ pub async fn open_vault(config: &Config, store: &Store) -> Result<Vault, String>
     opened
 }
 
-/// Waits for a task's end.
+/// Waits for a task to end.
 pub async fn joined<T>(name: &str, task: JoinHandle<T>) -> Result<T, String> {
     task.await.map_err(|error| format!("{name} broke: {error}"))
 }

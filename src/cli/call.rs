@@ -1,4 +1,4 @@
-//! `api`: one request to a hub, for scripts.
+//! `api`: sends one request to a hub, for scripts.
 
 use std::io::{self, Read};
 
@@ -124,7 +124,7 @@ pub async fn call(matches: &ArgMatches) -> Result<(), Failure> {
     let is_head = method == Method::HEAD;
     let request = request(&hub, method, url, headers, body);
     let response = hub.send(request).await?;
-    // The head is all that a HEAD answers.
+    // The response to a HEAD request has no body.
     if matches.get_flag("include") || is_head {
         print_head(&response)?;
     }
@@ -153,7 +153,7 @@ fn request(
     }
 }
 
-/// The headers of the command line, and those that go without saying unless it says them.
+/// Returns the headers of the command line, and the default ones that it does not set.
 fn headers(
     given: Vec<(HeaderName, HeaderValue)>,
     token: Option<&str>,
@@ -213,7 +213,7 @@ async fn print_body(hub: &Connection, mut response: Response) -> Result<(), Fail
             None => output::bytes(&body),
         };
     }
-    // Piece by piece: an export may be larger than the memory.
+    // Copied in pieces, because an export may be larger than the memory.
     while let Some(piece) = response.chunk().await.map_err(|error| hub.broken(error))? {
         output::bytes(&piece)?;
     }
@@ -225,7 +225,7 @@ fn indented(body: &[u8]) -> Option<String> {
     serde_json::to_string_pretty(&value).ok()
 }
 
-/// The path on the server, with a slash in front.
+/// Returns the path on the server, with a slash at the start.
 fn path(text: &str) -> Result<String, String> {
     if text.contains("://") && !text.starts_with('/') {
         return Err("must be a path; the hub is said with --server".to_owned());

@@ -1,4 +1,4 @@
-//! `completions`: what makes a shell complete this program's commands and flags.
+//! `completions`: prints the script that completes this program's commands and flags in a shell.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -24,7 +24,7 @@ pub fn print(matches: &ArgMatches, mut program: Command) -> Result<(), Failure> 
         return Err(Failure::usage("which shell?"));
     };
     let name = program.get_name().to_owned();
-    // Into memory first: the generator panics where standard output is closed.
+    // Written to memory first: the generator panics if standard output is closed.
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut program, name, &mut script);
     output::bytes(&script)

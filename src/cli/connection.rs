@@ -1,5 +1,5 @@
-//! The way to a hub: HTTPS whose certificate is always checked, and answers that are no success
-//! turned into failures.
+//! Connections to a hub: HTTPS whose certificate is always checked; responses that are no success become
+//! failures.
 
 use std::{path::Path, time::Duration};
 
@@ -14,12 +14,12 @@ use super::{
 use crate::error::causes;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence of the hub, above the longest time that it gives a request by default.
+/// Maximum time without any data from the hub, above the hub's default limit for a request.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Most of an error's text that is shown, in characters.
+/// Maximum length of an error's text that is shown, in characters.
 const TEXT_MAX: usize = 1000;
 
-/// One hub, and who to be there.
+/// A hub, and the token to send.
 pub struct Connection {
     server: Url,
     token: Option<String>,
@@ -33,12 +33,13 @@ struct ErrorObject {
 }
 
 impl Connection {
-    /// Gets ready to talk to a hub; nothing is sent yet.
+    /// Prepares a client for a hub; sends nothing yet.
     pub fn new(target: Target) -> Result<Self, Failure> {
         let mut client = Client::builder()
             .user_agent(concat!("thingshub/", env!("CARGO_PKG_VERSION")))
             .https_only(true)
-            // A hub does not redirect; another server that does must not get the token or the body.
+            // A hub does not redirect. If another server does, the target must not get the token or the
+            // body.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT);
@@ -82,7 +83,7 @@ impl Connection {
         request.send().await.map_err(|error| self.broken(error))
     }
 
-    /// The failure that a broken request or answer means.
+    /// Converts a failed request or an invalid response to a failure of the command.
     pub fn broken(&self, error: reqwest::Error) -> Failure {
         let error = error.without_url();
         if error.is_builder() {
@@ -99,7 +100,7 @@ impl Connection {
     }
 }
 
-/// Gives an answer back if it is a success.
+/// Returns the response if it is a success, else a failure.
 pub async fn successful(response: Response) -> Result<Response, Failure> {
     if response.status().is_success() {
         return Ok(response);
@@ -108,7 +109,7 @@ pub async fn successful(response: Response) -> Result<Response, Failure> {
     let body = response.bytes().await.unwrap_or_default();
     let error = match serde_json::from_slice::<ErrorObject>(&body) {
         Ok(object) => printable(&object.error),
-        // Not of a hub: something between, whose page is of no use here.
+        // The response is not a hub's but a proxy's, whose page is of no use here.
         Err(_) => status
             .canonical_reason()
             .unwrap_or("no reason given")
@@ -122,7 +123,7 @@ pub async fn successful(response: Response) -> Result<Response, Failure> {
     Err(Failure::new(reason, text))
 }
 
-/// Text of others on a line of the terminal.
+/// Makes text from elsewhere safe to print on a line of the terminal.
 pub fn printable(text: &str) -> String {
     text.chars()
         .take(TEXT_MAX)

@@ -1,4 +1,4 @@
-//! The file in which a login is remembered, and which hub and token a command uses.
+//! The file that stores a login, and the choice of hub and token for a command.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
@@ -24,32 +24,32 @@ pub struct Credentials {
     pub token: String,
 }
 
-/// Kinds of tokens, which decide what logging out means.
+/// Kinds of tokens, which differ in the effect of a logout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Token of a session, which a logout ends.
     Session,
-    /// An API key, which others may use as well: a logout only forgets it.
+    /// API key, which other programs may use as well: a logout only deletes it from the file.
     ApiKey,
 }
 
 impl Credentials {
-    /// The file of this user: below `$XDG_CONFIG_HOME`, or else below `~/.config`.
+    /// Returns the path of this user's file: below `$XDG_CONFIG_HOME`, or else below `~/.config`.
     pub fn file() -> Result<PathBuf, Failure> {
         let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         location(folder, std::env::home_dir())
             .ok_or_else(|| Failure::new(Reason::Here, "neither XDG_CONFIG_HOME nor HOME is set"))
     }
 
-    /// Reads the file; `None` if there is none.
+    /// Reads the file; `None` if it does not exist.
     pub fn load(file: &Path) -> Result<Option<Self>, Failure> {
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unusable(file, &error)),
         };
-        // The parser's own text quotes the line, and with it maybe the token.
+        // The parser's error quotes the line, which may contain the token.
         let credentials = toml::from_str(&text)
             .map_err(|_| unusable(file, &"it is damaged; log in again, or remove it"))?;
         Ok(Some(credentials))
@@ -71,7 +71,7 @@ fn unusable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Reason::Here, format!("{}: {error}", file.display()))
 }
 
-/// A relative `XDG_CONFIG_HOME` counts as none, as its specification wants.
+/// A relative `XDG_CONFIG_HOME` is ignored, as its specification requires.
 fn location(config_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     let folder = match config_home.filter(|folder| folder.is_absolute()) {
         Some(folder) => folder,
@@ -89,8 +89,8 @@ fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o700)
         .create(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-    // A file of its own that then takes the name: nobody ever sees half of it, and it is never
-    // open to others, not even for a moment.
+    // Written to a temporary file that is then renamed: a reader never sees half of it, and it is never
+    // readable for others, not even for a moment.
     let fresh = folder.join(format!(".credentials.{}", std::process::id()));
     let _ = fs::remove_file(&fresh);
     let written = OpenOptions::new()
@@ -109,7 +109,7 @@ fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// The hub that a command talks to, and how.
+/// The hub of a command, with certificate and token.
 pub struct Target {
     /// Base URL of the hub.
     pub server: Url,
@@ -128,8 +128,8 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Fills in from the file what the command line leaves open. Token and certificate of the file
-    /// are for the file's hub alone: another hub must never see that token.
+    /// Completes the arguments of the command line from the file. Token and certificate of the file are only
+    /// used for the file's hub: another hub must never get that token.
     pub fn with(self, stored: Option<Credentials>) -> Result<Target, Failure> {
         let stored = match stored {
             Some(stored) => {
@@ -164,7 +164,7 @@ impl Flags {
     }
 }
 
-/// Reads the URL of a hub.
+/// Parses the URL of a hub.
 pub fn server(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
         .ok()
@@ -183,7 +183,7 @@ pub fn server(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The same as text, without a slash at its end.
+/// Returns a URL as text, without a slash at its end.
 pub fn server_text(server: &Url) -> &str {
     server.as_str().trim_end_matches('/')
 }

@@ -1,4 +1,4 @@
-//! Exit codes of commands, which scripts may build on.
+//! Exit codes of commands, which scripts may rely on.
 
 use std::{io, process::ExitCode};
 
@@ -15,21 +15,21 @@ Exit codes:
   7  there is no such thing (404)
   8  the hub failed or is overloaded (500 and above)";
 
-/// Why a command failed; the number is its exit code.
+/// The reason why a command failed; the number is its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
-    /// The reader of the output has closed it and so has all it wants. Not a failure outside.
+    /// The reader of the output has closed it. Not reported as a failure.
     ReaderLeft = 0,
-    /// Something on this side.
+    /// A failure on the client's side.
     Here = 1,
-    /// The command line, or what it names.
+    /// An error in the command line, or in a file that it names.
     Usage = 2,
-    /// No connection, or none that can be trusted.
+    /// No connection, or no trusted certificate.
     Unreachable = 3,
     /// The hub answered 400, or another status without a code of its own.
     Refused = 4,
-    /// 401, or no credentials at all.
+    /// The hub answered 401, or there are no credentials.
     NotLoggedIn = 5,
     /// The hub answered 403.
     Forbidden = 6,
@@ -62,7 +62,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its line.
+    /// Creates a failure with its message.
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
         Self {
             reason,
@@ -70,12 +70,12 @@ impl Failure {
         }
     }
 
-    /// The command line asks for what cannot be.
+    /// A failure for an invalid command line.
     pub fn usage(text: impl Into<String>) -> Self {
         Self::new(Reason::Usage, text)
     }
 
-    /// Standard output does not take what is written to it.
+    /// A failure to write to standard output.
     pub fn output(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::new(Reason::ReaderLeft, ""),
@@ -83,7 +83,7 @@ impl Failure {
         }
     }
 
-    /// Tells the person, and gives the exit code.
+    /// Prints the message and returns the exit code.
     pub fn report(&self) -> ExitCode {
         if self.reason != Reason::ReaderLeft {
             eprintln!("thingshub: {}", self.text);

@@ -86,8 +86,8 @@ pub async fn login(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// The hub to log in to. A token that is there already does not matter, and neither does a damaged
-/// file if the server is given.
+/// Returns the hub to log in to. An existing token is ignored, and so is a damaged file if the server is
+/// given.
 fn target(matches: &ArgMatches, file: &Path) -> Result<Target, Failure> {
     let flags = Flags {
         server: matches.get_one::<Url>("server").cloned(),
@@ -159,7 +159,7 @@ async fn remember_key(target: Target, token: String, file: &Path) -> Result<(), 
         .bearer_auth(token);
     match successful(hub.send(request).await?).await {
         Ok(_) => {}
-        // The hub knows the key, which is not for devices.
+        // The hub accepts the key, but the key may not read devices.
         Err(failure) if failure.reason == Reason::Forbidden => {}
         Err(failure) if failure.reason == Reason::NotLoggedIn => {
             return Err(Failure::new(
@@ -187,7 +187,7 @@ pub async fn logout() -> Result<(), Failure> {
         ));
     }
     end_session(credentials).await.map_err(|failure| {
-        // Without the token the session could not be ended later.
+        // The file is kept: without the token the session could not be ended later.
         let text = format!("{}; still logged in ({})", failure.text, file.display());
         Failure::new(failure.reason, text)
     })?;
@@ -204,13 +204,13 @@ async fn end_session(credentials: Credentials) -> Result<(), Failure> {
         .bearer_auth(token);
     match successful(hub.send(request).await?).await {
         Ok(_) => Ok(()),
-        // It has ended already.
+        // The session has already ended.
         Err(failure) if failure.reason == Reason::NotLoggedIn => Ok(()),
         Err(failure) => Err(failure),
     }
 }
 
-/// A secret from the terminal, where it does not show, or from standard input's first line.
+/// Reads a secret from the terminal, without echo, or from the first line of standard input.
 pub fn secret(prompt: &str) -> Result<String, Failure> {
     let secret = if io::stdin().is_terminal() {
         rpassword::prompt_password(prompt)
@@ -227,7 +227,7 @@ pub fn secret(prompt: &str) -> Result<String, Failure> {
     Ok(secret)
 }
 
-/// Reads a line without its end, but with every blank: they may belong to a password.
+/// Reads a line without its end, but with all blanks: they may belong to a password.
 fn first_line(mut input: impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     input.read_line(&mut line)?;

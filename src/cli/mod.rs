@@ -8,10 +8,10 @@
 //! | `driver/` | the commands under `driver` |
 //! | `secrets.rs`, `users.rs` | the commands under `secrets` and `users` |
 //! | `pages.rs` | `api --all` |
-//! | `target.rs` | which hub: `--server`, `--ca`, `--token` or the login |
+//! | `target.rs` | the choice of the hub: `--server`, `--ca`, `--token` or the login |
 //! | `connection.rs` | HTTPS to a hub |
 //! | `credentials.rs` | the file of a login |
-//! | `exit.rs`, `output.rs` | how a command ends, and where it prints |
+//! | `exit.rs`, `output.rs` | exit codes and standard output |
 
 mod call;
 mod completions;
@@ -41,12 +41,12 @@ use crate::{
     config::{Config, LogFormat, SETTINGS},
 };
 
-/// The signal that a limit on the size of files has been met.
+/// The signal for a write beyond the limit on file sizes.
 const SIGXFSZ: i32 = nix::sys::signal::Signal::SIGXFSZ as i32;
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    // Before anything else: a worker must not read settings or arguments.
+    // Must come first: a worker must not read settings or arguments.
     if std::env::args_os()
         .nth(1)
         .is_some_and(|first| first == crate::driver::WORKER_ARGUMENT)
@@ -145,14 +145,14 @@ fn load(matches: &ArgMatches) -> Result<Config, String> {
 
 fn serve(config: Config) -> Result<(), String> {
     log(&config)?;
-    // Before anything else takes its time: the file may be replaced meanwhile.
+    // Opened early, because the file may be replaced at any time.
     let worker = crate::driver::Program::running()
         .map_err(|error| format!("the program does not find itself: {error}"))?;
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-        // A write beyond a limit on the size of files fails, which the hub can live with. It gets this
-        // signal as well, which ends a process that does not take it.
+        // A write beyond the limit on file sizes fails, which the hub can handle. It also raises this
+        // signal, which ends a process without a handler.
         let _beyond_limit =
             signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| error.to_string())?;
         let stop = async move {
@@ -203,7 +203,7 @@ fn openapi(matches: &ArgMatches) -> Result<(), Failure> {
     output::bytes(document)
 }
 
-/// Runs a command that talks to a hub. One thread is enough for one request.
+/// Runs a command that sends requests to a hub. One thread is enough for one request.
 fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     choose_cryptography();
     tokio::runtime::Builder::new_current_thread()
@@ -213,7 +213,7 @@ fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fail
         .block_on(command)
 }
 
-/// Two providers may be linked in; the one to use is said once, for outgoing requests.
+/// Selects the provider for outgoing requests, because two may be linked in.
 fn choose_cryptography() {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
 }
@@ -231,8 +231,8 @@ fn log(config: &Config) -> Result<(), String> {
         .map_err(|error| format!("setting log_filter: {error}"))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // A log that cannot be written, as on a full disk, must not end what writes to it: the library
-        // would say so on the same standard error, and panic.
+        // A failure to write the log, as on a full disk, must not end the process: the library would report
+        // it on the same standard error, and panic.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match config.log_format {

@@ -1,4 +1,4 @@
-//! Standard output, which others may close at any time.
+//! Standard output, whose reader may close it at any time.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -18,7 +18,7 @@ pub fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
-/// Returns whether a person reads along.
+/// Returns true if standard output is a terminal.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }

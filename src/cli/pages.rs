@@ -1,4 +1,4 @@
-//! Lists of a hub, all their pages; `api --all` prints every item, a line each.
+//! All pages of a hub's lists; `api --all` prints every item, one per line.
 
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde::Deserialize;
@@ -11,24 +11,23 @@ use super::{
     output,
 };
 
-/// The parameter that asks for the next page.
+/// Query parameter of the next page.
 const CURSOR: &str = "cursor";
 
-/// A page as a hub answers it. The items stay as they were written: a number that passes through a
-/// parser is not always the same after.
+/// A page of a list. Items are kept as raw text: a parser may change the notation of numbers.
 #[derive(Deserialize)]
 struct Page {
     collection: Vec<Box<RawValue>>,
     next_cursor: Option<String>,
 }
 
-/// Prints the items of all pages, each page as soon as it is there.
+/// Prints the items of all pages, each page as soon as it has arrived.
 pub async fn print_all(hub: &Connection, url: Url, headers: &HeaderMap) -> Result<(), Failure> {
     let request = |url| hub.client().get(url).headers(headers.clone());
     each_page(hub, url, request, |items| output::bytes(&lines(items)?)).await
 }
 
-/// Hands on the items of all pages, each page as soon as it is there.
+/// Calls back with the items of all pages, each page as soon as it has arrived.
 pub async fn each_page(
     hub: &Connection,
     mut url: Url,
@@ -55,7 +54,7 @@ pub async fn each_page(
     }
 }
 
-/// One line for each item, no matter how it was spaced.
+/// Formats an item as one line, however it was spaced.
 pub fn lines(items: &[Box<RawValue>]) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::new();
     for item in items {
@@ -72,7 +71,7 @@ pub fn lines(items: &[Box<RawValue>]) -> Result<Vec<u8>, Failure> {
     Ok(lines)
 }
 
-/// The same list from another place on.
+/// Returns the URL of the same list from another cursor.
 fn with_cursor(url: &Url, cursor: &str) -> Url {
     let kept: Vec<(String, String)> = url
         .query_pairs()

@@ -1,7 +1,6 @@
-//! `thingshub secrets`: the keys that secrets are sealed with, how to change them, and what to do when
-//! one is lost.
+//! `thingshub secrets`: rotates the keys with which secrets are sealed, and handles the loss of one.
 //!
-//! These commands work on the data itself and not through a hub; hubs may run meanwhile.
+//! These commands work directly on the database and not through a hub; hubs may run meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +17,8 @@ use crate::{
     },
 };
 
-/// Values that change between two passes were sealed by a hub that had not seen the new key; each pass makes that
-/// less likely.
+/// Maximum number of passes. A value that changes between two passes was sealed by a hub that had not yet
+/// read the new key; each pass makes that less likely.
 const PASSES_MAX: usize = 10;
 
 /// The command and those below it; `with_settings` adds the flags of the settings.
@@ -54,7 +53,7 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
         ))
 }
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub async fn run(name: &str, matches: &ArgMatches, config: &Config) -> Result<(), Failure> {
     let store = Store::open_beside(config)
         .await
@@ -83,7 +82,7 @@ async fn with_keys(
 }
 
 async fn discard(config: &Config, store: &Store, is_meant: bool) -> Result<(), Failure> {
-    // A hub without any key has lost all values; a key that exists and cannot be read is another matter.
+    // A missing key means that all values are lost; a key that exists and cannot be read is an error.
     let is_missing = config.secret_key.is_none()
         && config.secret_key_file.is_none()
         && !config.data_dir.join("secret.key").exists();

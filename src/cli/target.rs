@@ -11,7 +11,7 @@ use super::{
     exit::Failure,
 };
 
-/// The variable that a token comes from; `config` knows that it is no setting of the hub.
+/// Environment variable with the token; `config` ignores it, because it is not a setting of the hub.
 const TOKEN_VARIABLE: &str = "THINGSHUB_TOKEN";
 
 /// `--server`, `--ca` and `--token`, of a command that comes after a login.
@@ -45,18 +45,18 @@ pub fn ca_argument() -> Arg {
         .help("Certificates to trust besides the system's (PEM)")
 }
 
-/// Gets ready to talk to the hub of the command line, or else of the login.
+/// Prepares a client for the hub of the command line, or else of the login.
 pub fn connect(matches: &ArgMatches) -> Result<Connection, Failure> {
     let flags = Flags {
         server: matches.get_one::<Url>("server").cloned(),
         ca: matches.get_one::<PathBuf>("ca").cloned(),
-        // In a script, an empty variable is one that is not set.
+        // An empty variable counts as not set, as is usual in scripts.
         token: matches
             .get_one::<String>("token")
             .filter(|token| !token.is_empty())
             .cloned(),
     };
-    // A command line that says everything needs no home folder.
+    // A complete command line needs no home folder.
     let stored = match Credentials::file() {
         Ok(file) => Credentials::load(&file)?,
         Err(_) => None,

@@ -1,6 +1,6 @@
-//! `thingshub users`: the way back in for who has lost the last password.
+//! `thingshub users`: recovery after the last administrator's password was lost.
 //!
-//! It works on the data itself and not through a hub; hubs may run meanwhile.
+//! It works directly on the database and not through a hub; hubs may run meanwhile.
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -27,7 +27,7 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
         ))
 }
 
-/// Runs the one that there is.
+/// Runs the only subcommand.
 pub async fn run(matches: &ArgMatches, config: &Config) -> Result<(), Failure> {
     let username = matches.get_one::<String>("username");
     let username = username.map(String::as_str).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What the device's driver makes of a payload. It never fails the uplink: what goes wrong
-//! is told as an event of the device.
+//! Decodes payloads with the device's driver. A failure of the driver never rejects the uplink, but is
+//! recorded as an event of the device.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -17,63 +17,63 @@ use crate::{
     store::{live::events::NewEvent, members},
 };
 
-/// Lines of a driver's log that an event keeps.
+/// Maximum number of log lines of a driver that an event stores.
 const LOG_LINES_MAX: usize = 100;
 
-/// What came of decoding.
+/// Result of decoding an uplink.
 pub struct Decoded {
-    /// The fields; `None` when there is no driver, no payload, or a failure.
+    /// Decoded fields; `None` without a driver, without a payload, or after a failure.
     pub data: Option<Map<String, Value>>,
-    /// The values of each time, where the driver told of several.
+    /// Values with their own times, if the driver returned several.
     pub updates: Option<Vec<Update>>,
-    /// The device's state from now on, where the driver keeps one.
+    /// New driver state of the device, if the driver keeps one.
     pub new_state: Option<Map<String, Value>>,
-    /// Why there are none, for a person and for a program.
+    /// Failure of the driver: the message for display, and the JSON that is stored.
     pub failure: Option<(String, Value)>,
-    /// What to tell of the device.
+    /// Events of the device to record.
     pub events: Vec<NewEvent>,
 }
 
-/// What a driver is told.
+/// Input of a driver.
 pub struct Given<'a> {
-    /// What the device sent.
+    /// Payload of the uplink.
     pub payload: Bytes,
     /// LoRaWAN port.
     pub f_port: Option<u8>,
-    /// When.
+    /// Time of the uplink.
     pub time: Time,
-    /// The hub's clock when it came.
+    /// Time at which the hub received the uplink.
     pub received_at: Time,
-    /// What the driver keeps of the device.
+    /// Driver state of the device.
     pub state: Option<&'a Map<String, Value>>,
 }
 
-/// One run of a driver over one payload.
+/// One run of a driver on one payload.
 pub struct Run {
-    /// What it returned, where it may be taken.
+    /// Validated result of the driver.
     pub outcome: Result<Taken, DriverError>,
-    /// The whole of what its function returned, where that was asked for.
+    /// Complete return value of the driver's function, if requested.
     pub result: Option<Value>,
-    /// CPU time that it took.
+    /// CPU time in microseconds.
     pub cpu_time_us: u64,
-    /// The most memory that it had at once, where it is known.
+    /// Peak memory in bytes, if known.
     pub memory_peak_bytes: Option<usize>,
 }
 
-/// What decodes, and how much of a device it may keep.
+/// Decoder with its limits.
 pub struct Decoder {
-    /// The driver host.
+    /// Driver host.
     pub drivers: driver::Host,
-    /// The largest state of a device, in bytes of JSON.
+    /// Maximum size of a device's driver state, in bytes of JSON.
     pub state_bytes_max: usize,
-    /// Which times of drivers are believed.
+    /// Range of the times that drivers may return.
     pub plausible: Plausible,
 }
 
 impl Decoder {
-    /// Decodes an uplink; a driver that keeps a state gets `state`. A frame that carries no data is not
-    /// decoded: a driver would make a measurement of nothing. Fails only where too many drivers wait
-    /// already: the uplink is worth sending again.
+    /// Decodes an uplink. `state` is passed to drivers that keep a state. A frame without application data
+    /// is not decoded, because a driver would return a measurement that does not exist. Fails only if too
+    /// many drivers are queued; the sender should then send the uplink again.
     pub async fn decode(
         &self,
         tenant: TenantId,
@@ -108,7 +108,7 @@ impl Decoder {
             received_at,
             state,
         };
-        // On the heap, because uplinks without a driver need no room for it.
+        // Boxed because uplinks without a driver should not pay for the size of this future.
         match Box::pin(self.run(tenant, driver, given, false))
             .await
             .outcome
@@ -121,7 +121,8 @@ impl Decoder {
         }
     }
 
-    /// Runs a driver over a payload; `whole`: for the whole of what its function returns as well.
+    /// Runs a driver on a payload. If `whole` is set, also returns the complete return value of its
+    /// function.
     pub async fn run(
         &self,
         tenant: TenantId,
@@ -160,8 +161,8 @@ impl Decoder {
         }
     }
 
-    /// What the driver returned, if it may be taken. What is refused is an event that names the
-    /// property or the limit; the payload is kept, so nothing is lost.
+    /// Validates the result of a driver. A rejected result becomes an event that names the property or the
+    /// limit; the payload is stored anyway, so nothing is lost.
     fn take(
         &self,
         version: &DriverVersion,
@@ -209,7 +210,8 @@ impl Decoder {
     }
 }
 
-/// What a driver returned, if it obeys its schema and its state is not too large; and what to warn of.
+/// Returns the result of a driver with its warnings, if it conforms to the schema and the state is not
+/// too large.
 fn admit(
     schema: Option<&Schema>,
     state_bytes_max: usize,
@@ -245,12 +247,12 @@ fn admit(
     Ok((returned, warnings))
 }
 
-/// What a driver returned, with what it told beside.
+/// Validated result of a driver, with its warnings and logs.
 pub struct Taken {
     returned: Returned,
-    /// What it warned of.
+    /// Warnings of the driver.
     pub warnings: Vec<String>,
-    /// What it logged.
+    /// Log lines of the driver.
     pub logs: Vec<String>,
 }
 
@@ -318,8 +320,8 @@ impl From<Taken> for Decoded {
     }
 }
 
-/// Fails where the driver was not run because too many were waiting: the uplink is worth sending again.
-/// One for which there is no worker is recorded, as nobody knows when there will be one.
+/// Fails if the driver did not run because too many were queued: the sender should send the uplink
+/// again. If there is no worker, the uplink is recorded, because it is unknown when there will be one.
 pub fn not_overloaded(error: &DriverError) -> Result<()> {
     match error.kind {
         DriverErrorKind::Overloaded => {
@@ -329,7 +331,7 @@ pub fn not_overloaded(error: &DriverError) -> Result<()> {
     }
 }
 
-/// Fails where the driver was not run at all, for whoever has nothing to record.
+/// Fails if the driver did not run at all, for callers that have nothing to record.
 pub fn was_run(error: &DriverError) -> Result<()> {
     match error.kind {
         DriverErrorKind::Unavailable => {
@@ -339,7 +341,7 @@ pub fn was_run(error: &DriverError) -> Result<()> {
     }
 }
 
-/// An error as it is stored with an uplink and shown.
+/// Returns the failure as it is stored with an uplink and shown to users.
 pub fn failure(error: &DriverError) -> Value {
     json!({
         "kind": error.kind.as_str(),
@@ -375,7 +377,7 @@ fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
     }
 }
 
-/// A driver that only talks.
+/// Returns the event for a driver that wrote log lines without warnings.
 fn logged(logs: &[String]) -> NewEvent {
     NewEvent {
         kind: "driver_logged",
@@ -399,7 +401,7 @@ fn members_without_nul(members: Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// PostgreSQL cannot store NUL; the replacement character shows that something was there.
+/// Replaces NUL, which PostgreSQL cannot store, with the replacement character.
 fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(without_nul_text(text)),

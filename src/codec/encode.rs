@@ -1,4 +1,4 @@
-//! What a device's driver makes of values for the device.
+//! Encodes values for a device with its driver.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use crate::{
     store::Scope,
 };
 
-/// Values for a device.
+/// Values to encode for a device.
 pub struct Values<'a> {
-    /// The values themselves.
+    /// The values.
     pub data: &'a Map<String, Value>,
-    /// What the device has reported.
+    /// State that the device has reported.
     pub reported: &'a Map<String, Value>,
-    /// LoRaWAN port, where somebody has chosen one.
+    /// LoRaWAN port, if the client chose one.
     pub f_port: Option<u8>,
 }
 
-/// What a driver made of values.
+/// Result of an encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// The bytes to send.
+    /// Payload to send.
     pub payload: Vec<u8>,
-    /// LoRaWAN port, where the driver names one.
+    /// LoRaWAN port, if the driver returned one.
     pub f_port: Option<u8>,
-    /// Whether the device is to confirm it, where the driver says.
+    /// True if the device must acknowledge the downlink; `None` if the driver does not say.
     pub confirmed: Option<bool>,
 }
 
 impl Encoded {
-    /// Bytes of which no driver says more.
+    /// Creates a result from bytes only.
     pub fn bare(payload: Vec<u8>) -> Self {
         Self {
             payload,
@@ -43,20 +43,19 @@ impl Encoded {
     }
 }
 
-/// Why there is no payload, in words.
+/// Reason why values could not be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotEncoded {
-    /// There is nothing that encodes.
+    /// There is no driver, or the driver has no encoder.
     #[error("nothing encodes them: {0}")]
     NoEncoder(String),
-    /// The driver refused the values, or failed.
+    /// The driver rejected the values, or failed.
     #[error("the driver does not encode them: {0}")]
     Refused(String),
 }
 
 impl Codec {
-    /// What a driver says of the data of its devices, where it says anything. A driver that is not
-    /// there says nothing.
+    /// Returns the schema of a driver; `None` if the driver has none or does not exist.
     pub async fn schema(
         &self,
         scope: &Scope,
@@ -69,7 +68,7 @@ impl Codec {
         })
     }
 
-    /// Has a driver encode values. An error is a call that could not be made.
+    /// Encodes values with a driver. The outer error means that the driver could not be called.
     pub async fn encode(
         &self,
         scope: &Scope,
@@ -120,8 +119,8 @@ fn refusal(error: DriverError) -> Result<NotEncoded> {
     }
 }
 
-/// What an encoder has returned: bytes alone, or an object with `bytes` or `payload`, and where it
-/// says so `fPort` or `port`, and `confirmed`. The error names the member.
+/// Reads the return value of an encoder: bytes, or an object with `bytes` or `payload`, and optionally
+/// `fPort` or `port`, and `confirmed`. The error names the member.
 fn read(function: &str, result: &Value) -> Result<Encoded, String> {
     if is_ts013(function) {
         let errors = texts(result, "errors");
@@ -158,8 +157,8 @@ fn read(function: &str, result: &Value) -> Result<Encoded, String> {
     })
 }
 
-/// Bytes in the forms in which a driver's result may hold them: an array, hexadecimal text, and
-/// what becomes of a typed array or a `Buffer` in JSON.
+/// Reads bytes from any form that a driver may return: an array, hexadecimal text, or the JSON form of
+/// a typed array or a `Buffer`.
 fn bytes(value: &Value) -> Result<Vec<u8>, String> {
     let byte = |value: &Value| {
         let byte = value.as_u64().and_then(|byte| u8::try_from(byte).ok());

@@ -1,11 +1,11 @@
-//! What runs a device's driver: what it makes of what the device sends, and of values for it.
+//! Runs drivers: decodes payloads of devices and encodes values for them.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `versions.rs`, `version.rs` | the versions of drivers that are kept ready, and what a reference stands for |
-//! | `decode.rs`, `output.rs` | one run over a payload, and what it returned |
-//! | `encode.rs` | what a driver makes of values for a device |
-//! | `tryout.rs` | a run of which nothing is kept |
+//! | `versions.rs`, `version.rs` | cached driver versions, and resolution of references |
+//! | `decode.rs`, `output.rs` | one run on a payload, and its result |
+//! | `encode.rs` | encoding of values for a device |
+//! | `tryout.rs` | test runs without side effects |
 
 pub mod decode;
 pub mod encode;
@@ -28,16 +28,17 @@ use crate::{
     store::Scope,
 };
 
-/// What runs drivers.
+/// Entry point for running drivers.
 #[derive(Clone)]
 pub struct Codec {
     versions: Arc<Versions>,
-    /// What decodes with a driver that is found.
+    /// Decoder that runs a resolved driver.
     pub decoder: Arc<Decoder>,
 }
 
 impl Codec {
-    /// One that keeps nothing ready yet. A driver may keep `state_bytes_max` bytes of JSON of a device.
+    /// Creates a codec with an empty cache. A driver may keep `state_bytes_max` bytes of JSON for each
+    /// device.
     pub fn new(drivers: driver::Host, state_bytes_max: usize, plausible: Plausible) -> Self {
         Self {
             versions: Arc::default(),
@@ -49,12 +50,12 @@ impl Codec {
         }
     }
 
-    /// What a device's reference stands for.
+    /// Resolves a device's driver reference.
     pub async fn driver(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
         self.versions.find(scope, reference).await
     }
 
-    /// What a client's reference stands for.
+    /// Resolves a client's driver reference; fails if there is no such driver.
     pub async fn decoding(&self, scope: &Scope, reference: &str) -> Result<Decoding> {
         let route = self.driver(scope, Some(reference)).await?;
         let missing = || Error::field("driver", format!("there is no driver {reference}"));

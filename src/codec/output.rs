@@ -1,41 +1,41 @@
-//! What a driver returned: plain fields, or in thingsHub's own form the device's new state and
-//! updates, each with the time that it is about.
+//! Results of drivers: either plain fields, or thingsHub's own form with the device's new state and
+//! updates, each with its own time.
 //!
-//! The form is told by its members alone, `new_state` and `updates` and no other.
+//! The own form is recognised by its members: `new_state` and `updates` only.
 
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
 use crate::clock::{self, Plausible, Time};
 
-/// Updates that one uplink may hold.
+/// Maximum number of updates of one uplink.
 const UPDATES_MAX: usize = 1_000;
-/// Warnings of one uplink's times.
+/// Maximum number of warnings about the times of one uplink.
 const WARNINGS_MAX: usize = 20;
-/// 1970 to 9999, in milliseconds: what RFC 3339 and both databases can say.
+/// 1970 to 9999 in milliseconds, the range that RFC 3339 and both databases support.
 const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
-/// What a driver returned.
+/// Result of a driver.
 #[derive(Debug, PartialEq)]
 pub enum Returned {
-    /// The fields, and the device's state from now on where TS013's form has one beside them.
+    /// Plain fields, with the device's new state if the driver uses TS013's form.
     Plain {
-        /// The fields.
+        /// Decoded fields.
         fields: Map<String, Value>,
-        /// The state; `None`: as it was.
+        /// New driver state; `None` leaves it unchanged.
         new_state: Option<Map<String, Value>>,
     },
     /// The own form.
     Own {
-        /// The device's state from now on; `None`: as it was.
+        /// New driver state; `None` leaves it unchanged.
         new_state: Option<Map<String, Value>>,
-        /// In the order of their times.
+        /// Updates, sorted by time.
         updates: Vec<Update>,
     },
 }
 
 impl Returned {
-    /// The device's state from now on.
+    /// Returns the device's new driver state; `None` leaves it unchanged.
     pub fn new_state(&mut self) -> &mut Option<Map<String, Value>> {
         match self {
             Self::Plain { new_state, .. } | Self::Own { new_state, .. } => new_state,
@@ -43,28 +43,28 @@ impl Returned {
     }
 }
 
-/// Values of one time.
+/// Values of one point in time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
-    /// What they are about.
+    /// Time of the values.
     pub time: Time,
-    /// The fields.
+    /// Decoded fields.
     pub values: Map<String, Value>,
 }
 
-/// What the times of updates are held against.
+/// Reference times for checking the times of updates.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// What an update without a time is about, and one whose time cannot be true.
+    /// Time of the uplink; used for updates without a time or with an implausible one.
     pub uplink: Time,
-    /// What may be meant.
+    /// Range of acceptable times.
     pub plausible: Plausible,
-    /// The hub's clock when the uplink came.
+    /// Time at which the hub received the uplink.
     pub now: Time,
 }
 
-/// Reads what a driver returned, with a warning of each time that cannot be true. The error names the
-/// member that is wrong.
+/// Parses the result of a driver. Returns it with a warning for each implausible time. The error names
+/// the invalid member.
 pub fn read(
     mut returned: Map<String, Value>,
     times: &Times,
@@ -114,7 +114,7 @@ fn is_own(returned: &Map<String, Value>) -> bool {
     if !returned.keys().all(known) {
         return false;
     }
-    // A field may be called `updates`; a list of objects with values is no coincidence.
+    // A field may be named `updates`, but a list of objects with `values` is the own form.
     let holds_values = |item: &Value| item.get("values").is_some();
     returned.contains_key("new_state")
         || returned
@@ -157,7 +157,7 @@ fn update(item: Value, default: Time) -> Result<Update, String> {
     }
 }
 
-/// The values of all updates, the latest of each field.
+/// Merges all updates; the latest value of each field wins.
 pub fn merged(updates: &[Update]) -> Map<String, Value> {
     let mut fields = Map::new();
     for update in updates {
@@ -166,7 +166,7 @@ pub fn merged(updates: &[Update]) -> Map<String, Value> {
     fields
 }
 
-/// As they are stored and shown.
+/// Returns updates in the form in which they are stored and shown.
 pub fn as_json(updates: &[Update]) -> Value {
     updates
         .iter()
@@ -174,7 +174,7 @@ pub fn as_json(updates: &[Update]) -> Value {
         .collect()
 }
 
-/// A list of texts, or one alone.
+/// Returns a list of texts from a member that is a list or a single value.
 pub fn texts(result: &Value, member: &str) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),

@@ -1,6 +1,6 @@
-//! Trying a driver out: what it would make of a payload or of data for the device. Nothing is kept.
+//! Test runs of drivers on a payload or on data for a device, without side effects.
 //!
-//! A payload goes through the same steps as one of a device, so what is shown is what would happen.
+//! A payload passes through the same steps as an uplink of a device, so the result is the same.
 
 use std::sync::Arc;
 
@@ -24,70 +24,71 @@ use crate::{
     store::Scope,
 };
 
-/// What to try, and on what.
+/// Input of a test run.
 pub struct Trial {
-    /// The driver.
+    /// Driver to run.
     pub code: Code,
-    /// The function to call; `None`: the one that the hub would.
+    /// Function to call; by default the one that the hub would call.
     pub function: Option<String>,
-    /// What it is about.
+    /// Payload or data to run the driver on.
     pub subject: Subject,
     /// LoRaWAN port.
     pub f_port: Option<u8>,
-    /// When it was received; `None`: now.
+    /// Time of reception; by default now.
     pub time: Option<Time>,
-    /// What the driver keeps of the device.
+    /// Driver state of the device.
     pub state: Option<Map<String, Value>>,
 }
 
-/// Which driver.
+/// Driver of a test run.
 pub enum Code {
-    /// One that a device may refer to.
+    /// Reference of a stored driver.
     Reference(String),
-    /// One that nobody has pushed.
+    /// A driver that is not stored.
     Unsaved {
-        /// JavaScript.
+        /// JavaScript source.
         script: Arc<Script>,
-        /// What it must decode to.
+        /// Schema of the decoded data.
         schema: Option<Arc<Schema>>,
     },
 }
 
-/// What a driver is tried on.
+/// Subject of a test run.
 pub enum Subject {
-    /// What a device sent.
+    /// Payload to decode.
     Payload(Bytes),
-    /// What to tell a device.
+    /// Data to encode.
     Data(Map<String, Value>),
 }
 
-/// What came of it.
+/// Result of a test run.
 #[derive(Default)]
 pub struct Tried {
-    /// What the function returned.
+    /// Return value of the function.
     pub result: Option<Value>,
-    /// The data as the hub would record them.
+    /// Data as the hub would store them.
     pub data: Option<Map<String, Value>>,
-    /// The values of each time, where the driver told of several.
+    /// Values with their own times, if the driver returned several.
     pub updates: Option<Vec<Update>>,
-    /// The device's state from then on, where the driver keeps one.
+    /// New driver state of the device, if the driver keeps one.
     pub new_state: Option<Map<String, Value>>,
-    /// What it warned of.
+    /// Warnings of the driver.
     pub warnings: Vec<String>,
-    /// Why it made nothing of it, in the form that uplinks have.
+    /// Failure of the driver, in the form stored with uplinks.
     pub error: Option<Value>,
-    /// What it logged.
+    /// Log lines of the driver.
     pub logs: Vec<String>,
-    /// CPU time that it took.
+    /// CPU time in microseconds.
     pub cpu_time_us: u64,
-    /// The most memory that it had at once, where it is known.
+    /// Peak memory in bytes, if known.
     pub memory_peak_bytes: Option<usize>,
-    /// What the version is called by.
+    /// Digest of the driver version; `None` for built-in and unsaved drivers.
     pub digest: Option<String>,
 }
 
 impl Codec {
-    /// Tries a driver. That the driver fails is an answer; an error is a trial that cannot be made.
+    /// Runs a driver. A failure of the driver is part of the result; an error means that the driver could
+    /// not be run.
     pub async fn try_out(&self, scope: &Scope, trial: Trial) -> Result<Tried> {
         self.check_state(trial.state.as_ref())?;
         let (digest, tried) = match self.found(scope, &trial.code).await? {
@@ -173,7 +174,7 @@ impl Codec {
         Ok(Tried::returned(name, returned))
     }
 
-    /// Calls the first of these functions that the driver defines, and tells which one that is.
+    /// Calls the first of these functions that the driver defines, and returns its name with the result.
     pub async fn call_first<'n>(
         &self,
         scope: &Scope,
@@ -199,7 +200,7 @@ impl Codec {
         Err(no_function(format!("the driver defines none of {names}")))
     }
 
-    /// As an uplink is decoded.
+    /// Decodes a payload in the same way as an uplink.
     async fn try_decoding(
         &self,
         scope: &Scope,
@@ -254,7 +255,7 @@ impl Codec {
 }
 
 impl Code {
-    /// A script that nobody has pushed.
+    /// Creates a driver from a script that is not stored.
     pub fn unsaved(script: String, schema: Option<Arc<Schema>>) -> Self {
         let script = Arc::new(Script::new(script));
         Self::Unsaved { script, schema }
@@ -262,7 +263,7 @@ impl Code {
 }
 
 impl Trial {
-    /// What a function gets that is called by its name.
+    /// Returns the argument for a function that is called by name.
     fn input(&self) -> Value {
         let (name, subject) = match &self.subject {
             Subject::Payload(payload) => ("bytes", json!(payload.as_ref())),
@@ -279,7 +280,7 @@ impl Trial {
         Value::Object(input)
     }
 
-    /// What is encoded was never received.
+    /// Returns the time of reception. Data to encode were never received, so there is none by default.
     fn received_at(&self) -> Option<Time> {
         match self.subject {
             Subject::Payload(_) => Some(self.time.unwrap_or_else(clock::now)),

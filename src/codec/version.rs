@@ -1,4 +1,4 @@
-//! Versions of drivers, ready to run, and what a device's reference to a driver stands for.
+//! Driver versions that are ready to run, and the resolution of driver references.
 
 use std::sync::{
     Arc,
@@ -12,34 +12,34 @@ use crate::{
     store::drivers::versions::Content,
 };
 
-/// What an uplink is decoded with.
+/// Driver that decodes an uplink.
 #[derive(Clone)]
 pub enum Decoding {
-    /// A driver that is part of the hub.
+    /// Driver that is built into the hub.
     BuiltIn(BuiltIn),
-    /// A script.
+    /// Script version.
     Version(Arc<DriverVersion>),
 }
 
-/// Which script decodes.
+/// Result of resolving a device's driver reference.
 pub enum DriverRoute {
-    /// None: the device has no driver.
+    /// The device has no driver.
     None,
-    /// One that is part of the hub.
+    /// Driver that is built into the hub.
     BuiltIn(BuiltIn),
-    /// A version that somebody pushed.
+    /// Stored version of a driver.
     Version {
-        /// The driver's author and name.
+        /// Author and name of the driver.
         driver: DriverKey,
-        /// The version itself, which another driver may have as well.
+        /// The version, which may be shared with other drivers.
         version: Arc<DriverVersion>,
     },
-    /// The device refers to a driver or tag that is not there.
+    /// The referenced driver or tag does not exist.
     Missing(String),
 }
 
 impl DriverRoute {
-    /// Author and name, of a driver that somebody pushed.
+    /// Returns author and name of a stored driver.
     pub fn key(&self) -> Option<&DriverKey> {
         match self {
             Self::Version { driver, .. } => Some(driver),
@@ -47,7 +47,7 @@ impl DriverRoute {
         }
     }
 
-    /// What decodes, where anything does.
+    /// Returns the driver to decode with, if there is one.
     pub fn decoding(&self) -> Option<Decoding> {
         match self {
             Self::None | Self::Missing(_) => None,
@@ -57,18 +57,18 @@ impl DriverRoute {
     }
 }
 
-/// A version of a driver, ready to run.
+/// A driver version that is ready to run.
 pub struct DriverVersion {
-    /// What it is called by; `None`: nobody has pushed it.
+    /// Digest of the version; `None` if it is not stored.
     pub digest: Option<String>,
     pub script: Arc<Script>,
-    /// What it must decode to, where it says.
+    /// Schema of the decoded data, if there is one.
     pub schema: Option<Arc<Schema>>,
-    /// Whether it keeps a state.
+    /// Observed statefulness.
     pub nature: Nature,
 }
 
-/// Whether a version of a driver keeps a state, as far as it has shown.
+/// Observed statefulness of a driver version: unknown, plain or stateful.
 #[derive(Default)]
 pub struct Nature(AtomicU8);
 
@@ -76,25 +76,25 @@ impl Nature {
     const PLAIN: u8 = 1;
     const STATEFUL: u8 = 2;
 
-    /// It has returned plain fields, and never a state.
+    /// True if the driver has returned plain fields, and never a state.
     pub fn is_plain(&self) -> bool {
         self.0.load(Ordering::Relaxed) == Self::PLAIN
     }
 
-    /// Learns from what it has returned.
+    /// Records whether a result contained a state.
     pub fn learn(&self, returned_state: bool) {
         let nature = if returned_state {
             Self::STATEFUL
         } else {
             Self::PLAIN
         };
-        // Once stateful, always: it may return plain fields in between.
+        // A stateful driver stays stateful, because it may return plain fields in between.
         self.0.fetch_max(nature, Ordering::Relaxed);
     }
 }
 
 impl DriverVersion {
-    /// The version with this content.
+    /// Creates the version with this content.
     pub fn new(content: Content) -> Result<Self> {
         let schema = content.schema.as_deref().map(Schema::parse);
         Ok(Self {
@@ -103,7 +103,7 @@ impl DriverVersion {
                 digest: content.script_digest,
                 source: content.script,
             }),
-            // It was read when the version was pushed.
+            // The schema was validated when the version was pushed.
             schema: schema.transpose().map_err(Error::internal)?,
             nature: Nature::default(),
         })

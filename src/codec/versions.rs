@@ -1,5 +1,5 @@
-//! The versions of drivers that are kept ready. Of a digest nothing ever changes, so what is kept ready under
-//! one counts for every tenant and epoch.
+//! Cache of driver versions. The content of a digest never changes, so an entry is valid for every
+//! tenant and epoch.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::{
     store::{Scope, drivers::versions},
 };
 
-/// What is kept ready, in bytes.
+/// Capacity of the cache in bytes.
 const READY_MAX_BYTES: u64 = 32 << 20;
-/// What an entry takes beside its contents.
+/// Fixed size of an entry in bytes.
 const ENTRY: usize = 1024;
-/// What a schema that is read takes for each byte of its text.
+/// Bytes of a parsed schema for each byte of its text.
 const READ_SCHEMA: usize = 8;
 
-/// The versions that are kept ready.
+/// Cached driver versions.
 pub struct Versions {
-    /// With what each weighs.
+    /// Versions by digest, each with its size in bytes.
     ready: Cache<String, (u32, Arc<DriverVersion>)>,
 }
 
@@ -38,7 +38,7 @@ impl Default for Versions {
 }
 
 impl Versions {
-    /// What a reference stands for.
+    /// Resolves a driver reference.
     pub async fn find(&self, scope: &Scope, reference: Option<&str>) -> Result<DriverRoute> {
         let Some(reference) = reference else {
             return Ok(DriverRoute::None);
@@ -55,7 +55,7 @@ impl Versions {
         let Some(digest) = versions::find_digest(scope, key, &pick).await? else {
             return Ok(missing());
         };
-        // What a digest stands for never changes, whosever version it is.
+        // The content of a digest never changes, whichever driver it belongs to.
         if let Some((_, version)) = self.ready.get(&digest) {
             let driver = parsed.key;
             return Ok(DriverRoute::Version { driver, version });

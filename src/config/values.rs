@@ -1,4 +1,4 @@
-//! The types of settings that are no plain number or text.
+//! The types of settings that are not plain numbers or text.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,7 +19,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The form of the logs.
+/// The format of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -34,7 +34,7 @@ pub enum LogFormat {
 pub struct Networks(pub Vec<IpNet>);
 
 impl Networks {
-    /// True where the address is in one of them.
+    /// True if one of the networks contains the address.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))

@@ -1,4 +1,4 @@
-//! One attempt: bounded in time, and it always comes back with an answer.
+//! One attempt to deliver, bounded in time. It always ends with an answer.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::targets::Answer;
 
-/// What sending came to, within so long. A fault of ours in a target is one attempt's failure: were it
-/// to take the attempt along, nobody would ever send the delivery again.
+/// Returns the answer of an attempt, or a failure after `longest`. A panic in a target fails only this
+/// attempt; if it ended the task, the delivery would never be sent again.
 pub async fn answer(sending: impl Future<Output = Answer>, longest: Duration) -> Answer {
     let sent = timeout(longest, AssertUnwindSafe(sending).catch_unwind()).await;
     match sent {

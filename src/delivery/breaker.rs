@@ -1,4 +1,4 @@
-//! Leaves a target alone that is away: nobody is helped by a million attempts that cannot succeed.
+//! Circuit breaker: stops sending to a target that is unavailable.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use tokio::time::Instant;
 use super::targets::Answer;
 use crate::outgoing::RETRY_AFTER_MAX;
 
-/// Failures in a row after which the target counts as away.
+/// Number of consecutive failures after which the target is considered unavailable.
 const FAILURES_MAX: u32 = 32;
-/// The first wait before it is tried again; each further one is twice as long.
+/// First interval before a probe; it doubles with each failed probe.
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// Answers that are about one message; all others are about the target.
+/// Statuses that concern one message; all others concern the target.
 const ABOUT_THE_MESSAGE: [u16; 5] = [400, 409, 413, 415, 422];
 
-/// Whether a target may be sent to.
+/// Circuit breaker of one target.
 #[derive(Default)]
 pub struct Breaker {
     failures: u32,
     wait: Duration,
     until: Option<Instant>,
-    /// Until when the receiver wants to be left alone. An attempt that was under way when it said so
-    /// may still succeed: that takes nothing back.
+    /// End of the pause that the receiver requested with `Retry-After`. A success of an attempt that was in
+    /// progress at the time does not end the pause.
     rest_until: Option<Instant>,
 }
 
-/// What may be sent.
+/// Permission to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Anything.
+    /// All attempts.
     Open,
-    /// One attempt, to see whether the target is back.
+    /// A single attempt, to test whether the target is available again.
     Probe,
-    /// Nothing before this time.
+    /// No attempts before this time.
     Closed(Instant),
 }
 
 impl Breaker {
-    /// What may be sent now.
+    /// Returns which attempts are allowed now.
     pub fn admits(&self, now: Instant) -> Admission {
         match self.until.max(self.rest_until) {
             Some(until) if now < until => Admission::Closed(until),
@@ -47,7 +47,7 @@ impl Breaker {
         }
     }
 
-    /// Learns from an attempt.
+    /// Updates the state after an attempt.
     pub fn learn(&mut self, answer: &Answer, now: Instant) {
         if let Some(rest) = asked_rest(answer) {
             self.rest_until = self.rest_until.max(Some(now + rest));
@@ -60,7 +60,7 @@ impl Breaker {
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        // Attempts that were under way together count as one probe.
+        // Attempts that were in progress together count as one probe.
         if self.failures >= FAILURES_MAX && self.until.is_none_or(|until| until <= now) {
             self.wait = (self.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
             let jitter = rand::random_range(0.5..=1.0);
@@ -69,13 +69,13 @@ impl Breaker {
     }
 }
 
-/// How long the receiver wants to be left alone, if it says so of itself.
+/// Returns the pause that the receiver requested, if it concerns all messages.
 fn asked_rest(answer: &Answer) -> Option<Duration> {
     let asked = answer.retry_after.filter(|_| answer.is_rest)?;
     Some(asked.to_std().ok()?.min(RETRY_AFTER_MAX))
 }
 
-/// Whether the target has taken the message, or has refused this one alone.
+/// True if the target accepted the message, or rejected only this message.
 fn is_there(answer: &Answer) -> bool {
     match (&answer.error, answer.status) {
         _ if answer.is_final => true,

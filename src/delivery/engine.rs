@@ -1,4 +1,4 @@
-//! Keeps one lane for each integration that has work.
+//! Runs one lane for each integration with queued deliveries.
 
 use std::{
     collections::HashMap,
@@ -35,13 +35,13 @@ use crate::{
     supervise::{self, attempted},
 };
 
-/// How often the engine looks for work that nobody has told it of: what a hub has left that is gone.
+/// Polling interval for deliveries without a notification, such as those of a hub that failed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The same where other hubs may queue what this one delivers.
+/// Polling interval if other hubs may queue deliveries for this one.
 const LOOK_EVERY_SHARED: Duration = Duration::from_millis(500);
-/// The wait before a lane that broke begins again.
+/// Delay before a lane that panicked starts again.
 const PAUSE_AFTER_FAULT: Duration = Duration::from_secs(1);
-/// The longest time that an integration may give an attempt.
+/// Maximum timeout of an attempt that an integration may set.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
 /// The delivery engine.
@@ -49,12 +49,12 @@ pub struct Engine {
     woken: mpsc::UnboundedReceiver<(TenantId, IntegrationId)>,
     handle: Handle,
     store: Store,
-    /// This hub among those that share the database.
+    /// Id of this hub among those that share the database.
     hub: Uuid,
 }
 
 impl Engine {
-    /// An engine and its handle.
+    /// Creates an engine and its handle.
     pub fn new(
         store: Store,
         vault: Vault,
@@ -80,9 +80,10 @@ impl Engine {
         Ok((engine, handle))
     }
 
-    /// Delivers until `stop`, then lets what is under way come to its end, for `shutdown_timeout_s` at most.
+    /// Delivers until `stop` is cancelled, then waits up to `shutdown_timeout_s` for the attempts in
+    /// progress.
     pub async fn run(&mut self, stop: CancellationToken) -> Result<()> {
-        // Where it begins again after a fault, the lanes of before have gone with it.
+        // If this is a restart after a panic, the previous lanes no longer exist.
         self.lanes().clear();
         let longest = Duration::from_secs(self.handle.config.shutdown_timeout_s);
         let (settler, settling) = Settler::start(self.store.clone(), stop.clone(), longest);
@@ -139,7 +140,7 @@ impl Engine {
         }
     }
 
-    /// Starts the lanes of what has work and no lane, and wakes the others.
+    /// Starts lanes for integrations with queued deliveries, and notifies the lanes that already run.
     async fn look(
         &self,
         settler: &Settler,
@@ -193,7 +194,7 @@ impl Engine {
                 lane.run().await;
                 Ok(())
             };
-            // A lane that broke must be started again: its entry would keep its place for ever.
+            // A lane that panicked must end here, or its entry would block a new one forever.
             if attempted("lane of deliveries", running).await.is_err() {
                 tracing::error!(integration.id = integration.0, "a lane broke");
                 sleep(PAUSE_AFTER_FAULT).await;
@@ -204,7 +205,7 @@ impl Engine {
 
     fn lane_has_ended(&self, tenant: TenantId, integration: IntegrationId) {
         let inbox = self.lanes().remove(&integration);
-        // Woken between its last look and its end: it must look once more.
+        // If the lane was notified between its last check and its end, it must start again.
         if inbox.is_some_and(|inbox| inbox.notified().now_or_never().is_some()) {
             self.handle.integration(tenant, integration);
         }

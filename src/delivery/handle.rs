@@ -1,4 +1,4 @@
-//! The engine's handle for everybody else.
+//! Handle through which other modules notify and query the delivery engine.
 
 use std::{
     collections::HashMap,
@@ -27,10 +27,10 @@ use crate::{
     },
 };
 
-/// The inboxes of the lanes that run.
+/// Inboxes of the running lanes.
 pub(super) type Lanes = Arc<RwLock<HashMap<IntegrationId, Arc<Inbox>>>>;
 
-/// The engine's handle for everybody else.
+/// Handle of the delivery engine.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) woken: mpsc::UnboundedSender<(TenantId, IntegrationId)>,
@@ -42,7 +42,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Tells that an integration has work, or has changed.
+    /// Notifies the engine that an integration has new deliveries or has changed.
     pub fn integration(&self, tenant: TenantId, integration: IntegrationId) {
         match self.inbox(integration) {
             Some(inbox) => inbox.has_changed(),
@@ -50,7 +50,7 @@ impl Handle {
         }
     }
 
-    /// Tells of deliveries that have just been committed.
+    /// Passes on deliveries that have just been committed.
     pub fn queued(&self, queued: Vec<Queued>) {
         let mut integrations: HashMap<_, Vec<_>> = HashMap::new();
         for Queued {
@@ -76,21 +76,21 @@ impl Handle {
     }
 
     fn start(&self, tenant: TenantId, integration: IntegrationId) {
-        // Without an engine, as in the last moments of a shutdown, the queue waits in the database.
+        // Without an engine, such as during shutdown, the queue waits in the database.
         let _ = self.woken.send((tenant, integration));
     }
 
-    /// The deliveries that this hub is sending.
+    /// Returns the ids of the deliveries that this hub is sending.
     pub fn under_way(&self) -> Vec<Uuid> {
         self.under_way.ids()
     }
 
-    /// Renders this tenant's templates.
+    /// Returns the renderer for a tenant's templates.
     pub fn renderer(&self, tenant: TenantId) -> Renderer {
         self.sender.renderers.of(tenant)
     }
 
-    /// Sends one message past the queue, as a delivery would be sent.
+    /// Sends one message in the same way as a delivery, without queueing it.
     pub async fn try_out(
         &self,
         tenant: TenantId,

@@ -1,9 +1,9 @@
-//! Where what was just recorded comes to a lane without a detour over the database.
+//! Inbox of a lane: receives recorded deliveries without a detour through the database.
 //!
-//! The database is the queue; this only spares reading from it what the writer has had in its hands a
-//! moment ago. So an inbox is open while its lane has all that is due, and whatever it does not take
-//! waits in the database for the lane's next look: because it was closed, or full, or because there is
-//! no lane. What keeps a device's order never comes this way: only the database knows what is older.
+//! The database is the queue; the inbox only avoids reading back what the writer has just recorded. It
+//! is open while its lane has read all due deliveries. Deliveries that it does not accept, because it
+//! is closed or full or there is no lane, wait in the database for the lane's next read. Deliveries
+//! that keep the order of a device never use the inbox, because only the database knows older ones.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, futures::Notified};
 
 use crate::store::deliveries::Delivery;
 
-/// Deliveries that wait here at most.
+/// Maximum number of deliveries in an inbox.
 const WAITING_MAX: usize = 512;
 
 /// The inbox of one lane.
@@ -24,23 +24,24 @@ pub struct Inbox {
 #[derive(Default)]
 struct State {
     is_open: bool,
-    /// Whether the integration may be another than the lane believes.
+    /// True if the lane must read the integration again.
     has_changed: bool,
     waiting: Vec<Delivery>,
 }
 
-/// What a lane finds.
+/// Content of an inbox.
 pub struct Found {
-    /// Recorded, due, and of no order.
+    /// Recorded deliveries that are due and keep no order.
     pub deliveries: Vec<Delivery>,
-    /// Whether these are all there is, besides what the lane knows of.
+    /// True if the lane now knows all due deliveries.
     pub is_all: bool,
-    /// Whether the integration is to be read before anything else is done.
+    /// True if the integration must be read again before anything else.
     pub has_changed: bool,
 }
 
 impl Inbox {
-    /// Takes what was just recorded, as far as it may.
+    /// Accepts recorded deliveries if the inbox is open and has room; `None` stands for a delivery that is
+    /// only in the database.
     pub fn hand_over(&self, deliveries: Vec<Option<Delivery>>) {
         {
             let mut state = self.lock();
@@ -55,13 +56,13 @@ impl Inbox {
         self.notify.notify_one();
     }
 
-    /// Tells of work that is in the database alone.
+    /// Notifies the lane of deliveries that are only in the database.
     pub fn has_more(&self) {
         self.lock().is_open = false;
         self.notify.notify_one();
     }
 
-    /// Tells that the integration has changed.
+    /// Notifies the lane that the integration has changed.
     pub fn has_changed(&self) {
         let mut state = self.lock();
         *state = State {
@@ -72,26 +73,26 @@ impl Inbox {
         self.notify.notify_one();
     }
 
-    /// Ends when there is something to look at.
+    /// Completes when there is a notification.
     pub fn notified(&self) -> Notified<'_> {
         self.notify.notified()
     }
 
-    /// From now on everything is handed over: what was recorded before is in the database.
+    /// Opens the inbox. Earlier deliveries must be read from the database.
     pub fn open(&self) {
         let mut state = self.lock();
         state.waiting.clear();
         state.is_open = true;
     }
 
-    /// There is more in the database than the lane has.
+    /// Closes the inbox, because the database has more than the lane has read.
     pub fn close(&self) {
         let mut state = self.lock();
         state.waiting.clear();
         state.is_open = false;
     }
 
-    /// What has come.
+    /// Takes the content of the inbox.
     pub fn take(&self) -> Found {
         let mut state = self.lock();
         Found {

@@ -1,7 +1,7 @@
-//! The lane of one integration: reads what is due, sends some at a time, has each settled.
+//! The lane of one integration: reads due deliveries, sends several concurrently and has each settled.
 //!
-//! Everything under way is known here alone, as this hub is the only one that delivers for the
-//! integration (see [`crate::store::deliveries::lease`]).
+//! All attempts in progress are known here, because only one hub delivers for an integration at a time
+//! (see [`crate::store::deliveries::lease`]).
 
 mod give_up;
 mod look;
@@ -44,25 +44,26 @@ use crate::{
     },
 };
 
-/// The type of target that is followed.
+/// Type of target that clients follow instead of receiving deliveries.
 const FOLLOWED: &str = "websocket";
-/// How long a lane waits when the database fails it.
+/// Pause of a lane after a database error.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How long a lease lasts, and how often it is renewed.
+/// Duration of a lease, and the interval of its renewal.
 const LEASE: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(3);
-/// How often the integration is read while others tell of it: it may be paused, or another one.
+/// Minimum interval for reading the integration while there are notifications; it may have been paused
+/// or changed.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
-/// How long a lane without work stays, with the target's connections open.
+/// Time after which a lane without work ends and its target's connections are closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Deliveries that are read ahead, at least and at most: about as many as go out in a second.
+/// Minimum and maximum number of deliveries to prefetch: about as many as are sent in a second.
 const AHEAD_MIN: usize = 16;
 const AHEAD_MAX: usize = 512;
-/// Deliveries whose attempts the database does not take, before the lane sends nothing more: each would be sent
-/// again as soon as the lane forgets it.
+/// Maximum number of attempts that the database could not store before the lane stops sending: each
+/// would be sent again as soon as the lane forgets it.
 const UNSETTLED_MAX: usize = 64;
 
-/// One integration's way out.
+/// Sender of the deliveries of one integration.
 pub struct Lane {
     pub scope: Scope,
     pub integration: IntegrationId,
@@ -76,55 +77,55 @@ pub struct Lane {
     pub stop: CancellationToken,
 }
 
-/// An attempt that has come to its end, and what it was about.
+/// An attempt that has ended, with its delivery and the time of its end.
 type Ended = (Delivery, Attempt, Answer, clock::Time);
-/// A delivery whose attempt has been settled, when it is tried again, and whether that is written down.
+/// Id of a delivery whose attempt was settled, time of the next attempt, and outcome of the settlement.
 type Done = (Uuid, Option<Instant>, Outcome);
 
-/// What a lane knows while it runs.
+/// State of a running lane.
 struct Run {
     lane: Lane,
-    /// The target at this revision of the integration; `None`: nothing may be sent.
+    /// Target with the revision of the integration; `None` if nothing may be sent.
     target: Option<(i64, Arc<Target>)>,
     rules: Rules,
     breaker: Breaker,
     pace: Pace,
-    /// Read and not sent yet.
+    /// Deliveries that were read and not sent yet.
     ready: VecDeque<Delivery>,
-    /// Read and not settled: by id, the device whose order it keeps.
+    /// Deliveries that were read and not settled: by id, the device whose order each keeps.
     held: HashMap<Uuid, Option<String>>,
-    /// How many of them the lane holds for good, as what came of them could not be written down.
+    /// Number of held deliveries whose attempts could not be stored; they are held until the lane ends.
     unsettled: usize,
     sending: JoinSet<Ended>,
-    /// Whether the database may have more than was read.
+    /// True if the database may have more due deliveries than were read.
     may_have_more: bool,
-    /// When to look by itself.
+    /// Time of the next read without a notification.
     look_at: Instant,
     renewed_at: Instant,
-    /// When the integration was read, and when to read it again.
+    /// Time at which the integration was read, and at which to read it again.
     checked_at: Instant,
     check_at: Instant,
     busy_at: Instant,
-    /// When the lane ends at the latest; `None`: the hub does not stop.
+    /// Latest time at which the lane ends; `None` while the hub is not stopping.
     ends_at: Option<Instant>,
     ahead: usize,
     giving_up: GivingUp,
 }
 
-/// What a lane does next.
+/// Next step of a lane.
 #[derive(Clone, Copy)]
 enum Next {
     Go,
-    /// The database fails it: what was read goes out.
+    /// Database error: deliveries already read are sent.
     Wait,
-    /// Another hub delivers, or those who follow fetch it: nothing more is started here.
+    /// Another hub delivers, or clients fetch the deliveries themselves: start no attempts.
     StandBy,
-    /// The same, as nothing may be sent.
+    /// Nothing may be sent, or the lane has been idle for too long: start no attempts, and end.
     End,
 }
 
 impl Lane {
-    /// Runs while the integration has work and this hub is the one to do it.
+    /// Runs while the integration has deliveries and this hub holds the lease.
     pub async fn run(self) {
         let stop = self.stop.clone();
         let mut run = Run::new(self);
@@ -154,7 +155,7 @@ impl Lane {
                     break;
                 }
                 Next::End if is_idle && gives_up_at.is_none() => break,
-                // What is under way comes to its end; a resumption need not wait for that.
+                // Attempts in progress are completed; resuming the integration does not have to wait for them.
                 Next::Wait | Next::StandBy | Next::End => run.start_nothing(),
             };
             let wake_at = gives_up_at.map_or(wake_at, |at| at.min(wake_at));
@@ -189,7 +190,7 @@ impl Run {
             sending: JoinSet::new(),
             may_have_more: true,
             look_at: now,
-            // Long ago, so that it begins with it.
+            // Set to the past so that the lane starts by acquiring the lease.
             renewed_at: now.checked_sub(RENEW_EVERY).unwrap_or(now),
             checked_at: now,
             check_at: now,
@@ -200,7 +201,7 @@ impl Run {
         }
     }
 
-    /// Leaves to the database what has not ended, and gives the lease back.
+    /// Returns unfinished deliveries to the database and releases the lease.
     async fn end(mut self) {
         self.put_back();
         let integration = self.lane.integration;
@@ -212,7 +213,7 @@ impl Run {
                 "the hub stops before attempts have ended: their deliveries are sent again"
             );
         }
-        // Whatever is under way still must not outlive the lease.
+        // No attempt may continue after the lease is released.
         self.sending.shutdown().await;
         let released = lease::release(&self.lane.scope, integration, self.lane.hub).await;
         if let Err(error) = released {
@@ -220,12 +221,12 @@ impl Run {
         }
     }
 
-    /// Starts as many attempts as may be; answers when to come back.
+    /// Starts as many attempts as allowed; returns the time of the next call.
     fn start_what_may(&mut self) -> Instant {
         let now = Instant::now();
         let renew_at = self.check_at.min(self.renewed_at + RENEW_EVERY);
         if now >= self.renewed_at + LEASE || self.unsettled >= UNSETTLED_MAX {
-            // Another hub may deliver by now, or nothing that is sent is written down.
+            // Another hub may have taken over, or the database does not store the outcomes.
             return self.start_nothing();
         }
         if let Admission::Closed(until) = self.breaker.admits(now) {
@@ -253,7 +254,7 @@ impl Run {
         }
     }
 
-    /// Leaves what was read to the database; answers when to come back.
+    /// Returns prefetched deliveries to the database; returns the time of the next call.
     fn start_nothing(&mut self) -> Instant {
         self.put_back();
         let later = self.look_later();
@@ -268,13 +269,13 @@ impl Run {
         Instant::now() + PAUSE_AFTER_ERROR
     }
 
-    /// The hub stops: what is under way may come to its end, for a while.
+    /// Starts the shutdown: attempts in progress may continue for a limited time.
     fn begin_to_end(&mut self) {
         let longest = Duration::from_secs(self.lane.config.shutdown_timeout_s);
         self.ends_at = Some(Instant::now() + longest);
     }
 
-    /// Takes what was just recorded, and learns what is to be looked at.
+    /// Takes new deliveries and notifications from the inbox.
     fn take_in(&mut self) {
         let found = self.lane.inbox.take();
         let now = Instant::now();
@@ -284,20 +285,20 @@ impl Run {
             false => self.check_at.min(self.checked_at + CHECK_EVERY),
         };
         for delivery in found.deliveries {
-            // It may have been read as well, as it was committed a moment before.
+            // The delivery may also have been read from the database, because it was committed just before.
             if let Entry::Vacant(entry) = self.held.entry(delivery.id) {
                 entry.insert(None);
                 self.ready.push_back(delivery);
             }
         }
         if self.ready.len() > AHEAD_MAX {
-            // A target that is slower than the uplinks: the rest waits in the database.
+            // The target is slower than the uplinks: further deliveries wait in the database.
             self.lane.inbox.close();
             self.may_have_more = true;
         }
     }
 
-    /// A target that is away needs nothing read ahead.
+    /// Returns prefetched deliveries to the database, because a target that is unavailable needs none.
     fn put_back(&mut self) {
         self.lane.inbox.close();
         for delivery in self.ready.drain(..) {
@@ -316,7 +317,7 @@ impl Run {
         let (target, sender) = (target.clone(), self.lane.sender.clone());
         let (scope, longest) = (self.lane.scope.clone(), self.rules.timeout);
         self.sending.spawn(async move {
-            // The times of attempts are those of all hubs: by them the next one is due.
+            // Uses the time that all hubs share, because it determines when the next attempt is due.
             let (at, began) = (scope.now(), Instant::now());
             let answer = attempt::answer(target.send(&sender, &delivery), longest).await;
             let took = began.elapsed();
@@ -331,7 +332,7 @@ impl Run {
         });
     }
 
-    /// Learns from an attempt, and has it written down.
+    /// Updates the breaker after an attempt and has the attempt stored.
     fn settle(&mut self, ended: Ended) -> impl Future<Output = Done> + use<> {
         let (delivery, attempt, answer, ended_at) = ended;
         self.breaker.learn(&answer, Instant::now());
@@ -364,8 +365,8 @@ impl Run {
         async move { (id, look_at, settler.settle(settled).await) }
     }
 
-    /// What is settled is the database's alone. A delivery that could not be settled is there as if it had never
-    /// been sent: it is held as long as the lane runs.
+    /// Forgets a settled delivery. If it could not be settled, the database still has it as due, so it is
+    /// held until the lane ends.
     fn forget(&mut self, (id, look_at, outcome): Done) {
         match outcome {
             Outcome::Settled => {}
@@ -377,19 +378,19 @@ impl Run {
             }
         }
         if let Some(look_at) = look_at {
-            // Not before: until now, the database has it due as it was.
+            // Not set earlier, because until now the database had the previous due time.
             self.look_at = self.look_at.min(look_at);
         }
         self.lane.under_way.end(id);
         if let Some(Some(_)) = self.held.remove(&id) {
-            // The device's next delivery may go.
+            // The next delivery of the device may be sent.
             self.may_have_more = true;
         }
     }
 }
 
 impl Drop for Run {
-    /// However a lane ends: nothing of it is under way any more.
+    /// Removes the lane's deliveries from those in progress, however the lane ends.
     fn drop(&mut self) {
         for id in self.held.keys() {
             self.lane.under_way.end(*id);
@@ -397,8 +398,8 @@ impl Drop for Run {
     }
 }
 
-/// Whether a lane ends that was last busy then. One whose target is left alone has nothing to do, yet
-/// it alone knows until when.
+/// True if a lane that was last busy at `busy_at` should end. A lane whose breaker blocks all attempts
+/// stays, because only the lane knows for how long.
 fn is_over(busy_at: Instant, admission: Admission, now: Instant) -> bool {
     now >= busy_at + IDLE_MAX && !matches!(admission, Admission::Closed(_))
 }

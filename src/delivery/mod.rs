@@ -1,10 +1,10 @@
-//! Delivery: what the uplink path has queued for integrations goes out, at least once.
+//! Delivery: sends the messages that the uplink path queued for integrations, at least once.
 //!
-//! Invariants: a delivery is never held in memory alone (the queue is the database, see
-//! [`crate::store::deliveries`]); nothing is sent inside a transaction; each integration has a
-//! [`lane`] of its own, so that a dead endpoint delays nothing but itself, and a [`breaker`], so that
-//! it costs nothing; attempts are written down together ([`settler`]); whatever a user may name as a
-//! target goes through the [`crate::outgoing::Guard`].
+//! Invariants: a delivery is never held in memory alone (the queue is in the database, see
+//! [`crate::store::deliveries`]); nothing is sent inside a transaction; each integration has its own
+//! [`lane`], so that an unavailable endpoint delays no other, and a [`breaker`], so that it costs no
+//! resources; attempts are stored in batches ([`settler`]); all targets that users configure are
+//! reached through the [`crate::outgoing::Guard`].
 
 mod attempt;
 mod breaker;

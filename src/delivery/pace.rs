@@ -1,20 +1,20 @@
-//! How many attempts are made in a second.
+//! Rate limit of attempts.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How far attempts may run ahead after a lull.
+/// Maximum burst after a period without attempts.
 const BURST: Duration = Duration::from_millis(100);
 
-/// Tells when the next attempt may be made.
+/// Rate limiter.
 #[derive(Default)]
 pub struct Pace {
     next: Option<Instant>,
 }
 
 impl Pace {
-    /// Takes the next attempt's place; the error is when to ask again.
+    /// Reserves the next attempt; the error is the time at which to try again.
     pub fn take(&mut self, rate_per_s: Option<u32>, now: Instant) -> Result<(), Instant> {
         let Some(rate) = rate_per_s.filter(|rate| *rate > 0) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Takes away deliveries that were settled long ago, some at a time, so that nothing waits for it, and
-//! has the queues of integrations looked after that rest.
+//! Deletes deliveries that were settled long ago, in chunks, so that nothing waits for it, and watches
+//! the queues of integrations that are paused or disabled.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::{
     store::{Store, deliveries::give_up},
 };
 
-/// How often it looks for what is old.
+/// Interval between two searches for old deliveries.
 const EVERY: Duration = Duration::from_secs(60);
-/// What it leaves to others between two chunks.
+/// Pause between two chunks.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Works until `stop`. Hubs that share a database may all do it.
+/// Runs until `stop` is cancelled. All hubs that share a database may run it.
 pub async fn run(store: &Store, config: &Config, stop: &CancellationToken) {
     loop {
         if let Err(error) = forget(store, config, stop).await {
@@ -31,13 +31,13 @@ pub async fn run(store: &Store, config: &Config, stop: &CancellationToken) {
     }
 }
 
-/// Time between two looks at the queues of integrations that rest.
+/// Minimum time between two checks of the queues of paused or disabled integrations.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The looks take at most this part of all time.
+/// The checks may take at most one part in this many of the total time.
 const LOOK_SHARE: u32 = 50;
 
-/// Starts the lanes of integrations that are paused or switched off and have too much waiting, until
-/// `stop`: a lane gives it up. Those of others look by themselves.
+/// Starts the lanes of paused or disabled integrations whose queue exceeds its bounds, until `stop` is
+/// cancelled: the lane gives the excess up. Lanes of active integrations check their queues themselves.
 pub async fn watch_queues(
     store: &Store,
     config: &Config,
@@ -101,7 +101,7 @@ async fn forget(store: &Store, config: &Config, stop: &CancellationToken) -> Res
     Ok(())
 }
 
-/// Waits; answers whether it is time to stop.
+/// Sleeps; returns true if it is time to stop.
 async fn pause(stop: &CancellationToken, time: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => true,

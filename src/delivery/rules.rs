@@ -1,4 +1,4 @@
-//! The rules of an integration's deliveries: its own, and the hub's where it has none.
+//! Delivery rules of an integration: its own, with the hub's as defaults.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     store::{deliveries::give_up::Bounds, integrations::policy::Policy},
 };
 
-/// The rules in force.
+/// Effective delivery rules.
 pub struct Rules {
     pub concurrency: usize,
     pub rate_per_s: Option<u32>,
@@ -19,7 +19,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// What is in force for this policy.
+    /// Returns the effective rules for a policy.
     pub fn of(config: &Config, policy: &Policy) -> Self {
         let own = policy
             .concurrency
@@ -38,7 +38,7 @@ impl Rules {
     }
 }
 
-/// Bounds of the queue of one integration.
+/// Returns the bounds of an integration's queue.
 pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         waiting_max: config.delivery_queue_max,

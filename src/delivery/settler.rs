@@ -1,6 +1,5 @@
-//! Group commit for attempts: whatever has ended is written down in one transaction, whichever
-//! integration it belongs to. Nobody waits for a timer: while one batch is on its way to disk, the next
-//! one gathers.
+//! Group commit for attempts: all attempts that have ended are stored in one transaction, across
+//! integrations. There is no timer: while one batch is being written, the next one accumulates.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -21,16 +20,16 @@ use crate::{
     supervise,
 };
 
-/// Its name in the log.
+/// Name in the log.
 const NAME: &str = "settler of attempts";
-/// Attempts in one transaction.
+/// Maximum number of attempts in one transaction.
 const BATCH_MAX: usize = 512;
-/// Attempts that may wait; beyond, lanes wait.
+/// Maximum number of queued attempts; beyond that, lanes wait.
 const WAITING_MAX: usize = 4096;
-/// How long to wait when the database takes nothing.
+/// Pause when the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Where attempts go that have come to their end.
+/// Handle that queues ended attempts for storage.
 #[derive(Clone)]
 pub struct Settler {
     ended: mpsc::Sender<Job>,
@@ -41,20 +40,20 @@ struct Job {
     done: oneshot::Sender<Outcome>,
 }
 
-/// What became of an attempt that has ended.
+/// Outcome of storing an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is written down.
+    /// The attempt is stored.
     Settled,
-    /// It is written down, and the integration has been paused for it.
+    /// The attempt is stored, and the integration was paused because of it.
     Paused,
-    /// It is not written down: in the database its delivery is as it was before.
+    /// The attempt is not stored: the delivery is unchanged in the database.
     Unsettled,
 }
 
 impl Settler {
-    /// Settles until every handle is dropped. However long the database takes nothing, the attempts
-    /// wait for it; from `stop` on for so long at most. The task answers how many were not settled.
+    /// Settles until every handle is dropped. While the database is unavailable the attempts wait; after
+    /// `stop` for at most `longest`. The task returns the number of attempts that were not stored.
     pub fn start(
         store: Store,
         stop: CancellationToken,
@@ -72,7 +71,7 @@ impl Settler {
         (Self { ended }, settling)
     }
 
-    /// Ends when the attempt is written down, or never will be.
+    /// Completes when the attempt is stored, or definitely will not be.
     pub async fn settle(&self, settled: Settled) -> Outcome {
         let (done, is_done) = oneshot::channel();
         match self.ended.send(Job { settled, done }).await {
@@ -82,12 +81,12 @@ impl Settler {
     }
 }
 
-/// What became of a batch.
+/// Outcome of a batch.
 #[derive(Default)]
 struct Found {
     paused: HashSet<IntegrationId>,
     unsettled: HashSet<Uuid>,
-    /// How many the database took nothing of until the hub stopped.
+    /// Number of attempts lost because the database was unavailable until the hub stopped.
     lost: usize,
 }
 
@@ -109,12 +108,12 @@ impl Found {
     }
 }
 
-/// What writes attempts down.
+/// Background task that stores attempts.
 struct Writing {
     store: Store,
     stop: CancellationToken,
     longest: Duration,
-    /// When it was first seen that the hub stops.
+    /// Time at which the stop was first noticed.
     stopped_at: Option<Instant>,
     waiting: mpsc::Receiver<Job>,
 }
@@ -129,15 +128,15 @@ impl Writing {
             let found = self.settle_all(&settled).await;
             lost += found.lost;
             for (done, settled) in done.into_iter().zip(&settled) {
-                // A lane that has ended does not wait.
+                // The lane may have ended; then nobody waits.
                 let _ = done.send(found.outcome(settled));
             }
         }
         lost
     }
 
-    /// Settles a batch, in parts where it is refused: one attempt may be at fault, and the others need not
-    /// suffer, nor wait until each was tried alone.
+    /// Stores a batch. If the database rejects it, it is halved: a single attempt may be the cause, and the
+    /// others should neither fail nor wait until each was tried alone.
     async fn settle_all(&mut self, settled: &[Settled]) -> Found {
         let mut found = Found::default();
         let mut parts = Parts::of(settled);
@@ -157,8 +156,8 @@ impl Writing {
         found
     }
 
-    /// Settles an attempt that the database refuses as the last one of its delivery, without any word of the
-    /// receiver's: pending, the delivery would be sent again and again, and be refused each time.
+    /// Stores an attempt that the database rejects as the last one of its delivery, without the receiver's
+    /// answer. Otherwise the delivery would stay pending and be sent again and again.
     async fn give_up(&mut self, settled: &Settled, cause: &str, found: &mut Found) {
         let id = settled.delivery.id;
         tracing::error!(delivery.id = %id, cause, "a delivery is given up: what came of it cannot be stored");
@@ -173,7 +172,7 @@ impl Writing {
         }
     }
 
-    /// Settles a batch; waits for a database that takes nothing.
+    /// Stores a batch; waits while the database is unavailable.
     async fn settle(&mut self, settled: &[Settled]) -> Result<Vec<IntegrationId>> {
         let mut is_waiting = false;
         loop {
@@ -199,7 +198,7 @@ impl Writing {
         }
     }
 
-    /// Whether another try makes sense: a hub that stops must come to its end.
+    /// True if another try is allowed; limited in time while the hub stops.
     fn may_wait(&mut self) -> bool {
         if !self.stop.is_cancelled() {
             return true;

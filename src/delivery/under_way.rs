@@ -1,4 +1,4 @@
-//! The deliveries that this hub is sending.
+//! Deliveries that this hub is sending.
 
 use std::{
     collections::HashSet,
@@ -7,12 +7,12 @@ use std::{
 
 use uuid::Uuid;
 
-/// The deliveries that this hub is sending.
+/// Set of the deliveries that this hub is sending.
 #[derive(Clone, Default)]
 pub struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
 
 impl UnderWay {
-    /// All of them.
+    /// Returns the ids of all of them.
     pub fn ids(&self) -> Vec<Uuid> {
         self.lock().iter().copied().collect()
     }

@@ -1,4 +1,4 @@
-//! Keeps one lane for each network connection whose devices are to be told something.
+//! Runs one lane for each network connection with queued downlinks.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
     supervise::attempted,
 };
 
-/// How often it looks by itself, for what another hub on the database has queued and not sent.
+/// Polling interval for downlinks that another hub on the database has queued and not sent.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Sends downlinks.
+/// Downlink engine.
 pub struct Engine {
     store: Store,
     vault: Vault,
@@ -30,7 +30,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over this store.
+    /// Creates an engine for this store.
     pub fn new(
         store: Store,
         vault: Vault,
@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    /// Sends until `stop`, then lets what is under way come to its end.
+    /// Sends until `stop` is cancelled, then waits for the attempts in progress.
     pub async fn run(&self, stop: CancellationToken) -> Result<()> {
         let timeout = Duration::from_secs(self.config.downlink_timeout_s);
         let caller = Caller::new(self.guard.clone(), timeout).map_err(Error::internal)?;
@@ -86,7 +86,7 @@ impl Engine {
                                 lane.run().await;
                                 Ok(())
                             };
-                            // A lane that broke must be started again: it would keep its place for ever.
+                            // A lane that panicked must end here, or its entry would block a new one forever.
                             if attempted("lane of downlinks", running).await.is_err() {
                                 sleep(lane::PAUSE_AFTER_ERROR).await;
                             }
@@ -98,7 +98,7 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => {}
                 _ = queued.changed() => {}
-                // What was queued at its last moment is found by the next look.
+                // Downlinks that were queued as the lane ended are found by the next poll.
                 Some(ended) = running.join_next(), if !running.is_empty() => {
                     if let Ok(connection) = ended {
                         lanes.remove(&connection);

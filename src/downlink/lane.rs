@@ -1,4 +1,5 @@
-//! The lane of one network connection: claims what is due, hands a few over at a time, settles each.
+//! The lane of one network connection: claims due downlinks, sends several concurrently and settles
+//! each.
 
 use std::{
     collections::HashSet,
@@ -39,22 +40,23 @@ use crate::{
     supervise::attempted,
 };
 
-/// How long a lane waits when the database fails it.
+/// Pause of a lane after a database error.
 pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How long a lane that may not send waits for somebody to change that.
+/// Polling interval of a lane that may not send, because its connection is disabled or has no downlink
+/// settings.
 const PATIENCE: TimeDelta = TimeDelta::seconds(60);
-/// How long what is not known yet, such as a device's name in its network, is waited for.
+/// Retry interval for data that are not known yet, such as a device's name in its network.
 const UNTIL_KNOWN: TimeDelta = TimeDelta::seconds(60);
-/// The shortest and the longest wait for a broker that is away.
+/// Minimum and maximum retry interval for an unavailable broker.
 const UNTIL_BACK: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::seconds(30));
-/// Downlinks under way at a time.
+/// Maximum number of concurrent attempts.
 const CONCURRENCY: usize = 4;
-/// What a claim outlives the longest attempt by, to settle it.
+/// Time in seconds by which a lease exceeds the longest attempt, to settle it.
 const LEASE_MARGIN_S: u64 = 15;
-/// Answers that another attempt would get as well.
+/// Statuses after which another attempt would fail in the same way.
 const FINAL: [u16; 6] = [400, 404, 405, 410, 413, 422];
 
-/// One network connection's way out.
+/// Sender of the downlinks of one network connection.
 pub struct Lane {
     pub scope: Scope,
     pub connection: ConnectionId,
@@ -67,11 +69,11 @@ pub struct Lane {
     pub stop: CancellationToken,
 }
 
-/// The downlinks that a lane is sending.
+/// Downlinks that a lane is sending.
 #[derive(Clone, Default)]
 pub struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
 
-/// One of them, until this is dropped.
+/// Entry of one downlink, which is removed when this is dropped.
 struct Mark(UnderWay, Uuid);
 
 impl UnderWay {
@@ -96,7 +98,7 @@ impl Drop for Mark {
 }
 
 impl Lane {
-    /// Runs until nothing waits, or the hub stops.
+    /// Runs until nothing is queued or the hub stops.
     pub async fn run(self) {
         let lane = Arc::new(self);
         let mut sending = JoinSet::new();
@@ -120,7 +122,8 @@ impl Lane {
         while sending.join_next().await.is_some() {}
     }
 
-    /// Claims and starts what is due, then waits until looking again makes sense; whether it does.
+    /// Claims and starts due downlinks, then waits until there may be more. Returns false if the lane
+    /// should end.
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
         queue::expire(&self.scope, self.connection).await?;
         let free = CONCURRENCY.saturating_sub(sending.len());
@@ -135,7 +138,7 @@ impl Lane {
             };
             let claimed = queue::claim(&self.scope, self.connection, claim).await?;
             let Some(claimed) = claimed else {
-                // By other settings, at once.
+                // The settings have changed; read them again immediately.
                 return Ok(true);
             };
             for downlink in claimed {
@@ -147,7 +150,7 @@ impl Lane {
                         lane.send(&transport, downlink).await;
                         Ok(())
                     };
-                    // Its lease runs out, and it is tried again.
+                    // After a panic the lease expires and the downlink is sent again.
                     let _ = attempted("attempt of a downlink", send).await;
                 });
             }
@@ -170,7 +173,8 @@ impl Lane {
         Ok(true)
     }
 
-    /// What the connection's downlinks are sent with; `None`: nobody has said, or it is switched off.
+    /// Returns the settings and secrets for the connection's downlinks; `None` if there are none, or the
+    /// connection is disabled.
     async fn transport(&self) -> Result<Option<Transport>> {
         let connection = networks::find(&self.scope, self.connection).await?;
         match connection.filter(|connection| connection.provisioned.enabled) {
@@ -188,13 +192,13 @@ impl Lane {
         let attempt = match self.parcel(&downlink).await {
             Ok(parcel) => self.hand_over(transport, &parcel, downlink.attempt).await,
             Err(error) => {
-                // Its lease runs out and it is tried again.
+                // The lease expires and the downlink is tried again.
                 tracing::warn!(downlink.id = %downlink.id, "a downlink waits: {error}");
                 return;
             }
         };
         if let Err(error) = queue::settle(&self.scope, &downlink, attempt).await {
-            // Its lease runs out and it is sent again: at least once, not exactly once.
+            // The lease expires and the downlink is sent again: delivery is at least once, not exactly once.
             tracing::warn!(downlink.id = %downlink.id, "an attempt could not be settled: {error}");
         }
     }
@@ -222,8 +226,9 @@ impl Lane {
         }
     }
 
-    /// Publishes to the connection's broker, which has it when it has acknowledged it. Whatever it does
-    /// not take waits for it to come back, as its subscription does: nothing says that it never will.
+    /// Publishes a downlink to the connection's broker and waits for the acknowledgement. After a failure
+    /// the downlink is retried without limit, like the subscription, because a broker error is never known
+    /// to be permanent.
     async fn publish(
         &self,
         transport: &Transport,
@@ -246,7 +251,7 @@ impl Lane {
             Err(why) => {
                 let (now, schedule) = (self.scope.now(), &self.config.downlink_schedule_s.0);
                 let (soonest, latest) = UNTIL_BACK;
-                // Behind its end the schedule's last wait goes on.
+                // After the end of the schedule its last interval is repeated.
                 let last = i32::try_from(schedule.len()).unwrap_or(i32::MAX);
                 let at = retry_at(schedule, attempt.min(last), None, now).unwrap_or(now + latest);
                 Outcome::Later(at.clamp(now + soonest, now + latest), why)
@@ -272,7 +277,7 @@ impl Lane {
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
             transport.settings.read_answer(parcel, &body)
         };
-        // Whoever may see downlinks sees what is kept of the answer.
+        // The stored part of the answer is visible to every user who may read downlinks.
         let redactor = Redactor::new(transport.secrets.values());
         match (answer.error, status) {
             (None, _) => Attempt {
@@ -297,7 +302,7 @@ impl Lane {
         }
     }
 
-    /// Tries again by the schedule, or gives up at its end.
+    /// Schedules another attempt, or gives up at the end of the schedule.
     fn later(
         &self,
         attempt: i32,
@@ -334,7 +339,7 @@ impl Lane {
     }
 }
 
-/// What a network server says of a refusal is worth reading.
+/// Appends the network server's response to an error, because it often explains a rejection.
 fn with_answer(error: String, said: &str) -> String {
     match said.trim() {
         "" => error,
@@ -342,8 +347,8 @@ fn with_answer(error: String, said: &str) -> String {
     }
 }
 
-/// As much of a network server's text as is kept: without what a database cannot store, which may have
-/// stood within a secret, and then without the secrets.
+/// Returns the part of a network server's text that is stored. Control characters are removed first,
+/// because they may split a secret; then secrets are redacted.
 fn kept(redactor: &Redactor, text: &str) -> String {
     let plain: String = text.chars().filter(|c| !c.is_control()).collect();
     redactor.redact(&plain).chars().take(200).collect()

@@ -1,16 +1,16 @@
-//! Downlinks: what is queued for devices goes to their network servers.
+//! Downlinks: sends the queued downlinks of devices to their network servers.
 //!
-//! The queue is the database ([`crate::store::downlinks::queue`]), so nothing is held in memory alone.
-//! Each network connection has a lane of its own, so that a network server that is away delays no
-//! other; the downlinks of one device go one after another. A downlink may be sent twice when a hub
-//! dies between the network server's answer and its own note of it, and is never lost.
+//! The queue is in the database ([`crate::store::downlinks::queue`]), so nothing is held in memory
+//! alone. Each network connection has its own lane, so that an unavailable network server does not
+//! delay others. Downlinks of one device are sent in order. If a hub fails between the network server's
+//! answer and the settlement, the downlink is sent again; it is never lost.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `transport.rs` | what a connection's downlinks are sent with |
-//! | `engine.rs`, `lane.rs` | who sends, and when |
+//! | `transport.rs` | settings and secrets for a connection's downlinks |
+//! | `engine.rs`, `lane.rs` | scheduling and sending |
 //!
-//! How each network server wants a downlink stands in [`crate::networks`].
+//! The conversion for each network server is in [`crate::networks`].
 
 mod engine;
 mod lane;

@@ -1,5 +1,5 @@
-//! How a connection's downlinks are sent: by the settings that somebody has made, or else by those that
-//! the connection's own imply.
+//! Settings for sending a connection's downlinks: those of a client, or otherwise those implied by the
+//! connection's own settings.
 
 use serde_json::Value;
 
@@ -18,23 +18,22 @@ use crate::{
     },
 };
 
-/// What a connection's downlinks are sent with.
+/// Settings and secrets for sending a connection's downlinks.
 pub struct Transport {
-    /// How.
+    /// Downlink settings.
     pub settings: DownlinkSettings,
-    /// The secrets that belong to that.
+    /// Secrets of the settings.
     pub secrets: Credentials,
-    /// The connection's broker, where downlinks are published and it has one.
+    /// Broker of the connection, if downlinks are published to it.
     pub broker: Option<Broker>,
-    /// Why nothing can be sent, for a person: the secrets do not open.
+    /// Reason why nothing can be sent, if the secrets cannot be decrypted.
     pub unopened: Option<String>,
-    /// The revisions of all that this was read from.
+    /// Revisions from which this was read.
     pub seen: Seen,
 }
 
 impl Transport {
-    /// What makes requests to the network server: `caller`, or one with TLS of its own. The error is for a
-    /// person.
+    /// Returns the client for requests to the network server: `caller`, or one with its own TLS settings.
     pub fn caller(&self, caller: &Caller) -> Result<Caller, String> {
         match self.settings.tls() {
             Some(tls) => caller
@@ -45,7 +44,7 @@ impl Transport {
     }
 }
 
-/// The settings of a connection's downlinks, with the revisions that they were read from; `None`: it sends none.
+/// Returns the downlink settings of a connection with their revisions; `None` if it has none.
 pub async fn settings(
     scope: &Scope,
     connection: &Connection,
@@ -54,7 +53,8 @@ pub async fn settings(
     Ok(found.map(|found| (found.settings, found.seen)))
 }
 
-/// The same with all that sending needs.
+/// Returns everything needed to send the downlinks of a connection; `None` if it has no downlink
+/// settings.
 pub async fn find(
     scope: &Scope,
     vault: &Vault,
@@ -98,7 +98,7 @@ pub async fn find(
     }))
 }
 
-/// Settings as they are read and as they are stored.
+/// Parsed and stored form of settings.
 struct Found {
     settings: DownlinkSettings,
     stored: Value,
@@ -128,7 +128,8 @@ async fn found(scope: &Scope, connection: &Connection) -> Result<Option<Found>> 
     }))
 }
 
-/// What is published goes over a connection of its own: the subscription is another hub's, maybe.
+/// Returns the broker for publishing. It uses a separate connection, because the subscription may run
+/// on another hub.
 fn broker(scope: &Scope, vault: &Vault, connection: &Connection) -> Result<Option<Broker>> {
     let network = network(connection)?;
     let Some(subscription) = network.subscription() else {

@@ -1,6 +1,7 @@
-//! The rules: what may be done, by whom, and what goes with it. In the folders of `api` and `store`.
+//! The business rules: permissions, validation and side effects of each use case. Divided into the same
+//! areas as `api` and `store`.
 //!
-//! Where there is no rule, the endpoint calls the store. Nothing here knows of HTTP or SQL.
+//! An endpoint without a rule calls the store directly. This layer knows neither HTTP nor SQL.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -38,10 +39,10 @@ use access::throttle::Throttle;
 use devices::imports::Imports;
 use trials::Trials;
 
-/// Names of other tenants' users that the users of a tenant may come across in a quarter of an hour.
+/// Maximum number of names of other tenants' users that a tenant may discover within 15 minutes.
 const NAME_PROBES_MAX: u32 = 100;
 
-/// Everything that the use cases need.
+/// The dependencies of all use cases.
 #[derive(Clone)]
 pub struct Hub {
     /// The database.
@@ -52,27 +53,27 @@ pub struct Hub {
     pub drivers: driver::Host,
     /// Encrypts secrets.
     pub vault: Vault,
-    /// Tells the delivery engine that there is work.
+    /// Notifies the delivery engine of new work.
     pub wake: Handle,
     /// Begins imports of devices.
     pub imports: Imports,
     /// Begins replays of stored uplinks.
     pub replays: Replays,
-    /// Those who listen to what is recorded.
+    /// Listeners of live streams.
     pub live: Live,
-    /// Decides where requests may go that users ask for.
+    /// Restricts the targets of connections that the hub makes for users.
     guard: Guard,
     passwords: Arc<Passwords>,
     /// Wrong passwords, by folded username and the caller's address.
     guesses: Arc<Throttle<(String, IpAddr)>>,
-    /// Names that turned out to be another tenant's, by who asked for them.
+    /// Names that turned out to be taken by another tenant, by the tenant that tried them.
     name_probes: Arc<Throttle<TenantId>>,
     key_uses: Arc<KeyUses>,
     trials: Arc<Trials>,
 }
 
 impl Hub {
-    /// Puts the parts together.
+    /// Builds the hub from its parts.
     #[expect(clippy::too_many_arguments, reason = "each is a part")]
     pub fn new(
         store: Store,
@@ -106,9 +107,9 @@ impl Hub {
         }
     }
 
-    /// Seals the secrets that the settings of a row claim, as the row stores them. `before` is what the
-    /// row had for the same type of settings. `check` sees them all where the key of a client certificate
-    /// stays: it must belong to the certificate that is named now.
+    /// Seals the secrets that the settings of a row require, in the form in which the row stores them.
+    /// `before` is the stored state, if it has the same type of settings. `check` is called with all secrets
+    /// if a stored key of a client certificate is kept: it must match the certificate that is sent now.
     fn seal(
         &self,
         place: &Place,

@@ -1,7 +1,7 @@
-//! Clears away in the background what was deleted, stretch by stretch.
+//! Removes deleted rows in the background, chunk by chunk.
 //!
-//! One stretch at a time for the whole hub, with a breath in between: uplinks are written meanwhile. When
-//! the hub that clears dies, another goes on with it.
+//! Only one chunk is removed at a time in the whole hub, with a pause in between, so that uplinks can be
+//! written meanwhile. If the hub that removes them ends, another continues.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::{
     supervise::attempted,
 };
 
-/// What it leaves to others between two stretches.
+/// Pause between two chunks, in which others can write.
 const BREATH: Duration = Duration::from_millis(50);
-/// Rows that one stretch may take, at most.
+/// Maximum number of rows in a chunk.
 const ROWS_MAX: u64 = 1024;
-/// How long to wait when the database is away.
+/// Pause after an error, such as an unavailable database.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Clears away what was deleted.
+/// Removes deleted rows.
 pub struct Remover {
     jobs: Jobs<Kind>,
     store: Store,
     pace: Pace,
-    /// Nobody uses it: what is to be cleared is found, and it may wait a moment.
+    /// Never used: deleted rows are found by polling, and they can wait. It only keeps the channel open.
     _begun: mpsc::UnboundedSender<(TenantId, Kind)>,
 }
 
 impl Remover {
-    /// One that has cleared nothing yet.
+    /// Creates a remover.
     pub fn new(store: Store) -> Self {
         let (sender, begun) = mpsc::unbounded_channel();
         Self {
@@ -44,7 +44,7 @@ impl Remover {
         }
     }
 
-    /// Works until `stop`; a stretch under way comes to its end.
+    /// Runs until `stop`; a chunk in progress is completed.
     pub async fn run(&mut self, stop: CancellationToken) {
         let unfinished = || self.store.removals();
         while let Some((tenant, kind)) = self.jobs.next(&stop, unfinished).await {

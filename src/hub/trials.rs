@@ -1,5 +1,5 @@
-//! Tests of what is provisioned: each speaks with a system that somebody else has, and takes as long as that likes.
-//! A few at a time for each tenant, and not too many in all.
+//! Limits on tests of integrations and network connections: each test calls another system and takes as long
+//! as that system does. So the number at a time is limited for each tenant and in total.
 
 use crate::{
     error::{Error, Result},
@@ -7,15 +7,15 @@ use crate::{
     shares::{Full, Place, Shares},
 };
 
-/// Tests of one tenant at a time.
+/// Maximum number of tests of one tenant at a time.
 pub const TENANT_MAX: usize = 4;
-/// Tests of all tenants at a time.
+/// Maximum number of tests of all tenants at a time.
 const ALL_MAX: usize = 64;
 
-/// The tests under way.
+/// The tests in progress.
 pub struct Trials(Shares<TenantId>);
 
-/// One of them. It gives its place back as it is dropped.
+/// A test in progress. It releases its place on drop.
 pub type Trial = Place<TenantId>;
 
 impl Default for Trials {
@@ -25,10 +25,10 @@ impl Default for Trials {
 }
 
 impl Trials {
-    /// Takes a place of this tenant's.
+    /// Takes a place for a test of this tenant.
     ///
     /// # Errors
-    /// When it has none left.
+    /// Fails if the tenant, or the hub, has no place left.
     pub fn begin(&self, tenant: TenantId) -> Result<Trial> {
         self.0.enter([(tenant, TENANT_MAX)]).map_err(|full| {
             Error::overloaded(&match full {

@@ -1,4 +1,4 @@
-//! One listener: what it has been told, and when to look again.
+//! A single subscription: the events already sent, and the schedule of polls.
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
@@ -19,31 +19,32 @@ use crate::{
     },
 };
 
-/// How far the clocks may lie apart of the hubs that make ids.
+/// Maximum difference between the clocks of the hubs that generate ids.
 const LATENESS: TimeDelta = TimeDelta::seconds(5);
-/// What takes longer than this to be committed is not waited for: a listener keeps what it has told meanwhile.
+/// Maximum time to wait for an open transaction to commit: until then, a listener must remember the ids that
+/// it has sent.
 const LATE_MAX: TimeDelta = TimeDelta::minutes(10);
-/// How often a listener reads all that may have turned up late, where a transaction is open for long.
+/// Interval between two complete reads, which find late commits, while a transaction is open for long.
 const WHOLE_EVERY: Duration = Duration::from_secs(2);
-/// Ids read in one statement.
+/// Number of ids read in one statement.
 const PAGE: u64 = 500;
-/// Shortest time between two looks: what is recorded in between is told together.
+/// Minimum time between two polls: events recorded in between are sent together.
 pub(super) const REST: Duration = Duration::from_millis(100);
-/// Longest time between two looks where other hubs record into the same database.
+/// Maximum time between two polls if other hubs write to the same database.
 pub(super) const PATIENCE_SHARED: Duration = Duration::from_secs(1);
-/// Longest time between two looks at whether the listener may still listen.
+/// Maximum time between two checks of the listener's permission.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where a stream starts.
+/// The starting point of a stream.
 #[derive(Debug, Clone, Copy)]
 pub enum Start {
-    /// With what is recorded from now on.
+    /// At events that are recorded from now on.
     Now,
-    /// Behind this id.
+    /// After this id.
     Behind(Uuid),
 }
 
-/// One listener.
+/// A single subscription.
 pub struct Follow<A> {
     store: Store,
     scope: Scope,
@@ -53,17 +54,17 @@ pub struct Follow<A> {
     patience: Duration,
     ends_at: Instant,
     may_listen: A,
-    /// Everything up to here has been told, or was there before the start.
+    /// All ids up to here have been sent, or existed before the start.
     floor: Uuid,
-    /// What has been told above the floor.
+    /// Ids above the floor that have been sent.
     told: BTreeSet<Uuid>,
-    /// The next page of a look that is not over.
+    /// Start of the next page of an unfinished poll.
     page_after: Option<Uuid>,
-    /// Nothing can turn up any more below this, as this look began.
+    /// No new ids can appear below this one; as of the start of the current poll.
     horizon: Uuid,
-    /// Whether this look began at the floor.
+    /// True if the current poll began at the floor.
     is_whole: bool,
-    /// When the last look began that did.
+    /// Start of the last poll that began at the floor.
     whole_at: Option<Instant>,
 }
 
@@ -72,8 +73,8 @@ where
     A: Fn() -> F,
     F: Future<Output = bool>,
 {
-    /// Begins to listen for `duration`; zero tells what is there and ends. `may_listen` is asked from
-    /// time to time.
+    /// Begins to listen for `duration`; zero sends the existing events and ends. `may_listen` is called from
+    /// time to time to check the permission.
     pub async fn begin(
         store: &Store,
         scope: Scope,
@@ -116,7 +117,7 @@ where
         Ok(follow)
     }
 
-    /// What to tell next, never nothing; `None` at the end.
+    /// Waits for the next events, at least one; `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Result<Vec<Happening>>> {
         loop {
             if self.page_after.is_none() && !self.wait().await {
@@ -129,7 +130,7 @@ where
         }
     }
 
-    /// Waits until it is worth looking; false at the end.
+    /// Waits until a poll makes sense; false at the end of the stream.
     async fn wait(&mut self) -> bool {
         loop {
             if self.place.stop.is_cancelled() {
@@ -164,7 +165,7 @@ where
         self.news.has_changed().unwrap_or(false)
     }
 
-    /// One page of what has not been told.
+    /// Reads one page of events that have not been sent.
     async fn look(&mut self) -> Result<Vec<Happening>> {
         let after = match self.page_after.take() {
             Some(after) => after,
@@ -173,7 +174,7 @@ where
         let mut ids = live::ids(&self.scope, &self.interest, after, PAGE).await?;
         self.page_after = ids.next;
         ids.retain(|id| self.told.insert(id));
-        // What is older than the horizon is complete, as far as the pages have come.
+        // Below the horizon, all ids are known as far as the pages have been read.
         let complete = ids.next.map_or(self.horizon, |next| next.min(self.horizon));
         if self.is_whole && complete > self.floor {
             self.floor = complete;
@@ -185,8 +186,8 @@ where
         live::read(&self.scope, &ids).await
     }
 
-    /// Answers where to begin: at the floor, or, most of the time while a transaction holds it far back, at
-    /// what is new.
+    /// Returns the id at which to begin a poll: the floor or, most of the time while an open transaction
+    /// holds the floor far back, the recent ids.
     async fn begin_to_look(&mut self) -> Result<Uuid> {
         self.horizon = horizon(&self.store).await?;
         let recent = first_at(self.store.now() - LATENESS * 2);
@@ -212,18 +213,18 @@ where
     }
 }
 
-/// The id below all that may still turn up.
+/// Returns an id below all ids that may still appear.
 async fn horizon(store: &Store) -> Result<Uuid> {
     let complete = store.complete_until().await?;
     Ok(first_at(complete.max(store.now() - LATE_MAX) - LATENESS))
 }
 
-/// The id below all that may still turn up, while no transaction takes long.
+/// Returns an id below all ids that may still appear, provided that no transaction is open for long.
 pub(super) fn moments_ago(now: Time) -> Uuid {
     first_at(now - LATENESS)
 }
 
-/// The id below all that may have turned up since this one was told.
+/// Returns an id below all ids that may have appeared since this one was sent.
 fn below(id: Uuid) -> Uuid {
     let milliseconds = i64::try_from(id.as_u128() >> 80).unwrap_or(0);
     first_of(milliseconds - LATENESS.num_milliseconds())
@@ -233,7 +234,7 @@ fn first_at(time: Time) -> Uuid {
     first_of(time.timestamp_millis())
 }
 
-/// Below all UUIDv7 of this millisecond and later: its first 48 bits are the time.
+/// Returns an id below all UUIDv7 of this millisecond and later: their first 48 bits are the time.
 fn first_of(milliseconds: i64) -> Uuid {
     Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)
 }

@@ -1,14 +1,14 @@
-//! The live stream: what is recorded, told to whoever listens as soon as it is committed.
+//! The live stream: sends recorded events to all listeners as soon as they are committed.
 //!
-//! The database is the one source, so it does not matter which hub of several recorded something, a
-//! listener that is slow costs no memory, and one that comes back goes on where it was. A listener is
-//! told of everything at least once: after a break the last moments may come again, with the same ids.
+//! The database is the only source. So it does not matter which of several hubs recorded an event, a slow
+//! listener costs no memory, and a listener that reconnects continues where it was. Events are delivered at
+//! least once: after a reconnect, the last moments may be sent again, with the same ids.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `follow.rs` | one listener: what it has been told, and when to look again |
-//! | `places.rs` | who may listen, and how many at a time |
-//! | `queue.rs` | one who follows an integration: which of its messages come next |
+//! | `follow.rs` | a single subscription: the events already sent, and the schedule of polls |
+//! | `places.rs` | the limits on the number of listeners |
+//! | `queue.rs` | a single follower of an integration: its next messages |
 
 mod follow;
 mod places;

@@ -1,4 +1,4 @@
-//! Places for listeners, of which each tenant and each listener has a share.
+//! Places for listeners, with limits per tenant and per listener.
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +9,7 @@ use crate::{
     shares::{self, Full, Shares},
 };
 
-/// All listeners of this hub. Cheap to clone.
+/// The listeners of this hub. Cheap to clone.
 #[derive(Clone)]
 pub struct Live {
     places: Shares<Member>,
@@ -18,14 +18,14 @@ pub struct Live {
     stop: CancellationToken,
 }
 
-/// Who listens; each has a share of the places.
+/// A listener; each has a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Listener {
-    /// A user, however often logged in.
+    /// A user, with all of its sessions.
     User(UserId),
-    /// A program.
+    /// A program with an API key.
     ApiKey(ApiKeyId),
-    /// Whoever has the integration's own key.
+    /// All holders of the integration's own key.
     Integration(IntegrationId),
 }
 
@@ -35,14 +35,14 @@ enum Member {
     Listener(Listener),
 }
 
-/// A listener's place; free again when it is dropped.
+/// A listener's place; released on drop.
 pub struct Place {
     _place: shares::Place<Member>,
     pub(super) stop: CancellationToken,
 }
 
 impl Live {
-    /// Room for as many listeners as the settings say, until `stop`.
+    /// Allows as many listeners as the settings say, until `stop`.
     pub fn new(config: &Config, stop: CancellationToken) -> Self {
         Self {
             places: Shares::new(config.live_streams_max),
@@ -52,7 +52,7 @@ impl Live {
         }
     }
 
-    /// A place for one more listener, if there is one.
+    /// Takes a place for another listener; fails if none is left.
     pub fn enter(&self, tenant: TenantId, listener: Listener) -> Result<Place> {
         let members = [
             (Member::Listener(listener), self.listener_max),

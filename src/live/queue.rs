@@ -1,4 +1,4 @@
-//! One who follows an integration: which of its messages come next.
+//! A single follower of an integration: its next messages.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,26 +18,26 @@ use crate::{
     store::{Scope, Store, deliveries::Delivery, integrations::followed},
 };
 
-/// Messages read in one statement.
+/// Number of messages read in one statement.
 const PAGE: u64 = 100;
 
-/// One who follows.
+/// The queue of a single follower.
 pub struct Queue {
     scope: Scope,
     integration: IntegrationId,
     place: Place,
     news: watch::Receiver<()>,
     patience: Duration,
-    /// Everything up to here that does not wait has been told, or was there before the start.
+    /// All messages up to here that do not wait have been sent, or existed before the start.
     floor: Uuid,
-    /// What has been told above the floor, and what was settled there before the start.
+    /// Ids above the floor that have been sent, or were settled before the start.
     told: BTreeSet<Uuid>,
-    /// The next page of a look that is not over.
+    /// Start of the next page of an unfinished poll.
     page_after: Option<Uuid>,
 }
 
 impl Queue {
-    /// Begins with what waits.
+    /// Begins with the waiting messages.
     pub async fn begin(
         store: &Store,
         scope: Scope,
@@ -73,8 +73,8 @@ impl Queue {
         })
     }
 
-    /// What comes next; nothing where it is time to see whether one may still follow; `None` at the
-    /// hub's end.
+    /// Waits for the next messages. An empty list means that it is time to check whether the follower may
+    /// still follow; `None`: the hub is shutting down.
     pub async fn next(&mut self) -> Option<Result<Vec<Delivery>>> {
         let changed = tokio::select! {
             () = self.place.stop.cancelled() => return None,
@@ -84,14 +84,14 @@ impl Queue {
             return None;
         }
         if self.page_after.is_none() {
-            // What is recorded in between is told together.
+            // Messages recorded in the meantime are sent together.
             sleep(REST).await;
         }
         self.news.mark_unchanged();
         Some(self.look().await)
     }
 
-    /// Settles what was received.
+    /// Settles the messages that the follower has received.
     pub async fn settle(&self, received: Vec<Delivery>) -> Result<()> {
         followed::settle(&self.scope, self.integration, received).await
     }
@@ -118,7 +118,7 @@ impl Queue {
         }
         found.extend(above);
         found.retain(|delivery| self.told.insert(delivery.id));
-        // What is older than the horizon is complete, as far as the pages have come.
+        // Below the horizon, all ids are known as far as the pages have been read.
         let complete = self.page_after.map_or(horizon, |next| next.min(horizon));
         if complete > self.floor {
             self.floor = complete;

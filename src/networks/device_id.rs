@@ -1,6 +1,7 @@
-//! The ids that devices have in their networks.
+//! Ids of devices in their networks.
 
-/// A LoRaWAN network server knows its devices by their DevEUIs; the rule, if this is none.
+/// Checks that an id is a DevEUI, by which LoRaWAN network servers identify devices. The error is the
+/// rule.
 pub fn check_dev_eui(id: &str) -> Result<(), &'static str> {
     if is_eui(id) {
         return Ok(());
@@ -8,13 +9,13 @@ pub fn check_dev_eui(id: &str) -> Result<(), &'static str> {
     Err("must be a DevEUI of 16 hexadecimal digits for this type of network server")
 }
 
-/// Whether this is an EUI, without separators.
+/// True if this is an EUI without separators.
 pub fn is_eui(id: &str) -> bool {
     id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A DevEUI is the same in both cases, and with `-` or `:` between its bytes: networks and people write
-/// it in any of these ways.
+/// Normalises an id: a DevEUI becomes upper case without separators, because networks and users also
+/// write it in lower case and with `-` or `:` between its bytes. Other ids are unchanged.
 pub fn fold_network_device_id(id: &str) -> String {
     match without_separators(id) {
         Some(eui) => eui.to_ascii_uppercase(),
@@ -23,7 +24,7 @@ pub fn fold_network_device_id(id: &str) -> String {
     }
 }
 
-/// A DevEUI that is written with a separator between its bytes, without them.
+/// Removes the separators from a DevEUI; `None` if this is not a DevEUI with separators.
 fn without_separators(id: &str) -> Option<String> {
     const LENGTH: usize = 8 * 2 + 7;
     let separator = id.chars().nth(2).filter(|c| matches!(c, '-' | ':'))?;

@@ -1,4 +1,5 @@
-//! What every adapter does with downlinks: pure, a downlink in, a request or a message out.
+//! Interface of the adapters for downlinks. They are pure: they convert a downlink to a request or a
+//! message.
 
 use serde_json::Value;
 use url::Url;
@@ -13,41 +14,41 @@ use crate::{
     store::downlinks::Priority,
 };
 
-/// What the hub's id of a downlink starts with where it is sent along, so that the network server's
-/// news of it can be told from those of others.
+/// Prefix of the hub's downlink ids in correlation fields. It distinguishes the hub's downlinks from
+/// those of other applications.
 pub const CORRELATION_PREFIX: &str = "thingshub:downlink:";
 
-/// The longest payload that LoRaWAN carries, in bytes.
+/// Maximum payload over LoRaWAN, in bytes.
 const LORAWAN_BYTES_MAX: usize = 242;
-/// The address of secrets, where a network server's interface has a base.
+/// Setting whose address may receive the secret, for network servers with a base URL.
 pub const BASE_URL: Address = &[Part::at("/base_url")];
-/// The address of secrets, where it has one address.
+/// Setting whose address may receive the secret, for network servers with a single URL.
 pub const URL: Address = &[Part::at("/url")];
 
-/// A downlink, and what is known of its device.
+/// A downlink with the data of its device.
 #[derive(Clone, Debug)]
 pub struct Parcel {
-    /// The downlink's id.
+    /// Id of the downlink.
     pub id: Uuid,
-    /// The device's id in the network, such as its DevEUI.
+    /// Id of the device in the network, such as its DevEUI.
     pub network_device_id: String,
-    /// What the network server called the device when it was last heard.
+    /// Names of the device in the network server, as of its last uplink.
     pub names: Names,
-    /// What to send.
+    /// Payload to send.
     pub payload: Vec<u8>,
     /// LoRaWAN port.
     pub f_port: u8,
-    /// Whether the device is to confirm it.
+    /// True if the device must acknowledge the downlink.
     pub confirmed: bool,
-    /// What goes first.
+    /// Priority in the network server's queue.
     pub priority: Priority,
-    /// When it is no longer worth sending.
+    /// Time after which the downlink must not be sent any more.
     pub expires_at: Option<Time>,
-    /// Now.
+    /// Current time.
     pub now: Time,
 }
 
-/// What hands a downlink over.
+/// Request or message that sends a downlink to the network server.
 #[derive(Debug)]
 pub enum Handover {
     /// A request to the network server.
@@ -56,42 +57,42 @@ pub enum Handover {
     Publish(Publication),
 }
 
-/// What a network server said when it took a downlink.
+/// Network server's answer to an accepted downlink.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Its own id of the downlink.
+    /// Id of the downlink in the network server.
     pub reference: Option<String>,
 }
 
-/// How one kind of network server takes downlinks. Settings of LoRaWAN network servers that are called need
-/// no more than their address, the request and the question.
+/// Settings for sending downlinks to one type of network server. LoRaWAN network servers with an HTTP
+/// API only need `url`, `handover` and `probe`.
 pub trait DownlinkNetwork: Send + Sync {
-    /// Whether the settings can be right; the error names the field and the rule.
+    /// Validates the settings. The error names the field and the rule.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     fn tls(&self) -> Option<&TlsSettings> {
         None
     }
 
-    /// Where the server is, if it is called.
+    /// URL of the server; empty if the hub does not call it.
     fn url(&self) -> &str {
         ""
     }
 
-    /// Whether the connection's broker takes them.
+    /// True if downlinks are published to the connection's broker.
     fn is_published(&self) -> bool {
         false
     }
 
-    /// Whether the hub sends by itself; else it waits to be asked.
+    /// True if the hub sends downlinks by itself; false if it waits for the network server to request them.
     fn is_pushed(&self) -> bool {
         true
     }
 
-    /// Whether the network carries a payload; the rule, if not.
+    /// Checks that the network can carry a payload. The error is the rule.
     fn check_payload(&self, payload: &[u8]) -> Result<(), String> {
         match payload.len() > LORAWAN_BYTES_MAX {
             true => Err(format!(
@@ -101,24 +102,24 @@ pub trait DownlinkNetwork: Send + Sync {
         }
     }
 
-    /// What hands a downlink over; why nothing does yet, for a person.
+    /// Returns the request or message for a downlink. The error says why it cannot be sent yet.
     fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String>;
 
-    /// A question that changes nothing and needs the same credentials as a downlink; `device` is the
-    /// network's id of any device. Why there is none, for a person.
+    /// Returns a request that changes nothing and needs the same credentials as a downlink. `device` is the
+    /// network's id of any device. The error says why there is no such request.
     fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String>;
 
-    /// What a good answer to the question means.
+    /// Checks the body of a successful response to the probe.
     fn read_probe(&self, _body: &Value) -> Result<(), String> {
         Ok(())
     }
 
-    /// What an answer with a good status means; a broker's is empty.
+    /// Reads the body of a successful response; it is null for a broker.
     fn read_answer(&self, _parcel: &Parcel, _body: &Value) -> Result<Taken, String> {
         Ok(Taken::default())
     }
 
-    /// Where the secret of the settings is sent.
+    /// Setting that holds the address to which the secret is sent.
     fn secret_address() -> Address
     where
         Self: Sized,
@@ -127,25 +128,25 @@ pub trait DownlinkNetwork: Send + Sync {
     }
 }
 
-/// Settings that need not be made, as those of the connection tell all that must be known.
+/// Downlink settings that can be derived from the settings of the connection.
 pub trait Implied<U>: Sized {
-    /// Those of a connection; `None`: it does not tell enough.
+    /// Returns the settings for a connection, or `None` if they cannot be derived from it.
     fn implied_by(connection: &U) -> Option<Self>;
 }
 
-/// Why a connection's broker cannot be asked.
+/// Returns the error for probing a connection that sends downlinks through its broker.
 pub fn no_question_to_broker() -> Result<Request, String> {
     Err("downlinks go to the broker from which the uplinks come".to_owned())
 }
 
-/// The header that shows a secret.
+/// Returns the value of the `Authorization` header with a secret.
 pub fn bearer(secrets: &Credentials, name: &str) -> String {
     format!("Bearer {}", secrets.get(name).unwrap_or_default())
 }
 
-/// A URL below a base, from parts that are escaped as they need.
+/// Appends path segments to a base URL and escapes them.
 pub fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
-    // They would be left out, and the request would be one for something else.
+    // `Url` would drop these segments, and the request would address something else.
     if let Some(dots) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
         return Err(format!("\"{dots}\" cannot stand in the path of a URL"));
     }
@@ -159,7 +160,8 @@ pub fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
     Ok(url)
 }
 
-/// A value as one level of an MQTT topic: with another character it would be the topic of another device.
+/// Returns a value if it may stand in an MQTT topic level. Separators or wildcards would address
+/// another device.
 pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
     match value.contains(['/', '+', '#', '\0']) {
         true => Err(format!(
@@ -169,7 +171,7 @@ pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
     }
 }
 
-/// A parcel for the tests of the networks.
+/// Example parcel for tests.
 #[cfg(test)]
 pub fn parcel() -> Parcel {
     Parcel {

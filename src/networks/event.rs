@@ -1,29 +1,29 @@
-//! What a network server may tell, in one form for all of them.
+//! Common form of all messages from network servers.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The kind of a message that does not say what it is.
+/// Kind of a message that does not contain its kind.
 pub const UNNAMED: &str = "unnamed";
 
-/// What a network server told us.
+/// Content of one message from a network server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A device sent something.
+    /// Uplink of a device.
     Uplink(Box<Uplink>),
-    /// Anything else: joins, what became of downlinks, and so on.
+    /// Any other message: a join, the state of a downlink, and so on.
     News(News),
 }
 
 impl Event {
-    /// An uplink.
+    /// Wraps an uplink.
     #[must_use]
     pub fn uplink(uplink: Uplink) -> Self {
         Self::Uplink(Box::new(uplink))
     }
 
-    /// The device that it is about, where it is about one.
+    /// Returns the network's id of the device, if the message is about one.
     #[must_use]
     pub fn network_device_id(&self) -> Option<&str> {
         match self {
@@ -33,74 +33,74 @@ impl Event {
     }
 }
 
-/// What a network server calls a device, and what the device belongs to there: what a downlink to
-/// it may have to say.
+/// Names of a device, its application and its tenant in the network server. A downlink to the device
+/// may need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Names {
-    /// The network server's own id or name of the device, such as The Things Stack's `device_id`.
+    /// Network server's own id or name of the device, such as The Things Stack's `device_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// The id of the application that the device belongs to.
+    /// Id of the application that the device belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
-    /// The network server's tenant.
+    /// Tenant in the network server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
 }
 
-/// One message of a device.
+/// One uplink of a device.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Uplink {
-    /// The device's id in its network, 1-100 characters: for LoRaWAN the DevEUI, 16 upper-case
-    /// hexadecimal digits.
+    /// Id of the device in its network, 1-100 characters. For LoRaWAN the DevEUI, 16 upper-case hexadecimal
+    /// digits.
     pub network_device_id: String,
-    /// What the network server calls it beside.
+    /// Names in the network server.
     pub names: Names,
-    /// What the frame counter counts within, such as LoRaWAN's session. None where the network has
-    /// no sessions or does not tell of them.
+    /// Scope of the frame counter, such as LoRaWAN's session. `None` if the network has no sessions or does
+    /// not report them.
     pub session: Option<String>,
-    /// What the network server itself calls this reception: the same in every copy that it sends of a
-    /// frame, and another for each frame that it hears. None where it has nothing of the kind.
+    /// Network server's id of this reception: the same in every copy of a frame, and different for each
+    /// frame. `None` if the network server has no such id.
     pub reception: Option<String>,
-    /// LoRaWAN's application port; none where the network has no ports.
+    /// LoRaWAN's application port; `None` if the network has no ports.
     pub f_port: Option<u8>,
-    /// The device's frame counter; none where the network has none or does not tell.
+    /// Frame counter of the device; `None` if the network has none or does not report it.
     pub f_cnt: Option<u32>,
-    /// What the device sent, decrypted, at most [`super::MAX_PAYLOAD_BYTES`]; it may be empty. None
-    /// when the network server passed on only the encrypted form.
+    /// Decrypted payload, at most [`super::MAX_PAYLOAD_BYTES`]; may be empty. `None` if the network server
+    /// sent only the encrypted form.
     pub payload: Option<Bytes>,
-    /// When the network received it by the network server's clock, cut to microseconds. None as well
-    /// where its time cannot be read or cannot be true: [`Radio::reported_time`] then has it.
+    /// Time of reception by the network server's clock, truncated to microseconds. Also `None` if the
+    /// reported time is unreadable or implausible; [`Radio::reported_time`] then contains it.
     pub time: Option<DateTime<Utc>>,
-    /// Whether the network server takes a downlink in the answer to this message.
+    /// True if the network server accepts a downlink in the response to this message.
     pub wants_downlink: bool,
-    /// Whether the device confirms the last confirmed downlink with it, where the network server
-    /// tells.
+    /// True if the device acknowledges the last confirmed downlink with this uplink. False if the network
+    /// server does not report it.
     pub acknowledges: bool,
-    /// What the network server tells with it, such as where the device is.
+    /// Other information in the message, such as the location of the device.
     pub beside: Option<Box<Told>>,
-    /// How it was received.
+    /// Radio metadata.
     pub radio: Radio,
 }
 
 impl Uplink {
-    /// Whether it may hold data of the device: see [`carries_data`].
+    /// True if the uplink may contain data of the device, see [`carries_data`].
     #[must_use]
     pub fn carries_data(&self) -> bool {
         carries_data(self.f_port, self.payload.as_deref())
     }
 }
 
-/// Whether a frame may hold data of the device. One without a payload holds none, and on port 0 the
-/// payload is commands of LoRaWAN itself. Of one that is passed on encrypted (no payload at all) nobody
-/// knows.
+/// Returns true if a frame may contain data of the device. A frame without a payload contains none, and
+/// on port 0 the payload is LoRaWAN MAC commands. An encrypted frame (`payload` is `None`) may contain
+/// data.
 #[must_use]
 pub fn carries_data(f_port: Option<u8>, payload: Option<&[u8]>) -> bool {
     f_port != Some(0) && payload.is_none_or(|payload| !payload.is_empty())
 }
 
-/// How an uplink was sent and received. Every part is for information; any may be missing.
+/// Radio metadata of an uplink. All fields are informational and optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Radio {
@@ -116,47 +116,47 @@ pub struct Radio {
     /// `LORA`, `FSK` or `LR_FHSS`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modulation: Option<String>,
-    /// As people write it: `SF7BW125` for LoRa, bits per second for FSK.
+    /// Data rate: `SF7BW125` for LoRa, bits per second for FSK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_rate: Option<String>,
-    /// Such as `4/5`.
+    /// Coding rate, such as `4/5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coding_rate: Option<String>,
-    /// Signal strength in dBm at the gateway that heard it best.
+    /// Signal strength in dBm at the gateway with the best reception.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rssi: Option<f64>,
     /// Signal to noise ratio in dB at that same gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snr: Option<f64>,
-    /// Whether the device asked for a confirmation.
+    /// True if the device requested an acknowledgement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<bool>,
-    /// LoRaWAN's address of the device in this session, hexadecimal.
+    /// LoRaWAN device address in this session, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dev_addr: Option<String>,
-    /// Charge of the battery in percent, as the device last told the network.
+    /// Battery level in percent, as last reported by the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub battery_percent: Option<f64>,
-    /// Whether the device runs on external power, as it last told the network.
+    /// True if the device runs on external power, as last reported by the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_power: Option<bool>,
-    /// The time that the network server told, where it cannot be read or cannot be true: the hub's own
-    /// counts then.
+    /// Time that the network server reported, if it is unreadable or implausible. The hub uses its own time
+    /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported_time: Option<String>,
-    /// The relay that passed the frame on, where one did: the other levels are then the relay's.
+    /// Relay that forwarded the frame, if any; `rssi` and `snr` are then those of the relay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay: Option<Relay>,
-    /// The gateways that heard it, at most [`super::read::MAX_RECEPTIONS`].
+    /// Gateways that received the frame, at most [`super::read::MAX_RECEPTIONS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receptions: Vec<Reception>,
 }
 
-/// A device that passed an uplink on, and how it heard it.
+/// A relay that forwarded an uplink, and its reception of the device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Relay {
-    /// The relay's DevEUI.
+    /// DevEUI of the relay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dev_eui: Option<String>,
     /// Centre frequency in Hz.
@@ -174,7 +174,7 @@ pub struct Relay {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reception {
-    /// The gateway's id in its network; empty when not told.
+    /// Id of the gateway in its network; empty if not reported.
     pub gateway: String,
     /// Signal strength in dBm.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,26 +182,26 @@ pub struct Reception {
     /// Signal to noise ratio in dB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snr: Option<f64>,
-    /// When, by the gateway's own clock, cut to microseconds.
+    /// Time of reception by the gateway's clock, truncated to microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<DateTime<Utc>>,
 }
 
-/// A message that is no uplink.
+/// A message other than an uplink.
 #[derive(Clone, Debug, PartialEq)]
 pub struct News {
-    /// The device, when the message names it in the form of [`Uplink::network_device_id`].
+    /// Id of the device, if the message contains it in the form of [`Uplink::network_device_id`].
     pub network_device_id: Option<String>,
-    /// What the network server calls the device beside.
+    /// Names of the device in the network server.
     pub names: Names,
-    /// When it happened by the network server's clock, cut to microseconds.
+    /// Time of the event by the network server's clock, truncated to microseconds.
     pub time: Option<DateTime<Utc>>,
-    /// What is told.
+    /// Content of the message.
     pub told: Told,
 }
 
 impl News {
-    /// News without names and time.
+    /// Creates a message without names and time.
     #[must_use]
     pub fn new(network_device_id: Option<String>, told: Told) -> Self {
         Self {
@@ -213,77 +213,77 @@ impl News {
     }
 }
 
-/// What a message tells that is no uplink.
+/// Content of a message other than an uplink.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
-    /// A device has joined the network, or asks to.
+    /// A device has joined the network, or requests to.
     Join {
-        /// LoRaWAN's address of the device in the new session, hexadecimal.
+        /// LoRaWAN device address in the new session, hexadecimal.
         dev_addr: Option<String>,
     },
-    /// What became of a downlink.
+    /// New state of a downlink.
     Downlink(DownlinkNews),
-    /// What the device tells of itself in LoRaWAN's device status.
+    /// LoRaWAN device status.
     Status {
-        /// Charge of the battery in percent, 0-100.
+        /// Battery level in percent, 0-100.
         battery_percent: Option<f64>,
-        /// Voltage of the battery.
+        /// Battery voltage in volts.
         battery_v: Option<f64>,
-        /// Whether the device runs on external power.
+        /// True if the device runs on external power.
         external_power: Option<bool>,
-        /// Signal to noise ratio of the last downlink at the device, in dB above what it needs.
+        /// Signal to noise ratio of the last downlink at the device, in dB above the required minimum.
         margin_db: Option<f64>,
     },
-    /// Where the network thinks that the device is.
+    /// Location of the device as estimated by the network.
     Location {
-        /// Degrees north, -90 to 90.
+        /// Latitude in degrees north, -90 to 90.
         latitude: f64,
-        /// Degrees east, -180 to 180.
+        /// Longitude in degrees east, -180 to 180.
         longitude: f64,
-        /// Metres above the sea.
+        /// Altitude above sea level in metres.
         altitude_m: Option<f64>,
-        /// Radius in metres.
+        /// Radius of uncertainty in metres.
         accuracy_m: Option<f64>,
     },
-    /// Something that went wrong in the network server.
+    /// An error in the network server.
     Error {
-        /// The network server's word for it.
+        /// Error code of the network server.
         code: Option<String>,
-        /// What it says.
+        /// Error message.
         message: String,
     },
-    /// Something that the network server wrote down.
+    /// A log entry of the network server.
     Log {
-        /// How bad it is, in the network server's words.
+        /// Severity, as the network server names it.
         level: Option<String>,
-        /// The network server's word for it.
+        /// Code of the network server.
         code: Option<String>,
-        /// What it says.
+        /// Log message.
         message: String,
     },
-    /// Anything else.
+    /// Any other message.
     Other {
-        /// The network server's own name for it, such as `service_data`.
+        /// Network server's name for the kind of message, such as `service_data`.
         kind: String,
     },
 }
 
-/// What became of a downlink.
+/// State of a downlink as reported by the network server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DownlinkNews {
-    /// The id that the hub gave the downlink, where the network server echoes what was sent along
+    /// Id that the hub gave the downlink, if the network server echoes it
     /// ([`super::downlink::CORRELATION_PREFIX`]).
     pub correlation: Option<String>,
-    /// The id that the network server gave it.
+    /// Id that the network server gave the downlink.
     pub network_reference: Option<String>,
-    /// LoRaWAN's downlink frame counter.
+    /// LoRaWAN downlink frame counter.
     pub f_cnt_down: Option<u32>,
-    /// What became of it.
+    /// State of the downlink.
     pub state: DownlinkState,
 }
 
 impl DownlinkNews {
-    /// News that do not say which downlink they are about.
+    /// Creates a report that does not identify its downlink.
     #[must_use]
     pub fn of_some(state: DownlinkState) -> Self {
         Self {
@@ -295,19 +295,19 @@ impl DownlinkNews {
     }
 }
 
-/// What became of a downlink.
+/// State of a downlink in the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DownlinkState {
-    /// It waits in the network server.
+    /// The network server has queued the downlink.
     Queued,
-    /// A gateway has sent it.
+    /// A gateway has sent the downlink.
     Sent,
-    /// The device has confirmed it.
+    /// The device has acknowledged the downlink.
     Acknowledged,
-    /// The device did not confirm it in time, and the network has given it up.
+    /// The device did not acknowledge the downlink in time, and the network has given up.
     NotAcknowledged,
-    /// The device did not confirm it in time, and the network sends it again.
+    /// The device did not acknowledge the downlink in time, and the network sends it again.
     NotAcknowledgedYet,
-    /// It will not be sent; why not, in the network server's words.
+    /// The downlink will not be sent, for the reason given by the network server.
     Failed(String),
 }

@@ -1,4 +1,4 @@
-//! What the messages of LoRaWAN's network servers have in common.
+//! Parsing that the adapters of LoRaWAN network servers share.
 
 use serde_json::Value;
 
@@ -9,13 +9,13 @@ use super::{
     read::{MAX_RECEPTIONS, at, level, number, text, whole_number},
 };
 
-/// The DevEUI at a path; none where the message has none, or something else in its place.
+/// Returns the DevEUI at a path; `None` if it is absent or not a DevEUI.
 pub fn dev_eui(body: &Value, path: &str) -> Option<String> {
     let eui = fold_network_device_id(at(body, path)?.as_str()?);
     is_eui(&eui).then_some(eui)
 }
 
-/// The DevEUI at a path where there must be one.
+/// Returns the DevEUI at a path, or an error if it is absent or not a DevEUI.
 pub fn required_dev_eui(body: &Value, path: &str) -> Result<String, Malformed> {
     let rule = match at(body, path) {
         None => "is required: devices are known by their DevEUI",
@@ -24,17 +24,17 @@ pub fn required_dev_eui(body: &Value, path: &str) -> Result<String, Malformed> {
     dev_eui(body, path).ok_or_else(|| Malformed::new(path, rule))
 }
 
-/// What a device tells of its battery, as LoRaWAN has it.
+/// Battery state in a LoRaWAN device status.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Battery {
-    /// Charge in percent.
+    /// Battery level in percent.
     pub percent: Option<f64>,
-    /// Whether it runs on external power.
+    /// True if the device runs on external power.
     pub external_power: Option<bool>,
 }
 
 impl Battery {
-    /// From LoRaWAN's byte: 0 is external power, 1 to 254 the charge, and 255 unknown.
+    /// Decodes LoRaWAN's byte: 0 is external power, 1 to 254 the battery level, and 255 unknown.
     pub fn of(byte: Option<&Value>) -> Self {
         let byte = byte.and_then(whole_number);
         match byte.and_then(|byte| u8::try_from(byte).ok()) {
@@ -43,7 +43,7 @@ impl Battery {
                 external_power: Some(true),
             },
             Some(charge @ 1..=254) => Self {
-                // To a tenth: there are 254 steps.
+                // Rounded to a tenth, because there are 254 steps.
                 percent: Some((f64::from(charge - 1) * 1000.0 / 253.0).round() / 10.0),
                 external_power: Some(false),
             },
@@ -52,7 +52,7 @@ impl Battery {
     }
 }
 
-/// A device's answer to the network's question for its status.
+/// Returns the device status of a LoRaWAN `DevStatusAns`.
 pub fn status(battery: Option<&Value>, margin: Option<&Value>) -> Told {
     let battery = Battery::of(battery);
     Told::Status {
@@ -63,8 +63,7 @@ pub fn status(battery: Option<&Value>, margin: Option<&Value>) -> Told {
     }
 }
 
-/// The receptions of a list, of which each names its gateway, its signal strength and its signal to
-/// noise ratio under the paths given.
+/// Reads a list of receptions. `gateway`, `rssi` and `snr` are paths in an item.
 pub fn receptions(list: Option<&Value>, gateway: &str, rssi: &str, snr: &str) -> Vec<Reception> {
     let list = list
         .and_then(Value::as_array)
@@ -78,7 +77,7 @@ pub fn receptions(list: Option<&Value>, gateway: &str, rssi: &str, snr: &str) ->
     list.iter().take(MAX_RECEPTIONS).map(reception).collect()
 }
 
-/// What is known of a LoRa frame from its receptions alone.
+/// Returns the radio metadata that follow from the receptions of a frame.
 pub fn heard(receptions: Vec<Reception>) -> Radio {
     let best = best(&receptions);
     Radio {
@@ -89,7 +88,7 @@ pub fn heard(receptions: Vec<Reception>) -> Radio {
     }
 }
 
-/// The strongest reception, the better signal to noise ratio deciding between equals.
+/// Returns the strongest reception; among equals the one with the best signal to noise ratio.
 pub fn best(receptions: &[Reception]) -> Option<&Reception> {
     let rank = |reception: &Reception| {
         (
@@ -104,8 +103,7 @@ pub fn best(receptions: &[Reception]) -> Option<&Reception> {
 }
 
 impl Radio {
-    /// The same with a spreading factor and a bandwidth in Hz; what no LoRa device sends with is
-    /// left out.
+    /// Sets the spreading factor and the bandwidth in Hz. Values outside of LoRa's range are left out.
     pub(crate) fn with_lora(mut self, factor: Option<&Value>, hertz: Option<&Value>) -> Self {
         self.spread_factor = factor
             .and_then(whole_number)
@@ -121,7 +119,7 @@ impl Radio {
         self
     }
 
-    /// The same with a data rate as text: `SF9BW125`, or `SF9 BW125 4/5` with the coding rate.
+    /// Sets the data rate from text: `SF9BW125`, or `SF9 BW125 4/5` with the coding rate.
     pub(crate) fn with_data_rate(self, data_rate: Option<&Value>) -> Self {
         let told = data_rate.and_then(text).unwrap_or_default();
         let (coding_rates, rest): (Vec<&str>, Vec<&str>) =
@@ -145,14 +143,14 @@ impl Radio {
         radio
     }
 
-    /// The same with a frequency in Hz.
+    /// Sets the frequency in Hz.
     pub(crate) fn with_hertz(mut self, hertz: Option<&Value>) -> Self {
         let hertz = hertz.and_then(whole_number);
         self.frequency = hertz.filter(|hertz| (1..=100_000_000_000).contains(hertz));
         self
     }
 
-    /// The same with a frequency in MHz.
+    /// Sets the frequency in MHz.
     pub(crate) fn with_megahertz(mut self, megahertz: Option<&Value>) -> Self {
         let megahertz = megahertz.and_then(number);
         #[expect(
@@ -162,7 +160,7 @@ impl Radio {
         )]
         let hertz = megahertz
             .filter(|megahertz| (0.1..=100_000.0).contains(megahertz))
-            // No channel is finer than 100 Hz; what is beyond is single precision showing through.
+            // Rounded to 100 Hz, the finest channel grid, because smaller digits are single-precision noise.
             .map(|megahertz| (megahertz * 1e4).round() as u64 * 100);
         self.frequency = hertz;
         self

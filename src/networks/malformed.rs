@@ -1,17 +1,17 @@
-//! Why a message cannot be read.
+//! Error for messages that cannot be parsed.
 
-/// Why a message (or a mapping) cannot be read. It never holds a value from the message.
+/// Reason why a message or a mapping is invalid. Never contains a value from the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct Malformed {
-    /// Where: a path such as `uplink_message.frm_payload`, or the JSON pointer of a mapping.
+    /// Path of the invalid member, such as `uplink_message.frm_payload`, or the JSON pointer of a mapping.
     pub field: String,
-    /// The rule that was broken there.
+    /// Rule that was violated.
     pub rule: String,
 }
 
 impl Malformed {
-    /// A rule that was broken at a place.
+    /// Creates an error for a field that violates a rule.
     pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
         Self {
             field: field.into(),

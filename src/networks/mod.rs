@@ -1,18 +1,18 @@
-//! Network servers: a folder for each has its adapters. One turns what that server sends into an
-//! [`Event`], the other a downlink into the request or the message that hands it over, so that nothing
-//! outside of this folder knows which network a message comes from or goes to.
+//! Network servers. Each has a folder with its adapters: one converts the server's messages to
+//! [`Event`]s, the other converts a downlink to a request or a message. No code outside of this folder
+//! depends on the type of a network server.
 //!
-//! [`network_servers`] is the list of them; a server is added by its folder and its line there.
+//! [`network_servers`] lists the types. To add one, add its folder and its line in the list.
 //!
-//! Adapters are pure: a JSON body in, an event out, no clock and no store. They are strict with
-//! what identifies a message and carries its data (device, port, counter, payload): what is
-//! wrong there is [`Malformed`] and names the place. What is not recognisably an uplink is news, whatever
-//! it lacks, and never malformed. They are lenient with times and radio metadata: a time that cannot be
-//! read is kept as it is told, another part is left out, for nobody should lose a measurement to an odd
-//! clock or signal level.
+//! Adapters are pure: they convert JSON to events without a clock or a store. They are strict with the
+//! fields that identify a message and carry its data (device, port, counter, payload): an invalid value
+//! is an error, [`Malformed`], that names the field. A message that is not recognised as an uplink is
+//! [`News`] and never malformed, whatever it lacks. Adapters are lenient with times and radio metadata:
+//! an unreadable time is kept as text and other values are left out, because a wrong clock or signal
+//! level must not lose a measurement.
 //!
-//! Invariant: everything in an [`Event`] is bounded and free of control characters, whatever the
-//! body held, so it can be stored as it is.
+//! Invariant: all values in an [`Event`] are bounded and free of control characters, whatever the body
+//! contains, so they can be stored as they are.
 
 pub mod actility;
 pub mod chirpstack;
@@ -61,11 +61,12 @@ use crate::{
     secret::{Address, Credentials, NOWHERE, Place},
 };
 
-/// The list of network servers, handed to a macro: the word by which clients and the store call one, its
-/// variant, the settings of its uplinks, and where the hub sends downlinks, the settings for that. Those that
-/// are implied by the settings of the uplinks are no choice of a client's.
+/// Passes the list of network servers to a macro. An entry consists of the type's name in the API and
+/// in the store, its variant, the settings of its uplinks, and, if the hub can send downlinks, the
+/// settings of these. Downlink settings with `implies` are derived from the settings of the uplinks and
+/// cannot be chosen by a client.
 ///
-/// The words are literals, because derives read no constants.
+/// The names are literals because derive macros cannot read constants.
 macro_rules! network_servers {
     ($expand:ident) => {
         $expand! {
@@ -86,14 +87,14 @@ macro_rules! network_servers {
 }
 pub(crate) use network_servers;
 
-/// Makes what all network servers have in common out of the list.
+/// Generates the code that all types of network servers share.
 macro_rules! settings {
     ($($word:literal => $variant:ident($uplinks:ty)
         $(, takes $downlinks:ty)? $(, implies $implied:ty)?;)+) => {
-        /// The words of all types of network servers.
+        /// Names of all types of network servers.
         const KINDS: &[&str] = &[$($word),+];
 
-        /// Which network server sends, and what must be known to read it.
+        /// Settings for reading the messages of a network server.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "type")]
         pub enum NetworkSettings {
@@ -101,7 +102,7 @@ macro_rules! settings {
         }
 
         impl NetworkSettings {
-            /// The settings' `type`, as it is stored and written.
+            /// Returns the type's name, as in the API and in the store.
             #[must_use]
             pub fn kind(&self) -> &'static str {
                 match self {
@@ -116,8 +117,7 @@ macro_rules! settings {
             }
         }
 
-        /// Which network server takes downlinks, and what must be known to hand them over. Secrets are not
-        /// in it.
+        /// Settings for sending downlinks through a network server, without secrets.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "type")]
         pub enum DownlinkSettings {
@@ -126,8 +126,8 @@ macro_rules! settings {
         }
 
         impl DownlinkSettings {
-            /// Those of a connection for which nobody has set any, where its own settings tell all that must
-            /// be known.
+            /// Returns the downlink settings that follow from a connection's own settings, if its type implies
+            /// any.
             pub fn implied_by(connection: &NetworkSettings) -> Option<Self> {
                 match connection {
                     $($(NetworkSettings::$variant(network) => {
@@ -145,17 +145,17 @@ macro_rules! settings {
             }
         }
 
-        /// The words of those from whose brokers the hub fetches messages.
+        /// Returns the names of the types from whose brokers the hub fetches messages.
         pub fn fetched_kinds() -> Vec<&'static str> {
             let is_fetched = [$(<$uplinks>::is_fetched()),+];
             let kinds = KINDS.iter().zip(is_fetched);
             kinds.filter_map(|(kind, is_fetched)| is_fetched.then_some(*kind)).collect()
         }
 
-        /// Whether a device of this type of network server can have this id there; the rule, if not.
+        /// Checks that a device can have this id at this type of network server.
         ///
         /// # Errors
-        /// The rule that is broken.
+        /// The rule that is violated.
         pub fn check_device_id(kind: &str, id: &str) -> Result<(), &'static str> {
             match kind {
                 $($word => <$uplinks>::check_device_id(id),)+
@@ -163,7 +163,8 @@ macro_rules! settings {
             }
         }
 
-        /// What the answer to a message says with which a device asks for a downlink.
+        /// Returns the body of the response to a device's request for a downlink. `payload` is `None` if there
+        /// is no downlink.
         pub fn answer(kind: &str, network_device_id: &str, payload: Option<&[u8]>) -> Value {
             match kind {
                 $($word => <$uplinks>::answer(network_device_id, payload),)+
@@ -171,7 +172,7 @@ macro_rules! settings {
             }
         }
 
-        /// Where the secrets of a connection of this type are sent.
+        /// Setting that holds the address to which the secrets of a connection of this type are sent.
         pub fn secret_address(kind: &str) -> Address {
             match kind {
                 $($word => <$uplinks>::secret_address(),)+
@@ -179,7 +180,7 @@ macro_rules! settings {
             }
         }
 
-        /// Where the secret of downlink settings of this type is sent.
+        /// Setting that holds the address to which the secret of downlink settings of this type is sent.
         pub fn downlink_secret_address(kind: &str) -> Address {
             match kind {
                 $($($word => <$downlinks>::secret_address(),)?)+
@@ -188,7 +189,7 @@ macro_rules! settings {
             }
         }
 
-        /// Suffixes of the path that some network servers append to the URL that they were given.
+        /// Returns the path suffixes that network servers append to the configured URL.
         pub fn appended_paths() -> impl Iterator<Item = &'static str> {
             [$(<$uplinks>::appended_paths()),+].into_iter().flatten().copied()
         }
@@ -197,37 +198,38 @@ macro_rules! settings {
 network_servers!(settings);
 
 impl NetworkSettings {
-    /// Whether messages can be read by these settings: call it before storing them.
+    /// Checks that messages can be read with these settings. Must be called before they are stored.
     ///
     /// # Errors
-    /// [`Malformed`] that names the setting.
+    /// [`Malformed`] that names the invalid setting.
     pub fn check(&self) -> Result<(), Malformed> {
         self.network().check()
     }
 
-    /// The messages that a body holds: one, but where a network server sends a list of them.
+    /// Splits a body into messages: one, unless the network server sends lists.
     ///
     /// # Errors
-    /// [`Malformed`] where they are too many.
+    /// [`Malformed`] if there are too many messages.
     pub fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
         self.network().split(body)
     }
 
-    /// Reads one message of the network server.
+    /// Parses one message of the network server.
     ///
     /// # Errors
-    /// [`Malformed`], naming the first place that breaks a rule.
+    /// [`Malformed`] that names the first invalid field.
     pub fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         self.network().parse(incoming)
     }
 
-    /// Whether messages are checked with a secret of the connection, where it has one.
+    /// True if messages are verified with a secret of the connection, if it has one.
     #[must_use]
     pub fn checks_messages(&self) -> bool {
         self.network().checks_messages()
     }
 
-    /// Where the hub fetches the messages itself; `None`: the network server calls.
+    /// Returns the broker and topics from which the hub fetches messages; `None` if the network server
+    /// calls the hub.
     #[must_use]
     pub fn subscription(&self) -> Option<Subscription<'_>> {
         self.network().subscription()
@@ -235,7 +237,7 @@ impl NetworkSettings {
 }
 
 impl DownlinkSettings {
-    /// Whether they can be used for the connection; the error names the field and the rule.
+    /// Checks that these settings can be used for the connection. The error names the field and the rule.
     pub fn check(&self, connection: &NetworkSettings) -> Result<(), String> {
         if self.is_published() && connection.subscription().is_none() {
             return Err("type: mqtt needs a network connection that has a broker".to_owned());
@@ -246,62 +248,62 @@ impl DownlinkSettings {
         self.network().check()
     }
 
-    /// Whether TLS can be spoken with these secrets, those that were kept among them; the error names the
-    /// field and the rule.
+    /// Checks the TLS settings together with the secrets, including those already stored. The error names
+    /// the field and the rule.
     pub fn check_secrets(&self, secrets: &Credentials) -> Result<(), String> {
         let tls = self.tls().map(|tls| tls.with(secrets.get(CLIENT_KEY)));
         let checked = tls.map_or(Ok(()), |tls| tls.check());
         checked.map_err(|broken| format!("tls.{broken}"))
     }
 
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     pub fn tls(&self) -> Option<&TlsSettings> {
         self.network().tls()
     }
 
-    /// Whether the connection's broker takes them.
+    /// True if downlinks are published to the connection's broker.
     pub fn is_published(&self) -> bool {
         self.network().is_published()
     }
 
-    /// Whether the hub sends by itself; else it waits to be asked.
+    /// True if the hub sends downlinks by itself; false if it waits for the network server to request them.
     pub fn is_pushed(&self) -> bool {
         self.network().is_pushed()
     }
 
-    /// Whether the network carries a payload; the rule, if not.
+    /// Checks that the network can carry a payload. The error is the rule.
     pub fn check_payload(&self, payload: &[u8]) -> Result<(), String> {
         self.network().check_payload(payload)
     }
 
-    /// What hands a downlink over; why nothing does yet, for a person.
+    /// Returns the request or message for a downlink. The error says why it cannot be sent yet.
     pub fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
         self.network().handover(secrets, parcel)
     }
 
-    /// A question that changes nothing and needs the same credentials as a downlink; `device` is the
-    /// network's id of any device. Why there is none, for a person.
+    /// Returns a request that changes nothing and needs the same credentials as a downlink. `device` is the
+    /// network's id of any device. The error says why there is no such request.
     pub fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
         self.network().probe(secrets, device)
     }
 
-    /// What a good answer to the question means.
+    /// Checks the body of a successful response to the probe.
     pub fn read_probe(&self, body: &Value) -> Result<(), String> {
         self.network().read_probe(body)
     }
 
-    /// What an answer with a good status means; a broker's is empty.
+    /// Reads the body of a successful response; it is null for a broker.
     pub fn read_answer(&self, parcel: &Parcel, body: &Value) -> Result<Taken, String> {
         self.network().read_answer(parcel, body)
     }
 }
 
-/// Where the sealed secrets of a connection are stored.
+/// Returns the storage location of a connection's encrypted secrets.
 pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
     Place::new("network_connection", tenant, id)
 }
 
-/// Where the sealed secrets of a connection's downlink settings are stored.
+/// Returns the storage location of the encrypted secrets of a connection's downlink settings.
 pub fn downlink_place(tenant: TenantId, connection: impl std::fmt::Display) -> Place {
     Place::new("downlink", tenant, connection)
 }

@@ -1,4 +1,4 @@
-//! What must hold of every adapter, whatever comes in.
+//! Property tests that every adapter must pass for any input.
 
 use proptest::{collection, prelude::*};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::{
     uplink::Incoming,
 };
 
-/// Every message that is kept as a sample.
+/// Returns all sample messages.
 fn samples() -> Vec<Value> {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/uplinks"));
     let files = folder
@@ -27,7 +27,7 @@ fn samples() -> Vec<Value> {
 }
 
 fn networks() -> Vec<NetworkSettings> {
-    // Those that need no settings, and a mapping.
+    // All types without required settings, and a mapping.
     let plain = KINDS.iter().map(|kind| json!({"type": kind}));
     let plain = plain.filter(|settings| NetworkSettings::deserialize(settings).is_ok());
     let plain: Vec<Value> = plain.collect();
@@ -41,7 +41,7 @@ fn networks() -> Vec<NetworkSettings> {
         .collect()
 }
 
-/// Values of all types, among them those that adapters trip over.
+/// Generates values of all types, including ones that are likely to break adapters.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -76,7 +76,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A sample with one of its values, somewhere, in another's place.
+/// Generates samples in which one value is replaced by another.
 fn spoilt_sample() -> impl Strategy<Value = Value> {
     (
         prop::sample::select(samples()),
@@ -110,7 +110,7 @@ fn walk(value: &Value, pointer: String, found: &mut Vec<String>) {
     found.push(pointer);
 }
 
-/// Lets every adapter read a body; what it makes of it must be fit to be stored.
+/// Parses a body with every adapter and checks that the results can be stored.
 fn read_by_all(body: &Value, kind: &str) {
     let query = [
         ("event".to_owned(), kind.to_owned()),
@@ -131,7 +131,7 @@ fn read_by_all(body: &Value, kind: &str) {
     }
 }
 
-/// Whether a text in it has a NUL, which PostgreSQL stores nowhere.
+/// True if a text in the value contains NUL, which PostgreSQL cannot store.
 fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),

@@ -1,4 +1,4 @@
-//! What adapters read values with. Network servers send numbers as numbers or as text.
+//! Parsers for values in messages. Network servers send numbers as numbers or as text.
 
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::clock;
 
-/// Longest payload, in bytes. LoRaWAN carries at most 242 and Sigfox 12; what devices send over
-/// other bearers through the generic adapter fits one IP packet (1500). The rest is headroom, and
-/// the bound is what a driver's worker and a database row must hold for one message.
+/// Maximum size of a payload, in bytes. LoRaWAN carries at most 242 bytes and Sigfox 12; devices that
+/// use other bearers through the generic adapter fit into one IP packet (1500 bytes). The rest is
+/// headroom. The limit also bounds what a driver worker and a database row hold for one message.
 pub const MAX_PAYLOAD_BYTES: usize = 4096;
-/// Most receptions kept of one uplink, the first ones in the order sent.
+/// Maximum number of receptions stored with an uplink; the first ones in the order sent.
 pub const MAX_RECEPTIONS: usize = 64;
-/// Longest text kept from a message, in characters; more is cut off.
+/// Maximum length of a text from a message, in characters; longer texts are truncated.
 pub const MAX_TEXT_CHARS: usize = 200;
 
-/// The value at a path of member names; JSON's null is "left out".
+/// Returns the value at a path of member names separated by dots; `None` if it is absent or null.
 pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     let found = path
         .split('.')
@@ -28,7 +28,7 @@ pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     found.filter(|value| !value.is_null())
 }
 
-/// The value itself, if it is an object.
+/// Returns the value itself if it is an object.
 pub fn object<'v>(value: &'v Value, field: &str) -> Result<&'v Value, Malformed> {
     if value.is_object() {
         return Ok(value);
@@ -36,7 +36,7 @@ pub fn object<'v>(value: &'v Value, field: &str) -> Result<&'v Value, Malformed>
     Err(Malformed::new(field, "must be a JSON object"))
 }
 
-/// Yes or no, as a boolean, a number or text.
+/// Parses a boolean from a boolean, a number or text; anything else is false.
 pub fn flag(value: &Value) -> bool {
     value.as_bool().unwrap_or_else(|| {
         let is_yes = |text: &str| text.eq_ignore_ascii_case("true");
@@ -44,7 +44,7 @@ pub fn flag(value: &Value) -> bool {
     })
 }
 
-/// A finite number.
+/// Parses a finite number.
 pub fn number(value: &Value) -> Option<f64> {
     let number = value
         .as_f64()
@@ -52,7 +52,7 @@ pub fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// A whole number, not below zero; `3.0` is one.
+/// Parses a whole number that is not negative; `3.0` is accepted.
 pub fn whole_number(value: &Value) -> Option<u64> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     let whole = value
@@ -70,12 +70,12 @@ pub fn whole_number(value: &Value) -> Option<u64> {
     whole.or_else(of_fraction)
 }
 
-/// A signal level in dB or dBm; what no receiver measures is taken for "unknown".
+/// Parses a signal level in dB or dBm; `None` if it is outside of the measurable range.
 pub fn level(value: &Value) -> Option<f64> {
     number(value).filter(|level| level.abs() <= 1000.0)
 }
 
-/// Text without control characters, cut to [`MAX_TEXT_CHARS`]; none where nothing is left.
+/// Returns text without control characters, truncated to [`MAX_TEXT_CHARS`]; `None` if nothing remains.
 pub fn text(value: &Value) -> Option<String> {
     let text: String = value
         .as_str()?
@@ -86,13 +86,13 @@ pub fn text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A name or a number, as text.
+/// Returns a name, or a number as text.
 pub fn name(value: &Value) -> Option<String> {
     text(value).or_else(|| Some(value.as_u64()?.to_string()))
 }
 
-/// A time from RFC 3339 text, from 1970 to 9999. ISO 8601 allows more, and network servers write it:
-/// a zone without a colon, and no zone at all, which stands for UTC.
+/// Parses a time from 1970 to 9999 from RFC 3339 text. Also accepts ISO 8601 forms that network servers
+/// use: a zone without a colon, and no zone, which means UTC.
 pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
     let text = value.as_str()?.trim();
     let time = DateTime::parse_from_rfc3339(text)
@@ -104,18 +104,18 @@ pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
     from_microseconds(time.ok()?.timestamp_micros())
 }
 
-/// When a network server says that it received something.
+/// Time of reception as reported by a network server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToldTime {
-    /// The time.
+    /// The time, if it is readable.
     pub time: Option<DateTime<Utc>>,
-    /// The network server's words for it, where they are no time.
+    /// The reported text, if it is not a time.
     pub unread: Option<String>,
 }
 
 impl ToldTime {
-    /// From the places where it may stand, the best one first. A time that somebody left unset, such as
-    /// the year 1 or 1970, does not keep out one that is set.
+    /// Reads the time from the given values in order of preference. Skips unset times, such as the year 1
+    /// or 1970, if another value is set.
     pub fn first<'v>(
         places: impl IntoIterator<Item = Option<&'v Value>>,
         read: fn(&Value) -> Option<DateTime<Utc>>,
@@ -136,7 +136,7 @@ impl ToldTime {
 }
 
 impl Uplink {
-    /// The same with the time that the network server told.
+    /// Sets the time that the network server reported.
     #[must_use]
     pub fn heard_at(mut self, told: ToldTime) -> Self {
         self.time = told.time;
@@ -145,7 +145,7 @@ impl Uplink {
     }
 }
 
-/// The time after so many microseconds of Unix time, from 1970 to 9999.
+/// Converts microseconds of Unix time; `None` if outside of 1970 to 9999.
 pub fn from_microseconds(microseconds: i64) -> Option<DateTime<Utc>> {
     const YEAR_10000: i64 = 253_402_300_800_000_000;
     if !(0..YEAR_10000).contains(&microseconds) {
@@ -154,15 +154,15 @@ pub fn from_microseconds(microseconds: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(microseconds)
 }
 
-/// Unix time in seconds below 10^11 (the year 5138), else in milliseconds.
+/// Parses Unix time in seconds below 10^11 (the year 5138), otherwise in milliseconds.
 pub fn unix_time(value: &Value) -> Option<DateTime<Utc>> {
-    // Up to 10^11 no millisecond count is later than March 1973, when nobody sent any.
+    // In milliseconds, 10^11 is in March 1973, before any message was sent.
     const FIRST_MILLISECONDS: f64 = 1e11;
     let is_seconds = number(value)? < FIRST_MILLISECONDS;
     scaled_time(value, if is_seconds { 1e6 } else { 1e3 })
 }
 
-/// Unix time in milliseconds.
+/// Parses Unix time in milliseconds.
 pub fn milliseconds(value: &Value) -> Option<DateTime<Utc>> {
     scaled_time(value, 1e3)
 }
@@ -171,7 +171,7 @@ fn scaled_time(value: &Value, microseconds: f64) -> Option<DateTime<Utc>> {
     const END_S: f64 = 253_402_300_800.0;
     let end = END_S * 1e6 / microseconds;
     let number = number(value).filter(|number| (0.0..end).contains(number))?;
-    // A double is exact to a microsecond until the year 2255, and then to a few.
+    // A double is exact to a microsecond until the year 2255, and to a few microseconds after that.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "below 2.6e17 by the bound above"
@@ -179,7 +179,7 @@ fn scaled_time(value: &Value, microseconds: f64) -> Option<DateTime<Utc>> {
     from_microseconds((number * microseconds).round() as i64)
 }
 
-/// A place from members of these names; none where it is on no map.
+/// Reads a location from members with these names; `None` if the coordinates are out of range.
 pub fn place(
     value: &Value,
     latitude: &str,
@@ -199,7 +199,7 @@ pub fn place(
     })
 }
 
-/// A place in JSON that leaves out zeros.
+/// Reads a location from JSON that omits zeros.
 pub fn location(body: &Value, path: &str) -> Option<Told> {
     let mut location = at(body, path)?.as_object()?.clone();
     for name in ["latitude", "longitude"] {
@@ -214,31 +214,31 @@ pub fn location(body: &Value, path: &str) -> Option<Told> {
     )
 }
 
-/// A LoRaWAN port.
+/// Parses a LoRaWAN port.
 pub fn port(value: &Value, field: &str) -> Result<u8, Malformed> {
     let port = whole_number(value).and_then(|port| u8::try_from(port).ok());
     port.ok_or_else(|| Malformed::new(field, "must be a whole number from 0 to 255"))
 }
 
-/// A frame counter.
+/// Parses a frame counter.
 pub fn frame_counter(value: &Value, field: &str) -> Result<u32, Malformed> {
     let counter = whole_number(value).and_then(|counter| u32::try_from(counter).ok());
     counter.ok_or_else(|| Malformed::new(field, "must be a whole number from 0 to 4294967295"))
 }
 
-/// How a payload is written as text.
+/// Encoding of a payload as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PayloadEncoding {
-    /// Two hexadecimal digits a byte, in either case.
+    /// Two hexadecimal digits for each byte, in either case.
     Hex,
     /// Base64, standard or URL-safe, with or without padding.
     Base64,
-    /// JSON, which the driver gets as it is.
+    /// JSON, which is passed to the driver unchanged.
     Json,
 }
 
-/// A payload as bytes.
+/// Decodes a payload.
 pub fn payload(value: &Value, encoding: PayloadEncoding, field: &str) -> Result<Bytes, Malformed> {
     use base64::Engine;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -256,7 +256,7 @@ pub fn payload(value: &Value, encoding: PayloadEncoding, field: &str) -> Result<
     let text = value
         .as_str()
         .ok_or_else(|| Malformed::new(field, "must be a string"))?;
-    // No encoding takes more than two characters a byte: refuse before decoding a huge text.
+    // No encoding uses more than two characters for a byte, so huge texts are rejected before decoding.
     if text.len() > 2 * MAX_PAYLOAD_BYTES {
         return Err(too_long());
     }

@@ -1,4 +1,4 @@
-//! What the unit tests of the adapters share.
+//! Helpers for the unit tests of the adapters.
 
 use serde_json::Value;
 
@@ -7,14 +7,14 @@ use super::{
     malformed::Malformed,
 };
 
-/// A message that a network server has really sent.
+/// Reads a genuine message of a network server.
 pub fn sample(name: &str) -> Value {
     let path = format!("{}/tests/uplinks/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect(name);
     serde_json::from_str(&text).expect(name)
 }
 
-/// The uplink that a message must be.
+/// Returns the uplink; panics if the message is something else.
 pub fn as_uplink(parsed: Result<Event, Malformed>) -> Uplink {
     match parsed {
         Ok(Event::Uplink(uplink)) => *uplink,
@@ -22,7 +22,7 @@ pub fn as_uplink(parsed: Result<Event, Malformed>) -> Uplink {
     }
 }
 
-/// The news that a message must be.
+/// Returns the [`News`]; panics if the message is something else.
 pub fn as_news(parsed: Result<Event, Malformed>) -> News {
     match parsed {
         Ok(Event::News(news)) => news,

@@ -1,4 +1,4 @@
-//! Templates of the user's: text with `{{names}}` of what is known of a downlink.
+//! User-defined templates with `{{placeholders}}` for the data of a downlink.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::networks::downlink::{Parcel, topic_level};
 
-/// What a template may name.
+/// Placeholders that a template may contain.
 pub const NAMES: [&str; 10] = [
     "network_device_id",
     "device",
@@ -20,14 +20,14 @@ pub const NAMES: [&str; 10] = [
     "downlink_id",
 ];
 
-/// Where a template's values stand, and so how they are written.
+/// Context of a placeholder, which determines the escaping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a URL.
+    /// A URL.
     Url,
-    /// In a text of JSON, between its quotes.
+    /// A JSON string, between its quotes.
     Json,
-    /// In a level of an MQTT topic.
+    /// A level of an MQTT topic.
     Topic,
 }
 
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-/// Whether a template names what there is; the error names the field and the rule.
+/// Checks that a template contains only known placeholders. The error names the field and the rule.
 pub fn check(field: &str, template: &str) -> Result<(), String> {
     let known = |name: &str| match NAMES.contains(&name) {
         true => Ok(String::new()),
@@ -58,8 +58,9 @@ pub fn check(field: &str, template: &str) -> Result<(), String> {
     fill(template, known).map(drop)
 }
 
-/// Whether a URL's scheme, host and port are the same for every device; the error names the field and the
-/// rule. Who may change devices chooses what is filled in, and must not choose where a secret goes.
+/// Checks that a URL's scheme, host and port contain no placeholders. The error names the field and the
+/// rule. A user who may change devices controls the values, and must not control the server that
+/// receives the secret.
 pub fn check_url(field: &str, template: &str) -> Result<(), String> {
     let (server, _) = split_url(template);
     if server.contains("{{") || server.contains("}}") {
@@ -71,8 +72,8 @@ pub fn check_url(field: &str, template: &str) -> Result<(), String> {
     check(field, template)
 }
 
-/// The URL with what is known of a downlink. Whatever that is, the URL leads to the template's own server,
-/// and below the path that the template gives.
+/// Fills in a URL. Whatever the values are, the URL keeps the server and the path prefix of the
+/// template.
 pub fn fill_in_url(template: &str, parcel: &Parcel) -> Result<Url, String> {
     check_url("url", template)?;
     let filled = fill_in(template, parcel, Place::Url)?;
@@ -85,7 +86,7 @@ pub fn fill_in_url(template: &str, parcel: &Parcel) -> Result<Url, String> {
     if url.origin() != own.origin() || !url.username().is_empty() || url.password().is_some() {
         return Err(moved());
     }
-    // A segment of dots alone would be taken away, and another one with it. Values bring no slashes.
+    // URL parsing would remove a segment of dots together with the one before. Values contain no slashes.
     let segments = |text: &str| -> Vec<String> {
         let path = text.split(['?', '#']).next().unwrap_or_default();
         path.split(['/', '\\']).map(str::to_owned).collect()
@@ -102,14 +103,14 @@ pub fn fill_in_url(template: &str, parcel: &Parcel) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Scheme, host and port, and what is behind them. In such URLs a backslash ends the host as well.
+/// Splits a URL after scheme, host and port. In http URLs a backslash also ends the host.
 fn split_url(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |scheme| scheme + 3);
     let end = url[host..].find(['/', '\\', '?', '#']);
     url.split_at(end.map_or(url.len(), |end| host + end))
 }
 
-/// The template with what is known of a downlink; the error is for a person.
+/// Fills in a template. The error is a message for display.
 pub fn fill_in(template: &str, parcel: &Parcel, place: Place) -> Result<String, String> {
     fill(template, |name| match value(name, parcel) {
         Some(value) => place.write(name, &value),
@@ -119,7 +120,7 @@ pub fn fill_in(template: &str, parcel: &Parcel, place: Place) -> Result<String, 
     })
 }
 
-/// The template with a value in the place of each name.
+/// Replaces each placeholder of a template with its value.
 fn fill(template: &str, value: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
     let (mut filled, mut rest) = (String::new(), template);
     while let Some((before, behind)) = rest.split_once("{{") {

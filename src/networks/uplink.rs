@@ -1,4 +1,4 @@
-//! What every adapter does with uplinks, and what it gets for that.
+//! Interface of the adapters for uplinks, and their input.
 
 use serde_json::Value;
 
@@ -8,21 +8,21 @@ use crate::{
     secret::{Address, Credentials, NOWHERE, addresses::BROKER},
 };
 
-/// A message as it came in.
+/// A message as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
-    /// The body, or the payload over MQTT.
+    /// Request body, or MQTT payload.
     pub body: &'a Value,
-    /// The query parameters of the webhook, in their order, without the ingest key.
+    /// Query parameters of the webhook in their order, without the ingest key.
     pub query: &'a [(String, String)],
-    /// The topic, over MQTT.
+    /// MQTT topic; `None` for HTTP.
     pub topic: Option<&'a str>,
-    /// The connection's secrets, where it has any.
+    /// Secrets of the connection, if there are any.
     pub credentials: Option<&'a Credentials>,
 }
 
 impl<'a> Incoming<'a> {
-    /// A body with nothing around it.
+    /// Creates a message that consists of a body only.
     #[must_use]
     pub fn of(body: &'a Value) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// A query parameter, whatever the case of its name.
+    /// Returns a query parameter; the case of its name is ignored.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a str> {
         let found = self
@@ -44,62 +44,63 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// Which broker, and what to ask it for.
+/// Broker and topics of a connection whose messages the hub fetches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription<'a> {
-    /// The broker.
+    /// Broker settings.
     pub broker: &'a BrokerSettings,
-    /// The topics, with wildcards.
+    /// Topic filters.
     pub filters: Vec<String>,
 }
 
 impl Subscription<'_> {
-    /// The broker with the connection's secrets; `client_id` counts where the settings name none.
+    /// Returns the broker with the connection's secrets. `client_id` is used if the settings contain none.
     ///
     /// # Errors
-    /// The first rule that they break together.
+    /// The first rule that settings and secrets violate.
     pub fn broker(&self, secrets: &Credentials, client_id: &str) -> Result<Broker, Broken> {
         let secrets = BrokerCredentials::read(|name| secrets.get(name));
         Broker::new(self.broker.clone(), secrets, client_id)
     }
 }
 
-/// How one kind of network server speaks. Settings of LoRaWAN network servers that call the hub need no more
-/// than to parse.
+/// Settings for reading the messages of one type of network server. LoRaWAN network servers that call
+/// the hub only need `parse`.
 pub trait UplinkNetwork: Send + Sync {
-    /// The messages that a body holds: one, but where a network server sends a list of them.
+    /// Splits a body into messages: one, unless the network server sends lists.
     ///
     /// # Errors
-    /// [`Malformed`] where they are too many.
+    /// [`Malformed`] if there are too many messages.
     fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
         Ok(vec![body])
     }
 
-    /// Reads one message of the network server.
+    /// Parses one message of the network server.
     ///
     /// # Errors
-    /// [`Malformed`], naming the first place that breaks a rule.
+    /// [`Malformed`] that names the first invalid field.
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed>;
 
-    /// Whether messages can be read by these settings: call it before storing them.
+    /// Checks that messages can be read with these settings. Must be called before they are stored.
     ///
     /// # Errors
-    /// [`Malformed`] that names the setting.
+    /// [`Malformed`] that names the invalid setting.
     fn check(&self) -> Result<(), Malformed> {
         Ok(())
     }
 
-    /// Whether messages are checked with a secret of the connection, where it has one.
+    /// True if messages are verified with a secret of the connection, if it has one.
     fn checks_messages(&self) -> bool {
         false
     }
 
-    /// Where the hub fetches the messages itself; `None`: the network server calls.
+    /// Returns the broker and topics from which the hub fetches messages; `None` if the network server
+    /// calls the hub.
     fn subscription(&self) -> Option<Subscription<'_>> {
         None
     }
 
-    /// Whether connections of this type have a subscription.
+    /// True if connections of this type have a subscription.
     fn is_fetched() -> bool
     where
         Self: Sized,
@@ -107,10 +108,10 @@ pub trait UplinkNetwork: Send + Sync {
         false
     }
 
-    /// Whether a device can have this id in the network; the rule, if not.
+    /// Checks that a device can have this id in the network.
     ///
     /// # Errors
-    /// The rule that is broken.
+    /// The rule that is violated.
     fn check_device_id(id: &str) -> Result<(), &'static str>
     where
         Self: Sized,
@@ -118,7 +119,7 @@ pub trait UplinkNetwork: Send + Sync {
         check_dev_eui(id)
     }
 
-    /// Where a connection's secrets are sent.
+    /// Setting that holds the address to which a connection's secrets are sent.
     fn secret_address() -> Address
     where
         Self: Sized,
@@ -129,7 +130,7 @@ pub trait UplinkNetwork: Send + Sync {
         }
     }
 
-    /// What the answer to a message says with which a device asks for a downlink; `None`: there is none.
+    /// Returns the body of the response to a device's request for a downlink; null if the network has none.
     fn answer(_network_device_id: &str, _payload: Option<&[u8]>) -> Value
     where
         Self: Sized,
@@ -137,7 +138,7 @@ pub trait UplinkNetwork: Send + Sync {
         Value::Null
     }
 
-    /// Suffixes of the path that the network server appends to the URL that it was given.
+    /// Returns the path suffixes that the network server appends to the configured URL.
     fn appended_paths() -> &'static [&'static str]
     where
         Self: Sized,
@@ -146,10 +147,10 @@ pub trait UplinkNetwork: Send + Sync {
     }
 }
 
-/// Whether the settings of a connection's broker can be right.
+/// Validates the broker settings of a connection.
 ///
 /// # Errors
-/// [`Malformed`] that names the setting.
+/// [`Malformed`] that names the invalid setting.
 pub fn check_broker(broker: &BrokerSettings) -> Result<(), Malformed> {
     broker
         .check(&BrokerCredentials::default())

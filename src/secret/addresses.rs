@@ -1,26 +1,26 @@
-//! Where the secrets of each kind of row are sent, by the row's settings.
+//! The addresses to which the secrets of each kind of row are sent, as pointers into the row's settings.
 //!
-//! What clients send is sealed for these addresses; so is, by its name, what was sealed before values
-//! were bound to an address.
+//! Secrets from clients are sealed for these addresses. Values that were sealed before values were bound to
+//! an address get theirs from here, by their name.
 
 use super::claim::{Address, NOWHERE, Part};
 
-/// Where a secret that is shown to an HTTP receiver with each message is sent.
+/// Address of a secret that an HTTP receiver gets with each message.
 pub const RECEIVER: Address = &[Part::at("/url")];
-/// Where a client's secret is sent, and the token that is given for it.
+/// Address of a client secret: the token server, and the receiver that gets the token.
 pub const TOKEN_SERVER: Address = &[Part::at("/auth/token_url"), Part::at("/url")];
-/// Where the secrets of a broker are sent, in settings that have one.
+/// Address of the secrets of a broker, in settings that have one.
 pub const BROKER: Address = &[Part::at("/broker/url")];
-/// Where the password for Kafka is sent.
+/// Address of the password for Kafka.
 pub const KAFKA: Address = &[Part::at("/bootstrap"), Part::or("/tls", "required")];
-/// Where the password for a PostgreSQL is sent.
+/// Address of the password for PostgreSQL.
 pub const POSTGRES: Address = &[
     Part::at("/host"),
     Part::or("/port", "5432"),
     Part::or("/tls", "required"),
 ];
 
-/// Where the secret of that name of an integration of that type is sent.
+/// Returns the address of a secret, by the type of the integration and the secret's name.
 pub fn of_integration(kind: &str, name: &str) -> Address {
     match (kind, name) {
         ("http", "signing_secret") => NOWHERE,

@@ -1,39 +1,39 @@
-//! What a resource's settings ask for in secrets, and when a stored one may stand in for one that a
-//! client has left out.
+//! The secrets that a resource's settings require, and the conditions under which a stored secret replaces
+//! one that a client has omitted.
 //!
-//! Invariant: a stored secret goes nowhere but to where it was given for. Who may change an address, but
-//! has never seen the secret, must not have it sent to a host of their own.
+//! Invariant: a stored secret is only sent to the address for which it was given. A user who may change an
+//! address, but has never seen the secret, must not be able to have it sent to a host of their own.
 
 use serde_json::Value;
 use url::Url;
 
-/// A part of an address, in the settings of which it is one.
+/// A member of the settings that is part of an address.
 #[derive(Clone, Copy)]
 pub struct Part {
-    /// Where it stands: a JSON pointer.
+    /// JSON pointer to the member.
     pointer: &'static str,
-    /// What counts where nothing stands there.
+    /// Value to use if the member is absent.
     default: &'static str,
 }
 
-/// Where a secret is sent: every part of it, by the settings as they are stored.
+/// The address to which a secret is sent: all of its parts, as the settings store them.
 pub type Address = &'static [Part];
 
-/// The address of a secret that never leaves the hub as it is, such as a key to sign with.
+/// Address of a secret that is never sent, such as a signing key.
 pub const NOWHERE: Address = &[];
 
 impl Part {
-    /// A part that is always there.
+    /// A member that is always present.
     pub const fn at(pointer: &'static str) -> Self {
         Self::or(pointer, "")
     }
 
-    /// A part that has a usual value.
+    /// A member that has a default.
     pub const fn or(pointer: &'static str, default: &'static str) -> Self {
         Self { pointer, default }
     }
 
-    /// Where it stands, and what counts where nothing stands there.
+    /// Returns the JSON pointer and the default.
     pub(super) fn named(&self) -> (&'static str, &'static str) {
         (self.pointer, self.default)
     }
@@ -43,8 +43,8 @@ impl Part {
     }
 }
 
-/// What a part of an address is, as far as it matters who is spoken to: of a URL scheme, host and port.
-/// Sealed values are bound to this text: it must stay what it is.
+/// Returns the part of an address that identifies the peer; of a URL, its scheme, host and port. Sealed
+/// values are bound to this text, so its form must not change.
 pub(super) fn read_part(settings: &Value, pointer: &str, default: &str) -> String {
     let text = match settings.pointer(pointer) {
         None | Some(Value::Null) => default.to_owned(),
@@ -66,23 +66,23 @@ pub(super) fn read_part(settings: &Value, pointer: &str, default: &str) -> Strin
     }
 }
 
-/// One secret that a resource's settings ask for, as a client has sent them.
+/// A secret that a resource's settings require, as sent by a client.
 #[derive(Clone)]
 pub struct Claim {
-    /// Its name among the credentials.
+    /// Name of the secret in the credentials.
     pub name: String,
-    /// Where it stands in the body, for the error.
+    /// Path of the field in the request body, for errors.
     pub field: String,
-    /// What was sent; left out, the one that is stored stays.
+    /// Secret from the request; if omitted, the stored one is kept.
     pub secret: Option<String>,
-    /// Whether the settings make no sense without it.
+    /// True if the settings are invalid without the secret.
     pub is_required: bool,
-    /// Where it is sent.
+    /// Address to which the secret is sent.
     pub sent_to: Address,
 }
 
 impl Claim {
-    /// A secret without which the settings make no sense.
+    /// A secret that the settings require.
     pub fn required(name: &str, field: &str, secret: Option<String>, sent_to: Address) -> Self {
         Self {
             name: name.to_owned(),
@@ -93,7 +93,7 @@ impl Claim {
         }
     }
 
-    /// A secret that may be missing.
+    /// A secret that may be absent.
     pub fn optional(name: &str, field: &str, secret: Option<String>, sent_to: Address) -> Self {
         Self {
             is_required: false,
@@ -101,14 +101,14 @@ impl Claim {
         }
     }
 
-    /// Whether the key of a client certificate is among them, and the one that is stored stays: it must
-    /// belong to the certificate that was given.
+    /// Returns true if a stored key of a client certificate is kept: it must match the certificate that was
+    /// sent.
     pub fn keeps_client_key(claims: &[Self]) -> bool {
         let is_kept = |claim: &Self| claim.name.ends_with("client_key") && claim.secret.is_none();
         claims.iter().any(is_kept)
     }
 
-    /// Whether other settings send it to somebody else.
+    /// Returns true if the settings send the secret to another address than before.
     pub fn is_sent_elsewhere(&self, settings: &Value, before: &Value) -> bool {
         self.sent_to
             .iter()

@@ -1,7 +1,7 @@
-//! The credentials of one resource: secrets with names, sealed one by one.
+//! The credentials of one resource: named secrets, each sealed separately.
 //!
-//! The names stay readable, so that a view can tell which secrets are there without the key, and so
-//! that a secret which is not given again is taken over as it is.
+//! The names are not encrypted, so that a view can list them without the key, and a secret that a client
+//! omits can be kept as it is.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Named secrets, in the clear. They never show in logs.
+/// Named secrets in plain text. They never appear in logs.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials(BTreeMap<String, String>);
 
 impl Credentials {
-    /// The same with one secret more.
+    /// Adds a secret.
     pub fn with(mut self, name: impl Into<String>, secret: impl Into<String>) -> Self {
         self.0.insert(name.into(), secret.into());
         self
@@ -33,7 +33,7 @@ impl Credentials {
         self.0.values().map(String::as_str)
     }
 
-    /// The secret of that name.
+    /// Returns the secret with this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -45,21 +45,22 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What a row stores: its settings, and its credentials sealed.
+/// The stored parts of a row: its settings and its sealed credentials.
 #[derive(Clone, Copy)]
 pub struct Stored<'a> {
-    /// Its settings.
+    /// Settings of the row.
     pub settings: &'a Value,
-    /// Its sealed credentials, as the row has them.
+    /// Sealed credentials in the form in which the row stores them.
     pub secret: Option<&'a [u8]>,
 }
 
-/// Named secrets, each sealed by itself: what a row stores.
+/// Named secrets, each sealed separately, in the form in which a row stores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SealedCredentials(BTreeMap<String, Vec<u8>>);
 
 impl SealedCredentials {
-    /// Reads what a row stores. A single secret of before counts as [`AUTHORIZATION`].
+    /// Reads the stored form of a row. A single secret of an earlier version gets the name
+    /// [`AUTHORIZATION`].
     pub fn read(stored: Option<&[u8]>) -> Self {
         let Some(stored) = stored else {
             return Self::default();
@@ -72,7 +73,7 @@ impl SealedCredentials {
         Self(named.unwrap_or_else(|| BTreeMap::from([(AUTHORIZATION.to_owned(), stored.to_vec())])))
     }
 
-    /// What a row stores; nothing, where there is no secret.
+    /// Returns the form to store; `None` if there are no secrets.
     pub fn write(&self) -> Option<Vec<u8>> {
         let texts = self
             .0
@@ -83,12 +84,12 @@ impl SealedCredentials {
         (!texts.is_empty()).then_some(bytes)
     }
 
-    /// The names of the secrets, in their order.
+    /// Returns the names of the secrets in alphabetical order.
     pub fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }
 
-    /// Whether there is a secret of that name.
+    /// Returns true if there is a secret with this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -105,8 +106,8 @@ impl Stored<'_> {
 }
 
 impl Vault {
-    /// Seals what the settings of a row claim. What is claimed and not given is taken over from what is
-    /// stored, as long as it is sent to the same address; what is no longer claimed is dropped.
+    /// Seals the secrets that the settings of a row require. An omitted secret is taken over from the stored
+    /// ones if its address has not changed; secrets that are no longer required are dropped.
     pub fn seal_claims(
         &self,
         place: &Place,
@@ -133,7 +134,7 @@ impl Vault {
                     return Err(Error::field(field, rule));
                 }
                 (None, Some((_, stored))) if is_bound_to(stored, claim.sent_to) => stored.clone(),
-                // Of before values were bound to their row, or to this address.
+                // Sealed before values were bound to their row, or for another address.
                 (None, Some((before, stored))) => {
                     let secret = self.open_value(&before.slot(place, name), stored);
                     let rule = "is required: the stored one does not open with the hub's keys";
@@ -150,8 +151,8 @@ impl Vault {
         Ok(SealedCredentials(sealed))
     }
 
-    /// Seals one secret more that is sent nowhere, beside those that are stored or in the place of the
-    /// one of its name.
+    /// Seals one more secret that is never sent. Replaces a stored secret with the same name and keeps the
+    /// others.
     pub fn seal_one(
         &self,
         place: &Place,
@@ -165,7 +166,7 @@ impl Vault {
         Ok(credentials)
     }
 
-    /// Opens what a row stores.
+    /// Opens the stored credentials of a row.
     pub fn open_credentials(&self, place: &Place, stored: Stored<'_>) -> Result<Credentials> {
         let sealed = SealedCredentials::read(stored.secret);
         let opened = sealed.0.iter().map(|(name, sealed)| {
@@ -175,8 +176,8 @@ impl Vault {
         Ok(Credentials(opened.collect::<Result<_>>()?))
     }
 
-    /// The same credentials, each under the current key and bound to its row and address; `None`: all
-    /// that open are so already. `sent_to` tells where the secret of a name goes.
+    /// Returns the credentials, each sealed under the current key and bound to its row and address; `None`
+    /// if none needs a change. `sent_to` returns the address of a secret by its name.
     pub fn reseal_credentials(
         &self,
         place: &Place,
@@ -196,7 +197,7 @@ impl Vault {
 }
 
 impl SealedCredentials {
-    /// What `look` finds at each of the credentials of a row.
+    /// Calls `look` for each of a row's credentials and returns the results.
     pub fn each<T>(
         place: &Place,
         stored: Stored<'_>,
@@ -207,7 +208,8 @@ impl SealedCredentials {
         credentials.0.iter().map(found).collect()
     }
 
-    /// The credentials of a row with those given up that `is_lost` tells; `None`: none is lost.
+    /// Returns the credentials of a row with those given up for which `is_lost` is true; `None` if there are
+    /// none.
     pub fn give_up(
         place: &Place,
         stored: Stored<'_>,

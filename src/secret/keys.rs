@@ -1,7 +1,7 @@
-//! The keys of a vault: the current one, which seals, and those before it, which still open.
+//! The keys of a vault: the current one seals, the previous ones can still open.
 //!
-//! A key is called by its id, which is the start of a hash of it and tells nothing of it. Every sealed
-//! value names the key that opens it, so that keys can be changed while hubs run.
+//! A key is identified by the start of a hash of it, which reveals nothing about the key. Every sealed value
+//! contains the id of its key, so that keys can be rotated while hubs run.
 
 use std::{fmt, fs, io, path::Path};
 
@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 
 use crate::private;
 
-/// The length of a key.
+/// Length of a key, in bytes.
 const KEY_BYTES: usize = 32;
-/// The length of a key's id.
+/// Length of a key's id, in bytes.
 pub const ID_BYTES: usize = 8;
-/// Sets the ids apart from other hashes of a key.
+/// Separates ids from other hashes of a key.
 const ID_DOMAIN: &[u8] = b"thingshub key id\0";
 
-/// What a key is called by.
+/// Identifier of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyId(pub [u8; ID_BYTES]);
 
@@ -32,7 +32,7 @@ impl fmt::Display for KeyId {
 #[derive(Clone)]
 pub struct Key {
     bytes: [u8; KEY_BYTES],
-    /// What it is called by.
+    /// Identifier of the key.
     pub id: KeyId,
 }
 
@@ -65,17 +65,17 @@ impl Key {
     }
 }
 
-/// The current key and those before it. There is always a current one.
+/// The current key and the previous ones. There is always a current one.
 #[derive(Clone)]
 pub struct Keys {
-    /// Seals and opens.
+    /// Seals new values, and opens its own.
     pub current: Key,
-    /// Open what was sealed before; the youngest first.
+    /// Open values that were sealed before; the newest first.
     pub previous: Vec<Key>,
 }
 
 impl Keys {
-    /// One key alone.
+    /// A single key.
     pub fn of(current: Key) -> Self {
         Self {
             current,
@@ -105,7 +105,7 @@ impl Keys {
         Ok(Self { current, previous })
     }
 
-    /// Reads a file of keys. One of exactly 32 bytes is a key as it is.
+    /// Reads a file of keys. A file of exactly 32 bytes is one key in raw form.
     pub fn read(file: &Path) -> io::Result<Self> {
         let content = fs::read(file)?;
         if let Ok(bytes) = <[u8; KEY_BYTES]>::try_from(content.as_slice()) {
@@ -117,16 +117,15 @@ impl Keys {
         Self::parse(&text).map_err(invalid)
     }
 
-    /// Makes a file of keys, for the owner alone, unless somebody was quicker.
+    /// Creates a file of keys that only its owner can access; does nothing if the file exists.
     pub fn make(&self, file: &Path) -> io::Result<()> {
         private::create(file, self.lines().as_bytes()).map(|_| ())
     }
 
-    /// Writes a file of keys in the place of another one, whose owner and mode it keeps; at no time is
-    /// there half of it.
+    /// Replaces a file of keys at once and keeps its owner and mode.
     pub fn write(&self, file: &Path) -> io::Result<()> {
         private::replace(file, self.lines().as_bytes())?;
-        // Before anything is sealed with a key that cannot be read again.
+        // Read back, so that nothing is sealed with a key that cannot be read again.
         let read = Self::read(file)?;
         match read.current.id == self.current.id {
             true => Ok(()),
@@ -138,18 +137,18 @@ impl Keys {
         self.iter().map(|key| key.text() + "\n").collect()
     }
 
-    /// The same with another current key.
+    /// Returns the keys with another current key; the former one becomes a previous one.
     pub fn with_current(&self, current: Key) -> Self {
         let previous = self.iter().cloned().collect();
         Self { current, previous }
     }
 
-    /// All of them, the current one first.
+    /// Iterates over all keys, the current one first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The one with that id.
+    /// Returns the key with this id.
     pub fn find(&self, id: KeyId) -> Option<&Key> {
         self.iter().find(|key| key.id == id)
     }

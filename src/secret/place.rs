@@ -1,31 +1,31 @@
-//! What a sealed value is bound to: it opens in the row that it was sealed for, for the address that it
-//! was given for, and nowhere else. So who can write to the database, but has no key, cannot have a
-//! secret sent to another host or used by another tenant by copying it or by changing a URL.
+//! The binding of sealed values: a value only opens in the row and for the address for which it was sealed.
+//! So somebody who can write to the database, but has no key, cannot have a secret sent to another host or
+//! used by another tenant by copying it or by changing a URL.
 
 use serde_json::{Value, json};
 
 use super::claim::{self, Address};
 use crate::id::TenantId;
 
-/// The name of the one secret that was sealed before secrets had names.
+/// Name given to the single secret of a row that was sealed before secrets had names.
 pub const AUTHORIZATION: &str = "authorization";
 
-/// Sets this use of the key apart from others, and this form of the text from later ones.
+/// Separates this use of the key from others, and this version of the binding from later ones.
 const DOMAIN: &str = "thingshub sealed value 2";
 
 /// The row that holds a sealed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// What kind of row it is.
+    /// Kind of the row.
     pub kind: &'static str,
-    /// Whose it is.
+    /// Tenant that owns the row.
     pub tenant: TenantId,
-    /// What tells it from others of its kind.
+    /// Key of the row, unique within its kind.
     pub row: String,
 }
 
 impl Place {
-    /// A row by its kind, its tenant and its key.
+    /// Identifies a row by its kind, its tenant and its key.
     pub fn new(kind: &'static str, tenant: TenantId, row: impl ToString) -> Self {
         let row = row.to_string();
         Self { kind, tenant, row }
@@ -37,14 +37,14 @@ impl Place {
 pub struct Slot<'a> {
     /// The row.
     pub place: &'a Place,
-    /// The secret's name; empty where a row has one value without a name.
+    /// Name of the secret; empty if the row has a single value without a name.
     pub name: &'a str,
-    /// The row's settings, which hold the address.
+    /// Settings of the row, which contain the address.
     pub settings: &'a Value,
 }
 
 impl<'a> Slot<'a> {
-    /// The only value of a row that is sent nowhere.
+    /// The single value of a row, which is never sent.
     pub fn only(place: &'a Place) -> Self {
         Self {
             place,
@@ -53,8 +53,8 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// What a value is bound to, as text that says each part in one way alone. `None`: the parts of the
-    /// address cannot be read.
+    /// Returns the additional data to which a value is bound; the length before each part makes it
+    /// unambiguous. `None` if the parts of the address cannot be parsed.
     pub(super) fn binding(&self, address: &[u8]) -> Option<Vec<u8>> {
         let parts: Vec<(String, String)> = serde_json::from_slice(address).ok()?;
         let tenant = self.place.tenant.0.to_string();
@@ -70,19 +70,19 @@ impl<'a> Slot<'a> {
         Some(texts.into_iter().flat_map(with_length).collect())
     }
 
-    /// What values were bound to before they were bound to their row.
+    /// Returns the bindings of values that were sealed before values were bound to their row.
     pub(super) fn former_bindings(&self) -> Vec<String> {
         let kind = self.place.kind;
         match self.name {
             "" => vec![kind.to_owned()],
-            // The one secret of before secrets had names.
+            // The secret of a row from before secrets had names.
             AUTHORIZATION => vec![format!("{kind}.{AUTHORIZATION}"), kind.to_owned()],
             name => vec![format!("{kind}.{name}")],
         }
     }
 }
 
-/// An address as a sealed value tells of it: the parts of the settings that it is made of.
+/// Encodes an address as sealed values contain it: the pointers and defaults of its parts.
 pub(super) fn write_address(address: Address) -> Vec<u8> {
     let parts: Vec<(&str, &str)> = address.iter().map(|part| part.named()).collect();
     json!(parts).to_string().into_bytes()

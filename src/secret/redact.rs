@@ -1,8 +1,8 @@
-//! Others' texts without the secrets that they were sent.
+//! Removes the hub's secrets from texts of other systems.
 //!
-//! Whoever is sent a secret may repeat it in an answer, and the answer is shown to everybody who may see
-//! deliveries or downlinks. It may be repeated in another writing: escaped for JSON, a URL or HTML, also one
-//! within the other, in base64 or hexadecimal digits, or in the other case. All of these are left out.
+//! A system that gets a secret may repeat it in its answer, and the answer is shown to everybody who may see
+//! deliveries or downlinks. The secret may be encoded: escaped for JSON, a URL or HTML, also nested, in
+//! base64 or hexadecimal digits, or in another case. All of these are removed.
 
 use std::ops::Range;
 
@@ -12,33 +12,34 @@ use base64::{
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// Shorter ones are left: they would be found in words that have nothing to do with them.
+/// Minimum length of a secret to remove, in bytes: shorter ones would be found in unrelated words.
 const BYTES_MIN: usize = 4;
-/// The shortest token behind a scheme.
+/// Minimum length of a token that follows an authentication scheme.
 const TOKEN_MIN: usize = 8;
-/// Longer ones, such as a client's key, are looked for only as they are, escaped or not.
+/// Maximum length of a secret whose encodings are searched, in bytes. Longer ones, such as a client's key,
+/// are only searched in plain and escaped form.
 const ENCODED_MAX: usize = 512;
-/// As much of a text is kept. What a person reads of it is cut far before.
+/// Maximum length of a text to search, in bytes; the rest is cut. People are shown much less of it.
 const TEXT_MAX: usize = 8 * 1024;
-/// Escapes within escapes: JSON in a text of JSON in a query is three.
+/// Maximum depth of nested escapes: JSON in a string of JSON in a query has three.
 const LAYERS: usize = 3;
 const IN_THEIR_PLACE: &str = "***";
 
-/// Leaves secrets out of texts.
+/// Replaces secrets in texts.
 pub struct Redactor {
-    /// `None`: there is no secret.
+    /// `None` if there are no secrets.
     search: Option<AhoCorasick>,
     needles: Vec<Needle>,
 }
 
-/// What is looked for.
+/// A text to search for.
 struct Needle {
     text: String,
-    /// Whether the characters around it may hold a part of the secret as well.
+    /// True if the adjacent characters may encode a part of the secret as well.
     is_inside_base64: bool,
 }
 
-/// A way to write characters that have a meaning of their own.
+/// An escape syntax for special characters.
 #[derive(Clone, Copy)]
 enum Escape {
     /// `\/`, `\u002b`, `\x2b`: JSON and JavaScript.
@@ -49,14 +50,14 @@ enum Escape {
     Entity,
 }
 
-/// A text as it reads when escapes are undone: its bytes, and where each stands in the text that came.
+/// A text with its escapes decoded: its bytes, and the position of each in the original text.
 struct View {
     bytes: Vec<u8>,
     places: Vec<Range<usize>>,
 }
 
 impl Redactor {
-    /// Leaves these out.
+    /// Prepares a search for these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut needles = Vec::new();
         for secret in secrets {
@@ -64,7 +65,7 @@ impl Redactor {
                 add_writings(&mut needles, &part);
             }
         }
-        // Not the automaton that is fastest: it takes a kilobyte for each byte of a secret.
+        // The fastest automaton takes a kilobyte for each byte of a secret, so this one is used.
         let search = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
@@ -75,7 +76,7 @@ impl Redactor {
         }
     }
 
-    /// The beginning of a text without the secrets.
+    /// Returns the beginning of a text with the secrets replaced.
     pub fn redact(&self, text: &str) -> String {
         let text = &text[..text.floor_char_boundary(TEXT_MAX)];
         let Some(search) = &self.search else {
@@ -86,7 +87,7 @@ impl Redactor {
         without(text, found)
     }
 
-    /// Looks into a view, and into what it reads with its escapes undone.
+    /// Searches a view, and the views in which its escapes are decoded.
     fn look(
         &self,
         search: &AhoCorasick,
@@ -119,12 +120,12 @@ impl Redactor {
     }
 }
 
-/// A secret, and what of it is one by itself: the token behind the scheme of an `Authorization` header, and
-/// the password in one of the scheme `Basic`.
+/// Returns a secret and the parts of it that are secret by themselves: the token after the scheme of an
+/// `Authorization` header, and the password in one of the scheme `Basic`.
 fn parts(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned(), secret.trim().to_owned()];
-    // A token, and not the second word of a password, which would be left out of texts that only speak
-    // of passwords.
+    // Must be a token: the second word of a passphrase would be removed from texts that only speak of
+    // passwords.
     let is_word = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_token = |rest: &str| rest.len() >= TOKEN_MIN && !rest.contains(' ') && !is_word(rest);
     let header = secret.trim().split_once(' ');
@@ -157,18 +158,18 @@ fn add_writings(needles: &mut Vec<Needle>, secret: &str) {
     };
     add(secret.to_owned(), false);
     if secret.contains(' ') {
-        // As forms write it.
+        // The encoding of HTML forms.
         add(secret.replace(' ', "+"), false);
     }
     if secret.len() > ENCODED_MAX {
         return;
     }
     add(hex::encode(secret), false);
-    // In base64 it looks different behind one, two and three bytes of something else.
+    // The base64 of the secret depends on the number of bytes before it, modulo three.
     for before in 0..3 {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(secret.as_bytes());
-        // What the bytes around it have a part in is left out.
+        // Characters that also encode adjacent bytes are left out.
         let whole = bytes.len() * 8 / 6;
         let first = [0, 2, 3][before];
         for text in [
@@ -184,7 +185,7 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
 }
 
-/// The text without what stands at these places.
+/// Returns the text with these ranges replaced.
 fn without(text: &str, mut found: Vec<Range<usize>>) -> String {
     found.sort_by_key(|range| (range.start, range.end));
     let (mut kept, mut at) = (String::new(), 0);
@@ -208,7 +209,8 @@ impl View {
         }
     }
 
-    /// Where the text breaks off within what is looked for.
+    /// Returns the range at the end of the text that may be the beginning of a needle: the text was cut
+    /// there.
     fn beginning_of(&self, needle: &str) -> Option<Range<usize>> {
         let most = self.bytes.len().min(needle.len().saturating_sub(1));
         let length = (BYTES_MIN..=most).rev().find(|length| {
@@ -219,7 +221,7 @@ impl View {
         Some(self.places[first].start..self.places.last()?.end)
     }
 
-    /// The view with one kind of escapes undone; `None`: there are none.
+    /// Returns the view with one kind of escapes decoded; `None` if it contains none.
     fn undone(&self, escape: Escape) -> Option<Self> {
         let mark = match escape {
             Escape::Backslash => b'\\',
@@ -246,7 +248,8 @@ impl View {
 }
 
 impl Escape {
-    /// What the escape at the start stands for, and how long it is; `None`: it is none.
+    /// Decodes the escape at the start of the text. Returns its length and the bytes that it stands for;
+    /// `None` if it is not an escape.
     fn read(self, text: &[u8]) -> Option<(usize, Vec<u8>)> {
         match self {
             Self::Backslash => backslash(text),
@@ -287,7 +290,7 @@ fn backslash(text: &[u8]) -> Option<(usize, Vec<u8>)> {
         b't' => Some((2, b"\t".to_vec())),
         b'b' => Some((2, vec![8])),
         b'f' => Some((2, vec![12])),
-        // Such as a slash, a quote or a backslash: itself.
+        // A slash, a quote or a backslash, for example, stands for itself.
         other => Some((2, vec![other])),
     }
 }

@@ -6,36 +6,37 @@ use base64::{
 };
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a token: what is stored in its place.
+/// SHA-256 of a token, which is stored instead of the token.
 pub type TokenHash = [u8; 32];
 
-/// A new token: 32 random bytes in padded base64url, and its hash.
+/// Generates a token, 32 random bytes in padded base64url, and its hash.
 pub fn new_token() -> (String, TokenHash) {
     let token = URL_SAFE.encode(rand::random::<[u8; 32]>());
     let hash = hash_token(&token);
     (token, hash)
 }
 
-/// What every API key starts with: it tells keys from sessions, and leaked keys from other text.
+/// Prefix of every API key. It distinguishes keys from session tokens, and makes leaked keys easy to find in
+/// other text.
 pub const API_KEY_PREFIX: &str = "thk_";
 
-/// A new API key, and its hash.
+/// Generates an API key, and its hash.
 pub fn new_api_key() -> (String, TokenHash) {
     let key = format!("{API_KEY_PREFIX}{}", new_token().0);
     let hash = hash_token(&key);
     (key, hash)
 }
 
-/// What every signing secret of the Standard Webhooks scheme starts with.
+/// Prefix of every signing secret of the Standard Webhooks scheme.
 pub const SIGNING_SECRET_PREFIX: &str = "whsec_";
 
-/// A new signing secret of the Standard Webhooks scheme.
+/// Generates a signing secret of the Standard Webhooks scheme.
 pub fn new_signing_secret() -> String {
     let bytes = STANDARD.encode(rand::random::<[u8; 32]>());
     format!("{SIGNING_SECRET_PREFIX}{bytes}")
 }
 
-/// The hash under which a token is stored. A token is random in all its bits, so one round of
+/// Returns the hash under which a token is stored. A token is random in all its bits, so one round of
 /// SHA-256 is enough.
 pub fn hash_token(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()

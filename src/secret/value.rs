@@ -1,4 +1,4 @@
-//! The bytes of a sealed value, of which each version still opens.
+//! The binary form of sealed values; values of every earlier version can still be opened.
 //!
 //! | version | bytes | bound to |
 //! |---|---|---|
@@ -9,34 +9,34 @@
 
 use super::keys::{ID_BYTES, KeyId};
 
-/// A value whose key was lost: a client has to give it again.
+/// Stored instead of a value whose key was lost: a client must send the secret again.
 pub const GIVEN_UP: &[u8] = &[0];
 const NAMES_ITS_KEY: u8 = 1;
 const IS_BOUND: u8 = 2;
 
-/// A sealed value in its parts.
+/// A sealed value, split into its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts<'a> {
-    /// Bound to its row and address.
+    /// Bound to its row and its address.
     Bound {
-        /// The key that opens it.
+        /// Id of the key that opens the value.
         id: KeyId,
-        /// The parts of the address, in the settings of the row.
+        /// Encoded parts of the address, as pointers into the row's settings.
         address: &'a [u8],
         /// Nonce and ciphertext.
         sealed: &'a [u8],
     },
-    /// Bound to its kind and name alone.
+    /// Bound only to its kind and its name.
     Named {
-        /// The key that opens it.
+        /// Id of the key that opens the value.
         id: KeyId,
         /// Nonce and ciphertext.
         sealed: &'a [u8],
     },
 }
 
-/// Reads a value that names its key. One from before keys had ids may look like it by chance: then it
-/// names a key that nobody knows.
+/// Parses a value with a key id. A value from before keys had ids may look like one by chance: then its id
+/// belongs to no known key.
 pub fn parts(value: &[u8]) -> Option<Parts<'_>> {
     let (version, rest) = value.split_first()?;
     let (id, rest) = rest.split_first_chunk::<ID_BYTES>()?;
@@ -56,7 +56,7 @@ pub fn parts(value: &[u8]) -> Option<Parts<'_>> {
     }
 }
 
-/// The key that a value names; its first 9 bytes are enough to tell.
+/// Returns the key id in a value; its first 9 bytes are enough.
 pub fn named_key(value: &[u8]) -> Option<KeyId> {
     match value.split_first()? {
         (&(NAMES_ITS_KEY | IS_BOUND), rest) => rest.first_chunk().copied().map(KeyId),
@@ -64,7 +64,7 @@ pub fn named_key(value: &[u8]) -> Option<KeyId> {
     }
 }
 
-/// The parts of the address that a value is bound to.
+/// Returns the encoded parts of the address to which a value is bound.
 pub fn address(value: &[u8]) -> Option<&[u8]> {
     match parts(value)? {
         Parts::Bound { address, .. } => Some(address),
@@ -72,7 +72,7 @@ pub fn address(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The bytes of a bound value; `None`: the address has too many parts.
+/// Encodes a bound value; `None` if its address is too long.
 pub fn write(id: KeyId, address: &[u8], nonce: &[u8], ciphertext: &[u8]) -> Option<Vec<u8>> {
     let length = u16::try_from(address.len()).ok()?.to_be_bytes();
     Some([&[IS_BOUND], &id.0[..], &length, address, nonce, ciphertext].concat())

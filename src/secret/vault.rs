@@ -1,8 +1,8 @@
-//! The vault: what must be read again is encrypted with XChaCha20-Poly1305.
+//! The vault: secrets that the hub must be able to read are encrypted with XChaCha20-Poly1305.
 //!
-//! Values name their key and are bound to their row and address (`place.rs`, `value.rs`). The file of
-//! keys may change while a hub runs: it is read again before a value is sealed after a change, and when
-//! a value names a key that is not known.
+//! Values contain the id of their key and are bound to their row and address (`place.rs`, `value.rs`). The
+//! file of keys may change while a hub runs: it is read again before sealing if it has changed, and when a
+//! value contains an unknown key id.
 
 use std::{
     fs,
@@ -41,15 +41,15 @@ struct Inner {
 
 struct Loaded {
     keys: Keys,
-    /// The file that had these keys.
+    /// State of the file from which the keys were read.
     stamp: Option<Stamp>,
 }
 
-/// What tells one file from another that has taken its place.
+/// Inode, size and time of modification of a file; they differ if it was replaced.
 type Stamp = (u64, u64, SystemTime);
 
 impl Vault {
-    /// A vault with these keys.
+    /// Creates a vault with these keys.
     pub fn with(keys: Keys) -> Self {
         let loaded = Loaded { keys, stamp: None };
         Self {
@@ -60,7 +60,7 @@ impl Vault {
         }
     }
 
-    /// A vault with the keys of a file. `make`: a file that is missing is made, with a new key.
+    /// Creates a vault with the keys of a file. With `make`, a missing file is created with a new key.
     pub fn open(file: &Path, make: bool) -> io::Result<Self> {
         let missing = |error: &io::Error| error.kind() == ErrorKind::NotFound;
         if make && fs::metadata(file).as_ref().is_err_and(missing) {
@@ -78,18 +78,18 @@ impl Vault {
         })
     }
 
-    /// Where its keys are; `None`: they came from the setting itself.
+    /// Returns the path of the file of keys; `None` if they came from the setting itself.
     pub fn file(&self) -> Option<&Path> {
         self.inner.file.as_deref()
     }
 
-    /// Its keys as they are now.
+    /// Returns the current state of the keys.
     pub fn keys(&self) -> Keys {
         self.read_again(false);
         self.loaded(|loaded| loaded.keys.clone())
     }
 
-    /// Puts a new key before those in its file, and seals with it from then on.
+    /// Adds a new key to the file as the current one. Values are sealed with it from now on.
     pub fn add_key(&self, file: &Path) -> io::Result<KeyId> {
         let keys = Keys::read(file)?.with_current(Key::random());
         keys.write(file)?;
@@ -97,7 +97,7 @@ impl Vault {
         Ok(keys.current.id)
     }
 
-    /// Whether it has this key.
+    /// Returns true if the vault has this key.
     pub fn has_key(&self, id: KeyId) -> bool {
         if self.loaded(|loaded| loaded.keys.find(id).is_none()) {
             self.read_again(true);
@@ -105,7 +105,7 @@ impl Vault {
         self.loaded(|loaded| loaded.keys.find(id).is_some())
     }
 
-    /// Takes the previous keys that nobody needs out of its file, and tells which those are.
+    /// Removes the previous keys that are no longer needed from the file, and returns their ids.
     pub fn forget_keys(file: &Path, needed: impl Fn(KeyId) -> bool) -> io::Result<Vec<KeyId>> {
         let mut keys = Keys::read(file)?;
         let all = std::mem::take(&mut keys.previous);
@@ -118,7 +118,7 @@ impl Vault {
         Ok(forgotten.into_iter().map(|key| key.id).collect())
     }
 
-    /// Encrypts a secret for its row and for the address that it is sent to, in the row's settings.
+    /// Encrypts a secret for its row and its address, which the row's settings contain.
     pub fn seal(&self, slot: &Slot<'_>, sent_to: Address, secret: &str) -> Result<Vec<u8>> {
         self.seal_for(slot, &write_address(sent_to), secret)
             .ok_or_else(|| Error::internal("a secret could not be encrypted"))
@@ -136,7 +136,7 @@ impl Vault {
         value::write(key.id, address, &nonce, &sealed)
     }
 
-    /// Decrypts what [`Vault::seal`] made for the same row and address.
+    /// Decrypts a value that [`Vault::seal`] made for the same row and address.
     pub fn open_value(&self, slot: &Slot<'_>, sealed: &[u8]) -> Result<String> {
         if let Some(id) = value::named_key(sealed)
             && self.has_key(id)
@@ -160,8 +160,8 @@ impl Vault {
             })
     }
 
-    /// The same secret under the current key, bound to its row and address; `None`: it is so already, or
-    /// does not open. `sent_to` is the address of a value that tells of none itself.
+    /// Seals the value again under the current key, bound to its row and address; `None` if it needs no
+    /// change or cannot be opened. `sent_to` is the address for a value that contains none.
     pub fn reseal(&self, slot: &Slot<'_>, sent_to: Address, sealed: &[u8]) -> Option<Vec<u8>> {
         let address = value::address(sealed);
         let current = self.keys().current.id;
@@ -177,7 +177,7 @@ impl Vault {
         self.seal_for(slot, &address, &secret)
     }
 
-    /// The key that opens a value; `None`: none of them does.
+    /// Returns the key that opens a value; `None` if none does.
     pub fn key_of(&self, slot: &Slot<'_>, sealed: &[u8]) -> Option<KeyId> {
         let named = value::named_key(sealed);
         let of_key = |key: &&Key| match named == Some(key.id) {
@@ -191,8 +191,8 @@ impl Vault {
         look(&self.inner.keys.read().unwrap_or_else(|e| e.into_inner()))
     }
 
-    /// Reads the file again if it has changed, or in any case. Keys that were known stay known: what
-    /// was sealed with one a moment ago must open.
+    /// Reads the file again if it has changed, or always with `anyway`. Known keys are kept: values that
+    /// were sealed with one a moment ago must still open.
     fn read_again(&self, anyway: bool) {
         let Some(file) = &self.inner.file else { return };
         let now = stamp(file);
@@ -219,12 +219,12 @@ fn stamp(file: &Path) -> Option<Stamp> {
     Some((found.ino(), found.len(), found.modified().ok()?))
 }
 
-/// Whether a value is bound to these parts of an address.
+/// Returns true if a value is bound to this address.
 pub(super) fn is_bound_to(sealed: &[u8], sent_to: Address) -> bool {
     value::address(sealed) == Some(&write_address(sent_to))
 }
 
-/// Opens a value with the key that it names.
+/// Opens a value with the key whose id it contains.
 fn decrypt(key: &Key, slot: &Slot<'_>, value: &[u8]) -> Option<String> {
     match value::parts(value)? {
         Parts::Bound {
@@ -234,7 +234,7 @@ fn decrypt(key: &Key, slot: &Slot<'_>, value: &[u8]) -> Option<String> {
     }
 }
 
-/// Opens nonce and ciphertext of before values were bound to their row.
+/// Opens nonce and ciphertext of a value that was sealed before values were bound to their row.
 fn decrypt_nameless(key: &Key, slot: &Slot<'_>, sealed: &[u8]) -> Option<String> {
     slot.former_bindings()
         .iter()
@@ -251,7 +251,7 @@ fn decrypt_bound(key: &Key, binding: &[u8], sealed: &[u8]) -> Option<String> {
     String::from_utf8(opened).ok()
 }
 
-/// Not a fault of the hub: who has the secret, or the key, can put it right.
+/// Not an internal error: somebody who has the secret, or the key, can fix it.
 fn unopened(slot: &Slot<'_>, why: String) -> Error {
     let which = match slot.name {
         "" => "value",

@@ -1,8 +1,8 @@
 //! The parser of the grammar that [`super`] documents.
 //!
-//! A rule that cannot go on fails with `Cut` and says why; `Backtrack` is only ever "no such symbol
-//! here". Invariant: no rule but `group` recurses, and that one counts its depth, so no text can
-//! exhaust the stack.
+//! A rule that fails for good returns `Cut` with a message; `Backtrack` only ever means that the symbol was
+//! not found. Invariant: only the rule `group` recurses, and it counts its depth, so no text can exhaust the
+//! stack.
 
 use winnow::combinator::{alt, opt, preceded, separated, terminated};
 use winnow::error::{ErrMode, ParserError};
@@ -15,7 +15,7 @@ use super::{Expression, Selector, SelectorError, is_bare, is_keyword};
 type Input<'t> = Stateful<LocatingSlice<&'t str>, Used>;
 type Parsed<T> = Result<T, ErrMode<Fault>>;
 
-/// What was used up of the bounds so far.
+/// Usage of the limits so far.
 #[derive(Debug)]
 struct Used {
     terms: usize,
@@ -24,7 +24,7 @@ struct Used {
 
 #[derive(Debug)]
 struct Fault {
-    /// In bytes.
+    /// Position in bytes.
     offset: usize,
     message: String,
 }
@@ -79,7 +79,7 @@ fn expected<T>(input: &Input<'_>, what: &str) -> Parsed<T> {
     )
 }
 
-/// Parses a whole text, whose length was checked.
+/// Parses a complete text, whose length has been checked.
 pub(super) fn read(text: &str) -> Result<Expression, SelectorError> {
     let state = Used { terms: 0, depth: 0 };
     let mut input = Input {
@@ -116,7 +116,7 @@ fn all(input: &mut Input<'_>) -> Parsed<Expression> {
 }
 
 fn not(input: &mut Input<'_>) -> Parsed<Expression> {
-    // A loop, for recursion would let 4096 `!` eat the stack.
+    // A loop, because recursion over 4096 `!` would exhaust the stack.
     let mut negative = false;
     while opt(alt((symbol("!"), keyword("not"))))
         .parse_next(input)?
@@ -238,7 +238,7 @@ fn label(input: &mut Input<'_>, what: &str) -> Parsed<String> {
     Ok(text)
 }
 
-/// The rest of a quoted label whose opening quote stood at `start`.
+/// Parses the rest of a quoted label after its opening quote, which is at `start`.
 fn quoted(input: &mut Input<'_>, start: usize) -> Parsed<String> {
     let mut text = String::new();
     loop {
@@ -277,7 +277,8 @@ fn space(input: &mut Input<'_>) -> Parsed<()> {
         .parse_next(input)
 }
 
-/// The parser, where nothing else may stand.
+/// Makes a parser mandatory: if it does not match, parsing fails with a message that says that `what` was
+/// expected.
 fn required<'t, T>(
     mut parser: impl Parser<Input<'t>, T, ErrMode<Fault>>,
     what: &str,

@@ -1,17 +1,17 @@
-//! All that touches the database: the entities and every query.
+//! Database access: the entities and every query.
 //!
-//! Invariant: a query starts from a [`Scope`], which holds the tenant and puts it into the
-//! statement; there is no other way to a table. The exceptions find out who is calling, before a
-//! tenant is known, and are all in [`access::identity`]; the delivery queue, which serves all tenants,
-//! is in [`deliveries`], the [`networks::subscriptions`] and their [`core::leases`] are of all tenants, too, and
-//! the imports that are not at their end are in [`devices::imports`].
+//! Invariant: a query starts from a [`Scope`], which holds the tenant and adds it to the statement; there is no
+//! other access to a table. Exceptions are the queries that identify a caller before the tenant is known, all in
+//! [`access::identity`], and those that serve all tenants: the delivery queue in [`deliveries`], the
+//! [`networks::subscriptions`] with their [`core::leases`], and unfinished imports in [`devices::imports`].
 //!
-//! What all resources share is in [`core`], which knows none of them; the other folders are the same as in `api` and
-//! `hub`. What knows all resources stands beside the folders: how the database is opened and watched, [`removals`], the
-//! columns that are [`sealed`], and the transaction of an [`uplink_batch`].
+//! [`core`] contains the foundations that all resources share, and knows none of the resources; the other folders
+//! correspond to those in `api` and `hub`. Beside the folders are the parts that know all resources: opening and
+//! watching the database, [`removals`], the [`sealed`] columns, and the transaction of an [`uplink_batch`].
 //!
-//! Each transaction says as it begins what must follow its commit ([`core::signals`]): [`Scope::write`] what
-//! changes what is provisioned, [`Scope::record`] what happened, [`Scope::keep`] what nobody else looks at.
+//! Each transaction names the signals of its commit when it begins ([`core::signals`]): [`Scope::write`] is for
+//! changes of configuration, [`Scope::record`] for events, and [`Scope::keep`] for data that nothing else depends
+//! on.
 
 mod entities;
 

@@ -1,4 +1,4 @@
-//! Opens the database, and puts together what the handle on it holds.
+//! Opening of the database, and assembly of its handle.
 
 use std::{
     sync::{Arc, RwLock},
@@ -40,7 +40,7 @@ use crate::{
 };
 
 impl Store {
-    /// Connects and brings the schema up to date. Whoever does so holds the [`Lock`].
+    /// Connects and brings the schema up to date. The caller holds the [`Lock`].
     pub async fn open(config: &Config) -> Result<Self> {
         starting::persist(config, async || Self::open_once(config).await).await
     }
@@ -64,11 +64,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Connects to a database that hubs may be using: its schema is theirs, and must be this program's.
+    /// Connects to a database that hubs may be using. Does not change the schema; fails if it is older than this
+    /// program.
     pub async fn open_beside(config: &Config) -> Result<Self> {
         let url = config.database_url();
         if let Some(file) = file::path(&url) {
-            // SQLite would make an empty one.
+            // SQLite would create an empty file.
             std::fs::metadata(file).map_err(Error::internal)?;
         }
         let store = Self::connect(config, &url, Purpose::Write).await?;
@@ -133,9 +134,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Has ids go on from those that are stored, where the only hub has made them. One that is further ahead than
-    /// keys may be of times was made by a clock that was wrong, and is left behind. Hubs that share a database
-    /// have its time: one that went on from anything else would be ahead of the others.
+    /// Continues ids from the greatest stored one, if this is the only hub. Ids too far ahead are ignored, because
+    /// they come from a wrong clock. Hubs that share a database use its time; one that continued from another value
+    /// would be ahead of the others.
     async fn go_on_from_stored_ids(&self) -> Result<()> {
         if self.is_shared() {
             return Ok(());
@@ -155,7 +156,7 @@ impl Store {
     }
 }
 
-/// The greatest id of a table that is below this one.
+/// Returns the greatest id of a table below this one.
 async fn greatest<E: EntityTrait>(
     store: &Store,
     id: E::Column,

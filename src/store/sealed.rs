@@ -1,8 +1,7 @@
-//! Every column that holds sealed values: for looking whether the keys are there that open them, and
-//! for changing the key that they are sealed with.
+//! Columns with sealed values: to check that the keys that open them are available, and to replace the sealing key.
 //!
-//! Values are replaced where they still are what was read, so hubs may run and change them
-//! meanwhile; a batch is one transaction, and what was done stays done when the next one fails.
+//! A value is replaced only if it is unchanged since it was read, so hubs may run and change values at the same
+//! time. A batch is one transaction; completed batches stay even if a later one fails.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -19,38 +18,38 @@ use crate::{
     },
 };
 
-/// Rows of one transaction.
+/// Maximum number of rows per transaction.
 const BATCH: u64 = 200;
 
-/// A column of sealed values.
+/// Column of sealed values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
-    /// The credentials of integrations.
+    /// Credentials of integrations.
     Integrations,
-    /// The credentials of network connections.
+    /// Credentials of network connections.
     NetworkConnections,
-    /// The credentials that downlinks are sent with.
+    /// Credentials for sending downlinks.
     DownlinkSettings,
-    /// The answers to requests that may be told twice.
+    /// Answers to requests with an idempotency key.
     IdempotencyKeys,
 }
 
-/// A row with a sealed value, and what that is bound to.
+/// Row with a sealed value and the data that the value is bound to.
 pub struct Row {
-    /// Whose it is.
+    /// Tenant of the row.
     pub tenant: TenantId,
-    /// Its key, as text.
+    /// Key of the row, as text.
     pub key: String,
-    /// The type of its settings, where they have one that stands apart from them.
+    /// Type of its settings; empty if the settings contain the type or there are none.
     pub kind: String,
-    /// Its settings.
+    /// Settings of the row.
     pub settings: serde_json::Value,
-    /// The sealed value.
+    /// Sealed value.
     pub sealed: Vec<u8>,
 }
 
 impl Column {
-    /// All of them.
+    /// All columns.
     pub const ALL: [Self; 4] = [
         Self::Integrations,
         Self::NetworkConnections,
@@ -58,7 +57,7 @@ impl Column {
         Self::IdempotencyKeys,
     ];
 
-    /// What its values belong to.
+    /// Returns the name of the resource that the values belong to.
     pub fn name(self) -> &'static str {
         match self {
             Self::Integrations => "integrations",
@@ -111,18 +110,18 @@ impl Answer {
     }
 }
 
-/// The columns that one kind of rows is read by.
+/// Columns to read from a table.
 struct Columns<E: EntityTrait> {
     tenant: E::Column,
     key: E::Column,
     sealed: E::Column,
-    /// What else is read, under the names that the row has for it.
+    /// Additional expressions, with their names in the row.
     more: Vec<(Expr, &'static str)>,
 }
 
 impl Store {
-    /// Hands every row of a column to `change`, and writes down what it gives in the place of the
-    /// sealed value. Answers how many were replaced.
+    /// Passes every row of a column to `change`, and stores the returned value in place of the sealed one. Returns
+    /// the number of replaced values.
     pub async fn replace_sealed(
         &self,
         column: Column,
@@ -181,8 +180,8 @@ impl Store {
         }
     }
 
-    /// The starts of the remembered answers, each once, with how many have it: enough to tell their
-    /// keys. Those that are forgotten with the next request are left out.
+    /// Returns the distinct first bytes of the stored answers with their counts, which suffice to identify the
+    /// sealing keys. Omits expired answers.
     pub async fn starts_of_answers(&self, bytes: u8) -> Result<Vec<(Vec<u8>, i64)>> {
         use idempotency_key::{Column, Entity};
         let start = Expr::cust(format!("substr(answer, 1, {bytes})"));

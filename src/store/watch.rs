@@ -1,6 +1,6 @@
-//! Watches the database while the hub runs: whether it takes writes, and what time it is.
+//! Watching of the database while the hub runs: availability of writes, and the time.
 //!
-//! Where the time was set back, what waits in a queue is made due as much earlier.
+//! If the time was set back, due times in queues are moved back by the same amount.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use crate::{
     },
 };
 
-/// How often the time is read: from the hub's own clock, and from a server.
+/// Intervals at which the time is read: from the hub's own clock, and from a shared database.
 const READ_EVERY: Duration = Duration::from_secs(1);
 const READ_EVERY_SHARED: Duration = Duration::from_secs(5);
-/// An answer that took longer tells too little.
+/// Timeout of a reading; a slower answer would be too inaccurate.
 const READ_WITHIN: Duration = Duration::from_secs(1);
-/// Rows that one statement changes: uplinks must not wait for more.
+/// Maximum number of rows changed by a statement, so that uplinks do not wait for long.
 const CHUNK: u64 = 1000;
 
-/// What waits since a time that is still to come waits from now on, for as long as it was meant to.
+/// Rows whose wait began at a future time, which must wait from now on for as long as intended.
 struct Ahead {
     table: &'static str,
     key: &'static str,
-    /// Which rows wait, beside those of one integration.
+    /// Condition of waiting rows, in addition to the owner.
     waiting: &'static str,
 }
 
@@ -45,8 +45,8 @@ const DOWNLINKS: Ahead = Ahead {
 };
 
 impl Ahead {
-    /// `$1` is now, `$2` the row's owner, `$3` when nothing is due by itself, `$4` what was written later
-    /// than which is ahead.
+    /// Returns the statement. Parameters: `$1` is the current time, `$2` the row's owner, `$3` the due time of
+    /// parked rows, and `$4` the time after which a change counts as ahead.
     fn statement(&self, backend: DbBackend) -> String {
         let Self {
             table,
@@ -69,15 +69,15 @@ impl Ahead {
 }
 
 impl Store {
-    /// Watches whether the database takes writes, and what time it is, until `stop`.
+    /// Watches the availability of writes and the time, until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
         let watching = async { tokio::join!(self.inner.probe.clone().run(), self.follow_time()) };
         let _ = stop.run_until_cancelled(watching).await;
     }
 
-    /// Follows the time, for ever.
+    /// Reads the time forever.
     async fn follow_time(&self) {
-        // While no hub ran, the clock may have been set back.
+        // The clock may have been set back while no hub ran.
         let mut may_wait_too_long = true;
         loop {
             match timeout(READ_WITHIN, self.read_time()).await {
@@ -85,7 +85,7 @@ impl Store {
                     let seconds = step.num_seconds();
                     tracing::warn!(seconds, "the clock was set");
                     may_wait_too_long |= step < TimeDelta::zero();
-                    // Waiting for others to write must not keep the time from being read.
+                    // A wait for other writers must not delay the readings of the time.
                     let _ = timeout(READ_WITHIN, self.keep_clock_steps()).await;
                 }
                 Ok(Ok(None)) => {}
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Lets what was written while the time was ahead wait no longer than it was meant to.
+    /// Moves the due times of rows that were written while the clock was ahead.
     async fn hasten(&self) -> Result<()> {
         for integration in self.all_integrations().await? {
             self.hasten_of(&DELIVERIES, integration.0).await?;

@@ -1,5 +1,5 @@
-//! A certificate of the hub's own, made at the first start and renewed with the same key: clients that
-//! trust its key, or read the file again, need not be told.
+//! The hub's own self-signed certificate, generated at the first start and renewed with the same key:
+//! clients that trust its key, or that read the file again, need no change.
 
 use std::{fs, net::IpAddr, path::PathBuf};
 
@@ -12,21 +12,21 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use super::{Files, parsed};
 use crate::{clock, config::Config, private};
 
-/// Life of a certificate, in days: the longest that Apple's systems take from a private CA.
+/// Lifetime of a certificate in days: the longest that Apple's systems accept from a private CA.
 const LIFE_DAYS: i64 = 825;
-/// The name that it calls itself.
+/// Common name of the certificate.
 const NAME: &str = "thingshub";
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// The certificate under the data folder.
+/// The certificate and key in the data folder.
 pub struct Own {
     folder: PathBuf,
     listen: IpAddr,
 }
 
 impl Own {
-    /// The certificate is there when this returns. The error is one line that names the setting.
+    /// Generates the certificate unless it exists. The error is one line that names the setting.
     pub fn prepare(config: &Config) -> Result<Self, String> {
         let own = Self {
             folder: config.data_dir.join("tls"),
@@ -39,7 +39,7 @@ impl Own {
         Ok(own)
     }
 
-    /// Where it is.
+    /// Returns the paths of certificate and key.
     pub fn files(&self) -> Files {
         Files {
             cert: self.folder.join("cert.pem"),
@@ -47,7 +47,7 @@ impl Own {
         }
     }
 
-    /// Makes another certificate for the key that is there.
+    /// Generates another certificate for the existing key.
     pub fn renew(&self) -> Result<(), String> {
         let renewed = fs::read_to_string(self.files().key)
             .map_err(Into::into)
@@ -87,7 +87,8 @@ impl Own {
         let mut subject = DistinguishedName::new();
         subject.push(DnType::CommonName, NAME);
         params.distinguished_name = subject;
-        // By default it is made of the key, and browsers refuse two certificates with one number.
+        // The default serial number is derived from the key, but browsers reject two certificates with the
+        // same number.
         params.serial_number = Some(SerialNumber::from(rand::random::<[u8; 16]>().to_vec()));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let now = clock::now().timestamp();
@@ -102,8 +103,8 @@ impl Own {
     }
 }
 
-/// Whether a certificate is one that a hub has made. One that somebody has put in its place is not
-/// overwritten.
+/// Returns true if the hub has generated the certificate. One that an operator has put in its place must not
+/// be overwritten.
 pub fn is_own(pair: &CertifiedKey) -> bool {
     let name = format!("CN={NAME}");
     parsed(pair).is_some_and(|certificate| {

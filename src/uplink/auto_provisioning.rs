@@ -1,4 +1,4 @@
-//! Which unknown senders become devices by themselves, and what devices they become.
+//! Rules of connections that turn unknown senders into devices automatically.
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -11,16 +11,16 @@ use crate::{
     store::devices::{Address, NewDevice},
 };
 
-/// Memory that one compiled pattern may take.
+/// Maximum memory of one compiled pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 256 * 1024;
 /// Longest id of a device, in characters.
 const ID_CHARS_MAX: usize = 63;
 /// Longest name of a device, in characters.
 const NAME_CHARS_MAX: usize = 120;
-/// What a template may name.
+/// Placeholders that a template may contain.
 const PLACEHOLDERS: [&str; 3] = ["network_device_id", "network_name", "application"];
 
-/// A connection's rule, ready to be asked.
+/// Rule of a connection with compiled patterns.
 pub struct Rule {
     network_device_id: Option<Regex>,
     application: Option<Regex>,
@@ -40,7 +40,7 @@ struct Stored {
 }
 
 impl Rule {
-    /// Reads a rule; the error names the member that is wrong.
+    /// Parses a stored rule. The error names the invalid member.
     pub fn read(rule: Value) -> Result<Self> {
         let stored: Stored = serde_json::from_value(rule).map_err(Error::internal)?;
         for (name, template) in [
@@ -63,7 +63,8 @@ impl Rule {
         })
     }
 
-    /// The driver and the labels of the devices that it makes, to be checked before it is stored.
+    /// Returns a device with the driver and the labels of the rule, for validation before the rule is
+    /// stored.
     pub fn example(&self) -> NewDevice {
         NewDevice {
             id: "example".to_owned(),
@@ -76,7 +77,7 @@ impl Rule {
         }
     }
 
-    /// The device that the sender of an uplink becomes, where the rule is about it.
+    /// Returns the device to create for the sender of an uplink, or `None` if the rule does not match.
     pub fn device(&self, connection: ConnectionId, uplink: &Uplink) -> Option<NewDevice> {
         let is_meant = |pattern: &Option<Regex>, text: &str| {
             pattern
@@ -105,7 +106,7 @@ impl Rule {
     }
 }
 
-/// A pattern that must match the whole of a text.
+/// Compiles a pattern that must match the entire text.
 fn whole(name: &str, pattern: Option<&str>) -> Result<Option<Regex>> {
     let Some(pattern) = pattern else {
         return Ok(None);
@@ -122,7 +123,7 @@ fn whole(name: &str, pattern: Option<&str>) -> Result<Option<Regex>> {
     })
 }
 
-/// The first thing in braces that no template may name.
+/// Returns the first placeholder of the template that is not in [`PLACEHOLDERS`].
 fn unknown_placeholder(template: &str) -> Option<&str> {
     let mut named = template.split('{').skip(1).filter_map(|rest| {
         let (name, _) = rest.split_once('}')?;
@@ -139,7 +140,8 @@ fn fill(template: &str, uplink: &Uplink) -> String {
         .replace("{application}", &name(&uplink.names.application))
 }
 
-/// Letters and digits with single dashes between them; the fallback where nothing of the text is left.
+/// Converts a text to letters and digits with single dashes between them. Uses `fallback` if nothing
+/// remains.
 fn as_id(text: &str, fallback: &str) -> String {
     let dashed = |text: &str| {
         let parts = text.split(|c: char| !c.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! Uplinks of devices, decoded and written, in turn where the driver keeps a state.
+//! Decodes and writes uplinks of devices; those of stateful drivers one after another.
 
 use std::sync::Arc;
 
@@ -16,24 +16,24 @@ use crate::{
     },
 };
 
-/// How often an uplink is decoded again when another hub was quicker to write the driver's state.
-/// Each time, that hub has written an uplink.
+/// Maximum number of attempts to decode an uplink when another hub keeps changing the driver state
+/// first. Each failed attempt means that another hub has written an uplink.
 const STALE_TRIES_MAX: usize = 100;
 
-/// What became of an uplink that was to be written.
+/// Outcome of writing an uplink.
 enum Written {
-    /// It is on disk, or a copy of it.
+    /// The uplink, or a copy of it, is on disk.
     Yes(Receipt),
-    /// Another hub was quicker to write the driver's state.
+    /// Another hub changed the driver state first.
     Stale,
-    /// What it is about has changed or gone.
+    /// The device or connection of the uplink has changed or was deleted.
     No,
 }
 
 impl UplinkPath {
-    /// Decodes an uplink and writes it. A driver that has only ever returned plain fields needs no
-    /// state and no turn; when it returns a state after all, what it returned without its state
-    /// counts for nothing, and it is called once more, in turn.
+    /// Decodes and writes an uplink. A driver that has only returned plain fields so far runs without a
+    /// state and without a turn. If it returns a state after all, this result is discarded and the driver
+    /// runs again with its state, in turn.
     pub(super) async fn take_uplink(
         &self,
         scope: &Scope,
@@ -69,11 +69,11 @@ impl UplinkPath {
                 }
             }
         };
-        // On the heap, because most drivers keep no state and need no room for it.
+        // Boxed because most drivers keep no state and should not pay for the size of this future.
         Box::pin(self.take_turn(scope, &device, stateful, &uplink, received_at, message)).await
     }
 
-    /// The same for a driver that keeps a state, or may.
+    /// Decodes and writes an uplink in turn, for a driver that keeps a state or may start to.
     async fn take_turn(
         &self,
         scope: &Scope,

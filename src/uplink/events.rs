@@ -1,4 +1,5 @@
-//! What a message tells, taken: an uplink of a device, one of a sender that nobody knows, or news.
+//! Handles the events of a message: uplinks of devices, uplinks of unknown senders, and notifications
+//! of the network.
 
 use serde_json::{Value, json};
 
@@ -16,13 +17,13 @@ use crate::{
     },
 };
 
-/// What became of a sender that nobody knows.
+/// Outcome of automatic provisioning for an unknown sender.
 enum Provisioned {
-    /// It is a device now.
+    /// The sender is a device now.
     Yes,
-    /// No rule is about it.
+    /// The connection has no rule, or the rule does not match.
     NotMeant,
-    /// It could not be made a device; why not.
+    /// The device could not be created, for the given reason.
     Failed(String),
 }
 
@@ -75,7 +76,7 @@ impl UplinkPath {
         Ok((outcome == Outcome::Recorded).then_some(Receipt::Other))
     }
 
-    /// Makes a device of an unknown sender where the connection's rule says so.
+    /// Creates a device for an unknown sender if the connection's rule matches.
     async fn provision(
         &self,
         connection: &ConnectionRoute,
@@ -87,11 +88,11 @@ impl UplinkPath {
         };
         match devices::insert(&connection.scope, device).await {
             Ok(_) => Ok(Provisioned::Yes),
-            // Invalid: its driver or its connection has gone.
+            // Invalid: the driver or the connection was deleted in the meantime.
             Err(Error::Conflict(why) | Error::Invalid(why)) => {
                 let address = &uplink.network_device_id;
                 let found = self.routes.device(connection, address).await?;
-                // Another message of the device was quicker.
+                // Another message of the same device may have created it first.
                 Ok(match found {
                     Some(_) => Provisioned::Yes,
                     None => Provisioned::Failed(why),

@@ -1,17 +1,17 @@
-//! What is kept of the body of a message that the hub does not understand in full: all of a short one, the
-//! start of a long one, and no credentials.
+//! Shortens and redacts the bodies of messages that the hub does not fully understand: a long body is
+//! truncated and credentials are removed.
 
 use serde_json::{Map, Value, json};
 
 use crate::store::members;
 
-/// Longest body that is kept, in bytes of JSON.
+/// Maximum size of a stored body, in bytes of JSON.
 const BODY_BYTES_MAX: usize = 4096;
-/// What stands in the place of a credential.
+/// Replacement for a credential.
 const WITHHELD: &str = "(withheld)";
 
-/// The members of an event's details that show a body: `body`, and `truncated` where it is the start of
-/// the JSON alone.
+/// Returns the members of an event's details that show a body: `body`, and `truncated` if `body` is
+/// only the start of the JSON text.
 pub fn of(body: &Value) -> Map<String, Value> {
     let body = shown(body);
     let text = body.to_string();
@@ -25,7 +25,7 @@ pub fn of(body: &Value) -> Map<String, Value> {
     members(json!({"body": start, "truncated": true}))
 }
 
-/// The same without credentials, and without the one character that PostgreSQL does not keep.
+/// Removes credentials, and NUL characters, which PostgreSQL cannot store.
 fn shown(value: &Value) -> Value {
     match value {
         Value::String(text) => text.replace('\0', "").into(),

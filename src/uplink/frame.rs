@@ -1,25 +1,25 @@
-//! What makes two messages copies of one frame.
+//! Recognises messages that are copies of one frame.
 //!
-//! The network says it: by its own id of the reception ([`Uplink::reception`]), else by the time. The
-//! frame counter alone does not: devices without one send 0 again and again, and devices that restart
-//! without a join count from 0 within the same session.
+//! Copies are matched by the network's id of the reception ([`Uplink::reception`]) if there is one,
+//! otherwise by time. The frame counter alone is not enough: devices without a counter always send 0,
+//! and devices that restart without a join count from 0 again within the same session.
 
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use crate::{networks::Uplink, store::devices::frames::Mark};
 
-/// How far the times may lie apart at which network servers, or gateways of one, heard a frame with a
-/// counter: seconds of delay on the way to either. A device that restarts needs longer.
+/// Maximum difference between the times of two copies of a frame with a counter. Covers the delay
+/// between gateways or network servers; a device takes longer than this to restart.
 const COUNTED: TimeDelta = TimeDelta::seconds(10);
-/// The same for a frame without a counter. After an uplink a device listens for more than a second
-/// before it may send another.
+/// Maximum difference between the times of two copies of a frame without a counter. A device listens
+/// for more than a second after an uplink before it may send another.
 const UNCOUNTED: TimeDelta = TimeDelta::seconds(1);
 
-/// What tells a frame from the others of its device. None for a message that nothing tells from the next
-/// one with the same payload.
+/// Returns the mark that identifies a frame among those of its device. `None` if nothing distinguishes
+/// it from the next message with the same payload.
 pub fn mark(uplink: &Uplink) -> Option<Mark> {
-    // A zero may be a counter that was left out.
+    // Zero may stand for a counter that was left out.
     let is_numbered = uplink.f_cnt.is_some_and(|counter| counter > 0);
     let reception = uplink.reception.as_deref().map(hash_of_reception);
     if !is_numbered && reception.is_none() && uplink.time.is_none() {
@@ -38,7 +38,7 @@ pub fn mark(uplink: &Uplink) -> Option<Mark> {
     })
 }
 
-/// A hash of what all copies of a frame have in common.
+/// Hashes the fields that all copies of a frame share.
 fn print(uplink: &Uplink) -> u64 {
     let mut hash = Sha256::new();
     let mut add = |part: Option<&[u8]>| {
@@ -54,7 +54,7 @@ fn print(uplink: &Uplink) -> u64 {
 }
 
 fn hash_of_reception(id: &str) -> u32 {
-    // Zero is stored for "none".
+    // Zero is stored for "no reception".
     u32::from_be_bytes(first_bytes(&Sha256::digest(id))).max(1)
 }
 

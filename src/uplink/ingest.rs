@@ -1,4 +1,4 @@
-//! Step 1: who posts, and what it says.
+//! Step 1: authenticate the sender and parse the message.
 
 use super::{receipt::Unread, route::ConnectionRoute, routes::Routes, strangers::Strangers};
 use crate::{
@@ -10,33 +10,34 @@ use crate::{
 use serde_json::Value;
 use std::{net::IpAddr, sync::Arc};
 
-/// Who posts.
+/// Sender of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Sender<'a> {
-    /// The ingest key that it shows.
+    /// Ingest key that the sender presented.
     pub key: &'a str,
-    /// Its address, where it is known.
+    /// IP address, if known.
     pub address: Option<IpAddr>,
 }
 
-/// One of the messages that came in together.
+/// One message of a request, which may contain several.
 #[derive(Clone, Copy)]
 pub struct One<'a> {
-    /// What it says.
+    /// Body of this message.
     pub body: &'a Value,
-    /// What came with it.
+    /// The request as received.
     pub around: &'a Unread,
 }
 
-/// The connection that this key opens. A wrong key and a missing connection look the same, and both
-/// leave a trace. No key is wrong by what was kept ready alone: another hub may have changed it.
+/// Returns the connection if the ingest key is correct. A wrong key and a missing connection give the
+/// same error, and both are logged. A key is never rejected by the cache alone, because another hub may
+/// have changed it.
 pub async fn authenticate(
     routes: &Routes,
     strangers: &Arc<Strangers>,
     id: ConnectionId,
     sender: Sender<'_>,
 ) -> Result<Arc<ConnectionRoute>> {
-    // Hashes of random keys: comparing them tells nothing about the key.
+    // A timing attack learns nothing useful here, because the hashes of random keys are compared.
     let hash = secret::hash_token(sender.key);
     let opens = |connection: &Arc<ConnectionRoute>| connection.ingest_key_hash == hash;
     let mut connection = routes.connection(id).await?;
@@ -54,13 +55,13 @@ pub async fn authenticate(
     }
 }
 
-/// The messages that a body holds, at least one.
+/// Splits a body into its messages. Returns at least one.
 pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>> {
-    // Some put a byte order mark before it (RFC 8259, 8.1).
+    // Some senders start with a byte order mark (RFC 8259, 8.1).
     let text = message.body.strip_prefix(b"\xef\xbb\xbf");
     let body: Value = serde_json::from_slice(text.unwrap_or(&message.body))
         .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
-    // Nothing else is a message of a webhook, whatever the connection's mapping says.
+    // A webhook must send objects, whatever the connection's mapping says.
     let is_message = match &body {
         _ if message.topic.is_some() => true,
         Value::Object(_) => true,
@@ -74,9 +75,9 @@ pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>
     connection.settings.split(body).map_err(broken)
 }
 
-/// What a message says, in one form for all networks.
+/// Converts a message to the form that is common to all networks.
 pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event> {
-    // Without its key a message cannot be told from a forged one.
+    // Without the stored key, a genuine message cannot be distinguished from a forged one.
     let credentials = match &connection.credentials {
         Ok(credentials) => credentials.as_ref(),
         Err(error) if connection.settings.checks_messages() => return Err(error.echo()),

@@ -1,19 +1,19 @@
-//! The uplink path: from what a network server posts to what is on disk and on its way.
+//! The uplink path: from a network server's request to stored uplinks and queued deliveries.
 //!
 //! Four steps, one file each:
 //!
-//! 1. [`ingest`]: who posts (the connection's key), what it says (the network's adapter), whom it is
-//!    about (the device);
-//! 2. [`decoding`]: what the device's driver makes of the payload ([`crate::codec`]);
-//! 3. [`record`]: the uplink, the device's state, the data tables' rows and the deliveries, written in
-//!    one transaction that [`writer`] shares among all who wait;
-//! 4. `deliver`: the [`crate::delivery`] engine is told that there is work.
+//! 1. [`ingest`]: authenticates the sender by the connection's key and parses the message with the
+//!    network's adapter;
+//! 2. [`decoding`]: runs the device's driver on the payload ([`crate::codec`]);
+//! 3. [`record`]: composes the uplink, the device's state, the data tables' rows and the deliveries,
+//!    which [`writer`] writes in one transaction, shared by all waiting messages;
+//! 4. `deliver`: notifies the [`crate::delivery`] engine about the new deliveries.
 //!
-//! [`redecode`] takes step 2 alone, for what is stored.
+//! [`redecode`] runs step 2 alone, for stored uplinks.
 //!
-//! The uplinks of a device whose driver keeps a state take [`turns`]; the others do not know of them.
+//! Uplinks of a device whose driver keeps a state are serialised by [`turns`]; others are not.
 //!
-//! Invariant: what was answered with 200 is on disk.
+//! Invariant: a message that was answered with 200 is on disk.
 
 mod auto_provisioning;
 mod decoding;

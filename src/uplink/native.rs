@@ -1,68 +1,68 @@
-//! The native output format: the one form in which integrations hand an uplink on.
+//! The native output format, in which integrations send uplinks.
 //!
-//! It is the format of SmartMakers' thingsHub, so that whatever reads that hub's output today reads
-//! ours. Invariant: every key of that format is always there, in its order and with its type (null
-//! where a value is not known). We add `data`, the decoded fields, and, only where there is one,
-//! `error`, why the driver failed, or `updates`, the values of each time that it told of.
+//! It is the format of SmartMakers' thingsHub, so that consumers of that hub can read ours. Invariant:
+//! every key of that format is always present, in its order and with its type (null if a value is
+//! unknown). We add `data`, the decoded fields, and, only if there is one, `error`, the failure of the
+//! driver, or `updates`, the values with their own times that the driver returned.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Number, Value, json};
 
 use crate::networks::{Reception, Uplink};
 
-/// What one output is made of. Nothing is checked or cut here: all of it was, on the way in.
+/// Input of one output document. All values were validated and truncated at ingest.
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
-    /// What was received.
+    /// The received uplink.
     pub uplink: &'a Uplink,
-    /// When the hub received it.
+    /// Time at which the hub received the uplink.
     pub received_at: DateTime<Utc>,
-    /// The device that it belongs to.
+    /// The device that the uplink belongs to.
     pub device: Device<'a>,
-    /// What the device's driver made of it.
+    /// Result of the device's driver.
     pub decoded: Decoded<'a>,
 }
 
-/// The device, as it stands after this uplink.
+/// The device in its state after this uplink.
 #[derive(Clone, Debug)]
 pub struct Device<'a> {
-    /// Its id in the hub.
+    /// Id in the hub.
     pub id: &'a str,
-    /// Its name; may be empty.
+    /// Name; may be empty.
     pub name: &'a str,
-    /// Its driver, `author/name:tag`; empty when it has none.
+    /// Driver as `author/name:tag`; empty if there is none.
     pub driver: &'a str,
-    /// Its labels; none is written as null, as the format has it.
+    /// Labels; an empty list is written as null, as the format requires.
     pub labels: &'a [String],
-    /// The state that somebody asked for.
+    /// Desired state.
     pub desired_state: &'a Map<String, Value>,
-    /// The state that the device reported.
+    /// State that the device reported.
     pub reported_state: &'a Map<String, Value>,
-    /// Where it is connected.
+    /// Network connections of the device.
     pub connections: &'a [Connection<'a>],
 }
 
-/// A device's place in one network.
+/// Connection of a device to one network.
 #[derive(Clone, Debug)]
 pub struct Connection<'a> {
-    /// The network connection's id in the hub.
+    /// Id of the network connection in the hub.
     pub network_connection_id: i64,
-    /// The network connection's name.
+    /// Name of the network connection.
     pub network_connection_name: &'a str,
-    /// The device's id in that network, such as its DevEUI.
+    /// Id of the device in that network, such as its DevEUI.
     pub network_device_id: &'a str,
 }
 
-/// How decoding went.
+/// Result of decoding.
 #[derive(Clone, Copy, Debug)]
 pub enum Decoded<'a> {
     /// The device has no driver.
     NoDriver,
     /// The decoded fields.
     Fields(&'a Map<String, Value>),
-    /// The latest fields, and the values of each time, as the driver told them.
+    /// The latest fields, and the values of each time as the driver returned them.
     Updates(&'a Map<String, Value>, &'a Value),
-    /// The driver failed, with this text for its author.
+    /// The driver failed; contains the error message for the driver's author.
     Failed(&'a str),
 }
 
@@ -95,7 +95,7 @@ pub fn render(parts: &Parts<'_>) -> Value {
         "rssi": level(radio.rssi),
         "snr": level(radio.snr),
         "spread_factor": radio.spread_factor,
-        // The hub's own where the network's cannot be true.
+        // Falls back to the hub's time if the network's time is implausible.
         "time": uplink.time.or(radio.reported_time.is_some().then_some(*received_at)).map(rfc3339),
         "uplink_metadata": {
             "id": device.id,
@@ -139,7 +139,7 @@ fn connection(connection: &Connection<'_>) -> Value {
     })
 }
 
-/// A signal level; a whole one without a fraction (`-69`, not `-69.0`), as the format has it.
+/// Formats a signal level; a whole number has no fraction (`-69`, not `-69.0`), as the format requires.
 fn level(level: Option<f64>) -> Option<Number> {
     let level = level?;
     if level.fract() == 0.0 && level.abs() < 1e9 {
@@ -152,7 +152,7 @@ fn level(level: Option<f64>) -> Option<Number> {
     Number::from_f64(level)
 }
 
-/// UTC with as many digits of the second as there are, as Go writes it and the format has it.
+/// Formats a time in UTC without trailing zeros in the fraction, like Go, as the format requires.
 fn rfc3339(time: DateTime<Utc>) -> String {
     let text = time.format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
     format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
@@ -232,7 +232,7 @@ mod tests {
             .as_object_mut()
             .and_then(|output| output.shift_remove("data"));
         assert_eq!(data, Some(Value::Null));
-        // As text, so that the order of the keys counts too.
+        // Compared as text to check the order of the keys, too.
         assert_eq!(output.to_string(), sample.to_string());
     }
 

@@ -1,4 +1,4 @@
-//! What is kept of a message that is no uplink: an event of the device or the connection.
+//! Converts messages other than uplinks to events of the device or the connection.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The event that is kept.
+/// Converts a message to an event.
 pub fn as_event(news: &News) -> NewEvent {
     let (kind, message, about) = match &news.told {
         Told::Join { dev_addr } => (
@@ -94,7 +94,7 @@ pub fn as_event(news: &News) -> NewEvent {
     }
 }
 
-/// The same with the body of the message, where the event alone does not say all of it.
+/// Adds the body of the message if the event alone does not contain everything.
 pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
     if matches!(
         news.told,
@@ -105,7 +105,7 @@ pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
     event
 }
 
-/// The event of a downlink that an uplink confirms.
+/// Returns the event for a downlink that this uplink acknowledges.
 pub fn confirmation(uplink: &Uplink) -> Option<NewEvent> {
     let confirmed = || Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
     uplink
@@ -114,7 +114,7 @@ pub fn confirmation(uplink: &Uplink) -> Option<NewEvent> {
         .map(|told| told_with(uplink, told))
 }
 
-/// The events that are kept of what an uplink tells beside its data.
+/// Returns the events for other information in an uplink than its data, such as a device status.
 pub fn beside(uplink: &Uplink) -> Vec<NewEvent> {
     let told = uplink.beside.as_deref().cloned();
     told.map(|told| told_with(uplink, told))
@@ -129,8 +129,9 @@ fn told_with(uplink: &Uplink, told: Told) -> NewEvent {
     })
 }
 
-/// The device that a message is about, where it is a known one. The Things Stack tells of downlinks
-/// without a DevEUI, too, and Kerlink always does: then the downlink tells whose it is.
+/// Returns the device that a message is about, if it is known. The Things Stack sometimes reports
+/// downlinks without a DevEUI, and Kerlink always does. In that case the device is found through the
+/// downlink.
 pub async fn device(
     routes: &Routes,
     connection: &ConnectionRoute,
@@ -152,7 +153,7 @@ pub async fn device(
     }
 }
 
-/// What became of a downlink of a known device, where the message tells of one.
+/// Returns the new state of a downlink of a known device, if the message reports one.
 pub fn of_downlink_of(
     connection: ConnectionId,
     device: Option<DeviceKey>,
@@ -178,7 +179,7 @@ pub fn of_downlink_of(
     })
 }
 
-/// The hub's own id of the downlink that a message tells of, where the network server echoes it.
+/// Returns the hub's id of the reported downlink, if the network server echoes it.
 fn downlink_id(news: &News) -> Option<Uuid> {
     let Told::Downlink(downlink) = &news.told else {
         return None;
@@ -187,7 +188,7 @@ fn downlink_id(news: &News) -> Option<Uuid> {
     Uuid::parse_str(id.strip_prefix(CORRELATION_PREFIX).unwrap_or(id)).ok()
 }
 
-/// The kind of event and its words for a state.
+/// Returns the kind and the message of the event for a downlink state.
 fn of_downlink(state: &DownlinkState) -> (&'static str, String) {
     let (kind, message) = match state {
         DownlinkState::Queued => ("downlink_queued", "the network server queued a downlink"),
@@ -206,7 +207,8 @@ fn of_downlink(state: &DownlinkState) -> (&'static str, String) {
     (kind, message.to_owned())
 }
 
-/// Leaves out what was not told; a known device's address is null in no event but where none is.
+/// Removes members that are null, except `network_device_id`, which is null only in events without a
+/// device.
 fn told_only(details: Map<String, Value>) -> Map<String, Value> {
     details
         .into_iter()

@@ -1,4 +1,4 @@
-//! The path itself: takes what came in, message by message, and looks up again what has changed meanwhile.
+//! Processes incoming messages one by one, and repeats look-ups that turn out to be out of date.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ use crate::{
     },
 };
 
-/// How often a message is looked up when its device goes, or its tenant changes, in between.
+/// Maximum number of attempts to process a message whose device or tenant changes in the meantime.
 const TRIES_MAX: usize = 5;
 
-/// The uplink path, ready to run.
+/// The uplink path.
 #[derive(Clone)]
 pub struct UplinkPath {
     pub(super) routes: Arc<Routes>,
-    /// What runs drivers.
+    /// Codec that runs the drivers.
     pub codec: Codec,
     pub(super) turns: Arc<Turns>,
     pub(super) strangers: Arc<Strangers>,
@@ -43,7 +43,7 @@ pub struct UplinkPath {
 }
 
 impl UplinkPath {
-    /// Puts the path together.
+    /// Creates the uplink path.
     pub fn new(
         store: Store,
         vault: Vault,
@@ -61,14 +61,14 @@ impl UplinkPath {
         }
     }
 
-    /// The tenant of a connection.
+    /// Returns the scope of the tenant that owns a connection.
     pub async fn scope_of(&self, id: ConnectionId) -> Result<Option<Scope>> {
         let connection = self.routes.connection(id).await?;
         Ok(connection.map(|connection| connection.scope.clone()))
     }
 
-    /// Takes what a network server posts. It is on disk when this answers. Why a message could not be
-    /// read, only who has the connection's key learns.
+    /// Processes a request of a network server. The messages are on disk when this returns. The reason why
+    /// a message is invalid is returned only to a sender that has the connection's key.
     pub async fn receive(
         &self,
         id: ConnectionId,
@@ -79,8 +79,8 @@ impl UplinkPath {
         self.take(connection, Some(sender), message).await
     }
 
-    /// Takes one message that the hub itself has fetched from a network server. It is on disk when
-    /// this answers; one that was refused is counted.
+    /// Processes one message that the hub itself has fetched from a network server. The message is on disk
+    /// when this returns. Rejected messages are counted.
     pub async fn receive_fetched(
         &self,
         id: ConnectionId,
@@ -91,9 +91,9 @@ impl UplinkPath {
         self.take(connection, None, message).await
     }
 
-    /// Takes what came in, which may be several messages: all that can be taken are, and the answer is
-    /// that to the first, or the first refusal. What broke a rule before it could be read is counted
-    /// like a message that cannot be read.
+    /// Processes a request that may contain several messages. All valid messages are processed; returns the
+    /// result of the first message, or the first rejection. A request that cannot be split into messages is
+    /// counted as one malformed message.
     async fn take(
         &self,
         mut connection: Arc<ConnectionRoute>,
@@ -122,7 +122,7 @@ impl UplinkPath {
             };
             let taken = self.take_one(connection.clone(), sender, Ok(one)).await;
             match (&answer, taken) {
-                // Whoever sends it all again sends what is recorded already as well.
+                // A sender that repeats the request repeats recorded messages as well.
                 (_, Err(error)) if !matches!(error, Error::Invalid(_)) => return Err(error),
                 (None | Some(Ok(_)), Err(refused)) => answer = Some(Err(refused)),
                 (None, taken) => answer = Some(taken),
@@ -132,7 +132,8 @@ impl UplinkPath {
         answer.unwrap_or_else(|| Err(Error::field("body", "must hold a message")))
     }
 
-    /// The messages that came in. Nothing is refused by settings that another hub may have changed.
+    /// Splits a request into its messages. A request is rejected only by settings that are up to date,
+    /// because another hub may have changed them.
     async fn read(
         &self,
         connection: &mut Arc<ConnectionRoute>,
@@ -147,7 +148,7 @@ impl UplinkPath {
         ingest::read(connection, around)
     }
 
-    /// Takes one message; whoever posts it shows the key at each look-up, which may have been changed.
+    /// Processes one message. The sender's key is checked at each look-up, because it may have changed.
     async fn take_one(
         &self,
         mut connection: Arc<ConnectionRoute>,
@@ -156,8 +157,8 @@ impl UplinkPath {
     ) -> Result<Taken> {
         let id = connection.id;
         for tries in 0..TRIES_MAX {
-            // Whoever changes things all the time must not keep messages out: the second look-up is
-            // younger than the message, and good enough.
+            // Constant changes must not keep messages out: the second look-up is newer than the message and is
+            // used without a check.
             let epoch = (tries == 0).then_some(connection.epoch);
             if let Some(taken) = self.receive_once(&connection, message, epoch).await? {
                 return Ok(taken);
@@ -181,7 +182,8 @@ impl UplinkPath {
         }
     }
 
-    /// `None`: what the message was about has gone while it was worked on.
+    /// Processes one message. Returns `None` if its device or connection was deleted or changed in the
+    /// meantime.
     async fn receive_once(
         &self,
         connection: &ConnectionRoute,
@@ -206,7 +208,7 @@ impl UplinkPath {
         };
         let answer = |receipt| Taken { receipt, awaits };
         if !connection.enabled {
-            // Another hub may have switched it on.
+            // Another hub may have enabled the connection.
             if epoch.is_some() && !self.routes.is_current(connection).await? {
                 return Ok(None);
             }
@@ -239,8 +241,8 @@ impl UplinkPath {
         Ok(receipt.map(answer))
     }
 
-    /// Writes a message. One that refers to what is not there was looked up in what was kept wrongly: that is
-    /// dropped, for the message to be looked up again. After that, it is a fault.
+    /// Writes a message. If it refers to missing entities, the cache was out of date: the cache entries are
+    /// dropped and the caller looks them up again. If that has happened already, this is an internal error.
     pub(super) async fn write(&self, message: Message) -> Result<Outcome> {
         let (tenant, looked_up_at) = (message.tenant, message.epoch);
         let outcome = self.writer.write(message).await?;
@@ -256,8 +258,8 @@ impl UplinkPath {
         }
     }
 
-    /// Takes the network's time from an uplink where it cannot be true: the hub's own counts, and what
-    /// was told is kept beside it. Answers what is wrong with it.
+    /// Removes an implausible network time from an uplink, so that the hub's time is used, and keeps the
+    /// reported time in `radio.reported_time`. Returns the description of the problem.
     fn doubt_time(&self, uplink: &mut Uplink, now: Time) -> Option<String> {
         if let Some(told) = &uplink.radio.reported_time {
             return Some(format!("the network's time {told:?} cannot be read"));

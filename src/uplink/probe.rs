@@ -1,5 +1,5 @@
-//! Whether a connection's broker lets the hub in and lets it hear: asked as another client, beside the
-//! subscription that runs.
+//! Tests whether a connection's broker accepts the hub's credentials and topics, as a separate client
+//! next to the active subscription.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ use crate::{
     store::networks::Connection,
 };
 
-/// Longest time for a broker to answer a subscription.
+/// Maximum time for a broker to acknowledge a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a broker says to a connection's credentials and topics.
+/// Result of testing a connection's credentials and topics at its broker.
 pub enum Probed {
     /// The connection has no broker.
     NoBroker,
-    /// The broker takes them.
+    /// The broker accepts the credentials and the topics.
     Passed,
-    /// It does not, or is not there; why, for a person.
+    /// The broker rejects them or cannot be reached; contains the reason.
     Failed(String),
 }
 
-/// Asks a connection's broker.
+/// Tests a connection's broker.
 ///
 /// # Errors
-/// When the stored settings cannot be read.
+/// If the stored settings cannot be read.
 pub async fn broker(
     tenant: TenantId,
     connection: &Connection,
@@ -42,7 +42,7 @@ pub async fn broker(
     let heard = match Heard::of(tenant, connection, vault) {
         Ok(Some(heard)) => heard,
         Ok(None) => return Ok(Probed::NoBroker),
-        // Its secret does not open, or is none that can be used.
+        // The secret cannot be decrypted, or is unusable.
         Err(error @ (Error::Unavailable { .. } | Error::Invalid(_))) => {
             return Ok(Probed::Failed(error.to_string()));
         }
@@ -55,7 +55,8 @@ pub async fn broker(
 }
 
 async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {
-    // Under the same name it would push the running subscription out; the last will is that one's.
+    // With the same client id, this test would disconnect the active subscription. The last will stays
+    // with that one.
     let name = format!("{}test", heard.broker.client_id());
     let broker = heard.broker.beside().as_client(&name);
     let mut session = Session::open(&broker, guard, Life::Connection).await?;
@@ -81,7 +82,8 @@ async fn answer(session: &mut Session) -> std::result::Result<SubAck, String> {
     }
 }
 
-/// The topic of a shared subscription: a member of the group would take messages from the others.
+/// Returns the topic of a shared subscription without its group: as a member of the group, this test
+/// would take messages from the others.
 fn unshared(filter: &str) -> String {
     let shared = filter.strip_prefix("$share/");
     let topic = shared.and_then(|rest| rest.split_once('/'));

@@ -1,57 +1,57 @@
-//! What is handed to the uplink path, and what it answers.
+//! Input and result types of the uplink path.
 
 use uuid::Uuid;
 
-/// A message as it came in.
+/// A message as received.
 #[derive(Debug)]
 pub struct Unread {
-    /// The body, or the payload over MQTT.
+    /// Request body, or MQTT payload.
     pub body: Vec<u8>,
-    /// The query parameters, in their order, without the ingest key.
+    /// Query parameters in their order, without the ingest key.
     pub query: Vec<(String, String)>,
-    /// The topic, over MQTT.
+    /// MQTT topic; `None` for HTTP.
     pub topic: Option<String>,
 }
 
-/// What became of a message.
+/// Result of processing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {
-    /// It is an uplink of a device.
+    /// An uplink of a device.
     Uplink {
         /// The uplink's id.
         uplink_id: Uuid,
         /// The device's id.
         device_id: String,
     },
-    /// It is a copy of an uplink that is on disk.
+    /// A copy of a stored uplink.
     Duplicate {
         /// The uplink's id.
         uplink_id: Uuid,
         /// The device's id.
         device_id: String,
     },
-    /// It is about a device that nobody provisioned; it is kept as an event of the connection.
+    /// A message of an unknown device, stored as an event of the connection.
     UnknownDevice,
-    /// It is no uplink; it is kept as an event.
+    /// A message other than an uplink, stored as an event.
     Other,
-    /// The connection is switched off; nothing was kept.
+    /// The connection is disabled; nothing was stored.
     Disabled,
 }
 
-/// A message that was taken.
+/// A message that was processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// What became of it.
+    /// Result of processing the message.
     pub receipt: Receipt,
-    /// The device that waits for a downlink in the answer.
+    /// Device that waits for a downlink in the response.
     pub awaits: Option<Asking>,
 }
 
-/// A device that asks for a downlink.
+/// A device that requests a downlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asking {
-    /// The type of its network server.
+    /// Type of its network server.
     pub kind: &'static str,
-    /// Its id in the network.
+    /// Id of the device in the network.
     pub network_device_id: String,
 }

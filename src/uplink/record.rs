@@ -1,4 +1,4 @@
-//! Step 3: everything that follows from one uplink, ready for one transaction.
+//! Step 3: composes all changes that follow from one uplink, for one transaction.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The record of an uplink.
+/// Composes the record of an uplink.
 pub fn compose(
     device: Arc<DeviceRoute>,
     uplink: Uplink,
@@ -78,7 +78,7 @@ pub fn compose(
     }
 }
 
-/// How it was received, with what the network calls the device: a downlink may have to say it.
+/// Returns the radio metadata, with the network's names of the device, which a downlink may need.
 fn radio(uplink: &Uplink) -> Value {
     let mut radio = json!(uplink.radio);
     if uplink.names != Names::default() {
@@ -87,7 +87,7 @@ fn radio(uplink: &Uplink) -> Value {
     radio
 }
 
-/// What the tables keep of an uplink, each row with the time that it is about.
+/// Returns the rows for the data tables, each with the time of its values.
 pub fn rows(
     tables: &[TableRoute],
     time: Time,
@@ -113,7 +113,7 @@ pub fn rows(
     rows
 }
 
-/// The fields that a table keeps; `None` when there is none of them.
+/// Returns the fields that a table stores; `None` if the data contain none of them.
 fn row(table: &TableRoute, data: &Map<String, Value>) -> Option<Value> {
     let Some(columns) = &table.columns else {
         return (!data.is_empty()).then(|| Value::Object(data.clone()));
@@ -125,8 +125,8 @@ fn row(table: &TableRoute, data: &Map<String, Value>) -> Option<Value> {
     (!picked.is_empty()).then_some(Value::Object(picked))
 }
 
-/// The field at the column's path, if it is there and of the column's type. A field whose own name
-/// holds dots goes before a path.
+/// Returns the field at the column's path if it exists and has the column's type. A field whose own
+/// name contains dots takes precedence over a path.
 fn pick<'a>(column: &Column, data: &'a Map<String, Value>) -> Option<&'a Value> {
     let value = data.get(&column.path).or_else(|| {
         let mut parts = column.path.split('.');

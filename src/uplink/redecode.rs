@@ -1,4 +1,4 @@
-//! What a driver makes of uplinks that are stored: shown, or put into the place of what they hold.
+//! Decodes stored uplinks again with a driver, to preview the result or to replace the stored data.
 
 use std::{
     collections::BTreeSet,
@@ -31,42 +31,42 @@ use crate::{
     },
 };
 
-/// How long one call goes on.
+/// Maximum duration of one call.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Paths that are told of one uplink.
+/// Maximum number of changed paths reported for one uplink.
 const PATHS_MAX: usize = 100;
 
-/// One uplink, before and after.
+/// One uplink before and after decoding it again.
 pub struct Redecoded {
-    /// As it was stored.
+    /// The uplink as it was stored.
     pub before: Uplink,
-    /// What the driver makes of it now.
+    /// New decoded fields; `None` if the driver failed or there is no payload to decode.
     pub after: Option<Map<String, Value>>,
-    /// The values of each time, where the driver tells of several.
+    /// Values with their own times, if the driver returned several.
     updates: Option<Vec<Update>>,
-    /// Why the driver makes nothing of it, in the form that uplinks have.
+    /// Failure of the driver, in the form stored with uplinks.
     pub error: Option<Value>,
-    /// Paths of what differs.
+    /// Paths of the fields that differ.
     pub changed: Vec<String>,
 }
 
-/// Stored uplinks of a device, the oldest first, that are decoded again in the place of what they hold.
+/// Stored uplinks of one device, oldest first, whose decoded data are to be replaced.
 pub struct Rewriting {
     /// The device.
     pub device: Device,
-    /// The driver.
+    /// Reference of the driver.
     pub reference: String,
-    /// The uplinks, and whether there are more of them.
+    /// The uplinks, and the position of the next page if there is one.
     pub page: Page<Uplink, Place<Uuid>>,
-    /// Where the stretch before this one ended.
+    /// Position after the previous page.
     pub after: Option<Place<Uuid>>,
-    /// The times that were asked for.
+    /// Requested time span.
     pub span: Span,
 }
 
 impl UplinkPath {
-    /// Decodes uplinks in their order with the driver that a reference stands for. The state that a
-    /// driver keeps starts empty. Answers fewer than were given where they take long, but one at least.
+    /// Decodes uplinks in their order with the referenced driver. The driver state starts empty. Returns
+    /// fewer uplinks than given, but at least one, if decoding takes long.
     pub async fn redecode(
         &self,
         scope: &Scope,
@@ -77,7 +77,8 @@ impl UplinkPath {
         self.decode_again(scope, &driver, &mut None, uplinks).await
     }
 
-    /// The same, and writes what comes of it. Answers as well whether there is another stretch.
+    /// Decodes uplinks again and stores the result. Also returns `true` if there are more uplinks to
+    /// process.
     pub async fn rewrite(
         &self,
         scope: &Scope,
@@ -133,7 +134,7 @@ impl UplinkPath {
         Ok((redecoded, goes_on))
     }
 
-    /// `state` is what the driver keeps, from uplink to uplink.
+    /// Decodes uplinks in their order; `state` is the driver state, carried from uplink to uplink.
     async fn decode_again(
         &self,
         scope: &Scope,
@@ -150,7 +151,7 @@ impl UplinkPath {
             }
             let data = before.raw.clone();
             let Some(payload) = data.filter(|raw| carries_data(before.f_port, Some(raw))) else {
-                // Nobody could decode it before either, or nobody should have.
+                // These uplinks have no application payload, so there is nothing to decode.
                 redecoded.push(Redecoded::new(before, None, None, None));
                 continue;
             };
@@ -193,7 +194,7 @@ impl Progress {
     }
 }
 
-/// What is told of a stretch that was written.
+/// Returns the event that reports a processed page.
 fn event(reference: &str, driver: &Decoding, redecoded: &[Redecoded]) -> NewEvent {
     let count = redecoded.len();
     let changed = redecoded.iter().filter(|one| one.is_changed()).count();
@@ -236,7 +237,7 @@ impl Redecoded {
             new.unwrap_or(&empty),
             &mut changed,
         );
-        // The times of updates, and all but the latest value of a field, are in none of the data.
+        // `data` lacks the times of updates and all but the latest value of a field.
         let told = updates.as_deref().map(output::as_json);
         if changed.is_empty() && !is_same(&before.updates.clone().into(), &told.into()) {
             changed.push("updates".to_owned());
@@ -250,12 +251,12 @@ impl Redecoded {
         }
     }
 
-    /// Whether its data are others, and there are some.
+    /// True if decoding succeeded and the data differ.
     pub fn is_changed(&self) -> bool {
         self.error.is_none() && !self.changed.is_empty()
     }
 
-    /// As it is to be stored.
+    /// Returns the record to be stored.
     fn rewritten(&self, route: &DeviceRoute) -> Rewritten {
         let (before, updates) = (self.before.clone(), self.updates.as_deref());
         let mut former_times = vec![before.time];
@@ -276,7 +277,7 @@ impl Redecoded {
     }
 }
 
-/// Adds the paths of what is in one of two objects alone, or is another in each.
+/// Collects the paths of fields that are present in only one object or differ.
 fn differences(
     prefix: &str,
     old: &Map<String, Value>,
@@ -302,7 +303,7 @@ fn differences(
     }
 }
 
-/// Whether two values are one; a database may write a number in another way.
+/// True if two values are equal; numbers are compared by value, because a database may rewrite them.
 fn is_same(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Number(old), Value::Number(new)) => old == new || old.as_f64() == new.as_f64(),

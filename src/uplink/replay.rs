@@ -1,8 +1,8 @@
-//! Forwards stored uplinks once more, in the background, chunk by chunk, each replay's in turn.
+//! Forwards stored uplinks again, in the background, in chunks that alternate between the replays.
 //!
-//! What is forwarded is what was decoded then, with the device as it is now. A replay waits while its
-//! integration has much to send already: it must not bury what comes in meanwhile. When its hub dies,
-//! another goes on with it.
+//! The decoded data are those stored at the time, the device is as it is now. A replay pauses while its
+//! integration has a large backlog, so that it does not delay new messages. When a hub fails, another
+//! one continues its replays.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -31,29 +31,29 @@ use crate::{
     supervise::attempted,
 };
 
-/// How long to wait when the database is away, or there is much to send already.
+/// Pause when the database is unavailable or all replays wait for their backlog.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Deliveries that may wait before a replay waits as well.
+/// Number of pending deliveries at which a replay pauses.
 const BACKLOG_MAX: u64 = 5_000;
-/// Replays of which it is known what comes next: some may be another hub's by now.
+/// Maximum number of replays with prefetched uplinks; some of them may run on another hub by now.
 const AHEAD_MAX: usize = 32;
 
-/// Begins replays.
+/// Handle that starts replays.
 #[derive(Clone)]
 pub struct Replays {
     begun: mpsc::UnboundedSender<(TenantId, ReplayId)>,
 }
 
-/// Does replays.
+/// Worker that runs replays.
 pub struct Replayer {
     jobs: Jobs<ReplayId>,
     store: Store,
     wake: Handle,
-    /// What is known of the uplinks that come next.
+    /// Prefetched uplinks by replay.
     ahead: HashMap<ReplayId, Ahead>,
 }
 
-/// What became of a step.
+/// Result of one step.
 enum Step {
     GoOn,
     Wait,
@@ -61,7 +61,7 @@ enum Step {
 }
 
 impl Replays {
-    /// Keeps the replay, and lets the replayer know.
+    /// Stores the replay and notifies the replayer.
     pub async fn begin(
         &self,
         scope: &Scope,
@@ -69,14 +69,14 @@ impl Replays {
         new: NewReplay,
     ) -> Result<Replay> {
         let replay = replays::insert(scope, integration, new).await?;
-        // In the last moments of a shutdown, it waits in the database.
+        // During shutdown the send fails; the replay then waits in the database.
         let _ = self.begun.send((scope.tenant(), replay.id));
         Ok(replay)
     }
 }
 
 impl Replayer {
-    /// A replayer and the handle that begins replays.
+    /// Creates a replayer and the handle that starts replays.
     pub fn new(store: Store, wake: Handle) -> (Self, Replays) {
         let (sender, begun) = mpsc::unbounded_channel();
         let jobs = Jobs::new("replay", store.clone(), begun);
@@ -89,9 +89,9 @@ impl Replayer {
         (replayer, Replays { begun: sender })
     }
 
-    /// Works until `stop`; a chunk under way comes to its end.
+    /// Runs until `stop` is cancelled, and finishes the current chunk first.
     pub async fn run(&mut self, stop: CancellationToken) {
-        // How many in a row had to wait: when all do, there is nothing to do for now.
+        // Number of consecutive steps that had to wait. If all replays wait, the loop pauses.
         let mut idle = 0;
         let store = self.store.clone();
         let unfinished = || store.running_replays();
@@ -100,7 +100,7 @@ impl Replayer {
             let step = attempted("replay", self.step(&scope, id)).await;
             match step {
                 Ok(Step::GoOn | Step::Wait) => self.jobs.went_on(id),
-                // A chunk that was taken and not queued is read again.
+                // After an error, a chunk that was fetched and not queued is read again.
                 Ok(Step::Done) | Err(_) => drop(self.ahead.remove(&id)),
             }
             match step {
@@ -184,7 +184,7 @@ impl Replayer {
     }
 }
 
-/// Waits a moment, unless it is time to stop.
+/// Sleeps for [`PAUSE`], or until `stop` is cancelled.
 async fn pause(stop: &CancellationToken) {
     let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
@@ -262,7 +262,7 @@ fn render(
     .to_string()
 }
 
-/// As the adapter wrote it; what no longer reads is left out.
+/// Parses the stored radio metadata; returns defaults if they are no longer readable.
 fn radio(stored: &Map<String, Value>) -> Radio {
     serde_json::from_value(Value::Object(stored.clone())).unwrap_or_default()
 }

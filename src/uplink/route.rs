@@ -1,4 +1,4 @@
-//! What the uplink path knows of a connection and of a device.
+//! Cached view of connections and devices in the uplink path.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,22 +12,22 @@ use crate::{
     store::{Scope, deliveries::enqueue::Recipient, devices::Device},
 };
 
-/// A network connection, ready to read messages.
+/// A network connection, prepared for reading messages.
 pub struct ConnectionRoute {
     pub id: ConnectionId,
     pub scope: Scope,
-    /// The tenant's epoch at which it was read.
+    /// Epoch of the tenant at which the connection was read.
     pub epoch: u64,
     pub enabled: bool,
     pub settings: NetworkSettings,
     pub ingest_key_hash: Vec<u8>,
-    /// Its secrets, where it has any; an error where they do not open.
+    /// Credentials, if there are any; an error if they cannot be decrypted.
     pub credentials: Result<Option<Credentials>>,
-    /// Which unknown senders become devices.
+    /// Rule for creating devices for unknown senders.
     pub auto_provisioning: Option<Rule>,
 }
 
-/// A device, with all that follows from one of its uplinks.
+/// A device with everything needed to process its uplinks.
 pub struct DeviceRoute {
     pub key: DeviceKey,
     pub device: Device,
@@ -37,11 +37,11 @@ pub struct DeviceRoute {
     pub integrations: Vec<Recipient>,
 }
 
-/// A data table that keeps the device's data.
+/// A data table that stores the device's data.
 #[derive(Clone)]
 pub struct TableRoute {
     pub id: DataTableId,
-    /// `None`: every field.
+    /// Columns to store; `None` stores every field.
     pub columns: Option<Vec<Column>>,
 }
 
@@ -50,10 +50,10 @@ pub struct TableRoute {
 pub struct Column {
     /// Path of the decoded field, its parts joined by dots.
     pub path: String,
-    /// What the field must be to be kept.
+    /// Required type of the field; others are not stored.
     #[serde(rename = "type")]
     pub kind: ColumnType,
-    /// Its unit, for people.
+    /// Unit for display.
     pub unit: Option<String>,
 }
 

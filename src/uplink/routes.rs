@@ -1,10 +1,10 @@
-//! What the uplink path must know of connections and devices, kept ready.
+//! Cache of the connections and devices that the uplink path needs.
 //!
-//! An entry counts only at the epoch of its tenant at which it was read: a change by a client is
-//! seen by the next uplink, and an uplink of a known device reads nothing from the database. Where several
-//! hubs share the database, the others' changes are seen as the uplink is written; what is not to be
-//! written, because of what an entry says, is first held against the database ([`Routes::is_current`]). What
-//! turns out to be wrong when a message is written is dropped, whatever the epoch says.
+//! An entry is valid only at the epoch of its tenant at which it was read: a client's change is visible
+//! to the next uplink, and an uplink of a known device reads nothing from the database. If several hubs
+//! share the database, changes of other hubs are detected when the uplink is written. Before an entry
+//! causes a message to be rejected, it is checked against the database ([`Routes::is_current`]). An
+//! entry that turns out to be wrong when a message is written is dropped, whatever its epoch.
 
 use std::{
     collections::HashMap,
@@ -37,22 +37,23 @@ use crate::{
 };
 
 const CONNECTIONS_MAX: u64 = 10_000;
-/// What is kept ready of devices, in bytes: of some fifty thousand as they usually are.
+/// Capacity of the device cache in bytes; enough for about fifty thousand typical devices.
 const DEVICES_MAX_BYTES: u64 = 96 << 20;
-/// The same of tenants: of thousands as they usually are. A larger one is read for each of its devices.
+/// Capacity of the target cache in bytes; enough for thousands of typical tenants. A larger tenant is
+/// read again for each of its devices.
 const TENANTS_MAX_BYTES: u64 = 64 << 20;
-/// Data tables or integrations that one tenant may have.
+/// Maximum number of data tables, and of integrations, of one tenant.
 const TARGETS_MAX: u64 = 10_000;
 
-/// The data tables and integrations of a tenant, with their selectors read.
+/// The data tables and integrations of a tenant, with parsed selectors.
 struct Targets {
     tables: Vec<(Selector, TableRoute)>,
     integrations: Vec<(Selector, Recipient)>,
-    /// About how many bytes it takes.
+    /// Approximate size in bytes.
     weight: u32,
 }
 
-/// At which epoch of its tenant something was read, and after how many doubts.
+/// Epoch of the tenant at which an entry was read, and the number of invalidations until then.
 type Age = (u64, u64);
 
 type Kept<T> = (Age, Arc<T>);
@@ -64,7 +65,7 @@ pub struct Routes {
     connections: Cache<ConnectionId, Kept<ConnectionRoute>>,
     devices: Cache<(ConnectionId, String), Kept<DeviceRoute>>,
     targets: Cache<i64, Kept<Targets>>,
-    /// How often what is kept of a tenant has turned out to be wrong, of those of whom it has.
+    /// Number of invalidations by tenant; tenants without any are absent.
     doubts: RwLock<HashMap<TenantId, u64>>,
 }
 
@@ -87,8 +88,8 @@ impl Routes {
         }
     }
 
-    /// Drops what is kept of a tenant since this epoch, if that still counts: it refers to what is not there,
-    /// though nothing has told of a change.
+    /// Invalidates the tenant's entries if `epoch` is still current: they refer to missing entities
+    /// although no change was announced.
     pub fn doubt(&self, tenant: TenantId, epoch: u64) {
         if self.store.scope(tenant).epoch() != epoch {
             return;
@@ -101,7 +102,7 @@ impl Routes {
         *doubts.entry(tenant).or_default() += 1;
     }
 
-    /// The age of what is read of the tenant from now on.
+    /// Returns the age for entries of the tenant that are read from now on.
     fn age(&self, scope: &Scope) -> Age {
         let doubts = self.doubts.read().unwrap_or_else(PoisonError::into_inner);
         let doubts = doubts.get(&scope.tenant()).copied();
@@ -114,11 +115,11 @@ impl Routes {
         {
             return Ok(Some(route));
         }
-        // On the heap, because every message would otherwise carry the room for a look-up.
+        // Boxed because otherwise every message would pay for the size of the look-up future.
         Box::pin(self.look_up_connection(id)).await
     }
 
-    /// Whether a connection is still as it was read, on whichever hub somebody may have changed it.
+    /// True if no hub has changed the connection since it was read.
     pub async fn is_current(&self, connection: &ConnectionRoute) -> Result<bool> {
         connection.scope.catch_up().await?;
         Ok(connection.scope.epoch() == connection.epoch)
@@ -159,7 +160,7 @@ impl Routes {
             ingest_key_hash: connection.ingest_key_hash,
             scope,
         });
-        // What does not open now may do so when somebody has put its key back.
+        // Not cached if the secret cannot be decrypted, because an operator may restore the key at any time.
         if route.credentials.is_ok() {
             self.connections.insert(id, (age, route.clone()));
         }
@@ -178,7 +179,7 @@ impl Routes {
         {
             return Ok(Some(route));
         }
-        // On the heap, as above.
+        // Boxed for the same reason as in `connection`.
         Box::pin(self.look_up_device(connection, key, address, age)).await
     }
 
@@ -191,7 +192,7 @@ impl Routes {
     ) -> Result<Option<Arc<DeviceRoute>>> {
         let found = devices::find_by_address(&connection.scope, connection.id, &key.1).await?;
         let found = match found {
-            // One that was provisioned with separators in its DevEUI, when they told devices apart.
+            // The device may have been stored with separators in its DevEUI, which were significant in the past.
             None if key.1 != address => {
                 devices::find_by_address(&connection.scope, connection.id, address).await?
             }
@@ -205,8 +206,8 @@ impl Routes {
         Ok(Some(route))
     }
 
-    /// What follows from an uplink of this device. No batch of messages will find out whether that is out of
-    /// date.
+    /// Returns the route of a device for work outside a batch, where no write would detect an outdated
+    /// entry.
     pub async fn of(&self, scope: &Scope, device: Device) -> Result<DeviceRoute> {
         scope.catch_up().await?;
         self.compose(scope, self.age(scope), device).await
@@ -277,7 +278,8 @@ impl Routes {
     }
 }
 
-/// A selector was checked when it was stored; one that no longer reads picks nothing.
+/// Parses a stored selector. A selector was validated when it was stored; an unreadable one matches
+/// nothing.
 fn read_selector(text: &str, what: impl std::fmt::Display) -> Option<Selector> {
     Selector::parse(text)
         .inspect_err(|error| {

@@ -1,7 +1,7 @@
-//! Requests with a wrong ingest key: counted in the health of their connection, and told in the log.
+//! Counts requests with a wrong ingest key in the health of their connection, and logs them.
 //!
-//! Whoever has no key must not make the hub write, so both are bounded: what comes within a moment is one
-//! write for each connection, and a minute has a few lines of log, whoever asks for whatever connection.
+//! A sender without a key must not be able to cause many writes, so both are bounded: the requests
+//! within a second are one write for each connection, and a minute has at most a few log lines.
 
 use std::{
     collections::HashMap,
@@ -20,14 +20,14 @@ use crate::{
     supervise,
 };
 
-/// How long requests are gathered before they are counted.
+/// Time for which requests are collected before they are counted.
 const GATHERED: Duration = Duration::from_secs(1);
-/// How long a line of the log speaks for all like it.
+/// Minimum interval between two log lines about the same connection.
 const QUIET: Duration = Duration::from_secs(60);
-/// Lines in that time, each of another connection.
+/// Maximum number of log lines in that interval, each for another connection.
 const LINES_MAX: usize = 10;
 
-/// Counts them.
+/// Counter of requests with a wrong ingest key.
 pub struct Strangers {
     writer: Writer,
     noted: Mutex<Noted>,
@@ -35,13 +35,13 @@ pub struct Strangers {
 
 #[derive(Default)]
 struct Noted {
-    /// Of connections that there are, so they are no more than those.
+    /// Counts by connection; existing connections only, so the size is bounded.
     counts: HashMap<ConnectionId, (TenantId, i64)>,
     is_gathering: bool,
     lines: Lines,
 }
 
-/// The lines of the log in the last [`QUIET`].
+/// Connections logged within the last [`QUIET`].
 #[derive(Default)]
 struct Lines {
     since: Option<Instant>,
@@ -50,7 +50,7 @@ struct Lines {
 }
 
 impl Strangers {
-    /// Counts with this writer.
+    /// Creates a counter that writes with `writer`.
     pub fn new(writer: Writer) -> Self {
         Self {
             writer,
@@ -58,7 +58,7 @@ impl Strangers {
         }
     }
 
-    /// Notes one request to a connection, which may not exist.
+    /// Counts one request to a connection, which may not exist.
     pub fn note(
         self: &Arc<Self>,
         id: ConnectionId,
@@ -87,7 +87,7 @@ impl Strangers {
         }
     }
 
-    /// Writes what was noted, until there is nothing more.
+    /// Writes the collected counts until there are no more.
     async fn write_counts(self: Arc<Self>) {
         loop {
             tokio::time::sleep(GATHERED).await;
@@ -125,7 +125,8 @@ impl Strangers {
 }
 
 impl Lines {
-    /// Whether there is room for a line on this connection; then how many were left out before it.
+    /// Returns the number of suppressed lines if a line for this connection may be logged, otherwise
+    /// `None`.
     fn admit(&mut self, id: ConnectionId, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now - since >= QUIET) {
             self.since = Some(now);

@@ -1,10 +1,10 @@
-//! Network connections whose messages the hub fetches itself: one subscription for each, on exactly one
-//! of the hubs that share a database.
+//! Subscriptions of network connections whose messages the hub fetches from a broker. Each runs on
+//! exactly one of the hubs that share a database.
 //!
-//! Which hub it is, a lease tells: whoever has it renews it, and the lease of a hub that died is free
-//! within [`LEASE`]. A client's change is known at once on this hub and within [`LOOK_EVERY`] on the
-//! others. While there is no such connection, nothing runs, and with a database of its own the hub
-//! does not even look.
+//! The hub is chosen by a lease, which its holder renews. The lease of a failed hub expires within
+//! [`LEASE`]. A client's change takes effect immediately on this hub and within [`LOOK_EVERY`] on
+//! others. If there is no such connection, nothing runs, and a hub with a database of its own does not
+//! even poll.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -36,17 +36,17 @@ use crate::{
     supervise::attempted,
 };
 
-/// How long a hub may be silent before another one takes its subscriptions over.
+/// Time after which another hub takes over the subscriptions of a hub that does not renew its leases.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often leases are renewed and other hubs' changes looked for.
+/// Interval for renewing leases and for detecting changes of other hubs.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// How long after its last renewal a hub that cannot renew stops by itself.
+/// Time since the last renewal after which a hub stops its subscriptions by itself.
 const GIVE_UP: Duration = Duration::from_secs(8);
 
-/// How long the database may take to say which connections there are: leases run out meanwhile.
+/// Timeout for listing the connections. Leases expire meanwhile, so it must be short.
 const FOUND_WITHIN: Duration = Duration::from_secs(4);
 
-/// Runs all subscriptions of this hub.
+/// Runner of all subscriptions of this hub.
 pub struct Subscriber {
     store: Store,
     vault: Vault,
@@ -54,11 +54,11 @@ pub struct Subscriber {
     uplinks: UplinkPath,
     holder: Uuid,
     running: HashMap<ConnectionId, Running>,
-    /// Those that were switched off and whose brokers have not forgotten them; their leases are kept.
+    /// Disabled connections whose broker sessions are not deleted yet; their leases are kept.
     resting: HashMap<ConnectionId, oneshot::Sender<Waking>>,
     tasks: JoinSet<()>,
     renewed_at: Instant,
-    /// Whether there is any such connection, ours or not.
+    /// True if any such connection exists, on this hub or another.
     is_wanted: bool,
 }
 
@@ -68,7 +68,7 @@ struct Running {
 }
 
 impl Subscriber {
-    /// One that runs nothing yet.
+    /// Creates a subscriber without subscriptions.
     pub fn new(store: Store, vault: Vault, guard: Guard, uplinks: UplinkPath) -> Self {
         Self {
             store,
@@ -84,7 +84,7 @@ impl Subscriber {
         }
     }
 
-    /// Runs until `stop`, then lets what is under way be recorded and gives the leases back.
+    /// Runs until `stop` is cancelled, then waits for messages in progress and releases the leases.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut news = self.store.connection_news();
         let mut look_at = Some(Instant::now());
@@ -94,7 +94,7 @@ impl Subscriber {
                 Ok(()) = news.changed() => {}
                 () = until(look_at) => {}
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    // One that broke begins again, and the lease of one that was forgotten is given back.
+                    // A failed subscription starts again, and the lease of a finished one is released.
                     let soon = Instant::now() + LOOK_EVERY;
                     look_at = Some(look_at.map_or(soon, |at| at.min(soon)));
                     continue;
@@ -120,7 +120,7 @@ impl Subscriber {
         self.stop().await;
     }
 
-    /// Starts, changes and ends subscriptions so that they are as they must be.
+    /// Starts, changes and ends subscriptions to match the stored connections.
     async fn look(&mut self) -> Result<()> {
         let kinds = fetched_kinds();
         let wanted = timeout(FOUND_WITHIN, self.store.subscribing_connections(&kinds));
@@ -128,7 +128,7 @@ impl Subscriber {
             .await
             .map_err(|_| Error::overloaded("the database does not answer in time"))??;
         self.is_wanted = !wanted.is_empty();
-        // A task that broke has told nobody.
+        // A task that panicked does not report its end.
         self.running.retain(|_, running| !running.end.is_closed());
         if wanted.is_empty() && self.running.is_empty() && self.resting.is_empty() {
             self.renewed_at = Instant::now();
@@ -158,8 +158,8 @@ impl Subscriber {
         self.see_to_the_resting(&all).await
     }
 
-    /// Ends the subscriptions that are not as they must be; answers what those of changed connections,
-    /// which go on, were subscribed to.
+    /// Ends the subscriptions that no longer match. For those of changed connections, which start again,
+    /// returns the receivers of their former topics.
     fn end_what_has_changed(
         &mut self,
         ours: &HashMap<ConnectionId, &Subscribing>,
@@ -187,7 +187,7 @@ impl Subscriber {
         changed
     }
 
-    /// Lets one that was switched off and is on again go on as it was.
+    /// Resumes the subscription of a connection that was disabled and is enabled again.
     fn wake(&mut self, id: ConnectionId) -> Option<Former> {
         let resting = self.resting.remove(&id)?;
         let (tell, former) = oneshot::channel();
@@ -195,8 +195,8 @@ impl Subscriber {
         Some(former)
     }
 
-    /// Keeps the leases of those that may be switched on again, so that no other hub uses a session that
-    /// this one has forgotten, and gives those back that are forgotten.
+    /// Renews the leases of disabled connections that may be enabled again, so that no other hub uses a
+    /// session that this hub is deleting. Releases the leases of deleted sessions.
     async fn see_to_the_resting(&mut self, all: &HashSet<ConnectionId>) -> Result<()> {
         let ids: Vec<ConnectionId> = self.resting.keys().copied().collect();
         let mut forgotten = Vec::new();
@@ -238,13 +238,13 @@ impl Subscriber {
                 subscription.run(told, former).await;
                 Ok(())
             };
-            // It begins again with the next look.
+            // A failed subscription starts again at the next poll.
             let _ = attempted("subscription", running).await;
         });
         self.running.insert(what.id, Running { what, end });
     }
 
-    /// Ends everything, as other hubs may go on with it by now.
+    /// Ends all subscriptions, because other hubs may have taken them over.
     fn give_up(&mut self) {
         self.end_all();
         let resting: Vec<ConnectionId> = self.resting.keys().copied().collect();
@@ -263,7 +263,7 @@ impl Subscriber {
         let ids = self.running.keys().chain(self.resting.keys());
         let names: Vec<String> = ids.copied().map(name).collect();
         self.end_all();
-        // What is off stays so: nobody else knows that its broker is to forget it.
+        // The sessions of disabled connections are deleted now, because no other hub knows that they must be.
         self.resting.clear();
         while self.tasks.join_next().await.is_some() {}
         if !names.is_empty()

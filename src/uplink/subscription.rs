@@ -1,8 +1,8 @@
-//! One subscription: from the broker's message to what is on disk, and back to the broker.
+//! One subscription: reads messages from a broker, records them and acknowledges them.
 //!
-//! Invariant: a message of quality 1 is acknowledged when it has been recorded, or refused or given up for
-//! good and counted as such; acknowledgements go in the order in which the messages came. What is not
-//! acknowledged the broker keeps, and sends again.
+//! Invariant: a message with QoS 1 is acknowledged after it was recorded, or was rejected or given up
+//! and counted as such. Acknowledgements are sent in the order of the messages. The broker keeps
+//! unacknowledged messages and sends them again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,34 +26,36 @@ use crate::{
     store::networks::{self as connections, Connection, subscriptions},
 };
 
-/// Messages that are worked on at a time; the group commit makes few transactions of them.
+/// Maximum number of messages processed concurrently; the group commit combines them into few
+/// transactions.
 const AT_A_TIME_MAX: usize = 64;
-/// How long a connection must have held to count as a good one.
+/// Minimum duration of a connection after which the backoff is reset.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// How long a connection must be switched off for its broker to forget it.
+/// Time after which the broker session of a disabled connection is deleted.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 
-/// Why a subscription ends.
+/// Reason why a subscription ends.
 pub enum Ending {
-    /// The hub stops, or another one goes on: the broker keeps what comes meanwhile.
+    /// The hub stops, or another one takes over. The broker keeps new messages meanwhile.
     Stopped,
-    /// The connection was switched off or deleted: the broker is to forget it, unless it is switched on
-    /// again soon.
+    /// The connection was disabled or deleted. The broker session is deleted unless the connection is
+    /// enabled again soon.
     Gone(oneshot::Receiver<Waking>),
-    /// A client has changed the connection; whoever goes on is told what was subscribed to.
+    /// A client changed the connection. The sender passes the former topics to the next subscription.
     Changed(oneshot::Sender<Heard>),
 }
 
-/// Why a subscription that was switched off is not forgotten.
+/// Reason why the broker session of a disabled connection is kept.
 pub enum Waking {
-    /// It is on again; whoever goes on is told what was subscribed to, or learns that it is forgotten.
+    /// The connection is enabled again. The sender passes the former topics to the next subscription, or is
+    /// dropped if the session was deleted.
     On(oneshot::Sender<Heard>),
-    /// It may be another hub's by now.
+    /// Another hub may have taken the connection over.
     Left,
 }
 
-/// What a subscription was subscribed to.
+/// Broker and topics of a subscription.
 #[derive(Clone)]
 pub struct Heard {
     pub broker: Broker,
@@ -61,7 +63,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// What a connection asks its broker for; `None`: it has no broker.
+    /// Returns the broker and the topics of a connection; `None` if it has no broker.
     pub fn of(tenant: TenantId, connection: &Connection, vault: &Vault) -> Result<Option<Self>> {
         let provisioned = &connection.provisioned;
         let settings: NetworkSettings =
@@ -79,7 +81,7 @@ impl Heard {
         }))
     }
 
-    /// Which topic the broker refuses, for a person; `None`: none.
+    /// Returns a message about the first topic that the broker refused; `None` if it refused none.
     pub fn refusal(&self, answer: &SubAck) -> Option<String> {
         let refused = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Failure);
         let index = answer.return_codes.iter().position(refused)?;
@@ -88,7 +90,7 @@ impl Heard {
     }
 }
 
-/// What the subscription before this one was subscribed to, once it has ended.
+/// Receives the topics of the previous subscription after it has ended.
 pub type Former = oneshot::Receiver<Heard>;
 
 /// One subscription.
@@ -98,20 +100,20 @@ pub struct Subscription {
     pub guard: Guard,
 }
 
-/// How the work over one connection to the broker ended.
+/// Reason why work over one connection to the broker ended.
 enum Broke {
-    /// The hub has been told to end it.
+    /// The hub stopped it.
     Told,
-    /// It broke by itself; in words.
+    /// It failed, for the given reason.
     Error(String),
 }
 
 impl Subscription {
-    /// Runs until told to end.
+    /// Runs until `end` receives a reason.
     pub async fn run(self: Arc<Self>, end: oneshot::Receiver<Ending>, former: Option<Former>) {
         let stop = CancellationToken::new();
         let (heard, ending) = tokio::join!(self.listen(&stop, former), async {
-            // Whoever forgets a subscription stops it.
+            // A dropped sender counts as a stop.
             let ending = end.await.unwrap_or(Ending::Stopped);
             stop.cancel();
             ending
@@ -125,15 +127,15 @@ impl Subscription {
         }
     }
 
-    /// Lets the broker keep what comes until it is clear that nobody goes on. Who is to go on waits for the
-    /// end of this: a session is not forgotten under somebody who uses it.
+    /// Keeps the broker session until it is clear that the connection stays disabled, then deletes it. The
+    /// next subscription waits for the end of this method, so that no session is deleted while in use.
     async fn rest(&self, mut waking: oneshot::Receiver<Waking>, heard: Option<Heard>) {
         self.taker.note(None).await;
         let Some(heard) = heard else { return };
         let may_go_on = match self.what().await {
             Ok(what) => is_same_session(&what.broker, &heard.broker),
             Err(Error::Unavailable { .. }) => true,
-            // It was deleted, or has no broker any more.
+            // The connection was deleted, or has no broker any more.
             Err(_) => false,
         };
         if may_go_on {
@@ -143,7 +145,7 @@ impl Subscription {
                     return;
                 }
                 Ok(Ok(Waking::Left)) => return,
-                // The hub stops, or nobody has come.
+                // The hub stops, or the connection stayed disabled.
                 Ok(Err(_)) | Err(_) => {}
             }
         }
@@ -191,11 +193,11 @@ impl Subscription {
                 () = sleep(backoff.wait()) => {}
             }
         }
-        // Ended before it began, it has what the one before it had.
+        // If this subscription ended before it connected, the previous topics still apply.
         heard.or(former)
     }
 
-    /// Reads the connection's settings and opens its credentials.
+    /// Reads the connection's settings and decrypts its credentials.
     async fn what(&self) -> Result<Heard> {
         let scope = &self.taker.scope;
         let connection = connections::get(scope, self.taker.id).await?;
@@ -237,9 +239,9 @@ impl Subscription {
         }
     }
 
-    /// Subscribes also where the broker has kept the session: it may have lost the newest part of it in a
-    /// restart. Answers what the session was subscribed to before, of which the broker sends once more
-    /// what it retains.
+    /// Subscribes even if the broker has kept the session, because a restart may have lost its newest part.
+    /// Returns the topics to which the session was subscribed before; the broker sends their retained
+    /// messages again.
     async fn subscribe(
         &self,
         session: &mut Session,
@@ -259,7 +261,7 @@ impl Subscription {
         Ok(former.unwrap_or(what).filters.clone())
     }
 
-    /// Takes messages until told to stop, which is not before all that came have been recorded.
+    /// Processes messages until `stop` is cancelled and all received messages are recorded.
     async fn work(
         self: &Arc<Self>,
         session: &mut Session,
@@ -302,8 +304,8 @@ impl Subscription {
                     };
                     let publish = &arrived.publish;
                     if is_one_of(publish, &what.filters) && !is_repeated(publish, known) {
-                        // A task of its own: while this one waits for the broker, a message that is
-                        // half-way must not hold what others need of the database.
+                        // Spawned as a task because a message in progress may hold database resources that others
+                        // need, and must not stall while this loop waits for the broker.
                         let (one, stop) = (self.taker.clone(), stop.clone());
                         taking.push_back(tokio::spawn(one.take(arrived, stop)));
                     } else if let Err(error) = acknowledge(session, Some(publish.pkid)).await {
@@ -312,7 +314,7 @@ impl Subscription {
                 }
             }
         };
-        // What has been read is recorded in any case; the broker's next copy of it is a duplicate.
+        // Received messages are recorded in any case; a copy that the broker sends later is a duplicate.
         while let Some(taken) = taking.next().await {
             if broke.is_none() {
                 acknowledge(session, taken.ok().flatten()).await?;
@@ -321,7 +323,7 @@ impl Subscription {
         broke.map_or(Ok(()), Err)
     }
 
-    /// Lets the broker drop what it keeps for the client.
+    /// Deletes the session at the broker.
     async fn forget(&self, broker: &Broker) {
         match Session::open(broker, &self.guard, Life::Connection).await {
             Ok(session) => session.close().await,
@@ -333,36 +335,37 @@ impl Subscription {
     }
 }
 
-/// `None`: it was not recorded, and the broker is to send it again.
+/// Acknowledges a message; does nothing for `None`, which was not recorded, so that the broker sends it
+/// again.
 async fn acknowledge(session: &mut Session, packet_id: Option<u16>) -> Result<(), String> {
     match packet_id {
-        // Without an id it is of quality 0: nobody waits.
+        // Messages without a packet id have QoS 0 and need no acknowledgement.
         None | Some(0) => Ok(()),
         Some(packet_id) => session.acknowledge(packet_id).await,
     }
 }
 
-/// Whether one of the filters asks for it: the broker may know subscriptions of before.
+/// True if one of the filters matches. The broker may still have older subscriptions.
 fn is_one_of(publish: &Publish, filters: &[String]) -> bool {
     let asks =
         |filter: &String| filter.starts_with('$') || rumqttc::matches(&publish.topic, filter);
     filters.iter().any(asks)
 }
 
-/// Whether the broker sends it only because it was asked again for what the session was subscribed to:
-/// as something new it has come before. What was sent and not acknowledged comes as a duplicate, and
-/// may be new.
+/// True if this is a retained message that the broker sends only because the session subscribed again
+/// to a known topic; it was received before. An unacknowledged message comes with the duplicate flag
+/// and may be new.
 fn is_repeated(publish: &Publish, known: &[String]) -> bool {
     publish.retain && !publish.dup && is_one_of(publish, known)
 }
 
-/// Whether the broker takes the two for one client.
+/// True if the broker regards both as the same client.
 fn is_same_session(one: &Broker, other: &Broker) -> bool {
     one.address() == other.address() && one.client_id() == other.client_id()
 }
 
-/// A name that no other connection has, also of another hub at the same broker: 23 letters and digits,
-/// which every broker takes.
+/// Returns a client id that is unique among all connections, including those of other hubs at the same
+/// broker: 23 letters and digits, which every broker accepts.
 fn client_id(connection: &Connection) -> String {
     let made = format!(
         "{}/{}",

@@ -1,5 +1,5 @@
-//! One message of a subscription: recorded, or refused or given up for good and counted as such; and
-//! what the connection's health tells of it meanwhile.
+//! Processes one message of a subscription until it is recorded, or rejected or given up and counted as
+//! such. Meanwhile the connection's health shows the reason for waiting.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -16,24 +16,24 @@ use crate::{
     store::{Scope, networks::subscriptions},
 };
 
-/// Characters of a topic that the connection's health shows.
+/// Maximum number of characters of a topic shown in the connection's health.
 const TOPIC_SHOWN_MAX: usize = 200;
-/// The wait before a message is tried again when the hub itself cannot take it now.
+/// Delay before the next attempt when the hub cannot process a message.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How often a message is tried that meets a fault of the hub's own, which another try seldom mends: those
-/// behind it are acknowledged after it, and the broker sends only so many ahead.
+/// Maximum number of attempts after internal errors, which seldom go away. Later messages are
+/// acknowledged only after this one, and the broker sends only a limited number ahead.
 const FAULTS_MAX: usize = 10;
 
-/// A message that the broker has sent.
+/// A message received from the broker.
 pub struct Arrived {
-    /// The message, without its payload where that is too large.
+    /// The message, without its payload if that is too large.
     pub publish: Publish,
-    /// Whether it was too large for its payload to be kept.
+    /// True if the payload was too large to be kept.
     pub is_too_large: bool,
 }
 
 impl Arrived {
-    /// The message for the uplink path; why it cannot be read.
+    /// Returns the message for the uplink path, or the reason why it is invalid.
     fn read(&self) -> Result<Unread> {
         let Publish { topic, payload, .. } = &self.publish;
         if self.is_too_large {
@@ -49,7 +49,7 @@ impl Arrived {
     }
 }
 
-/// Takes the messages of one connection.
+/// Processor of the messages of one connection.
 pub struct Taker {
     /// The tenant.
     pub scope: Scope,
@@ -59,16 +59,16 @@ pub struct Taker {
     waiting: Mutex<Waiting>,
 }
 
-/// The messages that have come and that the hub itself cannot take now.
+/// Messages that were received and cannot be processed now.
 #[derive(Default)]
 struct Waiting {
     count: usize,
-    /// Why the first of them waits, for a person.
+    /// Reason why the first of them waits, for display.
     why: Option<String>,
 }
 
 impl Taker {
-    /// One that has taken nothing yet.
+    /// Creates a processor for the connection `id`.
     pub fn new(scope: Scope, id: ConnectionId, uplinks: UplinkPath) -> Self {
         Self {
             scope,
@@ -78,8 +78,8 @@ impl Taker {
         }
     }
 
-    /// Records a message; answers what to acknowledge. Only for a service that the hub needs is waited: a
-    /// message that can never be taken must not block those behind it.
+    /// Records a message and returns the packet id to acknowledge. Retries without limit only while a
+    /// service is unavailable: a message that can never be processed must not block later ones.
     pub async fn take(self: Arc<Self>, arrived: Arrived, stop: CancellationToken) -> Option<u16> {
         let (mut faults, mut waits) = (0, false);
         let taken = loop {
@@ -91,7 +91,7 @@ impl Taker {
             };
             let error = match self.record(message).await {
                 Ok(Receipt::Disabled) => {
-                    // The broker keeps it for a connection that is switched on again soon.
+                    // Not acknowledged, so that the broker keeps it in case the connection is enabled again soon.
                     tokio::select! {
                         () = stop.cancelled() => break None,
                         () = sleep(AGAIN) => continue,
@@ -143,8 +143,8 @@ impl Taker {
         taken
     }
 
-    /// Records a message, or counts it as one that was refused. A panic is a fault like any other: who
-    /// waits for the acknowledgement waits for one of a message that was counted.
+    /// Records a message, or counts it as rejected. A panic is handled like any other internal error, so
+    /// that the message is still counted and acknowledged.
     async fn record(&self, message: Result<Unread>) -> Result<Receipt> {
         let receiving = self.uplinks.receive_fetched(self.id, message);
         match AssertUnwindSafe(receiving).catch_unwind().await {
@@ -153,7 +153,7 @@ impl Taker {
         }
     }
 
-    /// One message more waits. The first one's reason is told, and those behind it seldom have another.
+    /// Adds a waiting message. Only the reason of the first one is shown; later ones seldom differ.
     async fn wait_begins(&self, error: &Error) {
         let mut waiting = self.waiting.lock().await;
         waiting.count += 1;
@@ -181,7 +181,7 @@ impl Taker {
         self.warn_unless(subscriptions::set_waiting(&self.scope, self.id, why).await);
     }
 
-    /// Notes that the broker is heard.
+    /// Stores that the broker is connected.
     pub async fn note_connected(&self) {
         let waiting = self.waiting.lock().await;
         self.note(Some(subscriptions::Subscription {
@@ -191,7 +191,7 @@ impl Taker {
         .await;
     }
 
-    /// Notes how the broker is heard; `None`: it is no concern any more.
+    /// Stores the state of the subscription; `None` removes it.
     pub async fn note(&self, subscription: Option<subscriptions::Subscription>) {
         let subscription = subscription.as_ref();
         self.warn_unless(subscriptions::set_subscription(&self.scope, self.id, subscription).await);

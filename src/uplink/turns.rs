@@ -1,5 +1,5 @@
-//! Whose turn it is: the uplinks of one device that need its driver's state go one after another, in
-//! the order in which they came. Other devices' do not wait, and those without state do not ask.
+//! Serialises uplinks of one device that need its driver state, in their order of arrival. Other
+//! devices are not delayed, and uplinks without a state skip this.
 
 use std::{
     collections::HashMap,
@@ -10,11 +10,11 @@ use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 
 use crate::id::DeviceKey;
 
-/// The devices that somebody is working on.
+/// Queues of the devices with uplinks in progress.
 #[derive(Default)]
 pub struct Turns(Mutex<HashMap<i64, Arc<Queue<()>>>>);
 
-/// The turn of one uplink; it ends when this is dropped.
+/// Turn of one uplink; dropping it ends the turn.
 pub struct Turn<'a> {
     turns: &'a Turns,
     device: i64,
@@ -22,9 +22,9 @@ pub struct Turn<'a> {
 }
 
 impl Turns {
-    /// Waits until all who asked before are done.
+    /// Waits for all earlier turns of the device.
     pub async fn take(&self, device: DeviceKey) -> Turn<'_> {
-        // Made before the wait, so that whoever gives up waiting cleans up as well.
+        // Created before the wait, so that a cancelled wait cleans up as well.
         let mut turn = Turn {
             turns: self,
             device: device.0,
@@ -44,7 +44,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.held = None;
         let mut queues = self.turns.lock();
-        // Nobody else can come by a queue while the map is locked.
+        // No other task can obtain this queue while the map is locked.
         let is_last = |queue: &Arc<Queue<()>>| Arc::strong_count(queue) == 1;
         if queues.get(&self.device).is_some_and(is_last) {
             queues.remove(&self.device);
@@ -65,7 +65,7 @@ mod tests {
         let turns = Turns::default();
         let (busy, order) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let first = turns.take(DeviceKey(1)).await;
-        // Another device's turn comes at once.
+        // Another device's turn starts immediately.
         drop(turns.take(DeviceKey(2)).await);
         let uplinks = (0..50).map(async |number| {
             let _turn = turns.take(DeviceKey(1)).await;

@@ -1,18 +1,18 @@
-//! About how many bytes takes what is kept ready of devices and tenants: what people provision is of any
-//! size, and a number of places would bound nothing.
+//! Estimates of the memory that cached devices and tenants take. What users provision has no fixed
+//! size, so a limit on the number of entries would not bound the caches.
 
 use serde_json::{Map, Value};
 
 use super::route::{DeviceRoute, TableRoute};
 
-/// What an entry takes beside its contents.
+/// Fixed size of an entry, in bytes.
 const ENTRY: usize = 1024;
-/// What a value, a recipient or a column takes beside its texts.
+/// Fixed size of a value, a recipient or a column, in bytes.
 const ITEM: usize = 64;
-/// What the parts of a selector take for each byte of its text.
+/// Bytes of a parsed selector for each byte of its text.
 const PARSED: usize = 3;
 
-/// A device with all that follows from its uplinks.
+/// Returns the size of a cached device with its tables and integrations, in bytes.
 pub fn of_device(route: &DeviceRoute) -> u32 {
     let device = &route.device.provisioned;
     let texts = device.description.len() + device.labels.iter().map(String::len).sum::<usize>();
@@ -24,7 +24,8 @@ pub fn of_device(route: &DeviceRoute) -> u32 {
     weight(ENTRY + texts + json + ITEM * items + tables)
 }
 
-/// Where the data of a tenant's devices goes: its selectors' texts, and its tables and integrations.
+/// Returns the size of a tenant's cached targets in bytes. `selectors` is the total length of the
+/// selectors' texts, `integrations` the number of integrations.
 pub fn of_targets(selectors: usize, integrations: usize, tables: &[&TableRoute]) -> u32 {
     let tables: usize = tables.iter().map(|table| of_table(table)).sum();
     weight(ENTRY + PARSED * selectors + ITEM * integrations + tables)

@@ -1,5 +1,5 @@
-//! Group commit: whatever is waiting is written in one transaction, and only then do the answers
-//! go. Nobody waits for a timer: while one batch is on its way to disk, the next one gathers.
+//! Group commit: all waiting messages are written in one transaction and answered after it commits.
+//! There is no timer: while one batch is being written, the next one accumulates.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,33 +13,33 @@ use crate::{
     },
 };
 
-/// Its name in the log.
+/// Name in the log.
 const NAME: &str = "writer";
-/// Messages in one transaction.
+/// Maximum number of messages in one transaction.
 const BATCH_MAX: usize = 512;
 
-/// Where messages go to be written.
+/// Handle that queues messages for writing.
 #[derive(Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
-/// A message and who waits for it.
+/// A message with the channel for its outcome.
 pub struct Job {
-    /// What to write.
+    /// Message to write.
     pub message: Message,
-    /// Who waits.
+    /// Receives the outcome.
     pub done: oneshot::Sender<Result<Outcome>>,
 }
 
 impl Writer {
-    /// A writer and the jobs for [`run`]; `queue_max` may wait.
+    /// Creates a writer and the receiver for [`run`]. At most `queue_max` messages may be queued.
     pub fn new(queue_max: usize) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, waiting) = mpsc::channel(queue_max);
         (Self { jobs }, waiting)
     }
 
-    /// Writes a message; it is on disk when this answers [`Outcome::Recorded`].
+    /// Writes a message. It is on disk when this returns [`Outcome::Recorded`].
     pub async fn write(&self, message: Message) -> Result<Outcome> {
         let (done, outcome) = oneshot::channel();
         self.jobs
@@ -52,14 +52,14 @@ impl Writer {
                     Error::overloaded("the hub is shutting down")
                 }
             })?;
-        // Nobody goes away without an answer but those of a batch over which the writer broke.
+        // The sender is dropped without an answer only if the writer panicked on this batch.
         outcome
             .await
             .map_err(|_| Error::internal("the batch of this message broke"))?
     }
 }
 
-/// Writes batches until every [`Writer`] is gone and nothing waits.
+/// Writes batches until every [`Writer`] is dropped and the queue is empty.
 pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Handle) {
     let write = |jobs| write_batch(&store, &wake, jobs);
     batch::each(NAME, &mut waiting, BATCH_MAX, write).await;
@@ -71,7 +71,7 @@ async fn write_batch(store: &Store, wake: &Handle, jobs: Vec<Job>) {
     let Recorded { outcomes, queued } = store.record(&messages).await;
     wake.queued(queued);
     for (done, outcome) in done.into_iter().zip(outcomes) {
-        // Who waited may have gone away; the message is written all the same.
+        // The caller may have been cancelled; the message is written all the same.
         let _ = done.send(outcome);
     }
 }

@@ -49,7 +49,7 @@ async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(Duration::from_secs(20), what, probe).await
 }
 
-/// The same for what may take that long.
+/// Waits for a condition that may take up to `limit`.
 async fn eventually_within<T>(
     limit: Duration,
     what: &str,

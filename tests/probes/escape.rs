@@ -30,8 +30,7 @@ fn main() {
         let error = be_a_worker_without_landlock();
         return eprintln!("{error}");
     }
-    // As an oversight of the host's would leave it behind.
-    // SAFETY: opens a file for writing; nobody else knows the descriptor.
+    // Simulates a descriptor that the host has left open by mistake.
     let inherited = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY) };
     if arguments.get(2).map(String::as_str) != Some("free") {
         let missing = driver::enter_sandbox(32 << 20, 2);

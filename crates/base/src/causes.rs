@@ -1,8 +1,8 @@
-//! Errors in words.
+//! Errors as text.
 
 use std::error::Error;
 
-/// An error with its causes, in one line.
+/// Returns an error with its causes, in one line.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let chain: Vec<String> = std::iter::successors(Some(error), |error| (*error).source())
         .map(ToString::to_string)

@@ -1,37 +1,37 @@
 //! The one place that reads the wall clock.
 //!
-//! Times are cut to microseconds, the finest step that PostgreSQL keeps, so that a value reads back
-//! from either database exactly as it was written.
+//! Times are truncated to microseconds, the resolution of PostgreSQL, so that a value reads back from either
+//! database exactly as it was written.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// A point in time, UTC, in whole microseconds.
 pub type Time = DateTime<Utc>;
 
-/// The earliest time that anybody can mean: what is before it was never set.
+/// The earliest plausible time: an earlier one means that the clock was never set.
 pub const EARLIEST: Time =
     DateTime::from_timestamp(946_684_800, 0).expect("2000-01-01T00:00:00Z is a time");
 
-/// Now, in whole microseconds.
+/// Returns the current time, in whole microseconds.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn now() -> Time {
     cut(Utc::now())
 }
 
-/// The same time without its nanoseconds.
+/// Truncates a time to whole microseconds.
 pub fn cut(time: Time) -> Time {
     time.trunc_subsecs(6)
 }
 
-/// The bound for others' clocks: how far they may be ahead of the hub's.
+/// The limit for the clocks of other systems: how far they may be ahead of the hub's.
 #[derive(Debug, Clone, Copy)]
 pub struct Plausible {
-    /// The most that they may be ahead.
+    /// Maximum difference.
     pub ahead_max: TimeDelta,
 }
 
 impl Plausible {
-    /// Why a time that was told at `now` cannot be true, where it cannot.
+    /// Returns the reason why a time that was reported at `now` is implausible; `None` if it is plausible.
     pub fn doubt(&self, time: Time, now: Time) -> Option<String> {
         if time < EARLIEST {
             return Some("is before the year 2000".to_owned());

@@ -1,5 +1,5 @@
-//! The few things that every part of the hub stands on, whichever crate it is in: the clock, the watch over
-//! tasks, and an error with its causes in one line.
+//! Basics for every part of the hub, in whichever crate: the clock, the supervision of tasks, and errors
+//! with their causes in one line.
 
 mod causes;
 pub mod clock;

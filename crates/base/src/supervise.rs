@@ -1,11 +1,12 @@
-//! The start of every task that lives as long as the hub, or as long as something that it serves.
+//! Starts every task that lives as long as the hub, or as long as something that it serves.
 //!
-//! A panic in such a task must not go unnoticed: what it serves would stand still for ever while all else
-//! looks well. Here it is logged with the task's name, and the task begins again with the state that it
-//! had. One that cannot begin again ends the hub, which whoever runs it starts anew.
+//! A panic in such a task must not go unnoticed: its service would stop for ever while everything else looks
+//! healthy. Here it is logged with the task's name, and the task restarts with the state that it had. A task
+//! that cannot restart ends the hub, which the service manager then restarts.
 //!
-//! A piece of work that others wait for is [`attempted`]: its panic is an error for them alone. Tasks that
-//! end by themselves within a bound need none of this; `tests/hub/contract/drift.rs` lists them.
+//! A piece of work with a caller that waits for it is [`attempted`]: its panic becomes an error for that
+//! caller alone. Tasks that end by themselves within a limit need none of this;
+//! `tests/hub/contract/drift.rs` lists them.
 
 use std::{
     any::Any,
@@ -20,13 +21,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The wait before a task begins again; it doubles with each time that it breaks soon.
+/// Wait before a task restarts; it doubles each time that the task panics soon after.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
-/// Time after which the next fault of a task counts as the first one.
+/// Time without a panic after which the wait starts from the beginning.
 const GOOD: Duration = Duration::from_secs(300);
 
-/// Spawns a task that begins again, with the state as it is then, whenever it panics.
+/// Spawns a task that restarts, with its state at that moment, whenever it panics.
 pub fn spawn<S, T>(
     name: &'static str,
     state: S,
@@ -39,7 +40,7 @@ where
     tokio::spawn(lasting(name, state, run))
 }
 
-/// The work that [`spawn`] spawns, for who has a place of its own for its tasks.
+/// Returns the work that [`spawn`] spawns, for callers with a task set of their own.
 pub async fn lasting<S, T>(
     name: &'static str,
     mut state: S,
@@ -64,14 +65,14 @@ pub async fn lasting<S, T>(
     }
 }
 
-/// The waits before a task begins again.
+/// The waits before restarts of a task.
 #[derive(Default)]
 struct Waits {
     last: Option<Duration>,
 }
 
 impl Waits {
-    /// The next one, for a task that ran for so long.
+    /// Returns the next wait, for a task that ran for this long.
     fn after(&mut self, ran: Duration) -> Duration {
         let last = self.last.filter(|_| ran < GOOD);
         let wait = last.map_or(AGAIN_MIN, |last| (last * 2).min(AGAIN_MAX));
@@ -80,7 +81,7 @@ impl Waits {
     }
 }
 
-/// Spawns a task that cannot begin again: its panic is told by `broken`, and to who joins it.
+/// Spawns a task that cannot restart: `broken` is cancelled if it panics, and joining it returns the panic.
 pub fn spawn_vital<T: Send + 'static>(
     name: &'static str,
     broken: CancellationToken,
@@ -99,12 +100,12 @@ pub fn spawn_vital<T: Send + 'static>(
     })
 }
 
-/// A piece of work that broke.
+/// The error of a piece of work that panicked.
 #[derive(Debug, thiserror::Error)]
 #[error("a panic: {0}")]
 pub struct Panic(String);
 
-/// Does a piece of work, whose panic is an error for who waits for it.
+/// Runs a piece of work and turns a panic into an error for the caller.
 pub async fn attempted<T>(name: &'static str, work: impl Future<Output = T>) -> Result<T, Panic> {
     AssertUnwindSafe(work)
         .catch_unwind()
@@ -116,7 +117,7 @@ pub async fn attempted<T>(name: &'static str, work: impl Future<Output = T>) -> 
         })
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

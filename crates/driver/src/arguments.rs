@@ -1,8 +1,7 @@
-//! From the one input object that every caller has, to the arguments that a dialect's function
-//! takes.
+//! Converts the single input object that every caller has to the arguments that a dialect's function takes.
 //!
-//! Made before the driver's script is evaluated, so that nothing of it can interfere. A driver sees
-//! its input as it was given wherever the dialect allows it.
+//! The arguments are made before the driver's script is evaluated, so that the script cannot interfere. A
+//! driver gets its input unchanged wherever the dialect allows it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +12,10 @@ use super::error::{DriverError, DriverErrorKind};
 use super::protocol::cut;
 use super::values;
 
-/// The keys that a payload may have, in the order in which they are looked for.
+/// Keys of the input that may hold the payload, in the order in which they are tried.
 const PAYLOAD_KEYS: [&str; 4] = ["bytes", "payload", "payload_hex", "payload_base64"];
 
-/// The arguments of `function` for the input in `json`; `received_at_ms` becomes `recvTime`.
+/// Returns the arguments of `function` for the input in `json`; `received_at_ms` becomes `recvTime`.
 pub fn arguments<'js>(
     ctx: &Ctx<'js>,
     function: &str,
@@ -123,7 +122,7 @@ impl Dialect {
     }
 }
 
-/// The payload as an array, from whichever key has it; an array is taken as it is.
+/// Returns the payload as an array, from the first key that is present; an array is taken as it is.
 fn payload<'js>(ctx: &Ctx<'js>, input: &Object<'js>) -> Result<Option<Value<'js>>, DriverError> {
     for key in PAYLOAD_KEYS {
         let Some(value) = first(ctx, input, &[key])? else {
@@ -153,7 +152,7 @@ fn payload<'js>(ctx: &Ctx<'js>, input: &Object<'js>) -> Result<Option<Value<'js>
     Ok(None)
 }
 
-/// The first of these properties that is there and not null.
+/// Returns the first of these properties that is present and not null.
 fn first<'js>(
     ctx: &Ctx<'js>,
     input: &Object<'js>,
@@ -161,7 +160,7 @@ fn first<'js>(
 ) -> Result<Option<Value<'js>>, DriverError> {
     for key in keys {
         let key = (*key).into_js(ctx).map_err(|error| broken(ctx, error))?;
-        // Its own: `Object.prototype` has nothing to add.
+        // Own properties only: `Object.prototype` must not contribute.
         let value: Value = input.get(key).map_err(|error| broken(ctx, error))?;
         if !value.is_undefined() && !value.is_null() {
             return Ok(Some(value));
@@ -174,7 +173,7 @@ fn bad(message: String) -> DriverError {
     DriverError::new(DriverErrorKind::BadInput, message)
 }
 
-/// Only memory or an unreadable input can fail here.
+/// Only a lack of memory or an invalid input can fail here.
 fn broken(ctx: &Ctx<'_>, _: rquickjs::Error) -> DriverError {
     let error = exception(ctx);
     match error.kind {

@@ -1,11 +1,11 @@
-//! Drivers that are part of the hub and need no script: trusted, so they run in its own process.
+//! Drivers that are part of the hub and have no script. They are trusted, so they run in its own process.
 
 use serde_json::{Map, Value};
 
 use super::cayenne_lpp;
 use super::error::{DriverError, DriverErrorKind};
 
-/// The author of built-in drivers; nobody can push under it.
+/// Author of the built-in drivers; nobody can push under this name.
 pub const AUTHOR: &str = "thingshub";
 
 /// A driver that is part of the hub.
@@ -16,10 +16,10 @@ pub enum BuiltIn {
 }
 
 impl BuiltIn {
-    /// All of them.
+    /// All built-in drivers.
     pub const ALL: [Self; 1] = [Self::CayenneLpp];
 
-    /// The driver of this author and name.
+    /// Returns the driver with this author and name.
     pub fn find(author: &str, name: &str) -> Option<Self> {
         let named = |driver: &Self| author == AUTHOR && driver.name() == name;
         Self::ALL.into_iter().find(named)
@@ -47,7 +47,7 @@ impl BuiltIn {
         decoded.map_err(|message| DriverError::new(DriverErrorKind::Payload, message))
     }
 
-    /// The payload that tells a device of these values.
+    /// Encodes these values as a payload.
     pub fn encode(self, values: &Map<String, Value>) -> Result<Vec<u8>, DriverError> {
         let encoded = match self {
             Self::CayenneLpp => cayenne_lpp::encode(values),

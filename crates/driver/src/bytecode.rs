@@ -1,6 +1,7 @@
-//! Compiled code: written as bytecode, and evaluated from it.
+//! Compiled code: serialization as bytecode, and evaluation.
 //!
-//! Invariant: the bytecode is this very process's own, and never leaves it. QuickJS believes all that is in it.
+//! Invariant: the bytecode is made by this process and never leaves it, because QuickJS trusts it without
+//! checks.
 
 use rquickjs::module::{Module, WriteOptions};
 use rquickjs::{Ctx, Object, Value, qjs};
@@ -9,13 +10,13 @@ use rquickjs::{Ctx, Object, Value, qjs};
 pub struct Bytecode(Vec<u8>);
 
 impl Bytecode {
-    /// Its length.
+    /// Length in bytes.
     pub fn size_bytes(&self) -> usize {
         self.0.len()
     }
 }
 
-/// A driver's code, by what it is to the engine.
+/// A driver's code, by its kind in the engine.
 pub enum Program {
     /// A script, as nearly all are.
     Script(Bytecode),

@@ -1,7 +1,7 @@
-//! One call in JavaScript's terms: the globals a driver finds, its entry function, the result.
+//! One call in the JavaScript engine: the globals of a driver, its entry function, and the result.
 //!
-//! Runs under the limits of the engine. Every read of a driver's value may run the driver's code,
-//! so each step turns a pending exception into the call's error at once.
+//! Runs under the limits of the engine. Every read of a driver's value may run the driver's code, so each
+//! step converts a pending exception to the call's error at once.
 
 use rquickjs::context::EvalOptions;
 use rquickjs::function::Rest;
@@ -17,7 +17,7 @@ use super::limits::Limits;
 use super::protocol::{Task, WARNINGS, cut};
 use super::values::{byte_array, date};
 
-/// The functions that hosts call, the preferred one first.
+/// Names of entry functions, the preferred one first.
 const ENTRY_NAMES: [&str; 7] = [
     "decodeUplink",
     "decode",
@@ -60,7 +60,7 @@ pub enum Output {
         /// The new state of the device, from a TS013 driver that gives one.
         new_state: Option<String>,
         warnings: Vec<String>,
-        /// The whole of what was returned, where it is wanted.
+        /// The complete returned value, if requested.
         result: Option<String>,
     },
     Returned {
@@ -100,7 +100,7 @@ pub fn run(
                 .call((Rest(arguments),))
                 .map_err(|_| exception(ctx))?;
             let returned = settle(ctx, limits, function, returned)?;
-            // As `JSON.stringify` in an array gives it: what has no JSON is null.
+            // As `JSON.stringify` in an array: a value without JSON becomes null.
             let json = convert::json(ctx, &returned)?.unwrap_or_else(|| "null".to_owned());
             within_output(limits, json).map(|json| Output::Returned { json })
         }
@@ -257,7 +257,7 @@ fn call_decoder<'js>(
     state: Value<'js>,
 ) -> rquickjs::Result<Value<'js>> {
     let bytes = byte_array(ctx, payload)?;
-    // ChirpStack's third argument, the device's variables; none here, but scripts read them.
+    // ChirpStack's third argument, the device's variables; the hub has none, but scripts read it.
     let variables = Object::new(ctx.clone())?;
     match name {
         "decodeUplink" => {
@@ -368,7 +368,8 @@ fn decoded<'js>(
             &new_state,
         )?),
     };
-    // Last, and whatever comes of it: who asks must get the same data as who does not.
+    // Last, and without failing: a caller that requests the complete value must get the same data as one
+    // that does not.
     let result = match whole {
         true => convert::json(ctx, &returned).ok().flatten(),
         false => None,

@@ -1,6 +1,6 @@
-//! Cayenne Low Power Payload: readings one after another, each a channel, a type, and the bytes that
-//! the type says. The types are those of the public description and the IPSO types that are common
-//! beside them; the fields are named as The Things Stack names them, `temperature_1` and so on.
+//! Cayenne Low Power Payload: a sequence of readings, each with a channel, a type, and the bytes of that
+//! type. The types are those of the public description and common IPSO types beyond it; the fields are named
+//! as in The Things Stack, `temperature_1` and so on.
 
 use serde_json::{Map, Number, Value};
 
@@ -12,13 +12,13 @@ struct Reading {
 }
 
 enum Form {
-    /// One number.
+    /// A single number.
     One(Quantity),
-    /// Several, each with a name.
+    /// Several numbers, each with a name.
     Several(&'static [(&'static str, Quantity)]),
 }
 
-/// A number of `bytes` bytes, the highest first, in units of one `per_unit`th.
+/// A big-endian number of `bytes` bytes, in units of one `per_unit`th.
 #[derive(Clone, Copy)]
 struct Quantity {
     bytes: usize,
@@ -108,8 +108,8 @@ const READINGS: [Reading; 26] = {
     ]
 };
 
-/// The readings, each under its type's name and its channel. Of two readings of one type and channel
-/// the last one counts. The error tells the byte at which it went wrong, counted from 0.
+/// Decodes readings, each under its type's name and its channel. Of two readings of one type and channel the
+/// last one counts. The error names the offset of the byte at which decoding failed.
 pub fn decode(payload: &[u8]) -> Result<Map<String, Value>, String> {
     let mut data = Map::new();
     let mut rest = payload;
@@ -142,8 +142,7 @@ pub fn decode(payload: &[u8]) -> Result<Map<String, Value>, String> {
     Ok(data)
 }
 
-/// The payload with these readings, in their order: what [`decode`] gives, the other way round. The
-/// error names the field.
+/// Encodes readings in their order, as the inverse of [`decode`]. The error names the field.
 pub fn encode(data: &Map<String, Value>) -> Result<Vec<u8>, String> {
     let mut payload = Vec::new();
     for (field, value) in data {
@@ -165,7 +164,7 @@ pub fn encode(data: &Map<String, Value>) -> Result<Vec<u8>, String> {
 }
 
 impl Form {
-    /// Adds the bytes of a value; the error is the broken rule, behind the name of the field.
+    /// Appends the bytes of a value; the error is the broken rule, which follows the name of the field.
     fn write(&self, value: &Value, payload: &mut Vec<u8>) -> Result<(), String> {
         match self {
             Self::One(quantity) => quantity
@@ -204,7 +203,7 @@ impl Form {
 }
 
 impl Quantity {
-    /// The nearest of the numbers that it can say; what lies beyond them is an error.
+    /// Returns the nearest number that the type can represent; numbers beyond its range are an error.
     fn write(self, value: &Value, payload: &mut Vec<u8>) -> Result<(), String> {
         let bits = 8 * self.bytes;
         let (least, most) = match self.signed {

@@ -1,4 +1,4 @@
-//! The log of a driver: `console.log` and its siblings, bounded in lines and in length.
+//! The log of a driver: `console.log` and similar methods, limited in lines and length.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use rquickjs::{Coerced, Ctx, Object, String as JsString, Value};
 use super::convert;
 use super::protocol::{TEXT_CHARS, cut};
 
-/// Methods that log what they are given.
+/// Methods that log their arguments.
 const LOGGING: [&str; 11] = [
     "log",
     "info",
@@ -24,7 +24,7 @@ const LOGGING: [&str; 11] = [
     "groupCollapsed",
 ];
 
-/// Methods that are there and do nothing.
+/// Methods that exist but do nothing.
 const SILENT: [&str; 7] = [
     "groupEnd",
     "count",
@@ -35,7 +35,7 @@ const SILENT: [&str; 7] = [
     "clear",
 ];
 
-/// The lines of one call. What is beyond the limit is dropped, and one last line says so.
+/// The lines of one call. Lines beyond the limit are dropped, and one last line says so.
 pub struct Console {
     lines: RefCell<Vec<String>>,
     lines_max: usize,
@@ -49,7 +49,7 @@ impl Console {
         })
     }
 
-    /// Defines the global `console`; gives the functions behind it.
+    /// Defines the global `console`. Returns its functions.
     pub fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> rquickjs::Result<[Function<'js>; 3]> {
         let this = Rc::clone(self);
         let log = Function::new(
@@ -95,7 +95,7 @@ impl Console {
                 .push("(further lines were left out)".to_owned());
             return Ok(());
         }
-        // Showing a value can run the driver's own code, which may log again: hold no borrow.
+        // Formatting a value can run the driver's code, which may log again, so no borrow is held.
         let mut values = values.iter().take(TEXT_CHARS);
         let mut line = String::new();
         if let Some(first) = values.next() {
@@ -113,7 +113,7 @@ impl Console {
     }
 }
 
-/// Fills the places of a format (`%s`, `%d` and so on) with values, as long as there are some.
+/// Replaces the placeholders of a format (`%s`, `%d` and so on) with values, as long as there are some.
 fn fill<'a, 'js: 'a>(
     ctx: &Ctx<'js>,
     format: &str,

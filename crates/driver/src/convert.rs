@@ -1,8 +1,8 @@
-//! Values, exceptions and texts out of QuickJS.
+//! Converts values, exceptions and texts from QuickJS.
 //!
-//! Reading a value can run the driver's code (getters, proxies, `toString`), and that code can
-//! throw or loop. So everything here runs under the call's limits, asks at the end whether they
-//! were exceeded, and never believes what a value says of itself beyond its own message.
+//! Reading a value can run the driver's code (getters, proxies, `toString`), and that code can throw or
+//! loop. So everything here runs under the call's limits, checks at the end whether they were exceeded, and
+//! trusts no property of a value beyond its own message.
 
 use rquickjs::{Coerced, Ctx, Object, String as JsString, Type, Value, qjs};
 
@@ -15,9 +15,10 @@ pub const SOURCE_NAME: &str = "driver.js";
 /// Texts that are taken from an array of warnings or errors.
 const TEXTS_MAX: usize = WARNINGS;
 
-/// `value` for a person: a string as it is, an object as JSON, an error as its message.
+/// Formats a value for a person: a string as it is, an object as JSON, an error as its message.
 ///
-/// Fails only where the engine is stopping; a value that throws when it is shown is named instead.
+/// Fails only if the engine is stopping; for a value that throws while it is formatted, its type is
+/// returned.
 pub fn show<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> rquickjs::Result<String> {
     let shown = if let Some(text) = value.as_string() {
         Ok(Some(text.clone()))
@@ -57,7 +58,7 @@ pub fn text<'js>(ctx: &Ctx<'js>, string: &JsString<'js>) -> rquickjs::Result<Str
     }
 }
 
-/// The kind of a value, for "returned ... instead of an object".
+/// Returns the kind of a value, for "returned ... instead of an object".
 pub fn kind_of(value: &Value<'_>) -> &'static str {
     match value.type_of() {
         Type::Undefined | Type::Uninitialized => "undefined",
@@ -73,7 +74,7 @@ pub fn kind_of(value: &Value<'_>) -> &'static str {
     }
 }
 
-/// The texts of `object[name]`: an array of texts, or one text alone.
+/// Returns the texts of `object[name]`: an array of texts, or a single text.
 pub fn texts<'js>(
     ctx: &Ctx<'js>,
     object: &Object<'js>,
@@ -86,7 +87,7 @@ pub fn texts<'js>(
     let Some(array) = value.as_object().filter(|_| value.is_array()) else {
         return Ok(vec![show(ctx, &value)?]);
     };
-    // Through the property, which a proxy may answer with anything.
+    // Read through the property, which a proxy may answer with anything.
     let length: Value = array.get("length")?;
     let length = length
         .as_number()
@@ -99,7 +100,7 @@ pub fn texts<'js>(
 
 /// `value` as `JSON.stringify` gives it; `None` where that is `undefined`.
 ///
-/// A cycle and a BigInt are the driver's result being wrong, rather than an exception of its code.
+/// A cycle or a BigInt is an invalid result of the driver, not an exception in its code.
 pub fn json<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<String>, DriverError> {
     match ctx.json_stringify(value.clone()) {
         Ok(Some(string)) => match text(ctx, &string) {
@@ -123,8 +124,8 @@ pub fn json<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<String>, D
     }
 }
 
-/// The mark for a value that JSON cannot express, until the host takes it out (`no_numbers`). A driver
-/// that returns this text itself loses its own value, and nothing else.
+/// Marker for a value that JSON cannot express, until the host removes it (`no_numbers`). A driver that
+/// returns this text itself only loses its own value.
 pub const NO_NUMBER: &str = "\0NaN";
 
 /// The second argument of `JSON.stringify` that puts [`NO_NUMBER`] in the place of NaN, infinities and

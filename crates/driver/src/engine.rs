@@ -1,8 +1,7 @@
-//! One call in QuickJS: the [`Stage`] as no driver has seen it, the compiled script, the driver's
-//! function, its result.
+//! One call in QuickJS: a clean [`Stage`], the compiled script, the driver's function, and its result.
 //!
-//! Scripts are evaluated from bytecode that this very process compiled. The bytecode is without the
-//! source text, so that `Function.prototype.toString` shows no body.
+//! Scripts are evaluated from bytecode that this process compiled. The bytecode does not contain the source
+//! text, so `Function.prototype.toString` shows no body.
 
 use rquickjs::{Ctx, Module, qjs};
 
@@ -59,7 +58,7 @@ impl Engine {
         })
     }
 
-    /// Parses a script. This has no CPU limit of its own: the parser never asks.
+    /// Parses a script. The engine cannot apply its CPU limit here, because the parser does not check it.
     pub fn compile(&self, source: &str) -> Result<Compiled, DriverError> {
         let program = match compile(&self.stage, source, SOURCE_NAME, PARSER_STACK_BYTES) {
             Ok(code) => Program::Script(code),
@@ -105,7 +104,7 @@ impl Engine {
         }
     }
 
-    /// Runs one call to its end.
+    /// Runs one call.
     pub fn run(&self, script: &Compiled, task: &Task) -> Result<Finished, DriverError> {
         let (stage, limits) = (&self.stage, &self.limits);
         stage.clock.start(limits.cpu_time_ms);
@@ -117,7 +116,7 @@ impl Engine {
             .dressed(&script.parts, |part| self.prelude.get(part))
             .and_then(|set| stage.play(&set, |ctx| call::run(ctx, limits, &code, task)));
         if stage.clock.exceeded() {
-            // Whatever the driver made of being stopped.
+            // The limit is the cause, whatever exception the driver threw when it was stopped.
             let line = result.err().and_then(|error| error.line);
             let mut error = DriverError::new(DriverErrorKind::CpuTime, "");
             error.line = line;
@@ -138,7 +137,7 @@ impl Engine {
     }
 }
 
-/// A call that came to its end.
+/// A completed call.
 pub struct Finished {
     pub output: Output,
     pub logs: Vec<String>,
@@ -161,7 +160,7 @@ fn name_limit(mut error: DriverError, limits: &Limits) -> DriverError {
     error
 }
 
-/// A script that the parser did not take.
+/// A script that the parser rejected.
 struct Refused {
     error: DriverError,
     /// Line and column, as the engine writes them.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a driver gave no result. The message is for the driver's author, and safe to show to them.
+/// The reason why a driver returned no result. The message is for the driver's author, and can be shown to
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct DriverError {
@@ -11,9 +12,9 @@ pub struct DriverError {
     /// Line in the driver's source, counted from 1, where it is known. For a limit it is the last
     /// call or the start of the function: QuickJS records no positions in between.
     pub line: Option<u32>,
-    /// The driver's log by then; lost when its worker had to be killed.
+    /// Log of the driver so far; lost if its worker had to be killed.
     pub logs: Vec<String>,
-    /// CPU time that the call cost in all: 0 where it was not run.
+    /// CPU time of the call; 0 if it was not run.
     pub cpu_time_us: u64,
 }
 
@@ -47,7 +48,7 @@ pub enum DriverErrorKind {
     Exception,
     /// The script defines no function that this call needs.
     NoFunction,
-    /// The input is not what the function can take.
+    /// The function cannot take the input.
     BadInput,
     /// The driver returned something that cannot be a result, such as no JSON object.
     BadResult,
@@ -63,9 +64,9 @@ pub enum DriverErrorKind {
     Stack,
     Output,
     PendingJobs,
-    /// The worker died of something else.
+    /// The worker ended for another reason.
     Crashed,
-    /// Too many calls are waiting, or the host is shutting down; worth trying again.
+    /// Too many calls are waiting, or the host is shutting down; the call can be retried.
     Overloaded,
     /// No worker can be started: the driver was not run.
     Unavailable,

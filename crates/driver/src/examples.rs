@@ -1,5 +1,5 @@
-//! Examples of a driver: what one of its functions must make of an input. The hub and the command line
-//! hold a driver against them by the same rules.
+//! Examples of a driver: inputs with the expected outputs of its functions. The hub and the command line
+//! check them by the same rules.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use super::schema::Schema;
 
 /// Characters that an error shows of a description or a value.
 const SHOWN_CHARS: usize = 60;
-/// Members that TS013 lets a function leave out when there is nothing to tell.
+/// Members of a TS013 result that a function may omit if they are empty.
 const LISTS: [&str; 2] = ["warnings", "errors"];
 
-/// Which way the message of an example goes, in the words of TS013.
+/// Direction of the message of an example, in the terms of TS013.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -24,26 +24,26 @@ pub enum Direction {
     DownlinkDecode,
 }
 
-/// An input, and the output that a function must make of it.
+/// An input and the expected output of a function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Example {
-    /// Which way the message goes.
+    /// Direction of the message.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     /// The function to call, in place of the one for the direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// Its subject, for people.
+    /// Description, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The input of the function.
     pub input: Map<String, Value>,
-    /// The output that it must give.
+    /// Expected output of the function.
     pub output: Value,
 }
 
 impl Direction {
-    /// The functions that do it, the one to prefer first.
+    /// Functions for this direction, the preferred one first.
     fn functions(self) -> &'static [&'static str] {
         match self {
             Self::Uplink => &DECODERS,
@@ -76,8 +76,8 @@ impl Example {
             .ok_or_else(|| format!("the script defines none of {}", wanted.join(", ")))
     }
 
-    /// The fault in the function's output: the first difference from what the example
-    /// says, or the rule of the driver's own schema that the data break.
+    /// Returns the problem of the function's output: the first difference from the example, or the violated
+    /// rule of the driver's schema.
     pub fn problem(
         &self,
         function: &str,
@@ -88,7 +88,7 @@ impl Example {
             .or_else(|| breach(schema?, function, found))
     }
 
-    /// The first difference between what the example says and what came back.
+    /// Returns the first difference between the expected and the actual output.
     fn difference(&self, function: &str, found: &Value) -> Option<String> {
         let found = &without_empty_lists(found);
         let expected = &without_empty_lists(&self.output);
@@ -102,7 +102,7 @@ impl Example {
     }
 }
 
-/// The breach of the version's own schema, where the function decodes an uplink.
+/// Returns the violation of the version's schema, if the function decodes an uplink.
 fn breach(schema: &Schema, function: &str, found: &Value) -> Option<String> {
     if !DECODERS.contains(&function) {
         return None;
@@ -130,7 +130,7 @@ fn without_empty_lists(value: &Value) -> Value {
     value
 }
 
-/// The first place where two JSON values differ, with both.
+/// Returns the first place where two JSON values differ, with both values.
 fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
@@ -157,7 +157,7 @@ fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
                 (expected.len() != found.len()).then(|| told(path, &items(expected), &items(found)))
             })
         }
-        // 21 and 21.0 are one number.
+        // 21 and 21.0 are the same number.
         (Value::Number(expected), Value::Number(found)) if expected.as_f64() == found.as_f64() => {
             None
         }

@@ -1,13 +1,12 @@
-//! The memory of the JavaScript runtime: one stretch of addresses, from which it takes all it has, and
-//! which can be put back byte by byte to what it was at some moment ([`Image`]).
+//! The memory of the JavaScript runtime: one range of addresses, from which all its allocations come, and
+//! which can be restored byte by byte to an earlier state ([`Image`]).
 //!
-//! That is what makes a fresh runtime cheap: everything that a call has left behind, wherever in the
-//! engine's structures, is gone, because there is no byte that is not as it was before the call. What
-//! lies behind the image is wiped.
+//! This makes a fresh runtime cheap: everything that a call has left behind in the engine's structures is
+//! gone, because every byte is as it was before the call. Memory beyond the image is wiped.
 //!
-//! QuickJS has a limit of its own, but once it is reached there may be no memory left for the error
-//! that says so, and the driver seems to have thrown `null`. So the limit is here, and the call can
-//! ask whether memory was refused, and how much it had at most.
+//! QuickJS has a memory limit of its own, but once it is reached there may be no memory left for the error,
+//! and the driver seems to have thrown `null`. So the limit is enforced here, and the call can find out
+//! whether an allocation was refused, and how much memory was in use at most.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -20,32 +19,32 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use rlsf::Tlsf;
 use rquickjs::allocator::Allocator;
 
-/// Which addresses are free: two-level segregated fit. It lies in the memory itself, so that it is
-/// put back with it.
+/// The list of free blocks: two-level segregated fit. It is stored in the memory itself, so that it is
+/// restored with it.
 type Blocks = Tlsf<'static, u32, u16, 26, 16>;
 
-/// Bytes that the allocator keeps of its own behind the last block that was ever taken, and at the very end.
+/// Bytes that the allocator uses itself after the last block that was ever allocated, and at the very end.
 const MARGIN_BYTES: usize = 64;
 
-/// QuickJS aligns what it takes for any type.
+/// Alignment of allocations of QuickJS, which fits any type.
 const ALIGN: usize = 16;
 
-/// From here on, wiping memory by giving it back to the kernel is cheaper.
+/// Size from which on it is cheaper to wipe memory by returning it to the kernel.
 const WIPE_BYTES_MAX: usize = 256 << 10;
 
-/// The memory, and what it tells of itself.
+/// The memory and its statistics.
 pub struct Heap {
     memory: NonNull<u8>,
     length: usize,
     limit_bytes: usize,
-    /// All that was written to since it was last put back lies before this.
+    /// End of the memory that was written to since it was last restored.
     touched: Cell<usize>,
     used_bytes: Cell<usize>,
     peak_bytes: Cell<usize>,
     refused: Cell<bool>,
 }
 
-/// The whole of what a heap held at some moment.
+/// The complete content of a heap at some moment.
 pub struct Image {
     start: Box<[u8]>,
     end: [u8; MARGIN_BYTES],
@@ -53,7 +52,8 @@ pub struct Image {
 }
 
 impl Heap {
-    /// A heap that lasts as long as the process: whatever runs in it may point anywhere into it.
+    /// Creates a heap that lasts as long as the process, because code that runs in it may point anywhere
+    /// into it.
     pub fn new(limit_bytes: usize) -> io::Result<Rc<Self>> {
         // Twice the limit, for what lies between the blocks. It is not there before it is used.
         let wanted = limit_bytes
@@ -95,17 +95,17 @@ impl Heap {
         }))
     }
 
-    /// Returns whether memory was refused, so that an error may be but the lack of it.
+    /// Returns true if an allocation was refused, so that an error may only be the consequence.
     pub fn refused(&self) -> bool {
         self.refused.get()
     }
 
-    /// The most memory that was in use at a time since it was put back, what was there then included.
+    /// Returns the peak of memory in use since the last restore, including the restored content.
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes.get()
     }
 
-    /// An image of what is there now.
+    /// Copies the current content to an image.
     pub fn image(&self) -> Image {
         let mut end = [0; MARGIN_BYTES];
         // SAFETY: within the mapping, and nobody writes meanwhile: there is one thread.
@@ -121,7 +121,7 @@ impl Heap {
         }
     }
 
-    /// Puts back what was there then.
+    /// Restores the content of the image.
     ///
     /// # Safety
     /// The image is of this heap. Nobody holds anything that was allocated since it was made, and
@@ -152,13 +152,13 @@ impl Heap {
         unsafe { self.memory.add(self.length - MARGIN_BYTES).as_ptr() }
     }
 
-    /// Runs with the list of blocks, which nobody else has.
+    /// Runs with exclusive access to the list of blocks.
     fn blocks<R>(&self, run: impl FnOnce(&mut Blocks) -> R) -> R {
         // SAFETY: made in `new`, and lent here alone; `run` never comes back here.
         run(unsafe { &mut *self.memory.cast::<Blocks>().as_ptr() })
     }
 
-    /// Returns whether so many bytes more are within the limit.
+    /// Returns true if this number of bytes more is within the limit.
     fn admit(&self, more_bytes: usize) -> bool {
         let used_bytes = self.used_bytes.get().checked_add(more_bytes);
         let admitted = used_bytes.is_some_and(|used_bytes| used_bytes <= self.limit_bytes);
@@ -168,7 +168,7 @@ impl Heap {
         admitted
     }
 
-    /// Counts a new allocation; `None` is there being no room for what the limit admitted.
+    /// Counts a new allocation. `None`: there is no free block although the limit allowed it.
     fn count(&self, memory: Option<NonNull<u8>>) -> *mut u8 {
         let Some(memory) = memory else {
             self.refused.set(true);
@@ -223,7 +223,7 @@ fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size.max(1), ALIGN).ok()
 }
 
-/// A heap as QuickJS takes memory from it.
+/// The heap as an allocator for QuickJS.
 pub struct Source(pub Rc<Heap>);
 
 // SAFETY: everything is the block list's own answer (aligned for any type, usable size included), or

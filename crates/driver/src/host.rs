@@ -27,9 +27,9 @@ struct Pool {
 }
 
 impl Host {
-    /// Starts the workers: `program` with [`super::WORKER_ARGUMENT`].
+    /// Starts the workers, which run `program` with [`super::WORKER_ARGUMENT`].
     ///
-    /// Fails where they do not start. Later failures are retried and logged.
+    /// Fails if they do not start. Later failures are retried and logged.
     pub async fn start(program: Program, limits: Limits) -> io::Result<Self> {
         let program = Arc::new(program);
         let queue = Arc::new(Queue::new(&limits));
@@ -79,7 +79,7 @@ impl Host {
         }
     }
 
-    /// Evaluates a script once and names the entry functions that it defines.
+    /// Evaluates a script once. Returns the names of the entry functions that it defines.
     pub async fn check(
         &self,
         tenant: i64,
@@ -91,12 +91,12 @@ impl Host {
         }
     }
 
-    /// Returns whether there is a worker, or may be one in a moment. Without one, calls fail at once.
+    /// Returns true if there is a worker, or may be one in a moment. Without one, calls fail at once.
     pub fn is_available(&self) -> bool {
         self.0.queue.is_available()
     }
 
-    /// Ends the workers once the calls that they have begun are over; waiting calls fail.
+    /// Stops the workers after their current calls; waiting calls fail.
     pub async fn shutdown(&self) {
         self.0.queue.close();
         let mut slots =

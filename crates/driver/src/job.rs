@@ -1,4 +1,4 @@
-//! One call on its way through the host, and its answer.
+//! A call in the host, and its result.
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use super::request::{Decoded, Returned, Script};
 pub struct Job {
     pub script: Arc<Script>,
     pub task: Task,
-    /// Workers that ended while they ran it, through no fault of its own that is known.
+    /// Number of workers that ended while they ran the call, for reasons other than the call as far as
+    /// known.
     pub attempts: u32,
-    /// A worker has asked for its script: from now on that goes along.
+    /// True once a worker has requested the script: from then on it is always sent.
     pub needs_source: bool,
-    /// Its worker was sent the script with it.
+    /// True if the script was sent to the worker with the call.
     pub source_sent: bool,
     pub tenant: i64,
-    /// CPU time that its tenant was charged when it was taken.
+    /// CPU time that the tenant was charged when the call was dequeued.
     pub charged_us: u64,
     reply: oneshot::Sender<Result<Answer, DriverError>>,
 }
@@ -51,12 +52,12 @@ impl Job {
         }
     }
 
-    /// Returns whether nobody waits for its answer any more.
+    /// Returns true if no caller waits for the result any more.
     pub fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
-    /// The function of the script that it calls, as far as the host can tell.
+    /// Returns the function of the script that it calls, as far as the host knows.
     pub fn called(&self) -> Option<&str> {
         match &self.task {
             Task::Check => None,
@@ -88,7 +89,7 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// The answer of a host that has no worker.
+/// Error of a host without a worker.
 pub fn no_worker() -> DriverError {
     DriverError::new(
         DriverErrorKind::Unavailable,
@@ -96,7 +97,7 @@ pub fn no_worker() -> DriverError {
     )
 }
 
-/// The answer of a host that takes no more calls.
+/// Error of a host that is shutting down.
 pub fn shut_down() -> DriverError {
     DriverError::new(
         DriverErrorKind::Overloaded,

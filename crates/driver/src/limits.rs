@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Worker processes.
     pub workers: usize,
-    /// CPU time of one call; a native loop that cannot be asked to stop gets 50 ms more.
+    /// CPU time of one call; a native loop, which cannot check the limit, gets 50 ms more.
     pub cpu_time_ms: u64,
-    /// The backstop: a worker that has not answered a call for so long is killed.
+    /// Time after which a worker that has not answered a call is killed.
     pub wall_time_ms: u64,
     /// Memory of one call's JavaScript heap.
     pub memory_bytes: usize,
     /// JavaScript stack of one call.
     pub stack_bytes: usize,
-    /// Size of the decoded JSON.
+    /// Size of the result as JSON.
     pub output_bytes: usize,
-    /// Lines a driver may log in one call; the rest is left out.
+    /// Lines that a driver may log in one call; further ones are dropped.
     pub log_lines: usize,
     /// Promise jobs that one call may run.
     pub pending_jobs: usize,
-    /// Calls that may wait for a worker; beyond, a call fails with `Overloaded`.
+    /// Calls that may wait for a worker; further ones fail with `Overloaded`.
     pub queue: usize,
-    /// The same for the calls of one tenant.
+    /// Calls of one tenant that may wait for a worker.
     pub tenant_queue: usize,
     /// True if workers run only on a kernel that has every protection.
     pub sandbox_required: bool,

@@ -1,24 +1,25 @@
-//! Values that JSON cannot express, taken out of a driver's result: NaN, infinities and broken dates.
+//! Removes values that JSON cannot express from a driver's result: NaN, infinities and invalid dates.
 //!
-//! `JSON.stringify` makes null of them, which would take the place of the last good value. A member is
-//! left out; an item of a list cannot be, for those behind it would move, so the list is left out as a
-//! whole. What a driver keeps of a device stays as it was there. A null that the driver itself returns is
-//! a value, and stays.
+//! `JSON.stringify` converts them to null, which would replace the last good value. A member is removed; an
+//! item of a list cannot be, because the later items would move, so the list is removed as a whole. In the
+//! state that a driver keeps of a device, the former value stays. A null that the driver itself returns is a
+//! value, and stays.
 
 use serde_json::{Map, Value};
 
 use super::convert::NO_NUMBER;
 use super::protocol::cut;
 
-/// Paths that are told of one result.
+/// Maximum number of paths reported for one result.
 const PATHS_MAX: usize = 20;
 
-/// Returns whether a result may hold any of them.
+/// Returns true if a result may contain any of them.
 pub fn may_be_in(json: &str) -> bool {
     json.contains("\\u0000NaN")
 }
 
-/// Takes them out of an object, whose path is `path`; `old`: what stays in their place. Adds the paths.
+/// Removes them from an object, whose path is `path`; `old` has the values to keep instead. Appends the
+/// removed paths.
 pub fn take_out(
     fields: &mut Map<String, Value>,
     old: Option<&Map<String, Value>>,
@@ -47,7 +48,7 @@ pub fn take_out(
     }
 }
 
-/// Takes them out inside a value; returns whether the value itself stays.
+/// Removes them inside a value. Returns true if the value itself stays.
 fn is_kept(value: &mut Value, old: Option<&Value>, path: &str, left_out: &mut Vec<String>) -> bool {
     match value {
         Value::String(text) if text == NO_NUMBER => {
@@ -66,7 +67,7 @@ fn is_kept(value: &mut Value, old: Option<&Value>, path: &str, left_out: &mut Ve
     }
 }
 
-/// The warnings about what was left out.
+/// Returns the warnings about removed values.
 pub fn warnings(mut left_out: Vec<String>) -> Vec<String> {
     let more = left_out.len().saturating_sub(PATHS_MAX);
     left_out.truncate(PATHS_MAX);

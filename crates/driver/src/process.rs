@@ -1,4 +1,4 @@
-//! One worker process seen from the host: start it, exchange frames, learn why it ended.
+//! A worker process from the host's side: starts it, exchanges frames, and finds out why it ended.
 
 use std::collections::HashSet;
 use std::io;
@@ -21,16 +21,16 @@ use super::program::{Program, WORKER_ARGUMENT};
 use super::protocol::{self, Hello, Ready, VERSION};
 use super::sandbox::CPU_SIGNAL;
 
-/// Longest time for a worker to start, and to end once its socket is closed.
+/// Maximum time for a worker to start, and to end once its socket is closed.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Digests remembered as sent; a wrong guess costs one exchange.
 const KNOWN_MAX: usize = 4_096;
 
-/// CPU time beyond the time that has passed which a worker may tell of, as the two clocks are not one.
+/// CPU time beyond the elapsed time that a worker may report, because the two clocks differ.
 const CLOCK_SLACK_US: u64 = 100_000;
-/// CPU time that a worker may keep to itself.
+/// CPU time that a worker may leave unreported.
 const HIDDEN_MAX_US: u64 = 10_000;
 
 /// A running worker. Dropping it kills the process.
@@ -39,19 +39,19 @@ pub struct Process {
     socket: UnixStream,
     buffer: BytesMut,
     frame_bytes_max: usize,
-    /// Scripts that the worker was sent, and has unless it made room for others.
+    /// Scripts that were sent to the worker, which it has unless it evicted them.
     known: HashSet<String>,
-    /// CPU time that it has told of.
+    /// CPU time that the worker has reported.
     cpu_time_us: u64,
     batch: BatchClock,
 }
 
-/// Bounds of what a worker can have cost since it was given its last batch.
+/// Limits of the CPU time that a worker can have used since it got its last batch.
 struct BatchClock {
     started: Instant,
-    /// The worker's CPU time by then.
+    /// CPU time of the worker at that moment.
     from_us: u64,
-    /// The costs that were believed since.
+    /// Sum of the accepted costs since then.
     believed_us: u64,
 }
 
@@ -60,14 +60,14 @@ struct BatchClock {
 pub enum Death {
     /// The kernel ended it at its CPU limit.
     CpuTime,
-    /// A fault of its own: a crash, or a forbidden system call.
+    /// The worker itself failed: a crash, or a forbidden system call.
     Fault { signal: i32 },
-    /// Something outside, such as an administrator or the kernel short of memory.
+    /// It was killed from outside, such as by an administrator or by the kernel for lack of memory.
     Outside,
 }
 
 impl Process {
-    /// Starts a worker and waits until it is shut in and ready.
+    /// Starts a worker and waits until it is sandboxed and ready.
     pub async fn start(program: &Program, limits: &Limits) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -133,7 +133,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Returns whether to send the source of a script along: true the first time that it is asked.
+    /// Returns true if the source of a script should be sent along, which is so on the first request.
     pub fn must_send(&mut self, digest: &str) -> bool {
         if self.known.contains(digest) {
             return false;
@@ -144,7 +144,7 @@ impl Process {
         self.known.insert(digest.to_owned())
     }
 
-    /// The worker turned out not to have this script.
+    /// Records that the worker does not have this script.
     pub fn forget(&mut self, digest: &str) {
         self.known.remove(digest);
     }
@@ -158,15 +158,15 @@ impl Process {
         self.socket.write_all(frame).await
     }
 
-    /// Returns whether it has said more than it was asked for, which would be taken for an answer to the
-    /// next call.
+    /// Returns true if the worker has sent more than was requested, which would be mistaken for the reply to
+    /// the next call.
     pub fn has_unread(&self) -> bool {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         let peeked = recv(self.socket.as_raw_fd(), &mut [0], flags);
         !self.buffer.is_empty() || peeked.is_ok_and(|bytes| bytes > 0)
     }
 
-    /// The next frame.
+    /// Reads the next frame.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<T> {
         loop {
             if let Some(body) = protocol::take_frame(&mut self.buffer, self.frame_bytes_max)? {
@@ -178,8 +178,8 @@ impl Process {
         }
     }
 
-    /// The cost of a call, by the worker's clock after it; `None` where that cannot be: its clock runs
-    /// forward, and its one thread uses no more time than there was.
+    /// Returns the cost of a call, by the worker's clock after it; `None` if the value is impossible: the
+    /// clock only runs forward, and a single thread cannot use more time than has elapsed.
     pub fn cost_us(&mut self, worker_cpu_time_us: u64) -> Option<u64> {
         let cost_us = worker_cpu_time_us.checked_sub(self.cpu_time_us)?;
         let in_batch_us = worker_cpu_time_us.checked_sub(self.batch.from_us)?;
@@ -194,8 +194,8 @@ impl Process {
         Some(believed_us)
     }
 
-    /// CPU time that it has used for a batch and told nothing of. Asked of the kernel only where there
-    /// was time for it.
+    /// Returns the CPU time that the worker has used for a batch and not reported. The kernel is only asked
+    /// if there was time for it.
     pub fn hidden_cost_us(&self) -> Option<u64> {
         let passed_us = micros(self.batch.started.elapsed());
         let may_hide = passed_us > self.batch.believed_us + HIDDEN_MAX_US;
@@ -203,8 +203,8 @@ impl Process {
         Some(hidden_us).filter(|us| *us > HIDDEN_MAX_US)
     }
 
-    /// The cost of a call that the worker no longer tells of, by the kernel's account; `None`
-    /// where this kernel keeps none.
+    /// Returns the cost of a call that the worker no longer reports, by the kernel's account; `None` if this
+    /// kernel keeps none.
     pub fn unreported_cost_us(&self) -> Option<u64> {
         let account = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id()?));
         let cpu_time_ns: u64 = account.ok()?.split_whitespace().next()?.parse().ok()?;
@@ -213,11 +213,12 @@ impl Process {
 
     /// Waits until an idle worker ends (or speaks unasked, which is as bad). May be cancelled.
     pub async fn ended(&mut self) {
-        // Whatever it reads, the worker is of no more use. A true read: readiness alone can be stale.
+        // The worker is unusable whatever is read. A real read, because readiness alone can be stale.
         let _ = self.socket.read_buf(&mut self.buffer).await;
     }
 
-    /// Why the worker ended; it is killed where it has not, such as after a broken frame.
+    /// Returns the reason why the worker ended. Kills it if it is still running, such as after an invalid
+    /// frame.
     pub async fn death(mut self) -> Death {
         match timeout(END_TIMEOUT, self.child.wait()).await {
             Ok(Ok(status)) => classify(status),
@@ -241,7 +242,7 @@ impl Process {
         } = self;
         drop(socket);
         if timeout(END_TIMEOUT, child.wait()).await.is_err() {
-            // Killed when dropped; waiting again would gain nothing.
+            // It is killed on drop; waiting again would be pointless.
             tracing::warn!("a driver worker did not end by itself and is killed");
         }
     }

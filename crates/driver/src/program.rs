@@ -1,7 +1,7 @@
 //! The executable that workers are started from.
 //!
-//! It is opened once. Whoever replaces the program's file, as an upgrade does, leaves this one open: a
-//! hub that runs goes on to start workers of its own version, until it is started anew.
+//! It is opened once. Replacing the program's file, as an upgrade does, does not affect it: a running hub
+//! continues to start workers of its own version until it is restarted.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -26,18 +26,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program of this process, also where its file has been replaced by now.
+    /// Opens the program of this process, even if its file has been replaced.
     pub fn running() -> io::Result<Self> {
         let mut program = Self::open(Path::new("/proc/self/exe"))?;
         program.name = std::env::current_exe()?.into();
         Ok(program)
     }
 
-    /// The executable that is at this path now.
+    /// Opens the executable that is at this path now.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
-            // An executable may be forbidden to read.
+            // An executable may not be readable.
             .custom_flags(libc::O_PATH)
             .open(path)?;
         Ok(Self {
@@ -46,7 +46,7 @@ impl Program {
         })
     }
 
-    /// A command that runs it, whatever is at its path by then.
+    /// Returns a command that runs it, whichever file is at its path by then.
     pub(super) fn command(&self) -> Command {
         // The descriptor is closed by the start itself, after the new process has found it.
         let mut command = Command::new(format!("/proc/self/fd/{}", self.file.as_raw_fd()));

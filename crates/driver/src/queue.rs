@@ -1,9 +1,8 @@
-//! Calls that wait for a worker, and whose turn it is.
+//! The calls that wait for a worker, and the choice of the next tenant.
 //!
-//! Tenants share the workers by the CPU time that their calls cost: the next call is of the tenant
-//! that has had least. What a call will cost is guessed from what its script cost this tenant
-//! before, and set right once it is known. A tenant that was idle starts level with the others: it
-//! has saved nothing up and owes nothing.
+//! Tenants share the workers by the CPU time of their calls: the next call is of the tenant that has used
+//! least. The cost of a call is estimated from the earlier cost of its script for this tenant, and corrected
+//! once it is known. A tenant that was idle starts level with the others: it has neither credit nor debt.
 //!
 //! Fair shares alone do not keep a quick call from waiting while every worker is busy with slow
 //! ones. So calls of slow scripts have a lane of their own in each tenant, are handed out one at a
@@ -22,23 +21,23 @@ use super::request::Script;
 
 mod workers;
 
-/// Calls handed to a worker at once: enough to hide the exchange, few enough that little waits
-/// behind a slow one.
+/// Number of calls passed to a worker at once: enough to hide the latency of the exchange, few enough that
+/// little waits behind a slow one.
 pub const BATCH_CALLS: usize = 16;
 
-/// CPU time that the calls of one batch may be expected to cost together.
+/// Maximum expected CPU time of the calls of one batch together.
 const BATCH_CPU_TIME_US: u64 = 10_000;
 
-/// A script whose calls cost more than this on average is slow.
+/// Average CPU time of calls above which a script is slow.
 const SLOW_CPU_TIME_US: u64 = 5_000;
 
-/// The guess for a call of a script that this tenant has not run lately.
+/// Estimated cost of a call of a script that this tenant has not run lately.
 const UNKNOWN_CPU_TIME_US: u64 = 1_000;
 
-/// Scripts whose cost is remembered, in all.
+/// Maximum number of scripts whose cost is remembered.
 const COSTS_MAX: u64 = 16_384;
 
-/// Tenants without waiting calls whose debts are remembered.
+/// Maximum number of tenants without waiting calls whose usage is remembered.
 const IDLE_TENANTS_MAX: usize = 1_024;
 
 /// Waiting calls of all tenants.
@@ -59,13 +58,13 @@ struct State {
     waiting: usize,
     /// Workers that run a slow call.
     slow_running: usize,
-    /// The time that the tenant served last had used by then; who comes back from idleness starts here.
+    /// CPU time that the last served tenant had used by then; a tenant that was idle starts at this level.
     level_us: u64,
-    /// Workers that there are.
+    /// Number of workers.
     serving: usize,
     /// The last start of a worker failed: a full queue is no overload.
     start_fails: bool,
-    /// None can be started: calls do not wait for one.
+    /// No worker can be started: calls fail at once.
     unavailable: bool,
     closed: bool,
 }
@@ -116,7 +115,7 @@ impl Queue {
         }
     }
 
-    /// Lets a call wait for its turn, within the bounds.
+    /// Puts a call into the queue, within its limits.
     pub fn push(&self, job: Job) -> Result<(), DriverError> {
         let slow = self.is_slow(&job);
         let mut state = self.lock();
@@ -151,7 +150,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts calls back at the head, in their order. They were let in before: no bound applies.
+    /// Puts calls back at the head of the queue, in their order. The limits do not apply, because they were
+    /// accepted before.
     pub fn put_back(&self, jobs: VecDeque<Job>) {
         if jobs.is_empty() {
             return;
@@ -290,7 +290,7 @@ impl Queue {
 }
 
 impl State {
-    /// Forgets tenants that would start at the level anyway.
+    /// Forgets tenants whose usage makes no difference, because they would start at the level anyway.
     fn forget_idle(&mut self) {
         let level_us = self.level_us;
         self.tenants

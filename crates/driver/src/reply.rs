@@ -1,7 +1,7 @@
-//! Replies of workers, as far as they may be believed.
+//! Parses and validates the replies of workers.
 //!
-//! A driver that has broken out of the interpreter writes whatever it likes. A reply that no worker of
-//! ours would give is forged: it is no answer to anybody, and its worker ends.
+//! A driver that has escaped from the interpreter can send arbitrary data. A reply that no genuine worker
+//! would send is forged: it is passed to no caller, and its worker is ended.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, value::RawValue};
@@ -12,7 +12,7 @@ use super::protocol::{Outcome, Task};
 use super::request::{Decoded, Returned};
 use super::{convert, no_numbers};
 
-/// A reply as its call takes it.
+/// The result of parsing and validating a reply.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every reply is an answer, and none is kept"
@@ -20,11 +20,11 @@ use super::{convert, no_numbers};
 pub enum Read {
     Answer(Result<Answer, DriverError>),
     NeedsScript,
-    /// No worker of ours gives it; the reason.
+    /// A forged reply, with the reason.
     Forged(&'static str),
 }
 
-/// Reads the reply to a call that has cost so much.
+/// Parses the reply to a call with this cost.
 pub fn read(outcome: Outcome, job: &Job, cost_us: u64) -> Read {
     let failed = |error: DriverError, logs: Vec<String>| {
         Err(DriverError {
@@ -96,7 +96,7 @@ pub fn read(outcome: Outcome, job: &Job, cost_us: u64) -> Read {
     })
 }
 
-/// Errors that no worker finds.
+/// Errors that a worker cannot report.
 fn is_of_the_host(kind: DriverErrorKind) -> bool {
     use DriverErrorKind::{Crashed, Overloaded, Payload, Schema, State, Unavailable, WallTime};
     matches!(
@@ -107,7 +107,7 @@ fn is_of_the_host(kind: DriverErrorKind) -> bool {
 
 type Fields = Map<String, Value>;
 
-/// Reads the data and the state beside them, and takes out what is no value; the paths of that.
+/// Parses the data and the state, and removes values that JSON cannot express. Returns their paths.
 fn read_both(
     data: &RawValue,
     new_state: Option<&RawValue>,
@@ -122,7 +122,7 @@ fn read_both(
         .any(|json| no_numbers::may_be_in(json.get()));
     if has_marks {
         let old: Option<Fields> = old_state.and_then(|json| parse(json).ok());
-        // In the own form the state is among the data.
+        // In the hub's own dialect the state is a part of the data.
         let held = old.clone().map(|old| {
             let member = ("new_state".to_owned(), Value::Object(old));
             Fields::from_iter([member])

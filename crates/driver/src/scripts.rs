@@ -1,8 +1,8 @@
-//! The scripts that a worker keeps compiled.
+//! The cache of compiled scripts in a worker.
 //!
-//! By digest, also those that do not parse, so that a broken driver is not parsed again for every
-//! uplink. Where there is no room, the tenant that takes most of it gives up what it has not used for
-//! longest: nobody loses a script to others who use less than their share.
+//! The key is the digest. Scripts that do not parse are cached too, so that a broken driver is not parsed
+//! again for every uplink. If the cache is full, the tenant that uses most of it loses the scripts that it
+//! has not used for longest, so nobody loses a script because of tenants that use less than their share.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,16 +10,16 @@ use std::rc::Rc;
 use super::engine::Compiled;
 use super::error::{DriverError, DriverErrorKind};
 
-/// Compiled scripts that a worker keeps.
+/// Maximum number of compiled scripts in a worker.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// Memory of an entry beside its code.
+/// Memory of an entry without its code, in bytes.
 const ENTRY_BYTES: usize = 1024;
 
 /// Compiled scripts.
 pub struct Scripts<T = Compiled> {
     kept: HashMap<String, Kept<T>>,
-    /// Bytes of each tenant.
+    /// Bytes used by each tenant.
     sizes: HashMap<i64, usize>,
     size_bytes: usize,
     uses: u64,
@@ -27,15 +27,15 @@ pub struct Scripts<T = Compiled> {
 
 struct Kept<T> {
     script: Result<Rc<T>, DriverError>,
-    /// The tenant that had it compiled.
+    /// Tenant for which it was compiled.
     tenant: i64,
     size_bytes: usize,
     last_use: u64,
 }
 
-/// Something that has a size.
+/// A value with a size.
 pub trait Size {
-    /// In bytes.
+    /// Size in bytes.
     fn size_bytes(&self) -> usize;
 }
 
@@ -57,7 +57,7 @@ impl<T> Default for Scripts<T> {
 }
 
 impl<T: Size> Scripts<T> {
-    /// The script of this digest, compiled; `None` where the host must send its source.
+    /// Returns the compiled script with this digest; `None` if the host must send its source.
     pub fn find(&mut self, digest: &str) -> Option<Result<Rc<T>, DriverError>> {
         self.uses += 1;
         let kept = self.kept.get_mut(digest)?;
@@ -100,7 +100,7 @@ impl<T: Size> Scripts<T> {
         }
     }
 
-    /// The script that goes first.
+    /// Returns the script to evict next.
     fn oldest_of_largest(&self) -> Option<String> {
         let (largest, _) = self
             .sizes

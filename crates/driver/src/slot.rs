@@ -1,10 +1,9 @@
-//! One place in the pool: it takes waiting calls, hands them to its worker, and replaces the
-//! worker when it ends.
+//! A slot of the pool: takes waiting calls, passes them to its worker, and replaces the worker when it ends.
 //!
-//! Every call taken is answered or put back, whatever happens to the worker: the first unanswered
-//! call is the one that was running, and it alone pays for a death; those behind it go back to the
-//! head of their queue, in their order. A call whose worker was ended from outside, or answered what
-//! no worker does, may have done nothing wrong and is tried once more.
+//! Every dequeued call is answered or put back, whatever happens to the worker: the first unanswered call is
+//! the one that was running, and only that one fails if the worker dies; the later ones go back to the head
+//! of their queue, in their order. A call whose worker was killed from outside, or sent a forged reply, may
+//! not be the cause and is retried once.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -24,20 +23,20 @@ use super::queue::{Queue, Share};
 use super::reply::{self, Read};
 use super::request::Script;
 
-/// Starts of a worker that may fail in a row before waiting calls fail with it.
+/// Number of failed starts of a worker in a row after which waiting calls fail.
 const START_FAILURES_MAX: u32 = 3;
 
-/// Time that a worker may take to start before waiting calls fail, where there is no other.
+/// Time for a worker to start after which waiting calls fail, if there is no other worker.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Times that a call is handed out, where workers are ended from outside.
+/// Maximum number of attempts of a call whose workers are killed from outside.
 const ATTEMPTS_MAX: u32 = 2;
 
 /// Serves the queue until it is closed.
 pub async fn run(program: Arc<Program>, limits: Limits, queue: Arc<Queue>, first: Process) {
     let mut process = first;
     loop {
-        // A fault of ours costs the calls at hand, and not the place of the worker.
+        // An internal error fails the current calls, but must not lose the slot.
         let serving = AssertUnwindSafe(serve(process, &limits, &queue)).catch_unwind();
         let served = serving.await.unwrap_or_else(|_| {
             tracing::error!("the work with a driver worker broke, and it is replaced");
@@ -122,7 +121,7 @@ async fn serve(mut process: Process, limits: &Limits, queue: &Arc<Queue>) -> Ser
     }
 }
 
-/// Has a worker run these calls; gives it back if it is still of use.
+/// Has a worker run these calls. Returns the worker if it is still usable.
 async fn exchange(
     process: Process,
     limits: &Limits,
@@ -192,7 +191,7 @@ async fn converse(
                 without_script.push_back(job);
             }
             Read::Forged(how) => {
-                // Its account of its CPU time counts no more than the rest.
+                // The CPU time that it reports is not trusted either.
                 queue.charge(&mut job, micros(started.elapsed()));
                 jobs.push_front(job);
                 end_forger(process, how).await;
@@ -209,7 +208,7 @@ async fn converse(
     if_honest(process, queue, last).await
 }
 
-/// Charges a call what its worker says that it has cost, and reads the answer.
+/// Charges a call the cost that its worker reports, and parses the reply.
 fn read_reply(process: &mut Process, queue: &Queue, job: &mut Job, reply: Reply) -> Read {
     match process.cost_us(reply.worker_cpu_time_us) {
         Some(cost_us) => {
@@ -220,8 +219,8 @@ fn read_reply(process: &mut Process, queue: &Queue, job: &mut Job, reply: Reply)
     }
 }
 
-/// Gives back a worker that has answered all its calls; `last`: the tenant and the script of the last of them.
-/// One that says or costs more than that is ended.
+/// Returns a worker that has answered all its calls; `last` is the tenant and the script of the last of
+/// them. A worker that sends or uses more than that is ended.
 async fn if_honest(
     process: Process,
     queue: &Queue,
@@ -239,7 +238,8 @@ async fn if_honest(
     Some(process)
 }
 
-/// Ends a worker that does what no worker does: whoever has taken it over gets no further call.
+/// Ends a worker that behaves like no genuine one: an attacker who has taken it over must get no further
+/// call.
 async fn end_forger(process: Process, how: &str) {
     tracing::warn!(
         how,
@@ -292,8 +292,8 @@ fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) 
     }
 }
 
-/// Hands the calls to another worker. The first of them, which was running, fails where that has not
-/// helped before.
+/// Puts the calls back for another worker. The first of them, which was running, fails if it has already
+/// been retried.
 fn try_again(queue: &Queue, mut jobs: VecDeque<Job>, reason: &str) {
     if let Some(first) = jobs.front_mut() {
         first.attempts += 1;

@@ -1,14 +1,14 @@
-//! The JavaScript runtime of a worker: made once, with all that is the same for every call, and put
-//! back to that before each one.
+//! The JavaScript runtime of a worker: created once, with everything that is the same for every call, and
+//! restored to that state before each one.
 //!
-//! A runtime of its own for each call leaves nothing to share: no pending jobs, no finalisers, no
-//! interned symbols, no garbage, and the memory limit counts the call alone. Making one anew was
-//! three quarters of what a call cost, so all its memory is put back instead, byte by byte, to what it
-//! was before any driver ran ([`super::heap`]).
+//! With a runtime of its own, a call shares nothing with others: no pending jobs, no finalisers, no interned
+//! symbols, no garbage, and the memory limit counts the call alone. To create one was three quarters of the
+//! cost of a call, so all its memory is instead restored, byte by byte, to the state before any driver ran
+//! ([`super::heap`]).
 //!
-//! Invariant: what is inside the heap owns nothing outside of it that was made after its image. So all
-//! functions that are written in Rust are made before, and are held from outside besides, so that no
-//! driver can free them; and what a call makes is copied into the heap.
+//! Invariant: nothing inside the heap owns memory outside of it that was allocated after its image. So all
+//! functions that are written in Rust are created before the image, and are also held from outside, so that
+//! no driver can free them; and data of a call is copied into the heap.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ use super::{prelude, sandbox};
 /// Sets with parts of the prelude that are kept, some hundred KiB each; there are few that drivers use.
 const SETS_MAX: usize = 8;
 
-/// The runtime, and what it can be put back to.
+/// The runtime, and the images to which it can be restored.
 pub struct Stage {
     heap: Rc<Heap>,
     /// Never dropped: they end with the process.
@@ -44,7 +44,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage with what every driver finds.
+    /// Creates a stage with the globals of every driver.
     pub fn set_up(limits: &Limits) -> Result<Self, DriverError> {
         let no_memory = |_| DriverError::new(DriverErrorKind::Memory, "");
         let heap = Heap::new(limits.memory_bytes)
@@ -72,7 +72,7 @@ impl Stage {
         })
     }
 
-    /// The set with these parts of the prelude.
+    /// Returns the set with these parts of the prelude.
     pub fn dressed<'a>(
         &self,
         parts: &[usize],
@@ -101,7 +101,7 @@ impl Stage {
         Ok(set)
     }
 
-    /// Runs something that no driver's code is part of, in its own time.
+    /// Runs code that is not a driver's, on the bare set and without a deadline.
     pub fn play_bare<R>(
         &self,
         run: impl FnOnce(&Ctx<'_>) -> Result<R, DriverError>,
@@ -110,7 +110,7 @@ impl Stage {
         self.play(&self.bare, run)
     }
 
-    /// Runs something on a set that nobody has used. What it gives is outside the heap.
+    /// Restores a set and runs code on it. The result is outside the heap.
     pub fn play<R>(
         &self,
         set: &Image,
@@ -133,7 +133,7 @@ impl Stage {
         })
     }
 
-    /// The most memory that the last run had at a time, that of its set included.
+    /// Returns the peak memory of the last run, including its set.
     pub fn memory_peak_bytes(&self) -> usize {
         self.heap.peak_bytes()
     }
@@ -148,8 +148,8 @@ impl Stage {
     }
 }
 
-/// Makes what every driver finds: `console`, `module` and `exports` for drivers written as CommonJS modules,
-/// and chance. Gives the functions for the parts of the prelude.
+/// Creates the globals of every driver: `console`, `module` and `exports` for CommonJS modules, and random
+/// numbers. Returns the functions for the parts of the prelude.
 fn furnish<'js>(ctx: &Ctx<'js>, console: &Rc<Console>) -> rquickjs::Result<Object<'js>> {
     for function in console.install(ctx)? {
         keep(function.into_value());
@@ -159,7 +159,7 @@ fn furnish<'js>(ctx: &Ctx<'js>, console: &Rc<Console>) -> rquickjs::Result<Objec
     module.set("exports", exports.clone())?;
     ctx.globals().set("exports", exports)?;
     ctx.globals().set("module", module)?;
-    // The engine's own would go through the same numbers in every call.
+    // The engine's own generator would return the same numbers in every call.
     let random = Function::new(ctx.clone(), rand::random::<f64>)?.with_name("random")?;
     keep(random.clone().into_value());
     let math: Object = ctx.globals().get("Math")?;
@@ -171,14 +171,14 @@ fn furnish<'js>(ctx: &Ctx<'js>, console: &Rc<Console>) -> rquickjs::Result<Objec
     Ok(natives)
 }
 
-/// Holds a value from outside, for good: no driver can free it.
+/// Holds a value from outside for ever, so that no driver can free it.
 fn keep(value: Value<'_>) -> qjs::JSValue {
     let raw = value.as_raw();
     std::mem::forget(value);
     raw
 }
 
-/// When a call must stop, and whether it had to.
+/// The deadline of a call, and whether it was exceeded.
 pub struct CpuClock {
     deadline_us: Cell<u64>,
     exceeded: Cell<bool>,
@@ -197,19 +197,19 @@ impl CpuClock {
         self.exceeded.set(false);
     }
 
-    /// Gives so much time from now on.
+    /// Sets the deadline to this time from now.
     pub fn start(&self, cpu_time_ms: u64) {
         let deadline_us = sandbox::cpu_time_us().saturating_add(cpu_time_ms.saturating_mul(1_000));
         self.deadline_us.set(deadline_us);
         self.exceeded.set(false);
     }
 
-    /// Returns whether the time was over before the end.
+    /// Returns true if the deadline was exceeded.
     pub fn exceeded(&self) -> bool {
         self.exceeded.get()
     }
 
-    /// True from the deadline on, for ever: `finally` blocks get no second chance.
+    /// True once the deadline has passed, and from then on always: `finally` blocks get no more time.
     fn must_stop(&self) -> bool {
         if !self.exceeded.get() && sandbox::cpu_time_us() >= self.deadline_us.get() {
             self.exceeded.set(true);

@@ -1,5 +1,5 @@
-//! Connections that the hub makes for its users: the guard that all of them pass, TLS and HTTP, and the clients
-//! of brokers and databases. Nothing here knows the hub.
+//! Connections that the hub makes for its users: the guard for all of them, TLS and HTTP, and the clients of
+//! brokers and databases. This crate does not depend on the hub.
 
 pub mod kafka;
 pub mod mqtt;

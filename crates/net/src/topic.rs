@@ -1,5 +1,5 @@
-//! Topics that are put together: `devices/{device_id}/{event}`. What a topic may be made of is the
-//! rule of those who have topics: [`crate::mqtt`], [`crate::kafka`].
+//! Templates of topics: `devices/{device_id}/{event}`. The characters that a topic may contain are the rule
+//! of each protocol: [`crate::mqtt`], [`crate::kafka`].
 
 /// A topic with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Template {
         self.parts.iter().any(is_label)
     }
 
-    /// The topic for this subject, with each value as `fit` makes it fit. A label that the device does
+    /// Returns the topic for this subject, with each value converted by `fit`. A label that the device does
     /// not have is empty.
     pub fn render(&self, subject: Subject<'_>, fit: impl Fn(&str) -> String) -> String {
         let mut topic = String::new();

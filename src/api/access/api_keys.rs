@@ -128,7 +128,7 @@ struct KeyWithKey {
     key: String,
 }
 
-/// `api-keys`.
+/// Endpoints of `api-keys`.
 pub struct ApiKeysApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::ApiKeys")]
@@ -247,7 +247,7 @@ impl TryFrom<ApiKey> for KeyView {
     }
 }
 
-/// A key never changes.
+/// An API key never changes.
 impl Revised for KeyView {
     fn revision(&self) -> i64 {
         1

@@ -1,4 +1,4 @@
-//! The audit log: who changed what, when and from where.
+//! Audit log of all changes, with user or API key, time and network address.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Query};
@@ -52,7 +52,7 @@ struct EntryView {
     after: Option<JsonObject>,
 }
 
-/// `audit-log`.
+/// Endpoints of `audit-log`.
 pub struct AuditLogApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::AuditLog")]

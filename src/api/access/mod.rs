@@ -1,4 +1,4 @@
-//! Logging in, and the resources of who may do what: users, API keys, tenants, the audit log.
+//! Authentication and authorization: sessions, users, API keys, tenants and the audit log.
 
 pub(super) mod api_keys;
 pub(super) mod audit_log;

@@ -1,4 +1,4 @@
-//! Logging in and out, and the ways to show who one is.
+//! Sessions: log-in, log-out and the current user.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi};
@@ -79,7 +79,7 @@ struct UserView {
     last_login_at: Option<Timestamp>,
 }
 
-/// `auth/token`.
+/// Endpoints of `auth/token`.
 pub struct AuthApi {
     pub hub: Hub,
 }

@@ -1,4 +1,4 @@
-//! Tenants, for who manages the installation.
+//! Tenants, for operators of the installation.
 
 use poem::Result;
 use poem_openapi::{
@@ -82,7 +82,7 @@ struct TenantView {
     updated_at: Timestamp,
 }
 
-/// `tenants`.
+/// Endpoints of `tenants`.
 pub struct TenantsApi {
     pub hub: Hub,
 }

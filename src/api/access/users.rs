@@ -136,7 +136,7 @@ struct AccountView {
     updated_at: Timestamp,
 }
 
-/// `users`.
+/// Endpoints of `users`.
 pub struct UsersApi {
     pub hub: Hub,
 }
@@ -321,7 +321,7 @@ impl UsersApi {
     }
 }
 
-/// What an administrator says of a user, as the store takes it.
+/// Converts the fields of a user that an administrator sets to the store's form.
 pub fn profile(
     role: Role,
     locked: bool,

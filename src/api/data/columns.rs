@@ -1,4 +1,4 @@
-//! The columns of data tables.
+//! Columns of data tables.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};

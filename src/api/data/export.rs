@@ -1,8 +1,7 @@
-//! All rows of a data table as one file of CSV, a page of the store's at a time.
+//! Export of all rows of a data table as one CSV file, read from the store page by page.
 //!
-//! It ends with the row that was the last when it began, so that it ends at all while devices go on
-//! sending. What goes wrong on its way ends the connection and not the file: a file that came to its end is
-//! whole.
+//! It ends with the row that was the last one at its beginning, so that it ends even if devices keep sending.
+//! An error closes the connection instead of ending the file, so a file that ends regularly is complete.
 
 use std::collections::BTreeSet;
 
@@ -27,12 +26,12 @@ use crate::{
     },
 };
 
-/// Rows that are read at a time.
+/// Number of rows that are read at a time.
 const AT_ONCE: u64 = 500;
-/// Most bytes that the names of all fields may have, of a table that keeps all: they make the header line.
+/// Maximum number of bytes of all field names in the header line of a table without fixed columns.
 const NAMES_MAX_BYTES: usize = 1024 * 1024;
 
-/// An export on its way.
+/// State of a running export.
 struct Export {
     scope: Scope,
     table: DataTableId,
@@ -41,21 +40,21 @@ struct Export {
     stage: Stage,
 }
 
-/// What comes next.
+/// Next step of an export.
 enum Stage {
-    /// Nothing yet: it takes a look at all rows to tell which fields they have, and the answer begins before.
+    /// An empty first piece, so that the response begins before [`Stage::Fields`] scans all rows.
     Begin,
-    /// The header line of the fields that all rows have.
+    /// The header line of a table without fixed columns, for which all rows are scanned.
     Fields,
-    /// The header line.
+    /// The header line with these fields.
     Header(Vec<String>),
-    /// Rows with these fields. `is_closed`: a row with another one is not to be.
+    /// Rows with these fields. With `is_closed`, a row with any other field fails the export.
     Rows { paths: Vec<String>, is_closed: bool },
-    /// Nothing.
+    /// The end of the file.
     End,
 }
 
-/// The file, from behind a place in the table.
+/// Returns the CSV file with the rows after a position in the table.
 pub async fn export(
     scope: &Scope,
     table: DataTable<Column>,
@@ -78,7 +77,7 @@ pub async fn export(
     in_pieces(export).await
 }
 
-/// The paths of a table's columns.
+/// Returns the paths of a table's columns.
 pub fn paths(columns: &[Column]) -> Vec<String> {
     columns
         .iter()
@@ -86,13 +85,13 @@ pub fn paths(columns: &[Column]) -> Vec<String> {
         .collect()
 }
 
-/// The header line of a table of these fields.
+/// Returns the header line for these fields.
 pub fn header(paths: &[String]) -> Result<String, Error> {
     let names = paths.iter().map(String::as_str);
     written([["time", "device_id"].into_iter().chain(names)])
 }
 
-/// The lines of some rows.
+/// Returns the CSV lines of the rows.
 pub fn lines(paths: &[String], rows: &[Row]) -> Result<String, Error> {
     written(rows.iter().map(|row| {
         let time = row
@@ -103,7 +102,7 @@ pub fn lines(paths: &[String], rows: &[Row]) -> Result<String, Error> {
     }))
 }
 
-/// A cell of CSV.
+/// Returns the CSV cell of a value.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -171,7 +170,7 @@ impl Pieces for Export {
 }
 
 impl Export {
-    /// All fields that the rows have, in their order.
+    /// Returns the names of all fields in the rows, sorted.
     async fn fields(&self) -> Result<Vec<String>, Error> {
         let mut known = BTreeSet::new();
         let mut after = self.after.clone();
@@ -205,7 +204,7 @@ impl Export {
     }
 }
 
-/// Whether a row has a field that is none of these, which are in their order.
+/// True if a row has a field that is not in `paths`, which is sorted.
 fn has_more(data: &Map<String, Value>, paths: &[String]) -> bool {
     data.keys().any(|name| paths.binary_search(name).is_err())
 }

@@ -1,4 +1,4 @@
-//! Data tables: the resource and its rows, and all rows as a file.
+//! Data tables, their rows, and the export of rows as a file.
 
 pub(super) mod columns;
 pub(super) mod export;

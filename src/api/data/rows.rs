@@ -1,4 +1,4 @@
-//! The rows of data tables.
+//! Rows of data tables.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ struct RowView {
     data: JsonObject,
 }
 
-/// `data-tables/{id}/rows`.
+/// Endpoints of `data-tables/{id}/rows`.
 pub struct DataTableRowsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::DataTables")]
@@ -146,7 +146,7 @@ fn row_filter(
     })
 }
 
-/// A page of rows, with the header line of these rows.
+/// Returns a page of rows as CSV, with a header line for these rows.
 fn csv(table: &DataTable<Column>, rows: &[Row]) -> Result<String, Error> {
     let paths = match &table.provisioned.columns {
         Some(columns) => export::paths(columns),

@@ -68,7 +68,7 @@ struct DataTableView {
     updated_at: Timestamp,
 }
 
-/// `data-tables`.
+/// Endpoints of `data-tables`.
 pub struct DataTablesApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::DataTables")]

@@ -1,4 +1,4 @@
-//! Devices as clients write them.
+//! Devices in requests.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub struct AddressBody {
 }
 
 impl NewDeviceBody {
-    /// The device that it is about; its id is empty where the hub makes one up.
+    /// Converts the body to the store's form; the id is empty if the hub is to create one.
     pub fn provisioned(self) -> NewDevice {
         let connections = self
             .connectivity
@@ -95,7 +95,7 @@ impl NewDeviceBody {
 }
 
 impl DeviceUpdate {
-    /// The whole device, which keeps its id.
+    /// Returns the complete device with its id.
     pub fn of(self, id: DeviceId) -> NewDeviceBody {
         NewDeviceBody {
             id: Some(id),

@@ -1,4 +1,4 @@
-//! Many devices at once: exports, and one change of all that a selector picks.
+//! Operations on many devices: exports, and changes of all devices that a selector matches.
 
 use poem::Result;
 use poem_openapi::{Enum, Object, OpenApi, Union, param::Query};
@@ -30,7 +30,7 @@ use crate::{
     text::{Label, SelectorText},
 };
 
-/// Devices that an export reads at a time.
+/// Number of devices that an export reads at a time.
 const EXPORTED_AT_ONCE: u64 = 500;
 
 /// What rows are written in
@@ -108,7 +108,7 @@ struct DeviceBulkResult {
     sample: Vec<String>,
 }
 
-/// `devices/export` and `devices/bulk`.
+/// Endpoints of `devices/export` and `devices/bulk`.
 pub struct DeviceBulkApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
@@ -205,7 +205,7 @@ impl DeviceBulkApi {
     }
 }
 
-/// A place in an export.
+/// State of a running export.
 struct Export {
     scope: Scope,
     filter: Filter,

@@ -1,4 +1,4 @@
-//! Devices as rows of a CSV file, as spreadsheets write and read it.
+//! Devices as rows of a CSV file.
 
 use serde_json::{Map, Value, json};
 
@@ -20,9 +20,9 @@ use crate::{
     text::DeviceId,
 };
 
-/// What separates labels, and the addresses of a device that has several.
+/// Separator between labels, and between several addresses of a device.
 const SEPARATOR: char = ';';
-/// The columns of a CSV file, in the order of an export.
+/// Columns of a CSV file, in the order of an export.
 pub const COLUMNS: [&str; 8] = [
     "id",
     "name",
@@ -33,24 +33,24 @@ pub const COLUMNS: [&str; 8] = [
     "network_device_id",
     "metadata",
 ];
-/// Those of ids: blanks around them mean nothing, and a spreadsheet must not make numbers of them.
+/// Columns that contain ids: blanks around an id are ignored, and a spreadsheet must not turn it into a number.
 const IDS: [&str; 4] = ["id", "driver", "network_connection_id", "network_device_id"];
-/// How alike an unknown name and a column are when one may be meant for the other.
+/// Minimum similarity (0 to 1) of an unknown name and a column for the column to be suggested.
 const ALIKE: f64 = 0.5;
 
-/// A file whose header line was read: its rows, with their lines.
+/// A CSV file whose header line has been read. Iterates over its rows and their line numbers.
 pub struct Sheet<'a> {
     records: Records<'a>,
     layout: Layout,
     cells: Cells,
-    /// The columns in the order of the file; one without a name has nothing in it.
+    /// Columns in the order of the file; `None` for a column without a name, whose cells must be empty.
     columns: Vec<Option<&'static str>>,
-    /// Where each of [`COLUMNS`] stands.
+    /// Index in the file of each of [`COLUMNS`].
     places: [Option<usize>; COLUMNS.len()],
 }
 
 impl<'a> Sheet<'a> {
-    /// Reads the header line. A row has at most `row_max` bytes.
+    /// Reads the header line. A row may have at most `row_max` bytes.
     pub fn open(file: &'a [u8], row_max: usize) -> Result<Self, Error> {
         let layout = csv_layout::detect(file, row_max, |name| column(name).is_some())?;
         let mut records = Records::new(file, layout, row_max);
@@ -81,12 +81,12 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// What separates cells.
+    /// Returns the character that separates cells.
     pub fn delimiter(&self) -> char {
         self.layout.delimiter.into()
     }
 
-    /// The device of a row; none where nothing is in it.
+    /// Reads the device of a row; `None` if the row is empty.
     fn read(&mut self, record: &[u8]) -> Option<Read> {
         let delimiter = self.layout.delimiter;
         let is_nothing = |byte: &u8| *byte == delimiter || byte.is_ascii_whitespace();
@@ -102,7 +102,7 @@ impl<'a> Sheet<'a> {
 
     fn read_cells(&self, cells: &[String]) -> Read {
         self.check_surplus(cells).map_err(Unreadable::nameless)?;
-        // What a row ends without is empty: spreadsheets leave out the last commas.
+        // Cells that are missing at the end of a row are empty, because spreadsheets omit trailing delimiters.
         let cell = |name: &str| -> Result<Option<&str>, String> {
             let column = COLUMNS.iter().position(|column| *column == name);
             let place = column.and_then(|column| self.places[column]);
@@ -172,7 +172,7 @@ impl Iterator for Sheet<'_> {
     }
 }
 
-/// The column that a name in the header line means: case, blanks and dashes make no difference.
+/// Returns the column with a name of the header line, regardless of case, blanks and dashes.
 fn column(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace([' ', '-'], "_");
     COLUMNS.iter().find(|column| **column == name).copied()
@@ -213,7 +213,7 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// What would be the body of `POST /devices`.
+/// Converts the cells of a row to a body of `POST /devices`.
 fn device<'a>(
     cell: impl Fn(&str) -> Result<Option<&'a str>, String>,
 ) -> Result<Map<String, Value>, String> {
@@ -254,7 +254,7 @@ fn addresses(connections: Option<&str>, ids: Option<&str>) -> Result<Vec<Value>,
         }
     };
     let connections: Vec<&str> = connections.split(SEPARATOR).collect();
-    // The id in a network may itself hold the separator.
+    // An id in a network may itself contain the separator.
     let ids: Vec<&str> = match connections.len() {
         1 => vec![ids],
         _ => ids.split(SEPARATOR).collect(),
@@ -273,12 +273,12 @@ fn addresses(connections: Option<&str>, ids: Option<&str>) -> Result<Vec<Value>,
     connections.iter().zip(&ids).map(address).collect()
 }
 
-/// The place of an error as the columns are named.
+/// Replaces the JSON path in an error by the name of the column.
 pub fn of_column(error: &str) -> String {
     let Some(rest) = error.strip_prefix("connectivity.connections") else {
         return error.to_owned();
     };
-    // `[0].network_device_id: rule`, `.network_device_id: rule`, `: rule`.
+    // The rest is `[0].network_device_id: rule`, `.network_device_id: rule` or `: rule`.
     let field = rest
         .starts_with(['[', '.'])
         .then(|| rest.split_once('.'))
@@ -291,7 +291,7 @@ pub fn of_column(error: &str) -> String {
 
 // --- Writing
 
-/// The rows of some devices.
+/// Returns the CSV rows of devices.
 pub fn write(devices: &[NewDevice]) -> Result<String, Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for device in devices {

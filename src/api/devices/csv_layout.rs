@@ -1,17 +1,17 @@
-//! How a CSV file is laid out: what separates its cells and ends its rows. Spreadsheets take both from the
-//! settings of the computer that they run on.
+//! Detection of a CSV file's layout: the delimiter and the line break. Spreadsheets take both from the settings
+//! of the computer that they run on.
 
 use super::csv_records::{Cells, Layout};
 use crate::{api::http::csv_guard::is_blank, error::Error};
 
-/// What may separate cells, the likeliest first.
+/// Possible delimiters, the most likely first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// A first line by which spreadsheets tell each other the delimiter.
+/// Prefix of a first line in which spreadsheets name the delimiter.
 const TELLING: &str = "sep=";
 
-/// Finds out. The delimiter is the one by which most cells of the header line are columns; where
-/// the first line tells it (`sep=;`), that line is no part of the records. A header line of more than
-/// `row_max` bytes is not looked into.
+/// Detects the layout of a file. The delimiter is the one that separates the header line into the most known
+/// columns. A first line that names the delimiter (`sep=;`) is not part of the records. A header line of more
+/// than `row_max` bytes is not analyzed.
 pub fn detect(
     file: &[u8],
     row_max: usize,
@@ -46,7 +46,7 @@ pub fn detect(
     Ok(layout)
 }
 
-/// The first line, and what ends it.
+/// Returns the first line and its line break.
 fn first_line(file: &[u8]) -> (&[u8], &[u8]) {
     let end = file.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     let (line, rest) = file.split_at(end.unwrap_or(file.len()));
@@ -79,7 +79,7 @@ fn told_delimiter(line: &[u8]) -> Result<Option<u8>, Error> {
     }
 }
 
-/// Whether nothing but delimiters is in a line.
+/// True if a line contains only delimiters, blanks and quotes.
 fn is_empty(line: &[u8]) -> bool {
     let is_nothing =
         |byte: &u8| DELIMITERS.contains(byte) || byte.is_ascii_whitespace() || *byte == b'"';
@@ -91,10 +91,10 @@ fn delimiter_of(header: &[u8], is_column: impl Fn(&str) -> bool) -> u8 {
         let cells = Cells::new(*delimiter).of(header).unwrap_or_default();
         let known = cells.iter().filter(|cell| is_column(cell)).count();
         let named = cells.iter().filter(|cell| !is_blank(cell)).count();
-        // Where no column is known, what makes most cells is meant all the same.
+        // If no column is known, the delimiter with the most cells wins.
         (known, named)
     };
-    // Of equals the last is taken: the likeliest.
+    // `max_by_key` returns the last of equal elements, so the order is reversed to prefer the most likely one.
     let likeliest = DELIMITERS
         .iter()
         .rev()

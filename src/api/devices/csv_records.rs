@@ -1,5 +1,5 @@
-//! A CSV file, record by record: the quotes of one record that are broken must not take those behind
-//! it along, which the reader of the `csv` crate, made for whole files, would let them.
+//! Splits a CSV file into records. Broken quotes in one record must not affect the following ones, as they
+//! would with the reader of the `csv` crate, which is made for complete files.
 
 use csv_core::ReadRecordResult;
 
@@ -10,31 +10,31 @@ reading goes on with the next line";
 
 const BEYOND: &str = "the quotes are broken in so many places that this row and all behind it cannot be \
 told apart; none of them was read";
-/// Bytes that may be looked at for nothing: without a bound, a file of broken quotes would be read to
-/// its end once for each of its lines.
+/// Maximum number of bytes that may be scanned in vain: without a bound, a file of broken quotes would be
+/// scanned to its end once for each of its lines.
 const WASTED_MAX: usize = 64 * 1024 * 1024;
 
-/// The layout of a file.
+/// Layout of a CSV file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// What separates cells.
+    /// Character that separates cells.
     pub delimiter: u8,
-    /// Whether a carriage return alone ends a row, as on old Macs.
+    /// True if a carriage return alone ends a row, as on old Macs.
     pub is_cr_alone: bool,
-    /// Where the records start, in bytes.
+    /// Offset of the first record, in bytes.
     pub start: usize,
-    /// The line that they start in, counted from 1.
+    /// Line of the first record, counted from 1.
     pub first_line: i64,
 }
 
 impl Layout {
-    /// Whether it ends a row, outside of quotes.
+    /// True if the byte ends a row, outside of quotes.
     pub fn ends_record(self, byte: u8) -> bool {
         byte == b'\n' || (self.is_cr_alone && byte == b'\r')
     }
 }
 
-/// The records of a file.
+/// Iterator over the records of a file.
 pub struct Records<'a> {
     rest: &'a [u8],
     layout: Layout,
@@ -45,14 +45,14 @@ pub struct Records<'a> {
 
 /// One record.
 pub struct Record<'a> {
-    /// The line of the file that it starts in, counted from 1.
+    /// Line of the file in which the record starts, counted from 1.
     pub line: i64,
-    /// Its bytes, or what is wrong with it.
+    /// Bytes of the record, or the rule that it breaks.
     pub bytes: Result<&'a [u8], String>,
 }
 
 impl<'a> Records<'a> {
-    /// The records, each of at most `row_max` bytes.
+    /// Returns an iterator over the records, each of at most `row_max` bytes.
     pub fn new(file: &'a [u8], layout: Layout, row_max: usize) -> Self {
         Self {
             rest: &file[layout.start..],
@@ -64,7 +64,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// One whose quotes are broken ends with its first line, so that the rows behind it are not lost.
+/// A record with broken quotes ends with its first line, so that the rows after it are not lost.
 impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
@@ -96,7 +96,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// The line breaks in a record, with the one that ends it.
+/// Counts the line breaks in a record, including the one that ends it.
 fn lines(record: &[u8], layout: Layout) -> i64 {
     let is_break = |at: usize| match record[at] {
         b'\n' => true,
@@ -119,7 +119,8 @@ fn length_of_break(file: &[u8]) -> usize {
     if file.starts_with(b"\r\n") { 2 } else { 1 }
 }
 
-/// Where the first record ends; how far its quotes were followed, where they are broken.
+/// Returns the end of the first record; fails with the number of bytes that were scanned if its quotes are
+/// broken.
 fn end_of_record(file: &[u8], layout: Layout) -> Result<usize, usize> {
     let mut at = 0;
     loop {
@@ -140,7 +141,8 @@ fn end_of_record(file: &[u8], layout: Layout) -> Result<usize, usize> {
     }
 }
 
-/// The place behind the closing quote; how far it was looked for, where it is missing.
+/// Returns the position after the closing quote; fails with the number of bytes that were scanned if it is
+/// missing.
 fn end_of_quoted(file: &[u8], from: usize, layout: Layout) -> Result<usize, usize> {
     let mut at = from;
     loop {
@@ -156,13 +158,13 @@ fn end_of_quoted(file: &[u8], from: usize, layout: Layout) -> Result<usize, usiz
     }
 }
 
-/// What is wrong with a row of more bytes than it may have.
+/// Returns the error for a row that has too many bytes.
 pub fn too_long(row_max: usize) -> String {
     format!("a row must have at most {row_max} bytes")
 }
 
-/// Reads the fields of records. It is made once for a file, because to make one costs more than to
-/// read most records.
+/// Reader of the fields of records. Reused for a whole file, because creating one costs more than reading most
+/// records.
 pub struct Cells {
     reader: csv_core::Reader,
     text: Vec<u8>,
@@ -170,9 +172,9 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// For cells that are separated by this.
+    /// Returns a reader for this delimiter.
     pub fn new(delimiter: u8) -> Self {
-        // A carriage return alone ends no record, though the reader would have it so.
+        // The default terminator of the reader would also end a record at a carriage return.
         let reader = csv_core::ReaderBuilder::new()
             .delimiter(delimiter)
             .terminator(csv_core::Terminator::Any(b'\n'))
@@ -184,7 +186,7 @@ impl Cells {
         }
     }
 
-    /// The fields of a record.
+    /// Returns the fields of a record.
     pub fn of(&mut self, record: &[u8]) -> Result<Vec<String>, String> {
         if std::str::from_utf8(record).is_err() {
             return Err(format!("must be UTF-8: {SAVE_AS_UTF8}"));
@@ -192,14 +194,14 @@ impl Cells {
         let record = record.strip_suffix(b"\n").unwrap_or(record);
         let record = record.strip_suffix(b"\r").unwrap_or(record);
         self.reader.reset();
-        // No field is longer than it was written.
+        // A field is never longer than its source.
         self.text.resize(record.len() + 1, 0);
         let (mut rest, mut length, mut count) = (record, 0, 0);
         loop {
             if count == self.ends.len() {
                 self.ends.resize(2 * count + 8, 0);
             }
-            // An empty rest is the end of the input.
+            // An empty rest marks the end of the input for the reader.
             let (outcome, read, written, ended) =
                 self.reader
                     .read_record(rest, &mut self.text[length..], &mut self.ends[count..]);
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_file_of_broken_quotes_is_given_up_in_time() {
-        // Each line leaves a quote open that the next one closes and opens again, to the end.
+        // Each line leaves a quote open that the next one closes and opens again, up to the end.
         let file = "a\",\"\n".repeat(100_000);
         let records = read(&file, COMMAS);
         let last = records.last().unwrap().1.as_ref().unwrap_err();

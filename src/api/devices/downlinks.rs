@@ -1,4 +1,4 @@
-//! What devices are told: the queue of each device's downlinks.
+//! Downlinks: the queue of each device.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
@@ -40,9 +40,9 @@ use crate::{
     text::{DeviceId, PayloadBase64, PayloadHex},
 };
 
-/// A LoRaWAN port of applications.
+/// LoRaWAN port for applications.
 type DownlinkPort = Int<1, 223>;
-/// How long a downlink is worth sending, in seconds: up to a year.
+/// Time until a downlink expires, in seconds: up to a year.
 type Lifetime = Int<1, 31_536_000>;
 
 /// A downlink to queue: one of `payload_hex`, `payload_base64` and `values`
@@ -179,7 +179,7 @@ struct DownlinkView {
     updated_at: Timestamp,
 }
 
-/// `devices/{id}/downlinks`.
+/// Endpoints of `devices/{id}/downlinks`.
 pub struct DownlinksApi {
     pub hub: Hub,
     pub codec: Codec,
@@ -294,7 +294,7 @@ impl DownlinksApi {
 }
 
 impl NewDownlink {
-    /// What the schema of the body cannot say: what goes with what.
+    /// Checks the rules between members, which the schema cannot express, and converts the body.
     fn read(self) -> Result<Wish, Error> {
         let content = match (self.payload_hex, self.payload_base64, self.values) {
             (Some(hex), None, None) => {

@@ -1,4 +1,4 @@
-//! What a device's driver keeps of it.
+//! State that a driver keeps for a device.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -26,7 +26,7 @@ struct DriverStateView {
     state: JsonObject,
 }
 
-/// `devices/{id}/driver-state`.
+/// Endpoints of `devices/{id}/driver-state`.
 pub struct DeviceDriverStateApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]

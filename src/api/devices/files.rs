@@ -1,4 +1,4 @@
-//! Files of devices on the wire: the body of an import and the answer of an export.
+//! Files of devices in HTTP: the body of an import and the response of an export.
 
 use encoding_rs::Encoding;
 use poem::{Body as PoemBody, IntoResponse, Response, http::header};
@@ -18,12 +18,12 @@ use crate::{
     error::Error,
 };
 
-/// A file of one device.
+/// Example file with one device.
 const CSV_EXAMPLE: &str = "id,name,labels,metadata\nam102-meeting-2,Meeting room 2,site=berlin;indoor,\"{\"\"floor\"\":2}\"\n";
-/// How the names of files of NDJSON end.
+/// File name extensions of NDJSON.
 const NDJSON_ENDINGS: [&str; 2] = ["ndjson", "jsonl"];
 
-/// A file of devices to import.
+/// Kind of an uploaded file with devices to import.
 pub struct DeviceFile;
 
 impl FileKind for DeviceFile {
@@ -41,8 +41,8 @@ impl FileKind for DeviceFile {
 }
 
 impl Sent<DeviceFile> {
-    /// What the file is written in: as the client `asked`, as its media type says, or as its name ends;
-    /// otherwise CSV.
+    /// Returns the format of the file: the one that the client `asked` for, or that the media type or the file
+    /// name indicates; CSV by default.
     pub fn format(&self, asked: Option<Format>) -> Result<Format, Error> {
         let said = format_of(self.media_type.essence_str());
         match (asked, said) {
@@ -59,7 +59,7 @@ impl Sent<DeviceFile> {
         }
     }
 
-    /// The encoding that the media type names.
+    /// Returns the encoding that the media type names.
     pub fn told_encoding(&self) -> Result<Option<&'static Encoding>, Error> {
         let Some(charset) = self.media_type.get_param(mime::CHARSET) else {
             return Ok(None);
@@ -103,7 +103,7 @@ fn format_of(media_type: &str) -> Option<Format> {
         | "text/tab-separated-values"
         // Windows names the program that opens such files.
         | "application/vnd.ms-excel" => Some(Format::Csv),
-        // None of them is registered.
+        // None of these media types is registered.
         "application/x-ndjson"
         | "application/ndjson"
         | "application/jsonl"
@@ -113,11 +113,11 @@ fn format_of(media_type: &str) -> Option<Format> {
     }
 }
 
-/// 200 with a stream of devices.
+/// Response 200 with a file of devices.
 pub struct DeviceStream {
-    /// What they are written in.
+    /// Format of the file.
     pub format: Format,
-    /// The file.
+    /// Content of the file.
     pub body: PoemBody,
 }
 
@@ -146,7 +146,7 @@ impl ApiResponse for DeviceStream {
     fn register(_: &mut Registry) {}
 }
 
-/// What the document says of both forms.
+/// Returns the documentation of both formats.
 fn contents() -> Vec<MetaMediaType> {
     let content = |format: Format, example: &str| MetaMediaType {
         content_type: format.media_type(),

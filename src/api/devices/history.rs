@@ -1,4 +1,4 @@
-//! What a device sent: its recent uplinks and its events.
+//! Messages of a device: its recent uplinks and its events.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::Result;
@@ -84,7 +84,7 @@ pub struct DriverFailure {
     line: Option<u32>,
 }
 
-/// `devices/{id}/uplinks` and `devices/{id}/events`.
+/// Endpoints of `devices/{id}/uplinks` and `devices/{id}/events`.
 pub struct DeviceHistoryApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]

@@ -1,4 +1,4 @@
-//! Imports of devices, which go on in the background, and what became of their rows.
+//! Imports of devices, which run in the background, and the results of their rows.
 
 use poem::Result;
 use poem_openapi::{
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// The bound on the file of an import.
+/// Size bound of an import's file.
 pub const IMPORT: OwnBound = OwnBound {
     operation: "create_device_import",
     max: BodyMax::Import,
@@ -120,7 +120,7 @@ struct ImportRowView {
     error: Option<String>,
 }
 
-/// `devices/import`.
+/// Endpoints of `devices/import`.
 pub struct DeviceImportsApi {
     pub hub: Hub,
 }
@@ -166,10 +166,10 @@ impl DeviceImportsApi {
         let row_max = self.hub.config.body_max_bytes;
         let format = file.format(format.0.map(Format::from))?;
         let told = file.told_encoding()?;
-        // To the end: the rows take as much as the file until they are stored.
+        // Held to the end, because the rows take as much memory as the file until they are stored.
         let _place = file.place.clone();
         let rows = tokio::task::spawn_blocking(move || {
-            // All of it, with its place: the work goes on where nobody waits for it any more.
+            // Moves the whole file with its place, because the work goes on if the request is cancelled.
             let file = file;
             format.read(&file.bytes, told, row_max)
         })
@@ -278,7 +278,7 @@ impl From<Import> for ImportView {
 
 impl ImportRowView {
     fn of(row: RowResult, is_csv: bool) -> Self {
-        // Who looks into a sheet looks for a column.
+        // Errors of a CSV file name the column instead of the JSON path.
         let place = |error: String| match is_csv {
             true => csv::of_column(&error),
             false => error,

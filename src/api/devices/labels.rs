@@ -1,4 +1,4 @@
-//! A device's labels, one by one.
+//! Labels of a device.
 
 use poem::Result;
 use poem_openapi::{
@@ -28,7 +28,7 @@ struct DeviceLabels {
     labels: Vec<String>,
 }
 
-/// `devices/{id}/labels`.
+/// Endpoints of `devices/{id}/labels`.
 pub struct DeviceLabelsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]

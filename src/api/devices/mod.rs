@@ -1,4 +1,4 @@
-//! Devices, and what belongs to each: its state, its history, its downlinks; and many of them at once.
+//! Devices and their state, history and downlinks, and operations on many devices.
 
 pub(super) mod body;
 pub(super) mod bulk;

@@ -1,4 +1,4 @@
-//! What a driver makes of what a device has sent: shown, or written.
+//! Repeated decoding of stored uplinks, as a preview or with the results stored.
 
 use poem::{IntoResponse, Response, Result, http::StatusCode, http::Uri};
 use poem_openapi::{
@@ -67,13 +67,13 @@ struct RedecodedView {
     changed: Vec<String>,
 }
 
-/// 200 with a stretch and a link to the next one.
+/// Response 200 with a range of uplinks and a link to the next one.
 struct Stretched {
     body: Redecoding,
     next: Option<String>,
 }
 
-/// `devices/{id}/redecode`.
+/// Endpoint of `devices/{id}/redecode`.
 pub struct DeviceRedecodeApi {
     pub uplinks: UplinkPath,
 }

@@ -1,4 +1,4 @@
-//! The devices themselves.
+//! Devices.
 
 use chrono::TimeDelta;
 use poem::Result;
@@ -32,7 +32,7 @@ use crate::{
     text::{DeviceId, Name, SelectorText},
 };
 
-/// `devices`.
+/// Endpoints of `devices`.
 pub struct DevicesApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]

@@ -1,4 +1,4 @@
-//! One device of a file: the body of `POST /devices`, whatever it was written in.
+//! One device of an imported file, in the form of a body of `POST /devices`.
 
 use serde_json::Value;
 
@@ -9,19 +9,19 @@ use crate::{
     text::DeviceId,
 };
 
-/// A device that was read, or why it cannot be.
+/// A device that was read, or the reason why it cannot be.
 pub type Read = Result<NewDevice, Unreadable>;
 
-/// A row of which no device can be made.
+/// A row that does not describe a valid device.
 pub struct Unreadable {
-    /// The id that the device would have, where it can be told.
+    /// Id of the device, if the row contains a valid one.
     pub device_id: Option<String>,
-    /// The rule that the row breaks.
+    /// Rule that the row breaks.
     pub error: String,
 }
 
 impl Unreadable {
-    /// A row that does not even tell the id.
+    /// Returns the failure of a row without a valid id.
     pub fn nameless(error: String) -> Self {
         Self {
             device_id: None,
@@ -30,7 +30,7 @@ impl Unreadable {
     }
 }
 
-/// Reads what would be the body of `POST /devices`.
+/// Converts a body of `POST /devices` to a device.
 pub fn read_value(value: Value) -> Read {
     let id = value["id"].as_str();
     let id = id
@@ -39,7 +39,7 @@ pub fn read_value(value: Value) -> Read {
     body::from_value::<NewDeviceBody>(value)
         .map(NewDeviceBody::provisioned)
         .map(|device| match device.id.is_empty() {
-            // Now, so that a row that is done again is the same device.
+            // The id is created now, so that a row that is processed twice yields the same device.
             true => NewDevice {
                 id: new_uuid().to_string(),
                 ..device

@@ -1,7 +1,7 @@
-//! Files of devices: CSV and NDJSON, read for an import and written by an export.
+//! Files of devices in CSV and NDJSON, read by an import and written by an export.
 //!
-//! A row is read into the body of `POST /devices` and obeys the same rules; what is wrong with it is
-//! said of that row alone.
+//! Each row is converted to a body of `POST /devices` and obeys the same rules. An error affects only its own
+//! row.
 
 use encoding_rs::Encoding;
 use serde_json::{Value, json};
@@ -22,34 +22,34 @@ use crate::{
     },
 };
 
-/// Most rows of one import.
+/// Maximum number of rows of an import.
 pub const ROWS_MAX: i64 = 1_000_000;
-/// Rows that wait together; one or more such batches are done in a transaction.
+/// Number of rows that are stored together; a transaction processes one or more such batches.
 const BATCH: usize = 32;
 
-/// What rows are written in.
+/// Format of a file of devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Separated by commas or the like, with a header line (RFC 4180).
+    /// Cells with delimiters and a header line (RFC 4180).
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Ndjson,
 }
 
-/// The rows of a file.
+/// Rows of a file.
 pub struct Rows {
-    /// How many.
+    /// Number of rows.
     pub total: i64,
-    /// In batches, each with the number of its first row.
+    /// Rows in batches, each with the number of its first row.
     pub batches: Vec<(i64, String)>,
-    /// The encoding that the file was read in.
+    /// Encoding of the file.
     pub encoding: String,
-    /// What separates cells; NDJSON has none.
+    /// Delimiter of cells; `None` for NDJSON.
     pub delimiter: Option<char>,
 }
 
 impl Format {
-    /// Its name.
+    /// Returns the name of the format in the API.
     pub fn name(self) -> &'static str {
         match self {
             Format::Csv => "csv",
@@ -57,7 +57,7 @@ impl Format {
         }
     }
 
-    /// Its media type.
+    /// Returns the media type of the format.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Csv => "text/csv",
@@ -65,8 +65,8 @@ impl Format {
         }
     }
 
-    /// Reads a file in the encoding that was `told`, or in the one that it shows; refused is only what
-    /// says nothing of any row. A row has at most `row_max` bytes.
+    /// Reads a file in the encoding `told`, or in the detected one. A row may have at most `row_max` bytes.
+    /// Fails only for errors of the whole file; a broken row becomes a failed row.
     pub fn read(
         self,
         file: &[u8],
@@ -90,7 +90,7 @@ impl Format {
         })
     }
 
-    /// The start of a file.
+    /// Returns the beginning of a file: the header line of CSV.
     pub fn head(self) -> String {
         match self {
             Format::Csv => csv::COLUMNS.join(",") + "\n",
@@ -98,7 +98,7 @@ impl Format {
         }
     }
 
-    /// The rows of some devices.
+    /// Returns the rows of devices as text.
     pub fn write(self, devices: &[NewDevice]) -> Result<String, Error> {
         match self {
             Format::Csv => csv::write(devices),
@@ -115,7 +115,7 @@ struct Batches {
     batches: Vec<(i64, String)>,
 }
 
-/// Rows with their lines.
+/// Collects the rows, which come with their line numbers, into batches.
 fn gather(rows: impl Iterator<Item = (i64, Read)>) -> Result<Batches, Error> {
     let mut total = 0;
     let mut batches = Vec::new();
@@ -152,7 +152,8 @@ fn gather(rows: impl Iterator<Item = (i64, Read)>) -> Result<Batches, Error> {
     Ok(Batches { total, batches })
 }
 
-/// An error may show the name of a field as it was sent; PostgreSQL stores no NUL.
+/// Replaces control characters, because an error may contain a field name of the client and PostgreSQL stores
+/// no NUL.
 fn storable(error: &str) -> String {
     error.replace(char::is_control, "\u{fffd}")
 }

@@ -1,4 +1,4 @@
-//! What a device last said of itself, and what it should be.
+//! Reported and desired state of devices.
 
 use poem::Result;
 use poem_openapi::{Enum, Object, OpenApi, param::Path, types::Example};
@@ -125,7 +125,7 @@ enum TransferState {
     NotSent,
 }
 
-/// `devices/{id}/state`.
+/// Endpoints of `devices/{id}/state`.
 pub struct DeviceStateApi {
     pub hub: Hub,
     pub codec: Codec,

@@ -1,4 +1,4 @@
-//! Devices as clients see them.
+//! Devices in responses.
 
 use poem_openapi::Object;
 use serde::Serialize;

@@ -1,13 +1,13 @@
-//! Examples of every body, put together from those of the values in it: they cannot go stale.
+//! Examples of every body, composed from the examples of the values in it, so that they cannot become outdated.
 
 use serde_json::{Map, Value, json};
 
 use super::walk::{each_object, each_operation, schema_name};
 
-/// A version with the script that the examples have, and nothing else.
+/// Manifest of a driver version with only the script of the examples.
 const MANIFEST: &str =
     r#"{"script":"sha256:0f3b2240ada630aaf48495ee80a89ec30442643270c097c6a9c5aa5a15208a04"}"#;
-/// SHA-256 of the manifest.
+/// SHA-256 of [`MANIFEST`].
 const DIGEST: &str = "sha256:2123040d040d11712b20790570d87ad8c1cbda3a4f65cf24a40659c9409a4f92";
 
 /// Adds an example to each body that has none.
@@ -23,8 +23,8 @@ pub fn add(document: &mut Value) {
     });
 }
 
-/// Swagger UI fills in the example of a parameter and sends it, wanted or not: a list would be tried
-/// out from the example's cursor on.
+/// Removes examples from optional parameters. Swagger UI fills them in and sends them unasked: a list would be
+/// tried out from the example's cursor on.
 pub fn drop_from_optional_parameters(document: &mut Value) {
     each_object(document, &mut |object| {
         let is_parameter = object.contains_key("in") && object.contains_key("schema");
@@ -37,7 +37,7 @@ pub fn drop_from_optional_parameters(document: &mut Value) {
     });
 }
 
-/// Where a body goes: what is secret is sent and never answered.
+/// Direction of a body. Secrets appear in requests only.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Sent,
@@ -103,10 +103,11 @@ fn compose(schema: &Value, schemas: &Value, way: Way, depth: usize) -> Value {
     }
 }
 
-/// What is answered is plain text in the types; its name tells what it looks like.
+/// Returns the example of a property. Many response fields have the type of plain text, so their example
+/// depends on the name.
 fn of_property(name: &str, schema: &Value, inner: &impl Fn(&Value) -> Value) -> Value {
     if name == "examples" {
-        // One that the script of the examples passes.
+        // An example that the script of the examples passes.
         return json!([{"type": "uplink", "description": "Room temperature",
             "input": {"bytes": [0, 215], "fPort": 85}, "output": {"temperature": 21.5}}]);
     }

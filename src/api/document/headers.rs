@@ -1,11 +1,12 @@
-//! Steps that declare the request headers which every operation of a kind takes.
+//! Steps that declare the request headers of all operations of a kind.
 
 use serde_json::{Value, json};
 
 use super::walk::each_operation;
 use crate::api::http::idempotency;
 
-/// `If-Match` on what changes a resource that has an ETag, `Idempotency-Key` on what makes one.
+/// Declares `If-Match` on operations that change a resource with an ETag, and `Idempotency-Key` on those that
+/// create one.
 pub fn add(document: &mut Value) {
     let tagged: Vec<String> = document["paths"]
         .as_object()

@@ -1,10 +1,10 @@
-//! Links from what creates to what can be done with it, for clients and for stateful tests.
+//! Links from operations that create a resource to those that use it, for clients and stateful tests.
 
 use serde_json::{Value, json};
 
 use super::walk::each_operation;
 
-/// Links every 201 to the operations on and below the new resource.
+/// Links every response 201 to the operations on and below the new resource.
 pub fn add(document: &mut Value) {
     let mut operations = Vec::new();
     each_operation(document, |path, _, operation| {
@@ -31,7 +31,7 @@ pub fn add(document: &mut Value) {
                 .split('/')
                 .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
                 .collect();
-            // A tag, version or label is one of several in the answer; which one, a link cannot say.
+            // A response contains several tags, versions or labels, and a link cannot choose one of them.
             let is_one_of_several = |name: &&str| matches!(*name, "tag" | "digest" | "label");
             if parameters.iter().any(is_one_of_several) || id == "create_uplink" {
                 continue;

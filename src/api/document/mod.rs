@@ -1,7 +1,7 @@
-//! From the document that poem-openapi makes to the one that is published.
+//! Conversion of the OpenAPI document that poem-openapi generates to the published one.
 //!
-//! What the framework leaves out or gets wrong is put right in named steps, each of which says why.
-//! The published document is what is served, committed under `openapi/`, and tested against.
+//! Named steps correct and complete the framework's output, and state the reason. The published document is
+//! served, committed under `openapi/`, and used for tests.
 
 mod examples;
 mod headers;

@@ -1,4 +1,4 @@
-//! The document and the pages to browse it, from what is in the binary: no network.
+//! The OpenAPI document and pages to browse it, served from the binary without access to the network.
 
 use bytes::Bytes;
 use poem::{
@@ -10,15 +10,15 @@ use poem_openapi::OpenApiService;
 
 use crate::api::{document::published::Documents, http::edge::IsPublic};
 
-/// Only what the page itself brings may run or be loaded; requests go to this server alone. Redoc's
-/// search runs in a worker that the page makes of its own text, a blob.
+/// Allows a page to load and run only what it contains, and to send requests only to this server. `worker-src
+/// blob:` is for Redoc, whose search runs in a worker that the page creates from its own text.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; frame-ancestors 'none'";
 
-/// The empty icon keeps a browser from asking for one that is not there.
+/// The empty icon keeps browsers from requesting one that does not exist.
 const HEAD: &str = "<title>thingsHub API</title><link rel=\"icon\" href=\"data:,\">";
 
-/// `/docs`, `/docs/reference`, `/openapi.json` and `/openapi.yaml`.
+/// Adds `/docs`, `/docs/reference`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(route: Route) -> Route {
     route
         .at("/openapi.json", get(openapi_json))
@@ -37,12 +37,12 @@ fn openapi_yaml(documents: Data<&Documents>) -> Response {
     document("application/yaml", documents.yaml.clone())
 }
 
-/// Whoever asks gets the same bytes: they are large, and nobody has to show who asks.
+/// Returns a document, which is the same for all clients and needs no authentication.
 fn document(content_type: &str, text: Bytes) -> Response {
     public(Response::builder().content_type(content_type).body(text))
 }
 
-/// What a browser may keep, and asks for again all the same: another version of the hub has other pages.
+/// Lets caches keep a response and revalidate it, because other versions of the hub have other pages.
 fn public(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -73,8 +73,8 @@ impl Endpoint for Page {
     }
 }
 
-/// poem-openapi's own Swagger UI page, which holds all its assets, told to load the finished
-/// document in place of the raw one it was made with.
+/// Returns poem-openapi's own Swagger UI page, which contains all its assets, changed to load the published
+/// document in place of the generated one.
 fn swagger_ui() -> String {
     let placeholder = OpenApiService::new((), "", "");
     placeholder
@@ -92,7 +92,7 @@ fn swagger_ui() -> String {
         )
 }
 
-/// poem-openapi's own Redoc page in the same way, without the fonts that it would fetch.
+/// Returns poem-openapi's own Redoc page, changed in the same way and without the fonts that it would load.
 fn redoc() -> String {
     let placeholder = OpenApiService::new((), "", "");
     placeholder

@@ -1,4 +1,4 @@
-//! The published document, step by step.
+//! The published document and the order of the steps that create it.
 
 use std::marker::PhantomData;
 
@@ -26,18 +26,18 @@ come compressed (`Content-Encoding: gzip` or `deflate`). A URL has less than 64 
 headers. (What the library for HTTP/2 answers by itself to more than that is the one exception: a bare 431, or \
 the end of the stream.) No cache keeps an answer (`Cache-Control: no-store`).";
 
-/// The published document in both its forms.
+/// The published document in both formats.
 #[derive(Clone)]
 pub struct Documents {
-    /// JSON.
+    /// The document as JSON.
     pub json: Bytes,
-    /// YAML.
+    /// The document as YAML.
     pub yaml: Bytes,
 }
 
 impl Documents {
-    /// The document of some operations, for clients that reach the hub under `public_url`, or under the
-    /// document's own origin.
+    /// Returns the document of a group of operations, with `public_url` as its server, or the document's own
+    /// origin.
     pub fn of<A: OpenApi>(public_url: Option<&str>) -> Self {
         let document = document::<A>(public_url);
         let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
@@ -49,7 +49,7 @@ impl Documents {
     }
 }
 
-/// The published document.
+/// Returns the published document as a JSON value.
 fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     let mut document = raw::<A>();
     document["servers"] = json!([{
@@ -75,7 +75,8 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     document
 }
 
-/// The framework leaves `security` out where no token is needed, which could as well be an oversight.
+/// Declares that operations without a token need none. The framework leaves out `security` there, which could
+/// be taken for an oversight.
 fn declare_open(document: &mut Value) {
     each_operation(document, |_, _, operation| {
         if operation.get("security").is_none() {
@@ -91,7 +92,7 @@ fn raw<A: OpenApi>() -> Value {
     serde_json::from_str(&service.spec()).unwrap_or_default()
 }
 
-/// The declarations of operations without anything to run.
+/// Declarations of operations that cannot be run.
 struct Declared<A>(PhantomData<A>);
 
 impl<A: OpenApi> OpenApi for Declared<A> {

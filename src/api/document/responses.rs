@@ -1,10 +1,10 @@
-//! Steps that declare what every operation can answer.
+//! Steps that declare the responses which all operations share.
 
 use serde_json::{Value, json};
 
 use super::walk::each_operation;
 
-/// Status, name of the shared response, what it means, and a sample of its text.
+/// Status code, name of the shared response, description, and an example of the error text.
 const ERRORS: [(&str, &str, &str, &str); 6] = [
     (
         "400",
@@ -44,8 +44,8 @@ const ERRORS: [(&str, &str, &str, &str); 6] = [
     ),
 ];
 
-/// The framework declares what handlers return; errors are the same for all, so they are declared
-/// once and referred to.
+/// Declares the error responses, once as shared components and by reference in the operations. The framework
+/// only declares what handlers return.
 pub fn add_errors(document: &mut Value) {
     document["components"]["schemas"]["Error"] = json!({
         "type": "object",
@@ -100,7 +100,7 @@ pub fn add_errors(document: &mut Value) {
     });
 }
 
-/// `X-Request-Id` is on every answer.
+/// Declares `X-Request-Id` on every response.
 pub fn add_request_id(document: &mut Value) {
     document["components"]["headers"]["RequestId"] = json!({
         "description": "The request's id, as in the hub's log; the client's own, where it sent one",

@@ -1,4 +1,4 @@
-//! Steps that put the schemas right.
+//! Steps that correct the schemas.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::walk::{SCHEMAS, each_object, each_operation, each_schema, schema_name};
 
-/// `deprecated: false` and `explode: true` say nothing, nor does a description that is written twice.
+/// Removes `deprecated: false` and `explode: true`, which are the defaults, and repeated descriptions.
 pub fn drop_noise(document: &mut Value) {
     each_object(document, &mut |object| {
         if let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut)
@@ -29,8 +29,8 @@ pub fn drop_noise(document: &mut Value) {
     });
 }
 
-/// A default of what is no plain value trips generators, beside a reference or as a list: there the
-/// description tells it. What had one may be left out, and not be null.
+/// Removes defaults of references and lists, which client generators do not handle; the description states such
+/// a default. Runs after [`mark_nullable`], so that a property with a default is optional but not nullable.
 pub fn drop_awkward_defaults(document: &mut Value) {
     each_object(document, &mut |object| {
         let is_reference = object
@@ -43,9 +43,9 @@ pub fn drop_awkward_defaults(document: &mut Value) {
     });
 }
 
-/// `Page_Device` reads `DevicePage`, and `NewDevice` reads `DeviceInput`: generators of Go call the
-/// function that makes a `Device` `NewDevice`, and two things of one name do not compile. Some name
-/// a schema after its title, so the title follows.
+/// Renames `Page_Device` to `DevicePage`, and `NewDevice` to `DeviceInput`: Go generators name the constructor
+/// of `Device` `NewDevice`, and two items with one name do not compile. Renames titles as well, because some
+/// generators name a schema after its title.
 pub fn rename(document: &mut Value) {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         *schemas = std::mem::take(schemas)
@@ -70,7 +70,7 @@ pub fn rename(document: &mut Value) {
     });
 }
 
-/// The name that a schema is published by, where it is not its type's.
+/// Returns the published name of a schema; `None` if it is the type's name.
 fn published_name(name: &str) -> Option<String> {
     if let Some(item) = name.strip_prefix("Page_") {
         return Some(format!("{item}Page"));
@@ -78,8 +78,8 @@ fn published_name(name: &str) -> Option<String> {
     name.strip_prefix("New").map(|item| format!("{item}Input"))
 }
 
-/// poem-openapi writes a union's variant as the tag's object and the variant's, both of which it must
-/// be at once: two closed objects exclude each other, so they become one.
+/// Merges a union's variant into one object. poem-openapi writes it as `allOf` of the tag's object and the
+/// variant's, which exclude each other if both are closed.
 pub fn flatten_unions(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
         return;
@@ -114,7 +114,7 @@ pub fn flatten_unions(document: &mut Value) {
         merged["required"] = required.into();
         *schema = merged;
     }
-    // What is used as itself as well stays, and the two must not have one title.
+    // A variant that is also used on its own stays, and the two must not have the same title.
     let used = references(&Value::Object(schemas.clone()));
     for (merged, variant) in merged_from {
         if used.contains(&variant) {
@@ -132,8 +132,8 @@ pub fn flatten_unions(document: &mut Value) {
     }
 }
 
-/// The framework never writes `nullable`, but an `Option` is null where it is answered and may be null
-/// where it is sent. What is answered is always there.
+/// Marks optional properties as nullable, which the framework never does: an `Option` may be null in requests,
+/// and is null in responses. Makes the properties of responses required, because they are always present.
 pub fn mark_nullable(document: &mut Value) {
     let sent = sent_schemas(document);
     each_schema(document, |name, schema| {
@@ -163,7 +163,7 @@ fn nullable(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
-    // `nullable` needs a type beside it, which of two forms only one can have.
+    // `nullable` needs a type beside it, and only one of the two forms has one.
     if let Some(forms) = object.get_mut("oneOf").and_then(Value::as_array_mut) {
         return forms.iter_mut().take(1).for_each(nullable);
     }
@@ -173,8 +173,8 @@ fn nullable(schema: &mut Value) {
     object.insert("nullable".to_owned(), true.into());
 }
 
-/// `deny_unknown_fields` does not reach the document. Clients must not send what is not named; what
-/// is answered may grow.
+/// Closes the schemas of requests, because `deny_unknown_fields` does not reach the document. The schemas of
+/// responses stay open, so that they can grow.
 pub fn close_objects(document: &mut Value) {
     let sent = sent_schemas(document);
     each_schema(document, |name, schema| {
@@ -185,8 +185,8 @@ pub fn close_objects(document: &mut Value) {
     });
 }
 
-/// `nullable` beside a reference means nothing to a strict reader, and half of the generators forget
-/// the null: what may be null is written out where it is.
+/// Copies a referenced schema to each place where it may be null: strict readers ignore `nullable` beside a
+/// reference, and half of the generators lose the null.
 pub fn write_out_nullable(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     each_object(document, &mut |object| {
@@ -199,16 +199,15 @@ pub fn write_out_nullable(document: &mut Value) {
             return;
         };
         object.remove("allOf");
-        // Its own description is about this place.
+        // Members of the place itself, such as its description, take precedence.
         written.extend(std::mem::take(object));
-        // `nullable` counts beside a type alone, which a union of objects has not.
+        // `nullable` only applies beside a type, which a union of objects does not have.
         if written.contains_key("oneOf") {
             written.insert("type".to_owned(), "object".into());
         }
         *object = written;
     });
-    // Generators name types by their titles: where the schema is referred to as well, its title is
-    // already taken.
+    // Generators name types after titles, so the copy of a schema that is still referenced loses its title.
     let named: BTreeSet<String> = references(document).into_iter().collect();
     each_object(document, &mut |object| {
         let is_written_out = object.get("nullable") == Some(&Value::Bool(true));
@@ -219,7 +218,7 @@ pub fn write_out_nullable(document: &mut Value) {
     });
 }
 
-/// Nobody needs a schema that nothing refers to.
+/// Removes schemas without references.
 pub fn drop_unused(document: &mut Value) {
     loop {
         let mut used = BTreeSet::new();
@@ -241,8 +240,8 @@ pub fn drop_unused(document: &mut Value) {
     }
 }
 
-/// The framework sorts tags by name; a reader wants them in the order of a first visit, which is that
-/// of the operations.
+/// Orders the tags by the first operation that uses them, which follows a first visit. The framework sorts them
+/// by name.
 pub fn order_tags(document: &mut Value) {
     let mut order = Vec::new();
     each_operation(document, |_, _, operation| {
@@ -253,7 +252,7 @@ pub fn order_tags(document: &mut Value) {
     }
 }
 
-/// The schemas that request bodies are made of.
+/// Returns the names of the schemas that request bodies use, directly or indirectly.
 fn sent_schemas(document: &mut Value) -> BTreeSet<String> {
     let mut waiting = Vec::new();
     each_operation(document, |_, _, operation| {

@@ -1,8 +1,8 @@
-//! Walks through the document, for the steps that change it.
+//! Traversal of the document, for the steps that change it.
 
 use serde_json::Value;
 
-/// Where references to schemas point.
+/// Prefix of references to schemas.
 pub const SCHEMAS: &str = "#/components/schemas/";
 
 /// Calls `change` for every operation with its path and method.
@@ -15,14 +15,14 @@ pub fn each_operation(document: &mut Value, mut change: impl FnMut(&str, &str, &
     }
 }
 
-/// Calls `change` for every object in the value, the innermost first.
+/// Calls `change` for every object in the value, outer objects first.
 pub fn each_object(
     value: &mut Value,
     change: &mut impl FnMut(&mut serde_json::Map<String, Value>),
 ) {
     match value {
         Value::Object(object) => {
-            // First the object: what it becomes is walked as well.
+            // The object comes before its members, so that members that `change` adds are visited, too.
             change(object);
             object
                 .values_mut()
@@ -41,7 +41,7 @@ pub fn each_schema(document: &mut Value, mut change: impl FnMut(&str, &mut Value
     }
 }
 
-/// The name of the schema that a `$ref` points at.
+/// Returns the name of the schema that a `$ref` refers to.
 pub fn schema_name(reference: &Value) -> Option<&str> {
     reference.as_str()?.strip_prefix(SCHEMAS)
 }

@@ -1,4 +1,4 @@
-//! A driver as one file: export and import.
+//! Export and import of a driver as one archive.
 
 use poem::{IntoResponse, Response, Result, http::header};
 use poem_openapi::{
@@ -42,13 +42,13 @@ use crate::{
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Script},
 };
 
-/// Tags that one version may have in an archive.
+/// Maximum number of tags of one version in an archive.
 const TAGS_MAX: usize = 256;
-/// Exports at a time, and of one tenant among them.
+/// Maximum number of exports at the same time, in total and per tenant.
 const EXPORTS_MAX: usize = 4;
 const EXPORTS_TENANT_MAX: usize = 2;
 
-/// The file `.project` of a version's folder.
+/// Content of the file `.project` in the folder of a version.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Project {
@@ -80,13 +80,13 @@ struct ProjectMetadata {
     labels: List<Label, 0, 64>,
 }
 
-/// `drivers/{author}/{name}/export` and `drivers/import`.
+/// Endpoints of `drivers/{author}/{name}/export` and `drivers/import`.
 pub struct DriverArchivesApi {
     pub hub: Hub,
     pub exporting: Exporting,
 }
 
-/// Lets in exports: each holds the texts of up to 32 versions.
+/// Limits concurrent exports, because each holds the texts of up to 32 versions in memory.
 pub struct Exporting(Shares<TenantId>);
 
 impl Default for Exporting {
@@ -96,7 +96,7 @@ impl Default for Exporting {
 }
 
 impl Exporting {
-    /// Lets in one more of a tenant.
+    /// Takes a place for an export of the tenant.
     fn enter(&self, tenant: TenantId) -> Result<shares::Place<TenantId>, Error> {
         let entered = self.0.enter([(tenant, EXPORTS_TENANT_MAX)]);
         entered.map_err(|full| {
@@ -145,7 +145,7 @@ impl DriverArchivesApi {
             .map(|version| folder(&key, &metadata, version));
         let folders = folders.collect::<Result<Vec<_>, Error>>()?;
         let bytes = blocking(move || {
-            // The work goes on where nobody waits for it any more, and so it keeps its place.
+            // The work goes on if the request is cancelled, so it keeps its place.
             let _kept = place;
             archive::pack(&folders, modified_s)
         })
@@ -175,8 +175,8 @@ impl DriverArchivesApi {
         caller: Caller,
         mut archive: Sent<ArchiveFile>,
     ) -> Result<Created<DriverView>> {
-        // The rest of it, its place, is kept to the end, by the work as well: that goes on where nobody waits
-        // for it any more.
+        // The rest of `archive` holds its place to the end of the request, and `place` holds it for the work,
+        // which goes on if the request is cancelled.
         let (bytes, place) = (std::mem::take(&mut archive.bytes), archive.place.clone());
         let folders = blocking(move || {
             let _kept = place;
@@ -250,7 +250,7 @@ fn folder(
     })
 }
 
-/// A folder, read.
+/// A version that was read from the folder of an archive.
 struct Unpacked {
     place: String,
     metadata: ProjectMetadata,
@@ -315,7 +315,7 @@ impl ProjectMetadata {
     }
 }
 
-/// An archive to import.
+/// Kind of an uploaded file with an archive to import.
 pub struct ArchiveFile;
 
 impl FileKind for ArchiveFile {
@@ -339,7 +339,7 @@ impl FileKind for ArchiveFile {
     }
 }
 
-/// 200 with an archive.
+/// Response 200 with an archive.
 pub struct ArchiveAnswer {
     file_name: String,
     bytes: Vec<u8>,
@@ -347,7 +347,7 @@ pub struct ArchiveAnswer {
 
 impl IntoResponse for ArchiveAnswer {
     fn into_response(self) -> Response {
-        // The driver's names are ASCII without quotes.
+        // Author and name of a driver are ASCII without quotes, so they need no escaping.
         let disposition = format!("attachment; filename=\"{}\"", self.file_name);
         Response::builder()
             .header(header::CONTENT_TYPE, FILE_TYPE)

@@ -1,4 +1,4 @@
-//! What is in a version of a driver beside its script: its schema and its examples.
+//! Schema and examples of a driver version.
 
 use poem_openapi::{
     Enum, Object,
@@ -21,7 +21,7 @@ use crate::{
     text::{Description, FunctionName},
 };
 
-/// Characters of a schema that is written in a text.
+/// Maximum length of a schema that is sent as text.
 const SOURCE_BYTES_MAX: usize = 256 << 10;
 
 /// Which way a message goes, as TS013 calls it
@@ -77,7 +77,7 @@ impl From<ExampleBody> for Example {
     }
 }
 
-/// The examples of a stored version.
+/// Parses the examples of a stored version.
 pub fn read_examples(stored: Option<&str>) -> Result<Vec<ExampleBody>, Error> {
     let Some(stored) = stored else {
         return Ok(Vec::new());
@@ -85,7 +85,7 @@ pub fn read_examples(stored: Option<&str>) -> Result<Vec<ExampleBody>, Error> {
     serde_json::from_str(stored).map_err(Error::internal)
 }
 
-/// What a driver decodes to: JSON, or YAML in a text.
+/// Schema of a driver's output, as JSON or as YAML in a string.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SchemaBody {
     Json(Map<String, Value>),

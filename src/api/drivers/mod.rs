@@ -1,4 +1,4 @@
-//! The registry of drivers: the drivers, their versions and tags, and what is done with them.
+//! Driver registry: drivers, their versions and tags, and operations on them.
 
 pub(super) mod archives;
 pub(super) mod content;

@@ -1,4 +1,4 @@
-//! The drivers themselves.
+//! Drivers.
 
 use poem::Result;
 use poem_openapi::{
@@ -30,7 +30,8 @@ use crate::{
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Name, Script},
 };
 
-/// A megabyte of script may be six of JSON, and there are the schema and the examples.
+/// Factor on the size of the body of a push: a megabyte of script may take six in JSON, besides the schema and
+/// the examples.
 pub(super) const PUSH_FACTOR: usize = 8;
 
 /// A version of a driver to push
@@ -130,7 +131,7 @@ struct TagView {
     updated_at: Timestamp,
 }
 
-/// `drivers`.
+/// Endpoints of `drivers`.
 pub struct DriversApi {
     pub hub: Hub,
 }
@@ -300,7 +301,7 @@ impl DriversApi {
     }
 }
 
-/// The driver that a path is about.
+/// Returns the key of the driver with this author and name.
 pub(super) fn key(author: DriverAuthor, name: DriverName) -> DriverKey {
     DriverKey {
         author: author.into_string(),

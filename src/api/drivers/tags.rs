@@ -1,4 +1,4 @@
-//! A driver's tags: what they point at, and where they pointed before.
+//! Tags of a driver and their history.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -60,7 +60,7 @@ struct MoveView {
     moved_by: Option<String>,
 }
 
-/// `drivers/{author}/{name}/tags`.
+/// Endpoints of `drivers/{author}/{name}/tags`.
 pub struct DriverTagsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]

@@ -1,4 +1,4 @@
-//! Trying drivers out.
+//! Trial runs of drivers.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -57,7 +57,7 @@ struct DriverTrial {
 }
 
 impl Example for DriverTrial {
-    /// It needs no driver that is there already.
+    /// Uses a script, so that the example works without an existing driver.
     fn example() -> Self {
         let script = "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }";
         Self {
@@ -101,7 +101,7 @@ struct TrialView {
     digest: Option<String>,
 }
 
-/// `drivers/try`.
+/// Endpoint of `drivers/try`.
 pub struct DriverTryoutApi {
     pub codec: Codec,
 }
@@ -127,7 +127,7 @@ impl DriverTryoutApi {
 }
 
 impl DriverTrial {
-    /// What the schema of the body cannot say: what goes with what.
+    /// Checks the rules between members, which the schema cannot express, and converts the body.
     fn read(self) -> Result<Trial, Error> {
         let code = match (self.driver, self.script, self.schema) {
             (Some(_), None, Some(_)) => {

@@ -1,4 +1,4 @@
-//! Which devices use which version of a driver.
+//! Devices that use a driver, counted by reference and version.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -28,7 +28,7 @@ struct UseView {
     devices_path: String,
 }
 
-/// `drivers/{author}/{name}/usage`.
+/// Endpoint of `drivers/{author}/{name}/usage`.
 pub struct DriverUsageApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]

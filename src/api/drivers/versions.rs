@@ -1,4 +1,4 @@
-//! A driver's immutable versions.
+//! Immutable versions of drivers.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -95,7 +95,7 @@ struct SuggestedColumn {
     configurable: bool,
 }
 
-/// `drivers/{author}/{name}/versions`.
+/// Endpoints of `drivers/{author}/{name}/versions`.
 pub struct DriverVersionsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
@@ -172,7 +172,7 @@ impl DriverVersionsApi {
 }
 
 impl VersionView {
-    /// A stored version of this driver.
+    /// Returns the view of a stored version.
     pub fn new(key: DriverKey, version: Version) -> Result<Self, Error> {
         let Version {
             content,
@@ -213,7 +213,7 @@ impl VersionView {
 
 mirror!(ColumnType = ColumnKind: Number, Text, Boolean, Json);
 
-/// What the schema says of columns.
+/// Returns the columns that a driver's schema suggests for data tables.
 fn suggested(schema: Option<&str>) -> Result<Vec<SuggestedColumn>, Error> {
     let columns = schemas::columns(schema)?.into_iter();
     let columns = columns.map(|column| SuggestedColumn {

@@ -1,4 +1,4 @@
-//! The state of one connection, from which follows how long it may stay open.
+//! State of one connection, which decides how long the connection may stay open.
 
 use std::{
     sync::{
@@ -11,43 +11,44 @@ use std::{
 use poem::http::Version;
 use tokio::time::{Instant, sleep_until};
 
-/// Longest time between two requests. Load balancers keep their connections for 60 seconds, and must be the
-/// ones to close them.
+/// Longest time between two requests. Longer than the 60 seconds for which load balancers usually keep a
+/// connection, so that the balancer closes it first.
 const IDLE_MAX: Duration = Duration::from_secs(75);
 
-/// The state of a connection.
+/// State of one connection.
 pub struct Activity {
     state: Mutex<State>,
-    /// Set while the peer has to take something before more can be written.
+    /// Set while a write waits for the peer to read.
     is_stalled: AtomicBool,
     head_timeout: Duration,
 }
 
 struct State {
-    /// Requests whose answers have not been handed over in full.
+    /// Number of requests whose responses have not been handed over in full.
     running: usize,
-    /// When the last of them was over.
+    /// Time at which the last request ended.
     idle_since: Instant,
-    /// When the first byte of the next head arrived.
+    /// Time at which the first byte of the next request head arrived.
     head_since: Option<Instant>,
-    /// HTTP/2 has frames beside requests, so that a byte is not the begin of a head.
+    /// True for HTTP/2, which sends frames besides requests: a byte read there does not mean that a head has
+    /// begun.
     is_http2: bool,
 }
 
-/// Why a connection has to end.
+/// Reason for which a connection is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// A head has begun and does not come to its end.
+    /// The head of a request began and did not end in time.
     Late,
-    /// There was no request for a while.
+    /// No request arrived for `IDLE_MAX`.
     Idle,
 }
 
-/// A request that runs, until it is dropped.
+/// Marks a request as running until dropped.
 pub struct Running(Arc<Activity>);
 
 impl Activity {
-    /// The state of a connection that was just opened.
+    /// Returns the state of a connection that was just opened.
     pub fn new(head_timeout: Duration) -> Self {
         Self {
             state: Mutex::new(State {
@@ -61,12 +62,12 @@ impl Activity {
         }
     }
 
-    /// Notes that the connection is one of HTTP/2.
+    /// Records that the connection speaks HTTP/2.
     pub fn note_http2(&self) {
         self.lock().is_http2 = true;
     }
 
-    /// Notes that something was read.
+    /// Records that bytes were read.
     pub fn note_read(&self) {
         let mut state = self.lock();
         if state.running == 0 && state.head_since.is_none() {
@@ -74,12 +75,12 @@ impl Activity {
         }
     }
 
-    /// Notes whether the peer has to take something.
+    /// Records whether a write waits for the peer to read.
     pub fn set_stalled(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
-    /// Notes a request whose head has arrived.
+    /// Records a request whose head has arrived.
     pub fn begin(self: &Arc<Self>, version: Version) -> Running {
         let mut state = self.lock();
         state.running += 1;
@@ -88,19 +89,19 @@ impl Activity {
         Running(self.clone())
     }
 
-    /// True while the hub itself has nothing to do for this connection.
+    /// True while the hub has no work for this connection: no request runs, or the peer does not read.
     pub fn is_at_rest(&self) -> bool {
         self.is_stalled.load(Ordering::Relaxed) || self.lock().running == 0
     }
 
-    /// Waits until the connection has to end.
+    /// Waits until the connection has to be ended.
     pub async fn end(&self) -> End {
         loop {
             let due = self.due();
             let now = Instant::now();
             match due {
                 Some((at, end)) if at <= now => return end,
-                // What begins meanwhile is due no earlier than that.
+                // A deadline that is set in the meantime is not earlier than `look_at`.
                 _ => {
                     let look_at = now + self.head_timeout;
                     sleep_until(due.map_or(look_at, |(at, _)| at.min(look_at))).await;
@@ -155,7 +156,7 @@ mod tests {
         let (at, end) = activity.due().unwrap();
         assert_eq!(end, End::Late);
         assert!(at < idle_until);
-        // A byte now and then changes nothing.
+        // Further bytes do not extend the deadline.
         activity.note_read();
         assert_eq!(activity.due(), Some((at, End::Late)));
     }
@@ -167,7 +168,7 @@ mod tests {
         let first = activity.begin(Version::HTTP_11);
         let second = activity.begin(Version::HTTP_11);
         drop(first);
-        // The next head may arrive with the body of this one.
+        // The next head may arrive together with the body of this request.
         activity.note_read();
         assert_eq!(activity.due(), None);
         assert!(!activity.is_at_rest());

@@ -1,4 +1,4 @@
-//! What operations answer with when they succeed.
+//! Responses of operations that succeed.
 
 use std::{future::Future, io};
 
@@ -18,45 +18,45 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// 200 with a resource or a collection.
+/// Response 200 with a resource or a collection.
 pub struct Found<T>(pub T);
 
-/// What makes a body that is too large to be in memory at once.
+/// Source of a body that is too large to be held in memory.
 pub trait Pieces: Send + 'static {
-    /// The next piece; `None` at the end.
+    /// Returns the next piece; `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 }
 
-/// A resource that counts its changes.
+/// A resource with a revision number.
 pub trait Revised {
-    /// Grows with every change by a client.
+    /// Returns the revision, which grows with every change by a client.
     fn revision(&self) -> i64;
 }
 
-/// 200 with one resource and its `ETag`.
+/// Response 200 with one resource and its `ETag`.
 pub struct Single<T>(pub T);
 
-/// 201 with the new resource and where it is.
+/// Response 201 with the new resource and its `Location`.
 pub struct Created<T> {
-    /// Its path.
+    /// Path of the new resource.
     pub location: String,
-    /// Itself.
+    /// The new resource.
     pub body: T,
 }
 
-/// 201 with what goes on by itself, and so has no `ETag`, and where it is.
+/// Response 201 with a resource that the hub itself keeps changing, and therefore without an `ETag`.
 pub struct Begun<T> {
-    /// Its path.
+    /// Path of the new resource.
     pub location: String,
-    /// Itself.
+    /// The new resource.
     pub body: T,
 }
 
-/// 200 with a table for spreadsheets.
+/// Response 200 with a CSV table.
 pub struct Csv {
-    /// The lines, with the header.
+    /// The lines, including the header line.
     pub body: PoemBody,
-    /// Where the next lines are, where they were asked for in pages.
+    /// Path of the next page, if the table is paged.
     pub next: Option<String>,
 }
 
@@ -108,7 +108,7 @@ fn with_etag(mut response: Response, body: &impl Revised) -> Response {
     response
 }
 
-/// The response with a `Link` to the next page.
+/// Adds a `Link` to the next page to the response.
 pub fn with_link(mut response: Response, next: Option<&str>) -> Response {
     let link = next.and_then(|next| HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).ok());
     if let Some(link) = link {
@@ -117,9 +117,9 @@ pub fn with_link(mut response: Response, next: Option<&str>) -> Response {
     response
 }
 
-/// A body that is made piece by piece, as the client takes it. The first piece is made before the answer
-/// begins, so that what fails at once still has a status. A body that cannot be made to its end is cut off there
-/// with the connection, so that no client takes it for whole.
+/// Returns a body that is produced piece by piece, as the client reads it. The first piece is produced before
+/// the response begins, so that an immediate failure still has a status code. A later failure closes the
+/// connection, so that no client takes the truncated body for a complete one.
 pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
     let first = pieces.next().await?.unwrap_or_default();
     let rest = stream::try_unfold(pieces, async |mut pieces| match pieces.next().await {
@@ -136,7 +136,7 @@ pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
     ))
 }
 
-/// A JSON response.
+/// Returns a JSON response.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => Response::builder()
@@ -227,7 +227,7 @@ impl ApiResponse for Csv {
     fn register(_: &mut Registry) {}
 }
 
-/// What the document says of a successful answer.
+/// Returns the documentation of a success response.
 pub fn success(
     status: u16,
     description: &'static str,
@@ -249,7 +249,7 @@ pub fn success(
     }
 }
 
-/// What the document says of the link to the next page.
+/// Returns the documentation of the `Link` to the next page.
 pub fn next_link() -> MetaHeader {
     header(
         "Link",
@@ -270,7 +270,7 @@ fn etag() -> MetaHeader {
     )
 }
 
-/// What the document says of a header.
+/// Returns the documentation of a response header.
 pub fn header(name: &str, description: &str, required: bool) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),

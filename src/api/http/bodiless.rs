@@ -1,5 +1,5 @@
-//! The body of an operation that takes none. What it says would be ignored, and whoever sent it
-//! believes that it was heeded: so it is refused, unless it says nothing.
+//! Check of operations that take no request body. A body would be ignored although its sender expects an
+//! effect, so the request is refused unless the body is empty.
 
 use poem::{Request, error::ReadBodyError};
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use crate::error::Error;
 
 const RULE: &str = "this operation takes no body";
 
-/// How much is read to name what is too much.
+/// Number of bytes that are read to name an unexpected member in the error.
 const READ_MAX: usize = 64 * 1024;
 
-/// Refuses a body that holds anything: nothing at all and `{}` may be sent.
+/// Refuses a body that is neither empty nor `{}`.
 pub async fn check(request: &mut Request) -> Result<(), Error> {
     let body = request.take_body();
     if body.is_empty() {

@@ -1,4 +1,4 @@
-//! JSON bodies: read within a bound, parsed strictly, refused with the field and the rule.
+//! JSON bodies: bounded in size, parsed strictly, refused with the name of the field and the rule.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::error::Error;
 
-/// Bodies that are uncompressed at a time; others wait for their turn, which takes milliseconds.
+/// Maximum number of bodies that are uncompressed at the same time; others wait for a few milliseconds.
 const UNCOMPRESSING_MAX: usize = 8;
 
-/// Lets in bodies to uncompress, among the request's data.
+/// Limits the bodies that are uncompressed at the same time; part of the request's data.
 #[derive(Clone)]
 pub struct Uncompressing(Arc<Semaphore>);
 
@@ -37,10 +37,10 @@ impl Default for Uncompressing {
     }
 }
 
-/// The type of a body.
+/// Media type of a JSON body.
 const JSON: &str = "application/json";
 
-/// A JSON body of type `T`, of up to `FACTOR` times the usual size.
+/// A JSON body of type `T`, of at most `FACTOR` times the usual size.
 pub struct Body<T, const FACTOR: usize = 1>(pub T);
 
 impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for Body<T, FACTOR> {
@@ -68,7 +68,7 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
     }
 }
 
-/// Reads JSON strictly; the error names the field and the rule.
+/// Parses JSON strictly; the error names the field and the rule.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(without_mark(bytes));
     let Unambiguous(value) =
@@ -80,7 +80,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     from_value(value)
 }
 
-/// Reads a value strictly; the error names the field and the rule.
+/// Converts a JSON value strictly; the error names the field and the rule.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let path = error.path().to_string();
@@ -88,7 +88,7 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
     })
 }
 
-/// What the document says of a required JSON body.
+/// Returns the documentation of a required JSON body.
 pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
     MetaRequest {
         description: None,
@@ -100,7 +100,7 @@ pub fn json_request(schema: MetaSchemaRef) -> MetaRequest {
     }
 }
 
-/// Refuses a body that does not claim to be JSON.
+/// Refuses a body whose `Content-Type` is not JSON.
 pub fn check_content_type(request: &Request) -> Result<(), Error> {
     let kind = content_type(request)?;
     if kind.as_deref() == Some(JSON) {
@@ -110,8 +110,8 @@ pub fn check_content_type(request: &Request) -> Result<(), Error> {
     Err(Error::field("header Content-Type", rule))
 }
 
-/// The same where a network server chooses the type: it may name its own kind of JSON (RFC 6839) or text, or
-/// say nothing. Whether the body is JSON is seen when it is read.
+/// Refuses a `Content-Type` that excludes JSON. Network servers choose the type themselves: it may be a JSON
+/// type of their own (RFC 6839), text, or missing. Parsing the body shows if it is JSON.
 pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
     let is_own = |kind: &str| kind.starts_with("application/") && kind.ends_with("+json");
     match content_type(request)?.as_deref() {
@@ -124,8 +124,8 @@ pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
     }
 }
 
-/// The type that the body claims to be of, in lower case; `None`: it does not say. Refused is one in another
-/// encoding than UTF-8; other parameters say nothing of JSON.
+/// Returns the media type in `Content-Type`, in lower case; `None` if the header is missing. Refuses any
+/// charset but UTF-8; other parameters do not matter for JSON.
 fn content_type(request: &Request) -> Result<Option<String>, Error> {
     let Some(value) = request.headers().get(header::CONTENT_TYPE) else {
         return Ok(None);
@@ -139,7 +139,7 @@ fn content_type(request: &Request) -> Result<Option<String>, Error> {
             .trim()
             .trim_matches(['"', '\''])
             .to_ascii_lowercase();
-        // ASCII is a part of UTF-8.
+        // ASCII is a subset of UTF-8.
         let is_read = matches!(
             charset.as_str(),
             "" | "utf-8" | "utf8" | "us-ascii" | "ascii"
@@ -152,12 +152,12 @@ fn content_type(request: &Request) -> Result<Option<String>, Error> {
     Ok(Some(kind))
 }
 
-/// A text without the byte order mark that some put before it (RFC 8259, 8.1).
+/// Removes the byte order mark that some clients put before JSON (RFC 8259, section 8.1).
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// Reads a body that may be compressed: the bound is for what comes and for what it is uncompressed.
+/// Reads a body that may be compressed. The size bound applies to the compressed and to the uncompressed body.
 pub async fn read_encoded(
     request: &Request,
     body: &mut RequestBody,
@@ -173,9 +173,9 @@ pub async fn read_encoded(
     let places = uncompressing.map(|places| places.0.clone());
     let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
     let place = places.acquire_owned().await.map_err(Error::internal)?;
-    // Not among what others wait for: a few bytes can be much work.
+    // Runs on a blocking thread, because a few compressed bytes can take long to uncompress.
     tokio::task::spawn_blocking(move || {
-        // It goes on where nobody waits for it any more, and so it keeps its place.
+        // The work goes on after its caller was cancelled, so it keeps its place until it ends.
         let _kept = place;
         encoding.decode(bytes, max_bytes)
     })
@@ -183,8 +183,8 @@ pub async fn read_encoded(
     .map_err(Error::internal)?
 }
 
-/// Reads a whole body within its bounds. One that is too large is read to its end all the same, as
-/// far as the time allows: otherwise the client sees a broken connection in place of the answer.
+/// Reads a whole body within its bounds. A body that is too large is still read to its end, as far as the time
+/// allows: otherwise the client would see a broken connection instead of the response.
 pub async fn read(
     request: &Request,
     body: &mut RequestBody,
@@ -197,7 +197,7 @@ pub async fn read(
     in_time(bounds, reading).await
 }
 
-/// The error of a body that takes too long.
+/// Returns the error for a body that takes too long to arrive.
 pub fn late(limit: Duration) -> Error {
     Error::field(
         "body",
@@ -205,17 +205,17 @@ pub fn late(limit: Duration) -> Error {
     )
 }
 
-/// The error of a body that is too large.
+/// Returns the error for a body that is too large.
 pub fn too_large(max_bytes: usize) -> Error {
     Error::field("body", format!("must have at most {max_bytes} bytes"))
 }
 
-/// The error of a body whose end never came.
+/// Returns the error for a body that was cut off.
 pub fn broke_off() -> Error {
     Error::field("body", "broke off")
 }
 
-/// Reads a whole body of at most `max_bytes`, for which there is a place.
+/// Reads a whole body of at most `max_bytes`, whose memory is already accounted for.
 pub async fn read_within(
     bounds: BodyBounds,
     max_bytes: usize,
@@ -225,8 +225,8 @@ pub async fn read_within(
     in_time(bounds, collect(body, max_bytes, |_, _| Ok(()))).await
 }
 
-/// Reads a request's whole body ahead, within the largest bound that its operation may have, hashes it
-/// meanwhile, and puts it back. There is one copy of it, which the operation takes over.
+/// Reads the whole body of a request ahead, within the largest bound of its operation, hashes it, and puts it
+/// back. The operation takes over the buffer without a copy.
 pub async fn buffer(request: &mut Request, hash: &mut Sha256) -> Result<(), Error> {
     let bounds = BodyBounds::of(request)?;
     let operation = declaration::of(request)?;
@@ -253,8 +253,8 @@ async fn in_time<T>(
     read.unwrap_or_else(|_| Err(late(bounds.timeout)))
 }
 
-/// Reads a body to its end. Each piece is shown as it comes, with the length that the body has with it, and may
-/// be refused.
+/// Reads a body to its end. Calls `see` for each piece with the length of the body so far; an error of `see`
+/// ends the reading.
 async fn collect(
     body: PoemBody,
     max_bytes: usize,
@@ -267,13 +267,13 @@ async fn collect(
         let chunk: Bytes = chunk.map_err(|_| broke_off())?;
         length += chunk.len();
         if length > max_bytes {
-            // It is refused, and takes no memory until its end comes.
+            // The body is refused, so its bytes are not kept while the rest is read.
             bytes = Vec::new();
             continue;
         }
         see(&chunk, length)?;
         if bytes.is_empty() {
-            // A body that was read ahead comes in one piece, which is not copied.
+            // A body that was read ahead arrives in one piece, which is not copied.
             bytes = chunk.into();
         } else {
             bytes.extend_from_slice(&chunk);
@@ -285,23 +285,23 @@ async fn collect(
     Ok(bytes)
 }
 
-/// The rule behind a serde error, without the value that broke it.
+/// Converts a serde error to the rule that was broken, without the offending value.
 fn refuse(path: &str, error: serde_json::Error) -> Error {
     let place = if path == "." { "body" } else { path };
     if error.is_syntax() || error.is_eof() {
         return Error::field("body", format!("is not valid JSON: {error}"));
     }
     let text = error.to_string();
-    // serde_json puts the position at the end; the path says more.
+    // serde_json appends the position; the path is more precise.
     let text = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(text, _)| text);
-    // A union has found the field below it.
+    // A union has already found the field within this object.
     if text.starts_with('.') {
         return Error::Invalid(format!("{place}{text}"));
     }
     if let Some((field, rule)) = own_field(text) {
-        // For an unknown field the path already ends with it.
+        // For an unknown field the path already ends with its name.
         let place = match path {
             "." => field,
             path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
@@ -320,7 +320,7 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
     Error::field(place, text)
 }
 
-/// The field that an error about an object is really about.
+/// Extracts the field and the rule from an error about an object.
 fn own_field(text: &str) -> Option<(String, String)> {
     let quoted = |rest: &str| {
         rest.split('`')

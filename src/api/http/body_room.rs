@@ -1,5 +1,5 @@
-//! The memory that the bodies of requests take: there is a bound for all of them together, and a share for each
-//! tenant, or for each address where no tenant is known. Files have places of their own ([`super::files`]).
+//! Memory for request bodies: bounded for all bodies together, and for each tenant, or for each address while
+//! the tenant is unknown. Files have a limit of their own ([`super::files`]).
 
 use std::{
     net::IpAddr,
@@ -16,16 +16,17 @@ use crate::{
     shares::{Full, Place, Shares},
 };
 
-/// Most bytes of all bodies at a time.
+/// Maximum number of bytes of all bodies together.
 const ALL_MAX_BYTES: usize = 96 << 20;
-/// Of one tenant or address among them, unless a single body may have more.
+/// Maximum number of bytes of one tenant or address, unless a single body may be larger.
 const SHARE_MAX_BYTES: usize = 24 << 20;
-/// Bytes for which a body needs no room: most have fewer, and there is a bound on requests.
+/// Size up to which a body is not counted, in bytes. Most bodies are smaller, and the number of requests is
+/// bounded.
 const FREE_BYTES: usize = 16 * 1024;
-/// Room is taken by this many bytes at least.
+/// Smallest amount of memory that is reserved at a time, in bytes.
 const STEP_BYTES: usize = 128 * 1024;
 
-/// The room for all bodies, among the request's data.
+/// Memory for the bodies of all requests; part of the request's data.
 #[derive(Clone)]
 pub struct BodyRooms {
     rooms: Shares<Owner>,
@@ -38,7 +39,8 @@ enum Owner {
     Address(IpAddr),
 }
 
-/// Memory that one request's body takes, to the end of the request: the bytes live on in another form.
+/// Memory reserved for the body of one request. It is held to the end of the request, because the bytes live on
+/// in another form after they were read.
 #[derive(Clone, Default)]
 pub struct BodyRoom(Arc<Mutex<Taken>>);
 
@@ -49,7 +51,7 @@ struct Taken {
 }
 
 impl BodyRooms {
-    /// Rooms of which a share holds the largest body there may be.
+    /// Returns memory limits in which one share holds a body of `body_max_bytes`.
     pub fn new(body_max_bytes: usize) -> Self {
         Self {
             rooms: Shares::new(ALL_MAX_BYTES.max(body_max_bytes)),
@@ -74,7 +76,7 @@ impl BodyRooms {
 }
 
 impl BodyRoom {
-    /// Makes room for a body that has so many bytes by now.
+    /// Reserves memory for a body that is `length` bytes long so far.
     pub fn grow(request: &Request, length: usize) -> Result<(), Error> {
         if length <= FREE_BYTES {
             return Ok(());
@@ -87,7 +89,7 @@ impl BodyRoom {
         }
         let rooms: &BodyRooms = request.data().ok_or_else(missing)?;
         let bytes = (length - taken.bytes).max(STEP_BYTES);
-        // Not beyond what the largest body may have.
+        // A share holds the largest body, but not the rounded-up step beyond it.
         let bytes = bytes.min(rooms.share_max_bytes.saturating_sub(taken.bytes));
         let place = rooms.take(owner(request)?, bytes)?;
         taken.bytes += bytes;
@@ -122,7 +124,7 @@ mod tests {
         let rooms = BodyRooms::new(1 << 20);
         let (first, second) = (request(&rooms, "192.0.2.1"), request(&rooms, "192.0.2.1"));
         let other = request(&rooms, "192.0.2.2");
-        // As it comes, piece by piece.
+        // The length grows piece by piece, as the body arrives.
         for length in (0..=SHARE_MAX_BYTES).step_by(60_000) {
             BodyRoom::grow(&first, length).unwrap();
         }

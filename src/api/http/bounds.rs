@@ -6,48 +6,49 @@ use poem::Request;
 
 use crate::error::Error;
 
-/// The largest factor by which a body may exceed the usual bound.
+/// Largest factor by which a body may exceed the usual size.
 pub const FACTOR_MAX: usize = 8;
 
-/// Bytes that a form may have around the file in it.
+/// Maximum number of bytes of a form besides the file in it.
 pub const FORM_BYTES: usize = 64 * 1024;
 
-/// Bounds on bodies, among the request's data.
+/// Bounds on request bodies; part of the request's data.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyBounds {
-    /// Most bytes.
+    /// Maximum number of bytes of a body.
     pub max_bytes: usize,
-    /// Most bytes of a file to import.
+    /// Maximum number of bytes of an imported file.
     pub import_max_bytes: usize,
-    /// Longest time for all of it to arrive.
+    /// Longest time in which a body must arrive.
     pub timeout: Duration,
 }
 
-/// Most bytes of a body, of which the operator sets the measure.
+/// Size bound of a body, relative to what the operator has configured.
 #[derive(Debug, Clone, Copy)]
 pub enum BodyMax {
-    /// So many times the usual size.
+    /// Multiple of the usual size.
     Times(usize),
-    /// A file to import, and the form around it.
+    /// A file to import with the form around it.
     Import,
 }
 
-/// An operation whose body has a bound of its own.
+/// Size bound of an operation that differs from the usual one.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnBound {
-    /// Its `operationId`.
+    /// `operationId` of the operation.
     pub operation: &'static str,
-    /// The bound.
+    /// Size bound of its body.
     pub max: BodyMax,
 }
 
 impl BodyMax {
-    /// The bound within which the bodies of most operations are read ahead: each of them has its own below it.
+    /// Bound within which the bodies of most operations are read ahead; the operations themselves apply lower
+    /// ones.
     pub const USUAL: Self = Self::Times(FACTOR_MAX);
 }
 
 impl BodyBounds {
-    /// The bounds for a request.
+    /// Returns the bounds that apply to a request.
     pub fn of(request: &Request) -> Result<Self, Error> {
         let bounds: Option<&Self> = request.data();
         bounds
@@ -55,7 +56,7 @@ impl BodyBounds {
             .ok_or_else(|| Error::internal("bounds on bodies are not set"))
     }
 
-    /// Most bytes of a body with this bound.
+    /// Returns the maximum number of bytes for this bound.
     pub fn largest(&self, max: BodyMax) -> usize {
         match max {
             BodyMax::Times(factor) => self.max_bytes * factor,

@@ -1,4 +1,4 @@
-//! The caller of an operation, who is let in here or refused.
+//! Authentication and authorization of the caller of an operation.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::{
 #[oai(ty = "bearer", rename = "token", checker = "admitted")]
 pub struct Caller(pub Authenticated);
 
-/// Who calls, with the token that says so.
+/// An authenticated caller and the token of the request.
 #[derive(Clone)]
 pub struct Authenticated {
-    /// Who calls.
+    /// The caller.
     pub caller: Arc<hub::Caller>,
-    /// The token itself, to end its session.
+    /// The token itself, which is needed to end its session.
     pub token: String,
 }
 
-/// Lets a request in if its token is valid and its owner may run the operation.
+/// Admits a request whose token is valid and whose caller may run the operation; fails otherwise.
 pub async fn admit(request: &mut Request, operation: &Operation) -> Result<(), Error> {
     let hub: &Hub = request
         .data()
@@ -55,7 +55,7 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The revisions that `If-Match` names; `None` where it names none or any.
+/// Returns the revisions in `If-Match`; `None` if the header is missing or is `*`.
 fn revisions(request: &Request) -> Result<Option<Vec<i64>>, Error> {
     const RULE: &str = "must be an ETag that this resource has answered, such as \"7\", or *";
     let broken = || Error::field("header If-Match", RULE);
@@ -66,7 +66,7 @@ fn revisions(request: &Request) -> Result<Option<Vec<i64>>, Error> {
     if value == "*" {
         return Ok(None);
     }
-    // Clients that forget the quotes mean the same.
+    // Quotes are optional, because some clients omit them.
     let tag = |tag: &str| tag.trim().trim_matches('"').parse().ok();
     let tags: Option<Vec<i64>> = value.split(',').map(tag).collect();
     tags.map(Some).ok_or_else(broken)
@@ -78,12 +78,13 @@ async fn admitted(request: &Request, _: Bearer) -> Result<Authenticated> {
 }
 
 impl Caller {
-    /// The caller's tenant, on behalf of this call.
+    /// Returns the tenant that the caller belongs to, with the context of this call.
     pub fn scope(&self) -> &Scope {
         &self.0.caller.scope
     }
 
-    /// The user who calls. The table of permissions keeps keys away from where this is asked.
+    /// Returns the user who calls. API keys never get here: the permission table excludes them from the
+    /// operations that call this.
     pub fn user(&self) -> Result<&User, Error> {
         match &self.0.caller.identity {
             Identity::User { user, .. } => Ok(user),

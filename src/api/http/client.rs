@@ -1,9 +1,9 @@
-//! Who is at the other end of a request: the one place that tells the client's address, for the throttle
-//! of log-ins, the audit log and the logs.
+//! Address of the client behind a request, determined in one place for the log-in throttle, the audit log and
+//! the logs.
 //!
-//! Behind a proxy the peer is the proxy, which names its own peer in `X-Forwarded-For` or `Forwarded`
-//! (RFC 7239). Only what a trusted proxy has written is believed: the lists are read from their end, where
-//! the nearest proxy writes, as long as who is named there is a trusted proxy itself.
+//! Behind a proxy the peer is the proxy, which names its own peer in `X-Forwarded-For` or `Forwarded` (RFC
+//! 7239). Only entries of trusted proxies are used: the lists are read from their end, to which the nearest
+//! proxy appends, for as long as the named address is itself a trusted proxy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -17,12 +17,12 @@ use crate::{config::Networks, error::Error};
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// The address of the client, as far as it can be told.
+/// Address of the client, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client(pub IpAddr);
 
 impl Client {
-    /// Finds it out.
+    /// Determines the client of a request.
     pub fn find(request: &Request, trusted: &Networks) -> Self {
         let peer = peer(request);
         Self(peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| {
@@ -30,7 +30,7 @@ impl Client {
         }))
     }
 
-    /// The client that was found when the request came in.
+    /// Returns the client that was determined when the request arrived.
     pub fn of(request: &Request) -> Result<Self, Error> {
         let found: Option<&Self> = request.data();
         found
@@ -45,8 +45,8 @@ impl<'a> FromRequest<'a> for Client {
     }
 }
 
-/// Whether nobody could listen to the request: it came over TLS, or a trusted proxy says that it did
-/// there.
+/// True if the request was encrypted: it came over TLS, or a trusted proxy reports that it received it over
+/// TLS.
 pub fn is_secure(request: &Request, trusted: &Networks) -> bool {
     let proto = || last_in(request.headers(), X_FORWARDED_PROTO);
     *request.scheme() == Scheme::HTTPS
@@ -59,8 +59,8 @@ fn peer(request: &Request) -> Option<IpAddr> {
     Some(address.ip().to_canonical())
 }
 
-/// The client that a peer speaks for. Where both headers are there and name different clients, one of them
-/// was not written by the proxy but passed on, and nobody can tell which: then neither is believed.
+/// Returns the client on whose behalf a peer sends. If both headers are present and name different clients, the
+/// proxy has passed one of them on without writing it, and it is unknown which: then both are ignored.
 fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     if !trusted.contain(peer) {
         return peer;
@@ -80,8 +80,8 @@ fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     }
 }
 
-/// Goes from proxy to proxy, from the end of the list on, up to the first who is no trusted proxy. Where an
-/// entry names no address, nobody knows who is behind the last one who was named.
+/// Follows the proxies from the end of the list to the first address that is not a trusted proxy. Stops at an
+/// entry without an address, and returns the last known one.
 fn walk(peer: IpAddr, list: &str, read: fn(&str) -> Option<IpAddr>, trusted: &Networks) -> IpAddr {
     let mut nearest = peer;
     for entry in list.rsplit(',') {
@@ -96,7 +96,7 @@ fn walk(peer: IpAddr, list: &str, read: fn(&str) -> Option<IpAddr>, trusted: &Ne
     nearest
 }
 
-/// The lines of a header as the one list that they are.
+/// Joins the lines of a header to one list.
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(name).iter();
     let lines: Vec<_> = lines
@@ -105,13 +105,13 @@ fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-/// The last value of a header: what the nearest proxy has written.
+/// Returns the last value of a header, which the nearest proxy has written.
 fn last_in(headers: &HeaderMap, name: &str) -> Option<String> {
     let list = joined(headers, name)?;
     Some(list.rsplit(',').next()?.trim().to_owned())
 }
 
-/// An entry of `X-Forwarded-For`: an address, with or without a port.
+/// Parses an entry of `X-Forwarded-For`: an address with or without a port.
 fn address_in_list(entry: &str) -> Option<IpAddr> {
     let in_brackets = || entry.strip_prefix('[')?.strip_suffix(']');
     let address = entry.parse().ok();
@@ -120,7 +120,7 @@ fn address_in_list(entry: &str) -> Option<IpAddr> {
         .or_else(|| Some(in_brackets()?.parse::<Ipv6Addr>().ok()?.into()))
 }
 
-/// An element of `Forwarded`. One that is `unknown` or obfuscated names no address.
+/// Parses an element of `Forwarded`. An `unknown` or obfuscated element has no address.
 fn address_in_element(element: &str) -> Option<IpAddr> {
     let element = rfc7239::parse(element).next()?.ok()?;
     element.forwarded_for?.ip().copied()
@@ -160,10 +160,10 @@ mod tests {
             ("6.6.6.6, 198.51.100.1", "198.51.100.1"),
             ("6.6.6.6, 198.51.100.1, 10.2.3.4", "198.51.100.1"),
             ("6.6.6.6,198.51.100.1,192.0.2.7, fd00::5", "198.51.100.1"),
-            // Who is behind a proxy within is within as well.
+            // A client within the trusted networks is reported as it is.
             ("10.9.9.9", "10.9.9.9"),
             ("10.9.9.9, 10.2.3.4", "10.9.9.9"),
-            // What cannot be read ends the way at the last one who is known.
+            // An unreadable entry ends the walk at the last known address.
             ("6.6.6.6, unknown", PROXY),
             ("6.6.6.6, nonsense, 10.2.3.4", "10.2.3.4"),
             ("6.6.6.6, , 10.2.3.4", "10.2.3.4"),
@@ -206,7 +206,7 @@ mod tests {
             ("for=6.6.6.6, for=_hidden, for=10.2.3.4", "10.2.3.4"),
             ("for=6.6.6.6, proto=https", PROXY),
             ("for=6.6.6.6, nonsense", PROXY),
-            // A quote that the client has left open takes nothing away from what the proxy writes.
+            // An unclosed quote of the client does not hide the element that the proxy appends.
             ("for=\"6.6.6.6, for=198.51.100.1", "198.51.100.1"),
         ] {
             assert_eq!(found(PROXY, &[("Forwarded", list)]), client, "{list}");

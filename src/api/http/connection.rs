@@ -1,4 +1,5 @@
-//! A client's connection: the socket, which a peer that takes nothing loses, TLS, and the place that it has.
+//! A client's connection: a socket that is closed when the peer stops reading, TLS, and the connection's place
+//! in the limits.
 
 use std::{
     io,
@@ -24,20 +25,20 @@ use tokio_util::either::Either;
 use super::{activity::Activity, refusal};
 use crate::shares;
 
-/// The first byte of a TLS connection: a handshake record.
+/// First byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// The name of HTTP/2 in ALPN.
+/// Name of HTTP/2 in ALPN.
 const HTTP2: &[u8] = b"h2";
 
-/// A connection's place; free again when it is dropped.
+/// A connection's place in the limits; released when dropped.
 pub struct Place {
     _permit: OwnedSemaphorePermit,
-    /// None for a trusted proxy, which speaks for many.
+    /// None for a trusted proxy, which connects for many clients.
     _share: Option<shares::Place<IpAddr>>,
 }
 
 impl Place {
-    /// A place among all connections, and one in the share of its address.
+    /// Combines a place among all connections with one in the share of the address.
     pub fn new(permit: OwnedSemaphorePermit, share: Option<shares::Place<IpAddr>>) -> Self {
         Self {
             _permit: permit,
@@ -46,10 +47,10 @@ impl Place {
     }
 }
 
-/// A connection whose scheme is known.
+/// An open connection whose scheme is known.
 pub struct Connection {
     stream: Stream,
-    /// The rest of an answer that is written in the place of the HTTP library's own.
+    /// Rest of a response that is written instead of the HTTP library's own.
     refusal: Option<Bytes>,
     activity: Arc<Activity>,
     _place: Place,
@@ -58,7 +59,8 @@ pub struct Connection {
 type Stream = Either<Box<TlsStream<Socket>>, Socket>;
 
 impl Connection {
-    /// Finds out the scheme, and shakes hands. The peer loses the connection when it takes nothing for `patience`.
+    /// Detects the scheme and does the TLS handshake. The connection fails once the peer has not read anything
+    /// for `patience`.
     pub async fn open(
         stream: TcpStream,
         tls: &TlsAcceptor,
@@ -67,7 +69,8 @@ impl Connection {
         place: Place,
     ) -> io::Result<(Self, Scheme)> {
         stream.set_nodelay(true)?;
-        // A peer that is gone, or keeps its window closed, also while there is room in the kernel.
+        // Also ends connections whose peer is gone or keeps its window closed while the kernel can still
+        // buffer.
         let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
         let _ = setsockopt(&stream, TcpUserTimeout, &patience_ms);
         let mut first = [0];
@@ -147,18 +150,18 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A socket whose writes fail when the peer takes nothing for a while. It lies below TLS, which takes bytes
-/// that the peer has not taken.
+/// A socket whose writes fail after the peer has not read anything for a while. It lies below TLS, which
+/// buffers bytes that the peer has not read.
 pub struct Socket {
     stream: TcpStream,
     patience: Duration,
-    /// Runs while the peer has to take something.
+    /// Timeout that runs while a write waits for the peer.
     stalled: Option<Pin<Box<Sleep>>>,
     activity: Arc<Activity>,
 }
 
 impl Socket {
-    /// The outcome of a write, or the error when it has waited for too long.
+    /// Returns the result of a write, or an error once it has waited for too long.
     fn bounded<T>(
         &mut self,
         cx: &mut Context<'_>,

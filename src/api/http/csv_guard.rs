@@ -1,31 +1,32 @@
-//! Cells as spreadsheets change them: formulas, numbers, errors. An export keeps them from it, an import
-//! takes that back, and refuses what a spreadsheet has spoiled.
+//! Protection of CSV cells from spreadsheets, which turn text into formulas, numbers and errors. An export
+//! guards such cells; an import removes the guard and refuses values that a spreadsheet has damaged.
 //!
-//! The guard is an apostrophe before the text, which shows a spreadsheet that it is text.
+//! The guard is an apostrophe before the text, which marks it as text to a spreadsheet.
 
 use std::borrow::Cow;
 
-/// A spreadsheet takes what starts with one of them for a formula.
+/// First characters with which a spreadsheet takes a cell for a formula.
 const TRIGGERS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-/// The error values that a spreadsheet shows for a formula that it cannot compute.
+/// Error values that a spreadsheet shows for a formula that it cannot compute.
 const ERRORS: [&str; 10] = [
     "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!",
     "#FIELD!",
 ];
-/// A spreadsheet keeps so many digits of a number.
+/// Number of digits that a spreadsheet keeps of a number.
 const DIGITS_MAX: usize = 15;
 const GUARD: char = '\'';
 
-/// Text as an export writes it: with a guard where a spreadsheet would compute it.
+/// Returns the text of an exported cell, with a guard if a spreadsheet would compute it.
 pub fn guarded(text: &str) -> Cow<'_, str> {
-    // Of what starts with a guard itself, an import would take it for ours.
+    // Text that starts with an apostrophe before a formula needs a guard too: an import would remove its own
+    // apostrophe.
     if is_computed(text.trim_start_matches(GUARD)) {
         return Cow::Owned(format!("{GUARD}{text}"));
     }
     Cow::Borrowed(text)
 }
 
-/// The text that [`guarded`] was given. An apostrophe that guards nothing stays: `'s-Gravenhage`.
+/// Reverses [`guarded`]. Keeps an apostrophe that guards nothing, as in `'s-Gravenhage`.
 pub fn read_text(cell: &str) -> Result<&str, String> {
     if let Some(text) = written_as_formula(cell) {
         return Ok(text);
@@ -37,7 +38,7 @@ pub fn read_text(cell: &str) -> Result<&str, String> {
     }
 }
 
-/// An id as an export writes it: with a guard also where a spreadsheet would make a number of it.
+/// Returns an exported id, with a guard also if a spreadsheet would turn it into a number.
 pub fn guarded_id(id: &str) -> Cow<'_, str> {
     let is_plain = !id.starts_with(GUARD)
         && !is_computed(id)
@@ -49,8 +50,8 @@ pub fn guarded_id(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{GUARD}{id}"))
 }
 
-/// What [`guarded_id`] was made of. An apostrophe always goes, since people put it before digits for
-/// the spreadsheet's sake. A number that a spreadsheet has made is refused: its digits are lost.
+/// Reverses [`guarded_id`]. Always removes an apostrophe, since people put one before digits for the sake of
+/// the spreadsheet. Refuses a number in the notation of a spreadsheet, because its digits are lost.
 pub fn read_id(cell: &str) -> Result<&str, String> {
     if let Some(id) = cell.strip_prefix(GUARD) {
         return Ok(id);
@@ -66,12 +67,13 @@ pub fn read_id(cell: &str) -> Result<&str, String> {
     }
 }
 
-/// Whether there is nothing in it, which spreadsheets write in several ways.
+/// True if the cell is empty, in any of the ways in which spreadsheets write that.
 pub fn is_blank(cell: &str) -> bool {
     matches!(cell.trim(), "" | "'" | "=\"\"")
 }
 
-/// Whole numbers as spreadsheets write them: `3`, `3.0`, `3,00`. With three zeros it could be thousands.
+/// Parses a whole number as spreadsheets write it: `3`, `3.0` or `3,00`. Refuses three zeros, which could be
+/// thousands.
 pub fn whole_number(text: &str) -> Option<i64> {
     let text = text.trim();
     let whole = match text.split_once(['.', ',']) {
@@ -86,7 +88,7 @@ fn is_computed(text: &str) -> bool {
     text.starts_with(TRIGGERS) || ERRORS.contains(&text)
 }
 
-/// The text in `="text"`, by which people make spreadsheets keep digits.
+/// Returns the text in `="text"`, with which people make spreadsheets keep all digits.
 fn written_as_formula(cell: &str) -> Option<&str> {
     let text = cell.strip_prefix("=\"")?.strip_suffix('"')?;
     (!text.contains('"')).then_some(text)
@@ -100,7 +102,7 @@ fn refuse_error(cell: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with an id that is a number as a spreadsheet writes it.
+/// Returns the rule that an id breaks if a spreadsheet has turned it into a number.
 fn number_of_a_spreadsheet(id: &str) -> Option<&'static str> {
     if is_scientific(id) {
         return Some(
@@ -117,7 +119,7 @@ fn number_of_a_spreadsheet(id: &str) -> Option<&'static str> {
     None
 }
 
-/// `7.08E+15`, `7,08E+15`, `1E-05`.
+/// True for `7.08E+15`, `7,08E+15`, `1E-05`.
 fn is_scientific(id: &str) -> bool {
     let Some((number, exponent)) = id.split_once(['E', 'e']) else {
         return false;
@@ -160,7 +162,7 @@ mod tests {
             assert_eq!(guarded(text), expected);
             assert_eq!(read_text(expected).unwrap(), text);
         }
-        // What was written by hand stays as it is.
+        // Cells that were written by hand stay unchanged.
         assert_eq!(read_text("-5 °C").unwrap(), "-5 °C");
         assert_eq!(read_text("=\"007\"").unwrap(), "007");
         assert!(read_text("#NAME?").is_err());

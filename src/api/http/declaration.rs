@@ -1,4 +1,4 @@
-//! The declaration of an operation in the document, as far as it matters while the operation runs.
+//! Properties of an operation's declaration in the OpenAPI document that are needed to run it.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -8,39 +8,40 @@ use poem_openapi::registry::{MetaOperation, MetaParamIn};
 use super::bounds::{BodyMax, OwnBound};
 use crate::error::Error;
 
-/// The ingest key's name as a scheme and as a query parameter.
+/// Name of the ingest key as a security scheme and as a query parameter.
 pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
 
-/// The name of an integration's own key as a scheme and as a query parameter.
+/// Name of an integration's stream key as a security scheme and as a query parameter.
 pub const STREAM_KEY_PARAMETER: &str = "stream_key";
 
-/// The media type of files that are sent: the one of those for files that every generator of clients
-/// knows, and so the only one in the document. The operations tell of the others.
+/// Media type of uploaded files. The document lists only this one, because every client generator treats it as
+/// a file; the descriptions of the operations name the others.
 pub const FILE_TYPE: &str = "application/octet-stream";
 
-/// What the document says of an operation, as far as it matters while it runs.
+/// Declaration of an operation, as far as it is needed to run it.
 #[derive(Debug)]
 pub struct Operation {
     /// Its `operationId`.
     pub id: &'static str,
-    /// Most bytes that its body may have.
+    /// Size bound of its request body.
     pub body_max: BodyMax,
     path_parameters: Vec<String>,
     query_parameters: HashSet<String>,
-    /// True where it takes a body at all.
+    /// True if it takes a request body.
     pub takes_body: bool,
-    /// True where the body is a file: few of those are received at a time.
+    /// True if the body is a file; few files are received at the same time.
     pub takes_file: bool,
-    /// Whether a session's token or an API key opens it.
+    /// True if it accepts a session's token or an API key.
     pub takes_token: bool,
-    /// Whether an ingest key opens it: a webhook of network servers.
+    /// True if it accepts an ingest key: a webhook for network servers.
     pub takes_ingest_key: bool,
-    /// True where it asks who calls, in whichever way.
+    /// True if it requires authentication of any kind.
     pub is_secured: bool,
 }
 
 impl Operation {
-    /// The operation at a path; `bounds` are those of operations whose bodies have bounds of their own.
+    /// Returns the declaration of the operation at a path; `bounds` lists the operations with size bounds of
+    /// their own.
     pub fn new(path: &str, meta: &MetaOperation, bounds: &[OwnBound]) -> Self {
         let id = meta.operation_id.unwrap_or_default();
         let own = bounds.iter().find(|own| own.operation == id);
@@ -82,7 +83,7 @@ impl Operation {
         }
     }
 
-    /// The client's name of a path parameter that the framework calls `param<n>`.
+    /// Returns the public name of a path parameter, which the framework calls `param<n>`.
     pub fn path_parameter<'a>(&'a self, internal: &'a str) -> &'a str {
         internal
             .strip_prefix("param")
@@ -90,7 +91,7 @@ impl Operation {
             .map_or(internal, String::as_str)
     }
 
-    /// Whether the request shows a key of the resource's own in the place of a token.
+    /// True if the request carries a stream key in place of a token.
     pub fn is_opened_by_key(&self, request: &Request) -> bool {
         let query = request.uri().query().unwrap_or_default();
         self.query_parameters.contains(STREAM_KEY_PARAMETER)
@@ -98,7 +99,7 @@ impl Operation {
                 .any(|(name, _)| name == STREAM_KEY_PARAMETER)
     }
 
-    /// Refuses parameters that the document does not name, and repeated ones.
+    /// Refuses undeclared and repeated query parameters.
     pub fn check_query(&self, request: &Request) -> Result<(), Error> {
         let Some(query) = request.uri().query() else {
             return Ok(());
@@ -121,13 +122,13 @@ impl Operation {
     }
 }
 
-/// A name that the client made up, fit for an error.
+/// Shortens a name that the client chose and removes control characters, for use in an error.
 pub fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
-/// The operation that answers a request, among its extensions. The query is checked after the
-/// caller, so that a wrong parameter never hides a missing token.
+/// Returns the operation of a request, from its extensions. The query is checked after the caller, so that a
+/// wrong parameter never hides a missing token.
 pub fn of(request: &Request) -> Result<&Arc<Operation>, Error> {
     request
         .extensions()

@@ -1,8 +1,8 @@
-//! The outermost layer: nothing gets past it but the contract's statuses with the error object.
+//! The outermost layer: all responses leave it with one of the documented status codes, and errors with the
+//! error object.
 //!
-//! It names each request (`X-Request-Id`), refuses plain HTTP and requests for no one host, bounds the time,
-//! catches panics, turns whatever the framework itself answers into the error object, and adds the headers
-//! that protect answers.
+//! It assigns each request its `X-Request-Id`, refuses plain HTTP and requests without exactly one host, bounds
+//! the time, catches panics, turns the framework's own errors into the error object, and adds security headers.
 
 use std::{
     net::IpAddr,
@@ -33,26 +33,26 @@ use crate::{
     shares::{Place, Shares},
 };
 
-/// What the outermost layer must know.
+/// Settings and state of the outermost layer.
 #[derive(Clone)]
 pub struct Edge {
-    /// Puts right what is known to be wrong with some clients' requests, before anything else looks at them.
+    /// Corrects known defects in the requests of some clients, before anything else reads them.
     pub amend: fn(&mut Request),
     /// Longest time for a request.
     pub timeout: Duration,
-    /// Proxies whose word on the client's address and scheme is taken.
+    /// Proxies that are trusted to report the client's address and scheme.
     pub trusted_proxies: Networks,
-    /// How long browsers are told to come back by HTTPS alone, in seconds; 0: they are told to forget it.
+    /// `max-age` of HSTS in seconds; 0 makes browsers forget it.
     pub hsts_max_age_s: u64,
-    /// Requests that run, by the clients' addresses.
+    /// Running requests, counted by client address.
     pub requests: Shares<IpAddr>,
-    /// Most of one address.
+    /// Maximum number of running requests of one address.
     pub address_requests_max: usize,
-    /// When the hub stops and no longer waits for bodies.
+    /// Cancelled when the hub stops and no longer waits for request bodies.
     pub cut: CancellationToken,
 }
 
-/// Marks an answer that holds nothing of anybody, such as a page of the documentation: caches may keep it.
+/// Marks a response without private data, such as a page of the documentation, which caches may keep.
 #[derive(Clone, Copy)]
 pub struct IsPublic;
 
@@ -67,7 +67,7 @@ impl<E: Endpoint> Middleware<E> for Edge {
     }
 }
 
-/// An endpoint behind the edge.
+/// An endpoint within the outermost layer.
 pub struct EdgeEndpoint<E> {
     edge: Edge,
     inner: E,
@@ -98,7 +98,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             leftover.drain().await;
         }
         if is_head {
-            // HTTP/2 clients take a body here for a broken stream.
+            // HTTP/2 clients take a body in the response to HEAD for a broken stream.
             response.set_body(());
         }
         let is_public = response.data::<IsPublic>().is_some();
@@ -109,8 +109,8 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             HeaderValue::from_static("nosniff"),
         );
         if !is_public {
-            // Whatever an operation answers may hold a secret, as the answer to a log-in does, or somebody's
-            // data: no cache has any use for it.
+            // Any response may hold private data or a secret, as the one to a log-in does, so no cache may keep
+            // it.
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(response)
@@ -135,13 +135,13 @@ impl<E: Endpoint> EdgeEndpoint<E> {
         response
     }
 
-    /// The answer to a request that nobody has read on its way.
+    /// Returns the response to a request that arrived encrypted.
     async fn secured(&self, request: Request) -> Response {
         let (host, mut response) = match host::of(&request) {
             Ok(host) => (host, self.bounded(request).await),
             Err(error) => (String::new(), failure::respond(&error)),
         };
-        // The header is for a name and all its ports: on `localhost`, for whatever else is developed there.
+        // HSTS applies to all ports of a name: on `localhost` it would affect other servers under development.
         if host != "localhost" && !host.ends_with(".localhost") {
             let value = format!("max-age={}", self.edge.hsts_max_age_s);
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -158,7 +158,7 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             Err(error) => return failure::respond(&error),
         };
         let unsent: Option<Unsent> = request.data().cloned();
-        // On the heap, because each layer of futures around this one would copy all of it.
+        // Boxed, because each layer of futures around this one would otherwise copy all of it.
         let work = AssertUnwindSafe(Box::pin(self.inner.call(request))).catch_unwind();
         let response = match tokio::time::timeout(self.edge.timeout, work).await {
             Ok(Ok(Ok(response))) => response.into_response(),
@@ -180,7 +180,8 @@ impl<E: Endpoint> EdgeEndpoint<E> {
 }
 
 impl Edge {
-    /// A place in the share of the request's client. A trusted proxy that speaks for nobody else needs none.
+    /// Takes a place in the share of the request's client. A trusted proxy that forwards for no client needs
+    /// none.
     fn share(&self, request: &Request) -> Result<Option<Place<IpAddr>>, Error> {
         let client: Option<&Client> = request.data();
         match client {

@@ -1,4 +1,4 @@
-//! Bodies that come compressed: read within the bound of those that do not.
+//! Compressed request bodies: the size bound applies to the uncompressed body.
 
 use std::io::{self, Read};
 
@@ -8,23 +8,23 @@ use poem::{Request, http::header};
 use crate::error::Error;
 
 const FIELD: &str = "header Content-Encoding";
-/// Uncompressed at a time, in bytes.
+/// Number of bytes that are uncompressed at a time.
 const CHUNK: usize = 32 * 1024;
 
-/// How a body is compressed.
+/// Compression of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Not at all.
+    /// No compression.
     Identity,
-    /// RFC 1952.
+    /// gzip (RFC 1952).
     Gzip,
-    /// RFC 1950, or, as some have always understood the name, RFC 1951.
+    /// zlib (RFC 1950), or raw deflate (RFC 1951), which some clients send under the same name.
     Deflate,
 }
 
 impl Encoding {
-    /// How a request's body is compressed. Several ways, one in the other, are refused: that only multiplies
-    /// what a few bytes can grow to.
+    /// Returns the compression of a request's body. Refuses nested encodings, which would multiply the size to
+    /// which a few bytes can grow.
     pub fn of(request: &Request) -> Result<Self, Error> {
         let mut encoding = Self::Identity;
         for value in request.headers().get_all(header::CONTENT_ENCODING) {
@@ -45,7 +45,7 @@ impl Encoding {
         Ok(encoding)
     }
 
-    /// The body as it was before. Nothing is made of one that would have more than `max_bytes`.
+    /// Returns the uncompressed body; fails as soon as it exceeds `max_bytes`.
     pub fn decode(self, body: Vec<u8>, max_bytes: usize) -> Result<Vec<u8>, Error> {
         match self {
             Self::Identity => Ok(body),
@@ -55,7 +55,7 @@ impl Encoding {
     }
 }
 
-/// Whether it starts as RFC 1950 has it; nothing that RFC 1951 makes of JSON does.
+/// True if the body begins with a zlib header (RFC 1950). No raw deflate stream of JSON begins like one.
 fn is_zlib(body: &[u8]) -> bool {
     match body {
         [method, flags, ..] => {
@@ -65,7 +65,7 @@ fn is_zlib(body: &[u8]) -> bool {
     }
 }
 
-/// The members of a gzip file, with their sums.
+/// Uncompresses all members of a gzip file and verifies their checksums.
 fn gunzip(body: &[u8], max_bytes: usize) -> Result<Vec<u8>, Error> {
     let mut read = Vec::new();
     let bound = u64::try_from(max_bytes).unwrap_or(u64::MAX);
@@ -82,7 +82,8 @@ fn gunzip(body: &[u8], max_bytes: usize) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// One stream, which ends where the body does. The readers of the library take one that breaks off for whole.
+/// Uncompresses one stream, which must end where the body ends. The library's own readers accept a truncated
+/// stream.
 fn inflate(body: &[u8], has_header: bool, max_bytes: usize) -> Result<Vec<u8>, Error> {
     let mut stream = Decompress::new(has_header);
     let mut read = Vec::new();

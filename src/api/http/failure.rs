@@ -1,8 +1,7 @@
-//! The error object, and the only table that turns errors into statuses.
+//! The error object, and the only mapping from errors to status codes.
 //!
-//! Whatever fails, whether ours or the framework's, leaves as `{"code", "error"}` with one of the
-//! contract's statuses. The framework's own texts name internals and echo input, so they are
-//! replaced.
+//! Every failure, including the framework's own, leaves as `{"code", "error"}` with one of the documented
+//! status codes. The framework's texts are replaced, because they name internals and repeat input.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +23,7 @@ use serde::Serialize;
 use super::declaration::Operation;
 use crate::error::{Error, Logged, causes};
 
-/// Longest text of an error, in characters: it may name what the client sent, not repeat it.
+/// Longest text of an error, in characters. It may name the client's input, but not repeat it at length.
 const TEXT_MAX: usize = 400;
 
 /// What every answer with a status of 400 and above carries
@@ -37,11 +36,11 @@ pub struct ErrorObject {
     pub error: String,
 }
 
-/// Marks an answer that already is an error object.
+/// Marks a response that already is an error object.
 #[derive(Clone, Copy)]
 pub struct IsErrorObject;
 
-/// The status of each kind of error.
+/// Returns the status code of an error.
 pub fn status_of(error: &Error) -> StatusCode {
     match error {
         Error::Invalid(_) | Error::Conflict(_) => StatusCode::BAD_REQUEST,
@@ -53,7 +52,7 @@ pub fn status_of(error: &Error) -> StatusCode {
     }
 }
 
-/// The answer to an error; what only operators may know is logged here, once.
+/// Returns the response to an error, and logs the details that only operators may see.
 pub fn respond(error: &Error) -> Response {
     log(error);
     let status = status_of(error);
@@ -108,13 +107,13 @@ fn log(error: &Error) {
     }
 }
 
-/// The lines on requests that are put off because there are too many: one a reason and a while, for whoever
-/// sheds load must not make more of it.
+/// Rate limit on log lines about rejected requests: one per reason and [`QUIET`], because a hub that sheds load
+/// must not create more of it.
 struct PutOff(BTreeMap<String, (Instant, u64)>);
 
-/// A line of the log stands for those of so long.
+/// Period in which at most one line is logged per reason.
 const QUIET: Duration = Duration::from_secs(10);
-/// Reasons that are told apart.
+/// Maximum number of reasons that are counted separately.
 const REASONS_MAX: usize = 100;
 
 fn put_off() -> MutexGuard<'static, PutOff> {
@@ -123,7 +122,8 @@ fn put_off() -> MutexGuard<'static, PutOff> {
 }
 
 impl PutOff {
-    /// Makes room for a line, and answers the number that was left out before it; `None`: there is no room.
+    /// Admits a log line and returns the number of lines suppressed before it; `None` if this line is
+    /// suppressed, too.
     fn admit(&mut self, what: &str, now: Instant) -> Option<u64> {
         if let Some((since, left_out)) = self.0.get_mut(what) {
             if now.saturating_duration_since(*since) < QUIET {
@@ -151,7 +151,7 @@ impl ResponseError for Error {
     }
 }
 
-/// The answer to whatever an operation failed with.
+/// Returns the response to any error of an operation.
 pub fn respond_any(error: poem::Error, operation: &Operation) -> Response {
     match error.downcast::<Error>() {
         Ok(ours) => respond(&ours),
@@ -175,7 +175,7 @@ fn translate(error: &poem::Error, operation: &Operation) -> Error {
     of_status(error.status())
 }
 
-/// What a bare status of the framework means.
+/// Returns the error for a bare status code of the framework.
 pub fn of_status(status: StatusCode) -> Error {
     match status {
         StatusCode::UNAUTHORIZED => Error::Unauthenticated,
@@ -188,8 +188,8 @@ pub fn of_status(status: StatusCode) -> Error {
     }
 }
 
-/// poem-openapi puts the type's name before the rule, and behind it what that is part of; clients know
-/// no types of ours.
+/// Removes the type's name, which poem-openapi puts before the rule, and the context behind it: clients do not
+/// know the hub's types.
 fn rule(reason: &str) -> &str {
     let reason = reason
         .split_once(" (occurred while parsing")

@@ -1,6 +1,6 @@
-//! What a file of text is encoded in: said by the client, told by a byte order mark, or plain from its bytes.
+//! Detection of a text file's encoding: named by the client, by a byte order mark, or evident from its bytes.
 //!
-//! Nothing is guessed that could be read in two ways: a wrong guess would make devices with wrong names.
+//! An ambiguous encoding is refused, because a wrong guess would create devices with wrong names.
 
 use std::borrow::Cow;
 
@@ -9,29 +9,29 @@ use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_12
 
 use crate::error::Error;
 
-/// What to do about text in another encoding.
+/// Advice for text in an unsupported encoding.
 pub const SAVE_AS_UTF8: &str = "save the file as \"CSV UTF-8\"";
-/// How files start that are no text, and what they are.
+/// First bytes of common binary formats, and their names.
 const BINARY: [(&[u8], &str); 4] = [
     (b"PK\x03\x04", "an Excel or OpenDocument workbook"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook"),
     (b"\x1f\x8b", "compressed by gzip"),
     (b"%PDF", "a PDF document"),
 ];
-/// Bytes that are no character of Windows-1252.
+/// Bytes without a character in Windows-1252.
 const UNDEFINED: [u8; 5] = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
 
-/// A file of text.
+/// A decoded text file.
 pub struct Decoded<'a> {
-    /// In UTF-8. A file that claims to be UTF-8 may have places that are not: its reader says so of
-    /// these rows alone.
+    /// Text in UTF-8. A file that claims to be UTF-8 may contain invalid sequences; the CSV reader reports them
+    /// by row.
     pub bytes: Cow<'a, [u8]>,
-    /// The name of the encoding, in lower case.
+    /// Name of the encoding, in lower case.
     pub encoding: String,
 }
 
-/// Decodes a file. `told` is the encoding that the client names; a byte order mark outranks it, as it
-/// does in browsers.
+/// Decodes a file. `told` is the encoding that the client names; a byte order mark takes precedence, as in
+/// browsers.
 pub fn decode<'a>(file: &'a [u8], told: Option<&'static Encoding>) -> Result<Decoded<'a>, Error> {
     refuse_binary(file)?;
     let (encoding, text) = match Encoding::for_bom(file) {
@@ -65,7 +65,7 @@ fn refuse_binary(file: &[u8]) -> Result<(), Error> {
     Err(Error::field("body", rule))
 }
 
-/// The encoding of a file without a byte order mark.
+/// Detects the encoding of a file without a byte order mark.
 fn detect(file: &[u8]) -> Result<&'static Encoding, Error> {
     match file {
         // The first character of a header line or of JSON is ASCII.
@@ -76,7 +76,7 @@ fn detect(file: &[u8]) -> Result<&'static Encoding, Error> {
     let is_utf8_somewhere = file
         .utf8_chunks()
         .any(|chunk| chunk.valid().bytes().any(|byte| !byte.is_ascii()));
-    // A broken row of UTF-8 costs no other.
+    // An invalid row of a UTF-8 file does not make the other rows invalid.
     if is_utf8_somewhere || file.is_ascii() {
         return Ok(UTF_8);
     }
@@ -95,7 +95,7 @@ fn detect(file: &[u8]) -> Result<&'static Encoding, Error> {
     Err(Error::field("body", rule))
 }
 
-/// The text; or the line that is broken, counted from 1.
+/// Returns the text, or the number of the broken line, counted from 1.
 fn decode_strictly(encoding: &'static Encoding, file: &[u8]) -> Result<String, usize> {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let size = decoder.max_utf8_buffer_length_without_replacement(file.len());
@@ -179,10 +179,10 @@ mod tests {
             error.starts_with("body: line 3 is not valid utf-16le"),
             "{error}"
         );
-        // Of a file that is UTF-8 elsewhere, only the row is broken.
+        // In a file that is UTF-8 elsewhere, only the row is broken.
         let mixed = b"id,name\na,K\xc3\xbcche\nb,K\xfcche\n";
         assert_eq!(read(mixed, None).unwrap().0, "utf-8");
-        // And of one that is told to be.
+        // The same applies if the client names UTF-8.
         assert_eq!(read(b"id\n\xfc\n", Some(UTF_8)).unwrap().0, "utf-8");
     }
 

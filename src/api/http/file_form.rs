@@ -1,4 +1,4 @@
-//! Files that come as the only part of a form, as browsers and `curl -F file=@devices.csv` send them.
+//! Files that are sent as the only part of a form, as browsers and `curl -F file=@devices.csv` do.
 
 use std::io;
 
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::error::Error;
 
-/// Bytes of a form that are read at a time.
+/// Number of bytes of a form that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// The media type of forms with files.
+/// Media type of forms with files.
 pub const FORM_TYPE: &str = "multipart/form-data";
 
 /// A file as the client sent it.
 pub struct File {
-    /// What is in it.
+    /// Content of the file.
     pub bytes: Vec<u8>,
-    /// What the client says it is.
+    /// Media type that the client names.
     pub media_type: Mime,
-    /// Its name.
+    /// File name.
     pub name: Option<String>,
 }
 
-/// Reads the form's file, of at most `max_bytes`.
+/// Reads the file of a form, of at most `max_bytes`.
 pub async fn read(
     bounds: BodyBounds,
     max_bytes: usize,
@@ -50,9 +50,10 @@ pub async fn read(
         .map_err(|_| body::late(bounds.timeout))?
 }
 
-/// The same bytes in small pieces, one at a time. The form's reader takes all that is there before it hands
-/// anything on: of a body that was read ahead it would make a second copy. The end comes by itself, behind an
-/// empty piece, because the reader does not look at a piece that comes together with it.
+/// Splits the body into small pieces and yields between them. The form's reader buffers everything that is
+/// available before it passes anything on, and would copy a body that was read ahead as a whole. The end of the
+/// stream comes separately, after an empty piece, because the reader ignores a piece that arrives together with
+/// the end.
 fn in_turns(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
@@ -82,7 +83,7 @@ async fn only_file(mut form: Multipart<'_>, max_bytes: usize) -> Result<File, Er
                 "must have no part but the file: options are query parameters",
             ));
         };
-        // A browser sends this for a field in which no file was chosen.
+        // Browsers send an empty name for a field in which no file was chosen.
         if name.is_empty() {
             continue;
         }

@@ -1,5 +1,4 @@
-//! Files that clients send as they are: their media type, how many are received at a time, and how the
-//! document tells of them.
+//! Uploaded files: their media types, the limit on uploads at the same time, and their documentation.
 
 use std::{
     marker::PhantomData,
@@ -29,16 +28,16 @@ use crate::{
     shares::{self, Full, Shares},
 };
 
-/// What Excel calls its files.
+/// Media type of Excel workbooks.
 const WORKBOOK_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-/// Files that are received and read at a time: each is in memory, in more than one form.
+/// Maximum number of files that are received at the same time. Each is in memory in more than one form.
 const RECEIVING_MAX: usize = 4;
-/// Of one tenant among them, so that no slow upload keeps other tenants out.
+/// Maximum for one tenant, so that slow uploads of one do not keep out the others.
 const RECEIVING_TENANT_MAX: usize = 2;
-/// Of one user or API key among those.
+/// Maximum for one user or API key.
 const RECEIVING_USER_MAX: usize = 1;
 
-/// Lets in files to import, among the request's data.
+/// Limits the files that are received at the same time; part of the request's data.
 #[derive(Clone)]
 pub struct Receiving(Shares<Member>);
 
@@ -48,11 +47,11 @@ enum Member {
     Sender(Listener),
 }
 
-/// A place among the files that are received. It goes with the work, to its end, whoever still waits for that.
+/// A place among the files that are received. The import holds it to its end, even if no client waits any more.
 #[derive(Clone)]
 pub struct Place(#[expect(dead_code, reason = "it is held")] Arc<shares::Place<Member>>);
 
-/// A place that was taken before the request came to its endpoint, among the request's extensions.
+/// A place that was taken before the request reached its endpoint; part of the request's extensions.
 #[derive(Clone, Default)]
 struct Early(Arc<Mutex<Option<Place>>>);
 
@@ -63,7 +62,7 @@ impl Default for Receiving {
 }
 
 impl Receiving {
-    /// Lets in one more file of this caller.
+    /// Takes a place for a file of this caller.
     fn enter(&self, caller: &Caller) -> Result<Place, Error> {
         let members = [
             (Member::Sender(caller.listener()), RECEIVING_USER_MAX),
@@ -84,14 +83,14 @@ impl Receiving {
     }
 }
 
-/// Takes the place of a request that brings a file before anything of that is read.
+/// Takes a place for a request that carries a file, before any of the file is read.
 pub fn enter_early(request: &mut Request) -> Result<(), Error> {
     let early = Early(Arc::new(Mutex::new(Some(enter(request)?))));
     request.extensions_mut().insert(early);
     Ok(())
 }
 
-/// The place that the request has, or one more.
+/// Returns the place that the request already has, or takes one.
 fn enter(request: &Request) -> Result<Place, Error> {
     let early: Option<&Early> = request.extensions().get();
     if let Some(Early(place)) = early
@@ -109,31 +108,31 @@ fn enter(request: &Request) -> Result<Place, Error> {
     receiving.enter(&caller.caller)
 }
 
-/// What a file is.
+/// A kind of file that an operation accepts.
 pub trait FileKind: Send + Sync {
-    /// For the document.
+    /// Description in the OpenAPI document.
     const DESCRIPTION: &'static str;
-    /// For the document.
+    /// Example in the OpenAPI document.
     const EXAMPLE: &'static str;
-    /// Media types that it usually has, for errors.
+    /// Usual media types of such files, named in errors.
     const USUAL_TYPES: &'static [&'static str];
 
-    /// Whether it may have this media type, in lower case.
+    /// True if such a file may have this media type, which is in lower case.
     fn may_be(media_type: &str) -> bool;
 
-    /// Most bytes.
+    /// Returns the maximum number of bytes of such a file.
     fn max_bytes(bounds: &BodyBounds) -> usize;
 }
 
-/// A file that was sent.
+/// An uploaded file.
 pub struct Sent<K> {
-    /// What is in it.
+    /// Content of the file.
     pub bytes: Vec<u8>,
-    /// What the client says it is.
+    /// Media type that the client names.
     pub media_type: Mime,
-    /// Its name, where a form tells.
+    /// File name; only forms have one.
     pub name: Option<String>,
-    /// Its place, for the work that it makes.
+    /// Place among the files that are received, to be held by the work on the file.
     pub place: Place,
     _kind: PhantomData<K>,
 }
@@ -191,7 +190,7 @@ fn media_type_of<K: FileKind>(request: &Request) -> Result<Mime, Error> {
     Ok(media_type)
 }
 
-/// Refuses what is not sent as a file.
+/// Refuses media types that such a file cannot have.
 fn check_type<K: FileKind>(place: &str, media_type: &Mime) -> Result<(), Error> {
     let essence = media_type.essence_str();
     if essence == FILE_TYPE || K::may_be(essence) {
@@ -210,7 +209,7 @@ fn wrong_type<K: FileKind>(place: &str) -> Error {
     Error::field(place, rule)
 }
 
-/// What the document says of a file.
+/// Returns the documentation of a file's content.
 pub fn content(example: &str) -> MetaMediaType {
     MetaMediaType {
         content_type: FILE_TYPE,

@@ -1,4 +1,4 @@
-//! How devices and network connections are.
+//! Health states of devices and network connections.
 
 use poem_openapi::Enum;
 use serde::Serialize;

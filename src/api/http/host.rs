@@ -1,4 +1,5 @@
-//! Which host a request is for: exactly one, so that nothing between client and hub takes it for another.
+//! Host of a request. Exactly one is required, so that no proxy takes the request for another host than the hub
+//! does.
 
 use poem::{
     Request,
@@ -9,8 +10,8 @@ use crate::error::Error;
 
 const FIELD: &str = "header Host";
 
-/// The host that a request names, in lower case and without its port; empty, where HTTP/1.0 lets it be left
-/// out. Refused are requests that name none, several or something else (RFC 9112, 3.2; RFC 9113, 8.3.1).
+/// Returns the host of a request in lower case and without its port; empty if HTTP/1.0 omits it. Fails if the
+/// request names no host, several hosts or an invalid one (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
 pub fn of(request: &Request) -> Result<String, Error> {
     let mut headers = request.headers().get_all(HOST).iter();
     let header = headers.next();
@@ -18,7 +19,8 @@ pub fn of(request: &Request) -> Result<String, Error> {
         return Err(Error::field(FIELD, "must not be repeated"));
     }
     let header = header.map(|value| read(value.as_bytes())).transpose()?;
-    // In HTTP/2 it is `:authority`; in HTTP/1 a URL in the place of the path, which counts more than the header.
+    // HTTP/2 sends `:authority`; HTTP/1 may send a URL in place of the path, which takes precedence over the
+    // header.
     let target = request.uri().authority();
     let target = target
         .map(|target| read(target.as_str().as_bytes()))
@@ -41,7 +43,7 @@ fn read(text: &[u8]) -> Result<Authority, Error> {
     read.ok_or_else(|| Error::field(FIELD, "must be a host, with or without a port"))
 }
 
-/// What two ways to write the same come to.
+/// Normalizes a host for comparison: lower case, without the default port.
 fn plain(authority: &Authority) -> String {
     let text = authority.as_str().to_ascii_lowercase();
     text.strip_suffix(":443").unwrap_or(&text).to_owned()

@@ -1,10 +1,10 @@
-//! `Idempotency-Key`: a POST that is told again is answered as the first time, and done once.
+//! `Idempotency-Key`: a repeated POST is executed once and answered as the first time.
 //!
-//! Only a success is remembered: what was refused and has changed nothing may be tried again under
-//! the same key. Answers are sealed, because some show a secret once.
+//! Only successful responses are stored: a request that failed has changed nothing and may be repeated with the
+//! same key. Stored responses are encrypted, because some contain a secret that is shown once.
 //!
-//! Claiming the key, the request and keeping its answer are one task (`tasks.rs`), so a connection that
-//! breaks leaves no key half way.
+//! Claiming the key, running the request and storing its response happen in one task (`tasks.rs`), so a broken
+//! connection never leaves a key without an outcome.
 
 use std::{
     convert::Infallible,
@@ -36,17 +36,17 @@ use crate::{
     },
 };
 
-/// The header.
+/// Name of the header.
 pub const HEADER: &str = "Idempotency-Key";
-/// Longest key.
+/// Longest key, in bytes.
 pub const KEY_MAX: usize = 255;
-/// How long to wait, and how often, for a database that takes no writes.
+/// Interval and maximum number of attempts to write while the database accepts no writes.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: u32 = 3600;
-/// What of an answer's headers is remembered; the rest is made for each answer.
+/// Response headers that are stored; the others are created anew for each response.
 const KEPT: [&str; 3] = ["content-type", "location", "etag"];
 
-/// Where a sealed answer is stored.
+/// Returns the storage place of an encrypted response.
 pub fn place(tenant: TenantId, row: String) -> Place {
     Place::new("idempotency", tenant, row)
 }
@@ -58,12 +58,12 @@ struct Answer {
     body: String,
 }
 
-/// Whether the client wants it.
+/// True if the client sent an idempotency key with a POST.
 pub fn is_asked_for(request: &Request) -> bool {
     request.method() == Method::POST && request.headers().contains_key(HEADER)
 }
 
-/// Runs the request once for its key.
+/// Runs the request unless its key has been used, and returns the stored response otherwise.
 pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> Result<Response> {
     let hub: Hub = request
         .data::<Hub>()
@@ -80,7 +80,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
         files::enter_early(&mut request)?;
     }
     let mut told = Sha256::new();
-    // Not the host, which one hub may have several of.
+    // Without the host, because one hub may be reachable by several names.
     let path = request.uri().path_and_query();
     told.update(path.map_or("", |path| path.as_str()));
     told.update([0]);
@@ -133,7 +133,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
     outcome
 }
 
-/// Keeps the claim on the key for as long as the request runs.
+/// Renews the claim on the key while the request runs.
 async fn renew(scope: &Scope, key: &[u8; 32]) -> Infallible {
     loop {
         sleep(idempotency::RENEW_EVERY).await;
@@ -146,7 +146,7 @@ async fn renew(scope: &Scope, key: &[u8; 32]) -> Infallible {
     }
 }
 
-/// The error of a key whose request was done, and is not done again.
+/// Returns the error for a key whose request was executed, but whose response cannot be read any more.
 fn answer_is_lost() -> Error {
     Error::Conflict(
         "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \
@@ -202,9 +202,9 @@ async fn remember(
     Ok(response)
 }
 
-/// Writes down what became of a key: its answer, or that there is none. A database that takes no
-/// writes just now changes nothing of what was done, and gets it later: otherwise the key would be
-/// taken for as long as it is remembered.
+/// Stores the outcome of a key: its response, or that there is none. While the database accepts no writes, the
+/// request still succeeds and the outcome is written later: otherwise the key would stay claimed until it
+/// expires.
 async fn note(scope: &Scope, key: [u8; 32], answer: Option<Vec<u8>>) -> Result<(), Error> {
     let written = write(scope, &key, answer.clone()).await;
     if !matches!(written, Err(Error::Unavailable { .. })) {

@@ -1,9 +1,9 @@
-//! What is left of a request's body when its answer is ready.
+//! Unread rest of a request's body.
 //!
-//! A request that is refused early leaves its body unread. The connection would be closed then, and
-//! a client that still sends, or sends its next request on it, would see a broken connection in
-//! place of an answer. So the rest is read, within bounds, before the answer goes. When the hub stops, a body that
-//! has not arrived is given up after a moment.
+//! A request that is refused early leaves its body unread. The connection would then be closed, and a client
+//! that still sends, or sends its next request on it, would see a broken connection instead of the response. So
+//! the rest is read, within bounds, before the response is sent. When the hub stops, bodies that have not
+//! arrived are given up.
 
 use std::{
     io,
@@ -22,25 +22,25 @@ use poem::{Body, Request};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Most that is read for nothing; beyond, the connection is closed.
+/// Maximum number of unread bytes that are drained; beyond it, the connection is closed.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Longest time for it.
+/// Longest time for draining.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
 type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
-/// The rest of one request's body.
+/// Unread rest of one request's body.
 pub struct Leftover {
     left: oneshot::Receiver<Chunks>,
     cut: CancellationToken,
 }
 
-/// A mark, among the request's data, that its body was given up.
+/// Mark that the request's body was given up; part of the request's data.
 #[derive(Clone, Default)]
 pub struct Unsent(Arc<AtomicBool>);
 
 impl Unsent {
-    /// True once the body was given up.
+    /// True if the body was given up.
     pub fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -70,7 +70,7 @@ impl Leftover {
         })
     }
 
-    /// Reads what nobody has read.
+    /// Reads the rest of the body that the endpoint has not read.
     pub async fn drain(mut self) {
         let Ok(mut chunks) = self.left.try_recv() else {
             return;
@@ -92,7 +92,7 @@ impl Leftover {
 }
 
 struct Watched {
-    /// `None` once it has ended.
+    /// `None` at the end of the body.
     chunks: Option<Chunks>,
     rest: Option<oneshot::Sender<Chunks>>,
     cut: BoxFuture<'static, ()>,
@@ -123,7 +123,7 @@ impl Stream for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let (Some(chunks), Some(rest)) = (self.chunks.take(), self.rest.take()) {
-            // Nobody waits when the request itself has ended.
+            // Sending fails if the request itself was dropped; then the rest is not needed.
             let _ = rest.send(chunks);
         }
     }

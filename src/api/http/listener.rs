@@ -1,5 +1,5 @@
-//! Accepts connections on the one port, as many as there are places, of which no address takes more than its
-//! share.
+//! Accepts connections on the hub's one port, within a limit on all connections and a share of it for each
+//! address.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::{
     shares::Shares,
 };
 
-/// Shortest time between two lines in the log on connections that were refused.
+/// Shortest time between two log lines on refused connections.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Accepts connections for a server.
@@ -37,7 +37,7 @@ pub struct Listener<E> {
     stop: CancellationToken,
 }
 
-/// Connections that were refused since the log was told of some.
+/// Connections that were refused since the last log line.
 #[derive(Default)]
 struct Refused {
     count: u64,
@@ -45,7 +45,7 @@ struct Refused {
 }
 
 impl<E: Endpoint + 'static> Listener<E> {
-    /// Accepts until `stop`.
+    /// Returns a listener that accepts connections until `stop`.
     pub fn new(
         listener: TcpListener,
         server: Server<E>,
@@ -55,7 +55,7 @@ impl<E: Endpoint + 'static> Listener<E> {
         Self {
             listener,
             places: Arc::new(Semaphore::new(config.connections_max)),
-            // The places bound all of them: who finds none waits.
+            // Unlimited here, because `places` already bounds all connections and makes further ones wait.
             shares: Shares::new(usize::MAX),
             share_max: config.address_connections_max,
             trusted_proxies: config.trusted_proxies.clone(),
@@ -65,7 +65,7 @@ impl<E: Endpoint + 'static> Listener<E> {
         }
     }
 
-    /// Accepts until it is time to stop.
+    /// Accepts connections until `stop`.
     pub async fn run(&mut self) {
         let stop = self.stop.clone();
         stop.run_until_cancelled(self.accept_all()).await;
@@ -95,7 +95,7 @@ impl<E: Endpoint + 'static> Listener<E> {
         self.server.serve(stream, remote, Place::new(permit, share));
     }
 
-    /// The hub may be out of file handles: others get a moment to close theirs.
+    /// Waits a moment, because the hub may be out of file handles until other connections are closed.
     async fn wait_for_handles(&self, error: &io::Error) {
         tracing::warn!("a connection could not be accepted: {error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -103,7 +103,7 @@ impl<E: Endpoint + 'static> Listener<E> {
 }
 
 impl Refused {
-    /// Counts one, and tells the log, but not of each one.
+    /// Counts a refused connection, and logs the count at most once per [`TOLD_EVERY`].
     fn note(&mut self, address: IpAddr) {
         self.count += 1;
         let is_due = |at: Instant| at.elapsed() >= TOLD_EVERY;

@@ -1,6 +1,6 @@
-//! Enums of the document that say what enums or words of the store say.
+//! Conversions between enums of the OpenAPI document and those of the store.
 
-/// The same variants on both sides: each side becomes the other.
+/// Implements conversions in both directions between two enums with the same variants.
 macro_rules! mirror {
     ($here:ident = $there:ident: $($variant:ident),+ $(,)?) => {
         impl From<$here> for $there {
@@ -17,11 +17,12 @@ macro_rules! mirror {
     };
 }
 
-/// The store's word for each variant. A word that the store should not have is read as the last.
+/// Implements the conversions between an enum and the words that the store uses for its variants. An unknown
+/// word is read as the last variant.
 macro_rules! words {
     ($here:ident: $($variant:ident = $word:literal),+; $last:ident = $last_word:literal) => {
         impl $here {
-            /// The store's word for it.
+            /// Returns the store's word for the variant.
             fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -29,7 +30,7 @@ macro_rules! words {
                 }
             }
 
-            /// The variant of the store's word.
+            /// Returns the variant for a word of the store.
             fn of_word(word: &str) -> Self {
                 match word {
                     $($word => Self::$variant,)+

@@ -1,12 +1,15 @@
 //! Machinery that all operations share, below and around the resources.
 //!
-//! | file | what it is |
-//! |---|---|
-//! | `edge.rs`, `request_id.rs`, `client.rs`, `host.rs`, `leftover.rs` | the outermost layer, and who is at the other end |
-//! | `listener.rs`, `server.rs`, `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs` | the port below: how many connections, for how long, with how much on its way |
-//! | `declaration.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs` | what an operation is, what runs all of them, who calls, their errors, that each is done once and comes to its end |
-//! | `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`, `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs` | what comes in |
-//! | `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs` | what goes out, and objects that several resources have |
+//! - Outermost layer, and the client behind a request: `edge.rs`, `request_id.rs`, `client.rs`, `host.rs`,
+//!   `leftover.rs`
+//! - The port, with limits on the number, the age and the buffers of connections: `listener.rs`, `server.rs`,
+//!   `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs`
+//! - Declaration, dispatch, authentication and errors of operations, and their execution exactly once and to the
+//!   end: `declaration.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs`
+//! - Requests: `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
+//!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
+//! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`,
+//!   `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
 
 pub(super) mod activity;
 pub(super) mod answer;

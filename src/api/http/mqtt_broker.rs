@@ -1,4 +1,4 @@
-//! A broker, as clients describe it: the same object wherever the hub connects to one.
+//! Settings of an MQTT broker in the API: the same object wherever the hub connects to one.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -10,9 +10,9 @@ use crate::{
     text::{Alpn, BrokerUrl, ClientId, Login, MessageText, Pem, SecretText, TopicTemplate},
 };
 
-/// The quality of service: 0 at most once, 1 at least once, 2 exactly once.
+/// MQTT quality of service: 0 at most once, 1 at least once, 2 exactly once.
 pub type Quality = Int<0, 2>;
-/// Seconds of silence.
+/// Keep-alive interval in seconds.
 type KeepAlive = Int<5, 3600>;
 
 /// A broker that speaks MQTT 3.1.1. Its certificate is always checked; private addresses are refused
@@ -127,12 +127,12 @@ fn half_a_minute() -> KeepAlive {
     KeepAlive::saturating(30)
 }
 
-/// Quality of service 0.
+/// Returns quality of service 0.
 pub fn at_most_once() -> Quality {
     Quality::saturating(0)
 }
 
-/// Quality of service 1.
+/// Returns quality of service 1.
 pub fn at_least_once() -> Quality {
     Quality::saturating(1)
 }
@@ -158,8 +158,8 @@ impl<'de> Deserialize<'de> for Broker {
 }
 
 impl Broker {
-    /// The secrets that it asks for; they are taken out. It is the member `broker` of the object of that
-    /// name.
+    /// Takes the secrets out of the settings and returns them as claims. `place` is the path of the object
+    /// whose member `broker` this is.
     pub fn take_claims(&mut self, place: &str) -> Vec<Claim> {
         let claim = |name, secret: Option<String>, is_required| Claim {
             name: String::from(name),
@@ -170,7 +170,7 @@ impl Broker {
         };
         let (password, key) = (self.password.take(), self.shared_access_key.take());
         let mut claims = Vec::new();
-        // Of the two, what is given takes the place of what is stored.
+        // A password and a shared access key exclude each other, so giving one replaces the stored other one.
         if self.username.is_some() && key.is_none() {
             let password = password.as_ref().map(|text| text.as_str().to_owned());
             claims.push(claim(mqtt::PASSWORD, password, false));
@@ -232,7 +232,7 @@ impl Broker {
 }
 
 impl BrokerView {
-    /// The same with which of its secrets are there.
+    /// Adds which secrets are stored.
     pub fn with(self, secrets: &SealedCredentials) -> Self {
         Self {
             has_password: secrets.has(mqtt::PASSWORD),

@@ -1,8 +1,8 @@
-//! What every operation does before and after its own work, written once.
+//! Behaviour that all operations share before and after their own work.
 //!
-//! [`Operations`] wraps a group of endpoints and knows each one's declaration: it lets in who may
-//! run it, refuses query parameters and bodies that the document does not name, answers a repeated request as
-//! the first time, and turns every failure into the error object.
+//! [`Operations`] wraps a group of endpoints and knows the declaration of each: it admits authorized callers,
+//! refuses undeclared query parameters and bodies, answers a repeated request as the first time, and turns
+//! every failure into the error object.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{error::Error, id::TenantId};
 pub struct Operations<A> {
     /// The operations.
     pub apis: A,
-    /// The bounds on the bodies of those that have bounds of their own.
+    /// Size bounds of the operations that differ from the usual bound.
     pub bounds: &'static [OwnBound],
 }
 
@@ -60,7 +60,7 @@ impl<A: OpenApi> OpenApi for Operations<A> {
                     .around(move |endpoint, request| run(endpoint, request, operation.clone()));
                 let endpoint = Arc::new(endpoint.map_to_response());
                 if is_webhook {
-                    // Some network servers put a slash behind the address that they are given.
+                    // Some network servers append a slash to the URL that they are configured with.
                     routes
                         .entry(format!("{path}/"))
                         .or_default()
@@ -75,7 +75,7 @@ impl<A: OpenApi> OpenApi for Operations<A> {
     }
 }
 
-/// The framework's own spelling of a path: its parameters are numbered there.
+/// Returns the framework's spelling of a path, in which parameters are numbered.
 fn route_of(path: &str) -> String {
     let mut parameters = 0;
     let parts = path.split('/').map(|part| {
@@ -111,7 +111,8 @@ async fn run(
     })
 }
 
-/// The tasks in which requests run that may change something for a caller, and whose tenant's share they take.
+/// Returns the tasks that run a request that may change something for a caller, and the tenant whose share it
+/// takes; `None` for other requests.
 fn tasks_of(request: &Request, operation: &Operation) -> Option<(Tasks, TenantId)> {
     let is_change = operation.takes_token && !request.method().is_safe();
     let tasks: &Tasks = request.data().filter(|_| is_change)?;
@@ -126,14 +127,14 @@ async fn change(endpoint: Arc<BoxEndpoint<'static>>, request: Request) -> Result
     }
 }
 
-/// Lets a request in that may run the operation and brings nothing that it does not take.
+/// Admits a request whose caller may run the operation and that carries only declared parameters and bodies.
 async fn admit(request: &mut Request, operation: &Operation) -> Result<(), Error> {
     if operation.takes_token && !operation.is_opened_by_key(request) {
         caller::admit(request, operation).await?;
     } else if !operation.is_secured || !operation.takes_body {
         operation.check_query(request)?;
     } else {
-        // Its endpoint authenticates, and checks the query right after.
+        // The endpoint authenticates by itself, and checks the query right after.
     }
     if !operation.takes_body {
         bodiless::check(request).await?;

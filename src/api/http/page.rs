@@ -1,4 +1,4 @@
-//! Collections in pages: one envelope, one cursor, for every list.
+//! Paging of collections: one envelope and one cursor format for every list.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem::{
@@ -26,9 +26,9 @@ use crate::{
     text::{Kind, Text},
 };
 
-/// Items on a page when the client does not say.
+/// Number of items on a page if the client sets no limit.
 const LIMIT_DEFAULT: u64 = 50;
-/// As many bytes of a digest tell lists apart.
+/// Number of bytes of the digest by which cursors of different lists are distinguished.
 const DIGEST_BYTES: usize = 9;
 
 /// A collection, or a page of it
@@ -42,22 +42,22 @@ pub struct Page<T: ParseFromJSON + ToJSON + Type + Serialize> {
     pub total: Option<Count>,
 }
 
-/// 200 with a page.
+/// Response 200 with a page.
 pub struct Listed<T: ParseFromJSON + ToJSON + Type + Serialize> {
     page: Page<T>,
     next: Option<String>,
 }
 
-/// An opaque place in a list.
+/// An opaque position in a list.
 pub type Cursor = Text<CursorKind>;
 
-/// The rule of [`Cursor`].
+/// Text rule of [`Cursor`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct CursorKind;
 
 impl Kind for CursorKind {
     const MIN: usize = 1;
-    // A name of 120 characters has up to 480 bytes.
+    // The position may contain a name of 120 characters, which has up to 480 bytes.
     const MAX: usize = 1000;
     const RULE: &'static str = "must be a next_cursor that this list has answered";
     const PATTERN: &'static str = "^[A-Za-z0-9_-]+$";
@@ -69,28 +69,27 @@ impl Kind for CursorKind {
     }
 }
 
-/// What a cursor holds: a digest of the list that it belongs to, and the place in it.
+/// Content of a cursor: a digest of the list that it belongs to, and the position in the list.
 #[derive(Serialize, Deserialize)]
 struct Mark<K>(String, Place<K>);
 
-/// The way to the next page.
+/// Link to the next page.
 pub struct NextPage {
-    /// The cursor that leads there.
+    /// Cursor of the next page.
     pub cursor: String,
-    /// The path of the same request with that cursor.
+    /// Path of the same request with that cursor.
     pub path: String,
 }
 
-/// What the client asked for.
+/// Part of a list that the client requests.
 pub struct Window<K = i64> {
     uri: Uri,
-    /// Which part of the list.
+    /// Requested part of the list.
     pub stretch: Stretch<K>,
 }
 
 impl<K: Serialize + DeserializeOwned> Window<K> {
-    /// Reads `limit`, `cursor` and `total`. A cursor leads on in the list at the path under the order
-    /// and the filters of the query that it was answered to, and in no other.
+    /// Reads `limit`, `cursor` and `total`. Fails if the cursor was issued for another path, order or filter.
     pub fn new(
         uri: &Uri,
         limit: Option<Limit>,
@@ -120,7 +119,7 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
         })
     }
 
-    /// The way to the next page.
+    /// Returns the link to the page after `place`.
     pub fn next(&self, place: Place<K>) -> Result<NextPage, Error> {
         let mark = Mark(digest_of(&self.uri, &place)?, place);
         let mark = serde_json::to_vec(&mark).map_err(Error::internal)?;
@@ -129,7 +128,7 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
         Ok(NextPage { cursor, path })
     }
 
-    /// The answer that holds a page of the store's.
+    /// Converts a page of the store to a response.
     pub fn answer<S, T>(
         &self,
         page: store::Page<S, Place<K>>,
@@ -151,8 +150,8 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
     }
 }
 
-/// What a cursor is bound to: the list at the path under the query's order and filters, and the place.
-/// It keeps clients from mistakes; the store itself takes any place.
+/// Returns the digest that binds a cursor to its position and to the path, order and filters of its list. It
+/// protects clients from mistakes, not the store, which accepts any position.
 fn digest_of<K: Serialize>(uri: &Uri, place: &Place<K>) -> Result<String, Error> {
     let query = uri.query().unwrap_or_default();
     let mut parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
@@ -163,7 +162,7 @@ fn digest_of<K: Serialize>(uri: &Uri, place: &Place<K>) -> Result<String, Error>
     Ok(URL_SAFE_NO_PAD.encode(&Sha256::digest(bound)[..DIGEST_BYTES]))
 }
 
-/// The same request with another cursor.
+/// Returns the path of the same request with another cursor.
 fn next_page(uri: &Uri, cursor: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {

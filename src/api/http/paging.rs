@@ -1,7 +1,7 @@
-//! The parameters of every list in pages, declared once.
+//! Parameters of paged lists, declared once.
 //!
 //! The framework declares one parameter for each argument of an endpoint. [`Paging`] is one argument: its
-//! declaration is a mark, in the place of which [`spell_out`] puts the parameters.
+//! declaration is a placeholder that [`spell_out`] replaces with the parameters.
 
 use poem::{Request, RequestBody, Result, http::Uri};
 use poem_openapi::{
@@ -18,14 +18,14 @@ use super::{
 };
 use crate::error::Error;
 
-/// The type of the mark, which no schema in the document has.
+/// Type of the placeholder's schema, which no other schema in the document has.
 const MARK: &str = "paging";
 
 const LIMIT: &str = "limit";
 const CURSOR: &str = "cursor";
 const TOTAL: &str = "total";
 
-/// The page of a list that the client asks for.
+/// Page of a list that the client requests.
 pub struct Paging {
     uri: Uri,
     limit: Option<Limit>,
@@ -34,7 +34,7 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// The part of the list that this is.
+    /// Returns the requested part of the list.
     pub fn window<K: Serialize + DeserializeOwned>(self) -> Result<Window<K>, Error> {
         Window::new(&self.uri, self.limit, self.cursor, self.total)
     }
@@ -91,7 +91,7 @@ async fn read<T: ParseFromParameter>(
     Ok(value)
 }
 
-/// The declarations with each mark replaced by the parameters that it stands for.
+/// Returns the declarations with each placeholder replaced by the paging parameters.
 pub fn spell_out(mut apis: Vec<MetaApi>) -> Vec<MetaApi> {
     let paths = apis.iter_mut().flat_map(|api| &mut api.paths);
     for operation in paths.flat_map(|path| &mut path.operations) {

@@ -1,9 +1,9 @@
-//! What the HTTP library answers by itself, in our own words.
+//! Replacement for the responses that the HTTP library sends by itself.
 //!
-//! A request over HTTP/1 that cannot be read never becomes one: the library answers it with a bare 400, 414 or
-//! 431 and closes the connection, and cannot be told to answer anything else. So its answer is put into the
-//! form of all others as it is written. It is known by being all that is written at a time, to the byte; nothing
-//! that the hub itself answers ends like it, since no answer of its own is empty.
+//! The library answers an unreadable HTTP/1 request with a bare 400, 414 or 431 and closes the connection, and
+//! offers no hook to change that. So its response is replaced with the error object while it is written. It is
+//! recognized as the complete content of one write; no response of the hub looks like it, because none of them
+//! is empty.
 
 use bytes::Bytes;
 use poem::http::StatusCode;
@@ -11,10 +11,10 @@ use serde_json::json;
 
 use crate::id::new_uuid;
 
-/// Longest answer of the library's own, in bytes.
+/// Longest response of the library itself, in bytes.
 const LENGTH_MAX: usize = 256;
 
-/// The answer in the place of the library's own; `None`: this is none.
+/// Returns the replacement for a response of the library; `None` for all other writes.
 pub fn instead_of(written: &[u8]) -> Option<Bytes> {
     if written.len() > LENGTH_MAX || !written.starts_with(b"HTTP/1.") {
         return None;

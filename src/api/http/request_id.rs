@@ -1,4 +1,4 @@
-//! The id of a request, by which its answer and its lines in the log are found.
+//! Id of a request, which connects its response with its log lines.
 
 use poem::{
     Request,
@@ -7,17 +7,17 @@ use poem::{
 
 use crate::id::new_uuid;
 
-/// The header that names a request.
+/// Name of the header with the request's id.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest request id that is taken over from the client.
+/// Longest request id that is accepted from the client, in bytes.
 const LENGTH_MAX: usize = 64;
 
-/// The request's id, as it is in the log and in the answer.
+/// Id of a request, as it appears in the log and in the response.
 #[derive(Clone)]
 pub struct RequestId(pub HeaderValue);
 
 impl RequestId {
-    /// The client's own id where it is a plain token, or a new one.
+    /// Returns the client's own id if it is a plain token, or a new one.
     pub fn take(request: &Request) -> Self {
         let given = request.headers().get(HEADER).filter(|id| {
             let plain =
@@ -31,13 +31,13 @@ impl RequestId {
         Self(given.cloned().unwrap_or_else(new))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
 
-/// The id that the edge has given the request.
+/// Returns the id that the outermost layer gave the request.
 pub fn of(request: &Request) -> &str {
     let id: Option<&RequestId> = request.data();
     id.map(RequestId::as_str).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! Speaks HTTP with those who have connected, within bounds.
+//! HTTP server for accepted connections, with bounds on time and memory.
 //!
-//! poem's own server is not used: it leaves the streams of a connection unbounded and gives heads that never end
-//! all the time in the world. Everything that hyper bounds is set here, whether or not its default would do.
+//! poem's own server is not used: it does not bound the streams of a connection or the time for a request head.
+//! Every bound that hyper offers is set here, including those whose default would do.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -31,30 +31,30 @@ use super::{
 };
 use crate::config::Config;
 
-/// Most that is read of a head, and kept of an answer, over HTTP/1. Larger than the 64 KiB of the longest URL, so
-/// that a longer one is told apart from a head that is too long.
+/// Maximum number of bytes that are buffered of a request head, and of a response, over HTTP/1. Larger than the
+/// longest URL (64 KiB), so that a URL that is too long can be distinguished from a head that is too long.
 const HTTP1_BUFFER_BYTES: usize = 128 * 1024;
 const HTTP1_HEADERS_MAX: usize = 100;
-/// Most bytes of a head over HTTP/2.
+/// Maximum number of bytes of a request head over HTTP/2.
 const HTTP2_HEAD_BYTES: u32 = 16 * 1024;
-/// Most bytes of bodies that wait to be read, of a stream and of a connection.
+/// Maximum number of body bytes that wait to be read, per stream and per connection.
 const HTTP2_WINDOW_BYTES: u32 = 256 * 1024;
-/// Most bytes that wait to be sent, of a stream.
+/// Maximum number of bytes that wait to be sent, per stream.
 const HTTP2_SEND_BYTES: usize = 64 * 1024;
 const HTTP2_FRAME_BYTES: u32 = 16 * 1024;
-/// Most streams that a client has reset and nobody has looked at.
+/// Maximum number of streams that a client has reset before the hub accepted them.
 const HTTP2_RESET_MAX: usize = 20;
-/// Most streams that were reset because of what the client did.
+/// Maximum number of streams that the hub has reset because of protocol errors of the client.
 const HTTP2_FAULTS_MAX: usize = 1024;
-/// A client over HTTP/2 that is silent is asked whether it is there, and must say so.
+/// Interval of the pings that check if an idle HTTP/2 client is still there.
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
 const HTTP2_PONG_WITHIN: Duration = Duration::from_secs(20);
-/// Longest time for a client to hang up when it is told to.
+/// Longest time for a client to close an idle connection after the hub has announced its end.
 const HANG_UP_WITHIN: Duration = Duration::from_secs(5);
-/// Longest time at the stop of the hub for what a client still has to send or to take.
+/// Longest time to wait for clients to send or read when the hub stops.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// A server. Cheap to clone.
+/// An HTTP server. Cheap to clone.
 pub struct Server<E>(Arc<Inner<E>>);
 
 struct Inner<E> {
@@ -72,12 +72,12 @@ struct Bounds {
     streams_max: u32,
 }
 
-/// The steps of the stop.
+/// Stages of the shutdown.
 #[derive(Clone, Default)]
 pub struct Stopping {
-    /// Nothing new begins.
+    /// No new work begins.
     pub begun: CancellationToken,
-    /// Whatever has not arrived by now is not waited for.
+    /// Requests that have not arrived completely are no longer waited for.
     pub cut: CancellationToken,
     /// All connections are closed.
     over: CancellationToken,
@@ -90,7 +90,7 @@ impl<E> Clone for Server<E> {
 }
 
 impl<E: Endpoint + 'static> Server<E> {
-    /// A server at this address, until the stop begins.
+    /// Returns a server at this address that accepts requests until the shutdown begins.
     pub fn new(
         endpoint: E,
         tls: TlsAcceptor,
@@ -112,7 +112,7 @@ impl<E: Endpoint + 'static> Server<E> {
         }))
     }
 
-    /// Serves a connection, in a task of its own.
+    /// Serves a connection in a new task.
     pub fn serve(&self, stream: TcpStream, remote: SocketAddr, place: Place) {
         let server = self.0.clone();
         let over = self.0.stopping.over.clone();
@@ -121,7 +121,8 @@ impl<E: Endpoint + 'static> Server<E> {
         self.0.connections.spawn(connection);
     }
 
-    /// Waits for the connections once the stop has begun, for so long; those that are left are closed then.
+    /// Waits for the connections to end after the shutdown has begun, at most for `within`; closes the
+    /// remaining ones.
     pub async fn end(&self, within: Duration) {
         let Inner {
             connections,
@@ -218,7 +219,7 @@ impl<E: Endpoint + 'static> Inner<E> {
         builder
             .http1()
             .timer(TokioTimer::new())
-            // The connection's activity tells a head that is late from one that has not begun.
+            // Hyper's own timeout is off: [`Activity`] also distinguishes a late head from an idle connection.
             .header_read_timeout(None::<Duration>)
             .max_headers(HTTP1_HEADERS_MAX)
             .max_buf_size(HTTP1_BUFFER_BYTES);
@@ -239,7 +240,7 @@ impl<E: Endpoint + 'static> Inner<E> {
     }
 }
 
-/// Waits until the hub stops and has nothing to do for a connection itself.
+/// Waits until a connection needs no more work of the hub, checking every [`LAST_WORDS`].
 async fn at_rest(activity: &Activity) {
     loop {
         sleep(LAST_WORDS).await;

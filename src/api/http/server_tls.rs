@@ -1,4 +1,4 @@
-//! TLS with a server that the hub calls, as clients describe it: the same object wherever it may be set.
+//! TLS settings for servers that the hub calls: the same object wherever they may be set.
 
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -84,8 +84,8 @@ impl<'de> Deserialize<'de> for ServerTls {
 }
 
 impl ServerTls {
-    /// The key that it asks for, if it does, which is taken out: under that name among the credentials, of
-    /// the object at that place in the body.
+    /// Takes the private key out of the settings and returns it as a claim with the given name; `None` without
+    /// a client certificate. `place` is the path of the object in the body.
     pub fn take_claim(&mut self, name: &str, place: &str, sent_to: Address) -> Option<Claim> {
         self.client_certificate.as_ref()?;
         let key = self.client_key.take().map(Text::into_string);
@@ -95,7 +95,7 @@ impl ServerTls {
 }
 
 impl ServerTlsView {
-    /// The same with whether its key, of that name, is there.
+    /// Adds the certificate's expiry and if the key with the given name is stored.
     pub fn with(self, secrets: &SealedCredentials, name: &str) -> Self {
         let certificate = self.client_certificate.as_deref();
         Self {
@@ -106,7 +106,7 @@ impl ServerTlsView {
     }
 }
 
-/// Reads certificates to trust that stand by themselves.
+/// Deserializes and checks trusted certificates that are not part of a [`ServerTls`].
 pub fn authorities<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<CertificateText>, D::Error> {

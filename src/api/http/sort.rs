@@ -1,4 +1,4 @@
-//! `sort`: the orders of each list by the names that clients give them.
+//! `sort`: the orders of each list and their names in the API.
 
 use std::borrow::Cow;
 
@@ -13,17 +13,17 @@ use crate::store::{
     drivers::list as drivers,
 };
 
-/// What a list can be ordered by.
+/// Orders of a list.
 pub trait SortFields: Copy + Send + Sync + 'static {
-    /// The name of its schema.
+    /// Name of the schema.
     const NAME: &'static str;
-    /// What its schema says.
+    /// Description of the schema.
     const DESCRIPTION: &'static str;
-    /// Each by its name; with a minus, the last comes first.
+    /// Orders by name; the prefix `-` reverses them.
     const FIELDS: &'static [(&'static str, Self)];
 }
 
-/// The order that a client asks for.
+/// Order that a client requests.
 #[derive(Clone, Copy)]
 pub struct SortBy<F>(pub Sort<F>);
 
@@ -64,7 +64,7 @@ impl SortFields for drivers::SortBy {
     ];
 }
 
-/// The one order of what happens: its time.
+/// The one order of events: by time.
 #[derive(Clone, Copy)]
 pub struct At;
 
@@ -74,7 +74,7 @@ impl SortFields for At {
     const FIELDS: &'static [(&'static str, Self)] = &[("at", Self)];
 }
 
-/// The one order of what is queued: when it was.
+/// The one order of queued deliveries: by creation time.
 #[derive(Clone, Copy)]
 pub struct QueuedAt;
 
@@ -86,13 +86,13 @@ impl SortFields for QueuedAt {
 }
 
 impl<F: SortFields> SortBy<F> {
-    /// What a client asks for, or the oldest first.
+    /// Returns the requested order, or ascending by `by`.
     pub fn or(asked: Option<Self>, by: F) -> Sort<F> {
         let descending = false;
         asked.map_or(Sort { by, descending }, |asked| asked.0)
     }
 
-    /// Whether the newest comes first, in a list that has one order and begins with the newest.
+    /// True if the newest comes first, in a list with one order that begins with the newest by default.
     pub fn is_newest_first(asked: Option<Self>) -> bool {
         asked.is_none_or(|asked| asked.0.descending)
     }

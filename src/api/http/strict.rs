@@ -1,7 +1,7 @@
-//! JSON as the document means it: an object is an object.
+//! Strict JSON deserialization: structs are objects only.
 //!
-//! serde's derive takes an array for a struct, its fields in their order; the document says
-//! `type: object`. This deserializer takes objects alone, at every depth.
+//! serde's derive also accepts an array for a struct, with its fields in order; the document says `type:
+//! object`. This deserializer accepts only objects, at every depth.
 
 use serde::{
     Deserialize, Deserializer,
@@ -13,10 +13,10 @@ use serde::{
 };
 use serde_json::{Error, Map, Value};
 
-/// A value to read strictly.
+/// A JSON value with a strict deserializer.
 pub struct Strict(pub Value);
 
-/// A value in which no object has a member twice: with two, which one counts would be a guess.
+/// A JSON value in which no object repeats a member, because it would be unclear which one counts.
 pub struct Unambiguous(pub Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {

@@ -1,8 +1,8 @@
-//! Answers on their way to a peer that takes its time.
+//! Responses to clients that read slowly.
 //!
-//! A body is handed to the HTTP library in small pieces, so that little of it is copied or waits there. How long
-//! a peer may take nothing is bound at the socket for HTTP/1; the streams of HTTP/2 have windows of their own,
-//! which a peer may keep closed while all else goes on, so each of them is given up by itself.
+//! A body is passed to the HTTP library in small pieces, so that little of it is buffered there. Over HTTP/1
+//! the socket bounds the time in which a client reads nothing. The streams of HTTP/2 have windows of their own,
+//! which a client may keep closed while the connection goes on, so each stream has its own timeout.
 
 use std::{
     future::Future,
@@ -24,29 +24,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Running;
 
-/// Most bytes of a body that are handed over at a time.
+/// Maximum number of body bytes that are passed on at a time.
 const PIECE_BYTES: usize = 16 * 1024;
 
 tokio::task_local! {
-    /// The peer of the stream of HTTP/2 that this task serves.
+    /// Peer of the HTTP/2 stream that the current task serves.
     static PEER: Arc<Peer>;
 }
 
-/// The peer of one stream: since when the next piece has waited for it.
+/// Peer of one stream, with the time since when a piece waits to be read; `None` if nothing waits.
 #[derive(Default)]
 struct Peer(Mutex<Option<Instant>>);
 
-/// The body of an answer.
+/// Body of a response.
 pub struct Taken {
     body: BoxBody<Bytes, io::Error>,
-    /// The rest of a frame.
+    /// Rest of the current frame.
     rest: Bytes,
     peer: Option<Arc<Peer>>,
     _running: Running,
 }
 
 impl Taken {
-    /// The body of the answer to a request.
+    /// Returns the body of the response to a request.
     pub fn new(body: BoxBody<Bytes, io::Error>, running: Running) -> Self {
         let peer = PEER.try_with(Clone::clone).ok();
         if let Some(peer) = &peer {
@@ -112,7 +112,7 @@ impl Peer {
         *self.lock() = since;
     }
 
-    /// Counts from now on, where something waits.
+    /// Restarts the timeout if a piece waits.
     fn restart(&self) {
         let mut since = self.lock();
         *since = since.map(|_| Instant::now());
@@ -122,7 +122,7 @@ impl Peer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something has waited for the peer for so long.
+    /// Waits until a piece has waited for the peer for `patience`.
     async fn fails(&self, patience: Duration) {
         loop {
             let now = Instant::now();
@@ -135,16 +135,16 @@ impl Peer {
     }
 }
 
-/// Runs the streams of one connection of HTTP/2.
+/// Runs the streams of one HTTP/2 connection.
 #[derive(Clone)]
 pub struct Streams {
-    /// How long a peer may take nothing.
+    /// Longest time in which a peer may read nothing.
     pub patience: Duration,
     /// The same once the hub stops.
     pub patience_at_stop: Duration,
-    /// When the hub stops.
+    /// Cancelled when the hub stops.
     pub stop: CancellationToken,
-    /// When the connection is gone.
+    /// Cancelled when the connection is closed.
     pub gone: CancellationToken,
 }
 
@@ -161,7 +161,7 @@ where
                 peer.fails(streams.patience_at_stop).await;
             };
             tokio::select! {
-                // What is dropped is reset.
+                // A stream that is dropped when another branch ends is reset.
                 _ = stream => {}
                 () = peer.fails(streams.patience) => {}
                 () = fails_at_stop => {}
@@ -211,12 +211,12 @@ mod tests {
         let running = Arc::new(Activity::new(Duration::MAX)).begin(Version::HTTP_2);
         let new = async { Taken::new(body.boxed(), running) };
         let mut taken = PEER.scope(peer.clone(), new).await;
-        // The head of the answer waits.
+        // The head of the response waits.
         peer.fails(PATIENCE).await;
         // The only piece waits.
         taken.frame().await.unwrap().unwrap();
         peer.fails(PATIENCE).await;
-        // There is nothing more, as it is with a stream that has nothing to tell.
+        // Nothing waits, as in an event stream without new events.
         peer.set(None);
         let failed = tokio::time::timeout(5 * PATIENCE, peer.fails(PATIENCE));
         assert!(failed.await.is_err());

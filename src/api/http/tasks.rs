@@ -1,8 +1,8 @@
-//! Requests that may change something: they come to their end, whether or not whoever sent them still waits.
+//! Tasks for requests that may change something, which run to completion even if the client does not wait.
 //!
-//! A connection that breaks, or a request whose time is over, drops the future that answers it. What a
-//! change brings with it, from its commit to the answer that is kept under an idempotency key, must not be
-//! dropped half way: so it runs in a task of its own, and the hub waits for those tasks when it stops.
+//! A broken connection or a timeout drops the future that handles the request. The effects of a change, from
+//! its commit to the response that is stored under an idempotency key, must not be interrupted: so they run in
+//! a task of their own, and the hub waits for these tasks when it stops.
 
 use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
     shares::Shares,
 };
 
-/// Tasks at a time; further requests wait, as long as they are waited for.
+/// Maximum number of tasks at the same time; further requests wait.
 const TASKS_MAX: usize = 1024;
-/// Requests of one tenant among them, or that wait to be. Each may take its time to arrive.
+/// Maximum number of running and waiting requests of one tenant. Each may take its time to arrive.
 const TENANT_MAX: usize = 512;
 
-/// The tasks of one hub. Cheap to clone.
+/// Tasks of one hub. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks {
     running: TaskTracker,
@@ -42,7 +42,7 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// Does work of a tenant that goes on when nobody waits for it any more.
+    /// Runs work of a tenant to its end, even if the caller is dropped.
     pub async fn run<F>(&self, tenant: TenantId, work: F) -> Result<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -70,7 +70,7 @@ impl Tasks {
         }
     }
 
-    /// Waits for what runs, for so long; what is not done by then is dropped.
+    /// Waits for the running tasks, at most for `within`; drops the remaining ones.
     pub async fn end(&self, within: Duration) {
         self.running.close();
         if timeout(within, self.running.wait()).await.is_err() {

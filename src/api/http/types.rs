@@ -1,8 +1,8 @@
-//! The value types of the document: what they admit is checked by serde when a body is read, and
-//! written into the document from the same constants.
+//! Value types of the API. serde checks their bounds when a body is read, and the OpenAPI document states them
+//! from the same constants.
 //!
-//! poem-openapi's own `String` takes numbers and booleans for text and its validators run apart from
-//! the types; these do neither.
+//! poem-openapi's own `String` accepts numbers and booleans as text, and its validators are separate from the
+//! types; these types avoid both.
 
 use std::{borrow::Cow, ops::Deref};
 
@@ -19,7 +19,7 @@ use crate::{
     text::{Kind, Label, LabelKind, Text},
 };
 
-/// How deep JSON of the client's own may nest.
+/// Maximum nesting depth of JSON that clients define themselves.
 const JSON_DEPTH_MAX: usize = 16;
 
 macro_rules! value_type {
@@ -79,24 +79,24 @@ impl<K: Kind> ParseFromParameter for Text<K> {
 #[serde(transparent)]
 pub struct Int<const MIN: i64, const MAX: i64>(i64);
 
-/// The largest integer that every JSON reader keeps exactly.
+/// Largest integer that every JSON parser represents exactly.
 const EXACT: i64 = 9_007_199_254_740_991;
 
-/// A resource's integer id.
+/// Integer id of a resource.
 pub type Id = Int<1, EXACT>;
 /// A count.
 pub type Count = Int<0, EXACT>;
-/// How many items a page may have.
+/// Maximum number of items on a page.
 pub type Limit = Int<1, 1000>;
-/// A silence in seconds: up to ten years.
+/// Duration of silence in seconds, of up to ten years.
 pub type Silence = Int<1, 315_360_000>;
-/// A LoRaWAN port.
+/// LoRaWAN port.
 pub type Port = Int<0, 255>;
-/// An HTTP status.
+/// HTTP status code.
 pub type Status = Int<100, 599>;
 
 impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
-    /// Checks the bounds; the error is the broken rule.
+    /// Checks the bounds; the error is the rule that the value breaks.
     pub fn new(value: i64) -> Result<Self, String> {
         if (MIN..=MAX).contains(&value) {
             Ok(Self(value))
@@ -105,7 +105,7 @@ impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
         }
     }
 
-    /// The nearest admissible value, for what the hub itself has counted.
+    /// Returns the nearest valid value, for numbers that the hub itself has counted.
     pub fn saturating(value: impl TryInto<i64>) -> Self {
         Self(value.try_into().unwrap_or(MAX).clamp(MIN, MAX))
     }
@@ -145,10 +145,10 @@ impl<const MIN: i64, const MAX: i64> ParseFromParameter for Int<MIN, MAX> {
     }
 }
 
-/// Most labels of a device.
+/// Maximum number of labels of a device.
 pub const LABELS_MAX: usize = 64;
 
-/// Most labels in one query parameter: a URL has its bounds.
+/// Maximum number of labels in one query parameter, because the length of a URL is bounded.
 const LABELS_AT_ONCE_MAX: usize = 16;
 
 /// Labels in a query parameter, separated by commas.
@@ -193,12 +193,12 @@ impl ParseFromParameter for Labels {
     }
 }
 
-/// What a switch is when the client does not say.
+/// Returns `true`, as the default of boolean members.
 pub fn yes() -> bool {
     true
 }
 
-/// A point in time, RFC 3339; answered in UTC.
+/// A point in time in RFC 3339; returned in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub Time);
@@ -206,7 +206,7 @@ pub struct Timestamp(pub Time);
 impl Timestamp {
     fn parse(text: &str) -> Result<Self, String> {
         const RULE: &str = "must be a time such as 2019-02-27T15:23:37.311Z";
-        // chrono takes a blank in place of the T as well; the document's format does not.
+        // chrono also accepts a blank in place of the T, which the document's format does not allow.
         let separated = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
         match DateTime::parse_from_rfc3339(text) {
             Ok(time) if separated => Ok(Self(clock::cut(time.to_utc()))),
@@ -232,19 +232,19 @@ impl ParseFromParameter for Timestamp {
     }
 }
 
-/// A JSON object of the client's own, or of a driver's.
+/// A JSON object that a client or a driver defines.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 #[serde(transparent)]
 pub struct JsonObject(pub Map<String, Value>);
 
 impl JsonObject {
-    /// Most members of the object.
+    /// Maximum number of members of the object.
     pub const MEMBERS_MAX: usize = 256;
 }
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Not as a map, which null would be as well: an empty one.
+        // Not deserialized as a map, because that would accept null as an empty one.
         let object = match Value::deserialize(deserializer)? {
             Value::Object(object) => object,
             _ => return Err(de::Error::custom("must be an object")),
@@ -292,7 +292,7 @@ value_type!([] JsonObject, "object", MetaSchema {
     ..MetaSchema::new("object")
 });
 
-/// The schema of a driver, as JSON. What is in it, `driver::schema` checks.
+/// A driver's schema as JSON; `driver::schema` checks its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DriverSchema(pub Map<String, Value>);
@@ -306,7 +306,7 @@ value_type!([] DriverSchema, "object", MetaSchema {
     ..MetaSchema::new("object")
 });
 
-/// Any JSON of the client's own.
+/// Any JSON value that a client defines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct JsonValue(pub Value);
@@ -324,15 +324,15 @@ value_type!([] JsonValue, "any", MetaSchema {
     ..MetaSchema::ANY
 });
 
-/// Waits in seconds, one after the other.
+/// Successive waiting times in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Waits(pub Vec<u64>);
 
 impl Waits {
-    /// Most waits.
+    /// Maximum number of waiting times.
     const MAX: usize = 20;
-    /// The longest: a week.
+    /// Longest waiting time in seconds: a week.
     const SECONDS_MAX: u64 = 604_800;
 }
 
@@ -362,7 +362,7 @@ value_type!([] Waits, "waits", MetaSchema {
     ..MetaSchema::new("array")
 });
 
-/// A list of `MIN` to `MAX` items, none of them twice.
+/// A list of `MIN` to `MAX` distinct items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);

@@ -1,4 +1,4 @@
-//! Unions in bodies: objects of which the member `type` says what the others mean.
+//! Unions in bodies: objects whose member `type` determines the other members.
 
 use serde::{
     Deserialize, Deserializer,
@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::body;
 
-/// Reads a union by its member `type`; `variant` makes the variant of a tag, or knows no such tag. (serde's
-/// own tagged enums take arrays too, and forget which field was wrong.)
+/// Deserializes a union by its member `type`. `variant` reads the variant of a tag, or returns `None` for an
+/// unknown one. (serde's own tagged enums also accept arrays, and lose the path of the wrong field.)
 pub fn read<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     tags: &[&str],
@@ -30,11 +30,11 @@ pub fn read<'de, D: Deserializer<'de>, T>(
     }
 }
 
-/// The members of a union's variant, without its tag.
+/// Members of a union's variant, without its tag.
 pub struct Members(Map<String, Value>);
 
 impl Members {
-    /// Reads the variant; the error names the field below the union.
+    /// Reads the variant; the error names the field relative to the union.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, String> {
         body::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! Operations for operators of integrations: the backlog, the pause, and a test.
+//! Operational control of integrations: backlog, pause, resume and test.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -52,7 +52,7 @@ struct IntegrationTest {
     duration_ms: Count,
 }
 
-/// What operators do with integrations.
+/// Endpoints to monitor, pause, resume and test integrations.
 pub struct IntegrationControlApi {
     pub hub: Hub,
 }

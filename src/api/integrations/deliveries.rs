@@ -1,4 +1,4 @@
-//! The deliveries of integrations.
+//! Deliveries of integrations.
 
 use std::collections::HashMap;
 
@@ -144,7 +144,7 @@ struct ResentView {
     last_id: Option<Uuid>,
 }
 
-/// `integrations/{id}/deliveries`.
+/// Endpoints of `integrations/{id}/deliveries`.
 pub struct DeliveriesApi {
     pub hub: Hub,
 }
@@ -348,7 +348,8 @@ fn attempt_view(number: i32, attempt: Attempt) -> AttemptView {
 }
 
 impl DeliveryState {
-    /// The database's state: only the hub that sends knows what it sends.
+    /// Returns the state in the database, which does not distinguish deliveries that are being sent: only the
+    /// sending hub knows these.
     fn to_store(self) -> State {
         match self {
             DeliveryState::Pending | DeliveryState::Sending => State::Pending,
@@ -357,7 +358,7 @@ impl DeliveryState {
         }
     }
 
-    /// Which of those it is.
+    /// Returns the filter that separates pending deliveries from those that are being sent.
     fn among(self, under_way: &[Uuid]) -> Option<Among> {
         match self {
             DeliveryState::Pending => Some(Among::Others(under_way.to_vec())),

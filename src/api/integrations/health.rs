@@ -1,4 +1,4 @@
-//! The health of integrations.
+//! Health of integrations.
 
 use poem_openapi::{Enum, Object};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Integrations, and the deliveries to each.
+//! Integrations and their deliveries.
 
 pub(super) mod control;
 pub(super) mod deliveries;

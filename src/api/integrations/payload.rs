@@ -1,4 +1,4 @@
-//! The form in which an integration's messages go out.
+//! Payload format of integrations.
 
 use poem_openapi::{Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -1,4 +1,4 @@
-//! What an integration forwards, and the rules that its deliveries go by, as clients write them.
+//! Event types and delivery policy of integrations, as set by clients.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use crate::{
     store::integrations::policy::{EventType as StoredType, Policy as StoredPolicy},
 };
 
-/// Deliveries under way at a time
+/// Maximum number of concurrent deliveries.
 type Concurrency = Int<1, 256>;
-/// Longest time for one attempt, in seconds
+/// Longest time for one attempt, in seconds.
 type Timeout = Int<1, 300>;
-/// Attempts in a second
+/// Maximum number of attempts per second.
 type Rate = Int<1, 10_000>;
-/// How long an integration may fail, in seconds: up to ninety days
+/// Time of continuous failure after which an integration is paused, in seconds: up to 90 days.
 type Patience = Int<1, 7_776_000>;
 
 /// A type of event that integrations forward
@@ -41,10 +41,10 @@ pub enum EventType {
     Error,
 }
 
-/// Types of events, one at least
+/// Event types, at least one.
 pub type EventTypes = List<EventType, 1, 7>;
 
-/// What an integration forwards when the client does not say.
+/// Returns the default event types of an integration.
 pub fn data_alone() -> EventTypes {
     List(vec![EventType::Data])
 }

@@ -1,4 +1,4 @@
-//! Replays: stored uplinks that are forwarded once more.
+//! Replays, which forward stored uplinks again.
 
 use poem::Result;
 use poem_openapi::{Enum, Object, OpenApi, param::Path};
@@ -77,7 +77,7 @@ struct ReplayView {
     finished_at: Option<Timestamp>,
 }
 
-/// `integrations/{id}/replays`.
+/// Endpoints of `integrations/{id}/replays`.
 pub struct DeliveryReplaysApi {
     pub hub: Hub,
 }

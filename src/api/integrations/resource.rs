@@ -1,4 +1,4 @@
-//! The integrations themselves.
+//! Integrations.
 
 use poem::Result;
 use poem_openapi::{
@@ -109,7 +109,7 @@ struct IntegrationWithKey {
     key: String,
 }
 
-/// `integrations`.
+/// Endpoints of `integrations`.
 pub struct IntegrationsApi {
     pub hub: Hub,
 }
@@ -296,7 +296,7 @@ impl NewIntegrationBody {
 }
 
 impl IntegrationView {
-    /// What a client sees of it.
+    /// Returns the view of a stored integration.
     pub fn new(integration: Integration, hub: &Hub) -> Result<Self, Error> {
         let NewIntegration {
             name,

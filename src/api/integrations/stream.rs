@@ -1,4 +1,4 @@
-//! Following an integration over a WebSocket.
+//! WebSocket stream of an integration.
 
 use std::time::Duration;
 
@@ -34,18 +34,18 @@ use crate::{
     id::IntegrationId,
 };
 
-/// Longest time for a follower to show that it has received what was sent.
+/// Longest time for a follower to acknowledge the messages that were sent.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Largest message of a follower: all of them are ignored.
+/// Largest message that a follower may send, in bytes; all of them are ignored.
 const MESSAGE_MAX_BYTES: usize = 4 * 1024;
-/// What is said to a follower that is cut off.
+/// Reason that is sent when a follower is disconnected.
 const RULE: &str =
     "a follower answers pings within 30 seconds and sends no message of more than 4 KiB";
-/// How much is read at a time.
+/// Size of the read buffer, in bytes.
 const READ_BYTES: usize = 4 * 1024;
-/// How much is gathered before it is sent. A message that is larger is kept beside it, and no other as long as it
-/// has not been sent, so that this needs no other bound.
+/// Number of bytes that are buffered before they are sent. A larger message is buffered in addition, and no
+/// other one until it has been sent, so the buffer needs no further limit.
 const WRITE_BYTES: usize = 16 * 1024;
 
 /// The key of an integration that is followed, in the URL, because browsers cannot set a header
@@ -72,13 +72,13 @@ struct IntegrationStream {
     waiting: Count,
 }
 
-/// The stream, or the WebSocket that it goes on as.
+/// Response: the state of the stream, or the switch to a WebSocket.
 enum Answer {
     Stream(IntegrationStream),
     Upgraded(Response),
 }
 
-/// `integrations/{id}/stream`.
+/// Endpoint of `integrations/{id}/stream`.
 pub struct IntegrationStreamApi {
     pub hub: Hub,
 }
@@ -139,7 +139,7 @@ fn websocket_config() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_MAX_BYTES))
 }
 
-/// Tells what there is until the follower goes, may no longer follow, or the hub stops.
+/// Sends messages until the follower disconnects, loses its permission, or the hub stops.
 async fn run(mut socket: WebSocketStream, mut following: Following) {
     let cut_off = || Some((CloseCode::Policy, RULE.to_owned()));
     let goodbye = loop {
@@ -167,12 +167,13 @@ async fn run(mut socket: WebSocketStream, mut following: Following) {
             break None;
         }
     };
-    // Where the connection is broken, this fails at once.
+    // Fails at once if the connection is broken.
     let _ = socket.send(Message::Close(goodbye)).await;
     let _ = socket.close().await;
 }
 
-/// Sends messages and a ping, and waits for its answer: what stands before it has then been received.
+/// Sends messages and a ping, whose pong acknowledges all messages before it. Returns `None` if the pong does
+/// not come in time or the connection ends.
 async fn tell(socket: &mut WebSocketStream, told: &Told) -> Option<()> {
     for text in told.texts() {
         socket.feed(Message::text(text)).await.ok()?;

@@ -1,4 +1,4 @@
-//! Events, as devices and network connections list them.
+//! Events in the lists of devices and network connections.
 
 use poem_openapi::{Enum, Object};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::{
     store::live::events::Event,
 };
 
-/// Makes the kinds of events with the store's word for each, and the rule of a list of them.
+/// Defines the kinds of events, the store's word for each, and the rule for a list of them.
 macro_rules! event_kinds {
     ($($(#[doc = $doc:literal])* $kind:ident = $word:literal),+ $(,)?) => {
         /// A kind of event

@@ -1,4 +1,4 @@
-//! The live stream: what is recorded, as server-sent events.
+//! Live stream of recorded uplinks and events, as server-sent events.
 
 use std::time::Duration;
 
@@ -30,19 +30,19 @@ use crate::{
     text::{DeviceId, Kind, SelectorText, Text},
 };
 
-/// Between two signs of life, for proxies that end silent connections.
+/// Interval of keep-alive comments, for proxies that close idle connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long to listen, in seconds: up to a day.
+/// Duration of a live stream, in seconds: up to a day.
 type Listening = Int<0, 86_400>;
 
-/// The operation, in the table of permissions.
+/// Name of the operation in the table of permissions.
 const FOLLOW: &str = "follow_events";
 
-/// Kinds of what is told, with commas between.
+/// Kinds of events, separated by commas.
 type Kinds = Text<KindsKind>;
 
-/// The rule of [`Kinds`].
+/// Text rule of [`Kinds`].
 #[derive(Clone, Debug, PartialEq)]
 struct KindsKind;
 
@@ -70,10 +70,10 @@ struct LiveEvent {
     event: Option<EventView>,
 }
 
-/// 200 with a stream that goes on.
+/// Response 200 with a stream that stays open.
 struct Streamed(SSE);
 
-/// `events`.
+/// Endpoint of `events`.
 pub struct LiveApi {
     pub hub: Hub,
 }
@@ -147,7 +147,7 @@ impl LiveApi {
     }
 }
 
-/// What there is to tell, one by one, until the end or a failure: the client comes back then.
+/// Yields the happenings one by one. Ends the stream after a failure, so that the client reconnects.
 fn told<A, F>(follow: Follow<A>) -> impl Stream<Item = Happening> + Send
 where
     A: Fn() -> F + Send + Sync,
@@ -181,7 +181,7 @@ fn event(happening: Happening) -> Event {
 impl IntoResponse for Streamed {
     fn into_response(self) -> Response {
         let mut response = self.0.into_response();
-        // Proxies such as nginx would gather it otherwise.
+        // Keeps proxies such as nginx from buffering the stream.
         response
             .headers_mut()
             .insert("X-Accel-Buffering", HeaderValue::from_static("no"));

@@ -1,4 +1,4 @@
-//! Events: the live stream, and their form in lists.
+//! Events: the live stream, and events in lists.
 
 pub(super) mod events;
 pub(super) mod follow;

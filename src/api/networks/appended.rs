@@ -1,12 +1,13 @@
-//! Path suffixes that a network server appends to the URL that it was given.
+//! Path suffixes that a network server appends to its configured URL.
 //!
-//! One that is told one URL and posts to several below it means the URL itself.
+//! Such a server is configured with one URL and posts to several paths below it. All of them stand for the
+//! ingest URL.
 
 use poem::{Request, http::Uri};
 
 use crate::networks;
 
-/// Takes it off.
+/// Removes the suffix from an ingest request.
 pub fn take_off(request: &mut Request) {
     if let Some(uri) = without(request.uri()) {
         *request.uri_mut() = uri;

@@ -1,4 +1,4 @@
-//! The rule by which unknown senders become devices, as clients write it.
+//! Rule by which unknown senders become devices, as set by clients.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub struct AutoProvisioning {
 }
 
 impl AutoProvisioning {
-    /// The rule as it is stored, if it can be asked.
+    /// Converts the rule to its stored form; fails if it cannot be evaluated.
     pub fn checked(self) -> Result<Value, Error> {
         let rule = serde_json::to_value(self).map_err(Error::internal)?;
         Rule::read(rule.clone())?;

@@ -1,4 +1,4 @@
-//! Whether the systems behind network connections take the hub's credentials.
+//! Tests of the credentials with which network connections reach other systems.
 
 use poem::Result;
 use poem_openapi::{Enum, Object, OpenApi, param::Path};
@@ -53,7 +53,7 @@ struct NetworkConnectionTest {
     downlinks: Option<CredentialCheck>,
 }
 
-/// `network-connections/{id}/test`.
+/// Endpoint of `network-connections/{id}/test`.
 pub struct ConnectionTestApi {
     pub hub: Hub,
 }

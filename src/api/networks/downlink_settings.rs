@@ -1,4 +1,4 @@
-//! How the downlinks of a network connection reach its network server.
+//! Downlink settings of network connections.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path, types::Example};
@@ -58,7 +58,7 @@ struct SettingsView {
     updated_at: Timestamp,
 }
 
-/// `network-connections/{id}/downlink-settings`.
+/// Endpoints of `network-connections/{id}/downlink-settings`.
 pub struct DownlinkSettingsApi {
     pub hub: Hub,
 }

@@ -1,4 +1,4 @@
-//! The events of a network connection.
+//! Events of a network connection.
 
 use poem::Result;
 use poem_openapi::{
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// `network-connections/{id}/events`.
+/// Endpoint of `network-connections/{id}/events`.
 pub struct NetworkConnectionEventsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]

@@ -1,4 +1,4 @@
-//! Where network servers post: the ingest of each network connection.
+//! Ingest of network connections, to which network servers post.
 
 use poem::{IntoResponse, Response, Result};
 use poem_openapi::{
@@ -56,7 +56,7 @@ pub enum IngestKey {
 }
 
 impl IngestKey {
-    /// The key itself.
+    /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         match self {
             IngestKey::Bearer(IngestBearer(bearer)) => &bearer.token,
@@ -94,7 +94,7 @@ enum ReceiptStatus {
     Disabled,
 }
 
-/// 200 with a receipt, and what the network server is to tell the device.
+/// Response 200 with a receipt, and a downlink for the device if the network takes one in the response.
 struct Received {
     receipt: ReceiptView,
     downlink: Option<Value>,
@@ -120,7 +120,7 @@ impl ApiResponse for Received {
     }
 }
 
-/// `network-connections/{id}/uplinks`.
+/// Endpoint of `network-connections/{id}/uplinks`.
 pub struct IngestApi {
     pub uplinks: UplinkPath,
 }
@@ -184,7 +184,7 @@ impl IngestApi {
         body: Message,
     ) -> Result<Received> {
         let id = ConnectionId(**id);
-        // On the heap, because each layer of futures around this one would copy all of it.
+        // Boxed, because each layer of futures around this one would otherwise copy all of it.
         let sender = Sender {
             key: key.as_str(),
             address: Some(client.0),

@@ -1,5 +1,5 @@
-//! The body of a network server's webhook: handed on as it came, because only the connection knows
-//! how to read it, and because one that cannot be read must still count in its health.
+//! Body of a network server's webhook. It is passed on unread, because the connection determines how to read
+//! it, and because an unreadable one must still count in the connection's health.
 
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -17,8 +17,8 @@ use crate::{
     uplink::Unread,
 };
 
-/// A network server's message, unread; or why it could not be taken, which only who has the
-/// connection's key may learn.
+/// Unread message of a network server, or the reason why it was refused. The reason is only revealed to a
+/// sender with the connection's key.
 pub struct Message(pub Result<Unread, Error>);
 
 impl<'a> ApiExtractor<'a> for Message {

@@ -1,4 +1,4 @@
-//! Network connections, and what comes in over them.
+//! Network connections and the messages that they receive.
 
 pub(super) mod appended;
 pub(super) mod auto_provisioning;

@@ -1,4 +1,4 @@
-//! The network connections themselves.
+//! Network connections.
 
 use poem::Result;
 use poem_openapi::{
@@ -147,7 +147,7 @@ struct ConnectionWithKey {
     ingest_key: String,
 }
 
-/// `network-connections`.
+/// Endpoints of `network-connections`.
 pub struct NetworkConnectionsApi {
     pub hub: Hub,
 }
@@ -302,7 +302,7 @@ impl NetworkConnectionsApi {
 }
 
 impl NewConnectionBody {
-    /// What is stored, and the secrets that are stored apart.
+    /// Converts the body to the stored form, with the secrets separated.
     fn provisioned(mut self) -> Result<(NewConnection, Vec<Claim>), Error> {
         let claims = self.settings.take_claims();
         let read = self.settings.checked()?;

@@ -1,4 +1,4 @@
-//! Devices that send over a network connection and that nobody provisioned.
+//! Unknown devices, which send over a network connection without having been provisioned.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -70,7 +70,7 @@ struct Adoption {
     labels: List<Label, 0, LABELS_MAX>,
 }
 
-/// `network-connections/{id}/unknown-devices`.
+/// Endpoints of `network-connections/{id}/unknown-devices`.
 pub struct UnknownDevicesApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]

@@ -1,4 +1,4 @@
-//! Whether the hub lives, and whether it can work.
+//! Liveness and readiness probes.
 
 use poem::Result;
 use poem_openapi::{Object, OpenApi};
@@ -25,7 +25,7 @@ struct Readiness {
     problems: Vec<String>,
 }
 
-/// `livez` and `readyz`.
+/// Endpoints `livez` and `readyz`.
 pub struct HealthApi {
     pub hub: Hub,
 }

@@ -1,3 +1,3 @@
-//! For those who run the hub.
+//! Endpoints for operators of the hub.
 
 pub(super) mod health;

@@ -1,7 +1,7 @@
-//! `driver run --batch`: a line of JSON in, a line of JSON out, in the same order.
+//! `driver run --batch`: reads calls as lines of JSON and writes a line of JSON for each, in the same order.
 //!
-//! Lines are read ahead only as far as calls may be under way, so that a batch of any length takes
-//! the same memory. A line that cannot be run is an error of its own and stops nothing.
+//! Lines are only read ahead as far as calls may be in progress, so that a batch of any length takes the
+//! same memory. A line that cannot be run is reported as an error of its own and does not stop the batch.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -17,10 +17,10 @@ use super::workers::{TENANT, host};
 use crate::cli::exit::Failure;
 use crate::driver::{DriverError, DriverErrorKind, Host, Invoke, Limits};
 
-/// The longest line that is read: an input is a payload and some settings.
+/// Maximum length of a line: an input is a payload and some settings.
 const LINE_BYTES_MAX: usize = 16 << 20;
 
-/// Calls under way for each worker: enough that none of them waits for the next line.
+/// Calls in progress for each worker: enough that no worker waits for the next line.
 const CALLS_PER_WORKER: usize = 32;
 
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ pub async fn run(mut limits: Limits) -> Result<(), Failure> {
     limits.queue = under_way;
     let host = host(limits).await?;
     let (sender, receiver) = mpsc::channel(under_way);
-    // A thread of its own: standard input cannot be waited for otherwise.
+    // On a dedicated thread, because reading standard input blocks.
     let reader = std::thread::spawn(move || read(&sender));
     let calls = futures_util::stream::unfold(receiver, |mut receiver| async move {
         let call = receiver.recv().await?;
@@ -58,12 +58,12 @@ pub async fn run(mut limits: Limits) -> Result<(), Failure> {
     let answers = calls
         .map(|call| {
             let host = host.clone();
-            // A task of its own: it goes on while the answers are written.
+            // In a task of its own, so that calls continue while results are written.
             AbortOnDropHandle::new(tokio::spawn(async move { answer(&host, call).await }))
         })
         .buffered(under_way);
     let mut answers = std::pin::pin!(answers);
-    // Written line by line: a reader may wait for an answer before the next call.
+    // Written line by line, because a reader may wait for a result before it sends the next call.
     let mut output = io::stdout();
     while let Some(answer) = answers.next().await {
         let answer = answer.map_err(|error| format!("a call was lost: {error}"))?;
@@ -76,7 +76,7 @@ pub async fn run(mut limits: Limits) -> Result<(), Failure> {
     }
 }
 
-/// Reads standard input to its end, or until nobody wants more of it.
+/// Reads standard input to its end, or until the receiver is gone.
 fn read(sender: &mpsc::Sender<Result<Invoke, String>>) -> io::Result<()> {
     let mut input = BufReader::new(io::stdin());
     let mut scripts = Scripts::default();
@@ -89,7 +89,7 @@ fn read(sender: &mpsc::Sender<Result<Invoke, String>>) -> io::Result<()> {
     Ok(())
 }
 
-/// The next line without its end; one that is too long is passed over.
+/// Returns the next line without its end; a line that is too long is skipped.
 fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, String>>> {
     let mut line = Vec::new();
     let limit = LINE_BYTES_MAX as u64 + 1;

@@ -13,14 +13,14 @@ use crate::{
     driver::{Host, Invoke, Limits, Script, schema::Schema},
 };
 
-/// One worker, and the scripts that it has seen.
+/// One worker, and the scripts that it has run.
 pub struct Bench {
     host: Host,
     schema: Option<Arc<Schema>>,
     scripts: HashMap<PathBuf, Result<Checked, String>>,
 }
 
-/// A script that runs.
+/// A script that was run without an error.
 #[derive(Clone)]
 pub struct Checked {
     pub script: Arc<Script>,
@@ -32,7 +32,7 @@ pub struct Checked {
 pub struct Outcome {
     /// The function that was called.
     pub function: String,
-    /// The difference; `None` where it gives what it should.
+    /// Difference from the expected result; `None` if there is none.
     pub problem: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl Bench {
         })
     }
 
-    /// Runs a script once, and keeps what it defines.
+    /// Runs a script once and remembers the functions that it defines.
     pub async fn check(&mut self, path: &Path) -> Result<Checked, String> {
         if let Some(checked) = self.scripts.get(path) {
             return checked.clone();
@@ -92,7 +92,7 @@ impl Bench {
             script: checked.script,
             function: function.clone(),
             input: example.input.clone().into(),
-            // As in the hub, an example's own `recvTime` stays the text that it is.
+            // As in the hub, an example's own `recvTime` stays a text.
             received_at: None,
         };
         let problem = match self.host.invoke(invoke).await {

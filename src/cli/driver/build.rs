@@ -1,4 +1,4 @@
-//! `driver build`: the package that a hub takes, checked.
+//! `driver build`: checks a project and writes the package that a hub accepts.
 
 use clap::{ArgMatches, Command};
 

@@ -1,4 +1,4 @@
-//! `driver delete`: a tag, a version or a whole driver leaves a hub's registry.
+//! `driver delete`: deletes a tag, a version or a whole driver from a hub's registry.
 
 use std::io::{self, IsTerminal};
 

@@ -1,8 +1,7 @@
-//! The examples of a driver: inputs with the results that they must give.
+//! The examples of a driver: inputs with the expected results.
 //!
-//! Two forms are read, as they are in the field: `examples.json`, a list with the kind of each
-//! example, and The Things Stack's codec file, YAML with a section for each function, which also
-//! names the script.
+//! Two common formats are read: `examples.json`, a list with the kind of each example, and The Things
+//! Stack's codec file, YAML with a section for each function, which also names the script.
 
 use std::path::{Path, PathBuf};
 
@@ -122,7 +121,7 @@ fn list(file: &Path, script: &impl Fn() -> Result<PathBuf, String>) -> Result<Ve
         .collect()
 }
 
-/// Reads the type of an example: a direction, or else a function.
+/// Parses the type of an example: a direction, or else a function.
 fn kind(text: &str) -> Result<(Option<Direction>, Option<String>), String> {
     let direction = match text {
         "uplink" | "decodeUplink" => Direction::Uplink,
@@ -134,7 +133,7 @@ fn kind(text: &str) -> Result<(Option<Direction>, Option<String>), String> {
     Ok((Some(direction), None))
 }
 
-/// YAML that is no codec file has no examples.
+/// A YAML file that is not a codec file has no examples.
 fn codec(folder: &Path, file: &Path) -> Result<Vec<Found>, String> {
     let wrong = |error: String| format!("{}: {error}", file.display());
     let text = read(file)?;

@@ -1,4 +1,4 @@
-//! `driver`: what a driver's author needs, on the own machine and with a hub's registry.
+//! `driver`: the commands for authors of drivers, on their own machine and with a hub's registry.
 //!
 //! Scripts run here exactly as in the hub: in the same sandboxed worker processes, with the same
 //! limits.
@@ -6,16 +6,16 @@
 //! | file | what it is |
 //! |---|---|
 //! | `run.rs` | `driver run`: one function with one input |
-//! | `batch.rs` | `driver run --batch`: many of them, a line each |
+//! | `batch.rs` | `driver run --batch`: many calls, one line each |
 //! | `metadata.rs` | `driver init`, `get` and `set`: the project file |
 //! | `test.rs`, `build.rs` | `driver test` and `driver build` |
-//! | `push.rs`, `pull.rs`, `search.rs`, `delete.rs` | the commands that talk to a hub |
-//! | `registry.rs` | what they ask of it |
+//! | `push.rs`, `pull.rs`, `search.rs`, `delete.rs` | the commands that use a hub |
+//! | `registry.rs` | their requests to the hub |
 //! | `project.rs`, `examples.rs` | a driver's folder: its project file and its examples |
-//! | `package.rs` | a project as a hub takes it |
-//! | `bench.rs` | where its script and its examples run |
-//! | `script.rs` | scripts out of files |
-//! | `workers.rs` | the worker processes that scripts run in |
+//! | `package.rs` | the package of a project, as a hub accepts it |
+//! | `bench.rs` | the test bench for its script and its examples |
+//! | `script.rs` | scripts, read from files |
+//! | `workers.rs` | the worker processes for scripts |
 //! | `arguments.rs` | arguments that several of the commands take |
 
 mod arguments;
@@ -59,7 +59,7 @@ pub fn command() -> Command {
         .subcommand(delete::command())
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub async fn driver(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("init", matches)) => metadata::init(matches),

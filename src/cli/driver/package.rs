@@ -1,4 +1,4 @@
-//! A driver as a hub takes it, made of a project and checked on the way.
+//! The package of a driver, as a hub accepts it: built from a project and checked.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ struct Device {
 }
 
 impl Package {
-    /// Makes it. `is_tested` says whether the examples must pass.
+    /// Builds the package. With `is_tested`, the examples must pass.
     pub async fn of(folder: &Path, is_tested: bool) -> Result<Self, Failure> {
         let project = Project::load(folder).map_err(Failure::usage)?;
         if project.kind != "javascript" {
@@ -136,7 +136,7 @@ fn labels(value: &Value) -> Result<Vec<Label>, String> {
     listed.iter().map(label).collect()
 }
 
-/// A text, also where it looks like a number.
+/// Parses a text, even if it looks like a number.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -16,7 +16,7 @@
 //! script: script.js
 //! ```
 //!
-//! Other members of the form (`platform`, `os`, `session`) are kept as they are.
+//! Other members of the format (`platform`, `os`, `session`) are preserved.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,10 +31,10 @@ pub const FILE: &str = ".project";
 
 /// The type of a project that a hub has exported; its parts have names that are given.
 const EXPORTED: &str = "driver";
-/// The schema's file in such a project, where it has one.
+/// The schema's file in such a project, if it has one.
 const EXPORTED_SCHEMA: &str = "schema.json";
 
-/// The longest project file that is read.
+/// Maximum size of a project file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Content of the project file.
@@ -95,7 +95,7 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(
 }
 
 impl Project {
-    /// A new one, for a script.
+    /// Creates the content of the project file of a new project.
     pub fn new(name: &str, author: &str) -> Self {
         Self {
             kind: "javascript".to_owned(),
@@ -111,7 +111,7 @@ impl Project {
         }
     }
 
-    /// The project of a folder; `None` where it has no project file.
+    /// Reads the project of a folder; `None` if it has no project file.
     pub fn find(folder: &Path) -> Result<Option<Self>, String> {
         let path = folder.join(FILE);
         if !path.exists() {
@@ -128,7 +128,7 @@ impl Project {
         Ok(Some(project))
     }
 
-    /// The project of a folder, which must be one.
+    /// Reads the project of a folder; fails if it has no project file.
     pub fn load(folder: &Path) -> Result<Self, String> {
         Self::find(folder)?.ok_or_else(|| {
             format!(
@@ -138,7 +138,7 @@ impl Project {
         })
     }
 
-    /// The schema itself, whether the project holds it or names its file.
+    /// Returns the schema, whether the project contains it or names its file.
     pub fn schema_of(&self, folder: &Path) -> Result<Option<Arc<Schema>>, String> {
         let schema = match &self.schema {
             None | Some(Value::Null) => return Ok(None),

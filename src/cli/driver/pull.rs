@@ -1,4 +1,4 @@
-//! `driver pull`: a version of a hub's registry becomes a project.
+//! `driver pull`: writes a version from a hub's registry as a project.
 
 use std::{
     fs::{self, OpenOptions},
@@ -25,7 +25,7 @@ use crate::{
     reference::{DIGEST_PREFIX, Pick, Reference},
 };
 
-// The only names that are written: nothing that a hub says becomes a path.
+// Only files with these names are written: no text from a hub becomes a path.
 const SCRIPT: &str = "script.js";
 const SCHEMA: &str = "schema.json";
 
@@ -160,7 +160,7 @@ fn files(
 fn write(folder: &Path, files: &[(&str, String)], is_forced: bool) -> Result<(), Failure> {
     for (name, _) in files {
         let path = folder.join(name);
-        // A link counts, wherever it leads.
+        // A link counts as existing, even if its target does not exist.
         if !is_forced && path.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!(
                 "{} is there already; --force replaces it",
@@ -168,7 +168,7 @@ fn write(folder: &Path, files: &[(&str, String)], is_forced: bool) -> Result<(),
             )));
         }
     }
-    // They would belong to the project, and so be pushed with it.
+    // These files would belong to the project, and be pushed with it.
     let own = |path: &&std::path::PathBuf| **path != folder.join(examples::LIST);
     if let Some(other) = examples::files(folder).iter().find(own) {
         return Err(Failure::usage(format!(
@@ -184,7 +184,7 @@ fn write(folder: &Path, files: &[(&str, String)], is_forced: bool) -> Result<(),
     Ok(())
 }
 
-/// Makes a file. One that is there goes first: a link is replaced, and not what it leads to.
+/// Creates a file. An existing one is deleted first, so that a link is replaced, not its target.
 fn put(path: &Path, text: &str) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,4 +1,4 @@
-//! `driver push`: a project becomes a version in a hub's registry.
+//! `driver push`: pushes a project as a version to a hub's registry.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The registry of a hub, as the commands of a driver's author use it.
+//! The client of a hub's registry for the commands of a driver's author.
 
 use clap::ArgMatches;
 use reqwest::{Method, RequestBuilder};
@@ -18,7 +18,7 @@ use crate::{
 
 const DRIVERS: &str = "/api/v3/drivers";
 
-/// A driver, as far as it is needed here.
+/// The fields of a driver that the commands use.
 #[derive(Deserialize)]
 pub struct Driver {
     pub author: String,
@@ -44,11 +44,11 @@ pub struct Tag {
     pub digest: String,
 }
 
-/// The way to a hub's registry.
+/// A client of a hub's registry.
 pub struct Registry(Connection);
 
 impl Registry {
-    /// Gets ready to talk to the hub of the command line or the login.
+    /// Prepares a client for the hub of the command line or the login.
     pub fn connect(matches: &ArgMatches) -> Result<Self, Failure> {
         Ok(Self(target::connect(matches)?))
     }
@@ -58,13 +58,13 @@ impl Registry {
         self.0.server()
     }
 
-    /// The driver of a reference.
+    /// Returns the driver of a reference.
     pub async fn driver(&self, reference: &Reference) -> Result<Driver, Failure> {
         self.answer(self.request(Method::GET, self.url(&driver_path(reference))?))
             .await
     }
 
-    /// The version that a reference names, or means.
+    /// Returns the version that a reference names; by default the one tagged `latest`.
     pub async fn version<T: DeserializeOwned>(&self, reference: &Reference) -> Result<T, Failure> {
         let path = version_path(reference, &reference.pick());
         self.answer(self.request(Method::GET, self.url(&path)?))
@@ -80,7 +80,7 @@ impl Registry {
         self.answer(request).await
     }
 
-    /// Deletes what a reference names: a tag, a version, or the whole driver.
+    /// Deletes the tag, the version or the whole driver that a reference names.
     pub async fn delete(&self, reference: &Reference) -> Result<(), Failure> {
         let path = match &reference.named {
             None => driver_path(reference),
@@ -90,7 +90,7 @@ impl Registry {
         successful(self.0.send(request).await?).await.map(|_| ())
     }
 
-    /// Hands on the drivers that queries find, page by page.
+    /// Calls back with the drivers that queries find, page by page.
     pub async fn search(
         &self,
         queries: &[(&str, &str)],
@@ -124,7 +124,7 @@ impl Registry {
     }
 }
 
-/// Authors, names, tags and digests need no escape in a path.
+/// No escaping: authors, names, tags and digests need none in a path.
 fn driver_path(reference: &Reference) -> String {
     format!("/{}", reference.key)
 }

@@ -1,4 +1,4 @@
-//! `driver run`: call one function of a script and print what it gives back.
+//! `driver run`: calls one function of a script and prints its result.
 
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Scripts out of files, each read once.
+//! Scripts, read from files, each only once.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::driver::Script;
 
-/// The longest script that a hub takes.
+/// Maximum length of a script that a hub accepts.
 pub const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
-/// Scripts that are kept at most, in bytes.
+/// Maximum size of the cached scripts, in bytes.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Scripts by path.
@@ -20,7 +20,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// The script in a file, or why there is none.
+    /// Returns the script in a file, or the reason why it cannot be read.
     pub fn get(&mut self, path: &str) -> Result<Arc<Script>, String> {
         if let Some(kept) = self.kept.get(path) {
             return kept.clone();
@@ -36,7 +36,7 @@ impl Scripts {
     }
 }
 
-/// Reads a script; what is no UTF-8 in it becomes U+FFFD, as in other engines.
+/// Reads a script; invalid UTF-8 becomes U+FFFD, as in other engines.
 pub fn read(path: &str) -> Result<Script, String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)

@@ -1,4 +1,4 @@
-//! `driver search`: what a hub's registry has.
+//! `driver search`: lists drivers in a hub's registry.
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use crate::cli::{
     output, pages, target,
 };
 
-/// Flags that are queries of the same name.
+/// Flags that become query parameters of the same name.
 const FILTERS: [(&str, &str); 4] = [
     ("author", "Only those of this author"),
     (
@@ -45,7 +45,7 @@ pub fn command() -> Command {
         .args(target::arguments())
 }
 
-/// Prints what is found: a table, or a line of JSON each.
+/// Prints the found drivers: as a table, or as a line of JSON each.
 pub async fn search(matches: &ArgMatches) -> Result<(), Failure> {
     let given = |id: &'static str, query| {
         let value = matches.get_one::<String>(id)?;
@@ -86,7 +86,7 @@ fn row(driver: &Driver) -> [String; 3] {
     .map(|text| printable(&text))
 }
 
-/// Columns as wide as what is in them; the last one ends where it ends.
+/// Formats columns as wide as their content, without trailing blanks.
 fn table(rows: &[[String; 3]]) -> String {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].chars().count());

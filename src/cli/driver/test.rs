@@ -1,4 +1,4 @@
-//! `driver test`: the examples of a project, run as the hub would.
+//! `driver test`: runs the examples of a project as the hub would.
 
 use std::path::Path;
 

@@ -1,12 +1,12 @@
-//! The worker processes that scripts run in.
+//! The worker processes for scripts.
 
 use crate::cli::exit::Failure;
 use crate::driver::{Host, Limits, Program};
 
-/// The command line has one tenant, whose calls share the workers.
+/// The only tenant of the command line, whose calls share the workers.
 pub const TENANT: i64 = 1;
 
-/// Starts workers of this very program.
+/// Starts worker processes of this program.
 pub async fn host(limits: Limits) -> Result<Host, Failure> {
     let program =
         Program::running().map_err(|error| format!("the program does not find itself: {error}"))?;

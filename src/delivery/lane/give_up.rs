@@ -1,5 +1,4 @@
-//! Keeps the queue of an integration within its bounds, some deliveries at a time, beside what is sent
-//! and what comes in.
+//! Keeps the queue of an integration within its bounds, in chunks that alternate with sending.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,27 +14,27 @@ use crate::{
     },
 };
 
-/// Time between two looks at the queue.
+/// Minimum time between two checks of the queue.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A look counts along the queue, and takes at most this part of all time.
+/// A check counts the queue; it may take at most one part in this many of the total time.
 const LOOK_SHARE: u32 = 100;
-/// Time that others have between two chunks.
+/// Pause between two chunks.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// State of the work on deliveries beyond the bounds.
+/// Progress of giving up deliveries beyond the bounds.
 pub struct GivingUp {
-    /// Time of the next look.
+    /// Time of the next check.
     look_at: Instant,
     /// Time of the next chunk.
     go_on_at: Instant,
     /// Deliveries that are being given up.
     excess: Option<Excess>,
-    /// Number of them that were.
+    /// Number of deliveries given up so far.
     given_up: u64,
 }
 
 impl GivingUp {
-    /// Nothing is known yet.
+    /// Creates the initial state, with an immediate check.
     pub fn new(now: Instant) -> Self {
         Self {
             look_at: now,
@@ -50,8 +49,8 @@ impl GivingUp {
         self.excess.as_ref().map(|_| self.go_on_at)
     }
 
-    /// Gives up a chunk of what is beyond the bounds, if it is time to; answers how many. The lane holds those
-    /// that are `held`.
+    /// Gives up a chunk of the deliveries beyond the bounds if it is time to; returns their number. `held`
+    /// are the deliveries that the lane holds.
     pub async fn go_on(
         &mut self,
         scope: &Scope,
@@ -78,7 +77,7 @@ impl GivingUp {
                     deliveries = self.given_up,
                     "deliveries were given up: too many wait, or they have waited for too long"
                 );
-                // There are two bounds.
+                // The other bound may be exceeded as well.
                 self.look_at = Instant::now();
             }
             self.excess = None;

@@ -1,5 +1,4 @@
-//! What a lane learns from the database: whether it is the one to deliver, how the integration is set,
-//! and what is due.
+//! Reads the lane's state from the database: the lease, the integration and its due deliveries.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::{
 };
 
 impl Run {
-    /// Sees to the lease, the integration's settings, and what is due.
+    /// Renews the lease, and reads the integration and its due deliveries.
     pub(super) async fn prepare<T>(&mut self, settling: &FuturesUnordered<T>) -> Result<Next> {
         let now = Instant::now();
         if now >= self.renewed_at + RENEW_EVERY {
@@ -40,7 +39,7 @@ impl Run {
             .giving_up
             .go_on(&lane.scope, lane.integration, &bounds, held)
             .await?;
-        // Others of their devices may go now.
+        // Later deliveries of the same devices may be sent now.
         self.may_have_more |= given_up > 0;
         if now >= self.check_at {
             let next = self.read_integration(now).await?;
@@ -54,7 +53,7 @@ impl Run {
         let wants = self.ready.len() < self.rules.concurrency;
         let is_time = self.may_have_more || now >= self.look_at;
         if wants && is_time && !matches!(self.breaker.admits(now), Admission::Closed(_)) {
-            // Not by what it was a moment ago: nothing is sent once it is paused.
+            // Reads the integration first, because nothing may be sent once it is paused.
             if self.checked_at != now {
                 let next = self.read_integration(now).await?;
                 if !matches!(next, Next::Go) {
@@ -72,7 +71,7 @@ impl Run {
         })
     }
 
-    /// The end: it is gone, switched off or paused.
+    /// Reads the integration; returns `End` if it was deleted, disabled or paused.
     async fn read_integration(&mut self, now: Instant) -> Result<Next> {
         let scope = &self.lane.scope;
         let found = integrations::find(scope, self.lane.integration).await?;
@@ -86,7 +85,7 @@ impl Run {
             return Ok(Next::End);
         };
         if found.provisioned.kind == FOLLOWED {
-            // Those who follow fetch it: only what is too old is given up.
+            // Clients fetch these deliveries themselves, so only old ones are given up.
             let keep = self.lane.config.stream_backlog_max;
             followed::bury_old(scope, found.id, keep).await?;
             self.target = None;
@@ -98,7 +97,7 @@ impl Run {
         if !(is_known && is_open) {
             let (sender, vault) = (&self.lane.sender, &self.lane.vault);
             let target = sender.target(scope.tenant(), &found, vault)?;
-            // One that still does not open rests as it did.
+            // A target that still cannot be decrypted keeps its rules and breaker.
             if !is_known || !target.is_unopened() {
                 self.rules = Rules::of(&self.lane.config, &found.provisioned.delivery);
                 self.breaker = Breaker::default();
@@ -110,7 +109,7 @@ impl Run {
 
     async fn read_due(&mut self) -> Result<()> {
         let (scope, integration) = (&self.lane.scope, self.lane.integration);
-        // Whatever comes from here on is told of.
+        // Deliveries that are queued from now on come with a notification.
         self.may_have_more = false;
         self.lane.inbox.open();
         let held = self.held.keys().copied().collect();
@@ -120,7 +119,8 @@ impl Run {
             .inspect_err(|_| self.may_have_more = true)?;
         let mut skipped = 0;
         for delivery in found {
-            // One that was queued again may be older than one that is under way: it waits its turn.
+            // A delivery that was queued again may be older than one in progress of the same device, and waits for
+            // it.
             let device = delivery.ordered.then(|| delivery.device_id.clone());
             let is_busy = device.is_some() && self.held.values().any(|busy| *busy == device);
             if is_busy {
@@ -130,7 +130,7 @@ impl Run {
                 self.ready.push_back(delivery);
             }
         }
-        // Where all wait for what is under way, its end is told of.
+        // If all of them wait for attempts in progress, the end of these triggers the next read.
         self.may_have_more |= is_full && (skipped == 0 || !self.ready.is_empty());
         if self.may_have_more {
             self.lane.inbox.close();
@@ -141,7 +141,7 @@ impl Run {
             let wait = wait.unwrap_or(IDLE_MAX).min(IDLE_MAX);
             self.look_at = Instant::now() + wait.max(Duration::from_millis(5));
         }
-        // About as many as go out in a second: one that waits here for long could be somebody else's.
+        // Prefetches about as many deliveries as are sent in a second, so that none stays here for long.
         self.ahead = match is_full && self.ready.len() >= self.ahead / 2 {
             true => (self.ahead * 2).min(AHEAD_MAX),
             false => self.ahead.max(AHEAD_MIN),

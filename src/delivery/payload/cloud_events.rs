@@ -24,7 +24,7 @@ struct Event<'a> {
     data: &'a RawValue,
 }
 
-/// When the uplink or event was, wherever its body tells.
+/// Times in the body of an uplink or event.
 #[derive(Deserialize)]
 struct Moments {
     time: Option<Time>,
@@ -41,9 +41,9 @@ struct Received {
     received_at: Option<Time>,
 }
 
-/// The event of a delivery. Its id is that of the uplink or event: the same in all integrations, and
-/// when it is sent again. An uplink as it was received is another event than what the driver made of it,
-/// and receivers take two of the same source and id for one.
+/// Returns the CloudEvent of a delivery. Its id is that of the uplink or event, so it is the same in
+/// all integrations and for repeated attempts. A raw event has a different id than the data event of
+/// the same uplink, because receivers treat events with the same source and id as duplicates.
 pub fn message(delivery: &Delivery, type_name: &str, origin: &str) -> Result<Message, String> {
     let data: &RawValue =
         serde_json::from_str(&delivery.body).map_err(|error| error.to_string())?;
@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(event["data"], json!({"data": {"temperature": 21.5}}));
             assert_eq!(event["id"], delivery.subject_id.to_string());
         }
-        // The schema can fail.
+        // The schema can reject a document.
         assert!(!schema.is_valid(&json!({"specversion": "1.0", "id": "", "source": "/"})));
     }
     #[test]

@@ -1,29 +1,29 @@
-//! A message, and what it is made for.
+//! A message and its purpose.
 
-/// The media type of JSON.
+/// Media type of JSON.
 pub const JSON: &str = "application/json";
-/// A message as an uplink makes one: what templates are tried on, and what a test sends.
+/// Sample message of an uplink, on which templates are checked and which tests send.
 pub const SAMPLE: &str = include_str!("sample.json");
 
-/// What is sent.
+/// A message to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Its media type.
+    /// Media type.
     pub content_type: String,
-    /// Its text.
+    /// Text of the body.
     pub body: String,
 }
 
-/// What a message is made for.
+/// Purpose of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To tell what happened.
+    /// Delivery of an event.
     Delivery,
-    /// To see whether it arrives.
+    /// Test of an integration.
     Test,
 }
 
-/// A delivery for unit tests.
+/// Returns a delivery for unit tests.
 #[cfg(test)]
 pub fn delivery(body: &str) -> crate::store::deliveries::Delivery {
     use crate::{

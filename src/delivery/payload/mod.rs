@@ -1,5 +1,5 @@
-//! The form in which a message goes out. What is queued is the native output format; the form is put
-//! on it when it is sent, so that a changed form holds for what still waits, too.
+//! Payload formats of messages. The queue holds the native output format; the configured format is
+//! applied when a message is sent, so a changed format also applies to queued deliveries.
 
 mod cloud_events;
 mod message;
@@ -17,22 +17,22 @@ pub use message::{Message, Purpose, SAMPLE};
 pub use renderer::{Renderer, Renderers};
 use template::Template;
 
-/// A form, ready to be put on messages.
+/// A payload format, ready to be applied to messages.
 pub enum Payload {
-    /// The native output format, as it was queued.
+    /// Native output format, as queued.
     Native,
-    /// CloudEvents 1.0 in the structured mode.
+    /// CloudEvents 1.0 in structured mode.
     CloudEvents,
-    /// A template of the user's.
+    /// User-defined template.
     Template(Arc<Template>),
 }
 
-/// Why there is no message.
+/// Reason why no message was made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unmade {
-    /// And never will be.
+    /// The message can never be made, for this reason.
     Never(String),
-    /// It may be made another time.
+    /// The message may be made at a later attempt.
     NotNow,
 }
 
@@ -49,7 +49,7 @@ enum Settings {
 }
 
 impl Payload {
-    /// Reads the settings. Whether a template reads is what [`Payload::check`] tells.
+    /// Reads the settings. Errors in a template are only found by [`Payload::check`].
     pub fn read(settings: &Value) -> Result<Self, String> {
         match Settings::deserialize(settings).map_err(|error| error.to_string())? {
             Settings::Native => Ok(Self::Native),
@@ -64,7 +64,7 @@ impl Payload {
         }
     }
 
-    /// The error is the broken rule of the template.
+    /// Checks the template. The error is the violated rule.
     pub async fn check(&self, renderer: &Renderer) -> Result<(), Unmade> {
         let Self::Template(template) = self else {
             return Ok(());
@@ -74,7 +74,7 @@ impl Payload {
         checked.ok_or(Unmade::NotNow)?.map_err(Unmade::Never)
     }
 
-    /// The message of a delivery.
+    /// Returns the message of a delivery.
     pub async fn message(
         &self,
         renderer: &Renderer,

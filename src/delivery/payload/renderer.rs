@@ -1,9 +1,9 @@
-//! Where templates are rendered: beside the runtime, a few at a time.
+//! Renders templates outside of the async runtime, a few at a time.
 //!
-//! A template is the work of a user, and bounded; it is still longer than anybody else should have to
-//! wait. So tenants take turns: however many templates of one tenant wait, another's next one waits for
-//! those under way and one of each tenant. Its thread has a stack of its own, for what recurses with the
-//! depth of the template.
+//! Templates are written by users. Their cost is bounded, but still too high to block others. So
+//! tenants take turns: however many templates of one tenant wait, the next one of another tenant waits
+//! only for those in progress and one of each tenant. Each template runs on a thread with its own
+//! stack, because rendering recurses with the depth of the template.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,16 +15,17 @@ use tokio::sync::oneshot;
 
 use crate::id::TenantId;
 
-/// Templates that are rendered at the same time, of all tenants.
+/// Maximum number of templates rendered concurrently, for all tenants.
 const AT_ONCE: usize = 2;
-/// What 65,536 characters can nest takes far less. Only what is used is there.
+/// Stack size of a rendering thread in bytes. Templates of 65,536 characters need far less, and only
+/// used pages are allocated.
 pub const STACK_BYTES: usize = 64 << 20;
 
-/// Renders for all tenants. Cheap to clone.
+/// Renderer for all tenants. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Renderers(Arc<Mutex<Turns>>);
 
-/// Renders for one tenant.
+/// Renderer for one tenant.
 pub struct Renderer {
     renderers: Renderers,
     tenant: TenantId,
@@ -34,21 +35,21 @@ pub struct Renderer {
 struct Turns {
     under_way: usize,
     waiting: HashMap<TenantId, VecDeque<oneshot::Sender<Place>>>,
-    /// The tenants with something waiting, in the order of their turns.
+    /// Tenants with waiting templates, in the order of their turns.
     order: VecDeque<TenantId>,
 }
 
-/// The right to render. Dropping it gives it to whoever is next.
+/// Permit to render. Dropping it passes it to the next in line.
 struct Place(Option<Arc<Mutex<Turns>>>);
 
 impl Renderer {
-    /// Does this work on a thread of its own, in the tenant's turn. Nothing, when the machine gives no
+    /// Runs `work` on a separate thread, in the tenant's turn. Returns `None` if the system cannot create a
     /// thread.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        // Who gives up waiting leaves the work, and its place, to their end.
+        // If the caller is cancelled, the work continues and keeps its permit until its end.
         let place = self.renderers.place(self.tenant).await?;
         let (done, outcome) = oneshot::channel();
         let work = move || {
@@ -65,7 +66,7 @@ impl Renderer {
 }
 
 impl Renderers {
-    /// The renderer of this tenant.
+    /// Returns the renderer for a tenant.
     pub fn of(&self, tenant: TenantId) -> Renderer {
         Renderer {
             renderers: self.clone(),
@@ -97,7 +98,7 @@ impl Turns {
         is_turn
     }
 
-    /// The next that waits: the oldest of the tenant whose turn it is.
+    /// Returns the next in line: the oldest template of the tenant whose turn it is.
     fn next(&mut self) -> Option<oneshot::Sender<Place>> {
         let tenant = self.order.pop_front()?;
         let waiting = self.waiting.get_mut(&tenant)?;
@@ -130,14 +131,15 @@ impl Drop for Place {
             };
             match next.send(Self(Some(shared.clone()))) {
                 Ok(()) => return,
-                // Nobody waits there any more: the place is still this one's to give.
+                // The receiver was cancelled, so this permit goes to the next one.
                 Err(mut unused) => unused.0 = None,
             }
         }
     }
 }
 
-/// No code panics while it holds this lock, and the state is whole at every step.
+/// Locks the turns. Poisoning is ignored: no code panics while it holds the lock, and the state is
+/// consistent at every step.
 fn lock(turns: &Mutex<Turns>) -> MutexGuard<'_, Turns> {
     turns.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -166,7 +168,7 @@ mod tests {
                 drop(place);
             });
         }
-        // One place goes round, so that the order is one.
+        // A single permit is passed on, so that the order is deterministic.
         busy.truncate(1);
         join_all(waiting).await;
         let order: Vec<i64> = order.into_inner().unwrap();

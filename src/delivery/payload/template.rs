@@ -1,12 +1,11 @@
-//! Templates of the user's, in the language of Jinja.
+//! User-defined templates in the Jinja language.
 //!
-//! A template reads the message and nothing else: there are no other templates, no files and no
-//! macros. Fuel bounds what it costs, in steps as well as in memory, so that a template which doubles
-//! a text forty times ends with an error and not with the hub; [`rewrite`] sees to it that all which
-//! costs is counted.
+//! A template can only read the message: there are no other templates, no files and no macros. Fuel
+//! bounds its cost in steps and in memory, so that a template that doubles a text forty times fails
+//! without harming the hub; [`rewrite`] ensures that all costs are counted.
 //!
-//! It is read each time: that costs a hundredth of a millisecond, and recurses with its depth. Both
-//! reading and rendering are for the threads of a [`super::Renderer`].
+//! A template is parsed each time it is used. That takes a hundredth of a millisecond and recurses with
+//! the template's depth. Parsing and rendering must run on the threads of a [`super::Renderer`].
 
 mod rewrite;
 mod size;
@@ -21,12 +20,12 @@ use super::message::{JSON, Message, Purpose, SAMPLE};
 use crate::store::deliveries::Delivery;
 
 const NAME: &str = "template";
-/// About 30,000 steps, or 2 MB of text that is made on the way.
+/// Fuel of one rendering: about 30,000 steps, or 2 MB of intermediate text.
 const FUEL: u64 = 30_000;
-/// Largest message that a template may make.
+/// Maximum size of a message made by a template, in bytes.
 const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 
-/// A template.
+/// A user-defined template.
 pub struct Template {
     environment: Environment<'static>,
     source: String,
@@ -35,14 +34,14 @@ pub struct Template {
 }
 
 impl Template {
-    /// A template as it was written; whether it reads is seen when it is checked or used.
+    /// Creates a template without parsing it; errors are reported when it is checked or used.
     pub fn new(source: String, content_type: String) -> Self {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.add_filter(rewrite::BOUNDED, size::bounded);
         environment.add_filter(rewrite::PAID, size::paid);
-        // What can be changed after it was measured could hold itself.
+        // Removed because an object that can change after it was measured could contain itself.
         environment.remove_global("namespace");
         environment.remove_global("debug");
         Self {
@@ -53,8 +52,8 @@ impl Template {
         }
     }
 
-    /// What the template makes of a delivery; the error names the line. Of a test, too, though nobody
-    /// knows which values the messages of a device will have.
+    /// Renders a delivery; the error names the line. In a test, undefined values are permitted, because the
+    /// values of a device's messages are not known in advance.
     pub fn message(&self, delivery: &Delivery, purpose: Purpose) -> Result<Message, String> {
         let body: Map<String, Value> = serde_json::from_str(&delivery.body)
             .map_err(|error| format!("the message is no JSON object: {error}"))?;
@@ -84,9 +83,9 @@ impl Template {
         })
     }
 
-    /// The rule that the template breaks; the error names the line. Filters and functions that are
-    /// not there, and what never ends, show only when it runs. Which values a message will have is
-    /// not known, so that one which is missing here says nothing.
+    /// Checks the template on a sample; the error names the line. Unknown filters and functions, and
+    /// endless loops, are only detected by running it. Missing values are not an error, because the values
+    /// of messages are not known in advance.
     pub fn check(&self) -> Result<(), String> {
         let sample = serde_json::from_str(SAMPLE).unwrap_or_default();
         let about =
@@ -109,7 +108,7 @@ impl Template {
         let mut code = CodeGenerator::new(NAME, &self.source);
         code.compile_stmt(&rewrite::measured(&read)?);
         let (instructions, blocks) = code.finish();
-        // A value stands in JSON as JSON: a text in quotes, nothing as null.
+        // In JSON, values are written as JSON: texts in quotes, none as null.
         let escape = match self.is_json {
             true => AutoEscape::Json,
             false => AutoEscape::None,
@@ -133,7 +132,7 @@ impl Template {
     }
 }
 
-/// Whether the media type is JSON or built on it.
+/// True if the media type is JSON or has the suffix `+json`.
 fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case(JSON) || kind.to_ascii_lowercase().ends_with("+json")
@@ -245,7 +244,7 @@ mod tests {
             );
         }
     }
-    /// How often a template can do this before its fuel ends, of `most` times.
+    /// Returns how often a template can repeat `step` before it runs out of fuel, up to `most`.
     fn times(set: &str, step: &str, most: usize) -> usize {
         let is_done = |times: usize| {
             let each = format!("{{% for i in range({times}) %}}{step}{{% endfor %}}");
@@ -306,7 +305,7 @@ mod tests {
             "{{ ('x' * 60000 for i in range(9)) | join }}".to_owned(),
             "{% set n = namespace() %}{% set n.n = n %}{{ n }}".to_owned(),
         ] {
-            // As the renderer does: what recurses with the depth of a template has room for it.
+            // Uses the renderer's stack size, because rendering recurses with the depth of the template.
             let start: String = source.chars().take(60).collect();
             let rendered = std::thread::Builder::new()
                 .stack_size(super::super::renderer::STACK_BYTES)

@@ -1,33 +1,33 @@
-//! What came back from a target.
+//! Answer of a target to an attempt.
 
 use chrono::TimeDelta;
 
 use crate::secret::Redactor;
 
-/// What came back from a target.
+/// Answer of a target to an attempt.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// HTTP status, where there was one.
+    /// HTTP status, if there is one.
     pub status: Option<u16>,
-    /// Why it does not count as delivered.
+    /// Reason of the failure; `None` if the message was delivered.
     pub error: Option<String>,
-    /// How long the receiver wants to be left alone.
+    /// Time to wait that the receiver requested with `Retry-After`.
     pub retry_after: Option<TimeDelta>,
-    /// Whether that is about all messages, and not about this one alone.
+    /// True if `retry_after` concerns all messages, not only this one.
     pub is_rest: bool,
-    /// The beginning of what it answered, where that is text.
+    /// Beginning of the response, if it is text.
     pub text: Option<String>,
-    /// Whether trying again would only fail again.
+    /// True if another attempt would fail in the same way.
     pub is_final: bool,
 }
 
-/// How much of an error is kept: as much as a person wants to read.
+/// Maximum length of a stored error, in characters.
 const ERROR_MAX_CHARS: usize = 300;
-/// How much of an answer is kept.
+/// Maximum size of a stored response text, in bytes.
 const TEXT_MAX_BYTES: usize = 1000;
 
 impl Answer {
-    /// It failed, and may be tried again.
+    /// Creates a failure that may be retried.
     pub fn failed(error: impl Into<String>) -> Self {
         Self {
             error: Some(error.into()),
@@ -35,7 +35,7 @@ impl Answer {
         }
     }
 
-    /// It failed, and always will.
+    /// Creates a failure that must not be retried.
     pub fn hopeless(error: impl Into<String>) -> Self {
         Self {
             is_final: true,
@@ -43,7 +43,8 @@ impl Answer {
         }
     }
 
-    /// It without the secrets that the receiver was sent: whoever may see deliveries sees what is kept of it.
+    /// Redacts the secrets that were sent to the receiver, because every user who may read deliveries sees
+    /// the answer.
     pub fn without(self, redactor: &Redactor) -> Self {
         Self {
             error: self.error.map(|text| redactor.redact(&text)),
@@ -52,7 +53,8 @@ impl Answer {
         }
     }
 
-    /// What is kept of it. Secrets are left out before: half of one is one, too.
+    /// Truncates the answer for storage. Secrets must be redacted before, because a truncated secret would
+    /// not be recognised.
     pub fn cut(mut self) -> Self {
         if let Some(error) = &mut self.error
             && let Some((end, _)) = error.char_indices().nth(ERROR_MAX_CHARS)

@@ -1,4 +1,5 @@
-//! Files: each message is a line of the file of its day, in a folder below the operator's.
+//! File targets: each message is a line in the file of its day, in a folder below the operator's
+//! folder.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,14 +22,15 @@ use crate::{
     store::deliveries::Delivery,
 };
 
-/// The type's name.
+/// Name of the type.
 pub const KIND: &str = "file";
-/// Lines that are written at a time, of all targets.
+/// Maximum number of lines written concurrently, for all targets.
 pub const AT_ONCE: usize = 16;
-/// And of one target. A disk that hangs, or many messages, must not take all of them.
+/// Maximum number of lines written concurrently for one target, so that a hanging disk or a large
+/// backlog cannot block all others.
 const AT_ONCE_EACH: usize = 4;
 
-/// The settings that are stored in the clear.
+/// Settings, which are stored unencrypted.
 #[derive(Deserialize)]
 struct Settings {
     folder: String,
@@ -36,7 +38,7 @@ struct Settings {
 
 /// A folder with a file for each day.
 pub struct FileTarget {
-    /// The tenant's folder, and in it the target's.
+    /// Names of the tenant's folder and of the target's folder in it.
     folder: Vec<String>,
     turns: Arc<Semaphore>,
 }
@@ -45,7 +47,8 @@ impl FileTarget {
     /// Reads the settings.
     pub fn open(settings: &Value, tenant: TenantId) -> Result<Self> {
         let settings = Settings::deserialize(settings).map_err(Error::internal)?;
-        // The rule for folders admits no separator and no leading dot; what is stored is not trusted.
+        // Folder names are validated to have no separator and no leading dot; checked again because stored
+        // settings are not trusted.
         if settings.folder.contains('/') || settings.folder.starts_with('.') {
             return Err(Error::internal("a folder that leads elsewhere"));
         }
@@ -55,7 +58,7 @@ impl FileTarget {
         })
     }
 
-    /// Writes one delivery down, in its turn; it is on disk when this returns.
+    /// Writes one delivery, in its turn; it is on disk when this returns.
     pub async fn send(
         &self,
         below: Option<&Path>,
@@ -67,7 +70,7 @@ impl FileTarget {
             return Answer::failed("the operator has not set file_targets_dir");
         };
         let line = match serde_json::from_str::<&RawValue>(&message.body) {
-            // Line breaks stand between JSON's tokens alone: in its strings they are escaped.
+            // JSON has line breaks only between tokens; in strings they are escaped.
             Ok(json) => json.get().replace(['\n', '\r'], " ") + "\n",
             Err(_) => return Answer::hopeless("the message is no JSON, and lines are"),
         };
@@ -76,7 +79,7 @@ impl FileTarget {
         let turn = self.turns.clone().acquire_owned().await;
         let place = writing.clone().acquire_owned().await;
         let written = tokio::task::spawn_blocking(move || {
-            // The attempt may be over before the line is on disk.
+            // Held until the line is on disk, because the attempt may time out before.
             let _kept = (turn, place);
             append(below, &folders, &name, line.as_bytes())
         });
@@ -101,7 +104,7 @@ fn append(mut folder: PathBuf, folders: &[String], name: &str, line: &[u8]) -> i
         .append(true)
         .create(true)
         .mode(0o640)
-        // A link could lead out of the folder.
+        // A symbolic link could lead out of the folder.
         .custom_flags(O_NOFOLLOW)
         .open(&path)?;
     let mut text = Vec::with_capacity(line.len() + 1);
@@ -133,7 +136,7 @@ fn make_folder(folder: &Path, parent: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the last line has no end: the machine stopped while it was written.
+/// True if the last line is incomplete because the machine stopped while it was written.
 fn is_broken_off(file: &mut File) -> io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(false);

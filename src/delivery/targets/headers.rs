@@ -4,18 +4,18 @@ use hyper::header::HeaderValue;
 
 use crate::error::{Error, Result};
 
-/// "Too many requests" and "service unavailable": what `Retry-After` comes with that is about the
-/// receiver, and not about one message.
+/// "Too many requests" and "service unavailable": with these statuses `Retry-After` concerns the
+/// receiver, not one message.
 pub const ASKS_FOR_REST: [u16; 2] = [429, 503];
 
-/// The value of a header that never shows in logs.
+/// Returns a header value that is never logged.
 pub fn sensitive(value: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value).map_err(Error::internal)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// Name and password as a header (RFC 7617).
+/// Returns the header value for HTTP basic authentication (RFC 7617).
 pub fn basic(username: &str, password: &str) -> Result<HeaderValue> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     sensitive(&format!(

@@ -1,4 +1,4 @@
-//! HTTP: the message goes out in one request; any 2xx takes it.
+//! HTTP targets: each message is sent in one request; any 2xx status counts as delivered.
 
 use std::time::Duration;
 
@@ -27,17 +27,17 @@ use crate::{
     store::deliveries::Delivery,
 };
 
-/// The type's name.
+/// Name of the type.
 pub const KIND: &str = "http";
 
-/// The header with the delivery's id: the same over all attempts.
+/// Header with the delivery's id, which is the same for all attempts.
 const ID_HEADER: &str = "webhook-id";
-/// The header with the number of the attempt.
+/// Header with the number of the attempt.
 const ATTEMPT_HEADER: &str = "webhook-attempt";
-/// How long the body of an answer is waited for; the status has told by then what became of the delivery.
+/// Maximum time to wait for the body of a response; the status already determines the outcome.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
-/// The settings that are stored in the clear.
+/// Settings, which are stored unencrypted.
 #[derive(Deserialize)]
 struct Settings {
     url: String,
@@ -69,7 +69,7 @@ enum Auth {
     OAuth2(super::oauth2::Settings),
 }
 
-/// Whether TLS can be spoken with these credentials; the inner error names the field and the rule.
+/// Validates the TLS settings with these credentials. The inner error names the field and the rule.
 pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), String>> {
     let settings = Settings::deserialize(settings).map_err(Error::internal)?;
     let of_auth = match &settings.auth {
@@ -88,7 +88,7 @@ pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), S
     Ok(Ok(()))
 }
 
-/// The client for a server, with TLS of its own where there are settings.
+/// Returns the client for a server, with its own TLS settings if there are any.
 fn with_tls(client: &Client, tls: Option<&TlsSettings>, key: Option<&str>) -> Result<Client> {
     match tls {
         Some(tls) => client.with_tls(&tls.with(key)).map_err(Error::internal),
@@ -107,7 +107,8 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// Reads the settings. It sends as `shared` does, or over connections of its own.
+    /// Reads the settings. Uses `shared` for requests, or a client with its own connections if there are
+    /// TLS settings.
     pub fn open(settings: &Value, credentials: &Credentials, shared: &Client) -> Result<Self> {
         let settings = Settings::deserialize(settings).map_err(Error::internal)?;
         let url: url::Url = settings.url.parse().map_err(Error::internal)?;
@@ -155,7 +156,8 @@ impl HttpTarget {
         })
     }
 
-    /// What its headers show, as it goes over the wire: a password is there in another form.
+    /// Returns the secrets in the headers in the form in which they are sent, in which a password is
+    /// encoded, for redaction.
     pub fn shown(&self) -> impl Iterator<Item = String> {
         let secret = self.headers.values().filter(|value| value.is_sensitive());
         secret.filter_map(|value| {
@@ -177,7 +179,7 @@ impl HttpTarget {
         let mut token = oauth2.token().await?;
         let mut response = self.request(delivery, message, Some(&token.text)).await?;
         if response.status == StatusCode::UNAUTHORIZED {
-            // It was withdrawn before its time: one new one, and then the answer counts.
+            // The token was revoked early: fetch a new one and try once more.
             response.beginning(ANSWER_WAIT).await;
             oauth2.forget(&token.text).await;
             token = oauth2.token().await?;
@@ -225,7 +227,7 @@ fn header_name(name: &str) -> Result<HeaderName> {
     name.parse().map_err(Error::internal)
 }
 
-/// The status decides: a body that breaks off or does not come changes nothing.
+/// Converts a response to an answer. The status decides; an incomplete or missing body changes nothing.
 async fn answer(response: Response) -> Answer {
     let (status, retry_after) = (response.status.as_u16(), response.retry_after);
     let error = response.error();

@@ -1,4 +1,5 @@
-//! Kafka: the message becomes a record of a topic; the cluster takes it by its acknowledgement.
+//! Kafka targets: each message is a record of a topic; the acknowledgement of the cluster counts as
+//! delivered.
 
 use std::sync::Arc;
 
@@ -15,17 +16,17 @@ use crate::{
     store::deliveries::Delivery,
 };
 
-/// The type's name.
+/// Name of the type.
 pub const KIND: &str = "kafka";
 
-/// The header with the media type of the value.
+/// Header with the media type of the value.
 const CONTENT_TYPE: &str = "content-type";
-/// The header with the type of event.
+/// Header with the type of event.
 const EVENT: &str = "event";
-/// The header with the delivery's id: the same over all attempts.
+/// Header with the delivery's id, which is the same for all attempts.
 const DELIVERY_ID: &str = "delivery_id";
 
-/// The settings that are stored in the clear.
+/// Settings, which are stored unencrypted.
 #[derive(Deserialize)]
 struct Settings {
     bootstrap: Vec<String>,
@@ -43,7 +44,7 @@ enum Tls {
     Off,
 }
 
-/// A topic of a cluster.
+/// A topic of a Kafka cluster.
 pub struct KafkaTarget {
     topic: TopicTemplate,
     producer: Producer,

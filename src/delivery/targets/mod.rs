@@ -1,4 +1,4 @@
-//! Where integrations send to: one file per type.
+//! Targets of integrations: one file for each type.
 
 mod answer;
 mod file;
@@ -29,13 +29,13 @@ use crate::{
     store::{deliveries::Delivery, integrations::Integration},
 };
 
-/// Where the sealed credentials of an integration are stored.
+/// Returns the storage location of an integration's encrypted credentials.
 pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
     Place::new("integration", tenant, id)
 }
 
-/// Whether a target can be reached by its settings and by all its credentials, those that were kept among
-/// them; the error names the field and the rule.
+/// Validates a target's settings together with its credentials, including those already stored. The
+/// error names the field and the rule.
 pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<()> {
     let checked = match kind {
         http::KIND => http::check(settings, credentials)?,
@@ -45,31 +45,31 @@ pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<
     checked.map_err(Error::Invalid)
 }
 
-/// A target, ready to send to.
+/// A target that is ready for sending.
 pub struct Target {
     tenant: TenantId,
     payload: Payload,
     way: Way,
     redactor: Redactor,
-    /// About how many bytes it takes.
+    /// Approximate size in bytes.
     weight: u32,
 }
 
-/// One type of target.
+/// Type-specific part of a target.
 enum Way {
     Http(Box<http::HttpTarget>),
     Mqtt(Box<mqtt::MqttTarget>),
     Kafka(Box<kafka::KafkaTarget>),
     Postgres(Box<postgres::PostgresTarget>),
     File(file::FileTarget),
-    /// Its credentials do not open; why, for a person.
+    /// The credentials cannot be decrypted, for this reason.
     Unopened(String),
 }
 
 impl Target {
-    /// Reads an integration's settings and opens its credentials. Where those do not open, each attempt
-    /// fails and says so, until somebody gives them again or puts their key back. A target that speaks
-    /// HTTP does so as this client does, or over connections of its own.
+    /// Reads an integration's settings and decrypts its credentials. If they cannot be decrypted, each
+    /// attempt fails with the reason until a client sets them again or an operator restores their key. An
+    /// HTTP target uses `client`, or one with its own connections.
     fn open(
         tenant: TenantId,
         integration: &Integration,
@@ -132,7 +132,7 @@ impl Target {
         }
     }
 
-    /// Whether opening its credentials once more may help.
+    /// True if the credentials could not be decrypted; another try may succeed.
     pub fn is_unopened(&self) -> bool {
         matches!(self.way, Way::Unopened(_))
     }
@@ -142,7 +142,7 @@ impl Target {
         self.answer(sender, delivery, Purpose::Delivery).await
     }
 
-    /// Sends a test, as a delivery would be sent. Nothing is kept of it where the target can forget.
+    /// Sends a test in the same way as a delivery. It is rolled back if the target supports it.
     pub async fn try_out(&self, sender: &Sender, test: &Delivery) -> Answer {
         self.answer(sender, test, Purpose::Test).await
     }
@@ -203,38 +203,40 @@ impl Way {
     }
 }
 
-/// What all targets share: the clients, behind the guard, and the targets that are ready.
+/// Resources that all targets share: the clients, behind the guard, and the cached targets.
 #[derive(Clone)]
 pub struct Sender {
     http: Client,
-    /// The same for each tenant.
+    /// HTTP clients by tenant.
     clients: Cache<TenantId, Client>,
     guard: Guard,
     publishers: Publishers,
-    /// Templates of all integrations take turns here.
+    /// Template renderers for all tenants.
     pub renderers: Renderers,
     timeout: Duration,
-    /// Below this are the folders of files.
+    /// Operator's folder for file targets.
     files_dir: Option<Arc<Path>>,
-    /// Lines that are written to files at a time.
+    /// Permits for writing lines to files.
     files: Arc<Semaphore>,
-    /// Where the hub is reached; empty where nobody has said.
+    /// Public URL of the hub; empty if it is not configured.
     origin: Arc<str>,
-    /// Each as it is at a revision: a change ends the connections of the one before.
+    /// Targets with the revision of their integration; a new revision closes the connections of the
+    /// previous one.
     targets: Cache<IntegrationId, (i64, Arc<Target>)>,
 }
 
-/// Tenants whose HTTP client is kept ready.
+/// Maximum number of cached HTTP clients, one for each tenant.
 const CLIENTS_MAX: u64 = 1_000;
-/// What targets take that are kept ready, in bytes: a token, a connection or a compiled template is worth keeping.
+/// Capacity of the target cache in bytes. Cached targets keep their token, connection or compiled
+/// template.
 const TARGETS_MAX_BYTES: u64 = 48 << 20;
-/// What a target takes beside its settings, and for each byte of those.
+/// Fixed size of a target in bytes, and bytes for each byte of its settings.
 const TARGET_BYTES: usize = 32 * 1024;
 const SETTINGS_BYTES: usize = 8;
 const TARGET_IDLE: Duration = Duration::from_secs(600);
 
 impl Sender {
-    /// A sender whose requests end after `timeout`.
+    /// Creates a sender whose requests end after `timeout`.
     pub fn new(
         guard: Guard,
         publishers: Publishers,
@@ -263,7 +265,7 @@ impl Sender {
         })
     }
 
-    /// The integration's target, as it is at this revision.
+    /// Returns the target of an integration at its current revision.
     pub fn target(
         &self,
         tenant: TenantId,

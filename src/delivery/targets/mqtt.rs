@@ -1,4 +1,4 @@
-//! MQTT: the message is published; the broker takes it by its acknowledgement.
+//! MQTT targets: each message is published; the acknowledgement of the broker counts as delivered.
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use crate::{
     store::deliveries::Delivery,
 };
 
-/// The type's name.
+/// Name of the type.
 pub const KIND: &str = "mqtt";
 
-/// The settings that are stored in the clear.
+/// Settings, which are stored unencrypted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MqttSettings {
-    /// The broker.
+    /// Broker to publish to.
     pub broker: BrokerSettings,
-    /// Where it publishes to.
+    /// Topic template.
     pub topic: String,
-    /// 0, 1 or 2.
+    /// MQTT QoS: 0, 1 or 2.
     pub qos: u8,
-    /// Whether the broker keeps each for those who come later.
+    /// True if the broker must retain the messages.
     pub retain: bool,
 }
 
-/// Whether the broker can be reached with these credentials; the inner error names the field and the rule.
+/// Validates the broker settings with these credentials. The inner error names the field and the rule.
 pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), String>> {
     let settings = MqttSettings::deserialize(settings).map_err(Error::internal)?;
     let credentials = BrokerCredentials::read(|name| credentials.get(name));
@@ -39,7 +39,7 @@ pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), S
     Ok(checked.map_err(|broken| format!("target.broker.{broken}")))
 }
 
-/// A topic of a broker.
+/// A topic of an MQTT broker.
 pub struct MqttTarget {
     purpose: String,
     broker: Broker,

@@ -1,4 +1,4 @@
-//! OAuth 2.0 client credentials (RFC 6749, 4.4): a token is fetched once and used until it ends.
+//! OAuth 2.0 client credentials (RFC 6749, 4.4): a token is fetched once and used until it expires.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
     secret::Redactor,
 };
 
-/// A token is left alone so long before its end: it must survive its way.
+/// Time before its expiry from which a token is no longer used, so that it is still valid on arrival.
 const MARGIN: Duration = Duration::from_secs(30);
-/// The life of a token that does not tell.
+/// Assumed lifetime of a token without `expires_in`.
 const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
 const LIFE_MAX: Duration = Duration::from_secs(86_400);
-/// How long the body of an answer is waited for.
+/// Maximum time to wait for the body of a response.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
-/// The settings that are stored in the clear.
+/// Settings, which are stored unencrypted.
 #[derive(Deserialize)]
 pub struct Settings {
     pub token_url: String,
@@ -37,11 +37,11 @@ pub struct Settings {
     audience: Option<String>,
     #[serde(default)]
     client_authentication: Option<ClientAuthentication>,
-    /// Of its own; by default that of the target, where the server is the same.
+    /// TLS settings for the token server; by default those of the target if both have the same origin.
     pub tls: Option<TlsSettings>,
 }
 
-/// How the client shows who it is.
+/// Method of client authentication.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum ClientAuthentication {
@@ -50,21 +50,21 @@ enum ClientAuthentication {
     Body,
 }
 
-/// A client of an authorization server.
+/// Client of an authorization server.
 pub struct OAuth2 {
     client: Client,
     token_url: url::Url,
     form: Vec<(&'static str, String)>,
     basic: Option<HeaderValue>,
-    /// Locked while it is fetched, so that many deliveries fetch one.
+    /// Current token. Locked during a fetch, so that concurrent deliveries share one.
     token: Mutex<Option<Arc<Token>>>,
 }
 
-/// What the authorization server has granted.
+/// A token granted by the authorization server.
 pub struct Token {
-    /// What is shown to the receiver.
+    /// Access token for the receiver.
     pub text: String,
-    /// Leaves it out of what the receiver answers.
+    /// Redactor that removes the token from the receiver's answers.
     pub redactor: Redactor,
     ends_at: Instant,
 }
@@ -72,7 +72,7 @@ pub struct Token {
 #[derive(Deserialize)]
 struct Granted {
     access_token: String,
-    /// Seconds; some servers write them as a text.
+    /// Lifetime in seconds; some servers write it as text.
     expires_in: Option<Value>,
 }
 
@@ -82,7 +82,7 @@ struct Refused {
 }
 
 impl OAuth2 {
-    /// Reads the settings; tokens are fetched by that client.
+    /// Reads the settings. Tokens are fetched with `client`.
     pub fn open(settings: Settings, client_secret: &str, client: Client) -> Result<Self> {
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
         form.extend(settings.scope.map(|scope| ("scope", scope)));
@@ -109,7 +109,7 @@ impl OAuth2 {
         })
     }
 
-    /// The token in force, fetched where there is none.
+    /// Returns the current token; fetches one if there is none.
     pub async fn token(&self) -> Result<Arc<Token>, Answer> {
         let mut token = self.token.lock().await;
         if let Some(token) = token
@@ -129,7 +129,7 @@ impl OAuth2 {
         Ok(fetched)
     }
 
-    /// Drops a token that was refused, unless another one is in force already.
+    /// Drops a token that was rejected, unless it was replaced already.
     pub async fn forget(&self, refused: &str) {
         let mut token = self.token.lock().await;
         if token.as_ref().is_some_and(|token| token.text == refused) {
@@ -169,12 +169,13 @@ impl OAuth2 {
     }
 }
 
-/// Why there is no token. A server that wants to be left alone is left alone: without a token nothing can
-/// be delivered.
+/// Returns the failure for a rejected token request. A `Retry-After` of the server pauses the target,
+/// because nothing can be delivered without a token.
 async fn refusal(response: Response) -> Answer {
     let (status, retry_after) = (response.status, response.retry_after);
     let body = response.beginning(ANSWER_WAIT).await;
-    // The word for the error is one of the standard's; the rest may hold anything.
+    // Only the error code is passed on, if it looks like one of the standard; the rest may contain
+    // anything.
     let word = serde_json::from_slice::<Refused>(&body).ok();
     let word = word.map(|refused| refused.error).filter(|word| {
         word.len() <= 60 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')

@@ -1,7 +1,7 @@
-//! PostgreSQL: each message becomes a row of a table of the user's.
+//! PostgreSQL targets: each message becomes a row in a table of the user.
 //!
-//! Values go over as text, and the server takes them for the types of the table's own columns, so that every type
-//! works which has a form as text.
+//! Values are sent as text, and the server converts them to the types of the columns, so every type
+//! with a text form is supported.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::{
     store::deliveries::Delivery,
 };
 
-/// The type's name.
+/// Name of the type.
 pub const KIND: &str = "postgres";
 
-/// The settings that are stored in the clear.
+/// Settings, which are stored unencrypted.
 #[derive(Deserialize)]
 struct Settings {
     host: String,
@@ -44,7 +44,7 @@ enum Tls {
     Off,
 }
 
-/// A column, and where its value is in the message.
+/// A column with the pointer to its value in the message.
 #[derive(Deserialize)]
 struct Column {
     name: String,
@@ -54,11 +54,11 @@ struct Column {
 /// A table on a server.
 pub struct PostgresTarget {
     server: Server,
-    /// Inserts a row of which each value is a parameter.
+    /// Statement that inserts a row, with parameters for its values.
     insertion: String,
     columns: Vec<Column>,
     has_id_column: bool,
-    /// Locked while it is opened, so that many deliveries open one.
+    /// Current session. Locked while it is opened, so that concurrent deliveries share one.
     session: Mutex<Option<Arc<Session>>>,
 }
 
@@ -104,8 +104,8 @@ impl PostgresTarget {
         inserted.await.map_or_else(answer, |()| Answer::default())
     }
 
-    /// Inserts one delivery and takes it back, over a connection of its own: what others insert in the
-    /// meantime must stay.
+    /// Inserts one delivery and rolls it back, over a separate connection, so that inserts of others are
+    /// not rolled back.
     pub async fn try_out(&self, guard: &Guard, delivery: &Delivery) -> Answer {
         let tried = async {
             let request = self.request(delivery)?;
@@ -131,7 +131,7 @@ impl PostgresTarget {
         Ok(session)
     }
 
-    /// The values of the columns, as text.
+    /// Returns the values of the columns as text.
     fn values(&self, delivery: &Delivery) -> Result<Vec<Option<String>>, Failure> {
         let message: Value = serde_json::from_str(&delivery.body)
             .map_err(|error| Failure::hopeless(format!("the message is no JSON: {error}")))?;
@@ -185,7 +185,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A value as the text that the server casts; nothing for null.
+/// Returns a value as text for the server to convert; `None` for null.
 fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,

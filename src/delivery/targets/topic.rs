@@ -1,10 +1,10 @@
-//! What the placeholders of a topic stand for in a delivery.
+//! Values for the placeholders of a topic.
 
 use serde::Deserialize;
 
 use crate::{store::deliveries::Delivery, topic::Subject};
 
-/// Calls `then` with the subject of a delivery; its labels are read where the topic speaks of them.
+/// Calls `then` with the values of a delivery. The labels are only parsed if the topic uses them.
 pub fn subject<T>(delivery: &Delivery, has_labels: bool, then: impl FnOnce(Subject<'_>) -> T) -> T {
     let labels = match has_labels {
         true => labels(&delivery.body),
@@ -17,7 +17,7 @@ pub fn subject<T>(delivery: &Delivery, has_labels: bool, then: impl FnOnce(Subje
     })
 }
 
-/// The device's labels: an uplink has them where the native output does, other events with the device.
+/// Returns the device's labels. Uplinks have them in `uplink_metadata`, other events in `device`.
 fn labels(body: &str) -> Vec<String> {
     #[derive(Deserialize)]
     struct Message {

@@ -1,4 +1,4 @@
-//! Signatures of the Standard Webhooks scheme: HMAC-SHA-256 over id, time and body.
+//! Signatures according to Standard Webhooks: HMAC-SHA-256 over id, time and body.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,13 +10,13 @@ use crate::{
     secret::SIGNING_SECRET_PREFIX,
 };
 
-/// Signs with one secret.
+/// Signer with one secret.
 pub struct Signer {
     key: Hmac<Sha256>,
 }
 
 impl Signer {
-    /// Reads a secret: `whsec_` and its bytes in base64.
+    /// Reads a secret: `whsec_` followed by base64.
     pub fn new(secret: &str) -> Result<Self> {
         let text = secret.strip_prefix(SIGNING_SECRET_PREFIX).unwrap_or(secret);
         let bytes = STANDARD.decode(text).map_err(Error::internal)?;
@@ -24,7 +24,7 @@ impl Signer {
         Ok(Self { key })
     }
 
-    /// The headers that a message gets beside its id.
+    /// Returns the headers that a signed message has in addition to its id.
     pub fn headers(&self, id: &str, now: Time, body: &str) -> [(&'static str, String); 2] {
         let timestamp = now.timestamp().to_string();
         let mut mac = self.key.clone();
@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    /// The vector of the scheme's own libraries.
+    /// Test vector of the scheme's own libraries.
     #[test]
     fn the_documented_vector_comes_out() {
         let signer = Signer::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

@@ -1,4 +1,4 @@
-//! Who calls.
+//! Authenticated callers.
 
 use crate::{
     clock::Time,
@@ -9,23 +9,23 @@ use crate::{
     },
 };
 
-/// Somebody who has shown a valid token.
+/// The sender of a request with a valid token.
 #[derive(Clone)]
 pub struct Caller {
-    /// Who it is.
+    /// Identity of the caller.
     pub identity: Identity,
     /// The caller's tenant.
     pub scope: Scope,
 }
 
-/// A person or a program.
+/// Identity of a person or a program.
 #[derive(Clone)]
 pub enum Identity {
     /// A user who has logged in.
     User {
-        /// Who it is.
+        /// Identity of the caller.
         user: User,
-        /// When the session ends.
+        /// Expiry of the session.
         expires_at: Time,
     },
     /// A program with an API key.
@@ -33,7 +33,7 @@ pub enum Identity {
 }
 
 impl Caller {
-    /// Who it is among those who listen to live streams.
+    /// Returns the caller as a listener of live streams.
     pub fn listener(&self) -> Listener {
         match &self.identity {
             Identity::User { user, .. } => Listener::User(user.id),
@@ -41,7 +41,7 @@ impl Caller {
         }
     }
 
-    /// The caller with a scope that knows the call.
+    /// Returns the caller with a scope that records the call, for the audit log.
     pub fn in_call(self, call: Call) -> Self {
         let (user, api_key, name) = match &self.identity {
             Identity::User { user, .. } => (Some(user.id), None, user.username.clone()),

@@ -1,5 +1,4 @@
-//! When API keys were last used, noted beside the requests that they open: a request that only reads must not
-//! wait for the writer.
+//! Records the last use of API keys in the background: a request that only reads must not wait for a write.
 
 use std::{
     collections::HashMap,
@@ -12,18 +11,18 @@ use crate::{
     store::{Scope, access::api_keys},
 };
 
-/// Last use is told to a minute, so that a key in use costs no write for each request.
+/// Precision of the last use: a key in use costs no more than one write per minute.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Notes the uses of keys.
+/// Records the uses of keys.
 #[derive(Default)]
 pub struct KeyUses {
-    /// When this hub last began to note a use of each key, of those in use.
+    /// Time at which this hub last recorded a use of each key.
     begun: Mutex<HashMap<ApiKeyId, Instant>>,
 }
 
 impl KeyUses {
-    /// Notes that a key has opened something, unless that was noted a moment ago.
+    /// Records the use of a key, unless it was recorded within the last minute.
     pub fn note(self: &Arc<Self>, scope: &Scope, id: ApiKeyId) {
         if !self.is_due(id, Instant::now()) {
             return;

@@ -1,4 +1,4 @@
-//! Callers and their permissions, and the guards against others: sessions, passwords, throttles.
+//! Callers and their permissions, sessions, passwords, and throttles against guessing.
 
 pub(super) mod caller;
 pub(super) mod key_uses;

@@ -1,21 +1,21 @@
-//! Which passwords may be set.
+//! Rules for new passwords.
 //!
-//! NIST SP 800-63B: length counts, composition does not; a password must not be what everybody would try
-//! first.
+//! They follow NIST SP 800-63B: a minimum length, no rules on the composition, and no passwords that an
+//! attacker would try first.
 
 use zxcvbn::{Score, zxcvbn};
 
 use crate::error::{Error, Result};
 
-/// Shortest password that may be set, in characters.
+/// Minimum length of a new password, in characters.
 pub const PASSWORD_MIN: usize = 10;
-/// Fewer than a million guesses find what is below: common passwords, names, dates, keyboard patterns,
-/// and slight changes of them.
+/// Minimum score: passwords below it are found with fewer than a million guesses. They are common passwords,
+/// names, dates, keyboard patterns and slight changes of them.
 const SCORE_MIN: Score = Score::Two;
-/// What everybody tries here.
+/// The product's name, which is an obvious guess here.
 const OWN_NAME: &str = "thingshub";
 
-/// What can be told at once.
+/// Checks the rules that cost no time: length, username and repetition.
 pub fn check_form(field: &str, password: &str, username: &str) -> Result<()> {
     if password.chars().count() < PASSWORD_MIN {
         return Err(Error::field(
@@ -35,7 +35,7 @@ pub fn check_form(field: &str, password: &str, username: &str) -> Result<()> {
     Ok(())
 }
 
-/// How hard it is to guess, which takes some milliseconds to tell.
+/// Checks how hard the password is to guess, which takes some milliseconds.
 pub fn check_strength(field: &str, password: &str, username: &str) -> Result<()> {
     let found = zxcvbn(password, &[username, OWN_NAME]);
     if found.score() >= SCORE_MIN {
@@ -52,7 +52,7 @@ pub fn check_strength(field: &str, password: &str, username: &str) -> Result<()>
     ))
 }
 
-/// A sentence as the end of another one.
+/// Turns a sentence into the end of another one: lower case at the start, no full stop.
 fn sentence_end(sentence: &str) -> String {
     let mut characters = sentence.trim_end_matches('.').chars();
     let first = characters.next().into_iter().flat_map(char::to_lowercase);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_long_password_is_judged_by_its_beginning() {
-        // What is asked of the machine does not grow with it.
+        // The cost of the check must not grow with the length.
         for long in ["aB3$".repeat(256), "password".repeat(128), "ü1".repeat(512)] {
             let _ = check_strength("password", &long, "somebody");
         }

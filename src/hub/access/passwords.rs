@@ -1,8 +1,8 @@
-//! Password hashing: argon2id, on threads of its own, a few at a time.
+//! Password hashing with argon2id, on dedicated threads, a few at a time.
 //!
-//! One hash costs 19 MiB and tens of milliseconds of CPU, so that many log-ins at once would starve
-//! the hub: they queue here, each address and tenant within its share, and beyond a bound they are put off.
-//! The threads are shared with nothing else: whatever else blocks, somebody can still log in.
+//! One hash costs 19 MiB and tens of milliseconds of CPU time, so that many logins at once would starve the
+//! hub. They are queued here, with a limit per address and tenant, and rejected if the queue is full. The
+//! threads are not shared with other work, so that logins work whatever else blocks.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,19 +17,20 @@ use crate::{
     threads::run_apart,
 };
 
-/// Hashes under way at a time.
+/// Maximum number of hashes in progress.
 const RUNNING_MAX: usize = 2;
-/// Hashes under way or waiting.
+/// Maximum number of hashes in progress or waiting.
 const WAITING_MAX: usize = 64;
-/// The same for one who asks: a flood from one address delays others by no more than these.
+/// Maximum number of hashes in progress or waiting for one asker, so that a flood from one address delays
+/// others by no more than these.
 const SHARE_MAX: usize = 8;
 
-/// On whose behalf a hash is made.
+/// The party on whose behalf a hash is computed; each has a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Asker {
-    /// Somebody who is not known yet, by the address.
+    /// A client that is not authenticated yet, by its address.
     Address(IpAddr),
-    /// Somebody of a tenant.
+    /// A user of a tenant.
     Tenant(TenantId),
     /// The hub itself.
     Hub,
@@ -38,11 +39,11 @@ pub enum Asker {
 pub struct Passwords {
     running: Arc<Semaphore>,
     waiting: Shares<Asker>,
-    /// Stands in for the hash of a user who does not exist, so that the answer takes as long.
+    /// Compared if the user does not exist, so that the answer takes as long as for one who does.
     decoy: tokio::sync::OnceCell<String>,
 }
 
-/// A place among those who wait for a hash.
+/// A place in the queue of hashes.
 pub struct Place {
     _place: shares::Place<Asker>,
 }
@@ -56,7 +57,7 @@ impl Passwords {
         }
     }
 
-    /// A place in the queue, if there is one.
+    /// Takes a place in the queue; fails if none is left.
     pub fn place(&self, asker: Asker) -> Result<Place> {
         let (owner, whose) = match asker {
             Asker::Address(address) => (Asker::Address(subscriber(address)), "this address"),
@@ -73,13 +74,13 @@ impl Passwords {
         }
     }
 
-    /// The PHC string to store.
+    /// Hashes a password. Returns the PHC string to store.
     pub async fn hash(&self, password: &str) -> Result<String> {
         self.hash_if(Asker::Hub, password, |_| Ok(())).await
     }
 
-    /// The PHC string to store of a password that somebody wants to set. How easy it is to guess takes a
-    /// while to tell, as the hash does.
+    /// Checks and hashes a new password. Returns the PHC string to store. The check of its strength is slow,
+    /// so it runs on the same thread as the hash.
     pub async fn new_hash(
         &self,
         asker: Asker,
@@ -111,7 +112,7 @@ impl Passwords {
         .await
     }
 
-    /// Whether the password has this hash; without a hash it takes as long, and is false.
+    /// Returns true if the password matches the hash. Without a hash it takes as long and returns false.
     pub async fn verify(&self, place: Place, password: &str, hash: Option<&str>) -> Result<bool> {
         let known = hash.is_some();
         let hash = match hash {
@@ -143,7 +144,7 @@ impl Passwords {
         let turn = self.running.clone().acquire_owned().await;
         let turn = turn.map_err(Error::internal)?;
         let hashed = run_apart("password", move || {
-            // Whoever asked may be gone: the work goes on, and so it keeps its place and its turn.
+            // The work goes on if the client disconnects, so it keeps its place and its turn until its end.
             let _kept = (place, turn);
             work()
         });

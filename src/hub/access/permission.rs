@@ -1,4 +1,4 @@
-//! Who may do what: one table of all operations. What is not in it, nobody may do.
+//! Permissions: one table of all operations. An operation that is not in it is forbidden for everybody.
 
 use super::caller::{Caller, Identity};
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     store::access::authority::{ADMINISTRATORS_ONLY, OPERATORS_ONLY},
 };
 
-/// What a user may do.
+/// The role of a user in its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Everything in the tenant, users and keys included.
+    /// May do everything in the tenant, including users and keys.
     Admin,
-    /// Read and provision.
+    /// May read and provision.
     Editor,
-    /// Read.
+    /// May read.
     Viewer,
 }
 
 impl Role {
-    /// From the database's text; what is unknown may only read.
+    /// Parses the stored role; an unknown one may only read.
     pub fn parse(text: &str) -> Self {
         match text {
             "admin" => Role::Admin,
@@ -28,7 +28,7 @@ impl Role {
     }
 }
 
-/// What an operation is about.
+/// The kind of resource that an operation uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     NetworkConnections,
@@ -44,7 +44,7 @@ pub enum Resource {
     Installation,
 }
 
-/// What an operation does with it.
+/// The kind of access that an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     Read,
@@ -161,8 +161,8 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("delete_tenant", Installation, Write),
 ];
 
-/// What an API key may be allowed. `read` and `write` are about all five kinds of resources that
-/// are provisioned; whoever may write may read.
+/// The scopes that an API key may have. `read` and `write` apply to all five kinds of provisioned resources;
+/// write access includes read access.
 pub const KEY_SCOPES: &[(&str, Option<Resource>, Access)] = &[
     ("read", None, Read),
     ("write", None, Write),
@@ -178,7 +178,7 @@ pub const KEY_SCOPES: &[(&str, Option<Resource>, Access)] = &[
     ("integrations:write", Some(Integrations), Write),
 ];
 
-/// Whether the caller may run the operation.
+/// Checks that the caller may run the operation.
 pub fn check(caller: &Caller, operation: &str) -> Result<()> {
     let known = OPERATIONS.iter().find(|(id, _, _)| *id == operation);
     let Some((_, resource, access)) = known else {
@@ -204,7 +204,7 @@ fn user_may(role: Role, is_operator: bool, resource: Resource, access: Access) -
     refused.map_or(Ok(()), |text| Err(Error::Forbidden(text.to_owned())))
 }
 
-/// Administration is for people: a key that leaks must not make others.
+/// API keys may not administer: a leaked key must not be able to create others.
 fn key_may(scopes: &[String], resource: Resource, access: Access) -> Result<()> {
     if matches!(resource, Self_ | Administration | Installation) {
         return Err(Error::Forbidden("an API key may not do this".to_owned()));

@@ -1,4 +1,5 @@
-//! The way back in for who has lost the last password: from the command line, on the data itself.
+//! Recovery after the last administrator's password was lost: from the command line, directly in the
+//! database.
 
 use super::passwords::{Asker, Passwords};
 use crate::{
@@ -9,10 +10,11 @@ use crate::{
     },
 };
 
-/// What the audit log calls it.
+/// Name of the operation in the audit log.
 const OPERATION: &str = "reset_password";
 
-/// Gives a user another password and unlocks it; an operator is an administrator again. Its sessions end.
+/// Sets another password and unlocks the user; an operator becomes an administrator again. All sessions of
+/// the user end.
 pub async fn reset_password(store: &Store, username: &str, password: &str) -> Result<User> {
     let user = store.find_user(username).await?;
     let user = user.ok_or_else(|| Error::missing("user", username))?;

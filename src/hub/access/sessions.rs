@@ -1,4 +1,4 @@
-//! Logging in and out, and who a token belongs to.
+//! Login, logout and authentication of tokens.
 
 use std::net::IpAddr;
 
@@ -27,19 +27,19 @@ const FIRST_TENANT: &str = "default";
 /// Name of the first administrator.
 const FIRST_USERNAME: &str = "admin";
 
-/// A fresh session.
+/// A new session.
 pub struct Login {
-    /// Who logged in.
+    /// User of the session.
     pub user: User,
-    /// What to send from now on.
+    /// Token to send with the next requests.
     pub token: String,
-    /// Until when.
+    /// Expiry of the session.
     pub expires_at: Time,
 }
 
 impl Hub {
-    /// Opens a session, if name and password are right. Whether the user exists does not show,
-    /// neither in the answer nor in its time.
+    /// Opens a session if username and password are right. Neither the answer nor its time reveals whether
+    /// the user exists.
     pub async fn log_in(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
         let place = self.passwords.place(Asker::Address(address))?;
         let attempt = self.begin_guess(username, address)?;
@@ -64,7 +64,7 @@ impl Hub {
         })
     }
 
-    /// The user of this name, if it has this password and may log in.
+    /// Returns the user with this name, if the password matches and the user is not locked.
     async fn compare(&self, place: Place, username: &str, password: &str) -> Result<Option<User>> {
         let user = self.store.find_user(username).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
@@ -72,19 +72,19 @@ impl Hub {
         Ok(user.filter(|user| matches && !user.profile.locked))
     }
 
-    /// Counts a guess of a user's password from an address.
+    /// Begins an attempt to guess a user's password from an address; fails if there were too many.
     pub(in crate::hub) fn begin_guess(&self, username: &str, address: IpAddr) -> Result<Attempt> {
         let who = (username::folded(username), subscriber(address));
         self.guesses
             .begin(who, "wrong passwords of this user from this address")
     }
 
-    /// Ends the session of this token; it is dead on the next request.
+    /// Ends the session of this token; the next request with it fails.
     pub async fn log_out(&self, scope: &Scope, token: &str) -> Result<()> {
         identity::close_session(scope, &secret::hash_token(token)).await
     }
 
-    /// Who this token belongs to.
+    /// Returns the caller to whom this token belongs.
     pub async fn authenticate(&self, token: &str) -> Result<Caller> {
         let hash = secret::hash_token(token);
         if !token.starts_with(secret::API_KEY_PREFIX) {
@@ -110,7 +110,7 @@ impl Hub {
         })
     }
 
-    /// Makes the first tenant and its administrator; answers the password if it had to invent one.
+    /// Creates the first tenant and its administrator. Returns the password if it was generated.
     pub async fn first_run(&self) -> Result<Option<String>> {
         let is_seeded = async || self.store.is_seeded().await;
         if starting::persist(&self.config, is_seeded).await? {

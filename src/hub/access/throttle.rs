@@ -1,7 +1,7 @@
-//! How often somebody may fail before more attempts are put off.
+//! Throttling: limits the failed attempts of one caller in a period.
 //!
-//! An attempt is counted before the work that it asks for and taken back when it succeeds, so that
-//! attempts at the same time count like attempts one after the other.
+//! An attempt is counted before its work begins, and no longer counts if it succeeds, so that simultaneous
+//! attempts count like sequential ones.
 
 use std::{
     hash::Hash,
@@ -14,16 +14,16 @@ use moka::sync::Cache;
 
 use crate::error::{Error, Result};
 
-/// How long failures are remembered, from the first of them on.
+/// Time for which failures are remembered, from the first of them.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Those who are remembered at a time; the memory that they take is bounded.
+/// Maximum number of callers that are remembered at a time, which bounds the memory.
 const REMEMBERED_MAX: u64 = 100_000;
-/// When attempts that are put off for others under way make sense again.
+/// Seconds after which to retry an attempt that was rejected because of others in progress.
 const SOON_S: u64 = 1;
-/// The part of an IPv6 address that one subscriber has to itself.
+/// Length of the prefix of IPv6 addresses that belongs to one subscriber.
 const SUBSCRIBER_BITS: u32 = 64;
 
-/// Counts failures by who has failed.
+/// Counts failures per caller.
 pub struct Throttle<K> {
     counts: Cache<K, Arc<Count>>,
     most: u32,
@@ -40,7 +40,7 @@ struct Tally {
     under_way: u32,
 }
 
-/// An attempt that counts as failed until it is known to be something else.
+/// An attempt, which counts as failed unless it is settled otherwise.
 #[must_use]
 pub struct Attempt {
     count: Arc<Count>,
@@ -48,7 +48,7 @@ pub struct Attempt {
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static> Throttle<K> {
-    /// One that lets `most` attempts fail.
+    /// Creates a throttle that allows `most` failures.
     pub fn new(most: u32) -> Self {
         Self {
             counts: Cache::builder()
@@ -59,8 +59,8 @@ impl<K: Hash + Eq + Send + Sync + 'static> Throttle<K> {
         }
     }
 
-    /// Counts an attempt; refused where too many have failed, or would if those under way did. `what`
-    /// names them, in the plural.
+    /// Begins an attempt. Fails if too many attempts have failed, or would have if those in progress did.
+    /// `what` names the failures in the error, in the plural.
     pub fn begin(&self, who: K, what: &str) -> Result<Attempt> {
         let count = self.counts.get_with(who, || {
             Arc::new(Count {
@@ -100,12 +100,12 @@ impl Count {
 }
 
 impl Attempt {
-    /// It was right: what failed before is forgotten.
+    /// Ends the attempt as a success and forgets earlier failures.
     pub fn succeed(mut self) {
         self.settle(|tally| tally.failed = 0);
     }
 
-    /// It did not come to an answer that tells anything: it does not count.
+    /// Ends the attempt without counting it: it reached no result.
     pub fn withdraw(mut self) {
         self.settle(|_| ());
     }
@@ -127,7 +127,7 @@ impl Drop for Attempt {
     }
 }
 
-/// Whom an address stands for: one subscriber has a whole /64 of IPv6 addresses to take turns with.
+/// Returns the address that identifies the subscriber: one subscriber has a whole /64 of IPv6 addresses.
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

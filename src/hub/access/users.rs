@@ -1,4 +1,4 @@
-//! Users: names are nobody else's, passwords are hard to guess, and the last administrator stays.
+//! Users: usernames are unique, passwords are hard to guess, and the last administrator cannot be removed.
 
 use std::net::IpAddr;
 
@@ -17,11 +17,11 @@ use crate::{
     username,
 };
 
-/// The session in which a user changes its own password.
+/// The session in which a user changes the own password.
 pub struct OwnSession<'a> {
-    /// Its token: it goes on.
+    /// Token of the session, which stays valid.
     pub token: &'a str,
-    /// Where the call came from.
+    /// Address of the client.
     pub address: IpAddr,
 }
 
@@ -46,14 +46,15 @@ impl Hub {
         };
         let made = made.await;
         match &made {
-            // That it is taken is told, as it must be; how many of those one can find out is bounded.
+            // The error reveals that another tenant has the name, which cannot be avoided; the number of
+            // names that a tenant can discover is limited.
             Err(Error::Conflict(_)) if !users::is_named(scope, &username).await? => drop(probe),
             _ => probe.withdraw(),
         }
         made
     }
 
-    /// Replaces what is said of a user, and the password where a new one is given.
+    /// Replaces a user's profile, and the password if a new one is given.
     pub async fn update_user(
         &self,
         scope: &Scope,
@@ -74,8 +75,8 @@ impl Hub {
         users::update(scope, user.id, profile, hash).await
     }
 
-    /// Changes the caller's own password; all other sessions of the user end. Guesses of the current one
-    /// count like those of a log-in.
+    /// Changes the caller's own password and ends all other sessions of the user. Wrong current passwords
+    /// count like failed logins.
     pub async fn change_password(
         &self,
         scope: &Scope,

@@ -1,10 +1,10 @@
-//! Data tables: a column must not come twice.
+//! Data tables: columns must be unique.
 
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 
-/// Refuses a repeated column.
+/// Rejects duplicate columns.
 pub fn check_columns<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = HashSet::new();
     for (index, path) in paths.enumerate() {

@@ -1,5 +1,5 @@
-//! Downlinks and the desired state: over which network a device is told something, and what its
-//! driver makes of values.
+//! Downlinks and the desired state: selects the network connection over which a device is reached, and has
+//! its driver encode values.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -32,59 +32,59 @@ use crate::{
     uplink::Asking,
 };
 
-/// Something that can be desired of a device.
+/// A field of the desired state that a device can have.
 pub type Configurable = Column;
-/// What it is.
+/// Type of such a field.
 pub type ConfigurableKind = ColumnKind;
 
-/// The port where neither client nor driver names one: the first that LoRaWAN leaves to applications.
+/// LoRaWAN port if neither client nor driver sets one: the first that is free for applications.
 const PORT_DEFAULT: u8 = 1;
-/// How often a downlink is made again when its device or connection was changed meanwhile.
+/// Maximum number of attempts to queue a downlink whose device or connection is changed at the same time.
 const TRIES_MAX: usize = 5;
-/// The kind of the event that tells why a desired state stays in the hub.
+/// Kind of the event that reports why a desired state was not sent.
 pub const NOT_SENT: &str = "desired_state_not_sent";
 
-/// What to tell a device.
+/// A downlink, as a client requests it.
 pub struct Wish {
-    /// The message.
+    /// Message to send.
     pub content: Content,
-    /// LoRaWAN port; `None`: the driver's, or the default.
+    /// LoRaWAN port; `None`: the one that the driver sets, or the default.
     pub f_port: Option<u8>,
-    /// Whether the device is to confirm it; `None`: as the driver says, or not.
+    /// True if the device is to confirm it; `None`: as the driver says, by default false.
     pub confirmed: Option<bool>,
-    /// What goes first.
+    /// Priority among the waiting downlinks of the device.
     pub priority: Priority,
-    /// When it is no longer worth sending.
+    /// Time after which it is no longer sent.
     pub expires_at: Option<Time>,
-    /// Over which network; `None`: the one that the device was last heard in.
+    /// Network connection to use; `None`: the one that received the device's last uplink.
     pub connection: Option<ConnectionId>,
 }
 
-/// A message, as it is or still to be encoded.
+/// The content of a downlink: a payload, or values that the driver encodes.
 pub enum Content {
-    /// The bytes themselves.
+    /// Bytes of the payload.
     Payload(Vec<u8>),
-    /// Values for the device's driver.
+    /// Values for the device's driver to encode.
     Values(Map<String, Value>),
 }
 
-/// A device's state, and what its driver says of it.
+/// The state of a device, with the fields and defaults from its driver's schema.
 pub struct StateReport {
-    /// The device with its state.
+    /// The device, including its state.
     pub device: Device,
-    /// What can be desired; `None`: no schema says.
+    /// Fields that the desired state can have; `None` if the driver has no schema.
     pub configurable: Option<Vec<Configurable>>,
-    /// What the schema says of what can be desired.
+    /// Default values of these fields, from the schema.
     pub defaults: Map<String, Value>,
-    /// What became of telling the device; `None`: nothing is desired, or never was it told.
+    /// Outcome of sending the desired state; `None` if nothing is desired or it was never sent.
     pub told: Option<Told>,
 }
 
-/// What became of telling a device of its desired state.
+/// The outcome of sending a desired state to its device.
 pub enum Told {
-    /// A downlink tells.
+    /// A downlink carries it.
     Downlink(Box<Downlink>),
-    /// None does; the event says why.
+    /// No downlink was queued; the event says why.
     NotSent(Event),
 }
 
@@ -105,7 +105,7 @@ impl Hub {
         Err(being_changed())
     }
 
-    /// `None`: the device or its network connection was changed meanwhile.
+    /// Tries once; `None` if the device or its network connection was changed at the same time.
     async fn queue_once(
         &self,
         scope: &Scope,
@@ -144,7 +144,7 @@ impl Hub {
         downlinks::insert(scope, &device, new, seen, most).await
     }
 
-    /// A device's state, and what its driver says of it.
+    /// The state of a device, with the fields and defaults from its driver's schema.
     pub async fn state_report(
         &self,
         scope: &Scope,
@@ -167,8 +167,8 @@ impl Hub {
         })
     }
 
-    /// Sets what a device should be, and queues what tells the device of it. Where nothing does, the
-    /// state is set all the same, and an event tells why.
+    /// Sets the desired state of a device and queues a downlink that carries it. If no downlink can be
+    /// queued, the state is set all the same, and an event reports the reason.
     pub async fn set_desired_state(
         &self,
         scope: &Scope,
@@ -184,7 +184,7 @@ impl Hub {
         Err(being_changed())
     }
 
-    /// Answers whether it did: the device or its network connection may have been changed meanwhile.
+    /// Tries once; false if the device or its network connection was changed at the same time.
     async fn set_once(
         &self,
         scope: &Scope,
@@ -206,7 +206,7 @@ impl Hub {
     }
 }
 
-/// What became last of telling the device of its desired state.
+/// Returns the latest outcome of sending the device its desired state.
 async fn told(scope: &Scope, device: DeviceKey) -> Result<Option<Told>> {
     let downlink = downlinks::find_last(scope, device, Origin::DesiredState).await?;
     let filter = events::Filter {
@@ -222,7 +222,7 @@ async fn told(scope: &Scope, device: DeviceKey) -> Result<Option<Told>> {
     })
 }
 
-/// How the device is told of a desired state.
+/// Prepares the transfer of a desired state: a downlink, or the event that reports why there is none.
 async fn transfer(
     scope: &Scope,
     codec: &Codec,
@@ -275,8 +275,8 @@ fn not_sent(why: &str) -> Transfer {
     })
 }
 
-/// The address at which the device is reached: in the network that the client names, or in which it
-/// was last heard, or in its first one.
+/// Returns the address at which the device is reached: in the network connection that the client names, else
+/// in the one that received its last uplink, else its first address.
 async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -> Result<Address> {
     const FIELD: &str = "network_connection_id";
     let addresses = &device.provisioned.connections;
@@ -296,7 +296,8 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
         .ok_or_else(|| Error::field(FIELD, rule))
 }
 
-/// What takes the downlinks of the network that the address is in, and what that was read from.
+/// Returns the downlink settings of the address's network connection, and the revisions at which connection
+/// and settings were read.
 async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, Seen)> {
     let id = ConnectionId(address.network_connection_id);
     let connection = connections::get(scope, id).await?;
@@ -311,9 +312,9 @@ fn being_changed() -> Error {
     Error::overloaded("the device or its network connection is being changed; try again")
 }
 
-/// The answer to a message of a device that asks for a downlink: the first that waits, which counts
-/// as sent from then on; else that there is none. A copy of the message gets what the message got.
-/// `uplink`: the uplink that the message is, or is a copy of, with its device's id.
+/// Returns the answer to a message of a device that asks for a downlink: the first waiting downlink, which
+/// counts as sent from now on, or an answer without one. A copy of the message gets the same answer as the
+/// message. `uplink` is the uplink that the message is, or is a copy of, with its device's id.
 pub async fn in_answer(
     scope: &Scope,
     connection: ConnectionId,
@@ -358,7 +359,7 @@ async fn encode(
     )
 }
 
-/// What the client says goes before what the driver says.
+/// Combines the parts of a downlink. Values from the client take precedence over those from the driver.
 fn compose(
     address: Address,
     encoded: Encoded,

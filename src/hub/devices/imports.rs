@@ -1,8 +1,7 @@
-//! Does the imports of devices in the background, some rows at a time, each tenant's in turn.
+//! Runs imports of devices in the background, some rows at a time, each tenant's in turn.
 //!
-//! One transaction at a time for the whole hub, as short as the pace makes it: imports must not keep uplinks
-//! from the database. When the hub
-//! that began one dies, another goes on with it.
+//! Only one transaction runs at a time in the whole hub, and its size follows the time that the last one
+//! took, because imports must not block uplinks. If the hub that began an import ends, another continues it.
 
 use std::time::Duration;
 
@@ -25,11 +24,11 @@ use crate::{
     supervise::attempted,
 };
 
-/// How long to wait when the database is away.
+/// Pause after an error, such as an unavailable database.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Batches of an import that are done in one transaction, at most.
+/// Maximum number of batches of an import in one transaction.
 const BATCHES_MAX: u64 = 16;
-/// Digits of a DevEUI.
+/// Number of hexadecimal digits of a DevEUI.
 const DEV_EUI_DIGITS: usize = 16;
 
 /// Begins imports.
@@ -38,7 +37,7 @@ pub struct Imports {
     begun: mpsc::UnboundedSender<(TenantId, ImportId)>,
 }
 
-/// Does imports.
+/// Runs imports.
 pub struct Importer {
     jobs: Jobs<ImportId>,
     store: Store,
@@ -46,17 +45,17 @@ pub struct Importer {
 }
 
 impl Imports {
-    /// Keeps the rows, and lets the importer know.
+    /// Stores the rows and notifies the importer.
     pub async fn begin(&self, scope: &Scope, new: NewImport) -> Result<Import> {
         let import = imports::insert(scope, new).await?;
-        // In the last moments of a shutdown, it waits in the database.
+        // If the importer has already stopped, the import waits in the database.
         let _ = self.begun.send((scope.tenant(), import.id));
         Ok(import)
     }
 }
 
 impl Importer {
-    /// An importer and the handle that begins imports.
+    /// Creates an importer and the handle that begins imports.
     pub fn new(store: Store) -> (Self, Imports) {
         let (sender, begun) = mpsc::unbounded_channel();
         let jobs = Jobs::new("import", store.clone(), begun);
@@ -64,7 +63,7 @@ impl Importer {
         (Self { jobs, store, pace }, Imports { begun: sender })
     }
 
-    /// Works until `stop`; a batch under way comes to its end.
+    /// Runs until `stop`; a batch in progress is completed.
     pub async fn run(&mut self, stop: CancellationToken) {
         let unfinished = || self.store.unfinished_imports();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
@@ -79,7 +78,7 @@ impl Importer {
                     self.jobs.end(id).await;
                 }
                 Ok(false) => self.jobs.put_back(tenant, id),
-                // It has gone with its tenant.
+                // The import was deleted with its tenant.
                 Err(Error::NotFound(_)) => self.jobs.end(id).await,
                 Err(error) if self.jobs.may_pass(id, &error) => {
                     tracing::warn!(import.id = id.0, "import waits: {}", error.causes());
@@ -99,12 +98,12 @@ impl Importer {
     }
 }
 
-/// Waits a moment, unless it is time to stop.
+/// Waits for a moment, or until `stop`.
 async fn pause(stop: &CancellationToken) {
     let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
-/// Does some batches in one transaction; answers whether the import is at its end.
+/// Runs some batches in one transaction. Returns true if the import is finished.
 async fn step(scope: &Scope, id: ImportId, pace: &mut Pace) -> Result<bool> {
     let Some((scope, batch)) = imports::next_batch(scope, id, pace.size()).await? else {
         return Ok(true);
@@ -140,7 +139,7 @@ fn checked(row: Row, known: &Known) -> Row {
     Row { content, ..row }
 }
 
-/// What may have happened to an id that is refused: a spreadsheet took it for a number.
+/// Returns a hint for a rejected id that a spreadsheet may have changed, because it looks like a number.
 fn hint_of(device: &NewDevice) -> Option<&'static str> {
     let is_short = |id: &str| id.len() < DEV_EUI_DIGITS && id.bytes().all(|b| b.is_ascii_digit());
     let is_hit = device

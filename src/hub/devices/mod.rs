@@ -1,4 +1,4 @@
-//! Devices: what must hold between a device and what it refers to.
+//! Devices: the rules between a device and the drivers and network connections to which it refers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +19,7 @@ use crate::{
 pub mod downlinks;
 pub mod imports;
 
-/// What devices must not be named: their paths lead elsewhere.
+/// Ids that devices must not have, because their paths are other operations.
 const RESERVED: [&str; 3] = ["import", "export", "bulk"];
 
 /// Adds a device.
@@ -41,7 +41,7 @@ async fn checked(scope: &Scope, new: NewDevice) -> Result<NewDevice> {
     known.check(new)
 }
 
-/// Refuses an id that a path below `devices` has already.
+/// Rejects an id that is the name of another path below `devices`.
 pub fn check_id(id: &str) -> Result<()> {
     if RESERVED.contains(&id) {
         let rule = "must not be import, export or bulk, which are paths of the API";
@@ -50,14 +50,14 @@ pub fn check_id(id: &str) -> Result<()> {
     Ok(())
 }
 
-/// What there is of what devices refer to.
+/// The drivers and network connections that exist among those to which devices refer.
 pub struct Known {
     connections: HashMap<i64, String>,
     drivers: HashSet<String>,
 }
 
 impl Known {
-    /// Looks up what these devices refer to.
+    /// Looks up the drivers and network connections to which these devices refer.
     pub async fn of(scope: &Scope, devices: impl IntoIterator<Item = &NewDevice>) -> Result<Self> {
         let (mut ids, mut references) = (HashSet::new(), HashSet::new());
         for device in devices {
@@ -95,7 +95,8 @@ impl Known {
         })
     }
 
-    /// The device as it is stored, if all that it refers to is there.
+    /// Returns the device in the form in which it is stored; fails if it refers to something that does not
+    /// exist.
     pub fn check(&self, mut new: NewDevice) -> Result<NewDevice> {
         for address in &mut new.connections {
             address.network_device_id = fold_network_device_id(&address.network_device_id);

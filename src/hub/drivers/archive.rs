@@ -2,13 +2,13 @@
 //!
 //! | file in a folder | what it is |
 //! |---|---|
-//! | `.project` | who wrote it, what it is for, its tags and its digest |
+//! | `.project` | author, name, metadata, tags and digest of the version, as JSON |
 //! | `driver.js` | the script |
-//! | `schema.json` | the schema, where there is one |
-//! | `examples.json` | the examples, where there are any |
+//! | `schema.json` | the schema, if there is one |
+//! | `examples.json` | the examples, if there are any |
 //!
-//! An archive comes from anywhere, so it is read within bounds and nothing of it is ever written to a
-//! disk: a path is only a name here.
+//! An archive comes from an untrusted source, so it is read within limits and nothing of it is ever written
+//! to disk: a path is only a name here.
 
 use std::{
     collections::BTreeMap,
@@ -22,23 +22,23 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use crate::error::{Error, Result};
 
-/// Versions in one archive.
+/// Maximum number of versions in an archive.
 pub const VERSIONS_MAX: usize = 32;
-/// Files and folders in an archive.
+/// Maximum number of files and folders in an archive.
 const ENTRIES_MAX: usize = 256;
-/// Bytes of all of an archive, uncompressed.
+/// Maximum size of an uncompressed archive, in bytes.
 const BYTES_MAX: u64 = 64 << 20;
-/// Bytes of one file.
+/// Maximum size of a file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Characters that an error shows of a path.
+/// Maximum number of characters of a path in an error.
 const PATH_CHARS: usize = 100;
 
-/// What a version is in an archive.
+/// A folder of an archive, which holds one version.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Folder {
-    /// Its name; empty where the archive is the folder.
+    /// Name of the folder; empty if the files are at the top of the archive.
     pub name: String,
-    /// The text of each file, by its name.
+    /// Text of each file, by its name.
     pub files: BTreeMap<FileName, String>,
 }
 
@@ -54,7 +54,7 @@ pub enum FileName {
 impl FileName {
     const ALL: [Self; 4] = [Self::Project, Self::Script, Self::Schema, Self::Examples];
 
-    /// As it stands in the folder.
+    /// Returns the name of the file in the folder.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Project => ".project",
@@ -66,7 +66,7 @@ impl FileName {
 }
 
 impl Folder {
-    /// What an error calls a file of it.
+    /// Returns the name of a file for errors.
     pub fn place(&self, file: FileName) -> String {
         match self.name.as_str() {
             "" => format!("archive: {}", file.as_str()),
@@ -74,7 +74,7 @@ impl Folder {
         }
     }
 
-    /// The text of a file that each folder must have.
+    /// Returns the text of a mandatory file.
     pub fn required(&self, file: FileName) -> Result<&str> {
         let text = self.files.get(&file).map(String::as_str);
         text.ok_or_else(|| Error::field(&self.place(file), "is not there"))
@@ -82,7 +82,7 @@ impl Folder {
 }
 
 impl fmt::Display for Folder {
-    /// What an error calls it.
+    /// Writes the name of the folder for errors.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name.as_str() {
             "" => f.write_str("archive"),
@@ -91,7 +91,7 @@ impl fmt::Display for Folder {
     }
 }
 
-/// Makes an archive. The same folders at the same time make the same bytes.
+/// Packs folders into an archive. The same folders and time always give the same bytes.
 pub fn pack(folders: &[Folder], modified_s: u64) -> Result<Vec<u8>> {
     let gzip = GzBuilder::new().write(Vec::new(), Compression::default());
     let mut archive = Builder::new(gzip);
@@ -112,13 +112,13 @@ pub fn pack(folders: &[Folder], modified_s: u64) -> Result<Vec<u8>> {
     gzip.finish().map_err(Error::internal)
 }
 
-/// Reads an archive, within its bounds.
+/// Unpacks an archive within its limits.
 pub fn unpack(bytes: &[u8]) -> Result<Vec<Folder>> {
     let bounded = GzDecoder::new(bytes).take(BYTES_MAX + 1);
     let mut archive = Archive::new(bounded);
     let outcome = folders(&mut archive);
     let mut rest = archive.into_inner();
-    // What follows the last file is read as well: only then is the checksum compared.
+    // The rest after the last file is read as well, because gzip only compares the checksum at its end.
     let drained = io::copy(&mut rest, &mut io::sink());
     if rest.limit() == 0 {
         let rule = format!("must have at most {BYTES_MAX} bytes when it is uncompressed");
@@ -158,7 +158,7 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
                 parts(&place, &path)?;
                 continue;
             }
-            // What archivers note of the whole archive.
+            // Metadata that some archivers write for the archive as a whole.
             EntryType::XGlobalHeader => continue,
             _ => {
                 let rule = "must be a file or a folder, and no link or anything else";
@@ -185,7 +185,7 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
     Ok(folders)
 }
 
-/// The folder and the file that a path names.
+/// Splits a path into folder and file.
 fn named(place: &str, path: &str) -> Result<(String, FileName)> {
     let parts = parts(place, path)?;
     let (folder, file) = match parts.as_slice() {
@@ -206,7 +206,7 @@ fn named(place: &str, path: &str) -> Result<(String, FileName)> {
     Ok((folder.to_owned(), known))
 }
 
-/// The names that a path consists of.
+/// Splits a path into its components.
 fn parts<'a>(place: &str, path: &'a str) -> Result<Vec<&'a str>> {
     let mut parts = Vec::new();
     for component in Path::new(path).components() {
@@ -229,7 +229,7 @@ fn broken(error: &io::Error) -> Error {
     )
 }
 
-/// A path as it may be shown.
+/// Returns a path in a form that can be shown: shortened, without control characters.
 fn shown(path: &str) -> String {
     let visible = path.chars().filter(|c| !c.is_control());
     visible.take(PATH_CHARS).collect()

@@ -1,4 +1,4 @@
-//! Drivers that are part of the hub, as the registry shows them beside those that were pushed.
+//! Drivers that are part of the hub, which the registry lists together with pushed ones.
 
 use serde::de::DeserializeOwned;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// One driver, pushed or built in.
+/// Returns a driver, pushed or built in.
 pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
     match BuiltIn::find(&key.author, &key.name) {
         Some(driver) => Ok(shown(driver)),
@@ -25,7 +25,7 @@ pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<
     }
 }
 
-/// A stretch of all drivers.
+/// Returns a page of all drivers.
 pub async fn list<S: DeserializeOwned>(
     scope: &Scope,
     filter: &Filter,
@@ -50,7 +50,8 @@ fn shown<S>(driver: BuiltIn) -> Driver<S> {
     Driver::beside(key, metadata, Time::UNIX_EPOCH)
 }
 
-/// Whether the filter of a list picks it. It is for no particular device and has no labels.
+/// Returns true if a built-in driver matches the filter of a list. It is for no particular device and has no
+/// labels.
 fn picks<S>(filter: &Filter, driver: &Driver<S>) -> bool {
     let Filter {
         author,

@@ -1,5 +1,5 @@
-//! Examples of a version: what a function of the driver must make of an input. A version that does
-//! not do what its own examples say is refused with the first difference.
+//! Examples of a version: the expected output of a driver's function for an input. A version that fails one
+//! of its own examples is rejected with the first difference.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::{
     id::TenantId,
 };
 
-/// Examples that a version may have.
+/// Maximum number of examples of a version.
 pub const EXAMPLES_MAX: usize = 100;
-/// Bytes of JSON that all examples of a version may have together.
+/// Maximum size of all examples of a version together, in bytes of JSON.
 const BYTES_MAX: usize = 256 << 10;
-/// The examples as they are stored; `None` where there are none.
+/// Serializes the examples for storage; `None` if there are none.
 pub fn stored(examples: &[Example]) -> Result<Option<String>> {
     if examples.is_empty() {
         return Ok(None);
@@ -53,7 +53,7 @@ impl Hub {
                 script: script.clone(),
                 function: function.to_owned(),
                 input: Value::Object(example.input.clone()),
-                // An example's own `recvTime` stays the text that it is, as test runners have it.
+                // An example's own `recvTime` stays a text, as in test runners.
                 received_at: None,
             };
             let returned = self.drivers.invoke(called).await;

@@ -1,4 +1,4 @@
-//! What a version of a driver is called by: the digest of its manifest.
+//! The manifest of a version of a driver; its digest identifies the version.
 //!
 //! The manifest is a JSON object that names the SHA-256 digest of each part that the version has:
 //!
@@ -21,18 +21,18 @@ use crate::{
     store::drivers::versions::Content,
 };
 
-/// The manifest of a version, canonical.
+/// Returns the manifest of a version, in canonical form.
 pub fn of(version: &Content) -> Result<String> {
     let schema = version.schema.as_deref();
     manifest(&version.script_digest, schema, version.examples.as_deref())
 }
 
-/// SHA-256 of a manifest, with the prefix.
+/// Returns the SHA-256 of a manifest, with its prefix.
 pub fn digest(manifest: &str) -> String {
     prefixed(&sha256(manifest))
 }
 
-/// The manifest of these parts.
+/// Returns the manifest of these parts.
 pub fn manifest(
     script_digest: &str,
     schema: Option<&str>,
@@ -52,20 +52,20 @@ pub fn manifest(
     canonical(&Value::Object(parts))
 }
 
-/// A part as it is stored: its members stay in the order in which their author wrote them, which the
-/// digest does not see. Numbers are those of the canonical form.
+/// Serializes a part for storage. Members stay in the order in which the author wrote them, which does not
+/// change the digest. Numbers are written as in the canonical form.
 pub fn stored(mut part: Value) -> Result<String> {
     make_exact(&mut part);
     serde_json::to_string(&part).map_err(Error::internal)
 }
 
-/// JSON in its canonical form (RFC 8785).
+/// Serializes JSON in its canonical form (RFC 8785).
 fn canonical(value: &Value) -> Result<String> {
     serde_json_canonicalizer::to_string(value).map_err(Error::internal)
 }
 
-/// An integer that is no exact double becomes the nearest one, as in the canonical form: what has the
-/// same digest must be the same.
+/// Replaces integers that a double cannot represent with the nearest one, as the canonical form does:
+/// content with the same digest must be the same.
 fn make_exact(value: &mut Value) {
     const EXACT: u64 = 1 << 53;
     match value {

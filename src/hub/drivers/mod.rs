@@ -1,5 +1,4 @@
-//! Drivers: a version is taken only if its script runs, defines something to call, and does what its
-//! own examples say.
+//! Drivers: a version is only accepted if its script runs, defines a decoder, and passes its own examples.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -34,22 +33,22 @@ use schemas::SchemaSource;
 
 /// A version to push, as its author wrote it.
 pub struct Source {
-    /// What an error says before the field, where several versions are pushed.
+    /// Prefix of the field in errors, if several versions are pushed.
     pub place: Option<String>,
-    /// JavaScript.
+    /// Script in JavaScript.
     pub script: String,
-    /// What it decodes to.
+    /// Schema of the decoded data.
     pub schema: Option<SchemaSource>,
-    /// What it must make of which input.
+    /// Examples that the version must pass.
     pub examples: Vec<Example>,
-    /// The tags that point at it from then on.
+    /// Tags that point at the version from now on.
     pub tags: Vec<String>,
-    /// What its author says that the version is called by.
+    /// Digest that the author expects; the push fails if the content has another one.
     pub digest: Option<String>,
 }
 
 impl Hub {
-    /// Checks the versions, adds them and moves the tags: all of it or nothing.
+    /// Checks the versions, adds them and moves the tags, all in one transaction.
     pub async fn push_driver<S: Serialize + DeserializeOwned>(
         &self,
         scope: &Scope,
@@ -111,7 +110,7 @@ impl Hub {
         })
     }
 
-    /// Runs the script once, and answers what it defines.
+    /// Runs the script once. Returns the names of the functions that it defines.
     async fn entry_functions(&self, tenant: TenantId, script: Arc<Script>) -> Result<Vec<String>> {
         let functions = self.drivers.check(tenant.0, script).await;
         let functions = functions.map_err(|error| refused("script", error))?;
@@ -124,8 +123,7 @@ impl Hub {
     }
 }
 
-/// What an export holds: the driver's metadata, and the one version that is picked or all that a tag
-/// points at.
+/// Returns the content of an export: the driver's metadata, and the selected version or all tagged versions.
 pub async fn to_export<S: DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,

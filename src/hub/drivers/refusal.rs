@@ -1,11 +1,11 @@
-//! Failures of a driver that somebody pushes.
+//! Failures of a driver while it is pushed.
 
 use crate::{
     driver::{DriverError, DriverErrorKind},
     error::Error,
 };
 
-/// What a failure of the driver says about a field; what is no fault of the driver is another error.
+/// Converts a failure to an error of the field; failures that the driver has not caused become other errors.
 pub fn refused(field: &str, error: DriverError) -> Error {
     match error.kind {
         DriverErrorKind::Overloaded => Error::overloaded("too many drivers are waiting to run"),

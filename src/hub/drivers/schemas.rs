@@ -1,4 +1,4 @@
-//! Schemas of drivers: what a version says that its data look like.
+//! Schemas of drivers, which describe the data that a version decodes.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A schema as its author wrote it.
+/// A schema in the form in which its author wrote it.
 pub enum SchemaSource {
-    /// JSON.
+    /// A JSON document.
     Json(Value),
-    /// JSON or YAML in a text.
+    /// A text in JSON or YAML.
     Text(String),
 }
 
 impl SchemaSource {
-    /// Reads it; the error names the place and the rule.
+    /// Parses the schema; the error names the place and the rule.
     pub fn read(self) -> Result<Arc<Schema>> {
         let read = match self {
             Self::Json(document) => Schema::from_value(document),
@@ -29,7 +29,7 @@ impl SchemaSource {
     }
 }
 
-/// What a data table could keep of the data of a version with this stored schema.
+/// Returns the columns that a data table can have for versions with this stored schema.
 pub fn columns(stored: Option<&str>) -> Result<Vec<Column>> {
     let Some(stored) = stored else {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Integrations: their credentials are sealed, and the delivery engine learns of every change.
+//! Integrations: their credentials are sealed, and the delivery engine is notified of every change.
 
 use std::time::{Duration, Instant};
 
@@ -27,21 +27,21 @@ use stream::{STREAM_KEY, WEBSOCKET};
 
 pub mod stream;
 
-/// How long one call queues deliveries again.
+/// Maximum time for which one call queues deliveries again.
 const RESEND_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What came of a test.
+/// The result of a test.
 pub struct Tested {
-    /// The id that was sent along.
+    /// Id of the delivery that was sent.
     pub delivery: Uuid,
-    /// What the target answered.
+    /// Answer of the target.
     pub answer: Answer,
-    /// How long it took.
+    /// Duration of the test, in milliseconds.
     pub duration_ms: i64,
 }
 
 impl Hub {
-    /// Adds an integration; `claims` are the secrets that its target needs to be let in.
+    /// Adds an integration. `claims` are the secrets that its target requires.
     pub async fn create_integration(
         &self,
         scope: &Scope,
@@ -61,8 +61,8 @@ impl Hub {
         Ok(integration)
     }
 
-    /// Replaces an integration. A secret that is claimed and not given stays as it was, while the
-    /// type of the target and the address that it is sent to do.
+    /// Replaces an integration. An omitted secret is kept, as long as the type of the target and the address
+    /// of the secret stay the same.
     pub async fn update_integration(
         &self,
         scope: &Scope,
@@ -84,8 +84,8 @@ impl Hub {
         Ok(integration)
     }
 
-    /// Makes the key of an integration whose type has one: what an `http` target signs with, or what a
-    /// follower of a `websocket` shows. The old key is dead at once.
+    /// Generates a new key for an integration whose type has one: the signing secret of an `http` target, or
+    /// the key of followers of a `websocket`. The old key is invalid at once.
     pub async fn renew_integration_key(
         &self,
         scope: &Scope,
@@ -116,7 +116,7 @@ impl Hub {
         Ok((integration, key))
     }
 
-    /// The rules that the settings and the operator make.
+    /// Checks the rules that depend on the hub's settings, and the template of the payload.
     async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
             let rule = "file needs the operator's setting file_targets_dir";
@@ -131,7 +131,7 @@ impl Hub {
         }
     }
 
-    /// Keeps what is queued for an integration from being sent, until somebody resumes it.
+    /// Stops sending the queued deliveries of an integration until it is resumed.
     pub async fn pause_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Integration> {
         integrations::get(scope, id).await?;
         health::pause(scope, id, "a client has paused it").await?;
@@ -139,7 +139,7 @@ impl Hub {
         integrations::get(scope, id).await
     }
 
-    /// Lets what is queued go.
+    /// Resumes sending the queued deliveries of an integration.
     pub async fn resume_integration(
         &self,
         scope: &Scope,
@@ -151,8 +151,8 @@ impl Hub {
         integrations::get(scope, id).await
     }
 
-    /// Sends a message that says that it is a test, and tells what came of it. Neither the queue nor
-    /// the integration's health knows of it.
+    /// Sends a message that is marked as a test and returns the result. The queue and the integration's
+    /// health are not affected.
     pub async fn test_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Tested> {
         let integration = integrations::get(scope, id).await?;
         if integration.provisioned.kind == WEBSOCKET {
@@ -161,7 +161,7 @@ impl Hub {
         }
         let _trial = self.trials.begin(scope.tenant())?;
         let (id, at) = (new_uuid(), clock::now());
-        // What an uplink looks like, so that templates and columns find what they look for.
+        // Has the form of an uplink, so that templates and columns find their fields.
         let mut body: Map<String, Value> = serde_json::from_str(SAMPLE).map_err(Error::internal)?;
         body.insert("event".to_owned(), "test".into());
         let body = Value::from(body);
@@ -195,8 +195,8 @@ impl Hub {
         })
     }
 
-    /// Queues settled deliveries again that were queued after `after`. Works for a while; answers how
-    /// many, and behind which to go on where that was not all.
+    /// Queues settled deliveries again that were created after `after`. Stops after some seconds. Returns
+    /// the number of deliveries and, if some are left, the last id, after which to continue.
     pub async fn resend(
         &self,
         scope: &Scope,
@@ -239,7 +239,7 @@ impl Hub {
         deliveries::get(scope, id, delivery).await
     }
 
-    /// Begins to forward stored uplinks once more.
+    /// Begins a replay, which forwards stored uplinks once more.
     pub async fn begin_replay(
         &self,
         scope: &Scope,

@@ -1,4 +1,4 @@
-//! Those who follow an integration: who may, and what they are told.
+//! Followers of an integration: their permission and the messages that they receive.
 
 use crate::{
     delivery::{self, Payload, Purpose, Unmade},
@@ -14,23 +14,23 @@ use crate::{
     },
 };
 
-/// The operation, in the table of permissions.
+/// Name of the operation in the table of permissions.
 const FOLLOW: &str = "follow_integration";
-/// The name of the secret that a follower shows.
+/// Name of the secret that a follower must present.
 pub const STREAM_KEY: &str = "stream_key";
-/// The type of integration that can be followed.
+/// Type of integrations that can be followed.
 pub const WEBSOCKET: &str = "websocket";
 
-/// Who wants to follow.
+/// The credentials of a follower.
 #[derive(Clone)]
 pub enum Follower {
-    /// Who has a session or an API key.
+    /// Token of a session, or an API key.
     Token(String),
-    /// Who has the integration's own key.
+    /// The integration's own key.
     Key(String),
 }
 
-/// One who follows.
+/// A follower of an integration.
 pub struct Following {
     hub: Hub,
     follower: Follower,
@@ -42,19 +42,19 @@ pub struct Following {
     queue: Queue,
 }
 
-/// What is told at once.
+/// Messages that are sent together.
 pub struct Told {
     deliveries: Vec<Delivery>,
     texts: Vec<String>,
 }
 
 impl Told {
-    /// The messages, in their order.
+    /// Returns the texts of the messages, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(String::as_str)
     }
 
-    /// What marks the end of these messages among others.
+    /// Returns the mark that identifies the end of these messages: the id of the last one.
     pub fn mark(&self) -> Vec<u8> {
         let last = self.deliveries.last().map(|delivery| delivery.id);
         last.unwrap_or_default().as_bytes().to_vec()
@@ -84,7 +84,7 @@ impl Hub {
         })
     }
 
-    /// How many messages wait for somebody to follow.
+    /// Returns the number of messages that wait for a follower.
     pub async fn waiting_for_followers(
         &self,
         follower: &Follower,
@@ -94,7 +94,7 @@ impl Hub {
         followed::count_waiting(&scope, id).await
     }
 
-    /// The integration, if it can be followed and this one may.
+    /// Returns the integration, if it can be followed and this follower may do so.
     async fn followed(
         &self,
         follower: &Follower,
@@ -128,7 +128,7 @@ impl Hub {
         let place = delivery::place(scope.tenant(), id.0);
         let stored = integration.provisioned.stored();
         let credentials = self.vault.open_credentials(&place, stored)?;
-        // Hashes are compared, so that the time tells nothing of the key.
+        // Hashes are compared, so that the time of the comparison reveals nothing of the key.
         let is_right = credentials
             .get(STREAM_KEY)
             .is_some_and(|own| secret::hash_token(own) == secret::hash_token(key));
@@ -141,14 +141,15 @@ impl Hub {
 }
 
 impl Following {
-    /// What comes next, never nothing; `None` at the end.
+    /// Waits for the next messages, at least one; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Told>> {
         loop {
             let deliveries = match self.queue.next().await? {
                 Ok(deliveries) => deliveries,
                 Err(error) => return Some(Err(error)),
             };
-            // A changed integration, or one who may no longer follow: they come back, or do not.
+            // If the integration has changed or the follower has lost the permission, the stream ends; the
+            // follower can reconnect.
             match self.hub.followed(&self.follower, self.id).await {
                 Ok((.., integration)) if self.is_still(&integration) => {}
                 _ => return None,
@@ -166,7 +167,7 @@ impl Following {
             && integration.health.paused_at.is_none()
     }
 
-    /// Settles what was received.
+    /// Settles messages that the follower has received.
     pub async fn settle(&self, told: Told) -> Result<()> {
         self.queue.settle(told.deliveries).await
     }

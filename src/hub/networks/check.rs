@@ -1,4 +1,4 @@
-//! Whether the systems behind a network connection take the hub's credentials.
+//! Tests of network connections: whether the systems behind them accept the hub's credentials.
 
 use std::time::{Duration, Instant};
 
@@ -21,34 +21,34 @@ use crate::{
     uplink::probe::{self, Probed},
 };
 
-/// What came of a test.
+/// The result of a test.
 pub struct Tested {
-    /// What the hub hears uplinks over.
+    /// Result for the source of uplinks.
     pub uplinks: Check,
-    /// What it sends downlinks over; `None`: nobody has said what.
+    /// Result for the target of downlinks; `None` if there are no downlink settings.
     pub downlinks: Option<Check>,
 }
 
-/// What came of one side of it.
+/// The result of one direction.
 pub struct Check {
-    /// What the other side said to the credentials.
+    /// Outcome of the test.
     pub outcome: Outcome,
-    /// How long it took.
+    /// Duration of the test, in milliseconds.
     pub duration_ms: i64,
 }
 
-/// What the other side said.
+/// The outcome of a test.
 pub enum Outcome {
-    /// It takes them.
+    /// The system accepts the credentials.
     Passed,
-    /// It does not, or is not there; why, for a person.
+    /// The system rejects the credentials or cannot be reached; the text is the reason, for a person.
     Failed(String),
-    /// There is nothing to ask it; why, for a person.
+    /// There is no request that could test the credentials; the text is the reason, for a person.
     Untestable(String),
 }
 
 impl Hub {
-    /// Tries a connection's credentials on the systems behind it, and changes nothing there.
+    /// Tests a connection's credentials against the systems behind it, without changing anything there.
     pub async fn test_connection(&self, scope: &Scope, id: ConnectionId) -> Result<Tested> {
         let connection = networks::get(scope, id).await?;
         let _trial = self.trials.begin(scope.tenant())?;
@@ -129,7 +129,7 @@ impl Check {
     }
 }
 
-/// Asks a network server; the error is for a person.
+/// Sends the test request to a network server; the error is for a person.
 async fn ask(
     caller: &Caller,
     request: Request,
@@ -142,7 +142,7 @@ async fn ask(
     }
 }
 
-/// The network's id of one of the connection's devices.
+/// Returns the network's id of one of the connection's devices.
 async fn any_device(scope: &Scope, id: ConnectionId) -> Result<Option<String>> {
     let filter = Filter {
         connection: Some(id),

@@ -1,5 +1,4 @@
-//! How the downlinks of a network connection reach its network server: checked, and with its secrets
-//! sealed.
+//! Downlink settings of a network connection: validated, and stored with sealed secrets.
 
 use crate::{
     error::{Error, Result},
@@ -17,8 +16,8 @@ use crate::{
 };
 
 impl Hub {
-    /// Sets how a connection's downlinks are sent. A secret that is not given again stays as long as
-    /// the type and the address that it is sent to do.
+    /// Sets the downlink settings of a connection. An omitted secret is kept, as long as the type and the
+    /// address of the secret stay the same.
     pub async fn set_downlink_settings(
         &self,
         scope: &Scope,

@@ -1,4 +1,4 @@
-//! Network connections: a way in for a network server, with a key of its own.
+//! Network connections: each lets one network server send messages, with a key of its own.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,14 +19,14 @@ use crate::{
 pub mod check;
 pub mod downlink_settings;
 
-/// Checks what the settings can tell by themselves.
+/// Checks the settings by themselves.
 pub fn check(settings: &NetworkSettings) -> Result<()> {
     settings
         .check()
         .map_err(|broken| Error::field("settings", broken))
 }
 
-/// Checks that what a rule of auto-provisioning makes of devices can be made.
+/// Checks that the devices that an auto-provisioning rule creates would be valid.
 async fn check_rule(scope: &Scope, new: &NewConnection) -> Result<()> {
     let Some(rule) = &new.auto_provisioning else {
         return Ok(());
@@ -43,8 +43,8 @@ async fn check_rule(scope: &Scope, new: &NewConnection) -> Result<()> {
 }
 
 impl Hub {
-    /// Adds a connection; `claims` are the secrets that its settings ask for. The second value is its
-    /// ingest key, which is shown once.
+    /// Adds a connection. `claims` are the secrets that its settings require. The second returned value is
+    /// its ingest key, which is shown only once.
     pub async fn create_connection(
         &self,
         scope: &Scope,
@@ -64,8 +64,8 @@ impl Hub {
         Ok((connection, key))
     }
 
-    /// Replaces a connection. A secret that is claimed and not given stays as it was, while the type of
-    /// network server and the address that it is sent to do.
+    /// Replaces a connection. An omitted secret is kept, as long as the type of network server and the
+    /// address of the secret stay the same.
     pub async fn update_connection(
         &self,
         scope: &Scope,
@@ -73,7 +73,7 @@ impl Hub {
         new: NewConnection,
         claims: &[Claim],
     ) -> Result<Connection> {
-        // Before all else: what is not there has no rule that could be wrong.
+        // Checked first: a missing connection must be reported as missing, not as an invalid rule.
         connections::get(scope, id).await?;
         check_rule(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
@@ -97,7 +97,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Gives a connection a new ingest key; the old one is dead at once.
+    /// Generates a new ingest key for a connection; the old one is invalid at once.
     pub async fn renew_ingest_key(
         &self,
         scope: &Scope,

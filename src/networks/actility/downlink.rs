@@ -12,26 +12,27 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Where the LRC is. Its secret is `as_key`, where the application server is to be authenticated.
+/// Settings of the LRC's interface. The secret is `as_key`, if the application server must
+/// authenticate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {
-    /// Such as `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
+    /// URL, such as `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
     pub url: String,
-    /// The application server's id, where it is to be authenticated.
+    /// Id of the application server, if it must authenticate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_id: Option<String>,
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
 }
 
 impl Downlinks {
-    /// The name of its secret.
+    /// Name of the secret.
     pub const SECRET: &str = "as_key";
 
-    /// All that there is to say is in the query. The token is over the query as it reads before it is
-    /// escaped, and the key.
+    /// Returns the request, whose query holds all parameters. The token is the hash of the unescaped query
+    /// with the key appended.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
         let mut url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let mut query = vec![
@@ -80,7 +81,7 @@ impl DownlinkNetwork for Downlinks {
         Err("ThingPark takes downlinks alone, and no questions".to_owned())
     }
 
-    /// Later messages name a downlink by the id that it came with.
+    /// Returns the correlation id that was sent along, by which later messages refer to the downlink.
     fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
             reference: Some(reference(parcel)),
@@ -88,7 +89,8 @@ impl DownlinkNetwork for Downlinks {
     }
 }
 
-/// ThingPark's ids have 64 bits: the random ones of the downlink's.
+/// Returns the correlation id of a downlink: ThingPark's ids have 64 bits, so the random half of the
+/// UUID is used.
 fn reference(parcel: &Parcel) -> String {
     hex::encode_upper(&parcel.id.as_bytes()[8..])
 }

@@ -1,11 +1,11 @@
-//! Actility's ThingPark, by its HTTP tunnel interface.
+//! Actility's ThingPark over its HTTP tunnel interface.
 //!
-//! The one member of a message names its kind. Numbers come as text or as numbers, payloads as
-//! hexadecimal digits. A join comes under the name of an uplink, without a payload.
+//! The single member of a message is named after its kind. Numbers are sent as text or as numbers,
+//! payloads as hexadecimal digits. A join is sent as an uplink without a payload.
 //!
 //! ThingPark signs its requests: the query parameter `Token` is SHA-256 over parts of the body, the
-//! query and a key that the application server shares with it (the tunnel interface authentication
-//! key). Where that key is known, a message with a wrong token is refused.
+//! query and a key shared with the application server (the tunnel interface authentication key). If
+//! that key is configured, a message with a wrong token is rejected.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,13 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// What the hub calls the messages of ThingPark's location engine.
+/// Kind under which the hub handles messages of ThingPark's location engine.
 const LOCATION_ENGINE: &str = "location_engine";
 
-/// The name of the AS key among the credentials.
+/// Name of the AS key among the credentials.
 pub const AS_KEY: &str = "as_key";
 
-/// The adapter, which is its own settings.
+/// The adapter, which has no settings besides its secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -70,10 +70,10 @@ impl UplinkNetwork for Uplinks {
     }
 }
 
-/// The document that a message holds, with its name; the message itself where it holds none.
+/// Returns the document in a message with its name, or the message itself if it contains none.
 fn document(body: &Value) -> (String, &Value) {
     let members = || body.as_object().into_iter().flatten();
-    // The location engine's messages have no name, and hold objects that are no message.
+    // Messages of the location engine have no name, and contain objects that are not documents.
     if at(body, "deviceEUI").is_some() {
         return (LOCATION_ENGINE.to_owned(), body);
     }
@@ -113,7 +113,7 @@ fn told(kind: String, document: &Value) -> Told {
 }
 
 fn sent_or_not(document: &Value) -> DownlinkState {
-    // Absent in old releases, which tell only of what was sent.
+    // Old releases omit the status and report only downlinks that were sent.
     if at(document, "DeliveryStatus").is_none_or(flag) {
         return DownlinkState::Sent;
     }
@@ -158,7 +158,7 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
         network_device_id,
         names: names(document),
         session: dev_addr.clone(),
-        // ThingPark sends one message for a frame, and knows it by its time.
+        // ThingPark sends one message for each frame and identifies it by its time.
         reception: at(document, "Time")
             .filter(|time| instant(time).is_some())
             .and_then(text),
@@ -169,7 +169,7 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
         beside: device_place(document).map(Box::new),
         radio: Radio {
             dev_addr,
-            // A confirmed uplink is LoRaWAN's message type 4.
+            // A confirmed uplink has LoRaWAN's message type 4.
             confirmed: at(document, "MType")
                 .and_then(whole_number)
                 .map(|message_type| message_type == 4),
@@ -184,7 +184,8 @@ fn device_place(document: &Value) -> Option<Told> {
     place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius")
 }
 
-/// Where the location engine thinks that a device is: longitude, latitude and altitude in a list.
+/// Returns the position that the location engine computed; it is a list of longitude, latitude and
+/// altitude.
 fn engine_place(document: &Value) -> Option<Told> {
     let coordinate = |index: usize| number(at(document, "coordinates")?.get(index)?);
     let (longitude, latitude) = (coordinate(0)?, coordinate(1)?);
@@ -209,7 +210,7 @@ fn radio(document: &Value) -> Radio {
     radio
 }
 
-/// A value as the token has it: text without its quotes, a number as it is written.
+/// Formats a value as ThingPark signs it: text without its quotes, a number as written.
 fn plain(value: &Value) -> String {
     text(value).unwrap_or_else(|| value.to_string().trim_matches('"').to_owned())
 }
@@ -224,7 +225,7 @@ fn check_token(
     let Some(token) = incoming.parameter("Token") else {
         return Err(Malformed::new(FIELD, "is required: the AS key is known"));
     };
-    // Hashes with a secret in them: comparing them tells nothing about the secret.
+    // A timing attack learns nothing useful here, because the hash contains a secret.
     if token.eq_ignore_ascii_case(&expected_token(incoming, kind, document, key)) {
         Ok(())
     } else {
@@ -243,7 +244,7 @@ fn expected_token(incoming: Incoming<'_>, kind: &str, document: &Value, key: &st
     let mut signed = String::new();
     for name in parts {
         let part = at(document, name).map(plain).unwrap_or_default();
-        // ThingPark signs a location with the DevEUI in small letters, and writes it in capitals.
+        // ThingPark signs a location with the DevEUI in lower case, but writes it in upper case.
         match kind {
             "DevEUI_location" => signed.push_str(&part.to_ascii_lowercase()),
             _ => signed.push_str(&part),
@@ -251,7 +252,7 @@ fn expected_token(incoming: Incoming<'_>, kind: &str, document: &Value, key: &st
     }
     let query = incoming.query.iter();
     let query = query.filter(|(name, _)| SIGNED.contains(&name.as_str()));
-    // The `+` of a time zone reads as a space where it came unescaped.
+    // The `+` of a time zone is decoded as a space if it was not escaped.
     let query: Vec<String> = query
         .map(|(name, value)| format!("{name}={}", value.replace(' ', "+")))
         .collect();
@@ -308,7 +309,7 @@ mod tests {
         let news = as_news(parse(&sample("actility_thingpark_join.json")));
         assert_eq!(news.network_device_id.as_deref(), Some("0018B20000000B20"));
         assert_eq!(news.told, Told::Join { dev_addr: None });
-        // A frame with a counter and nothing in it is an uplink.
+        // A frame with a counter and without a payload is an uplink.
         let body = json!({"DevEUI_uplink": {"DevEUI": "0018b20000000b20", "FCntUp": "7"}});
         let uplink = as_uplink(parse(&body));
         assert_eq!(
@@ -379,7 +380,7 @@ mod tests {
         }
     }
 
-    /// The three published by KPN, with their key: public test data.
+    /// Examples published by KPN with their key: public test data.
     #[test]
     fn the_token_is_checked_where_the_key_is_known() {
         const KEY: &str = "c6f5e3b263092120b8766b9aed9c41b4";

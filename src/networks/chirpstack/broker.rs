@@ -1,4 +1,4 @@
-//! ChirpStack, version 4, by its broker: which topics to subscribe to. The messages are those of the webhook.
+//! ChirpStack v4 over MQTT: the topics to subscribe to. The messages are those of the HTTP integration.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +12,13 @@ use crate::{
     },
 };
 
-/// ChirpStack, version 4, by its broker.
+/// The adapter for ChirpStack v4 over MQTT and its settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerUplinks {
-    /// The broker.
+    /// Broker that sends the uplinks.
     pub broker: BrokerSettings,
-    /// The application's id; every application by default.
+    /// Id of the application; every application by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application_id: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! ChirpStack, version 4: the device queue of its REST API, and the command of its broker.
+//! ChirpStack v4 downlinks: the device queue of the REST API, and the command topic of the MQTT
+//! integration.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -18,22 +19,22 @@ use crate::{
 
 const AUTHORIZATION: &str = "Grpc-Metadata-Authorization";
 
-/// Where its REST API is. Its secret is `api_token`.
+/// Settings of the REST API. The secret is `api_token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {
-    /// Such as `https://chirpstack.example.com:8090`.
+    /// Base URL, such as `https://chirpstack.example.com:8090`.
     pub base_url: String,
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
 }
 
 impl Downlinks {
-    /// The name of its secret.
+    /// Name of the secret.
     pub const SECRET: &str = "api_token";
 
-    /// Enqueues a downlink.
+    /// Returns the request that enqueues a downlink.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
         let url = self.queue(&parcel.network_device_id)?;
         let body = json!({"queueItem": item(parcel)});
@@ -59,13 +60,13 @@ impl DownlinkNetwork for Downlinks {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
-    /// Asks for a device's queue.
+    /// Returns a request for a device's queue.
     fn probe(&self, secrets: &Credentials, device: Option<&str>) -> Result<Request, String> {
         let device = device.ok_or("the connection has no device whose queue to ask for")?;
         Ok(Request::get(self.queue(device)?).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
     }
 
-    /// The answer holds the id of the queue's item, by which later messages name it.
+    /// Returns the id of the queue item, by which later messages refer to the downlink.
     fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
         Ok(Taken {
             reference: body["id"].as_str().map(str::to_owned),
@@ -77,17 +78,18 @@ impl DownlinkNetwork for Downlinks {
     }
 }
 
-/// The command of its MQTT integration.
+/// Settings of downlinks through the MQTT integration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerDownlinks {
-    /// The application, where it is not learned from uplinks.
+    /// Id of the application; taken from uplinks by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application_id: Option<String>,
 }
 
 impl BrokerDownlinks {
-    /// The item of the queue gets the downlink's own id, by which later messages name it.
+    /// Returns the message that enqueues a downlink. The queue item gets the downlink's id, by which later
+    /// messages refer to it.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
         let application = self
             .application_id
@@ -125,7 +127,7 @@ impl DownlinkNetwork for BrokerDownlinks {
         no_question_to_broker()
     }
 
-    /// Under which id it has the downlink.
+    /// Returns the id of the queue item, which is the downlink's id.
     fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
             reference: Some(parcel.id.to_string()),
@@ -133,7 +135,7 @@ impl DownlinkNetwork for BrokerDownlinks {
     }
 }
 
-/// What goes into the device's queue.
+/// Returns the item for the device's queue.
 fn item(parcel: &Parcel) -> Value {
     json!({
         "confirmed": parcel.confirmed,

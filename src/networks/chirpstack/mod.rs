@@ -1,4 +1,4 @@
-//! ChirpStack, version 4; messages of version 3 are read as well.
+//! ChirpStack v4, and messages of v3.
 
 mod broker;
 mod downlink;

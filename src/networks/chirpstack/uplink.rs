@@ -1,8 +1,8 @@
-//! ChirpStack, version 4, by its HTTP integration.
+//! ChirpStack v4 over its HTTP integration.
 //!
-//! Its messages are protocol buffers written as JSON, which **leave out every zero**: an absent
-//! `fPort` is port 0, an absent `acknowledged` is "no". Nothing in a message says what kind it is: the
-//! query parameter `event` does, or the last part of the topic.
+//! Messages are protocol buffers as JSON, which **omits every zero**: an absent `fPort` is port 0, an
+//! absent `acknowledged` is false. The body does not contain the kind of the message. It is in the
+//! query parameter `event`, or in the last level of the topic.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,10 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// Where the DevEUI stands.
+/// Path of the DevEUI.
 const DEV_EUI: &str = "deviceInfo.devEui";
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -46,7 +46,8 @@ impl UplinkNetwork for Uplinks {
     }
 }
 
-/// What kind of message it is. An uplink is also known by its receptions, which nothing else has.
+/// Returns the kind of a message. Uplinks are also recognised by their receptions, which no other kind
+/// has.
 fn kind(incoming: Incoming<'_>) -> Option<String> {
     let of_topic = || incoming.topic?.rsplit('/').next();
     let told = incoming.parameter("event").or_else(of_topic);
@@ -91,7 +92,7 @@ fn names(body: &Value) -> Names {
 
 fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> {
     let dev_addr = at(body, "devAddr").and_then(text);
-    // The join server's context is sent exactly when the application decrypts for itself.
+    // The join server context is sent only if the application server decrypts the payload itself.
     let is_encrypted = at(body, "joinServerContext").is_some();
     let data = at(body, "data").filter(|_| !is_encrypted);
     let nothing = (!is_encrypted).then(Bytes::new);
@@ -117,7 +118,8 @@ fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> 
     Ok(uplink.heard_at(ToldTime::first([at(body, "time")], instant)))
 }
 
-/// The relay that passed a frame on, and how it heard the device. Zeros are left out.
+/// Returns the relay that forwarded a frame and its reception of the device. Zeros are omitted in the
+/// message.
 fn relay(told: &Value) -> Relay {
     let rssi = at(told, "rssi").and_then(level);
     Relay {
@@ -136,7 +138,7 @@ fn radio(body: &Value) -> Radio {
     let mut receptions = lorawan::receptions(at(body, "rxInfo"), "gatewayId", "rssi", "snr");
     let is_lora = modulation("lora").is_some();
     for (reception, item) in receptions.iter_mut().zip(items(body)) {
-        // Zeros are left out: no gateway measures 0 dBm, but 0 dB is quite common.
+        // Zeros are omitted: no gateway measures 0 dBm, but 0 dB is common.
         if is_lora && reception.rssi.is_some() && at(item, "snr").is_none() {
             reception.snr = Some(0.0);
         }
@@ -157,7 +159,7 @@ fn radio(body: &Value) -> Radio {
         let bits = modulation("fsk.datarate").and_then(whole_number);
         radio.data_rate = bits.map(|bits| bits.to_string());
     }
-    // Such as `CR_4_5`; older versions send `4/5`.
+    // v4 sends `CR_4_5`; older versions send `4/5`.
     let coding_rate = modulation("lora.codeRate").or_else(|| modulation("lrFhss.codeRate"));
     let coding_rate = coding_rate.and_then(text);
     radio.coding_rate = coding_rate.map(|rate| match rate.strip_prefix("CR_") {
@@ -197,7 +199,7 @@ fn status(body: &Value) -> Told {
 }
 
 fn log(body: &Value) -> Told {
-    // `INFO` is the zero among the levels, and left out.
+    // `INFO` is the zero of the levels, which is omitted.
     let level = at(body, "level")
         .and_then(text)
         .unwrap_or_else(|| "INFO".to_owned());
@@ -214,7 +216,8 @@ fn log(body: &Value) -> Told {
             message,
         };
     }
-    // An item of the queue that ChirpStack throws away: too long, expired, or refused by the gateway.
+    // The error refers to a queue item that ChirpStack discarded: too long, expired, or refused by the
+    // gateway.
     match at(body, "context.queue_item_id").and_then(text) {
         Some(reference) => Told::Downlink(DownlinkNews {
             correlation: None,
@@ -282,7 +285,7 @@ mod tests {
         assert_eq!(news.told, Told::Other { kind });
         let nobody = as_news(parse("new", &json!({})));
         assert_eq!(nobody.network_device_id, None);
-        // An uplink is known by itself, too.
+        // Without a kind, an uplink is recognised by its content.
         let body = sample("chirpstack_v4.json");
         as_uplink(Uplinks {}.parse(Incoming::of(&body)));
     }

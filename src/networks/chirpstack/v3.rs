@@ -1,15 +1,14 @@
-//! ChirpStack, version 3: its messages in the form of version 4, which the adapter of that reads.
+//! Converts messages of ChirpStack v3 to the form of v4.
 //!
-//! Version 3 names everything in capitals (`devEUI`), holds the device's names in the message itself, and
-//! writes EUIs and addresses in base64 unless its marshaler is `json_v3`, which has them in hexadecimal
-//! digits.
+//! v3 writes `devEUI` instead of `devEui`, holds the device's names in the message itself, and encodes
+//! EUIs and addresses in base64. With the marshaler `json_v3` they are hexadecimal digits.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use crate::networks::read::{at, number};
 
-/// The message in the form of version 4; none where it is no message of version 3.
+/// Returns a message in the form of v4, or `None` if it is not a message of v3.
 pub fn as_newer(body: &Value) -> Option<Value> {
     let body = body.as_object()?;
     if body.contains_key("deviceInfo") || !body.contains_key("devEUI") {
@@ -51,7 +50,7 @@ pub fn as_newer(body: &Value) -> Option<Value> {
     Some(Value::Object(newer))
 }
 
-/// An EUI or address in hexadecimal digits, whichever form it has; null where it has neither.
+/// Converts an EUI or address in either form to hexadecimal digits; null if it has neither form.
 fn digits(value: Option<&Value>, bytes: usize) -> Value {
     let Some(text) = value.and_then(Value::as_str) else {
         return Value::Null;
@@ -96,7 +95,7 @@ fn transmission(old: &Value) -> Value {
     json!({"frequency": old.get("frequency"), "modulation": modulation})
 }
 
-/// Of the first gateway that knows the time; else when the message was published.
+/// Returns the time of the first gateway that sent one, or else the time of publication.
 fn time(body: &Map<String, Value>) -> Option<Value> {
     let receptions = body.get("rxInfo").and_then(Value::as_array);
     let times = receptions.into_iter().flatten().map(|one| at(one, "time"));

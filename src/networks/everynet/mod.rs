@@ -1,4 +1,4 @@
-//! Everynet, whose uplinks alone the hub takes.
+//! Everynet (uplinks only).
 
 mod uplink;
 

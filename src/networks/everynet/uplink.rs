@@ -1,7 +1,7 @@
-//! Everynet, by its HTTP data API.
+//! Everynet over its HTTP data API.
 //!
-//! `type` names the kind, `meta` the device, and `params` holds the rest. A frame that another
-//! gateway heard comes again with `params.duplicate` set.
+//! `type` is the kind of the message, `meta` identifies the device, and `params` contains the rest.
+//! Copies of a frame from other gateways have `params.duplicate` set.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -29,7 +29,7 @@ impl UplinkNetwork for Uplinks {
         let kind = match at(body, "type").and_then(text) {
             Some(kind) if kind == "uplink" => return uplink(body).map(Event::uplink),
             Some(kind) => kind,
-            // An uplink that lost its kind must not pass for anything else.
+            // An uplink without its kind must not be stored as another message.
             None if at(body, "params.counter_up").is_some() => {
                 return Err(Malformed::new("type", "is required: uplink or another"));
             }
@@ -97,7 +97,7 @@ fn time(body: &Value) -> ToldTime {
 fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let sent = at(body, "params.payload");
     let sent = sent.map(|value| payload(value, PayloadEncoding::Base64, "params.payload"));
-    // Everynet sends both where it has the key.
+    // Everynet sends both forms if it has the key.
     let nothing = at(body, "params.encrypted_payload")
         .is_none()
         .then(Bytes::new);

@@ -1,4 +1,4 @@
-//! Helium's Console, whose uplinks alone the hub takes.
+//! Helium's Console (uplinks only).
 
 mod uplink;
 

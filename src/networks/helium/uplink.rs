@@ -1,5 +1,5 @@
-//! Helium's Console and those who still run it, by its HTTP integration. (Helium networks on
-//! ChirpStack send what ChirpStack sends.)
+//! Helium's Console, as still operated by some providers, over its HTTP integration. (Helium networks
+//! based on ChirpStack send ChirpStack's messages.)
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -54,7 +54,8 @@ fn names(body: &Value) -> Names {
     }
 }
 
-/// When a hotspot reported it. Some report digits too many, which is a time centuries away.
+/// Returns the time reported by a hotspot. Some send too many digits, which results in a time centuries
+/// away.
 fn reported_at(body: &Value) -> ToldTime {
     ToldTime::first([at(body, "reported_at")], milliseconds)
 }

@@ -1,4 +1,4 @@
-//! Any server that takes an HTTP request: URL and body are templates.
+//! Downlinks to any server with an HTTP API: URL and body are templates.
 
 use hyper::Method;
 use serde::{Deserialize, Serialize};
@@ -12,26 +12,26 @@ use crate::{
     secret::{Address, Credentials},
 };
 
-/// How the request is made. Its secret is `authorization`, the value of that header.
+/// Settings of the request. The secret is `authorization`, the value of that header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {
-    /// How the request is made.
+    /// Method of the request.
     pub method: HttpMethod,
-    /// Where to; a template.
+    /// URL; a template.
     pub url: String,
-    /// What is sent; a template. None: nothing is.
+    /// Body; a template. `None` sends no body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The type of the body.
+    /// `Content-Type` of the body; `application/json` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
 }
 
-/// A method that carries a body.
+/// HTTP method that allows a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HttpMethod {
     /// POST
@@ -43,12 +43,12 @@ pub enum HttpMethod {
 }
 
 impl Downlinks {
-    /// The name of its secret.
+    /// Name of the secret.
     pub const SECRET: &str = "authorization";
 
-    /// Fills the templates in. Values are escaped for where they stand.
+    /// Fills in the templates and returns the request. Values are escaped for the URL or for JSON.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
-        // Checked again: settings may have been stored before there was this rule.
+        // Checked again because the settings may have been stored before this rule existed.
         let url = template::fill_in_url(&self.url, parcel)?;
         let body = match &self.body {
             Some(body) => template::fill_in(body, parcel, Place::Json)?,
@@ -76,7 +76,7 @@ impl Downlinks {
 }
 
 impl DownlinkNetwork for Downlinks {
-    /// Whether the templates name what there is; the error names the field and the rule.
+    /// Checks that the templates contain only known placeholders. The error names the field and the rule.
     fn check(&self) -> Result<(), String> {
         template::check_url("url", &self.url)?;
         match &self.body {

@@ -1,4 +1,4 @@
-//! Any server that posts JSON and takes HTTP requests.
+//! Any server that posts JSON and accepts HTTP requests.
 
 mod downlink;
 mod pointer;

@@ -1,10 +1,10 @@
-//! JSON pointers (RFC 6901) that lead through JSON in text as well.
+//! JSON pointers (RFC 6901) that also resolve through JSON encoded in strings.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The value that a pointer leads to; none for null.
+/// Returns the value at a pointer; `None` if it is absent or null.
 pub fn find<'v>(body: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
     let found = match body.pointer(pointer) {
         Some(found) => Some(Cow::Borrowed(found)),
@@ -13,7 +13,8 @@ pub fn find<'v>(body: &'v Value, pointer: &str) -> Option<Cow<'v, Value>> {
     found.filter(|value| !value.is_null())
 }
 
-/// What a pointer leads to through JSON in text. Each such text is a part of the one before.
+/// Resolves a pointer through a string that contains JSON. Recursion ends because each such string is
+/// shorter than the document around it.
 fn find_in_text(body: &Value, pointer: &str) -> Option<Value> {
     let slashes = pointer.match_indices('/').skip(1);
     let (text, rest) = slashes.into_iter().find_map(|(at, _)| {

@@ -1,6 +1,7 @@
-//! The signal, the gateways and the data rate of an uplink that any server posts as JSON.
+//! Radio metadata of uplinks that any server posts as JSON.
 //!
-//! All of it is for information: a value that cannot be read is left out, and no uplink is refused for it.
+//! All of it is informational: an unreadable value is left out, and no uplink is rejected because of
+//! it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,53 +13,53 @@ use crate::networks::{
     read::{MAX_RECEPTIONS, level, number, text},
 };
 
-/// Frequencies below are in MHz, those from here on in kHz, and those from [`HERTZ_FROM`] on in Hz: no
-/// device sends below 100 kHz or above 10 GHz.
+/// Lowest frequency that is read as kHz; lower values are MHz, and values from [`HERTZ_FROM`] on are
+/// Hz. No device sends below 100 kHz or above 10 GHz.
 const KILOHERTZ_FROM: f64 = 1e4;
-/// The lowest frequency that is told in Hz.
+/// Lowest frequency that is read as Hz.
 const HERTZ_FROM: f64 = 1e7;
-/// The lowest bandwidth that is told in Hz; the widest of LoRa is 1625 kHz, the narrowest 7800 Hz.
+/// Lowest bandwidth that is read as Hz; LoRa's bandwidths range from 7800 Hz to 1625 kHz.
 const BANDWIDTH_HERTZ_FROM: f64 = 5e3;
 
-/// Where the parts of a reception stand, as JSON pointers; each is optional.
+/// JSON pointers to the radio metadata; each is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RadioMapping {
-    /// The list of the gateways' receptions. With it, the three pointers that follow begin at an item of
-    /// the list; without it, they begin at the body.
+    /// Pointer to the list of receptions. If set, the next three pointers are relative to an item of the
+    /// list, otherwise to the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receptions_pointer: Option<String>,
-    /// The gateway's id.
+    /// Pointer to the gateway's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway_pointer: Option<String>,
-    /// The signal strength in dBm.
+    /// Pointer to the signal strength in dBm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rssi_pointer: Option<String>,
-    /// The signal to noise ratio in dB.
+    /// Pointer to the signal to noise ratio in dB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snr_pointer: Option<String>,
-    /// The frequency in Hz, kHz or MHz.
+    /// Pointer to the frequency in Hz, kHz or MHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency_pointer: Option<String>,
-    /// The data rate as text, such as `SF7BW125`.
+    /// Pointer to the data rate as text, such as `SF7BW125`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_rate_pointer: Option<String>,
-    /// The spreading factor, 5-12.
+    /// Pointer to the spreading factor, 5-12.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spread_factor_pointer: Option<String>,
-    /// The bandwidth in kHz or Hz.
+    /// Pointer to the bandwidth in kHz or Hz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth_pointer: Option<String>,
 }
 
 impl RadioMapping {
-    /// All pointers with the settings that hold them.
+    /// Returns all pointers with the names of their settings.
     pub fn pointers(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let of_reception = self.of_reception().into_iter();
         of_reception.chain(self.of_body()).filter_map(known)
     }
 
-    /// The pointers that begin at the body.
+    /// Returns the pointers that are relative to the body.
     pub fn body_pointers(&self) -> impl Iterator<Item = &String> {
         let of_reception = match self.receptions_pointer {
             Some(_) => None,
@@ -69,7 +70,7 @@ impl RadioMapping {
         pointers.map(|(_, pointer)| pointer)
     }
 
-    /// What a body tells of how it was received.
+    /// Reads the radio metadata from a body.
     pub fn read(&self, body: &Value) -> Radio {
         let told = |pointer: &Option<String>| find(body, pointer.as_deref()?);
         let hertz = told(&self.frequency_pointer).and_then(|value| number(&value));
@@ -106,7 +107,7 @@ impl RadioMapping {
         items.filter_map(|item| self.reception(item)).collect()
     }
 
-    /// One reception; none where nothing of it is told.
+    /// Reads one reception; `None` if it contains none of the values.
     fn reception(&self, told: &Value) -> Option<Reception> {
         let at = |pointer: &Option<String>| find(told, pointer.as_deref()?);
         let reception = Reception {

@@ -1,10 +1,9 @@
-//! Any server that posts JSON: a mapping of JSON pointers (RFC 6901) says where in the body each
-//! part of an uplink stands.
+//! Any server that posts JSON: JSON pointers (RFC 6901) map parts of the body to an uplink.
 //!
-//! Every fault names the pointer, for it is the person who wrote the mapping who must mend it. A
-//! part that a mapping names is optional in a message where [`Uplink`] has it optional: a member
-//! that is absent or null is then "not told", while one that is there must be right. A pointer leads
-//! through JSON that stands in text, as some clouds pass messages on.
+//! Every error names the pointer, because the author of the mapping must correct it. A mapped part is
+//! optional in a message if it is optional in [`Uplink`]: an absent or null member counts as not
+//! reported, and a present one must be valid. Pointers resolve through JSON in strings, because some
+//! cloud services forward messages in this form.
 
 use std::borrow::Cow;
 
@@ -25,47 +24,47 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// Longest JSON pointer, in characters.
+/// Maximum length of a JSON pointer, in characters.
 pub const MAX_POINTER_CHARS: usize = 200;
-/// Longest device id, in characters.
+/// Maximum length of a device id, in characters.
 pub const MAX_DEVICE_ID_CHARS: usize = 100;
-/// Most messages of one list.
+/// Maximum number of messages in one list.
 const MAX_MESSAGES: usize = 1000;
 
-/// Where the parts of an uplink stand in a body. It is both the settings and the adapter.
+/// JSON pointers to the parts of an uplink. This type is both the settings and the adapter.
 ///
-/// A pointer is at most [`MAX_POINTER_CHARS`] characters: empty for the whole body, or `/` before
-/// each member name or array index, with `~0` for `~` and `~1` for `/` in a name.
+/// A pointer has at most [`MAX_POINTER_CHARS`] characters. It is empty for the whole body, or has a `/`
+/// before each member name or array index, with `~0` for `~` and `~1` for `/` in a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {
-    /// The device's id in its network: text of 1-100 printable characters without outer spaces,
-    /// or a whole number.
+    /// Pointer to the device's id in its network: text of 1-100 printable characters without surrounding
+    /// spaces, or a whole number.
     pub device_id_pointer: String,
-    /// The payload, as text or as a list of bytes. A message without one is no uplink.
+    /// Pointer to the payload, as text or as a list of bytes. A message without a payload is not an uplink.
     pub payload_pointer: String,
-    /// How that text holds the payload's bytes.
+    /// Encoding of the payload if it is text.
     pub payload_encoding: PayloadEncoding,
-    /// The port, 0-255.
+    /// Pointer to the port, 0-255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_pointer: Option<String>,
-    /// The time of reception: RFC 3339 text, or Unix time as a number (or numeric text), in
-    /// seconds below 10^11 (the year 5138), else in milliseconds.
+    /// Pointer to the time of reception: RFC 3339 text, or Unix time as a number (or numeric text), in
+    /// seconds below 10^11 (the year 5138), otherwise in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_pointer: Option<String>,
-    /// The frame counter, 0-4294967295.
+    /// Pointer to the frame counter, 0-4294967295.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame_counter_pointer: Option<String>,
-    /// How it was received.
+    /// Pointers to the radio metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub radio: Option<Box<RadioMapping>>,
 }
 
 impl UplinkNetwork for Uplinks {
-    /// Whether all pointers are well-formed: call it before storing a mapping.
+    /// Checks that all pointers are well-formed. Must be called before a mapping is stored.
     ///
     /// # Errors
-    /// [`Malformed`] whose field is the setting, such as `payload_pointer`.
+    /// [`Malformed`] with the setting, such as `payload_pointer`, as its field.
     fn check(&self) -> Result<(), Malformed> {
         let radio = self.radio.iter().flat_map(|radio| radio.pointers());
         let pointers = [
@@ -83,12 +82,12 @@ impl UplinkNetwork for Uplinks {
         Ok(())
     }
 
-    /// Its devices are what the mapping says.
+    /// Accepts any id, because the mapping determines the ids.
     fn check_device_id(_: &str) -> Result<(), &'static str> {
         Ok(())
     }
 
-    /// Where the body is a list and every pointer leads into its first item, each item is a message.
+    /// Splits a list into its items if every pointer leads into the first item.
     fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
         match body {
             Value::Array(items) if items.len() > 1 && self.leads_into_first_item() => {
@@ -109,8 +108,8 @@ impl UplinkNetwork for Uplinks {
         let told = self.time_pointer.as_deref();
         let told = told.and_then(|pointer| find(body, pointer));
         let told = ToldTime::first([told.as_deref()], time);
-        // What carries no payload is no uplink: a join, an acknowledgement, or how a cloud asks whether
-        // the webhook is meant.
+        // A message without a payload is not an uplink, but a join, an acknowledgement, or a cloud service's
+        // request to confirm the webhook.
         let Some(sent) = find(body, &self.payload_pointer) else {
             let kind = crate::networks::event::UNNAMED.to_owned();
             let device = device_id(body, &self.device_id_pointer).ok();
@@ -161,7 +160,8 @@ impl Uplinks {
     }
 }
 
-/// A payload that is JSON, for a driver that reads it: text as it is, anything else as JSON.
+/// Returns a JSON payload for drivers that read JSON: text is used as it is, any other value is
+/// serialised.
 fn json_payload(sent: &Value, field: &str) -> Result<Bytes, Malformed> {
     match sent {
         Value::String(text) => bounded(text.clone().into_bytes(), field),
@@ -169,7 +169,7 @@ fn json_payload(sent: &Value, field: &str) -> Result<Bytes, Malformed> {
     }
 }
 
-/// The bytes of `[1, 2]`, which may stand in text.
+/// Returns the bytes of a list such as `[1, 2]`, which may be encoded in a string.
 fn list_of_bytes(sent: &Value) -> Option<Vec<u8>> {
     let byte = |value: &Value| u8::try_from(whole_number(value)?).ok();
     match sent {
@@ -210,7 +210,7 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// How a fault names a pointer; the empty one would read as nothing.
+/// Returns the name of a pointer for error messages; an empty pointer would be invisible.
 fn name(pointer: &str) -> &str {
     if pointer.is_empty() {
         "(the whole body)"
@@ -240,7 +240,7 @@ fn optional<T>(
 fn device_id(body: &Value, pointer: &str) -> Result<String, Malformed> {
     let id = match &*required(body, pointer, "the device's id")? {
         Value::String(id) if is_device_id(id) => Some(id.clone()),
-        // Only whole numbers: a fraction has more than one way to be written.
+        // Fractions are rejected because the same number can be written in several ways.
         Value::Number(id) if !id.is_f64() => Some(id.to_string()),
         _ => None,
     };

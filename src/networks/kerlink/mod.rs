@@ -1,4 +1,4 @@
-//! Kerlink's Wanesy Management Center, whose uplinks alone the hub takes.
+//! Kerlink's Wanesy Management Center (uplinks only).
 
 mod uplink;
 

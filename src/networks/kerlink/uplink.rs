@@ -1,9 +1,8 @@
-//! Kerlink's Wanesy Management Center, by its HTTP push.
+//! Kerlink's Wanesy Management Center over its HTTP push.
 //!
-//! Nothing names the kind of a message: an uplink is the one with an uplink counter, or with a payload
-//! that is not said to be a downlink's. Payloads are hexadecimal digits unless `encodingType` says
-//! base64. Older versions (`/rxmessage`) put the payload into `userdata`, in base64, and the DevEUI beside
-//! it.
+//! Messages do not contain their kind. An uplink has an uplink counter, or a payload without any sign
+//! of a downlink. Payloads are hexadecimal digits unless `encodingType` is base64. Older versions
+//! (`/rxmessage`) send the payload in `userdata` as base64, and the DevEUI at the top level.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,14 +19,14 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
 
 impl UplinkNetwork for Uplinks {
-    /// Wanesy is told one URL and posts to several below it, one for each kind of message. The body says as
-    /// much, so they all mean the URL itself.
+    /// Wanesy is configured with one URL and posts to several paths below it, one for each kind of message.
+    /// The body is sufficient to distinguish them, so all paths are handled alike.
     fn appended_paths() -> &'static [&'static str] {
         &["dataUp", "dataDown", "dataDownEvent", "rxmessage"]
     }
@@ -51,12 +50,12 @@ fn is_uplink(body: &Value) -> bool {
     has_counter || !is_downlink && (has("payload") || has("userdata.payload"))
 }
 
-/// Where the parts of a message stand.
+/// Paths of the parts of a message.
 struct Places {
     device: &'static str,
     payload: &'static str,
     port: &'static str,
-    /// How the payload is written where the message does not say.
+    /// Encoding of the payload if the message does not contain it.
     encoding: PayloadEncoding,
 }
 
@@ -104,7 +103,7 @@ fn told(body: &Value) -> Told {
     }
 }
 
-/// What an event of a downlink says of it; none where its words are not known.
+/// Returns the state of a downlink from an event; `None` if its words are unknown.
 fn downlink(event: &str, status: &str) -> Option<DownlinkState> {
     let told = format!("{event} {status}").to_ascii_lowercase();
     let words: Vec<&str> = told.split(|c: char| !c.is_ascii_alphanumeric()).collect();
@@ -226,7 +225,7 @@ mod tests {
         assert_eq!((uplink.f_port, uplink.f_cnt), (Some(2), Some(7)));
         assert_eq!(uplink.payload.as_deref(), Some(&[0, 0x27][..]));
         assert_eq!(uplink.reception.as_deref(), Some("17"));
-        // Digits are base64, too: only the message itself can say that they are not.
+        // Hexadecimal digits are valid base64, too, so only `encodingType` can distinguish them.
         body["userdata"]["payload"] = json!("AAEC");
         assert_eq!(
             as_uplink(parse(&body)).payload.as_deref(),
@@ -284,7 +283,7 @@ mod tests {
         assert_eq!(news.told, Told::Other { kind });
         let news = as_news(parse(&json!({"endDevice": device, "type": "JOIN_ACCEPT"})));
         assert_eq!(news.told, Told::Join { dev_addr: None });
-        // What a downlink held is no uplink.
+        // The payload of a downlink is not an uplink.
         let down = json!({"endDevice": device, "payload": "00", "fPort": 1, "fCntDown": 7});
         assert!(matches!(as_news(parse(&down)).told, Told::Other { .. }));
         for nobody in [

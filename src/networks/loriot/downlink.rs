@@ -1,4 +1,4 @@
-//! LORIOT: the `tx` command of its REST API.
+//! LORIOT downlinks: the `tx` command of the REST API.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,24 +10,24 @@ use crate::{
     secret::{Address, Credentials},
 };
 
-/// Where its API is. Its secret is `token`.
+/// Settings of the REST API. The secret is `token`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {
-    /// Such as `https://eu1.loriot.io/1/rest`.
+    /// URL, such as `https://eu1.loriot.io/1/rest`.
     pub url: String,
-    /// The application's id, 8 hexadecimal digits.
+    /// Id of the application, 8 hexadecimal digits.
     pub application_id: String,
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
 }
 
 impl Downlinks {
-    /// The name of its secret.
+    /// Name of the secret.
     pub const SECRET: &str = "token";
 
-    /// Sends the command.
+    /// Returns the request with the command.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
         let url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let body = json!({
@@ -55,7 +55,7 @@ impl DownlinkNetwork for Downlinks {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
-    /// Asks for the application.
+    /// Returns a request for the application.
     fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
         let base: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let base = base.join(".").map_err(|_| "the URL has no path")?;
@@ -63,11 +63,11 @@ impl DownlinkNetwork for Downlinks {
         Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
-    /// A command that is refused is answered with a good status as well.
+    /// Checks the body, because LORIOT also answers refused commands with a successful status.
     fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
         match body["error"].as_str() {
             Some(error) => Err(format!("LORIOT refused it: {error}")),
-            // Its own number of the downlink, which `txd` repeats.
+            // Sequence number of the downlink, which the `txd` message repeats.
             None => Ok(Taken {
                 reference: body["seqdn"].as_u64().map(|number| number.to_string()),
             }),

@@ -1,7 +1,7 @@
-//! LORIOT, by its HTTP push output.
+//! LORIOT over its HTTP push output.
 //!
-//! `cmd` names the kind: `rx` is an uplink, `gw` the same uplink with its gateways, sent beside it or
-//! in its place. `encdata` stands in the place of `data` where LORIOT has no application key.
+//! `cmd` is the kind of the message: `rx` is an uplink, `gw` the same uplink with its gateways, sent
+//! additionally or instead. `encdata` replaces `data` if LORIOT has no application key.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -31,7 +31,7 @@ impl UplinkNetwork for Uplinks {
                 return uplink(body).map(Event::uplink);
             }
             Some(kind) => kind,
-            // An uplink that lost its kind must not pass for anything else.
+            // An uplink without its kind must not be stored as another message.
             None if at(body, "data").or_else(|| at(body, "encdata")).is_some() => {
                 return Err(Malformed::new("cmd", "is required: rx, gw or another"));
             }
@@ -67,7 +67,7 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
     let nothing = at(body, "encdata").is_none().then(Bytes::new);
     let uplink = Uplink {
         network_device_id: required_dev_eui(body, "EUI")?,
-        // LORIOT's own number of the frame is the same in all copies, and never comes again.
+        // The sequence number of a frame is the same in all copies and is never reused.
         reception: at(body, "seqno")
             .and_then(whole_number)
             .map(|n| n.to_string()),
@@ -100,7 +100,7 @@ fn radio(body: &Value) -> Radio {
     radio.snr = radio.snr.or_else(|| at(body, "snr").and_then(level));
     radio.confirmed = at(body, "confirmed").map(flag);
     radio.dev_addr = at(body, "devaddr").and_then(text);
-    // With each uplink LORIOT repeats what the device told last.
+    // LORIOT repeats the last reported battery state in each uplink.
     let battery = Battery::of(at(body, "bat"));
     (radio.battery_percent, radio.external_power) = (battery.percent, battery.external_power);
     radio
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(radio.coding_rate.as_deref(), Some("4/5"));
         assert_eq!((radio.rssi, radio.snr), (Some(-21.0), Some(10.0)));
 
-        // LORIOT tells of the device's ACK bit, and not whether the uplink is a confirmed one.
+        // LORIOT reports the device's ACK bit, but not whether the uplink is confirmed.
         assert_eq!((uplink.acknowledges, radio.confirmed), (false, None));
         assert_eq!(radio.battery_percent, Some(36.8));
         let mut body = sample("loriot.json");

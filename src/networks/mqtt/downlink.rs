@@ -1,4 +1,4 @@
-//! Any broker: topic and message are templates.
+//! Downlinks to any MQTT broker: topic and message are templates.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +12,23 @@ use crate::{
     secret::Credentials,
 };
 
-/// What is published to the broker from which the uplinks come.
+/// Settings of the messages that are published to the broker of the uplinks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {
-    /// To where; a template.
+    /// Topic; a template.
     pub topic: String,
-    /// The message; a template. None: the bytes themselves.
+    /// Message; a template. `None` publishes the raw payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
-    /// 0, 1 or 2.
+    /// MQTT QoS: 0, 1 or 2.
     pub qos: u8,
-    /// Whether the broker keeps it for those who come later.
+    /// True if the broker must retain the message.
     pub retain: bool,
 }
 
 impl Downlinks {
-    /// Fills the templates in.
+    /// Fills in the templates.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
         let topic = template::fill_in(&self.topic, parcel, Place::Topic)?;
         check_topic(&topic).map_err(|rule| format!("the topic, filled in, {rule}"))?;
@@ -45,7 +45,7 @@ impl Downlinks {
 }
 
 impl DownlinkNetwork for Downlinks {
-    /// Whether the templates name what there is; the error names the field and the rule.
+    /// Checks that the templates contain only known placeholders. The error names the field and the rule.
     fn check(&self) -> Result<(), String> {
         check_topic(&self.topic).map_err(|rule| format!("topic: {rule}"))?;
         template::check("topic", &self.topic)?;

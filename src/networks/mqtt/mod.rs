@@ -1,4 +1,4 @@
-//! Any broker.
+//! Any MQTT broker.
 
 mod downlink;
 mod uplink;

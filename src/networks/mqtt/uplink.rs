@@ -1,4 +1,4 @@
-//! Any broker with messages in JSON.
+//! Uplinks as JSON from any MQTT broker.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +12,15 @@ use crate::{
     },
 };
 
-/// Any broker with messages in JSON.
+/// Settings of the broker, the topics and the mapping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {
-    /// The broker.
+    /// Broker that sends the uplinks.
     pub broker: BrokerSettings,
-    /// What to subscribe to, 1-32 filters.
+    /// Topic filters to subscribe to, 1-32.
     pub topics: Vec<String>,
-    /// Where the parts of an uplink stand.
+    /// JSON pointers to the parts of an uplink.
     pub mapping: http::Uplinks,
 }
 
@@ -55,7 +55,7 @@ impl UplinkNetwork for Uplinks {
         true
     }
 
-    /// Its devices are what the mapping says.
+    /// Accepts any id, because the mapping determines the ids.
     fn check_device_id(_: &str) -> Result<(), &'static str> {
         Ok(())
     }

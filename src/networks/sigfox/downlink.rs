@@ -1,4 +1,4 @@
-//! Sigfox: a device asks for a downlink with a message, and the answer to the callback holds it.
+//! Sigfox downlinks: a device requests one in a message, and the response to the callback contains it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,12 @@ use crate::{
     secret::Credentials,
 };
 
-/// There is nothing to set.
+/// Settings of downlinks; there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {}
 
-/// The length of every downlink, in bytes.
+/// Size of every downlink, in bytes.
 const BYTES: usize = 8;
 
 impl DownlinkNetwork for Downlinks {

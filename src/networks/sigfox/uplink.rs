@@ -1,9 +1,9 @@
-//! Sigfox, by the callbacks of its backend.
+//! Sigfox over the callbacks of its backend.
 //!
-//! People write the body of a callback themselves, from a template of variables: this adapter reads
-//! the usual names. Every value may come as text. Frames that several base stations heard come once
-//! for each where the callback is told to send duplicates. A device that asks for a downlink (`ack`)
-//! gets it in the answer.
+//! Users define the body of a callback themselves, as a template of variables. This adapter reads the
+//! usual names. Every value may be text. A frame received by several base stations is sent once for
+//! each if the callback is configured to send duplicates. A device that requests a downlink (`ack`)
+//! gets it in the response.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -44,7 +44,7 @@ impl UplinkNetwork for Uplinks {
 
     fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = object(incoming.body, "body")?;
-        // Relays put what Sigfox sent into a `body` of their own.
+        // Relay services wrap Sigfox's message in a `body` member.
         let message = match at(body, "body") {
             Some(inner) if inner.is_object() => inner,
             _ => body,
@@ -60,7 +60,7 @@ impl UplinkNetwork for Uplinks {
     }
 }
 
-/// Whether this can be a device's id: 1-8 hexadecimal digits in capitals, without leading zeros.
+/// True for a valid device id: 1-8 hexadecimal digits in upper case, without leading zeros.
 fn is_device_id(id: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
     (1..=8).contains(&id.len()) && id.bytes().all(is_digit) && !id.starts_with('0')
@@ -71,7 +71,7 @@ fn device(message: &Value) -> Result<String, Malformed> {
     let Some(value) = at(message, "device") else {
         return Err(Malformed::new("device", "is required: the device's id"));
     };
-    // An id without letters may come as a number.
+    // An id without letters may be sent as a number.
     let id = value.as_str().map_or_else(
         || value.as_u64().map(|id| id.to_string()),
         |id| Some(id.to_owned()),
@@ -104,7 +104,7 @@ fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malforme
     let uplink = Uplink {
         network_device_id,
         names: names(message),
-        // A device has one session for all its life.
+        // A device has a single session for its entire lifetime.
         session: Some(String::new()),
         f_cnt: counter.transpose()?,
         payload: Some(data?),
@@ -117,7 +117,7 @@ fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malforme
 }
 
 fn radio(message: &Value) -> Radio {
-    // DATA ADVANCED has all base stations at once.
+    // The DATA ADVANCED callback contains all base stations in one message.
     if let Some(list) = at(message, "duplicates").and_then(Value::as_array) {
         let reception = |item| Reception {
             gateway: at(item, "bsId").and_then(text).unwrap_or_default(),
@@ -147,7 +147,7 @@ fn radio(message: &Value) -> Radio {
     }
 }
 
-/// What the service callbacks tell.
+/// Returns the content of a service callback.
 fn told(message: &Value) -> Told {
     let value = |name| at(message, name);
     if let Some(told) = of_downlink(message) {
@@ -177,7 +177,7 @@ fn told(message: &Value) -> Told {
     }
 }
 
-/// Where Sigfox thinks that the device is, unless it says that it does not know.
+/// Returns the location computed by Sigfox, unless its status says that it is unknown.
 fn computed_location(message: &Value) -> Option<Told> {
     const LOCATED: f64 = 1.0;
     let located = at(message, "computedLocation")?;
@@ -186,8 +186,8 @@ fn computed_location(message: &Value) -> Option<Told> {
     place(located, "lat", "lng", "alt", "radius").filter(|_| is_known)
 }
 
-/// What became of the downlink in the answer to a device that asked for one. `downlinkAck` says that a
-/// base station has sent it: devices confirm nothing.
+/// Returns the state of the downlink in the response to a device's request. `downlinkAck` means that a
+/// base station has sent it; devices do not acknowledge downlinks.
 fn of_downlink(message: &Value) -> Option<Told> {
     const EMITTED: u64 = 0;
     const NO_ANSWER: u64 = 1;
@@ -198,7 +198,7 @@ fn of_downlink(message: &Value) -> Option<Told> {
     let words = at(message, "infoMessage").and_then(text);
     let state = match (code, is_emitted) {
         (None, None) => return None,
-        // There was no downlink that this could be about.
+        // These codes mean that there was no downlink.
         (Some(code @ (NO_ANSWER | NO_CALLBACK)), _) => {
             let nothing = || "a device asked for a downlink and got none".to_owned();
             return Some(Told::Log {
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn faults_name_the_place_and_the_rule() {
         let error = |body: &Value| parse(body).unwrap_err().to_string();
-        // A template whose variables nobody filled in.
+        // A template whose variables were not filled in.
         let rule = "device: must be a Sigfox device id: 1-8 hexadecimal digits";
         assert_eq!(error(&sample("sigfox_callback_template.json")), rule);
         assert_eq!(error(&json!({"device": "0", "data": ""})), rule);
@@ -357,7 +357,7 @@ mod tests {
         );
         let odd = json!({"device": "1", "data": "0"});
         assert!(error(&odd).starts_with("data: must be hexadecimal"));
-        // A time is worth no measurement.
+        // An invalid time must not discard the measurement.
         let odd = as_uplink(parse(&json!({"device": 12, "data": "", "time": "{time}"})));
         assert_eq!(odd.radio.reported_time.as_deref(), Some("{time}"));
     }

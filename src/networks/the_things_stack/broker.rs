@@ -1,4 +1,4 @@
-//! The Things Stack, version 3, by its broker: which topics to subscribe to. The messages are those of the webhook.
+//! The Things Stack v3 over MQTT: the topics to subscribe to. The messages are those of the webhook.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +12,17 @@ use crate::{
     },
 };
 
-/// The Things Stack, version 3, by its broker.
+/// The adapter for The Things Stack v3 over MQTT and its settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerUplinks {
-    /// The broker; its user is the application with its tenant, such as `my-app@ttn`.
+    /// Broker that sends the uplinks; its user is the application with its tenant, such as `my-app@ttn`.
     pub broker: BrokerSettings,
 }
 
 impl BrokerUplinks {
-    /// What the server publishes of a device. Not all below it: there are the hub's own downlinks.
+    /// Topic suffixes of the server's messages about a device. A wildcard would include the hub's own
+    /// downlinks.
     const NEWS: [&str; 9] = [
         "up",
         "join",

@@ -1,4 +1,4 @@
-//! The Things Stack, version 3: the downlink queue operations of a webhook, and those of its broker.
+//! The Things Stack v3 downlinks: the queue operations of a webhook, and those over MQTT.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -16,34 +16,35 @@ use crate::{
     store::downlinks::Priority,
 };
 
-/// Rights of which one lets a key push downlinks.
+/// Rights of an API key, each of which permits sending downlinks.
 const RIGHTS: [&str; 3] = [
     "RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE",
     "RIGHT_APPLICATION_ALL",
     "RIGHT_ALL",
 ];
 
-/// Where the stack is. Its secret is `api_key`.
+/// Settings of the webhook's API. The secret is `api_key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downlinks {
-    /// Such as `https://eu1.cloud.thethings.network`.
+    /// Base URL, such as `https://eu1.cloud.thethings.network`.
     pub base_url: String,
-    /// The webhook over which the uplinks come.
+    /// Id of the webhook that sends the uplinks.
     pub webhook_id: String,
-    /// The application, where it is not learned from the uplinks.
+    /// Id of the application; taken from uplinks by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application_id: Option<String>,
-    /// TLS with the server, where it is not as usual.
+    /// TLS settings, if they differ from the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
 }
 
 impl Downlinks {
-    /// The name of its secret.
+    /// Name of the secret.
     pub const SECRET: &str = "api_key";
 
-    /// The stack's own ids of device and application are learned from uplinks.
+    /// Returns the request that queues a downlink. The stack's own ids of device and application are taken
+    /// from the last uplink.
     pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
         let application = self
             .application_id
@@ -91,7 +92,7 @@ impl DownlinkNetwork for Downlinks {
         Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
     }
 
-    /// A key that is known may still not be one for downlinks.
+    /// Checks the rights of the API key: a valid key may not permit downlinks.
     fn read_probe(&self, body: &Value) -> Result<(), String> {
         let Some(rights) = body["api_key"]["api_key"]["rights"].as_array() else {
             return Ok(());
@@ -109,16 +110,17 @@ impl DownlinkNetwork for Downlinks {
     }
 }
 
-/// The queue operation of its broker, which lets in who may read the application's uplinks there.
+/// Settings of downlinks over MQTT. The credentials for reading uplinks permit them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerDownlinks {
-    /// The application with its tenant, such as `my-app@ttn`: the broker's user.
+    /// Application with its tenant, such as `my-app@ttn`; this is the broker's user.
     pub application: String,
 }
 
 impl BrokerDownlinks {
-    /// The stack's own id of the device is learned from uplinks.
+    /// Returns the message that queues a downlink. The stack's own id of the device is taken from the last
+    /// uplink.
     pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
         let application = &self.application;
         let device = topic_level("the device's id", device(parcel)?)?;
@@ -148,14 +150,14 @@ impl DownlinkNetwork for BrokerDownlinks {
     }
 }
 
-/// The stack's own id of the device.
+/// Returns the stack's own id of the device.
 fn device(parcel: &Parcel) -> Result<&str, String> {
     let device = parcel.names.device.as_deref();
     let why = "the device's id in The Things Stack is not known before its first uplink";
     device.ok_or_else(|| why.to_owned())
 }
 
-/// One more item for the device's queue.
+/// Returns the body that adds a downlink to the device's queue.
 fn pushed(parcel: &Parcel) -> Value {
     let priority = match parcel.priority {
         Priority::Low => "LOW",

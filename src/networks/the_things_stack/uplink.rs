@@ -1,11 +1,11 @@
-//! The Things Stack, version 3 (The Things Network, The Things Industries and private stacks), by
-//! webhook.
+//! The Things Stack v3 (The Things Network, The Things Industries and private stacks) over webhooks.
 //!
-//! Its messages are protocol buffers written as JSON, which **leave out every zero**: an absent
-//! `f_port` is port 0, an absent `f_cnt` is counter 0, an absent `frm_payload` is empty, an absent
-//! `snr` beside an `rssi` is 0 dB. (An absent `rssi` is unknown: no gateway measures 0 dBm.)
+//! Messages are protocol buffers as JSON, which **omits every zero**: an absent `f_port` is port 0, an
+//! absent `f_cnt` is counter 0, an absent `frm_payload` is empty, an absent `snr` next to an `rssi` is
+//! 0 dB. (An absent `rssi` is unknown, because no gateway measures 0 dBm.)
 //!
-//! A device is known by its DevEUI. The stack's own `device_id` is not unique across applications.
+//! Devices are identified by their DevEUI. The stack's own `device_id` is not unique across
+//! applications.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,12 +23,12 @@ use crate::networks::{
     uplink::{Incoming, UplinkNetwork},
 };
 
-/// Where the DevEUI stands.
+/// Path of the DevEUI.
 const DEV_EUI: &str = "end_device_ids.dev_eui";
-/// Where it stands when a message was received.
+/// Path of the time of reception.
 const RECEIVED_AT: &str = "received_at";
 
-/// The adapter, which is its own settings: reading needs none.
+/// The adapter, which has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uplinks {}
@@ -51,7 +51,8 @@ impl UplinkNetwork for Uplinks {
     }
 }
 
-/// The message of another kind: what stands beside the members that every message has.
+/// Returns the kind and the content of a message other than an uplink: the first member that is not
+/// common to all messages.
 fn other_kind(body: &Value) -> Option<(&str, &Value)> {
     const OF_EVERY_MESSAGE: [&str; 4] = [
         "end_device_ids",
@@ -81,7 +82,7 @@ fn told(kind: &str, body: &Value, message: &Value) -> Told {
         "downlink_queued" => downlink(message, DownlinkState::Queued),
         "downlink_sent" => downlink(message, DownlinkState::Sent),
         "downlink_ack" => downlink(message, DownlinkState::Acknowledged),
-        // The application server sends it again, until it is confirmed or `downlink_failed`.
+        // The application server repeats the downlink until it is acknowledged or `downlink_failed`.
         "downlink_nack" => downlink(message, DownlinkState::NotAcknowledgedYet),
         "downlink_failed" => {
             let why = ["error.message_format", "error.name"];
@@ -136,14 +137,15 @@ fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
         radio: radio(body, message),
         ..Uplink::default()
     };
-    // The network server's time of reception, before the application server's. Not the gateway's
-    // (`settings.time`): gateway clocks go wrong.
+    // The network server's time of reception is preferred to the application server's. The gateway's
+    // (`settings.time`) is not used, because gateway clocks are unreliable.
     let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
     Ok(uplink.heard_at(ToldTime::first(times, instant)))
 }
 
-/// The stack sends one message for a frame that it has heard, and says in it when that was, to the
-/// nanosecond. Where it does not, the first id that it gave to the message tells.
+/// Returns the id of the reception. The stack sends one message for each frame, with its time of
+/// reception to the nanosecond, which serves as the id. If the time is absent, the first correlation id
+/// of the uplink is used.
 fn reception(body: &Value, message: &Value) -> Option<String> {
     let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
     let is_set = |value: &&Value| instant(value).is_some();
@@ -155,8 +157,8 @@ fn reception(body: &Value, message: &Value) -> Option<String> {
 }
 
 fn application_payload(message: &Value) -> Result<Option<Bytes>, Malformed> {
-    // The stack sends the session key exactly when the application decrypts for itself
-    // (`skip_payload_crypto`): what it sends as the payload is then cipher text.
+    // The stack sends the session key only if the application decrypts the payload itself
+    // (`skip_payload_crypto`); the payload is then ciphertext.
     if at(message, "app_s_key").is_some() {
         return Ok(None);
     }
@@ -170,7 +172,7 @@ fn radio(body: &Value, message: &Value) -> Radio {
     let modulation = [("lora", "LORA"), ("fsk", "FSK"), ("lrfhss", "LR_FHSS")]
         .into_iter()
         .find_map(|(member, name)| rate(member).map(|_| name));
-    // Newer stacks send it inside the data rate, older ones beside it.
+    // Newer stacks send it inside the data rate, older ones next to it.
     let coding_rate = rate("lora.coding_rate")
         .or_else(|| rate("lrfhss.coding_rate"))
         .or_else(|| at(message, "settings.coding_rate"));
@@ -196,7 +198,7 @@ fn radio(body: &Value, message: &Value) -> Radio {
         .with_lora(rate("lora.spreading_factor"), bandwidth)
 }
 
-/// The charge that the device told last; zero is left out.
+/// Parses the last reported battery level; an absent value is zero.
 fn battery_percent(told: &Value) -> Option<f64> {
     let charge = at(told, "value").map_or(Some(0.0), number)?;
     (0.0..=100.0).contains(&charge).then_some(charge)
@@ -223,8 +225,8 @@ fn receptions(message: &Value, is_lora: bool) -> Vec<Reception> {
     .collect()
 }
 
-/// The gateway's id; for one of another network, which Packet Broker passed on, its id there and
-/// not that of the broker, which is the same for all.
+/// Returns the gateway's id. For a gateway of another network this is its id there, not Packet Broker's
+/// id, which is the same for all of them.
 fn gateway(item: &Value) -> Option<String> {
     [
         "packet_broker.forwarder_gateway_id",
@@ -384,7 +386,7 @@ mod tests {
         }
     }
 
-    /// The smallest body, with one message member set.
+    /// Returns a minimal body with one member of the uplink message set.
     fn with(name: &str, value: Value) -> Value {
         let mut body =
             json!({"end_device_ids": {"dev_eui": "00aa00aa00aa00aa"}, "uplink_message": {}});
@@ -446,7 +448,7 @@ mod tests {
         let uplink = as_uplink(parse(&with("received_at", json!("today"))));
         assert_eq!(uplink.time, None);
         assert_eq!(uplink.radio.reported_time.as_deref(), Some("today"));
-        // What tells one reception from the next, then.
+        // The correlation id identifies the reception then.
         let mut body = with("received_at", json!("0001-01-01T00:00:00Z"));
         body["correlation_ids"] = json!(["gs:conn:1", "gs:uplink:2"]);
         let uplink = as_uplink(parse(&body));

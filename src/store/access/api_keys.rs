@@ -1,4 +1,4 @@
-//! Keys for programs.
+//! API keys, with which programs authenticate.
 
 use sea_orm::{
     ActiveModelTrait,
@@ -26,40 +26,40 @@ use crate::{
     },
 };
 
-/// What a client makes.
+/// Key to create.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewApiKey {
-    /// Unique in the tenant.
+    /// Name, unique in the tenant.
     pub name: String,
-    /// What it may do, as in [`crate::hub::KeyScope`].
+    /// Permissions, as in [`crate::hub::KeyScope`].
     pub scopes: Vec<String>,
-    /// Until when it is valid; `None`: for ever.
+    /// End of validity; `None` for unlimited validity.
     pub expires_at: Option<Time>,
 }
 
-/// An API key, without the key itself.
+/// API key, without the secret itself.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Its id.
+    /// Identifier of the key.
     pub id: ApiKeyId,
-    /// What it may do, and until when.
+    /// Name, permissions and validity.
     pub made: NewApiKey,
-    /// When it last opened something, to a minute.
+    /// Time of the last use, accurate to a minute.
     pub last_used_at: Option<Time>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was made: a key does not change.
+    /// Equal to the time of creation, because a key does not change.
     pub updated_at: Time,
 }
 
-/// Which keys.
+/// Filter of API keys; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those whose time is over, or those that are valid.
+    /// True for expired keys, false for valid ones.
     pub expired: Option<bool>,
-    /// Those whose time is over before this.
+    /// Time before which the keys expire.
     pub expires_before: Option<Time>,
-    /// Those with this in the name, whatever its case.
+    /// Text that the name must contain, ignoring case.
     pub search: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub async fn insert(scope: &Scope, new: NewApiKey, key_hash: &[u8; 32]) -> Resul
         .await
 }
 
-/// One key.
+/// Returns a key.
 pub async fn get(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
     scope
         .find::<api_key::Entity>()
@@ -102,7 +102,7 @@ pub async fn get(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
         .try_into()
 }
 
-/// A stretch of the keys.
+/// Returns a page of the keys.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
@@ -141,7 +141,7 @@ impl Resource for api_key::Entity {
     const SEARCHED: &'static [Self::Column] = &[api_key::Column::Name];
 }
 
-/// Removes a key, which is dead from now on; answers what was removed.
+/// Deletes a key and returns it; it becomes invalid at once.
 pub async fn delete(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
     scope
         .write(async |transaction| {
@@ -164,7 +164,7 @@ pub async fn delete(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
         .await
 }
 
-/// Notes that a key has opened something.
+/// Records the use of a key.
 pub async fn touch(scope: &Scope, id: ApiKeyId) -> Result<()> {
     scope
         .update::<api_key::Entity>()

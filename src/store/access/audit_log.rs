@@ -1,4 +1,4 @@
-//! Reads the audit log, and takes away what is old.
+//! Reads and retention of the audit log.
 
 use std::net::IpAddr;
 
@@ -21,56 +21,56 @@ use crate::{
     },
 };
 
-/// Entries that are forgotten in one statement.
+/// Maximum number of entries deleted per statement.
 const CHUNK: u64 = 500;
 
-/// One change that somebody made.
+/// Entry of the audit log: a change that a caller made.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Sorts by time.
+    /// Identifier, which sorts by time.
     pub id: Uuid,
-    /// When.
+    /// Time of the change.
     pub at: Time,
-    /// Which user, unless a key did.
+    /// User who made the change; `None` if an API key did.
     pub user: Option<UserId>,
-    /// Which API key, unless a user did.
+    /// API key that made the change; `None` if a user did.
     pub api_key: Option<ApiKeyId>,
-    /// The name of either at that time.
+    /// Name of the user or the API key at that time.
     pub actor: String,
-    /// From where.
+    /// Network address of the caller.
     pub address: Option<IpAddr>,
-    /// In which request.
+    /// Identifier of the request.
     pub request_id: String,
-    /// By which operation.
+    /// Name of the operation.
     pub action: String,
-    /// Which kind of resource, by its name in paths.
+    /// Kind of resource, by its name in paths.
     pub resource: String,
-    /// Which one.
+    /// Identifier of the resource.
     pub resource_id: String,
-    /// What it was; `None` where it was made.
+    /// State before the change; `None` if it was created.
     pub before: Option<Map<String, Value>>,
-    /// What it is since; `None` where it was deleted.
+    /// State after the change; `None` if it was deleted.
     pub after: Option<Map<String, Value>>,
 }
 
-/// Which entries to read.
+/// Filter of entries; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this kind of resource.
+    /// Kind of resource.
     pub resource: Option<String>,
-    /// Of the resource with this id.
+    /// Identifier of the resource.
     pub resource_id: Option<String>,
-    /// Of this user.
+    /// User who made the change.
     pub user: Option<UserId>,
-    /// Of this API key.
+    /// API key that made the change.
     pub api_key: Option<ApiKeyId>,
-    /// By this operation.
+    /// Name of the operation.
     pub action: Option<String>,
-    /// In this time.
+    /// Period of the changes.
     pub span: Span,
 }
 
-/// A stretch of the log, by time.
+/// Returns a page of the log, ordered by time.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
@@ -145,7 +145,7 @@ impl From<audit_entry::Model> for Entry {
 }
 
 impl Store {
-    /// Takes away a chunk of the entries of before, of all tenants; answers how many those were.
+    /// Deletes a chunk of the entries from before this time, of all tenants; returns their number.
     pub async fn forget_audit_entries(&self, before: Time) -> Result<u64> {
         use audit_entry::{Column, Entity};
         let old: Vec<Uuid> = Entity::find()

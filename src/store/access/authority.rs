@@ -1,7 +1,7 @@
-//! Whether who makes a change of users, keys or tenants may do so, asked in the change's own transaction.
+//! Permission checks for changes of users, keys and tenants, made within the transaction of the change.
 //!
-//! A request is let in before its work begins, and the work may take a while: an administrator who is
-//! locked or demoted meanwhile must not make another one.
+//! A request is authorized before its work begins, and the work may take a while: an administrator who is locked or
+//! demoted in the meantime must not create another one.
 
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// What everybody else is told who wants to administer.
+/// Error for callers who are not administrators.
 pub const ADMINISTRATORS_ONLY: &str = "only an administrator may do this";
-/// What everybody else is told who wants to manage the installation.
+/// Error for callers who are not operators of the installation.
 pub const OPERATORS_ONLY: &str = "only who manages the installation may do this";
 
-/// Refuses a change unless who makes it still is an administrator.
+/// Fails unless the caller is still an administrator.
 pub(in crate::store) async fn check_administrator(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -33,7 +33,7 @@ pub(in crate::store) async fn check_administrator(
     }
 }
 
-/// Refuses a change unless who makes it still manages the installation.
+/// Fails unless the caller is still an operator of the installation.
 pub(in crate::store) async fn check_operator(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -44,7 +44,7 @@ pub(in crate::store) async fn check_operator(
     }
 }
 
-/// The user who makes the change, as it is until the end of the transaction; `None`: the hub itself.
+/// Locks the calling user until the end of the transaction; `None` if the hub itself makes the change.
 async fn caller(scope: &Scope, transaction: &DatabaseTransaction) -> Result<Option<User>> {
     let Some(id) = caller_id(scope) else {
         return Ok(None);
@@ -64,13 +64,12 @@ fn caller_id(scope: &Scope) -> Option<UserId> {
     scope.call.as_ref().and_then(|call| call.user)
 }
 
-/// The administrators of the tenant that can log in.
+/// Administrators of the tenant who can log in.
 pub(in crate::store) struct Administrators(Vec<User>);
 
 impl Administrators {
-    /// Holds them as they are until the end of the transaction, before any other user and in the order of
-    /// their ids: of two who take each other's role away at once, one waits for the other. Who makes the
-    /// change must be one of them.
+    /// Locks the administrators until the end of the transaction, before any other user and in the order of their
+    /// ids, so that two who demote each other run one after the other. Fails if the caller is not one of them.
     pub async fn hold(scope: &Scope, transaction: &DatabaseTransaction) -> Result<Self> {
         let found = scope
             .find::<user::Entity>()
@@ -93,8 +92,8 @@ impl Administrators {
         self.0.iter().find(|user| user.id == id)
     }
 
-    /// Refuses a change of an operator by anybody but an operator: an operator's password or sessions
-    /// would give away every tenant.
+    /// Fails if a caller who is no operator changes an operator, whose password or sessions give access to every
+    /// tenant.
     pub fn check_change(&self, scope: &Scope, user: &User) -> Result<()> {
         let caller = caller_id(scope).and_then(|id| self.find(id));
         match caller {
@@ -105,7 +104,7 @@ impl Administrators {
         }
     }
 
-    /// Refuses to lose the last administrator, or the last operator, that can log in.
+    /// Fails if the change would lose the last administrator, or the last operator, who can log in.
     pub fn check_loss(&self, user: &User) -> Result<()> {
         if self.find(user.id).is_none() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Who is calling: the only queries that start without a tenant, because they find it out.
+//! Identification of callers: the only queries without a tenant, because they determine it.
 
 use std::collections::HashMap;
 
@@ -31,22 +31,22 @@ use crate::{
     username,
 };
 
-/// A live login session.
+/// Active login session.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Whose session it is.
+    /// User of the session.
     pub user: User,
-    /// When it ends.
+    /// Time at which the session expires.
     pub expires_at: Time,
 }
 
-/// Reads of sessions that are shared by all who wait for one, by the hash of the token.
+/// Group read of sessions by the hash of the token.
 pub(in crate::store) type Sessions = Gather<[u8; 32], Session>;
-/// The same of API keys.
+/// Group read of API keys by the hash of the key.
 pub(in crate::store) type ApiKeys = Gather<[u8; 32], (TenantId, ApiKey)>;
 
 impl Store {
-    /// The user of this name, whatever its case.
+    /// Returns the user with this name, ignoring case.
     pub async fn find_user(&self, username: &str) -> Result<Option<User>> {
         let found = user::Entity::find()
             .filter(user::Column::UsernameFolded.eq(username::folded(username)))
@@ -55,19 +55,19 @@ impl Store {
         Ok(found.map(User::from))
     }
 
-    /// The session of this token's hash, while it lives.
+    /// Returns the active session with this token hash.
     pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
         let found = self.kept::<Sessions>().get(*token_hash).await?;
         Ok(found.filter(|session| session.expires_at > self.now()))
     }
 
-    /// The API key with this hash, while it is valid, and whose it is.
+    /// Returns the valid API key with this hash, and its tenant.
     pub async fn find_api_key(&self, key_hash: &[u8; 32]) -> Result<Option<(TenantId, ApiKey)>> {
         let found = self.kept::<ApiKeys>().get(*key_hash).await?;
         Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > self.now())))
     }
 
-    /// The tenant of a network connection; what else it is, only that tenant may ask.
+    /// Returns the tenant of a network connection. Everything else about it is read in that tenant's scope.
     pub async fn find_tenant_of_connection(&self, id: ConnectionId) -> Result<Option<TenantId>> {
         let tenant = network_connection::Entity::find_by_id(id.0)
             .filter(removed::is_live(
@@ -81,7 +81,7 @@ impl Store {
         Ok(tenant.map(TenantId))
     }
 
-    /// Makes the first tenant and its administrator, unless there are tenants already.
+    /// Creates the first tenant and its administrator; returns false if there are tenants already.
     pub async fn seed(&self, tenant: &str, username: &str, password_hash: &str) -> Result<bool> {
         let transaction = self.begin([]).await?;
         migrating::lock_seed(&transaction).await?;
@@ -114,13 +114,13 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether the first start has already happened.
+    /// True if the database has a tenant.
     pub async fn is_seeded(&self) -> Result<bool> {
         Ok(removed::live_tenants().count(&self.inner.reader).await? > 0)
     }
 }
 
-/// Reads sessions together for all who wait for one.
+/// Starts a group read of sessions, which serves concurrent requests with one query.
 pub(in crate::store) fn gather(reader: Reader) -> Sessions {
     Gather::start(move |hashes| load(reader.clone(), hashes))
 }
@@ -143,7 +143,7 @@ async fn load(reader: Reader, hashes: Vec<[u8; 32]>) -> Result<HashMap<[u8; 32],
     Ok(sessions.collect())
 }
 
-/// Reads API keys together for all who wait for one.
+/// Starts a group read of API keys, which serves concurrent requests with one query.
 pub(in crate::store) fn gather_keys(reader: Reader) -> ApiKeys {
     Gather::start(move |hashes| load_keys(reader.clone(), hashes))
 }
@@ -167,8 +167,8 @@ async fn load_keys(
     Ok(keys)
 }
 
-/// Opens a session and notes the login; expired sessions of the user go. `None`: the user has been locked
-/// or deleted, or has got another password, since the password was compared.
+/// Creates a session, records the login, and deletes the user's expired sessions. Returns `None` if the user was
+/// locked or deleted, or the password changed, since the password was compared.
 pub async fn open_session(
     scope: &Scope,
     compared: &User,
@@ -218,7 +218,7 @@ pub async fn open_session(
     Ok(user.map(|user| Session { user, expires_at }))
 }
 
-/// Ends the session of this token's hash.
+/// Deletes the session with this token hash.
 pub async fn close_session(scope: &Scope, token_hash: &[u8; 32]) -> Result<()> {
     scope
         .keep(async |transaction| {

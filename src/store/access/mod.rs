@@ -1,4 +1,4 @@
-//! Callers, and the resources of their rights: users, API keys, tenants, the audit log.
+//! Callers, and the resources that define their permissions: users, API keys, tenants, the audit log.
 
 pub mod api_keys;
 pub mod audit_log;

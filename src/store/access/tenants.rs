@@ -1,4 +1,4 @@
-//! Tenants, for the operator of the installation: the one resource that is above tenants.
+//! Tenants, which the operator of the installation manages; the only resource outside of tenants.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QuerySelect,
@@ -30,23 +30,23 @@ use crate::{
     },
 };
 
-/// A tenant.
+/// Tenant of the installation.
 #[derive(Debug, Clone)]
 pub struct Tenant {
-    /// Its id.
+    /// Identifier of the tenant.
     pub id: TenantId,
-    /// Unique in the installation.
+    /// Name, unique in the installation.
     pub name: String,
-    /// Grows with every change.
+    /// Revision, which grows with every change.
     pub revision: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Time,
 }
 
-/// Lets those who hold the scope's tenant take turns until the end of their transactions. Whoever changes
-/// what the tenant has provisioned does so at its end.
+/// Locks the scope's tenant until the end of the transaction, which serializes callers. Transactions that change the
+/// tenant's configuration take this lock at their end.
 pub(in crate::store) async fn hold(scope: &Scope, transaction: &DatabaseTransaction) -> Result<()> {
     scope
         .find::<tenant::Entity>()
@@ -100,7 +100,7 @@ fn is_there(id: TenantId) -> Condition {
         .add(tenant::Column::RemovedAt.is_null())
 }
 
-/// One tenant.
+/// Returns a tenant.
 pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
     let found = removed::live_tenants()
         .filter(is_there(id))
@@ -109,7 +109,7 @@ pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
     found.map(Tenant::from).ok_or_else(|| missing(id))
 }
 
-/// A stretch of the tenants, of those with the text in the name.
+/// Returns a page of the tenants whose name contains the search text.
 pub async fn list(
     scope: &Scope,
     search: Option<&str>,
@@ -161,8 +161,8 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
         .await
 }
 
-/// Removes a tenant: nobody is in it any more, and it forwards and takes nothing; what else it has is cleared
-/// away later. Answers what was removed.
+/// Removes a tenant and returns it. Its users and keys are deleted, and it forwards and accepts nothing from then
+/// on; the rest of its data is deleted later.
 pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     if id == scope.tenant {
         return Err(Error::Conflict(
@@ -172,10 +172,11 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
-            // Its subscriptions end.
+            // Ends its subscriptions.
             transaction.then(Then::Connections);
             let removed = of(scope, id);
-            // What it has before itself, as all who change that lock the tenant last.
+            // The tenant's parts are locked before the tenant itself, because all changes of them lock the tenant
+            // last.
             removals::bury_targets(&transaction, id).await?;
             removed::hold::<user::Entity>(&transaction, id, user::Column::Id).await?;
             removed.delete::<user::Entity>().exec(&*transaction).await?;
@@ -206,7 +207,7 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
         .await
 }
 
-/// The other tenant's scope on behalf of the same call.
+/// Returns the scope of another tenant on behalf of the same call.
 fn of(scope: &Scope, id: TenantId) -> Scope {
     Scope {
         call: scope.call.clone(),

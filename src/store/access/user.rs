@@ -1,4 +1,4 @@
-//! Users as they are read.
+//! Types of users.
 
 use serde::Serialize;
 
@@ -8,54 +8,54 @@ use crate::{
     store::entities::user,
 };
 
-/// The role that may do everything in its tenant.
+/// Role with all permissions in its tenant.
 pub const ADMIN: &str = "admin";
 
-/// A user.
+/// User of a tenant.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// Its id.
+    /// Identifier of the user.
     pub id: UserId,
-    /// Whose user it is.
+    /// Tenant of the user.
     pub tenant: TenantId,
-    /// The login name as it was given.
+    /// Login name in its original spelling.
     pub username: String,
-    /// The person, and what the person may do.
+    /// Person and permissions.
     pub profile: Profile,
-    /// Whether it manages the installation's tenants as well.
+    /// True if the user also manages the installation's tenants.
     pub is_operator: bool,
     /// PHC string of the argon2id hash.
     pub password_hash: String,
-    /// Grows with every change.
+    /// Revision, which grows with every change.
     pub revision: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Time,
-    /// When it last logged in.
+    /// Time of the last login.
     pub last_login_at: Option<Time>,
 }
 
-/// The person behind a user: what the user may change without an administrator.
+/// Person behind a user: the data that the user may change without an administrator.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Person {
-    /// Full name.
+    /// Full name of the person.
     pub full_name: String,
-    /// E-mail address.
+    /// E-mail address of the person.
     pub email: String,
-    /// Country.
+    /// Country of the person.
     pub country: String,
 }
 
-/// What an administrator says of a user.
+/// Profile of a user, as set by an administrator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
-    /// The person.
+    /// Person behind the user.
     #[serde(flatten)]
     pub person: Person,
     /// `admin`, `editor` or `viewer`.
     pub role: String,
-    /// Whether it is kept out.
+    /// True if the user cannot log in.
     pub locked: bool,
 }
 

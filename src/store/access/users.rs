@@ -26,25 +26,25 @@ use crate::{
 
 pub use super::user::{ADMIN, Person, Profile, User};
 
-/// A user to make.
+/// User to create.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// Unique in the installation, whatever its case.
+    /// Login name, unique in the installation, ignoring case.
     pub username: String,
-    /// The person, and what the person may do.
+    /// Person and permissions.
     pub profile: Profile,
     /// PHC string of the argon2id hash.
     pub password_hash: String,
 }
 
-/// Which users.
+/// Filter of users; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those with this role.
+    /// Role of the users.
     pub role: Option<&'static str>,
-    /// Those that are kept out, or those that are not.
+    /// True for locked users, false for others.
     pub locked: Option<bool>,
-    /// Those with this in login name, name or e-mail address, whatever its case.
+    /// Text that the login name, full name or e-mail address must contain, ignoring case.
     pub search: Option<String>,
 }
 
@@ -58,7 +58,7 @@ pub async fn insert(scope: &Scope, new: NewUser) -> Result<User> {
         .await
 }
 
-/// Adds a user in a transaction that does more.
+/// Adds a user within a larger transaction.
 pub(in crate::store) async fn add(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -96,7 +96,7 @@ pub(in crate::store) async fn add(
     Ok(user)
 }
 
-/// One user.
+/// Returns a user.
 pub async fn get(scope: &Scope, id: UserId) -> Result<User> {
     let found = scope
         .find::<user::Entity>()
@@ -106,7 +106,7 @@ pub async fn get(scope: &Scope, id: UserId) -> Result<User> {
     found.map(User::from).ok_or_else(|| missing(id))
 }
 
-/// Whether a user of the tenant has this name, or one that looks like it.
+/// True if a user of the tenant has this name, or one that looks like it.
 pub async fn is_named(scope: &Scope, username: &str) -> Result<bool> {
     let named = Condition::any()
         .add(user::Column::UsernameFolded.eq(username::folded(username)))
@@ -115,7 +115,7 @@ pub async fn is_named(scope: &Scope, username: &str) -> Result<bool> {
     Ok(found.one(scope.reader()).await?.is_some())
 }
 
-/// A stretch of the users.
+/// Returns a page of the users.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
@@ -149,8 +149,8 @@ impl Resource for user::Entity {
     ];
 }
 
-/// Replaces what is said of a user, and the password where a new one is given. A user that is locked
-/// or has another password has to log in again.
+/// Replaces a user's profile, and the password if a new one is given. The sessions of a user who is locked or gets
+/// another password end.
 pub async fn update(
     scope: &Scope,
     id: UserId,
@@ -184,8 +184,7 @@ pub async fn update(
         .await
 }
 
-/// Replaces what a user says of itself, and nothing else: what an administrator says of it may change at
-/// the same time.
+/// Replaces only the personal data that a user may change; an administrator may change the rest at the same time.
 pub async fn update_person(scope: &Scope, id: UserId, person: Person) -> Result<User> {
     scope
         .write(async |transaction| {
@@ -196,8 +195,8 @@ pub async fn update_person(scope: &Scope, id: UserId, person: Person) -> Result<
         .await
 }
 
-/// Gives a user another password, if it still has the one that was compared; all its sessions but the
-/// one with this token's hash end. Answers `None` where the password has become another one meanwhile.
+/// Changes a user's password if it still is the compared one, and ends all sessions except the one with this token
+/// hash. Returns `None` if the password has changed in the meantime.
 pub async fn set_password(
     scope: &Scope,
     compared: &User,
@@ -223,8 +222,8 @@ pub async fn set_password(
         .await
 }
 
-/// Gives a user another password and unlocks it, and gives an operator its role back; all its sessions end.
-/// No call of the API does this.
+/// Sets a user's password, unlocks the user, restores an operator's role, and ends all sessions. Not available
+/// through the API.
 pub async fn recover(scope: &Scope, id: UserId, password_hash: String) -> Result<User> {
     scope
         .write(async |transaction| {
@@ -244,7 +243,7 @@ pub async fn recover(scope: &Scope, id: UserId, password_hash: String) -> Result
         .await
 }
 
-/// Removes a user; answers what was removed.
+/// Deletes a user and returns it.
 pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
     scope
         .write(async |transaction| {
@@ -271,7 +270,7 @@ pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
         .await
 }
 
-/// What of a user is told in the audit log.
+/// Data of a user that the audit log contains.
 #[derive(Serialize)]
 struct Noted<'a> {
     username: &'a str,
@@ -288,7 +287,7 @@ impl<'a> From<&'a User> for Noted<'a> {
     }
 }
 
-/// The user as it is until the end of the transaction, whatever its revision.
+/// Locks a user until the end of the transaction, without a check of the revision.
 pub(in crate::store) async fn hold(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -303,7 +302,7 @@ pub(in crate::store) async fn hold(
     found.map(User::from).ok_or_else(|| missing(id))
 }
 
-/// The same of the user who makes the change: one that was locked or deleted meanwhile is nobody.
+/// Locks the calling user likewise; fails if it was locked out or deleted in the meantime.
 async fn hold_own(scope: &Scope, transaction: &DatabaseTransaction, id: UserId) -> Result<User> {
     match hold(scope, transaction, id).await {
         Ok(user) if !user.profile.locked => Ok(user),
@@ -312,7 +311,7 @@ async fn hold_own(scope: &Scope, transaction: &DatabaseTransaction, id: UserId) 
     }
 }
 
-/// Writes the columns of a change of a user that is held, and its entry in the audit log.
+/// Writes changed columns of a locked user, and the entry in the audit log.
 async fn write(
     scope: &Scope,
     transaction: &DatabaseTransaction,

@@ -1,5 +1,4 @@
-//! Writes down who changed what, in the transaction of the change: neither is there without the
-//! other.
+//! Audit log entries, written in the transaction of the change: the entry and the change are committed together.
 
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde::Serialize;
@@ -8,25 +7,25 @@ use serde_json::Value;
 use super::{bulk, json::to_json, scope::Scope, transaction::DatabaseTransaction};
 use crate::{error::Result, store::entities::audit_entry};
 
-/// What was changed.
+/// Resource that was changed.
 pub struct Subject {
-    /// The resource's name in paths.
+    /// Name of the resource in paths.
     pub resource: &'static str,
-    /// Its id.
+    /// Identifier of the resource.
     pub id: String,
 }
 
-/// One change among many.
+/// Change of one resource among many.
 pub struct Change {
-    /// What was changed.
+    /// Resource that was changed.
     pub subject: Subject,
-    /// As it was; `None` where it has been made.
+    /// State before the change; `None` if it was created.
     pub before: Option<Value>,
-    /// As it is; `None` where it has been deleted.
+    /// State after the change; `None` if it was deleted.
     pub after: Option<Value>,
 }
 
-/// The subject of a change.
+/// Returns the subject of a change.
 pub fn subject(resource: &'static str, id: impl ToString) -> Subject {
     Subject {
         resource,
@@ -85,7 +84,7 @@ impl Scope {
         Ok(())
     }
 
-    /// The same for many changes, an entry for each.
+    /// Writes an entry for each of many changes.
     pub(in crate::store) async fn note_many(
         &self,
         transaction: &DatabaseTransaction,

@@ -1,7 +1,7 @@
-//! Many rows in one statement, in the way that is fast on each database.
+//! Inserts of many rows in one statement, in the form that is fast on each database.
 //!
-//! SQLite takes a multi-row INSERT. PostgreSQL would parse and plan a new one for every number of
-//! rows, so there the rows travel as one JSON parameter of a statement that never changes.
+//! SQLite takes a multi-row INSERT. PostgreSQL would parse and plan a new one for every number of rows, so there the
+//! rows travel as one JSON parameter of a statement that never changes.
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable,
@@ -11,18 +11,18 @@ use serde::{Serialize, Serializer, ser};
 
 use super::{storable, transaction::DatabaseTransaction};
 
-/// Rows in one INSERT: stays below SQLite's limit on bound values.
+/// Rows per INSERT; stays below SQLite's limit on bound values.
 const ROWS_PER_INSERT: usize = 1000;
 
-/// What to do with a row that is there already.
+/// Handling of rows that exist already.
 pub struct Replace<C> {
-    /// The column that tells that it is.
+    /// Column whose conflict identifies an existing row.
     pub key: C,
-    /// The columns that are replaced.
+    /// Columns to replace.
     pub columns: Vec<C>,
 }
 
-/// Inserts all rows; those that are there already are an error, or replaced.
+/// Inserts all rows. A row that exists already is an error, or is replaced if `replace` is given.
 pub async fn insert<E, A>(
     transaction: &DatabaseTransaction,
     rows: Vec<A>,
@@ -63,7 +63,7 @@ where
     A: ActiveModelTrait<Entity = E> + Send,
 {
     let table = E::default().table_name().to_owned();
-    // What no row sets, such as a key that the database gives, is the database's to fill in.
+    // The database fills in columns that no row sets, such as generated keys.
     let is_set = |column: &E::Column| rows.iter().any(|row| !row.get(*column).is_not_set());
     let columns: Vec<&str> = E::Column::iter()
         .filter(is_set)
@@ -85,7 +85,7 @@ where
         );
     }
     let rows = rows.into_iter().map(as_object::<E, A>).collect::<Vec<_>>();
-    // As text: the driver would copy a tree of values before it writes it out.
+    // Serialized to text first: the driver would copy a tree of values before writing it out.
     let rows = serde_json::to_string(&rows).map_err(|error| DbErr::Json(error.to_string()))?;
     let rows = storable::json(rows);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [rows.into()]);
@@ -93,7 +93,7 @@ where
     Ok(())
 }
 
-/// A row that is written as a JSON object, its members in the order of the columns.
+/// Row that serializes to a JSON object, with its members in the order of the columns.
 struct Row(Vec<(&'static str, SqlValue)>);
 
 fn as_object<E, A>(mut row: A) -> Row
@@ -112,7 +112,7 @@ impl Serialize for Row {
     }
 }
 
-/// A value in the form from which PostgreSQL reads it back as the column's type.
+/// Value in the form that PostgreSQL converts back to the column's type.
 struct Cell<'a>(&'a SqlValue);
 
 impl Serialize for Cell<'_> {
@@ -129,7 +129,7 @@ impl Serialize for Cell<'_> {
             }
             SqlValue::Json(Some(value)) => value.serialize(serializer),
             value if *value == value.as_null() => serializer.serialize_none(),
-            // A NULL in its place would lose it without a word.
+            // Writing NULL instead would lose the value silently.
             value => Err(ser::Error::custom(format!("no form for {value:?}"))),
         }
     }

@@ -1,7 +1,8 @@
-//! The steps of a file's clock for the next hub on it: by how much it was set lately, also while no hub ran.
+//! Clock steps of an SQLite file, kept for the next hub that opens it: recent changes of the wall clock, including
+//! those made while no hub ran.
 //!
-//! Between two hubs goes on what the machine counts since its start, which nobody sets. Where hubs share a
-//! database, its clock is theirs, and nothing is kept.
+//! While no hub runs, the machine's uptime measures the time, because nobody sets it. Hubs that share a database use
+//! the database's clock, so nothing is kept there.
 
 use std::time::{Duration, Instant};
 
@@ -20,19 +21,19 @@ use crate::{
     },
 };
 
-/// The one row.
+/// Id of the table's only row.
 const ROW: i64 = 1;
-/// Names the start of the machine (Linux).
+/// File that identifies the boot of the machine (Linux).
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
-/// A step: when it was noticed, since the machine's start, and by how much.
+/// Step of the clock: its time in microseconds of uptime, and its size.
 #[derive(Serialize, Deserialize)]
 struct Step {
     at_us: i64,
     by_us: i64,
 }
 
-/// What the machine counts.
+/// Uptime of the machine.
 struct Uptime {
     boot: String,
     us: i64,
@@ -40,7 +41,7 @@ struct Uptime {
 }
 
 impl Uptime {
-    /// Now; `None`: this system does not tell.
+    /// Returns the current uptime; `None` if the system does not provide it.
     fn now() -> Option<Self> {
         let boot = std::fs::read_to_string(BOOT).ok()?;
         let since = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
@@ -51,7 +52,7 @@ impl Uptime {
         })
     }
 
-    /// The wall clock's time at the machine's start, as it is set now.
+    /// Returns the wall clock's time at boot, by its current setting.
     fn offset_us(&self) -> i64 {
         clock::now().timestamp_micros() - self.us
     }
@@ -68,7 +69,7 @@ impl Uptime {
 }
 
 impl Store {
-    /// Learns by how much the clock was set before this hub began.
+    /// Restores the clock steps that earlier hubs kept, and adds the one made since the last hub stopped.
     pub(in crate::store) async fn recall_clock_steps(&self) -> Result<()> {
         let Some(uptime) = Uptime::now().filter(|_| !self.is_shared()) else {
             return Ok(());
@@ -90,7 +91,7 @@ impl Store {
         self.keep_clock_steps().await
     }
 
-    /// Leaves to the next hub on the file what this one knows.
+    /// Stores the known clock steps for the next hub on the file.
     pub(in crate::store) async fn keep_clock_steps(&self) -> Result<()> {
         let Some(uptime) = Uptime::now().filter(|_| !self.is_shared()) else {
             return Ok(());

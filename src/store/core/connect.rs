@@ -1,9 +1,9 @@
-//! Connections to the two databases, how each is set, and which is not used again.
+//! Connections to both databases: their settings, and the rules for discarding them.
 //!
-//! A connection goes back to its pool when it is outside of any transaction, and the database has not
-//! given cause since it was opened to begin anew; every other one is thrown away. SQLite's driver
-//! counts transactions by itself: where the database has ended one, it goes on counting it, and what
-//! came next on the same connection would be a savepoint in a transaction that nobody commits.
+//! A connection returns to its pool if it is outside any transaction and has not been condemned since it was opened;
+//! every other one is discarded. SQLite's driver counts transactions itself: if the database has ended one, the
+//! driver keeps counting it, and the next transaction on that connection would become a savepoint in a transaction
+//! that nobody commits.
 
 use std::time::Duration;
 
@@ -25,38 +25,38 @@ use super::{
 };
 use crate::config::Config;
 
-/// Prepared statements that a connection keeps: the number of rows is part of a multi-row INSERT.
+/// Prepared statements cached per connection; each number of rows in a multi-row INSERT is its own statement.
 const STATEMENTS_CACHED: usize = 1000;
 
-/// Most readers of a file: reads that wait together share one, so more would only hold memory.
+/// Maximum number of readers of a file. Concurrent reads share one statement, so more readers would only use memory.
 const READERS_MAX: u32 = 4;
 
-/// How long a connection to a server may have been idle to be used without a try.
+/// Idle time up to which a connection to a server is used without a ping.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// How long such a try may take: there must be time left to connect anew.
+/// Timeout of that ping; it leaves time to open another connection.
 const PING_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long a connection that comes back may be busy with what nobody waits for.
+/// Maximum time that a returned connection may spend on abandoned work.
 const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 
-/// How many connections read a file.
+/// Returns the number of connections that read a file.
 pub fn readers(config: &Config) -> u32 {
     config.database_connections.min(READERS_MAX)
 }
 
-/// What a connection to a file is for.
+/// Purpose of a connection to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To make the file, where there is none, and its schema.
+    /// Creates the file if it is missing, and its schema.
     Create,
-    /// To write; a file that is no longer there is not made anew, without what was in it.
+    /// Writes. A missing file is an error: creating an empty one would hide the loss of its data.
     Write,
-    /// To read.
+    /// Reads an existing file.
     Read,
 }
 
-/// The kind of the database at this URL.
+/// Returns the kind of database at this URL.
 pub fn backend(url: &str) -> DbBackend {
     match url.starts_with("sqlite:") {
         true => DbBackend::Sqlite,
@@ -64,7 +64,7 @@ pub fn backend(url: &str) -> DbBackend {
     }
 }
 
-/// A pool of connections to a file.
+/// Opens a pool of connections to a file.
 pub async fn sqlite(
     url: &str,
     connections: u32,
@@ -104,9 +104,9 @@ pub async fn sqlite(
     Database::connect(options).await
 }
 
-/// Drops what SQLite knows of how many rows its tables have. It learns that only when it is told to, and
-/// goes by it for ever: figures of a database that was nearly empty make it read whole tables when it has
-/// grown. Without any it goes by the indexes, which are made for the queries.
+/// Drops SQLite's statistics about table sizes. SQLite updates them only on request and never expires them: figures
+/// from a nearly empty database would make it scan whole tables once they have grown. Without statistics it uses the
+/// indexes, which are designed for the queries.
 pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
     for table in ["sqlite_stat1", "sqlite_stat4"] {
         pool.execute_unprepared(&format!("DROP TABLE IF EXISTS {table}"))
@@ -115,13 +115,13 @@ pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Whether the log is to have each statement: only who asks for them by name in `log_filter` has them.
+/// True if statements are logged, which requires `log_filter` to name their target.
 fn logs_statements() -> bool {
     tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG)
 }
 
-/// A pool of connections to a server, which ends what takes longer than these bounds; without them, one
-/// for what may take long.
+/// Opens a pool of connections to a server, which ends statements that exceed `bounds`. Without bounds, statements
+/// may take any time.
 pub async fn postgres(
     url: &str,
     connections: u32,
@@ -153,9 +153,9 @@ pub async fn postgres(
     Database::connect(options).await
 }
 
-/// What the server is told of each session, unless the URL says otherwise.
+/// Adds the session settings that the URL does not set itself.
 fn with_session(options: PgConnectOptions, bounds: Option<Bounds>) -> PgConnectOptions {
-    // A hub that is gone without a word must not hold what others wait for.
+    // A hub that disappeared without closing its connection must not hold locks that others wait for.
     let mut session = vec![
         ("tcp_keepalives_idle", 30),
         ("tcp_keepalives_interval", 10),
@@ -166,7 +166,8 @@ fn with_session(options: PgConnectOptions, bounds: Option<Bounds>) -> PgConnectO
         let long = bounds.long.as_millis();
         session.extend([
             ("statement_timeout", long),
-            // Before the hub gives a connection up that only waits for others.
+            // Shorter than the hub's own timeout, so that the hub does not discard a connection that only waits for
+            // a lock.
             ("lock_timeout", bounds.short.as_millis() * 4 / 5),
             ("idle_in_transaction_session_timeout", long),
         ]);
@@ -175,7 +176,7 @@ fn with_session(options: PgConnectOptions, bounds: Option<Bounds>) -> PgConnectO
     options.options(session.into_iter().filter(|(name, _)| !own.contains(name)))
 }
 
-/// Whether an idle connection may be used. One that broke or went silent must not cost a request.
+/// True if an idle connection may be used. A connection that broke or went silent must not cost a request.
 async fn is_alive(
     connection: &mut PgConnection,
     met: PoolConnectionMetadata,
@@ -196,8 +197,8 @@ async fn is_alive(
     }
 }
 
-/// Whether a connection to a server that comes back may be used again. What is under way on it, of
-/// somebody who has given up, is waited for only so long: the server ends it by itself.
+/// True if a connection returned to a server's pool may be reused. Abandoned work on it is awaited for a limited
+/// time only; the server ends it by itself.
 async fn is_left_clean(
     connection: &mut PgConnection,
     met: PoolConnectionMetadata,
@@ -212,13 +213,13 @@ async fn is_left_clean(
     }
 }
 
-/// Whether a connection that comes back may be used again.
+/// True if a returned connection may be reused.
 async fn is_good<C: Connection>(
     connection: &mut C,
     met: PoolConnectionMetadata,
     writability: Writability,
 ) -> Result<bool, sqlx::Error> {
-    // The rollback of a transaction that was dropped has only been queued until now.
+    // A dropped transaction only queues its rollback; the ping sends it.
     connection.ping().await?;
     Ok(!connection.is_in_transaction() && !writability.condemns(met.age))
 }

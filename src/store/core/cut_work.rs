@@ -1,4 +1,4 @@
-//! Work that is dropped half way, at each of its await points: what is committed counts all the same.
+//! Tests of work that is dropped at each of its await points: a committed change must still take effect.
 
 use std::{
     future::{Future, poll_fn},
@@ -18,10 +18,11 @@ use crate::{
     },
 };
 
-/// How often a change is dropped at each of its await points, at most.
+/// Maximum number of rounds, each of which drops a change at all of its await points.
 const ROUNDS: u32 = 100;
 
-/// Polls work so many times and drops it, at once or when it could go on; `None`: it was not done by then.
+/// Polls work up to `times` times and drops it: at once after the last poll, or when it is next woken. Returns
+/// `None` if the work was not finished by then.
 async fn poll_times<F: Future>(work: F, times: usize, at_once: bool) -> Option<F::Output> {
     let (mut work, mut polled) = (pin!(work), 0);
     poll_fn(|context| {
@@ -71,7 +72,8 @@ async fn rename(scope: &Scope, to: &str) -> crate::error::Result<()> {
         .await
 }
 
-/// Renames the tenant until it is done before it is dropped; returns how often it was committed and dropped.
+/// Renames the tenant, dropping the work at ever later points until it completes. Returns the number of attempts
+/// that were committed although they were dropped.
 async fn rename_and_drop(store: &Store, scope: &Scope, round: u32) -> u32 {
     let mut committed_and_dropped = 0;
     for times in 1.. {
@@ -79,9 +81,9 @@ async fn rename_and_drop(store: &Store, scope: &Scope, round: u32) -> u32 {
             let to = format!("{round} {times} {at_once}");
             let before = scope.epoch();
             let done = poll_times(rename(scope, &to), times, at_once).await;
-            // As whoever keeps something ready reads it.
+            // In the order in which caches read: the epoch first, then the data.
             let kept = (scope.epoch(), name(scope).await);
-            // The only connection is free again when the transaction is at its end.
+            // The only connection is free again once the transaction has ended.
             let next = store.begin([]).await.unwrap();
             next.rollback().await;
             let is_committed = name(scope).await == to;
@@ -106,7 +108,7 @@ async fn rename_and_drop(store: &Store, scope: &Scope, round: u32) -> u32 {
 async fn a_change_that_is_committed_moves_the_epoch_wherever_its_work_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let (store, scope) = open(&folder).await;
-    // The thread that owns the file may be done before it is asked, and then a poll is saved.
+    // The thread that owns the file may finish before the first poll, in which case no attempt is dropped.
     let mut committed_and_dropped = 0;
     for round in 0..ROUNDS {
         committed_and_dropped += rename_and_drop(&store, &scope, round).await;

@@ -1,9 +1,8 @@
-//! The tenants' epochs: whether what is kept ready of a tenant still counts.
+//! Epochs of tenants, which invalidate data cached per tenant.
 //!
-//! Every transaction that changes what is provisioned moves its tenant's [`Epoch`]. Where several hubs share
-//! a database, the epoch stands with the tenant as well, and this hub learns of the others' changes when it
-//! writes a batch of messages, and before it refuses or drops anything by what it keeps ready. A tenant that
-//! is gone has changed.
+//! Every transaction that changes a tenant's configuration moves its [`Epoch`]. Hubs that share a database also
+//! store the epoch with the tenant. A hub reads the stored epochs when it writes a batch of messages, and before it
+//! refuses or drops anything because of cached data. A removed tenant counts as changed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,16 +30,16 @@ use crate::{
     },
 };
 
-/// What a transaction knows of its tenants.
+/// Epochs of tenants, as read in a transaction.
 pub(in crate::store) struct Learned {
-    /// Their epochs; `None`: the tenant is gone.
+    /// Epoch of each tenant; `None` if the tenant has been removed.
     pub epochs: HashMap<TenantId, Option<u64>>,
-    /// When they were read, by the clock that all hubs share.
+    /// Time of the read, by the clock that all hubs share.
     pub time: Time,
 }
 
 impl Store {
-    /// The epoch of a tenant on this hub.
+    /// Returns the epoch of a tenant on this hub.
     pub(in crate::store) fn epoch_of(&self, tenant: TenantId) -> Arc<Epoch> {
         let epochs = &self.inner.epochs;
         if let Some(epoch) = epochs
@@ -54,8 +53,8 @@ impl Store {
         epochs.entry(tenant).or_default().clone()
     }
 
-    /// The epochs of these tenants after what other hubs have changed until now, and the time of that by the
-    /// clock that all hubs share.
+    /// Returns the epochs of these tenants, including changes by other hubs, and the time of the read by the clock
+    /// that all hubs share.
     pub(in crate::store) async fn learn_epochs(
         &self,
         transaction: &DatabaseTransaction,
@@ -86,14 +85,13 @@ impl Store {
 }
 
 impl Scope {
-    /// Moves with every change of what the tenant has provisioned that this hub has noticed: what was read at
-    /// another epoch may be out of date. Read it before the query whose answer is kept.
+    /// Returns the tenant's epoch, which moves with every change of its configuration that this hub notices. Data
+    /// read at another epoch may be out of date. Read the epoch before the query whose result is cached.
     pub fn epoch(&self) -> u64 {
         self.epoch.now()
     }
 
-    /// Learns what other hubs have changed until now. Whoever asks while the database is read is answered by
-    /// the next read, together with all others.
+    /// Reads the changes that other hubs have made. Concurrent calls share the next read.
     pub async fn catch_up(&self) -> Result<()> {
         if self.store.is_shared() {
             let stored = self.store.inner.stored_epochs.get(self.tenant).await?;
@@ -102,7 +100,7 @@ impl Scope {
         Ok(())
     }
 
-    /// Moves the tenant's epoch in a database that several hubs may share; answers it.
+    /// Moves the epoch stored with the tenant and returns it; `None` if the database is not shared.
     pub(in crate::store) async fn move_stored_epoch(
         &self,
         transaction: &DatabaseTransaction,
@@ -122,7 +120,7 @@ impl Scope {
     }
 }
 
-/// Reads the epochs of tenants together for all who wait for one.
+/// Starts a group read of stored epochs, which serves concurrent requests with one query.
 pub(in crate::store) fn gather(reader: Reader) -> Gather<TenantId, u64> {
     Gather::start(move |tenants| load(reader.clone(), tenants))
 }
@@ -139,7 +137,7 @@ fn note(epoch: &Epoch, stored: Option<u64>) {
     }
 }
 
-/// The epochs that are stored, and when they were read; `None`: there is none of these tenants.
+/// Reads stored epochs and the time of the read; the time is `None` if none of the tenants exists.
 async fn read(
     connection: &impl ConnectionTrait,
     tenants: Vec<TenantId>,

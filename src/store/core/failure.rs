@@ -1,4 +1,4 @@
-//! From the database's errors to ours: what keeps it from working, what clashes, what is our fault.
+//! Conversion of database errors: outages, conflicts, and internal errors.
 
 use std::{fmt, io};
 
@@ -22,23 +22,23 @@ impl From<DbErr> for Error {
     }
 }
 
-/// What keeps a database from doing what it is asked to, for a while.
+/// Temporary condition that keeps a database from working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
-    /// There is no space for what is to be written.
+    /// The disk has no space for the write.
     DiskFull,
-    /// The disk refuses what is to be written: a limit, a quota, a fault.
+    /// The disk refuses the write because of a limit, a quota or a fault.
     DiskFault,
-    /// It takes no writes: its settings, its file or its file system are read-only.
+    /// The database takes no writes: its settings, its file or its file system are read-only.
     ReadOnly,
-    /// It is away.
+    /// The database cannot be reached.
     Away,
-    /// It has too much to do, or others are in the way.
+    /// The database is overloaded, or others hold the required locks.
     Busy,
 }
 
 impl Outage {
-    /// What the error is a sign of; `None`: of a fault of ours, or of what is written.
+    /// Returns the outage that the error indicates; `None` if the cause is a defect of the hub or the data written.
     pub fn of(error: &DbErr) -> Option<Self> {
         match error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::Internal(_)) => Some(Self::Away),
@@ -48,9 +48,9 @@ impl Outage {
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
-                // The server closed the connection in the middle of a conversation.
+                // The server closed the connection in the middle of an exchange.
                 | sqlx::Error::Protocol(_)
-                // It has ended the transaction that it had just begun.
+                // The server ended the transaction right after it began.
                 | sqlx::Error::BeginFailed => Some(Self::Away),
                 sqlx::Error::Database(error) => match postgres(error.as_ref()) {
                     Some(error) => Self::of_postgres(error),
@@ -66,18 +66,18 @@ impl Outage {
         match code {
             "53100" => Some(Self::DiskFull),
             "25006" => Some(Self::ReadOnly),
-            // It has ended a session that did nothing in a transaction, or whose transaction took too long.
+            // The server ended a session that was idle in a transaction, or whose transaction took too long.
             "25P03" | "25P04" => Some(Self::Away),
-            // A statement that was cancelled, and a lock that was not to be had.
+            // Cancelled statement; lock not available.
             "57014" | "55P03" => Some(Self::Busy),
-            // It has no code for each way in which a file refuses a write, such as a limit on its size.
+            // PostgreSQL has no specific code for some refused file writes, such as those beyond a size limit.
             "XX000" if writes_files(error) => Some(Self::DiskFault),
             _ => match code.get(..2)? {
                 // Connection exceptions and operator intervention.
                 "08" | "57" => Some(Self::Away),
                 "58" => Some(Self::DiskFault),
-                // Insufficient resources, and two transactions in each other's way, of which the
-                // database has ended this one.
+                // Insufficient resources; serialization failures and deadlocks, in which the database has ended this
+                // transaction.
                 "53" | "40" => Some(Self::Busy),
                 _ => None,
             },
@@ -95,12 +95,13 @@ impl Outage {
         }
     }
 
-    /// Whether this one lasts, and everybody suffers from it.
+    /// True if the outage lasts and affects every request.
     pub fn lasts(self) -> bool {
         self != Self::Busy
     }
 
-    /// What the log has once: full or faulty, what an operator does about a disk is the same.
+    /// Returns the kind under which the log reports the outage once. A full and a faulty disk are one kind, because
+    /// operators handle them alike.
     pub fn family(self) -> Self {
         match self {
             Self::DiskFault => Self::DiskFull,
@@ -108,7 +109,7 @@ impl Outage {
         }
     }
 
-    /// The error for the one whose call it was. What lasts is in the log already, once.
+    /// Returns the error for the failed call. Lasting outages are already in the log.
     fn error(self, error: &DbErr) -> Error {
         match self {
             Self::DiskFull | Self::DiskFault | Self::ReadOnly => {
@@ -118,13 +119,13 @@ impl Outage {
         }
     }
 
-    /// The error for one more who suffers from it.
+    /// Returns the error for another call during the same outage.
     pub fn reported(self) -> Error {
         Error::away(&self.to_string(), Logged(format!("{self:?}")))
     }
 }
 
-/// True when the session is over in which this happened, and all that it has left undone with it.
+/// True if the session has ended, along with its open transaction.
 pub fn has_lost_session(error: &DbErr) -> bool {
     match below(error) {
         Some(
@@ -142,12 +143,12 @@ pub fn has_lost_session(error: &DbErr) -> bool {
     }
 }
 
-/// Whether this is a connection over which no answer came in time.
+/// True if a connection did not answer in time.
 pub fn is_silence(error: &DbErr) -> bool {
     matches!(below(error), Some(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// In words that a client may read.
+/// Text that clients see.
 impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -162,23 +163,23 @@ impl fmt::Display for Outage {
     }
 }
 
-/// How much of a transaction a failed statement takes with it.
+/// Part of a transaction that a failed statement undoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Itself, and on PostgreSQL the savepoint that it is in.
+    /// The statement and, on PostgreSQL, its enclosing savepoint.
     Statement,
-    /// All of it: the database has rolled it back by itself, or may have.
+    /// The whole transaction: the database has rolled it back, or may have.
     Transaction,
 }
 
-/// How much of its transaction an error takes with it.
+/// Returns the part of the transaction that an error undoes.
 pub fn extent(error: &DbErr) -> Extent {
     let Some(sqlx::Error::Database(error)) = below(error) else {
         return Extent::Transaction;
     };
     let is_contained = match postgres(error.as_ref()) {
         Some(error) => !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
-        // Of all others, SQLite says that it may roll the transaction back.
+        // For all other codes, SQLite documents that it may roll the transaction back.
         None => matches!(
             sqlite_code(error.as_ref()) & 0xff,
             sqlite::ERROR | sqlite::TOOBIG | sqlite::CONSTRAINT | sqlite::MISMATCH | sqlite::RANGE
@@ -207,7 +208,7 @@ mod sqlite {
     pub const RANGE: i32 = 25;
 }
 
-/// The driver's own error.
+/// Returns the driver's own error.
 fn below(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -226,8 +227,8 @@ fn sqlite_code(error: &dyn DatabaseError) -> i32 {
     code.and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
-/// True for errors of the parts of PostgreSQL that extend and write its files; `relcache.c` writes the
-/// file that a new session begins with.
+/// True for errors raised in PostgreSQL's source files that extend and write its files; `relcache.c` writes the file
+/// that a new session starts from.
 fn writes_files(error: &PgDatabaseError) -> bool {
     matches!(
         error.file(),
@@ -235,7 +236,7 @@ fn writes_files(error: &PgDatabaseError) -> bool {
     )
 }
 
-/// The columns named by a broken uniqueness rule; `None` when that is not what happened.
+/// Returns the columns of a violated uniqueness constraint; `None` for any other error.
 pub fn duplicate(error: &DbErr) -> Option<String> {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(what)) => Some(what),
@@ -243,8 +244,8 @@ pub fn duplicate(error: &DbErr) -> Option<String> {
     }
 }
 
-/// Whether the database has ended the transaction in favour of another one: a deadlock's victim, or one that
-/// could not be put in a row with the others. Repeated, it may pass.
+/// True if the database ended the transaction in favor of another one, as a deadlock victim or for a serialization
+/// failure. A retry may succeed.
 pub fn is_contention(error: &DbErr) -> bool {
     let Some(sqlx::Error::Database(error)) = below(error) else {
         return false;
@@ -252,13 +253,13 @@ pub fn is_contention(error: &DbErr) -> bool {
     postgres(error.as_ref()).is_some_and(|error| matches!(error.code(), "40P01" | "40001"))
 }
 
-/// Whether it is the fault of a row that was written: without that row, the others can be. A COMMIT that broke
-/// off is not: it may have been done.
+/// True if a single row caused the error, so that the other rows can be written without it. An interrupted COMMIT
+/// does not count: it may have succeeded.
 pub fn is_of_one_row(error: &DbErr) -> bool {
     !matches!(error, DbErr::Custom(_)) && Outage::of(error).is_none()
 }
 
-/// Whether a row refers to something that has just gone.
+/// True if a row refers to one that has just been deleted.
 pub fn is_dangling(error: &DbErr) -> bool {
     matches!(
         error.sql_err(),
@@ -266,7 +267,7 @@ pub fn is_dangling(error: &DbErr) -> bool {
     )
 }
 
-/// What a broken uniqueness of `name` means to the client.
+/// Returns the client's error for a violated uniqueness of `name`.
 pub fn name_taken(error: DbErr, what: &str) -> Error {
     match duplicate(&error) {
         Some(_) => Error::Conflict(format!("name: another {what} has this name already")),

@@ -1,8 +1,8 @@
-//! The file of an SQLite database: made for the hub's user alone, and used by one hub at a time.
+//! File of an SQLite database: readable by the hub's user alone, and used by one hub at a time.
 //!
-//! Two hubs on one file would each trust what they keep ready: what one revokes the other would still
-//! take. The lock is on a file beside the database, because SQLite's own locks end when a process
-//! closes the database anywhere. The kernel lets it go with the process, however that ends.
+//! Two hubs on one file would each trust their own caches, so one would still accept what the other has revoked. A
+//! separate file beside the database is locked, because SQLite's own locks end when a process closes any handle on
+//! the database. The kernel releases the lock when the process ends, even after a crash.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -14,14 +14,14 @@ use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
 use crate::{config::Config, private};
 
-/// A database that nobody else uses as long as this is there.
+/// Exclusive use of a database, held until this value is dropped.
 #[must_use]
 pub struct Lock {
     _file: Option<File>,
 }
 
 impl Lock {
-    /// Takes the database for one process. A PostgreSQL is shared by any number of hubs. The error is
+    /// Locks the database for this process. PostgreSQL is shared by any number of hubs and is not locked. Errors are
     /// one line that names the setting.
     pub fn take(config: &Config) -> Result<Self, String> {
         let Some(database) = path(&config.database_url()) else {
@@ -31,7 +31,7 @@ impl Lock {
             Some(_) => "database_url",
             None => "data_dir",
         };
-        // By whatever name it is called.
+        // Resolves links, so that all paths to a database use the same lock.
         let mut lock = fs::canonicalize(&database)
             .unwrap_or_else(|_| database.clone())
             .into_os_string();
@@ -56,7 +56,7 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(broken(error)),
         }
-        // For the person who is refused; nothing depends on it.
+        // Informs the operator of a second hub; nothing depends on it.
         let _ = file.set_len(0);
         let _ = file.rewind();
         let _ = write!(file, "{}", std::process::id());
@@ -64,7 +64,7 @@ impl Lock {
     }
 }
 
-/// The file of a database; `None`: it has none.
+/// Returns the file of a database; `None` if it is not in a file.
 pub fn path(url: &str) -> Option<PathBuf> {
     let options: SqliteConnectOptions = url.starts_with("sqlite:").then(|| url.parse().ok())??;
     let path = options.get_filename();
@@ -73,7 +73,7 @@ pub fn path(url: &str) -> Option<PathBuf> {
     (!is_in_memory).then(|| path.to_owned())
 }
 
-/// Makes the file if it is missing: SQLite gives its own mode to what it puts beside it.
+/// Creates the file if it is missing. SQLite gives the files beside it the same permissions.
 pub fn prepare(database: &Path) -> std::io::Result<()> {
     private::open(database)?;
     for suffix in ["", "-wal", "-shm"] {

@@ -1,7 +1,6 @@
-//! Group read, the twin of the group commit: whoever asks while a statement is under way is answered
-//! by the next one, together with all others who wait. Nobody waits for a timer, and every answer was
-//! read after its question was asked, so nothing here can be out of date, however many hubs share
-//! the database.
+//! Group read, the counterpart of the group commit: requests that arrive while a statement runs are answered
+//! together by the next one. No request waits for a timer, and every result is read after its request arrived, so
+//! results are never out of date, however many hubs share the database.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,14 +17,14 @@ use crate::{
     supervise,
 };
 
-/// Its name in the log.
+/// Name of the task in the log.
 const NAME: &str = "group read";
-/// Keys in one statement.
+/// Maximum number of keys per statement.
 const KEYS_MAX: usize = 128;
-/// Who may wait; beyond, the hub sheds load.
+/// Maximum number of waiting requests; beyond it, the hub sheds load.
 const WAITING_MAX: usize = 8192;
 
-/// Reads rows of one kind by their keys.
+/// Group read of rows of one kind by their keys.
 pub struct Gather<K, V> {
     waiting: mpsc::Sender<Question<K, V>>,
 }
@@ -40,7 +39,7 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Reads with `load`, which leaves out what is missing, until the gather is dropped.
+    /// Starts a group read that calls `load` until the value is dropped. `load` omits missing rows.
     pub fn start<F>(load: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<HashMap<K, V>>> + Send + 'static,
@@ -52,7 +51,7 @@ where
         Self { waiting }
     }
 
-    /// The row with this key, as it is from now on.
+    /// Reads the row with this key; `None` if there is none.
     pub async fn get(&self, key: K) -> Result<Option<V>> {
         let (answer, answered) = oneshot::channel();
         self.waiting
@@ -95,18 +94,18 @@ where
         };
         let found = match found {
             Some(found) => found,
-            // One of the rows is at fault, and that is the concern of who asked for it.
+            // One row broke the whole read: each key is read alone, so that only requests for the broken row fail.
             None => load(vec![key.clone()])
                 .await
                 .map(|mut found| found.remove(&key)),
         };
-        // Who asked may have gone away.
+        // The caller may have stopped waiting.
         let _ = answer.send(found);
     }
 }
 
-/// Fills a list up to a power of two with copies of its last key: so the lists have few lengths, and
-/// the database has few statements to prepare.
+/// Pads a list to a power of two with copies of its last key. Lists then have few distinct lengths, and the database
+/// prepares few statements.
 pub fn padded<K: Clone>(mut keys: Vec<K>) -> Vec<K> {
     if let Some(last) = keys.last().cloned() {
         keys.resize(keys.len().next_power_of_two(), last);

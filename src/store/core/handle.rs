@@ -1,4 +1,4 @@
-//! The handle on the database.
+//! Handle on the database.
 
 use std::{
     any::Any,
@@ -28,25 +28,25 @@ use crate::{
     id::TenantId,
 };
 
-/// How long a check of the database may take.
+/// Timeout of a check of the database.
 const CHECK_WITHIN: Duration = Duration::from_secs(3);
 
-/// The database, for all tenants.
+/// Database of all tenants.
 #[derive(Clone)]
 pub struct Store {
     pub(in crate::store) inner: Arc<Inner>,
 }
 
 pub(in crate::store) struct Inner {
-    /// SQLite takes one writer at a time: one connection, so that writers queue here and not on its
-    /// lock. On PostgreSQL writer and reader are one pool.
+    /// Writes. SQLite takes one writer at a time, so a single connection makes writers queue here instead of on
+    /// SQLite's lock. On PostgreSQL the writer and the reader share a pool.
     pub writer: Writer,
-    /// The same for messages, which are many and wait for each other.
+    /// Writes messages, which are many and block each other, with a shorter timeout.
     pub recorder: Writer,
-    /// The same for leases, which run out.
+    /// Writes leases, which expire, with a shorter timeout.
     pub leases: Writer,
     pub reader: Reader,
-    /// The tenants' epochs as other hubs may have moved them.
+    /// Group read of epochs that other hubs may have moved.
     pub stored_epochs: Gather<TenantId, u64>,
     pub epochs: RwLock<HashMap<TenantId, Arc<Epoch>>>,
     pub selectors: Selectors,
@@ -55,28 +55,28 @@ pub(in crate::store) struct Inner {
     pub clock: SharedClock,
     pub sequences: Sequences,
     pub signals: Arc<Signals>,
-    /// What resources keep here.
+    /// Values that resources keep with the handle.
     pub kept: Kept,
 }
 
 impl Store {
-    /// Ends when there may be deliveries that the delivery engine does not know of.
+    /// Waits until there may be deliveries that the delivery engine does not know of.
     pub async fn has_work(&self) {
         self.inner.signals.work.notified().await;
     }
 
-    /// Whether the last that is known of the database is that it takes writes.
+    /// True if no outage of writes is known.
     pub fn takes_writes(&self) -> bool {
         self.inner.writability.outage().is_none()
     }
 
-    /// Whether the database can be read and written; the error says why not. It comes soon, whatever
-    /// the database does.
+    /// Checks that the database can be read and written; the error states the reason. Returns within a few seconds,
+    /// whatever the database does.
     pub async fn check(&self) -> Result<()> {
         if let Some(outage) = self.inner.writability.outage() {
             return Err(outage.reported());
         }
-        // Another connection may do: what all messages wait for is the one that the writer has.
+        // Messages may be stuck on the writer's connection even if another connection works.
         if self.inner.writability.batch_takes() > CHECK_WITHIN {
             return Err(Error::overloaded("messages wait for the database"));
         }
@@ -89,9 +89,9 @@ impl Store {
             .unwrap_or_else(|_| Err(Error::overloaded("the database does not answer in time")))
     }
 
-    /// Closes the connections.
+    /// Closes all connections.
     pub async fn close(&self) -> Result<()> {
-        // Nobody needs this, and a database that cannot be written is closed all the same.
+        // The probe's row is not needed any more, and an unwritable database must still be closed.
         if let Err(error) = self.inner.probe.forget().await {
             tracing::debug!("the last write failed: {error}");
         }
@@ -100,7 +100,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether other hubs may change what is in the database.
+    /// True if other hubs may change the database.
     pub fn is_shared(&self) -> bool {
         self.inner.writer.get_database_backend() == DbBackend::Postgres
     }
@@ -112,17 +112,17 @@ impl Store {
         Ok(self.inner.writer.begin(then).await?)
     }
 
-    /// What resources keep here under its type.
+    /// Returns the value of this type that resources keep with the handle.
     pub(in crate::store) fn kept<T: Any + Send + Sync>(&self) -> &T {
         self.inner.kept.get()
     }
 
-    /// Ids of what is recorded at this time, read behind the locks of what it belongs to.
+    /// Returns identifiers for records made at this time, which is read while the owning rows are locked.
     pub(in crate::store) fn ids_at(&self, time: Time) -> Ids {
         self.inner.sequences.recorded_at(time)
     }
 
-    /// Ids of what happens now.
+    /// Returns identifiers for the current time.
     pub(in crate::store) fn ids(&self) -> Ids {
         self.inner.sequences.others_at(self.now())
     }

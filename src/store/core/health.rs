@@ -1,12 +1,12 @@
-//! The states of health that devices and connections share.
+//! Health states that devices and connections share.
 
-/// How something is.
+/// Health state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthState {
-    /// What it sent last was understood.
+    /// The last message was decoded.
     Ok,
-    /// What it sent last was not, or its broker is not heard.
+    /// The last message failed, or the broker is not connected.
     Failing,
-    /// It has sent nothing yet.
+    /// No message has been received yet.
     NeverSeen,
 }

@@ -1,12 +1,12 @@
-//! How long background work may keep a writer of the database.
+//! Maximum duration of background transactions.
 
 use std::time::Duration;
 
 use crate::store::Store;
 
 impl Store {
-    /// How long a transaction in the background may take. An SQLite file has one writer, which all others wait
-    /// for. PostgreSQL has one for each of them, and each transaction costs more.
+    /// Returns the target duration of a background transaction. An SQLite file has one writer, which everyone else
+    /// waits for; PostgreSQL writers do not block each other, and each transaction has a higher cost.
     pub fn hold_aim(&self) -> Duration {
         match self.is_shared() {
             true => Duration::from_secs(1),

@@ -1,8 +1,8 @@
-//! Requests that may be told twice, and what was answered the first time.
+//! Idempotency keys of requests, and the answers to replay.
 //!
-//! A request claims its key before it does anything, and its first transaction notes that it has changed
-//! something. So the key of a request that a hub has left half way, as it died, is free again where nothing
-//! was changed, and is never done twice where something was.
+//! A request claims its key before it does anything, and its first transaction records that it has made a change. If
+//! a hub dies while it handles a request, the key becomes free again if nothing was changed; otherwise the request
+//! is never run again.
 
 use std::time::Duration;
 
@@ -22,44 +22,44 @@ use crate::{
     },
 };
 
-/// How long a key is remembered.
+/// Time for which a key is remembered.
 pub(in crate::store) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
-/// How long a claim holds where hubs share the database, unless it is renewed. A file is one hub's, whose
-/// claims end with it.
+/// Time for which a claim holds on a shared database unless renewed. Claims on a file end with the hub that has it
+/// open.
 const CLAIM: Duration = Duration::from_secs(20);
-/// How often a claim is renewed.
+/// Interval at which a claim is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// Keys that are forgotten in one statement.
+/// Maximum number of keys deleted per statement.
 const CHUNK: u64 = 500;
 
-/// What a sealed answer knows its row by.
+/// Returns the row identity that a sealed answer is bound to.
 pub fn row(key_hash: &[u8]) -> String {
     hex::encode(key_hash)
 }
 
-/// What is known of a key.
+/// State of an idempotency key.
 pub enum Known {
-    /// Nothing until now: the request may run, and the key is claimed.
+    /// The key was unknown or free; it is claimed now and the request may run.
     New,
-    /// It came with another request.
+    /// The key belongs to a different request.
     Other,
-    /// Its request runs.
+    /// The request is running.
     Running,
-    /// Its request has changed something, and its answer is lost.
+    /// The request has changed something, but its answer is lost.
     Unanswered,
-    /// Its request was answered so.
+    /// The request was answered with this sealed answer.
     Answered(Vec<u8>),
 }
 
-/// The claim that stands for a key.
+/// Stored claim of a key.
 #[derive(FromQueryResult)]
 struct Claim {
     request_hash: Vec<u8>,
-    /// The sealed answer, once there is one.
+    /// Sealed answer; `None` until the request is answered.
     answer: Option<Vec<u8>>,
-    /// Whether its request has changed something.
+    /// True if the request has changed something.
     is_done: bool,
-    /// Whether nobody works on it.
+    /// True if no hub is working on the request.
     is_free: bool,
 }
 
@@ -114,7 +114,7 @@ pub async fn take(scope: &Scope, key_hash: &[u8; 32], request_hash: &[u8; 32]) -
         .one(writer)
         .await?;
     Ok(match found {
-        // It was forgotten between the two statements.
+        // The key was deleted between the two statements.
         None => Known::Running,
         Some(claim) if claim.request_hash != request_hash => Known::Other,
         Some(Claim {
@@ -126,7 +126,7 @@ pub async fn take(scope: &Scope, key_hash: &[u8; 32], request_hash: &[u8; 32]) -
     })
 }
 
-/// Whether nobody works on the request of a key.
+/// Returns the condition that no hub is working on the request of a key.
 fn is_free(store: &Store) -> SimpleExpr {
     let held_until = || Expr::col((Entity, Column::HeldUntil));
     match store.is_shared() {
@@ -137,7 +137,7 @@ fn is_free(store: &Store) -> SimpleExpr {
     }
 }
 
-/// Makes a claim hold for a while from now.
+/// Extends a claim by its full duration from now.
 pub async fn renew(scope: &Scope, key_hash: &[u8; 32]) -> Result<()> {
     if scope.store.is_shared() {
         scope
@@ -151,7 +151,7 @@ pub async fn renew(scope: &Scope, key_hash: &[u8; 32]) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the answer for whoever tells the request again.
+/// Stores the answer for repeated requests.
 pub async fn answer(scope: &Scope, key_hash: &[u8; 32], answer: Vec<u8>) -> Result<()> {
     scope
         .update::<Entity>()
@@ -163,8 +163,7 @@ pub async fn answer(scope: &Scope, key_hash: &[u8; 32], answer: Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Leaves a key whose request has no answer worth keeping: where it has changed nothing, it may be tried
-/// again.
+/// Releases a key whose request has no answer worth keeping. If the request changed nothing, it may be tried again.
 pub async fn leave(scope: &Scope, key_hash: &[u8; 32]) -> Result<()> {
     scope
         .update::<Entity>()
@@ -177,7 +176,7 @@ pub async fn leave(scope: &Scope, key_hash: &[u8; 32]) -> Result<()> {
 }
 
 impl Scope {
-    /// Notes that the request with the claimed key, where there is one, has changed something.
+    /// Records that the request with the claimed key, if any, has changed something.
     pub(in crate::store) async fn note_done(
         &self,
         transaction: &DatabaseTransaction,
@@ -194,7 +193,7 @@ impl Scope {
 }
 
 impl Store {
-    /// Frees the keys whose requests a hub has left half way that had the database for itself.
+    /// Frees the keys of requests that the previous hub on this file left unfinished.
     pub(in crate::store) async fn free_claims(&self) -> Result<()> {
         Entity::update_many()
             .col_expr(Column::HeldUntil, Expr::value(None::<Time>))
@@ -204,7 +203,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes away a chunk of the keys that are remembered no more; answers how many those were.
+    /// Deletes a chunk of expired keys and returns their number.
     pub async fn forget_keys(&self) -> Result<u64> {
         let before = clock::now() - REMEMBERED;
         let old: Vec<Vec<u8>> = Entity::find()
@@ -218,7 +217,7 @@ impl Store {
         if old.is_empty() {
             return Ok(0);
         }
-        // Not those that were claimed again meanwhile.
+        // Keys that were claimed again in the meantime stay.
         let forgotten = Entity::delete_many()
             .filter(Column::KeyHash.is_in(old))
             .filter(Column::CreatedAt.lt(before))

@@ -1,8 +1,8 @@
-//! Ids of what is recorded: they sort in the order in which it was recorded, whichever hub did it.
+//! Identifiers of records, which sort in the order of recording, whichever hub records.
 //!
-//! Their time is the one that all hubs share. Whoever holds a device reads it from the database, behind the
-//! lock, so that of two uplinks of the device the later one has the greater id. Where the clock of a file's hub was
-//! set back, ids go on from the greatest there is, also in the next hub.
+//! Their time comes from the clock that all hubs share. A hub that has locked a device reads the time from the
+//! database after that, so of two uplinks of the device the later one has the greater identifier. If the clock of a
+//! file's hub is set back, identifiers continue from the greatest existing one, in the next hub as well.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::{
     id::{Sequence, time_of},
 };
 
-/// What the hub makes ids by.
+/// Sequences from which the hub makes identifiers.
 #[derive(Default)]
 pub(in crate::store) struct Sequences {
-    /// Of what is recorded behind locks. It never goes back, and so must not follow a reading that was wrong.
+    /// Sequence for records made under locks. It never goes back, so it must not follow a wrong reading of the time.
     recorded: Arc<Sequence>,
     others: Arc<Sequence>,
 }
 
-/// Makes the ids of one transaction.
+/// Generator of the identifiers of one transaction.
 #[derive(Clone)]
 pub(in crate::store) struct Ids {
     sequence: Arc<Sequence>,
@@ -30,14 +30,14 @@ pub(in crate::store) struct Ids {
 }
 
 impl Ids {
-    /// The next one.
+    /// Returns the next identifier.
     pub(in crate::store) fn next(&self) -> Uuid {
         self.sequence.next(self.time)
     }
 }
 
 impl Sequences {
-    /// Ids of what is recorded at this time, read behind the locks of what it belongs to.
+    /// Returns identifiers for records made at this time, which is read while the owning rows are locked.
     pub fn recorded_at(&self, time: Time) -> Ids {
         Ids {
             sequence: self.recorded.clone(),
@@ -45,7 +45,7 @@ impl Sequences {
         }
     }
 
-    /// Ids of what happens at this time.
+    /// Returns identifiers for this time.
     pub fn others_at(&self, time: Time) -> Ids {
         Ids {
             sequence: self.others.clone(),
@@ -53,7 +53,7 @@ impl Sequences {
         }
     }
 
-    /// Has all ids go on behind this one.
+    /// Makes all later identifiers greater than this one.
     pub fn go_on_from(&self, id: Uuid) {
         if let Some(made_at) = time_of(id) {
             let next = made_at + TimeDelta::milliseconds(1);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// The members of a JSON object; none of what is no object.
+/// Returns the members of a JSON object; empty for any other value.
 pub fn members(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
@@ -14,12 +14,12 @@ pub fn members(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A value as it is stored.
+/// Returns a value in its stored form.
 pub fn to_json(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(Error::internal)
 }
 
-/// A value as a column holds it; the error names the column.
+/// Parses a value from a column; the error names the column.
 pub fn from_column<T: DeserializeOwned>(
     column: impl ColumnTrait,
     value: Value,

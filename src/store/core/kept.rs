@@ -1,4 +1,4 @@
-//! Values that resources keep with the handle on the database, such as reads that many share: one of each type.
+//! Values that resources keep with the handle on the database, such as shared group reads: one of each type.
 //!
 //! The handle lies below the resources and knows none of their types.
 
@@ -7,18 +7,18 @@ use std::{
     collections::HashMap,
 };
 
-/// One value of each type.
+/// Map with one value per type.
 #[derive(Default)]
 pub struct Kept(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
 impl Kept {
-    /// The same, with this value in the place of another of its type.
+    /// Adds this value, replacing another of its type.
     pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
         self.0.insert(TypeId::of::<T>(), Box::new(value));
         self
     }
 
-    /// The value of a type, which is there from the start.
+    /// Returns the value of a type; panics if none was added at startup.
     pub fn get<T: Any + Send + Sync>(&self) -> &T {
         let kept = self.0.get(&TypeId::of::<T>());
         kept.and_then(|value| value.downcast_ref())

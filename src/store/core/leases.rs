@@ -1,7 +1,7 @@
-//! Leases: what only one of the hubs on a database may do at a time.
+//! Leases: exclusive rights of one hub among those on a database.
 //!
-//! Who holds a lease renews it well before it runs out; the lease of a hub that died runs out by
-//! itself. Times are the database's, for the clocks of hubs differ. Leases serve all tenants.
+//! A holder renews its lease well before it expires; the lease of a dead hub expires by itself. Expiry uses the
+//! database's clock, because the clocks of hubs differ. Leases serve all tenants.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     store::{core::handle::Store, entities::lease},
 };
 
-/// How long a lease that nobody renews is kept in the table.
+/// Time for which an expired lease stays in the table.
 const KEPT: TimeDelta = TimeDelta::hours(1);
 
 #[derive(FromQueryResult)]
@@ -29,8 +29,8 @@ struct Held {
 }
 
 impl Store {
-    /// Takes the leases that are free, and renews those that are the holder's already, for `life`
-    /// from now; answers the names of those that it holds.
+    /// Takes free leases and renews those that the holder already has, for `life` from now. Returns the names of the
+    /// leases held.
     pub async fn hold_leases(
         &self,
         holder: Uuid,
@@ -41,7 +41,7 @@ impl Store {
         if wanted.is_empty() {
             return Ok(HashSet::new());
         }
-        // In one order on all hubs: two that take the same rows must not wait for each other.
+        // All hubs use the same order, so that two that take the same rows do not deadlock.
         wanted.sort_by(|(_, one), (_, other)| one.cmp(other));
         let column = |column: Column| Expr::col((lease::Entity, column));
         let expires_at = self.after(life);
@@ -79,7 +79,7 @@ impl Store {
         Ok(held.into_iter().map(|held| held.name).collect())
     }
 
-    /// Renews one lease of the holder; answers whether it still has it.
+    /// Renews one lease of the holder; returns true if it still holds it.
     pub async fn keep_lease(&self, holder: Uuid, name: &str, life: Duration) -> Result<bool> {
         use lease::Column;
         let kept = lease::Entity::update_many()
@@ -91,17 +91,17 @@ impl Store {
         Ok(kept.rows_affected > 0)
     }
 
-    /// Gives leases back, so that another hub takes them at once.
+    /// Releases leases, so that another hub can take them at once.
     pub async fn release_leases(&self, holder: Uuid, names: Vec<String>) -> Result<()> {
         use lease::Column;
         let own = Column::Holder.eq(holder).and(Column::Name.is_in(names));
         self.delete_leases(own).await?;
-        // What hubs that died have left of things that are no more.
+        // Leases of removed resources that dead hubs left behind.
         self.delete_leases(Expr::col(Column::ExpiresAt).lt(self.now_plus(-KEPT)))
             .await
     }
 
-    /// Deletes leases in the order in which others take them.
+    /// Deletes leases, locking them in the order in which others take them.
     async fn delete_leases(&self, which: Expr) -> Result<()> {
         use lease::Column;
         let names = lease::Entity::find()
@@ -118,12 +118,12 @@ impl Store {
         Ok(())
     }
 
-    /// The time at the end of so long a life that begins now.
+    /// Returns the time when a period that starts now ends.
     pub(in crate::store) fn after(&self, life: Duration) -> Expr {
         self.now_plus(TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX))
     }
 
-    /// The time that is so far from now, by the clock that all hubs share.
+    /// Returns the time at this distance from now, by the clock that all hubs share.
     pub(in crate::store) fn now_plus(&self, distance: TimeDelta) -> Expr {
         if self.is_shared() {
             let milliseconds = distance.num_milliseconds();

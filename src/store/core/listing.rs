@@ -1,8 +1,8 @@
-//! Lists: the order, the place to go on behind, the limit and the total, once for every table.
+//! Lists: order, cursor, limit and total, shared by all tables.
 //!
-//! A list is ordered by one value and, where that is alike, by the rows' key. A place is both, so that
-//! a page neither loses nor repeats a row while others come and go. Behind a place is told by comparing
-//! both at once, which an index over both answers without looking at what lies before.
+//! A list is ordered by one value and, among equal values, by the rows' key. A cursor contains both, so pages
+//! neither lose nor repeat a row while rows come and go. Rows after a cursor are found by comparing both at once,
+//! which an index over both answers without reading earlier rows.
 
 use chrono::{DateTime, Datelike, TimeDelta};
 use sea_orm::{
@@ -20,69 +20,69 @@ use crate::{
     store::core::{page::Page, scope::Scope},
 };
 
-/// The years that both databases can compare.
+/// Range of years that both databases can compare.
 const YEARS: std::ops::Range<i32> = 1..10_000;
-/// How far a row's key and its time may lie apart: a message waits for its batch, and clocks are set.
+/// Maximum difference between a row's key and its time: a message waits for its batch, and clocks are set.
 pub(in crate::store) const KEY_SLACK: TimeDelta = TimeDelta::days(1);
 
-/// A place in a list: what the list is ordered by, as text, and the row's key.
+/// Place in a list: the sort value as text, and the row's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place<K = i64>(pub String, pub K);
 
-/// Which part of a list is read.
+/// Requested section of a list.
 #[derive(Debug, Clone)]
 pub struct Stretch<K = i64> {
-    /// Where to go on; `None`: at the start.
+    /// Place after which the section starts; `None` for the start of the list.
     pub after: Option<Place<K>>,
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: u64,
-    /// Whether all rows under the filters are counted.
+    /// True to count all rows that match the filters.
     pub total: bool,
 }
 
-/// From when to when.
+/// Period of time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Span {
-    /// At or after this time.
+    /// Start of the period, inclusive.
     pub from: Option<Time>,
-    /// Before this time.
+    /// End of the period, exclusive.
     pub to: Option<Time>,
 }
 
-/// The order of a list.
+/// Order of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sort<B> {
-    /// What by.
+    /// Sort key.
     pub by: B,
-    /// Whether the last comes first.
+    /// True for descending order.
     pub descending: bool,
 }
 
-/// What orders a list of resources; those that are alike stand in the order in which they were made.
+/// Sort key of a list of resources; equal ones are ordered by creation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ResourceOrder {
-    /// When they were made.
+    /// Time of creation.
     #[default]
     Created,
-    /// Their name.
+    /// Name of the resource.
     Name,
-    /// When they were last changed.
+    /// Time of the last change.
     Updated,
 }
 
-/// A table of resources that are listed by name, creation and change.
+/// Table of resources that are listed by name, creation and change.
 pub(in crate::store) trait Resource: EntityTrait {
-    /// The integer key, in the order of creation.
+    /// Integer key, in the order of creation.
     const KEY: Self::Column;
-    /// What its name is sorted by.
+    /// Column that the order by name uses.
     const NAME: Self::Column;
-    /// When it was last changed.
+    /// Column with the time of the last change.
     const UPDATED: Self::Column;
-    /// What a search looks into.
+    /// Columns that a search looks in.
     const SEARCHED: &'static [Self::Column];
 }
 
-/// What a list is ordered by, in SQL.
+/// Order of a list, in SQL.
 pub(in crate::store) struct Order {
     value: Option<(SimpleExpr, Kind)>,
     key: SimpleExpr,
@@ -96,7 +96,7 @@ enum Kind {
 }
 
 impl<K> Stretch<K> {
-    /// The start of a list.
+    /// Returns the first section of a list.
     pub fn first(limit: u64) -> Self {
         Self {
             after: None,
@@ -107,7 +107,7 @@ impl<K> Stretch<K> {
 }
 
 impl Order {
-    /// By the key alone.
+    /// Orders by the key alone.
     pub fn by_key(key: impl Into<SimpleExpr>, descending: bool) -> Self {
         Self {
             value: None,
@@ -116,7 +116,7 @@ impl Order {
         }
     }
 
-    /// By a text that is not null, then by the key.
+    /// Orders by a text that is not null, then by the key.
     pub fn by_text(
         value: impl Into<SimpleExpr>,
         key: impl Into<SimpleExpr>,
@@ -128,7 +128,7 @@ impl Order {
         }
     }
 
-    /// By a time that is not null, then by the key.
+    /// Orders by a time that is not null, then by the key.
     pub fn by_time(
         value: impl Into<SimpleExpr>,
         key: impl Into<SimpleExpr>,
@@ -140,7 +140,7 @@ impl Order {
         }
     }
 
-    /// The query for the rows of a stretch, and one more: see [`Page::cut`].
+    /// Returns the query for the rows of a section plus one more, which [`Page::cut`] needs.
     pub fn of<Q, K>(&self, query: Q, stretch: &Stretch<K>) -> Result<Q>
     where
         Q: QueryFilter + QueryOrder + QuerySelect,
@@ -162,7 +162,7 @@ impl Order {
             .limit(stretch.limit.saturating_add(1)))
     }
 
-    /// Rows that do not lie behind a place.
+    /// Returns the condition for rows up to and including a place.
     pub fn up_to<K: Clone + Into<Value>>(&self, place: &Place<K>) -> Result<SimpleExpr> {
         let Place(text, key) = place;
         let key = Expr::value(key.clone());
@@ -175,7 +175,7 @@ impl Order {
         let place = kind.read(text)?;
         let own = Expr::tuple([value.clone(), self.key.clone()]);
         let pair = Expr::tuple([place.clone(), key]);
-        // The value alone once more, for the same reason as behind a place.
+        // SQLite needs the separate condition on the value, as in `behind`.
         let value = value.clone();
         Ok(match self.descending {
             true => value.gte(place).and(own.gte(pair)),
@@ -194,7 +194,7 @@ impl Order {
         let place = kind.read(text)?;
         let own = Expr::tuple([value.clone(), self.key.clone()]);
         let pair = Expr::tuple([place.clone(), key]);
-        // SQLite finds the start in an index by the value alone, and only where it is told apart.
+        // SQLite seeks in an index only by a separate condition on the value.
         let value = value.clone();
         Ok(match self.descending {
             true => value.lte(place).and(own.lt(pair)),
@@ -204,7 +204,7 @@ impl Order {
 }
 
 impl Kind {
-    /// A place's value; the client may have made the place up.
+    /// Parses the value of a place; a client may have sent anything.
     fn read(self, text: &str) -> Result<SimpleExpr> {
         let read = match self {
             Kind::Text => Some(text)
@@ -226,19 +226,19 @@ impl Kind {
 }
 
 impl<K> Place<K> {
-    /// The place of a row in a list that is ordered by the key alone.
+    /// Returns the place of a row in a list ordered by the key alone.
     pub fn of_key(key: K) -> Self {
         Self(String::new(), key)
     }
 
-    /// The place of a row in a list that is ordered by a time.
+    /// Returns the place of a row in a list ordered by a time.
     pub fn of_time(time: Time, key: K) -> Self {
         Self(time.to_rfc3339(), key)
     }
 }
 
 impl Sort<ResourceOrder> {
-    /// The order of a table of resources.
+    /// Returns the order of a table of resources.
     pub(in crate::store) fn order<E: Resource>(self) -> Order {
         let column = |column: E::Column| column.into_expr();
         match self.by {
@@ -250,7 +250,7 @@ impl Sort<ResourceOrder> {
         }
     }
 
-    /// A row's place in it.
+    /// Returns a row's place in this order.
     pub(in crate::store) fn place<E: Resource>(self, row: &E::Model) -> Place
     where
         E::Model: ModelTrait<Entity = E>,
@@ -276,7 +276,7 @@ fn text_of(value: Value) -> String {
     }
 }
 
-/// A stretch of a table of resources, of those rows that the query leaves.
+/// Reads a section of the resources that the query selects.
 pub(in crate::store) async fn resources<E>(
     scope: &Scope,
     query: Select<E>,
@@ -297,7 +297,7 @@ where
     Ok(page.of(total))
 }
 
-/// The same, each row with the one that belongs to it in another table.
+/// Reads a section like [`resources`], each row with its related row of another table.
 pub(in crate::store) async fn resources_with<E, R>(
     scope: &Scope,
     query: SelectTwo<E, R>,
@@ -318,8 +318,8 @@ where
 }
 
 impl Span {
-    /// Rows in this time, of a table whose keys sort by the time at which they were made: those that lie
-    /// far off are left out by the key, whose index is the order of the list.
+    /// Returns the condition for rows in the period, of a table whose keys sort by creation time. Rows far outside
+    /// are excluded by the key, whose index is the order of the list.
     pub(in crate::store) fn condition<C: ColumnTrait>(self, at: C, key: C) -> Condition {
         self.of(at)
             .add_option(
@@ -329,7 +329,7 @@ impl Span {
             .add_option(self.to.map(|to| key.lt(first_uuid_at(to + KEY_SLACK))))
     }
 
-    /// Rows in this time, whatever their keys say.
+    /// Returns the condition for rows in the period, by their time alone.
     pub(in crate::store) fn of<C: ColumnTrait>(self, at: C) -> Condition {
         Condition::all()
             .add_option(self.from.map(|from| at.gte(from)))
@@ -337,7 +337,7 @@ impl Span {
     }
 }
 
-/// How many rows the query has in all, where that was asked for.
+/// Counts all rows of the query if the total was requested.
 pub(in crate::store) async fn total<'db, Q, K>(
     scope: &'db Scope,
     query: &Q,
@@ -352,25 +352,25 @@ where
     })
 }
 
-/// Those that hold the text in one of their columns, whatever its case.
+/// Returns the condition that one of the columns contains the text, ignoring case.
 pub(in crate::store) fn holding<C: ColumnTrait>(text: &str, columns: &[C]) -> Condition {
     let columns = columns.iter().map(|column| column.into_expr());
     columns.fold(Condition::any(), |any, column| any.add(holds(column, text)))
 }
 
-/// Whether a text holds another, whatever its case.
+/// Returns the condition that a column contains a text, ignoring case.
 pub(in crate::store) fn holds(column: impl Into<SimpleExpr>, text: &str) -> Condition {
     folded(column, text, |lower, text| {
         lower.like(LikeExpr::new(format!("%{}%", escaped(text))).escape('\\'))
     })
 }
 
-/// Whether a text is another, whatever its case.
+/// Returns the condition that a column equals a text, ignoring case.
 pub(in crate::store) fn equals(column: impl Into<SimpleExpr>, text: &str) -> Condition {
     folded(column, text, |lower, text| lower.eq(text))
 }
 
-/// SQLite lowers the letters of ASCII alone: there, others are found as they are written.
+/// Also tries the text with only its ASCII letters lowered, because SQLite's `lower` leaves all others unchanged.
 fn folded(
     column: impl Into<SimpleExpr>,
     text: &str,

@@ -1,7 +1,8 @@
-//! Brings the schema up to date, one hub at a time.
+//! Schema migrations, applied by one hub at a time.
 //!
-//! It has connections of its own: they make a file where there is none, which those that stay must not do
-//! where one was taken away, and they wait however long a migration takes.
+//! Migrations use connections of their own, which create a missing file and wait as long as a migration takes. The
+//! hub's regular connections must do neither: a file that was deleted while the hub runs must not be replaced by an
+//! empty one.
 
 use std::time::Duration;
 
@@ -15,30 +16,31 @@ use super::{
     writability::Writability,
 };
 
-/// PostgreSQL's number of the lock that a hub holds while it changes the schema.
+/// PostgreSQL advisory lock that a hub holds while it changes the schema.
 const SCHEMA_LOCK: i64 = 0x7468_696e_6773_0001;
-/// The same for what a new database begins with.
+/// PostgreSQL advisory lock that a hub holds while it fills a new database.
 const SEED_LOCK: i64 = 0x7468_696e_6773_0002;
-/// How often a hub looks whether another one has done it.
+/// Interval at which a hub checks whether another hub has released the lock.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Applies the migrations that the database does not have yet. Whatever is no migration takes this long at most.
+/// Applies pending migrations. Each step other than the migrations themselves is limited to `within`.
 pub async fn up(url: &str, within: Duration) -> Result<(), DbErr> {
     let writability = Writability::new(connect::backend(url));
     let pool = match connect::backend(url) {
         DbBackend::Sqlite => connect::sqlite(url, 1, Purpose::Create, &writability).await?,
-        // A session holds the lock: there must be no other one.
+        // The lock belongs to a session, so there must be only one.
         _ => connect::postgres(url, 1, &writability, None).await?,
     };
     let migrated = alone(&pool, within).await;
-    // With the session, the lock goes.
+    // Closing the session releases the lock.
     let closed = bounded(within, pool.close()).await;
     migrated.and(closed)
 }
 
 async fn alone(pool: &DatabaseConnection, within: Duration) -> Result<(), DbErr> {
     if pool.get_database_backend() == DbBackend::Postgres {
-        // A hub that is gone without a word may hold the lock for as long as the server does not know.
+        // A hub that disappeared may hold the lock until the server notices, so the lock is not taken if nothing is
+        // pending.
         let pending = Migrator::get_pending_migrations_read_only(pool);
         if bounded(within, pending).await?.is_empty() {
             return Ok(());
@@ -61,7 +63,7 @@ async fn bounded<T>(
     })
 }
 
-/// Waits for the lock. By looking: a statement that waits would hold an old view of the database.
+/// Waits for the lock by polling: a waiting statement would keep an old snapshot of the database open.
 async fn lock(pool: &DatabaseConnection, within: Duration) -> Result<(), DbErr> {
     let mut is_told = false;
     loop {
@@ -79,7 +81,7 @@ async fn lock(pool: &DatabaseConnection, within: Duration) -> Result<(), DbErr> 
     }
 }
 
-/// Lets one hub at a time look whether the database is empty and fill it, until the transaction ends.
+/// Lets one hub at a time check whether the database is empty and fill it; holds until the transaction ends.
 pub async fn lock_seed(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     if transaction.get_database_backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({SEED_LOCK})");

@@ -1,4 +1,5 @@
-//! Machinery that all resources share: connections, transactions and what follows them, time and ids, lists, leases.
+//! Foundations that all resources share: connections, transactions and their signals, time and identifiers, lists,
+//! leases.
 
 pub(super) mod audit;
 pub(super) mod bulk;

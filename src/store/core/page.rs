@@ -1,20 +1,20 @@
-//! One page of a list.
+//! Page of a list.
 
 use crate::error::Result;
 
-/// One stretch of a list.
+/// Page of a list.
 #[derive(Debug)]
 pub struct Page<T, K> {
-    /// In the order of the list.
+    /// Items in the order of the list.
     pub items: Vec<T>,
-    /// The place to go on after; `None` at the end.
+    /// Place after which the next page starts; `None` at the end.
     pub next: Option<K>,
-    /// How many there are on all pages; `None`: it was not asked for.
+    /// Number of items on all pages; `None` if it was not requested.
     pub total: Option<u64>,
 }
 
 impl<T, K> Page<T, K> {
-    /// Makes a page of `limit` from a query that asked for one more.
+    /// Makes a page of at most `limit` items from a query that requested one more.
     pub(in crate::store) fn cut(mut items: Vec<T>, limit: u64, key: impl Fn(&T) -> K) -> Self {
         let more = items.len() as u64 > limit;
         items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -26,12 +26,12 @@ impl<T, K> Page<T, K> {
         }
     }
 
-    /// The page of a list of so many.
+    /// Sets the total number of items.
     pub(in crate::store) fn of(self, total: Option<u64>) -> Self {
         Self { total, ..self }
     }
 
-    /// The page with other items in it, unless one of them fails.
+    /// Converts the items; fails if one of them fails.
     pub fn try_map<U>(self, change: impl FnMut(T) -> Result<U>) -> Result<Page<U, K>> {
         let items = self.items.into_iter().map(change).collect::<Result<_>>()?;
         Ok(Page {
@@ -41,7 +41,7 @@ impl<T, K> Page<T, K> {
         })
     }
 
-    /// The page with other items in it.
+    /// Converts the items.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U, K> {
         Page {
             items: self.items.into_iter().map(change).collect(),

@@ -1,8 +1,8 @@
-//! How long the hub waits for PostgreSQL.
+//! Timeouts for PostgreSQL.
 //!
-//! A connection may go silent: a firewall has forgotten it, or a proxy or the server's machine hangs.
-//! Nothing says so, and TCP gives up after a quarter of an hour, if at all. So every statement has a bound
-//! of the hub's own. What only takes long the server ends by itself before, so that a bound which is
+//! A connection may go silent: a firewall has dropped it, or a proxy or the server's machine hangs. Nothing signals
+//! this, and TCP gives up after a quarter of an hour, if at all. Therefore every statement has a timeout in the hub.
+//! The server ends slow statements before that, so a timeout in the hub means that the connection is dead.
 //! reached means that the connection is dead.
 
 use std::{io, sync::Arc, time::Duration};
@@ -12,28 +12,28 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 
-/// How long leases are waited for: they run out meanwhile.
+/// Maximum wait for statements on leases, which expire in the meantime.
 const LEASES: Duration = Duration::from_secs(2);
-/// How long a free connection is waited for, whatever it is wanted for.
+/// Maximum wait for a free connection, for any purpose.
 pub const ACQUIRE: Duration = Duration::from_secs(5);
-/// What the server is given to say that it has ended a statement.
+/// Extra time for the server to report that it has ended a statement.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How long one statement is waited for.
+/// Maximum wait for one statement.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience(Option<Duration>);
 
-/// The bounds for all that a hub does.
+/// Timeouts of statements.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// For what messages and whole tasks wait for.
+    /// For statements that block messages and whole tasks.
     pub short: Duration,
-    /// For all else: the server ends a statement by then.
+    /// For all other statements; the server ends them by then.
     pub long: Duration,
 }
 
 impl Bounds {
-    /// The bounds that the settings ask for.
+    /// Returns the timeouts from the settings.
     pub fn of(config: &Config) -> Self {
         let short = Duration::from_secs(config.database_timeout_s);
         let request = Duration::from_secs(config.request_timeout_s);
@@ -45,7 +45,7 @@ impl Bounds {
 }
 
 impl Patience {
-    /// Nothing is given up: there is no connection that could go silent, or what is done may take long.
+    /// No timeout: the connection cannot go silent, or the work may take long.
     pub const ENDLESS: Self = Self(None);
 
     /// For most statements.
@@ -53,12 +53,12 @@ impl Patience {
         Self(Some(bounds.long + MARGIN))
     }
 
-    /// For what messages wait for.
+    /// For statements that block messages.
     pub fn short(self, bounds: Bounds) -> Self {
         self.at_most(bounds.short)
     }
 
-    /// For what decides who does something.
+    /// For statements on leases.
     pub fn leases(self, bounds: Bounds) -> Self {
         self.at_most(bounds.short.min(LEASES))
     }
@@ -67,12 +67,12 @@ impl Patience {
         Self(self.0.map(|long| long.min(limit)))
     }
 
-    /// The same for what must first get a connection.
+    /// Adds the time to obtain a connection.
     pub fn with_acquire(self) -> Self {
         Self(self.0.map(|limit| limit + ACQUIRE))
     }
 
-    /// Does what asks the database. When it takes too long, its connection must not be used again.
+    /// Awaits database work. After a timeout, its connection must not be used again.
     pub async fn wait<T>(self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let Some(limit) = self.0 else {
             return work.await;
@@ -83,7 +83,7 @@ impl Patience {
     }
 }
 
-/// The error of a connection that has gone silent.
+/// Returns the error for a connection that has gone silent.
 pub fn silence(limit: Duration) -> DbErr {
     let seconds = limit.as_secs();
     let error = io::Error::new(

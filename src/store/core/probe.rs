@@ -1,4 +1,4 @@
-//! Small writes that find out whether the database takes writes.
+//! Probe that checks by small writes whether the database takes writes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,30 +20,30 @@ use crate::{
     store::entities::write_probe,
 };
 
-/// How often the database is tried, at most.
+/// Minimum interval between two attempts.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long a try may take.
+/// Timeout of an attempt.
 const TRY_WITHIN: Duration = Duration::from_secs(15);
-/// What is written during an outage, in bytes: more than what fits by chance into space that is left.
+/// Bytes written during an outage; more than fits by chance into remaining space.
 const FILLER: usize = 64 * 1024;
-/// How long the row of a hub that is gone is kept.
+/// Time for which the row of a stopped hub is kept.
 const KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
-/// When the database was tried, and what came of it.
+/// Time and outcome of an attempt.
 type Tried = (Instant, Result<()>);
 
-/// Tries small writes.
+/// Checks by small writes whether the database takes writes.
 #[derive(Clone)]
 pub struct Probe {
     writer: Writer,
     writability: Writability,
-    /// The row of this hub.
+    /// Identifier of this hub's row.
     id: Uuid,
     last: Arc<AsyncMutex<Option<Tried>>>,
 }
 
 impl Probe {
-    /// A probe of this database.
+    /// Creates a probe of this database.
     pub fn new(writer: Writer, writability: Writability) -> Self {
         Self {
             writer,
@@ -53,18 +53,18 @@ impl Probe {
         }
     }
 
-    /// Watches for outages, and tries until they end.
+    /// Watches for outages and retries until they end.
     pub async fn run(self) {
         let mut outage = self.writability.subscribe();
         while outage.wait_for(Option::is_some).await.is_ok() {
             sleep(EVERY).await;
-            // The outcome is in the state.
+            // The outcome is kept in `writability`.
             let _ = self.check().await;
         }
     }
 
-    /// Whether the database takes a write; all that ask within a second get the same answer. The try
-    /// goes on when nobody waits for it any more: a transaction is not to be left half way.
+    /// Checks that the database takes a write; calls within a second share one outcome. The attempt continues if the
+    /// callers stop waiting, because a transaction must not be abandoned half way.
     pub async fn check(&self) -> Result<()> {
         let mut last = self.last.clone().lock_owned().await;
         if let Some((at, outcome)) = &*last
@@ -98,14 +98,14 @@ impl Probe {
         }
     }
 
-    /// Writes the row of this hub: for other hubs, too, it stands in nobody's way.
+    /// Writes this hub's own row, so that hubs do not block each other.
     async fn write(&self) -> Result<(), DbErr> {
         use write_probe::{ActiveModel, Column, Entity};
         let now = clock::now();
         let mut filler = Vec::new();
         if self.writability.outage().is_some() {
             filler.resize(FILLER, 0);
-            // What can be compressed takes no space.
+            // Random data, because compressible data would take no space.
             rand::rng().fill(filler.as_mut_slice());
         }
         let transaction = self.writer.begin([]).await?;
@@ -132,7 +132,7 @@ impl Probe {
         transaction.finish(written).await
     }
 
-    /// Takes the row of this hub away.
+    /// Deletes this hub's row.
     pub async fn forget(&self) -> Result<(), DbErr> {
         write_probe::Entity::delete_by_id(self.id)
             .exec(&self.writer)

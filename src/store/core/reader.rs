@@ -1,7 +1,7 @@
-//! The connection for reads outside of transactions.
+//! Connection for reads outside transactions.
 //!
-//! A server ends the sessions of its clients when it is restarted, and a proxy in front of it when it
-//! likes. The hub notices when it uses one next: what was read is read again over another, once.
+//! A server ends its sessions when it restarts, and a proxy may end them at any time. The hub notices on the next
+//! use and repeats the read once over another connection.
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{failure, patience::Patience, storable, writability::Writability};
 
-/// The connections that read.
+/// Connections that read.
 #[derive(Clone)]
 pub struct Reader {
     pool: DatabaseConnection,
@@ -19,7 +19,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads through a pool whose connections go by this state.
+    /// Creates a reader on a pool whose connections follow `writability`.
     pub fn new(pool: DatabaseConnection, writability: Writability, patience: Patience) -> Self {
         Self {
             pool,
@@ -28,7 +28,7 @@ impl Reader {
         }
     }
 
-    /// The same connections, for what waits as long as `bound` makes of how long they wait.
+    /// Returns the same connections with another timeout.
     pub fn within(&self, bound: impl FnOnce(Patience) -> Patience) -> Self {
         Self {
             patience: bound(self.patience),
@@ -41,8 +41,8 @@ impl Reader {
         self.patience.wait(self.pool.close_by_ref()).await
     }
 
-    /// Whether what failed is worth another try: its session is over, and others may not be. Who has waited
-    /// for one that went silent has waited for long enough.
+    /// True if the failed read is worth another attempt: its session has ended, and others may not have. A silent
+    /// connection has already used up the caller's time, so its read is not repeated.
     fn may_repeat(&self, error: &DbErr) -> bool {
         if failure::is_silence(error) {
             self.writability.note(error);
@@ -60,7 +60,7 @@ impl Reader {
     }
 }
 
-/// What the call gives, the second time if the session was lost.
+/// Evaluates the call, a second time if the session was lost.
 macro_rules! read {
     ($self:ident, $call:expr) => {
         match $self.patience.with_acquire().wait($call).await {

@@ -1,4 +1,4 @@
-//! Rows that are out of sight: those of [`REMOVED`] and of tenants that are removed themselves.
+//! Removed rows: those of tenant [`REMOVED`] and of removed tenants.
 
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, UpdateMany,
@@ -8,10 +8,10 @@ use sea_orm::{
 use super::{rows::Owned, transaction::DatabaseTransaction};
 use crate::{clock, id::TenantId, store::entities::tenant};
 
-/// The tenant that nobody is in.
+/// Reserved tenant that owns removed rows.
 pub const REMOVED: TenantId = TenantId(0);
 
-/// Whether a row of this tenant is still there for anybody, for queries that serve all tenants.
+/// Returns the condition that the row's tenant is not removed, for queries across all tenants.
 pub fn is_live(tenant: impl ExprTrait) -> Expr {
     let removed = Query::select()
         .column(tenant::Column::Id)
@@ -21,20 +21,20 @@ pub fn is_live(tenant: impl ExprTrait) -> Expr {
     tenant.not_in_subquery(removed)
 }
 
-/// Takes rows out of their tenant's sight. Their names are free, for they get others that no client can
-/// give. The caller says which rows, and has locked them.
+/// Removes rows from their tenant. They get names that no client can give, which frees the old names. The caller
+/// adds the filter and has locked the rows.
 pub fn bury<E: Owned>(name: E::Column) -> UpdateMany<E> {
     E::update_many()
         .col_expr(E::TENANT, Expr::value(REMOVED.0))
         .col_expr(name, unique_name())
 }
 
-/// A name that no other row has, and that no client can give: it has a control character.
+/// Returns a name unique to the row that no client can give, because it contains a control character.
 fn unique_name() -> Expr {
     Expr::cust("'\u{7f}' || CAST(id AS TEXT)")
 }
 
-/// Locks all rows of a tenant in the order of their keys, and answers these.
+/// Locks all rows of a tenant in the order of their keys and returns the keys.
 pub async fn hold<E: Owned>(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -51,7 +51,7 @@ pub async fn hold<E: Owned>(
         .await
 }
 
-/// Takes a tenant whose row is held out of sight.
+/// Marks a locked tenant as removed.
 pub async fn bury_tenant(transaction: &DatabaseTransaction, id: TenantId) -> Result<(), DbErr> {
     tenant::Entity::update_many()
         .col_expr(tenant::Column::Name, unique_name())
@@ -62,7 +62,7 @@ pub async fn bury_tenant(transaction: &DatabaseTransaction, id: TenantId) -> Res
     Ok(())
 }
 
-/// The tenants that are there for anybody.
+/// Returns the query for tenants that are not removed.
 pub fn live_tenants() -> Select<tenant::Entity> {
     tenant::Entity::find().filter(tenant::Column::RemovedAt.is_null())
 }

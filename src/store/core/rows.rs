@@ -1,4 +1,4 @@
-//! Rows that belong to tenants, and rows that count their changes.
+//! Traits of rows that belong to tenants, and of rows that have a revision.
 
 use sea_orm::{EntityTrait, QueryFilter, Select, entity::ColumnTrait};
 
@@ -7,24 +7,24 @@ use crate::{
     id::TenantId,
 };
 
-/// A table whose rows belong to tenants.
+/// Table whose rows belong to tenants.
 pub trait Owned: EntityTrait {
-    /// The column that holds the tenant.
+    /// Column with the tenant.
     const TENANT: Self::Column;
 }
 
-/// A row that counts its changes.
+/// Row with a revision.
 pub trait Revised {
-    /// Grows with every change by a client.
+    /// Returns the revision, which grows with every change by a client.
     fn revision(&self) -> i64;
 }
 
-/// The rows of a tenant.
+/// Returns the query for the rows of a tenant.
 pub fn find_of<E: Owned>(tenant: TenantId) -> Select<E> {
     E::find().filter(E::TENANT.eq(tenant.0))
 }
 
-/// Fails where a change has found no row.
+/// Fails if a change has affected no row.
 pub fn check_found(rows_affected: u64, missing: impl FnOnce() -> Error) -> Result<()> {
     if rows_affected == 0 {
         Err(missing())

@@ -1,4 +1,4 @@
-//! The database as one tenant sees it: where every query of a tenant starts, and every transaction.
+//! View of the database for one tenant, from which all of the tenant's queries and transactions start.
 
 use std::{future::Future, net::IpAddr, sync::Arc};
 
@@ -21,38 +21,38 @@ use crate::{
     id::{ApiKeyId, TenantId, UserId},
 };
 
-/// The database as one tenant sees it.
+/// Database as one tenant sees it.
 #[derive(Clone)]
 pub struct Scope {
     pub(in crate::store) store: Store,
     pub(in crate::store) tenant: TenantId,
     pub(in crate::store) epoch: Arc<Epoch>,
     pub(in crate::store) call: Option<Arc<Call>>,
-    /// The idempotency key of the request whose work this is.
+    /// Hash of the idempotency key of the current request.
     pub(in crate::store) claim: Option<[u8; 32]>,
 }
 
-/// On whose behalf a scope is used: what goes into the audit log, and what the change depends on.
+/// Caller of an operation, for the audit log, and the caller's preconditions.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The operation.
+    /// Name of the operation.
     pub operation: &'static str,
-    /// The user, unless a key calls.
+    /// Calling user; `None` if an API key calls.
     pub user: Option<UserId>,
-    /// The API key, unless a user calls.
+    /// Calling API key; `None` if a user calls.
     pub api_key: Option<ApiKeyId>,
-    /// The name of either.
+    /// Name of the user or the API key.
     pub name: String,
-    /// Where the call came from.
+    /// Network address of the caller.
     pub address: Option<IpAddr>,
-    /// The request's id.
+    /// Identifier of the request.
     pub request_id: String,
-    /// The revisions at which alone a resource may be changed; `None`: at any.
+    /// Revisions at which a resource may be changed; `None` for any.
     pub revisions: Option<Vec<i64>>,
 }
 
 impl Store {
-    /// The database as this tenant sees it.
+    /// Returns the database as this tenant sees it.
     pub fn scope(&self, tenant: TenantId) -> Scope {
         Scope {
             store: self.clone(),
@@ -65,12 +65,12 @@ impl Store {
 }
 
 impl Scope {
-    /// Whose rows these are.
+    /// Returns the tenant of the scope.
     pub fn tenant(&self) -> TenantId {
         self.tenant
     }
 
-    /// The same scope on behalf of a call.
+    /// Returns the scope on behalf of a call.
     pub fn on_behalf(&self, call: Call) -> Self {
         Self {
             call: Some(Arc::new(call)),
@@ -78,8 +78,8 @@ impl Scope {
         }
     }
 
-    /// The same scope for the work of a request with this idempotency key: its first transaction notes that
-    /// it has changed something.
+    /// Returns the scope for a request with this idempotency key: its first transaction records that it has changed
+    /// something.
     pub fn on_claim(&self, key_hash: [u8; 32]) -> Self {
         Self {
             claim: Some(key_hash),
@@ -91,8 +91,8 @@ impl Scope {
         find_of::<E>(self.tenant)
     }
 
-    /// The row to change, as it is until the end of the transaction, if it still has the revision
-    /// that the client has seen. Rows that refer to it may be written meanwhile.
+    /// Locks the row to change until the end of the transaction. Fails if its revision is not the one that the
+    /// client has seen. Rows that refer to it may still be written.
     pub(in crate::store) async fn lock<E>(
         &self,
         transaction: &DatabaseTransaction,
@@ -107,7 +107,7 @@ impl Scope {
             .await
     }
 
-    /// The same with another lock: [`LockType::Update`] lets nobody refer to the row meanwhile.
+    /// Does the same with another lock; [`LockType::Update`] also blocks new references to the row.
     pub(in crate::store) async fn lock_as<E>(
         &self,
         transaction: &DatabaseTransaction,
@@ -130,7 +130,7 @@ impl Scope {
         Ok(found)
     }
 
-    /// Refuses a change of what is not as the client has seen it.
+    /// Fails if the revision is none of those that the client accepts.
     pub(in crate::store) fn check_revision(&self, revision: i64) -> Result<()> {
         match self.call.as_ref().and_then(|call| call.revisions.as_ref()) {
             Some(expected) if !expected.contains(&revision) => Err(Error::Conflict(format!(
@@ -152,8 +152,8 @@ impl Scope {
         &self.store.inner.reader
     }
 
-    /// Runs one transaction that changes what is provisioned. Its commit moves the tenant's epoch: what is
-    /// kept ready counts no more, on any hub.
+    /// Runs one transaction that changes configuration. Its commit moves the tenant's epoch, which invalidates
+    /// caches on all hubs.
     pub(in crate::store) async fn write<T, F>(
         &self,
         work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
@@ -168,8 +168,8 @@ impl Scope {
         Ok(value)
     }
 
-    /// Runs one transaction that writes down what happened and, once it is committed, tells those who
-    /// follow along and the delivery engine. Nothing that is kept ready may depend on it.
+    /// Runs one transaction that records events. Its commit notifies subscribers and the delivery engine. No cache
+    /// may depend on the data.
     pub(in crate::store) async fn record<T, F>(
         &self,
         work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
@@ -182,8 +182,7 @@ impl Scope {
         Ok(value)
     }
 
-    /// Runs one transaction on what is read anew each time that it is needed, such as sessions: nothing
-    /// follows.
+    /// Runs one transaction on data that is read again on each use, such as sessions; its commit sends no signals.
     pub(in crate::store) async fn keep<T, F>(
         &self,
         work: impl FnOnce(Arc<DatabaseTransaction>) -> F,
@@ -196,7 +195,7 @@ impl Scope {
         Ok(value)
     }
 
-    /// Does the work of a transaction that is still to be committed.
+    /// Runs the work of a transaction without committing it.
     async fn work<T, F>(
         &self,
         then: impl IntoIterator<Item = Then>,
@@ -222,7 +221,7 @@ impl Scope {
         }
     }
 
-    /// An id of what happens now.
+    /// Returns an identifier for the current time.
     pub(in crate::store) fn new_id(&self) -> Uuid {
         self.store.ids().next()
     }

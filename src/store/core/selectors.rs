@@ -1,4 +1,4 @@
-//! Stored selectors, kept ready as they were read.
+//! Cache of parsed selectors.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use moka::sync::Cache;
 
 use crate::selector::Selector;
 
-/// What is kept ready of selectors, in bytes: of ten thousand as they usually are.
+/// Capacity of the cache in bytes; enough for ten thousand typical selectors.
 const SELECTORS_MAX_BYTES: u64 = 16 << 20;
-/// What a selector takes beside its text, and for each byte of that.
+/// Estimated bytes per selector, apart from its text.
 const ENTRY_BYTES: usize = 512;
 const PARSED_BYTES: usize = 4;
 
-/// Stored selectors by their text, which means the same for ever.
+/// Parsed selectors by their text; they never expire, because a text always parses to the same selector.
 pub struct Selectors(Cache<String, Arc<Selector>>);
 
 impl Default for Selectors {
@@ -30,7 +30,7 @@ impl Default for Selectors {
 }
 
 impl Selectors {
-    /// The selector of this text; `None`: it does not read.
+    /// Returns the selector of this text; `None` if it does not parse.
     pub fn read(&self, text: &str) -> Option<Arc<Selector>> {
         if let Some(selector) = self.0.get(text) {
             return Some(selector);

@@ -1,10 +1,8 @@
-//! The time that all hubs on a database go by: when deliveries and downlinks are due, and until when
-//! what was claimed is somebody's.
+//! Time that all hubs on a database share: it decides when deliveries and downlinks are due and when claims expire.
 //!
-//! The clocks of hubs differ, and are set. So the time is read from what the hubs share, their database,
-//! and goes on between two readings by the clock that nobody sets. A file has one hub, whose wall clock
-//! it is. Where the time itself was set back, what waits for a later one would wait until that comes
-//! again: it is due so much earlier.
+//! The clocks of hubs differ and can be set. Therefore the time is read from the shared database and advanced
+//! between two readings by the monotonic clock. A file has one hub, whose wall clock is used. If the time is set
+//! back, due times are moved back by the same amount; otherwise, waiting work would be delayed by it.
 
 use std::{
     collections::VecDeque,
@@ -16,31 +14,31 @@ use chrono::TimeDelta;
 
 use crate::clock::{self, Time};
 
-/// What readings differ by when nobody has set the clock.
+/// Maximum difference between readings of a clock that was not set.
 pub(in crate::store) const DRIFT_MAX: TimeDelta = TimeDelta::seconds(2);
 
-/// Steps that are remembered, the last ones.
+/// Maximum number of clock steps remembered; the oldest are dropped.
 const STEPS_MAX: usize = 16;
 
-/// The time, as it was last read.
+/// Shared time, advanced from its last reading.
 pub struct SharedClock(RwLock<State>);
 
 struct State {
     reading: Reading,
-    /// By how much the time was set, and when; the oldest first.
+    /// Clock steps and when they were noticed, oldest first.
     steps: VecDeque<(Instant, TimeDelta)>,
 }
 
-/// A moment: what the clock says now, and what it would say if it had not been set lately.
+/// Moment: the current time, and what it would be without the recent clock steps.
 #[derive(Debug, Clone)]
 pub struct Moment {
     time: Time,
-    /// The time without the last step, without the last two, and so on; when each step was noticed.
+    /// Time without the last step, without the last two, and so on, each with the instant when the step was noticed.
     unset: Vec<(Instant, Time)>,
 }
 
 impl From<Time> for Moment {
-    /// A moment of a clock that nobody has set.
+    /// Returns a moment of a clock that was never set.
     fn from(time: Time) -> Self {
         Self {
             time,
@@ -56,12 +54,12 @@ impl Default for Moment {
 }
 
 impl Moment {
-    /// What the clock says.
+    /// Returns the current time.
     pub fn time(&self) -> Time {
         self.time
     }
 
-    /// Whether so little time has passed since the clock said this.
+    /// True if `at` lies within `window` of this moment, by the current time or by the time before a recent step.
     pub fn is_within(&self, window: Duration, at: Time) -> bool {
         let window_s = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
         let is_near = |time: Time| (time - at).abs() <= window_s;
@@ -94,7 +92,7 @@ impl State {
 }
 
 impl Default for SharedClock {
-    /// The hub's own clock, until the time is read.
+    /// Starts with the hub's own clock until the time is read.
     fn default() -> Self {
         Self(RwLock::new(State {
             reading: Reading {
@@ -107,13 +105,13 @@ impl Default for SharedClock {
 }
 
 impl SharedClock {
-    /// The time.
+    /// Returns the current time.
     pub fn now(&self) -> Time {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
         state.reading.time_at(Instant::now())
     }
 
-    /// The time, with what it would be if it had not been set.
+    /// Returns the current time along with its values before recent clock steps.
     pub fn moment(&self) -> Moment {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let time = state.reading.time_at(Instant::now());
@@ -128,7 +126,7 @@ impl SharedClock {
         }
     }
 
-    /// Goes on from a reading; answers by how much the time was set, beside what readings differ by.
+    /// Continues from a reading. Returns the clock step, or `None` if the reading differs by no more than drift.
     pub fn set(&self, time: Time, at: Instant) -> Option<TimeDelta> {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let step = time - state.reading.time_at(at);
@@ -140,13 +138,13 @@ impl SharedClock {
         Some(step)
     }
 
-    /// Notes that the time was set, as this hub could not read it.
+    /// Records a clock step that this hub did not observe itself.
     pub(in crate::store) fn remember(&self, at: Instant, step: TimeDelta) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         state.remember(at, step);
     }
 
-    /// By how much the time was set, and when; the oldest first.
+    /// Returns the clock steps and when they were noticed, oldest first.
     pub(in crate::store) fn steps(&self) -> Vec<(Instant, TimeDelta)> {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
         state.steps.iter().copied().collect()
@@ -181,7 +179,7 @@ mod tests {
         assert_eq!(clock.set(time + later, at + later), None);
         let back = -HOUR - TimeDelta::seconds(60);
         assert_eq!(clock.set(time - HOUR, at + later), Some(back));
-        // An answer that is older than the last reading.
+        // An answer older than the last reading changes nothing.
         assert_eq!(clock.set(time - HOUR, at), None);
     }
 

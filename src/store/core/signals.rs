@@ -1,7 +1,7 @@
-//! What must follow a commit: who keeps something ready that is out of date now, and who waits for news.
+//! Signals that follow a commit: cache invalidation, and notifications of waiting tasks.
 //!
-//! Each transaction says as it begins what follows it, and may find more to follow on its way. It is done
-//! when the database has answered the COMMIT, whoever still waits for that (`transaction.rs`).
+//! Each transaction names its signals when it begins and may add more. They are sent once the database has answered
+//! the COMMIT, even if the caller no longer waits (`transaction.rs`).
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -10,29 +10,28 @@ use std::sync::{
 
 use tokio::sync::{Notify, watch};
 
-/// One thing that must follow a commit.
+/// Signal that follows a commit.
 #[derive(Debug, Clone)]
 pub enum Then {
-    /// What is kept ready of a tenant is out of date. With the tenant's epoch in the database, where hubs
-    /// share one.
+    /// Invalidates caches of a tenant. Has the stored epoch if hubs share the database.
     Moved(Arc<Epoch>, Option<u64>),
-    /// Whoever follows what is recorded looks again.
+    /// Notifies subscribers of new records.
     News,
-    /// The delivery engine looks for deliveries that nobody else tells it of.
+    /// Notifies the delivery engine of deliveries that are not passed to it otherwise.
     Work,
-    /// The downlink engine looks at its queue.
+    /// Notifies the downlink engine of changes in its queue.
     Downlinks,
-    /// The subscriptions look at the network connections.
+    /// Notifies the subscriptions of changes of network connections.
     Connections,
 }
 
-/// What waits for commits.
+/// Channels that are notified after commits.
 pub struct Signals {
     /// Sent whenever something was recorded.
     pub news: watch::Sender<()>,
-    /// Told when there are deliveries that nobody else tells the delivery engine of.
+    /// Notified when there are deliveries that are not passed to the delivery engine otherwise.
     pub work: Notify,
-    /// Sent whenever there are downlinks to look at.
+    /// Sent whenever the downlink queue has changed.
     pub downlinks: watch::Sender<()>,
     /// Sent whenever a network connection was changed.
     pub connections: watch::Sender<()>,
@@ -50,7 +49,7 @@ impl Default for Signals {
 }
 
 impl Signals {
-    /// Does what follows a commit; `is_certain`: the database has said that it is committed.
+    /// Sends the signals of a commit; `is_certain` is true if the database has confirmed the commit.
     pub fn follow(&self, then: Vec<Then>, is_certain: bool) {
         for then in then {
             match then {
@@ -71,27 +70,27 @@ impl Signals {
     }
 }
 
-/// How often this hub has noticed a change of what a tenant has provisioned. It never goes back, so what
-/// was read at one value counts at no other.
+/// Number of changes of a tenant's configuration that this hub has noticed. It never decreases, so data read at one
+/// value is invalid at any other.
 #[derive(Debug, Default)]
 pub struct Epoch {
     moves: AtomicU64,
-    /// The greatest epoch that was seen of the tenant in a database that hubs share.
+    /// Greatest epoch of the tenant seen in a shared database.
     stored: Mutex<Option<u64>>,
 }
 
 impl Epoch {
-    /// The value now.
+    /// Returns the current value.
     pub fn now(&self) -> u64 {
         self.moves.load(Ordering::Acquire)
     }
 
-    /// Something has changed, or may have.
+    /// Records that something has changed, or may have.
     pub fn move_on(&self) {
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Takes note of the epoch that is committed in the database. An older one is no news.
+    /// Moves the epoch if the committed epoch in the database is newer than those seen before.
     pub fn learn(&self, stored: u64) {
         let mut known = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none_or(|known| known < stored) {
@@ -108,10 +107,10 @@ mod tests {
     #[test]
     fn an_epoch_moves_by_what_is_newer_alone() {
         let epoch = Epoch::default();
-        // What was read before anything was learned may be as old as it likes.
+        // The first stored epoch always moves it, because cached data may be older.
         epoch.learn(5);
         assert_eq!(epoch.now(), 1);
-        // This hub's commit of 7 is seen by a batch before the commit itself is through.
+        // A batch sees this hub's commit of 7 before the commit itself is finished.
         for stored in [7, 7, 6, 5] {
             epoch.learn(stored);
         }
@@ -127,7 +126,7 @@ mod tests {
         let moved = || vec![Then::Moved(epoch.clone(), Some(6))];
         signals.follow(moved(), false);
         assert_eq!(epoch.now(), 2);
-        // Another hub's change has the number now.
+        // Another hub's change uses the same number.
         epoch.learn(6);
         assert_eq!(epoch.now(), 3);
         signals.follow(moved(), true);

@@ -1,5 +1,4 @@
-//! A start goes on while sessions with the database end under it: whoever has a machine start the hub is
-//! often not there to start it again.
+//! Retries at startup while database sessions end, because nobody may be there to start the hub again.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +11,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The wait before it asks again.
+/// Delay before the next attempt.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Asks this of the database, and again while the session ends under it, for `database_timeout_s` at most.
-/// A database that is silent has had that time already.
+/// Runs a query and repeats it while its session ends, for at most `database_timeout_s`. A silent connection is not
+/// retried, because it has already taken that time.
 pub async fn persist<T>(config: &Config, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
     let within = Duration::from_secs(config.database_timeout_s);
     let began = Instant::now();

@@ -1,19 +1,18 @@
-//! Texts that no database takes: those with a NUL.
+//! Replacement of NUL characters, which databases do not store.
 //!
-//! PostgreSQL stores a NUL neither in a text nor in JSON, and SQLite's functions end a text at one. What clients of
-//! the API send is refused before it comes here; what brokers, receivers, network servers and drivers say is
-//! not theirs to refuse. So every statement is cleaned on its way to the database, in this one place: the
-//! replacement character shows that something was there.
+//! PostgreSQL stores a NUL neither in text nor in JSON, and SQLite's functions end a text at one. The API refuses
+//! NULs from its clients, but data from brokers, receivers, network servers and drivers cannot be refused. Therefore
+//! every statement is cleaned here on its way to the database; the replacement character marks the place.
 
 use sea_orm::{Statement, Value as SqlValue};
 use serde_json::Value;
 
-/// Stands where a NUL was.
+/// Replacement for a NUL.
 const REPLACEMENT: &str = "\u{fffd}";
-/// A NUL in a text of JSON.
+/// NUL as escaped in JSON text.
 const ESCAPED: &str = "\\u0000";
 
-/// The statement with all its values as a database takes them.
+/// Returns the statement with NULs replaced in all its values.
 pub fn statement(mut statement: Statement) -> Statement {
     for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
         match value {
@@ -28,14 +27,14 @@ pub fn statement(mut statement: Statement) -> Statement {
     statement
 }
 
-/// Serialized JSON whose texts a database takes.
+/// Returns serialized JSON with NULs replaced.
 pub fn json(text: String) -> String {
     if !text.contains(ESCAPED) {
         return text;
     }
     let mut clean = String::with_capacity(text.len());
     let mut rest = text.as_str();
-    // An escaped backslash before "u0000" is no NUL: escapes are read one by one.
+    // Escapes are read one by one, because "u0000" after an escaped backslash is not a NUL.
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         clean.push_str(before);

@@ -1,4 +1,4 @@
-//! The time of the database, as the handle reads it.
+//! Reading of the shared time from the database.
 
 use std::time::Instant;
 
@@ -12,17 +12,17 @@ use crate::{
 };
 
 impl Store {
-    /// The time that all hubs on the database go by.
+    /// Returns the time that all hubs on the database share.
     pub fn now(&self) -> Time {
         self.inner.clock.now()
     }
 
-    /// This moment, by the clock that all hubs on the database go by.
+    /// Returns the current moment of the clock that all hubs on the database share.
     pub(in crate::store) fn moment(&self) -> Moment {
         self.inner.clock.moment()
     }
 
-    /// Reads the time; answers by how much it was set since it was last read.
+    /// Reads the time from the database; returns the clock step since the last reading, if any.
     pub(in crate::store) async fn read_time(&self) -> Result<Option<TimeDelta>> {
         let asked = Instant::now();
         if !self.is_shared() {
@@ -32,13 +32,13 @@ impl Store {
         let row = self.inner.reader.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| Error::internal("the database tells no time"))?;
         let time = row.try_get_by_index(0)?;
-        // In the middle between question and answer, as far as anybody knows.
+        // The best estimate is the middle between the request and the answer.
         Ok(self.inner.clock.set(time, asked + asked.elapsed() / 2))
     }
 }
 
 impl Scope {
-    /// The time that all hubs on the database go by.
+    /// Returns the time that all hubs on the database share.
     pub fn now(&self) -> Time {
         self.store.now()
     }

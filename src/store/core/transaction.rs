@@ -1,14 +1,13 @@
-//! Where every write goes, and the one place in which transactions begin, are committed and are
-//! rolled back.
+//! Writes, and the only place where transactions begin, commit and roll back.
 //!
-//! A database ends a transaction by itself when its disk is full, for one. SQLite has rolled it back
-//! by the time the statement fails, and would write each statement that follows at once, by itself.
-//! PostgreSQL refuses the statements that follow, but answers a COMMIT as if all were well. So a
-//! transaction in which a statement has failed takes no other statement and is never committed. What
-//! becomes of its connection is decided in [`super::connect`].
+//! A database may end a transaction by itself, for example when its disk is full. SQLite has then rolled it back by
+//! the time the statement fails, and would run each further statement outside any transaction. PostgreSQL refuses
+//! further statements but answers a COMMIT without an error. Therefore a transaction in which a statement has failed
+//! accepts no further statements and is never committed. [`super::connect`] decides whether its connection is
+//! reused.
 //!
-//! A COMMIT that was sent cannot be taken back, so its end does not depend on who waits for it: it is
-//! awaited, and what must follow it is done, in a task of its own.
+//! A COMMIT that was sent cannot be undone, so it must not depend on the caller: a separate task awaits it and sends
+//! its signals.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +30,7 @@ use super::{
 };
 use crate::clock::{self, Time};
 
-/// The connections that write.
+/// Connections that write.
 #[derive(Clone)]
 pub struct Writer {
     pool: DatabaseConnection,
@@ -42,7 +41,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes through a pool whose connections go by this state; what follows commits, the signals tell.
+    /// Creates a writer on a pool whose connections follow `writability`; `signals` are notified after commits.
     pub fn new(
         pool: DatabaseConnection,
         writability: Writability,
@@ -58,7 +57,7 @@ impl Writer {
         }
     }
 
-    /// The same connections, for what waits as long as `bound` makes of how long they wait.
+    /// Returns the same connections with another timeout.
     pub fn within(&self, bound: impl FnOnce(Patience) -> Patience) -> Self {
         Self {
             patience: bound(self.patience),
@@ -66,13 +65,13 @@ impl Writer {
         }
     }
 
-    /// Begins a transaction whose commit is followed by this, at least.
+    /// Begins a transaction whose commit sends at least these signals.
     pub async fn begin(
         &self,
         then: impl IntoIterator<Item = Then>,
     ) -> Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
-            // Deferred, a read-then-write transaction fails when another writer came between.
+            // A deferred transaction that reads and then writes fails if another writer comes between.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
@@ -81,7 +80,7 @@ impl Writer {
             self.patience.with_acquire().wait(beginning).await
         };
         let begun = match begin().await {
-            // A connection that broke while idle: nothing is lost yet, and another may do.
+            // A connection that broke while idle has lost nothing yet, and another may work.
             Err(error) if failure::has_lost_session(&error) && !failure::is_silence(&error) => {
                 self.writability.note_lost_session();
                 begin().await
@@ -103,12 +102,12 @@ impl Writer {
         })
     }
 
-    /// When the oldest transaction of this hub that is not at its end was begun.
+    /// Returns the start time of this hub's oldest open transaction.
     pub fn oldest_open(&self) -> Option<Time> {
         self.open.oldest()
     }
 
-    /// The connections, for what knows nothing of outages.
+    /// Returns the connections without error tracking.
     pub fn pool(&self) -> &DatabaseConnection {
         &self.pool
     }
@@ -118,7 +117,7 @@ impl Writer {
         self.patience.wait(self.pool.close_by_ref()).await
     }
 
-    /// Waits for a statement, and takes note of what it fails with.
+    /// Awaits a statement and records its failure.
     async fn done<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         self.noted(self.patience.with_acquire().wait(work).await)
     }
@@ -155,7 +154,7 @@ impl ConnectionTrait for Writer {
     }
 }
 
-/// The transactions that are not at their end, with the times at which they were begun.
+/// Open transactions, with their start times.
 #[derive(Clone, Default)]
 struct Open(Arc<Mutex<BTreeMap<u64, Time>>>);
 
@@ -179,7 +178,7 @@ impl Open {
     }
 }
 
-/// A transaction among those that are not at their end.
+/// Entry of a transaction among the open ones, removed when dropped.
 struct Opened {
     open: Open,
     number: u64,
@@ -191,29 +190,29 @@ impl Drop for Opened {
     }
 }
 
-/// What a transaction has and a savepoint has not.
+/// Parts of a transaction that a savepoint does not have.
 struct Top {
     signals: Arc<Signals>,
     opened: Opened,
 }
 
-/// A transaction, or a savepoint in one; it is rolled back unless it is committed.
+/// Transaction, or a savepoint in one; it is rolled back unless it is committed.
 pub struct DatabaseTransaction {
     inner: sea_orm::DatabaseTransaction,
-    /// `None`: a savepoint.
+    /// `None` for a savepoint.
     top: Option<Top>,
-    /// What follows the commit of the whole transaction; shared with its savepoints.
+    /// Signals that follow the commit of the whole transaction; shared with its savepoints.
     then: Arc<Mutex<Vec<Then>>>,
     writability: Writability,
     patience: Patience,
-    /// Why the database has ended the whole transaction; shared with its savepoints.
+    /// Error with which the database ended the whole transaction; shared with its savepoints.
     ended: Arc<OnceLock<DbErr>>,
-    /// Why this level can only be rolled back.
+    /// Error after which this level can only be rolled back.
     failed: OnceLock<DbErr>,
 }
 
 impl DatabaseTransaction {
-    /// Begins a savepoint: what fails in it can be taken back alone, unless it ends the transaction.
+    /// Begins a savepoint, which can be rolled back alone unless a failure ends the whole transaction.
     pub async fn begin(&self) -> Result<Self, DbErr> {
         self.check()?;
         Ok(Self {
@@ -227,14 +226,14 @@ impl DatabaseTransaction {
         })
     }
 
-    /// Has something follow the commit of the whole transaction.
+    /// Adds a signal to the commit of the whole transaction.
     pub fn then(&self, then: Then) {
         let mut all = self.then.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(then);
     }
 
-    /// Makes what was done last, and has done what follows. Without an answer of the database, an error:
-    /// nobody may be told that it is done; what follows is done all the same, for it may be committed.
+    /// Commits, and sends the signals. If the database does not answer, returns an error, because the outcome is
+    /// unknown; the signals are sent anyway, because the commit may have succeeded.
     pub async fn commit(self) -> Result<(), DbErr> {
         if let Err(error) = self.check() {
             self.rollback().await;
@@ -242,7 +241,7 @@ impl DatabaseTransaction {
         }
         let (inner, writability, patience) = (self.inner, self.writability, self.patience);
         let Some(top) = self.top else {
-            // Whatever kept a savepoint from its end, there is no telling what the transaction holds.
+            // If a savepoint could not be released, the state of the whole transaction is unknown.
             let committed = patience.wait(inner.commit()).await;
             return committed.inspect_err(|error| {
                 writability.note(error);
@@ -262,12 +261,12 @@ impl DatabaseTransaction {
         committed.unwrap_or_else(|error| Err(DbErr::Custom(format!("a COMMIT broke off: {error}"))))
     }
 
-    /// Takes back what was done. A rollback that fails leaves nothing to do: what is around it is not
-    /// committed, and its connection is thrown away.
+    /// Rolls back. If that fails, nothing is left to do: the enclosing transaction is not committed, and its
+    /// connection is discarded.
     pub async fn rollback(self) {
         let (writability, ended) = (self.writability, self.ended);
         if ended.get().is_some_and(failure::has_lost_session) {
-            // The connection is gone, and the transaction with it: nobody would answer.
+            // The connection is lost, and the transaction with it: a rollback would get no answer.
             return;
         }
         if let Err(error) = self.patience.wait(self.inner.rollback()).await {
@@ -276,7 +275,7 @@ impl DatabaseTransaction {
         }
     }
 
-    /// Makes what was done last, or takes it back if it has failed.
+    /// Commits if the outcome is a success, otherwise rolls back.
     pub async fn finish<T, E: From<DbErr>>(self, outcome: Result<T, E>) -> Result<T, E> {
         match outcome {
             Ok(value) => {
@@ -290,7 +289,7 @@ impl DatabaseTransaction {
         }
     }
 
-    /// Refuses what comes after a failure.
+    /// Fails if a statement has failed before.
     fn check(&self) -> Result<(), DbErr> {
         match self.ended.get().or(self.failed.get()) {
             Some(error) => Err(error.clone()),
@@ -298,11 +297,11 @@ impl DatabaseTransaction {
         }
     }
 
-    /// Waits for a statement, and takes note of what it fails with.
+    /// Awaits a statement and records its failure.
     async fn done<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         self.patience.wait(work).await.inspect_err(|error| {
             self.writability.note(error);
-            // The first one counts.
+            // Only the first error is kept.
             let _ = match failure::extent(error) {
                 Extent::Statement => self.failed.set(error.clone()),
                 Extent::Transaction => self.ended.set(error.clone()),
@@ -353,7 +352,7 @@ mod tests {
     const LARGE: &str = "INSERT INTO t VALUES (1, zeroblob(100000))";
     const SMALL: &str = "INSERT INTO t VALUES (2, x'00')";
 
-    /// A database whose only connection has no space for anything large; a new one has.
+    /// Opens a database whose only connection has no space for large values; a new connection has.
     async fn full() -> (TempDir, Writability, Writer) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/t.db", folder.path().display());
@@ -380,7 +379,7 @@ mod tests {
         row.try_get_by_index(0).unwrap()
     }
 
-    /// What comes next is written, and is there.
+    /// Checks that later transactions work and their data is stored.
     async fn goes_on(writer: &Writer) {
         let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(LARGE).await.unwrap();
@@ -396,7 +395,7 @@ mod tests {
         let (_folder, state, writer) = full().await;
         let transaction = writer.begin([]).await.unwrap();
         transaction.execute_unprepared(LARGE).await.unwrap_err();
-        // It would be written at once.
+        // Outside the ended transaction, it would be written at once.
         transaction.execute_unprepared(SMALL).await.unwrap_err();
         transaction.commit().await.unwrap_err();
         assert_eq!(state.outage(), Some(Outage::DiskFull));

@@ -1,18 +1,18 @@
-//! Enums whose values are words in the database.
+//! Enums that are stored as words.
 
-/// A value that is a word in the database.
+/// Enum value that is stored as a word.
 pub trait Word: Copy {
-    /// The word.
+    /// Returns the word.
     fn word(self) -> &'static str;
-    /// The value of a word; `None`: it is none of these.
+    /// Returns the value of a word; `None` if the word is unknown.
     fn of_word(word: &str) -> Option<Self>;
 }
 
-/// Gives an enum its words, of which the database and the API have the same.
+/// Assigns words to an enum's values; the database and the API use the same ones.
 macro_rules! words {
     ($type:ident { $($value:ident = $word:literal),+ $(,)? }) => {
         impl $type {
-            /// As it is written in the database and in the API.
+            /// Returns the word of the value in the database and the API.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $($type::$value => $word),+

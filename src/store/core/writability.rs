@@ -1,8 +1,7 @@
-//! Whether the database takes writes, and if not, why.
+//! State of the database with regard to writes: available, or the reason of an outage.
 //!
-//! A write that fails for such a reason begins an outage, and the log has that once. From then on the
-//! hub tries a small write of its own every second, so that the outage ends by itself, whether or not
-//! anybody has something to write.
+//! A write that fails for a lasting reason begins an outage, which is logged once. From then on the hub attempts a
+//! small write every second, so the outage ends by itself, even if nothing else is written.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,7 +13,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::failure::{self, Outage};
 
-/// The state, of which all that write have a share.
+/// State, shared by all writers.
 #[derive(Clone)]
 pub struct Writability(Arc<Inner>);
 
@@ -22,11 +21,11 @@ struct Inner {
     backend: DbBackend,
     outage: watch::Sender<Option<Outage>>,
     seen: Mutex<Seen>,
-    /// Since when a batch of messages is being written.
+    /// Start of the current batch of messages.
     batch_since: Mutex<Option<Instant>>,
 }
 
-/// A batch of messages that is being written, until it is dropped.
+/// Batch of messages in progress; ends when dropped.
 pub struct Batch(Writability);
 
 impl Drop for Batch {
@@ -39,16 +38,16 @@ impl Drop for Batch {
 struct Seen {
     began_at: Option<Instant>,
     failed_at: Option<Instant>,
-    /// Connections that were opened before are not used again.
+    /// Connections opened before this time are not reused.
     condemned_at: Option<Instant>,
-    /// Connections that were idle by then are tried before they are used.
+    /// Connections idle since before this time are tested before use.
     session_lost_at: Option<Instant>,
-    /// What the log has of this outage.
+    /// Outages that were logged since the outage began.
     logged: Vec<Outage>,
 }
 
 impl Writability {
-    /// The state of a database that has not failed yet.
+    /// Returns the state of a database that has not failed yet.
     pub fn new(backend: DbBackend) -> Self {
         Self(Arc::new(Inner {
             backend,
@@ -58,14 +57,13 @@ impl Writability {
         }))
     }
 
-    /// Takes note of a write that has failed.
+    /// Records a failed write.
     pub fn note(&self, error: &DbErr) {
         let Some(outage) = Outage::of(error) else {
             return;
         };
-        // Whatever SQLite has failed with, a new connection begins with nothing of it. A session with
-        // PostgreSQL that is read-only stays so, whatever becomes of the settings, and a connection that
-        // has gone silent is seldom the only one.
+        // Replacing the connection clears any failed state of SQLite. A PostgreSQL session that is read-only stays
+        // so even when the settings change, and a silent connection is seldom the only one.
         let condemns = self.0.backend == DbBackend::Sqlite
             || outage == Outage::ReadOnly
             || failure::is_silence(error);
@@ -89,46 +87,46 @@ impl Writability {
         }
     }
 
-    /// Takes note of connections that do not answer: those that there are now are not used again.
+    /// Records that connections do not answer: no current connection is reused.
     pub fn note_silence(&self) {
         self.seen().condemned_at = Some(Instant::now());
     }
 
-    /// Takes note of a session that the server, or what is between, has ended: it may not be the only one.
+    /// Records that the server or a proxy has ended a session: others may have ended, too.
     pub fn note_lost_session(&self) {
         self.seen().session_lost_at = Some(Instant::now());
     }
 
-    /// Whether a connection that has been idle for so long may have ended with others.
+    /// True if a connection that has been idle this long may have been lost with others.
     pub fn doubts(&self, idle: Duration) -> bool {
         let lost_at = self.seen().session_lost_at;
         lost_at.is_some_and(|lost_at| lost_at.elapsed() <= idle)
     }
 
-    /// Whether a connection of this age must not be used again.
+    /// True if a connection of this age must not be reused.
     pub fn condemns(&self, age: Duration) -> bool {
         let opened_at = Instant::now().checked_sub(age);
         let condemned_at = self.seen().condemned_at;
         matches!((opened_at, condemned_at), (Some(opened), Some(condemned)) if opened <= condemned)
     }
 
-    /// Why nothing can be written, if so.
+    /// Returns the current outage of writes, if any.
     pub fn outage(&self) -> Option<Outage> {
         *self.0.outage.borrow()
     }
 
-    /// The reason why nothing can be written, and each change of it.
+    /// Subscribes to the current outage and its changes.
     pub fn subscribe(&self) -> watch::Receiver<Option<Outage>> {
         self.0.outage.subscribe()
     }
 
-    /// Takes note of a batch of messages that begins.
+    /// Records the start of a batch of messages.
     pub fn begin_batch(&self) -> Batch {
         *self.batch_since() = Some(Instant::now());
         Batch(self.clone())
     }
 
-    /// How long the batch of messages that is being written has taken by now.
+    /// Returns the time that the current batch of messages has taken; zero if there is none.
     pub fn batch_takes(&self) -> Duration {
         self.batch_since()
             .map_or(Duration::ZERO, |since| since.elapsed())
@@ -139,7 +137,7 @@ impl Writability {
         since.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the outage, unless a write has failed since.
+    /// Ends the outage, unless a write has failed since `since`.
     pub fn note_written(&self, since: Instant) {
         let mut seen = self.seen();
         if seen.failed_at.is_some_and(|failed| failed >= since) {
@@ -164,7 +162,7 @@ fn log(outage: Outage, error: &DbErr) {
             "make space where the database is, or raise what limits it"
         }
         Outage::ReadOnly => "make the database, or the file system that it is on, writable",
-        // It comes and goes with the server; that is no fault of this machine.
+        // The outage comes and goes with the server, and nothing on this machine needs fixing.
         Outage::Away | Outage::Busy => {
             tracing::warn!(cause = %error, "{outage}");
             return;

@@ -24,69 +24,69 @@ use crate::{
     },
 };
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 const RESOURCE: &str = "data-tables";
 
-/// What a client provisions. `C` is one column.
+/// Configuration of a data table, as clients provide it. `C` is one column.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewDataTable<C> {
-    /// Unique in the tenant.
+    /// Name, unique in the tenant.
     pub name: String,
-    /// For people.
+    /// Description for people.
     pub description: String,
-    /// Which devices it keeps.
+    /// Selector of the devices whose data is stored.
     pub selector: String,
-    /// Which fields it keeps; `None`: all.
+    /// Fields to store; `None` for all.
     pub columns: Option<Vec<C>>,
 }
 
-/// A data table.
+/// Data table of a tenant.
 #[derive(Debug, Clone)]
 pub struct DataTable<C> {
-    /// Its id.
+    /// Identifier of the table.
     pub id: DataTableId,
-    /// What was provisioned.
+    /// Configuration, as the client provided it.
     pub provisioned: NewDataTable<C>,
-    /// Grows with every change by a client.
+    /// Revision, which grows with every change by a client.
     pub revision: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Time,
 }
 
-/// A row to add to a data table.
+/// Row to add to a data table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRow {
-    /// The table.
+    /// Data table.
     pub table: DataTableId,
-    /// Its time.
+    /// Time of the data.
     pub time: Time,
-    /// Its values.
+    /// Values of the columns, as a JSON object.
     pub data: Value,
 }
 
-/// One row: the fields of one uplink of one device.
+/// Row of a data table: the fields of an uplink.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Sorts by arrival.
+    /// Identifier, which sorts by arrival.
     pub id: Uuid,
-    /// The device it came from.
+    /// Identifier of the device.
     pub device_id: String,
-    /// When the network received it.
+    /// Time at which the network received the uplink.
     pub time: Time,
-    /// The fields.
+    /// Values of the columns.
     pub data: Map<String, Value>,
 }
 
-/// Which rows to read.
+/// Filter of rows; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct RowFilter {
-    /// Of this device alone.
+    /// Identifier of the device.
     pub device_id: Option<String>,
-    /// In this time.
+    /// Period of the rows.
     pub span: Span,
-    /// None behind this place.
+    /// Place after which no rows are returned.
     pub until: Option<Place<Uuid>>,
 }
 
@@ -113,7 +113,7 @@ pub async fn insert<C: Serialize + DeserializeOwned>(
         .await
 }
 
-/// One data table.
+/// Returns a data table.
 pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
     scope
         .find::<data_table::Entity>()
@@ -124,7 +124,7 @@ pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<
         .try_into()
 }
 
-/// A stretch of the data tables, of those with the text in name or description.
+/// Returns a page of the data tables whose name or description contains the search text.
 pub async fn list<C: DeserializeOwned>(
     scope: &Scope,
     search: Option<&str>,
@@ -147,7 +147,7 @@ impl Resource for data_table::Entity {
         &[data_table::Column::Name, data_table::Column::Description];
 }
 
-/// Replaces what was provisioned; rows that are there stay as they are.
+/// Replaces a table's configuration; existing rows stay unchanged.
 pub async fn update<C: Serialize + DeserializeOwned>(
     scope: &Scope,
     id: DataTableId,
@@ -180,7 +180,7 @@ pub async fn update<C: Serialize + DeserializeOwned>(
         .await
 }
 
-/// Removes a data table; its rows are cleared away later. Answers what was removed.
+/// Removes a data table and returns it; its rows are deleted later.
 pub async fn delete<C: Serialize + DeserializeOwned>(
     scope: &Scope,
     id: DataTableId,
@@ -211,7 +211,7 @@ async fn lock(
         .await
 }
 
-/// A stretch of the rows by time, oldest first.
+/// Returns a page of the rows by time, oldest first.
 pub async fn rows(
     scope: &Scope,
     id: DataTableId,
@@ -233,7 +233,7 @@ pub async fn rows(
     }))
 }
 
-/// The place of the last row; `None`: there is none.
+/// Returns the place of the last row; `None` if there are no rows.
 pub async fn last_place(
     scope: &Scope,
     id: DataTableId,

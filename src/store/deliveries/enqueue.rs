@@ -1,5 +1,5 @@
-//! What an uplink queues for an integration: a row of the database, and the same for a lane that has
-//! all that is due and need not read it again.
+//! Deliveries that an uplink queues for an integration: the database row, and the same value in memory, so that an
+//! integration's lane with no backlog need not read it again.
 
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
@@ -11,45 +11,45 @@ use crate::{
     store::integrations::policy::EventType,
 };
 
-/// A delivery that was queued.
+/// Delivery that was queued.
 #[derive(Debug, Clone)]
 pub struct Queued {
-    /// Whose it is.
+    /// Tenant of the delivery.
     pub tenant: TenantId,
-    /// Where it goes.
+    /// Integration that it goes to.
     pub integration: IntegrationId,
-    /// Itself; `None`: only the database knows whether an older one goes before it.
+    /// The delivery; `None` if an older delivery may have to go first, which only the database knows.
     pub delivery: Option<Delivery>,
 }
 
-/// An integration that wants to hear of uplinks.
+/// Integration that receives an uplink.
 #[derive(Debug, Clone)]
 pub struct Recipient {
-    /// Which.
+    /// Identifier of the integration.
     pub integration: IntegrationId,
-    /// As what it wants them: [`EventType::Data`], [`EventType::Raw`] or both.
+    /// Requested types: [`EventType::Data`], [`EventType::Raw`] or both.
     pub events: Vec<EventType>,
-    /// Whether it gets those of a device one after the other.
+    /// True if the deliveries of a device are sent one after the other.
     pub ordered: bool,
 }
 
-/// What a delivery tells of.
+/// Subject of a delivery.
 pub struct Subject<'a> {
-    /// Whose it is.
+    /// Tenant of the device.
     pub tenant: TenantId,
-    /// The device.
+    /// Identifier of the device.
     pub device_id: &'a str,
-    /// The uplink.
+    /// Identifier of the uplink.
     pub id: Uuid,
-    /// The type of event.
+    /// Type of the event.
     pub kind: EventType,
-    /// The message.
+    /// Rendered message.
     pub body: &'a str,
-    /// When it was recorded.
+    /// Time of recording.
     pub at: Time,
 }
 
-/// A delivery to this recipient, due at once.
+/// Returns a delivery to this recipient that is due at once.
 pub fn row(
     id: Uuid,
     subject: &Subject<'_>,

@@ -1,6 +1,6 @@
-//! Takes away what was settled long ago, some at a time: uplinks must not wait for more.
+//! Deletion of settled deliveries after their retention, in chunks, so that uplinks do not wait for long.
 //!
-//! Hubs that do it at once do no harm.
+//! Hubs may do it at the same time without harm.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
@@ -19,13 +19,13 @@ use crate::{
     store::core::{handle::Store, removed},
 };
 
-/// Deliveries in one transaction.
+/// Maximum number of deliveries per transaction.
 const CHUNK: u64 = 1000;
-/// As in the partial index, to the letter: an index serves no other condition.
+/// Must match the condition of the partial index exactly; otherwise the index is not used.
 const IS_DEAD: &str = "\"deliveries\".\"state\" = 'dead'";
 
 impl Store {
-    /// The integrations of all tenants.
+    /// Returns the integrations of all tenants.
     pub async fn all_integrations(&self) -> Result<Vec<IntegrationId>> {
         let found: Vec<i64> = integration::Entity::find()
             .filter(removed::is_live(integration::Column::TenantId.into_expr()))
@@ -38,7 +38,7 @@ impl Store {
         Ok(found.into_iter().map(IntegrationId).collect())
     }
 
-    /// Deletes a chunk of those that died before; answers how many.
+    /// Deletes a chunk of the dead letters that died before this time; returns their number.
     pub async fn forget_dead(&self, before: Time) -> Result<u64> {
         use delivery::Column;
         let ids: Vec<Uuid> = delivery::Entity::find()
@@ -54,10 +54,9 @@ impl Store {
         self.forget(ids, Expr::cust(IS_DEAD), before).await
     }
 
-    /// Looks at a chunk of an integration's delivered ones behind `after`, and deletes those that were
-    /// delivered before; answers where to go on. An index by that time would cost each delivery a
-    /// write: those that may be old are found by their ids, and few of them were delivered much later
-    /// than queued.
+    /// Deletes those of a chunk of an integration's deliveries after `after` that were delivered before this time;
+    /// returns where to continue. An index on that time would cost a write per delivery. Candidates are found by
+    /// their ids instead, because few deliveries complete much later than they were queued.
     pub async fn forget_delivered(
         &self,
         integration: IntegrationId,
@@ -87,7 +86,7 @@ impl Store {
         Ok(last.filter(|_| is_full))
     }
 
-    /// Deletes these, unless they were queued again meanwhile.
+    /// Deletes these deliveries, unless they were queued again in the meantime.
     async fn forget(&self, ids: Vec<Uuid>, is_settled: SimpleExpr, before: Time) -> Result<u64> {
         use delivery::Column;
         if ids.is_empty() {

@@ -1,8 +1,8 @@
-//! Bounds of an integration's queue: what is beyond them becomes a dead letter that says why.
+//! Limits of an integration's queue: deliveries beyond them become dead letters with the reason.
 //!
-//! An integration that is paused, switched off or whose target is gone would otherwise keep all that
-//! comes, until the disk is full for everybody. Only the lane of an integration calls this: it alone
-//! knows what is under way.
+//! Otherwise, an integration that is paused or disabled, or whose target is gone, would store deliveries until the
+//! disk is full for everybody. Only the lane of an integration calls this, because only the lane knows which
+//! deliveries are in progress.
 
 use std::collections::BTreeSet;
 
@@ -26,39 +26,39 @@ use crate::{
     },
 };
 
-/// Deliveries in one transaction: uplinks must not wait for more.
+/// Maximum number of deliveries per transaction, so that uplinks do not wait for long.
 const CHUNK: u64 = 500;
 
-/// Bounds of the queue of one integration.
+/// Limits of the queue of one integration.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Maximum number of deliveries that wait.
+    /// Maximum number of waiting deliveries.
     pub waiting_max: u64,
-    /// Maximum time that one waits without an attempt.
+    /// Maximum time that a delivery waits without an attempt.
     pub wait_max: TimeDelta,
 }
 
-/// Deliveries beyond a bound.
+/// Deliveries beyond a limit.
 #[derive(Debug, Clone)]
 pub enum Excess {
-    /// Those up to an id, as enough newer ones wait.
+    /// Deliveries up to an id, because enough newer ones wait.
     Crowded {
-        /// The newest of them.
+        /// Newest delivery to give up.
         up_to: Uuid,
-        /// Number of those that wait behind it.
+        /// Number of newer deliveries that wait.
         newer: u64,
     },
-    /// Those that nothing has happened to for too long.
+    /// Deliveries without an attempt for too long.
     Stale {
-        /// Time before which it last did.
+        /// Time before which they last changed.
         before: Time,
-        /// The bound.
+        /// Limit in hours.
         hours: i64,
     },
 }
 
 impl Excess {
-    /// The reason, for the last error of a delivery.
+    /// Returns the reason, which becomes the last error of the delivery.
     fn reason(&self) -> String {
         match self {
             Excess::Crowded { newer, .. } => {
@@ -81,7 +81,7 @@ impl Excess {
     }
 }
 
-/// Finds what waits for an integration beyond its bounds; what is too old comes first.
+/// Finds deliveries of an integration beyond its limits; too old ones are returned first.
 pub async fn find(
     scope: &Scope,
     integration: IntegrationId,
@@ -118,8 +118,8 @@ pub async fn find(
     }))
 }
 
-/// Gives up a chunk of them, the oldest first and without those that the lane holds; answers how many,
-/// and whether there may be more.
+/// Gives up a chunk of these deliveries, oldest first, except those that the lane holds. Returns their number, and
+/// true if there may be more.
 pub async fn chunk(
     scope: &Scope,
     integration: IntegrationId,
@@ -181,7 +181,7 @@ async fn write(
         .filter(Column::IntegrationId.eq(integration.0))
         .filter(Column::Id.is_in(padded(ids)))
         .filter(Column::DueAt.is_not_null())
-        // One that was sent again meanwhile waits anew.
+        // A delivery that was resent in the meantime starts a new wait.
         .filter(condition)
         .exec(transaction)
         .await?
@@ -197,7 +197,7 @@ async fn write(
     Ok(given_up)
 }
 
-/// Lets the deliveries go that waited behind those of their devices.
+/// Makes the next deliveries of these devices due.
 async fn advance(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -220,8 +220,8 @@ fn waiting(scope: &Scope, integration: IntegrationId) -> Select<delivery::Entity
 }
 
 impl Store {
-    /// The integrations of all tenants that are paused or switched off: they have no lane that would
-    /// look after their queues.
+    /// Returns the paused and disabled integrations of all tenants, which have no lane that would limit their
+    /// queues.
     pub async fn resting_integrations(&self) -> Result<Vec<(TenantId, IntegrationId)>> {
         let rests = Condition::any()
             .add(integration::Column::Enabled.eq(false))

@@ -1,7 +1,7 @@
-//! Which hub delivers for an integration.
+//! Assignment of integrations to hubs.
 //!
-//! Where several hubs share a database, the one that holds the integration's lease delivers, and says
-//! again and again that it lives. Its times are the database's. A file has one hub, which needs to say nothing.
+//! Among hubs that share a database, the holder of an integration's lease delivers for it and keeps renewing the
+//! lease. Times are the database's. A file has only one hub, which needs no lease.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     store::core::{handle::Store, removed, scope::Scope},
 };
 
-/// Takes the integration's lease, or keeps it; answers whether it is this hub's for so long.
+/// Takes or renews the integration's lease for `life`; returns true if this hub holds it.
 pub async fn hold(
     scope: &Scope,
     integration: IntegrationId,
@@ -42,7 +42,7 @@ pub async fn hold(
     Ok(held.rows_affected > 0)
 }
 
-/// Gives the lease back, so that another hub need not wait for its end.
+/// Releases the lease, so that another hub need not wait for it to expire.
 pub async fn release(scope: &Scope, integration: IntegrationId, hub: Uuid) -> Result<()> {
     use integration_health::Column;
     if scope.store.is_shared() {
@@ -67,12 +67,12 @@ fn is_free_for(store: &Store, hub: Uuid) -> Condition {
 }
 
 impl Store {
-    /// The integrations of all tenants that have something due and that no other hub delivers for.
+    /// Returns the integrations of all tenants that have due deliveries and no other hub as their lease holder.
     pub async fn integrations_with_work(
         &self,
         hub: Uuid,
     ) -> Result<Vec<(TenantId, IntegrationId)>> {
-        // One look into the index for each integration, however much waits.
+        // EXISTS needs one index look-up per integration, however large its backlog is.
         let due = Query::select()
             .expr(Expr::value(1))
             .from(delivery::Entity)

@@ -1,10 +1,10 @@
-//! The durable queue between the record and the integrations.
+//! Durable queue between the recorded messages and the integrations.
 //!
-//! What waits has a time at which it is due; what is settled has none. One hub at a time delivers for
-//! an integration: it holds the integration's lease ([`lease`]), reads what is due ([`queue`]), and
-//! remembers by itself what is under way, so that an attempt costs one write: the one that settles it
-//! ([`settle`]). A hub that dies gives its work back by no longer saying that it lives. An attempt
-//! settles only while its number is still the next one: one that comes back too late changes nothing.
+//! A waiting delivery has a due time; a settled one has none. One hub at a time delivers for an integration: it
+//! holds the integration's lease ([`lease`]), reads due deliveries ([`queue`]), and keeps track of those in progress
+//! in memory. An attempt therefore costs one write, which settles it ([`settle`]). The lease of a dead hub expires,
+//! and another hub takes over its work. An attempt is settled only if its number is still the next one, so a late
+//! result changes nothing.
 
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -37,14 +37,14 @@ use crate::{
     },
 };
 
-/// Where a delivery stands.
+/// State of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Waits for its (next) attempt, or one is under way.
+    /// Waiting for its next attempt, or an attempt is in progress.
     Pending,
-    /// The target took it.
+    /// Accepted by the target.
     Delivered,
-    /// Every attempt failed, or it was given up.
+    /// Every attempt failed, or the delivery was given up.
     Dead,
 }
 
@@ -54,84 +54,84 @@ words!(State {
     Dead = "dead",
 });
 
-/// One message on its way to one integration.
+/// Message to an integration.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Stays the same over all attempts, so that the receiver can tell a repetition.
+    /// Identifier, equal in all attempts, so that the receiver can detect repetitions.
     pub id: Uuid,
-    /// The device it tells of.
+    /// Identifier of the device that the message is about.
     pub device_id: String,
-    /// The type of event it tells of.
+    /// Type of the event.
     pub kind: EventType,
-    /// The uplink or event it tells of.
+    /// Identifier of the uplink or event.
     pub subject_id: Uuid,
-    /// Where it stands.
+    /// State of the delivery.
     pub state: State,
-    /// How many attempts were made, the one under way among them.
+    /// Number of attempts, including one in progress.
     pub attempt: i32,
-    /// How many were made before its schedule last began.
+    /// Number of attempts made before the current retry schedule began.
     pub round_start: i32,
-    /// Whether it waits for the device's older deliveries.
+    /// True if it waits for the device's older deliveries.
     pub ordered: bool,
-    /// When the next attempt is due.
+    /// Time at which the next attempt is due; `None` if settled or waiting for an older delivery.
     pub due_at: Option<Time>,
-    /// The message.
+    /// Rendered message.
     pub body: String,
-    /// HTTP status of the last answer.
+    /// HTTP status of the last response.
     pub last_status: Option<i32>,
-    /// Why the last attempt failed.
+    /// Error of the last attempt.
     pub last_error: Option<String>,
-    /// The beginning of what the target last answered.
+    /// Beginning of the target's last response.
     pub last_answer: Option<String>,
-    /// When it was queued.
+    /// Time at which the delivery was queued.
     pub created_at: Time,
-    /// When its state last changed.
+    /// Time of the last change of state.
     pub updated_at: Time,
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// When it began.
+    /// Start of the attempt.
     pub at: Time,
-    /// How long it took.
+    /// Duration in milliseconds.
     pub duration_ms: i64,
-    /// HTTP status of the answer, where there was one.
+    /// HTTP status of the response, if any.
     pub status: Option<u16>,
-    /// Why it failed; `None`: it did not.
+    /// Error; `None` if the attempt succeeded.
     pub error: Option<String>,
 }
 
-/// An attempt of a delivery.
+/// Attempt with its delivery.
 #[derive(Debug, Clone)]
 pub struct AttemptOf {
-    /// The delivery.
+    /// Identifier of the delivery.
     pub delivery: Uuid,
-    /// Counted from 1.
+    /// Number of the attempt, counted from 1.
     pub number: i32,
-    /// The attempt.
+    /// Result of the attempt.
     pub attempt: Attempt,
 }
 
-/// Which deliveries.
+/// Filter of deliveries; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those in this state.
+    /// State of the deliveries.
     pub state: Option<State>,
-    /// Those that tell of this device.
+    /// Device that the deliveries are about.
     pub device_id: Option<String>,
-    /// Those that were queued in this time.
+    /// Period in which the deliveries were queued.
     pub span: Span,
-    /// Those that are among these, or are not.
+    /// Restriction by identifiers.
     pub among: Option<Among>,
 }
 
-/// Deliveries by their ids.
+/// Restriction of deliveries by their identifiers.
 #[derive(Debug, Clone)]
 pub enum Among {
-    /// These.
+    /// Only these.
     These(Vec<Uuid>),
-    /// All others.
+    /// All except these.
     Others(Vec<Uuid>),
 }
 
@@ -151,7 +151,7 @@ impl Filter {
     }
 }
 
-/// One delivery.
+/// Returns a delivery.
 pub async fn get(scope: &Scope, integration: IntegrationId, id: Uuid) -> Result<Delivery> {
     use delivery::Column;
     let found = scope
@@ -163,7 +163,7 @@ pub async fn get(scope: &Scope, integration: IntegrationId, id: Uuid) -> Result<
     Ok(found.ok_or_else(|| Error::missing("delivery", id))?.into())
 }
 
-/// A stretch of an integration's deliveries, in the order in which they were queued.
+/// Returns a page of an integration's deliveries, in the order of queuing.
 pub async fn list(
     scope: &Scope,
     integration: IntegrationId,
@@ -182,7 +182,7 @@ pub async fn list(
     Ok(page.of(total).map(Delivery::from))
 }
 
-/// The attempts of some deliveries, in their order.
+/// Returns the attempts of these deliveries, in their order.
 pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<AttemptOf>> {
     use delivery_attempt::Column;
     let found = scope

@@ -1,5 +1,5 @@
-//! What becomes of a device's events: a delivery for each integration that forwards them, in the
-//! transaction that writes the event.
+//! Deliveries of a device's events: one for each integration that forwards the event, queued in the transaction that
+//! records it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// An event of a device that integrations may forward.
+/// Event of a device that integrations may forward.
 pub(in crate::store) struct Told {
     tenant: i64,
     device: i64,
@@ -36,7 +36,7 @@ pub(in crate::store) struct Told {
     details: Value,
 }
 
-/// What is read of an integration.
+/// Columns that are read of an integration.
 #[derive(FromQueryResult)]
 struct Row {
     tenant_id: i64,
@@ -46,7 +46,7 @@ struct Row {
     delivery: Value,
 }
 
-/// An integration that forwards more than data.
+/// Integration that forwards one of the events.
 struct Forwarder {
     tenant: i64,
     id: i64,
@@ -55,7 +55,7 @@ struct Forwarder {
     ordered: bool,
 }
 
-/// The events among these that integrations may forward.
+/// Returns those of the events that integrations may forward.
 pub(in crate::store) fn told(events: &[event::ActiveModel]) -> Vec<Told> {
     events
         .iter()
@@ -90,7 +90,7 @@ pub(in crate::store) async fn queue(
     bulk::insert(transaction, rows, None).await
 }
 
-/// The deliveries of events, due at this time. Nothing is read where there is no event to forward.
+/// Returns the deliveries of events, due at this time. Reads nothing if there is no event to forward.
 pub(in crate::store) async fn rows(
     transaction: &DatabaseTransaction,
     events: Vec<Told>,

@@ -4,7 +4,7 @@ use chrono::DateTime;
 
 use crate::clock::Time;
 
-/// When a delivery is due that waits for an older one: never, by itself.
+/// Due time of a delivery that waits for an older one: far in the future, so that it does not become due by itself.
 pub fn parked() -> Time {
     DateTime::from_timestamp(253_370_764_800, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
 }

@@ -1,8 +1,8 @@
-//! What is due, and the queues of devices.
+//! Due deliveries, and the order of deliveries per device.
 //!
-//! Of an integration that keeps its devices in order, only the oldest delivery of each device has a
-//! time of its own. One that is found due behind an older one is parked, once, and comes back when the
-//! older one is settled: however long a queue is, nobody walks along it.
+//! In an integration that keeps its devices in order, only the oldest delivery of each device is due. A delivery
+//! that becomes due behind an older one is parked once, and is made due when the older one is settled. No operation
+//! walks along a queue, however long it is.
 
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Whether an older delivery of the same device is not settled yet. As in the partial index, to the
-/// letter: an index serves no other condition.
+/// Condition that an older delivery of the same device is not settled yet. Must match the condition of the partial
+/// index exactly; otherwise the index is not used.
 const IS_BEHIND: &str = "\"deliveries\".\"ordered\" AND EXISTS (SELECT 1 FROM deliveries AS older \
      WHERE older.integration_id = \"deliveries\".\"integration_id\" \
      AND older.device_id = \"deliveries\".\"device_id\" \
@@ -39,8 +39,8 @@ struct Found {
     is_behind: bool,
 }
 
-/// Up to `limit` deliveries that are due, those that have waited longest first, without those that the
-/// hub holds already; and whether there may be more.
+/// Returns up to `limit` due deliveries that the hub does not hold, longest wait first; and true if there may be
+/// more.
 pub async fn due(
     scope: &Scope,
     integration: IntegrationId,
@@ -74,7 +74,7 @@ pub async fn due(
     Ok((first.collect(), is_full))
 }
 
-/// When the next delivery is due that is not due yet.
+/// Returns the due time of the next delivery that is not due yet.
 pub async fn next_due(scope: &Scope, integration: IntegrationId) -> Result<Option<Time>> {
     use delivery::Column;
     let due = scope
@@ -90,13 +90,13 @@ pub async fn next_due(scope: &Scope, integration: IntegrationId) -> Result<Optio
     Ok(due.flatten().filter(|due| *due < parked()))
 }
 
-/// Takes what waits for an older delivery out of what is due.
+/// Parks deliveries that wait for an older one, which takes them out of the due ones.
 async fn park(scope: &Scope, integration: IntegrationId, ids: Vec<Uuid>) -> Result<()> {
     use delivery::Column;
     let transaction = scope.store.begin([]).await?;
     let parked: Result<(), DbErr> = async {
-        // Whoever settles the older one changes this row before it looks for what was parked, so that
-        // neither can miss the other.
+        // Settling the older delivery changes this row before it looks for parked ones, so the two cannot miss each
+        // other.
         scope
             .find::<integration_health::Entity>()
             .filter(integration_health::Column::IntegrationId.eq(integration.0))
@@ -117,7 +117,7 @@ async fn park(scope: &Scope, integration: IntegrationId, ids: Vec<Uuid>) -> Resu
     Ok(transaction.finish(parked).await?)
 }
 
-/// Lets the oldest delivery of a device go that waits for no other any more.
+/// Makes the oldest waiting delivery of a device due, if it is parked.
 pub(super) async fn advance(
     transaction: &DatabaseTransaction,
     integration: i64,
@@ -151,21 +151,21 @@ fn of(integration: IntegrationId) -> SimpleExpr {
     delivery::Column::IntegrationId.eq(integration.0)
 }
 
-/// How much waits, and since when.
+/// Size and age of a backlog.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Backlog {
-    /// How many deliveries wait, as far as they were counted.
+    /// Number of waiting deliveries, up to [`COUNTED_MAX`].
     pub pending: u64,
-    /// Whether there are more.
+    /// True if there are more than were counted.
     pub is_more: bool,
-    /// When the oldest of them was queued.
+    /// Time at which the oldest was queued.
     pub oldest_at: Option<Time>,
 }
 
-/// Deliveries that are counted at most: counting costs as much as there is to count.
+/// Maximum number of deliveries counted, because the cost of counting grows with the number.
 pub const COUNTED_MAX: u64 = 10_000;
 
-/// How much waits for an integration.
+/// Returns the backlog of an integration.
 pub async fn backlog(scope: &Scope, integration: IntegrationId) -> Result<Backlog> {
     use super::State;
     use delivery::Column;

@@ -1,7 +1,7 @@
-//! Replays: stored uplinks that are forwarded once more, chunk by chunk.
+//! Replays: stored uplinks are forwarded again, chunk by chunk.
 //!
-//! One transaction queues the deliveries of a chunk and moves the replay's position: whatever stops the
-//! hub, a chunk is queued once or not yet.
+//! One transaction queues the deliveries of a chunk and moves the replay's position: whatever stops the hub, a chunk
+//! is queued once or not yet.
 
 use std::collections::VecDeque;
 
@@ -37,21 +37,21 @@ use crate::{
     },
 };
 
-/// Uplinks in one transaction.
+/// Maximum number of uplinks per transaction.
 const CHUNK: usize = 500;
-/// Uplinks of one device that are sorted at a time.
+/// Maximum number of a device's uplinks that are sorted at once.
 const AHEAD_MAX: u64 = 50_000;
-/// Replays of one integration that may go on at a time.
+/// Maximum number of running replays per integration.
 const RUNNING_MAX: u64 = 5;
 
-/// How far a replay is.
+/// Progress of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It goes on.
+    /// Uplinks are left to queue.
     Running,
-    /// All its uplinks are queued.
+    /// All uplinks are queued.
     Done,
-    /// A fault inside the hub has ended it.
+    /// An internal error has ended it.
     Failed,
 }
 
@@ -61,42 +61,42 @@ words!(State {
     Failed = "failed",
 });
 
-/// What to replay.
+/// Replay to create.
 #[derive(Debug, Clone)]
 pub struct NewReplay {
-    /// Uplinks that the hub received at or after this time.
+    /// Start of the period in which the hub received the uplinks, inclusive.
     pub from: Time,
-    /// And before this one.
+    /// End of the period, exclusive.
     pub to: Time,
-    /// Those of this device alone.
+    /// Identifier of the only device to replay; `None` for all.
     pub device_id: Option<String>,
 }
 
-/// A replay.
+/// Replay of stored uplinks into an integration.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// Its id.
+    /// Identifier of the replay.
     pub id: ReplayId,
-    /// Where to.
+    /// Integration that the uplinks are sent to.
     pub integration: IntegrationId,
-    /// What.
+    /// Selection of uplinks.
     pub new: NewReplay,
-    /// How far it is.
+    /// Progress of the replay.
     pub state: State,
-    /// The last uplink that was looked at.
+    /// Last uplink processed; `None` at the start.
     pub position: Option<Uuid>,
-    /// Deliveries that it has queued.
+    /// Number of deliveries queued.
     pub queued: i64,
-    /// When it was begun.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it last went on.
+    /// Time of the last progress.
     pub updated_at: Time,
-    /// When it came to its end.
+    /// Time at which the replay ended; `None` until then.
     pub finished_at: Option<Time>,
 }
 
 impl Replay {
-    /// Which uplinks are left.
+    /// Returns the condition for the remaining uplinks.
     fn left(&self) -> Condition {
         use uplink::Column;
         let span = Span {
@@ -108,15 +108,15 @@ impl Replay {
     }
 }
 
-/// The uplinks of one device that its replay comes to next. No index has a device's uplinks in the order
-/// of arrival: to sort all that are left for each chunk would take longer than all the rest.
+/// Prefetched identifiers of the next uplinks in a replay of one device. No index has a device's uplinks in the
+/// order of arrival, and sorting the remaining ones for each chunk would take longer than all other work.
 #[derive(Default)]
 pub struct Ahead(VecDeque<Uuid>);
 
 impl Ahead {
-    /// The next chunk.
+    /// Takes the next chunk.
     async fn take(&mut self, scope: &Scope, replay: &Replay, device: &str) -> Result<Vec<Uuid>> {
-        // Another hub may have gone on with it.
+        // Another hub may have continued the replay.
         while self
             .0
             .front()
@@ -134,7 +134,7 @@ impl Ahead {
 
     async fn read(scope: &Scope, replay: &Replay, device: &str) -> Result<VecDeque<Uuid>> {
         use uplink::Column;
-        // A device that has gone has taken its uplinks with it.
+        // The uplinks of a removed device are removed, too.
         let key = scope
             .find::<device::Entity>()
             .filter(device::Column::DeviceId.eq(device))
@@ -155,23 +155,23 @@ impl Ahead {
     }
 }
 
-/// An uplink with its device.
+/// Uplink with its device.
 pub type Stored = (Uplink, Device);
 
-/// A delivery to queue.
+/// Delivery to queue.
 pub struct Rendered {
-    /// The device it tells of.
+    /// Identifier of the device.
     pub device_id: String,
-    /// The uplink it tells of.
+    /// Identifier of the uplink.
     pub uplink_id: Uuid,
-    /// As what.
+    /// Type of the event.
     pub event: EventType,
-    /// The message.
+    /// Rendered message.
     pub body: String,
 }
 
 impl Store {
-    /// The replays of all tenants that are not at their end.
+    /// Returns the unfinished replays of all tenants.
     pub async fn running_replays(&self) -> Result<Vec<(TenantId, ReplayId)>> {
         let found: Vec<(i64, i64)> = delivery_replay::Entity::find()
             .filter(delivery_replay::Column::State.eq(State::Running.as_str()))
@@ -190,13 +190,13 @@ impl Store {
     }
 }
 
-/// Begins a replay.
+/// Creates a replay.
 pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -> Result<Replay> {
     use delivery_replay::Column;
     let now = clock::now();
     scope
         .record(async |transaction| {
-            // Held, so that of two who begin one at once each counts the other's.
+            // The integration is locked, so that each of two concurrent calls counts the other's replay.
             scope
                 .find::<integration::Entity>()
                 .filter(integration::Column::Id.eq(integration.0))
@@ -245,7 +245,7 @@ pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -
         .await
 }
 
-/// A replay, whatever its integration.
+/// Returns a replay of any integration.
 pub async fn find(scope: &Scope, id: ReplayId) -> Result<Option<Replay>> {
     let found = scope
         .find::<delivery_replay::Entity>()
@@ -255,7 +255,7 @@ pub async fn find(scope: &Scope, id: ReplayId) -> Result<Option<Replay>> {
     Ok(found.map(Replay::from))
 }
 
-/// One replay of an integration.
+/// Returns a replay of an integration.
 pub async fn get(scope: &Scope, integration: IntegrationId, id: ReplayId) -> Result<Replay> {
     let found = find(scope, id).await?;
     found
@@ -263,7 +263,7 @@ pub async fn get(scope: &Scope, integration: IntegrationId, id: ReplayId) -> Res
         .ok_or_else(|| Error::missing("replay", id))
 }
 
-/// A stretch of an integration's replays, the newest first.
+/// Returns a page of an integration's replays, newest first.
 pub async fn list(
     scope: &Scope,
     integration: IntegrationId,
@@ -280,8 +280,8 @@ pub async fn list(
     Ok(page.of(total).map(Replay::from))
 }
 
-/// The next uplinks of a replay with their devices, and the last one where there may be more. `ahead` is
-/// what is known of those that come then.
+/// Returns the next uplinks of a replay with their devices, and the last identifier if there may be more. `ahead`
+/// caches identifiers between calls.
 pub async fn next(
     scope: &Scope,
     replay: &Replay,
@@ -331,8 +331,8 @@ pub async fn next(
     Ok((stored, last))
 }
 
-/// Queues a chunk's deliveries and moves the replay on; without a `last`, it is at its end. A chunk
-/// that another hub has queued meanwhile is left alone.
+/// Queues a chunk's deliveries and advances the replay; without `last`, the replay is finished. Does nothing if
+/// another hub has queued the chunk.
 pub async fn queue(
     scope: &Scope,
     replay: &Replay,
@@ -394,7 +394,7 @@ pub async fn queue(
         .await
 }
 
-/// Ends a replay that a fault of ours keeps from going on.
+/// Ends a replay as failed after an internal error.
 pub async fn give_up(scope: &Scope, id: ReplayId) -> Result<()> {
     use delivery_replay::Column;
     scope

@@ -1,4 +1,4 @@
-//! Sends again what was settled.
+//! Resending of settled deliveries.
 
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
@@ -10,11 +10,11 @@ use crate::{
     store::core::{audit::subject, scope::Scope},
 };
 
-/// Deliveries in one transaction: uplinks must not wait for more.
+/// Maximum number of deliveries per transaction, so that uplinks do not wait for long.
 const CHUNK: u64 = 1000;
 
-/// Queues deliveries again, the next chunk behind `after`, under their ids and from the start of the
-/// schedule; answers how many, and the last one where there may be more.
+/// Queues the next chunk of settled deliveries after `after` again, with their identifiers and a new retry schedule.
+/// Returns their number, and the last identifier if there may be more.
 pub async fn chunk(
     scope: &Scope,
     integration: IntegrationId,

@@ -1,4 +1,4 @@
-//! Writes down what came of attempts: many of them, of any integrations, in one transaction.
+//! Recording of attempts' results: many attempts, of any integrations, in one transaction.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,28 +25,28 @@ use crate::{
     },
 };
 
-/// An attempt that has come to its end.
+/// Completed attempt.
 pub struct Settled {
-    /// Whose it is.
+    /// Tenant of the delivery.
     pub tenant: TenantId,
-    /// Where it went.
+    /// Integration of the delivery.
     pub integration: IntegrationId,
-    /// What was sent.
+    /// Delivery that was sent.
     pub delivery: Delivery,
-    /// What came of it.
+    /// Result of the attempt.
     pub attempt: Attempt,
-    /// The beginning of what the target answered.
+    /// Beginning of the target's response.
     pub answer: Option<String>,
-    /// When it ended.
+    /// End of the attempt.
     pub ended_at: Time,
-    /// When to try again, if it failed; `None`: never.
+    /// Time of the next attempt after a failure; `None` to give up.
     pub retry_at: Option<Time>,
-    /// After failing for so long, the integration is paused.
+    /// Duration of failure after which the integration is paused; `None` for never.
     pub pause_after: Option<TimeDelta>,
 }
 
-/// The statement never changes, so that it is prepared once. PostgreSQL takes rows from JSON for a hundred,
-/// and a small table is then read whole: the ids alone lead it to the index.
+/// The statement is constant, so it is prepared once. PostgreSQL estimates a hundred rows for any JSON and would
+/// scan a small table as a whole; the separate list of ids makes it use the index.
 const POSTGRES: &str = "UPDATE deliveries SET attempt = s.attempt, state = s.state, \
      due_at = s.due_at, last_status = s.status, last_error = s.error, last_answer = s.answer, \
      updated_at = s.ended_at FROM json_to_recordset($1::json) AS s(id uuid, attempt integer, \
@@ -63,12 +63,12 @@ const SQLITE: &str = "UPDATE deliveries SET attempt = s.attempt, state = s.state
      WHERE deliveries.id = s.id AND deliveries.attempt = s.attempt - 1 \
      AND deliveries.due_at IS NOT NULL RETURNING id";
 
-/// The error of an attempt whose own cannot be stored.
+/// Error stored for an attempt whose own result cannot be stored.
 const GIVEN_UP: &str = "what came of the attempt could not be stored, and the delivery was given \
      up; the hub's log has the cause";
 
 impl Settled {
-    /// The same attempt as the delivery's last one, of which only that it failed is stored.
+    /// Returns the attempt as the delivery's last one, reduced to the fact that it failed.
     pub fn given_up(&self) -> Self {
         let attempt = Attempt {
             status: None,
@@ -109,14 +109,14 @@ impl Settled {
     }
 }
 
-/// A time as the drivers of both databases write it, so that SQLite can compare it as text.
+/// Formats a time as the drivers of both databases do, because SQLite compares times as text.
 fn as_stored(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }
 
 impl Store {
-    /// Writes down what came of attempts, each unless another was quicker; answers the integrations
-    /// that have been paused for it.
+    /// Records completed attempts, except those that were superseded. Returns the integrations that were paused as a
+    /// result.
     pub async fn settle(&self, attempts: &[Settled]) -> Result<Vec<IntegrationId>> {
         let transaction = self.begin([]).await?;
         let settled = self.write_settled(&transaction, attempts).await;
@@ -135,7 +135,7 @@ impl Store {
             .collect();
         let rows = attempts.iter().map(|settled| attempt_row(settled));
         bulk::insert(transaction, rows.collect(), None).await?;
-        // In the order of their keys, so that two hubs cannot block each other.
+        // In the order of their keys, so that two hubs cannot deadlock.
         let mut changes: BTreeMap<i64, Change> = BTreeMap::new();
         for settled in &attempts {
             let change = changes.entry(settled.integration.0).or_default();
@@ -191,7 +191,7 @@ fn attempt_row(settled: &Settled) -> delivery_attempt::ActiveModel {
     }
 }
 
-/// What a batch of attempts means for their integration.
+/// Combined effect of a batch of attempts on their integration's health.
 #[derive(Default)]
 struct Change {
     tenant: Option<TenantId>,
@@ -199,9 +199,9 @@ struct Change {
     failed: i64,
     dead: i64,
     last_delivered_at: Option<Time>,
-    /// When the last one failed, and why.
+    /// Time, HTTP status and error of the last failure.
     last_failure: Option<(Time, Option<u16>, String)>,
-    /// When the first one failed.
+    /// Time of the first failure.
     first_failed_at: Option<Time>,
     pause_after: Option<TimeDelta>,
 }
@@ -228,7 +228,7 @@ impl Change {
         }
     }
 
-    /// Counts; answers whether the integration has failed for too long and is paused now.
+    /// Updates the integration's health; returns true if it has failed for too long and is paused now.
     async fn apply(
         self,
         store: &Store,
@@ -255,7 +255,7 @@ impl Change {
                 let first = Expr::value(self.first_failed_at);
                 Func::coalesce([Expr::col(Column::FailingSince), first]).into()
             }
-            // It has failed since a success of this batch; when exactly, matters little.
+            // It has been failing since a success in this batch, whose time is close enough.
             (true, Some(at)) => Expr::value(Some(at)),
         };
         update = update.col_expr(Column::FailingSince, since);
@@ -277,7 +277,7 @@ impl Change {
     }
 }
 
-/// Pauses an integration that has failed for so long.
+/// Pauses an integration that has failed for at least `after`; returns true if it did.
 async fn pause(
     store: &Store,
     transaction: &DatabaseTransaction,

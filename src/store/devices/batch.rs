@@ -1,7 +1,7 @@
-//! Many devices in one transaction: made in multi-row inserts, replaced one by one.
+//! Writes of many devices in one transaction: new ones in multi-row inserts, replacements one by one.
 //!
-//! What must be unique is looked up before anything is written, so that one row that cannot be
-//! written does not cost the others their transaction.
+//! Unique values are looked up before anything is written, so that one invalid row does not cost the others their
+//! transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// What to do with a device that is there already.
+/// Handling of a device that exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExisting {
@@ -53,20 +53,20 @@ words!(OnExisting {
     Skip = "skip",
 });
 
-/// What became of one device.
+/// Outcome of writing one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was made.
+    /// The device was created.
     Created,
-    /// It was there and was replaced.
+    /// The device existed and was replaced.
     Updated,
-    /// It was there and stays as it is.
+    /// The device existed and was left unchanged.
     Skipped,
-    /// Why it could not be written.
+    /// The device could not be written, for this reason.
     Failed(String),
 }
 
-/// Writes the devices in their order; answers what became of each.
+/// Writes the devices in their order and returns the outcome of each.
 pub async fn put(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -77,7 +77,7 @@ pub async fn put(
     let drivers = devices.iter().filter_map(|device| device.driver.as_deref());
     let missing = usage::hold(scope, transaction, drivers).await?;
     if !missing.is_empty() {
-        // Somebody has just deleted a driver: each device by itself shows which are left without one.
+        // A driver was deleted meanwhile: each device is written alone, so that only those that use it fail.
         for device in devices {
             let driver = device.driver.as_ref();
             outcomes.push(match driver.filter(|driver| missing.contains(*driver)) {
@@ -90,13 +90,14 @@ pub async fn put(
     while outcomes.len() < devices.len() {
         let rest = &devices[outcomes.len()..];
         let rest = &rest[..independent(rest)];
-        // A savepoint: PostgreSQL gives a transaction up at its first error.
+        // PostgreSQL aborts a transaction at its first error, so a savepoint contains the failure.
         let inner = transaction.begin().await?;
         let found = put_independent(scope, &inner, rest, on_existing).await;
         match inner.finish(found).await {
             Ok(found) => outcomes.extend(found),
             Err(error) if is_refusal(&error) => {
-                // Somebody else was quicker than the look-up: each device by itself shows which.
+                // A concurrent write took a value after the look-up: each device is written alone, so that only the
+                // conflicting ones fail.
                 for device in rest {
                     outcomes.push(put_one(scope, transaction, device, on_existing).await?);
                 }
@@ -129,7 +130,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Invalid(_) | Error::Conflict(_))
 }
 
-/// How many of the first devices share nothing that must be unique.
+/// Returns the number of leading devices that share no unique value with each other; 1 at least.
 fn independent(devices: &[NewDevice]) -> usize {
     let (mut ids, mut names, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
     for (index, device) in devices.iter().enumerate() {
@@ -139,14 +140,14 @@ fn independent(devices: &[NewDevice]) -> usize {
                 addresses.insert((address.network_connection_id, &address.network_device_id))
             });
         if !is_new {
-            // One that has an address twice stands in nobody's way but its own.
+            // A device that repeats one of its own addresses conflicts only with itself.
             return index.max(1);
         }
     }
     devices.len()
 }
 
-/// What is in the way of new devices.
+/// Existing rows that hold the unique values of new devices.
 struct Holders {
     ids: HashMap<String, device::Model>,
     names: HashMap<String, i64>,
@@ -162,7 +163,7 @@ async fn put_independent(
     let mut holders = holders(scope, transaction, devices, on_existing).await?;
     let mut outcomes = Vec::with_capacity(devices.len());
     let mut new = Vec::with_capacity(devices.len());
-    // What a replaced device had is free from then on, which the look-up does not know.
+    // A replacement frees the unique values of the old device; the look-up does not reflect that.
     let mut has_replaced = false;
     for device in devices {
         let existing = holders.ids.remove(&device.id);
@@ -261,8 +262,9 @@ async fn holders(
     })
 }
 
-/// Those of the devices that are there already, held where they are to be replaced: their states first and
-/// in the order of their keys, for uplinks come in meanwhile and a name may change, which is a key.
+/// Returns the devices that exist already. If they are to be replaced, locks them in the order of their keys, after
+/// their states, because uplinks lock the state first. The lock excludes references, because the name, which may
+/// change, is a unique key.
 async fn existing(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -294,7 +296,7 @@ async fn existing(
 }
 
 impl Holders {
-    /// Why the device cannot be written; `own` is its own key, where it is there already.
+    /// Returns the reason why the device cannot be written; `own` is its own key if it exists already.
     fn refuse(&self, device: &NewDevice, own: Option<i64>) -> Option<Error> {
         let is_other = |key: Option<&i64>| key.is_some_and(|key| Some(*key) != own);
         if is_other(self.names.get(&device.name)) {
@@ -311,7 +313,7 @@ impl Holders {
     }
 }
 
-/// Adds devices, a few statements for all of them.
+/// Inserts devices with a few statements for all of them.
 async fn insert(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -321,7 +323,7 @@ async fn insert(
         return Ok(());
     }
     let now = clock::now();
-    // Of several devices, the database does not say which one it refused: the caller finds out.
+    // The database does not report which of several devices it refused; the caller retries them one by one.
     let refused = |error: DbErr| match failure::duplicate(&error) {
         Some(_) => Error::Conflict("one of the devices is there already".to_owned()),
         None if failure::is_dangling(&error) => rows::taken(error, new[0]),

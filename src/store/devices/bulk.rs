@@ -1,7 +1,7 @@
-//! One change of all devices that a selector picks.
+//! Bulk changes of all devices that match a selector.
 //!
-//! It goes through the devices in the order of their keys, some hundred in a transaction, so that
-//! nothing else has to wait for all of them; each device has its own entry in the audit log.
+//! The devices are processed in the order of their keys, a few hundred per transaction, so that other work waits for
+//! one chunk only. Each device has its own entry in the audit log.
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect,
@@ -29,40 +29,40 @@ use crate::{
     },
 };
 
-/// Devices in one transaction.
+/// Maximum number of devices per transaction.
 const CHUNK: u64 = 250;
-/// Ids that are answered.
+/// Maximum number of device ids returned as a sample.
 const SAMPLE: usize = 20;
 
-/// What to do with each device.
+/// Change to make to each device.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Give it these labels; those that it has stay once.
+    /// Adds labels; labels that the device has already are not duplicated.
     AddLabels {
-        /// The labels.
+        /// Labels to add.
         labels: Vec<String>,
-        /// Most labels that a device may have then.
+        /// Maximum number of labels that a device may have afterwards.
         most: usize,
     },
-    /// Take these labels away.
+    /// Removes labels.
     RemoveLabels(Vec<String>),
-    /// Delete it.
+    /// Deletes the device.
     Delete,
 }
 
-/// What a change came to, or would come to.
+/// Result of a bulk change or its preview.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sum {
-    /// Devices that the selector picks.
+    /// Number of devices that match the selector.
     pub matched: u64,
-    /// Those of them that the action changes.
+    /// Number of matching devices that the action changes.
     pub changed: u64,
-    /// The first of those that it picks.
+    /// Identifiers of the first matching devices.
     pub sample: Vec<String>,
 }
 
 impl Action {
-    /// The labels after it; `None` where it changes nothing.
+    /// Returns the labels after the action; `None` if it changes nothing.
     fn labels_after(&self, id: &str, before: &[String]) -> Result<Option<Vec<String>>> {
         let mut after = before.to_vec();
         match self {
@@ -86,7 +86,7 @@ impl Action {
     }
 }
 
-/// What the action would come to. Refused if one of the devices could not be changed.
+/// Returns the expected result of an action. Fails if one of the devices could not be changed.
 pub async fn preview(scope: &Scope, selector: &Selector, action: &Action) -> Result<Sum> {
     let mut sum = Sum::default();
     let mut after = 0;
@@ -121,9 +121,9 @@ pub async fn preview(scope: &Scope, selector: &Selector, action: &Action) -> Res
     }
 }
 
-/// Does the action to all devices that the selector picks.
+/// Applies the action to all devices that match the selector.
 pub async fn run(scope: &Scope, selector: &Selector, action: &Action) -> Result<Sum> {
-    // Nothing is half done because of a device that could not be changed.
+    // Checked first, so that one invalid device does not leave the change half done.
     preview(scope, selector, action).await?;
     let mut sum = Sum::default();
     let mut after = 0;
@@ -160,7 +160,7 @@ pub async fn run(scope: &Scope, selector: &Selector, action: &Action) -> Result<
     }
 }
 
-/// Those of these devices that the selector still picks, as they are until the end of the transaction.
+/// Locks those of these devices that still match the selector, until the end of the transaction.
 async fn hold(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -170,11 +170,11 @@ async fn hold(
 ) -> Result<Vec<device::Model>> {
     let lock = match action {
         Action::Delete => {
-            // The states before the devices, as the writer of uplinks takes them.
+            // The writer of uplinks also locks states before devices.
             rows::hold_states(scope, transaction, keys.clone()).await?;
             LockType::Update
         }
-        // Uplinks go on meanwhile.
+        // This lock does not block uplinks.
         Action::AddLabels { .. } | Action::RemoveLabels(_) => LockType::NoKeyUpdate,
     };
     Ok(scope

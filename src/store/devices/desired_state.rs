@@ -1,4 +1,4 @@
-//! What a device should be: the desired state, and the downlink that tells the device of it.
+//! Desired state of a device, and the downlink that transfers it.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value, json};
@@ -20,19 +20,19 @@ use crate::{
     },
 };
 
-/// How a device is told of its desired state.
+/// Transfer of the desired state to the device.
 pub enum Transfer {
-    /// By a downlink, over a connection that was seen so.
+    /// Queue this downlink, prepared for its connection at these revisions.
     Downlink(Box<NewDownlink>, Seen),
-    /// It is not, as this tells.
+    /// Nothing can be sent; this event records the reason.
     Told(NewEvent),
-    /// There is nothing to tell.
+    /// Nothing needs to be sent.
     Nothing,
 }
 
-/// Sets the desired state, and queues what tells the device of it in the place of what still waits
-/// to tell an older one. The queue holds at most `most`. Answers whether it did: device, connection or
-/// settings may be others than those by which the transfer was made.
+/// Sets the desired state, and replaces queued transfers of an older one. The device's queue holds at most `most`
+/// downlinks. Returns false if the device, the connection or its settings have changed since the transfer was
+/// prepared.
 pub async fn set(
     scope: &Scope,
     device: &devices::Device,
@@ -43,7 +43,7 @@ pub async fn set(
     let (key, id) = (device.key, &device.provisioned.id);
     scope
         .record(async |transaction| {
-            // The state before the device, as the writer of uplinks takes them.
+            // The writer of uplinks also locks states before devices.
             let before = scope
                 .find::<device_state::Entity>()
                 .filter(device_state::Column::DeviceKey.eq(key.0))
@@ -85,7 +85,7 @@ pub async fn set(
         .await
 }
 
-/// The desired state is what people edit of a device: it counts in the device's revision.
+/// Stores the desired state and increments the device's revision, because clients edit this state.
 async fn write(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -114,7 +114,7 @@ async fn write(
     Ok(())
 }
 
-/// What still waits to tell of an older desired state is no longer true.
+/// Cancels queued downlinks that transfer an older desired state.
 async fn take_back(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -126,7 +126,7 @@ async fn take_back(
         .filter(downlink::Column::State.eq(State::Queued.as_str()))
         .filter(downlink::Column::Origin.eq(Origin::DesiredState.as_str()))
         .filter(downlink::Column::IsSending.eq(false))
-        // As whoever holds those of several devices takes them.
+        // The order in which others lock the downlinks of several devices.
         .order_by_asc(downlink::Column::Id)
         .lock_exclusive()
         .all(transaction)

@@ -1,7 +1,7 @@
-//! What stateful drivers keep of devices: one state a device, of the driver that last wrote it.
+//! States of stateful drivers: one per device, written by the driver that last ran.
 //!
-//! A state is read before a driver runs and written with the uplink that it decoded. In between
-//! another hub may have written one: the revision tells, and the uplink is decoded again.
+//! A state is read before a driver runs and written with the uplink that it decoded. If another hub has written one
+//! in between, the revision differs, and the uplink is decoded again.
 
 use std::collections::HashMap;
 
@@ -26,28 +26,28 @@ use crate::{
     },
 };
 
-/// What a driver is told of a device's state.
+/// Driver state as last read.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// What it returned last; empty where it has returned nothing yet.
+    /// State that the driver last returned; empty if it has returned none.
     pub state: Map<String, Value>,
-    /// Grows with every write; 0 where there has been none.
+    /// Revision, which grows with every write; 0 if there was none.
     pub revision: i64,
 }
 
-/// What a driver returned, to be written with its uplink.
+/// State that a driver returned, to be written with the uplink.
 #[derive(Debug, Clone)]
 pub struct NewState {
     /// Author and name of the driver.
     pub driver: String,
-    /// What it had seen.
+    /// State that the driver had read.
     pub seen: Seen,
-    /// What it is now.
+    /// New state.
     pub state: Map<String, Value>,
 }
 
-/// What the driver of this author and name last kept of the device. The state of another driver is
-/// none of its business.
+/// Returns the device's state of the driver with this author and name. A state of another driver is not visible to
+/// it, so it starts empty.
 pub async fn find(scope: &Scope, device: DeviceKey, driver: &str) -> Result<Seen> {
     let found = scope
         .find::<driver_state::Entity>()
@@ -66,16 +66,16 @@ pub async fn find(scope: &Scope, device: DeviceKey, driver: &str) -> Result<Seen
     })
 }
 
-/// What drivers keep of a device.
+/// Stored driver state of a device.
 #[derive(Debug, Clone, Serialize)]
 pub struct Kept {
     /// Author and name of the driver that wrote it.
     pub driver: String,
-    /// What it returned last.
+    /// State that the driver last returned.
     pub state: Map<String, Value>,
 }
 
-/// What is kept of the device; `None`: no driver has kept anything yet.
+/// Returns the stored driver state of a device; `None` if no driver has stored any.
 pub async fn get(scope: &Scope, device: DeviceKey) -> Result<Option<Kept>> {
     let found = scope
         .find::<driver_state::Entity>()
@@ -88,8 +88,8 @@ pub async fn get(scope: &Scope, device: DeviceKey) -> Result<Option<Kept>> {
     }))
 }
 
-/// Empties what is kept of the device: its driver begins anew with the next uplink. What the state
-/// alone reported is no longer reported. Answers what was kept.
+/// Empties the driver state of a device, so that the driver starts without a state at the next uplink. Also removes
+/// fields from the reported state that only the driver state provided. Returns the previous state.
 pub async fn reset(scope: &Scope, device: DeviceKey, device_id: &str) -> Result<Option<Kept>> {
     scope
         .write(async |transaction| {
@@ -125,7 +125,7 @@ pub async fn reset(scope: &Scope, device: DeviceKey, device_id: &str) -> Result<
             };
             let mut reported = members(reported);
             reported.retain(|name, _| !seen.state.contains_key(name));
-            // The row stays, and its revision grows: whoever decodes with the old state must notice.
+            // The row is kept and its revision grows, so that a decode with the old state is detected.
             let new = NewState {
                 driver,
                 seen,
@@ -163,7 +163,7 @@ pub async fn reset(scope: &Scope, device: DeviceKey, device_id: &str) -> Result<
         .await
 }
 
-/// The revisions of these devices' states, read in the transaction that holds the devices.
+/// Returns the revisions of these devices' driver states. The caller's transaction has locked the devices.
 pub(in crate::store) async fn revisions(
     transaction: &DatabaseTransaction,
     devices: Vec<i64>,
@@ -182,9 +182,9 @@ pub(in crate::store) async fn revisions(
     Ok(found.into_iter().collect())
 }
 
-/// A device's new state of its driver.
+/// New driver state of a device.
 pub(in crate::store) struct StateOf {
-    /// Whose device it is.
+    /// Tenant of the device.
     pub tenant: TenantId,
     /// The device.
     pub device: DeviceKey,
@@ -192,7 +192,7 @@ pub(in crate::store) struct StateOf {
     pub new: NewState,
 }
 
-/// Writes states that were seen at the current revisions.
+/// Writes states; the caller has checked that they were read at the current revisions.
 pub(in crate::store) async fn put(
     transaction: &DatabaseTransaction,
     states: Vec<StateOf>,

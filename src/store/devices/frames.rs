@@ -1,9 +1,8 @@
-//! The last frames of a device, kept with its state: what comes a second time is told apart without a
-//! query of its own.
+//! Recent frames of a device, stored with its state: duplicates are detected without a separate query.
 //!
-//! Two messages are copies of one frame when their prints are equal and the network says that they are
-//! one reception. A print alone says little: a device that counts nothing sends the same one with each
-//! press of its button, and one that restarts counts from the beginning.
+//! Two messages are copies of one frame if their fingerprints are equal and the network identifies them as one
+//! reception. The fingerprint alone is not enough: a device without a counter sends the same one with each press of
+//! its button, and a restarted one counts from the beginning.
 
 use std::time::Duration;
 
@@ -17,15 +16,15 @@ use crate::{
     store::core::shared_clock::Moment,
 };
 
-/// How long after a frame a copy of it is taken for one.
+/// Time after a frame within which a message can be its copy.
 #[derive(Debug, Clone, Copy)]
 pub struct DedupeWindow {
-    /// In seconds.
+    /// Duration in seconds.
     pub seconds: u64,
 }
 
 impl DedupeWindow {
-    /// The setting.
+    /// Returns the window from the settings.
     pub fn of(config: &Config) -> Self {
         Self {
             seconds: config.dedupe_window_s,
@@ -33,43 +32,42 @@ impl DedupeWindow {
     }
 }
 
-/// Most frames kept of a device: more than gateways and retries have under way at a time.
+/// Maximum number of frames kept per device; more than gateways and retries have in transit at a time.
 const FRAMES_MAX: usize = 16;
-/// What stored frames begin with. What begins otherwise was written in another form, and is forgotten:
-/// no length of that form is one of these forms.
+/// First byte of stored frames. Data that begins otherwise has an older format without this byte, and is discarded.
 const FORM: u8 = 2;
 const FRAME_BYTES: usize = 49;
-/// The form without the time at which a frame was recorded: its uplink's id tells it nearly.
+/// Format without the recording time, which the id of the frame's uplink gives approximately.
 const FORM_WITHOUT_TIME: u8 = 1;
 const FRAME_BYTES_WITHOUT_TIME: usize = 41;
 
-/// What tells a frame from the others of its device.
+/// Characteristics that distinguish a frame from the others of its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Hash of what all copies of a frame have in common: session, counter, port and payload.
+    /// Hash of the content that all copies of a frame share: session, counter, port and payload.
     pub print: u64,
-    /// Hash of what the network server calls the reception: the same in every copy that it sends of a
-    /// frame, and another for each frame that it hears.
+    /// Hash of the network server's identifier of the reception: equal in all copies of a frame that it sends, and
+    /// different for each received frame.
     pub reception: Option<u32>,
-    /// When the network received it.
+    /// Time at which the network received the frame.
     pub time: Option<Time>,
-    /// How far the times of two copies may lie apart.
+    /// Maximum difference between the times of two copies.
     pub apart_max: TimeDelta,
-    /// Whether the print alone tells a copy where no reception and no time does.
+    /// True if an equal fingerprint identifies a copy when neither reception nor time is known.
     pub is_numbered: bool,
 }
 
-/// A frame that is known already.
+/// Known frame of which a message is a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// The uplink that it became.
+    /// Uplink that the frame became.
     pub uplink: Uuid,
-    /// Whether what the network told with it was recorded as events.
+    /// True if the network's accompanying reports were recorded as events.
     pub has_told: bool,
     index: usize,
 }
 
-/// Marks of frames with the ids of the uplinks that they became, the oldest first.
+/// Recent frames with the ids of their uplinks, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frames(Vec<Frame>);
 
@@ -81,13 +79,13 @@ struct Frame {
     time_us: Option<i64>,
     uplink: Uuid,
     has_told: bool,
-    /// When it was recorded, by the clock that all hubs share. Ids do not tell it: they never go back, as
-    /// clocks do.
+    /// Recording time in microseconds, by the clock that all hubs share. The uplink's id does not provide it,
+    /// because ids never go back, as clocks do.
     recorded_us: i64,
 }
 
 impl Frames {
-    /// Reads what a row stores.
+    /// Parses the stored form.
     pub fn read(stored: Option<Vec<u8>>) -> Self {
         let stored = stored.unwrap_or_default();
         let (size, frames) = match stored.split_first() {
@@ -98,7 +96,7 @@ impl Frames {
         Self(frames.chunks_exact(size).filter_map(Frame::read).collect())
     }
 
-    /// What a row stores.
+    /// Returns the stored form; `None` if there are no frames.
     pub fn write(&self) -> Option<Vec<u8>> {
         if self.0.is_empty() {
             return None;
@@ -111,8 +109,8 @@ impl Frames {
         Some(stored)
     }
 
-    /// The frame of which this is a copy, where it was recorded at most `window_s` seconds before `now`;
-    /// 0: nothing is a copy.
+    /// Returns the frame of which this is a copy, if it was recorded at most `window_s` seconds before `now`. A
+    /// window of 0 disables the detection.
     pub fn find(
         &self,
         mark: &Mark,
@@ -139,7 +137,7 @@ impl Frames {
         })
     }
 
-    /// Remembers a frame; the oldest is forgotten.
+    /// Adds a frame and drops the oldest if there are too many.
     pub fn push(
         &mut self,
         mark: &Mark,
@@ -162,7 +160,7 @@ impl Frames {
         });
     }
 
-    /// Notes that what the network told with a frame is recorded.
+    /// Marks the network's reports about a frame as recorded.
     pub fn note_told(&mut self, known: Known) {
         if let Some(frame) = self.0.get_mut(known.index) {
             frame.has_told = true;
@@ -170,7 +168,7 @@ impl Frames {
     }
 }
 
-/// The low half of a connection's id: a device has few connections.
+/// Returns the low half of a connection's id, which suffices because a device has few connections.
 fn source_of(connection: ConnectionId) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -193,8 +191,8 @@ impl Frame {
             _ => false,
         };
         match (self.time_us, mark.time) {
-            // The same network server says that this is another reception. A counter knows better:
-            // what gateways pass on late comes as one of its own where the network checks no counters.
+            // The same network server identifies this as another reception. A frame counter takes precedence: a
+            // network that checks no counters reports frames that gateways forward late as receptions of their own.
             _ if is_another && !mark.is_numbered => false,
             (Some(known), Some(new)) => {
                 let apart_max = mark.apart_max.num_microseconds().unwrap_or(i64::MAX);
@@ -281,7 +279,7 @@ mod tests {
         assert_eq!(find(19, later, 300), None);
         assert_eq!(find(19, later, 600), Some(ids[19]));
         assert_eq!(find(19, now, 0), None, "switched off");
-        // A hub's clock was ahead when it recorded them.
+        // The clock of a hub was ahead when it recorded the frames.
         assert_eq!(find(19, now - TimeDelta::days(1), 300), None);
         assert_eq!(Frames::default().write(), None);
         for other_form in [vec![1, 2, 3], vec![0; 24], vec![1; 48], vec![3; 42]] {
@@ -324,11 +322,11 @@ mod tests {
         assert!(is_copy(counted(Some(5), 0), HERE));
         assert!(is_copy(bare(Some(5), 99), THERE), "the same id");
         assert!(!is_copy(bare(Some(6), 0), HERE), "another id");
-        // Another network server has ids of its own: there, the times tell.
+        // Another network server has its own identifiers, so the times decide.
         assert!(is_copy(bare(Some(6), 1), THERE));
         assert!(!is_copy(bare(Some(6), 2), THERE));
         assert!(!is_copy(bare(None, 2), HERE));
-        // A counter is the same for seconds, until the device restarts.
+        // Equal counters within seconds mean a copy; later, the device has restarted.
         assert!(is_copy(counted(Some(6), 10), HERE));
         assert!(!is_copy(counted(Some(6), 11), HERE));
         assert!(!is_copy(counted(None, -11), HERE));

@@ -1,4 +1,4 @@
-//! The health of devices, from their last uplink.
+//! Health of devices, derived from their last uplink.
 
 use sea_orm::{
     ColumnTrait, Condition,
@@ -8,7 +8,8 @@ use sea_orm::{
 use super::record::State;
 use crate::store::{core::health::HealthState, entities::device_state};
 
-/// When a device last sent something, in a form that is never null: as in the index, to the letter.
+/// Returns the time of a device's last message in a form that is never null; the expression matches the index
+/// exactly.
 pub(in crate::store) fn last_seen() -> SimpleExpr {
     Expr::cust(
         "COALESCE(\"device_states\".\"received_at\", '1970-01-01T00:00:00+00:00')".to_owned(),
@@ -16,7 +17,7 @@ pub(in crate::store) fn last_seen() -> SimpleExpr {
 }
 
 impl State {
-    /// How the device is: whether its driver could make something of its last uplink.
+    /// Returns the health: whether the driver could decode the last uplink.
     pub fn health(&self) -> HealthState {
         match (self.received_at, self.is_failing) {
             (None, _) => HealthState::NeverSeen,
@@ -26,9 +27,9 @@ impl State {
     }
 }
 
-/// The states of devices that are so.
+/// Returns the condition for device states in this health state.
 pub fn condition(state: HealthState) -> Condition {
-    // Not as a bound value, which no partial index is chosen for.
+    // Literal instead of a bound value, because bound values do not match a partial index.
     let is_failing = Expr::cust("\"device_states\".\"is_failing\"");
     let received = device_state::Column::ReceivedAt;
     match state {

@@ -1,4 +1,4 @@
-//! Imports of devices as they are read, and what they are made of.
+//! Types of device imports.
 
 use std::any::type_name;
 
@@ -15,105 +15,105 @@ use crate::{
     },
 };
 
-/// How far an import is.
+/// Progress of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It waits.
+    /// The import is waiting.
     Queued,
     /// Some of its rows are done.
     Running,
     /// All of its rows are done.
     Done,
-    /// A fault inside the hub has ended it.
+    /// An internal error has ended it.
     Failed,
 }
 
-/// An import.
+/// Import of devices.
 #[derive(Debug, Clone)]
 pub struct Import {
-    /// Its id.
+    /// Identifier of the import.
     pub id: ImportId,
-    /// How far it is.
+    /// Progress of the import.
     pub state: State,
-    /// What its rows were written in.
+    /// Format of the imported file.
     pub format: String,
-    /// The encoding of the file, where it is known.
+    /// Character encoding of the file, if known.
     pub encoding: Option<String>,
-    /// What separates its cells, where it has any.
+    /// Delimiter of the cells, if the format has one.
     pub delimiter: Option<String>,
-    /// What is done with devices that are there already.
+    /// Handling of devices that exist already.
     pub on_existing: OnExisting,
-    /// All its rows.
+    /// Number of rows.
     pub rows_total: i64,
-    /// Rows that have made a device.
+    /// Number of rows that created a device.
     pub created: i64,
-    /// Rows that have replaced one.
+    /// Number of rows that replaced a device.
     pub updated: i64,
-    /// Rows whose device was there already and stays as it is.
+    /// Number of rows whose device existed and was left unchanged.
     pub skipped: i64,
-    /// Rows that could not be done.
+    /// Number of rows that failed.
     pub failed: i64,
-    /// When it was begun.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it last went on.
+    /// Time of the last progress.
     pub updated_at: Time,
-    /// When its last row was done.
+    /// Time at which the import ended; `None` until then.
     pub finished_at: Option<Time>,
 }
 
-/// What to import.
+/// Import to create.
 pub struct NewImport {
-    /// What the rows were written in.
+    /// Format of the imported file.
     pub format: &'static str,
-    /// The encoding of the file.
+    /// Character encoding of the file.
     pub encoding: String,
-    /// What separates its cells, where it has any.
+    /// Delimiter of the cells, if the format has one.
     pub delimiter: Option<char>,
-    /// What to do with devices that are there already.
+    /// Handling of devices that exist already.
     pub on_existing: OnExisting,
-    /// How many rows there are.
+    /// Number of rows.
     pub rows_total: i64,
-    /// The batches: the number of the first row, and the rows as [`rows_to_text`] writes them.
+    /// Batches: the number of the first row, and the rows as written by [`rows_to_text`].
     pub batches: Vec<(i64, String)>,
 }
 
-/// A row as it waits.
+/// Row that waits for import.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Counted from 1.
+    /// Row number, counted from 1.
     pub number: i64,
-    /// The line of the file that it starts in; older versions did not keep it.
+    /// Line of the file in which the row starts; `None` in rows stored by older versions.
     #[serde(default)]
     pub line: Option<i64>,
-    /// The device's id, where it can be told.
+    /// Identifier of the device, if known.
     pub device_id: Option<String>,
-    /// What to make, or why nothing can be made of it.
+    /// Device to create, or the reason why the row is invalid.
     pub content: Result<NewDevice, String>,
 }
 
-/// Rows that are done together: one or more of the batches that wait.
+/// Rows that are imported together, from one or more waiting batches.
 pub struct Batch {
-    /// The number of the first row of each of those batches.
+    /// Number of the first row of each batch.
     pub first_rows: Vec<i64>,
-    /// The rows.
+    /// Rows of the batches.
     pub rows: Vec<Row>,
-    /// What to do with devices that are there already.
+    /// Handling of devices that exist already.
     pub on_existing: OnExisting,
 }
 
-/// What became of a row.
+/// Outcome of a row.
 #[derive(Debug, Clone)]
 pub struct RowResult {
-    /// Counted from 1.
+    /// Row number, counted from 1.
     pub number: i64,
-    /// The line of the file that it starts in, where it is known.
+    /// Line of the file in which the row starts, if known.
     pub line: Option<i64>,
-    /// The device's id, where it can be told.
+    /// Identifier of the device, if known.
     pub device_id: Option<String>,
     /// `created`, `updated`, `skipped` or `failed`.
     pub outcome: String,
-    /// Why it failed.
+    /// Reason of a failure.
     pub error: Option<String>,
 }
 
@@ -124,12 +124,12 @@ words!(State {
     Failed = "failed",
 });
 
-/// The database's word for one of our choices.
+/// Returns the database's word for a value.
 pub(in crate::store) fn text(choice: impl Word) -> String {
     choice.word().to_owned()
 }
 
-/// The choice that a word of the database stands for.
+/// Returns the value of a word from the database.
 pub(in crate::store) fn read<T: Word>(word: &str) -> Result<T> {
     T::of_word(word).ok_or_else(|| {
         let choice = type_name::<T>();

@@ -1,7 +1,7 @@
-//! Imports of devices: the job, its rows that wait, and what became of those that are done.
+//! Imports of devices: the job, its waiting rows, and the outcomes of completed rows.
 //!
-//! The rows wait in batches. One transaction writes the devices of a batch, notes what became of its
-//! rows, counts, and takes the batch away: whatever stops the hub, a batch is done once or not yet.
+//! The rows wait in batches. One transaction writes the devices of a batch, records the outcomes of its rows,
+//! updates the counts, and deletes the batch: whatever stops the hub, a batch is imported once or not yet.
 
 use std::{
     net::IpAddr,
@@ -41,19 +41,19 @@ use crate::{
 
 pub use super::import::{Batch, Import, NewImport, Row, RowResult, State};
 
-/// What the audit log says of the devices.
+/// Operation that the audit log names for imported devices.
 const OPERATION: &str = "create_device_import";
 
-/// Imports of one tenant that may wait.
+/// Maximum number of unfinished imports per tenant.
 const WAITING_MAX: u64 = 10;
 
-/// Batches that are written down in one transaction, each of some dozen rows.
+/// Number of batches written in one transaction, each with a few dozen rows.
 const BATCHES: usize = 20;
 
-/// How long a finished import is kept.
+/// Time for which a finished import is kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Who has begun an import.
+/// Caller who began an import.
 #[derive(Serialize, Deserialize)]
 struct Author {
     user: Option<UserId>,
@@ -64,7 +64,7 @@ struct Author {
 }
 
 impl Store {
-    /// The imports of all tenants that are not at their end.
+    /// Returns the unfinished imports of all tenants.
     pub async fn unfinished_imports(&self) -> Result<Vec<(TenantId, ImportId)>> {
         let found: Vec<(i64, i64)> = device_import::Entity::find()
             .filter(is_unfinished())
@@ -87,12 +87,12 @@ fn is_unfinished() -> sea_orm::sea_query::SimpleExpr {
     device_import::Column::State.is_in([text(State::Queued), text(State::Running)])
 }
 
-/// Begins an import: its rows are kept until they are done. They are written in stretches, which nobody sees
-/// before the last: what is left of an import that was broken off is cleared away like what was deleted.
+/// Creates an import and stores its rows. The rows are written in several transactions, and the import stays hidden
+/// until the last. The leftovers of an interrupted upload are deleted like removed rows.
 pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
-    // Before all the writing, and once more when it counts.
+    // Checked before all the writing, and again when the import becomes visible.
     refuse_more(scope, scope.reader()).await?;
-    // All hubs tell by it whether somebody still writes it down.
+    // Shared time, because all hubs use it to detect whether the import is still being written.
     let (now, writer) = (scope.now(), &scope.store.inner.writer);
     let model = device_import::ActiveModel {
         tenant_id: Set(removed::REMOVED.0),
@@ -130,14 +130,14 @@ pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
     show(scope, ImportId(model.id)).await
 }
 
-/// Writes a stretch of batches.
+/// Writes several batches in one transaction.
 async fn keep(scope: &Scope, batches: Vec<device_import_batch::ActiveModel>) -> Result<()> {
     let transaction = scope.store.begin([]).await?;
     let written = bulk::insert(&transaction, batches, None).await;
     Ok(transaction.finish(written).await?)
 }
 
-/// Lets the tenant have an import whose rows are all kept, and takes its old ones out of sight.
+/// Makes a fully stored import visible to the tenant, and hides the tenant's old ones.
 async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
     use device_import::{Column, Entity};
     scope
@@ -148,7 +148,7 @@ async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
                 .filter(Column::FinishedAt.lt(clock::now() - KEPT))
                 .exec(&*transaction)
                 .await?;
-            // Of two who do so at once, each counts what the other has begun.
+            // The tenant is locked, so that each of two concurrent calls counts the other's import.
             tenants::hold(scope, &transaction).await?;
             refuse_more(scope, &*transaction).await?;
             let shown = Entity::update_many()
@@ -162,7 +162,7 @@ async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
         .await
 }
 
-/// Refuses an import where as many as may wait already.
+/// Fails if the tenant has as many unfinished imports as allowed.
 async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result<()> {
     let waiting = scope
         .find::<device_import::Entity>()
@@ -177,12 +177,12 @@ async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result
     Ok(())
 }
 
-/// The form in which rows wait.
+/// Serializes rows to their stored form.
 pub fn rows_to_text(rows: &[Row]) -> Result<String> {
     serde_json::to_string(rows).map_err(Error::internal)
 }
 
-/// One import.
+/// Returns an import.
 pub async fn get(scope: &Scope, id: ImportId) -> Result<Import> {
     model(scope, id).await?.try_into()
 }
@@ -196,7 +196,7 @@ pub(in crate::store) async fn model(scope: &Scope, id: ImportId) -> Result<devic
         .ok_or_else(|| missing(id))
 }
 
-/// A stretch of the imports, the newest first.
+/// Returns a page of the imports, newest first.
 pub async fn list(scope: &Scope, stretch: &Stretch) -> Result<Page<Import, Place>> {
     let query = scope.find::<device_import::Entity>();
     let total = listing::total(scope, &query, stretch).await?;
@@ -206,7 +206,7 @@ pub async fn list(scope: &Scope, stretch: &Stretch) -> Result<Page<Import, Place
     page.of(total).try_map(Import::try_from)
 }
 
-/// A stretch of the rows that are done, in their order.
+/// Returns a page of the completed rows, in their order.
 pub async fn rows(
     scope: &Scope,
     id: ImportId,
@@ -233,8 +233,8 @@ pub async fn rows(
     }))
 }
 
-/// The next rows of an import, of at most so many batches, with the scope to do them in, on behalf of
-/// whoever began it; `None` when nothing is left.
+/// Returns the next rows of an import, from at most `batches` batches, with a scope on behalf of the import's
+/// author; `None` if nothing is left.
 pub async fn next_batch(
     scope: &Scope,
     id: ImportId,
@@ -277,15 +277,15 @@ pub async fn next_batch(
     Ok(Some((scope, batch)))
 }
 
-/// The end of a piece of work on an import.
+/// Result of processing a batch.
 pub struct Worked {
-    /// Nothing is left of the import.
+    /// True if nothing is left of the import.
     pub is_done: bool,
-    /// How long others waited for the transaction before its COMMIT.
+    /// Duration of the transaction before its COMMIT, during which other writers waited.
     pub held: Duration,
 }
 
-/// Does a batch, in one transaction. What another hub has done meanwhile is left alone.
+/// Imports a batch in one transaction. Skips work that another hub has completed meanwhile.
 pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
     scope
         .write(async |transaction| {
@@ -294,7 +294,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
                 is_done,
                 held: begun.elapsed(),
             };
-            // Two hubs on one database take turns here.
+            // The lock serializes two hubs on one database.
             let import = scope
                 .find::<device_import::Entity>()
                 .filter(device_import::Column::Id.eq(id.0))
@@ -312,7 +312,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
                 .filter(device_import_batch::Column::FirstRow.is_in(batch.first_rows.clone()))
                 .exec(&*transaction)
                 .await?;
-            // Another hub has done some of them only: the others are read again.
+            // Another hub has completed only some of the batches: the rest are read again.
             match taken.rows_affected {
                 0 => return Ok(worked(false)),
                 taken if taken != batches => return Err(Error::overloaded("another hub is at it")),
@@ -396,8 +396,8 @@ async fn write_rows(
     Ok(results)
 }
 
-/// Ends an import that a fault of ours keeps from going on, unless another hub has brought it to its end; the
-/// rows that wait are cleared away with it.
+/// Ends an import as failed after an internal error, unless another hub has finished it. Its waiting rows are
+/// deleted with it.
 pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
     let now = clock::now();
     scope
@@ -413,7 +413,7 @@ pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
         .await
 }
 
-/// Changes an import, unless it is at its end.
+/// Changes an import unless it has ended.
 async fn change(
     scope: &Scope,
     transaction: &DatabaseTransaction,

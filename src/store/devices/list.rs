@@ -1,4 +1,4 @@
-//! Lists of devices: which ones, and in which order.
+//! Lists of devices, with filters and sorting.
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -29,46 +29,46 @@ use crate::{
     },
 };
 
-/// What a search looks into.
+/// Columns that a search looks in.
 const SEARCHED: [device::Column; 3] = [
     device::Column::DeviceId,
     device::Column::Name,
     device::Column::Description,
 ];
 
-/// Which devices.
+/// Filter of a list of devices; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those that it picks.
+    /// Selector that the devices must match.
     pub selector: Option<Selector>,
-    /// Those with an address there.
+    /// Network connection on which the devices must have an address.
     pub connection: Option<ConnectionId>,
-    /// Those whose driver is this; without a tag or digest, whatever they call it.
+    /// Driver of the devices. Without a tag or digest, any version of it matches.
     pub driver: Option<Reference>,
-    /// Those that have sent nothing for so long, or never anything.
+    /// Minimum time since the last message; also matches devices that have never sent any.
     pub silent_for: Option<TimeDelta>,
-    /// Those that are so.
+    /// Health state of the devices.
     pub health: Option<HealthState>,
-    /// Those with this in id, name or description, whatever its case.
+    /// Text that the id, name or description must contain, ignoring case.
     pub search: Option<String>,
 }
 
-/// What orders the list; devices that are alike stand in the order in which they were made.
+/// Sort key of a list; equal devices are ordered by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
-    /// When they were made.
+    /// Time of creation.
     Created,
-    /// Their id.
+    /// Identifier of the device.
     Id,
-    /// Their name; those without one first.
+    /// Name; devices without one come first.
     Name,
-    /// When they were last changed.
+    /// Time of the last change.
     Updated,
-    /// When they last sent something; those that never did first.
+    /// Time of the last message; devices that never sent one come first.
     LastSeen,
 }
 
-/// A stretch of the devices.
+/// Returns a page of the devices.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
@@ -76,7 +76,7 @@ pub async fn list(
     stretch: &Stretch,
 ) -> Result<Page<Device, Place>> {
     let begins_with_states = filter.begins_with_states(sort);
-    // Every device has a state. With its tenant among the conditions, a database can begin with them.
+    // Every device has a state. A condition on the state's tenant lets the database start from the states' index.
     let of_tenant = device_state::Column::TenantId.eq(scope.tenant.0);
     let query = scope
         .find::<device::Entity>()
@@ -94,12 +94,12 @@ pub async fn list(
 }
 
 impl Filter {
-    /// Whether an index of the states leads to a page of these.
+    /// True if an index on the states leads directly to the page.
     fn begins_with_states(&self, sort: Sort<SortBy>) -> bool {
         match self.health {
-            // They are few.
+            // Failing devices are few.
             Some(HealthState::Failing) => true,
-            // They may be all: what their index has in no order would be sorted for a page.
+            // These may be all devices, and any order other than the index's would sort all of them for a page.
             Some(HealthState::NeverSeen) => {
                 matches!(sort.by, SortBy::Created | SortBy::LastSeen)
             }
@@ -135,7 +135,8 @@ impl Filter {
             all = all.add(if sort.by == SortBy::LastSeen {
                 Condition::all().add(last_seen().lt(since))
             } else {
-                // Not by the index, which would have all that are silent sorted for a page.
+                // Without the index expression, because the database would otherwise sort all silent devices for a
+                // page.
                 let received = device_state::Column::ReceivedAt;
                 Condition::any()
                     .add(received.is_null())
@@ -152,7 +153,7 @@ impl Sort<SortBy> {
     fn order(self, begins_with_states: bool) -> Order {
         use device::Column;
         let down = self.descending;
-        // The same key, in the table whose index leads to the page.
+        // Both columns hold the same key; this one belongs to the table whose index leads to the page.
         let key = match begins_with_states {
             true => device_state::Column::DeviceKey.into_expr(),
             false => Column::Id.into_expr(),
@@ -161,7 +162,7 @@ impl Sort<SortBy> {
             SortBy::Created => Order::by_key(key, down),
             SortBy::Id => Order::by_text(Column::DeviceId.into_expr(), key, down),
             SortBy::Name => {
-                // As in the index, to the letter.
+                // Must match the index expression exactly.
                 let name = Expr::cust("COALESCE(\"devices\".\"name\", '')");
                 Order::by_text(name, key, down)
             }

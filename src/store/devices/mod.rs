@@ -1,4 +1,4 @@
-//! Devices: what people provision, and what the device last said.
+//! Devices: their configuration, and their last state.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,7 @@ pub mod uplinks;
 
 pub use record::{Address, Device, NewDevice, State};
 
-/// Reads of devices that are shared by all who wait for one.
+/// Group read of devices.
 pub(super) type Devices = Gather<(TenantId, String), Device>;
 
 /// Adds a device.
@@ -87,14 +87,14 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
         .await
 }
 
-/// One device.
+/// Returns a device.
 pub async fn get(scope: &Scope, id: &str) -> Result<Device> {
     let key = (scope.tenant, id.to_owned());
     let found = scope.store.kept::<Devices>().get(key).await?;
     found.ok_or_else(|| missing(id))
 }
 
-/// Reads devices together for all who wait for one.
+/// Starts a group read of devices, which serves concurrent requests with one query.
 pub(super) fn gather(reader: Reader) -> Devices {
     Gather::start(move |keys| load(reader.clone(), keys))
 }
@@ -122,7 +122,7 @@ async fn load(
     Ok(devices)
 }
 
-/// The device with this address, where there is one.
+/// Returns the device with this address, if any.
 pub async fn find_by_address(
     scope: &Scope,
     connection: ConnectionId,
@@ -147,7 +147,7 @@ pub async fn find_by_address(
     found.map(Device::try_from).transpose()
 }
 
-/// Replaces what was provisioned; the id stays.
+/// Replaces a device's configuration; the id stays.
 pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
     scope
         .write(async |transaction| {
@@ -165,7 +165,7 @@ pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
         .await
 }
 
-/// Puts `new` in the place of a row that is locked.
+/// Replaces the configuration of a locked row.
 pub(super) async fn replace(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -199,7 +199,7 @@ pub(super) async fn replace(
         .await
 }
 
-/// Changes a device's labels alone; answers them as they are then.
+/// Changes only a device's labels and returns the new ones.
 pub async fn change_labels(
     scope: &Scope,
     id: &str,
@@ -238,7 +238,7 @@ pub async fn change_labels(
         .await
 }
 
-/// Removes a device; its uplinks, events and downlinks are cleared away later. Answers what was removed.
+/// Removes a device and returns it; its uplinks, events and downlinks are deleted later.
 pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
     scope
         .write(async |transaction| {
@@ -251,7 +251,7 @@ pub async fn delete(scope: &Scope, id: &str) -> Result<Device> {
                 .one(&*transaction)
                 .await?
                 .ok_or_else(|| missing(id))?;
-            // The state before the device, as the writer of uplinks takes them.
+            // The writer of uplinks also locks states before devices.
             let state = hold_states(scope, &transaction, vec![key]).await?.pop();
             let which = Condition::all()
                 .add(device::Column::Id.eq(key))

@@ -1,4 +1,4 @@
-//! Uplinks of a device before and behind another one.
+//! Uplinks of a device before and after a given one.
 
 use sea_orm::{
     ColumnTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Whether the device has an uplink before this one.
+/// True if the device has an uplink before this one.
 pub async fn has_older(scope: &Scope, device: DeviceKey, uplink: &Uplink) -> Result<bool> {
     let found = older(scope.tenant, device, uplink)
         .select_only()
@@ -28,18 +28,18 @@ pub async fn has_older(scope: &Scope, device: DeviceKey, uplink: &Uplink) -> Res
     Ok(found.is_some())
 }
 
-/// The uplinks of a device that stand before this one.
+/// Returns the query for the uplinks of a device before this one.
 fn older(tenant: TenantId, device: DeviceKey, than: &Uplink) -> Select<uplink::Entity> {
     use uplink::Column;
     let Places { row, of_uplink } = places(than);
-    // The time is told apart as well: an index leads to it, and not to a pair.
+    // The separate condition on the time makes the database use the index, which it does not for a pair.
     find_of::<uplink::Entity>(tenant)
         .filter(Column::DeviceKey.eq(device.0))
         .filter(Column::Ts.lte(than.time))
         .filter(row.lt(of_uplink))
 }
 
-/// Those that stand behind it, in their order.
+/// Returns the query for the uplinks of a device after this one, in their order.
 pub(in crate::store) fn newer(
     tenant: TenantId,
     device: DeviceKey,
@@ -56,13 +56,13 @@ pub(in crate::store) fn newer(
 
 /// Places among the uplinks of a device, in SQL.
 struct Places {
-    /// That of a row.
+    /// Place of a row.
     row: Expr,
-    /// That of an uplink.
+    /// Place of a given uplink.
     of_uplink: Expr,
 }
 
-/// The place of a row, and that of this uplink.
+/// Returns the place of a row and that of this uplink.
 fn places(uplink: &Uplink) -> Places {
     use uplink::Column;
     Places {

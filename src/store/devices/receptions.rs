@@ -1,7 +1,7 @@
-//! What copies of a frame tell of how it was received, added to the uplink that the first one became.
+//! Reception data from copies of a frame, added to the uplink that the first copy became.
 //!
-//! Network servers send one frame several times: without its gateways and with them, or once for each of
-//! them. The uplink is forwarded when the first comes; whoever reads it later sees all.
+//! Network servers send a frame several times: without its gateways and with them, or once per gateway. The uplink
+//! is forwarded when the first copy arrives; later reads return the data of all copies.
 
 use std::collections::BTreeMap;
 
@@ -18,18 +18,18 @@ use crate::store::{
     entities::uplink,
 };
 
-/// Most receptions of one uplink, as adapters keep them.
+/// Maximum number of receptions per uplink, the same as in the adapters.
 const RECEPTIONS_MAX: usize = 64;
 const RECEPTIONS: &str = "receptions";
 
-/// A copy that names gateways.
+/// Copy of a frame that names gateways.
 pub(in crate::store) struct HeardAgain {
     uplink: Uuid,
     radio: Map<String, Value>,
 }
 
 impl HeardAgain {
-    /// The copy of an uplink, where it names any.
+    /// Returns the copy of an uplink's frame if it names any gateway.
     pub(in crate::store) fn new(uplink: Uuid, radio: &Value) -> Option<Self> {
         let radio = radio.as_object()?;
         let receptions = radio.get(RECEPTIONS)?.as_array()?;
@@ -41,7 +41,7 @@ impl HeardAgain {
     }
 }
 
-/// Writes what is new.
+/// Adds the new receptions of these copies to their uplinks.
 pub(in crate::store) async fn add(
     transaction: &DatabaseTransaction,
     copies: Vec<HeardAgain>,
@@ -78,7 +78,7 @@ pub(in crate::store) async fn add(
     Ok(())
 }
 
-/// Adds the gateways of a copy to what is stored, with the best of their signals; whether any was new.
+/// Adds a copy's gateways to the stored ones and keeps the best signal; returns true if any gateway was new.
 fn merge(stored: &mut Value, copy: Map<String, Value>) -> bool {
     let Value::Object(stored) = stored else {
         return false;

@@ -1,4 +1,4 @@
-//! Devices as they are read: what people provision, and what the device last said.
+//! Types of devices: their configuration, and their last state.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,70 +14,70 @@ use crate::{
     },
 };
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 pub(in crate::store) const RESOURCE: &str = "devices";
 
-/// What a client provisions.
+/// Configuration of a device, as clients provide it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewDevice {
-    /// Unique in the tenant.
+    /// Identifier, unique in the tenant.
     pub id: String,
-    /// Unique in the tenant unless empty.
+    /// Name, unique in the tenant unless empty.
     pub name: String,
-    /// For people.
+    /// Description for people.
     pub description: String,
-    /// `author/name:tag`; nothing is decoded without one.
+    /// Driver as `author/name:tag`; without one, messages are not decoded.
     pub driver: Option<String>,
-    /// For selectors.
+    /// Labels, which selectors match.
     pub labels: Vec<String>,
-    /// For the client's own use.
+    /// Data for the client's own use.
     pub metadata: Map<String, Value>,
-    /// Where its messages come from.
+    /// Addresses from which the device's messages arrive.
     pub connections: Vec<Address>,
 }
 
-/// A device's address in a network.
+/// Address of a device in a network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Address {
-    /// The network connection.
+    /// Network connection.
     pub network_connection_id: i64,
-    /// The device's id there, such as the DevEUI.
+    /// Identifier of the device in the network, such as the DevEUI.
     pub network_device_id: String,
 }
 
-/// A device.
+/// Device of a tenant.
 #[derive(Debug, Clone)]
 pub struct Device {
-    /// For references inside the hub.
+    /// Key for references inside the hub.
     pub key: DeviceKey,
-    /// What was provisioned.
+    /// Configuration, as the client provided it.
     pub provisioned: NewDevice,
-    /// What it last said.
+    /// Last state.
     pub state: State,
-    /// Grows with every change by a client.
+    /// Revision, which grows with every change by a client.
     pub revision: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed by a client.
+    /// Time of the last change by a client.
     pub updated_at: Time,
 }
 
-/// What a device last said, and what it should be told.
+/// State of a device: last reported, and desired.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
-    /// The decoded fields, merged uplink by uplink.
+    /// Decoded fields, merged uplink by uplink.
     pub reported: Map<String, Value>,
-    /// What a client wants it to be.
+    /// State that a client wants the device to have.
     pub desired: Map<String, Value>,
-    /// When it last sent something.
+    /// Time of the last message; `None` if there was none.
     pub received_at: Option<Time>,
-    /// The payload it last sent.
+    /// Payload of the last message.
     pub raw: Option<Vec<u8>>,
-    /// Whether its driver could make nothing of that.
+    /// True if the driver could not decode the last message.
     pub is_failing: bool,
-    /// Its last frames.
+    /// Recent frames, for the detection of copies.
     pub frames: Frames,
-    /// When the newest of the frames that this is made of was received.
+    /// Time at which the newest frame merged into this state was received.
     pub newest_at: Option<Time>,
 }
 

@@ -1,7 +1,7 @@
-//! Uplinks that are decoded again: what is stored of them is replaced, stretch by stretch.
+//! Redecoding of stored uplinks: their decoded data is replaced, section by section.
 //!
-//! A stretch is one transaction: the uplinks, their rows in data tables, the mark of how far the
-//! work has come, and, where the stretch reaches the device's newest uplink, what the device reports.
+//! A section is one transaction: the uplinks, their rows in data tables, the record of the progress, and, if the
+//! section reaches the device's newest uplink, the device's reported state.
 
 use std::collections::BTreeSet;
 
@@ -39,66 +39,66 @@ use crate::{
 
 pub use super::neighbours::has_older;
 
-/// Uplinks whose rows one statement deletes: each may have a thousand times, and a statement of SQLite
-/// 32,766 values.
+/// Number of uplinks whose rows one statement deletes. Each uplink may have a thousand times, and SQLite allows
+/// 32,766 values per statement.
 const ROWS_OF: usize = 20;
 
-/// How far a device's uplinks have been decoded again, and what the next stretch must know.
+/// Progress of redecoding a device's uplinks, which the next section continues from.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// What decodes.
+    /// Driver that decodes.
     pub driver: String,
-    /// Whether it began with the first uplink that is stored.
+    /// True if the work began with the first stored uplink.
     pub is_whole: bool,
-    /// What the driver keeps after the last uplink; `None`: it has returned no state.
+    /// Driver state after the last uplink; `None` if the driver returned none.
     pub state: Option<Map<String, Value>>,
-    /// The fields that the uplinks so far had reported.
+    /// Fields that the uplinks so far reported before.
     pub gone: BTreeSet<String>,
-    /// What they report now.
+    /// Fields that they report now.
     pub reported: Map<String, Value>,
 }
 
-/// One stretch, decoded.
+/// Decoded section of uplinks.
 pub struct Redecoded {
-    /// The device.
+    /// Key of the device.
     pub device: DeviceKey,
-    /// Its id.
+    /// Identifier of the device.
     pub device_id: String,
-    /// The data tables that keep its data.
+    /// Data tables that store the device's data.
     pub tables: Vec<DataTableId>,
-    /// The uplinks, the oldest first; one at least.
+    /// Uplinks, oldest first; at least one.
     pub uplinks: Vec<Rewritten>,
-    /// Where the stretch before this one ended; `None`: it is the first.
+    /// Place where the previous section ended; `None` for the first section.
     pub after: Option<Place<Uuid>>,
-    /// After the stretch.
+    /// Progress after the section.
     pub progress: Progress,
-    /// Whether it was known when this was read that uplinks are left of what was asked for.
+    /// True if requested uplinks were left when the section was read.
     pub goes_on: bool,
-    /// Before which time the uplinks are that were asked for.
+    /// Time before which uplinks are redecoded; `None` for no limit.
     pub to: Option<Time>,
-    /// Author and name of the driver, where the device's own state of it is to follow.
+    /// Author and name of the driver whose stored state is updated; `None` to leave the state unchanged.
     pub keeps_state_of: Option<String>,
-    /// What to tell of the device.
+    /// Event to record for the device.
     pub event: NewEvent,
 }
 
-/// An uplink with what is made of it now.
+/// Uplink with its new decoded data.
 pub struct Rewritten {
-    /// As it is stored.
+    /// Uplink as stored.
     pub before: Uplink,
-    /// The fields.
+    /// Decoded fields.
     pub data: Option<Map<String, Value>>,
-    /// The values of each time, where the driver told of several.
+    /// Values per time, if the driver returned several.
     pub updates: Option<Value>,
-    /// Why there is nothing.
+    /// Reason why there is no data.
     pub failure: Option<Value>,
-    /// The times of the rows that it may have in data tables.
+    /// Times of rows that the uplink may have in data tables.
     pub former_times: Vec<Time>,
-    /// Its rows in data tables.
+    /// New rows in data tables.
     pub rows: Vec<NewRow>,
 }
 
-/// What the stretch before the one behind this place has left; it must be the last one written.
+/// Returns the progress of the section that ended at `after`. Fails if that is not the last one written.
 pub async fn find(
     scope: &Scope,
     device: DeviceKey,
@@ -136,7 +136,7 @@ fn not_the_last() -> Error {
     )
 }
 
-/// Writes a stretch; answers whether there is another of what was asked for, by now.
+/// Writes a section; returns true if requested uplinks are left by now.
 pub async fn write(scope: &Scope, redecoded: Redecoded) -> Result<bool> {
     scope
         .record(async |transaction| redecoded.write(scope, &transaction).await)
@@ -145,7 +145,7 @@ pub async fn write(scope: &Scope, redecoded: Redecoded) -> Result<bool> {
 
 impl Redecoded {
     async fn write(self, scope: &Scope, transaction: &DatabaseTransaction) -> Result<bool> {
-        // Locked first: the device's new uplinks and other work on its old ones wait.
+        // Locked first: new uplinks of the device and other work on its old ones must wait.
         let state = scope
             .find::<device_state::Entity>()
             .filter(device_state::Column::DeviceKey.eq(self.device.0))
@@ -154,7 +154,7 @@ impl Redecoded {
             .await?
             .ok_or_else(|| Error::missing("device", &self.device_id))?;
         if let Some(after) = &self.after {
-            // Somebody else may have gone on from there meanwhile.
+            // Another request may have continued from there meanwhile.
             let mark = find_mark(scope, transaction, self.device).await?;
             mark.filter(|mark| is_at(mark, &self.progress.driver, after))
                 .ok_or_else(not_the_last)?;
@@ -174,7 +174,7 @@ impl Redecoded {
         Ok(goes_on)
     }
 
-    /// Puts the uplinks' rows into the place of those that the tables have of them.
+    /// Replaces the uplinks' rows in the data tables.
     async fn replace_rows(&self, scope: &Scope, transaction: &DatabaseTransaction) -> Result<()> {
         use data_table_row::Column;
         if self.tables.is_empty() {
@@ -192,7 +192,7 @@ impl Redecoded {
                 continue;
             };
             let of_uplink = Column::UplinkId.is_in(uplinks.iter().map(|uplink| uplink.before.id));
-            // Older rows do not name their uplink.
+            // Rows from older versions have no uplink id.
             let unnamed = Column::UplinkId.is_null().and(Column::Ts.is_in(times()));
             scope
                 .delete::<data_table_row::Entity>()
@@ -241,7 +241,7 @@ impl Redecoded {
         Ok(found)
     }
 
-    /// Makes the device report what its uplinks do now.
+    /// Updates the device's reported state to the redecoded data.
     async fn report(
         &self,
         scope: &Scope,
@@ -287,7 +287,7 @@ impl Redecoded {
                 )
                 .await?;
             }
-            // What its driver keeps of the device goes over what uplinks tell.
+            // The driver state takes precedence over the data of uplinks.
             None => reported.extend(kept.map(|kept| members(kept.state)).unwrap_or_default()),
         }
         let is_failing = self
@@ -307,7 +307,7 @@ impl Redecoded {
         Ok(())
     }
 
-    /// Leaves for the next stretch what it must know.
+    /// Stores the progress for the next section, or deletes it if none is left.
     async fn mark(
         &self,
         scope: &Scope,

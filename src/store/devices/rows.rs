@@ -1,4 +1,4 @@
-//! Rows of devices, and of what is theirs alone: held, written and taken out of sight.
+//! Rows of devices and of their dependents: locking, writing and removal.
 
 use sea_orm::{
     ActiveValue::Set,
@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// The states of devices, held before the devices and in the order of their keys by whoever deletes devices
-/// or changes what others refer to.
+/// Locks the states of devices in the order of their keys. Deletions of devices and changes of referenced rows take
+/// these locks before those of the devices.
 pub(in crate::store) async fn hold_states(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -39,8 +39,8 @@ pub(in crate::store) async fn hold_states(
         .await?)
 }
 
-/// Holds devices in the order of their keys, before their downlinks are touched. Rows that refer to them may
-/// be written meanwhile.
+/// Locks devices in the order of their keys, before their downlinks are changed. Rows that refer to them may still
+/// be written.
 pub(in crate::store) async fn hold(
     transaction: &DatabaseTransaction,
     keys: Vec<i64>,
@@ -60,8 +60,8 @@ pub(in crate::store) async fn hold(
     Ok(())
 }
 
-/// Takes devices out of sight, which are held with their states: what is theirs alone and is little goes at
-/// once, and so does what still waits to be sent to them.
+/// Removes devices, which are locked with their states. Small dependent rows and queued downlinks are deleted at
+/// once.
 pub(in crate::store) async fn bury(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -97,7 +97,7 @@ pub(in crate::store) async fn bury(
     Ok(())
 }
 
-/// The device's row, as it is until the end of the transaction.
+/// Locks the device's row until the end of the transaction and returns it.
 pub(in crate::store) async fn lock(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -109,8 +109,7 @@ pub(in crate::store) async fn lock(
         .await
 }
 
-/// Whether a row is that of this device, with the same addresses and driver: what it is sent is made by
-/// them.
+/// True if the row is of this device with unchanged addresses and driver, which determine the form of its downlinks.
 pub(in crate::store) fn speaks_as_before(row: &device::Model, before: &Device) -> bool {
     let NewDevice {
         driver,
@@ -122,7 +121,7 @@ pub(in crate::store) fn speaks_as_before(row: &device::Model, before: &Device) -
         && row.connections == serde_json::json!(connections)
 }
 
-/// The state of a device that has sent nothing yet.
+/// Returns the state of a device that has sent nothing yet.
 pub(in crate::store) fn first_state(scope: &Scope, key: DeviceKey) -> device_state::ActiveModel {
     device_state::ActiveModel {
         tenant_id: Set(scope.tenant.0),
@@ -215,7 +214,7 @@ pub(in crate::store) fn missing(id: &str) -> Error {
     Error::missing("device", id)
 }
 
-/// The address is another device's.
+/// Returns the error for an address that another device has.
 pub(in crate::store) fn address_taken() -> Error {
     Error::Conflict(
         "connectivity.connections.network_device_id: another device has one of these addresses already"
@@ -223,12 +222,12 @@ pub(in crate::store) fn address_taken() -> Error {
     )
 }
 
-/// There is such a device.
+/// Returns the error for an id that is taken.
 pub(in crate::store) fn id_taken(id: &str) -> Error {
     Error::Conflict(format!("id: there is a device \"{id}\" already"))
 }
 
-/// The name is another device's.
+/// Returns the error for a name that another device has.
 pub(in crate::store) fn name_taken() -> Error {
     Error::Conflict("name: another device has this name already".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Label selectors in SQL: the one translation, for whatever lists or changes devices.
+//! Translation of label selectors to SQL, shared by all lists and changes of devices.
 
 use sea_orm::{
     ColumnTrait, Condition,
@@ -10,7 +10,7 @@ use crate::{
     store::entities::{device, device_label},
 };
 
-/// The devices that a selector picks.
+/// Returns the condition for devices that match a selector.
 pub fn picked(selector: &Selector) -> Condition {
     condition(selector.expression())
 }
@@ -29,7 +29,7 @@ fn condition(expression: &Expression) -> Condition {
             if name.contains('=') {
                 return having(own.into());
             }
-            // Not LIKE: SQLite's knows no difference between upper and lower case.
+            // LIKE is not used because it ignores case in SQLite.
             let start = format!("{name}=");
             let length = i32::try_from(start.chars().count()).unwrap_or(i32::MAX);
             let label = Expr::col((device_label::Entity, device_label::Column::Label));
@@ -49,7 +49,7 @@ fn condition(expression: &Expression) -> Condition {
     }
 }
 
-/// The devices that have a label like this.
+/// Returns the condition for devices that have a matching label.
 fn having(label: Condition) -> Condition {
     let labels: SelectStatement = Query::select()
         .expr(Expr::value(1))

@@ -1,4 +1,4 @@
-//! The recent messages of a device.
+//! Recent uplinks of a device.
 
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value};
@@ -19,34 +19,34 @@ use crate::{
     },
 };
 
-/// One message, raw and decoded.
+/// Uplink, raw and decoded.
 #[derive(Debug, Clone)]
 pub struct Uplink {
-    /// Sorts by arrival.
+    /// Identifier, which sorts by arrival.
     pub id: Uuid,
-    /// Where it came in.
+    /// Network connection that received it.
     pub connection: ConnectionId,
-    /// When the hub received it.
+    /// Time at which the hub received it.
     pub received_at: Time,
-    /// When the network received it.
+    /// Time at which the network received it.
     pub time: Time,
     /// LoRaWAN port.
     pub f_port: Option<u8>,
     /// LoRaWAN frame counter.
     pub f_cnt: Option<u32>,
-    /// The payload.
+    /// Payload of the message.
     pub raw: Option<Vec<u8>>,
-    /// How it was received, as the network's adapter wrote it.
+    /// Radio data of the reception, as the network's adapter wrote it.
     pub radio: Map<String, Value>,
-    /// What the driver made of it.
+    /// Data that the driver decoded.
     pub data: Option<Map<String, Value>>,
-    /// The values of each time, where the driver told of several.
+    /// Values per time, if the driver returned several.
     pub updates: Option<Value>,
-    /// Why the driver made nothing of it.
+    /// Reason why the driver could not decode it.
     pub failure: Option<Value>,
 }
 
-/// A stretch of a device's uplinks, of those in a span of the network's time.
+/// Returns a page of a device's uplinks in a period of the network's time.
 pub async fn list(
     scope: &Scope,
     device: DeviceKey,
@@ -66,7 +66,7 @@ pub async fn list(
     Ok(page.of(total).map(Uplink::from))
 }
 
-/// How the last uplink of a device over a connection was received.
+/// Returns the radio data of the last uplink of a device over a connection.
 pub async fn last_radio(
     scope: &Scope,
     device: DeviceKey,
@@ -86,7 +86,7 @@ pub async fn last_radio(
 }
 
 impl Uplink {
-    /// Its place in a list of its device's uplinks.
+    /// Returns the place of the uplink in a list of its device's uplinks.
     pub fn place(&self) -> Place<Uuid> {
         Place::of_time(self.time, self.id)
     }

@@ -1,8 +1,7 @@
-//! What devices are to be told: one row for each message, from its queueing to its end.
+//! Messages to devices: one row for each downlink, from queuing to its end.
 //!
-//! Whoever changes downlinks of a device holds the device's row first: so the bound of its queue
-//! holds, and no two transactions wait for each other. How the queue is worked off is in
-//! [`queue`].
+//! Changes of a device's downlinks lock the device's row first, which enforces the limit of its queue and prevents
+//! deadlocks. [`queue`] processes the queue.
 
 use sea_orm::{
     ActiveValue::Set,
@@ -37,17 +36,17 @@ pub(in crate::store) mod telling;
 
 pub use record::{Downlink, NewDownlink, Origin, Priority, State};
 
-/// Which downlinks.
+/// Filter of downlinks; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those in this state.
+    /// State of the downlinks.
     pub state: Option<State>,
-    /// Those that were asked for so.
+    /// Origin of the downlinks.
     pub origin: Option<Origin>,
 }
 
-/// Queues a downlink, unless the device has `most` in its queue already. `None`: device, connection or
-/// settings are others than those by which it was made.
+/// Queues a downlink; fails if the device's queue holds `most` already. Returns `None` if the device, the connection
+/// or its settings have changed since the downlink was prepared.
 pub async fn insert(
     scope: &Scope,
     device: &Device,
@@ -69,7 +68,7 @@ pub async fn insert(
         .await
 }
 
-/// Whether the connection that a downlink goes over is as it was seen, and stays so.
+/// Locks the downlink's connection; returns true if it and its settings still have these revisions.
 pub(super) async fn are_as_seen(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -80,7 +79,7 @@ pub(super) async fn are_as_seen(
     seen::is_as_seen(scope, transaction, new.connection, seen, lock).await
 }
 
-/// Queues a downlink of a device whose row is held, over a connection that is as it was seen.
+/// Queues a downlink of a locked device over a connection that was checked by [`are_as_seen`].
 pub(super) async fn queue(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -140,7 +139,7 @@ pub(super) async fn queue(
     Ok(downlink)
 }
 
-/// One downlink of a device.
+/// Returns a downlink of a device.
 pub async fn get(scope: &Scope, device: DeviceKey, id: Uuid) -> Result<Downlink> {
     let found = scope
         .find::<downlink::Entity>()
@@ -151,7 +150,7 @@ pub async fn get(scope: &Scope, device: DeviceKey, id: Uuid) -> Result<Downlink>
     found.map(Downlink::from).ok_or_else(|| missing(id))
 }
 
-/// The device that a downlink over this connection is for.
+/// Returns the device of a downlink over this connection.
 pub async fn device(
     scope: &Scope,
     connection: ConnectionId,
@@ -170,7 +169,7 @@ pub async fn device(
     Ok(found.map(DeviceKey))
 }
 
-/// The device of the only downlink over this connection that waits in its network under this id.
+/// Returns the device of the sent downlink with this network reference; `None` unless exactly one matches.
 pub async fn device_of_reference(
     scope: &Scope,
     connection: ConnectionId,
@@ -194,7 +193,7 @@ pub async fn device_of_reference(
     })
 }
 
-/// Whether its device is still there: those of one that was deleted are still to be cleared away.
+/// Returns the condition that the downlink's device still exists; downlinks of removed devices are deleted later.
 fn has_device(scope: &Scope) -> Expr {
     let device = Query::select()
         .expr(Expr::value(1))
@@ -208,7 +207,7 @@ fn has_device(scope: &Scope) -> Expr {
     Expr::exists(device)
 }
 
-/// The last downlink of a device that was asked for so.
+/// Returns the last downlink of a device with this origin.
 pub async fn find_last(
     scope: &Scope,
     device: DeviceKey,
@@ -222,7 +221,7 @@ pub async fn find_last(
     Ok(page.items.into_iter().next())
 }
 
-/// A stretch of a device's downlinks, in the order in which they were queued.
+/// Returns a page of a device's downlinks, in the order of queuing.
 pub async fn list(
     scope: &Scope,
     device: DeviceKey,
@@ -250,7 +249,7 @@ impl Filter {
     }
 }
 
-/// Takes back a downlink that still waits; answers it as it is then.
+/// Cancels a queued downlink and returns it.
 pub async fn cancel(scope: &Scope, device_id: &str, id: Uuid) -> Result<Downlink> {
     scope
         .record(async |transaction| {
@@ -276,7 +275,7 @@ pub async fn cancel(scope: &Scope, device_id: &str, id: Uuid) -> Result<Downlink
         .await
 }
 
-/// Ends a downlink that waits, and whose row is held.
+/// Ends a queued downlink whose row is locked.
 pub(super) async fn end(
     scope: &Scope,
     transaction: &DatabaseTransaction,

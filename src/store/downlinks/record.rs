@@ -1,4 +1,4 @@
-//! Downlinks as they are read.
+//! Types of downlinks.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -18,111 +18,111 @@ use crate::{
     },
 };
 
-/// Where a downlink stands.
+/// State of a downlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It waits in the hub.
+    /// Waiting in the hub.
     Queued,
-    /// The network server has it.
+    /// Accepted by the network server.
     Sent,
-    /// The device has confirmed it.
+    /// Confirmed by the device.
     Acknowledged,
-    /// It was given up, or the network or the device refused it.
+    /// Given up, or rejected by the network or the device.
     Failed,
-    /// It waited too long.
+    /// Expired before it was sent.
     Expired,
-    /// It was taken back, or a newer desired state took its place.
+    /// Cancelled by a client, or superseded by a newer desired state.
     Cancelled,
 }
 
-/// Who asked for a downlink.
+/// Origin of a downlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// A client, by queueing it.
+    /// A client queued it.
     Api,
-    /// A client, by changing the desired state.
+    /// A client changed the desired state.
     DesiredState,
 }
 
-/// What goes first.
+/// Priority of a downlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// After all others.
     Low,
-    /// As usual.
+    /// Default priority.
     #[default]
     Normal,
     /// Before all others.
     High,
 }
 
-/// A downlink to queue.
+/// Downlink to queue.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewDownlink {
-    /// Over which network.
+    /// Network connection to send it over.
     #[serde(rename = "network_connection_id")]
     pub connection: ConnectionId,
-    /// The device's address there.
+    /// Address of the device in the network.
     pub network_device_id: String,
-    /// Who asked for it.
+    /// Origin of the downlink.
     pub origin: Origin,
-    /// What to send.
+    /// Payload to send.
     #[serde(serialize_with = "as_hex")]
     pub payload: Vec<u8>,
-    /// The values that the payload was encoded from.
+    /// Values that the payload was encoded from.
     pub values: Option<Value>,
     /// LoRaWAN port.
     pub f_port: u8,
-    /// Whether the device is to confirm it.
+    /// True to request a confirmation from the device.
     pub confirmed: bool,
-    /// What goes first.
+    /// Priority in the device's queue.
     pub priority: Priority,
-    /// When it is no longer worth sending.
+    /// Time after which it is not sent; `None` for no limit.
     pub expires_at: Option<Time>,
-    /// Whether the hub sends it by itself; else it waits for the device's next message.
+    /// True if the hub sends it by itself; false if it waits for the device's next uplink.
     #[serde(skip)]
     pub is_pushed: bool,
 }
 
-/// A downlink.
+/// Downlink of a device.
 #[derive(Debug, Clone)]
 pub struct Downlink {
-    /// Sorts by the time at which it was queued.
+    /// Identifier, which sorts by the time of queuing.
     pub id: Uuid,
-    /// The device that it is for.
+    /// Device that it is for.
     pub device: DeviceKey,
-    /// What was queued.
+    /// Downlink as queued.
     pub queued: NewDownlink,
-    /// Where it stands.
+    /// State of the downlink.
     pub state: State,
-    /// Attempts to hand it to the network server.
+    /// Number of attempts to send it to the network server.
     pub attempt: i32,
-    /// When the next one is due, or the current one counts as lost.
+    /// Time at which the next attempt is due, or the current one counts as lost.
     pub due_at: Option<Time>,
-    /// Whether an attempt is under way.
+    /// True if an attempt is in progress.
     pub is_sending: bool,
-    /// When the network server took it.
+    /// Time at which the network server accepted it.
     pub sent_at: Option<Time>,
-    /// When the network sent it over the air, where it tells.
+    /// Time at which it was sent over the air, if the network reports it.
     pub transmitted_at: Option<Time>,
-    /// The network server's own id of it.
+    /// Network server's identifier of the downlink.
     pub network_reference: Option<String>,
-    /// The frame counter that it was sent with.
+    /// Frame counter that it was sent with.
     pub f_cnt_down: Option<i64>,
     /// HTTP status of the last attempt.
     pub last_status: Option<i32>,
-    /// Why it is not further.
+    /// Error of the last attempt or report.
     pub last_error: Option<String>,
-    /// When it was queued.
+    /// Time at which it was queued.
     pub created_at: Time,
-    /// When its state last changed.
+    /// Time of the last change of state.
     pub updated_at: Time,
 }
 
 impl Downlink {
-    /// What happened to it, as it is told of its device.
+    /// Returns the event of the device for the downlink's current state.
     pub fn event(&self, message: &str) -> NewEvent {
         NewEvent {
             kind: self.state.event_kind(),
@@ -152,7 +152,7 @@ impl Downlink {
 }
 
 impl State {
-    /// The kind of the event that tells of it.
+    /// Returns the kind of the event for this state.
     fn event_kind(self) -> &'static str {
         match self {
             State::Queued => "downlink_queued",
@@ -166,7 +166,7 @@ impl State {
 }
 
 impl Priority {
-    /// As it is written in the API.
+    /// Returns the name of the priority in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Priority::Low => "low",

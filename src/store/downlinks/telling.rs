@@ -1,4 +1,4 @@
-//! What becomes of a downlink, written down as an event of its device.
+//! Events of a device about its downlinks.
 
 use crate::{
     error::Result,
@@ -9,10 +9,10 @@ use crate::{
     },
 };
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 pub(in crate::store) const RESOURCE: &str = "downlinks";
 
-/// Writes down that a downlink is in another state.
+/// Records an event about the new state of a downlink.
 pub(in crate::store) async fn tell(
     scope: &Scope,
     transaction: &DatabaseTransaction,

@@ -1,4 +1,4 @@
-//! Lists of drivers: which ones, and in which order.
+//! Lists of drivers, with filters and sorting.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter,
@@ -20,36 +20,35 @@ use crate::{
     },
 };
 
-/// Which drivers.
+/// Filter of drivers; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those that somebody has written.
+    /// Author of the drivers.
     pub author: Option<String>,
-    /// Those for devices of this manufacturer, whatever its case.
+    /// Manufacturer of supported devices, ignoring case.
     pub manufacturer: Option<String>,
-    /// Those for devices of this model, whatever its case; with a manufacturer, of that one's.
+    /// Model of supported devices, ignoring case; combined with a manufacturer, both must belong to the same device.
     pub model: Option<String>,
-    /// Those with this label.
+    /// Label of the drivers.
     pub label: Option<String>,
-    /// Those with this in author, name, description, a manufacturer, a model or a label, whatever
-    /// its case.
+    /// Text that the author, name, description, a manufacturer, a model or a label must contain, ignoring case.
     pub search: Option<String>,
 }
 
-/// What orders the list; drivers that are alike stand in the order in which they were made.
+/// Sort key of a list; equal drivers are ordered by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
-    /// When their first version was pushed.
+    /// Time at which the first version was pushed.
     Created,
-    /// Their name.
+    /// Name of the driver.
     Name,
-    /// Who wrote them.
+    /// Author of the driver.
     Author,
-    /// When they were last changed.
+    /// Time of the last change.
     Updated,
 }
 
-/// A stretch of the drivers, with their tags, and of those beside the database that the filter picks.
+/// Returns a page of the drivers with their tags. Merges in `beside`, the built-in drivers that match the filter.
 pub async fn list<S: DeserializeOwned>(
     scope: &Scope,
     filter: &Filter,
@@ -81,7 +80,7 @@ pub async fn list<S: DeserializeOwned>(
     Ok(Page::cut(drivers, stretch.limit, |driver| sort.place(driver)).of(total))
 }
 
-/// What orders a list: a time in microseconds, a text, the key.
+/// Rank in a list: a time in microseconds, a text, and the key.
 type Rank = (i64, String, i64);
 
 impl Sort<SortBy> {
@@ -109,7 +108,7 @@ impl Sort<SortBy> {
         self.rank_of(&self.place(driver))
     }
 
-    /// The same of a place that a client may have made up; the query refuses what is none.
+    /// Returns the rank of a place that a client may have made up; the query rejects invalid ones.
     fn rank_of(self, Place(text, id): &Place) -> Rank {
         match self.by {
             SortBy::Updated => {
@@ -164,12 +163,12 @@ impl Filter {
     }
 }
 
-/// The elements of a driver's JSON arrays, in the words of a database.
+/// Elements of a driver's JSON arrays, in the SQL of the database.
 #[derive(Clone, Copy)]
 struct Elements(DbBackend);
 
 impl Elements {
-    /// A member of a supported device.
+    /// Returns a member of a supported device.
     fn member(self, name: &str) -> SimpleExpr {
         Expr::cust(match self.0 {
             DbBackend::Postgres => format!("element.value ->> '{name}'"),

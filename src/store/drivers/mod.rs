@@ -1,4 +1,4 @@
-//! Drivers: their names, metadata and what is pushed to them.
+//! Drivers: names, metadata and pushes.
 
 use sea_orm::{
     ActiveValue::Set,
@@ -32,40 +32,41 @@ pub mod tags;
 pub mod usage;
 pub mod versions;
 
-/// The id of drivers that are in no database.
+/// Identifier of all built-in drivers, which are not in the database.
 const BESIDE: i64 = 0;
 
-/// What a client says of a driver, beside its script. `S` is one entry of `supports`.
+/// Metadata of a driver, apart from its script. `S` is one entry of `supports`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Metadata<S> {
-    /// For people.
+    /// Description for people.
     pub description: String,
-    /// The devices it is for.
+    /// Supported devices.
     pub supports: Vec<S>,
-    /// For finding it.
+    /// Labels for searching.
     pub labels: Vec<String>,
 }
 
-/// A driver with its tags.
+/// Driver with its tags.
 #[derive(Debug, Clone)]
 pub struct Driver<S> {
     id: i64,
     /// Author and name.
     pub key: DriverKey,
-    /// Metadata.
+    /// Metadata of the driver.
     pub metadata: Metadata<S>,
-    /// Tags, by name.
+    /// Tags, ordered by name.
     pub tags: Vec<Tag>,
-    /// Grows with every change by a client.
+    /// Revision, which grows with every change by a client.
     pub revision: i64,
-    /// When its first version was pushed.
+    /// Time at which the first version was pushed.
     pub created_at: Time,
-    /// When anything of it last changed.
+    /// Time of the last change of anything in it.
     pub updated_at: Time,
 }
 
 impl<S> Driver<S> {
-    /// One that is in no database, and in every tenant: it stands before those that are as old.
+    /// Returns a built-in driver, which is not in the database and exists in every tenant. It sorts before others of
+    /// the same age.
     pub fn beside(key: DriverKey, metadata: Metadata<S>, made: Time) -> Self {
         Self {
             id: BESIDE,
@@ -78,27 +79,27 @@ impl<S> Driver<S> {
         }
     }
 
-    /// For references inside the hub; of those that are in no database, less than all others.
+    /// Returns the key for references inside the hub; smallest for built-in drivers.
     pub(super) fn id(&self) -> i64 {
         self.id
     }
 
-    /// Whether it is in no database.
+    /// True for built-in drivers, which are not in the database.
     pub fn is_beside(&self) -> bool {
         self.id == BESIDE
     }
 }
 
-/// A version to add, with the tags that point at it from then on.
+/// Version to add, with the tags that will point at it.
 #[derive(Debug, Clone)]
 pub struct Release {
-    /// The version.
+    /// Version to add.
     pub version: Content,
-    /// The tags; those that are there already move.
+    /// Tags; existing ones are moved.
     pub tags: Vec<String>,
 }
 
-/// Adds versions, makes the driver where it is new, and moves the tags: all of it or nothing.
+/// Adds versions, creates the driver if it is new, and moves the tags, in one transaction.
 pub async fn push<S: Serialize + DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,
@@ -126,7 +127,7 @@ pub async fn push<S: Serialize + DeserializeOwned>(
         .await
 }
 
-/// One driver.
+/// Returns a driver.
 pub async fn get<S: DeserializeOwned>(scope: &Scope, key: &DriverKey) -> Result<Driver<S>> {
     read(scope, scope.reader(), key).await
 }
@@ -142,7 +143,7 @@ async fn read<S: DeserializeOwned>(
     drivers.pop().ok_or_else(|| missing(key))
 }
 
-/// Replaces the metadata.
+/// Replaces a driver's metadata.
 pub async fn update<S: Serialize + DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,
@@ -169,7 +170,7 @@ pub async fn update<S: Serialize + DeserializeOwned>(
         .await
 }
 
-/// Removes a driver that no device uses; answers what was removed.
+/// Removes a driver that no device uses and returns it.
 pub async fn delete<S: Serialize + DeserializeOwned>(
     scope: &Scope,
     key: &DriverKey,
@@ -193,8 +194,7 @@ pub async fn delete<S: Serialize + DeserializeOwned>(
         .await
 }
 
-/// Adds the driver or changes its metadata, in one statement: of two pushes at once the second
-/// waits here for the first.
+/// Adds the driver or updates its metadata in one statement, at which a concurrent push waits.
 async fn upsert<S: Serialize>(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -241,7 +241,7 @@ fn columns<S: Serialize>(
     }
 }
 
-/// The drivers with their tags, in their order.
+/// Returns the drivers with their tags, in their order.
 pub(super) async fn with_tags<S: DeserializeOwned>(
     scope: &Scope,
     connection: &impl ConnectionTrait,
@@ -266,7 +266,7 @@ pub(super) async fn with_tags<S: DeserializeOwned>(
     drivers.collect()
 }
 
-/// A driver's row to change itself, if it is as the client has seen it.
+/// Locks a driver's row to change it; fails if the client has seen another revision.
 async fn lock(
     scope: &Scope,
     transaction: &DatabaseTransaction,

@@ -1,4 +1,4 @@
-//! The version that a tag or a digest picks.
+//! Look-up of the version that a tag or a digest identifies.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect, Select};
 
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The key of the version that a tag or a digest picks.
+/// Returns the key of the version that a tag or a digest identifies.
 pub(in crate::store) async fn find_id(
     scope: &Scope,
     connection: &impl ConnectionTrait,
@@ -45,7 +45,7 @@ pub(in crate::store) fn picked(
     }
 }
 
-/// There is no such version.
+/// Returns the error for a version that does not exist.
 pub(in crate::store) fn missing(key: &DriverKey, pick: &Pick) -> Error {
     let what = match pick {
         Pick::Tag(_) => "driver tag",

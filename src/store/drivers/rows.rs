@@ -1,4 +1,4 @@
-//! Rows of drivers: found, held and counted.
+//! Rows of drivers: look-up, locking and revisions.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, QueryFilter, QuerySelect,
@@ -15,17 +15,17 @@ use crate::{
     },
 };
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 pub(in crate::store) const RESOURCE: &str = "drivers";
 
-/// The driver with this author and name.
+/// Returns the condition for the driver with this author and name.
 pub(in crate::store) fn called(key: &DriverKey) -> Condition {
     Condition::all()
         .add(driver::Column::Author.eq(&key.author))
         .add(driver::Column::Name.eq(&key.name))
 }
 
-/// A driver's row, where there is one.
+/// Returns a driver's row, if it exists.
 pub(in crate::store) async fn find(
     scope: &Scope,
     connection: &impl ConnectionTrait,
@@ -35,8 +35,8 @@ pub(in crate::store) async fn find(
     Ok(found.one(connection).await?)
 }
 
-/// A driver's row as it is until the end of the transaction: whoever adds versions or moves tags
-/// holds it. The client's `If-Match` is about the part that it changes, not about the row.
+/// Locks a driver's row until the end of the transaction, as required to add versions or move tags. Does not check
+/// the revision, because the client's `If-Match` refers to the changed part, not to the driver.
 pub(in crate::store) async fn hold(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -46,7 +46,7 @@ pub(in crate::store) async fn hold(
     found.ok_or_else(|| missing(key))
 }
 
-/// The same, where there is one.
+/// Locks a driver's row like [`hold`], if it exists.
 pub(in crate::store) async fn find_held(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -56,7 +56,7 @@ pub(in crate::store) async fn find_held(
     Ok(found.lock_exclusive().one(transaction).await?)
 }
 
-/// Counts a change of something that the driver shows.
+/// Increments the driver's revision after a change of one of its parts.
 pub(in crate::store) async fn touch(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -75,7 +75,7 @@ pub(in crate::store) async fn touch(
     Ok(())
 }
 
-/// There is no such driver.
+/// Returns the error for a driver that does not exist.
 pub(in crate::store) fn missing(key: &DriverKey) -> Error {
     Error::missing("driver", key)
 }

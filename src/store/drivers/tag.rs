@@ -1,4 +1,4 @@
-//! Tags as drivers and versions show them.
+//! Tags as shown with drivers and versions.
 
 use std::collections::HashMap;
 
@@ -13,20 +13,20 @@ use crate::{
     },
 };
 
-/// A tag and the version it points at.
+/// Tag and the version that it points at.
 #[derive(Debug, Clone)]
 pub struct Tag {
-    /// Its name.
+    /// Name of the tag.
     pub name: String,
-    /// What the version is called by.
+    /// Digest of the version.
     pub digest: String,
-    /// The entry functions that the version's script defines.
+    /// Entry functions that the version's script defines.
     pub functions: Vec<String>,
-    /// When it was last moved.
+    /// Time of the last move.
     pub updated_at: Time,
 }
 
-/// The names of the tags that point at each of the versions.
+/// Returns the names of the tags that point at each version.
 pub(in crate::store) async fn of_versions(
     scope: &Scope,
     connection: &impl ConnectionTrait,
@@ -48,7 +48,7 @@ pub(in crate::store) async fn of_versions(
     Ok(tags)
 }
 
-/// The tags of each of the drivers, by name.
+/// Returns the tags of each driver, ordered by name.
 pub(in crate::store) async fn of_drivers(
     scope: &Scope,
     connection: &impl ConnectionTrait,

@@ -1,4 +1,4 @@
-//! Tags: movable names of a driver's versions, and where they pointed when.
+//! Tags: movable names of a driver's versions, and the history of their moves.
 
 use std::collections::HashMap;
 
@@ -32,33 +32,33 @@ use crate::{
 
 pub use super::tag::Tag;
 
-/// A tag with the whole version that it points at.
+/// Tag with the complete version that it points at.
 #[derive(Debug, Clone)]
 pub struct Tagged {
-    /// The tag.
+    /// Name of the tag.
     pub name: String,
-    /// Grows with every move.
+    /// Revision, which grows with every move.
     pub revision: i64,
-    /// When it was last moved.
+    /// Time of the last move.
     pub updated_at: Time,
-    /// What it points at.
+    /// Version that the tag points at.
     pub version: Version,
 }
 
-/// One move of a tag.
+/// Move of a tag.
 #[derive(Debug, Clone)]
 pub struct Move {
-    /// The tag's revision from then on.
+    /// Revision of the tag after the move.
     pub revision: i64,
-    /// The version that it points at from then on; `None`: the tag was deleted.
+    /// Digest of the version that it points at after the move; `None` if the tag was deleted.
     pub digest: Option<String>,
-    /// When.
+    /// Time of the move.
     pub moved_at: Time,
-    /// The name of the user or the API key; `None` where it is not known any more.
+    /// Name of the user or the API key; `None` if unknown.
     pub moved_by: Option<String>,
 }
 
-/// A tag with its version.
+/// Returns a tag with its version.
 pub async fn get(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
     read(scope, scope.reader(), key, name).await
 }
@@ -89,13 +89,13 @@ async fn read(
     })
 }
 
-/// Makes a tag point at a version of the driver: a new tag, or one that points elsewhere so far.
+/// Creates or moves a tag to a version of the driver.
 pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Result<Tagged> {
     scope
         .write(async |transaction| {
             let driver = rows::hold(scope, &transaction, key).await?;
             let before = revision_and_digest(scope, &transaction, driver.id, name).await?;
-            // A tag that is not there has no revision that a client could have seen.
+            // A missing tag has no revision that a client could have seen.
             scope.check_revision(before.as_ref().map_or(0, |(revision, _)| *revision))?;
             let pick = Pick::Digest(digest.to_owned());
             let version = picked::find_id(scope, &*transaction, key, &pick).await?;
@@ -124,7 +124,7 @@ pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Re
         .await
 }
 
-/// Removes a tag that no device uses; the version stays. Answers the tag as it was.
+/// Deletes a tag that no device uses and returns it; the version stays.
 pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged> {
     scope
         .write(async |transaction| {
@@ -154,7 +154,7 @@ pub async fn delete(scope: &Scope, key: &DriverKey, name: &str) -> Result<Tagged
         .await
 }
 
-/// A stretch of a tag's moves, the newest first; those of a tag that was deleted, too.
+/// Returns a page of a tag's moves, newest first; also works for a deleted tag.
 pub async fn history(
     scope: &Scope,
     key: &DriverKey,
@@ -184,8 +184,8 @@ pub async fn history(
     }))
 }
 
-/// Makes the tags point at a version, and writes down those that did not yet. The driver's row is
-/// held, so nobody else moves them meanwhile.
+/// Points the tags at a version, and records the moves. The caller has locked the driver's row, which excludes
+/// concurrent moves.
 pub(in crate::store) async fn point(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -234,7 +234,8 @@ pub(in crate::store) async fn point(
     Ok(())
 }
 
-/// A tag that is made anew goes on counting where it ended: an ETag of before never fits again.
+/// Returns the last revision of each tag. A recreated tag continues from it, so that an ETag from before never
+/// matches again.
 async fn last_revisions(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -274,7 +275,7 @@ fn moved(
     }
 }
 
-/// A tag's revision and what it points at, where the driver has it.
+/// Returns a tag's revision and digest, if the driver has the tag.
 async fn revision_and_digest(
     scope: &Scope,
     transaction: &DatabaseTransaction,

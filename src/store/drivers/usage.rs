@@ -1,4 +1,4 @@
-//! Which devices, and rules that make devices, use which driver, and by what they call it.
+//! Use of drivers by devices and by rules for automatic provisioning, and the references that they contain.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,30 +22,29 @@ use crate::{
     },
 };
 
-/// A reference that devices use.
+/// Driver reference that devices use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InUse {
-    /// As `author/name:tag` or `author/name@digest`; `author/name` counts as `:latest`.
+    /// Reference as `author/name:tag` or `author/name@digest`; `author/name` counts as `:latest`.
     pub reference: String,
-    /// What it resolves to now; `None`: nothing.
+    /// Digest that it resolves to; `None` if it does not resolve.
     pub digest: Option<String>,
-    /// Devices that use it.
+    /// Number of devices that use it.
     pub devices: i64,
 }
 
-/// Whose devices are looked for.
+/// Part of a driver whose users are searched.
 #[derive(Debug, Clone, Copy)]
 pub enum Users<'a> {
-    /// Of the whole driver.
+    /// The whole driver.
     Driver,
-    /// Of the tag.
+    /// A tag.
     Tag(&'a str),
-    /// Of the version with this digest: those that are pinned to it, and those of these tags, which
-    /// point at it.
+    /// The version with this digest: devices pinned to it, and devices of these tags, which point at it.
     Version(&'a str, &'a [String]),
 }
 
-/// The devices that this reference picks: without a tag or digest, all that use the driver.
+/// Returns the condition for devices that use this reference; without a tag or digest, any version of the driver.
 pub(in crate::store) fn using(reference: &Reference) -> Condition {
     naming(
         reference,
@@ -53,10 +52,10 @@ pub(in crate::store) fn using(reference: &Reference) -> Condition {
     )
 }
 
-/// The driver that a connection's rule gives to the devices that it makes.
+/// Driver that a connection's rule assigns to the devices that it provisions.
 const RULE_S_DRIVER: &str = "(\"network_connections\".\"auto_provisioning\" ->> 'driver')";
 
-/// Where a text names what this reference picks.
+/// Returns the condition that a text refers to the same driver as this reference.
 fn naming(reference: &Reference, text: &Expr) -> Condition {
     let own = reference.key.to_string();
     let exactly = |driver: String| text.clone().eq(driver);
@@ -76,7 +75,7 @@ fn naming(reference: &Reference, text: &Expr) -> Condition {
     }
 }
 
-/// Not LIKE: SQLite's knows no difference between upper and lower case.
+/// Returns the condition that a text starts with another. LIKE is not used because it ignores case in SQLite.
 fn starting_with(text: &Expr, start: &str) -> Expr {
     let length = i32::try_from(start.chars().count()).unwrap_or(i32::MAX);
     let beginning = Func::cust("SUBSTR")
@@ -86,7 +85,7 @@ fn starting_with(text: &Expr, start: &str) -> Expr {
     Expr::expr(beginning).eq(start)
 }
 
-/// A stretch of the references to a driver that devices use, in their order.
+/// Returns a page of the references to a driver that devices use, in their order.
 pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<Page<InUse, Place>> {
     let driver = rows::find(scope, scope.reader(), key).await?;
     let driver = driver.ok_or_else(|| rows::missing(key))?;
@@ -104,7 +103,7 @@ pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<P
         .into_tuple()
         .all(scope.reader())
         .await?;
-    // `author/name` and `author/name:latest` are one.
+    // `author/name` and `author/name:latest` are the same reference.
     let mut devices: BTreeMap<String, (Pick, i64)> = BTreeMap::new();
     for (text, count) in counted {
         let Some(reference) = Reference::parse(&text) else {
@@ -147,20 +146,20 @@ pub async fn list(scope: &Scope, key: &DriverKey, stretch: &Stretch) -> Result<P
             reference,
             devices,
         });
-    // A reference is its own place: no two are alike.
+    // A reference is unique, so it serves as its own place.
     let place = |used: &InUse| Place(used.reference.clone(), 0);
     Ok(Page::cut(found.collect(), stretch.limit, place).of(total))
 }
 
-/// Which of these references, that are about to be stored, stand for nothing. The drivers of the others
-/// stay until the end of the transaction, with their tags and versions. Held before the devices.
+/// Locks the drivers of references that are about to be stored, with their tags and versions, until the end of the
+/// transaction. Returns the references that do not resolve. Must be called before the devices are locked.
 pub(in crate::store) async fn hold(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     references: impl IntoIterator<Item = &str>,
 ) -> Result<HashSet<String>> {
     let mut missing = HashSet::new();
-    // In one order, so that two who hold several do not wait for each other.
+    // In a fixed order, so that two callers that lock several drivers do not deadlock.
     let mut named: BTreeMap<String, (DriverKey, BTreeMap<String, Pick>)> = BTreeMap::new();
     for text in references {
         match Reference::parse(text) {
@@ -178,7 +177,7 @@ pub(in crate::store) async fn hold(
         }
     }
     for (key, picks) in named.into_values() {
-        // Whoever deletes the driver, a tag or a version holds it as well.
+        // Deletions of a driver, a tag or a version also lock this row.
         scope
             .find::<driver::Entity>()
             .filter(rows::called(&key))
@@ -195,7 +194,7 @@ pub(in crate::store) async fn hold(
     Ok(missing)
 }
 
-/// The same for the driver of one device; the error names the field.
+/// Locks the driver of one device like [`hold`]; the error names the field.
 pub(in crate::store) async fn hold_one(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -208,12 +207,12 @@ pub(in crate::store) async fn hold_one(
         .map_or(Ok(()), |reference| Err(no_driver(&reference)))
 }
 
-/// What a device names is no driver.
+/// Returns the error for a reference that does not resolve.
 pub(in crate::store) fn no_driver(reference: &str) -> Error {
     Error::field("driver", format!("there is no driver {reference}"))
 }
 
-/// Refuses to go on while devices, rules that make devices, or tags need what is to be deleted.
+/// Fails if devices, rules for automatic provisioning, or tags use the part that is to be deleted.
 pub(in crate::store) async fn refuse_used(
     scope: &Scope,
     transaction: &DatabaseTransaction,

@@ -1,4 +1,4 @@
-//! The immutable versions of drivers: what is in them, and what still needs them.
+//! Immutable versions of drivers: their content and their users.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter,
@@ -28,52 +28,52 @@ use crate::{
     },
 };
 
-/// Versions that a driver may have.
+/// Maximum number of versions per driver.
 pub const VERSIONS_MAX: u64 = 1_000;
 
-/// What a version is: all that its digest covers, and what was found in it.
+/// Content of a version: everything that its digest covers, and the functions found in it.
 #[derive(Debug, Clone)]
 pub struct Content {
-    /// What it is called by: SHA-256 of its manifest, with its prefix.
+    /// Digest that identifies the version: SHA-256 of its manifest, with a prefix.
     pub digest: String,
     /// SHA-256 of the script alone, in hexadecimal digits.
     pub script_digest: String,
-    /// JavaScript.
+    /// Script in JavaScript.
     pub script: String,
-    /// What it decodes to, as JSON.
+    /// Schema of the decoded data, as JSON.
     pub schema: Option<String>,
-    /// What it must make of which input, as JSON.
+    /// Examples of inputs and their expected outputs, as JSON.
     pub examples: Option<String>,
-    /// The entry functions that the script defines.
+    /// Entry functions that the script defines.
     pub functions: Vec<String>,
 }
 
-/// What is told of a version in a list.
+/// Summary of a version in a list.
 #[derive(Debug, Clone)]
 pub struct Summary {
     id: i64,
-    /// What it is called by.
+    /// Digest that identifies the version.
     pub digest: String,
-    /// The entry functions that its script defines.
+    /// Entry functions that the script defines.
     pub functions: Vec<String>,
-    /// Bytes of its script, schema and examples.
+    /// Size of script, schema and examples in bytes.
     pub size_bytes: i64,
-    /// When it was first pushed.
+    /// Time at which it was first pushed.
     pub created_at: Time,
-    /// The tags that point at it, by name.
+    /// Tags that point at it, ordered by name.
     pub tags: Vec<String>,
 }
 
-/// A stored version.
+/// Stored version.
 #[derive(Debug, Clone)]
 pub struct Version {
-    /// What it is.
+    /// Content of the version.
     pub content: Content,
-    /// Bytes of its script, schema and examples.
+    /// Size of script, schema and examples in bytes.
     pub size_bytes: i64,
-    /// When it was first pushed.
+    /// Time at which it was first pushed.
     pub created_at: Time,
-    /// The tags that point at it, by name.
+    /// Tags that point at it, ordered by name.
     pub tags: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ impl Content {
     }
 }
 
-/// Adds a version unless it is there already; answers its key.
+/// Adds a version unless it exists already; returns its key.
 pub(in crate::store) async fn put(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -128,7 +128,7 @@ pub(in crate::store) async fn put(
     Ok(made.insert(transaction).await?.id)
 }
 
-/// A stretch of a driver's versions, the newest first.
+/// Returns a page of a driver's versions, newest first.
 pub async fn list(
     scope: &Scope,
     key: &DriverKey,
@@ -172,7 +172,7 @@ pub async fn list(
     Ok(page.of(total))
 }
 
-/// The version that a tag or a digest picks, where there is one.
+/// Returns the version that a tag or a digest identifies, if it exists.
 pub async fn find(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<Option<Version>> {
     read(scope, scope.reader(), key, pick).await
 }
@@ -191,13 +191,13 @@ pub(in crate::store) async fn read(
     Version::new(found, tags).map(Some)
 }
 
-/// The same, where there must be one.
+/// Returns the version that a tag or a digest identifies; fails if it does not exist.
 pub async fn get(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<Version> {
     let found = find(scope, key, pick).await?;
     found.ok_or_else(|| missing(key, pick))
 }
 
-/// The digest of the version that a tag or a digest picks, where there is one.
+/// Returns the digest of the version that a tag or a digest identifies, if it exists.
 pub async fn find_digest(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<Option<String>> {
     let found = picked(scope, key, pick)
         .select_only()
@@ -208,13 +208,13 @@ pub async fn find_digest(scope: &Scope, key: &DriverKey, pick: &Pick) -> Result<
     Ok(found)
 }
 
-/// Removes a version that nothing needs; answers what was removed.
+/// Removes a version that nothing uses and returns it.
 pub async fn delete(scope: &Scope, key: &DriverKey, digest: &str) -> Result<Version> {
     let pick = Pick::Digest(digest.to_owned());
     let gone = || missing(key, &pick);
     scope
         .write(async |transaction| {
-            // A push that moves a tag here, or a tag that is moved, waits until it is decided.
+            // The lock makes pushes and moves of tags to this version wait.
             let driver = rows::find_held(scope, &transaction, key).await?;
             driver.ok_or_else(gone)?;
             let id = find_id(scope, &*transaction, key, &pick).await?;

@@ -1,4 +1,4 @@
-//! A key for programs; the key itself is nowhere.
+//! API key; only its hash is stored.
 
 use sea_orm::entity::prelude::*;
 
@@ -28,7 +28,7 @@ impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::TenantId;
 }
 
-/// A key never changes.
+/// Fixed revision, because a key never changes.
 impl crate::store::core::rows::Revised for Model {
     fn revision(&self) -> i64 {
         1

@@ -1,4 +1,4 @@
-//! One change that somebody made.
+//! Change recorded in the audit log.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! By how much the clock of a file's hub was set.
+//! Clock steps of the hub on a file.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,9 +7,9 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
-    /// The machine's start, to which the times below count.
+    /// Boot of the machine to which the times of the steps are relative.
     pub boot: String,
-    /// The wall clock's time at that start, as it was set last.
+    /// Wall clock time at boot, by the last known setting.
     pub offset_us: i64,
     pub steps: Json,
 }

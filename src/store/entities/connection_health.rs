@@ -1,4 +1,4 @@
-//! What came in over a connection, counted.
+//! Health of a network connection.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A data table.
+//! Data table.
 
 use sea_orm::entity::prelude::*;
 

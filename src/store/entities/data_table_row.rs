@@ -1,4 +1,4 @@
-//! One row of a data table.
+//! Row of a data table.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One message on its way to one integration.
+//! Message to an integration.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One attempt to deliver, and what came of it.
+//! Attempt of a delivery, with its result.
 
 use sea_orm::entity::prelude::*;
 

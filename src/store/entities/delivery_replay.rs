@@ -1,4 +1,4 @@
-//! A replay of stored uplinks into an integration.
+//! Replay of stored uplinks into an integration.
 
 use sea_orm::entity::prelude::*;
 

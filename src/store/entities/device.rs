@@ -1,4 +1,4 @@
-//! A device as people provision it.
+//! Device, as configured.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A device's address in a network, for look-up.
+//! Address of a device in a network, for look-up.
 
 use sea_orm::entity::prelude::*;
 

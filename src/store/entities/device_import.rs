@@ -1,4 +1,4 @@
-//! An import of devices.
+//! Import of devices.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Rows of an import that are still to be done.
+//! Waiting rows of an import.
 
 use sea_orm::entity::prelude::*;
 

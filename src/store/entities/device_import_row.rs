@@ -1,4 +1,4 @@
-//! What became of a row of an import.
+//! Outcome of a row of an import.
 
 use sea_orm::entity::prelude::*;
 

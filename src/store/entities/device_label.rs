@@ -1,4 +1,4 @@
-//! A label of a device, for selection.
+//! Label of a device, for selection.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a device last said.
+//! State of a device.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One message to a device.
+//! Downlink to a device.
 
 use sea_orm::entity::prelude::*;
 

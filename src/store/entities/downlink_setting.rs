@@ -1,4 +1,4 @@
-//! How the downlinks of a network connection reach its network server.
+//! Downlink settings of a network connection.
 
 use sea_orm::entity::prelude::*;
 

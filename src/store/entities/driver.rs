@@ -1,4 +1,4 @@
-//! A driver: its name and metadata.
+//! Driver: its name and metadata.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a stateful driver keeps of a device.
+//! State of a stateful driver for a device.
 
 use sea_orm::entity::prelude::*;
 

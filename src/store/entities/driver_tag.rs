@@ -1,4 +1,4 @@
-//! A movable name of a version.
+//! Tag: a movable name of a driver version.
 
 use sea_orm::entity::prelude::*;
 

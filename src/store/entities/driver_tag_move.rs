@@ -1,4 +1,4 @@
-//! That a tag was moved: to which version, when and by whom.
+//! Move of a tag: the version, the time and the caller.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One immutable version of a driver.
+//! Immutable version of a driver.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Something worth telling that is not an uplink.
+//! Event of a device or a connection.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A request that may be told twice, and what was answered to it the first time.
+//! Idempotency key of a request, with the answer to replay.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! An integration.
+//! Integration of a tenant.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How an integration fares, and which hub delivers for it.
+//! Health of an integration, and the hub that delivers for it.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What one of the hubs on a database does alone.
+//! Lease: an exclusive right of one hub among those on a database.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One entity a table, as `migrations` makes it. Only `store` uses them.
+//! Database entities, one for each table that `migrations` creates. Only `store` uses them.
 
 pub mod api_key;
 pub mod audit_entry;

@@ -1,4 +1,4 @@
-//! A connection to a network server.
+//! Connection to a network server.
 
 use sea_orm::entity::prelude::*;
 

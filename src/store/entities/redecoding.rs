@@ -1,4 +1,4 @@
-//! How far a device's stored uplinks have been decoded again.
+//! Progress of redecoding a device's stored uplinks.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A login session; the token itself is nowhere.
+//! Login session; only the hash of its token is stored.
 
 use sea_orm::entity::prelude::*;
 

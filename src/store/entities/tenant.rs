@@ -1,4 +1,4 @@
-//! A tenant: the owner of every other row.
+//! Tenant, which owns all other rows.
 
 use sea_orm::entity::prelude::*;
 
@@ -22,7 +22,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A tenant is its own.
+/// A tenant's row belongs to the tenant itself.
 impl crate::store::core::rows::Owned for Entity {
     const TENANT: Column = Column::Id;
 }

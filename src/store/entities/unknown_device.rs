@@ -1,4 +1,4 @@
-//! A device that sends and that nobody provisioned.
+//! Unknown device: it sends without being provisioned.
 
 use sea_orm::entity::prelude::*;
 

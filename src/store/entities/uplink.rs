@@ -1,4 +1,4 @@
-//! One message of a device, raw and decoded.
+//! Uplink of a device, raw and decoded.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A user.
+//! User of a tenant.
 
 use sea_orm::entity::prelude::*;
 

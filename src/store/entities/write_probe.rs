@@ -1,4 +1,4 @@
-//! What hubs write to see whether they can.
+//! Row that a hub writes to check that the database takes writes.
 
 use sea_orm::entity::prelude::*;
 

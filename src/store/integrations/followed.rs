@@ -1,4 +1,4 @@
-//! The queue of an integration that is followed: nothing is sent out, those who follow read it.
+//! Queue of an integration that clients follow: the hub sends nothing, and clients read the deliveries.
 
 use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// Deliveries that are given up in one transaction.
+/// Maximum number of deliveries given up in one transaction.
 const BURIED_AT_ONCE: u64 = 500;
 
-/// What was queued above the id and is not given up, the oldest first.
+/// Returns deliveries with ids above `after` that were not given up, oldest first.
 pub async fn above(
     scope: &Scope,
     integration: IntegrationId,
@@ -30,7 +30,7 @@ pub async fn above(
     read(scope, integration, which, limit).await
 }
 
-/// What waits up to the id, the oldest first.
+/// Returns waiting deliveries up to this id, oldest first.
 pub async fn waiting(
     scope: &Scope,
     integration: IntegrationId,
@@ -62,7 +62,7 @@ async fn read(
     Ok(found.into_iter().map(Delivery::from).collect())
 }
 
-/// Settles what somebody has received, unless it is settled.
+/// Settles received deliveries, unless they are settled already.
 pub async fn settle(
     scope: &Scope,
     integration: IntegrationId,
@@ -71,7 +71,7 @@ pub async fn settle(
     settle_all(scope, integration, received, None).await
 }
 
-/// Gives up what nobody will ever receive.
+/// Gives up deliveries that no client will receive.
 pub async fn bury(
     scope: &Scope,
     integration: IntegrationId,
@@ -81,7 +81,7 @@ pub async fn bury(
     settle_all(scope, integration, hopeless, Some(reason)).await
 }
 
-/// Gives up what nobody has followed for so long that `keep` newer ones wait.
+/// Gives up waiting deliveries beyond the newest `keep` ones.
 pub async fn bury_old(scope: &Scope, integration: IntegrationId, keep: u64) -> Result<()> {
     use delivery::Column;
     let newest_of_the_old = scope
@@ -109,7 +109,7 @@ pub async fn bury_old(scope: &Scope, integration: IntegrationId, keep: u64) -> R
     }
 }
 
-/// Each as an attempt of its own: those that somebody else has settled meanwhile stay as they are.
+/// Settles each delivery by an attempt of its own; those settled in the meantime stay unchanged.
 async fn settle_all(
     scope: &Scope,
     integration: IntegrationId,
@@ -144,7 +144,7 @@ async fn settle_all(
     Ok(())
 }
 
-/// How many wait.
+/// Returns the number of waiting deliveries.
 pub async fn count_waiting(scope: &Scope, integration: IntegrationId) -> Result<u64> {
     Ok(scope
         .find::<delivery::Entity>()

@@ -1,4 +1,4 @@
-//! How integrations fare: counted as attempts are settled, so that nobody has to count when asked.
+//! Health of integrations, counted when attempts are settled, so that reads need not count.
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
@@ -16,48 +16,48 @@ use crate::{
     },
 };
 
-/// How an integration fares, in a word.
+/// Health state of an integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthState {
     /// The last attempt succeeded.
     Ok,
     /// The last attempt failed.
     Failing,
-    /// Nothing is sent until somebody resumes it.
+    /// Deliveries are paused until the integration is resumed.
     Paused,
-    /// Nothing was sent yet.
+    /// Nothing has been sent yet.
     NeverSent,
 }
 
-/// How an integration has fared since it was made.
+/// Health of an integration; counts cover the time since its creation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
-    /// Deliveries that the target took.
+    /// Number of deliveries that the target accepted.
     pub delivered: i64,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     pub failed: i64,
-    /// Deliveries whose every attempt failed, and those that were given up.
+    /// Number of dead letters: deliveries whose every attempt failed, or that were given up.
     pub dead: i64,
-    /// Deliveries that were given up because too many waited, or for too long.
+    /// Number of deliveries given up because too many waited, or for too long.
     pub given_up: i64,
-    /// When the target last took one.
+    /// Time of the last accepted delivery.
     pub last_delivered_at: Option<Time>,
-    /// When an attempt last failed.
+    /// Time of the last failed attempt.
     pub last_failed_at: Option<Time>,
-    /// HTTP status of that one, where there was an answer.
+    /// HTTP status of the last failure, if there was a response.
     pub last_status: Option<i32>,
-    /// Why it failed.
+    /// Error of the last failure.
     pub last_error: Option<String>,
-    /// Since when every attempt has failed.
+    /// Time since which every attempt has failed.
     pub failing_since: Option<Time>,
-    /// Since when it is paused.
+    /// Time since which deliveries are paused.
     pub paused_at: Option<Time>,
-    /// Why it is paused.
+    /// Reason of the pause.
     pub pause_reason: Option<String>,
 }
 
 impl Health {
-    /// In a word.
+    /// Returns the health state.
     pub fn state(&self) -> HealthState {
         match self {
             Health {
@@ -77,7 +77,7 @@ impl Health {
 }
 
 impl HealthState {
-    /// The integrations that fare so.
+    /// Returns the condition for integrations in this health state.
     pub(in crate::store) fn condition(self) -> Condition {
         let runs = Condition::all().add(Column::PausedAt.is_null());
         match self {
@@ -93,7 +93,7 @@ impl HealthState {
     }
 }
 
-/// The health of an integration that has just been made.
+/// Adds the health row of a new integration.
 pub(in crate::store) async fn insert(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -113,12 +113,12 @@ pub(in crate::store) async fn insert(
     Ok(())
 }
 
-/// Keeps what is queued from being sent. One that is paused keeps the time and the reason that it has.
+/// Pauses deliveries. If they are paused already, the time and reason stay.
 pub async fn pause(scope: &Scope, id: IntegrationId, reason: &str) -> Result<()> {
     change(scope, id, Some(reason)).await
 }
 
-/// Lets what is queued go; what it has failed before counts no more.
+/// Resumes deliveries, and resets the duration of failure.
 pub async fn resume(scope: &Scope, id: IntegrationId) -> Result<()> {
     change(scope, id, None).await
 }

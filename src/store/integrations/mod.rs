@@ -1,4 +1,4 @@
-//! Integrations: where data is forwarded to.
+//! Integrations, which forward data to targets.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter,
@@ -33,22 +33,22 @@ pub(in crate::store) mod record;
 
 pub use record::{Integration, NewIntegration};
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 const RESOURCE: &str = "integrations";
 
-/// Which integrations.
+/// Filter of integrations; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those that take and send, or those that do not.
+    /// True for enabled integrations, false for disabled ones.
     pub enabled: Option<bool>,
-    /// Those that fare so.
+    /// Health state of the integrations.
     pub health: Option<HealthState>,
-    /// Those with this in name or description, whatever its case.
+    /// Text that the name or description must contain, ignoring case.
     pub search: Option<String>,
 }
 
 impl Store {
-    /// Whose integration it is, for those who follow it with its own key.
+    /// Returns the tenant of an integration, for clients that follow it with its own key.
     pub async fn find_tenant_of_integration(&self, id: IntegrationId) -> Result<Option<TenantId>> {
         let tenant: Option<i64> = integration::Entity::find_by_id(id.0)
             .filter(removed::is_live(integration::Column::TenantId.into_expr()))
@@ -61,7 +61,7 @@ impl Store {
     }
 }
 
-/// Adds an integration; `seal` makes its credentials, which are bound to the row that it becomes.
+/// Adds an integration. `seal` returns its credentials, sealed for the new row.
 pub async fn insert(
     scope: &Scope,
     new: NewIntegration,
@@ -95,12 +95,12 @@ pub async fn insert(
         .await
 }
 
-/// One integration.
+/// Returns an integration.
 pub async fn get(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     find(scope, id).await?.ok_or_else(|| missing(id))
 }
 
-/// One integration, where there is one.
+/// Returns an integration, if it exists.
 pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration>> {
     let found = scope
         .find::<integration::Entity>()
@@ -111,7 +111,7 @@ pub async fn find(scope: &Scope, id: IntegrationId) -> Result<Option<Integration
     found.map(Integration::try_from).transpose()
 }
 
-/// A stretch of the integrations.
+/// Returns a page of the integrations.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
@@ -145,7 +145,7 @@ impl Resource for integration::Entity {
         &[integration::Column::Name, integration::Column::Description];
 }
 
-/// Replaces what was provisioned. `seal` makes the credentials from what was there.
+/// Replaces an integration's configuration; `seal` derives the sealed credentials from the previous one.
 pub async fn update(
     scope: &Scope,
     id: IntegrationId,
@@ -169,7 +169,7 @@ pub async fn update(
         .await
 }
 
-/// Changes the credentials alone; `seal` makes them from what was there.
+/// Replaces only the credentials; `seal` derives them from the previous configuration.
 pub async fn set_secret(
     scope: &Scope,
     id: IntegrationId,
@@ -195,7 +195,7 @@ pub async fn set_secret(
         .await
 }
 
-/// Removes an integration; its deliveries are cleared away later. Answers what was removed.
+/// Removes an integration and returns it; its deliveries are deleted later.
 pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
     scope
         .write(async |transaction| {
@@ -214,7 +214,7 @@ pub async fn delete(scope: &Scope, id: IntegrationId) -> Result<Integration> {
         .await
 }
 
-/// Takes an integration whose row is held out of sight.
+/// Removes an integration whose row is locked.
 pub(super) async fn bury(transaction: &DatabaseTransaction, id: i64) -> Result<(), DbErr> {
     removed::bury::<integration::Entity>(integration::Column::Name)
         .col_expr(integration::Column::Secret, Expr::value(None::<Vec<u8>>))
@@ -227,7 +227,7 @@ pub(super) async fn bury(transaction: &DatabaseTransaction, id: i64) -> Result<(
     Ok(())
 }
 
-/// Writes the columns of a change of a row that is locked; answers the integration as it is then.
+/// Writes changed columns of a locked row; returns the new integration.
 async fn change(
     scope: &Scope,
     transaction: &DatabaseTransaction,

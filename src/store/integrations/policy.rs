@@ -1,26 +1,26 @@
-//! What an integration forwards, and the rules that its deliveries go by.
+//! Events that an integration forwards, and its delivery policy.
 
 use serde::{Deserialize, Serialize};
 
 use crate::store::core::words::words;
 
-/// A type of event that an integration may forward.
+/// Type of event that an integration may forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventType {
-    /// Uplinks with what the driver made of them.
+    /// Uplinks with decoded data.
     Data,
-    /// Uplinks as they were received.
+    /// Uplinks as received.
     Raw,
     /// Devices that have joined their network.
     Join,
-    /// What became of downlinks.
+    /// Results of downlinks.
     Downlink,
-    /// Battery and margin, as the network tells of them.
+    /// Battery and margin, as reported by the network.
     Status,
-    /// Where a device is, as the network tells of it.
+    /// Location of a device, as reported by the network.
     Location,
-    /// What went wrong: drivers that failed, errors of the network.
+    /// Driver failures and network errors.
     Error,
 }
 
@@ -35,8 +35,8 @@ words!(EventType {
 });
 
 impl EventType {
-    /// The type of an event of this kind (see [`crate::store::live::events::Event`]); `None`: no integration
-    /// forwards it.
+    /// Returns the type of an event of this kind (see [`crate::store::live::events::Event`]); `None` if integrations
+    /// do not forward it.
     pub fn of_event(kind: &str) -> Option<Self> {
         match kind {
             "join" => Some(EventType::Join),
@@ -48,26 +48,26 @@ impl EventType {
         }
     }
 
-    /// Whether it tells of an uplink, and not of an event.
+    /// True if the type is about uplinks rather than events.
     pub fn is_uplink(self) -> bool {
         matches!(self, EventType::Data | EventType::Raw)
     }
 }
 
-/// How an integration is delivered to; what is `None` is as the hub's settings say.
+/// Delivery policy of an integration; the hub's settings apply where a field is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Deliveries under way at a time.
+    /// Maximum number of concurrent deliveries.
     pub concurrency: Option<u32>,
-    /// Whether each device's deliveries go one after the other, in the order of their events.
+    /// True if the deliveries of a device are sent one after the other, in the order of their events.
     pub ordered_by_device: bool,
-    /// Attempts in a second, at most; `None`: as many as the target takes.
+    /// Maximum number of attempts per second; `None` for no limit.
     pub rate_per_s: Option<u32>,
-    /// Longest time for one attempt, in seconds.
+    /// Timeout of an attempt in seconds.
     pub timeout_s: Option<u64>,
-    /// Waits before the second, third ... attempt, in seconds.
+    /// Delays before the second and later attempts, in seconds.
     pub schedule_s: Option<Vec<u64>>,
-    /// After failing for so many seconds, it is paused; `None`: never.
+    /// Duration of failure in seconds after which the integration is paused; `None` for never.
     pub pause_after_s: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! Integrations as they are read.
+//! Types of integrations.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,51 +18,51 @@ use crate::{
     },
 };
 
-/// What a client provisions.
+/// Configuration of an integration, as clients provide it.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewIntegration {
-    /// Unique in the tenant.
+    /// Name, unique in the tenant.
     pub name: String,
-    /// For people.
+    /// Description for people.
     pub description: String,
-    /// Which devices' data it forwards.
+    /// Selector of the devices whose data is forwarded.
     pub selector: String,
-    /// Whether it takes and sends anything.
+    /// True if the integration queues and sends deliveries.
     pub enabled: bool,
-    /// What kind of target it has.
+    /// Type of the target.
     pub kind: String,
-    /// What the target's sender needs to know.
+    /// Settings for the sender of this type.
     pub settings: Value,
-    /// The form in which messages go out.
+    /// Format of the messages.
     pub payload: Value,
-    /// The types of events that it forwards.
+    /// Types of events to forward.
     pub events: Vec<EventType>,
-    /// The rules of its deliveries.
+    /// Delivery policy.
     pub delivery: Policy,
     /// Sealed credentials.
     #[serde(skip)]
     pub secret: Option<Vec<u8>>,
 }
 
-/// An integration.
+/// Integration, which forwards data to a target.
 #[derive(Debug, Clone)]
 pub struct Integration {
-    /// Its id.
+    /// Identifier of the integration.
     pub id: IntegrationId,
-    /// What was provisioned.
+    /// Configuration, as the client provided it.
     pub provisioned: NewIntegration,
-    /// How it fares.
+    /// Health of the integration.
     pub health: Health,
-    /// Grows with every change by a client.
+    /// Revision, which grows with every change by a client.
     pub revision: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Time,
 }
 
 impl NewIntegration {
-    /// What its row stores of secrets, and of where they are sent.
+    /// Returns the stored credentials and the settings that determine where they are sent.
     pub fn stored(&self) -> Stored<'_> {
         Stored {
             settings: &self.settings,
@@ -70,7 +70,7 @@ impl NewIntegration {
         }
     }
 
-    /// As what it forwards uplinks, if it does.
+    /// Returns the types in which it forwards uplinks; empty if it does not.
     pub fn uplink_events(&self) -> Vec<EventType> {
         let events = self.events.iter().copied();
         events.filter(|event| event.is_uplink()).collect()

@@ -1,4 +1,4 @@
-//! Events: what is worth telling of a device or a connection that is not an uplink.
+//! Events of devices and connections: everything of note except uplinks.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::{Map, Value};
@@ -21,51 +21,51 @@ use crate::{
     },
 };
 
-/// Whose events to read.
+/// Subject of the events.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject {
-    /// A device's.
+    /// Events of a device.
     Device(DeviceKey),
-    /// A connection's.
+    /// Events of a network connection.
     Connection(ConnectionId),
 }
 
-/// Something worth telling.
+/// Recorded event.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Sorts by time.
+    /// Identifier, which sorts by time.
     pub id: Uuid,
-    /// One of the words of `api::events::EventKind`.
+    /// Kind, a word of `api::events::EventKind`.
     pub kind: String,
-    /// When it happened.
+    /// Time of the event.
     pub at: Time,
-    /// For a person.
+    /// Message for people.
     pub message: String,
-    /// For a program; what is in it depends on the kind.
+    /// Details for programs; their content depends on the kind.
     pub details: Map<String, Value>,
 }
 
-/// Something to tell.
+/// Event to record.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// Its kind, as in [`Event`].
+    /// Kind, as in [`Event`].
     pub kind: &'static str,
-    /// For a person.
+    /// Message for people.
     pub message: String,
-    /// For a program.
+    /// Details for programs.
     pub details: Map<String, Value>,
 }
 
-/// Which events.
+/// Filter of events; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this kind.
+    /// Kind of the events.
     pub kind: Option<&'static str>,
-    /// In this time.
+    /// Period of the events.
     pub span: Span,
 }
 
-/// Adds an event of what happened outside of the uplink path, with its deliveries.
+/// Adds an event from outside of the uplink path, with its deliveries.
 pub(in crate::store) async fn insert(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -92,7 +92,7 @@ pub(in crate::store) async fn insert(
     Ok(())
 }
 
-/// A stretch of the events of one subject, by time.
+/// Returns a page of the events of one subject, ordered by time.
 pub async fn list(
     scope: &Scope,
     subject: Subject,

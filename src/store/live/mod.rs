@@ -1,9 +1,8 @@
-//! What has just been recorded, in the order of its ids, for those who follow along.
+//! Live feed of new records, in the order of their ids.
 //!
-//! Ids are made in the transaction that writes them and sort by that time, but hubs that share a database
-//! commit side by side, and one transaction may take longer than another. So an id below one that was seen
-//! already can still turn up for as long as a transaction is open that is older than it:
-//! [`Store::complete_until`] tells how far back that is.
+//! Ids are generated in the transaction that writes them and sort by that time, but hubs that share a database
+//! commit concurrently, and transactions differ in duration. Therefore an id below one already seen can still appear
+//! while an older transaction is open: [`Store::complete_until`] returns the time up to which that is impossible.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,48 +27,48 @@ use crate::{
 
 pub mod events;
 
-/// How long ago the oldest transaction of a hub began that has written something and is open, in microseconds.
+/// Start of the oldest open transaction of any hub that has written something.
 const OLDEST_OPEN: &str = "SELECT min(xact_start) FROM pg_stat_activity \
     WHERE datname = current_database() AND backend_xid IS NOT NULL \
     AND application_name = current_setting('application_name')";
 
-/// Shared reads of the time at which the oldest transaction began that is open in a database that hubs share.
+/// Group read of the start of the oldest open transaction in a shared database.
 pub(super) type OldestOpen = Gather<(), Time>;
 
-/// What somebody wants to hear of.
+/// Records that a subscriber receives.
 #[derive(Debug, Clone, Default)]
 pub struct Interest {
-    /// Only of devices that it picks.
+    /// Selector of the devices; `None` for all.
     pub selector: Option<Selector>,
-    /// Only of this device.
+    /// Identifier of the only device; `None` for all.
     pub device: Option<String>,
-    /// Only these kinds: `uplink`, or an event's; `None`: all.
+    /// Kinds of records: `uplink`, or kinds of events; `None` for all.
     pub kinds: Option<HashSet<String>>,
 }
 
-/// The kind of what is no event.
+/// Kind of uplinks.
 pub const UPLINK: &str = "uplink";
 
-/// Something that happened.
+/// Uplink or event in the live feed.
 #[derive(Debug, Clone)]
 pub struct Happening {
-    /// The device it is about, where there is one.
+    /// Identifier of the device that it is about, if any.
     pub device_id: Option<String>,
-    /// What it is.
+    /// The uplink or the event.
     pub what: What,
 }
 
-/// An uplink or an event.
+/// Content of a record in the live feed.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// A message of the device.
+    /// Uplink of the device.
     Uplink(Box<Uplink>),
-    /// Something else.
+    /// Event of a device or a connection.
     Event(Event),
 }
 
 impl Happening {
-    /// Its id.
+    /// Returns the identifier.
     pub fn id(&self) -> Uuid {
         match &self.what {
             What::Uplink(uplink) => uplink.id,
@@ -77,7 +76,7 @@ impl Happening {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind.
     pub fn kind(&self) -> &str {
         match &self.what {
             What::Uplink(_) => UPLINK,
@@ -86,41 +85,41 @@ impl Happening {
     }
 }
 
-/// What was asked for of an id, and where it is.
+/// Table that an identifier was found in.
 #[derive(Clone, Copy)]
 enum Table {
     Uplinks,
     Events,
 }
 
-/// Ids in their order, ready to be read.
+/// Ordered identifiers of records to read.
 pub struct Ids {
     found: Vec<(Uuid, Table)>,
-    /// Where to go on; `None` when these are all.
+    /// Identifier to continue after; `None` if there are no more.
     pub next: Option<Uuid>,
 }
 
 impl Ids {
-    /// Leaves out those that are known.
+    /// Keeps only the identifiers for which `is_new` returns true.
     pub fn retain(&mut self, mut is_new: impl FnMut(Uuid) -> bool) {
         self.found.retain(|(id, _)| is_new(*id));
     }
 
-    /// Whether there are none.
+    /// True if there are no identifiers.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 }
 
 impl Store {
-    /// Changes whenever this hub has recorded something.
+    /// Subscribes to records written by this hub.
     pub fn news(&self) -> watch::Receiver<()> {
         self.inner.signals.news.subscribe()
     }
 
-    /// What was recorded with an id of before this time is all committed and can be read.
+    /// Returns the time before which all records are committed and can be read, judged by their ids.
     pub async fn complete_until(&self) -> Result<Time> {
-        // The clock first: a transaction that begins meanwhile makes no older ids.
+        // The clock is read first: a transaction that begins afterwards generates no older ids.
         let now = self.now();
         let oldest = match self.is_shared() {
             true => self.kept::<OldestOpen>().get(()).await?,
@@ -129,13 +128,13 @@ impl Store {
         Ok(oldest.map_or(now, |oldest| oldest.min(now)))
     }
 
-    /// Whether other hubs record into the same database, of which [`Store::news`] does not tell.
+    /// True if other hubs write to the same database, which [`Store::news`] does not report.
     pub fn has_other_writers(&self) -> bool {
         self.is_shared()
     }
 }
 
-/// Reads when the oldest open transaction of all hubs began, together for all who ask.
+/// Starts a group read of the oldest open transaction of all hubs.
 pub(super) fn gather(reader: Reader) -> OldestOpen {
     Gather::start(move |_| oldest_open(reader.clone()))
 }
@@ -148,7 +147,7 @@ async fn oldest_open(reader: Reader) -> Result<HashMap<(), Time>> {
     Ok(begun.map(|begun| ((), begun)).into_iter().collect())
 }
 
-/// The first ids above `after` of what somebody wants to hear of.
+/// Returns the first identifiers after `after` that match the interest.
 pub async fn ids(scope: &Scope, interest: &Interest, after: Uuid, limit: u64) -> Result<Ids> {
     let mut found = Vec::new();
     if interest.wants(UPLINK) {
@@ -184,7 +183,7 @@ pub async fn ids(scope: &Scope, interest: &Interest, after: Uuid, limit: u64) ->
     }
     found.sort_unstable_by_key(|(id, _)| *id);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // Beyond the limit of either list there may be more of that list before the next of the other.
+    // If either list reached the limit, its next entries may come before those of the other list.
     let next = (found.len() >= limit).then(|| {
         found.truncate(limit);
         found.last().map_or(after, |(id, _)| *id)
@@ -192,7 +191,7 @@ pub async fn ids(scope: &Scope, interest: &Interest, after: Uuid, limit: u64) ->
     Ok(Ids { found, next })
 }
 
-/// What these ids stand for, in their order. What was deleted in between is left out.
+/// Returns the records with these identifiers, in their order. Records deleted in the meantime are omitted.
 pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
     let of = |wanted: fn(&Table) -> bool| {
         let of_table = ids.found.iter().filter(move |(_, table)| wanted(table));
@@ -231,7 +230,7 @@ pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
     Ok(happenings)
 }
 
-/// A row and the id of the device it is about.
+/// Row with the id of its device.
 #[derive(FromQueryResult)]
 struct Of<M: FromQueryResult> {
     #[sea_orm(nested)]
@@ -257,7 +256,7 @@ fn first<E: Owned>(query: Select<E>, id: E::Column, limit: u64) -> Select<E> {
     query.select_only().column(id).order_by_asc(id).limit(limit)
 }
 
-/// Not of a device that was deleted, whose rows are still to be cleared away.
+/// Returns the condition that the row's device, if any, is not removed.
 fn is_shown(scope: &Scope) -> Condition {
     Condition::any()
         .add(device::Column::Id.is_null())
@@ -283,7 +282,7 @@ impl Interest {
             .is_none_or(|kinds| kinds.iter().any(|kind| kind != UPLINK))
     }
 
-    /// Rows of the devices that are of interest; without a wish for some of them, all rows.
+    /// Restricts rows to the devices of interest; returns all rows if devices are not restricted.
     fn narrow<E: EntityTrait>(&self, query: Select<E>, device: RelationDef) -> Select<E> {
         if self.selector.is_none() && self.device.is_none() {
             return query;

@@ -1,4 +1,4 @@
-//! How the downlinks of a network connection reach its network server.
+//! Downlink settings of network connections.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
 use serde_json::Value;
@@ -15,27 +15,27 @@ use crate::{
     },
 };
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 const RESOURCE: &str = "downlink-settings";
 
 pub use super::seen::Seen;
 
-/// The settings of one connection.
+/// Downlink settings of a connection.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What is no secret.
+    /// Settings without credentials.
     pub settings: Value,
     /// Sealed credentials.
     pub secret: Option<Vec<u8>>,
-    /// Grows with every change by a client.
+    /// Revision, which grows with every change by a client.
     pub revision: i64,
-    /// When they were made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When they were last changed.
+    /// Time of the last change.
     pub updated_at: Time,
 }
 
-/// The settings of a connection, where it has some.
+/// Returns the settings of a connection, if it has any.
 pub async fn find(scope: &Scope, connection: ConnectionId) -> Result<Option<Settings>> {
     let found = scope
         .find::<downlink_setting::Entity>()
@@ -45,25 +45,26 @@ pub async fn find(scope: &Scope, connection: ConnectionId) -> Result<Option<Sett
     Ok(found.map(Settings::from))
 }
 
-/// The settings of a connection.
+/// Returns the settings of a connection.
 pub async fn get(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
     find(scope, connection)
         .await?
         .ok_or_else(|| missing(connection))
 }
 
-/// What takes the place of a connection's settings.
+/// New settings for a connection.
 pub struct NewSettings {
-    /// What is no secret.
+    /// Settings without credentials.
     pub settings: Value,
     /// Sealed credentials.
     pub secret: Option<Vec<u8>>,
-    /// Whether what waits goes out by itself, or waits to be asked for.
+    /// True if the hub sends waiting downlinks by itself; false if they wait for the response to the device's next
+    /// uplink.
     pub is_pushed: bool,
 }
 
-/// Gives a connection settings, in the place of those that it has. `make` makes them from the connection
-/// and from what was there. The connection is held: of two who set them at once, one waits for the other.
+/// Creates or replaces the settings of a connection. `make` derives them from the connection and its previous
+/// settings. The connection is locked, so that concurrent calls run one after the other.
 pub async fn put(
     scope: &Scope,
     connection: ConnectionId,
@@ -119,7 +120,7 @@ pub async fn put(
         .await
 }
 
-/// Takes a connection's settings away; answers them.
+/// Deletes a connection's settings and returns them.
 pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings> {
     scope
         .write(async |transaction| {
@@ -136,14 +137,14 @@ pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings>
             scope
                 .note_deleted(&transaction, subject, &before.settings)
                 .await?;
-            // Whatever the connection's own settings imply sends by itself.
+            // The settings implied by the connection itself are always sent by the hub.
             queue::redirect(scope, &transaction, connection, true).await?;
             Ok(before)
         })
         .await
 }
 
-/// The settings of a connection that is held.
+/// Returns the settings of a locked connection.
 async fn held(
     scope: &Scope,
     transaction: &DatabaseTransaction,

@@ -1,4 +1,4 @@
-//! The health of network connections, from what came in over them.
+//! Health of network connections, derived from received messages.
 
 use sea_orm::{ColumnTrait, Condition, sea_query::ExprTrait};
 
@@ -11,44 +11,44 @@ use crate::{
     },
 };
 
-/// What came in over a connection, counted since it was made where nothing else is said.
+/// Health of a connection; counts cover the time since its creation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
-    /// Uplinks of known devices.
+    /// Number of uplinks of known devices.
     pub uplinks: i64,
-    /// Uplinks of devices that nobody provisioned.
+    /// Number of messages of unknown devices.
     pub unknown_devices: i64,
-    /// Well-formed messages that are no uplinks: joins, acknowledgements ...
+    /// Number of well-formed messages other than uplinks, such as joins and acknowledgements.
     pub other_messages: i64,
-    /// Messages that were refused.
+    /// Number of rejected messages.
     pub malformed: i64,
-    /// Copies of frames that were recorded before.
+    /// Number of copies of frames recorded before.
     pub duplicates: i64,
-    /// Messages whose time could not be read, or could not be true.
+    /// Number of messages whose time could not be read or was implausible.
     pub odd_times: i64,
-    /// What was wrong with the last of these times.
+    /// Problem with the last of these times.
     pub last_odd_time: Option<String>,
-    /// When that message came.
+    /// Time of that message.
     pub last_odd_time_at: Option<Time>,
-    /// Requests with a wrong ingest key.
+    /// Number of requests with a wrong ingest key.
     pub unauthorized: i64,
-    /// When the last of them came.
+    /// Time of the last such request.
     pub unauthorized_at: Option<Time>,
-    /// When the last message came that was taken.
+    /// Time of the last accepted message.
     pub last_message_at: Option<Time>,
-    /// When the last one was refused.
+    /// Time of the last rejected message.
     pub last_error_at: Option<Time>,
-    /// Why it was refused.
+    /// Reason for the last rejection.
     pub last_error: Option<String>,
-    /// How many were refused lately.
+    /// Recent messages, for the error rate.
     pub recent: Recent,
-    /// Whether its broker is heard; `None` where the network server calls.
+    /// State of the subscription to its broker; `None` if the network server calls the hub.
     pub subscription: Option<Subscription>,
 }
 
 impl Health {
-    /// How the connection is: whether its broker is heard, where it has one, and whether the last message
-    /// was taken or refused.
+    /// Returns the health state: failing if the broker, if any, is not connected, or if the last message was
+    /// rejected.
     pub fn state(&self) -> HealthState {
         let is_unheard = |subscription: &Subscription| {
             subscription.connected_since.is_none() || subscription.error.is_some()
@@ -66,11 +66,11 @@ impl Health {
     }
 }
 
-/// The health of connections that are so.
+/// Returns the condition for connections in this health state.
 pub fn condition(state: HealthState) -> Condition {
     let (taken, refused) = (Column::LastMessageAt, Column::LastErrorAt);
     let column = |column: Column| column.into_expr();
-    // Where the network server calls, neither column has a value.
+    // Both columns are null if the network server calls the hub.
     let is_heard = Condition::all().add(Column::ConnectionError.is_null()).add(
         Condition::any()
             .add(Column::Connected.is_null())

@@ -1,4 +1,4 @@
-//! What a batch of messages changes in the health of one connection.
+//! Changes that a batch of messages makes to the health of one connection.
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Counts to add, and the last of each kind.
+/// Counts to add, and the last occurrence of each kind.
 #[derive(Default)]
 pub(in crate::store) struct HealthChange {
     pub uplinks: i64,
@@ -87,8 +87,8 @@ impl HealthChange {
     }
 }
 
-/// The column as it is, or `instead` where it is later than `at`: a hub's clock was ahead when it was
-/// written, and what happens now must not look older for as long.
+/// Returns the column, or `instead` if the column is later than `at`. A hub whose clock was ahead may have written
+/// it, and current events must not look older until that time has passed.
 fn no_later(column: Column, at: Time, instead: Time) -> SimpleExpr {
     CaseStatement::new()
         .case(Expr::col(column).gt(at), Expr::value(instead))

@@ -42,20 +42,20 @@ pub mod unknown_devices;
 pub use health::Health;
 pub use record::{Connection, NewConnection};
 
-/// Which connections.
+/// Filter of network connections; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those of this kind of network server.
+    /// Type of network server.
     pub kind: Option<&'static str>,
-    /// Those that take messages, or those that do not.
+    /// True for enabled connections, false for disabled ones.
     pub enabled: Option<bool>,
-    /// Those that are so.
+    /// Health state of the connections.
     pub health: Option<HealthState>,
-    /// Those with this in the name, whatever its case.
+    /// Text that the name must contain, ignoring case.
     pub search: Option<String>,
 }
 
-/// Adds a connection; `seal` makes its credentials, which are bound to the row that it becomes.
+/// Adds a connection. `seal` returns its credentials, sealed for the new row.
 pub async fn insert(
     scope: &Scope,
     new: NewConnection,
@@ -130,12 +130,12 @@ pub async fn insert(
         .await
 }
 
-/// One connection.
+/// Returns a connection.
 pub async fn get(scope: &Scope, id: ConnectionId) -> Result<Connection> {
     find(scope, id).await?.ok_or_else(|| missing(id))
 }
 
-/// One connection, where there is one.
+/// Returns a connection, if it exists.
 pub async fn find(scope: &Scope, id: ConnectionId) -> Result<Option<Connection>> {
     let found = scope
         .find::<network_connection::Entity>()
@@ -146,7 +146,7 @@ pub async fn find(scope: &Scope, id: ConnectionId) -> Result<Option<Connection>>
     Ok(found.map(Connection::from))
 }
 
-/// A stretch of the connections.
+/// Returns a page of the connections.
 pub async fn list(
     scope: &Scope,
     filter: &Filter,
@@ -183,7 +183,7 @@ impl Resource for network_connection::Entity {
     const SEARCHED: &'static [Self::Column] = &[network_connection::Column::Name];
 }
 
-/// Which of these ids are the tenant's connections.
+/// Returns the ids and types of those of these connections that the tenant has.
 pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> {
     Ok(scope
         .find::<network_connection::Entity>()
@@ -196,7 +196,7 @@ pub async fn existing(scope: &Scope, ids: &[i64]) -> Result<Vec<(i64, String)>> 
         .await?)
 }
 
-/// What these connections are called.
+/// Returns the names of these connections.
 pub async fn names(scope: &Scope, ids: &[i64]) -> Result<HashMap<i64, String>> {
     let found: Vec<(i64, String)> = scope
         .find::<network_connection::Entity>()
@@ -210,7 +210,7 @@ pub async fn names(scope: &Scope, ids: &[i64]) -> Result<HashMap<i64, String>> {
     Ok(found.into_iter().collect())
 }
 
-/// Replaces what was provisioned; `seal` makes the sealed credentials from what was there before.
+/// Replaces a connection's configuration; `seal` derives the sealed credentials from the previous one.
 pub async fn update(
     scope: &Scope,
     id: ConnectionId,
@@ -220,7 +220,7 @@ pub async fn update(
     scope
         .write(async |transaction| {
             transaction.then(Then::Connections);
-            // It may be switched on.
+            // The change may enable the connection, whose downlinks can then be sent.
             transaction.then(Then::Downlinks);
             hold_driver(scope, &transaction, &new).await?;
             let before = lock(scope, &transaction, LockType::NoKeyUpdate, id).await?;
@@ -244,7 +244,7 @@ pub async fn update(
         .await
 }
 
-/// Gives it another ingest key; the old one is dead.
+/// Replaces the ingest key; the old key becomes invalid at once.
 pub async fn set_ingest_key(
     scope: &Scope,
     id: ConnectionId,
@@ -267,13 +267,12 @@ pub async fn set_ingest_key(
         .await
 }
 
-/// Removes a connection that no device uses; what belongs to it is cleared away later. Answers what was
-/// removed.
+/// Removes a connection that no device uses and returns it; dependent data is deleted later.
 pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
     scope
         .write(async |transaction| {
             transaction.then(Then::Connections);
-            // Nobody may refer to it between the count and the deletion.
+            // The lock prevents new references between the count and the deletion.
             let model = lock(scope, &transaction, LockType::Update, id).await?;
             let users = scope
                 .find::<device_connection::Entity>()
@@ -295,7 +294,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
         .await
 }
 
-/// Keeps the driver of the devices that the connection makes until the end of the transaction.
+/// Locks the driver for automatically provisioned devices until the end of the transaction.
 async fn hold_driver(
     scope: &Scope,
     transaction: &DatabaseTransaction,

@@ -1,9 +1,8 @@
-//! What share of a connection's messages was refused lately.
+//! Error rate of a connection's recent messages.
 //!
-//! The row keeps two counts for the hour of the clock in which something came last, and two for the
-//! hour before that. Of the hour before, the part counts that lies in the last 60 minutes: what came
-//! then is taken to be spread evenly over it. So an update knows by the row alone what to do, and old
-//! trouble leaves without anybody tidying up.
+//! The row stores the counts of the last clock hour with messages, and those of the hour before. The earlier hour
+//! counts in proportion to its part that lies in the last 60 minutes, as if its messages were spread evenly.
+//! Therefore an update needs only the row itself, and old errors expire without any cleanup.
 
 use sea_orm::{
     UpdateMany,
@@ -17,10 +16,10 @@ use crate::{
 
 const HOUR_S: i64 = 3600;
 
-/// Messages of the last hour in which there were any, and of the one before.
+/// Message counts of the last hour with messages, and of the hour before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
-    /// The hour, counted from 1970.
+    /// Hour, counted from 1970.
     hour: i64,
     now: Tally,
     before: Tally,
@@ -33,10 +32,10 @@ struct Tally {
 }
 
 impl Recent {
-    /// The share of messages that were refused in the last 60 minutes, 0 to 1; 0 where none came.
+    /// Returns the share of messages rejected in the last 60 minutes, from 0 to 1; 0 if there were none.
     pub fn error_rate(&self, at: Time) -> f64 {
         let none = Tally::default();
-        // Another hub's clock may be ahead.
+        // The clock of another hub may be ahead.
         let (now, before) = match hour_of(at) - self.hour {
             -1 | 0 => (self.now, self.before),
             1 => (none, self.now),
@@ -54,7 +53,7 @@ impl Recent {
 }
 
 impl Tally {
-    /// The tally for so many seconds of its hour, in messages times seconds.
+    /// Returns the tally weighted with this part of its hour, in messages times seconds.
     fn over(self, seconds: i64) -> Self {
         Self {
             taken: self.taken.saturating_mul(seconds),
@@ -79,7 +78,7 @@ impl From<&Model> for Recent {
     }
 }
 
-/// Adds messages that came just now to the update of a connection's health.
+/// Adds messages received now to an update of a connection's health.
 pub(in crate::store) fn count(
     update: UpdateMany<Entity>,
     taken: i64,
@@ -89,7 +88,7 @@ pub(in crate::store) fn count(
         return update;
     }
     let hour = hour_of(clock::now());
-    // All of these see the row as it was.
+    // All expressions refer to the row before the update.
     update
         .col_expr(
             Column::BeforeTaken,
@@ -112,7 +111,7 @@ pub(in crate::store) fn count(
         )
 }
 
-/// The count of the hour before: as it is, or that of what was the last hour.
+/// Returns the count of the earlier hour: unchanged, or that of the last hour if a new one begins.
 fn before(hour: i64, before: Column, recent: Column) -> SimpleExpr {
     in_hour(hour, Expr::col(before))
         .case(
@@ -123,12 +122,13 @@ fn before(hour: i64, before: Column, recent: Column) -> SimpleExpr {
         .into()
 }
 
-/// The count of the last hour, or of a new one.
+/// Returns the count of the last hour, restarted if a new one begins.
 fn grown(hour: i64, recent: Column, by: i64) -> SimpleExpr {
     in_hour(hour, Expr::col(recent).add(by)).finally(by).into()
 }
 
-/// What is so while the row's hour goes on; one that is a little ahead was told by another hub's clock.
+/// Returns the case expression that applies while the row's hour lasts. The row may be an hour ahead if another
+/// hub's clock is.
 fn in_hour(hour: i64, then: SimpleExpr) -> CaseStatement {
     let is_same = Expr::col(Column::RecentHour).is_in([hour, hour + 1]);
     CaseStatement::new().case(is_same, then)
@@ -169,16 +169,16 @@ mod tests {
     fn the_hour_before_counts_as_far_as_it_is_recent() {
         let told = recent((3, 1), (0, 4));
         for (minutes, expected) in [
-            // All of the hour before, half of it, a quarter.
+            // All of the earlier hour, half of it, a quarter.
             (0, 5.0 / 8.0),
             (30, 3.0 / 6.0),
             (45, 2.0 / 5.0),
-            // Now this one is the hour before, alone.
+            // Only the earlier hour is left.
             (60, 0.25),
             (119, 0.25),
             (120, 0.0),
             (100_000, 0.0),
-            // A clock that is behind by minutes, and one that is wrong.
+            // A clock that is behind by minutes, and one that is wrong by more than an hour.
             (-1, 64.0 / 244.0),
             (-61, 0.0),
         ] {

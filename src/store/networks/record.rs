@@ -1,4 +1,4 @@
-//! Network connections as they are read.
+//! Types of network connections.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,18 +13,18 @@ use crate::{
     },
 };
 
-/// What a client provisions.
+/// Configuration of a network connection, as clients provide it.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewConnection {
-    /// Unique in the tenant.
+    /// Name, unique in the tenant.
     pub name: String,
-    /// Which network server it is.
+    /// Type of the network server.
     pub kind: String,
-    /// What its adapter needs to know.
+    /// Settings for the adapter of this type.
     pub settings: Value,
-    /// Whether it takes messages.
+    /// True if the connection accepts messages.
     pub enabled: bool,
-    /// Which unknown senders become devices, where any do.
+    /// Rule for provisioning unknown devices automatically; `None` to provision none.
     pub auto_provisioning: Option<Value>,
     /// Sealed credentials.
     #[serde(skip)]
@@ -32,7 +32,7 @@ pub struct NewConnection {
 }
 
 impl NewConnection {
-    /// What its row stores of secrets, and of where they are sent.
+    /// Returns the stored credentials and the settings that determine where they are sent.
     pub fn stored(&self) -> Stored<'_> {
         Stored {
             settings: &self.settings,
@@ -41,22 +41,22 @@ impl NewConnection {
     }
 }
 
-/// A network connection.
+/// Network connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// Its id.
+    /// Identifier of the connection.
     pub id: ConnectionId,
-    /// What was provisioned.
+    /// Configuration, as the client provided it.
     pub provisioned: NewConnection,
-    /// SHA-256 of the key that opens its ingest.
+    /// SHA-256 of the ingest key.
     pub ingest_key_hash: Vec<u8>,
-    /// What came in.
+    /// Health of the connection.
     pub health: Health,
-    /// Grows with every change by a client.
+    /// Revision, which grows with every change by a client.
     pub revision: i64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Time,
 }
 

@@ -1,4 +1,4 @@
-//! Rows of network connections: held, changed and taken out of sight.
+//! Rows of network connections: locking, changes and removal.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// The resource's name in paths.
+/// Name of the resource in paths.
 pub(in crate::store) const RESOURCE: &str = "network-connections";
 
-/// Takes a connection whose row is held out of sight.
+/// Removes a connection whose row is locked.
 pub(in crate::store) async fn bury(
     transaction: &DatabaseTransaction,
     id: i64,
@@ -43,8 +43,8 @@ pub(in crate::store) async fn bury(
     Ok(())
 }
 
-/// Refuses addresses, which have just been written, in a connection that was deleted before them. It is
-/// asked afterwards: until then, somebody may be deleting it.
+/// Fails if newly written addresses refer to a removed connection. Must run after the write: before, a concurrent
+/// removal may not be visible yet.
 pub(in crate::store) async fn check_live(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -65,7 +65,7 @@ pub(in crate::store) async fn check_live(
     }
 }
 
-/// What refers to it was checked before.
+/// Returns the error for a connection that was removed after it was checked.
 pub(in crate::store) fn just_deleted() -> Error {
     Error::field(
         "connectivity.connections",
@@ -73,8 +73,7 @@ pub(in crate::store) fn just_deleted() -> Error {
     )
 }
 
-/// Writes the columns of a change of a row that is locked at this revision; answers the connection as it
-/// is then.
+/// Writes changed columns of a row that is locked at this revision; returns the new connection.
 pub(in crate::store) async fn change(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -110,8 +109,8 @@ pub(in crate::store) async fn with_health(
     Ok(Connection::from((model, health)))
 }
 
-/// The connection's kind and settings, as they are until the end of the transaction. Whatever refers to
-/// the connection may go on meanwhile.
+/// Locks the connection until the end of the transaction and returns its configuration. Rows that refer to the
+/// connection may still be written.
 pub(in crate::store) async fn hold(
     scope: &Scope,
     transaction: &DatabaseTransaction,

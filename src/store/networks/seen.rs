@@ -1,4 +1,4 @@
-//! Revisions of a connection and its settings for downlinks, by which something was decided.
+//! Revisions of a connection and its downlink settings, on which a decision was based.
 
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect, sea_query::LockType};
 
@@ -11,18 +11,18 @@ use crate::{
     },
 };
 
-/// At which revisions a connection and its settings were read. What was decided by them holds while
-/// they are the same.
+/// Revisions at which a connection and its downlink settings were read. Decisions based on them hold while they are
+/// unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// The connection's.
+    /// Revision of the connection.
     pub connection: i64,
-    /// That of its settings; 0: it has none.
+    /// Revision of the downlink settings; 0 if there are none.
     pub settings: i64,
 }
 
-/// Whether a connection and its settings still are as they were seen. They stay so until the end of
-/// the transaction. Downlinks are changed after this, never before.
+/// Locks the connection until the end of the transaction; returns true if it and its settings still have these
+/// revisions. Must be called before downlinks are changed.
 pub(in crate::store) async fn is_as_seen(
     scope: &Scope,
     transaction: &DatabaseTransaction,

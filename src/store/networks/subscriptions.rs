@@ -1,5 +1,5 @@
-//! Network connections over which the hub fetches messages itself: which they are, whether somebody
-//! has changed one, and whether their brokers are heard.
+//! Network connections whose messages the hub fetches itself: their list, changes, and the state of their
+//! subscriptions.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use tokio::sync::watch;
@@ -14,30 +14,30 @@ use crate::{
     },
 };
 
-/// How a connection hears what its broker publishes.
+/// State of the subscription to a connection's broker.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subscription {
-    /// Since when, if it does.
+    /// Start of the current broker connection; `None` if not connected.
     pub connected_since: Option<Time>,
-    /// Why it does not, or why something that it has heard waits.
+    /// Error of the connection, or the reason why a received message waits.
     pub error: Option<String>,
 }
 
-/// An enabled connection whose messages the hub fetches itself.
+/// Enabled connection whose messages the hub fetches itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribing {
-    /// Whose it is.
+    /// Tenant of the connection.
     pub tenant: TenantId,
-    /// Its id.
+    /// Identifier of the connection.
     pub id: ConnectionId,
-    /// Which network server it is.
+    /// Type of the network server.
     pub kind: String,
-    /// Its revision: another one means that it may have changed.
+    /// Revision; a different one means that the connection may have changed.
     pub revision: i64,
 }
 
 impl Store {
-    /// Every enabled connection of these kinds, of every tenant.
+    /// Returns the enabled connections of these types, of all tenants.
     pub async fn subscribing_connections(&self, kinds: &[&str]) -> Result<Vec<Subscribing>> {
         use network_connection::Column;
         let found: Vec<(i64, i64, String, i64)> = network_connection::Entity::find()
@@ -60,13 +60,13 @@ impl Store {
         Ok(subscribing.collect())
     }
 
-    /// Tells whenever a client has changed a network connection by way of this hub.
+    /// Subscribes to changes of network connections made through this hub.
     pub fn connection_news(&self) -> watch::Receiver<()> {
         self.inner.signals.connections.subscribe()
     }
 }
 
-/// Notes whether the connection's broker is heard; `None`: it is no concern any more.
+/// Records the state of a connection's subscription; `None` if the connection is no longer subscribed.
 pub async fn set_subscription(
     scope: &Scope,
     id: ConnectionId,
@@ -89,7 +89,7 @@ pub async fn set_subscription(
     Ok(())
 }
 
-/// Notes why something that was heard waits, while the broker is heard; `None`: nothing does any more.
+/// Records why a received message waits while the broker is connected; `None` if none waits any more.
 pub async fn set_waiting(scope: &Scope, id: ConnectionId, why: Option<&str>) -> Result<()> {
     use connection_health::Column;
     scope

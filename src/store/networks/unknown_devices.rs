@@ -1,4 +1,4 @@
-//! Devices that send over a connection and that nobody provisioned.
+//! Devices that send over a connection without being provisioned.
 
 use std::collections::BTreeMap;
 
@@ -23,38 +23,38 @@ use crate::{
     },
 };
 
-/// Most of them kept of a connection; those that were silent longest are forgotten.
+/// Maximum number of unknown devices kept per connection; those silent for longest are deleted.
 pub const UNKNOWN_DEVICES_MAX: u64 = 1000;
 
-/// A message of a device that nobody provisioned.
+/// Message of an unknown device.
 #[derive(Debug, Clone, Default)]
 pub struct Sighting {
-    /// The device's id in its network.
+    /// Identifier of the device in its network.
     pub network_device_id: String,
     /// LoRaWAN port.
     pub f_port: Option<u8>,
-    /// The payload.
+    /// Payload of the message.
     pub raw: Option<Vec<u8>>,
-    /// What the network server calls it.
+    /// Name of the device in the network server.
     pub name: Option<String>,
-    /// The application that it belongs to there.
+    /// Application of the device in the network server.
     pub application: Option<String>,
 }
 
-/// A device that sends and that nobody provisioned.
+/// Unknown device that has sent messages.
 #[derive(Debug, Clone)]
 pub struct UnknownDevice {
-    /// What it sent last.
+    /// Last message.
     pub last: Sighting,
-    /// When it was first heard.
+    /// Time of the first message.
     pub first_seen_at: Time,
-    /// When it was last heard.
+    /// Time of the last message.
     pub last_seen_at: Time,
-    /// How many messages it has sent.
+    /// Number of messages.
     pub messages: i64,
 }
 
-/// What a batch of messages tells of unknown devices, by connection and address.
+/// Unknown devices seen in a batch of messages, by connection and address.
 #[derive(Default)]
 pub(in crate::store) struct Sightings(BTreeMap<(i64, String), unknown_device::ActiveModel>);
 
@@ -84,7 +84,7 @@ impl Sightings {
         self.0.insert(key, row);
     }
 
-    /// Writes them, in the order of their keys so that two hubs cannot block each other.
+    /// Writes the sightings in the order of their keys, so that two hubs cannot deadlock.
     pub(in crate::store) async fn write(
         self,
         transaction: &DatabaseTransaction,
@@ -130,8 +130,8 @@ impl Sightings {
     }
 }
 
-/// A stretch of a connection's unknown devices, those heard last first or last. Those that have been
-/// provisioned meanwhile are unknown no more.
+/// Returns a page of a connection's unknown devices, in either order of first contact. Devices that were provisioned
+/// in the meantime are omitted.
 pub async fn list(
     scope: &Scope,
     connection: ConnectionId,
@@ -149,7 +149,7 @@ pub async fn list(
     Ok(page.of(total).map(UnknownDevice::from))
 }
 
-/// One of them.
+/// Returns an unknown device.
 pub async fn get(scope: &Scope, connection: ConnectionId, address: &str) -> Result<UnknownDevice> {
     let found = scope
         .find::<unknown_device::Entity>()

@@ -1,11 +1,11 @@
-//! Removals: what is deleted is out of sight at once, and cleared away in stretches.
+//! Removals: removed resources disappear at once, and their data is deleted in chunks.
 //!
-//! A data table or a device may own millions of rows, and one transaction that deletes them all keeps
-//! everybody else from writing for as long as it takes. So a deletion moves the owner's row to
-//! [`removed::REMOVED`], a tenant that nobody is in: no query of a tenant finds it, its name is free, and what
-//! belongs to it can only be reached by way of it. A tenant that is deleted becomes such a tenant itself.
-//! What removed tenants own is the list of what is still to be cleared: whatever becomes of the hub that
-//! clears, another goes on. A few rows of an owner (labels, addresses, states, health) go at once.
+//! A data table or a device may own millions of rows, and deleting them in one transaction would block all other
+//! writers. Therefore a removal moves the owner's row to [`removed::REMOVED`], a tenant that no user belongs to: no
+//! query of the original tenant finds it, its name is free, and its rows are only reachable through it. A removed
+//! tenant is handled like this tenant itself. The resources of removed tenants form the list of pending deletions,
+//! so that another hub can continue if one stops. The few small rows of an owner (labels, addresses, states, health)
+//! are deleted at once.
 
 mod stretch;
 
@@ -36,20 +36,20 @@ use crate::{
 
 use stretch::{HEAVY_ROWS, Stretch};
 
-/// Owners that are cleared away in one transaction.
+/// Maximum number of owners deleted in one transaction.
 const OWNERS: u64 = 50;
-/// How old an import of nobody's must be: a younger one may just be written down.
+/// Minimum age of a hidden import to delete; a younger one may still be in the process of being stored.
 const IMPORT_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// The end of a stretch.
+/// Result of deleting a chunk.
 pub struct Cleared {
-    /// There may be more.
+    /// True if there may be more.
     pub is_more: bool,
-    /// How long others waited for its transaction before the COMMIT.
+    /// Duration of the transaction before its COMMIT, during which other writers waited.
     pub held: Duration,
 }
 
-/// What owns many rows.
+/// Kind of resource that owns many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Data tables, with their rows.
@@ -62,12 +62,12 @@ pub enum Kind {
     NetworkConnections,
     /// Imports of devices, with their rows.
     Imports,
-    /// Tenants that own nothing of these any more.
+    /// Tenants that own nothing of these kinds any more.
     Tenants,
 }
 
 impl Kind {
-    /// All of them; tenants when all else of them is cleared.
+    /// All kinds; tenants come last, because they require the others to be deleted.
     const ALL: [Self; 6] = [
         Self::DataTables,
         Self::Integrations,
@@ -91,8 +91,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Takes all data tables, integrations and connections of a tenant out of sight, those before others that
-/// the writer of uplinks locks before them.
+/// Removes all data tables, integrations and connections of a tenant, in the order in which the writer of uplinks
+/// locks them.
 pub(in crate::store) async fn bury_targets(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -119,7 +119,7 @@ pub(in crate::store) async fn bury_targets(
 }
 
 impl Store {
-    /// The kinds of which there is something to clear away.
+    /// Returns the kinds with data to delete.
     pub async fn removals(&self) -> Result<Vec<(TenantId, Kind)>> {
         let (mut kinds, now) = (Vec::new(), self.now());
         for kind in Kind::ALL {
@@ -130,7 +130,7 @@ impl Store {
         Ok(kinds)
     }
 
-    /// Clears a stretch of at most so many rows away in one transaction.
+    /// Deletes a chunk of at most `rows` rows in one transaction.
     pub async fn clear_removed(&self, kind: Kind, rows: u64) -> Result<Cleared> {
         let transaction = self.begin([]).await?;
         let begun = Instant::now();
@@ -142,7 +142,7 @@ impl Store {
 }
 
 impl Kind {
-    /// The first owners that are to be cleared away.
+    /// Returns the first owners to delete.
     async fn owners<C: ConnectionTrait>(
         self,
         connection: &C,
@@ -158,7 +158,7 @@ impl Kind {
             .all(connection)
             .await?;
         let mut owners = Vec::new();
-        // One by one, so that the index of each kind by tenant and key has them.
+        // One tenant at a time, so that the index by tenant and key applies.
         for tenant in tenants {
             let room = limit - owners.len() as u64;
             if room == 0 {
@@ -231,7 +231,7 @@ impl Kind {
         Ok(!owners.is_empty())
     }
 
-    /// Clears what belongs to an owner, as far as the stretch goes.
+    /// Deletes the rows of an owner, up to the limit of the chunk.
     async fn clear_parts(self, stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
         match self {
             Self::DataTables => {
@@ -256,7 +256,7 @@ impl Kind {
         }
     }
 
-    /// Deletes an owner of which nothing is left, and whatever came in between.
+    /// Deletes an owner without remaining rows, along with rows added in the meantime.
     async fn delete(self, transaction: &DatabaseTransaction, owner: i64) -> Result<(), DbErr> {
         match self {
             Self::DataTables => delete::<data_table::Entity>(transaction, owner).await,
@@ -271,7 +271,7 @@ impl Kind {
     }
 }
 
-/// Whether a tenant owns nothing any more that owns many rows.
+/// True if a tenant owns no resources of any kind.
 async fn is_bare<C: ConnectionTrait>(
     connection: &C,
     now: Time,

@@ -1,4 +1,4 @@
-//! One stretch of what is cleared away: the rows of owners, by their keys, as far as a transaction goes.
+//! Chunk of a deletion: the rows of owners, by their keys, up to the limit of one transaction.
 
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -14,25 +14,25 @@ use crate::store::{
     },
 };
 
-/// Of those that take others with them: deliveries their attempts, batches of imports dozens of rows each.
+/// Limit for rows with many dependents: deliveries with their attempts, and import batches of dozens of rows.
 pub const HEAVY_ROWS: u64 = 250;
 
-/// What one transaction clears away.
+/// Chunk that one transaction deletes.
 pub(super) struct Stretch<'a> {
     pub transaction: &'a DatabaseTransaction,
-    /// Rows that it may still take.
+    /// Number of rows that may still be deleted.
     pub left: u64,
 }
 
 impl Stretch<'_> {
-    /// The same stretch, which ends sooner.
+    /// Lowers the limit of the chunk.
     pub fn at_most(&mut self, rows: u64) -> &mut Self {
         self.left = Ord::min(self.left, rows);
         self
     }
 
-    /// Deletes the first rows, in the order of the index that has them. By their keys alone, so that the plan
-    /// does not depend on how many there are.
+    /// Deletes the first rows in the order of an index. Deletes by key only, so that the query plan does not depend
+    /// on the number of rows.
     pub async fn clear<E, K>(
         &mut self,
         key: E::Column,
@@ -47,7 +47,7 @@ impl Stretch<'_> {
         self.delete::<E, K>(key, keys, Condition::all()).await
     }
 
-    /// The same where the rows' keys are unique within their owner.
+    /// Deletes the first rows likewise, if their keys are unique only within their owner.
     async fn clear_within<E, K>(&mut self, key: E::Column, which: Expr) -> Result<(), DbErr>
     where
         E: EntityTrait,
@@ -78,7 +78,7 @@ impl Stretch<'_> {
         Ok(())
     }
 
-    /// The keys of the first rows; they count as taken.
+    /// Returns the keys of the first rows and subtracts them from the limit.
     async fn first<E, T>(
         &mut self,
         key: E::Column,
@@ -146,14 +146,14 @@ pub(super) async fn clear_connection(stretch: &mut Stretch<'_>, owner: i64) -> R
             .clear::<Entity, i64>(Column::Id, which, &order)
             .await?;
     }
-    // Of the devices of a tenant that is removed as well.
+    // Only present if the tenant of the devices was removed as well.
     use device_connection::{Column, Entity};
     stretch
         .clear_within::<Entity, String>(Column::NetworkDeviceId, Column::ConnectionId.eq(owner))
         .await
 }
 
-/// Events of devices are the devices', and stay with them; the others go.
+/// Deletes the events of a connection, except those of devices, which stay with the devices.
 async fn clear_events_of_connection(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
     use event::{Column, Entity};
     let which = || Column::ConnectionId.eq(owner);

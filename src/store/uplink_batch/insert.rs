@@ -1,4 +1,4 @@
-//! Writes the rows of a batch, in the order in which rows are locked.
+//! Inserts of a batch's rows, in the order in which rows are locked.
 
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::Value;
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl Rows {
-    /// Writes all rows, in the order of what they refer to, for PostgreSQL locks that; answers whether
+    /// Inserts all rows in the order of the rows that they refer to, because PostgreSQL locks those. Returns true if
     /// events are to be delivered.
     pub async fn insert(
         mut self,
@@ -58,7 +58,7 @@ impl Rows {
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;
         }
-        // Behind the health, which those who write of one connection take in turn.
+        // After the health, whose locks serialize writers of one connection.
         self.sightings.write(transaction).await?;
         Ok(has_work)
     }

@@ -1,4 +1,4 @@
-//! Messages to write down, and what becomes of them.
+//! Messages to record, and their outcomes.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -18,25 +18,25 @@ use crate::{
     },
 };
 
-/// One message to write down.
+/// Message to record.
 pub struct Message {
-    /// Whose it is.
+    /// Tenant of the message.
     pub tenant: TenantId,
-    /// Where it came in.
+    /// Network connection that received it.
     pub connection: ConnectionId,
-    /// When the hub received it.
+    /// Time at which the hub received it.
     pub received_at: Time,
-    /// What is wrong with the time that the network server told, where anything is.
+    /// Problem with the time that the network server reported, if any.
     pub odd_time: Option<String>,
-    /// The tenant's epoch at which all that it refers to was looked up; `None`: it may be written
-    /// even if something has changed since, as long as the tenant is there.
+    /// Epoch of the tenant at which all referenced rows were looked up. `None` if the message may be recorded after
+    /// changes, as long as the tenant exists.
     pub epoch: Option<u64>,
-    /// What to write.
+    /// Content to record.
     pub content: Content,
 }
 
 impl Content {
-    /// The device that it is about, where that is known.
+    /// Returns the device that the message is about, if known.
     pub(super) fn device(&self) -> Option<DeviceKey> {
         match self {
             Self::Uplink(record) => Some(record.device),
@@ -47,95 +47,95 @@ impl Content {
     }
 }
 
-/// What a message turned out to be.
+/// Content of a message.
 pub enum Content {
-    /// An uplink of a known device.
+    /// Uplink of a known device.
     Uplink(Box<Record>),
-    /// A well-formed message of a device that nobody provisioned.
+    /// Well-formed message of an unknown device.
     UnknownDevice(Sighting, NewEvent),
-    /// A well-formed message that is no uplink.
+    /// Well-formed message other than an uplink.
     Other(Option<DeviceKey>, NewEvent),
-    /// What became of a downlink of a device.
+    /// Report about a device's downlink.
     Downlink(NewEvent, Box<News>),
-    /// A message that was refused, and why.
+    /// Rejected message, with the reason.
     Malformed(String),
-    /// So many requests with a wrong ingest key.
+    /// Number of requests with a wrong ingest key.
     Unauthorized(i64),
 }
 
-/// An uplink with all that follows from it.
+/// Uplink with everything derived from it.
 pub struct Record {
-    /// The device's key.
+    /// Key of the device.
     pub device: DeviceKey,
-    /// The device's id.
+    /// Identifier of the device.
     pub device_id: String,
-    /// When the network received it.
+    /// Time at which the network received it.
     pub time: Time,
     /// LoRaWAN port.
     pub f_port: Option<u8>,
     /// LoRaWAN frame counter.
     pub f_cnt: Option<u32>,
-    /// What tells it from other frames of the device, where anything does.
+    /// Characteristics that distinguish it from other frames of the device, if there are any.
     pub mark: Option<Mark>,
-    /// Whether it may hold data of the device; one that does not is heard, and no more.
+    /// True if it may contain data; otherwise it only shows that the device is alive.
     pub carries_data: bool,
-    /// The payload.
+    /// Payload of the uplink.
     pub raw: Option<Vec<u8>>,
-    /// How it was received.
+    /// Radio data of the reception.
     pub radio: Value,
-    /// What the driver made of it.
+    /// Data that the driver decoded.
     pub data: Option<Map<String, Value>>,
-    /// The values of each time, where the driver told of several.
+    /// Values per time, if the driver returned several.
     pub updates: Option<Value>,
-    /// What the driver keeps of the device from now on.
+    /// New driver state of the device, if the driver returned one.
     pub driver_state: Option<NewState>,
-    /// Why the driver made nothing of it.
+    /// Reason why the driver could not decode it.
     pub failure: Option<Value>,
-    /// What the driver had to tell, and that the device confirms a downlink.
+    /// Events that the driver reported, and the confirmation of a downlink.
     pub events: Vec<NewEvent>,
-    /// What the network told with it, which a copy may tell first.
+    /// Accompanying reports of the network, which may arrive with a later copy instead.
     pub told: Vec<NewEvent>,
-    /// Whether the device confirms a downlink with it.
+    /// True if the device confirms a downlink with it.
     pub acknowledges: bool,
     /// Rows for data tables.
     pub rows: Vec<NewRow>,
-    /// Who wants to hear of it.
+    /// Integrations that receive it.
     pub integrations: Vec<Recipient>,
-    /// Makes the message for integrations from the device's state after this uplink.
+    /// Renders the message for integrations from the device's state after this uplink.
     pub render: Render,
 }
 
-/// Makes the message of a type of event from the device's state.
+/// Renders the message of an event type from the device's state.
 pub type Render = Box<dyn Fn(EventType, &State) -> String + Send + Sync>;
 
-/// What became of one message of a batch.
+/// Outcome of a message in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is on disk.
+    /// The message was stored.
     Recorded,
-    /// It is on disk as the uplink of this id.
+    /// The message was stored as the uplink with this identifier.
     Uplink(Uuid),
-    /// It is a copy of a frame that is on disk as the uplink of this id; nothing was written.
+    /// The message is a copy of a frame that is stored as the uplink with this identifier; nothing was written.
     Duplicate(Uuid),
-    /// It was looked up before something changed; nothing was written.
+    /// Referenced rows were looked up before a change; nothing was written.
     Gone,
-    /// It refers to something that is not there, though nothing has told of a change; nothing was written.
+    /// A referenced row is missing although no change was detected; nothing was written.
     Dangling,
-    /// The driver's state of the device is another than the driver has seen; nothing was written.
+    /// The driver state differs from the one that the driver read; nothing was written.
     Stale,
 }
 
-/// What became of a batch.
+/// Outcome of a batch.
 #[derive(Default)]
 pub struct Recorded {
-    /// Of each message.
+    /// Outcome of each message.
     pub outcomes: Vec<Result<Outcome>>,
-    /// What its uplinks have queued for integrations.
+    /// Deliveries queued by its uplinks.
     pub queued: Vec<Queued>,
 }
 
 impl Recorded {
-    /// The next messages were not written.
+    /// Records that the next messages were not written.
     pub(super) fn refuse(&mut self, messages: usize, why: &Error) {
         let refused = std::iter::repeat_with(|| Err(why.echo()));
         self.outcomes.extend(refused.take(messages));

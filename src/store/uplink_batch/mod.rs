@@ -1,15 +1,14 @@
-//! The one transaction that a batch of messages is written in.
+//! Recording of a batch of messages in one transaction.
 //!
-//! Messages of several tenants share a batch, so that one flush to disk serves all who wait; every
-//! row still carries its own tenant. A message whose device has gone between look-up and write, or whose
-//! tenant has gone or been changed meanwhile, on whichever hub, is reported as [`Outcome::Gone`]: the caller
-//! looks it up again.
+//! Messages of several tenants share a batch, so that one flush to disk serves all waiting messages; every row still
+//! carries its own tenant. If a message's device was removed, or its tenant removed or changed, on any hub, between
+//! look-up and write, its outcome is [`Outcome::Gone`], and the caller looks it up again.
 //!
-//! Ids are made in the transaction: who follows what is recorded knows by the transactions that are open
-//! which ids can still turn up (`live.rs`).
+//! Identifiers are generated in the transaction: readers that follow new records use the open transactions to know
+//! which identifiers may still appear (`live.rs`).
 //!
-//! Invariant: rows are locked in one order (ARCHITECTURE.md): the states of devices, the devices,
-//! connections, data tables, integrations, and the health of connections; of each kind by key.
+//! Invariant: rows are locked in one order (ARCHITECTURE.md): the states of devices, the devices, connections, data
+//! tables, integrations, and the health of connections; rows of one kind by key.
 
 mod insert;
 mod message;

@@ -1,4 +1,4 @@
-//! The rows that the messages of a batch make.
+//! Rows that a batch of messages creates.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// All rows that a batch makes.
+/// All rows that a batch creates.
 pub(super) struct Rows {
     pub uplinks: Vec<uplink::ActiveModel>,
     pub events: Vec<event::ActiveModel>,
@@ -39,23 +39,23 @@ pub(super) struct Rows {
     pub sightings: Sightings,
     pub heard_again: Vec<HeardAgain>,
     pub dedupe_window_s: u64,
-    /// When the batch is recorded, to tell copies by.
+    /// Time of recording, for the detection of copies.
     pub recorded_at: Moment,
-    /// When what they queue is due, by the clock of all hubs.
+    /// Due time of queued deliveries, by the clock that all hubs share.
     pub due_at: Time,
-    /// Of what is added.
+    /// Identifiers of the rows.
     pub ids: Ids,
 }
 
-/// What the batch's devices are, as message after message makes them.
+/// State of the batch's devices, updated message by message.
 pub(super) struct Held {
     pub states: HashMap<i64, State>,
-    /// Of the drivers' states, of those devices that have one.
+    /// Revisions of the driver states, of devices that have one.
     pub revisions: HashMap<i64, i64>,
 }
 
 impl Rows {
-    /// None yet, of what is recorded at this time.
+    /// Returns no rows yet, for records made at this time.
     pub fn new(store: &Store, time: Time) -> Self {
         Self {
             uplinks: Vec::new(),
@@ -76,7 +76,7 @@ impl Rows {
         }
     }
 
-    /// Adds what the message makes, unless its device has gone or its driver's state has changed.
+    /// Adds the rows of a message, unless its device was removed or its driver state has changed.
     pub fn add(&mut self, message: &Message, held: &mut Held) -> Outcome {
         let outcome = self.add_content(message, held);
         let is_recorded = matches!(outcome, Outcome::Recorded | Outcome::Uplink(_));
@@ -152,7 +152,7 @@ impl Rows {
         Outcome::Recorded
     }
 
-    /// Adds what a copy tells and the first one did not: gateways, and events such as a location.
+    /// Adds information that the first copy did not contain: gateways, and events such as a location.
     fn add_copy(&mut self, message: &Message, record: &Record, state: &mut State, first: Known) {
         self.heard_again
             .extend(HeardAgain::new(first.uplink, &record.radio));

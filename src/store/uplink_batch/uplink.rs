@@ -1,4 +1,4 @@
-//! The rows that an uplink makes, and what it changes of its device's state.
+//! Rows that an uplink creates, and its changes to the device's state.
 
 use chrono::TimeDelta;
 use sea_orm::ActiveValue::Set;
@@ -18,12 +18,12 @@ use crate::store::{
     integrations::policy::EventType,
 };
 
-/// How long a message may be under way within the hub, and how far the clocks of hubs on one database may
-/// lie apart: what is newer than a message by no more than that may have overtaken it.
+/// Maximum time that a message spends in the hub plus the maximum difference of the hubs' clocks. A newer message
+/// within this tolerance may have overtaken an older one.
 const UNDER_WAY_MAX: TimeDelta = TimeDelta::seconds(10);
 
 impl Rows {
-    /// Adds an uplink; answers its id.
+    /// Adds an uplink and returns its identifier.
     pub fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) -> Uuid {
         let id = self.ids.next();
         if let Some(mark) = &record.mark {
@@ -94,16 +94,15 @@ impl Rows {
     }
 }
 
-/// Makes the device's state what it is after an uplink.
+/// Updates the device's state with an uplink.
 fn change_state(state: &mut State, message: &Message, record: &Record) {
-    // A clock that is ahead must not keep out what comes after it: neither the network's, nor the
-    // hub's own as it once was.
+    // A clock that was ahead, in the network or in the hub, must not make later messages look late.
     let at = Ord::min(record.time, message.received_at);
     let credible = message.received_at + UNDER_WAY_MAX;
     let newest = state.newest_at.filter(|newest| *newest <= credible);
     let is_late = newest.is_some_and(|newest| at < newest);
     match &record.data {
-        // What is newer stays; what nothing newer has told is news all the same.
+        // Newer values stay; fields that no newer uplink contained are still added.
         Some(data) if is_late => {
             for (name, value) in data {
                 let entry = state.reported.entry(name.as_str());
@@ -114,7 +113,7 @@ fn change_state(state: &mut State, message: &Message, record: &Record) {
         None => {}
     }
     if let Some(new) = &record.driver_state {
-        // What the driver no longer keeps is no longer reported.
+        // Fields that the driver state no longer contains are no longer reported.
         let kept = |name: &String| new.state.contains_key(name) || in_data(record, name);
         let gone = new.seen.state.keys().filter(|name| !kept(name));
         for name in gone {
@@ -126,7 +125,7 @@ fn change_state(state: &mut State, message: &Message, record: &Record) {
         state.received_at = Some(message.received_at);
         state.raw.clone_from(&record.raw);
     }
-    // A frame without data is heard; it makes no data late, and says nothing of the driver.
+    // A frame without data counts as a sign of life only: it makes no data late, and does not reflect on the driver.
     if !is_late && record.carries_data {
         state.newest_at = Some(at);
         state.is_failing = record.failure.is_some();

@@ -1,4 +1,4 @@
-//! Writes a batch in one transaction, and in smaller and smaller ones where a message of it cannot be written.
+//! Writes of a batch in one transaction, split into smaller ones if a message cannot be written.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,25 +22,25 @@ use crate::{
     },
 };
 
-/// How often a batch is written that the database ends in favour of other transactions.
+/// Maximum number of attempts to write a batch that the database aborts in favor of other transactions.
 const TRIES_MAX: u32 = 8;
-/// The wait before it is tried again, once for each time that it was.
+/// Delay before the next attempt, multiplied by the number of attempts so far.
 const MAKE_WAY: Duration = Duration::from_millis(20);
 
-/// What one transaction has written.
+/// Result of one transaction.
 struct Written {
-    /// What became of each message.
+    /// Outcome of each message.
     outcomes: Vec<Outcome>,
-    /// What its uplinks have queued for integrations.
+    /// Deliveries queued by its uplinks.
     queued: Vec<Queued>,
 }
 
 impl Store {
-    /// Writes a batch; what is `Recorded` is on disk when this answers. A message that cannot be written
-    /// keeps none of the others from it: smaller and smaller parts of the batch tell which one it is.
+    /// Records a batch; messages with the outcome `Recorded` are on disk when this returns. A message that cannot be
+    /// written does not affect the others: the batch is halved until that message is alone.
     pub async fn record(&self, messages: &[Message]) -> Recorded {
         let mut recorded = Recorded::default();
-        // One after the other: messages stay in their order.
+        // Parts run one after the other, so that messages stay in order.
         let mut parts = Parts::of(messages);
         while let Some(part) = parts.take() {
             match self.record_together(part).await {
@@ -66,8 +66,8 @@ impl Store {
         recorded
     }
 
-    /// Writes messages in one transaction, which is repeated a few times where the database has ended it
-    /// in favour of another.
+    /// Writes messages in one transaction, which is retried a few times if the database aborts it in favor of
+    /// another.
     async fn record_together(&self, messages: &[Message]) -> Result<Written, DbErr> {
         let mut tries = 1;
         loop {
@@ -83,7 +83,7 @@ impl Store {
     }
 
     async fn try_record(&self, messages: &[Message]) -> Result<Written, DbErr> {
-        // Each try by itself: what must not take long is one transaction.
+        // Each attempt is timed separately, because the time limit applies to one transaction.
         let _under_way = self.inner.writability.begin_batch();
         let transaction = self.inner.recorder.begin([Then::News]).await?;
         let written = self.write_batch(&transaction, messages).await;
@@ -99,7 +99,7 @@ impl Store {
             states: lock_states(transaction, messages).await?,
             revisions: driver_states::revisions(transaction, stateful(messages)).await?,
         };
-        // Behind the locks, for which it may have waited.
+        // After the locks, because acquiring them may have taken time.
         let tenants = messages.iter().map(|message| message.tenant).collect();
         let Learned { epochs, time } = self.learn_epochs(transaction, tenants).await?;
         let mut rows = Rows::new(self, time);
@@ -122,8 +122,8 @@ impl Store {
     }
 }
 
-/// The states of all devices of the batch, locked before the devices and in the order of their keys, as whoever
-/// changes or deletes devices locks them.
+/// Locks the states of all devices of the batch, before the devices and in the order of their keys, as changes and
+/// deletions of devices do.
 async fn lock_states(
     transaction: &DatabaseTransaction,
     messages: &[Message],
@@ -147,7 +147,7 @@ async fn lock_states(
     Ok(found.into_iter().map(keyed).collect())
 }
 
-/// The devices whose drivers keep a state with their message.
+/// Returns the devices whose messages include a driver state.
 fn stateful(messages: &[Message]) -> Vec<i64> {
     messages
         .iter()

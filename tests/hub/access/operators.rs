@@ -116,7 +116,7 @@ async fn who_is_locked_makes_nobody_anymore(database: Database) {
 
 async fn a_lost_password_is_reset_on_the_machine(database: Database) {
     let hub = Hub::start(database).await;
-    // As an older hub may have left its operator.
+    // The state in which an older hub may have left its operator.
     hub.sql("UPDATE users SET role = 'viewer', locked = TRUE WHERE username = 'admin'")
         .await;
     let reset = ["users", "reset-password", "Admin"];

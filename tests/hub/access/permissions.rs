@@ -65,7 +65,7 @@ async fn every_operation_as_every_caller(database: Database) {
     }
 }
 
-/// The same ids but for one.
+/// Returns the ids with one of them replaced.
 fn with(ids: &Value, resource: &str, id: &Value) -> Value {
     let mut ids = ids.clone();
     ids[resource] = id.clone();
@@ -87,7 +87,7 @@ async fn row(
     for (name, token) in callers {
         restore(hub, id).await;
         let token = match (id, *name) {
-            // It would end the session that the next operations need.
+            // A session of its own, because the operation ends it.
             ("delete_token", "editor" | "viewer" | "other") => hub.log_in(name, PASSWORD).await,
             ("delete_token", "admin") => hub.log_in("adm", PASSWORD).await,
             ("delete_token", "operator") => hub.log_in("admin", PASSWORD).await,

@@ -66,7 +66,7 @@ async fn names_from_before_are_compared_as_well(database: Database) {
     for name in ["ada", "eve", "ivy"] {
         hub.user(name, "viewer").await;
     }
-    // As it was before names were compared by their looks: two look alike, and one mixes scripts.
+    // The state from before similar names were compared: two look alike, and one mixes scripts.
     for (before, after) in [("eve", "adrnin"), ("ivy", MIXED)] {
         hub.sql(&format!(
             "UPDATE users SET username = '{after}', username_folded = '{after}' \
@@ -112,12 +112,12 @@ async fn names_of_other_tenants_are_not_probed_for_ever(database: Database) {
     hub.tenant("other").await;
     hub.token = hub.log_in("other", PASSWORD).await;
     hub.user("own", "viewer").await;
-    // The same words, whosever name it is.
+    // The error is the same, whether the name is the tenant's own or another's.
     let (own, foreign) = (texts(&hub, "own").await, texts(&hub, "admin").await);
     assert_eq!(own, foreign);
     assert_eq!(own.0, 400);
     let mut refused = 1;
-    // One address may have 8 passwords compared at a time.
+    // At most 8 passwords of one address are compared at a time.
     for _ in 0..20 {
         let probes = join_all((0..8).map(|_| texts(&hub, "admin"))).await;
         for (status, error) in probes {
@@ -128,7 +128,7 @@ async fn names_of_other_tenants_are_not_probed_for_ever(database: Database) {
         }
     }
     assert_eq!(refused, 100);
-    // Nobody else waits for that.
+    // Other tenants are not affected.
     hub.token = hub.log_in("admin", PASSWORD).await;
     hub.user("free", "viewer").await;
 }

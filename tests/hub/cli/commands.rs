@@ -18,7 +18,7 @@ use crate::support::{
     sink::{Cue, Sink},
 };
 
-/// Somebody at a shell with a home of their own.
+/// A user of the command line with a home folder of its own.
 pub struct Person {
     pub home: TempDir,
 }
@@ -292,7 +292,7 @@ async fn an_api_key_is_checked_and_then_only_forgotten() {
         }
         person.run(&["logout"]).await.ok();
         assert!(!person.credentials().exists());
-        // It is not ours alone, so it lives on.
+        // The API key may be used by others, so it stays valid.
         let asked = hub.request(reqwest::Method::GET, "devices");
         let still = hub.answer(asked.bearer_auth(made["key"].as_str().unwrap()));
         assert_ne!(still.await.status, 401, "{scope}");

@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The same for a path outside of `use`, where the name of a child is no import.
+    /// Resolves a path outside of `use`, where the name of a child is not an import.
     fn resolve(&self, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         if let Some(module) = self.names.get(first) {

@@ -47,7 +47,7 @@ pub async fn holds(hub: &Hub, list: &str, member: &str, expected: &[&str]) {
     assert_eq!(found, expected, "{list} in pages of one");
 }
 
-/// The same for several queries.
+/// Checks several queries with [`holds`].
 pub async fn each_holds(hub: &Hub, list: &str, member: &str, cases: &[(&str, &[&str])]) {
     for (query, expected) in cases {
         holds(hub, &format!("{list}?{query}"), member, expected).await;

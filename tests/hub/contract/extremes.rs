@@ -39,7 +39,7 @@ async fn a_selector_of_ten_thousand_terms(database: Database) {
         let error = hub.post("data-tables", &table).await.refused(400);
         assert_eq!(error, "selector: must have 0 to 4096 characters", "{start}");
     }
-    // As many terms as a selector may have are looked up, and one more is refused where it stands.
+    // The maximum number of terms is accepted; the first one beyond it is rejected with its position.
     let devices = ["l255", "other"].map(|label| json!({"id": label, "labels": [label]}));
     for device in devices {
         hub.post("devices", &device).await.created();

@@ -27,7 +27,7 @@ async fn no_operation_s_answer_is_kept_by_a_cache() {
     let operations = operations();
     assert!(operations.len() > 100, "{}", operations.len());
     for (method, path, operation) in operations {
-        // One of them ends the session.
+        // One of the operations ends the session.
         let token = match operation["operationId"] == "delete_token" {
             true => hub.log_in("admin", PASSWORD).await,
             false => hub.token.clone(),
@@ -116,7 +116,7 @@ async fn browsers_are_told_to_come_back_by_https() {
     for host in ["hub.example", "127.0.0.1", "localhost.example:8443"] {
         assert_eq!(told(&hub, host).await.as_deref(), Some(YEAR), "{host}");
     }
-    // It would hold for all other services of that host.
+    // On these hosts the header would apply to all other services of the machine.
     for host in ["localhost", "LocalHost:8443", "a.localhost"] {
         assert_eq!(told(&hub, host).await, None, "{host}");
     }

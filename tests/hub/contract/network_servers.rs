@@ -38,7 +38,7 @@ fn server(line: &str) -> Option<Server> {
     })
 }
 
-/// Whether the code says the word by itself, and not as a part of another one.
+/// Returns true if the code contains the word as a whole, not as part of another one.
 fn says(code: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).any(|(at, _)| {

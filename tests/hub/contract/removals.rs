@@ -1,4 +1,5 @@
-//! Deleted resources are out of sight at once, and are cleared away in stretches beside everything else.
+//! Deleted resources are invisible at once, and their rows are removed in chunks while everything else
+//! continues.
 
 use std::collections::BTreeSet;
 

@@ -211,7 +211,7 @@ async fn only_json_within_the_bound_is_read() {
             "{path}: {error}"
         );
     }
-    // One that is refused unread leaves the connection as it was.
+    // A request that is rejected before its body is read leaves the connection usable.
     for _ in 0..20 {
         let request = hub
             .request(Method::POST, "devices")

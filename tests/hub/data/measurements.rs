@@ -124,7 +124,7 @@ async fn a_frame_without_data_leaves_no_mark_on_a_state(database: Database) {
 async fn what_was_made_of_nothing_goes_when_it_is_decoded_again(database: Database) {
     let (hub, connection, _) = hub_with(database, EAGER).await;
     send(&hub, &connection, &message(0, "")).await;
-    // As an older version of the hub has left it.
+    // Data as an older version of the hub has stored it.
     hub.sql("UPDATE uplinks SET data = '{\"temperature\": -32}'")
         .await;
     let path = "devices/d/redecode?driver=a/b:1&dry_run=false";
@@ -264,7 +264,7 @@ async fn a_hubs_clock_that_was_ahead_freezes_nothing(database: Database) {
     send(&hub, &connection, &message(5, "Sg==")).await;
     hub.ingest(&connection, "{").await.refused(400);
     assert_eq!(hub.get(&path).await.ok()["health"]["state"], "failing");
-    // As a hub writes it whose clock is a year ahead.
+    // A time as stored by a hub whose clock is a year ahead.
     let ahead = in_minutes(365 * 24 * 60).replace('Z', "+00:00");
     hub.sql(&format!(
         "UPDATE device_states SET newest_at = '{ahead}', received_at = '{ahead}'"

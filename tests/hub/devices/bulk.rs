@@ -105,7 +105,7 @@ async fn csv_and_ndjson_make_devices(database: Database) {
     assert_eq!(device["labels"], json!(["site=berlin", "indoor"]));
     assert_eq!(device["metadata"], json!({"floor": 2}));
     assert_eq!(device["revision"], 1);
-    // It is a device like any other.
+    // The device works like any other.
     hub.uplink(&connection, "AA00000000000001").await;
     assert_eq!(hub.list("devices/d1/uplinks").await.len(), 1);
     assert_eq!(hub.list("devices?selector=indoor").await.len(), 1);

@@ -127,7 +127,7 @@ async fn what_may_not_be_desired_is_refused(database: Database) {
 
 async fn a_newer_desired_state_takes_the_place_of_one_that_waits(database: Database) {
     let hub = hub(database, ENCODES, Some(schema())).await;
-    // It leaves downlinks alone that a client has queued.
+    // Downlinks that a client has queued are not replaced.
     hub.post("devices/d/downlinks", &json!({"payload_hex": "00"}))
         .await
         .created();

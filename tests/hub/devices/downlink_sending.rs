@@ -175,7 +175,7 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     assert_eq!(rule, "payload_hex: must have exactly 8 bytes for Sigfox");
     let eight = json!({"payload_hex": "0102030405060708", "confirmed": true});
     let queued = queue(&hub, eight).await;
-    // As the backend fills the documented body in.
+    // The documented body with the values that the backend sends.
     let callback = async |number: u32, ack: bool| {
         let body = json!({"device": DEVICE, "data": "b0513801", "time": "1512814827",
             "seqNumber": number.to_string(), "station": "1D44", "rssi": "-123.00", "snr": "18.86",
@@ -192,7 +192,8 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     let nothing = json!({"noData": true});
     assert_eq!(callback(1510, true).await, nothing, "once is enough");
     assert_eq!(callback(1511, false).await, Value::Null, "it does not ask");
-    // Where a device asks, Sigfox takes any other answer for a failure, even if the message was recorded.
+    // If a device asks for a downlink, Sigfox takes any other answer for a failure, even if the message was
+    // recorded.
     let ask = |device: &str| json!({"device": device, "data": "b0513801", "time": "1512814827", "seqNumber": "1510", "ack": true});
     for (device, status) in [(DEVICE, "duplicate"), ("1A2346", "unknown_device")] {
         let answer = hub.ingest(&connection, ask(device).to_string()).await.ok();

@@ -47,7 +47,7 @@ async fn queue(hub: &Hub) -> Value {
     hub.post("devices/d/downlinks", &body).await.created()
 }
 
-/// Why the downlink was not handed over, once it was tried.
+/// Returns the reason why the downlink was not handed over, after an attempt.
 async fn last_error(hub: &Hub, downlink: &Value) -> String {
     let path = format!("devices/d/downlinks/{}", downlink["id"].as_str().unwrap());
     eventually("the downlink says why it waits", async || {

@@ -40,7 +40,7 @@ async fn members_that_break_a_rule(database: Database) {
         ("/id", json!("a--b"), "single dashes"),
         ("/id", json!("a b"), "single dashes"),
         ("/id", json!("ä"), "single dashes"),
-        // Such a device could not be reached.
+        // The path of such a device would be another operation.
         ("/id", json!("import"), "id: must not be "),
         ("/id", json!("export"), "id: must not be "),
         ("/id", json!("bulk"), "id: must not be "),

@@ -386,7 +386,7 @@ async fn forms_hold_one_file(database: Database) {
     let lines = "{\"id\":\"n1\"}\n{\"id\":\"n2\"}";
     for (form, format, rows) in [
         (file("devices.csv", csv, "id\na\nb"), "csv", 2),
-        // As `curl -F file=@devices.csv` and Firefox on Windows send them.
+        // The form that `curl -F file=@devices.csv` and Firefox on Windows send.
         (
             file(
                 "devices.csv",

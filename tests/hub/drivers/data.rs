@@ -1,4 +1,4 @@
-//! Results of drivers beside plain fields: built-in drivers, states, several updates.
+//! Results of drivers other than plain fields: built-in drivers, states, several updates.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
@@ -243,6 +243,6 @@ async fn a_state_is_its_drivers_own(database: Database) {
     // Another version of the driver goes on with its state, and may give up what it kept.
     assert_eq!(follow("a/one:2").await, json!({"seen": "a", "b": 7}));
     assert_eq!(follow("a/one:2").await, json!({"seen": "b", "b": 7}));
-    // Another driver begins anew.
+    // Another driver starts without a state.
     assert_eq!(follow("a/two:1").await, json!({"seen": "", "b": 7, "c": 7}));
 }

@@ -186,7 +186,8 @@ async fn a_state_goes_from_uplink_to_uplink(database: Database) {
     let other = hub.redecode("?driver=a/counter:2").await;
     let count = |count: u8| json!({"count": count});
     assert_eq!(each(&other, "after"), [&count(2), &count(4), &count(6)]);
-    // It begins anew with each stretch, and the device's own goes on as if nothing had been.
+    // The driver's state starts from the beginning for each span, and the device's own state is not
+    // affected.
     let late = hub.redecode(&format!("?from={}", at(1))).await;
     assert_eq!(each(&late, "after"), [&count(1), &count(2)]);
     send(&hub, &connection, 3, &[0]).await;

@@ -88,7 +88,7 @@ async fn a_version_is_what_its_digest_says(database: Database) {
         assert_eq!(tagged[member], found[member], "{member}");
     }
 
-    // The same content is the same version, whenever it is pushed.
+    // Pushing the same content again gives the same version.
     hub.push("a/b", "2", script).await;
     assert_eq!(hub.digests().await, [digest]);
     let again = hub.get(&path).await.ok();
@@ -273,7 +273,7 @@ async fn a_tag_remembers_where_it_pointed(database: Database) {
     hub.get("drivers/a/b/tags/2/history").await.refused(404);
     hub.get("drivers/a/c/tags/1/history").await.refused(404);
 
-    // Made anew, it goes on counting: an ETag of before never fits again.
+    // A recreated driver continues the count of revisions, so an old ETag never matches again.
     assert_eq!(hub.point("1", &second).await["revision"], 5);
 }
 

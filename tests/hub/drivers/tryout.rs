@@ -35,7 +35,7 @@ impl Hub {
     }
 }
 
-/// One driver for each thing that may come of an uplink.
+/// One driver for each possible outcome of an uplink.
 const DRIVERS: [(&str, &str); 7] = [
     (
         "plain",

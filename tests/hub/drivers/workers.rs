@@ -78,7 +78,7 @@ async fn a_program_that_is_replaced_goes_on_in_its_workers() {
     hub.uplink(&connection, EUI).await;
     assert_eq!(newest_uplink(&hub).await["data"], json!({"n": 1}));
 
-    // As a package manager does it: another file under the same name.
+    // Replaces the program as a package manager does: by another file with the same name.
     let next = folder.path().join("thingshub.new");
     std::fs::write(&next, "no program at all").unwrap();
     std::fs::set_permissions(&next, Permissions::from_mode(0o755)).unwrap();
@@ -101,7 +101,7 @@ async fn without_workers_uplinks_are_recorded_and_the_hub_says_so() {
     hub.may_complain = true;
     hub.uplink(&connection, EUI).await;
 
-    // Nobody may run what nobody may execute.
+    // The program's file is no longer executable.
     std::fs::set_permissions(&program, Permissions::from_mode(0o644)).unwrap();
     kill_workers(&hub).await;
     let answers: Vec<_> = stream::iter(0..UPLINKS)

@@ -22,7 +22,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let name = &mut params.distinguished_name;
-        // One of the same name would be taken for it, with another key.
+        // Unique, because an authority of the same name would be mistaken for this one, with another key.
         let own = format!("authority {}", uuid::Uuid::now_v7());
         name.push(DnType::CommonName, own);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -48,7 +48,7 @@ impl Authority {
         self.sign(for_name("somebody-else.example"))
     }
 
-    /// The same, which lets nobody in who has no certificate of that authority.
+    /// Returns an acceptor that requires a client certificate of that authority.
     pub fn demanding(&self, of_clients: &Authority) -> TlsAcceptor {
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
@@ -68,7 +68,7 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// One that was good for a day, long ago.
+    /// Returns a client certificate that expired long ago.
     pub fn expired_client(&self) -> (String, String) {
         let (certificate, key) = self.signed(long_ago("hub"));
         (certificate.pem(), key.serialize_pem())

@@ -68,7 +68,7 @@ async fn of_two_with_one_etag_one_wins(database: Database) {
     }
 }
 
-/// One for each resource that can be replaced.
+/// Returns a change for each resource that can be replaced.
 async fn changes(hub: &Hub) -> Vec<Change> {
     let connection = hub.connect("tts").await;
     let connection = format!("network-connections/{}", connection.id);

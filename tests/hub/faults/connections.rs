@@ -146,7 +146,7 @@ async fn heads_that_do_not_end_are_not_waited_for() {
         (Slow::begin(plain().await, b"G").await, b""),
         (Slow::begin(plain().await, b"PRI * HTTP/2.0").await, b""),
         (Slow::begin(tls().await, b"GET /livez").await, b""),
-        // One that sends more and more, and one that is the second on its connection.
+        // A head that never ends, and the second request on a connection.
         (Slow::begin(tls().await, head).await, b"a"),
         {
             let mut stream = tls().await;

@@ -50,7 +50,8 @@ async fn what_a_cut_request_has_changed_counts(database: Database) {
     let path = format!("network-connections/{}", connection.id);
     let mut seen = 0;
     for number in 0..CUTS {
-        // One that was cut before may come behind it. From here on, the hub has the connection ready.
+        // A request that was cut before may be executed late. From here on, the hub has the connection in
+        // its cache.
         eventually("it is switched on", async || {
             hub.put(&path, &on_or_off(true)).await.ok();
             (status(&hub, &connection).await == "recorded").then_some(())
@@ -72,7 +73,7 @@ async fn what_a_cut_request_has_changed_counts(database: Database) {
     }
     assert!(seen > 0, "some are cut behind their commit");
 
-    // The same for a key that is replaced and reaches nobody.
+    // A new ingest key whose response is lost.
     let rotate = format!("{path}/ingest-key");
     hub.put(&path, &on_or_off(true)).await.ok();
     for number in 0..CUTS {

@@ -74,7 +74,7 @@ async fn is_filled_and_freed(mut hub: Hub, disk: &Disk) {
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(load.send(&hubs, &stop), devices.make(&hub, &stop), filling);
-    // Nobody sends anything: the hub finds out by itself.
+    // No requests are sent: the hub detects it by itself.
     let still = hub.call(Method::GET, "/readyz", None).await.refused(503);
     assert!(still.contains(FULL), "{still}");
     disk.free(&hub);

@@ -279,7 +279,7 @@ async fn what_hangs_delays_nobody(database: Database) {
     let path = format!("integrations/{integration}/deliveries");
     eventually("all is delivered at the first attempt", async || {
         let found = hub.list(&path).await;
-        // One whose answer is not written down yet has none.
+        // A delivery whose outcome is not stored yet has none.
         assert!(
             found
                 .iter()
@@ -426,7 +426,7 @@ async fn a_network_server_says_when_to_come_back(database: Database) {
 async fn a_redirect_leads_nowhere(database: Database) {
     let (hub, connection) = hub(database, &["--delivery-schedule-s", "0"], None).await;
     let other = Sink::willing().await;
-    // The same receiver by an address that is refused, and by one that is not.
+    // The same receiver at a forbidden address, and at an allowed one.
     let mut redirects = Vec::new();
     for (status, host) in [(307, "127.0.0.2"), (308, "127.0.0.1"), (302, "127.0.0.1")] {
         let location = other.url.replace("127.0.0.1", host);

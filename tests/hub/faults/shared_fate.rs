@@ -1,4 +1,4 @@
-//! One message's fault is that message's alone: those that share a transaction with it are recorded.
+//! An error affects only the message that causes it: other messages in the same transaction are recorded.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn a_dangling_reference_is_looked_up_again_and_harms_nobody_else(database:
     hub.token = hub.log_in("other", PASSWORD).await;
     let other = hub.connect("tts").await;
     hub.device("d", &other, OTHER_EUI, json!({})).await;
-    // From here on the hub has ready what follows from an uplink of each device.
+    // From here on the hub has the dependencies of each device's uplinks in its cache.
     hub.uplink(&connection, EUI).await;
     hub.uplink(&other, OTHER_EUI).await;
 

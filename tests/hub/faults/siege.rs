@@ -188,7 +188,7 @@ async fn again_and_again(attack: &Attack<'_>, duration: Duration) -> usize {
     times
 }
 
-/// One tenant, whose users and servers do what they can.
+/// A tenant whose users and servers attack the hub.
 struct Attacker {
     connection: Connection,
     integrations: Vec<String>,
@@ -226,7 +226,7 @@ impl Attacker {
         }
     }
 
-    /// One attack each, to be made again and again.
+    /// Returns the attacks, which are repeated again and again.
     fn attacks<'a>(&'a self, hub: &'a Hub) -> [(&'static str, Attack<'a>); 8] {
         [
             ("unread streams", Box::new(|| takes_nothing(hub).boxed())),
@@ -441,7 +441,7 @@ async fn others_are_served_while_one_tenant_takes_what_it_can(database: Database
     );
     assert!(times.iter().all(|times| *times > 0), "{times:?}");
     assert!(hub.peak_kib() < MEMORY_MAX_KIB, "{} KiB", hub.peak_kib());
-    // It is as it was.
+    // The hub works as before.
     others.work(Duration::from_secs(1)).await;
     let ready = hub.call(Method::GET, "/readyz", None).await;
     assert_eq!(ready.status, 200, "{}", ready.body);

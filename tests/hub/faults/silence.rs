@@ -77,7 +77,7 @@ impl Proxy {
         }
     }
 
-    /// All connections go silent, and those that come.
+    /// Makes all connections silent, including new ones.
     fn silence_all(&self) {
         self.silent.send_replace(u64::MAX);
     }

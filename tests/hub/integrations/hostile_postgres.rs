@@ -71,7 +71,7 @@ async fn types_without_end_stop_nothing(database: Database) {
     hub.integration("http", "", &sink.url).await;
     hub.uplink(&connection, EUI).await;
     sink.gets(1).await;
-    // Nobody has asked for a type.
+    // The hub has not asked for any type.
     delivery(&hub, &sql, "delivered").await;
     assert_eq!(server.inserted.load(Ordering::SeqCst), 1);
     let tested = hub.post(&format!("{sql}/test"), &json!({})).await.ok();

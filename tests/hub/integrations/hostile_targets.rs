@@ -85,7 +85,7 @@ async fn a_cluster_without_end_is_told_of(database: Database) {
     for (mood, words) in [
         (Mood::TooMuch, "the answer is too long"),
         (Mood::Announces, "the answer is too long"),
-        // It was read, and what leads is asked for.
+        // The response was read, and the hub connects to the leader.
         (Mood::Much, "127.0.0.1:1: no connection"),
     ] {
         let broker = FakeKafka::start(mood).await;

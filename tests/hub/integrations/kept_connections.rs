@@ -58,7 +58,7 @@ struct Book {
 }
 
 impl Racing {
-    /// One that answers 200 with this text, and says `last` as it closes.
+    /// Starts a server that answers 200 with this text, and sends `last` as it closes.
     async fn start(answer: &'static str, last: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());

@@ -40,7 +40,7 @@ const FLAGS: [&str; 6] = [
     "--delivery-timeout-s",
     "20",
 ];
-/// The same with one more try at once.
+/// Flags with one more attempt at once.
 const IMPATIENT: [&str; 4] = [
     "--outgoing-allow",
     "127.0.0.0/8,::1/128",
@@ -286,7 +286,7 @@ async fn connections_are_encrypted(database: Database) {
 }
 
 async fn no_broker_leads_the_hub_astray(database: Database) {
-    // One that names an address that is nobody's business.
+    // A broker that advertises a forbidden address.
     let address = "10.1.2.3:9092";
     let liar = Kafka::start_as(Door::Open, free_port(), address).await;
     liar.make_topic("iot", 1).await;

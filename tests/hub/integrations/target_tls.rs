@@ -116,7 +116,7 @@ async fn a_client_certificate_is_presented_where_it_is_demanded(database: Databa
     let strangers = json!({"ca": authority.pem(), "client_certificate": strangers.0,
         "client_key": strangers.1});
     for (name, tls, reason) in [
-        // Nobody gets in over a connection that somebody else has opened.
+        // A connection that was opened with another certificate is not reused.
         (
             "without",
             json!({"ca": authority.pem()}),
@@ -383,7 +383,7 @@ async fn what_tls_cannot_use_is_refused() {
             tokens("https://a.example.com", json!({"ca": broken})),
             "target.auth.tls.ca: must be",
         ),
-        // The same rules hold where they were there before.
+        // The same rules apply to members that existed before.
         (
             json!({"type": "mqtt", "topic": "t", "broker": broker}),
             "target.broker.client_key: does not belong",

@@ -155,7 +155,7 @@ async fn a_follower_that_sends_much_is_cut_off(database: Database) {
     next(&mut socket).await;
 
     let mut greedy = follow(&hub, path, Some(&hub.token)).await.unwrap();
-    // It may be cut off before all is sent.
+    // The connection may be closed before everything is sent.
     let _ = greedy.send(Message::text("a".repeat(1_000_000))).await;
     let cut = async { while let Some(Ok(_)) = greedy.next().await {} };
     timeout(Duration::from_secs(20), cut).await.unwrap();

@@ -33,7 +33,7 @@ struct Listener {
     buffer: String,
 }
 
-/// One event as it came.
+/// An event as it was received.
 #[derive(Debug)]
 struct Told {
     id: String,

@@ -176,7 +176,7 @@ async fn a_copy_over_another_connection_is_known(database: Database) {
         // Two network servers with ids and clocks of their own.
         (&one, counted("chirpstack", 0, 0), "recorded"),
         (&two, counted("chirpstack", 2, 1), "duplicate"),
-        // One network server that posts to both.
+        // A network server that posts to both connections.
         (&one, press("chirpstack", 2), "recorded"),
         (&two, press("chirpstack", 2), "duplicate"),
         (&two, press("chirpstack", 3), "recorded"),

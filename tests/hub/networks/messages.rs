@@ -181,7 +181,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
     refuse().await;
     rates.push(rate().await);
 
-    // These messages count as those of the hour before until the next one comes, and then no more.
+    // These messages count as those of the previous hour until the next one arrives, and then no more.
     pass(1).await;
     let all_the_same = rate().await;
     take().await;
@@ -228,7 +228,7 @@ async fn a_copy_of_a_frame_is_no_uplink(database: Database) {
         .await
         .ok();
     assert_eq!(first["status"], "recorded");
-    // The same frame with its gateways, and sent again.
+    // The same frame with its gateways, and a repetition.
     for message in ["loriot_gw.json", "loriot.json"] {
         let copy = ingest(&hub, &connection, "", sample(message)).await.ok();
         assert_eq!(copy["status"], "duplicate", "{message}");

@@ -1,4 +1,4 @@
-//! Messages of network servers beside uplinks: the fate of downlinks, and every other kind.
+//! Messages of network servers other than uplinks: the status of downlinks, and every other kind.
 
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ async fn what_sigfox_could_not_send_fails(database: Database) {
         tell(&hub, &connection, &message, "other").await;
     };
     let first = send(&hub, false).await;
-    // Nobody answered another request of the device.
+    // Another request of the device was not answered.
     callback(1, false).await;
     hub.downlink_gets(&first, "sent").await;
     // A base station has sent it; nobody knows whether the device received it.

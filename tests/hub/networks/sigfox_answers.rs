@@ -63,7 +63,7 @@ async fn an_answer_that_does_not_arrive_is_given_again(database: Database) {
     let mut stream = raw::open(&hub, &["http/1.1"]).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
-    // It counts as sent, and its answer is never read.
+    // The downlink counts as sent, although the response is never read.
     hub.downlink_gets(&queued[0], "sent").await;
     drop(stream);
     for _ in 0..2 {

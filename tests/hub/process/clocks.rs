@@ -131,7 +131,8 @@ async fn a_hub_that_is_ahead_takes_no_lease_of_another() {
     .await;
 }
 
-/// A hub must not make ids by its own clock: one that is started anew would go on from them, ahead of the others.
+/// A hub must not generate ids by its own clock: after a restart it would continue from them, ahead of the
+/// others.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_hub_that_is_ahead_records_keeps_its_place() {
     on_postgres(async |database: Database| {
@@ -149,7 +150,7 @@ async fn what_a_hub_that_is_ahead_records_keeps_its_place() {
 
         let clock = Clock::ahead(HOUR);
         let mut two = clock.hub(database, &flags).await;
-        // It records in each way that there is: by people, by jobs, and by devices.
+        // The hub records in every possible way: by people, by jobs, and by devices.
         let id = two.integration("i", "", &sink.url).await;
         let replay = format!("integrations/{id}/replay");
         let span = json!({"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"});
@@ -165,7 +166,7 @@ async fn what_a_hub_that_is_ahead_records_keeps_its_place() {
                 > extract(epoch FROM clock_timestamp()) * 1000 + 60000";
         assert_eq!(query_text(&one.database_url(), ahead).await, "");
 
-        // One that was made so by a former release leads nobody astray.
+        // An id that a former release has made this way causes no error.
         one.sql(&format!(
             "UPDATE events SET id = '{}' WHERE id = (SELECT max(id::text)::uuid FROM events)",
             first_uuid_in(HOUR)

@@ -35,7 +35,7 @@ async fn a_second_hub_on_the_same_database_is_refused() {
     let folder = hub.file("");
     let data = folder.to_str().unwrap();
     let other = tempfile::tempdir().unwrap();
-    // The same file under another name is locked, too.
+    // The same file is also locked under another name.
     let link = other.path().join("link.db");
     std::os::unix::fs::symlink(folder.join("thingshub.db"), &link).unwrap();
     let url = format!("sqlite://{}", link.display());

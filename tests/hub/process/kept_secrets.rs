@@ -134,7 +134,7 @@ async fn integrations_ask_again(database: Database) {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         let members = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
         members.remove(name).unwrap();
-        // It is not sent, so that it stays wherever messages go.
+        // A secret that is never sent, so it stays whatever the address is.
         body["target"]
             .as_object_mut()
             .unwrap()

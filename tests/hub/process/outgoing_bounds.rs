@@ -72,7 +72,7 @@ fn public_addresses_of_this_machine_are_not_reached() {
             assert!(error.contains("is this machine's own"), "{host}: {tested}");
             assert!(error.contains("outgoing_allow"), "{host}: {tested}");
         }
-        // One that comes while the hub runs.
+        // An address that is added while the hub runs.
         let url = format!("http://{OURS_LATER}:{port}/");
         let path = integration(&hub, "later", &url).await;
         let tested = try_out(&hub, &path).await;

@@ -48,7 +48,7 @@ async fn integrate(hub: &Hub, name: &str) -> Sink {
     sink
 }
 
-/// One uplink more reaches the receiver, with the secret.
+/// Checks that another uplink reaches the receiver, with the secret.
 async fn delivers(hub: &Hub, (connection, sink): &(Connection, Sink)) {
     let before = sink.received().len();
     hub.uplink(connection, EUI).await;
@@ -315,7 +315,7 @@ async fn a_damaged_secret_is_told_and_is_no_fault_of_the_hub(database: Database)
     let downlinks = format!("network-connections/{}/downlink-settings", actility.id);
     hub.put(&downlinks, &settings).await.ok();
     repeatable(&hub).await;
-    // One stays as it is, or else the key could be another one.
+    // One secret stays intact: otherwise the key could be the wrong one.
     integrate(&hub, "whole").await;
     hub.end(Signal::SIGTERM).await;
     for (table, column) in [

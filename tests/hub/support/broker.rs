@@ -77,7 +77,7 @@ impl Broker {
         Self::start_at(door, None).await
     }
 
-    /// One that takes WebSockets as well.
+    /// Starts a broker that also accepts WebSockets.
     pub async fn start_with_web_sockets(door: Door) -> Self {
         Self::start_at(door, Some(free_port())).await
     }
@@ -96,7 +96,7 @@ impl Broker {
         broker
     }
 
-    /// The same broker again, with what it had written down.
+    /// Restarts the broker with its stored state.
     pub async fn start_again(&mut self) {
         let log = std::fs::File::create(self.path("log")).unwrap();
         let child = server()
@@ -140,7 +140,7 @@ impl Broker {
         }
     }
 
-    /// The same for who comes by a WebSocket.
+    /// Returns the settings for a connection by WebSocket.
     pub fn web_settings(&self) -> Value {
         let mut settings = self.settings();
         let port = self.web_port.expect("it takes WebSockets");
@@ -157,7 +157,7 @@ impl Broker {
         self.publish_with(&[], topic, payload).await;
     }
 
-    /// The same with a message that the broker keeps for those who come later.
+    /// Publishes a retained message.
     pub async fn publish_retained(&self, topic: &str, payload: &str) {
         self.publish_with(&["-r"], topic, payload).await;
     }
@@ -182,7 +182,7 @@ impl Broker {
         self.listen_by(self.client("mosquitto_sub"), filter).await
     }
 
-    /// The same with what comes while the broker or the listener is away.
+    /// Listens with a persistent session, which keeps messages while the broker or the listener is away.
     pub async fn listen_lastingly(&self, filter: &str) -> Listener {
         let mut command = self.client("mosquitto_sub");
         command.args(["-c", "-i", "listener"]);

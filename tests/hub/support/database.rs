@@ -60,7 +60,7 @@ where
     on_postgres_at(&url, test).await;
 }
 
-/// Runs the test on a fresh database beside the one that the URL names.
+/// Runs the test on a new database on the server that the URL names.
 pub async fn on_postgres_at<F>(url: &str, test: impl FnOnce(Database) -> F)
 where
     F: Future<Output = ()>,

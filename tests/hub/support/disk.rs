@@ -58,7 +58,7 @@ pub struct Small {
 }
 
 impl Small {
-    /// One of this size; `None`, with a word why, where nothing may be mounted.
+    /// Mounts a disk of this size; `None`, with a message, if mounting is not allowed.
     pub fn mount(mebibytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let output = Command::new("mount")
@@ -130,7 +130,7 @@ where
     execute(&url, "CREATE DATABASE small TABLESPACE small").await;
     let (server, _) = url.rsplit_once('/').expect("the URL names a database");
     let database = Database::Postgres(format!("{server}/small"));
-    // As long as the server runs, its disk must be there.
+    // The server needs its disk until it ends.
     let disk = Arc::new(Disk::Small(small));
     test(database, disk.clone()).await;
     drop(cluster);

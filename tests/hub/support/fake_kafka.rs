@@ -14,13 +14,13 @@ const SASL_HANDSHAKE: i16 = 17;
 /// Behaviour of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
-    /// It refuses each way to log in, and names others in a text with a NUL.
+    /// Rejects every login mechanism, and names others in a text with a NUL.
     Nul,
-    /// It names more brokers and partitions than an answer may.
+    /// Lists more brokers and partitions than a response may.
     TooMuch,
-    /// It names many, none of which is there.
+    /// Lists many brokers, none of which exists.
     Much,
-    /// It announces an answer of 2 GiB.
+    /// Announces a response of 2 GiB.
     Announces,
 }
 
@@ -64,7 +64,7 @@ impl FakeKafka {
             "bootstrap": [format!("127.0.0.1:{}", self.port)]})
     }
 
-    /// The same for a broker that lets everybody in.
+    /// Returns the target for a broker without a login.
     pub fn open_target(&self) -> Value {
         json!({"type": "kafka", "topic": "iot", "tls": "off",
             "bootstrap": [format!("127.0.0.1:{}", self.port)]})
@@ -107,13 +107,13 @@ fn answer(mood: Mood, key: i16) -> Vec<u8> {
     answer
 }
 
-/// As many brokers as partitions, each of which leads one.
+/// Lists as many brokers as partitions, each of which leads one.
 fn metadata(answer: &mut Vec<u8>, count: i32) {
     answer.extend(0_i32.to_be_bytes());
     answer.extend(count.to_be_bytes());
     for id in 0..count {
         answer.extend(id.to_be_bytes());
-        // Nobody listens there.
+        // No broker listens at this address.
         text(answer, "127.0.0.1");
         answer.extend(1_i32.to_be_bytes());
         text(answer, "");

@@ -31,25 +31,25 @@ const PARAMETERS: u16 = 2;
 /// Behaviour of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
-    /// It obeys. Asked for a type, it names another one that this one is made of, for ever.
+    /// Obeys. If asked for a type, it names another one of which this one consists, without end.
     Chain,
-    /// It greets without end.
+    /// Sends an endless greeting.
     EndlessGreeting,
-    /// It answers with notices without end.
+    /// Answers with endless notices.
     EndlessNotices,
-    /// It answers with rows without end.
+    /// Answers with endless rows.
     EndlessRows,
-    /// It announces a message of 1,500 MiB and sends that.
+    /// Announces a message of 1,500 MiB and sends it.
     EndlessMessage,
-    /// It lets everybody in and says nothing more.
+    /// Accepts the login and sends nothing more.
     Silent,
-    /// It takes the connection and says nothing at all.
+    /// Accepts the connection and sends nothing at all.
     Mute,
-    /// It wants the password in so many rounds of hashing.
+    /// Requires SCRAM with this number of rounds of hashing.
     Scram(u32),
-    /// It wants the password as it is.
+    /// Requires the password in plain text.
     Cleartext,
-    /// It wants a hash of the password.
+    /// Requires an MD5 hash of the password.
     Md5,
 }
 
@@ -71,7 +71,7 @@ impl FakePostgres {
         Self::start_with(mood, false).await
     }
 
-    /// One that speaks nothing but TLS, and binds proofs of passwords to its certificate.
+    /// Starts a server that only accepts TLS, and binds proofs of passwords to its certificate.
     pub async fn start_encrypted(mood: Mood) -> Self {
         Self::start_with(mood, true).await
     }

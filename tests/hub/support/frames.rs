@@ -22,7 +22,7 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// The setting for how many streams a client may have at a time.
 pub const MAX_CONCURRENT_STREAMS: u16 = 3;
-/// Why streams are reset.
+/// Error codes of stream resets.
 pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 
@@ -103,7 +103,7 @@ impl Frames {
 }
 
 impl Frame {
-    /// Why the stream was reset.
+    /// Returns the error code of the reset.
     pub fn reason(&self) -> u32 {
         u32::from_be_bytes(*self.payload.first_chunk().unwrap())
     }

@@ -68,7 +68,7 @@ impl Kafka {
         kafka
     }
 
-    /// The same broker again, with what it has kept.
+    /// Restarts the broker with its stored data.
     pub async fn start_again(&mut self, door: Door) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let mut command = Command::new(program());

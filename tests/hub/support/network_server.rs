@@ -54,7 +54,7 @@ pub struct NetworkServer {
 }
 
 impl NetworkServer {
-    /// One that answers with the cues, and then that all is well.
+    /// Starts a server that answers with the cues, and then with successes.
     pub async fn start(cues: Vec<Cue>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0");
         let acceptor = listener.into_acceptor().await.unwrap();

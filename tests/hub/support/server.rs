@@ -66,8 +66,9 @@ pub struct Connection {
     pub key: String,
 }
 
-/// The program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM` names another one than
-/// the one just built: an optimized build, or an earlier version that a test is to fail with.
+/// Returns the program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM`
+/// names another one than the one just built: an optimized build, or an earlier version with which a test
+/// should fail.
 pub fn program() -> Command {
     program_at(&program_path())
 }
@@ -161,7 +162,7 @@ impl Hub {
         self.command_with(arguments, "").await
     }
 
-    /// The same with this as its standard input.
+    /// Runs a command with this standard input.
     pub async fn command_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut command = program();
         command

@@ -1,7 +1,7 @@
-// What Node's Date makes of text, and says of its time zone, which is always UTC here.
+// Node's parsing of dates, and its name of the time zone, which is always UTC here.
 (function (natives) {
   'use strict';
-  // The name in here is that of the new one.
+  // The name `Date` in here is the replacement.
   const Native = globalThis.Date;
   const proto = Native.prototype;
   const { apply, construct } = Reflect;
@@ -19,12 +19,12 @@
     });
   }
 
-  // What `new Date(value)` makes of an object: the time of a date, or a primitive value.
+  // Converts an object as `new Date(value)` does: the time of a date, or a primitive value.
   function primitive(value) {
     try {
       return apply(timeOf, value, []);
     } catch {
-      // No date.
+      // Not a date.
     }
     const special = value[Symbol.toPrimitive];
     if (special !== undefined && special !== null) {

@@ -59,7 +59,7 @@
     return before + hours + (rest || odd || size === 'long' ? between + two(rest) : '') + (odd ? between + two(odd) : '') + after;
   }
 
-  // What is asked for.
+  // The resolution of locale and options.
 
   function resolve(requested, given, required, defaults) {
     const options = given === undefined ? {} : Object(given);
@@ -122,7 +122,7 @@
     const date = hasDate ? text(o, 'dates', dateName) : '';
     let time = hasTime ? clockText(o, timeName + zoned) : '';
     if (!hasTime && o.timeZoneName) time = '{z}';
-    // How the two are joined depends on which fields the time has; some joints are left out.
+    // The text between date and time depends on the fields of the time; the tables lack some texts.
     const kind = hasTime
       ? o.hour && o.timeZoneName ? 'hmz' : (o.hour ? 'h' : '') + (o.minute ? 'm' : '') + (o.second ? 's' : '')
       : 'z';
@@ -148,7 +148,7 @@
     return tokens;
   }
 
-  // What is written.
+  // The output.
 
   function valueOf(o, field, t, milliseconds) {
     const number = Number(field.slice(1));

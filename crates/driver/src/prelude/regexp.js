@@ -1,4 +1,4 @@
-// What RegExp keeps of the last match, as V8 does: `RegExp.$1` and its kin.
+// The static properties of RegExp for the last match, as in V8: `RegExp.$1` and others.
 (function (natives) {
   'use strict';
   const { exec } = RegExp.prototype;

@@ -1,29 +1,29 @@
 //! The queue while there is no worker.
 //!
-//! If no worker can be started, calls fail at once: an uplink that waited for one would be given up
-//! by whoever sent it, and then it would be recorded nowhere.
+//! If no worker can be started, calls fail at once: the sender of an uplink that waited for one would time
+//! out, and the uplink would be recorded nowhere.
 
 use super::super::job::no_worker;
 use super::Queue;
 
 impl Queue {
-    /// Returns whether there is a worker, or may be one in a moment.
+    /// Returns true if there is a worker, or may be one in a moment.
     pub fn is_available(&self) -> bool {
         !self.lock().unavailable
     }
 
-    /// A worker has ended.
+    /// Records that a worker has ended.
     pub fn worker_lost(&self) {
         let mut state = self.lock();
         state.serving = state.serving.saturating_sub(1);
     }
 
-    /// A worker does not start.
+    /// Records that a worker does not start.
     pub fn start_failed(&self) {
         self.lock().start_fails = true;
     }
 
-    /// A worker has started in the place of one that ended.
+    /// Records that a worker has started in place of one that ended.
     pub fn worker_found(&self) {
         let mut state = self.lock();
         state.serving += 1;
@@ -35,8 +35,8 @@ impl Queue {
         }
     }
 
-    /// Fails what waits, and all calls from now on, until there is a worker. Where there is one, calls
-    /// wait for that.
+    /// Fails all waiting calls, and all calls from now on, until there is a worker. If there is one, calls
+    /// wait for it.
     pub fn give_up_without_worker(&self) {
         let mut state = self.lock();
         if state.serving > 0 || state.closed {

@@ -1,7 +1,7 @@
 //! The check of data against the schema.
 //!
-//! `null` passes wherever a value may stand: it says that there is none, and every field is optional.
-//! Going down into data ends where the schema ends, which is bounded, not where the data end.
+//! `null` is valid for every value: it means that there is none, and every field is optional. The recursion
+//! into data ends where the schema ends, which is limited, not where the data end.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use super::{
     tree::{Properties, Property, Schema, Type},
 };
 
-/// Data that do not obey: the property, and the broken rule.
+/// A violation of the schema: the property, and the broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct Violation {
@@ -29,7 +29,7 @@ impl Violation {
         }
     }
 
-    /// The same, seen from what holds the value.
+    /// Prepends the name of the parent to the path.
     fn under(mut self, name: &str) -> Self {
         let name: String = name.chars().take(NAME_MAX).collect();
         self.path = match self.path.is_empty() {
@@ -39,7 +39,7 @@ impl Violation {
         self
     }
 
-    /// The same, of a place in the schema itself.
+    /// Converts the violation to an error at a place in the schema itself.
     pub(super) fn within(self, place: &str) -> SchemaError {
         let place = match self.path.is_empty() {
             true => place.to_owned(),
@@ -55,8 +55,7 @@ impl Schema {
         members(&self.properties, data, self.version.is_closed())
     }
 
-    /// Checks what a client wants to set as the desired state: properties of their types, each of them
-    /// `configurable`.
+    /// Checks a desired state from a client: properties of the right types, all of them `configurable`.
     pub fn check_desired(&self, desired: &Map<String, Value>) -> Result<(), Violation> {
         members(&self.properties, desired, true)?;
         settable(&self.properties, desired, false)
@@ -109,7 +108,7 @@ fn members(
     })
 }
 
-/// Every value lies in a property that is configurable; `inherited` is what its parent says.
+/// Checks that every value belongs to a configurable property; `inherited` is the value of its parent.
 fn settable(
     properties: &Properties,
     desired: &Map<String, Value>,

@@ -1,7 +1,7 @@
-//! From text to JSON, within bounds.
+//! Parses text to JSON, within limits.
 //!
-//! One visitor reads JSON and YAML. It counts what it takes while it takes it, so that a few lines of
-//! YAML whose aliases repeat one another (or hold themselves) end at the bound and not in memory.
+//! One visitor reads JSON and YAML. It counts values while it reads them, so that a few lines of YAML whose
+//! aliases repeat one another (or contain themselves) fail at the limit instead of filling the memory.
 
 use std::{cell::Cell, fmt};
 
@@ -11,10 +11,11 @@ use serde_json::{Map, Value};
 use super::bounds::{DEPTH_MAX, NODES_MAX, SOURCE_BYTES_MAX};
 use super::error::SchemaError;
 
-/// Open brackets before a text is read at all: the YAML scanner looks at each of them at each token.
+/// Maximum number of open brackets, checked before parsing: the YAML scanner looks at each of them for each
+/// token.
 const BRACKET_DEPTH_MAX: usize = 200;
 
-/// Reads a text: JSON when it begins as an object does, else YAML.
+/// Parses a text: as JSON if it begins like an object, else as YAML.
 pub fn read(text: &str) -> Result<Value, SchemaError> {
     let refuse = |message: String| SchemaError::new("schema", message);
     if text.len() > SOURCE_BYTES_MAX {
@@ -51,7 +52,7 @@ pub fn read(text: &str) -> Result<Value, SchemaError> {
         .map_err(|error| refuse(format!("is not valid YAML: {error}")))
 }
 
-/// Holds a value that is JSON already to the same bounds.
+/// Checks a JSON value against the same limits.
 pub fn check(value: &Value) -> Result<(), SchemaError> {
     fn count(value: &Value, depth: usize, nodes: &mut usize) -> Result<(), String> {
         *nodes += 1;
@@ -85,7 +86,7 @@ fn too_deep() -> String {
     format!("must not be nested deeper than {DEPTH_MAX} levels; nothing may hold itself")
 }
 
-/// The most brackets that are open at once, those in texts and comments counted as well.
+/// Returns the maximum number of brackets that are open at once, including those in texts and comments.
 fn bracket_depth(text: &str) -> usize {
     let (mut depth, mut most) = (0_usize, 0);
     for byte in text.bytes() {

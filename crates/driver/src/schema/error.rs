@@ -1,6 +1,6 @@
-//! Reasons to refuse a schema.
+//! Errors of schemas.
 
-/// Why a schema is refused: the place in it, and the broken rule.
+/// The reason why a schema is rejected: the place in it, and the broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct SchemaError {

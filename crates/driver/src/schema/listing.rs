@@ -1,11 +1,11 @@
-//! Answers from a schema: the columns that it suggests, what can be configured, the defaults.
+//! Queries on a schema: the suggested columns, the configurable properties, and the defaults.
 
 use serde_json::{Map, Value};
 
 use super::tree::{Properties, Schema, Type};
 use super::types::ColumnKind;
 
-/// A column that a data table could keep.
+/// A column that a data table can have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The field's path, its parts joined by dots.
@@ -21,26 +21,26 @@ pub struct Column {
 }
 
 impl Schema {
-    /// A column for each property that holds no other properties, in the schema's order.
+    /// Returns a column for each property without properties of its own, in the schema's order.
     pub fn columns(&self) -> Vec<Column> {
         let mut columns = Vec::new();
         walk(&self.properties, "", false, &mut columns);
         columns
     }
 
-    /// The columns that a client may set in the desired state.
+    /// Returns the columns that a client may set in the desired state.
     pub fn configurable(&self) -> Vec<Column> {
         let mut columns = self.columns();
         columns.retain(|column| column.configurable);
         columns
     }
 
-    /// The defaults, as data: what a property is as long as nobody has said anything else.
+    /// Returns the defaults as data: the values of properties that nobody has set.
     pub fn defaults(&self) -> Map<String, Value> {
         defaults(&self.properties)
     }
 
-    /// The desired state with the defaults of what can be set and is not: what the device should be.
+    /// Returns the desired state, completed by the defaults of configurable properties that are not set.
     pub fn with_defaults(&self, desired: &Map<String, Value>) -> Map<String, Value> {
         let mut values = settable_defaults(&self.properties, false);
         overlay(&mut values, desired);
@@ -48,7 +48,7 @@ impl Schema {
     }
 }
 
-/// Puts values over others, member by member.
+/// Merges values over others, member by member.
 fn overlay(under: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (name, value) in over {
         match (under.get_mut(name), value) {

@@ -1,4 +1,4 @@
-//! From JSON to properties. An error tells the place in the schema and the rule.
+//! Parses JSON to properties. An error contains the place in the schema and the rule.
 //!
 //! A member of `properties` is a property when its `type` is a text. Without one it is a group, the
 //! short form that the public SDK's examples use: an object, whose own members are its properties.
@@ -40,7 +40,7 @@ impl Schema {
         schema(document).map(Arc::new)
     }
 
-    /// Reads a schema that is JSON already.
+    /// Parses a schema from JSON.
     pub fn from_value(document: Value) -> Result<Arc<Self>, SchemaError> {
         document::check(&document)?;
         schema(document).map(Arc::new)
@@ -317,7 +317,7 @@ fn configurable(path: &str, members: &Map<String, Value>) -> Result<Option<bool>
     }
 }
 
-/// A name as it is told in an error: bounded, whatever it is.
+/// Formats a name for an error: shortened, whatever it is.
 fn shown(name: &str) -> String {
     name.chars().take(NAME_MAX).collect()
 }

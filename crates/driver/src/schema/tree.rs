@@ -1,11 +1,11 @@
-//! A schema once it was read: its version, and its properties in one another.
+//! A parsed schema: its version and its nested properties.
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::types::Scalar;
 
-/// A schema that was read and is right.
+/// A valid schema.
 #[derive(Debug, Clone)]
 pub struct Schema {
     pub(super) version: Version,
@@ -41,17 +41,17 @@ pub struct Property {
 /// The type of a property's values.
 #[derive(Debug, Clone)]
 pub enum Type {
-    /// With the properties that it may have; `None`: any.
+    /// An object with the properties that it may have; `None`: any.
     Object(Option<Properties>),
-    /// With what its items are; `None`: anything.
+    /// An array with the type of its items; `None`: any.
     Array(Option<Box<Property>>),
     Scalar(Scalar),
-    /// Whatever JSON can say.
+    /// Any JSON value.
     Any,
 }
 
 impl Schema {
-    /// Which form it has.
+    /// Version of the schema.
     pub fn version(&self) -> Version {
         self.version
     }
@@ -63,7 +63,7 @@ impl Schema {
 }
 
 impl Version {
-    /// As it stands in a schema.
+    /// Returns the version as it is written in a schema.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V1 => "1",

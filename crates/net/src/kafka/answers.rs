@@ -1,4 +1,5 @@
-//! Reads what brokers answer. Nothing is reserved for what is not there yet.
+//! Parses the responses of brokers. Memory is only allocated for bytes that have arrived, not for announced
+//! counts.
 
 use std::collections::HashMap;
 
@@ -59,7 +60,7 @@ pub struct Metadata {
 /// The outcome for each partition of each topic.
 pub type Produced = HashMap<String, HashMap<i32, Option<ResponseError>>>;
 
-/// The number by which an answer belongs to a request, and what follows.
+/// Splits a response into its correlation id and the rest.
 pub fn correlated(answer: &[u8]) -> Option<(i32, &[u8])> {
     (be_i32::<_, ContextError>, rest).parse(answer).ok()
 }
@@ -85,7 +86,7 @@ pub fn authenticated(answer: &[u8]) -> Option<Authenticated> {
     })
 }
 
-/// Reads the answer to Metadata for one topic. What it costs grows with the answer's size and no faster.
+/// Parses the response to Metadata for one topic. Its cost grows linearly with the size of the response.
 pub fn metadata(answer: &[u8], topic: &str) -> Option<Metadata> {
     let broker = (be_i32, text, be_i32, text);
     let partition = (error, be_i32, be_i32, array(be_i32), array(be_i32));
@@ -94,7 +95,7 @@ pub fn metadata(answer: &[u8], topic: &str) -> Option<Metadata> {
         read((be_i32, array(broker), text, be_i32, array(found)), answer)?;
     let (error, _, _, mut partitions) = topics.into_iter().find(|found| found.1 == topic)?;
     partitions.sort_by_key(|partition| partition.1);
-    // A record's place follows from the number of partitions: there must be no gap.
+    // The partition of a key depends on the number of partitions, so there must be no gap.
     let is_whole = partitions
         .iter()
         .map(|partition| partition.1)
@@ -102,7 +103,7 @@ pub fn metadata(answer: &[u8], topic: &str) -> Option<Metadata> {
     if !is_whole {
         return None;
     }
-    // Of several brokers of one number, the first one counts.
+    // If several brokers have the same id, the first one is used.
     let mut known: HashMap<i32, (&str, i32)> = HashMap::with_capacity(brokers.len());
     for (id, host, port, _) in &brokers {
         known.entry(*id).or_insert((host, *port));
@@ -135,7 +136,7 @@ fn error(input: &mut &[u8]) -> Result<Option<ResponseError>> {
     be_i16.map(|code: i16| code.err()).parse_next(input)
 }
 
-/// A count, which is -1 where there is nothing at all.
+/// A count; -1 means that the list is absent.
 #[derive(Clone, Copy)]
 struct Count(i32);
 

@@ -1,4 +1,4 @@
-//! One connection to a broker: one request at a time, and its answer.
+//! One connection to a broker, with one request and its response at a time.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ const ANSWER_MAX_BYTES: usize = 256 * 1024;
 pub struct Connection {
     stream: Box<dyn Stream>,
     last_id: i32,
-    /// When the broker wants to have somebody log in again.
+    /// Time at which the broker requires another login.
     ends_at: Option<Instant>,
 }
 
 impl Connection {
-    /// A connection over which nothing was said yet.
+    /// Wraps a new connection.
     pub fn over(stream: Box<dyn Stream>) -> Self {
         Self {
             stream,
@@ -39,12 +39,12 @@ impl Connection {
         }
     }
 
-    /// Notes how long the login holds, where the broker bounds that.
+    /// Records how long the login is valid, if the broker limits that.
     pub fn note_login(&mut self, lifetime: Option<Duration>) {
         self.ends_at = lifetime.map(|lifetime| Instant::now() + lifetime);
     }
 
-    /// Sends a request, and waits for what is answered to it.
+    /// Sends a request and waits for its response.
     pub async fn ask<R: Request>(&mut self, version: i16, request: &R) -> Result<Vec<u8>, Failure> {
         self.last_id = self.last_id.wrapping_add(1);
         let frame = frame(self.last_id, version, request)
@@ -74,18 +74,19 @@ impl Connection {
         }
     }
 
-    /// Returns whether it is time to log in again.
+    /// Returns true if another login is due.
     pub fn has_ended(&self) -> bool {
         self.ends_at.is_some_and(|end| end <= Instant::now())
     }
 
-    /// Waits until the broker hangs up, or speaks unasked; to be dropped then. May be given up.
+    /// Waits until the broker closes the connection or sends something unasked; the connection must be
+    /// dropped then. Cancel-safe.
     pub async fn broken(&mut self) {
         let _ = self.stream.read_u8().await;
     }
 }
 
-/// An answer that is none.
+/// The error of an invalid response.
 pub fn unreadable() -> Failure {
     Failure::wait("the answer cannot be read; is this a broker of Kafka?")
 }

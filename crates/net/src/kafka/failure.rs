@@ -1,8 +1,8 @@
-//! Failures in words, and which of them are worth another try.
+//! Failures as text, and whether they can be retried.
 
 use kafka_protocol::ResponseError;
 
-/// Why a record was not written, in words that name no secret.
+/// The reason why a record was not written, as text without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The reason, for a person.
@@ -14,16 +14,16 @@ pub struct Failure {
 /// The remedy for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cure {
-    /// Trying again later.
+    /// Retry later.
     Wait,
-    /// Asking again who leads the partition, and trying again.
+    /// Look up the partition's leader again, then retry.
     AskAgain,
-    /// Nothing: this record will never be taken.
+    /// No retry: this record will never be accepted.
     None,
 }
 
 impl Failure {
-    /// It may be tried again later.
+    /// A failure that can be retried later.
     pub fn wait(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -31,7 +31,7 @@ impl Failure {
         }
     }
 
-    /// It may be tried again when it is known who leads.
+    /// A failure that can be retried when the leader is known.
     pub fn ask_again(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -39,7 +39,7 @@ impl Failure {
         }
     }
 
-    /// It will never be taken.
+    /// A permanent failure.
     pub fn hopeless(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -47,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// Returns whether another try would only fail again.
+    /// Returns true if a retry would fail again.
     pub fn is_final(&self) -> bool {
         self.cure == Cure::None
     }
@@ -84,7 +84,7 @@ impl Failure {
         })
     }
 
-    /// Nobody of that name and password is let in.
+    /// The broker rejects the username and password.
     pub fn login_refused() -> Self {
         Self::wait("the broker refuses the username or the password")
     }

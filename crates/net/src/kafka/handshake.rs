@@ -1,4 +1,4 @@
-//! The way to a broker: a connection that the guard lets pass, the versions that both speak, and the login.
+//! Connects to a broker: through the guard, with the negotiation of versions and the login.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::outgoing::{Guard, dial};
 
-/// Longest time for a connection to be open and somebody logged in.
+/// Maximum time to connect and log in.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Opens a connection to an address that the guard lets pass, and logs in.
+/// Connects to an address that the guard allows, and logs in.
 pub async fn open(
     cluster: &Cluster,
     guard: &Guard,
@@ -54,7 +54,7 @@ async fn shake_hands(
     Ok(connection)
 }
 
-/// Refuses a broker that does not speak the one form of each request that the hub does.
+/// Rejects a broker that does not support the versions of the requests that the hub sends.
 async fn check_versions(connection: &mut Connection) -> Result<(), Failure> {
     let answer = connection
         .ask(version::API_VERSIONS, &ApiVersionsRequest::default())

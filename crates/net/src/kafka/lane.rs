@@ -1,5 +1,5 @@
-//! The records for one broker. What waits while a request is under way goes out together in the next
-//! one: no timer, and of a partition no two requests at a time, so that its order holds.
+//! The records for one broker. Records that arrive while a request is in progress are sent together in the
+//! next one: this needs no timer, and a partition never has two requests in progress, so its order is kept.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -31,15 +31,15 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// Life of a connection without anything to write.
+/// Lifetime of an idle connection.
 const IDLE: Duration = Duration::from_secs(60);
-/// Records that wait for the broker.
+/// Maximum number of records that wait for the broker.
 const QUEUE_MAX: usize = 256;
-/// The most bytes of several records in one request: well below what brokers take by default.
+/// Maximum size of a request with several records, in bytes: well below the default limit of brokers.
 const REQUEST_BYTES: usize = 512 * 1024;
-/// Longest wait of a broker for its replicas, in milliseconds.
+/// Maximum time for which a broker waits for its replicas, in milliseconds.
 const REPLICAS_MS: i32 = 30_000;
-/// Acknowledged by all replicas that are in step.
+/// Value of `acks` for an acknowledgement by all in-sync replicas.
 const ALL: i16 = -1;
 
 /// One record for a partition.
@@ -53,13 +53,13 @@ pub struct Entry {
     pub key: Bytes,
     /// The value of the record.
     pub value: Bytes,
-    /// Beside it.
+    /// Headers of the record.
     pub headers: Vec<(&'static str, Bytes)>,
-    /// When it came about, in milliseconds.
+    /// Timestamp of the record, in milliseconds since 1970.
     pub timestamp: i64,
 }
 
-/// A way to one broker. Cheap to clone; the connection ends with the last of them.
+/// A handle of the sender for one broker. Cheap to clone; the connection ends with the last clone.
 #[derive(Clone)]
 pub struct Lane {
     jobs: mpsc::Sender<Job>,
@@ -71,7 +71,7 @@ struct Job {
 }
 
 impl Lane {
-    /// A lane to the broker there; it connects when there is something to write.
+    /// Creates a sender for the broker at this address; it connects when there is something to write.
     pub fn start(cluster: Arc<Cluster>, guard: Guard, address: Address) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
         let worker = Worker {
@@ -87,7 +87,7 @@ impl Lane {
         Self { jobs }
     }
 
-    /// Writes a record; it is acknowledged by all replicas that are in step when this answers.
+    /// Writes a record. Returns once all in-sync replicas have acknowledged it.
     pub async fn write(&self, entry: Entry) -> Result<(), Failure> {
         let (done, outcome) = oneshot::channel();
         let stopped = || Failure::wait("the hub is shutting down");
@@ -108,7 +108,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Runs until nobody can write any more.
+    /// Runs until all handles are dropped.
     async fn run(&mut self) {
         while let Some(first) = self.next().await {
             let mut batches = vec![self.batch(first)];
@@ -119,7 +119,7 @@ impl Worker {
         }
     }
 
-    /// The next record; the connection is given up when it breaks or lies idle.
+    /// Waits for the next record; closes the connection if it breaks or is idle for too long.
     async fn next(&mut self) -> Option<Job> {
         if let Some(connection) = &mut self.connection {
             tokio::select! {
@@ -133,7 +133,7 @@ impl Worker {
         self.waiting.recv().await
     }
 
-    /// The other waiting records that fit into the same request.
+    /// Takes the other waiting records that fit into the same request.
     fn batch(&mut self, first: Job) -> Vec<Job> {
         let mut bytes = first.entry.value.len();
         let mut batch = vec![first];
@@ -146,8 +146,8 @@ impl Worker {
         batch
     }
 
-    /// Writes a batch and tells everybody what became of it. Answers those that are to be written one
-    /// by one: of a batch that was refused nobody knows which record it was.
+    /// Writes a batch and reports the outcomes. Returns the records that must be written one by one: if a
+    /// batch is rejected, it is unknown which record caused it.
     async fn write(&mut self, mut batch: Vec<Job>) -> Vec<Job> {
         batch.retain(|job| !job.done.is_closed());
         if batch.is_empty() {
@@ -182,7 +182,7 @@ impl Worker {
                 outcome => tell(jobs, &outcome),
             }
         }
-        // They are taken from the end, and keep their order.
+        // They were collected from the end; this restores their order.
         again.reverse();
         again
     }
@@ -194,7 +194,7 @@ impl Worker {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
-                // Another broker may lead meanwhile.
+                // Another broker may have become the leader.
                 let opened = handshake::open(&self.cluster, &self.guard, &self.address).await;
                 none.insert(opened.map_err(|failure| Failure::ask_again(failure.words))?)
             }
@@ -204,7 +204,7 @@ impl Worker {
     }
 }
 
-/// The outcome for this entry's partition.
+/// Returns the outcome for this entry's partition.
 fn outcome(entry: &Entry, answered: &Produced) -> Result<(), Failure> {
     let of_topic = answered.get(&*entry.topic);
     match of_topic.and_then(|partitions| partitions.get(&entry.partition)) {
@@ -214,14 +214,15 @@ fn outcome(entry: &Entry, answered: &Produced) -> Result<(), Failure> {
     }
 }
 
-/// Answers the callers, who may have given up.
+/// Sends the outcomes to the callers, some of which may be gone.
 fn tell(jobs: Vec<Job>, outcome: &Result<(), Failure>) {
     for job in jobs {
         let _ = job.done.send(outcome.clone());
     }
 }
 
-/// A request with all these records, and for each the number of its partition within the request.
+/// Builds a request with these records. Also returns, for each record, the index of its partition in the
+/// request.
 fn request(batch: &[Job]) -> Result<(Vec<usize>, ProduceRequest), String> {
     let mut partitions: BTreeMap<(&str, i32), Vec<usize>> = BTreeMap::new();
     for (place, job) in batch.iter().enumerate() {
@@ -253,7 +254,7 @@ fn request(batch: &[Job]) -> Result<(Vec<usize>, ProduceRequest), String> {
     Ok((numbers, request))
 }
 
-/// Entries as a batch of records, in the format of version 2.
+/// Encodes entries as a batch of records, in version 2 of the format.
 fn records(entries: &[&Entry]) -> Result<Bytes, String> {
     let records: Vec<Record> = (0..)
         .zip(entries)
@@ -266,7 +267,7 @@ fn records(entries: &[&Entry]) -> Result<Bytes, String> {
             producer_epoch: NO_PRODUCER_EPOCH,
             timestamp_type: TimestampType::Creation,
             offset: i64::from(place),
-            // Counted along with the offsets: records that are not make batches of their own.
+            // Must increase with the offsets: otherwise the encoder splits the records into several batches.
             sequence: NO_SEQUENCE.wrapping_add(place),
             timestamp: entry.timestamp,
             key: Some(entry.key.clone()),

@@ -1,24 +1,24 @@
-//! The leaders of a topic's partitions, in little space: a broker of a topic with thousands of partitions stands
-//! there once.
+//! The leaders of a topic's partitions in compact form: each broker is stored once, even for thousands of
+//! partitions.
 
 use std::collections::HashMap;
 
 use super::settings::Address;
 
-/// Brokers that are kept of a topic; a partition of a further one counts as one without a leader.
+/// Maximum number of brokers stored for a topic; partitions of further ones count as without a leader.
 const BROKERS_MAX: usize = 500;
-/// The place of no broker.
+/// Index that means "no broker".
 const NONE: u16 = u16::MAX;
-/// Bytes of an entry beside its brokers and partitions.
+/// Size of an entry without its brokers and partitions, in bytes.
 const ENTRY_BYTES: usize = 256;
-/// Bytes of a broker beside its name.
+/// Size of a broker without its name, in bytes.
 const BROKER_BYTES: usize = 64;
 
 /// The leader of each partition of a topic.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Leaders {
     brokers: Vec<Address>,
-    /// The place of each partition's leader among the brokers.
+    /// Index of each partition's leader in the list of brokers.
     places: Vec<u16>,
 }
 
@@ -52,13 +52,13 @@ impl Leaders {
         self.places.len()
     }
 
-    /// The leader of a partition; `None`: it has none now.
+    /// Returns the leader of a partition; `None` if it has none now.
     pub fn of_partition(&self, partition: usize) -> Option<&Address> {
         let place = *self.places.get(partition)?;
         self.brokers.get(usize::from(place))
     }
 
-    /// About how many bytes it takes.
+    /// Returns the approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         let names: usize = self.brokers.iter().map(Address::size).sum();
         ENTRY_BYTES + names + self.brokers.len() * BROKER_BYTES + self.places.len() * 2

@@ -20,14 +20,14 @@ use super::{
 };
 use crate::outgoing::HeavyWork;
 
-/// The most rounds of hashing that a broker may ask for; Kafka itself takes up to 16,384.
+/// Maximum number of rounds of hashing that a broker may require; Kafka itself allows up to 16,384.
 const ROUNDS_MAX: u32 = 100_000;
-/// More steps than any mechanism has.
+/// Maximum number of steps, more than any mechanism has.
 const STEPS_MAX: usize = 8;
 /// Part of a session's life after which it is renewed.
 const LIFE_USED: f64 = 0.85;
 
-/// Logs in; answers how long that holds, where the broker bounds it.
+/// Logs in. Returns how long the login is valid, if the broker limits it.
 pub async fn log_in(
     connection: &mut Connection,
     login: &Login,
@@ -72,7 +72,7 @@ fn lifetime(milliseconds: i64) -> Option<Duration> {
     (!lifetime.is_zero()).then(|| lifetime.mul_f64(LIFE_USED))
 }
 
-/// Name and password for whichever mechanism asks.
+/// Username and password for any mechanism.
 struct Credentials(Login);
 
 impl SessionCallback for Credentials {
@@ -107,13 +107,13 @@ struct Stepped {
     is_finished: bool,
 }
 
-/// One step, away from the threads that everybody shares: hashing takes its time.
+/// Runs one step outside the runtime's threads, because hashing takes long.
 async fn step(
     mut session: Session,
     heard: Option<Vec<u8>>,
     heavy: &HeavyWork,
 ) -> Result<Stepped, Failure> {
-    // The last message of SCRAM names an error where nothing was proven (RFC 5802, 7).
+    // The last message of SCRAM contains an error if the proof was wrong (RFC 5802, 7).
     if heard
         .as_deref()
         .is_some_and(|heard| heard.starts_with(b"e="))
@@ -150,7 +150,7 @@ fn rounds(message: &[u8]) -> Option<u32> {
     let rounds = message
         .split(',')
         .find_map(|part| part.strip_prefix("i="))?;
-    // A number too large for this type is more than enough.
+    // A number too large for this type exceeds the maximum in any case.
     Some(rounds.parse().unwrap_or(u32::MAX))
 }
 

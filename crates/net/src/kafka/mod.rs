@@ -1,25 +1,25 @@
-//! Kafka as a client: how the hub reaches the brokers of a cluster and writes records to topics.
+//! A Kafka client: connects to the brokers of a cluster and writes records to topics.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `settings.rs` | what a cluster's connection is made of |
-//! | `topic.rs` | what topics may be named |
-//! | `leaders.rs` | who leads the partitions of a topic, in little space |
-//! | `producer.rs` | who leads which partition, and who gets a record |
+//! | `settings.rs` | the settings of a cluster |
+//! | `topic.rs` | templates and rules of topics |
+//! | `leaders.rs` | the leaders of a topic's partitions, in compact form |
+//! | `producer.rs` | looks up the leaders, and passes each record to its broker's lane |
 //! | `lane.rs` | the records for one broker, in requests |
-//! | `handshake.rs` | the way to a broker: versions and login |
-//! | `connection.rs` | one connection: a request and its answer |
+//! | `handshake.rs` | connecting to a broker: versions and login |
+//! | `connection.rs` | one connection: requests and responses |
 //! | `login.rs` | SASL |
-//! | `answers.rs` | reads what brokers answer |
-//! | `failure.rs` | what went wrong, and whether it is worth trying again |
+//! | `answers.rs` | parses responses |
+//! | `failure.rs` | failures, and whether they can be retried |
 //!
-//! Requests and batches of records are encoded by kafka-protocol. What brokers answer is read here:
-//! that crate's decoder reserves as many places as an answer says it has elements, so that a broker
-//! could end the hub with one message. Names that brokers are advertised under go through the same
-//! guard as those that a user has given.
+//! Requests and batches of records are encoded by kafka-protocol. Responses are parsed here, because that
+//! crate's decoder allocates memory for as many elements as a response announces, so that a broker could
+//! crash the hub with one message. Advertised names of brokers pass the same guard as those that a user has
+//! given.
 //!
-//! Invariant: nothing here is kept on disk. A record that no broker has acknowledged has failed, and
-//! whoever asked for it tries again.
+//! Invariant: nothing is stored on disk. A record that no broker has acknowledged has failed, and the caller
+//! must retry it.
 
 mod answers;
 mod connection;

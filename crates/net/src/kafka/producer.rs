@@ -1,4 +1,4 @@
-//! Writes records to the topics of one cluster: asks who leads which partition, and gives each record
+//! Writes records to the topics of one cluster: looks up the leader of the partition, and passes each record
 //! to the lane of that broker.
 
 use std::{
@@ -26,47 +26,48 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// Time for which the leaders of a topic's partitions are believed.
+/// Time for which the leaders of a topic's partitions are cached.
 const LEADERS_KEPT: Duration = Duration::from_secs(300);
-/// Most that is kept about topics, in bytes: of several hundreds, or of a few with thousands of partitions.
+/// Maximum size of the cache of topics, in bytes: enough for several hundred topics, or for a few with
+/// thousands of partitions.
 const KNOWN_MAX_BYTES: u64 = 256 * 1024;
-/// An answer that is longer is read beside the runtime.
+/// Size in bytes from which on a response is parsed outside the runtime's threads.
 const READ_HERE_MAX_BYTES: usize = 16 * 1024;
-/// Brokers that are written to at a time.
+/// Maximum number of brokers with an open lane.
 const LANES_MAX: usize = 100;
-/// Life of the connection for questions.
+/// Lifetime of the idle connection for metadata.
 const ASKING_IDLE: Duration = Duration::from_secs(60);
-/// Number of questions about a topic that has no leader yet, as one that was just made.
+/// Maximum number of lookups of a topic without a leader, such as one that was just created.
 const LEADER_ASKED: usize = 3;
 const LEADER_WAIT: Duration = Duration::from_millis(250);
 
-/// A record to be written.
+/// A record to write.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// To which topic.
+    /// Topic to write to.
     pub topic: String,
-    /// The key, which decides on the partition: records of one key keep their order.
+    /// Key, which determines the partition: records with the same key keep their order.
     pub key: Bytes,
     /// The value of the record.
     pub value: Bytes,
-    /// Beside it.
+    /// Headers of the record.
     pub headers: Vec<(&'static str, Bytes)>,
-    /// When it came about, in milliseconds since 1970.
+    /// Timestamp of the record, in milliseconds since 1970.
     pub timestamp: i64,
 }
 
-/// Writes to one cluster. Its connections end with it.
+/// A producer for one cluster. Its connections end with it.
 pub struct Producer {
     cluster: Arc<Cluster>,
     /// The leaders of each topic's partitions.
     leaders: Cache<String, Arc<Leaders>>,
     lanes: Mutex<HashMap<Address, Lane>>,
-    /// The connection for questions, while nobody asks, and when it was used last.
+    /// The idle connection for metadata, and the time of its last use.
     asking: tokio::sync::Mutex<Option<(Connection, Instant)>>,
 }
 
 impl Producer {
-    /// Connects when there is something to write.
+    /// Creates a producer, which connects when there is something to write.
     pub fn new(cluster: Cluster) -> Self {
         Self {
             cluster: Arc::new(cluster),
@@ -82,7 +83,7 @@ impl Producer {
         }
     }
 
-    /// Writes a record; it is acknowledged by all replicas that are in step when this answers.
+    /// Writes a record. Returns once all in-sync replicas have acknowledged it.
     pub async fn write(&self, guard: &Guard, outgoing: Outgoing) -> Result<(), Failure> {
         let topic: Arc<str> = outgoing.topic.as_str().into();
         let mut is_again = false;
@@ -124,7 +125,8 @@ impl Producer {
         if let Some(lane) = lanes.get(address) {
             return lane.clone();
         }
-        // A cluster that is moved about, or one that lies: begin anew.
+        // So many addresses mean that the cluster was moved or its metadata is wrong: drop all lanes and
+        // start again.
         if lanes.len() >= LANES_MAX {
             lanes.clear();
         }
@@ -160,7 +162,7 @@ impl Producer {
         }
     }
 
-    /// Asks one broker at a time, by the connection that is kept or a new one.
+    /// Asks one broker after the other, over the idle connection or a new one.
     async fn metadata(&self, guard: &Guard, topic: &str) -> Result<Metadata, Failure> {
         let mut asking = self.asking.lock().await;
         if let Some((mut connection, used_at)) = asking.take()
@@ -192,7 +194,7 @@ impl Producer {
     async fn ask(&self, connection: &mut Connection, topic: &str) -> Result<Metadata, Failure> {
         let name = TopicName(StrBytes::from_string(topic.to_owned()));
         let topics = vec![MetadataRequestTopic::default().with_name(Some(name))];
-        // The broker decides whether a topic is made of the question, as for Kafka's own producer.
+        // The broker decides whether the lookup creates the topic, as with Kafka's own producer.
         let request = MetadataRequest::default()
             .with_topics(Some(topics))
             .with_allow_auto_topic_creation(true);
@@ -208,7 +210,7 @@ impl Producer {
     }
 }
 
-/// The partition for a key: the one that Kafka's own producer takes.
+/// Returns the partition of a key, the same as Kafka's own producer.
 fn partition(key: &[u8], partitions: usize) -> usize {
     let hash = murmur2::murmur2(key, murmur2::KAFKA_SEED) & 0x7fff_ffff;
     usize::try_from(hash).unwrap_or(0) % partitions.max(1)

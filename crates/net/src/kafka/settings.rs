@@ -13,13 +13,13 @@ const HOST_MAX_BYTES: usize = 255;
 
 /// A cluster of brokers.
 pub struct Cluster {
-    /// Those that are asked for all others, in the order in which they are tried.
+    /// Bootstrap brokers, in the order in which they are tried.
     pub bootstrap: Vec<Address>,
     /// The configuration of TLS, if connections are encrypted.
     pub tls: Option<Arc<ClientConfig>>,
     /// The login, if there is one.
     pub login: Option<Login>,
-    /// The turns in which passwords are proven to its brokers, and their long answers read.
+    /// Limits the expensive work for its brokers: proofs of passwords and long responses.
     pub heavy: HeavyWork,
 }
 
@@ -30,20 +30,20 @@ pub struct Login {
     pub mechanism: Mechanism,
     /// The user.
     pub username: String,
-    /// Their secret.
+    /// Password of the user.
     pub password: String,
 }
 
 /// The mechanisms of SASL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Mechanism {
-    /// The password itself goes over (RFC 4616).
+    /// PLAIN: the password itself is sent (RFC 4616).
     #[serde(rename = "plain")]
     Plain,
-    /// Both sides prove that they know the password (RFC 7677).
+    /// SCRAM with SHA-256: both sides prove that they know the password (RFC 7677).
     #[serde(rename = "scram_sha_256")]
     ScramSha256,
-    /// The same with SHA-512.
+    /// SCRAM with SHA-512.
     #[serde(rename = "scram_sha_512")]
     ScramSha512,
 }
@@ -78,7 +78,7 @@ impl Address {
 
     /// A host, as brokers advertise themselves, and its port.
     pub fn new(host: &str, port: u16) -> Result<Self, String> {
-        // Reading a name takes longer than its length has a right to.
+        // The time to parse a name grows faster than its length.
         if host.len() > HOST_MAX_BYTES {
             return Err("the host's name is too long".to_owned());
         }

@@ -1,4 +1,4 @@
-//! Topics of Kafka that are put together: `devices.{event}`.
+//! Templates of Kafka topics: `devices.{event}`.
 
 use crate::topic::{Subject, Template};
 
@@ -27,8 +27,8 @@ impl TopicTemplate {
         self.0.has_labels()
     }
 
-    /// The topic for this subject; the error is why there can be none. A label that the device does
-    /// not have is written `_`, and so is each character that no topic may have.
+    /// Returns the topic for this subject; the error is the reason why there is none. A label that the
+    /// device does not have is written `_`, and so is each character that a topic must not contain.
     pub fn render(&self, subject: Subject<'_>) -> Result<String, String> {
         let topic = self.0.render(subject, |value| match value {
             "" => "_".to_owned(),

@@ -1,12 +1,12 @@
-//! When to try a broker again.
+//! The schedule of reconnects to a broker.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Waits that double from half a second to half a minute, each cut by up to a half, so that what
-/// broke together does not come back together.
+/// Waits that double from half a second to half a minute, each shortened by a random part of up to a half,
+/// so that connections that broke together do not reconnect together.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
@@ -19,14 +19,14 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next wait.
+    /// Returns the next wait.
     pub fn wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(LONGEST);
         wait.mul_f64(rand::random_range(0.5..=1.0))
     }
 
-    /// It went well: the next wait is a short one.
+    /// Resets the wait after a success.
     pub fn reset(&mut self) {
         self.next = FIRST;
     }

@@ -1,5 +1,5 @@
-//! The way to a broker: an address that the guard lets pass, then TLS and WebSocket where the URL
-//! asks for them. The broker's certificate is always checked, against its name in the URL.
+//! Connects to a broker: to an address that the guard allows, with TLS and WebSocket if the URL requires
+//! them. The broker's certificate is always checked against its name in the URL.
 
 use std::{future::ready, io, sync::Arc};
 
@@ -33,10 +33,10 @@ use crate::outgoing::{
 
 /// The least that is sent at a time, and most that is kept of one read.
 const BUFFER_BYTES: usize = 8 * 1024;
-/// Most bytes that wait to be sent: a packet of the largest size, and its frame.
+/// Maximum number of bytes that wait to be sent: a packet of the largest size with its frame.
 const UNSENT_BYTES: usize = 2 * PACKET_MAX_BYTES;
 
-/// Reaches the broker; the error is for a person and names no secret.
+/// Connects to the broker; the error is for a person and contains no secret.
 pub async fn dial(broker: &Broker, guard: &Guard) -> Result<Box<dyn Stream>, String> {
     let host = match broker.url.host_str() {
         Some(host) => Host::parse(host).map_err(|_| "the URL's host cannot be read".to_owned())?,

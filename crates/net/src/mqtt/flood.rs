@@ -1,22 +1,23 @@
-//! A bound for the packets of a broker: one that sends without end, of whatever kind, would have a processor for
-//! itself.
+//! A rate limit for the packets of a broker: one that sends without pause, whatever the type of packet,
+//! would occupy a whole processor.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Packets in a second. Messages that are recorded come far slower: each waits for the database.
+/// Maximum number of packets per second. Messages that are recorded are far slower, because each waits for
+/// the database.
 const PACKETS_MAX: u32 = 20_000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Counts what a broker sends.
+/// Counts the packets of a broker.
 pub struct Flood {
     since: Instant,
     packets: u32,
 }
 
 impl Flood {
-    /// Nothing has come yet.
+    /// Starts at zero.
     pub fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -24,7 +25,7 @@ impl Flood {
         }
     }
 
-    /// Counts one more packet; an error, for a person, where it is one too many.
+    /// Counts a packet; fails with an error for a person if the limit is exceeded.
     pub fn count(&mut self, now: Instant) -> Result<(), String> {
         if now >= self.since + SECOND {
             *self = Self::new(now);

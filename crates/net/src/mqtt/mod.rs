@@ -1,23 +1,24 @@
-//! MQTT as a client: how the hub reaches brokers, publishes to them and hears from them.
+//! An MQTT client: connects to brokers, publishes messages and subscribes to topics.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `settings.rs` | what a broker's connection is made of, and its rules |
-//! | `dial.rs` | the way to the broker: addresses by the guard, TLS, WebSocket |
-//! | `pieces.rs` | WebSocket messages of any size in small pieces |
-//! | `packets.rs` | packets out of bytes, but for messages that are too large |
-//! | `flood.rs` | how many packets a broker may send |
+//! | `settings.rs` | the settings of a broker, and their rules |
+//! | `dial.rs` | connecting to the broker: guarded addresses, TLS, WebSocket |
+//! | `pieces.rs` | splits WebSocket messages of any size into small ones |
+//! | `packets.rs` | decodes packets, and skips messages that are too large |
+//! | `flood.rs` | the rate limit for a broker's packets |
 //! | `session.rs` | one connection: the handshake, packets in and out, keep-alive |
 //! | `publisher.rs` | publishes and waits for the broker's acknowledgement |
-//! | `topic.rs` | what topics may be made of |
-//! | `sas.rs` | the tokens that Azure IoT Hub takes for a password |
-//! | `backoff.rs` | when to try again |
+//! | `topic.rs` | templates of topics |
+//! | `sas.rs` | tokens that Azure IoT Hub accepts as passwords |
+//! | `backoff.rs` | the schedule of reconnects |
 //!
-//! Packets and the state of the protocol are rumqttc's. Its own event loop is not used: it resolves
-//! the broker's name by itself, so that an address that the guard has checked could not be pinned.
+//! Packets and the protocol's state are those of rumqttc. Its event loop is not used, because it resolves
+//! the broker's name itself, so that the connection could not be pinned to an address that the guard has
+//! checked.
 //!
-//! Invariant: nothing here is kept on disk. Who publishes keeps what is not acknowledged, and who
-//! subscribes acknowledges what has been kept.
+//! Invariant: nothing is stored on disk. A publisher must keep messages until they are acknowledged, and a
+//! subscriber acknowledges messages after it has stored them.
 
 mod backoff;
 mod dial;

@@ -1,19 +1,19 @@
-//! Packets out of bytes, and bytes out of packets.
+//! Decodes and encodes packets.
 //!
-//! rumqttc's codec refuses a packet that is too large, and the connection with it. A broker with a lasting
-//! session would send a message that was refused so at each connection, and nothing behind it would ever
-//! come: here such a message is skipped as its bytes come in, and what must be known to acknowledge it is
-//! kept. Any other packet that is too large still ends the connection: none has a reason to be.
+//! rumqttc's codec rejects a packet that is too large and ends the connection. With a persistent session,
+//! the broker would send the rejected message again on each connection, and no later message would ever
+//! arrive. So this codec skips the bytes of such a message, and keeps what is needed to acknowledge it. Any
+//! other packet that is too large still ends the connection: none needs to be that large.
 
 use bytes::{Buf, BytesMut};
 use rumqttc::{Codec, Error, FixedHeader, Packet, Publish};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// Largest packet, either way, behind its fixed header: 1 MiB.
+/// Maximum size of a packet in either direction, without its fixed header: 1 MiB.
 pub const PACKET_MAX_BYTES: usize = 1024 * 1024;
-/// The first half byte of a packet that publishes.
+/// Packet type of a PUBLISH, in the upper half of the first byte.
 const PUBLISH: u8 = 3;
-/// The bit that says that another byte of the length follows.
+/// Continuation bit of the length.
 const MORE: u8 = 0x80;
 
 /// A message or packet from a broker.
@@ -28,7 +28,7 @@ pub enum Incoming {
 /// The codec of a connection.
 pub struct Packets {
     codec: Codec,
-    /// Bytes still to come of a message that is too large.
+    /// Remaining bytes of a message that is too large.
     skip: usize,
     has_skipped: bool,
 }
@@ -47,8 +47,8 @@ impl Default for Packets {
 }
 
 impl Packets {
-    /// Returns whether something has been skipped since the last call: the broker is there, though it can answer
-    /// nothing in the middle of a message.
+    /// Returns true if bytes have been skipped since the last call: then the broker is alive, though it
+    /// cannot answer a ping in the middle of a message.
     pub fn has_skipped(&mut self) -> bool {
         std::mem::take(&mut self.has_skipped)
     }
@@ -89,10 +89,10 @@ impl Encoder<Packet> for Packets {
     }
 }
 
-/// Takes a message up to its payload, and tells how long that is without the fixed header; `None`: not
-/// all of it is there.
+/// Parses a message up to its payload. Also returns the length of this part without the fixed header; `None`
+/// if it has not arrived completely.
 fn head(bytes: &mut BytesMut) -> Result<Option<(Publish, usize)>, Error> {
-    // The codec has read the length, so all of it is there.
+    // The codec has read the length, so it is complete.
     let length_bytes = 1 + bytes[1..]
         .iter()
         .take_while(|byte| **byte & MORE != 0)
@@ -118,7 +118,8 @@ mod tests {
 
     use super::*;
 
-    /// The packets that come of the bytes, which arrive so many at a time, and most that were kept.
+    /// Decodes bytes that arrive in portions of this size. Returns the packets and the largest amount of
+    /// buffered bytes.
     fn decode(bytes: &[u8], at_a_time: usize) -> (Vec<Incoming>, usize) {
         let (mut packets, mut buffer, mut found) = (Packets::default(), BytesMut::new(), vec![]);
         let mut most = 0;

@@ -1,21 +1,21 @@
-//! WebSocket messages of any size in small pieces.
+//! Splits WebSocket messages of any size into small ones.
 //!
-//! MQTT in WebSockets is one stream of bytes, whose packets need not begin and end with messages (MQTT 3.1.1,
-//! 6.0.0-4). The WebSocket library gathers a whole message, as large as the broker makes it, before anybody sees the
-//! first byte, and knows no other way to refuse one than to end the connection; a broker with a lasting session
-//! would send it again at each connection. So what comes from the broker is cut here before the library reads it:
-//! each piece becomes a message of its own.
+//! MQTT over WebSocket is a stream of bytes, whose packets need not be aligned with messages (MQTT 3.1.1,
+//! 6.0.0-4). The WebSocket library buffers a whole message, as large as the broker makes it, before it
+//! returns the first byte, and can only reject one by ending the connection; with a persistent session, the
+//! broker would send it again on each connection. So the broker's bytes are split here before the library
+//! reads them: each piece becomes a message of its own.
 
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
-/// Most bytes of a piece.
+/// Maximum size of a piece, in bytes.
 pub const PIECE_BYTES: usize = 16 * 1024;
-/// Longest answer to the handshake.
+/// Maximum size of the response to the handshake, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024;
-/// The longest message of the protocol's own: pings, pongs and goodbyes.
+/// Maximum size of a control frame: ping, pong or close.
 const CONTROL_BYTES: u64 = 125;
 
 /// The bits of a frame's first byte.
@@ -30,24 +30,24 @@ const CONTINUED: u8 = 0;
 const BINARY: u8 = 2;
 const CONTROL: u8 = 8;
 
-/// Cuts what a broker sends.
+/// Splits the messages of a broker.
 #[derive(Default)]
 pub struct Pieces {
     state: State,
-    /// True if the continued message is a binary one: others are no MQTT.
+    /// True if the continued message is binary: others are not MQTT.
     is_binary: bool,
 }
 
 #[derive(Default, Clone, Copy)]
 enum State {
-    /// In the answer to the handshake.
+    /// Within the response to the handshake.
     #[default]
     Answer,
-    /// At the begin of a frame.
+    /// At the start of a frame.
     Frame,
-    /// In a frame of which so much is left.
+    /// Within a frame, with this number of bytes left.
     Payload(u64),
-    /// In a message of the protocol's own of which so much is left: it is passed on as it is.
+    /// Within a control frame, which is passed on unchanged, with this number of bytes left.
     Control(u64),
 }
 
@@ -107,14 +107,14 @@ impl Decoder for Pieces {
     }
 }
 
-/// As much of what is left as has come, up to a piece.
+/// Takes as many of the remaining bytes as have arrived, up to a piece.
 fn take(bytes: &mut BytesMut, left: u64) -> Option<Bytes> {
     let most = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
     let length = bytes.len().min(most);
     (length > 0).then(|| bytes.split_to(length).freeze())
 }
 
-/// A binary message of its own.
+/// Writes a complete binary message.
 fn message(piece: &[u8]) -> Bytes {
     let mut message = BytesMut::with_capacity(4 + piece.len());
     message.put_u8(FINAL | BINARY);
@@ -139,7 +139,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Reads it; `None`: not all of it is there.
+    /// Parses the head; `None` if it is incomplete.
     fn read(bytes: &[u8]) -> io::Result<Option<Self>> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);

@@ -1,8 +1,8 @@
-//! Publishes, and waits for the broker's acknowledgement.
+//! Publishes messages and waits for the broker's acknowledgements.
 //!
-//! A publisher connects when there is something to publish and hangs up after a while of silence. It
-//! keeps nothing: what the broker has not acknowledged when the connection breaks has failed, and
-//! whoever asked for it tries again.
+//! A publisher connects when there is something to publish and disconnects after a while without messages.
+//! It stores nothing: messages that are not acknowledged when the connection breaks have failed, and the
+//! caller must retry them.
 
 use std::{
     collections::HashMap,
@@ -27,35 +27,35 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// Life of a connection without anything to publish.
+/// Lifetime of an idle connection.
 const IDLE: Duration = Duration::from_secs(60);
-/// Life of a publisher that nobody asks for.
+/// Lifetime of an unused publisher.
 const FORGOTTEN: Duration = Duration::from_secs(600);
-/// Longest time for all brokers to acknowledge what is on its way when the hub stops.
+/// Maximum time for all brokers to acknowledge messages in flight when the hub stops.
 const GOOD_BYE: Duration = Duration::from_secs(5);
-/// Publications that wait for the connection.
+/// Maximum number of messages that wait for the connection.
 const QUEUE_MAX: usize = 256;
 
 /// A message to publish.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// To where, without wildcards.
+    /// Topic, without wildcards.
     pub topic: String,
     /// The payload.
     pub payload: Bytes,
-    /// 0, 1 or 2.
+    /// Quality of service: 0, 1 or 2.
     pub qos: u8,
-    /// True if the broker is to keep it for later subscribers.
+    /// True if the broker should retain the message for later subscribers.
     pub retain: bool,
 }
 
 impl Publication {
-    /// Why it can never be published. A packet that the session refuses ends it, and all that is on its
-    /// way over it.
+    /// Returns the reason why the message can never be published. Checked first, because a packet that the
+    /// session rejects ends the connection and fails all messages in flight.
     pub fn check(&self) -> Result<(), String> {
         let (qos, payload) = (quality(self.qos), self.payload.clone());
         let mut publish = Publish::from_bytes(self.topic.as_str(), qos, payload);
-        // It gets one that is not 0, and that has a size.
+        // The message will get an id other than 0, which counts in its size.
         publish.pkid = 1;
         let size = publish.size();
         match size <= PACKET_MAX_BYTES {
@@ -66,7 +66,7 @@ impl Publication {
         }
     }
 
-    /// A message of JSON that the broker is to acknowledge, and not to keep.
+    /// Creates a JSON message that the broker must acknowledge and does not retain.
     pub fn json(topic: String, message: &serde_json::Value) -> Self {
         Self {
             topic,
@@ -77,7 +77,7 @@ impl Publication {
     }
 }
 
-/// A way to publish to one broker. Cheap to clone.
+/// A handle of the publisher for one broker. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
@@ -91,8 +91,8 @@ struct Job {
 type Done = oneshot::Sender<Result<(), String>>;
 
 impl Publisher {
-    /// Publishes one message. The broker has acknowledged it when this answers, for quality 1 and 2;
-    /// for 0 it has been sent. The error is for a person.
+    /// Publishes one message. Returns once the broker has acknowledged it (quality 1 and 2) or it has been
+    /// sent (quality 0). The error is for a person.
     pub async fn publish(&self, publication: Publication, within: Duration) -> Result<(), String> {
         publication.check()?;
         let (done, outcome) = oneshot::channel();
@@ -124,7 +124,7 @@ struct Kept {
 }
 
 impl Publishers {
-    /// None yet.
+    /// Starts without publishers.
     pub fn new(guard: Guard) -> Self {
         Self {
             guard,
@@ -134,7 +134,7 @@ impl Publishers {
         }
     }
 
-    /// The same publishers, of which those that begin from here on are the tenant's.
+    /// Returns a handle whose new publishers belong to the tenant.
     #[must_use]
     pub fn of(&self, tenant: i64) -> Self {
         Self {
@@ -143,7 +143,7 @@ impl Publishers {
         }
     }
 
-    /// The publisher for this purpose, such as `integration/7`: the same one as long as the broker
+    /// Returns the publisher for this purpose, such as `integration/7`: the same one as long as the broker
     /// is the same.
     pub fn get(&self, purpose: &str, broker: &Broker) -> Publisher {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,17 +174,17 @@ impl Publishers {
         publisher
     }
 
-    /// Says good-bye to all brokers.
+    /// Disconnects from all brokers.
     pub async fn close(&self) {
         self.stop.cancel();
         self.running.close();
-        // A broker that acknowledges nothing does not keep the hub from its end.
+        // A broker that acknowledges nothing must not delay the shutdown.
         let _ = timeout(GOOD_BYE, self.running.wait()).await;
     }
 }
 
-/// The broker under a name of this process's own where nobody has chosen one: two hubs under one name
-/// would push each other out.
+/// Sets a client id of this process if none is configured: two hubs with the same client id would disconnect
+/// each other.
 fn named(broker: &Broker) -> Broker {
     if !broker.client_id().is_empty() {
         return broker.clone();
@@ -203,7 +203,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Runs until nobody can publish any more, or the hub stops.
+    /// Runs until all handles are dropped, or the hub stops.
     async fn run(&mut self) {
         loop {
             let first = tokio::select! {
@@ -216,7 +216,8 @@ impl Worker {
             match Session::open(&self.broker, &self.guard, Life::Connection).await {
                 Ok(session) => self.work(session, first).await,
                 Err(error) => {
-                    // All that wait for the same connection fail with it; the next one tries again.
+                    // All messages that wait for the connection fail with it; the next one tries to connect
+                    // again.
                     fail(first.done, &error);
                     while let Ok(job) = self.waiting.try_recv() {
                         fail(job.done, &error);
@@ -309,7 +310,7 @@ async fn go_on(
         _ => return Ok(()),
     };
     if let Some(done) = in_flight.remove(&acknowledged) {
-        // The caller may have given up.
+        // The caller may be gone.
         let _ = done.send(Ok(()));
     }
     Ok(())

@@ -1,12 +1,12 @@
-//! Shared access signatures: what Azure IoT Hub takes for a device's password.
+//! Shared access signatures, which Azure IoT Hub requires as a device's password.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use url::form_urlencoded;
 
-/// A token for the resource (`<hub>/devices/<device>`), good until `expires` in seconds of Unix time.
-/// `key` is base64; `None`: it is not. `policy` names a key of the hub's; a device's own has none.
+/// Creates a token for the resource (`<hub>/devices/<device>`), valid until `expires` in seconds of Unix
+/// time. `None` if `key` is not base64. `policy` names a key of the hub; a device's own key has none.
 pub fn token(resource: &str, key: &str, policy: Option<&str>, expires: i64) -> Option<String> {
     let resource = encoded(resource);
     let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode(key).ok()?).ok()?;

@@ -18,19 +18,19 @@ use super::{
 };
 use crate::outgoing::{Guard, dial::Stream};
 
-/// Longest time for the whole way to a broker that lets the hub in.
+/// Maximum time to connect and log in.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest time for the broker to take a packet.
+/// Maximum time to send a packet.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Publications on their way that the broker has not acknowledged; AWS IoT Core allows 100.
+/// Maximum number of unacknowledged messages in flight; AWS IoT Core allows 100.
 pub const IN_FLIGHT_MAX: u16 = 64;
 
-/// Life of the session that the broker keeps for the client.
+/// Lifetime of the session at the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
-    /// As long as the connection.
+    /// The session ends with the connection.
     Connection,
-    /// Beyond it: what comes meanwhile is kept for the client id.
+    /// The session outlives the connection: the broker keeps messages for the client id.
     Lasting,
 }
 
@@ -41,21 +41,21 @@ pub struct Session {
     keep_alive: Duration,
     ping_at: Instant,
     flood: Flood,
-    /// True if the broker had kept a session of this client.
+    /// True if the broker had a session of this client.
     pub is_resumed: bool,
 }
 
 /// The next thing to do, see [`Session::wait`].
 #[derive(Debug)]
 pub enum Happening {
-    /// The broker has sent something.
+    /// The broker has sent a packet.
     Incoming(Incoming),
-    /// It is time to ask whether the broker is there.
+    /// A ping is due.
     PingDue,
 }
 
 impl Session {
-    /// Reaches the broker and is let in; the error is for a person.
+    /// Connects to the broker and logs in; the error is for a person.
     pub async fn open(broker: &Broker, guard: &Guard, life: Life) -> Result<Self, String> {
         timeout(OPEN_TIMEOUT, Self::open_now(broker, guard, life))
             .await
@@ -92,7 +92,7 @@ impl Session {
         })
     }
 
-    /// Waits for what to [`Session::handle`] next. It may be dropped at any time.
+    /// Waits for the next event to [`Session::handle`]. Cancel-safe.
     pub async fn wait(&mut self) -> Result<Happening, String> {
         tokio::select! {
             incoming = self.framed.next() => match incoming {
@@ -104,8 +104,8 @@ impl Session {
         }
     }
 
-    /// Does what the protocol asks for, and gives what the broker has sent, if it was that. It must be
-    /// awaited to its end.
+    /// Handles an event as the protocol requires, and returns a packet that the broker has sent. Not
+    /// cancel-safe.
     pub async fn handle(&mut self, happening: Happening) -> Result<Option<Incoming>, String> {
         if matches!(happening, Happening::Incoming(_)) {
             self.flood.count(Instant::now())?;
@@ -119,7 +119,8 @@ impl Session {
                 self.send(Request::PingReq(PingReq)).await?;
                 Ok(None)
             }
-            // Nothing has to be answered but what [`Session::acknowledge`] does.
+            // A message that is too large is not passed to the protocol's state: only
+            // [`Session::acknowledge`] answers it.
             Happening::Incoming(Incoming::TooLarge(publish)) => {
                 Ok(Some(Incoming::TooLarge(publish)))
             }
@@ -134,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Asks for everything that is published to these topics, with at most this quality.
+    /// Subscribes to these topic filters, with at most this quality of service.
     pub async fn subscribe(&mut self, filters: &[String], qos: QoS) -> Result<(), String> {
         let filters = filters
             .iter()
@@ -143,7 +144,7 @@ impl Session {
             .await
     }
 
-    /// Asks for it no more.
+    /// Unsubscribes from these topic filters.
     pub async fn unsubscribe(&mut self, filters: &[String]) -> Result<(), String> {
         for filter in filters {
             self.send(Request::Unsubscribe(Unsubscribe::new(filter.clone())))
@@ -152,20 +153,20 @@ impl Session {
         Ok(())
     }
 
-    /// Publishes; `packet_id` must be free, and is 0 where nothing is acknowledged.
+    /// Publishes a message; `packet_id` must be free, and is 0 if nothing is acknowledged.
     pub async fn publish(&mut self, mut publish: Publish, packet_id: u16) -> Result<(), String> {
         publish.pkid = packet_id;
         self.send(Request::Publish(publish)).await
     }
 
-    /// Tells the broker that a publication has been kept.
+    /// Acknowledges a message to the broker after it has been stored.
     pub async fn acknowledge(&mut self, packet_id: u16) -> Result<(), String> {
         self.send(Request::PubAck(PubAck::new(packet_id))).await
     }
 
-    /// Says good-bye: the broker publishes no last will.
+    /// Disconnects without the last will.
     pub async fn close(mut self) {
-        // Nobody is left to be told that it failed.
+        // Nobody is left to report a failure to.
         let _ = self.send(Request::Disconnect(Disconnect)).await;
         let _ = timeout(WRITE_TIMEOUT, self.framed.close()).await;
     }

@@ -1,5 +1,5 @@
-//! The settings of a connection to a broker: the part that is stored in the clear, the secret part,
-//! and the rules of both.
+//! The settings of a connection to a broker: the part stored in plain text, the secret part, and the rules
+//! of both.
 
 use base::clock;
 use rumqttc::QoS;
@@ -10,15 +10,15 @@ use super::sas;
 use crate::outgoing::Tls;
 pub use crate::outgoing::tls::{Broken, CLIENT_KEY};
 
-/// The name of the user's password among credentials.
+/// Name of the user's password in the credentials.
 pub const PASSWORD: &str = "password";
-/// The name of Azure IoT Hub's key among credentials.
+/// Name of Azure IoT Hub's key in the credentials.
 pub const SHARED_ACCESS_KEY: &str = "shared_access_key";
-/// The version of Azure IoT Hub's interface that is spoken.
+/// Version of Azure IoT Hub's API.
 const AZURE_API_VERSION: &str = "2021-04-12";
-/// Life of a shared access signature, in seconds; each connection gets a new one.
+/// Lifetime of a shared access signature, in seconds; each connection gets a new one.
 const SIGNATURE_S: i64 = 24 * 3600;
-/// Longest topic or filter, in bytes; MQTT allows 65,535, brokers much less.
+/// Maximum length of a topic or filter, in bytes; MQTT allows 65,535, brokers much less.
 pub const TOPIC_MAX_BYTES: usize = 1024;
 
 /// A broker, without its secrets.
@@ -33,7 +33,7 @@ pub struct BrokerSettings {
     /// The user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Seconds of silence after which either side asks whether the other is there.
+    /// Keep-alive interval, in seconds.
     pub keep_alive_s: u16,
     /// Certificates, in PEM, of which one must have signed the broker's; the system's by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub struct BrokerSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LastWill {
-    /// To where.
+    /// Topic of the message.
     pub topic: String,
     /// The payload.
     pub payload: String,
@@ -78,7 +78,7 @@ pub struct BrokerCredentials {
 }
 
 impl BrokerCredentials {
-    /// Takes them from credentials by their names.
+    /// Reads the secrets from credentials, by their names.
     pub fn read<'a>(secret: impl Fn(&str) -> Option<&'a str>) -> Self {
         let owned = |name| secret(name).map(str::to_owned);
         Self {
@@ -96,7 +96,7 @@ fn broken(field: &'static str, rule: impl Into<String>) -> Broken {
     }
 }
 
-/// A broker, ready to be connected to.
+/// A broker with all that a connection needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Broker {
     pub(super) url: Url,
@@ -106,11 +106,11 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Puts the parts together; `client_id` counts where the settings name none. An empty one lets
-    /// whoever connects choose one.
+    /// Combines settings and secrets; `client_id` is used if the settings name none. If it is empty, the
+    /// caller of the connection can choose one.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first broken rule.
     pub fn new(
         settings: BrokerSettings,
         credentials: BrokerCredentials,
@@ -125,7 +125,7 @@ impl Broker {
         })
     }
 
-    /// The same broker under another client id, for a second connection at the same time.
+    /// Returns the broker with another client id, for a second connection at the same time.
     #[must_use]
     pub fn as_client(&self, client_id: &str) -> Self {
         Self {
@@ -134,8 +134,8 @@ impl Broker {
         }
     }
 
-    /// The same broker for a second connection at the same time: under a name that whoever connects
-    /// makes, and without a last will, which is the first one's to leave.
+    /// Returns the broker for a second connection at the same time: without a client id, so that the caller
+    /// chooses one, and without a last will, which belongs to the first connection.
     #[must_use]
     pub fn beside(&self) -> Self {
         let mut beside = self.as_client("");
@@ -164,7 +164,7 @@ impl Broker {
         matches!(self.url.scheme(), "ws" | "wss")
     }
 
-    /// The port, the scheme's usual one where the URL names none.
+    /// Returns the port; the default of the scheme if the URL has none.
     pub(super) fn port(&self) -> u16 {
         self.url.port().unwrap_or(match self.url.scheme() {
             "mqtt" => 1883,
@@ -174,7 +174,7 @@ impl Broker {
         })
     }
 
-    /// User and password for one connection.
+    /// Returns username and password for one connection.
     pub(super) fn login(&self) -> Option<(String, String)> {
         let BrokerCredentials {
             password,
@@ -197,11 +197,11 @@ impl Broker {
 }
 
 impl BrokerSettings {
-    /// Checks the settings together with these credentials, of which those
-    /// that are stored already may be left out.
+    /// Checks the settings together with these credentials; credentials that are already stored may be
+    /// omitted.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first broken rule.
     pub fn check(&self, credentials: &BrokerCredentials) -> Result<(), Broken> {
         let url = self.parse_url()?;
         let is_encrypted = matches!(url.scheme(), "mqtts" | "wss");
@@ -315,7 +315,7 @@ fn check_length(topic: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The quality of service of this number; 2 for whatever is more.
+/// Converts a number to a quality of service; 2 for larger numbers.
 pub(super) fn quality(qos: u8) -> QoS {
     match qos {
         0 => QoS::AtMostOnce,

@@ -1,4 +1,4 @@
-//! Topics of MQTT that are put together: `devices/{device_id}/data`.
+//! Templates of MQTT topics: `devices/{device_id}/data`.
 
 use super::settings::check_topic;
 use crate::topic::{Subject, Template};
@@ -19,8 +19,8 @@ impl TopicTemplate {
         self.0.has_labels()
     }
 
-    /// The topic for this subject. A label that the device does not have is written `_`, and so is
-    /// each character that would make other levels or a wildcard.
+    /// Returns the topic for this subject. A label that the device does not have is written `_`, and so is
+    /// each character that would add a level or a wildcard.
     pub fn render(&self, subject: Subject<'_>) -> String {
         self.0.render(subject, level)
     }

@@ -1,7 +1,7 @@
-//! One HTTP request as a value, and what came of it.
+//! Single HTTP requests as values, and their outcomes.
 //!
-//! It is made once, over a connection of its own: a network server that gets a downlink twice sends it
-//! twice.
+//! Each request is sent once, over a new connection: a network server that received a downlink twice would
+//! send it twice.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use super::{
     tls::{Broken, Tls},
 };
 
-/// A request to make.
+/// A request to send.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
     /// The target.
     pub url: Url,
-    /// Headers; secrets may be among them.
+    /// Headers; they may contain secrets.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
@@ -35,17 +35,17 @@ pub struct Request {
 /// The outcome of a request.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// The status, where there was an answer.
+    /// Status, if there was a response.
     pub status: Option<u16>,
     /// The beginning of the body.
     pub body: Vec<u8>,
-    /// Why it is no success.
+    /// Reason of the failure; `None` if it succeeded.
     pub error: Option<String>,
-    /// The wait that the server asks for.
+    /// Wait that the server requests by `Retry-After`.
     pub retry_after: Option<TimeDelta>,
 }
 
-/// Makes requests. Cheap to clone.
+/// Sends requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Caller {
     client: Client,
@@ -53,7 +53,7 @@ pub struct Caller {
 }
 
 impl Request {
-    /// A POST of JSON.
+    /// Creates a POST request with a JSON body.
     pub fn post(url: Url, body: Value) -> Self {
         Self {
             body: body.to_string(),
@@ -62,7 +62,7 @@ impl Request {
         .with("Content-Type", "application/json")
     }
 
-    /// A POST of nothing.
+    /// Creates a POST request without a body.
     pub fn bare_post(url: Url) -> Self {
         Self {
             method: Method::POST,
@@ -72,7 +72,7 @@ impl Request {
         }
     }
 
-    /// A GET.
+    /// Creates a GET request.
     pub fn get(url: Url) -> Self {
         Self {
             method: Method::GET,
@@ -80,14 +80,15 @@ impl Request {
         }
     }
 
-    /// The same with a header more.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The headers, none of which shows in logs; the error names the one that cannot be sent.
+    /// Returns the headers, marked as sensitive so that they do not appear in logs; the error names a header
+    /// that cannot be sent.
     fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -102,16 +103,16 @@ impl Request {
 }
 
 impl Caller {
-    /// Requests end after `timeout`.
+    /// Creates a caller whose requests time out after `timeout`.
     ///
     /// # Errors
-    /// The system has no certificates.
+    /// Fails if the system has no certificates.
     pub fn new(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
         let client = Client::for_single_requests(guard, timeout)?;
         Ok(Self { client, timeout })
     }
 
-    /// The same for the requests of a tenant.
+    /// Returns a caller for the requests of a tenant.
     #[must_use]
     pub fn of(&self, tenant: i64) -> Self {
         Self {
@@ -120,10 +121,10 @@ impl Caller {
         }
     }
 
-    /// The same with TLS of its own.
+    /// Returns a caller with its own TLS settings.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first broken rule.
     pub fn with_tls(&self, tls: &Tls<'_>) -> Result<Self, Broken> {
         Ok(Self {
             client: self.client.with_tls(tls)?,
@@ -131,7 +132,7 @@ impl Caller {
         })
     }
 
-    /// Makes a request; any 2xx is a success.
+    /// Sends a request; any 2xx is a success.
     pub async fn call(&self, request: Request) -> Answer {
         match self.answer(request).await {
             Ok(answer) => answer,

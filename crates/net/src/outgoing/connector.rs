@@ -1,5 +1,5 @@
-//! Connections of the HTTP client: to an address that the guard lets pass, with TLS for `https`, and over
-//! a stream that counts.
+//! Connections of the HTTP client: to an address that the guard allows, with TLS for `https`, over a stream
+//! that limits the server's bytes.
 
 use std::{
     io,
@@ -34,7 +34,7 @@ use super::{
 /// the body.
 const UNASKED_MAX_BYTES: usize = 256 * 1024;
 
-/// Connects. Cheap to clone.
+/// Opens connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Connector {
     guard: Guard,

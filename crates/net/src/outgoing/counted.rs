@@ -1,8 +1,8 @@
-//! A stream whose other end may say only so much unasked.
+//! A stream that limits the bytes that the peer may send in response to each request.
 //!
-//! Clients of a protocol read until they have an answer. A server that speaks on and never gives one, by
-//! interim answers or by a message that has no end, would otherwise be listened to for as long as an
-//! attempt may take, and kept in memory.
+//! Clients of a protocol read until they have a complete response. Without a limit, a server that keeps
+//! sending, by interim responses or by a message without end, would occupy the client, and its memory, until
+//! the timeout.
 
 use std::{
     io::{self, IoSlice},
@@ -12,7 +12,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Counts what comes since something was last sent.
+/// Counts the bytes received since the last one was sent.
 pub struct Counted<S> {
     stream: S,
     most: usize,
@@ -20,7 +20,7 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// The other end may say so many bytes each time that it was asked.
+    /// Limits the bytes that the peer may send after each request.
     pub fn new(stream: S, most: usize) -> Self {
         Self {
             stream,

@@ -1,4 +1,4 @@
-//! The way to a server that speaks no HTTP: an address that the guard lets pass, and TLS.
+//! Connects to servers that do not use HTTP: to an address that the guard allows, with TLS.
 
 use std::{
     io,
@@ -20,29 +20,29 @@ use url::Host;
 
 use super::guard::Guard;
 
-/// Bytes both ways.
+/// A bidirectional stream of bytes.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Longest time for one address to take the connection.
+/// Maximum time to connect to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time before the next address is tried beside one (RFC 8305, 5): else a name with an
-/// address that takes no packets would never be reached by its others.
+/// Delay before the next address is tried in parallel (RFC 8305, 5): otherwise the addresses after one that
+/// drops packets would never be reached.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
-/// As many addresses of a name are tried. Whoever answers for the name chooses how many it has.
+/// Maximum number of addresses of a name that are tried. The owner of the name chooses how many it has.
 const ADDRESSES_MAX: usize = 8;
 
-/// Connects to a host, to an address that the guard lets pass.
+/// Connects to a host, at an address that the guard allows.
 pub async fn connect(guard: &Guard, host: &Host<&str>, port: u16) -> Result<TcpStream, String> {
     let addresses = guard.addresses(host, port).await?;
     let socket = first(addresses.into_iter().take(ADDRESSES_MAX)).await;
     let socket = socket.map_err(|error| format!("no connection: {error}"))?;
-    // Packets are small and somebody waits for each.
+    // Packets are small, and a caller waits for each.
     let _ = socket.set_nodelay(true);
     Ok(socket)
 }
 
-/// The first connection that is taken by one of these addresses, which are tried in their order.
+/// Returns the first connection that one of these addresses accepts; they are tried in order.
 async fn first(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut addresses = addresses.fuse();
@@ -63,8 +63,7 @@ async fn first(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStr
     }
 }
 
-/// Connects to a host, and encrypts where there is a configuration of TLS: the certificate must be for
-/// the host's name.
+/// Connects to a host, with TLS if there is a configuration: the certificate must be for the host's name.
 pub async fn open(
     guard: &Guard,
     host: &Host<&str>,
@@ -78,7 +77,7 @@ pub async fn open(
     Ok(Box::new(encrypt(socket, host, tls).await?))
 }
 
-/// Encrypts what goes over a stream.
+/// Adds TLS to a stream.
 pub async fn encrypt<S: Stream>(
     stream: S,
     host: &Host<&str>,
@@ -116,7 +115,7 @@ mod tests {
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut held = Vec::new();
-        // Those that nobody accepts fill its queue.
+        // Connections that are not accepted fill the queue of the listener.
         while let Ok(Ok(stream)) = timeout(NEXT_AFTER, TcpStream::connect(address)).await {
             held.push(stream);
         }

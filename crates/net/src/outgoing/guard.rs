@@ -1,8 +1,8 @@
-//! The guard against server-side request forgery: where requests that users ask for may go.
+//! The guard against server-side request forgery: restricts the targets of connections that users configure.
 //!
-//! Addresses are checked after names are resolved, and the connection goes to the very address that
-//! was checked. Only public addresses pass that are not this machine's own, and the networks that the operator
-//! has allowed.
+//! Addresses are checked after names are resolved, and the connection goes to exactly the address that was
+//! checked. Allowed are public addresses that do not belong to this machine, and the networks that the
+//! operator has allowed.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -59,18 +59,18 @@ const fn net6(s: [u16; 8], length: u8) -> Ipv6Net {
     )
 }
 
-/// Decides where requests may go. Cheap to clone.
+/// Decides which targets are allowed. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guard {
     allowed: Arc<[IpNet]>,
     own: OwnAddresses,
     lookups: Lookups,
-    /// The tenant in whose name requests are made: names are looked up within its share.
+    /// Tenant on whose behalf requests are made: its limit applies to lookups of names.
     tenant: Option<i64>,
 }
 
 impl Guard {
-    /// A guard that lets public addresses pass, and these networks.
+    /// Creates a guard that allows public addresses and these networks.
     pub fn new(allowed: Vec<IpNet>) -> Self {
         Self {
             allowed: allowed.into(),
@@ -80,7 +80,7 @@ impl Guard {
         }
     }
 
-    /// The same guard for the requests of a tenant.
+    /// Returns the guard for the requests of a tenant.
     #[must_use]
     pub fn of(&self, tenant: i64) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Guard {
         }
     }
 
-    /// Refuses an address at which no request may arrive.
+    /// Rejects an address that is not allowed.
     pub fn check(&self, address: IpAddr) -> Result<(), String> {
         let canonical = address.to_canonical();
         if self
@@ -109,8 +109,8 @@ impl Guard {
         }
     }
 
-    /// The addresses of a host that pass, in the order in which to try them: connect to one of these
-    /// and resolve nothing again.
+    /// Returns the allowed addresses of a host, in the order in which to try them. Connect to one of these
+    /// and do not resolve the name again.
     pub async fn addresses(&self, host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, String> {
         let found: Arc<[IpAddr]> = match host {
             Host::Ipv4(address) => Arc::new([IpAddr::V4(*address)]),
@@ -131,7 +131,7 @@ impl Guard {
         Ok(admitted)
     }
 
-    /// Refuses a URL whose host is an address that does not pass; names are checked when resolved.
+    /// Rejects a URL whose host is a forbidden address; names are checked when they are resolved.
     pub fn check_url(&self, url: &url::Url) -> Result<(), String> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check(address.into()),

@@ -1,6 +1,6 @@
-//! Work of which the other end of a connection chooses the size, within a bound: rounds of hashing for a proof of
-//! a password, long answers to read. It is done on threads beside the runtime, a few at a time for the whole hub
-//! and one at a time for each target.
+//! Work whose size the peer chooses, within a limit: rounds of hashing for the proof of a password, or long
+//! responses to parse. It runs on threads outside the runtime, a few at a time for the whole hub and one at
+//! a time for each target.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -9,14 +9,14 @@ use std::{
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// Pieces of work at the same time, of all targets together: everything else goes on beside them.
+/// Maximum number of pieces of work at a time for all targets, so that other work continues beside them.
 const AT_ONCE: usize = 2;
-/// And of one target among them.
+/// Maximum number of pieces of work at a time for one target.
 const AT_ONCE_EACH: usize = 1;
 
 static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
-/// The turns of one target. Cheap to clone.
+/// The limit of one target. Cheap to clone.
 #[derive(Clone)]
 pub struct HeavyWork {
     turn: Arc<Semaphore>,
@@ -31,13 +31,13 @@ impl Default for HeavyWork {
 }
 
 impl HeavyWork {
-    /// Does this work on a thread of its own, in its turn. Nothing, when the machine gives no thread.
+    /// Runs work on a dedicated thread, in its turn. `None` if the operating system cannot create a thread.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        // Its own turn first, so that one target takes no more than one place in the queue of all. Who gives up
-        // waiting leaves the work, and its places, to their end.
+        // The target's own turn comes first, so that one target takes no more than one place in the queue of
+        // all. If the caller gives up, the work and its places stay until its end.
         let turn = self.turn.clone().acquire_owned().await.ok()?;
         let place = PLACES.clone().acquire_owned().await.ok()?;
         let (done, outcome) = oneshot::channel();

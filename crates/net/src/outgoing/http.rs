@@ -1,7 +1,8 @@
-//! HTTP to where a user has said, behind the guard: no proxy, no redirects, bounded in time and in what
-//! is read of the answer.
+//! An HTTP client for URLs that users configure, behind the guard: no proxy, no redirects, limited in time
+//! and in the size of the response.
 //!
-//! It speaks HTTP/1.1 alone: there each byte that a server says unasked is counted ([`super::counted::Counted`]).
+//! It only uses HTTP/1.1, where every unrequested byte of a server can be counted
+//! ([`super::counted::Counted`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,66 +32,66 @@ use super::{
     traffic::{Traffic, tls_refusal},
 };
 
-/// Most that is read of an answer, so that its connection can be used again.
+/// Maximum number of bytes read of a response so that its connection can be reused.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
-/// Largest head of an answer.
+/// Maximum size of a response's head.
 const HEAD_MAX_BYTES: usize = 128 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Life of a connection without a request: less than servers usually keep it, which is 5 seconds
-/// at least, so that they seldom close it as the next request goes out.
+/// Lifetime of an idle connection: less than the at least 5 seconds for which servers usually keep it, so
+/// that they seldom close it just as the next request is sent.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 const IDLE_PER_HOST: usize = 16;
 
 type Connections = Pool<Connector, Full<Bytes>>;
 
-/// Makes requests. Cheap to clone.
+/// Sends requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    /// Connections that are kept for the next request, where they are.
+    /// Client that keeps connections for the next request; `None` if they are not kept.
     kept: Option<Connections>,
-    /// Connections that serve one request each.
+    /// Client that uses each connection for one request.
     fresh: Connections,
     guard: Guard,
     tls: Arc<ClientConfig>,
     timeout: Duration,
-    /// When the certificate ends that the hub shows.
+    /// Expiry of the hub's client certificate.
     identity_expires_at: Option<Time>,
 }
 
-/// The head of an answer; its body can be read.
+/// The head of a response; its body can be read.
 #[derive(Debug)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// The wait that the server asks for, within [`retry_after::RETRY_AFTER_MAX`].
+    /// Wait that the server requests, at most [`retry_after::RETRY_AFTER_MAX`].
     pub retry_after: Option<TimeDelta>,
     body: Incoming,
-    /// When the request is over, whatever has come by then.
+    /// Deadline of the request.
     ends_at: Instant,
 }
 
 impl Client {
-    /// A client whose requests end after `timeout`, and whose connections are kept for the next request.
-    /// A request that finds its connection closed is made once more at once: it may arrive twice.
+    /// Creates a client whose requests time out after `timeout`, and which keeps connections for the next
+    /// request. A request whose kept connection was closed is sent once more at once: it may arrive twice.
     ///
     /// # Errors
-    /// The system has no certificates.
+    /// Fails if the system has no certificates.
     pub fn new(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
         let client = Self::for_single_requests(guard, timeout)?;
         Ok(client.keeping())
     }
 
-    /// The same with a new connection for each request, which is made once and never again: for requests
-    /// that must not arrive twice.
+    /// Creates a client that uses a new connection for each request and never repeats one: for requests that
+    /// must not arrive twice.
     ///
     /// # Errors
-    /// The system has no certificates.
+    /// Fails if the system has no certificates.
     pub fn for_single_requests(guard: Guard, timeout: Duration) -> Result<Self, Broken> {
         let tls = Tls::default().config()?;
         Ok(Self::over(guard, Arc::new(tls), timeout))
     }
 
-    /// The same for the requests of a tenant, which share no connection with those of others.
+    /// Returns a client for the requests of a tenant, which share no connection with those of others.
     #[must_use]
     pub fn of(&self, tenant: i64) -> Self {
         let client = Self {
@@ -103,11 +104,11 @@ impl Client {
         }
     }
 
-    /// The same with TLS of its own. The two share no connection: those of this one may show who the hub
-    /// is.
+    /// Returns a client with its own TLS settings. The two share no connection, because those of this one
+    /// may be authenticated by a client certificate.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first broken rule.
     pub fn with_tls(&self, tls: &Tls<'_>) -> Result<Self, Broken> {
         let config = Arc::new(tls.config_beside(&self.tls)?);
         let client = Self {
@@ -139,7 +140,7 @@ impl Client {
         }
     }
 
-    /// Makes a request, and waits for the head of its answer.
+    /// Sends a request and waits for the head of the response.
     pub async fn send(
         &self,
         method: Method,
@@ -172,7 +173,7 @@ impl Client {
         })
     }
 
-    /// Asks over a connection that was kept, and once more over a new one where the server has closed it.
+    /// Sends over a kept connection, and once more over a new one if the server has closed it.
     async fn answer(
         &self,
         request: Request<Full<Bytes>>,
@@ -200,7 +201,7 @@ impl Client {
         self.fresh.request(request).await
     }
 
-    /// An error, and what is known to be wrong on this side.
+    /// Describes an error, including a known cause on this side such as an expired certificate.
     fn explain(&self, error: String) -> String {
         match self.identity_expires_at {
             Some(end) if end <= clock::now() => {
@@ -226,20 +227,21 @@ fn connections(
         .build(connector)
 }
 
-/// Returns whether the server had closed a kept connection before it answered anything to this request.
+/// Returns true if the server had closed a kept connection before it sent anything in response to this
+/// request.
 fn is_unanswered(error: &PoolError) -> bool {
     traffic(error).is_some_and(|traffic| traffic.is_unanswered())
 }
 
-/// The record of the connection on which a request failed.
+/// Returns the traffic record of the connection on which a request failed.
 fn traffic(error: &PoolError) -> Option<Traffic> {
     let mut extras = Extensions::new();
     error.connect_info()?.get_extras(&mut extras);
     extras.remove()
 }
 
-/// Returns whether this is no answer to the request, but what some servers say as they close a connection that
-/// was kept for too long (RFC 9110, 15.5.9).
+/// Returns true if this is not a response to the request, but a message that some servers send when they
+/// close a connection that was idle for too long (RFC 9110, 15.5.9).
 fn is_late_close(answer: &hyper::Response<Incoming>) -> bool {
     let is_close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
     answer.status() == StatusCode::REQUEST_TIMEOUT
@@ -248,7 +250,7 @@ fn is_late_close(answer: &hyper::Response<Incoming>) -> bool {
 }
 
 impl Response {
-    /// Why the status is no success; any 2xx is one.
+    /// Returns the reason why the status is not a success; any 2xx is one.
     pub fn error(&self) -> Option<String> {
         match self.status {
             status if status.is_success() => None,
@@ -259,8 +261,8 @@ impl Response {
         }
     }
 
-    /// The first bytes of the body, as far as they come in this time; the rest is not read. Where it
-    /// breaks off, what came until then.
+    /// Returns the first bytes of the body that arrive in this time; the rest is not read. If the connection
+    /// breaks, returns the bytes until then.
     pub async fn beginning(mut self, within: Duration) -> Vec<u8> {
         let ends_at = self.ends_at.min(Instant::now() + within);
         let mut read = Vec::new();
@@ -278,7 +280,7 @@ impl Response {
     }
 }
 
-/// The last cause of the error, without the URL, which may hold credentials.
+/// Returns the last cause of the error, without the URL, which may contain credentials.
 fn in_words(error: &PoolError) -> String {
     let first = std::error::Error::source(error);
     let cause = std::iter::successors(first, |error| error.source()).last();

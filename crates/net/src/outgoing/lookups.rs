@@ -1,8 +1,8 @@
-//! Names of hosts, looked up by the system's resolver on a few threads of its own.
+//! Host names, resolved by the system's resolver on a few dedicated threads.
 //!
-//! The resolver blocks, for as long as whoever answers for a name likes, and cannot be interrupted. So it shares
-//! no thread with anything else, a tenant has only so many of the threads, and what was found, or not found, is
-//! kept for a moment: the same name is not asked for again by each attempt of a delivery.
+//! The resolver blocks for as long as the name's server takes, and cannot be interrupted. So it shares no
+//! thread with other work, each tenant has a limited number of the threads, and results, also failures, are
+//! cached for a moment, so that not every attempt of a delivery resolves the same name.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,21 +17,22 @@ use std::{
 use moka::sync::Cache;
 use tokio::{sync::oneshot, time::timeout};
 
-/// Names that are looked up at a time.
+/// Maximum number of lookups at a time.
 const RUNNING_MAX: usize = 64;
-/// Names of one tenant among them.
+/// Maximum number of lookups of one tenant at a time.
 const SHARE: usize = 16;
-/// Names of one tenant that wait to be looked up.
+/// Maximum number of waiting lookups of one tenant.
 const WAITING_MAX: usize = 256;
-/// Longest wait for an answer. Whoever has asked may have a shorter one.
+/// Maximum time to wait for a result. Callers may have a shorter timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Life of an answer, also of the one that there is no such name.
+/// Lifetime of a cached result, also of a failure.
 const KEPT: Duration = Duration::from_secs(5);
-/// A lookup that fails after so long is slow: it holds a thread that other names of the tenant wait for.
+/// Time after which a lookup that fails counts as slow: it blocks a thread for which other names of the
+/// tenant wait.
 const SLOW: Duration = Duration::from_secs(2);
-/// Life of the failure of a slow lookup, so that such names take few of the tenant's threads.
+/// Lifetime of the cached failure of a slow lookup, so that such names occupy few of the tenant's threads.
 const KEPT_SLOW: Duration = Duration::from_secs(60);
-/// Answers that are kept.
+/// Maximum number of cached results.
 const KEPT_MAX: u64 = 10_000;
 
 /// The tenant for which a name is looked up; `None`: the hub itself.
@@ -40,14 +41,15 @@ type Name = Arc<str>;
 type Outcome = Result<Arc<[IpAddr]>, Arc<str>>;
 type Resolve = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Looks names up. Cheap to clone.
+/// Resolves names. Cheap to clone.
 #[derive(Clone)]
 pub struct Lookups(Arc<Inner>);
 
 struct Inner {
     resolve: Box<Resolve>,
     state: Mutex<State>,
-    /// By tenant as well: what one tenant's requests find out is no other's to see by the time that it takes.
+    /// Cache, separate for each tenant: a tenant must not learn from the response time which names another
+    /// one has resolved.
     kept: Cache<(Who, Name), Outcome>,
     failed_slowly: Cache<(Who, Name), Outcome>,
 }
@@ -58,13 +60,13 @@ struct State {
     tenants: HashMap<Who, Tenant>,
 }
 
-/// A tenant that has asked for something.
+/// The lookups of a tenant.
 #[derive(Default)]
 struct Tenant {
     running: usize,
-    /// Names in the order in which they were asked for.
+    /// Waiting names, in the order of the requests.
     waiting: VecDeque<Name>,
-    /// All that wait or are looked up, with those who want to know.
+    /// All waiting or running lookups, with the callers that wait for them.
     asked: HashMap<Name, Vec<oneshot::Sender<Outcome>>>,
 }
 
@@ -90,7 +92,7 @@ impl Lookups {
         }))
     }
 
-    /// The addresses of a name, in the order in which to try them. The error is for a person.
+    /// Returns the addresses of a name, in the order in which to try them. The error is for a person.
     pub async fn find(&self, who: Who, name: &str) -> Result<Arc<[IpAddr]>, String> {
         let name: Name = name.into();
         let key = (who, name.clone());
@@ -108,13 +110,13 @@ impl Lookups {
         outcome.map_err(|error| format!("the name is not found: {error}"))
     }
 
-    /// Asks for a name, beside those who have asked for it already.
+    /// Requests a name, together with other callers that wait for it.
     fn ask(&self, who: Who, name: Name) -> Result<oneshot::Receiver<Outcome>, String> {
         let (tell, answer) = oneshot::channel();
         let mut state = self.lock();
         let tenant = state.tenants.entry(who).or_default();
         if let Some(asked) = tenant.asked.get_mut(&name) {
-            // Those who have given up must not add up while one name takes its time.
+            // Callers that have given up must not accumulate during a slow lookup.
             asked.retain(|tell| !tell.is_closed());
             asked.push(tell);
             return Ok(answer);
@@ -142,7 +144,7 @@ impl Lookups {
         }
     }
 
-    /// Looks up this name, and then what else waits.
+    /// Looks up this name, and then other waiting ones.
     fn work(&self, who: Who, name: Name) {
         let mut next = Some((who, name));
         while let Some((who, name)) = next {
@@ -150,7 +152,7 @@ impl Lookups {
             let found: Outcome = match catch_unwind(AssertUnwindSafe(|| (self.0.resolve)(&name))) {
                 Ok(Ok(addresses)) => Ok(addresses.into()),
                 Ok(Err(error)) => Err(error.to_string().into()),
-                // The place must come free all the same.
+                // The place must be released all the same.
                 Err(_) => Err("looking it up broke".into()),
             };
             if found.is_err() && began.elapsed() >= SLOW {
@@ -161,7 +163,7 @@ impl Lookups {
         }
     }
 
-    /// Tells what was found; answers what to look up next in its place.
+    /// Reports the result to the callers. Returns the name to look up next in its place.
     fn finish(&self, who: Who, name: &Name, outcome: Outcome) -> Option<(Who, Name)> {
         self.0.kept.insert((who, name.clone()), outcome.clone());
         let mut state = self.lock();
@@ -180,7 +182,7 @@ impl Lookups {
 }
 
 impl State {
-    /// The next name to look up: of the tenant that has the fewest under way.
+    /// Returns the next name to look up, of the tenant with the fewest running lookups.
     fn begin(&mut self) -> Option<(Who, Name)> {
         if self.running >= RUNNING_MAX {
             return None;
@@ -201,7 +203,7 @@ impl State {
         Some((*who, name))
     }
 
-    /// Ends a lookup; answers who wants to know.
+    /// Ends a lookup and returns the callers that wait for it.
     fn end(&mut self, who: Who, name: &Name) -> Vec<oneshot::Sender<Outcome>> {
         self.running -= 1;
         let Some(tenant) = self.tenants.get_mut(&who) else {
@@ -217,7 +219,7 @@ impl State {
 }
 
 impl Tenant {
-    /// Leaves out what waits and nobody wants to know any more.
+    /// Removes waiting lookups whose callers have all given up.
     fn forget_unwanted(&mut self) {
         let asked = &mut self.asked;
         self.waiting.retain(|name| {
@@ -239,7 +241,7 @@ fn cache(life: Duration) -> Cache<(Who, Name), Outcome> {
         .build()
 }
 
-/// As the system has it: by its files, name servers, and whatever else it is told to use.
+/// Resolves a name as the system does: by its files, name servers, and other configured sources.
 fn system(name: &str) -> io::Result<Vec<IpAddr>> {
     let found = (name, 0).to_socket_addrs()?;
     Ok(found.map(|address| address.ip()).collect())

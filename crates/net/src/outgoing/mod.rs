@@ -1,4 +1,4 @@
-//! The guard, TLS and HTTP, which are shared by all connections that the hub makes for its users.
+//! The guard, TLS and HTTP, for all connections that the hub makes for its users.
 
 mod caller;
 mod connector;

@@ -1,4 +1,4 @@
-//! The addresses that this machine itself has.
+//! The addresses of this machine.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 
 use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 
-/// Time for which they are believed: interfaces come and go.
+/// Time for which they are cached: interfaces come and go.
 const BELIEVED: Duration = Duration::from_secs(5);
 
 /// The addresses of the machine's interfaces, read again from time to time. Cheap to clone.
@@ -23,10 +23,10 @@ struct Known {
 }
 
 impl OwnAddresses {
-    /// Returns whether this is one of them.
+    /// Returns true if the address belongs to this machine.
     ///
     /// # Errors
-    /// When the system does not tell them.
+    /// Fails if the system does not list its addresses.
     pub fn contain(&self, address: IpAddr) -> Result<bool, String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match kept.take() {

@@ -1,8 +1,7 @@
-//! The time after which a server wants to be asked again (RFC 9110, 10.2.3), read as generously as it can be read.
+//! Parses the header `Retry-After` (RFC 9110, 10.2.3) as leniently as possible.
 //!
-//! Servers write fractions, dates of other standards and numbers of any size. To take one for nothing
-//! would mean to come back at once to a server that asks for rest, so that whatever can be read counts,
-//! within bounds.
+//! Servers send fractions, dates in other formats and numbers of any size. To ignore such a value would mean
+//! an immediate retry at a server that asks for a pause, so every readable value counts, within limits.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use hyper::{
     header::{DATE, HeaderValue, RETRY_AFTER},
 };
 
-/// The longest wait that a server may ask for: longer ones are read as this one.
+/// Maximum wait that a server may request: longer ones are reduced to this one.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// ISO 8601 with an offset from UTC, beside what RFC 3339 has of it.
@@ -31,9 +30,9 @@ const WITHOUT_OFFSET: [&str; 4] = [
     "%Y%m%dT%H%M%S%.f",
 ];
 
-/// The wait that the server asks for, from zero to [`RETRY_AFTER_MAX`]; `None`: it does not say
-/// so in a form that can be read. Of several lines the longest wait counts. A date is compared with the
-/// server's own clock where its answer tells the time.
+/// Returns the requested wait, from zero to [`RETRY_AFTER_MAX`]; `None` if there is none in a readable form.
+/// Of several lines the longest wait counts. A date is compared with the server's own clock if the response
+/// contains the time.
 pub fn read(headers: &HeaderMap, now: Time) -> Option<TimeDelta> {
     let told = headers.get(DATE).and_then(text).and_then(date);
     let now = told.unwrap_or(now);
@@ -45,7 +44,7 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok()
 }
 
-/// One line: seconds, a time, or several numbers that somebody on the way has put into one line.
+/// Parses one line: seconds, a time, or several numbers that a proxy has combined.
 fn wait(line: &str, now: Time) -> Option<TimeDelta> {
     let line = line.trim().trim_matches('"').trim();
     let numbers = || {
@@ -59,10 +58,10 @@ fn wait(line: &str, now: Time) -> Option<TimeDelta> {
         .and_then(|wait| TimeDelta::from_std(wait.min(RETRY_AFTER_MAX)).ok())
 }
 
-/// A number of any size, with a sign, a fraction or an exponent; `s` may stand behind it.
+/// Parses a number of any size, with a sign, a fraction or an exponent, optionally followed by `s`.
 fn seconds(text: &str) -> Option<Duration> {
     let number = text.strip_suffix(['s', 'S']).unwrap_or(text).trim_end();
-    // The words that Rust knows for what is no number are none here.
+    // Rust also parses words such as `inf` and `NaN`, which are not numbers here.
     let is_number = number
         .bytes()
         .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
@@ -71,7 +70,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(number).unwrap_or_default())
 }
 
-/// A point in time: one of the three forms of HTTP, that of e-mail, or ISO 8601.
+/// Parses a point in time: one of the three formats of HTTP, that of e-mail, or ISO 8601.
 fn date(text: &str) -> Option<Time> {
     let text = text.trim().trim_matches('"');
     if let Ok(time) = httpdate::parse_http_date(text) {

@@ -1,4 +1,4 @@
-//! TLS with a server that a user has named: whom the hub trusts there, and who it says it is.
+//! TLS with servers that users configure: trusted certificates and client certificates.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use x509_cert::der::Decode;
 
 /// The name of a client certificate's key among credentials.
 pub const CLIENT_KEY: &str = "client_key";
-/// The same of the one for a server that gives tokens.
+/// Name of the key of the client certificate for a token server in the credentials.
 pub const TOKEN_CLIENT_KEY: &str = "token_client_key";
 
 /// The public part of the settings of TLS with a server.
@@ -44,7 +44,7 @@ impl TlsSettings {
     }
 }
 
-/// All that is said of TLS with one server.
+/// The TLS settings for one server.
 #[derive(Clone, Copy, Default)]
 pub struct Tls<'a> {
     /// Certificates, in PEM, of which one must have signed the server's, in place of the system's.
@@ -73,10 +73,10 @@ fn broken(field: &'static str, rule: impl Into<String>) -> Broken {
 }
 
 impl Tls<'_> {
-    /// Checks that TLS can be spoken with these; a key that is stored already may be left out.
+    /// Checks the settings; a key that is already stored may be omitted.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first broken rule.
     pub fn check(&self) -> Result<(), Broken> {
         if let Some(ca) = self.ca {
             roots(ca)?;
@@ -89,10 +89,10 @@ impl Tls<'_> {
         }
     }
 
-    /// A configuration of its own; where it trusts the system's certificates, they are read from disk.
+    /// Builds a configuration. If it trusts the system's certificates, they are read from disk.
     ///
     /// # Errors
-    /// The first rule that is broken, or that the system has no certificates.
+    /// Fails with the first broken rule, or if the system has no certificates.
     pub fn config(&self) -> Result<ClientConfig, Broken> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -106,11 +106,11 @@ impl Tls<'_> {
         self.identified(builder.with_no_client_auth())
     }
 
-    /// The same, with what another configuration trusts in place of the system's certificates. Sessions
-    /// are not shared: they would be another client's.
+    /// Builds a configuration that trusts the certificates of another one instead of the system's. Sessions
+    /// are not shared, because they belong to another client.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first broken rule.
     pub fn config_beside(&self, system: &ClientConfig) -> Result<ClientConfig, Broken> {
         if self.ca.is_some() {
             return self.config();
@@ -128,13 +128,13 @@ impl Tls<'_> {
         Ok(config)
     }
 
-    /// When the client certificate ends.
+    /// Returns the expiry of the client certificate.
     pub fn client_certificate_expires_at(&self) -> Option<Time> {
         expires_at(self.client_certificate?)
     }
 }
 
-/// When the first certificate in a PEM text ends.
+/// Returns the expiry of the first certificate in a PEM text.
 pub fn expires_at(pem: &str) -> Option<Time> {
     let first = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
     let certificate = x509_cert::Certificate::from_der(&first).ok()?;
@@ -175,7 +175,7 @@ fn identity(chain: &str, key: &str) -> Result<CertifiedKey, Broken> {
 
 /// The certificates in a PEM text, each of which can be read.
 fn certificates(field: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, Broken> {
-    // It would be stored in the clear, and shown.
+    // A private key here would be stored and shown in plain text.
     if pem.contains("PRIVATE KEY-----") {
         let rule = "must not hold a private key: that is kept secret in client_key";
         return Err(broken(field, rule));

@@ -1,4 +1,4 @@
-//! The traffic over a connection for HTTP, as far as it tells whether a request was answered.
+//! A record of the traffic over an HTTP connection, to find out whether a request was answered.
 
 use std::{
     io,
@@ -11,25 +11,25 @@ use std::{
 use tokio::time::{Duration, Instant};
 use tokio_rustls::rustls::{self, AlertDescription};
 
-/// Life of a connection: a name that resolves to another address is followed by then.
+/// Maximum lifetime of a connection, after which a changed address of its name is used.
 const LIFE_MAX: Duration = Duration::from_secs(60);
 
-/// One connection's traffic. Cheap to clone.
+/// The traffic of one connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Traffic(Arc<Seen>);
 
 struct Seen {
     since: Instant,
-    /// Requests that were begun.
+    /// Number of requests that were begun.
     requests: AtomicUsize,
-    /// True if anything has come since the last one was begun.
+    /// True if bytes have arrived since the last request was begun.
     is_heard: AtomicBool,
-    /// Why TLS has ended.
+    /// Reason why TLS has ended.
     refusal: OnceLock<String>,
 }
 
 impl Traffic {
-    /// A connection that was opened just now.
+    /// Starts the record of a new connection.
     pub fn new() -> Self {
         Self(Arc::new(Seen {
             since: Instant::now(),
@@ -39,49 +39,50 @@ impl Traffic {
         }))
     }
 
-    /// Something is about to be sent, or fails to be: after an answer, it is another request.
+    /// Records that bytes are sent, or fail to be: after a response, they belong to another request.
     pub fn sending(&self) {
         if self.0.is_heard.swap(false, Ordering::Relaxed) {
             self.0.requests.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Something came.
+    /// Records that bytes have arrived.
     pub fn heard(&self) {
         self.0.is_heard.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing more comes. With TLS 1.3 a server judges the client's certificate when the handshake is over for
-    /// the client, and may end the connection before a request is under way, which then knows no reason.
+    /// Records the end of the stream. With TLS 1.3 a server checks the client's certificate when the
+    /// handshake is over for the client, and may close the connection before a request is in progress, which
+    /// then has no reason of its own.
     pub fn broken(&self, why: &io::Error) {
         if let Some(refusal) = tls_refusal(why) {
             let _ = self.0.refusal.set(refusal);
         }
     }
 
-    /// Why TLS has ended, if that is why nothing more comes.
+    /// Returns the reason why TLS has ended the connection, if it has.
     pub fn refusal(&self) -> Option<&str> {
         self.0.refusal.get().map(String::as_str)
     }
 
-    /// Returns whether the last request was not the first one.
+    /// Returns true if the last request was not the first one.
     pub fn is_reused(&self) -> bool {
         self.0.requests.load(Ordering::Relaxed) > 1
     }
 
-    /// Returns whether the connection had served a request, and nothing came of the next one: its server has
-    /// closed it, most likely before it read that one.
+    /// Returns true if the connection had served a request, and no bytes arrived for the next one: the
+    /// server has closed it, most likely before it read that request.
     pub fn is_unanswered(&self) -> bool {
         self.is_reused() && !self.0.is_heard.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the connection has been used for long enough.
+    /// Returns true if the connection has reached its maximum lifetime.
     pub fn is_old(&self) -> bool {
         self.0.since.elapsed() >= LIFE_MAX
     }
 }
 
-/// The reason for which TLS ended a connection, in words; `None`: TLS did not end it.
+/// Returns the reason why TLS ended a connection, as text; `None` if TLS did not end it.
 pub fn tls_refusal(why: &io::Error) -> Option<String> {
     let error = why.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {

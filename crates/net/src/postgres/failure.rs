@@ -1,22 +1,22 @@
-//! Failures in words, and which of them are worth another try.
+//! Failures as text, and whether they can be retried.
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorResponseBody;
 
-/// As much of a server's words is kept; a person reads less.
+/// Maximum length of a server's message that is kept; people are shown less.
 const WORDS_MAX_BYTES: usize = 2000;
 
-/// Why something was not done, in words that name no secret.
+/// The reason of a failure, as text without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The reason, for a person.
     pub words: String,
-    /// True if another try would only fail again.
+    /// True if a retry would fail again.
     pub is_final: bool,
 }
 
 impl Failure {
-    /// It may be tried again later.
+    /// A failure that can be retried later.
     pub fn wait(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -24,7 +24,7 @@ impl Failure {
         }
     }
 
-    /// It will never be taken.
+    /// A permanent failure.
     pub fn hopeless(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -32,12 +32,12 @@ impl Failure {
         }
     }
 
-    /// A message that answers no request.
+    /// The failure for a message that does not belong to a request.
     pub fn unexpected() -> Self {
         Self::wait("the answer cannot be read; is this a server of PostgreSQL?")
     }
 
-    /// The server's own words, without the row.
+    /// The failure with the server's message, without the row.
     pub fn of_server(body: &ErrorResponseBody) -> Self {
         let (mut message, mut code) = (String::new(), String::new());
         let mut fields = body.fields();
@@ -51,7 +51,8 @@ impl Failure {
             }
         }
         Self {
-            // A value that does not fit its column never will: data exceptions, NOT NULL and CHECK.
+            // A value that does not fit its column never will: data exceptions, and violations of NOT NULL
+            // and CHECK.
             is_final: code.starts_with("22") || matches!(code.as_str(), "23502" | "23514"),
             words: format!("{message} (SQLSTATE {code})"),
         }

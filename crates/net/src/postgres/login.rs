@@ -1,4 +1,4 @@
-//! The way in: a connection that the guard lets pass, TLS, the password, and the server's greeting.
+//! Connects and logs in: through the guard, with TLS, the password, and the server's greeting.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use url::Host;
 use super::{binding, failure::Failure, wire::Wire};
 use crate::outgoing::{Guard, HeavyWork, dial};
 
-/// A database on a server, and who comes.
+/// A database on a server, with the user and the password.
 pub struct Server {
     /// The server's name or address.
     pub host: Host<String>,
@@ -34,15 +34,15 @@ pub struct Server {
     pub database: String,
     /// The user.
     pub username: String,
-    /// Their secret, where they have one.
+    /// Password of the user, if there is one.
     pub password: Option<String>,
     /// The configuration of TLS; `None`: the connection is not encrypted.
     pub tls: Option<Arc<ClientConfig>>,
-    /// The turns in which passwords are proven.
+    /// Limits the proofs of passwords.
     pub heavy: HeavyWork,
 }
 
-/// A connection that waits for its first request.
+/// A connection that is ready for its first request.
 pub async fn open(server: &Server, guard: &Guard) -> Result<Wire, Failure> {
     let socket = dial::connect(guard, &dial::borrowed(&server.host), server.port)
         .await
@@ -79,7 +79,7 @@ pub async fn open(server: &Server, guard: &Guard) -> Result<Wire, Failure> {
     }
 }
 
-/// Asks whether the server speaks TLS. It has said one byte and no more when this is over.
+/// Requests TLS. The server must answer with exactly one byte.
 async fn ask_for_tls(mut socket: TcpStream) -> Result<TcpStream, Failure> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
@@ -130,8 +130,9 @@ async fn log_in(wire: &mut Wire, server: &Server, hash: Option<Vec<u8>>) -> Resu
     }
 }
 
-/// Proves the password by SCRAM (RFC 7677), and has the server prove that it knows it. The server chooses how
-/// much is hashed for that, up to a bound of postgres-protocol's: not on the threads that everybody shares.
+/// Proves the password by SCRAM (RFC 7677) and has the server prove that it knows it. The server chooses the
+/// number of rounds of hashing, up to a limit of postgres-protocol, so this runs outside the runtime's
+/// threads.
 async fn prove(
     wire: &mut Wire,
     server: &Server,
@@ -151,7 +152,8 @@ async fn prove(
             "the server knows no way to log in by SCRAM-SHA-256",
         ));
     }
-    // If both sides could bind, a server that offers no binding is told that it was not asked for.
+    // If both sides support channel binding and the server does not offer it, the message says so, which
+    // lets the server notice if somebody has removed its offer.
     let scram = ScramSha256::new(password.as_bytes(), binding::binding(hash, is_bound));
     let mechanism = match is_bound {
         true => SCRAM_SHA_256_PLUS,

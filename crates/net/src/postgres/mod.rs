@@ -1,18 +1,18 @@
-//! PostgreSQL as a client, as far as rows are inserted into tables of users.
+//! A PostgreSQL client that inserts rows into tables of users.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `wire.rs` | messages out of bytes, within bounds |
-//! | `login.rs` | the way in: TLS, the password, the server's greeting |
-//! | `binding.rs` | what ties a proof of the password to the server's certificate |
-//! | `request.rs` | what is sent: a command, and an insertion whose values are text |
-//! | `session.rs` | one connection: requests in a row, and what became of each |
-//! | `failure.rs` | what failed, in words, and whether it is worth trying again |
+//! | `wire.rs` | parses messages, within limits |
+//! | `login.rs` | connecting: TLS, the password, the server's greeting |
+//! | `binding.rs` | the channel binding of a proof of the password to the server's certificate |
+//! | `request.rs` | requests: a command, or an insertion with values as text |
+//! | `session.rs` | one connection: pipelined requests and their outcomes |
+//! | `failure.rs` | failures, and whether they can be retried |
 //!
-//! Single messages are read and written by postgres-protocol. The client on top of it is not used: it asks the
-//! server for each type that it does not know, and for the types that those are made of, as deep as the server
-//! has it, which ends in an overflow of the stack. Here the server is asked for nothing but what it was told to
-//! do, types are its own affair, and each answer has a bound in size and time.
+//! Single messages are parsed and encoded by postgres-protocol. Its client library is not used: it queries
+//! the server for each unknown type, and recursively for the types of which that consists, as deep as the
+//! server says, which can overflow the stack. This client sends no queries of its own, does not need to know
+//! types, and limits each response in size and time.
 
 mod binding;
 mod failure;

@@ -5,20 +5,20 @@ use postgres_protocol::{IsNull, message::frontend};
 
 use super::failure::Failure;
 
-/// Something to do, which the server answers as a whole.
+/// A request, which the server answers as a whole.
 #[derive(Debug, Clone)]
 pub struct Request(Bytes);
 
 impl Request {
-    /// A command of which nothing is to be read.
+    /// Creates a command without a result.
     pub fn command(sql: &str) -> Result<Self, Failure> {
         let mut bytes = BytesMut::new();
         frontend::query(sql, &mut bytes).map_err(unwritable)?;
         Ok(Self(bytes.freeze()))
     }
 
-    /// A statement with its values, as text. The server takes each for the type of the place that it is for:
-    /// which types there are, this side need not know.
+    /// Creates a statement with its values as text. The server converts each to the type of its place, so
+    /// the client does not need to know the types.
     pub fn statement(sql: &str, values: &[Option<String>]) -> Result<Self, Failure> {
         let mut bytes = BytesMut::new();
         frontend::parse("", sql, std::iter::empty(), &mut bytes).map_err(unwritable)?;
@@ -37,7 +37,7 @@ impl Request {
         Ok(Self(bytes.freeze()))
     }
 
-    /// As it goes over.
+    /// Returns the encoded messages.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,7 +1,7 @@
-//! One connection: requests go out in a row, and each learns what became of it.
+//! One connection: requests are pipelined, and each gets its outcome.
 //!
-//! A task of its own has the connection, so that nobody who gives up leaves half a message behind. What waits
-//! while requests are under way goes out together; the server answers in their order.
+//! A separate task owns the connection, so that a caller that gives up does not leave half a message behind.
+//! Requests that wait while others are in progress are sent together; the server answers in their order.
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use super::{
 };
 use crate::outgoing::Guard;
 
-/// Longest time for a connection to be open and somebody logged in.
+/// Maximum time to connect and log in.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest time for a server to take its last words.
+/// Maximum time to close the connection.
 const GOOD_BYE: Duration = Duration::from_secs(5);
-/// Requests that go out together, and that may wait.
+/// Maximum number of requests that are sent together, and that may wait.
 const TOGETHER_MAX: usize = 32;
 const WAITING_MAX: usize = 256;
 
-/// A connection, open and logged in. It ends soon after nobody has it any more.
+/// A connection that is logged in. It ends soon after the last handle is dropped.
 pub struct Session {
     jobs: mpsc::Sender<Job>,
 }
@@ -41,7 +41,7 @@ struct Job {
 }
 
 impl Session {
-    /// Opens a connection to a server that the guard lets pass.
+    /// Connects to a server that the guard allows.
     pub async fn open(server: &Server, guard: &Guard) -> Result<Self, Failure> {
         let opened = timeout(OPEN_TIMEOUT, login::open(server, guard)).await;
         let wire = opened.map_err(|_| Failure::wait("nobody was let in in time"))??;
@@ -56,13 +56,13 @@ impl Session {
         Ok(Self { jobs })
     }
 
-    /// Returns whether the connection is still there.
+    /// Returns true if the connection is still open.
     pub fn is_open(&self) -> bool {
         !self.jobs.is_closed()
     }
 
-    /// Has something done. Who gives up waiting ends the connection: of a server that is silent, nobody else
-    /// would hear anything either.
+    /// Sends a request and waits for its outcome. A caller that gives up ends the connection: if the server
+    /// is silent, other requests would get no answer either.
     pub async fn run(&self, request: Request) -> Result<(), Failure> {
         let (done, outcome) = oneshot::channel();
         let lost = || Failure::wait("the connection was closed");
@@ -73,15 +73,15 @@ impl Session {
 }
 
 struct Work {
-    /// `None`: it broke.
+    /// Returns `None` if the connection broke.
     wire: Option<Wire>,
     waiting: mpsc::Receiver<Job>,
 }
 
 impl Work {
-    /// Runs until nobody can ask any more, or the connection breaks.
+    /// Runs until all handles are dropped, or the connection breaks.
     async fn run(&mut self) {
-        // Taken: begun again after a fault, there is nothing to go on with.
+        // Taken, because after a panic and a restart the connection cannot be used again.
         let Some(mut wire) = self.wire.take() else {
             self.waiting.close();
             return;
@@ -95,7 +95,7 @@ impl Work {
                     return;
                 },
                 unasked = wire.next() => break match unasked {
-                    // It is about the connection, and about no request.
+                    // The message concerns the connection, not a request.
                     Ok(Message::ErrorResponse(body)) => {
                         Failure::wait(Failure::of_server(&body).words)
                     }
@@ -107,20 +107,19 @@ impl Work {
                 break failure;
             }
         };
-        // From here on nobody asks over this connection.
+        // No requests are accepted from here on.
         self.waiting.close();
         while let Ok(job) = self.waiting.try_recv() {
             jobs.push(job);
         }
         for job in jobs {
-            // The caller may have given up.
+            // The caller may be gone.
             let _ = job.done.send(Err(broke.clone()));
         }
     }
 }
 
-/// Sends requests and tells what became of them. Where the connection breaks, those that are left are without
-/// an answer.
+/// Sends requests and reports their outcomes. If the connection breaks, the remaining ones get no outcome.
 async fn exchange(wire: &mut Wire, jobs: &mut Vec<Job>) -> Result<(), Failure> {
     jobs.retain(|job| !job.done.is_closed());
     let mut bytes = BytesMut::new();
@@ -150,7 +149,7 @@ fn silent() -> Failure {
     Failure::wait("the server did not answer an earlier request in time")
 }
 
-/// The outcome of one request; the outer error: the connection cannot be used any more.
+/// Reads the outcome of one request; the outer error means that the connection cannot be used any more.
 async fn answer(wire: &mut Wire) -> Result<Result<(), Failure>, Failure> {
     let mut refused = None;
     loop {
@@ -159,7 +158,7 @@ async fn answer(wire: &mut Wire) -> Result<Result<(), Failure>, Failure> {
                 refused = before;
                 message
             }
-            // It says why before it hangs up; whoever is next learns that it has.
+            // The server sends the reason before it closes the connection; the next request notices the end.
             (Err(_), Some(refusal)) => return Ok(Err(refusal)),
             (Err(failure), None) => return Err(failure),
         };

@@ -1,4 +1,4 @@
-//! Messages of a server out of the bytes of a connection, within bounds.
+//! Parses the messages of a server, within limits.
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{Header, Message};
@@ -7,22 +7,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::failure::Failure;
 use crate::outgoing::dial::Stream;
 
-/// The most that a server may say to one request. An insertion is answered with a few bytes, and an error with a
-/// few kilobytes and a value of the row.
+/// Maximum size of the response to one request. An insertion is answered with a few bytes, and an error with
+/// a few kilobytes and a value of the row.
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
-/// Read at a time.
+/// Number of bytes read at a time.
 const READ_BYTES: usize = 4096;
 
-/// A connection, message by message.
+/// A connection that is read message by message.
 pub struct Wire {
     stream: Box<dyn Stream>,
     incoming: BytesMut,
-    /// Bytes that came since the last request.
+    /// Bytes received since the last request.
     heard: usize,
 }
 
 impl Wire {
-    /// Nothing was said yet.
+    /// Wraps a new connection.
     pub fn new(stream: Box<dyn Stream>) -> Self {
         Self {
             stream,
@@ -31,7 +31,7 @@ impl Wire {
         }
     }
 
-    /// Sends messages. The server may say so much anew.
+    /// Sends messages, and resets the limit of the response.
     pub async fn send(&mut self, messages: &[u8]) -> Result<(), Failure> {
         self.listen_anew();
         let sent = async {
@@ -41,12 +41,12 @@ impl Wire {
         sent.await.map_err(broke)
     }
 
-    /// The next answer is to another request.
+    /// Resets the limit of the response, for the next request.
     pub fn listen_anew(&mut self) {
         self.heard = 0;
     }
 
-    /// The next message, but for those that a server may send at any time. May be given up.
+    /// Reads the next message, except those that a server may send at any time. Cancel-safe.
     pub async fn next(&mut self) -> Result<Message, Failure> {
         loop {
             while let Some(message) = self.read()? {
@@ -72,13 +72,13 @@ impl Wire {
         }
     }
 
-    /// A message that is there as a whole.
+    /// Takes a message that has arrived completely.
     fn read(&mut self) -> Result<Option<Message>, Failure> {
         let header = Header::parse(&self.incoming).map_err(|_| Failure::unexpected())?;
         let Some(header) = header else {
             return Ok(None);
         };
-        // Its length is the server's own word, for which nothing is reserved.
+        // The length is chosen by the server, so no memory is reserved for it.
         let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
         if length > ANSWER_MAX_BYTES {
             return Err(too_large());
@@ -91,7 +91,7 @@ impl Wire {
 
     /// Closes the connection.
     pub async fn close(&mut self) {
-        // Nobody is left to be told that it failed.
+        // Nobody is left to report a failure to.
         let _ = self.stream.shutdown().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What is read of files, and what is written.
+//! Tests of reading and writing files of devices.
 
 use proptest::prelude::*;
 
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn reads_what_it_writes(mut devices in proptest::collection::vec(device(), 1..4)) {
         for device in &mut devices {
-            // Of equal addresses one is refused.
+            // A device must not have the same address twice.
             device.connections.dedup();
             if let [one, other, ..] = &mut device.connections[..] {
                 other.network_connection_id = one.network_connection_id + 1;

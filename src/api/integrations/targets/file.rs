@@ -1,4 +1,4 @@
-//! The type `file`.
+//! Target type `file`.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

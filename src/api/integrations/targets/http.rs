@@ -1,4 +1,4 @@
-//! The type `http`.
+//! Target type `http`.
 
 use poem_openapi::{Enum, Object, Union};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -347,7 +347,7 @@ impl TargetType for HttpTarget {
 }
 
 impl HttpAuth {
-    /// The secrets of each form.
+    /// Takes out the secrets of the authentication and of its TLS settings.
     fn take_claims(&mut self) -> Vec<Claim> {
         let mut claims = vec![self.take_claim()];
         if let Self::OAuth2(auth) = self {
@@ -361,7 +361,7 @@ impl HttpAuth {
         claims
     }
 
-    /// What each form shows who it is with.
+    /// Takes out the secret with which the hub authenticates.
     fn take_claim(&mut self) -> Claim {
         let text = |secret: &mut Option<CredentialText>| secret.take().map(Text::into_string);
         let value = |secret: &mut Option<HeaderValue>| secret.take().map(Text::into_string);

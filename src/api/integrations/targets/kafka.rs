@@ -1,4 +1,4 @@
-//! The type `kafka`.
+//! Target type `kafka`.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -100,7 +100,7 @@ pub struct KafkaTargetView {
     mechanism: Option<KafkaMechanism>,
 }
 
-/// Text whose placeholders are known.
+/// Deserializes a topic and checks its placeholders.
 fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KafkaTopic, D::Error> {
     let topic = KafkaTopic::deserialize(deserializer)?;
     TopicTemplate::parse(&topic).map_err(de::Error::custom)?;

@@ -1,4 +1,4 @@
-//! Where integrations send to: one file per type.
+//! Targets of integrations, one file per type.
 
 use poem_openapi::Union;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Target {
 }
 
 impl Target {
-    /// The target as it is stored.
+    /// Converts the target to its stored form.
     pub fn provisioned(self) -> Result<Provisioned> {
         match self {
             Self::Http(target) => target.provisioned(),
@@ -111,7 +111,7 @@ impl Target {
 }
 
 impl TargetView {
-    /// A stored target, with which of its secrets are there.
+    /// Returns the view of a stored target; flags show which secrets are stored.
     pub fn new(
         id: IntegrationId,
         kind: &str,

@@ -1,4 +1,4 @@
-//! The type `mqtt`.
+//! Target type `mqtt`.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -49,7 +49,7 @@ pub struct MqttTargetView {
     retain: bool,
 }
 
-/// Text whose placeholders are known.
+/// Deserializes a topic template and checks its placeholders.
 fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TopicTemplate, D::Error> {
     let template = TopicTemplate::deserialize(deserializer)?;
     mqtt::TopicTemplate::parse(&template).map_err(de::Error::custom)?;

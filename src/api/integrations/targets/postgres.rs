@@ -1,4 +1,4 @@
-//! The type `postgres`.
+//! Target type `postgres`.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
     text::{CertificateText, CredentialText, HostName, JsonPointer, SqlName, Text},
 };
 
-/// A port of TCP.
+/// TCP port.
 type TcpPort = Int<1, 65_535>;
 
 /// A table in PostgreSQL: each message becomes a row. Values are taken from the native output format by

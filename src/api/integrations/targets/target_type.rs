@@ -1,4 +1,4 @@
-//! The trait by which each type of target describes itself.
+//! The trait that each type of target implements.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -8,38 +8,38 @@ use crate::{
     secret::Claim,
 };
 
-/// A target as it is stored.
+/// A target in its stored form.
 pub struct Provisioned {
-    /// Which type it is.
+    /// Name of the target type.
     pub kind: &'static str,
-    /// What may be read by everybody.
+    /// Settings without secrets.
     pub settings: Value,
-    /// The secrets that it asks for.
+    /// Secrets of the target, which are stored encrypted.
     pub claims: Vec<Claim>,
 }
 
-/// A rule of several fields that a target breaks.
+/// A rule on several fields that a target breaks.
 pub struct BrokenRule {
     field: &'static str,
     rule: &'static str,
 }
 
 impl BrokenRule {
-    /// The field to change, and the rule.
+    /// Returns a broken rule with the field to change.
     pub fn new(field: &'static str, rule: &'static str) -> Self {
         Self { field, rule }
     }
 }
 
-/// One type of target.
+/// A type of target.
 pub trait TargetType: Serialize {
-    /// Its name.
+    /// Name of the type in the API and in the store.
     const KIND: &'static str;
 
-    /// The secrets that it asks for. They are no part of what is serialized.
+    /// Takes the secrets out of the settings, so that they are not serialized with them.
     fn take_claims(&mut self) -> Vec<Claim>;
 
-    /// The rule of several fields that it breaks.
+    /// Returns the rule on several fields that the target breaks, if any.
     fn broken_rule(&self) -> Option<BrokenRule> {
         None
     }
@@ -60,7 +60,7 @@ pub trait TargetType: Serialize {
     }
 }
 
-/// Reads stored settings.
+/// Deserializes stored settings.
 pub fn read<T: DeserializeOwned>(settings: Value) -> Result<T> {
     serde_json::from_value(settings).map_err(Error::internal)
 }

@@ -1,4 +1,4 @@
-//! The type `websocket`.
+//! Target type `websocket`.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Actility's ThingPark, as clients write it.
+//! Settings of Actility's ThingPark in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

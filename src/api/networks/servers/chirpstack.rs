@@ -1,4 +1,4 @@
-//! ChirpStack, as clients write it.
+//! Settings of ChirpStack in the API.
 
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Everynet, as clients write it.
+//! Settings of Everynet in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Helium's Console, as clients write it.
+//! Settings of Helium's Console in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Any server that speaks HTTP, as clients write it.
+//! Settings of generic HTTP network servers in the API.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Kerlink's Wanesy, as clients write it.
+//! Settings of Kerlink's Wanesy in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! LORIOT, as clients write it.
+//! Settings of LORIOT in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
-//! The settings of network connections and of their downlinks, as clients write them, made out of the list of
-//! network servers.
+//! Settings of network connections and of their downlinks in the API, generated from the list of network
+//! servers.
 //!
-//! The types of each server stand beside this file and not in its folder in [`crate::networks`], because they
-//! are the document: only the API names the library that makes it.
+//! The types of each server are next to this file and not in its folder in [`crate::networks`], because they
+//! define the OpenAPI document, and only the API depends on the library that generates it.
 
 pub mod actility;
 pub mod chirpstack;
@@ -28,7 +28,7 @@ use crate::{
     secret::Claim,
 };
 
-/// Makes the unions of settings and the list of types out of the list of network servers.
+/// Generates the unions of settings and the enum of types from the list of network servers.
 macro_rules! unions {
     ($($word:literal => $variant:ident($uplinks:ty)
         $(, takes $downlinks:ty)? $(, implies $implied:ty)?;)+) => {
@@ -104,7 +104,8 @@ macro_rules! unions {
 }
 network_servers!(unions);
 
-/// The word of settings of this type. A macro repeats something only for a type that it names.
+/// Returns the word of a server whose downlink settings have the type `T`. The unused parameter lets the macro
+/// repeat this only for servers with such a type.
 const fn word_of<T>(word: &'static str) -> &'static str {
     word
 }
@@ -116,7 +117,7 @@ impl Example for DownlinkNetwork {
 }
 
 impl Settings {
-    /// The same for the uplink path, if messages can be read by them.
+    /// Converts the settings to those of the uplink path; fails if messages cannot be read with them.
     pub fn checked(&self) -> Result<NetworkSettings, Error> {
         let settings = serde_json::to_value(self).map_err(Error::internal)?;
         let read =

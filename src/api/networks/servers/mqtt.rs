@@ -1,4 +1,4 @@
-//! Any broker, as clients write it.
+//! Settings of generic MQTT brokers in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Sigfox, as clients write it.
+//! Settings of Sigfox in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The Things Stack, as clients write it.
+//! Settings of The Things Stack in the API.
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};

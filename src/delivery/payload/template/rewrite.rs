@@ -1,10 +1,10 @@
-//! Makes a template measure the values that it makes.
+//! Rewrites a template so that it measures the values it creates.
 //!
-//! The engine's fuel counts steps and bytes that are made. It does not count what one step does with a
-//! value that is there: to take a letter of a text, to look a list up in a map, to compare. A list that
-//! holds a list twice, forty times over, would be compared for ever, in one step. So each value that is
-//! made, and each that is compared or taken apart, goes through a filter which holds it to a size and
-//! pays for it: no step costs more than its fuel.
+//! The engine's fuel counts steps and bytes that are created. It does not count the work of one step on
+//! an existing value, such as taking a character of a text, looking up a list in a map, or comparing.
+//! Comparing a list that contains another list twice, forty levels deep, would take forever in one
+//! step. So every value that is created, compared or taken apart passes through a filter that bounds
+//! its size and consumes fuel for it: no step costs more than its fuel.
 
 use minijinja::{
     Error, ErrorKind, Value,
@@ -17,17 +17,17 @@ use minijinja::{
     },
 };
 
-/// The filter that holds a value to its size. No template can name it.
+/// Filter that bounds the size of a value. Templates cannot name it.
 pub const BOUNDED: &str = "=bounded";
-/// The filter that pays for a text, and for how many items a list has.
+/// Filter that consumes fuel for a text, or for the number of items of a list.
 pub const PAID: &str = "=paid";
 
-/// What one unit of fuel pays for.
+/// Number of bytes that one unit of fuel pays for.
 const SHORT_BYTES: usize = 64;
-/// How deeply a template may nest: what works on it recurses.
+/// Maximum nesting of a template, because processing it recurses.
 const DEPTH_MAX: usize = 150;
 
-/// The same template, with the filters in it.
+/// Returns the template with the filters inserted.
 pub fn measured<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, Error> {
     Rewrite { depth: 0 }.statement(template)
 }
@@ -52,14 +52,14 @@ fn filter<'a>(name: &'a str, value: Option<Expr<'a>>, span: Span) -> Expr<'a> {
 fn is_bounded(expression: &Expr<'_>) -> bool {
     match expression {
         Expr::Const(constant) => is_short(&constant.value),
-        // They tell yes or no.
+        // The result is a boolean.
         Expr::Compare(_) | Expr::Test(_) => true,
         Expr::Filter(filter) => filter.name == BOUNDED,
         _ => false,
     }
 }
 
-/// Whether it costs no more than the step that it is part of.
+/// True if the value costs no more than the step that contains it.
 fn is_short(value: &Value) -> bool {
     match value.as_str() {
         Some(text) => text.len() <= SHORT_BYTES,
@@ -76,7 +76,7 @@ fn bounded(expression: Expr<'_>) -> Expr<'_> {
 }
 
 impl Rewrite {
-    /// Goes one level down.
+    /// Descends one level.
     fn nested<T>(&mut self, then: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if self.depth == DEPTH_MAX {
             let rule = format!("more than {DEPTH_MAX} levels are nested in one another");
@@ -106,7 +106,7 @@ impl Rewrite {
             Stmt::EmitRaw(node) => Stmt::EmitRaw(spanned(EmitRaw { raw: node.raw }, node.span())),
             Stmt::EmitExpr(node) => {
                 let expr = match &node.expr {
-                    // The engine knows the next round of a loop by its form.
+                    // The engine recognises the recursive call of a loop by this form.
                     Expr::Call(call) => Expr::Call(self.call(call)?),
                     other => self.expression(other)?,
                 };
@@ -294,7 +294,7 @@ impl Rewrite {
     fn filtered<'a>(&mut self, node: &Spanned<ast::Filter<'a>>) -> Result<Expr<'a>, Error> {
         let value = match &node.expr {
             Some(value) => self.bounded(value)?,
-            // What a block has written.
+            // The value is the output of a block.
             None => filter(BOUNDED, None, node.span()),
         };
         let new = ast::Filter {
@@ -306,7 +306,7 @@ impl Rewrite {
     }
 
     fn item<'a>(&mut self, node: &Spanned<ast::GetItem<'a>>) -> Result<Expr<'a>, Error> {
-        // A name is looked up in a map, and nothing else.
+        // A short constant name can only be looked up in a map, which is cheap.
         let is_name = matches!(&node.subscript_expr,
             Expr::Const(name) if name.value.as_str().is_some() && is_short(&name.value));
         let new = ast::GetItem {
@@ -356,7 +356,7 @@ impl Rewrite {
         each.collect()
     }
 
-    /// Where a value is put: names, as they are.
+    /// Copies the target of an assignment, which consists of names.
     fn place<'a>(&mut self, place: &Expr<'a>) -> Result<Expr<'a>, Error> {
         let places = |at: &mut Self, items: &[Expr<'a>]| -> Result<Vec<_>, Error> {
             items.iter().map(|item| at.place(item)).collect()

@@ -1,24 +1,25 @@
-//! How large a value is, with all that is in it.
+//! Size of a value including its content.
 
 use minijinja::{
     Error, ErrorKind, State,
     value::{DynObject, ObjectRepr, Value},
 };
 
-/// The largest value that a template may make, or compare: bytes of texts, and those of [`ITEM`].
+/// Maximum size of a value that a template may create or compare, in bytes of text plus [`ITEM`] bytes
+/// for each element.
 pub const VALUE_MAX_BYTES: usize = 64 * 1024;
-/// What a number, an item or a member counts for.
+/// Bytes counted for a number, an item or a member.
 const ITEM: usize = 4;
-/// How deeply lists may lie in lists; JSON that is read nests less.
+/// Maximum nesting of lists; parsed JSON is nested less.
 const DEPTH_MAX: usize = 140;
-/// What one unit of fuel pays for, in the engine as here.
+/// Number of bytes that one unit of fuel pays for, here and in the engine.
 const BYTES_PER_FUEL: usize = 64;
 
-/// Gives the value back when it is small enough, and has it paid for. What is only made when it is
-/// looked at is made now: once, and not each time.
+/// Returns the value if it is small enough, and consumes fuel for it. A lazy sequence is evaluated
+/// here, once, instead of each time it is read.
 pub fn bounded(state: &State, value: &Value) -> Result<Value, Error> {
     let mut size = 0;
-    // A text is paid for by the engine, as all that a filter takes and gives.
+    // The engine already consumes fuel for texts that pass through a filter.
     if let Some(text) = value.as_str() {
         add(&mut size, text.len())?;
         return Ok(value.clone());
@@ -41,7 +42,7 @@ pub fn bounded(state: &State, value: &Value) -> Result<Value, Error> {
     Ok(made)
 }
 
-/// Gives the value back; the engine has been paid for it by then.
+/// Returns the value; the engine consumes fuel for it as for any filter.
 pub fn paid(value: &Value) -> Value {
     value.clone()
 }

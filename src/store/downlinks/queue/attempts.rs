@@ -1,4 +1,4 @@
-//! Attempts to hand downlinks over, and what ends without one.
+//! Attempts to send downlinks, and their end without an attempt.
 
 use sea_orm::{
     ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect,
@@ -21,30 +21,30 @@ use crate::{
     },
 };
 
-/// What came of an attempt to hand a downlink over.
+/// Result of an attempt to send a downlink.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// HTTP status of the answer, where there was one.
+    /// HTTP status of the response, if any.
     pub status: Option<u16>,
-    /// What it means.
+    /// Outcome of the attempt.
     pub outcome: Outcome,
 }
 
-/// What an attempt means.
+/// Outcome of an attempt.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// The network server has it.
+    /// The network server accepted it.
     Taken {
-        /// Under this id of its own.
+        /// Identifier that the network server assigned.
         reference: Option<String>,
     },
-    /// It failed, and is tried again then.
+    /// It failed, and is retried at this time.
     Later(Time, String),
-    /// It failed for good.
+    /// It failed permanently.
     GivenUp(String),
 }
 
-/// Ends what has waited too long, unless it is just being sent.
+/// Expires downlinks that have waited too long, unless they are being sent.
 pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
     use downlink::Column;
     let now = scope.now();
@@ -87,7 +87,7 @@ pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
     Ok(())
 }
 
-/// Writes down what came of an attempt, unless its claim was lost, or the network was quicker.
+/// Records the result of an attempt, unless its claim was lost or the network reported first.
 pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Result<()> {
     use downlink::Column;
     let now = scope.now();
@@ -146,8 +146,8 @@ pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Res
         .await
 }
 
-/// Takes the first downlink that waits for the device to ask for it, as sent in the answer to that uplink.
-/// An answer may not arrive, and the network server then repeats the uplink: it gets the same once more.
+/// Takes the first downlink that waits for the device's next uplink, and marks it as sent in the response to this
+/// one. A response may be lost; if the network server repeats the uplink, it gets the same downlink again.
 pub async fn take_for_answer(
     scope: &Scope,
     connection: ConnectionId,
@@ -159,7 +159,7 @@ pub async fn take_for_answer(
     let now = scope.now();
     scope
         .record(async |transaction| {
-            // Those who ask with copies of one uplink take turns.
+            // The lock serializes requests with copies of one uplink.
             hold_device(&transaction, device.0).await?;
             let of_device = || {
                 scope

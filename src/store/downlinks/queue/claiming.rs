@@ -1,4 +1,4 @@
-//! Downlinks that are due, claimed with a lease.
+//! Claims of due downlinks, with a lease.
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -26,24 +26,23 @@ use crate::{
     },
 };
 
-/// Which downlinks to take.
+/// Selection of downlinks to claim.
 pub struct Claim {
-    /// How the connection and its settings were when they were looked up.
+    /// Revisions of the connection and its settings when they were read.
     pub seen: Seen,
-    /// Whether downlinks go out by themselves, by these settings.
+    /// True if these settings make the hub send downlinks by itself.
     pub is_pushed: bool,
-    /// What is under way here, whatever the clock says of its lease.
+    /// Downlinks that this hub is sending, even if the clock says that their leases have expired.
     pub under_way: Vec<Uuid>,
-    /// How many at most.
+    /// Maximum number of downlinks.
     pub limit: u64,
-    /// For how long.
+    /// Duration of the lease.
     pub lease: TimeDelta,
 }
 
-/// Takes downlinks that are due. `None`: the connection or its settings are others by now.
+/// Claims due downlinks. Returns `None` if the connection or its settings have changed.
 ///
-/// The claims of a connection take turns, so that each sees what is under way: of two at once, one
-/// would not know of what the other takes.
+/// Claims of a connection are serialized, because concurrent ones would not see each other's downlinks.
 pub async fn claim(
     scope: &Scope,
     connection: ConnectionId,
@@ -79,7 +78,8 @@ impl Claim {
     }
 }
 
-/// What was sent by itself before waits for its device to ask, as far as no attempt is under way.
+/// Makes downlinks wait for their device's next uplink instead of being sent by the hub, unless an attempt is in
+/// progress.
 async fn wait_to_be_asked(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -121,7 +121,8 @@ async fn take(
         .limit(claim.limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_query();
-    // Apart, because PostgreSQL may run a subquery more than once and so lock more than the limit.
+    // A separate table expression, because PostgreSQL may run a subquery more than once and lock more rows than the
+    // limit.
     let due = CommonTableExpression::new()
         .query(due)
         .table_name("due")
@@ -145,7 +146,7 @@ async fn take(
     Ok(claimed.into_iter().map(Downlink::from).collect())
 }
 
-/// When there is something to do next for the connection: to send, where it may, or to expire.
+/// Returns the time of the next work on the connection: a downlink to send, if sending is allowed, or to expire.
 pub async fn next(scope: &Scope, connection: ConnectionId, may_send: bool) -> Result<Option<Time>> {
     use downlink::Column;
     let earliest = async |column: Column, more: Option<SimpleExpr>| -> Result<Option<Time>> {

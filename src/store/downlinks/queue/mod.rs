@@ -1,8 +1,9 @@
-//! The queue of downlinks, worked off: claimed with a lease, settled once, moved by what networks tell.
+//! Processing of the downlink queue: claims with a lease, a single result per attempt, and updates from network
+//! reports.
 //!
-//! While an attempt is under way, `due_at` is the time at which it counts as lost, so a process that
-//! dies gives its work back by doing nothing. Of a device's downlinks in one network only the first
-//! is ever due: by priority, then by age.
+//! During an attempt, `due_at` is the time at which the attempt counts as lost, so a process that dies releases its
+//! work without further action. Of a device's downlinks in one network, only the first is due: by priority, then by
+//! age.
 
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QuerySelect,
@@ -34,15 +35,15 @@ pub(in crate::store) use news::apply;
 pub use news::{Became, News};
 
 impl Store {
-    /// Changes whenever a downlink is queued.
+    /// Subscribes to changes of the downlink queue.
     pub fn queued_downlinks(&self) -> watch::Receiver<()> {
         self.inner.signals.downlinks.subscribe()
     }
 
-    /// The connections of all tenants over which something waits to be sent, or to expire.
+    /// Returns the connections of all tenants with downlinks that wait to be sent or to expire.
     pub async fn connections_with_downlinks(&self) -> Result<Vec<(TenantId, ConnectionId)>> {
         use downlink::Column;
-        // Those of a connection that was deleted wait to be cleared away.
+        // Downlinks of a removed connection are only waiting for deletion.
         let connection = Query::select()
             .expr(Expr::value(1))
             .from(network_connection::Entity)
@@ -75,8 +76,8 @@ impl Store {
     }
 }
 
-/// What waits goes out by itself from now on, or waits to be asked for, as the connection's settings
-/// say. What waits for another try is tried at once: by these settings, it was not tried yet.
+/// Applies changed settings to waiting downlinks: they become due at once, or wait for the device's next uplink.
+/// Pending retries become due at once, too, because they have not been tried with these settings.
 pub(in crate::store) async fn redirect(
     scope: &Scope,
     transaction: &DatabaseTransaction,

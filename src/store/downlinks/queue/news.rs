@@ -1,4 +1,4 @@
-//! What networks tell of downlinks.
+//! Network reports about downlinks.
 
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -13,25 +13,25 @@ use crate::{
     store::{core::transaction::DatabaseTransaction, downlinks::record::State, entities::downlink},
 };
 
-/// What a network tells of a downlink.
+/// Network report about a downlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
-    /// The device.
+    /// Device of the downlink.
     pub device: DeviceKey,
-    /// The network.
+    /// Network connection that reported.
     pub connection: ConnectionId,
-    /// The hub's own id of the downlink, where the network echoes it.
+    /// Hub's identifier of the downlink, if the network echoes it.
     pub id: Option<Uuid>,
-    /// The network server's id of it.
+    /// Network server's identifier of the downlink.
     pub network_reference: Option<String>,
-    /// The frame counter that it was sent with.
+    /// Frame counter that it was sent with.
     pub f_cnt_down: Option<i64>,
-    /// What became of it.
+    /// Reported result.
     pub became: Became,
 }
 
 impl News {
-    /// The device has confirmed a downlink, without saying which.
+    /// Returns the report that the device has confirmed a downlink, without an identifier.
     pub fn of_acknowledgement(device: DeviceKey, connection: ConnectionId) -> Self {
         Self {
             device,
@@ -44,18 +44,18 @@ impl News {
     }
 }
 
-/// What became of a downlink in its network.
+/// Reported result of a downlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Became {
     /// It waits in the network server.
     Waiting,
-    /// It went over the air.
+    /// It was sent over the air.
     Transmitted,
     /// The device has confirmed it.
     Acknowledged,
-    /// The device has not confirmed it, and never will.
+    /// The device has not confirmed it, and will not.
     NotAcknowledged,
-    /// The device has not confirmed it, and the network sends it again.
+    /// The device has not confirmed it, and the network will send it again.
     NotAcknowledgedYet,
     /// It was not sent.
     Failed(String),
@@ -70,7 +70,7 @@ impl Became {
         }
     }
 
-    /// The error that the downlink has from now on.
+    /// Returns the change to the downlink's stored error.
     fn error(&self) -> NewError<'_> {
         match self {
             Self::Waiting | Self::Transmitted => NewError::AsBefore,
@@ -82,18 +82,17 @@ impl Became {
     }
 }
 
-/// What news change of the error that is stored of a downlink.
+/// Change to the stored error of a downlink.
 enum NewError<'a> {
-    /// Nothing.
+    /// Keep the stored error.
     AsBefore,
-    /// There is none any more.
+    /// Remove the error.
     None,
-    /// It is this one.
+    /// Store this error.
     Is(&'a str),
 }
 
-/// Moves the downlink that a network tells of, where it can be told which one that is. The caller holds the
-/// device.
+/// Applies a report to the downlink that it is about, if that can be identified. The caller has locked the device.
 pub(in crate::store) async fn apply(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -131,9 +130,9 @@ pub(in crate::store) async fn apply(
     Ok(())
 }
 
-/// The downlink that is meant: by our id, by the network's, by the frame counter; else the oldest
-/// that such news can be about. What has come to its end stays as it is: its row is held, so that it
-/// does not come to it meanwhile.
+/// Finds the downlink of a report: by the hub's identifier, the network's, or the frame counter; otherwise the
+/// oldest one that the report fits. Ended downlinks never match; the row is locked, so that it does not end in the
+/// meantime.
 async fn meant(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -162,8 +161,8 @@ async fn meant(
         if let Some(found) = found.one(transaction).await? {
             return Ok(Some(found));
         }
-        // ChirpStack's broker is given our id for its own, and may be quicker with its news than we
-        // with our note of what it took.
+        // ChirpStack's broker receives the hub's id as its reference, and may report before the hub has stored that
+        // the downlink was accepted.
         if let Ok(id) = Uuid::parse_str(reference) {
             let found = of_device().filter(Column::Id.eq(id));
             let found = found.filter(Column::State.is_in(open)).one(transaction);
@@ -172,7 +171,7 @@ async fn meant(
             }
         }
     }
-    // What the network calls by another name is another's, or one that nobody here has sent.
+    // An unknown reference belongs to another downlink, or to one that this hub did not send.
     let unnamed = || match news.network_reference {
         Some(_) => sent().filter(Column::NetworkReference.is_null()),
         None => sent(),
@@ -187,7 +186,7 @@ async fn meant(
     let asked = || unnamed().filter(Column::Confirmed.eq(true));
     match news.became {
         Became::Transmitted => silent().one(transaction).await,
-        // What is over the air can only fail to be confirmed.
+        // A downlink that was sent over the air can only fail by missing its confirmation.
         Became::Failed(_) => match silent().one(transaction).await? {
             None => asked().one(transaction).await,
             found => Ok(found),

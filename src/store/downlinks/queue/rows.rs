@@ -1,4 +1,4 @@
-//! Rows that wait, and the order in which they are held.
+//! Rows of waiting downlinks, and the order in which they are locked.
 
 use sea_orm::{
     ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Nothing of the same device goes before it: neither one that is being sent, whatever its priority,
-/// nor one that waits and has a higher priority or is older.
+/// Condition that no downlink of the same device goes first: neither one being sent, whatever its priority, nor a
+/// waiting one with a higher priority or a greater age.
 pub(in crate::store) const IS_FIRST: &str = "NOT EXISTS (SELECT 1 FROM downlinks AS other \
     WHERE other.device_key = downlinks.device_key \
     AND other.connection_id = downlinks.connection_id AND other.state = 'queued' \
@@ -31,8 +31,7 @@ pub(in crate::store) fn waiting(connection: ConnectionId) -> Condition {
         .add(downlink::Column::State.eq(State::Queued.as_str()))
 }
 
-/// Holds downlinks in the order in which news of them are written, so that neither waits for the other in a
-/// circle.
+/// Locks downlinks in the order in which network reports change them, which prevents deadlocks.
 pub(in crate::store) async fn hold_in_order(
     scope: &Scope,
     transaction: &DatabaseTransaction,
@@ -53,7 +52,7 @@ pub(in crate::store) async fn hold_in_order(
     Ok(())
 }
 
-/// Holds the device, before its downlinks are touched.
+/// Locks the device; required before its downlinks are changed.
 pub(in crate::store) async fn hold_device(
     transaction: &DatabaseTransaction,
     device: i64,

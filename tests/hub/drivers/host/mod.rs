@@ -28,7 +28,7 @@ pub async fn host(limits: Limits) -> Host {
     Host::start(program(), limits).await.expect("workers start")
 }
 
-/// One worker, so that every call of a test meets the same one.
+/// One worker, so that all calls of a test run in the same one.
 pub fn one_worker() -> Limits {
     Limits {
         workers: 1,

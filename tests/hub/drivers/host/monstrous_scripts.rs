@@ -5,7 +5,7 @@ use super::hostile::assert_bounded;
 use super::*;
 
 const HARMLESS: &[Kind] = &[];
-/// Such a script may work as well.
+/// The allowed failures of a large script, which may also succeed.
 const LARGE: &[Kind] = &[Kind::CpuTime, Kind::Memory];
 
 /// Whole scripts, which cost as much as compiling them may.

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// As vendors publish them: a switch over type-length-value channels, helpers, implicit
-/// globals, both entry points in one file.
+/// A decoder as vendors publish them: a switch over type-length-value channels, helpers, implicit globals,
+/// both entry points in one file.
 const VENDOR: &str = r#"
 /**
  * Payload decoder for an indoor climate sensor

@@ -24,7 +24,8 @@ pub enum Group {
     Keys,
     /// Connections are switched off and on.
     Switches,
-    /// The same and keys, step by step, where nothing else happens.
+    /// Connections are switched and their keys replaced, one step after the other, while nothing else
+    /// happens.
     Steps,
     /// Two at once change the same thing.
     Settings,

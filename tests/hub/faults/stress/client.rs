@@ -172,12 +172,12 @@ impl Said {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unanswered {
     /// The hub was not there.
     NotSent,
-    /// It may have been done or not.
+    /// The request may or may not have been executed.
     InDoubt,
 }
 
@@ -194,7 +194,7 @@ impl World {
         let what = format!("{} {} {} [{request}]", member.name, ask.method, ask.path);
         let address = member.hub.try_read().map(|hub| hub.address.clone());
         let Ok(address) = address else {
-            // It is being started again.
+            // The hub is restarting.
             sleep(Duration::from_millis(20)).await;
             return Err(Unanswered::NotSent);
         };
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// The same, and the outcome must be a success unless it is unknown.
+    /// Sends a request whose outcome must be a success unless it is unknown.
     pub async fn succeed(&self, chance: &mut StdRng, ask: Ask) -> Option<Said> {
         let what = format!("{} {}", ask.method, ask.path);
         let said = self.settle(chance, ask).await?;

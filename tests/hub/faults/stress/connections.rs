@@ -76,7 +76,7 @@ impl World {
                 self.journal.broken(Rule::Answered, what);
                 break;
             }
-            // One that is done late changes nothing.
+            // With If-Match, a request that is executed late changes nothing.
             let ask = Ask::put(source.path(), &tenant.token, &source.body(is_on))
                 .header("If-Match", &now.etag)
                 .cut_one_in(cut_one_in);

@@ -60,7 +60,7 @@ impl World {
                 ask = ask.keyed(&self.new_key());
             }
             if let Some(said) = self.settle(chance, ask).await {
-                // One that is there already was made by a request that was cut, or never deleted.
+                // An existing device was created by a request that was cut, or never deleted.
                 let is_there = said.is_success() || said.is_left() || said.text.contains("already");
                 self.journal.hold(Rule::Given, is_there, || {
                     format!(

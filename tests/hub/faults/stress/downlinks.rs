@@ -64,7 +64,7 @@ impl World {
         let source = &self.tenants[tenant].sources[source];
         let mut waiting = source.network.to_confirm.lock().await;
         while !self.is_stopping() {
-            // Nobody confirms downlinks that come later than that, and that is fine.
+            // Later downlinks are not confirmed, which is expected.
             let next = timeout(Duration::from_millis(100), waiting.recv()).await;
             if let Ok(Some(next)) = next {
                 self.confirm(source, next, &mut chance).await;

@@ -114,7 +114,7 @@ impl World {
         let harm = self.harm(format!("{}'s database falls silent", member.name));
         if self.is_long && chance.random_range(0..3) == 0 {
             {
-                // One that is just starting would give up, for its operator to start it again.
+                // A hub that is just starting would give up, and its operator would have to restart it.
                 let _runs = member.hub.read().await;
                 proxy.forget();
             }

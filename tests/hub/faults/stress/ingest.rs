@@ -155,7 +155,7 @@ impl World {
         });
     }
 
-    /// The same for what was not recorded.
+    /// Checks an answer to an uplink that was not recorded.
     fn hold_refused(&self, said: &Said, known: Option<(Life, &Access)>) {
         let Some((life, access)) = known else {
             return;

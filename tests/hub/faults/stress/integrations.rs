@@ -96,7 +96,7 @@ impl World {
             let Ok(said) = self.ask(chance, ask).await else {
                 return;
             };
-            // Somebody else has gone on meanwhile.
+            // Another request has continued meanwhile.
             let is_fair = said.status == 200 || said.status >= 500 || said.text.contains("cursor");
             self.journal.hold(Rule::Given, is_fair, || {
                 let Said { request, text, .. } = &said;

@@ -142,7 +142,7 @@ pub struct Device {
     pub id: String,
     pub eui: String,
     pub driver: String,
-    /// It is never deleted.
+    /// True if the device is never deleted.
     pub is_lasting: bool,
     life: Mutex<Life>,
     ledger: Mutex<Vec<Sent>>,

@@ -16,9 +16,9 @@ use tokio::{
 #[derive(Clone, Copy, Default)]
 struct State {
     accepted: u64,
-    /// Of the connections up to this one no byte passes.
+    /// Connections up to this number pass no bytes.
     silent_to: u64,
-    /// The connections up to this one are closed.
+    /// Connections up to this number are closed.
     closed_to: u64,
 }
 

@@ -45,7 +45,7 @@ impl World {
             let body = body(tenant, path, *source, self.next_number());
             let mut ask = Ask::put(path, &tenant.token, &body).to(hub);
             if let Some(etag) = &etag {
-                // One that is done late changes nothing.
+                // With If-Match, a request that is executed late changes nothing.
                 ask = ask.header("If-Match", etag).cut_one_in(20);
             }
             (body, ask, StdRng::seed_from_u64(chance.random()))
@@ -58,7 +58,7 @@ impl World {
             return;
         };
         let answers = [(one, body_of_one), (other, body_of_other)];
-        // One that was answered with a fault may have been done.
+        // A request that was answered with an error of the server may have been executed.
         if answers.iter().any(|(said, _)| said.status >= 500) {
             return;
         }

@@ -113,7 +113,7 @@ pub struct World {
     numbers: AtomicU64,
     /// No act begins any more.
     stop: CancellationToken,
-    /// Nobody waits for anything any more.
+    /// Cancelled when no task may wait any longer.
     end: CancellationToken,
 }
 
