@@ -19,7 +19,7 @@ use crate::{
 /// Pause between two chunks, in which others can write.
 const BREATH: Duration = Duration::from_millis(50);
 /// Maximum number of rows in a chunk.
-const ROWS_MAX: u64 = 1024;
+const ROWS_MAX: u64 = 1000;
 /// Pause after an error, such as an unavailable database.
 const PAUSE: Duration = Duration::from_secs(1);
 
