@@ -143,14 +143,13 @@ impl Store {
         }
         let below = first_uuid_at(self.now() + KEY_SLACK);
         let sequences = &self.inner.sequences;
-        for greatest in [
+        let stored = [
             greatest::<uplink::Entity>(self, uplink::Column::Id, below).await?,
             greatest::<event::Entity>(self, event::Column::Id, below).await?,
             greatest::<delivery::Entity>(self, delivery::Column::Id, below).await?,
-        ] {
-            if let Some(greatest) = greatest {
-                sequences.go_on_from(greatest);
-            }
+        ];
+        for greatest in stored.into_iter().flatten() {
+            sequences.go_on_from(greatest);
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub mod mqtt;
 pub mod sigfox;
 pub mod the_things_stack;
 
+use std::marker::PhantomData;
+
 use poem_openapi::{Enum, Union, types::Example};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -84,7 +86,7 @@ macro_rules! unions {
 
         impl<'de> Deserialize<'de> for DownlinkNetwork {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let words = [$($(word_of::<$downlinks>($word),)?)+];
+                let words = [$($(word_of(PhantomData::<$downlinks>, $word),)?)+];
                 union::read(deserializer, &words, |tag, members| match tag {
                     $($($word => Some(members.read::<$downlinks>().map(Self::$variant)),)?)+
                     _ => None,
@@ -104,9 +106,9 @@ macro_rules! unions {
 }
 network_servers!(unions);
 
-/// Returns the word of a server whose downlink settings have the type `T`. The unused parameter lets the macro
-/// repeat this only for servers with such a type.
-const fn word_of<T>(word: &'static str) -> &'static str {
+/// Returns the word of a server whose downlink settings have the type `T`. The type lets the macro repeat this only
+/// for servers that have such settings.
+const fn word_of<T>(_: PhantomData<T>, word: &'static str) -> &'static str {
     word
 }
 
