@@ -11,7 +11,7 @@ use super::{
     Codec,
     decode::{self, Decoded, Given},
     output::{Update, texts},
-    version::{Decoding, DriverVersion, Nature},
+    version::{Decoding, DriverVersion, Statefulness},
 };
 use crate::{
     clock::{self, Time},
@@ -124,7 +124,7 @@ impl Codec {
                 digest: None,
                 script: script.clone(),
                 schema: schema.clone(),
-                nature: Nature::default(),
+                nature: Statefulness::default(),
             }))),
         }
     }

@@ -65,14 +65,14 @@ pub struct DriverVersion {
     /// Schema of the decoded data, if there is one.
     pub schema: Option<Arc<Schema>>,
     /// Observed statefulness.
-    pub nature: Nature,
+    pub nature: Statefulness,
 }
 
 /// Observed statefulness of a driver version: unknown, plain or stateful.
 #[derive(Default)]
-pub struct Nature(AtomicU8);
+pub struct Statefulness(AtomicU8);
 
-impl Nature {
+impl Statefulness {
     const PLAIN: u8 = 1;
     const STATEFUL: u8 = 2;
 
@@ -105,7 +105,7 @@ impl DriverVersion {
             }),
             // The schema was validated when the version was pushed.
             schema: schema.transpose().map_err(Error::internal)?,
-            nature: Nature::default(),
+            nature: Statefulness::default(),
         })
     }
 }

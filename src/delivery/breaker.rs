@@ -23,7 +23,7 @@ pub struct Breaker {
     until: Option<Instant>,
     /// End of the pause that the receiver requested with `Retry-After`. A success of an attempt that was in
     /// progress at the time does not end the pause.
-    rest_until: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
 /// Permission to send.
@@ -40,7 +40,7 @@ pub enum Admission {
 impl Breaker {
     /// Returns which attempts are allowed now.
     pub fn admits(&self, now: Instant) -> Admission {
-        match self.until.max(self.rest_until) {
+        match self.until.max(self.paused_until) {
             Some(until) if now < until => Admission::Closed(until),
             _ if self.failures >= FAILURES_MAX => Admission::Probe,
             _ => Admission::Open,
@@ -49,12 +49,12 @@ impl Breaker {
 
     /// Updates the state after an attempt.
     pub fn learn(&mut self, answer: &Answer, now: Instant) {
-        if let Some(rest) = asked_rest(answer) {
-            self.rest_until = self.rest_until.max(Some(now + rest));
+        if let Some(rest) = requested_pause(answer) {
+            self.paused_until = self.paused_until.max(Some(now + rest));
         }
-        if is_there(answer) {
+        if is_available(answer) {
             *self = Self {
-                rest_until: self.rest_until,
+                paused_until: self.paused_until,
                 ..Self::default()
             };
             return;
@@ -70,13 +70,13 @@ impl Breaker {
 }
 
 /// Returns the pause that the receiver requested, if it concerns all messages.
-fn asked_rest(answer: &Answer) -> Option<Duration> {
-    let asked = answer.retry_after.filter(|_| answer.is_rest)?;
+fn requested_pause(answer: &Answer) -> Option<Duration> {
+    let asked = answer.retry_after.filter(|_| answer.asks_for_pause)?;
     Some(asked.to_std().ok()?.min(RETRY_AFTER_MAX))
 }
 
 /// True if the target accepted the message, or rejected only this message.
-fn is_there(answer: &Answer) -> bool {
+fn is_available(answer: &Answer) -> bool {
     match (&answer.error, answer.status) {
         _ if answer.is_final => true,
         (None, _) => true,
@@ -90,14 +90,14 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::delivery::targets::headers::ASKS_FOR_REST;
+    use crate::delivery::targets::headers::PAUSING_STATUSES;
 
     fn answer(status: Option<u16>, retry_after: Option<i64>) -> Answer {
         Answer {
             status,
             error: Some("no".to_owned()).filter(|_| status.is_none_or(|status| status >= 300)),
             retry_after: retry_after.map(TimeDelta::seconds),
-            is_rest: status.is_some_and(|status| ASKS_FOR_REST.contains(&status)),
+            asks_for_pause: status.is_some_and(|status| PAUSING_STATUSES.contains(&status)),
             ..Answer::default()
         }
     }

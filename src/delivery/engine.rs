@@ -117,7 +117,7 @@ impl Engine {
                 () = stop.cancelled() => break,
                 Some(ended) = running.join_next(), if !running.is_empty() => {
                     if let Ok((tenant, integration)) = ended {
-                        self.lane_has_ended(tenant, integration);
+                        self.remove_lane(tenant, integration);
                     }
                 }
                 Some((tenant, integration)) = self.woken.recv() => {
@@ -172,7 +172,7 @@ impl Engine {
         {
             let mut lanes = self.lanes();
             if let Some(inbox) = lanes.get(&integration) {
-                inbox.has_more();
+                inbox.note_more();
                 return;
             }
             lanes.insert(integration, inbox.clone());
@@ -203,7 +203,7 @@ impl Engine {
         });
     }
 
-    fn lane_has_ended(&self, tenant: TenantId, integration: IntegrationId) {
+    fn remove_lane(&self, tenant: TenantId, integration: IntegrationId) {
         let inbox = self.lanes().remove(&integration);
         // If the lane was notified between its last check and its end, it must start again.
         if inbox.is_some_and(|inbox| inbox.notified().now_or_never().is_some()) {

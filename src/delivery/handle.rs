@@ -45,7 +45,7 @@ impl Handle {
     /// Notifies the engine that an integration has new deliveries or has changed.
     pub fn integration(&self, tenant: TenantId, integration: IntegrationId) {
         match self.inbox(integration) {
-            Some(inbox) => inbox.has_changed(),
+            Some(inbox) => inbox.note_change(),
             None => self.start(tenant, integration),
         }
     }

@@ -57,13 +57,13 @@ impl Inbox {
     }
 
     /// Notifies the lane of deliveries that are only in the database.
-    pub fn has_more(&self) {
+    pub fn note_more(&self) {
         self.lock().is_open = false;
         self.notify.notify_one();
     }
 
     /// Notifies the lane that the integration has changed.
-    pub fn has_changed(&self) {
+    pub fn note_change(&self) {
         let mut state = self.lock();
         *state = State {
             has_changed: true,

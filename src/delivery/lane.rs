@@ -148,8 +148,8 @@ impl Lane {
                 break;
             }
             let wake_at = match next {
-                Next::Go => run.start_what_may(),
-                Next::Wait if run.ends_at.is_none() => run.start_what_may().max(run.look_later()),
+                Next::Go => run.start_attempts(),
+                Next::Wait if run.ends_at.is_none() => run.start_attempts().max(run.look_later()),
                 Next::StandBy if is_idle => {
                     let _ = timeout(RENEW_EVERY, stop.cancelled()).await;
                     break;
@@ -160,14 +160,14 @@ impl Lane {
             };
             let wake_at = gives_up_at.map_or(wake_at, |at| at.min(wake_at));
             tokio::select! {
-                () = stop.cancelled(), if run.ends_at.is_none() => run.begin_to_end(),
+                () = stop.cancelled(), if run.ends_at.is_none() => run.begin_shutdown(),
                 Some(ended) = run.sending.join_next(), if !run.sending.is_empty() => {
                     if let Ok(ended) = ended {
                         settling.push(run.settle(ended));
                     }
                 }
                 Some(settled) = settling.next(), if !settling.is_empty() => run.forget(settled),
-                () = run.lane.inbox.notified() => run.take_in(),
+                () = run.lane.inbox.notified() => run.drain_inbox(),
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
@@ -222,7 +222,7 @@ impl Run {
     }
 
     /// Starts as many attempts as allowed; returns the time of the next call.
-    fn start_what_may(&mut self) -> Instant {
+    fn start_attempts(&mut self) -> Instant {
         let now = Instant::now();
         let renew_at = self.check_at.min(self.renewed_at + RENEW_EVERY);
         if now >= self.renewed_at + LEASE || self.unsettled >= UNSETTLED_MAX {
@@ -270,13 +270,13 @@ impl Run {
     }
 
     /// Starts the shutdown: attempts in progress may continue for a limited time.
-    fn begin_to_end(&mut self) {
+    fn begin_shutdown(&mut self) {
         let longest = Duration::from_secs(self.lane.config.shutdown_timeout_s);
         self.ends_at = Some(Instant::now() + longest);
     }
 
     /// Takes new deliveries and notifications from the inbox.
-    fn take_in(&mut self) {
+    fn drain_inbox(&mut self) {
         let found = self.lane.inbox.take();
         let now = Instant::now();
         self.may_have_more |= !found.is_all;

@@ -22,5 +22,5 @@ mod under_way;
 
 pub use engine::Engine;
 pub use handle::Handle;
-pub use payload::{Payload, Purpose, SAMPLE, Unmade};
+pub use payload::{Payload, Purpose, RenderError, SAMPLE};
 pub use targets::{Answer, check, place};

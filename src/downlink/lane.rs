@@ -24,7 +24,7 @@ use crate::{
     error::Result,
     id::ConnectionId,
     mqtt::{Publication, Publishers},
-    networks::{Handover, Parcel, Taken},
+    networks::{Handover, OutgoingDownlink, Taken},
     outgoing::{Caller, Request},
     retry::retry_at,
     secret::{Redactor, Vault},
@@ -203,7 +203,12 @@ impl Lane {
         }
     }
 
-    async fn hand_over(&self, transport: &Transport, parcel: &Parcel, attempt: i32) -> Attempt {
+    async fn hand_over(
+        &self,
+        transport: &Transport,
+        parcel: &OutgoingDownlink,
+        attempt: i32,
+    ) -> Attempt {
         if let Some(why) = &transport.unopened {
             return Attempt {
                 status: None,
@@ -233,7 +238,7 @@ impl Lane {
         &self,
         transport: &Transport,
         publication: Publication,
-        parcel: &Parcel,
+        parcel: &OutgoingDownlink,
         attempt: i32,
     ) -> Outcome {
         let Some(broker) = &transport.broker else {
@@ -263,7 +268,7 @@ impl Lane {
         &self,
         transport: &Transport,
         request: Request,
-        parcel: &Parcel,
+        parcel: &OutgoingDownlink,
         attempt: i32,
     ) -> Attempt {
         let caller = match transport.caller(&self.caller) {
@@ -318,14 +323,14 @@ impl Lane {
         Attempt { status, outcome }
     }
 
-    async fn parcel(&self, downlink: &Downlink) -> Result<Parcel> {
+    async fn parcel(&self, downlink: &Downlink) -> Result<OutgoingDownlink> {
         let radio = uplinks::last_radio(&self.scope, downlink.device, self.connection).await?;
         let names = radio
             .map(members)
             .and_then(|mut radio| radio.remove("network"));
         let names = names.and_then(|names| serde_json::from_value(names).ok());
         let queued = downlink.queued.clone();
-        Ok(Parcel {
+        Ok(OutgoingDownlink {
             id: downlink.id,
             network_device_id: queued.network_device_id,
             names: names.unwrap_or_default(),

@@ -27,7 +27,7 @@ pub const URL: Address = &[Part::at("/url")];
 
 /// A downlink with the data of its device.
 #[derive(Clone, Debug)]
-pub struct Parcel {
+pub struct OutgoingDownlink {
     /// Id of the downlink.
     pub id: Uuid,
     /// Id of the device in the network, such as its DevEUI.
@@ -103,7 +103,11 @@ pub trait DownlinkNetwork: Send + Sync {
     }
 
     /// Returns the request or message for a downlink. The error says why it cannot be sent yet.
-    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String>;
+    fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String>;
 
     /// Returns a request that changes nothing and needs the same credentials as a downlink. `device` is the
     /// network's id of any device. The error says why there is no such request.
@@ -115,7 +119,7 @@ pub trait DownlinkNetwork: Send + Sync {
     }
 
     /// Reads the body of a successful response; it is null for a broker.
-    fn read_answer(&self, _parcel: &Parcel, _body: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, _parcel: &OutgoingDownlink, _body: &Value) -> Result<Taken, String> {
         Ok(Taken::default())
     }
 
@@ -135,7 +139,7 @@ pub trait Implied<U>: Sized {
 }
 
 /// Returns the error for probing a connection that sends downlinks through its broker.
-pub fn no_question_to_broker() -> Result<Request, String> {
+pub fn broker_cannot_be_probed() -> Result<Request, String> {
     Err("downlinks go to the broker from which the uplinks come".to_owned())
 }
 
@@ -173,8 +177,8 @@ pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
 
 /// Example parcel for tests.
 #[cfg(test)]
-pub fn parcel() -> Parcel {
-    Parcel {
+pub fn parcel() -> OutgoingDownlink {
+    OutgoingDownlink {
         id: "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11".parse().unwrap(),
         network_device_id: "70B3D57ED0012345".to_owned(),
         names: Names {

@@ -42,7 +42,7 @@ use serde_json::Value;
 
 pub use self::{
     device_id::fold_network_device_id,
-    downlink::{CORRELATION_PREFIX, Handover, Parcel, Taken},
+    downlink::{CORRELATION_PREFIX, Handover, OutgoingDownlink, Taken},
     event::{
         DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Relay, Told, Uplink,
         carries_data,
@@ -277,7 +277,11 @@ impl DownlinkSettings {
     }
 
     /// Returns the request or message for a downlink. The error says why it cannot be sent yet.
-    pub fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    pub fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         self.network().handover(secrets, parcel)
     }
 
@@ -293,7 +297,7 @@ impl DownlinkSettings {
     }
 
     /// Reads the body of a successful response; it is null for a broker.
-    pub fn read_answer(&self, parcel: &Parcel, body: &Value) -> Result<Taken, String> {
+    pub fn read_answer(&self, parcel: &OutgoingDownlink, body: &Value) -> Result<Taken, String> {
         self.network().read_answer(parcel, body)
     }
 }

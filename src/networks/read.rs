@@ -106,14 +106,14 @@ pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
 
 /// Time of reception as reported by a network server.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ToldTime {
+pub struct ReportedTime {
     /// The time, if it is readable.
     pub time: Option<DateTime<Utc>>,
     /// The reported text, if it is not a time.
     pub unread: Option<String>,
 }
 
-impl ToldTime {
+impl ReportedTime {
     /// Reads the time from the given values in order of preference. Skips unset times, such as the year 1
     /// or 1970, if another value is set.
     pub fn first<'v>(
@@ -138,7 +138,7 @@ impl ToldTime {
 impl Uplink {
     /// Sets the time that the network server reported.
     #[must_use]
-    pub fn heard_at(mut self, told: ToldTime) -> Self {
+    pub fn heard_at(mut self, told: ReportedTime) -> Self {
         self.time = told.time;
         self.radio.reported_time = told.unread;
         self
@@ -322,7 +322,7 @@ mod tests {
         ] {
             assert_eq!(instant(&json!(text)), wanted, "{text}");
         }
-        let first = |values: [Value; 2]| ToldTime::first(values.iter().map(Some), instant);
+        let first = |values: [Value; 2]| ReportedTime::first(values.iter().map(Some), instant);
         let good = || json!("2024-01-02T03:04:05.678901Z");
         for unset in ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon"] {
             let told = first([json!(unset), good()]);

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use url::Url;
 
-use crate::networks::downlink::{Parcel, topic_level};
+use crate::networks::downlink::{OutgoingDownlink, topic_level};
 
 /// Placeholders that a template may contain.
 pub const NAMES: [&str; 10] = [
@@ -74,7 +74,7 @@ pub fn check_url(field: &str, template: &str) -> Result<(), String> {
 
 /// Fills in a URL. Whatever the values are, the URL keeps the server and the path prefix of the
 /// template.
-pub fn fill_in_url(template: &str, parcel: &Parcel) -> Result<Url, String> {
+pub fn fill_in_url(template: &str, parcel: &OutgoingDownlink) -> Result<Url, String> {
     check_url("url", template)?;
     let filled = fill_in(template, parcel, Place::Url)?;
     let moved = || "the URL, filled in, leads elsewhere".to_owned();
@@ -111,7 +111,7 @@ fn split_url(url: &str) -> (&str, &str) {
 }
 
 /// Fills in a template. The error is a message for display.
-pub fn fill_in(template: &str, parcel: &Parcel, place: Place) -> Result<String, String> {
+pub fn fill_in(template: &str, parcel: &OutgoingDownlink, place: Place) -> Result<String, String> {
     fill(template, |name| match value(name, parcel) {
         Some(value) => place.write(name, &value),
         None => Err(format!(
@@ -134,7 +134,7 @@ fn fill(template: &str, value: impl Fn(&str) -> Result<String, String>) -> Resul
     Ok(filled + rest)
 }
 
-fn value(name: &str, parcel: &Parcel) -> Option<String> {
+fn value(name: &str, parcel: &OutgoingDownlink) -> Option<String> {
     Some(match name {
         "network_device_id" => parcel.network_device_id.clone(),
         "device" => parcel.names.device.clone()?,

@@ -68,7 +68,7 @@ impl UplinkPath {
     ) -> Result<Option<Receipt>> {
         let device = news::device(&self.routes, connection, news).await?;
         let event = news::with_body(news::as_event(news), news, body);
-        let content = match (device, news::of_downlink_of(connection.id, device, news)) {
+        let content = match (device, news::downlink_update(connection.id, device, news)) {
             (_, Some(news)) => Content::Downlink(event, Box::new(news)),
             (device, None) => Content::Other(device, event),
         };

@@ -1,6 +1,6 @@
 //! Step 1: authenticate the sender and parse the message.
 
-use super::{receipt::Unread, route::ConnectionRoute, routes::Routes, strangers::Strangers};
+use super::{receipt::RawMessage, route::ConnectionRoute, routes::Routes, strangers::WrongKeys};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
@@ -25,7 +25,7 @@ pub struct One<'a> {
     /// Body of this message.
     pub body: &'a Value,
     /// The request as received.
-    pub around: &'a Unread,
+    pub around: &'a RawMessage,
 }
 
 /// Returns the connection if the ingest key is correct. A wrong key and a missing connection give the
@@ -33,7 +33,7 @@ pub struct One<'a> {
 /// have changed it.
 pub async fn authenticate(
     routes: &Routes,
-    strangers: &Arc<Strangers>,
+    strangers: &Arc<WrongKeys>,
     id: ConnectionId,
     sender: Sender<'_>,
 ) -> Result<Arc<ConnectionRoute>> {
@@ -56,7 +56,7 @@ pub async fn authenticate(
 }
 
 /// Splits a body into its messages. Returns at least one.
-pub fn read(connection: &ConnectionRoute, message: &Unread) -> Result<Vec<Value>> {
+pub fn read(connection: &ConnectionRoute, message: &RawMessage) -> Result<Vec<Value>> {
     // Some senders start with a byte order mark (RFC 8259, 8.1).
     let text = message.body.strip_prefix(b"\xef\xbb\xbf");
     let body: Value = serde_json::from_slice(text.unwrap_or(&message.body))

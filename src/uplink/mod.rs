@@ -42,7 +42,7 @@ pub mod writer;
 pub use auto_provisioning::Rule;
 pub use ingest::Sender;
 pub use path::UplinkPath;
-pub use receipt::{Asking, Receipt, Taken, Unread};
+pub use receipt::{DownlinkRequest, RawMessage, Receipt, Taken};
 pub use replay::{Replayer, Replays};
 pub use subscriber::Subscriber;
 pub use writer::Writer;

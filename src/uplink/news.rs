@@ -90,7 +90,7 @@ pub fn as_event(news: &News) -> NewEvent {
     NewEvent {
         kind,
         message,
-        details: told_only(details),
+        details: without_nulls(details),
     }
 }
 
@@ -111,18 +111,18 @@ pub fn confirmation(uplink: &Uplink) -> Option<NewEvent> {
     uplink
         .acknowledges
         .then(confirmed)
-        .map(|told| told_with(uplink, told))
+        .map(|told| event_of(uplink, told))
 }
 
 /// Returns the events for other information in an uplink than its data, such as a device status.
 pub fn beside(uplink: &Uplink) -> Vec<NewEvent> {
     let told = uplink.beside.as_deref().cloned();
-    told.map(|told| told_with(uplink, told))
+    told.map(|told| event_of(uplink, told))
         .into_iter()
         .collect()
 }
 
-fn told_with(uplink: &Uplink, told: Told) -> NewEvent {
+fn event_of(uplink: &Uplink, told: Told) -> NewEvent {
     as_event(&News {
         time: uplink.time,
         ..News::new(Some(uplink.network_device_id.clone()), told)
@@ -154,7 +154,7 @@ pub async fn device(
 }
 
 /// Returns the new state of a downlink of a known device, if the message reports one.
-pub fn of_downlink_of(
+pub fn downlink_update(
     connection: ConnectionId,
     device: Option<DeviceKey>,
     news: &News,
@@ -209,7 +209,7 @@ fn of_downlink(state: &DownlinkState) -> (&'static str, String) {
 
 /// Removes members that are null, except `network_device_id`, which is null only in events without a
 /// device.
-fn told_only(details: Map<String, Value>) -> Map<String, Value> {
+fn without_nulls(details: Map<String, Value>) -> Map<String, Value> {
     details
         .into_iter()
         .filter(|(name, value)| name == "network_device_id" || !value.is_null())

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::{
     ingest::{self, One, Sender},
-    receipt::{Asking, Receipt, Taken, Unread},
+    receipt::{DownlinkRequest, RawMessage, Receipt, Taken},
     route::ConnectionRoute,
     routes::Routes,
-    strangers::Strangers,
+    strangers::WrongKeys,
     turns::Turns,
     writer::Writer,
 };
@@ -37,7 +37,7 @@ pub struct UplinkPath {
     /// Codec that runs the drivers.
     pub codec: Codec,
     pub(super) turns: Arc<Turns>,
-    pub(super) strangers: Arc<Strangers>,
+    pub(super) strangers: Arc<WrongKeys>,
     pub(super) writer: Writer,
     pub(super) plausible: Plausible,
 }
@@ -55,7 +55,7 @@ impl UplinkPath {
             routes: Arc::new(Routes::new(store, vault, codec.clone())),
             codec,
             turns: Arc::default(),
-            strangers: Arc::new(Strangers::new(writer.clone())),
+            strangers: Arc::new(WrongKeys::new(writer.clone())),
             writer,
             plausible,
         }
@@ -73,7 +73,7 @@ impl UplinkPath {
         &self,
         id: ConnectionId,
         sender: Sender<'_>,
-        message: Result<Unread>,
+        message: Result<RawMessage>,
     ) -> Result<Taken> {
         let connection = ingest::authenticate(&self.routes, &self.strangers, id, sender).await?;
         self.take(connection, Some(sender), message).await
@@ -84,7 +84,7 @@ impl UplinkPath {
     pub async fn receive_fetched(
         &self,
         id: ConnectionId,
-        message: Result<Unread>,
+        message: Result<RawMessage>,
     ) -> Result<Taken> {
         let connection = self.routes.connection(id).await?;
         let connection = connection.ok_or_else(|| Error::missing("network connection", id))?;
@@ -98,7 +98,7 @@ impl UplinkPath {
         &self,
         mut connection: Arc<ConnectionRoute>,
         sender: Option<Sender<'_>>,
-        message: Result<Unread>,
+        message: Result<RawMessage>,
     ) -> Result<Taken> {
         let read = match message {
             Ok(around) => {
@@ -138,7 +138,7 @@ impl UplinkPath {
         &self,
         connection: &mut Arc<ConnectionRoute>,
         sender: Option<Sender<'_>>,
-        around: &Unread,
+        around: &RawMessage,
     ) -> Result<Vec<Value>> {
         let read = ingest::read(connection, around);
         if !matches!(read, Err(Error::Invalid(_))) || self.routes.is_current(connection).await? {
@@ -196,11 +196,11 @@ impl UplinkPath {
             Err(refused) => Err(refused.echo()),
         };
         let odd_time = match &mut read {
-            Ok((Event::Uplink(uplink), _)) => self.doubt_time(uplink, received_at),
+            Ok((Event::Uplink(uplink), _)) => self.drop_implausible_time(uplink, received_at),
             _ => None,
         };
         let awaits = match &read {
-            Ok((Event::Uplink(uplink), _)) if uplink.wants_downlink => Some(Asking {
+            Ok((Event::Uplink(uplink), _)) if uplink.wants_downlink => Some(DownlinkRequest {
                 kind: connection.settings.kind(),
                 network_device_id: uplink.network_device_id.clone(),
             }),
@@ -260,7 +260,7 @@ impl UplinkPath {
 
     /// Removes an implausible network time from an uplink, so that the hub's time is used, and keeps the
     /// reported time in `radio.reported_time`. Returns the description of the problem.
-    fn doubt_time(&self, uplink: &mut Uplink, now: Time) -> Option<String> {
+    fn drop_implausible_time(&self, uplink: &mut Uplink, now: Time) -> Option<String> {
         if let Some(told) = &uplink.radio.reported_time {
             return Some(format!("the network's time {told:?} cannot be read"));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rumqttc::{Packet, QoS, SubAck};
 use tokio::time::timeout;
 
-use super::subscription::Heard;
+use super::subscription::Topics;
 use crate::{
     error::{Error, Result},
     id::TenantId,
@@ -39,7 +39,7 @@ pub async fn broker(
     vault: &Vault,
     guard: &Guard,
 ) -> Result<Probed> {
-    let heard = match Heard::of(tenant, connection, vault) {
+    let heard = match Topics::of(tenant, connection, vault) {
         Ok(Some(heard)) => heard,
         Ok(None) => return Ok(Probed::NoBroker),
         // The secret cannot be decrypted, or is unusable.
@@ -54,7 +54,7 @@ pub async fn broker(
     })
 }
 
-async fn ask(heard: &Heard, guard: &Guard) -> std::result::Result<(), String> {
+async fn ask(heard: &Topics, guard: &Guard) -> std::result::Result<(), String> {
     // With the same client id, this test would disconnect the active subscription. The last will stays
     // with that one.
     let name = format!("{}test", heard.broker.client_id());

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 /// A message as received.
 #[derive(Debug)]
-pub struct Unread {
+pub struct RawMessage {
     /// Request body, or MQTT payload.
     pub body: Vec<u8>,
     /// Query parameters in their order, without the ingest key.
@@ -44,12 +44,12 @@ pub struct Taken {
     /// Result of processing the message.
     pub receipt: Receipt,
     /// Device that waits for a downlink in the response.
-    pub awaits: Option<Asking>,
+    pub awaits: Option<DownlinkRequest>,
 }
 
 /// A device that requests a downlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asking {
+pub struct DownlinkRequest {
     /// Type of its network server.
     pub kind: &'static str,
     /// Id of the device in the network.

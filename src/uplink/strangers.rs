@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(60);
 const LINES_MAX: usize = 10;
 
 /// Counter of requests with a wrong ingest key.
-pub struct Strangers {
+pub struct WrongKeys {
     writer: Writer,
     noted: Mutex<Noted>,
 }
@@ -49,7 +49,7 @@ struct Lines {
     left_out: u64,
 }
 
-impl Strangers {
+impl WrongKeys {
     /// Creates a counter that writes with `writer`.
     pub fn new(writer: Writer) -> Self {
         Self {

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{
     path::UplinkPath,
     subscription::{Ending, Former, Subscription, Waking},
-    taking::Taker,
+    taking::MessageProcessor,
 };
 use crate::{
     error::{Error, Result},
@@ -155,7 +155,7 @@ impl Subscriber {
                 self.start((*one).clone(), former);
             }
         }
-        self.see_to_the_resting(&all).await
+        self.renew_disabled(&all).await
     }
 
     /// Ends the subscriptions that no longer match. For those of changed connections, which start again,
@@ -197,7 +197,7 @@ impl Subscriber {
 
     /// Renews the leases of disabled connections that may be enabled again, so that no other hub uses a
     /// session that this hub is deleting. Releases the leases of deleted sessions.
-    async fn see_to_the_resting(&mut self, all: &HashSet<ConnectionId>) -> Result<()> {
+    async fn renew_disabled(&mut self, all: &HashSet<ConnectionId>) -> Result<()> {
         let ids: Vec<ConnectionId> = self.resting.keys().copied().collect();
         let mut forgotten = Vec::new();
         for id in ids {
@@ -225,7 +225,7 @@ impl Subscriber {
     fn start(&mut self, what: Subscribing, former: Option<Former>) {
         let (end, told) = oneshot::channel();
         let subscription = Arc::new(Subscription {
-            taker: Arc::new(Taker::new(
+            taker: Arc::new(MessageProcessor::new(
                 self.store.scope(what.tenant),
                 what.id,
                 self.uplinks.clone(),

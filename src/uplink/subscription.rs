@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::taking::{Arrived, Taker};
+use super::taking::{Arrived, MessageProcessor};
 use crate::{
     error::{Error, Result},
     id::TenantId,
@@ -43,26 +43,26 @@ pub enum Ending {
     /// enabled again soon.
     Gone(oneshot::Receiver<Waking>),
     /// A client changed the connection. The sender passes the former topics to the next subscription.
-    Changed(oneshot::Sender<Heard>),
+    Changed(oneshot::Sender<Topics>),
 }
 
 /// Reason why the broker session of a disabled connection is kept.
 pub enum Waking {
     /// The connection is enabled again. The sender passes the former topics to the next subscription, or is
     /// dropped if the session was deleted.
-    On(oneshot::Sender<Heard>),
+    On(oneshot::Sender<Topics>),
     /// Another hub may have taken the connection over.
     Left,
 }
 
 /// Broker and topics of a subscription.
 #[derive(Clone)]
-pub struct Heard {
+pub struct Topics {
     pub broker: Broker,
     pub filters: Vec<String>,
 }
 
-impl Heard {
+impl Topics {
     /// Returns the broker and the topics of a connection; `None` if it has no broker.
     pub fn of(tenant: TenantId, connection: &Connection, vault: &Vault) -> Result<Option<Self>> {
         let provisioned = &connection.provisioned;
@@ -91,11 +91,11 @@ impl Heard {
 }
 
 /// Receives the topics of the previous subscription after it has ended.
-pub type Former = oneshot::Receiver<Heard>;
+pub type Former = oneshot::Receiver<Topics>;
 
 /// One subscription.
 pub struct Subscription {
-    pub taker: Arc<Taker>,
+    pub taker: Arc<MessageProcessor>,
     pub vault: Vault,
     pub guard: Guard,
 }
@@ -129,7 +129,7 @@ impl Subscription {
 
     /// Keeps the broker session until it is clear that the connection stays disabled, then deletes it. The
     /// next subscription waits for the end of this method, so that no session is deleted while in use.
-    async fn rest(&self, mut waking: oneshot::Receiver<Waking>, heard: Option<Heard>) {
+    async fn rest(&self, mut waking: oneshot::Receiver<Waking>, heard: Option<Topics>) {
         self.taker.note(None).await;
         let Some(heard) = heard else { return };
         let may_go_on = match self.what().await {
@@ -156,7 +156,7 @@ impl Subscription {
         self: &Arc<Self>,
         stop: &CancellationToken,
         former: Option<Former>,
-    ) -> Option<Heard> {
+    ) -> Option<Topics> {
         let mut former = match former {
             Some(former) => former.await.ok(),
             None => None,
@@ -198,17 +198,17 @@ impl Subscription {
     }
 
     /// Reads the connection's settings and decrypts its credentials.
-    async fn what(&self) -> Result<Heard> {
+    async fn what(&self) -> Result<Topics> {
         let scope = &self.taker.scope;
         let connection = connections::get(scope, self.taker.id).await?;
-        Heard::of(scope.tenant(), &connection, &self.vault)?
+        Topics::of(scope.tenant(), &connection, &self.vault)?
             .ok_or_else(|| Error::internal("the connection has no broker"))
     }
 
     async fn connect_and_work(
         self: &Arc<Self>,
-        what: &Heard,
-        former: &mut Option<Heard>,
+        what: &Topics,
+        former: &mut Option<Topics>,
         stop: &CancellationToken,
     ) -> Broke {
         let opened = tokio::select! {
@@ -245,8 +245,8 @@ impl Subscription {
     async fn subscribe(
         &self,
         session: &mut Session,
-        what: &Heard,
-        former: Option<&Heard>,
+        what: &Topics,
+        former: Option<&Topics>,
     ) -> Result<Vec<String>, String> {
         session.subscribe(&what.filters, QoS::AtLeastOnce).await?;
         let former = former.filter(|former| is_same_session(&former.broker, &what.broker));
@@ -265,7 +265,7 @@ impl Subscription {
     async fn work(
         self: &Arc<Self>,
         session: &mut Session,
-        what: &Heard,
+        what: &Topics,
         known: &[String],
         stop: &CancellationToken,
     ) -> Result<(), String> {

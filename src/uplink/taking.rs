@@ -8,7 +8,7 @@ use rumqttc::Publish;
 use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{path::UplinkPath, receipt::Receipt, receipt::Unread};
+use super::{path::UplinkPath, receipt::RawMessage, receipt::Receipt};
 use crate::{
     clock,
     error::{Error, Result},
@@ -34,14 +34,14 @@ pub struct Arrived {
 
 impl Arrived {
     /// Returns the message for the uplink path, or the reason why it is invalid.
-    fn read(&self) -> Result<Unread> {
+    fn read(&self) -> Result<RawMessage> {
         let Publish { topic, payload, .. } = &self.publish;
         if self.is_too_large {
             let shown: String = topic.chars().take(TOPIC_SHOWN_MAX).collect();
             let rule = format!("the message to {shown} is larger than 1 MiB");
             return Err(Error::Invalid(rule));
         }
-        Ok(Unread {
+        Ok(RawMessage {
             body: payload.to_vec(),
             query: Vec::new(),
             topic: Some(topic.clone()),
@@ -50,7 +50,7 @@ impl Arrived {
 }
 
 /// Processor of the messages of one connection.
-pub struct Taker {
+pub struct MessageProcessor {
     /// The tenant.
     pub scope: Scope,
     /// The connection.
@@ -67,7 +67,7 @@ struct Waiting {
     why: Option<String>,
 }
 
-impl Taker {
+impl MessageProcessor {
     /// Creates a processor for the connection `id`.
     pub fn new(scope: Scope, id: ConnectionId, uplinks: UplinkPath) -> Self {
         Self {
@@ -130,7 +130,7 @@ impl Taker {
             );
             if !waits {
                 waits = true;
-                self.wait_begins(&error).await;
+                self.begin_wait(&error).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break None,
@@ -138,14 +138,14 @@ impl Taker {
             }
         };
         if waits {
-            self.wait_ends().await;
+            self.end_wait().await;
         }
         taken
     }
 
     /// Records a message, or counts it as rejected. A panic is handled like any other internal error, so
     /// that the message is still counted and acknowledged.
-    async fn record(&self, message: Result<Unread>) -> Result<Receipt> {
+    async fn record(&self, message: Result<RawMessage>) -> Result<Receipt> {
         let receiving = self.uplinks.receive_fetched(self.id, message);
         match AssertUnwindSafe(receiving).catch_unwind().await {
             Ok(received) => received.map(|taken| taken.receipt),
@@ -154,7 +154,7 @@ impl Taker {
     }
 
     /// Adds a waiting message. Only the reason of the first one is shown; later ones seldom differ.
-    async fn wait_begins(&self, error: &Error) {
+    async fn begin_wait(&self, error: &Error) {
         let mut waiting = self.waiting.lock().await;
         waiting.count += 1;
         if waiting.count == 1 {
@@ -167,7 +167,7 @@ impl Taker {
         }
     }
 
-    async fn wait_ends(&self) {
+    async fn end_wait(&self) {
         let mut waiting = self.waiting.lock().await;
         waiting.count -= 1;
         if waiting.count == 0 {

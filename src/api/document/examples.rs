@@ -15,10 +15,10 @@ pub fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |_, _, operation| {
         if let Some(body) = operation.get_mut("requestBody") {
-            add_to_contents(body, &schemas, Way::Sent);
+            add_to_contents(body, &schemas, Direction::Sent);
         }
         for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            add_to_contents(response, &schemas, Way::Answered);
+            add_to_contents(response, &schemas, Direction::Answered);
         }
     });
 }
@@ -39,12 +39,12 @@ pub fn drop_from_optional_parameters(document: &mut Value) {
 
 /// Direction of a body. Secrets appear in requests only.
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Direction {
     Sent,
     Answered,
 }
 
-fn add_to_contents(body: &mut Value, schemas: &Value, way: Way) {
+fn add_to_contents(body: &mut Value, schemas: &Value, direction: Direction) {
     for (_, media) in body
         .get_mut("content")
         .and_then(Value::as_object_mut)
@@ -52,16 +52,16 @@ fn add_to_contents(body: &mut Value, schemas: &Value, way: Way) {
         .flatten()
     {
         if media.get("example").is_none() {
-            media["example"] = compose(&media["schema"], schemas, way, 0);
+            media["example"] = compose(&media["schema"], schemas, direction, 0);
         }
     }
 }
 
-fn compose(schema: &Value, schemas: &Value, way: Way, depth: usize) -> Value {
+fn compose(schema: &Value, schemas: &Value, direction: Direction, depth: usize) -> Value {
     if depth > 24 {
         return Value::Null;
     }
-    let inner = |schema: &Value| compose(schema, schemas, way, depth + 1);
+    let inner = |schema: &Value| compose(schema, schemas, direction, depth + 1);
     if let Some(example) = schema.get("example") {
         return example.clone();
     }
@@ -79,7 +79,8 @@ fn compose(schema: &Value, schemas: &Value, way: Way, depth: usize) -> Value {
     match schema["type"].as_str() {
         Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
-            let is_there = |schema: &Value| way == Way::Sent || schema["writeOnly"] != true;
+            let is_there =
+                |schema: &Value| direction == Direction::Sent || schema["writeOnly"] != true;
             Value::Object(
                 properties
                     .filter(|(_, schema)| is_there(schema))

@@ -28,7 +28,7 @@ pub fn guarded(text: &str) -> Cow<'_, str> {
 
 /// Reverses [`guarded`]. Keeps an apostrophe that guards nothing, as in `'s-Gravenhage`.
 pub fn read_text(cell: &str) -> Result<&str, String> {
-    if let Some(text) = written_as_formula(cell) {
+    if let Some(text) = text_in_formula(cell) {
         return Ok(text);
     }
     refuse_error(cell)?;
@@ -42,7 +42,7 @@ pub fn read_text(cell: &str) -> Result<&str, String> {
 pub fn guarded_id(id: &str) -> Cow<'_, str> {
     let is_plain = !id.starts_with(GUARD)
         && !is_computed(id)
-        && number_of_a_spreadsheet(id).is_none()
+        && spreadsheet_number_error(id).is_none()
         && id.trim() == id;
     if is_plain {
         return Cow::Borrowed(id);
@@ -57,11 +57,11 @@ pub fn read_id(cell: &str) -> Result<&str, String> {
         return Ok(id);
     }
     let cell = cell.trim();
-    if let Some(id) = written_as_formula(cell) {
+    if let Some(id) = text_in_formula(cell) {
         return Ok(id);
     }
     refuse_error(cell)?;
-    match number_of_a_spreadsheet(cell) {
+    match spreadsheet_number_error(cell) {
         Some(rule) => Err(rule.to_owned()),
         None => Ok(cell),
     }
@@ -89,7 +89,7 @@ fn is_computed(text: &str) -> bool {
 }
 
 /// Returns the text in `="text"`, with which people make spreadsheets keep all digits.
-fn written_as_formula(cell: &str) -> Option<&str> {
+fn text_in_formula(cell: &str) -> Option<&str> {
     let text = cell.strip_prefix("=\"")?.strip_suffix('"')?;
     (!text.contains('"')).then_some(text)
 }
@@ -103,7 +103,7 @@ fn refuse_error(cell: &str) -> Result<(), String> {
 }
 
 /// Returns the rule that an id breaks if a spreadsheet has turned it into a number.
-fn number_of_a_spreadsheet(id: &str) -> Option<&'static str> {
+fn spreadsheet_number_error(id: &str) -> Option<&'static str> {
     if is_scientific(id) {
         return Some(
             "a spreadsheet has made a number of it and lost digits: format the column as text and write \

@@ -23,7 +23,7 @@ use super::{
     client::{self, Client},
     failure::{self, IsErrorObject},
     host,
-    leftover::{Leftover, Unsent},
+    leftover::{UnreadBody, Unsent},
     request_id::{self, RequestId},
 };
 use crate::{
@@ -92,7 +92,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         request.set_data(id.clone());
         request.set_data(client);
         request.set_data(BodyRoom::default());
-        let leftover = Leftover::watch(&mut request, &self.edge.cut);
+        let leftover = UnreadBody::watch(&mut request, &self.edge.cut);
         let mut response = self.answer(request).instrument(span).await;
         if let Some(leftover) = leftover {
             leftover.drain().await;

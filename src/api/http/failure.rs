@@ -99,7 +99,7 @@ fn log(error: &Error) {
         Error::Unavailable {
             what, source: None, ..
         } => {
-            if let Some(left_out) = put_off().admit(what, Instant::now()) {
+            if let Some(left_out) = rejection_log().admit(what, Instant::now()) {
                 tracing::warn!(left_out, "request put off: {what}");
             }
         }
@@ -109,19 +109,19 @@ fn log(error: &Error) {
 
 /// Rate limit on log lines about rejected requests: one per reason and [`QUIET`], because a hub that sheds load
 /// must not create more of it.
-struct PutOff(BTreeMap<String, (Instant, u64)>);
+struct RejectionLog(BTreeMap<String, (Instant, u64)>);
 
 /// Period in which at most one line is logged per reason.
 const QUIET: Duration = Duration::from_secs(10);
 /// Maximum number of reasons that are counted separately.
 const REASONS_MAX: usize = 100;
 
-fn put_off() -> MutexGuard<'static, PutOff> {
-    static LINES: Mutex<PutOff> = Mutex::new(PutOff(BTreeMap::new()));
+fn rejection_log() -> MutexGuard<'static, RejectionLog> {
+    static LINES: Mutex<RejectionLog> = Mutex::new(RejectionLog(BTreeMap::new()));
     LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl PutOff {
+impl RejectionLog {
     /// Admits a log line and returns the number of lines suppressed before it; `None` if this line is
     /// suppressed, too.
     fn admit(&mut self, what: &str, now: Instant) -> Option<u64> {
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_reason_has_one_line_a_while() {
-        let mut lines = PutOff(BTreeMap::new());
+        let mut lines = RejectionLog(BTreeMap::new());
         let start = Instant::now();
         assert_eq!(lines.admit("full", start), Some(0));
         for _ in 0..5 {

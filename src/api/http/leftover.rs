@@ -30,7 +30,7 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
 /// Unread rest of one request's body.
-pub struct Leftover {
+pub struct UnreadBody {
     left: oneshot::Receiver<Chunks>,
     cut: CancellationToken,
 }
@@ -46,7 +46,7 @@ impl Unsent {
     }
 }
 
-impl Leftover {
+impl UnreadBody {
     /// Watches the request's body, if it has one, and gives it up at `cut`.
     pub fn watch(request: &mut Request, cut: &CancellationToken) -> Option<Self> {
         let body = request.take_body();

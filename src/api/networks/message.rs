@@ -14,12 +14,12 @@ use crate::{
         declaration::{self, INGEST_KEY_PARAMETER},
     },
     error::Error,
-    uplink::Unread,
+    uplink::RawMessage,
 };
 
 /// Unread message of a network server, or the reason why it was refused. The reason is only revealed to a
 /// sender with the connection's key.
-pub struct Message(pub Result<Unread, Error>);
+pub struct Message(pub Result<RawMessage, Error>);
 
 impl<'a> ApiExtractor<'a> for Message {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -50,11 +50,11 @@ impl<'a> ApiExtractor<'a> for Message {
     }
 }
 
-async fn take(request: &Request, body: &mut RequestBody) -> Result<Unread, Error> {
+async fn take(request: &Request, body: &mut RequestBody) -> Result<RawMessage, Error> {
     declaration::of(request)?.check_query(request)?;
     check_network_content_type(request)?;
     let query = request.uri().query().unwrap_or_default();
-    Ok(Unread {
+    Ok(RawMessage {
         body: read_encoded(request, body, 1).await?,
         query: url::form_urlencoded::parse(query.as_bytes())
             .filter(|(name, _)| name != INGEST_KEY_PARAMETER)

@@ -26,7 +26,7 @@ struct Event<'a> {
 
 /// Times in the body of an uplink or event.
 #[derive(Deserialize)]
-struct Moments {
+struct Times {
     time: Option<Time>,
     uplink_metadata: Option<Metadata>,
 }
@@ -67,7 +67,7 @@ pub fn message(delivery: &Delivery, type_name: &str, origin: &str) -> Result<Mes
 }
 
 fn happened_at(body: &str) -> Option<Time> {
-    let moments: Moments = serde_json::from_str(body).ok()?;
+    let moments: Times = serde_json::from_str(body).ok()?;
     moments.time.or_else(|| {
         let received = moments.uplink_metadata?.last_data_received?;
         received.received_at

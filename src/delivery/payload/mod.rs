@@ -29,7 +29,7 @@ pub enum Payload {
 
 /// Reason why no message was made.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Unmade {
+pub enum RenderError {
     /// The message can never be made, for this reason.
     Never(String),
     /// The message may be made at a later attempt.
@@ -65,13 +65,15 @@ impl Payload {
     }
 
     /// Checks the template. The error is the violated rule.
-    pub async fn check(&self, renderer: &Renderer) -> Result<(), Unmade> {
+    pub async fn check(&self, renderer: &Renderer) -> Result<(), RenderError> {
         let Self::Template(template) = self else {
             return Ok(());
         };
         let template = template.clone();
         let checked = renderer.run(move || template.check()).await;
-        checked.ok_or(Unmade::NotNow)?.map_err(Unmade::Never)
+        checked
+            .ok_or(RenderError::NotNow)?
+            .map_err(RenderError::Never)
     }
 
     /// Returns the message of a delivery.
@@ -81,7 +83,7 @@ impl Payload {
         delivery: &Delivery,
         origin: &str,
         purpose: Purpose,
-    ) -> Result<Message, Unmade> {
+    ) -> Result<Message, RenderError> {
         match self {
             Self::Native => Ok(Message {
                 content_type: JSON.to_owned(),
@@ -92,14 +94,14 @@ impl Payload {
                     Purpose::Delivery => delivery.kind.as_str(),
                     Purpose::Test => "test",
                 };
-                cloud_events::message(delivery, type_name, origin).map_err(Unmade::Never)
+                cloud_events::message(delivery, type_name, origin).map_err(RenderError::Never)
             }
             Self::Template(template) => {
                 let (template, delivery) = (template.clone(), delivery.clone());
                 let made = renderer
                     .run(move || template.message(&delivery, purpose))
                     .await;
-                made.ok_or(Unmade::NotNow)?.map_err(Unmade::Never)
+                made.ok_or(RenderError::NotNow)?.map_err(RenderError::Never)
             }
         }
     }

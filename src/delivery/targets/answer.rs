@@ -14,7 +14,7 @@ pub struct Answer {
     /// Time to wait that the receiver requested with `Retry-After`.
     pub retry_after: Option<TimeDelta>,
     /// True if `retry_after` concerns all messages, not only this one.
-    pub is_rest: bool,
+    pub asks_for_pause: bool,
     /// Beginning of the response, if it is text.
     pub text: Option<String>,
     /// True if another attempt would fail in the same way.

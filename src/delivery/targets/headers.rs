@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// "Too many requests" and "service unavailable": with these statuses `Retry-After` concerns the
 /// receiver, not one message.
-pub const ASKS_FOR_REST: [u16; 2] = [429, 503];
+pub const PAUSING_STATUSES: [u16; 2] = [429, 503];
 
 /// Returns a header value that is never logged.
 pub fn sensitive(value: &str) -> Result<HeaderValue> {

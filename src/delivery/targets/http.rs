@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     answer::Answer,
-    headers::{ASKS_FOR_REST, basic, sensitive},
+    headers::{PAUSING_STATUSES, basic, sensitive},
     oauth2::OAuth2,
     webhook_signature::Signer,
 };
@@ -237,7 +237,7 @@ async fn answer(response: Response) -> Answer {
         status: Some(status),
         error,
         retry_after,
-        is_rest: ASKS_FOR_REST.contains(&status),
+        asks_for_pause: PAUSING_STATUSES.contains(&status),
         text: (!text.is_empty()).then_some(text),
         is_final: false,
     }

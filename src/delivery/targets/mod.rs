@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use self::answer::Answer;
-use super::payload::{Message, Payload, Purpose, Renderers, Unmade};
+use super::payload::{Message, Payload, Purpose, RenderError, Renderers};
 use crate::{
     config::Config,
     error::{Error, Result},
@@ -49,21 +49,21 @@ pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<
 pub struct Target {
     tenant: TenantId,
     payload: Payload,
-    way: Way,
+    transport: Transport,
     redactor: Redactor,
     /// Approximate size in bytes.
     weight: u32,
 }
 
 /// Type-specific part of a target.
-enum Way {
+enum Transport {
     Http(Box<http::HttpTarget>),
     Mqtt(Box<mqtt::MqttTarget>),
     Kafka(Box<kafka::KafkaTarget>),
     Postgres(Box<postgres::PostgresTarget>),
     File(file::FileTarget),
     /// The credentials cannot be decrypted, for this reason.
-    Unopened(String),
+    Locked(String),
 }
 
 impl Target {
@@ -86,29 +86,29 @@ impl Target {
             Ok(credentials) => credentials,
             Err(error) => return Ok(Self::unopened(tenant, error.to_string())),
         };
-        let way = match provisioned.kind.as_str() {
-            http::KIND => Way::Http(Box::new(http::HttpTarget::open(
+        let transport = match provisioned.kind.as_str() {
+            http::KIND => Transport::Http(Box::new(http::HttpTarget::open(
                 settings,
                 &credentials,
                 client,
             )?)),
             mqtt::KIND => {
                 let target = mqtt::MqttTarget::open(integration.id, settings, &credentials)?;
-                Way::Mqtt(Box::new(target))
+                Transport::Mqtt(Box::new(target))
             }
             kafka::KIND => {
                 let target = kafka::KafkaTarget::open(settings, &credentials)?;
-                Way::Kafka(Box::new(target))
+                Transport::Kafka(Box::new(target))
             }
             postgres::KIND => {
                 let target = postgres::PostgresTarget::open(settings, &credentials)?;
-                Way::Postgres(Box::new(target))
+                Transport::Postgres(Box::new(target))
             }
-            file::KIND => Way::File(file::FileTarget::open(settings, tenant)?),
+            file::KIND => Transport::File(file::FileTarget::open(settings, tenant)?),
             other => return Err(Error::internal(format!("no target of the type {other}"))),
         };
-        let shown: Vec<String> = match &way {
-            Way::Http(target) => target.shown().collect(),
+        let shown: Vec<String> = match &transport {
+            Transport::Http(target) => target.shown().collect(),
             _ => Vec::new(),
         };
         let secrets = credentials.values().chain(shown.iter().map(String::as_str));
@@ -116,7 +116,7 @@ impl Target {
         Ok(Self {
             tenant,
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
-            way,
+            transport,
             redactor,
             weight: weight(integration),
         })
@@ -126,7 +126,7 @@ impl Target {
         Self {
             tenant,
             payload: Payload::Native,
-            way: Way::Unopened(why),
+            transport: Transport::Locked(why),
             redactor: Redactor::new([]),
             weight: 0,
         }
@@ -134,7 +134,7 @@ impl Target {
 
     /// True if the credentials could not be decrypted; another try may succeed.
     pub fn is_unopened(&self) -> bool {
-        matches!(self.way, Way::Unopened(_))
+        matches!(self.transport, Transport::Locked(_))
     }
 
     /// Sends one delivery.
@@ -148,8 +148,8 @@ impl Target {
     }
 
     async fn answer(&self, sender: &Sender, delivery: &Delivery, purpose: Purpose) -> Answer {
-        let answer = match (&self.way, purpose) {
-            (Way::Postgres(target), Purpose::Test) => {
+        let answer = match (&self.transport, purpose) {
+            (Transport::Postgres(target), Purpose::Test) => {
                 let guard = sender.guard.of(self.tenant.0);
                 target.try_out(&guard, delivery).await
             }
@@ -162,9 +162,13 @@ impl Target {
         let (renderer, origin) = (sender.renderers.of(self.tenant), &sender.origin);
         let made = self.payload.message(&renderer, delivery, origin, purpose);
         match made.await {
-            Ok(message) => self.way.send(sender, self.tenant, delivery, &message).await,
-            Err(Unmade::Never(error)) => Answer::hopeless(error),
-            Err(Unmade::NotNow) => Answer::failed("the template cannot be rendered now"),
+            Ok(message) => {
+                self.transport
+                    .send(sender, self.tenant, delivery, &message)
+                    .await
+            }
+            Err(RenderError::Never(error)) => Answer::hopeless(error),
+            Err(RenderError::NotNow) => Answer::failed("the template cannot be rendered now"),
         }
     }
 }
@@ -177,7 +181,7 @@ fn weight(integration: &Integration) -> u32 {
     u32::try_from(TARGET_BYTES + SETTINGS_BYTES * settings).unwrap_or(u32::MAX)
 }
 
-impl Way {
+impl Transport {
     async fn send(
         &self,
         sender: &Sender,
@@ -187,15 +191,15 @@ impl Way {
     ) -> Answer {
         let guard = sender.guard.of(tenant.0);
         match self {
-            Way::Http(target) => target.send(delivery, message).await,
-            Way::Mqtt(target) => {
+            Transport::Http(target) => target.send(delivery, message).await,
+            Transport::Mqtt(target) => {
                 let (publishers, within) = (sender.publishers.of(tenant.0), sender.timeout);
                 target.send(&publishers, delivery, message, within).await
             }
-            Way::Kafka(target) => target.send(&guard, delivery, message).await,
-            Way::Postgres(target) => target.send(&guard, delivery).await,
-            Way::Unopened(why) => Answer::failed(why.clone()),
-            Way::File(target) => {
+            Transport::Kafka(target) => target.send(&guard, delivery, message).await,
+            Transport::Postgres(target) => target.send(&guard, delivery).await,
+            Transport::Locked(why) => Answer::failed(why.clone()),
+            Transport::File(target) => {
                 let (below, writing) = (sender.files_dir.as_deref(), &sender.files);
                 target.send(below, writing, delivery, message).await
             }

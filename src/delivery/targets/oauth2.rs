@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     answer::Answer,
-    headers::{ASKS_FOR_REST, basic},
+    headers::{PAUSING_STATUSES, basic},
 };
 use crate::{
     error::{Error, Result},
@@ -186,7 +186,7 @@ async fn refusal(response: Response) -> Answer {
     };
     Answer {
         retry_after,
-        is_rest: ASKS_FOR_REST.contains(&status.as_u16()),
+        asks_for_pause: PAUSING_STATUSES.contains(&status.as_u16()),
         ..Answer::failed(error)
     }
 }

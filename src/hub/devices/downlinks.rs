@@ -29,7 +29,7 @@ use crate::{
         members,
         networks::{self as connections, downlink_settings::Seen},
     },
-    uplink::Asking,
+    uplink::DownlinkRequest,
 };
 
 /// A field of the desired state that a device can have.
@@ -319,7 +319,7 @@ pub async fn in_answer(
     scope: &Scope,
     connection: ConnectionId,
     uplink: Option<(Uuid, &str)>,
-    asking: &Asking,
+    asking: &DownlinkRequest,
 ) -> Result<Value> {
     if let Some((uplink, device)) = uplink {
         let key = devices::get(scope, device).await?.key;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Hub;
 use crate::{
     clock,
-    delivery::{self, Answer, Payload, SAMPLE, Unmade},
+    delivery::{self, Answer, Payload, RenderError, SAMPLE},
     error::{Error, Result},
     id::{IntegrationId, new_uuid},
     secret::{self, Claim},
@@ -126,8 +126,8 @@ impl Hub {
         let payload = Payload::read(&new.payload).map_err(rule)?;
         match payload.check(&self.wake.renderer(scope.tenant())).await {
             Ok(()) => Ok(()),
-            Err(Unmade::Never(error)) => Err(rule(error)),
-            Err(Unmade::NotNow) => Err(Error::internal("there is no thread for a template")),
+            Err(RenderError::Never(error)) => Err(rule(error)),
+            Err(RenderError::NotNow) => Err(Error::internal("there is no thread for a template")),
         }
     }
 

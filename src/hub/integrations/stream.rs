@@ -1,7 +1,7 @@
 //! Followers of an integration: their permission and the messages that they receive.
 
 use crate::{
-    delivery::{self, Payload, Purpose, Unmade},
+    delivery::{self, Payload, Purpose, RenderError},
     error::{Error, Result},
     hub::{Hub, access::permission},
     id::IntegrationId,
@@ -188,10 +188,10 @@ impl Following {
                     told.texts.push(message.body);
                     told.deliveries.push(delivery);
                 }
-                Err(Unmade::Never(reason)) => {
+                Err(RenderError::Never(reason)) => {
                     followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
                 }
-                Err(Unmade::NotNow) => {
+                Err(RenderError::NotNow) => {
                     return Err(Error::internal("there is no thread for a template"));
                 }
             }

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     clock::Time,
-    networks::downlink::{DownlinkNetwork, Handover, Parcel, Taken},
+    networks::downlink::{DownlinkNetwork, Handover, OutgoingDownlink, Taken},
     outgoing::{Request, TlsSettings},
     secret::Credentials,
 };
@@ -33,7 +33,11 @@ impl Downlinks {
 
     /// Returns the request, whose query holds all parameters. The token is the hash of the unescaped query
     /// with the key appended.
-    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+    pub fn request(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Request, String> {
         let mut url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let mut query = vec![
             ("DevEUI", parcel.network_device_id.clone()),
@@ -73,7 +77,11 @@ impl DownlinkNetwork for Downlinks {
         &self.url
     }
 
-    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
@@ -82,7 +90,7 @@ impl DownlinkNetwork for Downlinks {
     }
 
     /// Returns the correlation id that was sent along, by which later messages refer to the downlink.
-    fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, parcel: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
             reference: Some(reference(parcel)),
         })
@@ -91,7 +99,7 @@ impl DownlinkNetwork for Downlinks {
 
 /// Returns the correlation id of a downlink: ThingPark's ids have 64 bits, so the random half of the
 /// UUID is used.
-fn reference(parcel: &Parcel) -> String {
+fn reference(parcel: &OutgoingDownlink) -> String {
     hex::encode_upper(&parcel.id.as_bytes()[8..])
 }
 

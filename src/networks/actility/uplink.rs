@@ -17,7 +17,7 @@ use crate::networks::{
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
-        PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level, number, object,
+        PayloadEncoding, ReportedTime, at, flag, frame_counter, instant, level, number, object,
         payload, place, port, text, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
@@ -177,7 +177,7 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
         },
         ..Uplink::default()
     };
-    Ok(uplink.heard_at(ToldTime::first([at(document, "Time")], instant)))
+    Ok(uplink.heard_at(ReportedTime::first([at(document, "Time")], instant)))
 }
 
 fn device_place(document: &Value) -> Option<Told> {

@@ -10,8 +10,8 @@ use super::broker::BrokerUplinks;
 use crate::{
     mqtt::Publication,
     networks::downlink::{
-        BASE_URL, DownlinkNetwork, Handover, Implied, Parcel, Taken, bearer, below,
-        no_question_to_broker, topic_level,
+        BASE_URL, DownlinkNetwork, Handover, Implied, OutgoingDownlink, Taken, bearer, below,
+        broker_cannot_be_probed, topic_level,
     },
     outgoing::{Request, TlsSettings},
     secret::{Address, Credentials},
@@ -35,7 +35,11 @@ impl Downlinks {
     pub const SECRET: &str = "api_token";
 
     /// Returns the request that enqueues a downlink.
-    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+    pub fn request(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Request, String> {
         let url = self.queue(&parcel.network_device_id)?;
         let body = json!({"queueItem": item(parcel)});
         Ok(Request::post(url, body).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
@@ -56,7 +60,11 @@ impl DownlinkNetwork for Downlinks {
         &self.base_url
     }
 
-    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
@@ -67,7 +75,7 @@ impl DownlinkNetwork for Downlinks {
     }
 
     /// Returns the id of the queue item, by which later messages refer to the downlink.
-    fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, _: &OutgoingDownlink, body: &Value) -> Result<Taken, String> {
         Ok(Taken {
             reference: body["id"].as_str().map(str::to_owned),
         })
@@ -90,7 +98,7 @@ pub struct BrokerDownlinks {
 impl BrokerDownlinks {
     /// Returns the message that enqueues a downlink. The queue item gets the downlink's id, by which later
     /// messages refer to it.
-    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
         let application = self
             .application_id
             .as_ref()
@@ -119,16 +127,16 @@ impl DownlinkNetwork for BrokerDownlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
         self.publication(parcel).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
-        no_question_to_broker()
+        broker_cannot_be_probed()
     }
 
     /// Returns the id of the queue item, which is the downlink's id.
-    fn read_answer(&self, parcel: &Parcel, _: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, parcel: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
             reference: Some(parcel.id.to_string()),
         })
@@ -136,7 +144,7 @@ impl DownlinkNetwork for BrokerDownlinks {
 }
 
 /// Returns the item for the device's queue.
-fn item(parcel: &Parcel) -> Value {
+fn item(parcel: &OutgoingDownlink) -> Value {
     json!({
         "confirmed": parcel.confirmed,
         "data": STANDARD.encode(&parcel.payload),

@@ -14,7 +14,7 @@ use crate::networks::{
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
-        PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level, location, number,
+        PayloadEncoding, ReportedTime, at, flag, frame_counter, instant, level, location, number,
         object, payload, port, text, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
@@ -115,7 +115,7 @@ fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> 
         },
         ..Uplink::default()
     };
-    Ok(uplink.heard_at(ToldTime::first([at(body, "time")], instant)))
+    Ok(uplink.heard_at(ReportedTime::first([at(body, "time")], instant)))
 }
 
 /// Returns the relay that forwarded a frame and its reception of the device. Zeros are omitted in the

@@ -12,8 +12,8 @@ use crate::networks::{
     lorawan::{dev_eui, required_dev_eui, status},
     malformed::Malformed,
     read::{
-        PayloadEncoding, ToldTime, at, flag, frame_counter, level, object, payload, place, port,
-        text, unix_time, whole_number,
+        PayloadEncoding, ReportedTime, at, flag, frame_counter, level, object, payload, place,
+        port, text, unix_time, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
 };
@@ -89,9 +89,9 @@ fn names(body: &Value) -> Names {
     }
 }
 
-fn time(body: &Value) -> ToldTime {
+fn time(body: &Value) -> ReportedTime {
     let places = [at(body, "params.rx_time"), at(body, "meta.time")];
-    ToldTime::first(places, unix_time)
+    ReportedTime::first(places, unix_time)
 }
 
 fn uplink(body: &Value) -> Result<Uplink, Malformed> {

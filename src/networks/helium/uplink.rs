@@ -10,7 +10,7 @@ use crate::networks::{
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
-        PayloadEncoding, ToldTime, at, frame_counter, milliseconds, object, payload, port, text,
+        PayloadEncoding, ReportedTime, at, frame_counter, milliseconds, object, payload, port, text,
     },
     uplink::{Incoming, UplinkNetwork},
 };
@@ -56,8 +56,8 @@ fn names(body: &Value) -> Names {
 
 /// Returns the time reported by a hotspot. Some send too many digits, which results in a time centuries
 /// away.
-fn reported_at(body: &Value) -> ToldTime {
-    ToldTime::first([at(body, "reported_at")], milliseconds)
+fn reported_at(body: &Value) -> ReportedTime {
+    ReportedTime::first([at(body, "reported_at")], milliseconds)
 }
 
 fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     networks::{
-        downlink::{DownlinkNetwork, Handover, Parcel, URL},
+        downlink::{DownlinkNetwork, Handover, OutgoingDownlink, URL},
         template::{self, Place},
     },
     outgoing::{Request, TlsSettings},
@@ -47,7 +47,11 @@ impl Downlinks {
     pub const SECRET: &str = "authorization";
 
     /// Fills in the templates and returns the request. Values are escaped for the URL or for JSON.
-    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+    pub fn request(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Request, String> {
         // Checked again because the settings may have been stored before this rule existed.
         let url = template::fill_in_url(&self.url, parcel)?;
         let body = match &self.body {
@@ -97,7 +101,11 @@ impl DownlinkNetwork for Downlinks {
         Ok(())
     }
 
-    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
@@ -162,7 +170,7 @@ mod tests {
             error.starts_with("url: there is no {{nonsense}}"),
             "{error}"
         );
-        let unheard = Parcel {
+        let unheard = OutgoingDownlink {
             names: Default::default(),
             ..parcel()
         };

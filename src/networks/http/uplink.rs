@@ -18,7 +18,7 @@ use crate::networks::{
     http::radio::RadioMapping,
     malformed::Malformed,
     read::{
-        MAX_PAYLOAD_BYTES, PayloadEncoding, ToldTime, frame_counter, instant, payload, port,
+        MAX_PAYLOAD_BYTES, PayloadEncoding, ReportedTime, frame_counter, instant, payload, port,
         unix_time, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
@@ -107,7 +107,7 @@ impl UplinkNetwork for Uplinks {
         let time = |value: &Value| instant(value).or_else(|| unix_time(value));
         let told = self.time_pointer.as_deref();
         let told = told.and_then(|pointer| find(body, pointer));
-        let told = ToldTime::first([told.as_deref()], time);
+        let told = ReportedTime::first([told.as_deref()], time);
         // A message without a payload is not an uplink, but a join, an acknowledgement, or a cloud service's
         // request to confirm the webhook.
         let Some(sent) = find(body, &self.payload_pointer) else {

@@ -13,8 +13,8 @@ use crate::networks::{
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
-        PayloadEncoding, ToldTime, at, flag, frame_counter, milliseconds, name, object, payload,
-        port, text,
+        PayloadEncoding, ReportedTime, at, flag, frame_counter, milliseconds, name, object,
+        payload, port, text,
     },
     uplink::{Incoming, UplinkNetwork},
 };
@@ -171,7 +171,7 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
         },
         ..Uplink::default()
     };
-    Ok(uplink.heard_at(ToldTime::first([at(body, "recvTime")], milliseconds)))
+    Ok(uplink.heard_at(ReportedTime::first([at(body, "recvTime")], milliseconds)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    networks::downlink::{DownlinkNetwork, Handover, Parcel, Taken, URL, bearer, below},
+    networks::downlink::{DownlinkNetwork, Handover, OutgoingDownlink, Taken, URL, bearer, below},
     outgoing::{Request, TlsSettings},
     secret::{Address, Credentials},
 };
@@ -28,7 +28,11 @@ impl Downlinks {
     pub const SECRET: &str = "token";
 
     /// Returns the request with the command.
-    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+    pub fn request(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Request, String> {
         let url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
         let body = json!({
             "cmd": "tx",
@@ -51,7 +55,11 @@ impl DownlinkNetwork for Downlinks {
         &self.url
     }
 
-    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
@@ -64,7 +72,7 @@ impl DownlinkNetwork for Downlinks {
     }
 
     /// Checks the body, because LORIOT also answers refused commands with a successful status.
-    fn read_answer(&self, _: &Parcel, body: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, _: &OutgoingDownlink, body: &Value) -> Result<Taken, String> {
         match body["error"].as_str() {
             Some(error) => Err(format!("LORIOT refused it: {error}")),
             // Sequence number of the downlink, which the `txd` message repeats.

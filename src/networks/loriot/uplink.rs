@@ -12,8 +12,8 @@ use crate::networks::{
     lorawan::{self, Battery, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
-        PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level, milliseconds, object,
-        payload, port, text, whole_number,
+        PayloadEncoding, ReportedTime, at, flag, frame_counter, instant, level, milliseconds,
+        object, payload, port, text, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
 };
@@ -82,7 +82,7 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
         radio: radio(body),
         ..Uplink::default()
     };
-    Ok(uplink.heard_at(ToldTime::first([at(body, "ts")], milliseconds)))
+    Ok(uplink.heard_at(ReportedTime::first([at(body, "ts")], milliseconds)))
 }
 
 fn radio(body: &Value) -> Radio {

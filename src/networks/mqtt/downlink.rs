@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     mqtt::{Publication, check_topic},
     networks::{
-        downlink::{DownlinkNetwork, Handover, Parcel, no_question_to_broker},
+        downlink::{DownlinkNetwork, Handover, OutgoingDownlink, broker_cannot_be_probed},
         template::{self, Place},
     },
     outgoing::Request,
@@ -29,7 +29,7 @@ pub struct Downlinks {
 
 impl Downlinks {
     /// Fills in the templates.
-    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
         let topic = template::fill_in(&self.topic, parcel, Place::Topic)?;
         check_topic(&topic).map_err(|rule| format!("the topic, filled in, {rule}"))?;
         Ok(Publication {
@@ -63,12 +63,12 @@ impl DownlinkNetwork for Downlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
         self.publication(parcel).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
-        no_question_to_broker()
+        broker_cannot_be_probed()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    networks::downlink::{DownlinkNetwork, Handover, Parcel},
+    networks::downlink::{DownlinkNetwork, Handover, OutgoingDownlink},
     outgoing::Request,
     secret::Credentials,
 };
@@ -28,7 +28,7 @@ impl DownlinkNetwork for Downlinks {
         }
     }
 
-    fn handover(&self, _: &Credentials, _: &Parcel) -> Result<Handover, String> {
+    fn handover(&self, _: &Credentials, _: &OutgoingDownlink) -> Result<Handover, String> {
         Err("Sigfox takes downlinks in the answer to a message".to_owned())
     }
 

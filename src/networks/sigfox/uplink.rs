@@ -14,8 +14,8 @@ use crate::networks::{
     lorawan::heard,
     malformed::Malformed,
     read::{
-        MAX_RECEPTIONS, PayloadEncoding, ToldTime, at, flag, frame_counter, level, number, object,
-        payload, place, text, unix_time, whole_number,
+        MAX_RECEPTIONS, PayloadEncoding, ReportedTime, at, flag, frame_counter, level, number,
+        object, payload, place, text, unix_time, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
 };
@@ -90,9 +90,9 @@ fn names(message: &Value) -> Names {
     }
 }
 
-fn time(message: &Value) -> ToldTime {
+fn time(message: &Value) -> ReportedTime {
     let places = ["time", "baseStationTime", "timestamp"];
-    ToldTime::first(places.map(|name| at(message, name)), unix_time)
+    ReportedTime::first(places.map(|name| at(message, name)), unix_time)
 }
 
 fn uplink(message: &Value, network_device_id: String) -> Result<Uplink, Malformed> {

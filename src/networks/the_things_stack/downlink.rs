@@ -8,8 +8,8 @@ use super::broker::BrokerUplinks;
 use crate::{
     mqtt::Publication,
     networks::downlink::{
-        BASE_URL, CORRELATION_PREFIX, DownlinkNetwork, Handover, Implied, Parcel, bearer, below,
-        no_question_to_broker, topic_level,
+        BASE_URL, CORRELATION_PREFIX, DownlinkNetwork, Handover, Implied, OutgoingDownlink, bearer,
+        below, broker_cannot_be_probed, topic_level,
     },
     outgoing::{Request, TlsSettings},
     secret::{Address, Credentials},
@@ -45,7 +45,11 @@ impl Downlinks {
 
     /// Returns the request that queues a downlink. The stack's own ids of device and application are taken
     /// from the last uplink.
-    pub fn request(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Request, String> {
+    pub fn request(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Request, String> {
         let application = self
             .application_id
             .as_ref()
@@ -83,7 +87,11 @@ impl DownlinkNetwork for Downlinks {
         &self.base_url
     }
 
-    fn handover(&self, secrets: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(
+        &self,
+        secrets: &Credentials,
+        parcel: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         self.request(secrets, parcel).map(Handover::Call)
     }
 
@@ -121,7 +129,7 @@ pub struct BrokerDownlinks {
 impl BrokerDownlinks {
     /// Returns the message that queues a downlink. The stack's own id of the device is taken from the last
     /// uplink.
-    pub fn publication(&self, parcel: &Parcel) -> Result<Publication, String> {
+    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
         let application = &self.application;
         let device = topic_level("the device's id", device(parcel)?)?;
         let topic = format!("v3/{application}/devices/{device}/down/push");
@@ -141,24 +149,24 @@ impl DownlinkNetwork for BrokerDownlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &Parcel) -> Result<Handover, String> {
+    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
         self.publication(parcel).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
-        no_question_to_broker()
+        broker_cannot_be_probed()
     }
 }
 
 /// Returns the stack's own id of the device.
-fn device(parcel: &Parcel) -> Result<&str, String> {
+fn device(parcel: &OutgoingDownlink) -> Result<&str, String> {
     let device = parcel.names.device.as_deref();
     let why = "the device's id in The Things Stack is not known before its first uplink";
     device.ok_or_else(|| why.to_owned())
 }
 
 /// Returns the body that adds a downlink to the device's queue.
-fn pushed(parcel: &Parcel) -> Value {
+fn pushed(parcel: &OutgoingDownlink) -> Value {
     let priority = match parcel.priority {
         Priority::Low => "LOW",
         Priority::Normal => "NORMAL",
@@ -199,7 +207,7 @@ mod tests {
                 "priority": "NORMAL",
                 "correlation_ids": ["thingshub:downlink:0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"]}]})
         );
-        let unheard = Parcel {
+        let unheard = OutgoingDownlink {
             names: Default::default(),
             ..parcel()
         };

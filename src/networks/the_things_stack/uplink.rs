@@ -17,7 +17,7 @@ use crate::networks::{
     lorawan::{best, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
-        MAX_RECEPTIONS, PayloadEncoding, ToldTime, at, flag, frame_counter, instant, level,
+        MAX_RECEPTIONS, PayloadEncoding, ReportedTime, at, flag, frame_counter, instant, level,
         location, number, object, payload, port, text, whole_number,
     },
     uplink::{Incoming, UplinkNetwork},
@@ -140,7 +140,7 @@ fn uplink(body: &Value, message: &Value) -> Result<Uplink, Malformed> {
     // The network server's time of reception is preferred to the application server's. The gateway's
     // (`settings.time`) is not used, because gateway clocks are unreliable.
     let times = [at(message, RECEIVED_AT), at(body, RECEIVED_AT)];
-    Ok(uplink.heard_at(ToldTime::first(times, instant)))
+    Ok(uplink.heard_at(ReportedTime::first(times, instant)))
 }
 
 /// Returns the id of the reception. The stack sends one message for each frame, with its time of
