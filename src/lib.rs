@@ -30,6 +30,7 @@ mod supervise;
 pub mod text;
 mod threads;
 pub mod tls;
+mod turns;
 pub mod uplink;
 mod username;
 

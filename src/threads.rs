@@ -1,11 +1,13 @@
-//! Runs work on dedicated threads, if it must not wait behind other work in the runtime's thread pool.
+//! Runs work on dedicated threads of low priority, if it must not wait behind other work in the runtime's
+//! thread pool, and if other requests must not wait for it.
 
 use std::{io, thread};
 
+use base::priority;
 use tokio::sync::oneshot;
 
-/// Runs work on a dedicated thread. Dropping the future does not stop the work, so the work itself must hold
-/// its place in any limit on concurrency. `None` if the work panicked.
+/// Runs work on a dedicated thread of low priority. Dropping the future does not stop the work, so the work
+/// itself must hold its place in any limit on concurrency. `None` if the work panicked.
 ///
 /// # Errors
 /// Fails if the operating system cannot create a thread.
@@ -16,6 +18,7 @@ pub async fn run_apart<T: Send + 'static>(
     let (done, outcome) = oneshot::channel();
     let thread = thread::Builder::new().name(name.to_owned());
     thread.spawn(move || {
+        priority::lower();
         let _ = done.send(work());
     })?;
     Ok(outcome.await.ok())

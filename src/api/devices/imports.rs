@@ -29,6 +29,7 @@ use crate::{
         batch::OnExisting,
         imports::{self, Import, NewImport, RowResult, State},
     },
+    threads::run_apart,
 };
 
 /// Size bound of an import's file.
@@ -168,13 +169,13 @@ impl DeviceImportsApi {
         let told = file.told_encoding()?;
         // Held to the end, because the rows take as much memory as the file until they are stored.
         let _place = file.place.clone();
-        let rows = tokio::task::spawn_blocking(move || {
+        let rows = run_apart("import", move || {
             // Moves the whole file with its place, because the work goes on if the request is cancelled.
             let file = file;
             format.read(&file.bytes, told, row_max)
-        })
-        .await
-        .map_err(Error::internal)??;
+        });
+        let rows = rows.await.map_err(Error::internal)?;
+        let rows = rows.ok_or_else(|| Error::internal("reading a file broke"))??;
         let new = NewImport {
             format: format.name(),
             on_existing: on_existing.0.map_or(OnExisting::Fail, OnExistingBody::into),

@@ -40,6 +40,7 @@ use crate::{
     shares::{self, Full, Shares},
     store::drivers::{Metadata, versions::Version},
     text::{Description, DriverAuthor, DriverName, DriverTag, Label, Script},
+    threads::run_apart,
 };
 
 /// Maximum number of tags of one version in an archive.
@@ -210,9 +211,8 @@ impl DriverArchivesApi {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
+    let done = run_apart("archive", work).await.map_err(Error::internal)?;
+    done.ok_or_else(|| Error::internal("reading or writing an archive broke"))?
 }
 
 fn folder(

@@ -22,7 +22,7 @@ use super::{
     encoding::Encoding,
     strict::{Strict, Unambiguous},
 };
-use crate::error::Error;
+use crate::{error::Error, threads::run_apart};
 
 /// Maximum number of bodies that are uncompressed at the same time; others wait for a few milliseconds.
 const UNCOMPRESSING_MAX: usize = 8;
@@ -173,14 +173,14 @@ pub async fn read_encoded(
     let places = uncompressing.map(|places| places.0.clone());
     let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
     let place = places.acquire_owned().await.map_err(Error::internal)?;
-    // Runs on a blocking thread, because a few compressed bytes can take long to uncompress.
-    tokio::task::spawn_blocking(move || {
+    // Runs on a thread of its own, because a few compressed bytes can take long to uncompress.
+    let uncompressed = run_apart("uncompress", move || {
         // The work goes on after its caller was cancelled, so it keeps its place until it ends.
         let _kept = place;
         encoding.decode(bytes, max_bytes)
-    })
-    .await
-    .map_err(Error::internal)?
+    });
+    let uncompressed = uncompressed.await.map_err(Error::internal)?;
+    uncompressed.ok_or_else(|| Error::internal("uncompressing a body broke"))?
 }
 
 /// Reads a whole body within its bounds. A body that is too large is still read to its end, as far as the time

@@ -1,13 +1,10 @@
 //! Password hashing with argon2id, on dedicated threads, a few at a time.
 //!
 //! One hash costs 19 MiB and tens of milliseconds of CPU time, so that many logins at once would starve the
-//! hub. They are queued here, with a limit per address and tenant, and rejected if the queue is full. The
-//! threads are not shared with other work, so that logins work whatever else blocks.
+//! hub. They are queued here, with a limit per address and tenant, which take turns, and rejected if the queue is
+//! full. The threads are not shared with other work, so that logins work whatever else blocks.
 
-use std::{net::IpAddr, sync::Arc};
-
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
-use tokio::sync::Semaphore;
+use std::net::IpAddr;
 
 use super::{password_rules, throttle::subscriber};
 use crate::{
@@ -15,7 +12,9 @@ use crate::{
     id::TenantId,
     shares::{self, Full, Shares},
     threads::run_apart,
+    turns::Turns,
 };
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 
 /// Maximum number of hashes in progress.
 const RUNNING_MAX: usize = 2;
@@ -37,7 +36,7 @@ pub enum Asker {
 }
 
 pub struct Passwords {
-    running: Arc<Semaphore>,
+    running: Turns<Asker>,
     waiting: Shares<Asker>,
     /// Compared if the user does not exist, so that the answer takes as long as for one who does.
     decoy: tokio::sync::OnceCell<String>,
@@ -45,13 +44,14 @@ pub struct Passwords {
 
 /// A place in the queue of hashes.
 pub struct Place {
+    owner: Asker,
     _place: shares::Place<Asker>,
 }
 
 impl Passwords {
     pub fn new() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            running: Turns::new(RUNNING_MAX),
             waiting: Shares::new(WAITING_MAX),
             decoy: tokio::sync::OnceCell::new(),
         }
@@ -65,7 +65,10 @@ impl Passwords {
             Asker::Hub => (asker, "the hub"),
         };
         match self.waiting.enter([(owner, SHARE_MAX)]) {
-            Ok(place) => Ok(Place { _place: place }),
+            Ok(place) => Ok(Place {
+                owner,
+                _place: place,
+            }),
             Err(Full::Share(_)) => {
                 let what = format!("too many passwords of {whose} at a time");
                 Err(Error::overloaded(&what))
@@ -141,8 +144,7 @@ impl Passwords {
         place: Place,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let turn = self.running.clone().acquire_owned().await;
-        let turn = turn.map_err(Error::internal)?;
+        let turn = self.running.take(place.owner).await;
         let hashed = run_apart("password", move || {
             // The work goes on if the client disconnects, so it keeps its place and its turn until its end.
             let _kept = (place, turn);

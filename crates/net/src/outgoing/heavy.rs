@@ -7,6 +7,7 @@ use std::{
     thread,
 };
 
+use base::priority;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Maximum number of pieces of work at a time for all targets, so that other work continues beside them.
@@ -42,6 +43,7 @@ impl HeavyWork {
         let place = PLACES.clone().acquire_owned().await.ok()?;
         let (done, outcome) = oneshot::channel();
         let work = move || {
+            priority::lower();
             let _ = done.send(work());
             drop((turn, place));
         };
