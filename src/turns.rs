@@ -73,15 +73,23 @@ impl<K: Hash + Eq + Clone> State<K> {
 
     /// Returns the next in line: the oldest waiting work of the party whose turn it is.
     fn next(&mut self) -> Option<oneshot::Sender<Turn<K>>> {
-        let party = self.order.pop_front()?;
-        let waiting = self.waiting.get_mut(&party)?;
-        let next = waiting.pop_front();
-        if waiting.is_empty() {
-            self.waiting.remove(&party);
-        } else {
-            self.order.push_back(party);
+        while let Some(party) = self.order.pop_front() {
+            let Some(waiting) = self.waiting.get_mut(&party) else {
+                continue;
+            };
+            // Callers that have gone must not pile up behind one who waits.
+            waiting.retain(|turn| !turn.is_closed());
+            let next = waiting.pop_front();
+            if waiting.is_empty() {
+                self.waiting.remove(&party);
+            } else {
+                self.order.push_back(party);
+            }
+            if next.is_some() {
+                return next;
+            }
         }
-        next
+        None
     }
 }
 
@@ -143,6 +151,29 @@ mod tests {
         let order = order.into_inner().unwrap();
         assert_eq!(order, ["a", "b", "c", "a", "b", "a", "a"]);
         drop(busy);
+        assert_eq!(turns.lock().running, 0);
+    }
+
+    #[tokio::test]
+    async fn callers_that_have_gone_do_not_pile_up() {
+        let (turns, mut busy) = all_taken().await;
+        for _ in 0..100 {
+            drop(turns.lock().enter("gone"));
+        }
+        let last = turns.lock().enter("gone");
+        let first = turns.lock().enter("acme");
+        let second = turns.lock().enter("acme");
+        busy.truncate(1);
+        let taken = last.await.unwrap();
+        {
+            let state = turns.lock();
+            assert!(!state.waiting.contains_key("gone"));
+            assert_eq!(state.order, ["acme"]);
+        }
+        drop((busy, taken));
+        for turn in [first, second] {
+            drop(turn.await.unwrap());
+        }
         assert_eq!(turns.lock().running, 0);
     }
 

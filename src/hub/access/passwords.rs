@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
+
 use super::{password_rules, throttle::subscriber};
 use crate::{
     error::{Error, Result},
@@ -14,7 +16,6 @@ use crate::{
     threads::run_apart,
     turns::Turns,
 };
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 
 /// Maximum number of hashes in progress.
 const RUNNING_MAX: usize = 2;
