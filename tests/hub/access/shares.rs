@@ -6,7 +6,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::json;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     eventually,
@@ -89,10 +93,12 @@ struct Slow {
 }
 
 impl Slow {
-    /// Begins to send, and waits until the hub has let it in.
+    /// Begins to send, and waits until the hub has let it in. The file that asks for the place can take it itself,
+    /// so it comes later each time that it was first.
     async fn begin(hub: &Hub, token: &str, key: Option<&str>) -> Self {
-        loop {
+        for attempt in 0.. {
             let slow = Self::send(hub, token, key);
+            sleep(Duration::from_millis(20) * attempt).await;
             let is_in = eventually("the file's place is taken", async || {
                 let answer = hub.answer(import(hub, token, None).body("id\nx")).await;
                 if answer.status == 503 {
@@ -108,6 +114,7 @@ impl Slow {
                 return slow;
             }
         }
+        unreachable!("attempts have no end")
     }
 
     fn send(hub: &Hub, token: &str, key: Option<&str>) -> Self {
