@@ -9,5 +9,6 @@ mod links;
 pub(super) mod pages;
 pub mod published;
 mod responses;
+mod rollup;
 mod schemas;
 mod walk;

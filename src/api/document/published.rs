@@ -10,8 +10,8 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{examples, headers, links, responses, schemas, walk::each_operation};
-use crate::api::http::paging;
+use super::{examples, headers, links, responses, rollup, schemas, walk::each_operation};
+use crate::api::http::{declared_error::DeclaredError, paging};
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
@@ -37,9 +37,9 @@ pub struct Documents {
 
 impl Documents {
     /// Returns the document of a group of operations, with `public_url` as its server, or the document's own
-    /// origin.
-    pub fn of<A: OpenApi>(public_url: Option<&str>) -> Self {
-        let document = document::<A>(public_url);
+    /// origin. `errors` are those that the resources declare themselves.
+    pub fn of<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Self {
+        let document = document::<A>(public_url, errors);
         let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
         let yaml = serde_yaml::to_string(&document).unwrap_or_default();
         Self {
@@ -50,7 +50,7 @@ impl Documents {
 }
 
 /// Returns the published document as a JSON value.
-fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
+fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Value {
     let mut document = raw::<A>();
     document["servers"] = json!([{
         "url": public_url.unwrap_or("/"),
@@ -69,6 +69,7 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
+    rollup::add(&mut document, errors);
     examples::add(&mut document);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
@@ -118,13 +119,13 @@ impl<A: OpenApi> OpenApi for Declared<A> {
 mod tests {
     use super::*;
     use crate::api::{
-        AllOperations,
+        AllOperations, ERRORS,
         document::walk::{each_object, schema_name},
     };
 
     #[test]
     fn every_operation_parameter_property_and_status_is_described() {
-        let mut document = document::<AllOperations>(None);
+        let mut document = document::<AllOperations>(None, ERRORS);
         let shared = document["components"]["parameters"].clone();
         let mut bare = Vec::new();
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_largest_integer_is_the_one_that_the_server_takes() {
-        let document = document::<AllOperations>(None);
+        let document = document::<AllOperations>(None, ERRORS);
         let id = &document["components"]["schemas"]["NetworkConnection"]["properties"]["id"];
         assert_eq!(id["maximum"], json!(9_007_199_254_740_991_f64));
         assert!(crate::api::http::types::Id::new(9_007_199_254_740_991).is_ok());
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn no_step_leaves_a_dangling_reference() {
-        let mut document = document::<AllOperations>(None);
+        let mut document = document::<AllOperations>(None, ERRORS);
         let schemas = document["components"]["schemas"].clone();
         each_object(&mut document, &mut |object| {
             if let Some(name) = object.get("$ref").and_then(schema_name) {

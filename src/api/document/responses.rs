@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::walk::each_operation;
+use crate::error::Reason;
 
 /// Status code, name of the shared response, description, and an example of the error text.
 const ERRORS: [(&str, &str, &str, &str); 6] = [
@@ -59,6 +60,18 @@ pub fn add_errors(document: &mut Value) {
         },
         "additionalProperties": false,
     });
+    let words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+    document["components"]["headers"]["ErrorReason"] = json!({
+        "description": "Reason of the error, for programs. The errors of each operation list the reasons that it can send.",
+        "required": true,
+        "schema": {"type": "string", "enum": words, "example": "invalid"},
+    });
+    document["components"]["headers"]["ErrorField"] = json!({
+        "description": "Member of the body, parameter or header at fault, if a single one is: the path of the member, \
+                        such as `settings.broker.url`, or the name of the parameter or header.",
+        "required": false,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200, "example": "name"},
+    });
     for (status, name, description, text) in ERRORS {
         let code: u16 = status.parse().unwrap_or_default();
         let mut response = json!({
@@ -68,6 +81,11 @@ pub fn add_errors(document: &mut Value) {
                 "example": {"code": code, "error": text},
             }},
         });
+        response["headers"]["X-Error-Reason"] = json!({"$ref": "#/components/headers/ErrorReason"});
+        if status == "400" {
+            response["headers"]["X-Error-Field"] =
+                json!({"$ref": "#/components/headers/ErrorField"});
+        }
         if status == "401" {
             response["headers"]["WWW-Authenticate"] = json!({
                 "description": "How to authenticate", "required": true, "schema": {"type": "string", "example": "Bearer"},

@@ -62,7 +62,7 @@ impl Tasks {
         };
         match self.running.spawn(task.in_current_span()).await {
             Ok(Some(outcome)) => Ok(outcome),
-            Ok(None) => Err(Error::overloaded("the hub is shutting down")),
+            Ok(None) => Err(Error::shutting_down()),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(error) => Err(Error::internal(error)),

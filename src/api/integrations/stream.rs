@@ -26,7 +26,7 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     hub::{
         Hub,
         integrations::stream::{self, Following, Told},
@@ -123,7 +123,10 @@ impl IntegrationStreamApi {
         }
         let following = self.hub.follow_integration(follower, id).await?;
         let socket = socket.map_err(|_| {
-            Error::Invalid("this is no WebSocket handshake of version 13 over HTTP/1.1".to_owned())
+            Error::rejected(
+                Reason::Malformed,
+                "this is no WebSocket handshake of version 13 over HTTP/1.1",
+            )
         })?;
         let socket = socket.config(websocket_config());
         let upgraded = socket.on_upgrade(async move |socket| run(socket, following).await);

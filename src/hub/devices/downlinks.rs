@@ -198,7 +198,7 @@ impl Hub {
             .await?;
         if let Some(schema) = &schema {
             let checked = schema.check_desired(&desired);
-            checked.map_err(|violation| Error::Invalid(format!("desired.{violation}")))?;
+            checked.map_err(|violation| Error::broken(format!("desired.{violation}")))?;
         }
         let transfer = transfer(scope, codec, &device, &desired, schema.as_deref()).await?;
         let most = self.config.downlink_queue_max;
@@ -250,7 +250,7 @@ async fn transfer(
         let (network, seen) = network(scope, &address).await?;
         let fits = network.check_payload(&encoded.payload);
         fits.map_err(|rule| Error::field("payload", rule))?;
-        Ok((address, network, seen))
+        Ok::<_, Error>((address, network, seen))
     };
     match reached.await {
         Ok((address, network, seen)) => {
@@ -262,7 +262,7 @@ async fn transfer(
             };
             Ok(Transfer::Downlink(Box::new(new), seen))
         }
-        Err(Error::Invalid(why)) => Ok(not_sent(&why)),
+        Err(error) if error.is_invalid() => Ok(not_sent(&error.to_string())),
         Err(error) => Err(error),
     }
 }

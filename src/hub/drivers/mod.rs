@@ -67,7 +67,9 @@ impl Hub {
             let place = source.place.take();
             let checked = self.checked(scope.tenant(), source).await;
             releases.push(checked.map_err(|error| match (error, place) {
-                (Error::Invalid(text), Some(place)) => Error::field(&place, text),
+                (Error::Rejected { reason, text, .. }, Some(place)) => {
+                    Error::of_field(reason, &place, text)
+                }
                 (error, _) => error,
             })?);
         }

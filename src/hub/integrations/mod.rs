@@ -9,7 +9,7 @@ use super::Hub;
 use crate::{
     clock,
     delivery::{self, Answer, Payload, RenderError, SAMPLE},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{IntegrationId, new_uuid},
     secret::{self, Claim},
     store::{
@@ -97,16 +97,19 @@ impl Hub {
             WEBSOCKET => (STREAM_KEY, secret::new_token().0),
             kind => {
                 let rule = format!("an integration of the type {kind} has no key");
-                return Err(Error::Conflict(rule));
+                return Err(Error::rejected(Reason::WrongState, rule));
             }
         };
         let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
             if before.kind != kind {
-                return Err(Error::Conflict(format!(
-                    "the integration has just become one of the type {}",
-                    before.kind
-                )));
+                return Err(Error::rejected(
+                    Reason::WrongState,
+                    format!(
+                        "the integration has just become one of the type {}",
+                        before.kind
+                    ),
+                ));
             }
             let sealed = self.vault.seal_one(&place, name, &key, before.stored())?;
             Ok(sealed.write())
@@ -157,7 +160,7 @@ impl Hub {
         let integration = integrations::get(scope, id).await?;
         if integration.provisioned.kind == WEBSOCKET {
             let rule = "nothing is sent to those who follow a websocket: they fetch it";
-            return Err(Error::Conflict(rule.to_owned()));
+            return Err(Error::rejected(Reason::WrongState, rule));
         }
         let _trial = self.trials.begin(scope.tenant())?;
         let (id, at) = (new_uuid(), clock::now());
@@ -233,7 +236,7 @@ impl Hub {
         let (queued, _) = resend::chunk(scope, id, &filter, None).await?;
         if queued == 0 {
             let why = format!("delivery {delivery} is in the queue already");
-            return Err(Error::Conflict(why));
+            return Err(Error::rejected(Reason::WrongState, why));
         }
         self.wake.integration(scope.tenant(), id);
         deliveries::get(scope, id, delivery).await
@@ -248,9 +251,9 @@ impl Hub {
     ) -> Result<Replay> {
         let integration = integrations::get(scope, id).await?;
         if integration.provisioned.uplink_events().is_empty() {
-            return Err(Error::Conflict(
-                "the integration forwards no uplinks: its events have neither data nor raw"
-                    .to_owned(),
+            return Err(Error::rejected(
+                Reason::WrongState,
+                "the integration forwards no uplinks: its events have neither data nor raw",
             ));
         }
         if let Some(device) = &new.device_id {

@@ -6,7 +6,7 @@
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::UserId,
     store::{
         access::user::{ADMIN, User},
@@ -110,17 +110,23 @@ impl Administrators {
             return Ok(());
         }
         if self.0.len() == 1 {
-            return Err(Error::Conflict(format!(
-                "\"{}\" is the last administrator of the tenant: make another user one first",
-                user.username
-            )));
+            return Err(Error::rejected(
+                Reason::WrongState,
+                format!(
+                    "\"{}\" is the last administrator of the tenant: make another user one first",
+                    user.username
+                ),
+            ));
         }
         let operators = self.0.iter().filter(|user| user.is_operator).count();
         if user.is_operator && operators == 1 {
-            return Err(Error::Conflict(format!(
-                "\"{}\" is the last operator of the installation and stays an administrator",
-                user.username
-            )));
+            return Err(Error::rejected(
+                Reason::WrongState,
+                format!(
+                    "\"{}\" is the last operator of the installation and stays an administrator",
+                    user.username
+                ),
+            ));
         }
         Ok(())
     }

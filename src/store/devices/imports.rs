@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{ApiKeyId, ImportId, TenantId, UserId},
     store::{
         access::tenants,
@@ -170,9 +170,10 @@ async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result
         .count(connection)
         .await?;
     if waiting >= WAITING_MAX {
-        return Err(Error::Conflict(format!(
-            "{WAITING_MAX} imports are waiting already; try again when one is done"
-        )));
+        return Err(Error::rejected(
+            Reason::LimitReached,
+            format!("{WAITING_MAX} imports are waiting already; try again when one is done"),
+        ));
     }
     Ok(())
 }
