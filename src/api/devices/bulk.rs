@@ -171,7 +171,7 @@ impl DeviceBulkApi {
             dry_run,
         } = body.0;
         if selector.trim().is_empty() {
-            let rule = "must not be empty, which would be every device";
+            let rule = "must not be empty, because an empty selector matches every device";
             return Err(Error::field("selector", rule).into());
         }
         let selector = parse_selector(&selector)?;

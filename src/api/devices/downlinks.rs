@@ -305,7 +305,7 @@ impl NewDownlink {
             }
             (None, None, Some(values)) => Content::Values(values.0),
             _ => {
-                let rule = "must be given, or payload_base64 or values in its place, and only one";
+                let rule = "exactly one of payload_hex, payload_base64 and values must be given";
                 return Err(Error::field("payload_hex", rule));
             }
         };
@@ -315,12 +315,12 @@ impl NewDownlink {
         let now = clock::now();
         let expires_at = match (self.expires_in_s, self.expires_at) {
             (Some(_), Some(_)) => {
-                let rule = "must not be given together with expires_in_s";
+                let rule = "must not be combined with expires_in_s";
                 return Err(Error::field("expires_at", rule));
             }
             (Some(seconds), None) => Some(now + TimeDelta::seconds(*seconds)),
             (None, Some(time)) if time.0 <= now => {
-                return Err(Error::field("expires_at", "must lie ahead"));
+                return Err(Error::field("expires_at", "must be in the future"));
             }
             (None, time) => time.map(|time| time.0),
         };

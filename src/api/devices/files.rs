@@ -48,7 +48,7 @@ impl Sent<DeviceFile> {
         match (asked, said) {
             (Some(asked), Some(said)) if asked != said => {
                 let (asked, said) = (asked.name(), said.name());
-                let rule = format!("is {asked}, and the file's Content-Type says {said}");
+                let rule = format!("is {asked}, but the Content-Type of the file means {said}");
                 Err(Error::field("format", rule))
             }
             (Some(format), _) | (None, Some(format)) => self.check_header(format),

@@ -121,9 +121,8 @@ impl DeviceRedecodeApi {
         let span = span::read(from.0, to.0)?;
         let own = device.provisioned.driver.clone();
         let driver = driver.0.map(DriverReference::into_string).or(own);
-        let reference = driver.ok_or_else(|| {
-            Error::field("driver", "must be given: the device has none of its own")
-        })?;
+        let reference = driver
+            .ok_or_else(|| Error::field("driver", "must be given: the device has no driver"))?;
         let page = uplinks::list(scope, device.key, span, false, &window.stretch).await?;
         let (count, is_last) = (page.items.len(), page.next.is_none());
         let dry_run = dry_run.0.unwrap_or(true);

@@ -212,7 +212,7 @@ pub fn too_large(max_bytes: usize) -> Error {
 
 /// Returns the error for a body that was cut off.
 pub fn broke_off() -> Error {
-    Error::field("body", "broke off")
+    Error::field("body", "ended before it was complete")
 }
 
 /// Reads a whole body of at most `max_bytes`, whose memory is already accounted for.

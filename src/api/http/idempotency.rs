@@ -90,14 +90,14 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
         Known::Other => {
             return Err(Error::field(
                 "header Idempotency-Key",
-                "came with another request before: use a new key for it",
+                "was used for another request before: use a new key",
             )
             .into());
         }
         Known::Unanswered => return Err(answer_is_lost().into()),
         Known::Running => {
             return Err(Error::Conflict(
-                "header Idempotency-Key: the first request with it has not been answered yet"
+                "header Idempotency-Key: the first request with this key has not been answered yet"
                     .to_owned(),
             )
             .into());
@@ -149,8 +149,8 @@ async fn renew(scope: &Scope, key: &[u8; 32]) -> Infallible {
 /// Returns the error for a key whose request was executed, but whose response cannot be read any more.
 fn answer_is_lost() -> Error {
     Error::Conflict(
-        "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \
-         more: look at what it has done before you use a new key"
+        "header Idempotency-Key: the first request with this key was done, but its answer cannot be read any \
+         more: check what it has changed before you use a new key"
             .to_owned(),
     )
 }
