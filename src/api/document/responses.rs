@@ -73,12 +73,14 @@ pub fn add_errors(document: &mut Value) {
         });
         if status == "401" {
             response["headers"]["WWW-Authenticate"] = json!({
-                "description": "Authentication scheme to use.", "required": true, "schema": {"type": "string", "example": "Bearer"},
+                "description": "Authentication scheme to use.", "required": true,
+                "schema": {"type": "string", "example": "Bearer"},
             });
         }
         if status == "503" {
             response["headers"]["Retry-After"] = json!({
-                "description": "Number of seconds to wait before the request is repeated.", "required": true, "schema": {"type": "string", "pattern": "^[0-9]+$", "example": "2"},
+                "description": "Number of seconds to wait before the request is repeated.", "required": true,
+                "schema": {"type": "string", "pattern": "^[0-9]+$", "example": "2"},
             });
         }
         document["components"]["responses"][name] = response;
@@ -107,7 +109,8 @@ pub fn add_errors(document: &mut Value) {
 pub fn add_request_id(document: &mut Value) {
     document["components"]["headers"]["RequestId"] = json!({
         "description": "Identifier of the request, which the hub's log contains as well. Taken from the request's own \
-            `X-Request-Id` if that consists of 1 to 64 letters, digits, dashes, underscores and dots; otherwise a new UUID.",
+            `X-Request-Id` if that consists of 1 to 64 letters, digits, dashes, underscores and dots; otherwise \
+            a new UUID.",
         "required": true,
         "schema": {"type": "string", "minLength": 1, "maxLength": 64, "example": "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"},
     });

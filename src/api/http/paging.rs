@@ -116,8 +116,8 @@ fn parameters() -> [MetaOperationParam; 3] {
         ),
         parameter::<bool>(
             TOTAL,
-            "Whether to return the number of items on all pages as `total`. Counting takes about as long as reading all \
-             items. Default: false.",
+            "Whether to return the number of items on all pages as `total`. Counting takes about as long as reading \
+             all items. Default: false.",
         ),
     ]
 }
