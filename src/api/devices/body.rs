@@ -15,22 +15,20 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewDevice")]
 pub struct NewDeviceBody {
-    /// Identifier of the device, unique in the tenant and case-sensitive: ASCII letters and digits, with single dashes
-    /// between them. `import`, `export` and `bulk` are not allowed. Null or absent: the hub generates a UUID.
+    /// Identifier of the device, unique in the tenant and case-sensitive. `import`, `export` and `bulk` are not
+    /// allowed. Null or absent: the hub generates a UUID.
     pub id: Option<DeviceId>,
-    /// Name of the device for people, in one line without control characters. Unique in the tenant unless empty. Null
-    /// or absent: empty.
+    /// Name of the device for people. Unique in the tenant unless empty. Null or absent: empty.
     pub name: Option<DeviceName>,
-    /// Description of the device, without control characters except tabs and line breaks. Null or absent: empty.
+    /// Description of the device. Null or absent: empty.
     pub description: Option<Description>,
     /// Reference to the driver that decodes the device's uplinks. `author/name:tag` uses the version that the tag
     /// points at, also after the tag was moved; `author/name` does the same for the tag `latest`;
-    /// `author/name@sha256:...`, with 64 hexadecimal digits in lower case, always uses this version. Author, name and
-    /// tag consist of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at both ends. The
-    /// driver must exist. Null or absent: uplinks are stored without being decoded.
+    /// `author/name@sha256:...` always uses this version. Author, name and tag consist of ASCII letters, digits, dots,
+    /// dashes and underscores, with a letter or digit at both ends. The driver must exist. Null or absent: uplinks are
+    /// stored without being decoded.
     pub driver: Option<DriverReference>,
-    /// Labels of the device, which selectors match. A label consists of letters and digits of any script, the
-    /// characters `- _ . : = /` and inner spaces.
+    /// Labels of the device, which selectors match.
     #[oai(default)]
     #[serde(default)]
     pub labels: List<Label, 0, LABELS_MAX>,
@@ -45,19 +43,17 @@ pub struct NewDeviceBody {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceUpdate {
-    /// Name of the device for people, in one line without control characters. Unique in the tenant unless empty. Null
-    /// or absent: empty.
+    /// Name of the device for people. Unique in the tenant unless empty. Null or absent: empty.
     name: Option<DeviceName>,
-    /// Description of the device, without control characters except tabs and line breaks. Null or absent: empty.
+    /// Description of the device. Null or absent: empty.
     description: Option<Description>,
     /// Reference to the driver that decodes the device's uplinks. `author/name:tag` uses the version that the tag
     /// points at, also after the tag was moved; `author/name` does the same for the tag `latest`;
-    /// `author/name@sha256:...`, with 64 hexadecimal digits in lower case, always uses this version. Author, name and
-    /// tag consist of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at both ends. The
-    /// driver must exist. Null or absent: uplinks are stored without being decoded.
+    /// `author/name@sha256:...` always uses this version. Author, name and tag consist of ASCII letters, digits, dots,
+    /// dashes and underscores, with a letter or digit at both ends. The driver must exist. Null or absent: uplinks are
+    /// stored without being decoded.
     driver: Option<DriverReference>,
-    /// Labels of the device, which selectors match. A label consists of letters and digits of any script, the
-    /// characters `- _ . : = /` and inner spaces.
+    /// Labels of the device, which selectors match.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,
@@ -83,9 +79,9 @@ pub struct Connectivity {
 pub struct AddressBody {
     /// Identifier of the network connection, which must exist.
     network_connection_id: Id,
-    /// Identifier of the device in this network, without control characters. For LoRaWAN network servers, a DevEUI of
-    /// 16 hexadecimal digits in any case, optionally with `-` or `:` between its bytes; it is stored in upper case
-    /// without separators. For Sigfox, 1 to 8 hexadecimal digits in upper case without leading zeros.
+    /// Identifier of the device in this network. For LoRaWAN network servers, a DevEUI of 16 hexadecimal digits in any
+    /// case, optionally with `-` or `:` between its bytes; it is stored in upper case without separators. For Sigfox, 1
+    /// to 8 hexadecimal digits in upper case without leading zeros.
     network_device_id: NetworkDeviceId,
 }
 

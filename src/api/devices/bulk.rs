@@ -49,8 +49,7 @@ mirror!(FormatName = Format: Csv, Ndjson);
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeviceBulkChange {
-    /// Label selector that the devices must match, as in `GET /api/v3/devices`, without control characters. Must not be
-    /// blank.
+    /// Label selector that the devices must match, as in `GET /api/v3/devices`. Must not be blank.
     selector: SelectorText,
     /// Action to apply to each device.
     action: BulkAction,
@@ -80,8 +79,7 @@ enum BulkAction {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AddLabels {
-    /// Labels to add. A label consists of letters and digits of any script, the characters `- _ . : = /` and inner
-    /// spaces.
+    /// Labels to add.
     labels: List<Label, 1, LABELS_MAX>,
 }
 
@@ -89,8 +87,7 @@ struct AddLabels {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RemoveLabels {
-    /// Labels to remove. A label consists of letters and digits of any script, the characters `- _ . : = /` and inner
-    /// spaces.
+    /// Labels to remove.
     labels: List<Label, 1, LABELS_MAX>,
 }
 
@@ -134,8 +131,7 @@ impl DeviceBulkApi {
         caller: Caller,
         /// Format of the file. Default: `csv`.
         format: Query<Option<FormatName>>,
-        /// Label selector that the devices must match, as in `GET /api/v3/devices`, without control characters. Empty
-        /// or absent: all devices.
+        /// Label selector that the devices must match, as in `GET /api/v3/devices`. Empty or absent: all devices.
         selector: Query<Option<SelectorText>>,
     ) -> Result<DeviceStream> {
         let format = format.0.map_or(Format::Csv, Format::from);

@@ -50,10 +50,9 @@ type Lifetime = Int<1, 31_536_000>;
 #[oai(example, skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct NewDownlink {
-    /// Payload in pairs of hexadecimal digits: at least one byte, at most 242 bytes for LoRaWAN, and exactly 8 for
-    /// Sigfox.
+    /// Payload in hexadecimal digits: at least one byte, at most 242 bytes for LoRaWAN, and exactly 8 for Sigfox.
     payload_hex: Option<PayloadHex>,
-    /// Payload in base64 with padding, with the same limits as `payload_hex`.
+    /// Payload in base64, with the same limits as `payload_hex`.
     payload_base64: Option<PayloadBase64>,
     /// Values that the device's driver encodes with the first of its functions `encodeDownlink`, `encode`, `Encoder`
     /// and `Encode`. Nested at most 16 levels deep, without NUL characters.
@@ -62,7 +61,7 @@ struct NewDownlink {
     f_port: Option<DownlinkPort>,
     /// Whether the device must confirm the downlink. Null or absent: as the driver returns, otherwise false.
     confirmed: Option<bool>,
-    /// Priority in the device's queue. Null or absent: `normal`.
+    /// Priority in the device's queue.
     priority: Option<DownlinkPriority>,
     /// Time in seconds after which the downlink expires if it is still queued. Must not be combined with `expires_at`.
     /// Null or absent: the downlink expires at `expires_at`, or never.
@@ -220,7 +219,7 @@ impl DownlinksApi {
     async fn create(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         body: Body<NewDownlink>,
     ) -> Result<Begun<DownlinkView>> {
@@ -246,7 +245,7 @@ impl DownlinksApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         /// State of the downlinks.
         state: Query<Option<DownlinkState>>,
@@ -281,7 +280,7 @@ impl DownlinksApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         /// Identifier of the downlink.
         downlink_id: Path<Uuid>,
@@ -305,7 +304,7 @@ impl DownlinksApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         /// Identifier of the downlink.
         downlink_id: Path<Uuid>,

@@ -44,7 +44,7 @@ impl DeviceDriverStateApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DriverStateView>> {
         let device = devices::get(caller.scope(), &id.0).await?;
@@ -65,7 +65,7 @@ impl DeviceDriverStateApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DriverStateView>> {
         let device = devices::get(caller.scope(), &id.0).await?;

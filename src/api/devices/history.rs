@@ -106,7 +106,7 @@ impl DeviceHistoryApi {
     async fn list_uplinks(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         paging: Paging,
     ) -> Result<Listed<UplinkView>> {
@@ -131,7 +131,7 @@ impl DeviceHistoryApi {
     async fn list_events(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         /// Kind of the events.
         kind: Query<Option<EventKind>>,

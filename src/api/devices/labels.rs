@@ -45,7 +45,7 @@ impl DeviceLabelsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceLabels>> {
         let device = devices::get(caller.scope(), &id.0).await?;
@@ -68,10 +68,9 @@ impl DeviceLabelsApi {
     async fn create(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// Labels to add, at most 16, separated by commas. Each has 1 to 120 characters: letters and digits of any
-        /// script, `- _ . : = /` and inner spaces.
+        /// Labels to add, at most 16, separated by commas.
         labels: Query<Labels>,
     ) -> Result<Found<DeviceLabels>> {
         let labels = devices::change_labels(caller.scope(), &id.0, |own| {
@@ -102,9 +101,9 @@ impl DeviceLabelsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// Label to remove: letters and digits of any script, `- _ . : = /` and inner spaces.
+        /// Label to remove.
         label: Path<Label>,
     ) -> Result<Found<DeviceLabels>> {
         let label = label.0.into_string();

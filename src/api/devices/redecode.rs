@@ -107,21 +107,21 @@ impl DeviceRedecodeApi {
     async fn redecode(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         /// Reference to the driver that decodes: `author/name:tag`, `author/name` for the tag `latest`, or
-        /// `author/name@sha256:...` with 64 hexadecimal digits in lower case. Absent: the driver of the device.
+        /// `author/name@sha256:...`. Absent: the driver of the device.
         driver: Query<Option<DriverReference>>,
-        /// Whether to write nothing. Default: true.
+        /// Whether to write nothing.
         dry_run: Query<Option<bool>>,
         /// Start of the period in which the network received the uplinks, inclusive. Absent: no limit.
         from: Query<Option<Timestamp>>,
         /// End of the period in which the network received the uplinks, exclusive. Absent: no limit.
         to: Query<Option<Timestamp>>,
-        /// Maximum number of uplinks per page. Default: 50.
+        /// Maximum number of uplinks per page.
         limit: Query<Option<Limit>>,
-        /// Value of `next_cursor` from the previous page, which consists of letters, digits, `-` and `_`. All
-        /// parameters except `limit` must be the same as for that page. Absent: the first page.
+        /// Value of `next_cursor` from the previous page. All parameters except `limit` must be the same as for that
+        /// page. Absent: the first page.
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Stretched> {

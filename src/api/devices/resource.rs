@@ -71,21 +71,20 @@ impl DevicesApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Label selector that the devices must match, such as `site=berlin, !retired`, without control characters.
-        /// Empty or absent: all devices.
+        /// Label selector that the devices must match, such as `site=berlin, !retired`. Empty or absent: all devices.
         selector: Query<Option<SelectorText>>,
         /// Identifier of a network connection in which the devices have an address.
         network_connection_id: Query<Option<Id>>,
         /// Reference to the driver that the devices use. `author/name` matches all references to this driver, whatever
-        /// the tag or version. `author/name:tag` and `author/name@sha256:...`, with 64 hexadecimal digits in lower
-        /// case, match devices with exactly this reference; `author/name:latest` also matches `author/name`.
+        /// the tag or version. `author/name:tag` and `author/name@sha256:...` match devices with exactly this
+        /// reference; `author/name:latest` also matches `author/name`.
         driver: Query<Option<DriverReference>>,
         /// Minimum time since the last message in seconds, such as 86400 for a day. Also matches devices that have
         /// never sent a message.
         silent_for_s: Query<Option<Silence>>,
         /// Health of the devices. Combine `ok` with `silent_for_s` to find devices that worked and have fallen silent.
         health: Query<Option<HealthStateView>>,
-        /// Text that the id, the name or the description contains, ignoring case. Without control characters.
+        /// Text that the id, the name or the description contains, ignoring case.
         q: Query<Option<Name>>,
         /// Sort key; prefix with `-` for descending order. Default: `created_at`.
         sort: Query<Option<SortBy<list::SortBy>>>,
@@ -112,7 +111,7 @@ impl DevicesApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Single<DeviceView>> {
         Ok(Single(devices::get(caller.scope(), &id.0).await?.into()))
@@ -130,7 +129,7 @@ impl DevicesApi {
     async fn update(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         body: Body<DeviceUpdate>,
     ) -> Result<Single<DeviceView>> {
@@ -153,7 +152,7 @@ impl DevicesApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceView>> {
         Ok(Found(devices::delete(caller.scope(), &id.0).await?.into()))

@@ -160,7 +160,7 @@ impl DeviceStateApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Single<DeviceStateView>> {
         let report = self.hub.state_report(caller.scope(), &self.codec, &id.0);
@@ -188,7 +188,7 @@ impl DeviceStateApi {
     async fn update(
         &self,
         caller: Caller,
-        /// Identifier of the device: ASCII letters and digits, with single dashes between them.
+        /// Identifier of the device.
         id: Path<DeviceId>,
         body: Body<DesiredStateBody>,
     ) -> Result<Single<DeviceStateView>> {

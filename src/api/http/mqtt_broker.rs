@@ -23,20 +23,19 @@ type KeepAlive = Int<5, 3600>;
 pub struct Broker {
     /// URL of the broker: `mqtt://`, `mqtts://` (TLS), `ws://` or `wss://` (WebSocket, with TLS), followed by the host,
     /// an optional port and, for WebSocket, a path. The default ports are 1883, 8883, 80 and 443. The URL must not
-    /// contain a user name, a password, a fragment, spaces or control characters.
+    /// contain a user name, a password or a fragment.
     url: BrokerUrl,
-    /// Client identifier of the hub at the broker, without control characters. Two connections must not use the same
-    /// identifier at the same time, because the broker ends the older one. Required with `shared_access_key`. Null or
-    /// absent: the hub generates one.
+    /// Client identifier of the hub at the broker. Two connections must not use the same identifier at the same time,
+    /// because the broker ends the older one. Required with `shared_access_key`. Null or absent: the hub generates one.
     #[oai(skip_serializing_if_is_none)]
     client_id: Option<ClientId>,
-    /// User name at the broker, without control characters. Required with `password`. Null or absent: the hub logs in
-    /// without a user name, or with the one that Azure IoT Hub expects if `shared_access_key` is given.
+    /// User name at the broker. Required with `password`. Null or absent: the hub logs in without a user name, or with
+    /// the one that Azure IoT Hub expects if `shared_access_key` is given.
     #[oai(skip_serializing_if_is_none)]
     username: Option<Login>,
-    /// Password of the user, without NUL characters. Must not be combined with `shared_access_key`. Write-only. Null or
-    /// absent in an update: the stored password is kept if scheme, host and port of the URL stay the same; otherwise
-    /// the request fails with 400.
+    /// Password of the user. Must not be combined with `shared_access_key`. Write-only. Null or absent in an update:
+    /// the stored password is kept if scheme, host and port of the URL stay the same; otherwise the request fails with
+    /// 400.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<SecretText>,
@@ -57,8 +56,8 @@ pub struct Broker {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_key: Option<Pem>,
-    /// Protocol name that TLS announces (ALPN), in visible ASCII characters. AWS IoT Core needs `x-amzn-mqtt-ca` on
-    /// port 443. Needs a URL that starts with `mqtts://` or `wss://`. Null or absent: none.
+    /// Protocol name that TLS announces (ALPN). AWS IoT Core needs `x-amzn-mqtt-ca` on port 443. Needs a URL that
+    /// starts with `mqtts://` or `wss://`. Null or absent: none.
     #[oai(skip_serializing_if_is_none)]
     alpn: Option<Alpn>,
     /// Message that the broker publishes if the connection to the hub breaks. Null or absent: none.
@@ -71,8 +70,8 @@ pub struct Broker {
     #[oai(write_only)]
     #[serde(skip_serializing)]
     shared_access_key: Option<SecretText>,
-    /// Name of the shared access policy of Azure IoT Hub that `shared_access_key` belongs to, without control
-    /// characters. Null or absent: the key is that of the device.
+    /// Name of the shared access policy of Azure IoT Hub that `shared_access_key` belongs to. Null or absent: the key
+    /// is that of the device.
     #[oai(skip_serializing_if_is_none)]
     shared_access_policy: Option<Login>,
 }
@@ -82,9 +81,9 @@ pub struct Broker {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "MqttLastWill")]
 struct LastWill {
-    /// Topic of the message, without control characters and without the wildcards `+` and `#`.
+    /// Topic of the message.
     topic: TopicTemplate,
-    /// Payload of the message, as text without NUL characters.
+    /// Payload of the message, as text.
     #[oai(default = "no_text")]
     #[serde(default = "no_text")]
     payload: MessageText,

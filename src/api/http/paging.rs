@@ -108,16 +108,16 @@ fn is_mark(parameter: &MetaOperationParam) -> bool {
 
 fn parameters() -> [MetaOperationParam; 3] {
     [
-        parameter::<Limit>(LIMIT, "Maximum number of items per page. Default: 50."),
+        parameter::<Limit>(LIMIT, "Maximum number of items per page."),
         parameter::<Cursor>(
             CURSOR,
-            "Value of `next_cursor` from the previous page, which consists of letters, digits, `-` and `_`. All \
-             parameters except `limit` and `total` must be the same as for that page. Absent: the first page.",
+            "Value of `next_cursor` from the previous page. All parameters except `limit` and `total` must be the same \
+             as for that page. Absent: the first page.",
         ),
         parameter::<bool>(
             TOTAL,
             "Whether to return the number of items on all pages as `total`. Counting takes about as long as reading \
-             all items. Default: false.",
+             all items.",
         ),
     ]
 }

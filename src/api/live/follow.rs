@@ -97,13 +97,12 @@ impl LiveApi {
     async fn follow(
         &self,
         caller: Caller,
-        /// Label selector that the devices must match, as in `GET /api/v3/devices`, without control characters. Empty:
-        /// all devices. Absent: all devices, and events without a device.
+        /// Label selector that the devices must match, as in `GET /api/v3/devices`. Empty: all devices. Absent: all
+        /// devices, and events without a device.
         selector: Query<Option<SelectorText>>,
-        /// Identifier of the device whose uplinks and events are sent: ASCII letters and digits, with single dashes
-        /// between them. Absent: all devices.
+        /// Identifier of the device whose uplinks and events are sent. Absent: all devices.
         device_id: Query<Option<DeviceId>>,
-        /// Kinds to send, separated by commas: `uplink` and the values of `EventKind`. Absent: all kinds.
+        /// Kinds to send. Absent: all kinds.
         kinds: Query<Option<Kinds>>,
         /// Identifier after which the stream starts, if there is no `Last-Event-ID`. Without both, the stream starts
         /// with what is stored from now on.
