@@ -88,9 +88,10 @@ impl DeviceRedecodeApi {
     /// written, for instance to preview another version of the driver before the device uses it.
     ///
     /// With `dry_run=false`, the results replace the data, updates and error of each uplink, and the uplink's rows in
-    /// the data tables that store the device's data. Nothing is sent to integrations. Each page is written completely
-    /// or not at all; repeat the request with `next_cursor` until it is null. If the last page ends with the device's
-    /// newest uplink, the device's reported state is updated as well.
+    /// the data tables that store the device's data. Each page records a `redecoded` event of the device; the uplinks
+    /// are not sent to integrations again. Each page is written completely or not at all; repeat the request with
+    /// `next_cursor` until it is null. If the last page ends with the device's newest uplink, the device's reported
+    /// state is updated as well.
     ///
     /// A page has fewer uplinks than `limit` if decoding takes more than 5 seconds. The state of a stateful driver
     /// starts empty; it is carried over from page to page only with `dry_run=false`.

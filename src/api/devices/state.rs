@@ -171,15 +171,15 @@ impl DeviceStateApi {
     ///
     /// Sets the desired state and queues a downlink that transfers it to the device. The driver encodes the desired
     /// state together with the schema's defaults of omitted properties. Queued downlinks of an older desired state are
-    /// cancelled. An empty object only removes the desired state.
+    /// cancelled. An empty object removes the desired state and cancels these downlinks.
     ///
     /// Fails with 400, and changes nothing, if a property is not configurable or has the wrong type, if the driver
     /// rejects the values, if the device's downlink queue is full, or if the device has been changed since the version
     /// in `If-Match`. Fails with 404 if the device does not exist.
     ///
     /// If the device has no driver with an encoder, no address, or a network connection without downlink settings, or
-    /// if the payload is too long for the network, the state is stored without a downlink: `transfer` and a
-    /// `desired_state_not_sent` event contain the reason.
+    /// if the payload does not have a length that the network accepts, the state is stored without a downlink:
+    /// `transfer` and a `desired_state_not_sent` event contain the reason.
     #[oai(
         path = "/devices/:id/state",
         method = "put",
