@@ -249,7 +249,7 @@ def after_call(context, case, response):
 # and why no schema can tell.
 RULES = [
     (r".*", r"^header If-Match: it has been changed since", "the state of the resource"),
-    (r".*", r"^header Idempotency-Key: (came with|the first) ", "what was sent before"),
+    (r".*", r"^header Idempotency-Key: (was used for|the first) ", "what was sent before"),
     (r"(create|update)_(user|tenant)|change_own_password", r"password: must not ", "two values that must fit each other"),
     (r"change_own_password", r"^current_password: is not ", "the document does not know it"),
     (r"create_(user|tenant)", r"username: must be letters ", "ECMA 262 without flags knows ASCII's letters alone"),
@@ -277,7 +277,7 @@ RULES = [
     (r"create_driver", r"^author: is kept for ", "one word is not worth its reading in a pattern"),
     (r"try_driver", r"^(driver|payload_hex): must be given, or ", "members that exclude each other, which would be six schemas"),
     (r"try_driver", r"^driver: there is no driver ", "the state of other resources"),
-    (r"redecode_device_uplinks", r"^driver: (there is no driver |must be given: the device has none)", "the state of other resources"),
+    (r"redecode_device_uplinks", r"^driver: (there is no driver |must be given: the device has no driver)", "the state of other resources"),
     (r"try_driver", r"^schema", "what is in a schema is its own grammar, and it goes with a script"),
     (r"try_driver", r"^state: must have at most ", "bytes of JSON"),
     (r"try_driver", r"^(data|state): must (have no NUL|not nest)", "OpenAPI 3.0 has no rule for a free object's names, and none for depth"),

@@ -27,7 +27,7 @@ const NDJSON_ENDINGS: [&str; 2] = ["ndjson", "jsonl"];
 pub struct DeviceFile;
 
 impl FileKind for DeviceFile {
-    const DESCRIPTION: &'static str = "The file of devices";
+    const DESCRIPTION: &'static str = "File of devices in CSV or NDJSON.";
     const EXAMPLE: &'static str = CSV_EXAMPLE;
     const USUAL_TYPES: &'static [&'static str] = &["text/csv", "application/x-ndjson"];
 
@@ -48,7 +48,7 @@ impl Sent<DeviceFile> {
         match (asked, said) {
             (Some(asked), Some(said)) if asked != said => {
                 let (asked, said) = (asked.name(), said.name());
-                let rule = format!("is {asked}, and the file's Content-Type says {said}");
+                let rule = format!("is {asked}, but the Content-Type of the file means {said}");
                 Err(Error::field("format", rule))
             }
             (Some(format), _) | (None, Some(format)) => self.check_header(format),
@@ -134,7 +134,7 @@ impl ApiResponse for DeviceStream {
     fn meta() -> MetaResponses {
         MetaResponses {
             responses: vec![MetaResponse {
-                description: "Done; the body holds the devices",
+                description: "The request succeeded. The body contains the devices.",
                 status: Some(200),
                 status_range: None,
                 content: contents(),

@@ -15,16 +15,19 @@ use crate::api::http::{declared_error::DeclaredError, paging};
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
-const DESCRIPTION: &str = "A self-hosted IoT hub: network connections bring in what devices send, drivers \
-decode it, data tables keep it, integrations forward it.\n\n\
-Log in with `POST /api/v3/auth/token` and send the token as `Authorization: Bearer <token>`. Everything is \
-JSON over HTTPS. Eight statuses and no others leave the server; each of 400 and above carries \
-`{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404; \
-parameters and members that an operation does not take are a 400, and so is a body where none is taken, but \
-an empty one and `{}`. JSON may \
-come compressed (`Content-Encoding: gzip` or `deflate`). A URL has less than 64 KiB, a request at most 100 \
-headers. (What the library for HTTP/2 answers by itself to more than that is the one exception: a bare 431, or \
-the end of the stream.) No cache keeps an answer (`Cache-Control: no-store`).";
+const DESCRIPTION: &str = "A self-hosted IoT hub. Network connections receive the messages of devices, drivers \
+decode them, data tables store the data, and integrations forward it.\n\n\
+Log in with `POST /api/v3/auth/token`, and send the token as `Authorization: Bearer <token>`. All requests use \
+HTTPS. Bodies are JSON in UTF-8, unless an operation names another media type. JSON in requests may be compressed \
+(`Content-Encoding: gzip` or `deflate`).\n\n\
+Every response has one of eight status codes: 200, 201, 400, 401, 403, 404, 500 or 503; the handshake of a WebSocket \
+is answered with 101. The body of every response of 400 or above is \
+`{\"code\": <status code>, \"error\": \"<text>\"}`. A method that a path does not support is answered with 404. \
+Unknown query parameters and unknown fields are rejected with 400, and so is a body where an operation takes none, \
+unless it is empty or `{}`.\n\n\
+A URL must have less than 64 KiB, and a request at most 100 headers. The head of an HTTP/2 request must have at most \
+16 KiB: the HTTP library itself answers a larger one with 431 without a body, or ends the stream or the connection. \
+Responses must not be cached (`Cache-Control: no-store`).";
 
 /// The published document in both formats.
 #[derive(Clone)]
@@ -54,7 +57,7 @@ fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -
     let mut document = raw::<A>();
     document["servers"] = json!([{
         "url": public_url.unwrap_or("/"),
-        "description": if public_url.is_some() { "This installation" } else { "The origin of this document" },
+        "description": if public_url.is_some() { "This installation." } else { "The origin of this document." },
     }]);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);

@@ -220,7 +220,7 @@ pub fn too_large(max_bytes: usize) -> Error {
 
 /// Returns the error for a body that was cut off.
 pub fn broke_off() -> Error {
-    Error::of_field(Reason::BodyTimeout, "body", "broke off")
+    Error::of_field(Reason::BodyTimeout, "body", "ended before it was complete")
 }
 
 /// Reads a whole body of at most `max_bytes`, whose memory is already accounted for.

@@ -73,7 +73,7 @@ fn gunzip(body: &[u8], max_bytes: usize) -> Result<Vec<u8>, Error> {
     decoder
         .read_to_end(&mut read)
         .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => broken("gzip: it breaks off"),
+            io::ErrorKind::UnexpectedEof => broken("gzip: it ends too early"),
             _ => broken("gzip"),
         })?;
     match read.len() > max_bytes {
@@ -101,12 +101,12 @@ fn inflate(body: &[u8], has_header: bool, max_bytes: usize) -> Result<Vec<u8>, E
             break;
         }
         if (stream.total_in(), read.len()) == (at, length) {
-            return Err(broken("deflate: it breaks off"));
+            return Err(broken("deflate: it ends too early"));
         }
     }
     match stream.total_in() == body.len() as u64 {
         true => Ok(read),
-        false => Err(broken("deflate: more follows its end")),
+        false => Err(broken("deflate: more data follows its end")),
     }
 }
 

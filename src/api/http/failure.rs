@@ -28,13 +28,13 @@ const REQUIRED: &str = "is required";
 /// Longest text of an error, in characters. It may name the client's input, but not repeat it at length.
 const TEXT_MAX: usize = 400;
 
-/// What every answer with a status of 400 and above carries
+/// Body of every response with a status code of 400 or above.
 #[derive(Debug, Object, Serialize)]
 #[oai(rename = "Error")]
 pub struct ErrorObject {
-    /// The HTTP status, once more
+    /// HTTP status code of the response.
     pub code: u16,
-    /// What went wrong, for a person; it names the field and the rule that was broken
+    /// Description of the problem for people. Names the field and the rule that was broken.
     pub error: String,
 }
 

@@ -61,7 +61,7 @@ fn refuse_binary(file: &[u8]) -> Result<(), Error> {
     let Some((_, what)) = BINARY.iter().find(|(start, _)| file.starts_with(start)) else {
         return Ok(());
     };
-    let rule = format!("must be text, and is {what}: {SAVE_AS_UTF8} and send that");
+    let rule = format!("must be a text file, but is {what}: {SAVE_AS_UTF8} and send that");
     Err(Error::of_field(Reason::Malformed, "body", rule))
 }
 

@@ -197,7 +197,7 @@ fn check_type<K: FileKind>(place: &str, media_type: &Mime) -> Result<(), Error> 
         return Ok(());
     }
     if essence == WORKBOOK_TYPE {
-        let rule = format!("must not be that of a workbook: {SAVE_AS_UTF8}");
+        let rule = format!("must not be the type of a workbook: {SAVE_AS_UTF8}");
         return Err(Error::of_field(Reason::UnsupportedMediaType, place, rule));
     }
     Err(wrong_type::<K>(place))

@@ -91,7 +91,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
             return Err(Error::of_field(
                 Reason::IdempotencyKeyReused,
                 "header Idempotency-Key",
-                "came with another request before: use a new key for it",
+                "was used for another request before: use a new key",
             )
             .into());
         }
@@ -100,7 +100,7 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
             return Err(Error::of_field(
                 Reason::IdempotencyKeyPending,
                 "header Idempotency-Key",
-                "the first request with it has not been answered yet",
+                "the first request with this key has not been answered yet",
             )
             .into());
         }
@@ -153,8 +153,8 @@ fn answer_is_lost() -> Error {
     Error::of_field(
         Reason::IdempotencyKeyPending,
         "header Idempotency-Key",
-        "the first request with it was done, but its answer cannot be read any more: look at what it has \
-         done before you use a new key",
+        "the first request with this key was done, but its answer cannot be read any \
+         more: check what it has changed before you use a new key",
     )
 }
 
