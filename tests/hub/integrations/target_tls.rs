@@ -374,7 +374,10 @@ async fn what_tls_cannot_use_is_refused() {
             http(pair(&"x".repeat(65_537))),
             "target.tls.client_key: must have 1 to 65536",
         ),
-        (plain, "target.tls: requires a target.url that starts with https://"),
+        (
+            plain,
+            "target.tls: requires a target.url that starts with https://",
+        ),
         (
             tokens("http://a.example.com", json!({})),
             "target.auth.tls: requires a target.auth.token_url that starts with https://",
