@@ -35,7 +35,7 @@ pub struct AutoProvisioning {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<DriverReference>,
-    /// Labels of the created devices, at most 64.
+    /// Labels of the created devices, at most 64. If omitted, they have none.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,

@@ -64,7 +64,7 @@ struct Adoption {
     description: Option<Description>,
     /// Driver that decodes the device's uplinks. If omitted or null, the hub stores them without decoding.
     driver: Option<DriverReference>,
-    /// Labels of the device, at most 64, by which selectors match it.
+    /// Labels of the device, at most 64, by which selectors match it. If omitted, it has none.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,
