@@ -41,7 +41,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 const MESSAGE_MAX_BYTES: usize = 4 * 1024;
 /// Reason that is sent when a follower is disconnected.
 const RULE: &str =
-    "a follower answers pings within 30 seconds and sends no message of more than 4 KiB";
+    "a follower must answer pings within 30 seconds and must not send messages of more than 4 KiB";
 /// Size of the read buffer, in bytes.
 const READ_BYTES: usize = 4 * 1024;
 /// Number of bytes that are buffered before they are sent. A larger message is buffered in addition, and no
@@ -128,7 +128,9 @@ impl IntegrationStreamApi {
         }
         let following = self.hub.follow_integration(follower, id).await?;
         let socket = socket.map_err(|_| {
-            Error::Invalid("this is no WebSocket handshake of version 13 over HTTP/1.1".to_owned())
+            Error::Invalid(
+                "the request is not a WebSocket handshake of version 13 over HTTP/1.1".to_owned(),
+            )
         })?;
         let socket = socket.config(websocket_config());
         let upgraded = socket.on_upgrade(async move |socket| run(socket, following).await);

@@ -33,9 +33,9 @@ pub struct NetworkConnectionEventsApi;
 impl NetworkConnectionEventsApi {
     /// List network connection events
     ///
-    /// Returns the messages of the connection that are not uplinks of known devices: uplinks of unknown devices, joins,
-    /// states of downlinks, and all other messages of the network server. Filters are combined with AND. Fails with 400
-    /// if `to` is before `from`.
+    /// Returns the events that messages of this connection have caused, such as uplinks of unknown devices, joins,
+    /// states of downlinks, and messages of other kinds. Filters are combined with AND. Fails with 400 if `to` is
+    /// before `from`.
     #[oai(
         path = "/network-connections/:id/events",
         method = "get",

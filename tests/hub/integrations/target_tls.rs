@@ -412,7 +412,7 @@ async fn what_tls_cannot_use_is_refused() {
         (
             json!({"type": "chirpstack", "base_url": "http://n.example.com", "api_token": "t",
                 "tls": {}}),
-            "settings.tls: needs a URL that starts with https://",
+            "settings.tls: requires a URL that starts with https://",
         ),
         (
             json!({"type": "chirpstack", "base_url": "https://n.example.com", "api_token": "t",
