@@ -167,7 +167,7 @@ pub fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Returns a value if it may stand in an MQTT topic level. Separators or wildcards would address
+/// Returns a value if an MQTT topic level can contain it. Separators or wildcards would address
 /// another device.
 pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
     match value.contains(['/', '+', '#', '\0']) {
