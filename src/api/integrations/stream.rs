@@ -101,7 +101,8 @@ impl IntegrationStreamApi {
     /// than 4 KiB, and when the integration is changed, paused or disabled; it ignores shorter messages.
     ///
     /// Authenticate with a token, or with the integration's stream key (from `create_integration_key`) in the query
-    /// parameter `stream_key`. Fails with 400 if the integration is of another type.
+    /// parameter `stream_key`. Fails with 400 if the integration is of another type, and with 503 if too many streams
+    /// are open (`live_streams_max`, `live_streams_tenant_max` or `live_streams_user_max`, settings of the hub).
     #[oai(
         path = "/integrations/:id/stream",
         method = "get",
