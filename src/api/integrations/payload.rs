@@ -46,9 +46,9 @@ pub struct CloudEventsPayload {}
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplatePayload {
-    /// Template, in the Jinja language.
+    /// Template, in the Jinja language, without NUL characters.
     template: TemplateText,
-    /// Media type of the result.
+    /// Media type of the result, such as `application/json`, with no parameter except `charset=utf-8`.
     content_type: MediaType,
 }
 

@@ -42,9 +42,10 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewIntegration")]
 struct NewIntegrationBody {
-    /// Name of the integration, unique in the tenant.
+    /// Name of the integration, unique in the tenant, without control characters.
     name: Name,
-    /// Purpose of the integration, for people. Empty if omitted or null.
+    /// Purpose of the integration, for people, without control characters except tabs and line breaks. Empty if omitted
+    /// or null.
     description: Option<Description>,
     /// Label selector of the devices whose messages are forwarded, such as `site=berlin, !retired`. An empty selector
     /// matches every device.

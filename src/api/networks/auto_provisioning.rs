@@ -22,12 +22,12 @@ use crate::{
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoProvisioning {
-    /// Pattern for the device's id in its network. If omitted or null, every id matches.
+    /// Pattern for the device's id in its network, without control characters. If omitted or null, every id matches.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     network_device_id_pattern: Option<Pattern>,
-    /// Pattern for the id of the device's application in the network server. If omitted or null, every application
-    /// matches.
+    /// Pattern for the id of the device's application in the network server, without control characters. If omitted or
+    /// null, every application matches.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     application_pattern: Option<Pattern>,
@@ -39,13 +39,13 @@ pub struct AutoProvisioning {
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,
-    /// Template for the devices' names. `{network_device_id}` if omitted or null. The hub truncates names to 120
-    /// characters.
+    /// Template for the devices' names, without control characters. `{network_device_id}` if omitted or null. The hub
+    /// truncates names to 120 characters.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     name_template: Option<DeviceTemplate>,
-    /// Template for the devices' ids. `{network_device_id}` if omitted or null. Characters that an id cannot contain
-    /// become dashes.
+    /// Template for the devices' ids, without control characters. `{network_device_id}` if omitted or null. Characters
+    /// that an id cannot contain become dashes.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     id_template: Option<DeviceTemplate>,

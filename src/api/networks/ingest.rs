@@ -131,8 +131,9 @@ impl IngestApi {
     /// Post an uplink
     ///
     /// Receives a message of the network server; this is the URL of its webhook. Authenticate with the connection's
-    /// ingest key. The hub answers with `recorded` after it has stored the uplink on disk. It also answers messages of
-    /// unknown devices with 200, because network servers disable webhooks that fail.
+    /// ingest key; a wrong key or an unknown connection fails with 401. The hub answers with `recorded` after it has
+    /// stored the uplink on disk. It also answers messages of unknown devices with 200, because network servers disable
+    /// webhooks that fail.
     ///
     /// The body is a message in the format of the connection's type: JSON in UTF-8, with or without a byte order mark.
     /// `Content-Type` can be `application/json`, `application/*+json`, `text/*` or absent; `Content-Encoding` can be

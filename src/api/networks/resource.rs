@@ -42,7 +42,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewNetworkConnection")]
 struct NewConnectionBody {
-    /// Name of the connection, unique in the tenant.
+    /// Name of the connection, unique in the tenant, without control characters.
     name: Name,
     /// Whether the hub accepts messages. While it is false, the hub answers valid messages with 200 and drops them,
     /// does not subscribe to a broker, and sends no downlinks.

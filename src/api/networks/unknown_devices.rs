@@ -56,11 +56,14 @@ struct UnknownDeviceView {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Adoption {
-    /// Identifier of the device, unique in the tenant and case-sensitive. If omitted or null, the hub generates one.
+    /// Identifier of the device, unique in the tenant and case-sensitive: letters, digits and single inner dashes. If
+    /// omitted or null, the hub generates one.
     id: Option<DeviceId>,
-    /// Name of the device, for people. Unique in the tenant unless empty. Empty if omitted or null.
+    /// Name of the device, for people, without control characters. Unique in the tenant unless empty. Empty if omitted
+    /// or null.
     name: Option<DeviceName>,
-    /// Purpose of the device, for people. Empty if omitted or null.
+    /// Purpose of the device, for people, without control characters except tabs and line breaks. Empty if omitted or
+    /// null.
     description: Option<Description>,
     /// Driver that decodes the device's uplinks. If omitted or null, the hub stores them without decoding.
     driver: Option<DriverReference>,

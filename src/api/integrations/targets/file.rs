@@ -13,7 +13,8 @@ use crate::{error::Result, secret::Claim, text::FolderName};
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileTarget {
-    /// Name of the folder inside the tenant's folder. The hub creates it with the first line.
+    /// Name of the folder inside the tenant's folder: letters, digits, dashes and underscores, with a letter or digit
+    /// at both ends. The hub creates the folder with the first line.
     folder: FolderName,
 }
 

@@ -25,8 +25,9 @@ use crate::{
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpTarget {
-    /// URL of the endpoint. An attempt fails if the host resolves to an address that is not public, unless the operator
-    /// has allowed its network (`outgoing_allow`).
+    /// URL of the endpoint: an absolute `http://` or `https://` URL without username and password. An attempt fails if
+    /// the host resolves to an address that is not public, unless the operator has allowed its network
+    /// (`outgoing_allow`).
     url: HttpUrl,
     /// Method of the request. `post` if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,8 +76,8 @@ enum HttpMethod {
 #[derive(Clone, PartialEq, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HttpHeader {
-    /// Name of the header. Headers that the hub sets itself are rejected: `Host`, `Authorization`, `Content-*`,
-    /// `Webhook-*` and those that control the connection.
+    /// Name of the header (a token of RFC 9110). Headers that the hub sets itself are rejected: `Host`,
+    /// `Authorization`, `Content-*`, `Webhook-*` and those that control the connection.
     name: HeaderName,
     /// Value of the header: visible ASCII characters, with spaces only inside.
     value: HeaderValue,
@@ -109,9 +110,9 @@ struct NoAuth {}
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BasicAuth {
-    /// Username.
+    /// Username, without control characters.
     username: CredentialText,
-    /// Password. Required for a new integration. Responses never contain it. If omitted in
+    /// Password, without control characters. Required for a new integration. Responses never contain it. If omitted in
     /// an update, the stored value is kept as long as scheme, host and port of `url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
@@ -122,8 +123,9 @@ struct BasicAuth {
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BearerAuth {
-    /// Token. Required for a new integration. Responses never contain it. If omitted in
-    /// an update, the stored value is kept as long as scheme, host and port of `url` stay the same.
+    /// Token: visible ASCII characters, with spaces only inside. Required for a new integration. Responses never
+    /// contain it. If omitted in an update, the stored value is kept as long as scheme, host and port of `url` stay the
+    /// same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,
@@ -135,8 +137,9 @@ struct BearerAuth {
 struct HeaderAuth {
     /// Name of the header.
     name: HeaderName,
-    /// Value of the header. Required for a new integration. Responses never contain it. If omitted in
-    /// an update, the stored value is kept as long as scheme, host and port of `url` stay the same.
+    /// Value of the header: visible ASCII characters, with spaces only inside. Required for a new integration.
+    /// Responses never contain it. If omitted in an update, the stored value is kept as long as scheme, host and port
+    /// of `url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     value: Option<HeaderValue>,
@@ -147,20 +150,22 @@ struct HeaderAuth {
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OAuth2Auth {
-    /// URL of the token endpoint.
+    /// URL of the token endpoint: an absolute `http://` or `https://` URL without username and password.
     token_url: HttpUrl,
-    /// Client identifier.
+    /// Client identifier, without control characters.
     client_id: CredentialText,
-    /// Client secret. Required for a new integration. Responses never contain it. If omitted in an update, the stored
-    /// value is kept as long as scheme, host and port of `token_url` and `url` stay the same.
+    /// Client secret, without control characters. Required for a new integration. Responses never contain it. If
+    /// omitted in an update, the stored value is kept as long as scheme, host and port of `token_url` and `url` stay
+    /// the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_secret: Option<CredentialText>,
-    /// Requested scopes, separated by spaces. If omitted or null, the hub requests no scope.
+    /// Requested scopes: visible ASCII characters, separated by spaces. If omitted or null, the hub requests no scope.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<ProtocolText>,
-    /// Requested audience. If omitted or null, the hub requests no audience.
+    /// Requested audience: visible ASCII characters, with spaces only inside. If omitted or null, the hub requests no
+    /// audience.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     audience: Option<ProtocolText>,

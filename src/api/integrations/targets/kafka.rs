@@ -24,10 +24,10 @@ pub struct KafkaTarget {
     /// attempt fails if the address of any of these brokers is not public, unless the operator has allowed its network
     /// (`outgoing_allow`).
     bootstrap: List<HostPort, 1, 8>,
-    /// Template of the topic's name. `{device_id}` stands for the device's id, `{event}` for the type of the event and
-    /// `{label:site}` for the value of the device's label `site`, which is `_` if the device has no such label.
-    /// Characters that a topic's name cannot contain become `_`. The hub does not create topics, but the brokers may do
-    /// so.
+    /// Template of the topic's name, without control characters. `{device_id}` stands for the device's id, `{event}`
+    /// for the type of the event and `{label:site}` for the value of the device's label `site`, which is `_` if the
+    /// device has no such label. Characters that a topic's name cannot contain become `_`. The hub does not create
+    /// topics, but the brokers may do so.
     #[serde(deserialize_with = "template")]
     topic: KafkaTopic,
     /// Encryption of the connections. `required` if omitted or null.
@@ -41,11 +41,12 @@ pub struct KafkaTarget {
         skip_serializing_if = "Option::is_none"
     )]
     ca: Option<CertificateText>,
-    /// Username for SASL. If omitted or null, the hub does not authenticate.
+    /// Username for SASL, without control characters. If omitted or null, the hub does not authenticate.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<Login>,
-    /// Password of `username`. Required with a `username`, and rejected without one. Responses never contain it. If
-    /// omitted in an update, the stored value is kept as long as `bootstrap` and `tls` stay the same.
+    /// Password of `username`, without control characters. Required with a `username`, and rejected without one.
+    /// Responses never contain it. If omitted in an update, the stored value is kept as long as `bootstrap` and `tls`
+    /// stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,

@@ -20,9 +20,9 @@ use crate::{
 pub struct MqttTarget {
     /// Broker to publish to.
     broker: Broker,
-    /// Template of the topic. `{device_id}` stands for the device's id, `{event}` for the type of the event and
-    /// `{label:site}` for the value of the device's label `site`, which is `_` if the device has no such label.
-    /// Wildcards and slashes in a value become `_`.
+    /// Template of the topic, without control characters and the wildcards `+` and `#`. `{device_id}` stands for the
+    /// device's id, `{event}` for the type of the event and `{label:site}` for the value of the device's label `site`,
+    /// which is `_` if the device has no such label. Wildcards and slashes in a value become `_`.
     #[serde(deserialize_with = "template")]
     topic: TopicTemplate,
     /// Quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0, a message counts as delivered when

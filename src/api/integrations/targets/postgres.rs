@@ -24,17 +24,17 @@ type TcpPort = Int<1, 65_535>;
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresTarget {
-    /// Host name or IP address of the server. An attempt fails if the address is not public, unless the operator has
-    /// allowed its network (`outgoing_allow`).
+    /// Host name or IP address of the server, without a port. An attempt fails if the address is not public, unless the
+    /// operator has allowed its network (`outgoing_allow`).
     host: HostName,
     /// TCP port of the server. 5432 if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<TcpPort>,
-    /// Name of the database.
+    /// Name of the database, without control characters.
     database: SqlName,
-    /// Username for the database.
+    /// Username for the database, without control characters.
     username: SqlName,
-    /// Password of `username`. Responses never contain it. If omitted in an update,
+    /// Password of `username`, without control characters. Responses never contain it. If omitted in an update,
     /// the stored value is kept as long as `host`, `port` and `tls` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
@@ -49,15 +49,16 @@ pub struct PostgresTarget {
         skip_serializing_if = "Option::is_none"
     )]
     ca: Option<CertificateText>,
-    /// Schema of the table. If omitted or null, the server uses the search path of `username`.
+    /// Schema of the table, without control characters. If omitted or null, the server uses the search path of
+    /// `username`.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<SqlName>,
-    /// Name of the table.
+    /// Name of the table, without control characters.
     table: SqlName,
     /// Columns to fill, 1 to 64, each at most once and without `id_column`.
     columns: List<PostgresColumn, 1, 64>,
-    /// Column for the delivery's id (UUID), with a unique index. A message that is delivered twice then becomes one
-    /// row. If omitted or null, it becomes two.
+    /// Column for the delivery's id (UUID), without control characters in its name. The column must have a unique
+    /// index. A message that is delivered twice then becomes one row. If omitted or null, it becomes two.
     #[serde(skip_serializing_if = "Option::is_none")]
     id_column: Option<SqlName>,
 }
@@ -77,9 +78,10 @@ enum PostgresTls {
 #[derive(Clone, PartialEq, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PostgresColumn {
-    /// Name of the column.
+    /// Name of the column, without control characters.
     name: SqlName,
-    /// JSON pointer (RFC 6901) to the value in the native output format. An empty pointer selects the whole message.
+    /// JSON pointer (RFC 6901) to the value in the native output format: a `/` before each part, with `~0` for `~` and
+    /// `~1` for `/`. An empty pointer selects the whole message.
     pointer: JsonPointer,
 }
 

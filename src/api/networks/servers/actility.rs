@@ -16,9 +16,9 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Actility")]
 pub struct Uplinks {
-    /// Tunnel interface authentication key (AS key). With a key, the hub rejects messages without a correct `Token`;
-    /// without one, it does not verify messages. Responses never contain it. If omitted in an update, the stored value
-    /// is kept.
+    /// Tunnel interface authentication key (AS key): hexadecimal digits, with or without dashes. With a key, the hub
+    /// rejects messages without a correct `Token`; without one, it does not verify messages. Responses never contain
+    /// it. If omitted in an update, the stored value is kept.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     as_key: Option<AsKey>,
@@ -37,14 +37,16 @@ impl Claims for Uplinks {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ActilityDownlinks")]
 pub struct Downlinks {
-    /// URL of the LRC for downlinks, such as `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
+    /// URL of the LRC for downlinks, without username and password, such as
+    /// `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
     url: HttpUrl,
-    /// Identifier of the application server (AS_ID). If omitted or null, the hub sends none; ThingPark needs it if it
-    /// authenticates application servers.
+    /// Identifier of the application server (AS_ID), without control characters. If omitted or null, the hub sends
+    /// none; ThingPark needs it if it authenticates application servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_id: Option<Name>,
-    /// Key of the application server (AS key), with which the hub signs requests. If there is none, the hub does not
-    /// sign them. Responses never contain it. If omitted in an update, the stored value is kept.
+    /// Key of the application server (AS key), with which the hub signs requests: visible ASCII characters, with spaces
+    /// only inside. If there is none, the hub does not sign them. Responses never contain it. If omitted in an update,
+    /// the stored value is kept.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     as_key: Option<HeaderValue>,

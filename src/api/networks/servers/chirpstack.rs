@@ -26,7 +26,8 @@ impl Claims for Uplinks {}
 pub struct BrokerUplinks {
     /// Broker to which ChirpStack publishes.
     broker: Broker,
-    /// Identifier of the application in ChirpStack. If omitted or null, the hub subscribes to all applications.
+    /// Identifier of the application in ChirpStack, without control characters, slashes and wildcards. If omitted or
+    /// null, the hub subscribes to all applications.
     #[oai(skip_serializing_if_is_none)]
     application_id: Option<TopicLevel>,
 }
@@ -43,10 +44,11 @@ impl Claims for BrokerUplinks {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ChirpstackDownlinks")]
 pub struct Downlinks {
-    /// Base URL of the REST API, such as `https://chirpstack.example.com:8090`.
+    /// Base URL of the REST API, without username and password, such as `https://chirpstack.example.com:8090`.
     base_url: HttpUrl,
-    /// API token. Required for new settings. Responses never contain it. If omitted in an update, the stored value is
-    /// kept as long as scheme, host and port of `base_url` stay the same.
+    /// API token: visible ASCII characters, with spaces only inside. Required for new settings. Responses never contain
+    /// it. If omitted in an update, the stored value is kept as long as scheme, host and port of `base_url` stay the
+    /// same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_token: Option<HeaderValue>,

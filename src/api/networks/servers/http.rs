@@ -11,7 +11,8 @@ use crate::{
     text::{HeaderValue, HttpUrl, JsonPointer, Template},
 };
 
-/// Any server that posts JSON. JSON pointers (RFC 6901) map members of the body to the parts of an uplink.
+/// Any server that posts JSON. JSON pointers (RFC 6901) map members of the body to the parts of an uplink. A pointer
+/// has a `/` before each part, with `~0` for `~` and `~1` for `/`; an empty pointer selects the whole body.
 ///
 /// A pointer also resolves through JSON that is encoded in a string. If the body is a list and all pointers start with
 /// `/0`, each item of the list is a message. A list can contain 1,000 messages.
@@ -102,17 +103,20 @@ pub enum PayloadEncoding {
 pub struct Downlinks {
     /// Method of the request.
     method: DownlinkMethod,
-    /// Template of the URL. Scheme, host and port must not contain placeholders, so that they are the same for all
-    /// devices.
+    /// Template of the absolute `http://` or `https://` URL, without username and password. Scheme, host and port must
+    /// not contain placeholders, so that they are the same for all devices.
     url: HttpUrl,
-    /// Template of the body. If omitted or null, the request has no body.
+    /// Template of the body, without control characters except tabs and line breaks. If omitted or null, the request
+    /// has no body.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Template>,
-    /// Value of the header `Content-Type`, if there is a body. `application/json` if omitted or null.
+    /// Value of the header `Content-Type`, if there is a body: visible ASCII characters, with spaces only inside.
+    /// `application/json` if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<HeaderValue>,
-    /// Value of the `Authorization` header. If there is none, the hub does not send the header. Responses never contain
-    /// it. If omitted in an update, the stored value is kept as long as scheme, host and port of `url` stay the same.
+    /// Value of the `Authorization` header: visible ASCII characters, with spaces only inside. If there is none, the
+    /// hub does not send the header. Responses never contain it. If omitted in an update, the stored value is kept as
+    /// long as scheme, host and port of `url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     authorization: Option<HeaderValue>,

@@ -25,12 +25,13 @@ impl Claims for Uplinks {}
 #[serde(deny_unknown_fields)]
 #[oai(rename = "LoriotDownlinks")]
 pub struct Downlinks {
-    /// URL of the REST API, such as `https://eu1.loriot.io/1/rest`.
+    /// URL of the REST API, without username and password, such as `https://eu1.loriot.io/1/rest`.
     url: HttpUrl,
-    /// Identifier of the application in LORIOT.
+    /// Identifier of the application in LORIOT, without control characters.
     application_id: Name,
-    /// Authentication token. Required for new settings. Responses never contain it. If omitted in an update, the stored
-    /// value is kept as long as scheme, host and port of `url` stay the same.
+    /// Authentication token: visible ASCII characters, with spaces only inside. Required for new settings. Responses
+    /// never contain it. If omitted in an update, the stored value is kept as long as scheme, host and port of `url`
+    /// stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,

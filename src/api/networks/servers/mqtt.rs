@@ -21,7 +21,8 @@ use crate::{
 pub struct Uplinks {
     /// Broker to subscribe to.
     broker: Broker,
-    /// Topic filters to subscribe to, 1 to 32. `+` stands for one level, and `#` for all remaining levels.
+    /// Topic filters to subscribe to, 1 to 32, without control characters. `+` stands for one level, and `#` for all
+    /// remaining levels.
     topics: List<TopicFilter, 1, 32>,
     /// Mapping from members of the message to the parts of an uplink.
     mapping: super::http::Uplinks,
@@ -42,10 +43,11 @@ impl Claims for Uplinks {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "MqttDownlinks")]
 pub struct Downlinks {
-    /// Template of the topic. A downlink waits if a value for it contains a slash or a wildcard.
+    /// Template of the topic, without control characters and the wildcards `+` and `#`. A downlink waits if a value for
+    /// it contains a slash or a wildcard.
     topic: DownlinkTopic,
-    /// Template of the message, whose values the hub escapes for a JSON string. If omitted or null, the hub publishes
-    /// the bytes of the payload.
+    /// Template of the message, without control characters except tabs and line breaks, whose values the hub escapes
+    /// for a JSON string. If omitted or null, the hub publishes the bytes of the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Template>,
     /// Quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0, a downlink counts as sent when the

@@ -42,14 +42,16 @@ impl Claims for BrokerUplinks {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "TheThingsStackDownlinks")]
 pub struct Downlinks {
-    /// Base URL of the stack, such as `https://eu1.cloud.thethings.network`.
+    /// Base URL of the stack, without username and password, such as `https://eu1.cloud.thethings.network`.
     base_url: HttpUrl,
-    /// Identifier of the webhook in the stack.
+    /// Identifier of the webhook in the stack, without control characters.
     webhook_id: Name,
-    /// Identifier of the application in the stack. If omitted or null, the hub takes it from uplinks.
+    /// Identifier of the application in the stack, without control characters. If omitted or null, the hub takes it
+    /// from uplinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     application_id: Option<Name>,
-    /// API key with the right to write downlink application traffic. Required for new settings. Responses never contain
+    /// API key with the right to write downlink application traffic: visible ASCII characters, with spaces only inside.
+    /// Required for new settings. Responses never contain
     /// it. If omitted in an update, the stored value is kept as long as scheme, host and port of `base_url` stay the
     /// same.
     #[oai(write_only)]
