@@ -27,7 +27,7 @@ struct IntegrationBacklog {
     health: IntegrationHealth,
     /// Number of deliveries that wait. Counting stops at 10,000.
     pending: Count,
-    /// Whether more deliveries wait than `pending` states.
+    /// Whether more deliveries wait than were counted.
     pending_is_more: bool,
     /// Time at which the oldest waiting delivery was queued; null if none waits.
     oldest_pending_at: Option<Timestamp>,

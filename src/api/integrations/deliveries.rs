@@ -117,8 +117,8 @@ enum SettledState {
     Delivered,
 }
 
-/// Filter of the deliveries to resend. The conditions are combined with AND; an omitted or null condition matches
-/// every delivery, except `state`.
+/// Filter of the deliveries to resend. The conditions are combined with AND. An omitted or null condition matches
+/// every delivery; `state` defaults to `dead`.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Resend")]

@@ -34,7 +34,7 @@ pub struct KafkaTarget {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<KafkaTls>,
     /// Certificates of the authorities to trust instead of those of the hub's system, in PEM. Cannot be combined with
-    /// `tls` `off`.
+    /// `tls=off`.
     #[serde(
         default,
         deserialize_with = "authorities",

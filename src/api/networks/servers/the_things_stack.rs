@@ -51,9 +51,8 @@ pub struct Downlinks {
     #[serde(skip_serializing_if = "Option::is_none")]
     application_id: Option<Name>,
     /// API key with the right to write downlink application traffic: visible ASCII characters, with spaces only inside.
-    /// Required for new settings. Responses never contain
-    /// it. If omitted in an update, the stored value is kept as long as scheme, host and port of `base_url` stay the
-    /// same.
+    /// Required for new settings. Responses never contain it. If omitted in an update, the stored value is kept as long
+    /// as scheme, host and port of `base_url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_key: Option<HeaderValue>,
