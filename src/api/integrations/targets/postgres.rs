@@ -57,8 +57,9 @@ pub struct PostgresTarget {
     table: SqlName,
     /// Columns to fill, 1 to 64, each at most once. `id_column` must not be one of them.
     columns: List<PostgresColumn, 1, 64>,
-    /// Name of the column for the delivery's id (UUID), without control characters. The column must have a unique index.
-    /// A message that is delivered twice then becomes one row. If `id_column` is omitted or null, it becomes two rows.
+    /// Name of the column for the delivery's id (UUID), without control characters. The column must have a unique
+    /// index. A message that is delivered twice then becomes one row. If `id_column` is omitted or null, it becomes two
+    /// rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     id_column: Option<SqlName>,
 }
