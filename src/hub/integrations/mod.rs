@@ -106,7 +106,7 @@ impl Hub {
                 return Err(Error::rejected(
                     Reason::WrongState,
                     format!(
-                        "the integration has just become one of the type {}",
+                        "the type of the integration has just been changed to {}",
                         before.kind
                     ),
                 ));
@@ -122,7 +122,7 @@ impl Hub {
     /// Checks the rules that depend on the hub's settings, and the template of the payload.
     async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
-            let rule = "file needs the operator's setting file_targets_dir";
+            let rule = "file requires the operator's setting file_targets_dir";
             return Err(Error::field("target.type", rule));
         }
         let rule = |error| Error::field("payload.template", error);
@@ -130,7 +130,9 @@ impl Hub {
         match payload.check(&self.wake.renderer(scope.tenant())).await {
             Ok(()) => Ok(()),
             Err(RenderError::Never(error)) => Err(rule(error)),
-            Err(RenderError::NotNow) => Err(Error::internal("there is no thread for a template")),
+            Err(RenderError::NotNow) => {
+                Err(Error::internal("no thread is available for a template"))
+            }
         }
     }
 
@@ -159,7 +161,7 @@ impl Hub {
     pub async fn test_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Tested> {
         let integration = integrations::get(scope, id).await?;
         if integration.provisioned.kind == WEBSOCKET {
-            let rule = "nothing is sent to those who follow a websocket: they fetch it";
+            let rule = "an integration of the type websocket cannot be tested: its followers fetch the messages";
             return Err(Error::rejected(Reason::WrongState, rule));
         }
         let _trial = self.trials.begin(scope.tenant())?;
@@ -235,7 +237,7 @@ impl Hub {
         };
         let (queued, _) = resend::chunk(scope, id, &filter, None).await?;
         if queued == 0 {
-            let why = format!("delivery {delivery} is in the queue already");
+            let why = format!("delivery {delivery} is already queued");
             return Err(Error::rejected(Reason::WrongState, why));
         }
         self.wake.integration(scope.tenant(), id);
@@ -253,7 +255,7 @@ impl Hub {
         if integration.provisioned.uplink_events().is_empty() {
             return Err(Error::rejected(
                 Reason::WrongState,
-                "the integration forwards no uplinks: its events have neither data nor raw",
+                "the integration forwards no uplinks: its events contain neither data nor raw",
             ));
         }
         if let Some(device) = &new.device_id {

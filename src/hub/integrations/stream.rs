@@ -192,7 +192,7 @@ impl Following {
                     followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
                 }
                 Err(RenderError::NotNow) => {
-                    return Err(Error::internal("there is no thread for a template"));
+                    return Err(Error::internal("no thread is available for a template"));
                 }
             }
         }

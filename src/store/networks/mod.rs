@@ -281,7 +281,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .await?;
             if users > 0 {
                 return Err(Error::rejected(Reason::InUse, format!(
-                    "network connection {id} is in use by {users} device(s): take it out of their connectivity first"
+                    "network connection {id} is in use by {users} device(s): remove it from their connectivity first"
                 )));
             }
             let connection = with_health(scope, &transaction, model).await?;

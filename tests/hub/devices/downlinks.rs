@@ -223,7 +223,7 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
         (
             "d",
             json!({"values": {"led": 1}}),
-            "values: nothing encodes them",
+            "values: cannot be encoded",
         ),
         (
             "d",
