@@ -102,8 +102,8 @@ impl Exporting {
         let entered = self.0.enter([(tenant, EXPORTS_TENANT_MAX)]);
         entered.map_err(|full| {
             Error::overloaded(match full {
-                Full::All => "other drivers are being exported; try again",
-                Full::Share(_) => "other drivers of this tenant are being exported; try again",
+                Full::All => "too many drivers are being exported; try again",
+                Full::Share(_) => "too many drivers of this tenant are being exported; try again",
             })
         })
     }
@@ -193,12 +193,12 @@ impl DriverArchivesApi {
         .await?;
         let mut projects = folders.iter().map(Unpacked::read);
         let first = projects.next();
-        let first = first.ok_or_else(|| Error::field("archive", "holds no driver"))??;
+        let first = first.ok_or_else(|| Error::field("archive", "must contain a driver"))??;
         let mut sources = vec![first.source];
         for project in projects {
             let project = project?;
             if project.metadata != first.metadata {
-                let rule = "must have the metadata of the archive's other versions";
+                let rule = "must have the same metadata as the other versions in the archive";
                 return Err(Error::field(&project.place, rule).into());
             }
             sources.push(project.source);
@@ -268,7 +268,7 @@ impl Unpacked {
     fn read(folder: &Folder) -> Result<Self, Error> {
         let place = folder.place(FileName::Project);
         let project: Project = read_json(folder, FileName::Project)?
-            .ok_or_else(|| Error::field(&place, "is not there"))?;
+            .ok_or_else(|| Error::field(&place, "is missing"))?;
         let script = Script::new(folder.required(FileName::Script)?)
             .map_err(|rule| Error::field(&folder.place(FileName::Script), rule))?;
         let examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>> =

@@ -110,7 +110,9 @@ impl<'de> Deserialize<'de> for SchemaBody {
         match Value::deserialize(deserializer)? {
             Value::String(text) if !text.is_empty() => Ok(Self::Text(text)),
             Value::Object(members) => Ok(Self::Json(members)),
-            _ => Err(de::Error::custom("must be an object, or YAML in a string")),
+            _ => Err(de::Error::custom(
+                "must be an object, or JSON or YAML in a string",
+            )),
         }
     }
 }

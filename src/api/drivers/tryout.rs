@@ -141,7 +141,7 @@ impl DriverTrial {
     fn read(self) -> Result<Trial, Error> {
         let code = match (self.driver, self.script, self.schema) {
             (Some(_), None, Some(_)) => {
-                let rule = "must come with script: a driver has a schema of its own";
+                let rule = "must only be given with script, because a driver has its own schema";
                 return Err(Error::field("schema", rule));
             }
             (Some(driver), None, None) => Code::Reference(driver.into_string()),
@@ -150,7 +150,7 @@ impl DriverTrial {
                 Code::unsaved(script.into_string(), schema.transpose()?)
             }
             _ => {
-                let rule = "must be given, or script in its place, and not both";
+                let rule = "must be given, or script instead, but not both";
                 return Err(Error::field("driver", rule));
             }
         };
@@ -164,7 +164,7 @@ impl DriverTrial {
             }
             (None, None, Some(data)) => Subject::Data(data.0),
             _ => {
-                let rule = "must be given, or payload_base64 or data in its place, and only one";
+                let rule = "must be given, or payload_base64 or data instead, but only one of them";
                 return Err(Error::field("payload_hex", rule));
             }
         };

@@ -36,7 +36,7 @@ impl Hub {
     ) -> Result<User> {
         let probe = self.name_probes.begin(
             scope.tenant(),
-            "names of other tenants' users were asked for",
+            "attempts to use names of other tenants' users",
         )?;
         let made = async {
             let new = self
@@ -89,7 +89,7 @@ impl Hub {
         let place = self.passwords.place(Asker::Address(session.address))?;
         let guess = self.begin_guess(&user.username, session.address)?;
         let hash = Some(user.password_hash.as_str());
-        let wrong = || Error::field("current_password", "is not the password");
+        let wrong = || Error::field("current_password", "is not your current password");
         match self.passwords.verify(place, current, hash).await {
             Ok(true) => guess.succeed(),
             Ok(false) => return Err(wrong()),

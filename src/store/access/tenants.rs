@@ -166,7 +166,7 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
 pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     if id == scope.tenant {
         return Err(Error::Conflict(
-            "id: this is your own tenant; it stays".to_owned(),
+            "id: must not be your own tenant, which cannot be deleted".to_owned(),
         ));
     }
     scope

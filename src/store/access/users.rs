@@ -254,7 +254,8 @@ pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
             administrators.check_loss(&user)?;
             if user.is_operator {
                 return Err(Error::Conflict(
-                    "id: this user manages the installation; it stays".to_owned(),
+                    "id: must not be an operator of the installation, who cannot be deleted"
+                        .to_owned(),
                 ));
             }
             scope
@@ -382,7 +383,7 @@ fn missing(id: UserId) -> Error {
 fn name_taken(error: DbErr) -> Error {
     match failure::duplicate(&error) {
         Some(_) => Error::Conflict(
-            "username: another user has this name, or one that looks like it, already".to_owned(),
+            "username: another user already has this name or one that looks like it".to_owned(),
         ),
         None => error.into(),
     }

@@ -325,7 +325,7 @@ async fn insert(
     let now = clock::now();
     // The database does not report which of several devices it refused; the caller retries them one by one.
     let refused = |error: DbErr| match failure::duplicate(&error) {
-        Some(_) => Error::Conflict("one of the devices is there already".to_owned()),
+        Some(_) => Error::Conflict("one of the devices already exists".to_owned()),
         None if failure::is_dangling(&error) => rows::taken(error, new[0]),
         None => error.into(),
     };

@@ -109,7 +109,7 @@ pub(in crate::store) async fn put(
     }
     if own().count(transaction).await? >= VERSIONS_MAX {
         return Err(Error::Conflict(format!(
-            "driver {key} has {VERSIONS_MAX} versions already: delete some that nothing needs first"
+            "driver {key} has {VERSIONS_MAX} versions already: delete some that are not in use first"
         )));
     }
     let made = driver_version::ActiveModel {
