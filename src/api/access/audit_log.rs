@@ -68,15 +68,17 @@ impl AuditLogApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only changes of this type of resource, by its name in paths, such as `devices`.
+        /// Only changes of this type of resource, by its name in paths, such as `devices`. Must not contain control
+        /// characters.
         resource: Query<Option<Name>>,
-        /// Only changes of the resource with this identifier.
+        /// Only changes of the resource with this identifier. Must not contain control characters.
         resource_id: Query<Option<Name>>,
         /// Only changes that this user made.
         user_id: Query<Option<Id>>,
         /// Only changes that this API key made.
         api_key_id: Query<Option<Id>>,
-        /// Only changes that this operation made, by its `operationId`, such as `update_device`.
+        /// Only changes that this operation made, by its `operationId`, such as `update_device`. Must not contain
+        /// control characters.
         action: Query<Option<Name>>,
         /// Start of the period, inclusive.
         from: Query<Option<Timestamp>>,

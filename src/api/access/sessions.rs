@@ -25,9 +25,9 @@ use crate::{
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
-    /// Username, ignoring case.
+    /// Username, ignoring case. Must not contain control characters.
     username: Username,
-    /// Password of the user.
+    /// Password of the user. Must not contain NUL characters.
     password: Password,
 }
 

@@ -35,7 +35,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewTenant")]
 struct NewTenantBody {
-    /// Name of the tenant, unique in the installation.
+    /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
     /// First administrator of the tenant.
     administrator: Administrator,
@@ -49,13 +49,13 @@ struct Administrator {
     /// script, `-`, `_`, `.` and inner spaces. The username must not mix scripts such as Latin and Cyrillic, and
     /// must not look like that of another user.
     username: NewUsername,
-    /// Password. It must not contain the username, repeat a single character or be easy to guess.
+    /// Password. It must not contain the username or NUL characters, repeat a single character, or be easy to guess.
     password: NewPassword,
-    /// Full name of the person; empty if omitted or null.
+    /// Full name of the person; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// E-mail address of the person; empty if omitted or null.
+    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// Country of the person; empty if omitted or null.
+    /// Country of the person; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
@@ -63,7 +63,7 @@ struct Administrator {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantUpdate {
-    /// Name of the tenant, unique in the installation.
+    /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
 }
 
@@ -133,7 +133,7 @@ impl TenantsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Text that the name must contain, ignoring case.
+        /// Text that the name must contain, ignoring case. Must not contain control characters.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,

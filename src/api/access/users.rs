@@ -52,15 +52,15 @@ struct NewUser {
     /// script, `-`, `_`, `.` and inner spaces. The username must not mix scripts such as Latin and Cyrillic, and
     /// must not look like that of another user. It cannot be changed later.
     username: NewUsername,
-    /// Password. It must not contain the username, repeat a single character or be easy to guess.
+    /// Password. It must not contain the username or NUL characters, repeat a single character, or be easy to guess.
     password: NewPassword,
     /// Role of the user.
     role: Role,
-    /// Full name of the person; empty if omitted or null.
+    /// Full name of the person; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// E-mail address of the person; empty if omitted or null.
+    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// Country of the person; empty if omitted or null.
+    /// Country of the person; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
@@ -68,8 +68,8 @@ struct NewUser {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UserUpdate {
-    /// New password. It must not contain the username, repeat a single character or be easy to guess. A new
-    /// password ends all sessions of the user. Omitted or null keeps the current password.
+    /// New password. It must not contain the username or NUL characters, repeat a single character, or be easy to
+    /// guess. A new password ends all sessions of the user. Omitted or null keeps the current password.
     password: Option<NewPassword>,
     /// Role of the user.
     role: Role,
@@ -77,11 +77,11 @@ struct UserUpdate {
     #[oai(default)]
     #[serde(default)]
     locked: bool,
-    /// Full name of the person; empty if omitted or null.
+    /// Full name of the person; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// E-mail address of the person; empty if omitted or null.
+    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// Country of the person; empty if omitted or null.
+    /// Country of the person; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
@@ -89,11 +89,11 @@ struct UserUpdate {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OwnUserUpdate {
-    /// Your full name; empty if omitted or null.
+    /// Your full name; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// Your e-mail address; empty if omitted or null.
+    /// Your e-mail address; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// Your country; empty if omitted or null.
+    /// Your country; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
@@ -101,9 +101,10 @@ struct OwnUserUpdate {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PasswordChange {
-    /// Current password.
+    /// Current password. Must not contain NUL characters.
     current_password: Password,
-    /// New password. It must not contain the username, repeat a single character or be easy to guess.
+    /// New password. It must not contain the username or NUL characters, repeat a single character, or be easy to
+    /// guess.
     new_password: NewPassword,
 }
 
@@ -182,7 +183,8 @@ impl UsersApi {
         role: Query<Option<Role>>,
         /// `true` for locked users only, `false` for users who are not locked only.
         locked: Query<Option<bool>>,
-        /// Text that the username, full name or e-mail address must contain, ignoring case.
+        /// Text that the username, full name or e-mail address must contain, ignoring case. Must not contain control
+        /// characters.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. `name` is the username, ignoring case. Sorted by
         /// `created_at` if omitted.

@@ -63,7 +63,8 @@ impl DataTableRowsApi {
         caller: Caller,
         /// Unique identifier of the data table.
         id: Path<Id>,
-        /// Only rows of this device.
+        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
+        /// between them.
         device_id: Query<Option<DeviceId>>,
         /// Start of the period, inclusive.
         from: Query<Option<Timestamp>>,
@@ -110,7 +111,8 @@ impl DataTableRowsApi {
         caller: Caller,
         /// Unique identifier of the data table.
         id: Path<Id>,
-        /// Only rows of this device.
+        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
+        /// between them.
         device_id: Query<Option<DeviceId>>,
         /// Start of the period, inclusive.
         from: Query<Option<Timestamp>>,

@@ -36,12 +36,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewDataTable")]
 struct NewDataTableBody {
-    /// Name of the data table, unique in the tenant.
+    /// Name of the data table, unique in the tenant. Must not contain control characters.
     name: Name,
-    /// Description of the data table, for people; empty if omitted or null.
+    /// Description of the data table, for people; empty if omitted or null. Must not contain control characters except
+    /// tabs and line breaks.
     description: Option<Description>,
-    /// Label selector of the devices whose data are stored, such as `site=berlin, !retired`. An empty selector
-    /// selects all devices.
+    /// Label selector of the devices whose data are stored, such as `site=berlin, !retired`. An empty selector selects
+    /// all devices. Must not contain control characters.
     selector: SelectorText,
     /// Decoded fields to store, each at most once. Omitted or null to store all fields.
     columns: Option<List<Column, 1, 256>>,
@@ -109,7 +110,7 @@ impl DataTablesApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Text that the name or description must contain, ignoring case.
+        /// Text that the name or description must contain, ignoring case. Must not contain control characters.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,

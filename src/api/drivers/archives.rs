@@ -129,11 +129,14 @@ impl DriverArchivesApi {
     async fn export(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// Tag or digest of the only version to export. All tagged versions if omitted.
+        /// Tag or digest of the only version to export. All tagged versions if omitted. A digest is `sha256:` followed
+        /// by 64 hexadecimal digits in lower case.
         reference: Query<Option<DriverPick>>,
     ) -> Result<ArchiveAnswer> {
         let key = key(author.0, name.0);

@@ -54,10 +54,11 @@ pub struct ExampleBody {
     #[oai(rename = "type")]
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<ExampleType>,
-    /// Name of the function to call. Omitted or null for the function that `type` determines.
+    /// Name of the function to call. Omitted or null for the function that `type` determines. The name consists of
+    /// ASCII letters, digits, `_` and `$`, and does not start with a digit.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<FunctionName>,
-    /// Description of the example, for people.
+    /// Description of the example, for people. Must not contain control characters except tabs and line breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
     /// Input of the function: `bytes`, `fPort` and optionally `recvTime` to decode, `data` to encode.

@@ -38,29 +38,31 @@ pub(super) const PUSH_FACTOR: usize = 8;
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewDriver {
-    /// Author of the driver. Letters, digits, dots, dashes and underscores, with a letter or digit at both ends.
-    /// `thingshub` is reserved for built-in drivers.
+    /// Author of the driver. `thingshub` is reserved for built-in drivers. Consists of ASCII letters, digits, dots,
+    /// dashes and underscores, with a letter or digit at both ends.
     author: DriverAuthor,
-    /// Name of the driver, unique among the drivers of the author. Letters, digits, dots, dashes and underscores,
-    /// with a letter or digit at both ends.
-    name: DriverName,
-    /// Tags that will point at this version. Existing tags are moved to it. Letters, digits, dots, dashes and
+    /// Name of the driver, unique among the drivers of the author. Consists of ASCII letters, digits, dots, dashes and
     /// underscores, with a letter or digit at both ends.
+    name: DriverName,
+    /// Tags that will point at this version. Existing tags are moved to it. Each consists of ASCII letters, digits,
+    /// dots, dashes and underscores, with a letter or digit at both ends.
     tags: List<DriverTag, 1, 16>,
     /// JavaScript code that defines at least one of `decodeUplink(input)`, `decode(bytes, port, state)`,
-    /// `Decoder(bytes, port, variables)` and `Decode(port, bytes, variables)`.
+    /// `Decoder(bytes, port, variables)` and `Decode(port, bytes, variables)`. Must not contain NUL characters.
     script: Script,
     /// Schema of the decoded data, as a JSON object or as JSON or YAML in a string. Omitted or null for no schema.
     schema: Option<SchemaBody>,
     /// Examples that the version must pass, with at most 262144 bytes of JSON together. Omitted or null for none.
     examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>>,
-    /// Description of the driver, for people; empty if omitted or null.
+    /// Description of the driver, for people; empty if omitted or null. Must not contain control characters except tabs
+    /// and line breaks.
     description: Option<Description>,
     /// Devices that the driver supports.
     #[oai(default)]
     #[serde(default)]
     supports: List<SupportedDevice, 0, 100>,
-    /// Labels of the driver, for searching.
+    /// Labels of the driver, for searching. Each consists of letters and digits of any script, `-`, `_`, `.`, `:`, `=`,
+    /// `/` and inner spaces.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, 64>,
@@ -70,13 +72,15 @@ struct NewDriver {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DriverUpdate {
-    /// Description of the driver, for people; empty if omitted or null.
+    /// Description of the driver, for people; empty if omitted or null. Must not contain control characters except tabs
+    /// and line breaks.
     pub(super) description: Option<Description>,
     /// Devices that the driver supports.
     #[oai(default)]
     #[serde(default)]
     pub(super) supports: List<SupportedDevice, 0, 100>,
-    /// Labels of the driver, for searching.
+    /// Labels of the driver, for searching. Each consists of letters and digits of any script, `-`, `_`, `.`, `:`, `=`,
+    /// `/` and inner spaces.
     #[oai(default)]
     #[serde(default)]
     pub(super) labels: List<Label, 0, 64>,
@@ -86,11 +90,11 @@ pub(super) struct DriverUpdate {
 #[derive(Clone, Object, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SupportedDevice {
-    /// Manufacturer of the device.
+    /// Manufacturer of the device. Must not contain control characters.
     manufacturer: Name,
-    /// Model of the device.
+    /// Model of the device. Must not contain control characters.
     model: Name,
-    /// Firmware version of the device. Omitted or null for any version.
+    /// Firmware version of the device. Omitted or null for any version. Must not contain control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     firmware_version: Option<Name>,
 }
@@ -210,17 +214,19 @@ impl DriversApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only drivers of this author. The case must match.
+        /// Only drivers of this author, case-sensitive. The author consists of ASCII letters, digits, dots, dashes and
+        /// underscores, with a letter or digit at both ends.
         author: Query<Option<DriverAuthor>>,
-        /// Only drivers that support a device of this manufacturer, ignoring case.
+        /// Only drivers that support a device of this manufacturer, ignoring case. Must not contain control characters.
         manufacturer: Query<Option<Name>>,
         /// Only drivers that support a device of this model, ignoring case. Combined with `manufacturer`, both must
-        /// apply to the same device.
+        /// apply to the same device. Must not contain control characters.
         model: Query<Option<Name>>,
-        /// Only drivers with exactly this label.
+        /// Only drivers with exactly this label, which consists of letters and digits of any script, `-`, `_`, `.`,
+        /// `:`, `=`, `/` and inner spaces.
         label: Query<Option<Label>>,
         /// Text that the author, the name, the description, a manufacturer, a model or a label must contain, ignoring
-        /// case.
+        /// case. Must not contain control characters.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<list::SortBy>>>,
@@ -250,9 +256,11 @@ impl DriversApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
     ) -> Result<Single<DriverView>> {
         Ok(Single(
@@ -274,9 +282,11 @@ impl DriversApi {
     async fn update(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         body: Body<DriverUpdate>,
     ) -> Result<Single<DriverView>> {
@@ -301,9 +311,11 @@ impl DriversApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
     ) -> Result<Found<DriverView>> {
         Ok(Found(

@@ -78,11 +78,14 @@ impl DriverTagsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// Name of the tag.
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
     ) -> Result<Single<TaggedView>> {
         let key = key(author.0, name.0);
@@ -104,11 +107,14 @@ impl DriverTagsApi {
     async fn update(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// Name of the tag.
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
         body: Body<DriverTagUpdate>,
     ) -> Result<Single<TaggedView>> {
@@ -130,11 +136,14 @@ impl DriverTagsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// Name of the tag.
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
     ) -> Result<Found<TaggedView>> {
         let key = key(author.0, name.0);
@@ -155,11 +164,14 @@ impl DriverTagsApi {
     async fn list_moves(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// Name of the tag.
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
         paging: Paging,
     ) -> Result<Listed<MoveView>> {

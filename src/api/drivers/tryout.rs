@@ -38,13 +38,14 @@ struct DriverTrial {
     /// Reference of a driver, as in the field `driver` of a device: `author/name`, `author/name:tag` or
     /// `author/name@sha256:...`. Can be a built-in driver.
     driver: Option<DriverReference>,
-    /// JavaScript code to try without a push.
+    /// JavaScript code to try without a push. Must not contain NUL characters.
     script: Option<Script>,
     /// Schema of the data that `script` decodes, as a JSON object or as JSON or YAML in a string. Only allowed with
     /// `script`. Omitted or null for no schema.
     schema: Option<SchemaBody>,
-    /// Name of the function to call. If omitted or null, a payload is decoded as an uplink, and `data` are encoded
-    /// with the first that the script defines of `encodeDownlink`, `encode`, `Encoder` and `Encode`.
+    /// Name of the function to call. If omitted or null, a payload is decoded as an uplink, and `data` are encoded with
+    /// the first that the script defines of `encodeDownlink`, `encode`, `Encoder` and `Encode`. The name consists of
+    /// ASCII letters, digits, `_` and `$`, and does not start with a digit.
     function: Option<FunctionName>,
     /// Payload in hexadecimal digits, two per byte, of at most 4096 bytes.
     payload_hex: Option<PayloadHex>,

@@ -46,9 +46,11 @@ impl DriverUsageApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         paging: Paging,
     ) -> Result<Listed<UseView>> {

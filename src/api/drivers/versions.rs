@@ -113,9 +113,11 @@ impl DriverVersionsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         paging: Paging,
     ) -> Result<Listed<SummaryView>> {
@@ -137,9 +139,11 @@ impl DriverVersionsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         /// Digest of the version: `sha256:` and 64 hexadecimal digits in lower case.
         digest: Path<DriverDigest>,
@@ -163,9 +167,11 @@ impl DriverVersionsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Author of the driver.
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// Name of the driver.
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         /// Digest of the version: `sha256:` and 64 hexadecimal digits in lower case.
         digest: Path<DriverDigest>,
