@@ -150,7 +150,7 @@ impl UsersApi {
     /// Creates a user of your own tenant. Requires the role `admin`.
     ///
     /// Fails with 400 if a user of any tenant has the username or one that looks like it, or if the password is
-    /// too easy to guess. Fails with 503 if your tenant has tried too many usernames that exist in other tenants.
+    /// too easy to guess. Fails with 503 if your tenant has tried 100 usernames of other tenants within 15 minutes.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(&self, caller: Caller, body: Body<NewUser>) -> Result<Created<AccountView>> {
         let NewUser {

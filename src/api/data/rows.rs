@@ -32,7 +32,7 @@ use crate::{
 #[oai(rename = "Row")]
 struct RowView {
     /// Time of the values: the time that the driver returned with them, otherwise the time at which the network
-    /// received the uplink.
+    /// received the uplink, or the hub if the network did not report a time.
     time: Timestamp,
     /// Identifier of the device that sent the uplink.
     device_id: String,
