@@ -71,10 +71,12 @@ impl Passwords {
                 _place: place,
             }),
             Err(Full::Share(_)) => {
-                let what = format!("too many passwords of {whose} at a time");
+                let what = format!("too many passwords are being checked for {whose}; try again");
                 Err(Error::overloaded(&what))
             }
-            Err(Full::All) => Err(Error::overloaded("too many log-ins at a time")),
+            Err(Full::All) => Err(Error::overloaded(
+                "too many passwords are being checked; try again",
+            )),
         }
     }
 

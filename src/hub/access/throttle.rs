@@ -73,7 +73,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Throttle<K> {
             let left = WINDOW.saturating_sub(count.since.elapsed());
             return Err(Error::Unavailable {
                 reason: Reason::Throttled,
-                what: format!("too many {what}; wait a while"),
+                what: format!("too many {what}; try again later"),
                 retry_after_s: left.as_secs().max(SOON_S),
                 source: None,
             });
@@ -81,7 +81,9 @@ impl<K: Hash + Eq + Send + Sync + 'static> Throttle<K> {
         if tally.failed + tally.under_way >= self.most {
             return Err(Error::Unavailable {
                 reason: Reason::Throttled,
-                what: format!("too many attempts at a time: they may become too many {what}"),
+                what: format!(
+                    "too many attempts at the same time, which could become too many {what}; try again"
+                ),
                 retry_after_s: SOON_S,
                 source: None,
             });

@@ -36,7 +36,7 @@ impl Hub {
     ) -> Result<User> {
         let probe = self.name_probes.begin(
             scope.tenant(),
-            "names of other tenants' users were asked for",
+            "attempts to use names of other tenants' users",
         )?;
         let made = async {
             let new = self
@@ -95,7 +95,7 @@ impl Hub {
             Error::of_field(
                 Reason::BadCredentials,
                 "current_password",
-                "is not the password",
+                "is not your current password",
             )
         };
         match self.passwords.verify(place, current, hash).await {

@@ -241,7 +241,7 @@ async fn transfer(
         Ok(encoded) => encoded,
         Err(NotEncoded::NoEncoder(why)) => return Ok(not_sent(&why)),
         Err(NotEncoded::Refused(why)) => {
-            let rule = format!("the driver does not encode it: {why}");
+            let rule = format!("the driver cannot encode it: {why}");
             return Err(Error::field("desired", rule));
         }
     };
@@ -270,7 +270,7 @@ async fn transfer(
 fn not_sent(why: &str) -> Transfer {
     Transfer::Told(NewEvent {
         kind: NOT_SENT,
-        message: format!("the device is not told of its desired state: {why}"),
+        message: format!("the desired state was not sent to the device: {why}"),
         details: members(json!({"reason": why})),
     })
 }
@@ -290,7 +290,7 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
     }
     let page = uplinks::list(scope, device.key, Span::default(), true, &Stretch::first(1)).await?;
     let heard = page.items.first().and_then(|last| within(last.connection));
-    let rule = "the device has no address in any network";
+    let rule = "the device has no network address";
     heard
         .or_else(|| addresses.first().cloned())
         .ok_or_else(|| Error::field(FIELD, rule))
@@ -303,7 +303,8 @@ async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, 
     let connection = connections::get(scope, id).await?;
     let settings = transport::settings(scope, &connection).await?;
     settings.ok_or_else(|| {
-        let rule = format!("network connection {id} sends no downlinks: set its downlink-settings");
+        let rule =
+            format!("network connection {id} cannot send downlinks: it has no downlink-settings");
         Error::field("network_connection_id", rule)
     })
 }
@@ -353,7 +354,7 @@ async fn encode(
     let encoded = codec.encode(scope, driver, values).await?;
     Ok(
         encoded.and_then(|encoded| match encoded.payload.is_empty() {
-            true => Err(NotEncoded::Refused("it makes no bytes of it".to_owned())),
+            true => Err(NotEncoded::Refused("it returned no bytes".to_owned())),
             false => Ok(encoded),
         }),
     )

@@ -59,7 +59,7 @@ impl Hub {
         if key.author == BUILT_IN_AUTHOR {
             return Err(Error::field(
                 "author",
-                format!("is kept for drivers that are part of the hub: {BUILT_IN_AUTHOR}"),
+                format!("must not be {BUILT_IN_AUTHOR}, which is reserved for built-in drivers"),
             ));
         }
         let mut releases = Vec::with_capacity(sources.len());
@@ -96,7 +96,7 @@ impl Hub {
         let named = manifest::manifest(&script.digest, schema.as_deref(), examples.as_deref())?;
         let digest = manifest::digest(&named);
         if let Some(said) = said.filter(|said| *said != digest) {
-            let rule = format!("must be that of the content, {digest}, and is {said}");
+            let rule = format!("must be {digest}, the digest of the content, not {said}");
             return Err(Error::field("digest", rule));
         }
         Ok(Release {

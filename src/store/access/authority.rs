@@ -18,7 +18,7 @@ use crate::{
 /// Error for callers who are not administrators.
 pub const ADMINISTRATORS_ONLY: &str = "only an administrator may do this";
 /// Error for callers who are not operators of the installation.
-pub const OPERATORS_ONLY: &str = "only who manages the installation may do this";
+pub const OPERATORS_ONLY: &str = "only an operator of the installation may do this";
 
 /// Fails unless the caller is still an administrator.
 pub(in crate::store) async fn check_administrator(
@@ -113,7 +113,7 @@ impl Administrators {
             return Err(Error::rejected(
                 Reason::WrongState,
                 format!(
-                    "\"{}\" is the last administrator of the tenant: make another user one first",
+                    "\"{}\" is the last active administrator of the tenant: make another user an administrator first",
                     user.username
                 ),
             ));
@@ -123,7 +123,7 @@ impl Administrators {
             return Err(Error::rejected(
                 Reason::WrongState,
                 format!(
-                    "\"{}\" is the last operator of the installation and stays an administrator",
+                    "\"{}\" is the last active operator of the installation and cannot be locked or demoted",
                     user.username
                 ),
             ));

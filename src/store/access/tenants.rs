@@ -165,7 +165,7 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
         return Err(Error::of_field(
             Reason::WrongState,
             "id",
-            "this is your own tenant; it stays",
+            "must not be your own tenant, which cannot be deleted",
         ));
     }
     scope

@@ -256,7 +256,7 @@ pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
                 return Err(Error::of_field(
                     Reason::WrongState,
                     "id",
-                    "this user manages the installation; it stays",
+                    "must not be an operator of the installation, who cannot be deleted",
                 ));
             }
             scope
@@ -386,7 +386,7 @@ fn name_taken(error: DbErr) -> Error {
         Some(_) => Error::of_field(
             Reason::AlreadyExists,
             "username",
-            "another user has this name, or one that looks like it, already",
+            "another user already has this name or one that looks like it",
         ),
         None => error.into(),
     }

@@ -325,7 +325,7 @@ async fn insert(
     let now = clock::now();
     // The database does not report which of several devices it refused; the caller retries them one by one.
     let refused = |error: DbErr| match failure::duplicate(&error) {
-        Some(_) => Error::rejected(Reason::AlreadyExists, "one of the devices is there already"),
+        Some(_) => Error::rejected(Reason::AlreadyExists, "one of the devices already exists"),
         None if failure::is_dangling(&error) => rows::taken(error, new[0]),
         None => error.into(),
     };

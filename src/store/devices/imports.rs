@@ -316,7 +316,9 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
             // Another hub has completed only some of the batches: the rest are read again.
             match taken.rows_affected {
                 0 => return Ok(worked(false)),
-                taken if taken != batches => return Err(Error::overloaded("another hub is at it")),
+                taken if taken != batches => {
+                    return Err(Error::overloaded("another hub is working on this import"));
+                }
                 _ => {}
             }
             let results = write_rows(scope, &transaction, id, batch).await?;

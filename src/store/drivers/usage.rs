@@ -265,13 +265,13 @@ pub(in crate::store) async fn refuse_used(
     };
     let advice = match (devices + rules, tags) {
         (0, []) => return Ok(()),
-        (_, []) => "give them another driver first".to_owned(),
+        (_, []) => "assign another driver first".to_owned(),
         (_, [first, rest @ ..]) => {
             let more = match rest.len() {
                 0 => String::new(),
                 count => format!(" and {count} more"),
             };
-            format!("the tag {first}{more} points at it: move or delete what points at it first")
+            format!("the tag {first}{more} points at it: move or delete all its tags first")
         }
     };
     Err(Error::rejected(

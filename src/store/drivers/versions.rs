@@ -111,7 +111,7 @@ pub(in crate::store) async fn put(
         return Err(Error::rejected(
             Reason::LimitReached,
             format!(
-                "driver {key} has {VERSIONS_MAX} versions already: delete some that nothing needs first"
+                "driver {key} has {VERSIONS_MAX} versions already: delete some that are not in use first"
             ),
         ));
     }

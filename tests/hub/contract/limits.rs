@@ -136,7 +136,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("crates/net/src/outgoing/lookups.rs", "PATIENCE")],
     ),
     (
-        "What was found, or not found",
+        "Results of name lookups",
         &[
             ("crates/net/src/outgoing/lookups.rs", "KEPT"),
             ("crates/net/src/outgoing/lookups.rs", "KEPT_SLOW"),
@@ -153,7 +153,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("crates/net/src/postgres/session.rs", "OPEN_TIMEOUT")],
     ),
     (
-        "What a server says to one request",
+        "Response of a server to one request",
         &[("crates/net/src/postgres/wire.rs", "ANSWER_MAX_BYTES")],
     ),
     (
@@ -168,7 +168,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
-        "What a Kafka broker says",
+        "Response of a Kafka broker",
         &[("crates/net/src/kafka/connection.rs", "ANSWER_MAX_BYTES")],
     ),
     (
@@ -176,7 +176,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("crates/net/src/kafka/leaders.rs", "BROKERS_MAX")],
     ),
     (
-        "What is known of the topics",
+        "Cached data on the topics",
         &[("crates/net/src/kafka/producer.rs", "KNOWN_MAX_BYTES")],
     ),
     (

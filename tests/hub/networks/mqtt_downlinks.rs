@@ -282,7 +282,7 @@ async fn any_broker_gets_what_the_template_says(database: Database) {
     let connection = subscribed(&hub, generic(&broker), "pump-7").await;
     let body = json!({"payload_hex": "beef"});
     let refused = hub.post("devices/d/downlinks", &body).await.refused(400);
-    assert!(refused.contains("set its downlink-settings"), "{refused}");
+    assert!(refused.contains("it has no downlink-settings"), "{refused}");
 
     let mut settings = json!({"type": "mqtt", "topic": "down/{{network_device_id}}/{{f_port}}",
         "payload": r#"{"id": "{{downlink_id}}", "data": "{{payload_base64}}"}"#,
