@@ -184,8 +184,7 @@ impl DeviceImportsApi {
             let file = file;
             format.read(&file.bytes, told, row_max)
         });
-        let rows = rows.await.map_err(Error::internal)?;
-        let rows = rows.ok_or_else(|| Error::internal("reading a file broke"))??;
+        let rows = rows.await?;
         let new = NewImport {
             format: format.name(),
             on_existing: on_existing.0.map_or(OnExisting::Fail, OnExistingBody::into),

@@ -167,6 +167,24 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_declared_for_operations_that_exist() {
+        let mut document = document::<AllOperations>(None, ERRORS);
+        let mut known = Vec::new();
+        each_operation(&mut document, |_, _, operation| {
+            known.extend(operation["operationId"].as_str().map(ToOwned::to_owned));
+        });
+        for error in ERRORS.iter().copied().flatten() {
+            for name in error.operations {
+                assert!(known.iter().any(|known| known == name), "{name}");
+            }
+            assert!(
+                !error.operations.is_empty() && error.cause.ends_with('.'),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
     fn the_largest_integer_is_the_one_that_the_server_takes() {
         let document = document::<AllOperations>(None, ERRORS);
         let id = &document["components"]["schemas"]["NetworkConnection"]["properties"]["id"];

@@ -152,7 +152,7 @@ impl DriverArchivesApi {
             .into_iter()
             .map(|version| folder(&key, &metadata, version));
         let folders = folders.collect::<Result<Vec<_>, Error>>()?;
-        let bytes = blocking(move || {
+        let bytes = run_apart("archive", move || {
             // The work goes on if the request is cancelled, so it keeps its place.
             let _kept = place;
             archive::pack(&folders, modified_s)
@@ -189,7 +189,7 @@ impl DriverArchivesApi {
         // The rest of `archive` holds its place to the end of the request, and `place` holds it for the work,
         // which goes on if the request is cancelled.
         let (bytes, place) = (std::mem::take(&mut archive.bytes), archive.place.clone());
-        let folders = blocking(move || {
+        let folders = run_apart("archive", move || {
             let _kept = place;
             archive::unpack(&bytes)
         })
@@ -216,13 +216,6 @@ impl DriverArchivesApi {
             body: driver.into(),
         })
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = run_apart("archive", work).await.map_err(Error::internal)?;
-    done.ok_or_else(|| Error::internal("reading or writing an archive broke"))?
 }
 
 fn folder(

@@ -177,13 +177,12 @@ pub async fn read_encoded(
     let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
     let place = places.acquire_owned().await.map_err(Error::internal)?;
     // Runs on a thread of its own, because a few compressed bytes can take long to uncompress.
-    let uncompressed = run_apart("uncompress", move || {
+    run_apart("uncompress", move || {
         // The work goes on after its caller was cancelled, so it keeps its place until it ends.
         let _kept = place;
         encoding.decode(bytes, max_bytes)
-    });
-    let uncompressed = uncompressed.await.map_err(Error::internal)?;
-    uncompressed.ok_or_else(|| Error::internal("uncompressing a body broke"))?
+    })
+    .await
 }
 
 /// Reads a whole body within its bounds. A body that is too large is still read to its end, as far as the time
