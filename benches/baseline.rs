@@ -18,6 +18,7 @@ use thingshub::{
     delivery::Handle,
     driver,
     id::new_uuid,
+    metrics::Metrics,
     store::{
         Store,
         uplink_batch::{Content, Outcome},
@@ -65,7 +66,7 @@ fn main() -> Result<(), String> {
 }
 
 /// Takes the batches as the writer does, and says that they are written.
-async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>, _: Handle) {
+async fn acknowledge(_: Store, mut waiting: mpsc::Receiver<Job>, _: Handle, _: Metrics) {
     let mut jobs = Vec::new();
     while waiting.recv_many(&mut jobs, 512).await > 0 {
         for job in jobs.drain(..) {
@@ -98,7 +99,13 @@ async fn bare(config: Config) -> Result<(), String> {
     let app = Route::new().at("/*path", device).data(device_sample);
     let tls = tls::open(&config)?.0;
     let server = Server::new(app, tls, address, &config, Stopping::default());
-    let mut accepting = Listener::new(listener, server, &config, CancellationToken::new());
+    let mut accepting = Listener::new(
+        listener,
+        server,
+        &config,
+        CancellationToken::new(),
+        Metrics::new(&[], &[]),
+    );
     println!("baseline listens on https://{address}");
     accepting.run().await;
     Ok(())

@@ -5,6 +5,7 @@
 //! | `ground.rs` | the ground that all parts stand on: settings, database, keys, workers, connections |
 //! | `background.rs` | the parts that work by themselves, behind the requests |
 //! | `front.rs` | the entrance of messages and requests |
+//! | `metrics_port.rs` | the listener for metrics |
 //!
 //! Nothing is global. At shutdown the order matters: first no new connections, then the running requests
 //! (including those whose clients have gone) and the subscriptions, then the writer, then the current batch
@@ -13,6 +14,7 @@
 mod background;
 mod front;
 mod ground;
+mod metrics_port;
 
 use std::{future::Future, sync::Arc};
 
@@ -32,6 +34,7 @@ use crate::{
     driver,
     hub::{Hub, access::recovery},
     live::Live,
+    metrics::Metrics,
     private,
     store::{Lock, Store},
     supervise, tls,
@@ -55,7 +58,7 @@ pub async fn serve_with<W>(
     config: Config,
     worker: driver::Program,
     stop: impl Future<Output = ()>,
-    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Handle) -> W,
+    write: impl FnOnce(Store, mpsc::Receiver<writer::Job>, Handle, Metrics) -> W,
 ) -> Result<(), String>
 where
     W: Future<Output = ()> + Send + 'static,
@@ -69,7 +72,8 @@ where
     let (tls, certificate) = tls::open(&config)?;
     let watch = DatabaseWatch::begin(store.clone());
     let ground = Ground::lay(config, store, vault, worker).await?;
-    let port = Port::bind(ground.config.listen).await?;
+    let port = Port::bind("listen", ground.config.listen).await?;
+    let metrics_port = metrics_port::bind(&ground.config).await?;
     let address = port.address;
 
     let (background, handles) = Background::build(&ground)?;
@@ -78,15 +82,18 @@ where
     let hub = hub(&ground, handles, &stopping);
     greet(&hub).await?;
 
-    let (writer, jobs) = Writer::new(ground.config.uplink_queue_max);
+    let metrics = ground.metrics.clone();
+    let (writer, jobs) = Writer::new(ground.config.uplink_queue_max, metrics.clone());
     // If the writer breaks, messages in its queue are lost; their senders get no acknowledgement and send
     // them again after the hub restarts.
     let broken = CancellationToken::new();
-    let writing = write(ground.store.clone(), jobs, wake);
+    let writing = write(ground.store.clone(), jobs, wake, metrics);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
     let background = background.run(&ground);
     let uplinks = uplink_path(&ground, writer);
     let stop_accepting = stopping.begun.clone();
+    let metrics_port =
+        metrics_port.map(|port| metrics_port::open(&ground, hub.clone(), port, tls.clone()));
     let front = front::open(&ground, hub, uplinks, port, tls, stopping);
     // Cannot be restarted by supervision because it owns the signal; it catches panics of a single check
     // itself.
@@ -106,6 +113,9 @@ where
     front.close().await?;
     joined("the writer", writing).await?;
     let sent = background.end().await?;
+    if let Some(metrics_port) = metrics_port {
+        metrics_port.close().await?;
+    }
     ground.publishers.close().await;
     ground.drivers.shutdown().await;
     watch.end().await?;
@@ -128,8 +138,13 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
         handles.wake,
         handles.imports,
         handles.replays,
-        Live::new(&ground.config, stopping.begun.clone()),
+        Live::new(
+            &ground.config,
+            ground.metrics.clone(),
+            stopping.begun.clone(),
+        ),
         ground.guard.clone(),
+        ground.metrics.clone(),
     )
 }
 
@@ -150,13 +165,21 @@ fn uplink_path(ground: &Ground, writer: Writer) -> UplinkPath {
         vault,
         drivers,
         config,
+        metrics,
         ..
     } = ground;
     let plausible = Plausible {
         ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
     };
     let codec = Codec::new(drivers.clone(), config.driver_state_bytes, plausible);
-    UplinkPath::new(store.clone(), vault.clone(), codec, plausible, writer)
+    UplinkPath::new(
+        store.clone(),
+        vault.clone(),
+        codec,
+        plausible,
+        writer,
+        metrics.clone(),
+    )
 }
 
 /// Resets a user's password directly in the database. Returns the user's name.

@@ -67,6 +67,11 @@ macro_rules! settings {
 settings! {
     /// Address and port to serve HTTPS on
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8443));
+    /// Address and port to serve metrics on, at /metrics and without tokens; see docs/metrics.md. By default, metrics
+    /// are only served with an operator's token at /metrics of the main address
+    metrics_listen: Option<SocketAddr> = None;
+    /// Serve metrics over plain HTTP even if metrics_listen is no loopback address: true or false
+    metrics_plain_http: bool = false;
     /// Folder for the SQLite database, the certificate and the secret key
     data_dir: PathBuf = PathBuf::from("./data");
     /// Database: sqlite://<file> or postgres://<user>@<host>/<name>; by default SQLite in the data folder

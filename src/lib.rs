@@ -17,6 +17,7 @@ pub mod id;
 mod jobs;
 pub mod keyring;
 mod live;
+pub mod metrics;
 pub mod networks;
 mod pace;
 mod private;

@@ -88,7 +88,10 @@ type AllOperations = (
     access::api_keys::ApiKeysApi,
     access::tenants::TenantsApi,
     access::audit_log::AuditLogApi,
-    operations::health::HealthApi,
+    (
+        operations::health::HealthApi,
+        operations::metrics::MetricsApi,
+    ),
 );
 
 /// Operations whose bodies have size bounds of their own.
@@ -164,7 +167,10 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         access::api_keys::ApiKeysApi,
         access::tenants::TenantsApi { hub: hub() },
         access::audit_log::AuditLogApi,
-        operations::health::HealthApi { hub: hub() },
+        (
+            operations::health::HealthApi { hub: hub() },
+            operations::metrics::MetricsApi { hub: hub() },
+        ),
     );
     Operations {
         apis,
@@ -186,6 +192,7 @@ pub fn endpoint(
 ) -> impl Endpoint + 'static + use<> {
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
+    let metrics = hub.metrics.clone();
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
     let documents = documents(config.public_url.as_deref());
     document::pages::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
@@ -208,6 +215,29 @@ pub fn endpoint(
             requests: Shares::new(usize::MAX),
             address_requests_max: config.address_requests_max,
             methods: Methods::of::<AllOperations>(),
+            allows_plain: false,
+            metrics,
             cut,
         })
+}
+
+/// Returns the endpoint of the listener for metrics, which needs no token.
+pub fn metrics_endpoint(
+    hub: Hub,
+    allows_plain: bool,
+    cut: CancellationToken,
+) -> impl Endpoint + 'static + use<> {
+    let (config, metrics) = (hub.config.clone(), hub.metrics.clone());
+    operations::metrics::alone(hub).with(Edge {
+        amend: |_| {},
+        timeout: Duration::from_secs(config.request_timeout_s),
+        trusted_proxies: config.trusted_proxies.clone(),
+        hsts_max_age_s: config.hsts_max_age_s,
+        requests: Shares::new(usize::MAX),
+        address_requests_max: config.address_requests_max,
+        methods: Methods::default(),
+        allows_plain,
+        metrics,
+        cut,
+    })
 }

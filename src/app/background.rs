@@ -58,6 +58,7 @@ impl Background {
             ground.config.clone(),
             ground.guard.clone(),
             ground.publishers.clone(),
+            ground.metrics.clone(),
         )
         .map_err(|error| error.causes())?;
         let (importer, imports) = Importer::new(ground.store.clone());

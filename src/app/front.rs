@@ -23,7 +23,7 @@ use crate::{
 
 /// A bound port.
 pub struct Port {
-    listener: TcpListener,
+    pub(super) listener: TcpListener,
     /// Its address.
     pub address: SocketAddr,
 }
@@ -39,14 +39,14 @@ pub struct Front<E> {
 }
 
 impl Port {
-    /// Binds the port.
-    pub async fn bind(address: SocketAddr) -> Result<Self, String> {
+    /// Binds the port; an error names the setting.
+    pub async fn bind(setting: &str, address: SocketAddr) -> Result<Self, String> {
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| format!("setting listen: {address}: {error}"))?;
+            .map_err(|error| format!("setting {setting}: {address}: {error}"))?;
         let address = listener
             .local_addr()
-            .map_err(|error| format!("setting listen: {error}"))?;
+            .map_err(|error| format!("setting {setting}: {error}"))?;
         Ok(Self { listener, address })
     }
 }
@@ -79,6 +79,7 @@ pub fn open(
         server.clone(),
         config,
         stopping.begun.clone(),
+        ground.metrics.clone(),
     );
     let accepting = supervise::spawn("acceptor", accepting, |accepting| accepting.run().boxed());
     Front {

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     driver::{self, Limits},
+    hub::monitor,
     keyring,
+    metrics::Metrics,
     mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
@@ -31,6 +33,8 @@ pub struct Ground {
     pub guard: Guard,
     /// The connections to brokers.
     pub publishers: Publishers,
+    /// Metrics for operators.
+    pub metrics: Metrics,
 }
 
 /// The task that monitors whether the database accepts writes.
@@ -47,7 +51,9 @@ impl Ground {
         vault: Vault,
         worker: driver::Program,
     ) -> Result<Self, String> {
-        let drivers = driver::Host::start(worker, limits(&config))
+        let metrics = monitor::metrics();
+        let observer = Arc::new(metrics.clone());
+        let drivers = driver::Host::start_observed(worker, limits(&config), observer)
             .await
             .map_err(|error| format!("the driver workers do not start: {error}"))?;
         let guard = Guard::new(config.outgoing_allow.0.clone());
@@ -58,6 +64,7 @@ impl Ground {
             vault,
             drivers,
             guard,
+            metrics,
         })
     }
 }

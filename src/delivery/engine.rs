@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     id::{IntegrationId, TenantId, new_uuid},
+    metrics::Metrics,
     mqtt::Publishers,
     outgoing::Guard,
     secret::Vault,
@@ -61,6 +62,7 @@ impl Engine {
         config: Arc<Config>,
         guard: Guard,
         publishers: Publishers,
+        metrics: Metrics,
     ) -> Result<(Self, Handle)> {
         let (sender, woken) = mpsc::unbounded_channel();
         let handle = Handle {
@@ -70,6 +72,7 @@ impl Engine {
             sender: Sender::new(guard, publishers, TIMEOUT_MAX, &config)?,
             vault,
             config,
+            metrics,
         };
         let engine = Self {
             woken,
@@ -86,7 +89,9 @@ impl Engine {
         // If this is a restart after a panic, the previous lanes no longer exist.
         self.lanes().clear();
         let longest = Duration::from_secs(self.handle.config.shutdown_timeout_s);
-        let (settler, settling) = Settler::start(self.store.clone(), stop.clone(), longest);
+        let metrics = self.handle.metrics.clone();
+        let (settler, settling) =
+            Settler::start(self.store.clone(), stop.clone(), longest, metrics);
         let mut running = JoinSet::new();
         let mut look = tokio::time::interval(match self.store.is_shared() {
             true => LOOK_EVERY_SHARED,
@@ -187,6 +192,7 @@ impl Engine {
             settler: settler.clone(),
             under_way: self.handle.under_way.clone(),
             inbox,
+            metrics: self.handle.metrics.clone(),
             stop: stop.clone(),
         };
         running.spawn(async move {

@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     error::Result,
     id::{IntegrationId, TenantId},
+    metrics::Metrics,
     secret::Vault,
     store::{
         deliveries::{Delivery, enqueue::Queued},
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(super) sender: Sender,
     pub(super) vault: Vault,
     pub(super) config: Arc<Config>,
+    pub(super) metrics: Metrics,
 }
 
 impl Handle {
@@ -83,6 +85,11 @@ impl Handle {
     /// Returns the ids of the deliveries that this hub is sending.
     pub fn under_way(&self) -> Vec<Uuid> {
         self.under_way.ids()
+    }
+
+    /// Returns the number of deliveries that this hub is sending.
+    pub fn under_way_count(&self) -> usize {
+        self.under_way.count()
     }
 
     /// Returns the renderer for a tenant's templates.

@@ -27,7 +27,7 @@ use super::{
     pace::Pace,
     rules::Rules,
     settler::{Outcome, Settler},
-    targets::{Answer, Sender, Target},
+    targets::{Answer, FOLLOWED, Sender, Target},
     under_way::UnderWay,
 };
 use give_up::GivingUp;
@@ -36,6 +36,7 @@ use crate::{
     clock,
     config::Config,
     id::IntegrationId,
+    metrics::{Held, Metrics},
     retry::retry_at,
     secret::Vault,
     store::{
@@ -44,8 +45,6 @@ use crate::{
     },
 };
 
-/// Type of target that clients follow instead of receiving deliveries.
-const FOLLOWED: &str = "websocket";
 /// Pause of a lane after a database error.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Duration of a lease, and the interval of its renewal.
@@ -74,11 +73,12 @@ pub struct Lane {
     pub settler: Settler,
     pub under_way: UnderWay,
     pub inbox: Arc<Inbox>,
+    pub metrics: Metrics,
     pub stop: CancellationToken,
 }
 
-/// An attempt that has ended, with its delivery and the time of its end.
-type Ended = (Delivery, Attempt, Answer, clock::Time);
+/// An attempt that has ended, with its delivery, the time of its end and the type of its target.
+type Ended = (Delivery, Attempt, Answer, clock::Time, &'static str);
 /// Id of a delivery whose attempt was settled, time of the next attempt, and outcome of the settlement.
 type Done = (Uuid, Option<Instant>, Outcome);
 
@@ -110,6 +110,8 @@ struct Run {
     ends_at: Option<Instant>,
     ahead: usize,
     giving_up: GivingUp,
+    /// Counts the lease while this hub holds it.
+    lease: Option<Held>,
 }
 
 /// Next step of a lane.
@@ -198,6 +200,7 @@ impl Run {
             ends_at: None,
             ahead: AHEAD_MIN,
             giving_up: GivingUp::new(now),
+            lease: None,
         }
     }
 
@@ -328,13 +331,13 @@ impl Run {
                 status: answer.status,
                 error: answer.error.clone(),
             };
-            (delivery, attempt, answer, ended_at)
+            (delivery, attempt, answer, ended_at, target.kind())
         });
     }
 
     /// Updates the breaker after an attempt and has the attempt stored.
     fn settle(&mut self, ended: Ended) -> impl Future<Output = Done> + use<> {
-        let (delivery, attempt, answer, ended_at) = ended;
+        let (delivery, attempt, answer, ended_at, kind) = ended;
         self.breaker.learn(&answer, Instant::now());
         let may_help = attempt.error.is_some() && !answer.is_final;
         let again_at = may_help.then(|| {
@@ -351,6 +354,8 @@ impl Run {
             Instant::now() + wait
         });
         let id = delivery.id;
+        let took = Duration::from_millis(attempt.duration_ms.unsigned_abs());
+        let is_delivered = attempt.error.is_none();
         let settled = Settled {
             tenant: self.lane.scope.tenant(),
             integration: self.lane.integration,
@@ -362,7 +367,19 @@ impl Run {
             pause_after: self.rules.pause_after,
         };
         let settler = self.lane.settler.clone();
-        async move { (id, look_at, settler.settle(settled).await) }
+        let metrics = self.lane.metrics.clone();
+        async move {
+            let outcome = settler.settle(settled).await;
+            if outcome != Outcome::Unsettled {
+                let counts = &metrics.deliveries;
+                match (is_delivered, retry_at) {
+                    (true, _) => counts.count_delivered(kind, took),
+                    (false, Some(_)) => counts.count_retry(kind, took),
+                    (false, None) => counts.count_dead(kind, took),
+                }
+            }
+            (id, look_at, outcome)
+        }
     }
 
     /// Forgets a settled delivery. If it could not be settled, the database still has it as due, so it is

@@ -16,6 +16,7 @@ use crate::{
     batch::{self, Parts},
     error::{Error, Result},
     id::IntegrationId,
+    metrics::{self, Metrics},
     store::{Store, deliveries::settle::Settled},
     supervise,
 };
@@ -58,6 +59,7 @@ impl Settler {
         store: Store,
         stop: CancellationToken,
         longest: Duration,
+        metrics: Metrics,
     ) -> (Self, JoinHandle<usize>) {
         let (ended, waiting) = mpsc::channel(WAITING_MAX);
         let writing = Writing {
@@ -66,6 +68,7 @@ impl Settler {
             longest,
             stopped_at: None,
             waiting,
+            metrics,
         };
         let settling = supervise::spawn(NAME, writing, |writing| writing.run().boxed());
         (Self { ended }, settling)
@@ -116,6 +119,7 @@ struct Writing {
     /// Time at which the stop was first noticed.
     stopped_at: Option<Instant>,
     waiting: mpsc::Receiver<Job>,
+    metrics: Metrics,
 }
 
 impl Writing {
@@ -176,6 +180,7 @@ impl Writing {
     async fn settle(&mut self, settled: &[Settled]) -> Result<Vec<IntegrationId>> {
         let mut is_waiting = false;
         loop {
+            let began = Instant::now();
             match supervise::attempted(NAME, self.store.settle(settled)).await {
                 Err(error @ Error::Unavailable { .. }) if self.may_wait() => {
                     if !is_waiting {
@@ -185,6 +190,11 @@ impl Writing {
                     sleep(PAUSE).await;
                 }
                 Ok(paused) => {
+                    let writer = metrics::Writer::Attempts;
+                    self.metrics
+                        .batches
+                        .note(writer, settled.len(), began.elapsed());
+                    self.metrics.deliveries.paused.inc_by(paused.len() as u64);
                     for integration in &paused {
                         tracing::warn!(
                             integration.id = integration.0,

@@ -17,6 +17,11 @@ impl UnderWay {
         self.lock().iter().copied().collect()
     }
 
+    /// Returns their number.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     pub fn begin(&self, delivery: Uuid) {
         self.lock().insert(delivery);
     }

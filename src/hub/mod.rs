@@ -14,6 +14,7 @@ use crate::{
     error::Result,
     id::TenantId,
     live::Live,
+    metrics::Metrics,
     outgoing::Guard,
     secret::{Claim, Credentials, Place, Stored, Vault},
     store::Store,
@@ -25,6 +26,7 @@ pub mod data;
 pub mod devices;
 pub mod drivers;
 pub mod integrations;
+pub mod monitor;
 pub mod networks;
 pub mod removals;
 pub mod selectors;
@@ -37,6 +39,7 @@ use access::key_uses::KeyUses;
 use access::passwords::Passwords;
 use access::throttle::Throttle;
 use devices::imports::Imports;
+use monitor::Monitor;
 use trials::Trials;
 
 /// Maximum number of names of other tenants' users that a tenant may discover within 15 minutes.
@@ -61,6 +64,9 @@ pub struct Hub {
     pub replays: Replays,
     /// Listeners of live streams.
     pub live: Live,
+    /// Metrics for operators.
+    pub metrics: Metrics,
+    monitor: Arc<Monitor>,
     /// Restricts the targets of connections that the hub makes for users.
     guard: Guard,
     passwords: Arc<Passwords>,
@@ -85,11 +91,12 @@ impl Hub {
         replays: Replays,
         live: Live,
         guard: Guard,
+        metrics: Metrics,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
         let name_probes = Arc::new(Throttle::new(NAME_PROBES_MAX));
         let guesses = Arc::new(Throttle::new(config.login_failures_max));
-        Self {
+        let hub = Self {
             store,
             config,
             drivers,
@@ -98,13 +105,17 @@ impl Hub {
             imports,
             replays,
             live,
+            metrics,
+            monitor: Arc::default(),
             guard,
             passwords,
             guesses,
             name_probes,
             key_uses: Arc::default(),
             trials: Arc::default(),
-        }
+        };
+        hub.describe();
+        hub
     }
 
     /// Seals the secrets that the settings of a row require, in the form in which the row stores them.

@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     id::{ApiKeyId, IntegrationId, TenantId, UserId},
+    metrics::{Metrics, Open, Stream},
     shares::{self, Full, Shares},
 };
 
@@ -15,6 +16,7 @@ pub struct Live {
     places: Shares<Member>,
     tenant_max: usize,
     listener_max: usize,
+    metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -38,22 +40,25 @@ enum Member {
 /// A listener's place; released on drop.
 pub struct Place {
     _place: shares::Place<Member>,
+    /// Counts the stream.
+    _open: Open,
     pub(super) stop: CancellationToken,
 }
 
 impl Live {
     /// Allows as many listeners as the settings say, until `stop`.
-    pub fn new(config: &Config, stop: CancellationToken) -> Self {
+    pub fn new(config: &Config, metrics: Metrics, stop: CancellationToken) -> Self {
         Self {
             places: Shares::new(config.live_streams_max),
             tenant_max: config.live_streams_tenant_max,
             listener_max: config.live_streams_user_max,
+            metrics,
             stop,
         }
     }
 
     /// Takes a place for another listener; fails if none is left.
-    pub fn enter(&self, tenant: TenantId, listener: Listener) -> Result<Place> {
+    pub fn enter(&self, tenant: TenantId, listener: Listener, stream: Stream) -> Result<Place> {
         let members = [
             (Member::Listener(listener), self.listener_max),
             (Member::Tenant(tenant), self.tenant_max),
@@ -72,6 +77,7 @@ impl Live {
         })?;
         Ok(Place {
             _place: place,
+            _open: self.metrics.readings.open_stream(stream),
             stop: self.stop.clone(),
         })
     }

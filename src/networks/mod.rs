@@ -145,6 +145,11 @@ macro_rules! settings {
             }
         }
 
+        /// Returns the names of all types.
+        pub fn kinds() -> &'static [&'static str] {
+            KINDS
+        }
+
         /// Returns the names of the types from whose brokers the hub fetches messages.
         pub fn fetched_kinds() -> Vec<&'static str> {
             let is_fetched = [$(<$uplinks>::is_fetched()),+];

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{path::UplinkPath, receipt::Receipt, record, route::DeviceRoute};
+use super::{
+    path::UplinkPath,
+    receipt::Receipt,
+    record,
+    route::{ConnectionRoute, DeviceRoute},
+};
 use crate::{
     clock::Time,
     codec::version::{DriverRoute, DriverVersion},
     error::{Error, Result},
+    metrics::DecodeOutcome,
     networks::Uplink,
     reference::DriverKey,
     store::{
-        Scope,
         devices::driver_states::{self, NewState},
         uplink_batch::{Message, Outcome, Record},
     },
@@ -36,7 +41,7 @@ impl UplinkPath {
     /// runs again with its state, in turn.
     pub(super) async fn take_uplink(
         &self,
-        scope: &Scope,
+        connection: &ConnectionRoute,
         device: Arc<DeviceRoute>,
         uplink: Uplink,
         received_at: Time,
@@ -52,7 +57,13 @@ impl UplinkPath {
                 let decoded = self
                     .codec
                     .decoder
-                    .decode(scope.tenant(), &device.driver, &uplink, received_at, None)
+                    .decode(
+                        connection.scope.tenant(),
+                        &device.driver,
+                        &uplink,
+                        received_at,
+                        None,
+                    )
                     .await?;
                 match other {
                     DriverRoute::Version { driver, version } if decoded.new_state.is_some() => {
@@ -61,7 +72,8 @@ impl UplinkPath {
                     _ => {
                         let record =
                             record::compose(device.clone(), uplink, received_at, decoded, None);
-                        return Ok(match self.write_uplink(&message, record).await? {
+                        let written = self.write_uplink(connection, &message, record).await?;
+                        return Ok(match written {
                             Written::Yes(receipt) => Some(receipt),
                             Written::Stale | Written::No => None,
                         });
@@ -70,13 +82,13 @@ impl UplinkPath {
             }
         };
         // Boxed because most drivers keep no state and should not pay for the size of this future.
-        Box::pin(self.take_turn(scope, &device, stateful, &uplink, received_at, message)).await
+        Box::pin(self.take_turn(connection, &device, stateful, &uplink, received_at, message)).await
     }
 
     /// Decodes and writes an uplink in turn, for a driver that keeps a state or may start to.
     async fn take_turn(
         &self,
-        scope: &Scope,
+        connection: &ConnectionRoute,
         device: &Arc<DeviceRoute>,
         (driver, version): (&DriverKey, &DriverVersion),
         uplink: &Uplink,
@@ -84,6 +96,7 @@ impl UplinkPath {
         message: impl Fn(Record) -> Message,
     ) -> Result<Option<Receipt>> {
         let driver = driver.to_string();
+        let scope = &connection.scope;
         let _turn = self.turns.take(device.key).await;
         for _ in 0..STALE_TRIES_MAX {
             let seen = driver_states::find(scope, device.key, &driver).await?;
@@ -108,7 +121,7 @@ impl UplinkPath {
             });
             let (device, uplink) = (device.clone(), uplink.clone());
             let record = record::compose(device, uplink, received_at, decoded, new_state);
-            match self.write_uplink(&message, record).await? {
+            match self.write_uplink(connection, &message, record).await? {
                 Written::Yes(receipt) => return Ok(Some(receipt)),
                 Written::Stale => {}
                 Written::No => return Ok(None),
@@ -121,15 +134,25 @@ impl UplinkPath {
 
     async fn write_uplink(
         &self,
+        connection: &ConnectionRoute,
         message: impl Fn(Record) -> Message,
         record: Record,
     ) -> Result<Written> {
         let device_id = record.device_id.clone();
+        let decode = match (&record.failure, &record.data) {
+            (Some(_), _) => DecodeOutcome::Failed,
+            (None, Some(_)) => DecodeOutcome::Decoded,
+            (None, None) => DecodeOutcome::Skipped,
+        };
         match self.write(message(record)).await? {
-            Outcome::Uplink(uplink_id) => Ok(Written::Yes(Receipt::Uplink {
-                uplink_id,
-                device_id,
-            })),
+            Outcome::Uplink(uplink_id) => {
+                let network = connection.settings.kind();
+                self.metrics.uplinks.count_decode(network, decode);
+                Ok(Written::Yes(Receipt::Uplink {
+                    uplink_id,
+                    device_id,
+                }))
+            }
             Outcome::Duplicate(uplink_id) => Ok(Written::Yes(Receipt::Duplicate {
                 uplink_id,
                 device_id,

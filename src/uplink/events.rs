@@ -42,7 +42,7 @@ impl UplinkPath {
         if let Some(device) = found {
             let message = |record| write(Content::Uplink(Box::new(record)));
             return self
-                .take_uplink(&connection.scope, device, uplink, received_at, message)
+                .take_uplink(connection, device, uplink, received_at, message)
                 .await;
         }
         match self.provision(connection, &uplink).await? {

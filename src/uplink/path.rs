@@ -1,6 +1,6 @@
 //! Processes incoming messages one by one, and repeats look-ups that turn out to be out of date.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use chrono::SecondsFormat;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::{
     codec::Codec,
     error::{Error, Result},
     id::ConnectionId,
+    metrics::{MessageOutcome, Metrics},
     networks::{Event, Uplink},
     secret::Vault,
     store::{
@@ -40,6 +41,7 @@ pub struct UplinkPath {
     pub(super) strangers: Arc<WrongKeys>,
     pub(super) writer: Writer,
     pub(super) plausible: Plausible,
+    pub(super) metrics: Metrics,
 }
 
 impl UplinkPath {
@@ -50,6 +52,7 @@ impl UplinkPath {
         codec: Codec,
         plausible: Plausible,
         writer: Writer,
+        metrics: Metrics,
     ) -> Self {
         Self {
             routes: Arc::new(Routes::new(store, vault, codec.clone())),
@@ -58,6 +61,7 @@ impl UplinkPath {
             strangers: Arc::new(WrongKeys::new(writer.clone())),
             writer,
             plausible,
+            metrics,
         }
     }
 
@@ -75,7 +79,12 @@ impl UplinkPath {
         sender: Sender<'_>,
         message: Result<RawMessage>,
     ) -> Result<Taken> {
-        let connection = ingest::authenticate(&self.routes, &self.strangers, id, sender).await?;
+        let authenticated = ingest::authenticate(&self.routes, &self.strangers, id, sender).await;
+        let connection = authenticated.inspect_err(|error| {
+            if matches!(error, Error::WrongIngestKey) {
+                self.metrics.uplinks.count_unauthorized();
+            }
+        })?;
         self.take(connection, Some(sender), message).await
     }
 
@@ -150,8 +159,24 @@ impl UplinkPath {
         ingest::read(connection, around)
     }
 
-    /// Processes one message. The sender's key is checked at each look-up, because it may have changed.
+    /// Processes one message and counts it.
     async fn take_one(
+        &self,
+        connection: Arc<ConnectionRoute>,
+        sender: Option<Sender<'_>>,
+        message: Result<One<'_>, &Error>,
+    ) -> Result<Taken> {
+        let (network, began) = (connection.settings.kind(), Instant::now());
+        let taken = self.take_uncounted(connection, sender, message).await;
+        let outcome = outcome(&taken);
+        self.metrics
+            .uplinks
+            .count(network, outcome, began.elapsed());
+        taken
+    }
+
+    /// Processes one message. The sender's key is checked at each look-up, because it may have changed.
+    async fn take_uncounted(
         &self,
         mut connection: Arc<ConnectionRoute>,
         sender: Option<Sender<'_>>,
@@ -272,5 +297,20 @@ impl UplinkPath {
         uplink.time = None;
         uplink.radio.reported_time = Some(told.clone());
         Some(format!("the network's time {told} {doubt}"))
+    }
+}
+
+/// Returns the outcome of a message for the metrics.
+fn outcome(taken: &Result<Taken>) -> MessageOutcome {
+    match taken {
+        Ok(taken) => match taken.receipt {
+            Receipt::Uplink { .. } => MessageOutcome::Recorded,
+            Receipt::Duplicate { .. } => MessageOutcome::Duplicate,
+            Receipt::UnknownDevice => MessageOutcome::UnknownDevice,
+            Receipt::Other => MessageOutcome::Event,
+            Receipt::Disabled => MessageOutcome::Disabled,
+        },
+        Err(error) if error.is_invalid() => MessageOutcome::Refused,
+        Err(_) => MessageOutcome::Failed,
     }
 }

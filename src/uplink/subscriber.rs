@@ -29,6 +29,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
+    metrics::{Held, Lease},
     networks::fetched_kinds,
     outgoing::Guard,
     secret::Vault,
@@ -65,6 +66,8 @@ pub struct Subscriber {
 struct Running {
     what: Subscribing,
     end: oneshot::Sender<Ending>,
+    /// Counts the lease.
+    _lease: Held,
 }
 
 impl Subscriber {
@@ -241,7 +244,13 @@ impl Subscriber {
             // A failed subscription starts again at the next poll.
             let _ = attempted("subscription", running).await;
         });
-        self.running.insert(what.id, Running { what, end });
+        let lease = self.uplinks.metrics.deliveries.hold(Lease::Subscription);
+        let running = Running {
+            what,
+            end,
+            _lease: lease,
+        };
+        self.running.insert(running.what.id, running);
     }
 
     /// Ends all subscriptions, because other hubs may have taken them over.

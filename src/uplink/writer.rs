@@ -1,12 +1,15 @@
 //! Group commit: all waiting messages are written in one transaction and answered after it commits.
 //! There is no timer: while one batch is being written, the next one accumulates.
 
+use std::time::Instant;
+
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     batch,
     delivery::Handle,
     error::{Error, Result},
+    metrics::{self, Metrics},
     store::{
         Store,
         uplink_batch::{Message, Outcome, Recorded},
@@ -22,6 +25,7 @@ const BATCH_MAX: usize = 512;
 #[derive(Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
+    metrics: Metrics,
 }
 
 /// A message with the channel for its outcome.
@@ -34,16 +38,19 @@ pub struct Job {
 
 impl Writer {
     /// Creates a writer and the receiver for [`run`]. At most `queue_max` messages may be queued.
-    pub fn new(queue_max: usize) -> (Self, mpsc::Receiver<Job>) {
+    pub fn new(queue_max: usize, metrics: Metrics) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, waiting) = mpsc::channel(queue_max);
-        (Self { jobs }, waiting)
+        (Self { jobs, metrics }, waiting)
     }
 
     /// Writes a message. It is on disk when this returns [`Outcome::Recorded`].
     pub async fn write(&self, message: Message) -> Result<Outcome> {
         let (done, outcome) = oneshot::channel();
+        // Before the message is queued: the batch that takes it must not subtract it first.
+        self.metrics.uplinks.queue.inc();
         self.jobs
             .try_send(Job { message, done })
+            .inspect_err(|_| self.metrics.uplinks.queue.dec())
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => {
                     Error::overloaded("too many uplinks are waiting to be written")
@@ -58,15 +65,21 @@ impl Writer {
 }
 
 /// Writes batches until every [`Writer`] is dropped and the queue is empty.
-pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Handle) {
-    let write = |jobs| write_batch(&store, &wake, jobs);
+pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Handle, metrics: Metrics) {
+    let write = |jobs| write_batch(&store, &wake, &metrics, jobs);
     batch::each(NAME, &mut waiting, BATCH_MAX, write).await;
 }
 
-async fn write_batch(store: &Store, wake: &Handle, jobs: Vec<Job>) {
+async fn write_batch(store: &Store, wake: &Handle, metrics: &Metrics, jobs: Vec<Job>) {
+    metrics.uplinks.queue.sub(metrics::whole(jobs.len()));
+    let began = Instant::now();
     let (messages, done): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.message, job.done)).unzip();
     let Recorded { outcomes, queued } = store.record(&messages).await;
+    let writer = metrics::Writer::Uplinks;
+    metrics
+        .batches
+        .note(writer, messages.len(), began.elapsed());
     wake.queued(queued);
     for (done, outcome) in done.into_iter().zip(outcomes) {
         // The caller may have been cancelled; the message is written all the same.

@@ -73,6 +73,27 @@ pub enum DriverErrorKind {
 }
 
 impl DriverErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 17] = [
+        Self::Syntax,
+        Self::Exception,
+        Self::NoFunction,
+        Self::BadInput,
+        Self::BadResult,
+        Self::Schema,
+        Self::State,
+        Self::Payload,
+        Self::CpuTime,
+        Self::WallTime,
+        Self::Memory,
+        Self::Stack,
+        Self::Output,
+        Self::PendingJobs,
+        Self::Crashed,
+        Self::Overloaded,
+        Self::Unavailable,
+    ];
+
     /// The kind's name in snake_case, as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {

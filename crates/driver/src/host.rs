@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::error::{DriverError, DriverErrorKind};
 use super::job::{Answer, Job, shut_down};
 use super::limits::Limits;
+use super::observer::{Observer, PoolState, Unobserved};
 use super::process::Process;
 use super::program::Program;
 use super::protocol::Task;
@@ -31,8 +32,17 @@ impl Host {
     ///
     /// Fails if they do not start. Later failures are retried and logged.
     pub async fn start(program: Program, limits: Limits) -> io::Result<Self> {
+        Self::start_observed(program, limits, Arc::new(Unobserved)).await
+    }
+
+    /// Starts the workers; `observer` receives reports about them and their calls.
+    pub async fn start_observed(
+        program: Program,
+        limits: Limits,
+        observer: Arc<dyn Observer>,
+    ) -> io::Result<Self> {
         let program = Arc::new(program);
-        let queue = Arc::new(Queue::new(&limits));
+        let queue = Arc::new(Queue::new(&limits, observer));
         let mut slots = JoinSet::new();
         for _ in 0..limits.workers.max(1) {
             let process = Process::start(&program, &limits).await?;
@@ -96,6 +106,11 @@ impl Host {
         self.0.queue.is_available()
     }
 
+    /// Returns the current state of the pool.
+    pub fn state(&self) -> PoolState {
+        self.0.queue.pool_state()
+    }
+
     /// Stops the workers after their current calls; waiting calls fail.
     pub async fn shutdown(&self) {
         self.0.queue.close();
@@ -111,9 +126,15 @@ impl Host {
         task: Task,
     ) -> Result<Answer, DriverError> {
         let (reply, answer) = oneshot::channel();
-        self.0.queue.push(Job::new(tenant, script, task, reply))?;
-        // The sender is only dropped unused when the pool itself is.
-        answer.await.unwrap_or_else(|_| Err(shut_down()))
+        let pushed = self.0.queue.push(Job::new(tenant, script, task, reply));
+        let answered = match pushed {
+            // The sender is only dropped unused when the pool itself is.
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(shut_down())),
+            Err(error) => Err(error),
+        };
+        let failure = answered.as_ref().err().map(|error| error.kind);
+        self.0.queue.observer().call_answered(failure);
+        answered
     }
 }
 

@@ -1,6 +1,7 @@
 //! A call in the host, and its result.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -23,6 +24,8 @@ pub struct Job {
     pub tenant: i64,
     /// CPU time that the tenant was charged when the call was dequeued.
     pub charged_us: u64,
+    /// Time at which the caller queued it.
+    pub queued_at: Instant,
     reply: oneshot::Sender<Result<Answer, DriverError>>,
 }
 
@@ -48,6 +51,7 @@ impl Job {
             source_sent: false,
             tenant,
             charged_us: 0,
+            queued_at: Instant::now(),
             reply,
         }
     }

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `host.rs` | the public handle |
 //! | `request.rs` | the calls that it takes, and the results |
+//! | `observer.rs` | reports of the host about its work |
 //! | `limits.rs`, `error.rs` | what a call may use, and why it fails |
 //! | `job.rs` | a call in the host, and its result |
 //! | `queue.rs` | the waiting calls, and the choice of the next tenant |
@@ -58,6 +59,7 @@ mod job;
 mod limits;
 mod math;
 mod no_numbers;
+mod observer;
 mod prelude;
 mod process;
 mod program;
@@ -78,6 +80,7 @@ pub use dialects::{DECODERS, ENCODERS, is_ts013};
 pub use error::{DriverError, DriverErrorKind};
 pub use host::Host;
 pub use limits::Limits;
+pub use observer::{Observer, PoolState, WorkerEnd};
 pub use program::{Program, WORKER_ARGUMENT};
 pub use request::{DecodeCall, Decoded, Invoke, Returned, Script};
 pub use sandbox::enter as enter_sandbox;

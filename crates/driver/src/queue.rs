@@ -10,6 +10,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::sync::Notify;
@@ -17,6 +18,7 @@ use tokio::sync::Notify;
 use super::error::{DriverError, DriverErrorKind};
 use super::job::{Job, no_worker, shut_down};
 use super::limits::Limits;
+use super::observer::Observer;
 use super::request::Script;
 
 mod workers;
@@ -50,12 +52,15 @@ pub struct Queue {
     workers: usize,
     jobs_max: usize,
     tenant_jobs_max: usize,
+    observer: Arc<dyn Observer>,
 }
 
 #[derive(Default)]
 struct State {
     tenants: HashMap<i64, Tenant>,
     waiting: usize,
+    /// Workers that have calls.
+    busy: usize,
     /// Workers that run a slow call.
     slow_running: usize,
     /// CPU time that the last served tenant had used by then; a tenant that was idle starts at this level.
@@ -92,15 +97,18 @@ pub struct Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.busy -= 1;
         if self.slow {
-            self.queue.lock().slow_running -= 1;
+            state.slow_running -= 1;
+            drop(state);
             self.queue.changed.notify_one();
         }
     }
 }
 
 impl Queue {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, observer: Arc<dyn Observer>) -> Self {
         let state = State {
             serving: limits.workers.max(1),
             ..State::default()
@@ -112,6 +120,7 @@ impl Queue {
             workers: limits.workers.max(1),
             jobs_max: limits.queue,
             tenant_jobs_max: limits.tenant_queue,
+            observer,
         }
     }
 
@@ -188,6 +197,10 @@ impl Queue {
                     if state.waiting > 0 {
                         self.changed.notify_one();
                     }
+                    drop(state);
+                    for job in &share.jobs {
+                        self.observer.call_dequeued(job.queued_at.elapsed());
+                    }
                     return Some(share);
                 }
             }
@@ -207,6 +220,8 @@ impl Queue {
     }
 
     fn charge_script(&self, tenant: i64, script: &Script, charged_us: u64, cpu_time_us: u64) {
+        self.observer
+            .cpu_time_used(Duration::from_micros(cpu_time_us));
         let key = (tenant, script.digest.clone());
         let known_us = self.costs.get(&key);
         let slow = known_us.is_some_and(|us| us > SLOW_CPU_TIME_US);
@@ -218,6 +233,11 @@ impl Queue {
         if let Some(tenant) = self.lock().tenants.get_mut(&tenant) {
             tenant.pay(slow, charged_us, cpu_time_us);
         }
+    }
+
+    /// Returns the receiver of reports.
+    pub fn observer(&self) -> &dyn Observer {
+        &*self.observer
     }
 
     pub fn is_closed(&self) -> bool {
@@ -261,6 +281,7 @@ impl Queue {
             }
             // Empty where their callers have gone away, or where quick ones turned out slow.
             if !jobs.is_empty() {
+                state.busy += 1;
                 state.slow_running += usize::from(slow);
                 return Some(Share {
                     jobs,

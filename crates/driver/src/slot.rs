@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::error::DriverErrorKind;
 use super::job::Job;
 use super::limits::Limits;
+use super::observer::WorkerEnd;
 use super::process::{Death, Process, micros};
 use super::program::Program;
 use super::protocol::{self, Batch, Call, Reply};
@@ -40,6 +41,7 @@ pub async fn run(program: Arc<Program>, limits: Limits, queue: Arc<Queue>, first
         let serving = AssertUnwindSafe(serve(process, &limits, &queue)).catch_unwind();
         let served = serving.await.unwrap_or_else(|_| {
             tracing::error!("the work with a driver worker broke, and it is replaced");
+            queue.observer().worker_ended(WorkerEnd::Broken);
             Served::WorkerEnded(None)
         });
         // The calls of a dead worker count as running until there is another worker.
@@ -106,6 +108,7 @@ async fn serve(mut process: Process, limits: &Limits, queue: &Arc<Queue>) -> Ser
             () = process.ended() => {
                 let death = process.death().await;
                 tracing::warn!(?death, "an idle driver worker ended and is replaced");
+                queue.observer().worker_ended(WorkerEnd::Outside);
                 return Served::WorkerEnded(None);
             }
         };
@@ -143,7 +146,7 @@ async fn converse(
     without_script: &mut VecDeque<Job>,
 ) -> Option<Process> {
     if process.has_unread() {
-        end_forger(process, "it spoke unasked").await;
+        end_forger(process, queue, "it spoke unasked").await;
         queue.put_back(jobs);
         return None;
     }
@@ -173,6 +176,7 @@ async fn converse(
             Err(_) => {
                 charge_first(queue, &mut jobs, &process, started);
                 process.kill().await;
+                queue.observer().worker_ended(WorkerEnd::WallTime);
                 let limit = format!("wall time limit of {} ms reached", limits.wall_time_ms);
                 fail_first(queue, jobs, DriverErrorKind::WallTime, &limit);
                 return None;
@@ -194,7 +198,7 @@ async fn converse(
                 // The CPU time that it reports is not trusted either.
                 queue.charge(&mut job, micros(started.elapsed()));
                 jobs.push_front(job);
-                end_forger(process, how).await;
+                end_forger(process, queue, how).await;
                 try_again(queue, jobs, "the driver's worker gave a forged answer");
                 return None;
             }
@@ -202,6 +206,7 @@ async fn converse(
         if retiring {
             queue.put_back(jobs);
             process.close().await;
+            queue.observer().worker_ended(WorkerEnd::Retired);
             return None;
         }
     }
@@ -227,12 +232,12 @@ async fn if_honest(
     last: Option<(i64, Arc<Script>)>,
 ) -> Option<Process> {
     if process.has_unread() {
-        end_forger(process, "it gave more answers than there were calls").await;
+        end_forger(process, queue, "it gave more answers than there were calls").await;
         return None;
     }
     if let (Some(hidden_us), Some((tenant, script))) = (process.hidden_cost_us(), last) {
         queue.charge_more(tenant, &script, hidden_us);
-        end_forger(process, "it hid CPU time").await;
+        end_forger(process, queue, "it hid CPU time").await;
         return None;
     }
     Some(process)
@@ -240,12 +245,13 @@ async fn if_honest(
 
 /// Ends a worker that behaves like no genuine one: an attacker who has taken it over must get no further
 /// call.
-async fn end_forger(process: Process, how: &str) {
+async fn end_forger(process: Process, queue: &Queue, how: &str) {
     tracing::warn!(
         how,
         "a driver worker cannot be trusted any more and is replaced"
     );
     process.kill().await;
+    queue.observer().worker_ended(WorkerEnd::Forged);
 }
 
 fn batch(process: &mut Process, jobs: &mut VecDeque<Job>) -> std::io::Result<Vec<u8>> {
@@ -268,6 +274,7 @@ fn batch(process: &mut Process, jobs: &mut VecDeque<Job>) -> std::io::Result<Vec
 fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) {
     match death {
         Death::CpuTime => {
+            queue.observer().worker_ended(WorkerEnd::CpuTime);
             let called = jobs.front().and_then(Job::called);
             let whose = called.map_or_else(String::new, |name| format!(" that {name} called"));
             let limit = format!(
@@ -277,6 +284,7 @@ fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) 
             fail_first(queue, jobs, DriverErrorKind::CpuTime, &limit);
         }
         Death::Fault { signal } => {
+            queue.observer().worker_ended(WorkerEnd::Crashed);
             tracing::error!(driver.signal = signal, "a driver crashed its worker");
             fail_first(
                 queue,
@@ -286,6 +294,7 @@ fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) 
             );
         }
         Death::Outside => {
+            queue.observer().worker_ended(WorkerEnd::Outside);
             tracing::warn!("a driver worker was ended from outside");
             try_again(queue, jobs, "the driver's worker was ended from outside");
         }

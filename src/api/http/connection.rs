@@ -23,7 +23,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::either::Either;
 
 use super::{activity::Activity, refusal};
-use crate::shares;
+use crate::{metrics, shares};
 
 /// First byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -35,14 +35,21 @@ pub struct Place {
     _permit: OwnedSemaphorePermit,
     /// None for a trusted proxy, which connects for many clients.
     _share: Option<shares::Place<IpAddr>>,
+    /// Counts the connection.
+    _open: metrics::Open,
 }
 
 impl Place {
     /// Combines a place among all connections with one in the share of the address.
-    pub fn new(permit: OwnedSemaphorePermit, share: Option<shares::Place<IpAddr>>) -> Self {
+    pub fn new(
+        permit: OwnedSemaphorePermit,
+        share: Option<shares::Place<IpAddr>>,
+        open: metrics::Open,
+    ) -> Self {
         Self {
             _permit: permit,
             _share: share,
+            _open: open,
         }
     }
 }

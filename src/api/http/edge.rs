@@ -7,6 +7,7 @@
 use std::{
     net::IpAddr,
     panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,7 @@ use crate::{
     config::Networks,
     error::{Error, Reason},
     hub::subscriber,
+    metrics::Metrics,
     shares::{Place, Shares},
 };
 
@@ -51,6 +53,10 @@ pub struct Edge {
     pub address_requests_max: usize,
     /// Methods of each path.
     pub methods: Methods,
+    /// True if plain HTTP is served as well.
+    pub allows_plain: bool,
+    /// Counts the requests.
+    pub metrics: Metrics,
     /// Cancelled when the hub stops and no longer waits for request bodies.
     pub cut: CancellationToken,
 }
@@ -58,6 +64,24 @@ pub struct Edge {
 /// Marks a response without private data, such as a page of the documentation, which caches may keep.
 #[derive(Clone, Copy)]
 pub struct IsPublic;
+
+/// Operation that a request ran, for the metrics.
+#[derive(Clone, Default)]
+pub struct Ran(Arc<OnceLock<&'static str>>);
+
+impl Ran {
+    /// Name for requests that ran no operation.
+    const NONE: &'static str = "none";
+
+    /// Records the operation.
+    pub fn note(&self, operation: &'static str) {
+        let _ = self.0.set(operation);
+    }
+
+    fn operation(&self) -> &'static str {
+        self.0.get().copied().unwrap_or(Self::NONE)
+    }
+}
 
 impl<E: Endpoint> Middleware<E> for Edge {
     type Output = EdgeEndpoint<E>;
@@ -121,16 +145,24 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 }
 
 impl<E: Endpoint> EdgeEndpoint<E> {
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, mut request: Request) -> Response {
         let begun = Instant::now();
+        let _running = self.edge.metrics.http.begin_request();
+        let ran = Ran::default();
+        request.set_data(ran.clone());
         let response = if client::is_secure(&request, &self.edge.trusted_proxies) {
             self.secured(request).await
+        } else if self.edge.allows_plain {
+            self.bounded(request).await
         } else {
             failure::respond(&Error::rejected(
                 Reason::PlainHttp,
                 "this is plain HTTP: use https://",
             ))
         };
+        let status = response.status().as_u16();
+        let http = &self.edge.metrics.http;
+        http.count_request(ran.operation(), status, begun.elapsed());
         tracing::debug!(
             http.status = response.status().as_u16(),
             duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -225,6 +257,8 @@ mod tests {
             requests: Shares::new(1),
             address_requests_max: 1,
             methods: Methods::default(),
+            allows_plain: false,
+            metrics: Metrics::new(&[], &[]),
             cut: CancellationToken::new(),
         };
         let response = edge.transform(inner).bounded(Request::default()).await;

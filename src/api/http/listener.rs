@@ -19,6 +19,7 @@ use super::{connection::Place, server::Server};
 use crate::{
     config::{Config, Networks},
     hub::subscriber,
+    metrics::Metrics,
     shares::Shares,
 };
 
@@ -34,6 +35,7 @@ pub struct Listener<E> {
     trusted_proxies: Networks,
     refused: Refused,
     server: Server<E>,
+    metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -51,6 +53,7 @@ impl<E: Endpoint + 'static> Listener<E> {
         server: Server<E>,
         config: &Config,
         stop: CancellationToken,
+        metrics: Metrics,
     ) -> Self {
         Self {
             listener,
@@ -61,6 +64,7 @@ impl<E: Endpoint + 'static> Listener<E> {
             trusted_proxies: config.trusted_proxies.clone(),
             refused: Refused::default(),
             server,
+            metrics,
             stop,
         }
     }
@@ -89,10 +93,15 @@ impl<E: Endpoint + 'static> Listener<E> {
             true => None,
             false => match self.shares.enter([(subscriber(address), self.share_max)]) {
                 Ok(share) => Some(share),
-                Err(_) => return self.refused.note(address),
+                Err(_) => {
+                    self.metrics.http.count_refused_connection();
+                    return self.refused.note(address);
+                }
             },
         };
-        self.server.serve(stream, remote, Place::new(permit, share));
+        let open = self.metrics.http.open_connection();
+        let place = Place::new(permit, share, open);
+        self.server.serve(stream, remote, place);
     }
 
     /// Waits a moment, because the hub may be out of file handles until other connections are closed.

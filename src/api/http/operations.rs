@@ -17,6 +17,7 @@ use super::{
     bounds::OwnBound,
     caller::{self, Authenticated},
     declaration::Operation,
+    edge::Ran,
     failure, idempotency, paging,
     tasks::Tasks,
 };
@@ -94,6 +95,9 @@ async fn run(
     operation: Arc<Operation>,
 ) -> Result<Response> {
     tracing::Span::current().record("http.operation", operation.id);
+    if let Some(ran) = request.data::<Ran>() {
+        ran.note(operation.id);
+    }
     request.extensions_mut().insert(operation.clone());
     if let Err(error) = admit(&mut request, &operation).await {
         return Ok(failure::respond(&error));

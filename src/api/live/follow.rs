@@ -26,6 +26,7 @@ use crate::{
     },
     hub::{Hub, access::permission, selectors::parse_selector},
     live::{Follow, Start},
+    metrics,
     store::live::{Happening, Interest, UPLINK, What},
     text::{DeviceId, Kind, SelectorText, Text},
 };
@@ -144,9 +145,11 @@ impl LiveApi {
             interest,
             start,
             Duration::from_secs(seconds),
-            self.hub
-                .live
-                .enter(caller.scope().tenant(), caller.0.caller.listener())?,
+            self.hub.live.enter(
+                caller.scope().tenant(),
+                caller.0.caller.listener(),
+                metrics::Stream::Events,
+            )?,
             may_listen,
         )
         .await?;

@@ -1,3 +1,4 @@
 //! Endpoints for operators of the hub.
 
 pub(super) mod health;
+pub(super) mod metrics;

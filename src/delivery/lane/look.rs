@@ -12,6 +12,7 @@ use crate::{
         rules::{Rules, bounds},
     },
     error::Result,
+    metrics::Lease,
     store::{
         deliveries::{lease, queue},
         integrations::{self, followed},
@@ -25,8 +26,12 @@ impl Run {
         if now >= self.renewed_at + RENEW_EVERY {
             let (lane, hub) = (&self.lane, self.lane.hub);
             if !lease::hold(&lane.scope, lane.integration, hub, LEASE).await? {
+                self.lease = None;
                 return Ok(Next::StandBy);
             }
+            let deliveries = &lane.metrics.deliveries;
+            self.lease
+                .get_or_insert_with(|| deliveries.hold(Lease::Integration));
             self.renewed_at = now;
             self.check_at = now;
         }
@@ -39,6 +44,7 @@ impl Run {
             .giving_up
             .go_on(&lane.scope, lane.integration, &bounds, held)
             .await?;
+        self.lane.metrics.deliveries.count_given_up(given_up);
         // Later deliveries of the same devices may be sent now.
         self.may_have_more |= given_up > 0;
         if now >= self.check_at {

@@ -29,6 +29,19 @@ use crate::{
     store::{deliveries::Delivery, integrations::Integration},
 };
 
+/// Type of target whose messages clients fetch instead of receiving deliveries.
+pub const FOLLOWED: &str = "websocket";
+
+/// Names of all types of targets.
+pub const TARGET_TYPES: &[&str] = &[
+    http::KIND,
+    mqtt::KIND,
+    kafka::KIND,
+    postgres::KIND,
+    file::KIND,
+    FOLLOWED,
+];
+
 /// Returns the storage location of an integration's encrypted credentials.
 pub fn place(tenant: TenantId, id: impl std::fmt::Display) -> Place {
     Place::new("integration", tenant, id)
@@ -48,6 +61,8 @@ pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<
 /// A target that is ready for sending.
 pub struct Target {
     tenant: TenantId,
+    /// Name of its type.
+    kind: &'static str,
     payload: Payload,
     transport: Transport,
     redactor: Redactor,
@@ -77,6 +92,7 @@ impl Target {
         client: &Client,
     ) -> Result<Self> {
         let provisioned = &integration.provisioned;
+        let kind = name_of(&provisioned.kind)?;
         let settings = &provisioned.settings;
         let stored = Stored {
             settings,
@@ -84,7 +100,7 @@ impl Target {
         };
         let credentials = match vault.open_credentials(&place(tenant, integration.id.0), stored) {
             Ok(credentials) => credentials,
-            Err(error) => return Ok(Self::unopened(tenant, error.to_string())),
+            Err(error) => return Ok(Self::unopened(tenant, kind, error.to_string())),
         };
         let transport = match provisioned.kind.as_str() {
             http::KIND => Transport::Http(Box::new(http::HttpTarget::open(
@@ -115,6 +131,7 @@ impl Target {
         let redactor = Redactor::new(secrets);
         Ok(Self {
             tenant,
+            kind,
             payload: Payload::read(&provisioned.payload).map_err(Error::internal)?,
             transport,
             redactor,
@@ -122,14 +139,20 @@ impl Target {
         })
     }
 
-    fn unopened(tenant: TenantId, why: String) -> Self {
+    fn unopened(tenant: TenantId, kind: &'static str, why: String) -> Self {
         Self {
             tenant,
+            kind,
             payload: Payload::Native,
             transport: Transport::Locked(why),
             redactor: Redactor::new([]),
             weight: 0,
         }
+    }
+
+    /// Returns the name of its type.
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// True if the credentials could not be decrypted; another try may succeed.
@@ -171,6 +194,14 @@ impl Target {
             Err(RenderError::NotNow) => Answer::failed("the template cannot be rendered now"),
         }
     }
+}
+
+/// Returns the constant name of a type of targets.
+fn name_of(kind: &str) -> Result<&'static str> {
+    let found = TARGET_TYPES.iter().find(|name| **name == kind);
+    found
+        .copied()
+        .ok_or_else(|| Error::internal(format!("no target of the type {kind}")))
 }
 
 fn weight(integration: &Integration) -> u32 {

@@ -154,6 +154,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("create_api_key", Administration, Write),
     ("delete_api_key", Administration, Write),
     ("list_audit_log", Administration, Read),
+    ("get_metrics", Installation, Read),
     ("list_tenants", Installation, Read),
     ("get_tenant", Installation, Read),
     ("create_tenant", Installation, Write),

@@ -13,6 +13,7 @@ use crate::{
     clock::Time,
     error::{Error, Reason, Result},
     hub::Hub,
+    metrics::Login as Outcome,
     secret,
     store::{
         Scope,
@@ -41,6 +42,19 @@ impl Hub {
     /// Opens a session if username and password are right. Neither the answer nor its time reveals whether
     /// the user exists.
     pub async fn log_in(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
+        let login = self.open_session(username, password, address).await;
+        self.metrics.count_login(match &login {
+            Ok(_) => Outcome::Success,
+            Err(Error::Rejected { .. }) => Outcome::Wrong,
+            Err(error) if matches!(error.reason(), Reason::Throttled | Reason::Overloaded) => {
+                Outcome::Throttled
+            }
+            Err(_) => Outcome::Failed,
+        });
+        login
+    }
+
+    async fn open_session(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
         let place = self.passwords.place(Asker::Address(address))?;
         let attempt = self.begin_guess(username, address)?;
         let wrong = || Error::rejected(Reason::BadCredentials, "invalid credentials");

@@ -6,6 +6,7 @@ use crate::{
     hub::{Hub, access::permission},
     id::IntegrationId,
     live::{Listener, Queue},
+    metrics::Stream,
     secret,
     store::{
         Scope,
@@ -70,7 +71,9 @@ impl Hub {
     ) -> Result<Following> {
         let (scope, listener, integration) = self.followed(&follower, id).await?;
         let payload = Payload::read(&integration.provisioned.payload).map_err(Error::internal)?;
-        let place = self.live.enter(scope.tenant(), listener)?;
+        let place = self
+            .live
+            .enter(scope.tenant(), listener, Stream::Integration)?;
         let queue = Queue::begin(&self.store, scope.clone(), id, place).await?;
         Ok(Following {
             hub: self.clone(),
@@ -169,7 +172,11 @@ impl Following {
 
     /// Settles messages that the follower has received.
     pub async fn settle(&self, told: Told) -> Result<()> {
-        self.queue.settle(told.deliveries).await
+        let messages = told.deliveries.len();
+        self.queue.settle(told.deliveries).await?;
+        let counts = &self.hub.metrics.deliveries;
+        counts.count_followed(delivery::FOLLOWED, messages);
+        Ok(())
     }
 
     async fn put_in_form(&self, deliveries: Vec<Delivery>) -> Result<Told> {

@@ -104,6 +104,21 @@ pub async fn sqlite(
     Database::connect(options).await
 }
 
+/// Returns the number of open connections of a pool, and of those that are idle.
+pub fn size(pool: &DatabaseConnection) -> (usize, usize) {
+    let (open, idle) = match pool.get_database_backend() {
+        DbBackend::Postgres => {
+            let pool = pool.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+        _ => {
+            let pool = pool.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+    };
+    (usize::try_from(open).unwrap_or(usize::MAX), idle)
+}
+
 /// Drops SQLite's statistics about table sizes. SQLite updates them only on request and never expires them: figures
 /// from a nearly empty database would make it scan whole tables once they have grown. Without statistics it uses the
 /// indexes, which are designed for the queries.

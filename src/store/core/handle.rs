@@ -11,6 +11,8 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::time::timeout;
 
 use super::{
+    connect,
+    demand::PoolUse,
     gather::Gather,
     ids::{Ids, Sequences},
     kept::Kept,
@@ -68,6 +70,31 @@ impl Store {
     /// True if no outage of writes is known.
     pub fn takes_writes(&self) -> bool {
         self.inner.writability.outage().is_none()
+    }
+
+    /// Returns the number of outages since the hub started.
+    pub fn outages(&self) -> u64 {
+        self.inner.writability.outages()
+    }
+
+    /// Returns the use of each pool of connections.
+    pub fn pools(&self) -> Vec<PoolUse> {
+        let (writer, reader) = (&self.inner.writer, &self.inner.reader);
+        let pool = |name, pool, demand| {
+            let (open, idle) = connect::size(pool);
+            PoolUse::new(name, open, idle, demand)
+        };
+        match self.is_shared() {
+            true => vec![pool(
+                "all",
+                writer.pool(),
+                writer.demand() + reader.demand(),
+            )],
+            false => vec![
+                pool("write", writer.pool(), writer.demand()),
+                pool("read", reader.pool(), reader.demand()),
+            ],
+        }
     }
 
     /// Checks that the database can be read and written; the error states the reason. Returns within a few seconds,

@@ -7,6 +7,7 @@ pub(super) mod clock_steps;
 pub(super) mod connect;
 #[cfg(test)]
 pub(super) mod cut_work;
+pub mod demand;
 pub(super) mod epochs;
 pub(super) mod failure;
 pub(super) mod file;

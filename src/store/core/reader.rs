@@ -8,7 +8,7 @@ use sea_orm::{
     entity::prelude::async_trait::async_trait,
 };
 
-use super::{failure, patience::Patience, storable, writability::Writability};
+use super::{demand::Demand, failure, patience::Patience, storable, writability::Writability};
 
 /// Connections that read.
 #[derive(Clone)]
@@ -16,6 +16,7 @@ pub struct Reader {
     pool: DatabaseConnection,
     writability: Writability,
     patience: Patience,
+    demand: Demand,
 }
 
 impl Reader {
@@ -25,6 +26,7 @@ impl Reader {
             pool,
             writability,
             patience,
+            demand: Demand::default(),
         }
     }
 
@@ -34,6 +36,16 @@ impl Reader {
             patience: bound(self.patience),
             ..self.clone()
         }
+    }
+
+    /// Returns the number of reads that have or want a connection.
+    pub fn demand(&self) -> usize {
+        self.demand.count()
+    }
+
+    /// Returns the connections without error tracking.
+    pub fn pool(&self) -> &DatabaseConnection {
+        &self.pool
     }
 
     /// Closes the connections.
@@ -62,14 +74,15 @@ impl Reader {
 
 /// Evaluates the call, a second time if the session was lost.
 macro_rules! read {
-    ($self:ident, $call:expr) => {
+    ($self:ident, $call:expr) => {{
+        let _demanded = $self.demand.enter();
         match $self.patience.with_acquire().wait($call).await {
             Err(error) if $self.may_repeat(&error) => {
                 $self.noted($self.patience.with_acquire().wait($call).await)
             }
             outcome => outcome,
         }
-    };
+    }};
 }
 
 #[async_trait]

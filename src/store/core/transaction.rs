@@ -22,6 +22,7 @@ use sea_orm::{
 use tracing::Instrument;
 
 use super::{
+    demand::{Demand, Demanded},
     failure::{self, Extent},
     patience::Patience,
     signals::{Signals, Then},
@@ -38,6 +39,7 @@ pub struct Writer {
     patience: Patience,
     signals: Arc<Signals>,
     open: Open,
+    demand: Demand,
 }
 
 impl Writer {
@@ -54,6 +56,7 @@ impl Writer {
             patience,
             signals,
             open: Open::default(),
+            demand: Demand::default(),
         }
     }
 
@@ -75,6 +78,7 @@ impl Writer {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
+        let demanded = self.demand.enter();
         let begin = async || {
             let beginning = self.pool.begin_with_options(options);
             self.patience.with_acquire().wait(beginning).await
@@ -92,6 +96,7 @@ impl Writer {
             top: Some(Top {
                 signals: self.signals.clone(),
                 opened: self.open.enter(),
+                demanded,
             }),
             then: Arc::new(Mutex::new(then.into_iter().collect())),
             inner,
@@ -107,6 +112,11 @@ impl Writer {
         self.open.oldest()
     }
 
+    /// Returns the number of statements and transactions that have or want a connection.
+    pub fn demand(&self) -> usize {
+        self.demand.count()
+    }
+
     /// Returns the connections without error tracking.
     pub fn pool(&self) -> &DatabaseConnection {
         &self.pool
@@ -119,6 +129,7 @@ impl Writer {
 
     /// Awaits a statement and records its failure.
     async fn done<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let _demanded = self.demand.enter();
         self.noted(self.patience.with_acquire().wait(work).await)
     }
 
@@ -194,6 +205,7 @@ impl Drop for Opened {
 struct Top {
     signals: Arc<Signals>,
     opened: Opened,
+    demanded: Demanded,
 }
 
 /// Transaction, or a savepoint in one; it is rolled back unless it is committed.
@@ -248,13 +260,17 @@ impl DatabaseTransaction {
                 let _ = self.ended.set(error.clone());
             });
         };
-        let Top { signals, opened } = top;
+        let Top {
+            signals,
+            opened,
+            demanded,
+        } = top;
         let all = self.then;
         let committing = async move {
             let committed = patience.wait(inner.commit()).await;
             let then = std::mem::take(&mut *all.lock().unwrap_or_else(PoisonError::into_inner));
             signals.follow(then, committed.is_ok());
-            drop(opened);
+            drop((opened, demanded));
             committed.inspect_err(|error| writability.note(error))
         };
         let committed = tokio::spawn(committing.in_current_span()).await;

@@ -4,7 +4,10 @@
 //! small write every second, so the outage ends by itself, even if nothing else is written.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,8 @@ struct Inner {
     backend: DbBackend,
     outage: watch::Sender<Option<Outage>>,
     seen: Mutex<Seen>,
+    /// Number of outages so far.
+    outages: AtomicU64,
     /// Start of the current batch of messages.
     batch_since: Mutex<Option<Instant>>,
 }
@@ -53,6 +58,7 @@ impl Writability {
             backend,
             outage: watch::Sender::new(None),
             seen: Mutex::default(),
+            outages: AtomicU64::default(),
             batch_since: Mutex::default(),
         }))
     }
@@ -79,7 +85,10 @@ impl Writability {
             return;
         }
         seen.failed_at = Some(now);
-        seen.began_at.get_or_insert(now);
+        if seen.began_at.is_none() {
+            seen.began_at = Some(now);
+            self.0.outages.fetch_add(1, Ordering::Relaxed);
+        }
         self.0.outage.send_replace(Some(outage));
         if !seen.logged.contains(&outage.family()) {
             seen.logged.push(outage.family());
@@ -113,6 +122,11 @@ impl Writability {
     /// Returns the current outage of writes, if any.
     pub fn outage(&self) -> Option<Outage> {
         *self.0.outage.borrow()
+    }
+
+    /// Returns the number of outages so far.
+    pub fn outages(&self) -> u64 {
+        self.0.outages.load(Ordering::Relaxed)
     }
 
     /// Subscribes to the current outage and its changes.

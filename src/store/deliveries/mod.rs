@@ -19,6 +19,7 @@ pub mod queue;
 pub mod replays;
 pub mod resend;
 pub mod settle;
+pub mod waiting;
 
 use super::entities::{delivery, delivery_attempt};
 use crate::{

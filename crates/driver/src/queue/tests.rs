@@ -3,17 +3,19 @@
 use tokio::sync::oneshot;
 
 use super::super::job::Answer;
+use super::super::observer::Unobserved;
 use super::super::protocol::Task;
 use super::super::request::Script;
 use super::*;
 
 fn queue(workers: usize, tenant_queue: usize) -> Arc<Queue> {
-    Arc::new(Queue::new(&Limits {
+    let limits = Limits {
         workers,
         queue: 1_000,
         tenant_queue,
         ..Limits::default()
-    }))
+    };
+    Arc::new(Queue::new(&limits, Arc::new(Unobserved)))
 }
 
 type Waiting = oneshot::Receiver<Result<Answer, DriverError>>;

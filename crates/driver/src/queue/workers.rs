@@ -4,12 +4,23 @@
 //! out, and the uplink would be recorded nowhere.
 
 use super::super::job::no_worker;
+use super::super::observer::PoolState;
 use super::Queue;
 
 impl Queue {
     /// Returns true if there is a worker, or may be one in a moment.
     pub fn is_available(&self) -> bool {
         !self.lock().unavailable
+    }
+
+    /// Returns the current state of the pool.
+    pub fn pool_state(&self) -> PoolState {
+        let state = self.lock();
+        PoolState {
+            waiting: state.waiting,
+            workers: state.serving,
+            busy: state.busy,
+        }
     }
 
     /// Records that a worker has ended.
