@@ -23,7 +23,7 @@ heading = @printf '\n== %s\n' '$(1)'
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons build venv linter \
+	check-rust check-reasons test-operations build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -43,6 +43,7 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-rust
 	@$(MAKE) contract
 	@$(MAKE) check-reasons
+	@$(MAKE) test-operations
 	@$(MAKE) clients
 	$(call heading,all passed)
 
@@ -172,6 +173,11 @@ check-rust:
 check-reasons:
 	$(call heading,reasons of errors)
 	@scripts/check-reasons $(TARGET)/tmp/reasons
+
+test-operations: build ## the metrics of a running hub, and the alert rules, against Prometheus's checks
+	$(call heading,metrics and alert rules)
+	@scripts/need python
+	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
 
 # As tests, but for longer: what they print at their end is the outcome.
 faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a siege of SIEGE=600 s

@@ -6,6 +6,7 @@ mod clocks;
 mod data_folder;
 mod kept_secrets;
 mod life;
+mod metrics;
 mod outgoing_bounds;
 mod plans;
 mod replicas;

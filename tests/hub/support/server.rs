@@ -156,8 +156,13 @@ impl Hub {
 
     /// Starts it again with other flags.
     pub async fn start_again_with(&mut self, flags: &[&str]) {
-        self.flags = flags.iter().map(ToString::to_string).collect();
+        self.set_flags(flags);
         self.start_again().await;
+    }
+
+    /// Sets the flags of the next start.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
     }
 
     /// Runs a command of the program on this hub's data: what it prints, and what it complains of.

@@ -1,0 +1,384 @@
+//! The metrics: they count what happens, only operators and the listener of their own get them, and what is written
+//! about them is true.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    eventually, repository,
+    support::{
+        database::{Database, on_both_databases},
+        server::{Answer, Hub, PASSWORD, WithJson, things_stack},
+        sink::{Cue, Sink},
+    },
+};
+
+on_both_databases!(
+    messages_are_counted_by_their_outcome,
+    attempts_to_deliver_are_counted_by_their_outcome,
+    logins_and_requests_are_counted,
+    only_operators_get_metrics,
+    the_listener_serves_metrics_alone,
+    what_is_written_about_metrics_is_true,
+);
+
+const EUI: &str = "AA00000000000001";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The text of all metrics, by series.
+struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    async fn of(hub: &Hub) -> Self {
+        Self::read(hub.get("/metrics").await)
+    }
+
+    fn read(answer: Answer) -> Self {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let media_type = answer.headers["content-type"].to_str().unwrap();
+        assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+        let lines = answer.text.lines().filter(|line| !line.starts_with('#'));
+        let series = lines.map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        });
+        Self(series.collect())
+    }
+
+    /// The value of a series. Labels are in alphabetical order.
+    fn get(&self, series: &str) -> f64 {
+        let found = self.0.get(series);
+        *found.unwrap_or_else(|| panic!("no {series} among {:#?}", self.0.keys()))
+    }
+
+    /// The value of a series that need not be there.
+    fn find(&self, series: &str) -> f64 {
+        self.0.get(series).copied().unwrap_or_default()
+    }
+}
+
+fn message(outcome: &str) -> String {
+    format!("thingshub_messages_total{{network=\"the_things_stack\",outcome=\"{outcome}\"}}")
+}
+
+fn decode(outcome: &str) -> String {
+    format!("thingshub_uplink_decodes_total{{network=\"the_things_stack\",outcome=\"{outcome}\"}}")
+}
+
+fn attempt(outcome: &str) -> String {
+    format!("thingshub_delivery_attempts_total{{outcome=\"{outcome}\",target=\"http\"}}")
+}
+
+async fn messages_are_counted_by_their_outcome(database: Database) {
+    let hub = Hub::start(database).await;
+    let mut connection = hub.connect("tts").await;
+    let script = "function decode(p, port) { if (port === 85) { return { n: p[0] } } throw 'no' }";
+    hub.push("a/b", "1", script).await;
+    hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+        .await;
+    let before = Metrics::of(&hub).await;
+    for outcome in ["recorded", "duplicate", "refused", "unknown_device"] {
+        assert_eq!(before.get(&message(outcome)), 0.0, "{outcome}");
+    }
+
+    let body = things_stack(EUI);
+    for status in ["recorded", "duplicate"] {
+        let receipt = hub.ingest(&connection, body.clone()).await.ok();
+        assert_eq!(receipt["status"], status);
+    }
+    let mut undecodable: Value = serde_json::from_str(&things_stack(EUI)).unwrap();
+    undecodable["uplink_message"]["f_port"] = json!(1);
+    hub.ingest(&connection, undecodable.to_string()).await.ok();
+    hub.ingest(&connection, things_stack("AA00000000000002"))
+        .await
+        .ok();
+    let malformed = r#"{"uplink_message": 7, "end_device_ids": {"dev_eui": 7}}"#;
+    hub.ingest(&connection, malformed).await.refused(400);
+    connection.key = "not-the-key".to_owned();
+    hub.ingest(&connection, body).await.refused(401);
+
+    let after = Metrics::of(&hub).await;
+    assert_eq!(after.get(&message("recorded")), 2.0);
+    assert_eq!(after.get(&message("duplicate")), 1.0);
+    assert_eq!(after.get(&message("unknown_device")), 1.0);
+    assert_eq!(after.get(&message("refused")), 1.0);
+    let unauthorized = r#"thingshub_messages_total{network="unknown",outcome="unauthorized"}"#;
+    assert_eq!(after.get(unauthorized), 1.0);
+    assert_eq!(after.get(&decode("decoded")), 1.0);
+    assert_eq!(after.get(&decode("failed")), 1.0);
+    let calls = |outcome: &str| format!("thingshub_driver_calls_total{{outcome=\"{outcome}\"}}");
+    assert_eq!(after.get(&calls("exception")), 1.0);
+    assert!(after.get(&calls("ok")) >= 1.0);
+    assert!(after.get("thingshub_driver_cpu_seconds_total") > 0.0);
+    assert!(after.get("thingshub_driver_wait_seconds_count") >= 2.0);
+    assert!(after.get("thingshub_message_seconds_count") >= 5.0);
+    assert!(after.get("thingshub_batch_items_count{writer=\"uplinks\"}") >= 4.0);
+    assert!(after.get("thingshub_batch_seconds_sum{writer=\"uplinks\"}") > 0.0);
+    assert_eq!(after.get("thingshub_uplink_queue_length"), 0.0);
+    assert_eq!(after.get("thingshub_driver_queue_length"), 0.0);
+}
+
+async fn attempts_to_deliver_are_counted_by_their_outcome(database: Database) {
+    let flags = [
+        "--outgoing-allow",
+        "127.0.0.0/8",
+        "--delivery-schedule-s",
+        "0",
+    ];
+    let hub = Hub::start_with(database, &flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let willing = Sink::start(&[Cue::Status(500)], Cue::Status(204)).await;
+    let unwilling = Sink::start(&[], Cue::Status(500)).await;
+    hub.integration("willing", "", &willing.url).await;
+    hub.integration("unwilling", "", &unwilling.url).await;
+    hub.uplink(&connection, EUI).await;
+
+    // Two attempts each: one is delivered at the second, one is dead after it.
+    let counted = eventually("both are settled", async || {
+        let metrics = Metrics::of(&hub).await;
+        let is_over =
+            metrics.get(&attempt("delivered")) == 1.0 && metrics.get(&attempt("dead")) == 1.0;
+        is_over.then_some(metrics)
+    })
+    .await;
+    assert_eq!(counted.get(&attempt("retry")), 2.0);
+    let dead = |reason: &str| format!("thingshub_dead_letters_total{{reason=\"{reason}\"}}");
+    assert_eq!(counted.get(&dead("failed")), 1.0);
+    assert_eq!(counted.get(&dead("given_up")), 0.0);
+    let seconds = "thingshub_delivery_attempt_seconds_count{target=\"http\"}";
+    assert_eq!(counted.get(seconds), 4.0);
+    assert!(counted.get("thingshub_batch_items_sum{writer=\"attempts\"}") >= 4.0);
+    assert_eq!(
+        counted.get("thingshub_leases_held{kind=\"integration\"}"),
+        2.0
+    );
+}
+
+async fn logins_and_requests_are_counted(database: Database) {
+    let hub = Hub::start_with(database, &["--login-failures-max", "2"]).await;
+    hub.user("eve", "viewer").await;
+    let logins = |outcome: &str| format!("thingshub_logins_total{{outcome=\"{outcome}\"}}");
+    assert_eq!(Metrics::of(&hub).await.get(&logins("wrong")), 0.0);
+    for status in [400, 400, 503] {
+        let body = json!({"username": "eve", "password": "not the right one"});
+        let request = hub.request(Method::POST, "auth/token").with_json(&body);
+        hub.answer(request).await.refused(status);
+    }
+    hub.log_in("admin", PASSWORD).await;
+    hub.get("devices/nothing").await.refused(404);
+    hub.get("/nowhere").await.refused(404);
+
+    let metrics = Metrics::of(&hub).await;
+    assert_eq!(metrics.get(&logins("wrong")), 2.0);
+    assert_eq!(metrics.get(&logins("throttled")), 1.0);
+    assert_eq!(metrics.get(&logins("success")), 2.0);
+    let requests = |operation: &str, status: &str| {
+        metrics.find(&format!(
+            "thingshub_http_requests_total{{operation=\"{operation}\",status=\"{status}\"}}"
+        ))
+    };
+    assert_eq!(requests("create_token", "400"), 2.0);
+    assert_eq!(requests("create_token", "503"), 1.0);
+    assert_eq!(requests("create_user", "201"), 1.0);
+    assert_eq!(requests("get_device", "404"), 1.0);
+    assert_eq!(requests("none", "404"), 1.0);
+    assert_eq!(requests("get_metrics", "200"), 1.0);
+    let seconds = "thingshub_http_request_seconds_count{operation=\"create_token\"}";
+    assert_eq!(metrics.get(seconds), 5.0);
+    // This request and its connection.
+    assert!(metrics.get("thingshub_http_requests_running") >= 1.0);
+    assert!(metrics.get("thingshub_http_connections") >= 1.0);
+    assert!(metrics.get("process_resident_memory_bytes") > 1e6);
+    assert!(metrics.get("process_open_fds") > 3.0);
+    assert_eq!(metrics.get("thingshub_deliveries_waiting"), 0.0);
+    assert_eq!(metrics.get("thingshub_deliveries_oldest_due_seconds"), 0.0);
+    for problem in ["database", "driver_workers"] {
+        let series = format!("thingshub_problem{{problem=\"{problem}\"}}");
+        assert_eq!(metrics.get(&series), 0.0);
+    }
+}
+
+async fn only_operators_get_metrics(database: Database) {
+    let hub = Hub::start(database).await;
+    let nobody = hub.request(Method::GET, "/metrics");
+    hub.answer(nobody).await.refused(401);
+    for role in ["viewer", "editor", "admin"] {
+        hub.user(&format!("some-{role}"), role).await;
+        let token = hub.log_in(&format!("some-{role}"), PASSWORD).await;
+        let request = hub.request(Method::GET, "/metrics").bearer_auth(token);
+        let error = hub.answer(request).await.refused(403);
+        assert!(error.contains("only an operator"), "{role}: {error}");
+    }
+    let key = hub.api_key("key", &["read", "write"]).await;
+    let request = hub.request(Method::GET, "/metrics").bearer_auth(key);
+    hub.answer(request).await.refused(403);
+    let text = hub.get("/metrics").await.text;
+    assert!(!text.contains("some-"), "{text}");
+}
+
+/// The port of the listener for metrics, and the scheme that the hub names.
+fn port_of_metrics(hub: &Hub) -> (String, String) {
+    let log = hub.log();
+    let (_, rest) = log.rsplit_once("metrics are served on ").unwrap();
+    let (scheme, rest) = rest.split_once("://").unwrap();
+    let (address, _) = rest.split_once("/metrics").unwrap();
+    let (_, port) = address.rsplit_once(':').unwrap();
+    (scheme.to_owned(), port.to_owned())
+}
+
+async fn the_listener_serves_metrics_alone(database: Database) {
+    let mut hub = Hub::start_with(database, &["--metrics-listen", "127.0.0.1:0"]).await;
+    let client = hub.client_at(HERE);
+    let call = async |hub: &Hub, scheme: &str, method: Method, path: &str| {
+        let (_, port) = port_of_metrics(hub);
+        let url = format!("{scheme}://127.0.0.1:{port}{path}");
+        hub.answer(client.request(method, url)).await
+    };
+    assert_eq!(port_of_metrics(&hub).0, "http");
+    for scheme in ["http", "https"] {
+        let metrics = Metrics::read(call(&hub, scheme, Method::GET, "/metrics").await);
+        assert!(metrics.get("thingshub_logins_total{outcome=\"success\"}") >= 1.0);
+        for path in ["/", "/metrics/x", "/docs", "/livez", "/api/v3/users/me"] {
+            let answer = call(&hub, scheme, Method::GET, path).await;
+            answer.refused(404);
+        }
+        let answer = call(&hub, scheme, Method::POST, "/metrics").await;
+        answer.refused(404);
+    }
+
+    // On an address that others can reach, everything is encrypted unless the operator says otherwise.
+    for (flags, status) in [
+        (&["--metrics-listen", "0.0.0.0:0"][..], 400),
+        (
+            &[
+                "--metrics-listen",
+                "0.0.0.0:0",
+                "--metrics-plain-http",
+                "true",
+            ],
+            200,
+        ),
+    ] {
+        assert!(hub.end(nix::sys::signal::Signal::SIGTERM).await.success());
+        hub.start_again_with(flags).await;
+        let plain = call(&hub, "http", Method::GET, "/metrics").await;
+        assert_eq!(plain.status, status, "{}", plain.text);
+        if status == 400 {
+            assert!(plain.refused(400).contains("use https://"));
+            assert_eq!(port_of_metrics(&hub).0, "https");
+        }
+        Metrics::read(call(&hub, "https", Method::GET, "/metrics").await);
+    }
+
+    // Without the setting there is no such listener, and an address in use is named.
+    assert!(hub.end(nix::sys::signal::Signal::SIGTERM).await.success());
+    let taken = std::net::TcpListener::bind((HERE, 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    hub.start_again_with(&[]).await;
+    assert!(hub.end(nix::sys::signal::Signal::SIGTERM).await.success());
+    hub.set_flags(&["--metrics-listen", &address]);
+    let said = hub.does_not_start().await;
+    assert!(said.contains("setting metrics_listen"), "{said}");
+}
+
+/// The families in a text: their types, and the names of their labels.
+fn families(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let mut families = BTreeMap::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            name.clone_into(&mut current);
+            families.insert(current.clone(), (kind.to_owned(), BTreeSet::new()));
+        } else if !line.starts_with('#')
+            && let Some((_, rest)) = line.split_once('{')
+        {
+            let (labels, _) = rest.rsplit_once('}').unwrap();
+            let (_, known) = families.get_mut(&current).unwrap();
+            let names = labels.split("\",").map(|label| {
+                let (name, _) = label.split_once('=').unwrap();
+                name.to_owned()
+            });
+            known.extend(names.filter(|name| name != "le"));
+        }
+    }
+    families
+}
+
+/// The table of `docs/metrics.md`.
+fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let text = std::fs::read_to_string(repository("docs/metrics.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [name, kind, labels, ..] = cells[..] else {
+            return None;
+        };
+        let name = name.trim_end_matches('`');
+        let is_metric = name.starts_with("thingshub_") || name.starts_with("process_");
+        let labels = labels.split('`').skip(1).step_by(2).map(str::to_owned);
+        is_metric.then(|| (name.to_owned(), (kind.to_owned(), labels.collect())))
+    })
+    .collect()
+}
+
+/// The names of metrics in queries.
+fn names_in(queries: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = queries.split(|c: char| !is_part(c));
+    let is_metric = |word: &&str| word.starts_with("thingshub_") || word.starts_with("process_");
+    words.filter(is_metric).map(str::to_owned).collect()
+}
+
+/// The queries in a dashboard, wherever they stand.
+fn queries_of(dashboard: &Value, queries: &mut Vec<String>) {
+    match dashboard {
+        Value::Array(items) => items.iter().for_each(|item| queries_of(item, queries)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if name == "expr" || name == "query" => {
+                        queries.push(text.clone());
+                    }
+                    value => queries_of(value, queries),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+async fn what_is_written_about_metrics_is_true(database: Database) {
+    let hub = Hub::start(database).await;
+    let text = hub.get("/metrics").await.text;
+    // The first request is counted when it has been answered, so that there is one by now.
+    let real = families(&text);
+    assert_eq!(documented(), real, "the table of docs/metrics.md");
+
+    let series: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .collect();
+    let read = |name: &str| {
+        let path = repository("examples/monitoring").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let dashboard = serde_json::from_str(&read("grafana-dashboard.json")).unwrap();
+    let mut queries = Vec::new();
+    queries_of(&dashboard, &mut queries);
+    assert!(queries.len() > 20, "{queries:#?}");
+    for queries in [queries.join("\n"), read("alerts.yml")] {
+        let names = names_in(&queries);
+        assert!(names.len() > 10, "{names:?}");
+        for name in &names {
+            assert!(series.contains(name.as_str()), "there is no {name}");
+        }
+    }
+}
