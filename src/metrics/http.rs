@@ -63,12 +63,7 @@ impl Http {
     }
 
     /// Counts an answered request.
-    pub fn count_request(&self, operation: &'static str, status: u16, took: Duration) {
-        let mut digits = [b'0'; 3];
-        for (digit, unit) in digits.iter_mut().zip([100, 10, 1]) {
-            *digit += u8::try_from(status / unit % 10).unwrap_or_default();
-        }
-        let status = std::str::from_utf8(&digits).unwrap_or_default();
+    pub fn count_request(&self, operation: &'static str, status: &str, took: Duration) {
         self.requests.with_label_values(&[operation, status]).inc();
         self.seconds
             .with_label_values(&[operation])

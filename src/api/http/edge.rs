@@ -160,9 +160,9 @@ impl<E: Endpoint> EdgeEndpoint<E> {
                 "this is plain HTTP: use https://",
             ))
         };
-        let status = response.status().as_u16();
+        let status = response.status();
         let http = &self.edge.metrics.http;
-        http.count_request(ran.operation(), status, begun.elapsed());
+        http.count_request(ran.operation(), status.as_str(), begun.elapsed());
         tracing::debug!(
             http.status = response.status().as_u16(),
             duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -28,6 +28,10 @@ use crate::{
 const FULL: &str = "the disk is full";
 /// And when it is not any more.
 const AGAIN: &str = "takes writes again";
+/// Line of the metrics while the database takes no writes.
+const PROBLEM: &str = "thingshub_problem{problem=\"database\"} 1\n";
+/// Line of the metrics before the first outage.
+const NO_OUTAGE: &str = "thingshub_database_outages_total 0\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_beyond_a_limit_on_file_size() {
@@ -77,8 +81,13 @@ async fn is_filled_and_freed(mut hub: Hub, disk: &Disk) {
     // No requests are sent: the hub detects it by itself.
     let still = hub.call(Method::GET, "/readyz", None).await.refused(503);
     assert!(still.contains(FULL), "{still}");
+    let metrics = hub.get("/metrics").await;
+    assert!(metrics.text.contains(PROBLEM), "{}", metrics.text);
+    assert!(!metrics.text.contains(NO_OUTAGE), "{}", metrics.text);
     disk.free(&hub);
     until_ready(&hub).await;
+    let metrics = hub.get("/metrics").await;
+    assert!(!metrics.text.contains(PROBLEM), "{}", metrics.text);
     let stop = AtomicBool::new(false);
     let enough = *acknowledged.borrow() + 50;
     let going_on = async {
