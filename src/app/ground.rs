@@ -52,7 +52,7 @@ impl Ground {
         worker: driver::Program,
     ) -> Result<Self, String> {
         let metrics = monitor::metrics();
-        let observer = Arc::new(metrics.clone());
+        let observer = metrics.drivers.clone();
         let drivers = driver::Host::start_observed(worker, limits(&config), observer)
             .await
             .map_err(|error| format!("the driver workers do not start: {error}"))?;

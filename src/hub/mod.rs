@@ -39,7 +39,6 @@ use access::key_uses::KeyUses;
 use access::passwords::Passwords;
 use access::throttle::Throttle;
 use devices::imports::Imports;
-use monitor::Monitor;
 use trials::Trials;
 
 /// Maximum number of names of other tenants' users that a tenant may discover within 15 minutes.
@@ -66,7 +65,6 @@ pub struct Hub {
     pub live: Live,
     /// Metrics for operators.
     pub metrics: Metrics,
-    monitor: Arc<Monitor>,
     /// Restricts the targets of connections that the hub makes for users.
     guard: Guard,
     passwords: Arc<Passwords>,
@@ -106,7 +104,6 @@ impl Hub {
             replays,
             live,
             metrics,
-            monitor: Arc::default(),
             guard,
             passwords,
             guesses,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     error::{Error, Result},
@@ -15,26 +15,10 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Maximum time for these statements; metrics matter most while the database has problems.
 const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
-/// State of the readings.
-pub struct Monitor {
-    started: Instant,
-    /// Time of the last count of the deliveries. Locked during a reading.
-    counted_at: Mutex<Option<Instant>>,
-}
-
-impl Default for Monitor {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            counted_at: Mutex::default(),
-        }
-    }
-}
-
 impl Hub {
     /// Returns the text of all metrics.
     pub async fn metrics_text(&self) -> Result<String> {
-        let mut counted_at = self.monitor.counted_at.lock().await;
+        let mut counted_at = self.metrics.readings.counted_at.lock().await;
         self.read_pools();
         if counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
             self.count_deliveries().await;
@@ -66,10 +50,7 @@ impl Hub {
 
     fn read_pools(&self) {
         let readings = &self.metrics.readings;
-        let uptime = self.monitor.started.elapsed().as_secs();
-        readings
-            .uptime
-            .set(i64::try_from(uptime).unwrap_or(i64::MAX));
+        readings.read_uptime();
         readings.set_problem(Problem::Database, !self.store.takes_writes());
         readings.set_problem(Problem::DriverWorkers, !self.drivers.is_available());
         let pool = self.drivers.state();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Counter, Histogram, IntCounterVec};
 
-use super::{Metrics, family::Family};
+use super::family::Family;
 use crate::driver::{DriverErrorKind, Observer, WorkerEnd};
 
 /// From an idle worker to the longest call.
@@ -57,21 +57,21 @@ impl Drivers {
     }
 }
 
-impl Observer for Metrics {
+impl Observer for Drivers {
     fn call_dequeued(&self, waited: Duration) {
-        self.drivers.waits.observe(waited.as_secs_f64());
+        self.waits.observe(waited.as_secs_f64());
     }
 
     fn call_answered(&self, failure: Option<DriverErrorKind>) {
         let outcome = failure.map_or(OK, DriverErrorKind::as_str);
-        self.drivers.calls.with_label_values(&[outcome]).inc();
+        self.calls.with_label_values(&[outcome]).inc();
     }
 
     fn cpu_time_used(&self, time: Duration) {
-        self.drivers.cpu.inc_by(time.as_secs_f64());
+        self.cpu.inc_by(time.as_secs_f64());
     }
 
     fn worker_ended(&self, end: WorkerEnd) {
-        self.drivers.ends.with_label_values(&[end.as_str()]).inc();
+        self.ends.with_label_values(&[end.as_str()]).inc();
     }
 }

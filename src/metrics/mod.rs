@@ -47,7 +47,7 @@ pub struct Groups {
     /// Attempts to deliver.
     pub deliveries: Deliveries,
     /// Calls of drivers.
-    pub drivers: Drivers,
+    pub drivers: Arc<Drivers>,
     /// Connections and requests.
     pub http: Http,
     logins: IntCounterVec,
@@ -99,7 +99,7 @@ impl Metrics {
             uplinks: Uplinks::new(&family, networks),
             batches: Batches::new(&family),
             deliveries: Deliveries::new(&family, targets),
-            drivers: Drivers::new(&family),
+            drivers: Arc::new(Drivers::new(&family)),
             http: Http::new(&family),
             logins,
             readings: Readings::new(&family),

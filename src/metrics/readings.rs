@@ -1,14 +1,20 @@
 //! Values that are read when the metrics are requested.
 
+use std::time::Instant;
+
 use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec};
+
+use tokio::sync::Mutex;
 
 use super::{family::Family, http::Open};
 
 /// Values of queues, pools and conditions.
 pub struct Readings {
     build: IntGaugeVec,
-    /// Seconds since the hub started.
-    pub uptime: IntGauge,
+    started: Instant,
+    uptime: IntGauge,
+    /// Time of the last count of the deliveries. Locked during a reading, so that nothing is counted twice.
+    pub counted_at: Mutex<Option<Instant>>,
     problems: IntGaugeVec,
     limits: IntGaugeVec,
     /// Driver calls that wait for a worker.
@@ -58,6 +64,8 @@ impl Readings {
                 "Always 1; the labels have the version of the hub and the type of its database.",
                 &["version", "database"],
             ),
+            started: Instant::now(),
+            counted_at: Mutex::default(),
             uptime: family.gauge("thingshub_uptime_seconds", "Time since the hub started."),
             problems: family.gauges(
                 "thingshub_problem",
@@ -127,6 +135,12 @@ impl Readings {
     /// Sets the version and the type of the database.
     pub fn set_build(&self, version: &str, database: &'static str) {
         self.build.with_label_values(&[version, database]).set(1);
+    }
+
+    /// Sets the time since the hub started.
+    pub fn read_uptime(&self) {
+        let seconds = self.started.elapsed().as_secs();
+        self.uptime.set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
     /// Sets whether a problem lasts.
