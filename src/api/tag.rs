@@ -32,6 +32,6 @@ pub enum Tag {
     /// Record of all changes, with the user or API key that made them.
     #[oai(rename = "Audit log")]
     AuditLog,
-    /// Liveness and readiness of the hub.
+    /// Liveness, readiness and metrics of the hub.
     Health,
 }
