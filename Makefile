@@ -98,15 +98,17 @@ clients: build client-tools ## generated clients in four languages against a run
 	$(call heading,generated clients)
 	@$(CLIENTS)/run
 
-browser: build browser-tools ## the pages of the API in Chromium; SCREENSHOT=1 renews docs/swagger-ui.png
+browser: build browser-tools ## the pages of the API in Chromium; SCREENSHOTS=1 renews docs/images/
 	$(call heading,pages in a browser)
-	@$(BROWSER)/run $(if $(SCREENSHOT),--screenshot docs/swagger-ui.png)
+	@$(BROWSER)/run $(if $(SCREENSHOTS),--screenshots docs/images)
 
 openapi: build ## writes the document that the code makes to openapi/
 	@mkdir -p openapi
 	@$(HUB) openapi >openapi/openapi.json
 	@$(HUB) openapi --yaml >openapi/openapi.yaml
-	@echo "wrote openapi/openapi.json and openapi/openapi.yaml"
+	@$(HUB) openapi --openapi-version 3.1 >openapi/openapi-3.1.json
+	@$(HUB) openapi --openapi-version 3.1 --yaml >openapi/openapi-3.1.yaml
+	@echo "wrote openapi/openapi.json and .yaml, openapi/openapi-3.1.json and .yaml"
 
 release-document: ## part of a release: later documents must not break clients of this one
 	@cp openapi/openapi.json openapi/released.json

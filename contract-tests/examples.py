@@ -9,7 +9,13 @@ import json
 import pathlib
 import sys
 
-from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator, oas30_format_checker
+from openapi_schema_validator import (
+    OAS30ReadValidator,
+    OAS30WriteValidator,
+    OAS31Validator,
+    oas30_format_checker,
+    oas31_format_checker,
+)
 
 
 def contents(node, where=()):
@@ -44,12 +50,20 @@ def samples(content):
         yield example["value"]
 
 
+def validators(document):
+    """The validators of what is sent and of what is received, and the checker of formats."""
+    if document["openapi"].startswith("3.1."):
+        return OAS31Validator, OAS31Validator, oas31_format_checker
+    return OAS30WriteValidator, OAS30ReadValidator, oas30_format_checker
+
+
 def problems(document):
     """What is wrong, and how many examples there are."""
     found, count = [], 0
+    sent, received, format_checker = validators(document)
     components = close(document["components"])
     for path, content in contents(document):
-        validator = OAS30WriteValidator if "requestBody" in path else OAS30ReadValidator
+        validator = sent if "requestBody" in path else received
         # References are looked up in the schema itself, so it takes what they lead to along.
         schema = {**close(content["schema"]), "components": components}
         values = list(samples(content))
@@ -57,7 +71,7 @@ def problems(document):
             found.append(f"{' '.join(path)}: no example")
         for value in values:
             count += 1
-            for error in validator(schema, format_checker=oas30_format_checker).iter_errors(value):
+            for error in validator(schema, format_checker=format_checker).iter_errors(value):
                 found.append(f"{' '.join(path)}: {error.json_path}: {error.message}")
     return found, count
 

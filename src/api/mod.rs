@@ -28,7 +28,7 @@ use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    document::published::Documents,
+    document::{form::Form, published},
     http::{
         body::Uncompressing,
         body_room::BodyRooms,
@@ -159,9 +159,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     }
 }
 
-/// Returns the published document with `public_url` as its server, or the document's own origin.
-pub fn documents(public_url: Option<&str>) -> Documents {
-    Documents::of::<AllOperations>(public_url)
+/// Returns the text of the published document with `public_url` as its server, or the document's own origin.
+pub fn document_text(public_url: Option<&str>, form: Form) -> String {
+    published::text::<AllOperations>(public_url, form)
 }
 
 /// Returns the API as the server runs it. After `cut` it no longer waits for request bodies.
@@ -174,26 +174,29 @@ pub fn endpoint(
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
-    let documents = documents(config.public_url.as_deref());
-    document::pages::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
-        .data(documents)
-        .data(hub)
-        .data(tasks)
-        .data(Receiving::default())
-        .data(Uncompressing::default())
-        .data(BodyRooms::new(config.body_max_bytes * FACTOR_MAX))
-        .data(BodyBounds {
-            max_bytes: config.body_max_bytes,
-            import_max_bytes: config.import_max_bytes,
-            timeout: timeout / 2,
-        })
-        .with(Edge {
-            amend: networks::appended::take_off,
-            timeout,
-            trusted_proxies: config.trusted_proxies.clone(),
-            hsts_max_age_s: config.hsts_max_age_s,
-            requests: Shares::new(usize::MAX),
-            address_requests_max: config.address_requests_max,
-            cut,
-        })
+    let public_url = config.public_url.clone();
+    let text = move |form| document_text(public_url.as_deref(), form);
+    document::pages::routes(
+        Route::new().nest_no_strip("/", service.into_endpoint()),
+        text,
+    )
+    .data(hub)
+    .data(tasks)
+    .data(Receiving::default())
+    .data(Uncompressing::default())
+    .data(BodyRooms::new(config.body_max_bytes * FACTOR_MAX))
+    .data(BodyBounds {
+        max_bytes: config.body_max_bytes,
+        import_max_bytes: config.import_max_bytes,
+        timeout: timeout / 2,
+    })
+    .with(Edge {
+        amend: networks::appended::take_off,
+        timeout,
+        trusted_proxies: config.trusted_proxies.clone(),
+        hsts_max_age_s: config.hsts_max_age_s,
+        requests: Shares::new(usize::MAX),
+        address_requests_max: config.address_requests_max,
+        cut,
+    })
 }

@@ -4,10 +4,14 @@
 //! served, committed under `openapi/`, and used for tests.
 
 mod examples;
+pub mod form;
+mod guide_links;
 mod headers;
 mod links;
 pub(super) mod pages;
 pub mod published;
 mod responses;
 mod schemas;
+mod security;
+mod version_3_1;
 mod walk;

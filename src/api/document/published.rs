@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 
-use bytes::Bytes;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     LicenseObject, OpenApi, OpenApiService,
@@ -10,42 +9,28 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{examples, headers, links, responses, schemas, walk::each_operation};
+use super::{
+    examples,
+    form::{Form, Format, Version},
+    guide_links, headers, links, responses, schemas, security, version_3_1,
+    walk::each_operation,
+};
 use crate::api::http::paging;
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
-const DESCRIPTION: &str = "A self-hosted IoT hub: network connections bring in what devices send, drivers \
-decode it, data tables keep it, integrations forward it.\n\n\
-Log in with `POST /api/v3/auth/token` and send the token as `Authorization: Bearer <token>`. Everything is \
-JSON over HTTPS. Eight statuses and no others leave the server; each of 400 and above carries \
-`{\"code\": <status>, \"error\": \"<text>\"}`. A method that a path does not take is a 404; \
-parameters and members that an operation does not take are a 400, and so is a body where none is taken, but \
-an empty one and `{}`. JSON may \
-come compressed (`Content-Encoding: gzip` or `deflate`). A URL has less than 64 KiB, a request at most 100 \
-headers. (What the library for HTTP/2 answers by itself to more than that is the one exception: a bare 431, or \
-the end of the stream.) No cache keeps an answer (`Cache-Control: no-store`).";
+const DESCRIPTION: &str = include_str!("description.md");
 
-/// The published document in both formats.
-#[derive(Clone)]
-pub struct Documents {
-    /// The document as JSON.
-    pub json: Bytes,
-    /// The document as YAML.
-    pub yaml: Bytes,
-}
-
-impl Documents {
-    /// Returns the document of a group of operations, with `public_url` as its server, or the document's own
-    /// origin.
-    pub fn of<A: OpenApi>(public_url: Option<&str>) -> Self {
-        let document = document::<A>(public_url);
-        let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
-        let yaml = serde_yaml::to_string(&document).unwrap_or_default();
-        Self {
-            json: json.into(),
-            yaml: yaml.into(),
-        }
+/// Returns the text of the document of a group of operations, with `public_url` as its server, or the document's
+/// own origin.
+pub fn text<A: OpenApi>(public_url: Option<&str>, Form(version, format): Form) -> String {
+    let mut document = document::<A>(public_url);
+    if version == Version::V3_1 {
+        version_3_1::convert(&mut document);
+    }
+    match format {
+        Format::Json => serde_json::to_string_pretty(&document).unwrap_or_default() + "\n",
+        Format::Yaml => serde_yaml::to_string(&document).unwrap_or_default(),
     }
 }
 
@@ -69,6 +54,8 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
+    security::order(&mut document);
+    guide_links::add(&mut document, public_url);
     examples::add(&mut document);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);

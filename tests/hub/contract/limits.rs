@@ -52,6 +52,17 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("hub/access/passwords.rs", "SHARE_MAX")],
     ),
     (
+        "Wrong passwords of one user",
+        &[("hub/access/throttle.rs", "WINDOW")],
+    ),
+    (
+        "Usernames of other tenants' users",
+        &[
+            ("hub/access/throttle.rs", "WINDOW"),
+            ("hub/mod.rs", "NAME_PROBES_MAX"),
+        ],
+    ),
+    (
         "Files (device imports",
         &[
             ("api/http/files.rs", "RECEIVING_MAX"),

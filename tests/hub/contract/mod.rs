@@ -10,6 +10,7 @@ mod extremes;
 mod headers;
 pub mod limits;
 mod network_servers;
+mod pages;
 mod paging;
 mod removals;
 mod requests;

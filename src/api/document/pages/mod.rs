@@ -1,0 +1,116 @@
+//! The pages of the API, which need neither a log-in nor access to other servers: the landing page, Swagger UI,
+//! Redoc, the guide, and the OpenAPI document in its versions and formats.
+//!
+//! | file | content |
+//! |---|---|
+//! | `site.rs` | all pages and assets, by path |
+//! | `file.rs` | responses with static files: compression, caching |
+//! | `assets.rs` | scripts, styles and images, under URLs that contain a hash |
+//! | `layout.rs` | the frame of every page |
+//! | `landing.rs`, `swagger_ui.rs`, `redoc.rs`, `guide/` | the pages |
+
+mod assets;
+mod file;
+pub(super) mod guide;
+mod landing;
+mod layout;
+mod redoc;
+mod site;
+mod swagger_ui;
+
+use std::sync::Arc;
+
+use poem::{Endpoint, Request, Response, Result, Route, get, handler};
+use tokio::sync::OnceCell;
+
+use self::{
+    file::{Caching, File},
+    site::Site,
+};
+use super::form::{Form, Format, Version};
+use crate::{error::Error, threads};
+
+/// Paths of the document, and the form that each has.
+const DOCUMENTS: [(&str, Form); 4] = [
+    ("/openapi.json", Form(Version::V3_0, Format::Json)),
+    ("/openapi.yaml", Form(Version::V3_0, Format::Yaml)),
+    ("/openapi-3.1.json", Form(Version::V3_1, Format::Json)),
+    ("/openapi-3.1.yaml", Form(Version::V3_1, Format::Yaml)),
+];
+
+/// Paths of pages and assets, as routes.
+const PAGES: [&str; 9] = [
+    "/",
+    "/docs",
+    "/docs/",
+    "/docs/reference",
+    "/docs/reference/",
+    "/docs/guide",
+    "/docs/guide/",
+    "/docs/guide/:chapter",
+    "/docs/assets/:name",
+];
+
+/// Adds the pages and the document, which `text` generates.
+pub fn routes(
+    mut route: Route,
+    text: impl Fn(Form) -> String + Clone + Send + Sync + 'static,
+) -> Route {
+    for path in PAGES {
+        route = route.at(path, get(page));
+    }
+    for (path, form) in DOCUMENTS {
+        let text = text.clone();
+        route = route.at(path, get(Document::new(form, move || text(form))));
+    }
+    route
+}
+
+/// The same in every hub of this process.
+static SITE: OnceCell<Site> = OnceCell::const_new();
+
+#[handler]
+async fn page(request: &Request) -> Result<Response> {
+    let site = SITE.get_or_try_init(|| apart(Site::build)).await?;
+    let path = request.uri().path();
+    let file = site.find(path);
+    let file = file.ok_or_else(|| Error::missing("page", path))?;
+    Ok(file.respond(request))
+}
+
+/// The document in one form, which is generated and compressed at the first request.
+struct Document {
+    make: Arc<dyn Fn() -> File + Send + Sync>,
+    file: OnceCell<File>,
+}
+
+impl Document {
+    fn new(form: Form, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        let content_type = form.1.media_type();
+        let make = move || File::new(content_type, Caching::Revalidated, text());
+        Self {
+            make: Arc::new(make),
+            file: OnceCell::new(),
+        }
+    }
+}
+
+impl Endpoint for Document {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let make = || {
+            let make = self.make.clone();
+            apart(move || make())
+        };
+        let file = self.file.get_or_try_init(make).await?;
+        Ok(file.respond(&request))
+    }
+}
+
+/// Makes something that takes some tenths of a second, while other requests go on.
+async fn apart<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let made = threads::run_apart("pages", make).await;
+    let made = made.map_err(|error| Error::away("no thread can be started", error))?;
+    made.ok_or_else(|| Error::internal("making a page panicked; the message is above"))
+}
