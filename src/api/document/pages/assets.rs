@@ -69,7 +69,8 @@ impl Asset {
         let content = content.into();
         let mut hash = hex::encode(Sha256::digest(&content));
         hash.truncate(HASH_DIGITS);
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        let file_name = name.rsplit('/').next().unwrap_or(name);
+        let (stem, extension) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
         Self {
             name,
             url: format!("/docs/assets/{stem}-{hash}.{extension}"),

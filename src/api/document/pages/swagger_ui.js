@@ -30,6 +30,20 @@
           .filter((group) => group.get("operations").size > 0);
       },
     },
+    wrapComponents: {
+      FilterContainer: (_, { React }) => ({ layoutSelectors, layoutActions }) => {
+        const phrase = layoutSelectors.currentFilter();
+        const box = React.createElement("input", {
+          className: "operation-filter-input",
+          type: "search",
+          placeholder: "Find operations by path, text or parameter",
+          "aria-label": "Find operations",
+          value: typeof phrase === "string" ? phrase : "",
+          onChange: (event) => layoutActions.updateFilter(event.target.value),
+        });
+        return React.createElement("section", { className: "filter wrapper" }, box);
+      },
+    },
     statePlugins: {
       layout: {
         wrapSelectors: {
@@ -39,7 +53,7 @@
               const isTag = Array.isArray(thing) && thing[0] === "operations-tag";
               const phrase = state.get("filter");
               const isFiltered = typeof phrase === "string" && phrase !== "";
-              return original(state, thing, byDefault || (isTag && isFiltered));
+              return original(thing, byDefault || (isTag && isFiltered));
             },
         },
       },
@@ -58,10 +72,11 @@
   // The token of a log-in is used from then on, and forgotten with the log-out.
   const followSession = (response) => {
     if (!response.ok || !isAboutSessions(response.url)) return response;
-    const { authActions } = ui.getSystem();
+    const { authActions, specSelectors } = ui.getSystem();
     if (method === "POST") {
-      ui.preauthorizeApiKey(SCHEME, JSON.parse(response.text).token);
-      authActions.persistAuthorizationIfNeeded();
+      const schema = specSelectors.specJson().getIn(["components", "securitySchemes", SCHEME]);
+      const { token: value } = JSON.parse(response.text);
+      authActions.authorizeWithPersistOption({ [SCHEME]: { name: SCHEME, schema, value } });
     } else if (method === "DELETE") {
       authActions.logoutWithPersistOption([SCHEME]);
     }

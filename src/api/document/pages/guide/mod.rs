@@ -21,8 +21,8 @@ pub const PATH: &str = "/docs/guide";
 
 /// The images in `docs/` that chapters show.
 const IMAGES: &[(&str, &[u8])] = &[(
-    "swagger-ui.png",
-    include_bytes!("../../../../../docs/swagger-ui.png"),
+    "images/log-in.png",
+    include_bytes!("../../../../../docs/images/log-in.png"),
 )];
 
 /// Returns the images.

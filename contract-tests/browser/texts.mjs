@@ -1,0 +1,39 @@
+// The pages that consist of text: landing page and guide.
+
+import { fits, hub, linksToTheOthers, must, picture } from "./checks.mjs";
+
+export async function landing(page) {
+  await page.goto(`${hub}/`);
+  await linksToTheOthers(page);
+  await fits(page);
+  for (const path of ["/docs", "/docs/reference", "/docs/guide/"]) {
+    await page.goto(`${hub}/`);
+    await page.locator(`main a[href="${path}"]`).click();
+    await page.waitForURL(`${hub}${path}`);
+  }
+  return "leads to the others";
+}
+
+export async function guide(page) {
+  await page.goto(`${hub}/docs/guide/`);
+  await linksToTheOthers(page);
+  const chapters = await page.locator("main dt a").evaluateAll((all) => all.map((link) => link.href));
+  must(chapters.length > 20, `${chapters.length} chapters`);
+  await fits(page);
+  for (const chapter of chapters) {
+    await page.goto(chapter);
+    await fits(page);
+    const current = await page.locator("nav.contents [aria-current]").getAttribute("href");
+    must(chapter.endsWith(current), `${current} is marked among the chapters on ${chapter}`);
+    const broken = await page.locator("main img").evaluateAll((all) => all.filter((image) => !image.naturalWidth).length);
+    must(broken === 0, `${broken} images of ${chapter} are not there`);
+  }
+  // A heading's own link leads to it.
+  await page.goto(`${hub}/docs/guide/selectors`);
+  await page.locator("#terms a.anchor").click();
+  must(page.url().endsWith("/docs/guide/selectors#terms"), page.url());
+  const top = await page.locator("#terms").evaluate((heading) => heading.getBoundingClientRect().top);
+  must(top > 0 && top < 200, `the heading is at ${top}`);
+  if (page.viewportSize().width > 1000) await picture(page, "guide", {});
+  return `${chapters.length} chapters`;
+}
