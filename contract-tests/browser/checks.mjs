@@ -18,8 +18,13 @@ export function operations(page) {
 
 /** Nothing of the page is beyond the right edge of the window. */
 export async function fits(page) {
-  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  must(beyond <= 0, `${page.url()} is ${beyond} pixels wider than the window`);
+  const { beyond, widest } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    const isWide = (element) => element.getBoundingClientRect().right > clientWidth;
+    const wide = [...document.body.querySelectorAll("*")].filter(isWide).slice(0, 5);
+    return { beyond: scrollWidth - clientWidth, widest: wide.map(({ tagName, className }) => `${tagName}.${className}`) };
+  });
+  must(beyond <= 0, `${page.url()} is ${beyond} pixels wider than the window: ${widest}`);
 }
 
 /** The links at the top lead to the other pages, and the one to this page is marked. */

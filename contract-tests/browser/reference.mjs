@@ -4,8 +4,10 @@ import { fits, hub, linksToTheOthers, must, operations } from "./checks.mjs";
 
 async function search(page, phrase) {
   const box = page.locator('input[aria-label="Search"]');
-  await box.fill(phrase);
   const results = page.locator('[data-role="search:results"] li');
+  await box.fill("");
+  await results.first().waitFor({ state: "detached" });
+  await box.fill(phrase);
   await results.first().waitFor();
   return (await results.allInnerTexts()).map((result) => result.trim());
 }

@@ -1,6 +1,6 @@
 // The pages that consist of text: landing page and guide.
 
-import { fits, hub, linksToTheOthers, must, picture } from "./checks.mjs";
+import { fits, hub, linksToTheOthers, must } from "./checks.mjs";
 
 export async function landing(page) {
   await page.goto(`${hub}/`);
@@ -34,6 +34,5 @@ export async function guide(page) {
   must(page.url().endsWith("/docs/guide/selectors#terms"), page.url());
   const top = await page.locator("#terms").evaluate((heading) => heading.getBoundingClientRect().top);
   must(top > 0 && top < 200, `the heading is at ${top}`);
-  if (page.viewportSize().width > 1000) await picture(page, "guide", {});
   return `${chapters.length} chapters`;
 }

@@ -23,7 +23,7 @@ pub use http::tasks::Tasks;
 
 use std::time::Duration;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint};
 use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
@@ -176,27 +176,24 @@ pub fn endpoint(
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
     let public_url = config.public_url.clone();
     let text = move |form| document_text(public_url.as_deref(), form);
-    document::pages::routes(
-        Route::new().nest_no_strip("/", service.into_endpoint()),
-        text,
-    )
-    .data(hub)
-    .data(tasks)
-    .data(Receiving::default())
-    .data(Uncompressing::default())
-    .data(BodyRooms::new(config.body_max_bytes * FACTOR_MAX))
-    .data(BodyBounds {
-        max_bytes: config.body_max_bytes,
-        import_max_bytes: config.import_max_bytes,
-        timeout: timeout / 2,
-    })
-    .with(Edge {
-        amend: networks::appended::take_off,
-        timeout,
-        trusted_proxies: config.trusted_proxies.clone(),
-        hsts_max_age_s: config.hsts_max_age_s,
-        requests: Shares::new(usize::MAX),
-        address_requests_max: config.address_requests_max,
-        cut,
-    })
+    document::pages::routes(service.into_endpoint(), text)
+        .data(hub)
+        .data(tasks)
+        .data(Receiving::default())
+        .data(Uncompressing::default())
+        .data(BodyRooms::new(config.body_max_bytes * FACTOR_MAX))
+        .data(BodyBounds {
+            max_bytes: config.body_max_bytes,
+            import_max_bytes: config.import_max_bytes,
+            timeout: timeout / 2,
+        })
+        .with(Edge {
+            amend: networks::appended::take_off,
+            timeout,
+            trusted_proxies: config.trusted_proxies.clone(),
+            hsts_max_age_s: config.hsts_max_age_s,
+            requests: Shares::new(usize::MAX),
+            address_requests_max: config.address_requests_max,
+            cut,
+        })
 }

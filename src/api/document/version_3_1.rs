@@ -97,7 +97,7 @@ fn admit_null(schema: &mut Map<String, Value>) {
         }
         return;
     }
-    let (annotations, rule): (Map<_, _>, Map<_, _>) = std::mem::take(schema)
+    let (annotations, rule): (Map<String, Value>, Map<String, Value>) = std::mem::take(schema)
         .into_iter()
         .partition(|(name, _)| ANNOTATIONS.contains(&name.as_str()) || name.starts_with("x-"));
     *schema = annotations;

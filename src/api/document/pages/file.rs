@@ -128,7 +128,7 @@ fn is_zero(weight: &str) -> bool {
     let Some((name, value)) = weight.split_once('=') else {
         return false;
     };
-    name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0)
+    name.trim().eq_ignore_ascii_case("q") && value.trim().parse::<f64>() == Ok(0.0)
 }
 
 #[cfg(test)]

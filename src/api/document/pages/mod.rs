@@ -20,7 +20,7 @@ mod swagger_ui;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, Request, Response, Result, Route, get, handler};
+use poem::{Endpoint, EndpointExt, Request, Response, Result, Route, get, handler};
 use tokio::sync::OnceCell;
 
 use self::{
@@ -38,9 +38,8 @@ const DOCUMENTS: [(&str, Form); 4] = [
     ("/openapi-3.1.yaml", Form(Version::V3_1, Format::Yaml)),
 ];
 
-/// Paths of pages and assets, as routes.
-const PAGES: [&str; 9] = [
-    "/",
+/// Paths of pages and assets, as routes. The landing page is not among them.
+const PAGES: [&str; 8] = [
     "/docs",
     "/docs/",
     "/docs/reference",
@@ -51,11 +50,21 @@ const PAGES: [&str; 9] = [
     "/docs/assets/:name",
 ];
 
-/// Adds the pages and the document, which `text` generates.
+/// Returns the operations together with the pages and the document, which `text` generates.
 pub fn routes(
-    mut route: Route,
+    operations: impl Endpoint + 'static,
     text: impl Fn(Form) -> String + Clone + Send + Sync + 'static,
 ) -> Route {
+    // The router has no route for the root of what is nested at the root.
+    let operations = operations
+        .map_to_response()
+        .around(|operations, request| async move {
+            match request.uri().path() {
+                "/" => get(page).call(request).await,
+                _ => operations.call(request).await,
+            }
+        });
+    let mut route = Route::new().nest_no_strip("/", operations);
     for path in PAGES {
         route = route.at(path, get(page));
     }

@@ -37,9 +37,17 @@ pub fn pages(assets: &Assets) -> Vec<(String, String)> {
         .map(|chapter| markdown::render(chapter.text, |target| resolve(target, assets)))
         .collect();
     let titles: Vec<&str> = rendered.iter().map(|page| page.title.as_str()).collect();
+    let with_titles = |html: &str| {
+        let names = CHAPTERS.iter().zip(&titles);
+        names.fold(html.to_owned(), |html, (chapter, title)| {
+            // In the repository, chapters refer to each other by file.
+            let file = format!(">{}.md</a>", chapter.name);
+            html.replace(&file, &format!(">{}</a>", encode_text(title)))
+        })
+    };
     let chapters = rendered.iter().enumerate().map(|(at, page)| {
         let path = format!("{PATH}/{}", CHAPTERS[at].name);
-        (path, chapter_html(at, page, &titles, assets))
+        (path, with_titles(&chapter_html(at, page, &titles, assets)))
     });
     [(PATH.to_owned(), index_html(&titles, assets))]
         .into_iter()
