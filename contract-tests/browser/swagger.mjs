@@ -73,8 +73,9 @@ export async function swagger(page) {
   must(listed.length === 1 && listed[0] === device, `the answer shows the devices ${listed}`);
   await fits(page);
   // A link to an operation opens it, also after the page was closed.
+  await page.waitForLoadState("networkidle");
+  await page.goto("about:blank");
   await page.goto(`${hub}/docs/#/Devices/list_devices`);
-  await page.reload();
   await page.locator(`${LIST}.is-open`).waitFor();
   must((await authorization(page)).isUsed, "the token is forgotten");
   await page.locator(`${LIST} .execute`).click();

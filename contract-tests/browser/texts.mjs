@@ -10,6 +10,8 @@ export async function landing(page) {
     await page.goto(`${hub}/`);
     await page.locator(`main a[href="${path}"]`).click();
     await page.waitForURL(`${hub}${path}`);
+    // What a page loads is not broken off by the next one.
+    await page.waitForLoadState("networkidle");
   }
   return "leads to the others";
 }
