@@ -17,7 +17,7 @@ const EXTENSION: &str = "x-error-reasons";
 type Listed = (Reason, &'static str, &'static str);
 
 /// Errors that every operation can answer. They are listed once, in the guide.
-const OF_ALL: [Listed; 7] = [
+const OF_ALL: [Listed; 8] = [
     (
         Reason::Malformed,
         "The request is no valid HTTP.",
@@ -32,6 +32,11 @@ const OF_ALL: [Listed; 7] = [
         Reason::UnknownParameter,
         Reason::UnknownParameter.cause(),
         "query parameter \"colour\": is unknown here",
+    ),
+    (
+        Reason::Invalid,
+        "The request names no host, several hosts or an invalid one.",
+        "header Host: must be a host, with or without a port",
     ),
     (
         Reason::Internal,
