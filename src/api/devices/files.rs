@@ -15,7 +15,7 @@ use crate::{
             files::{FileKind, Sent},
         },
     },
-    error::Error,
+    error::{Error, Reason},
 };
 
 /// Example file with one device.
@@ -67,7 +67,8 @@ impl Sent<DeviceFile> {
         let label = charset.as_str();
         match Encoding::for_label(label.as_bytes()) {
             Some(encoding) => Ok(Some(encoding)),
-            None => Err(Error::field(
+            None => Err(Error::of_field(
+                Reason::UnsupportedMediaType,
                 "header Content-Type",
                 "must name a charset of the WHATWG Encoding Standard, such as utf-8 or windows-1252",
             )),
@@ -78,7 +79,8 @@ impl Sent<DeviceFile> {
         let header = self.media_type.get_param("header");
         if header.is_some_and(|header| header == "absent") {
             let rule = "must not be header=absent: the first line names the columns";
-            return Err(Error::field("header Content-Type", rule));
+            let reason = Reason::UnsupportedMediaType;
+            return Err(Error::of_field(reason, "header Content-Type", rule));
         }
         Ok(format)
     }

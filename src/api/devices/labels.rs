@@ -16,7 +16,7 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     store::devices,
     text::{DeviceId, Label},
 };
@@ -81,7 +81,7 @@ impl DeviceLabelsApi {
             }
             if own.len() > LABELS_MAX {
                 let rule = format!("a device has at most {LABELS_MAX} labels");
-                return Err(Error::field("labels", rule));
+                return Err(Error::of_field(Reason::LimitReached, "labels", rule));
             }
             Ok(())
         })

@@ -175,12 +175,12 @@ fn of_parameters(operation: &Value, shared: &Value) -> Vec<Listed> {
                 (
                     Reason::IdempotencyKeyReused,
                     Reason::IdempotencyKeyReused.cause(),
-                    "header Idempotency-Key: came with another request before: use a new key for it",
+                    "header Idempotency-Key: was used for another request before: use a new key",
                 ),
                 (
                     Reason::IdempotencyKeyPending,
                     Reason::IdempotencyKeyPending.cause(),
-                    "header Idempotency-Key: the first request with it has not been answered yet",
+                    "header Idempotency-Key: the first request with this key has not been answered yet",
                 ),
             ]),
             (Some("path"), _) => listed.push((
@@ -198,7 +198,7 @@ fn of_parameters(operation: &Value, shared: &Value) -> Vec<Listed> {
         listed.push((
             Reason::Invalid,
             "A parameter breaks the rule of its schema.",
-            "limit: must be at most 1000",
+            "limit: must be an integer from 1 to 1000",
         ));
     }
     let mut unique: Vec<Listed> = Vec::new();
