@@ -8,6 +8,17 @@ const PUSHES: &[&str] = &["create_driver", "import_driver"];
 /// Operations that run a script in a driver worker.
 const RUNS: &[&str] = &["create_driver", "import_driver", "try_driver"];
 
+/// Operations whose parameters are the names of a driver or tag, and perhaps those of a list.
+const TAKES_NAMES: &[&str] = &[
+    "get_driver",
+    "delete_driver",
+    "list_driver_usage",
+    "list_driver_versions",
+    "get_driver_tag",
+    "delete_driver_tag",
+    "list_driver_tag_moves",
+];
+
 /// The errors, in the order of their resources.
 pub const ERRORS: &[DeclaredError] = &[
     // Drivers
@@ -23,6 +34,24 @@ pub const ERRORS: &[DeclaredError] = &[
         cause: "The tenant has no driver with this author and name. The drivers of the author `thingshub` are part of \
                 the hub, so they cannot be changed or deleted.",
         message: "there is no driver \"milesight/am102\"",
+    },
+    DeclaredError {
+        operations: TAKES_NAMES,
+        reason: Reason::Invalid,
+        cause: "A parameter or header breaks the rule of its schema.",
+        message: "author: must be letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+    },
+    DeclaredError {
+        operations: &["list_drivers"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks the rule of its schema, or `cursor` is none that this list has returned.",
+        message: "sort: must be one of created_at, -created_at, name, -name, author, -author, updated_at, -updated_at",
+    },
+    DeclaredError {
+        operations: &["update_driver"],
+        reason: Reason::Invalid,
+        cause: "A parameter, header or member breaks the rule of its schema.",
+        message: "supports: must have 0 to 100 items",
     },
     DeclaredError {
         operations: &["create_driver", "try_driver"],
@@ -92,6 +121,12 @@ pub const ERRORS: &[DeclaredError] = &[
         cause: "The driver has no tag or more than 32 tagged versions, so the parameter `reference` must pick one \
                 version.",
         message: "reference: is required: the driver has no tag",
+    },
+    DeclaredError {
+        operations: &["export_driver"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks the rule of its schema.",
+        message: "reference: must be a tag, or a digest: sha256: and 64 hexadecimal digits",
     },
     DeclaredError {
         operations: &["export_driver"],
@@ -172,6 +207,16 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::NotFound,
         cause: "The tenant has no driver with this author and name. A tag that does not exist is created.",
         message: "there is no driver \"milesight/am102\"",
+    },
+    DeclaredError {
+        operations: &[
+            "update_driver_tag",
+            "get_driver_version",
+            "delete_driver_version",
+        ],
+        reason: Reason::Invalid,
+        cause: "A parameter, header or member breaks the rule of its schema.",
+        message: "digest: must read sha256: and 64 hexadecimal digits in lower case",
     },
     DeclaredError {
         operations: &["update_driver_tag"],

@@ -20,6 +20,22 @@ const OF_INTEGRATION: &[&str] = &[
 /// Operations that store the settings of an integration.
 const WRITES: &[&str] = &["create_integration", "update_integration"];
 
+/// Operations whose parameters are ids and perhaps those of a list.
+const TAKES_ID: &[&str] = &[
+    "get_integration",
+    "delete_integration",
+    "create_integration_key",
+    "get_integration_health",
+    "pause_integration",
+    "resume_integration",
+    "test_integration",
+    "follow_integration",
+    "get_delivery",
+    "resend_delivery",
+    "list_replays",
+    "get_replay",
+];
+
 /// The errors, in the order of their resources.
 pub const ERRORS: &[DeclaredError] = &[
     // Integrations
@@ -28,6 +44,18 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::NotFound,
         cause: "The tenant has no integration with this id.",
         message: "there is no integration \"7\"",
+    },
+    DeclaredError {
+        operations: TAKES_ID,
+        reason: Reason::Invalid,
+        cause: "A parameter or header breaks the rule of its schema.",
+        message: "id: must be an integer from 1 to 9007199254740991",
+    },
+    DeclaredError {
+        operations: &["list_integrations"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks the rule of its schema, or `cursor` is none that this list has returned.",
+        message: "sort: must be one of created_at, -created_at, name, -name, updated_at, -updated_at",
     },
     DeclaredError {
         operations: WRITES,

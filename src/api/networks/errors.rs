@@ -17,6 +17,17 @@ const OF_CONNECTION: &[&str] = &[
 /// Operations that store the settings of a network connection.
 const WRITES: &[&str] = &["create_network_connection", "update_network_connection"];
 
+/// Operations whose parameters are the id of the network connection and perhaps those of a list.
+const TAKES_ID: &[&str] = &[
+    "get_network_connection",
+    "delete_network_connection",
+    "create_ingest_key",
+    "test_network_connection",
+    "list_unknown_devices",
+    "get_downlink_settings",
+    "delete_downlink_settings",
+];
+
 /// The errors, in the order of their resources.
 pub const ERRORS: &[DeclaredError] = &[
     // Network connections
@@ -25,6 +36,18 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::NotFound,
         cause: "The tenant has no network connection with this id.",
         message: "there is no network connection \"7\"",
+    },
+    DeclaredError {
+        operations: TAKES_ID,
+        reason: Reason::Invalid,
+        cause: "A parameter or header breaks the rule of its schema.",
+        message: "id: must be an integer from 1 to 9007199254740991",
+    },
+    DeclaredError {
+        operations: &["list_network_connections"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks the rule of its schema, or `cursor` is none that this list has returned.",
+        message: "sort: must be one of created_at, -created_at, name, -name, updated_at, -updated_at",
     },
     DeclaredError {
         operations: WRITES,
