@@ -264,7 +264,7 @@ impl Unpacked {
     fn read(folder: &Folder) -> Result<Self, Error> {
         let place = folder.place(FileName::Project);
         let project: Project = read_json(folder, FileName::Project)?
-            .ok_or_else(|| Error::field(&place, "is missing"))?;
+            .ok_or_else(|| folder.missing(FileName::Project))?;
         let script = Script::new(folder.required(FileName::Script)?)
             .map_err(|rule| Error::field(&folder.place(FileName::Script), rule))?;
         let examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>> =
@@ -304,7 +304,7 @@ fn read_json<T: serde::de::DeserializeOwned>(
     };
     let read = body::parse(text.as_bytes());
     read.map(Some)
-        .map_err(|error| Error::field(&folder.place(file), error))
+        .map_err(|error| Error::of_field(error.reason(), &folder.place(file), error))
 }
 
 impl ProjectMetadata {

@@ -23,7 +23,7 @@ use crate::{
         output::Update,
         tryout::{Code, Subject, Trial, Tried},
     },
-    error::Error,
+    error::{Error, Reason},
     hub::drivers::schemas::SchemaSource,
     reference::DriverReference,
     text::{FunctionName, PayloadBase64, PayloadHex, Script},
@@ -150,9 +150,10 @@ impl DriverTrial {
                 let schema = schema.map(SchemaSource::from).map(SchemaSource::read);
                 Code::unsaved(script.into_string(), schema.transpose()?)
             }
-            _ => {
+            (driver, ..) => {
+                let reason = reason_of_choice(driver.is_none());
                 let rule = "must be given, or script instead, but not both";
-                return Err(Error::field("driver", rule));
+                return Err(Error::of_field(reason, "driver", rule));
             }
         };
         let subject = match (self.payload_hex, self.payload_base64, self.data) {
@@ -164,9 +165,10 @@ impl DriverTrial {
                 Subject::Payload(Bytes::from(bytes))
             }
             (None, None, Some(data)) => Subject::Data(data.0),
-            _ => {
+            (hex, base64, data) => {
+                let reason = reason_of_choice(hex.is_none() && base64.is_none() && data.is_none());
                 let rule = "must be given, or payload_base64 or data instead, but only one of them";
-                return Err(Error::field("payload_hex", rule));
+                return Err(Error::of_field(reason, "payload_hex", rule));
             }
         };
         Ok(Trial {
@@ -177,6 +179,14 @@ impl DriverTrial {
             time: self.time.map(|time| time.0),
             state: self.state.map(|state| state.0),
         })
+    }
+}
+
+/// Returns the reason of an error about members of which exactly one must be given.
+fn reason_of_choice(is_none_given: bool) -> Reason {
+    match is_none_given {
+        true => Reason::Required,
+        false => Reason::Invalid,
     }
 }
 

@@ -330,8 +330,12 @@ pub async fn in_answer(
     asking: &DownlinkRequest,
 ) -> Result<Value> {
     if let Some((uplink, device)) = uplink {
-        let key = devices::get(scope, device).await?.key;
-        let taken = queue::take_for_answer(scope, connection, key, uplink).await?;
+        let taken = match devices::get(scope, device).await {
+            Ok(device) => queue::take_for_answer(scope, connection, device.key, uplink).await?,
+            // The device has just been deleted, with its downlinks. The message is recorded all the same.
+            Err(Error::NotFound(_)) => None,
+            Err(error) => return Err(error),
+        };
         if let Some(taken) = taken {
             let queued = taken.queued;
             let device = &queued.network_device_id;

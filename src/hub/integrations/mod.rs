@@ -123,7 +123,7 @@ impl Hub {
     async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
             let rule = "file requires the operator's setting file_targets_dir";
-            return Err(Error::field("target.type", rule));
+            return Err(Error::of_field(Reason::WrongState, "target.type", rule));
         }
         let rule = |error| Error::field("payload.template", error);
         let payload = Payload::read(&new.payload).map_err(rule)?;
