@@ -23,7 +23,7 @@ heading = @printf '\n== %s\n' '$(1)'
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust build venv linter \
+	check-rust check-reasons build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -42,6 +42,7 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-openapi
 	@$(MAKE) check-rust
 	@$(MAKE) contract
+	@$(MAKE) check-reasons
 	@$(MAKE) clients
 	$(call heading,all passed)
 
@@ -162,11 +163,17 @@ check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres mosquitto faketime
 	@$(MAKE) kafka-tools
+	@rm -rf $(TARGET)/tmp/reasons
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
+
+# After the tests and the contract tests, which keep the reasons that they receive.
+check-reasons:
+	$(call heading,reasons of errors)
+	@scripts/check-reasons $(TARGET)/tmp/reasons
 
 # As tests, but for longer: what they print at their end is the outcome.
 faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a siege of SIEGE=600 s

@@ -37,6 +37,8 @@ def problem(answer, statuses):
     if not isinstance(body, dict) or sorted(body) != ["code", "error"] or body["code"] != answer.status \
             or not isinstance(body["error"], str) or not body["error"]:
         return f"a {answer.status} whose body is no error object: {answer.body[:80]!r}"
+    if not answer.headers.get("X-Error-Reason"):
+        return f"a {answer.status} without X-Error-Reason"
     return None
 
 

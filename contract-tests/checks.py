@@ -1,5 +1,7 @@
 """What the contract demands of every answer, beyond what schemathesis checks itself."""
 
+import os
+import pathlib
 import re
 
 import schemathesis
@@ -58,6 +60,40 @@ def error_object(ctx, response, case):
         problem = broken_error_object(response)
         if problem:
             fail(case, "Not the contract's error object", f"The body of a {response.status_code}: {problem}")
+
+
+# Where the Rust tests keep the reasons that they receive, too: scripts/check-reasons reads both.
+REASONS = pathlib.Path(os.environ["HUB"]).resolve().parent.parent / "tmp/reasons"
+RECEIVED = set()
+
+
+def keep_reason(method, path, reason):
+    """Keeps a reason for scripts/check-reasons, which holds it against the document."""
+    line = f"{method}\t{path}\t{reason}\n"
+    if line not in RECEIVED:
+        RECEIVED.add(line)
+        REASONS.mkdir(parents=True, exist_ok=True)
+        with open(REASONS / f"contract-{os.getpid()}.tsv", "a") as file:
+            file.write(line)
+
+
+@schemathesis.check
+def error_reason(ctx, response, case):
+    if response.status_code < 400:
+        return
+    reason, field = header(response, "x-error-reason"), header(response, "x-error-field")
+    document = case.operation.schema.raw_schema
+    statuses = {entry["reason"]: entry["status"] for entry in document["x-error-reasons"]}
+    if statuses.get(reason) != response.status_code:
+        fail(case, "No X-Error-Reason", f"A {response.status_code} must say its reason, and says {reason}")
+    if field and response.request.method != "HEAD" and field not in response.json()["error"]:
+        fail(case, "A wrong X-Error-Field", f"The text does not name {field}")
+    if (reason == "method_not_allowed") != bool(header(response, "allow")):
+        fail(case, "No Allow", "A 404 for a method lists the methods of the path, and no other answer does")
+    listed = {entry["reason"] for entry in case.operation.definition.raw["x-error-reasons"]}
+    if reason not in listed and not is_undeclared_method(case) and reason != "no_such_path":
+        fail(case, "An unlisted reason", f"The errors of the operation do not list {reason}: {response.text}")
+    keep_reason(case.method.upper(), case.operation.path, reason)
 
 
 @schemathesis.check

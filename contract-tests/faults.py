@@ -85,6 +85,35 @@ def no_challenge(request, answer):
         del answer.headers["WWW-Authenticate"]
 
 
+def no_reason(request, answer):
+    if is_one(request, "devices") and answer.status == 404:
+        del answer.headers["X-Error-Reason"]
+
+
+def reason_of_another_status(request, answer):
+    if is_one(request, "devices") and answer.status == 404:
+        answer.headers.replace_header("X-Error-Reason", "invalid")
+
+
+def unlisted_reason(request, answer):
+    if request.path == "/api/v3/devices" and request.method == "GET" and answer.status == 400:
+        answer.headers.replace_header("X-Error-Reason", "in_use")
+
+
+def made_up_reason(request, answer):
+    if request.path == "/api/v3/devices" and request.method == "GET" and answer.status == 400:
+        answer.headers.replace_header("X-Error-Reason", "something_else")
+
+
+def wrong_field(request, answer):
+    if "X-Error-Field" in answer.headers:
+        answer.headers.replace_header("X-Error-Field", "another.member")
+
+
+def no_allow(request, answer):
+    del answer.headers["Allow"]
+
+
 def in_device(change):
     """A fault of the body of every device that is read."""
     def fault(request, answer):
@@ -145,6 +174,12 @@ FAULTS = {
     "no X-Request-Id": (["list_integrations"], no_request_id),
     "201 without Location": (["create_data_table"], no_location),
     "401 without WWW-Authenticate": (["get_device"], no_challenge),
+    "an error without X-Error-Reason": (["get_device"], no_reason),
+    "a reason of another status": (["get_device"], reason_of_another_status),
+    "a reason that the operation does not list": (["list_devices"], unlisted_reason),
+    "a reason that nobody lists": (["list_devices"], made_up_reason),
+    "a wrong X-Error-Field": (["list_devices"], wrong_field),
+    "a 404 for a method without Allow": (["get_device"], no_allow),
     "a member that is not described": (["get_device"], in_device(lambda body: body.update(hint="new"))),
     "one deeper down": (["get_device"], in_device(lambda body: body["state"].update(hint="new"))),
     "a required member missing": (["get_device"], in_device(lambda body: body.pop("name"))),

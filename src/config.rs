@@ -1,9 +1,9 @@
 //! Every setting of the hub, in one struct.
 //!
 //! A value comes from the default, the file (`--config` or `THINGSHUB_CONFIG`, TOML), the
-//! environment (`THINGSHUB_<NAME>`) or a flag (`--<name>`); the later wins. File, environment and
-//! flags are all made from the one list below, so no setting can be missing in one of them. Units
-//! stand at the end of the names.
+//! environment (`THINGSHUB_<NAME>`) or a flag (`--<name>`); a later source overrides an earlier one.
+//! File, environment and flags are all derived from the one list below, so that no setting can be
+//! missing in one of them. Names end with their unit.
 
 mod values;
 
@@ -67,128 +67,142 @@ macro_rules! settings {
 settings! {
     /// Address and port to serve HTTPS on
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8443));
-    /// Folder for the embedded database, the certificate and the secret key
+    /// Folder for the SQLite database, the certificate and the secret key
     data_dir: PathBuf = PathBuf::from("./data");
-    /// Database: sqlite://<file> or postgres://<user>@<host>/<name>; SQLite in the data folder by default
+    /// Database: sqlite://<file> or postgres://<user>@<host>/<name>; by default SQLite in the data folder
     database_url: Option<Secret> = None;
-    /// Most connections to PostgreSQL, or readers of SQLite, of which there are at most 4
+    /// Maximum number of connections to PostgreSQL, or of reading connections to SQLite (at most 4)
     database_connections: u32 = 8, in 1..=1000;
-    /// Seconds that PostgreSQL may take over a statement that messages wait for before its connection counts as dead; another statement may take as long as a request
+    /// Maximum time for a PostgreSQL statement that messages wait for, in seconds; after it, the connection
+    /// counts as dead. For other statements, the timeout of a request applies if it is longer
     database_timeout_s: u64 = 15, in 1..=3600;
-    /// Certificate chain, PEM; made at the first start by default
+    /// File with the certificate chain (PEM); by default created at the first start
     tls_cert: Option<PathBuf> = None;
-    /// Key of the certificate, PEM
+    /// File with the private key of the certificate (PEM)
     tls_key: Option<PathBuf> = None;
-    /// File with the keys that secrets are encrypted with, base64, the current one first; secret.key in the data folder by default
+    /// File with the keys that encrypt secrets, in base64, the current key first; by default secret.key in the
+    /// data folder
     secret_key_file: Option<PathBuf> = None;
-    /// The same keys themselves, comma-separated, for what hands secrets over in the environment
+    /// Keys that encrypt secrets, in base64, comma-separated, the current key first; for environments that pass
+    /// secrets in variables. Cannot be combined with secret_key_file
     secret_key: Option<Secret> = None;
-    /// Password of the first administrator; a random one is printed once by default
+    /// Password of the first administrator, at least 10 characters; by default random and printed once
     admin_password: Option<Secret> = None;
-    /// URL that clients use, for the OpenAPI document; the request's own origin by default
+    /// Base URL of the hub for clients, for the OpenAPI document; by default the origin of the document
     public_url: Option<String> = None;
-    /// Networks of proxies that are believed whom they speak for (X-Forwarded-For, Forwarded, X-Forwarded-Proto), comma-separated; docs/access.md tells how
+    /// Networks of proxies whose headers X-Forwarded-For, Forwarded and X-Forwarded-Proto are trusted,
+    /// comma-separated; see docs/access.md
     trusted_proxies: Networks = Networks::default();
-    /// How long browsers are told to come back by HTTPS alone (HSTS), in seconds, at most 63072000; 0: they are told to forget it. On the name localhost they are told nothing
+    /// Time for which browsers only use HTTPS (max-age of HSTS), in seconds, at most 63072000; 0 makes browsers
+    /// forget it. Not sent for the host name localhost
     hsts_max_age_s: u64 = 31_536_000, in 0..=63_072_000;
-    /// Private networks, and addresses of this machine, that integrations may reach, comma-separated; other public ones need no entry
+    /// Private networks, and addresses of this machine, that the hub may connect to for its users,
+    /// comma-separated; public addresses need no entry
     outgoing_allow: Networks = Networks::default();
-    /// How logs are written: text or json
+    /// Format of the logs: text or json
     log_format: LogFormat = LogFormat::Text;
-    /// Which logs are written, as tracing directives
+    /// Filter of the logs, as tracing directives
     log_filter: String = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,rustls_platform_verifier=off,rumqttc=off".to_owned();
-    /// Life of a login session, in hours
+    /// Lifetime of a login session, in hours
     session_hours: u32 = 168, in 1..=87_600;
-    /// Days for which entries of the audit log are kept; 0: for ever
+    /// Time for which entries of the audit log are kept, in days; 0 keeps them without limit
     audit_keep_days: u32 = 365, in 0..=36_500;
-    /// Failed logins of one user from one address in 15 minutes before more are put off
+    /// Maximum number of failed logins of one user from one address within 15 minutes; further ones are refused
     login_failures_max: u32 = 20, in 1..=1_000_000;
-    /// Longest time one request may take, in seconds
+    /// Maximum time for one request, in seconds
     request_timeout_s: u64 = 30, in 1..=3600;
-    /// Longest time to finish running requests at shutdown, and then for deliveries under way, in seconds each
+    /// Maximum time at shutdown for running requests, and again for running deliveries, in seconds
     shutdown_timeout_s: u64 = 20, in 0..=3600;
-    /// Most TLS and HTTP connections at a time
+    /// Maximum number of TLS and HTTP connections at a time
     connections_max: usize = 4096, in 1..=1_000_000;
-    /// Most connections of one address (of IPv6, one /64) at a time; those of trusted proxies are not counted
+    /// Maximum number of connections from one address (IPv6: one /64) at a time; trusted proxies are not limited
     address_connections_max: usize = 1024, in 1..=1_000_000;
-    /// Most requests of one client's address at a time before more are refused
+    /// Maximum number of requests from one client address at a time; further ones are refused
     address_requests_max: usize = 2048, in 1..=1_000_000;
-    /// Most requests at a time on one HTTP/2 connection
+    /// Maximum number of requests at a time on one HTTP/2 connection
     connection_streams_max: u32 = 100, in 1..=10_000;
-    /// Longest time for a TLS handshake, and from the first byte of a request's head to its last, in seconds
+    /// Maximum time for a TLS handshake, and for the head of a request to arrive, in seconds
     head_timeout_s: u64 = 15, in 1..=3600;
-    /// Longest time that a client may take nothing of an answer before it loses it, in seconds
+    /// Maximum time for which a client may read nothing of a response, in seconds; after it, the response is cut
+    /// off
     write_timeout_s: u64 = 60, in 1..=3600;
-    /// Largest request body, in bytes; a driver's push may be three times its script
+    /// Maximum size of a request body, in bytes; eight times as much for pushes, trials and imports of drivers
     body_max_bytes: usize = 1024 * 1024, in 1..=1 << 30;
-    /// Largest file of devices to import, in bytes
+    /// Maximum size of a device file to import, in bytes
     import_max_bytes: usize = 64 * 1024 * 1024, in 1..=1 << 32;
-    /// Uplinks that may wait for the writer before more are refused
+    /// Maximum number of uplinks that wait to be stored; further ones are refused
     uplink_queue_max: usize = 10_000, in 1..=1_000_000;
-    /// Seconds in which a frame that comes again is taken for a copy, at most 86400; 0: none is
+    /// Time within which a repeated frame counts as a copy, in seconds, at most 86400; 0 turns the detection of
+    /// copies off
     dedupe_window_s: u64 = 300, in 0..=86_400;
-    /// Seconds that a network server's or driver's time may be ahead of the hub's clock, at most 86400; the hub's own time counts in place of a later one
+    /// Maximum time that a time from a network server or driver may be ahead of the hub's clock, in seconds, at
+    /// most 86400; a later time is replaced
     time_ahead_max_s: u32 = 300, in 0..=86_400;
-    /// Live streams open at a time
+    /// Maximum number of open live streams
     live_streams_max: usize = 256, in 0..=100_000;
-    /// Live streams of one tenant open at a time
+    /// Maximum number of open live streams of one tenant
     live_streams_tenant_max: usize = 128, in 0..=100_000;
-    /// Live streams open at a time of one user, one API key, or one integration's own key
+    /// Maximum number of open live streams of one user, one API key, or the key of one integration
     live_streams_user_max: usize = 64, in 0..=100_000;
-    /// Longest life of a live stream, in seconds; clients come back by themselves
+    /// Maximum duration of a live stream, in seconds; clients reconnect by themselves
     live_stream_s: u64 = 86_400, in 0..=31_536_000;
-    /// Worker processes that run drivers
+    /// Number of worker processes that run drivers
     driver_workers: usize = 2, in 1..=256;
-    /// CPU time for one driver call, in milliseconds, at most 10000
+    /// Maximum CPU time of one driver call, in milliseconds, at most 10000
     driver_cpu_time_ms: u64 = 50, in 1..=10_000;
-    /// Longest time for one driver call on a busy machine, in milliseconds; at least the CPU time
+    /// Maximum duration of one driver call, in milliseconds; at least driver_cpu_time_ms, because a busy machine
+    /// runs calls slowly
     driver_wall_time_ms: u64 = 5000, in 1..=60_000;
-    /// Memory of one driver call, in bytes
+    /// Maximum memory of one driver call, in bytes
     driver_memory_bytes: usize = 32 * 1024 * 1024, in 4 << 20..=1 << 30;
-    /// JavaScript stack of one driver call, in bytes
+    /// Maximum size of the JavaScript stack of one driver call, in bytes
     driver_stack_bytes: usize = 256 * 1024, in 64 << 10..=4 << 20;
-    /// Largest result of one driver call, in bytes
+    /// Maximum size of the result of one driver call, in bytes of JSON
     driver_output_bytes: usize = 64 * 1024, in 1 << 10..=16 << 20;
-    /// Largest state that a driver may keep of one device, in bytes of JSON
+    /// Maximum size of the driver state of one device, in bytes of JSON
     driver_state_bytes: usize = 16 * 1024, in 1..=16 << 20;
-    /// Lines that one driver call may log; further ones are left out
+    /// Maximum number of lines that one driver call logs; further ones are dropped
     driver_log_lines: usize = 100, in 1..=10_000;
-    /// Promise jobs that one driver call may run
+    /// Maximum number of promise jobs that one driver call runs
     driver_pending_jobs_max: usize = 1000, in 1..=1_000_000;
-    /// Driver calls of all tenants that may wait for a worker before more fail
+    /// Maximum number of driver calls that wait for a worker; further ones fail
     driver_queue_max: usize = 4096, in 1..=1_000_000;
-    /// Driver calls of one tenant that may wait for a worker before more of it fail
+    /// Maximum number of driver calls of one tenant that wait for a worker; further ones fail. At most
+    /// driver_queue_max
     driver_tenant_queue_max: usize = 1024, in 1..=1_000_000;
-    /// Whether to start only where the kernel has every protection of driver workers: true or false
+    /// Refuse to start if the kernel lacks a protection of the driver workers: true or false
     driver_sandbox_required: bool = false;
-    /// Downlinks that may wait for one device before more are refused
+    /// Maximum number of downlinks that wait for one device; further ones are refused
     downlink_queue_max: usize = 100, in 1..=100_000;
-    /// Longest time for one attempt to hand a downlink to its network server, in seconds
+    /// Maximum time for one attempt to send a downlink to its network server, in seconds
     downlink_timeout_s: u64 = 15, in 1..=3600;
-    /// Waits before the second, third ... attempt of a downlink, in seconds, comma-separated; half to all of each is waited
+    /// Delays before the second and further attempts to send a downlink, in seconds, comma-separated; each is
+    /// shortened at random to no less than half
     downlink_schedule_s: Seconds = Seconds(vec![2, 10, 30, 120, 600, 3600]), in 0..=31_536_000;
-    /// Deliveries under way at a time for one integration, unless it says otherwise
+    /// Maximum number of deliveries at a time for an integration that does not set its own
     delivery_concurrency: usize = 16, in 1..=1000;
-    /// Longest time for one delivery attempt, in seconds
+    /// Maximum time for one delivery attempt, in seconds
     delivery_timeout_s: u64 = 15, in 1..=3600;
-    /// Folder below which integrations of the type file write; none by default, and then there are no such integrations
+    /// Folder in which integrations of the type file write; without it, such integrations cannot be created
     file_targets_dir: Option<PathBuf> = None;
-    /// Messages of an integration of the type websocket that wait for somebody to follow, before older ones are given up
+    /// Maximum number of messages that wait for the followers of an integration of the type websocket; beyond
+    /// it, the oldest become dead letters
     stream_backlog_max: u64 = 10_000, in 1..=100_000_000;
-    /// Deliveries that may wait for one integration, before the oldest are given up
+    /// Maximum number of deliveries that wait for one integration; beyond it, the oldest become dead letters
     delivery_queue_max: u64 = 1_000_000, in 1..=1_000_000_000;
-    /// How long a delivery may wait without an attempt before it is given up, in hours
+    /// Maximum time that a delivery waits without an attempt, in hours; after it, it becomes a dead letter
     delivery_wait_max_hours: u32 = 720, in 1..=876_000;
-    /// How long deliveries are kept that the target took, in hours
+    /// Time for which successful deliveries are kept, in hours
     delivery_keep_hours: u32 = 168, in 1..=876_000;
-    /// How long dead deliveries are kept, in hours
+    /// Time for which dead letters are kept, in hours
     delivery_dead_keep_hours: u32 = 720, in 1..=876_000;
-    /// Waits before the second, third ... attempt of a delivery, in seconds, comma-separated; half to all of each is waited
+    /// Delays before the second and further attempts of a delivery, in seconds, comma-separated; each is
+    /// shortened at random to no less than half
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]), in 0..=31_536_000;
 }
 
 impl Config {
-    /// Puts the layers together. The error is one line that names the setting.
+    /// Merges the sources of settings. The error is one line that names the setting.
     pub fn load(
         file: Option<&Path>,
         environment: HashMap<String, String>,
@@ -231,10 +245,10 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
-            return Err("settings tls_cert and tls_key: give both or neither".to_owned());
+            return Err("settings tls_cert and tls_key: must be set together".to_owned());
         }
         if self.secret_key.is_some() && self.secret_key_file.is_some() {
-            return Err("settings secret_key and secret_key_file: give one of them".to_owned());
+            return Err("settings secret_key and secret_key_file: cannot be combined".to_owned());
         }
         if let Some(Secret(password)) = &self.admin_password
             && password.chars().count() < 10
@@ -263,7 +277,7 @@ impl Config {
         self.check_drivers()
     }
 
-    /// Two limits of drivers depend on two others.
+    /// Checks the limits of drivers whose bounds are other settings.
     fn check_drivers(&self) -> Result<(), String> {
         let wall_time_ms = self.driver_cpu_time_ms..=60_000;
         if !wall_time_ms.contains(&self.driver_wall_time_ms) {
@@ -358,7 +372,7 @@ mod tests {
         }
     }
 
-    /// One without would be added up, or waited for, as it comes.
+    /// A number without bounds could overflow a sum, or make the hub wait for ever.
     #[test]
     fn every_number_has_bounds_and_a_value_within() {
         let config = Config::default();

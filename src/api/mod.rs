@@ -33,8 +33,10 @@ use self::{
         body::Uncompressing,
         body_room::BodyRooms,
         bounds::{BodyBounds, FACTOR_MAX, OwnBound},
+        declared_error::DeclaredError,
         edge::Edge,
         files::Receiving,
+        methods::Methods,
         operations::Operations,
     },
 };
@@ -91,6 +93,17 @@ type AllOperations = (
 
 /// Operations whose bodies have size bounds of their own.
 const BOUNDS: &[OwnBound] = &[devices::imports::IMPORT];
+
+/// Errors that are specific to operations.
+const ERRORS: &[&[DeclaredError]] = &[
+    access::errors::ERRORS,
+    data::errors::ERRORS,
+    devices::errors::ERRORS,
+    drivers::errors::ERRORS,
+    integrations::errors::ERRORS,
+    live::errors::ERRORS,
+    networks::errors::ERRORS,
+];
 
 fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
@@ -161,7 +174,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
 
 /// Returns the text of the published document with `public_url` as its server, or the document's own origin.
 pub fn document_text(public_url: Option<&str>, form: Form) -> String {
-    published::text::<AllOperations>(public_url, form)
+    published::text::<AllOperations>(public_url, ERRORS, form)
 }
 
 /// Returns the API as the server runs it. After `cut` it no longer waits for request bodies.
@@ -194,6 +207,7 @@ pub fn endpoint(
             hsts_max_age_s: config.hsts_max_age_s,
             requests: Shares::new(usize::MAX),
             address_requests_max: config.address_requests_max,
+            methods: Methods::of::<AllOperations>(),
             cut,
         })
 }

@@ -5,33 +5,33 @@ use poem_openapi::Tags;
 /// The groups of operations, in the order of a first visit.
 #[derive(Tags)]
 pub enum Tag {
-    /// Log in, log out, and who is logged in.
+    /// Sessions: log in, log out, and get the current session.
     #[oai(rename = "Log in")]
     Auth,
-    /// Where messages come in: network servers and their webhooks.
+    /// Connections to the network servers that deliver the messages of devices.
     #[oai(rename = "Network connections")]
     NetworkConnections,
-    /// JavaScript that decodes what devices send.
+    /// JavaScript code that decodes uplinks and encodes downlinks, in versions with tags.
     Drivers,
-    /// The devices, their state and what they sent.
+    /// Devices, their state, messages and downlinks.
     Devices,
     /// Long-term storage of decoded data.
     #[oai(rename = "Data tables")]
     DataTables,
-    /// Forwarding of data to other systems.
+    /// Forwarding of messages and decoded data to other systems.
     Integrations,
-    /// What happens, as it happens.
+    /// Live stream of events.
     Events,
-    /// People who may log in, and the own account.
+    /// Users of a tenant, and your own account.
     Users,
     /// Permanent tokens for programs.
     #[oai(rename = "API keys")]
     ApiKeys,
-    /// The tenants of the installation, for who manages it.
+    /// Tenants of the installation, for its operators.
     Tenants,
-    /// Who changed what.
+    /// Record of all changes, with the user or API key that made them.
     #[oai(rename = "Audit log")]
     AuditLog,
-    /// Whether the hub lives and can work.
+    /// Liveness and readiness of the hub.
     Health,
 }

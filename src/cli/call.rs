@@ -34,12 +34,12 @@ Examples:
 pub fn command() -> Command {
     let methods = PossibleValuesParser::new(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
     Command::new("api")
-        .about("Send one request to a hub and print the answer")
+        .about("Send one request to a hub and print the response")
         .long_about(
-            "Send one request to a hub and print the answer's body: indented at a terminal, and \
-             otherwise as received. What is wrong goes to standard error. The hub and the token are \
-             those of `thingshub login`, unless flags say otherwise; a token of a login is only ever \
-             sent to the hub of that login.",
+            "Send one request to a hub and print the body of the response: indented JSON at a terminal, \
+             otherwise as received. Errors go to standard error. Uses the hub and the token of \
+             `thingshub login` unless flags set others. The token of a login is only sent to the hub of \
+             that login.",
         )
         .after_help(format!("{EXAMPLES}\n\n{EXIT_CODES}"))
         .arg(
@@ -48,21 +48,24 @@ pub fn command() -> Command {
                 .required(true)
                 .ignore_case(true)
                 .value_parser(methods.map(|method| method.to_uppercase()))
-                .help("What to do"),
+                .help("HTTP method"),
         )
         .arg(
             Arg::new("path")
                 .value_name("PATH")
                 .required(true)
                 .value_parser(path)
-                .help("Where: `devices` is /api/v3/devices; one with a slash in front is taken as it is"),
+                .help("Path below /api/v3/, such as `devices`; a path that starts with a slash is used unchanged"),
         )
         .arg(
             Arg::new("data")
                 .long("data")
                 .short('d')
                 .value_name("DATA")
-                .help("The body: itself, `@file`, or `-` for standard input; JSON unless a header says otherwise"),
+                .help(
+                    "Request body: the text itself, `@file`, or `-` for standard input; JSON unless a \
+                     header sets another type",
+                ),
         )
         .arg(
             Arg::new("query")
@@ -71,7 +74,7 @@ pub fn command() -> Command {
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
                 .value_parser(query)
-                .help("A query parameter, encoded as needed; may be given more than once"),
+                .help("Query parameter, encoded as needed; can be repeated"),
         )
         .arg(
             Arg::new("header")
@@ -80,21 +83,21 @@ pub fn command() -> Command {
                 .value_name("NAME: VALUE")
                 .action(ArgAction::Append)
                 .value_parser(header)
-                .help("A header; may be given more than once"),
+                .help("Request header; can be repeated"),
         )
         .arg(
             Arg::new("include")
                 .long("include")
                 .short('i')
                 .action(ArgAction::SetTrue)
-                .help("Print the answer's status and headers too"),
+                .help("Print the status and headers of the response as well"),
         )
         .arg(
             Arg::new("all")
                 .long("all")
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["include", "data"])
-                .help("Print the items of a list, of all its pages, as one line of JSON each"),
+                .help("Print the items of all pages of a list, one line of JSON per item"),
         )
         .args(target::arguments())
 }
@@ -105,7 +108,7 @@ pub async fn call(matches: &ArgMatches) -> Result<(), Failure> {
     let method = matches
         .get_one::<String>("method")
         .and_then(|name| Method::from_bytes(name.as_bytes()).ok())
-        .ok_or_else(|| Failure::usage("there is no such method"))?;
+        .ok_or_else(|| Failure::usage("METHOD must be an HTTP method"))?;
     let path = matches.get_one::<String>("path").map_or("", String::as_str);
     let queries: Vec<(String, String)> = all_of(matches, "query");
     let mut url = hub.url(path)?;
@@ -117,7 +120,7 @@ pub async fn call(matches: &ArgMatches) -> Result<(), Failure> {
     let headers = headers(all_of(matches, "header"), hub.token(), body.is_some())?;
     if matches.get_flag("all") {
         if method != Method::GET {
-            return Err(Failure::usage("--all is for GET"));
+            return Err(Failure::usage("--all requires the method GET"));
         }
         return print_all(&hub, url, &headers).await;
     }
@@ -166,8 +169,9 @@ fn headers(
     if let Some(token) = token
         && !headers.contains_key(AUTHORIZATION)
     {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| Failure::usage("the token holds what no token can"))?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            Failure::usage("the token contains characters that a header cannot have")
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
@@ -228,10 +232,10 @@ fn indented(body: &[u8]) -> Option<String> {
 /// Returns the path on the server, with a slash at the start.
 fn path(text: &str) -> Result<String, String> {
     if text.contains("://") && !text.starts_with('/') {
-        return Err("must be a path; the hub is said with --server".to_owned());
+        return Err("must be a path; use --server to set the hub".to_owned());
     }
     if text.contains('#') {
-        return Err("must not hold a #; write %23".to_owned());
+        return Err("must not contain #; write %23".to_owned());
     }
     if text.starts_with('/') {
         return Ok(text.to_owned());
@@ -243,14 +247,20 @@ fn path(text: &str) -> Result<String, String> {
 fn query(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("must read NAME=VALUE".to_owned()),
+        _ => Err("must have the form NAME=VALUE".to_owned()),
     }
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("must read NAME: VALUE")?;
-    let name = name.trim().parse().map_err(|_| "the name is no header's")?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|_| "the value is no header's")?;
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("must have the form NAME: VALUE")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| "the name is not a valid header name")?;
+    let value =
+        HeaderValue::from_str(value.trim()).map_err(|_| "the value is not a valid header value")?;
     Ok((name, value))
 }
 

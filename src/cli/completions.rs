@@ -8,20 +8,20 @@ use super::{exit::Failure, output};
 /// `thingshub completions`.
 pub fn command() -> Command {
     Command::new("completions")
-        .about("Print the script that completes commands and flags in a shell")
+        .about("Print a script that completes commands and flags in a shell")
         .arg(
             Arg::new("shell")
                 .value_name("SHELL")
                 .required(true)
                 .value_parser(value_parser!(Shell))
-                .help("The shell"),
+                .help("Shell to print the script for"),
         )
 }
 
 /// Prints the script for `program`.
 pub fn print(matches: &ArgMatches, mut program: Command) -> Result<(), Failure> {
     let Some(shell) = matches.get_one::<Shell>("shell") else {
-        return Err(Failure::usage("which shell?"));
+        return Err(Failure::usage("SHELL is required"));
     };
     let name = program.get_name().to_owned();
     // Written to memory first: the generator panics if standard output is closed.

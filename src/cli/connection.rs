@@ -47,7 +47,7 @@ impl Connection {
             client = client.tls_certs_merge(certificates(file)?);
         }
         let client = client.build().map_err(|error| {
-            let text = format!("no TLS without certificates to trust: {}", causes(&error));
+            let text = format!("TLS has no certificates to trust: {}", causes(&error));
             Failure::new(Reason::Unreachable, text)
         })?;
         Ok(Self {
@@ -92,7 +92,7 @@ impl Connection {
         let mut text = format!("{}: {}", self.server(), causes(&error));
         if text.contains("UnknownIssuer") {
             text.push_str(
-                "; if the hub made its own certificate, give that file \
+                "; if the hub created its own certificate, give that file \
                  (tls/cert.pem in its data folder) with --ca",
             );
         }
@@ -118,7 +118,7 @@ pub async fn successful(response: Response) -> Result<Response, Failure> {
     let mut text = format!("{}: {error}", status.as_u16());
     let reason = Reason::of_status(status.as_u16());
     if reason == Reason::NotLoggedIn {
-        text.push_str(" (`thingshub login` does)");
+        text.push_str(" (use `thingshub login`)");
     }
     Err(Failure::new(reason, text))
 }
@@ -143,7 +143,7 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, Failure> {
     let certificates =
         Certificate::from_pem_bundle(&pem).map_err(|error| unusable(causes(&error)))?;
     if certificates.is_empty() {
-        return Err(unusable("it holds no certificate in PEM".to_owned()));
+        return Err(unusable("the file has no certificate in PEM".to_owned()));
     }
     Ok(certificates)
 }

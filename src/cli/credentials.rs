@@ -51,7 +51,7 @@ impl Credentials {
         };
         // The parser's error quotes the line, which may contain the token.
         let credentials = toml::from_str(&text)
-            .map_err(|_| unusable(file, &"it is damaged; log in again, or remove it"))?;
+            .map_err(|_| unusable(file, &"the file is damaged; log in again, or remove it"))?;
         Ok(Some(credentials))
     }
 
@@ -173,10 +173,10 @@ pub fn server(text: &str) -> Result<Url, String> {
         return Err("must be a URL that starts with https://".to_owned());
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user or a password".to_owned());
+        return Err("must not contain a user or a password".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("must end with its host, port or path".to_owned());
+        return Err("must not have a query or a fragment".to_owned());
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);

@@ -5,14 +5,14 @@ use std::{io, process::ExitCode};
 /// The table of exit codes, for the help of every command that talks to a hub.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  something failed on this side, such as a file that cannot be written
-  2  wrong usage
+  0  success
+  1  local failure, such as a file that cannot be written
+  2  invalid usage
   3  the hub cannot be reached, or its certificate is not trusted
-  4  the hub refused the request (400, and any other answer not named here)
-  5  not logged in, or the token is not valid any more (401)
-  6  logged in, but not allowed to do this (403)
-  7  there is no such thing (404)
+  4  the hub refused the request (400, and any status not listed here)
+  5  not logged in, or the token is no longer valid (401)
+  6  not permitted (403)
+  7  not found (404)
   8  the hub failed or is overloaded (500 and above)";
 
 /// The reason why a command failed; the number is its exit code.

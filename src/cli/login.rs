@@ -37,36 +37,38 @@ struct User {
 /// `thingshub login`.
 pub fn login_command() -> Command {
     Command::new("login")
-        .about("Log in to a hub and remember it")
+        .about("Log in to a hub and store the token")
         .long_about(
-            "Log in to a hub and remember it.\n\n\
-             The password, or the API key, is asked for at the terminal, or read from the first line of \
-             standard input. The token is kept in $XDG_CONFIG_HOME/thingshub/credentials.toml or \
-             ~/.config/thingshub/credentials.toml, readable for you alone.",
+            "Log in to a hub and store the token.\n\n\
+             Asks for the password or the API key at the terminal, or reads it from the first line of \
+             standard input. Stores the token in $XDG_CONFIG_HOME/thingshub/credentials.toml or \
+             ~/.config/thingshub/credentials.toml, which only you can read.",
         )
         .after_help(EXIT_CODES)
-        .arg(server_argument().help("The hub, such as https://hub.example:8443 [default: the one of the last login]"))
+        .arg(server_argument().help(
+            "URL of the hub, such as https://hub.example:8443 [default: that of the last login]",
+        ))
         .arg(ca_argument())
         .arg(
             Arg::new("username")
                 .long("username")
                 .value_name("NAME")
                 .default_value("admin")
-                .help("Who to log in as"),
+                .help("Username to log in with"),
         )
         .arg(
             Arg::new("api-key")
                 .long("api-key")
                 .action(ArgAction::SetTrue)
                 .conflicts_with("username")
-                .help("Remember an API key in place of opening a session"),
+                .help("Store an API key instead of creating a session"),
         )
 }
 
 /// `thingshub logout`.
 pub fn logout_command() -> Command {
     Command::new("logout")
-        .about("End the session and forget it; an API key is only forgotten")
+        .about("End the session and delete the stored token; a stored API key stays valid")
         .after_help(EXIT_CODES)
 }
 
@@ -103,7 +105,7 @@ fn target(matches: &ArgMatches, file: &Path) -> Result<Target, Failure> {
         None => Credentials::load(file)?,
     };
     if flags.server.is_none() && stored.is_none() {
-        return Err(Failure::usage("which hub? Give --server"));
+        return Err(Failure::usage("--server is required for the first login"));
     }
     let target = flags.with(stored)?;
     Ok(Target {
@@ -129,7 +131,7 @@ async fn open_session(
     let response = successful(hub.send(request).await?).await?;
     let answer = response.bytes().await.map_err(|error| hub.broken(error))?;
     let session: Session = serde_json::from_slice(&answer)
-        .map_err(|_| Failure::new(Reason::HubFailed, "the answer is not that of a hub"))?;
+        .map_err(|_| Failure::new(Reason::HubFailed, "the response is not that of a hub"))?;
     let credentials = Credentials {
         server: hub.server().to_owned(),
         ca,
@@ -164,26 +166,26 @@ async fn remember_key(target: Target, token: String, file: &Path) -> Result<(), 
         Err(failure) if failure.reason == Reason::NotLoggedIn => {
             return Err(Failure::new(
                 Reason::NotLoggedIn,
-                format!("{} does not know this API key", hub.server()),
+                format!("{} does not accept this API key", hub.server()),
             ));
         }
         Err(failure) => return Err(failure),
     }
     credentials.save(file)?;
-    output::line(&format!("{} takes this API key", hub.server()))
+    output::line(&format!("stored the API key for {}", hub.server()))
 }
 
 /// Logs out.
 pub async fn logout() -> Result<(), Failure> {
     let file = Credentials::file()?;
     let Some(credentials) = Credentials::load(&file)? else {
-        return Err(Failure::new(Reason::NotLoggedIn, "nobody is logged in"));
+        return Err(Failure::new(Reason::NotLoggedIn, "not logged in"));
     };
     let server = credentials.server.clone();
     if credentials.kind == Kind::ApiKey {
         Credentials::remove(&file)?;
         return output::line(&format!(
-            "the API key for {server} is forgotten; it still works until it is deleted there"
+            "removed the stored API key for {server}; the key stays valid until it is deleted on the hub"
         ));
     }
     end_session(credentials).await.map_err(|failure| {
@@ -220,9 +222,7 @@ pub fn secret(prompt: &str) -> Result<String, Failure> {
     let secret =
         secret.map_err(|error| Failure::new(Reason::Here, format!("standard input: {error}")))?;
     if secret.is_empty() {
-        return Err(Failure::usage(
-            "standard input holds no secret in its first line",
-        ));
+        return Err(Failure::usage("the first line of standard input is empty"));
     }
     Ok(secret)
 }

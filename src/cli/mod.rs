@@ -80,13 +80,13 @@ fn command() -> Command {
     let yaml = Arg::new("yaml")
         .long("yaml")
         .action(ArgAction::SetTrue)
-        .help("YAML in place of JSON");
+        .help("Print YAML instead of JSON");
     let version = Arg::new("openapi-version")
         .long("openapi-version")
         .value_name("VERSION")
         .value_parser(["3.0", "3.1"])
         .default_value("3.0")
-        .help("Version of OpenAPI");
+        .help("Version of OpenAPI in which the document is written");
     Command::new("thingshub")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted IoT hub with a contract-first REST API")
@@ -94,7 +94,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(with_settings(Command::new("serve").about("Run the hub")))
         .subcommand(with_settings(
-            Command::new("migrate").about("Bring the database to the newest schema"),
+            Command::new("migrate").about("Migrate the database to the current schema"),
         ))
         .subcommand(secrets::command(with_settings))
         .subcommand(users::command(with_settings))
@@ -158,7 +158,7 @@ fn serve(config: Config) -> Result<(), String> {
     log(&config)?;
     // Opened early, because the file may be replaced at any time.
     let worker = crate::driver::Program::running()
-        .map_err(|error| format!("the program does not find itself: {error}"))?;
+        .map_err(|error| format!("cannot open the program's own executable: {error}"))?;
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
@@ -181,7 +181,7 @@ fn migrate(config: Config) -> Result<(), String> {
     runtime()?.block_on(async {
         let (_lock, store) = app::open_store(&config).await?;
         store.close().await.map_err(|error| error.causes())?;
-        println!("the database has the newest schema");
+        println!("the database has the current schema");
         Ok(())
     })
 }

@@ -38,7 +38,7 @@ pub async fn each_page(
         let response = successful(hub.send(request(url.clone())).await?).await?;
         let body = response.bytes().await.map_err(|error| hub.broken(error))?;
         let page: Page = serde_json::from_slice(&body)
-            .map_err(|_| Failure::usage("this path does not answer a list"))?;
+            .map_err(|_| Failure::usage("the response of this path is not a list"))?;
         take(&page.collection)?;
         let Some(cursor) = page.next_cursor else {
             return Ok(());
@@ -47,7 +47,7 @@ pub async fn each_page(
         if next == url {
             return Err(Failure::new(
                 Reason::HubFailed,
-                "the list goes on with the page that it has just answered",
+                "the hub returned the same page of the list twice",
             ));
         }
         url = next;

@@ -26,29 +26,30 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
     let keep = Arg::new("keep_key")
         .long("keep-key")
         .action(ArgAction::SetTrue)
-        .help("Make no new key: seal with the first one that is there");
+        .help("Create no new key: encrypt with the first existing one");
     let yes = Arg::new("yes")
         .long("yes")
         .action(ArgAction::SetTrue)
-        .help("Do it; without this, the command tells what it would give up");
+        .help("Discard the values; without this flag, the command only lists them");
     Command::new("secrets")
-        .about("Change the key that secrets are encrypted with")
+        .about("Manage the keys that encrypt secrets")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(with_settings(
-            Command::new("status").about("Tell the keys, and how many values each has sealed"),
+            Command::new("status")
+                .about("List the keys and the number of values that each encrypts"),
         ))
         .subcommand(with_settings(
             Command::new("rotate")
-                .about("Make a new key and seal every value with it; the one before still opens")
+                .about("Create a new key and encrypt all values with it; previous keys still decrypt")
                 .arg(keep),
         ))
-        .subcommand(with_settings(Command::new("forget").about(
-            "Take the keys that no value needs any more out of the file",
-        )))
+        .subcommand(with_settings(
+            Command::new("forget").about("Remove the keys that no value needs from the file"),
+        ))
         .subcommand(with_settings(
             Command::new("discard")
-                .about("Give up the values whose key is lost, so that a hub starts and asks for them anew")
+                .about("Discard the values whose key is lost, so that a hub starts and they can be set again")
                 .arg(yes),
         ))
 }
@@ -93,21 +94,21 @@ async fn discard(config: &Config, store: &Store, is_meant: bool) -> Result<(), F
     let losses = Losses::find(vault.as_ref(), store).await;
     let losses = losses.map_err(|error| error.causes())?;
     if losses.is_empty() {
-        return output::line("every stored secret has its key: there is nothing to give up");
+        return output::line("every stored secret has its key: there is nothing to discard");
     }
     if !is_meant {
         let (summary, source) = (losses.summary(), keyring::source(config));
         output::line(&format!(
-            "no key in {source} opens these secrets: {summary}"
+            "no key in {source} decrypts these secrets: {summary}"
         ))?;
-        return output::line("`thingshub secrets discard --yes` gives them up for good");
+        return output::line("`thingshub secrets discard --yes` discards them for good");
     }
     for column in Column::ALL {
         let give_up = |row: &Row| keyring::given_up(vault.as_ref(), column, row);
         let count = store.replace_sealed(column, give_up).await;
         let count = count.map_err(|error| error.causes())?;
         if count > 0 {
-            output::line(&format!("gave up secrets of {count} {}", column.name()))?;
+            output::line(&format!("discarded secrets of {count} {}", column.name()))?;
         }
     }
     Ok(())
@@ -119,11 +120,11 @@ async fn rotate(vault: &Vault, store: &Store, keeps_key: bool) -> Result<(), Fai
             let id = vault
                 .add_key(file)
                 .map_err(|error| format!("{}: {error}", file.display()))?;
-            output::line(&format!("made the key {id} in {}", file.display()))?;
+            output::line(&format!("created the key {id} in {}", file.display()))?;
         }
         Some(_) => {}
         None if !keeps_key => {
-            output::line("the setting secret_key has the keys: its first one is used")?;
+            output::line("the keys are in the setting secret_key: encrypting with the first one")?;
         }
         None => {}
     }
@@ -142,7 +143,7 @@ async fn rotate(vault: &Vault, store: &Store, keeps_key: bool) -> Result<(), Fai
         }
     }
     for (name, count) in replaced {
-        output::line(&format!("sealed {count} values again: {name}"))?;
+        output::line(&format!("encrypted {count} values again: {name}"))?;
     }
     status(vault, store).await
 }
@@ -161,8 +162,8 @@ async fn status(vault: &Vault, store: &Store) -> Result<(), Failure> {
     }
     if counted.lost > 0 {
         return Err(Failure::from(format!(
-            "{} values open with none of these keys; whoever has the key they were sealed with can \
-             put it into the file",
+            "{} values cannot be decrypted with any of these keys; add the key that encrypted them to \
+             the file, or use `thingshub secrets discard`",
             counted.lost
         )));
     }
@@ -172,14 +173,14 @@ async fn status(vault: &Vault, store: &Store) -> Result<(), Failure> {
 async fn forget(vault: &Vault, store: &Store) -> Result<(), Failure> {
     let Some(file) = vault.file() else {
         return Err(Failure::usage(
-            "the keys are in the setting secret_key; take the previous ones out there",
+            "the keys are in the setting secret_key; remove the previous ones there",
         ));
     };
     let counted = count(vault, store).await?;
     let broken = |error: std::io::Error| format!("{}: {error}", file.display());
     let needed = |id: KeyId| counted.by_key.contains_key(&id);
     for id in Vault::forget_keys(file, needed).map_err(broken)? {
-        output::line(&format!("forgot the key {id}"))?;
+        output::line(&format!("removed the key {id}"))?;
     }
     status(&Vault::open(file, false).map_err(broken)?, store).await
 }

@@ -17,14 +17,16 @@ const TOKEN_VARIABLE: &str = "THINGSHUB_TOKEN";
 /// `--server`, `--ca` and `--token`, of a command that comes after a login.
 pub fn arguments() -> [Arg; 3] {
     [
-        server_argument().help("The hub [default: the one of the login]"),
+        server_argument().help("URL of the hub [default: that of the login]"),
         ca_argument(),
         Arg::new("token")
             .long("token")
             .value_name("TOKEN")
             .env(TOKEN_VARIABLE)
             .hide_env_values(true)
-            .help("Token or API key; others see a command line, so rather use the variable"),
+            .help(
+                "Token or API key; prefer the variable, because other users can see command lines",
+            ),
     ]
 }
 
@@ -42,7 +44,7 @@ pub fn ca_argument() -> Arg {
         .long("ca")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
-        .help("Certificates to trust besides the system's (PEM)")
+        .help("File with certificates to trust in addition to the system's (PEM)")
 }
 
 /// Prepares a client for the hub of the command line, or else of the login.

@@ -12,16 +12,16 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
     let username = Arg::new("username")
         .value_name("USERNAME")
         .required(true)
-        .help("Whose password it is");
+        .help("Username of the user");
     Command::new("users")
-        .about("Let users in again who have lost their passwords")
+        .about("Restore the access of users who have lost their passwords")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(with_settings(
             Command::new("reset-password")
                 .about(
-                    "Give a user another password, from the terminal or standard input, and unlock it; \
-                     an operator is an administrator again",
+                    "Set a new password, read from the terminal or standard input, and unlock the user; \
+                     an operator also gets the role admin again",
                 )
                 .arg(username),
         ))
@@ -34,6 +34,6 @@ pub async fn run(matches: &ArgMatches, config: &Config) -> Result<(), Failure> {
     let password = secret("New password: ")?;
     let user = app::reset_password(config, username, &password).await?;
     output::line(&format!(
-        "{user} has the new password and must log in again"
+        "{user} has the new password; all sessions of the user have ended"
     ))
 }

@@ -334,9 +334,7 @@ pub fn not_overloaded(error: &DriverError) -> Result<()> {
 /// Fails if the driver did not run at all, for callers that have nothing to record.
 pub fn was_run(error: &DriverError) -> Result<()> {
     match error.kind {
-        DriverErrorKind::Unavailable => {
-            Err(Error::overloaded("no driver worker can be started now"))
-        }
+        DriverErrorKind::Unavailable => Err(Error::silent("no driver worker can be started now")),
         _ => not_overloaded(error),
     }
 }

@@ -47,10 +47,10 @@ impl Encoded {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotEncoded {
     /// There is no driver, or the driver has no encoder.
-    #[error("nothing encodes them: {0}")]
+    #[error("cannot be encoded: {0}")]
     NoEncoder(String),
     /// The driver rejected the values, or failed.
-    #[error("the driver does not encode them: {0}")]
+    #[error("cannot be encoded by the driver: {0}")]
     Refused(String),
 }
 
@@ -162,7 +162,7 @@ fn read(function: &str, result: &Value) -> Result<Encoded, String> {
 fn bytes(value: &Value) -> Result<Vec<u8>, String> {
     let byte = |value: &Value| {
         let byte = value.as_u64().and_then(|byte| u8::try_from(byte).ok());
-        byte.ok_or_else(|| "must hold whole numbers from 0 to 255 alone".to_owned())
+        byte.ok_or_else(|| "must contain only whole numbers from 0 to 255".to_owned())
     };
     match value {
         Value::Array(items) => items.iter().map(byte).collect(),

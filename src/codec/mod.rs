@@ -24,7 +24,7 @@ use self::{
 use crate::{
     clock::Plausible,
     driver,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     store::Scope,
 };
 
@@ -58,7 +58,13 @@ impl Codec {
     /// Resolves a client's driver reference; fails if there is no such driver.
     pub async fn decoding(&self, scope: &Scope, reference: &str) -> Result<Decoding> {
         let route = self.driver(scope, Some(reference)).await?;
-        let missing = || Error::field("driver", format!("there is no driver {reference}"));
+        let missing = || {
+            Error::of_field(
+                Reason::UnknownReference,
+                "driver",
+                format!("there is no driver {reference}"),
+            )
+        };
         route.decoding().ok_or_else(missing)
     }
 }

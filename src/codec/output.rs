@@ -87,7 +87,7 @@ pub fn read(
         Some(_) => return Err("updates: must be an array".to_owned()),
     };
     if items.len() > UPDATES_MAX {
-        return Err(format!("updates: must be at most {UPDATES_MAX}"));
+        return Err(format!("updates: must have at most {UPDATES_MAX} items"));
     }
     let (mut updates, mut warnings) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
@@ -98,7 +98,7 @@ pub fn read(
         if let Some(doubt) = is_given.then(doubt).flatten() {
             let told = update.time.to_rfc3339();
             warnings.push(format!(
-                "updates.{index}.timestamp: {told} {doubt}; the uplink's time counts"
+                "updates.{index}.timestamp: {told} {doubt}; the hub uses the time of the uplink"
             ));
             update.time = times.uplink;
         }
@@ -317,7 +317,7 @@ mod tests {
             ),
             (
                 json!({"updates": vec![json!({"values": {}}); UPDATES_MAX + 1]}),
-                "updates: must be at most 1000",
+                "updates: must have at most 1000 items",
             ),
         ] {
             let error = read_json(wrong).unwrap_err();

@@ -1,4 +1,4 @@
-//! The types of settings that are not plain numbers or text.
+//! Types of settings that are neither plain numbers nor plain text.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,9 +23,9 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For a person at a terminal.
+    /// Text for people, one line per event.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -59,7 +59,7 @@ impl std::str::FromStr for Network {
         network
             .or_else(|| Some(text.parse::<IpAddr>().ok()?.into()))
             .map(Self)
-            .ok_or("must be a network such as 10.0.0.0/8, or an address")
+            .ok_or("must be a network such as 10.0.0.0/8, or an IP address")
     }
 }
 

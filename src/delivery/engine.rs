@@ -134,8 +134,8 @@ impl Engine {
         match settling.await.map_err(Error::internal)? {
             0 => Ok(()),
             lost => Err(Error::overloaded(&format!(
-                "what came of {lost} deliveries could not be written; they are sent again at the \
-                 next start"
+                "the results of {lost} deliveries could not be stored; these deliveries are sent \
+                 again after the next start"
             ))),
         }
     }

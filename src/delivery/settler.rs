@@ -160,7 +160,7 @@ impl Writing {
     /// answer. Otherwise the delivery would stay pending and be sent again and again.
     async fn give_up(&mut self, settled: &Settled, cause: &str, found: &mut Found) {
         let id = settled.delivery.id;
-        tracing::error!(delivery.id = %id, cause, "a delivery is given up: what came of it cannot be stored");
+        tracing::error!(delivery.id = %id, cause, "a delivery is given up, because its result cannot be stored");
         match self.settle(&[settled.given_up()]).await {
             Ok(paused) => found.paused.extend(paused),
             Err(error) => {

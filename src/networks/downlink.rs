@@ -140,7 +140,10 @@ pub trait Implied<U>: Sized {
 
 /// Returns the error for probing a connection that sends downlinks through its broker.
 pub fn broker_cannot_be_probed() -> Result<Request, String> {
-    Err("downlinks go to the broker from which the uplinks come".to_owned())
+    Err(
+        "the hub publishes downlinks to the connection's broker, and tests it for uplinks"
+            .to_owned(),
+    )
 }
 
 /// Returns the value of the `Authorization` header with a secret.
@@ -152,9 +155,9 @@ pub fn bearer(secrets: &Credentials, name: &str) -> String {
 pub fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
     // `Url` would drop these segments, and the request would address something else.
     if let Some(dots) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
-        return Err(format!("\"{dots}\" cannot stand in the path of a URL"));
+        return Err(format!("\"{dots}\" cannot be a segment of a URL's path"));
     }
-    let mut url: Url = base.parse().map_err(|_| "the URL is not one".to_owned())?;
+    let mut url: Url = base.parse().map_err(|_| "the URL is invalid".to_owned())?;
     {
         let mut path = url
             .path_segments_mut()
@@ -164,12 +167,12 @@ pub fn below(base: &str, parts: &[&str]) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Returns a value if it may stand in an MQTT topic level. Separators or wildcards would address
+/// Returns a value if an MQTT topic level can contain it. Separators or wildcards would address
 /// another device.
 pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
     match value.contains(['/', '+', '#', '\0']) {
         true => Err(format!(
-            "{name} cannot stand in a topic: it has a slash or a wildcard"
+            "{name} cannot be part of a topic, because its value contains a slash or a wildcard"
         )),
         false => Ok(value),
     }

@@ -18,7 +18,7 @@ pub fn dev_eui(body: &Value, path: &str) -> Option<String> {
 /// Returns the DevEUI at a path, or an error if it is absent or not a DevEUI.
 pub fn required_dev_eui(body: &Value, path: &str) -> Result<String, Malformed> {
     let rule = match at(body, path) {
-        None => "is required: devices are known by their DevEUI",
+        None => "is required: devices are identified by their DevEUI",
         Some(_) => "must be 16 hexadecimal digits",
     };
     dev_eui(body, path).ok_or_else(|| Malformed::new(path, rule))

@@ -240,10 +240,10 @@ impl DownlinkSettings {
     /// Checks that these settings can be used for the connection. The error names the field and the rule.
     pub fn check(&self, connection: &NetworkSettings) -> Result<(), String> {
         if self.is_published() && connection.subscription().is_none() {
-            return Err("type: mqtt needs a network connection that has a broker".to_owned());
+            return Err("type: mqtt requires a network connection with a broker".to_owned());
         }
         if self.tls().is_some() && !self.network().url().starts_with("https://") {
-            return Err("tls: needs a URL that starts with https://".to_owned());
+            return Err("tls: requires a URL that starts with https://".to_owned());
         }
         self.network().check()
     }

@@ -52,7 +52,9 @@ pub fn check(field: &str, template: &str) -> Result<(), String> {
         true => Ok(String::new()),
         false => {
             let names = NAMES.join(", ");
-            Err(format!("{field}: there is no {{{{{name}}}}}, only {names}"))
+            Err(format!(
+                "{field}: the placeholder {{{{{name}}}}} is unknown; it must be one of {names}"
+            ))
         }
     };
     fill(template, known).map(drop)
@@ -65,8 +67,8 @@ pub fn check_url(field: &str, template: &str) -> Result<(), String> {
     let (server, _) = split_url(template);
     if server.contains("{{") || server.contains("}}") {
         return Err(format!(
-            "{field}: must have no {{{{names}}}} in scheme, host and port: they stand for what devices say, \
-             and the secret must go to one server alone"
+            "{field}: must have no {{{{names}}}} in scheme, host and port: devices determine their values, and \
+             the secret must only be sent to one server"
         ));
     }
     check(field, template)
@@ -77,12 +79,13 @@ pub fn check_url(field: &str, template: &str) -> Result<(), String> {
 pub fn fill_in_url(template: &str, parcel: &OutgoingDownlink) -> Result<Url, String> {
     check_url("url", template)?;
     let filled = fill_in(template, parcel, Place::Url)?;
-    let moved = || "the URL, filled in, leads elsewhere".to_owned();
+    let moved =
+        || "the URL leads to another server or path when its placeholders are filled in".to_owned();
     let (server, path) = split_url(template);
-    let own: Url = server.parse().map_err(|_| "the URL is not one")?;
+    let own: Url = server.parse().map_err(|_| "the URL is invalid")?;
     let url: Url = filled
         .parse()
-        .map_err(|_| "the URL is not one, filled in")?;
+        .map_err(|_| "the URL is invalid when its placeholders are filled in")?;
     if url.origin() != own.origin() || !url.username().is_empty() || url.password().is_some() {
         return Err(moved());
     }

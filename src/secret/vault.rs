@@ -24,7 +24,7 @@ use super::{
     place::{Slot, write_address},
     value::{self, Parts},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 
 const NONCE_BYTES: usize = 24;
 
@@ -259,6 +259,7 @@ fn unopened(slot: &Slot<'_>, why: String) -> Error {
     };
     let place = slot.place;
     Error::Unavailable {
+        reason: Reason::Unavailable,
         what: format!(
             "a stored secret ({which}) does not open with the keys of this hub: give it again, or put its \
              key back"

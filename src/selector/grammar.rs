@@ -175,7 +175,7 @@ fn term(input: &mut Input<'_>) -> Parsed<Expression> {
         return Ok(Expression::Exists(key));
     };
     if key.contains('=') {
-        return fail(start, "a key holds no \"=\"");
+        return fail(start, "a key cannot contain \"=\"");
     }
     let values = match operator {
         Operator::Equal => vec![value(input, &key)?],
@@ -244,14 +244,14 @@ fn quoted(input: &mut Input<'_>, start: usize) -> Parsed<String> {
     loop {
         let at = input.current_token_start();
         match opt(any_character).parse_next(input)? {
-            None => return fail(start, "this quote is never closed"),
+            None => return fail(start, "this quote is not closed"),
             Some('"') => return Ok(text),
             Some('\\') => match opt(one_of(['"', '\\'])).parse_next(input)? {
                 Some(escaped) => text.push(escaped),
-                None => return fail(at, "after \"\\\" comes \"\\\" or a quote"),
+                None => return fail(at, "\"\\\" must be followed by \"\\\" or a quote"),
             },
             Some(control) if control.is_control() => {
-                return fail(at, "a label holds no control characters");
+                return fail(at, "a label cannot contain control characters");
             }
             Some(other) => text.push(other),
         }

@@ -89,7 +89,7 @@ impl UplinkPath {
         match devices::insert(&connection.scope, device).await {
             Ok(_) => Ok(Provisioned::Yes),
             // Invalid: the driver or the connection was deleted in the meantime.
-            Err(Error::Conflict(why) | Error::Invalid(why)) => {
+            Err(Error::Rejected { text: why, .. }) => {
                 let address = &uplink.network_device_id;
                 let found = self.routes.device(connection, address).await?;
                 // Another message of the same device may have created it first.

@@ -2,7 +2,7 @@
 
 use super::{receipt::RawMessage, route::ConnectionRoute, routes::Routes, strangers::WrongKeys};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::ConnectionId,
     networks::{Event, Incoming, Malformed},
     secret,
@@ -59,8 +59,13 @@ pub async fn authenticate(
 pub fn read(connection: &ConnectionRoute, message: &RawMessage) -> Result<Vec<Value>> {
     // Some senders start with a byte order mark (RFC 8259, 8.1).
     let text = message.body.strip_prefix(b"\xef\xbb\xbf");
-    let body: Value = serde_json::from_slice(text.unwrap_or(&message.body))
-        .map_err(|error| Error::field("body", format!("is not valid JSON: {error}")))?;
+    let body: Value = serde_json::from_slice(text.unwrap_or(&message.body)).map_err(|error| {
+        Error::of_field(
+            Reason::Malformed,
+            "body",
+            format!("is not valid JSON: {error}"),
+        )
+    })?;
     // A webhook must send objects, whatever the connection's mapping says.
     let is_message = match &body {
         _ if message.topic.is_some() => true,
@@ -104,5 +109,5 @@ pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over a result")]
 fn broken(rule: Malformed) -> Error {
-    Error::Invalid(rule.to_string())
+    Error::broken(rule)
 }

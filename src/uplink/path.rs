@@ -109,7 +109,7 @@ impl UplinkPath {
         };
         let (around, bodies) = match read {
             Ok(read) => read,
-            Err(refused @ Error::Invalid(_)) => {
+            Err(refused) if refused.is_invalid() => {
                 return self.take_one(connection, sender, Err(&refused)).await;
             }
             Err(error) => return Err(error),
@@ -123,7 +123,7 @@ impl UplinkPath {
             let taken = self.take_one(connection.clone(), sender, Ok(one)).await;
             match (&answer, taken) {
                 // A sender that repeats the request repeats recorded messages as well.
-                (_, Err(error)) if !matches!(error, Error::Invalid(_)) => return Err(error),
+                (_, Err(error)) if !error.is_invalid() => return Err(error),
                 (None | Some(Ok(_)), Err(refused)) => answer = Some(Err(refused)),
                 (None, taken) => answer = Some(taken),
                 (Some(_), _) => {}
@@ -141,7 +141,9 @@ impl UplinkPath {
         around: &RawMessage,
     ) -> Result<Vec<Value>> {
         let read = ingest::read(connection, around);
-        if !matches!(read, Err(Error::Invalid(_))) || self.routes.is_current(connection).await? {
+        if !read.as_ref().is_err_and(Error::is_invalid)
+            || self.routes.is_current(connection).await?
+        {
             return read;
         }
         *connection = self.look_up_again(connection.id, sender).await?;

@@ -43,7 +43,7 @@ pub async fn broker(
         Ok(Some(heard)) => heard,
         Ok(None) => return Ok(Probed::NoBroker),
         // The secret cannot be decrypted, or is unusable.
-        Err(error @ (Error::Unavailable { .. } | Error::Invalid(_))) => {
+        Err(error @ (Error::Unavailable { .. } | Error::Rejected { .. })) => {
             return Ok(Probed::Failed(error.to_string()));
         }
         Err(error) => return Err(error),

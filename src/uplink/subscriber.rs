@@ -126,7 +126,7 @@ impl Subscriber {
         let wanted = timeout(FOUND_WITHIN, self.store.subscribing_connections(&kinds));
         let wanted = wanted
             .await
-            .map_err(|_| Error::overloaded("the database does not answer in time"))??;
+            .map_err(|_| Error::silent("the database does not answer in time"))??;
         self.is_wanted = !wanted.is_empty();
         // A task that panicked does not report its end.
         self.running.retain(|_, running| !running.end.is_closed());

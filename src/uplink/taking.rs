@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{path::UplinkPath, receipt::RawMessage, receipt::Receipt};
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::ConnectionId,
     store::{Scope, networks::subscriptions},
 };
@@ -39,7 +39,7 @@ impl Arrived {
         if self.is_too_large {
             let shown: String = topic.chars().take(TOPIC_SHOWN_MAX).collect();
             let rule = format!("the message to {shown} is larger than 1 MiB");
-            return Err(Error::Invalid(rule));
+            return Err(Error::rejected(Reason::TooLarge, rule));
         }
         Ok(RawMessage {
             body: payload.to_vec(),
@@ -85,7 +85,7 @@ impl MessageProcessor {
         let taken = loop {
             let message = match faults < FAULTS_MAX {
                 true => arrived.read(),
-                false => Err(Error::Invalid(format!(
+                false => Err(Error::broken(format!(
                     "given up after {FAULTS_MAX} faults inside the hub; its log has them"
                 ))),
             };

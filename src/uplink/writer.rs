@@ -48,9 +48,7 @@ impl Writer {
                 mpsc::error::TrySendError::Full(_) => {
                     Error::overloaded("too many uplinks are waiting to be written")
                 }
-                mpsc::error::TrySendError::Closed(_) => {
-                    Error::overloaded("the hub is shutting down")
-                }
+                mpsc::error::TrySendError::Closed(_) => Error::shutting_down(),
             })?;
         // The sender is dropped without an answer only if the writer panicked on this batch.
         outcome

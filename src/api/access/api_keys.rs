@@ -31,100 +31,100 @@ use crate::{
     text::Name,
 };
 
-/// What an API key may do; whoever may write may read
+/// Permission of an API key. `write` includes `read`.
 #[derive(Clone, Copy, PartialEq, Enum, Serialize, Deserialize)]
 enum KeyScope {
-    /// Read all that is provisioned and all data
+    /// Read network connections, drivers, devices, data tables and integrations, with their data.
     #[oai(rename = "read")]
     #[serde(rename = "read")]
     Read,
-    /// Read and provision everything
+    /// Read and change network connections, drivers, devices, data tables and integrations.
     #[oai(rename = "write")]
     #[serde(rename = "write")]
     Write,
-    /// Read network connections
+    /// Read network connections.
     #[oai(rename = "network_connections:read")]
     #[serde(rename = "network_connections:read")]
     NetworkConnectionsRead,
-    /// Read and provision network connections
+    /// Read and change network connections.
     #[oai(rename = "network_connections:write")]
     #[serde(rename = "network_connections:write")]
     NetworkConnectionsWrite,
-    /// Read drivers
+    /// Read drivers.
     #[oai(rename = "drivers:read")]
     #[serde(rename = "drivers:read")]
     DriversRead,
-    /// Read and push drivers
+    /// Read, push, change and try drivers.
     #[oai(rename = "drivers:write")]
     #[serde(rename = "drivers:write")]
     DriversWrite,
-    /// Read devices and what they sent
+    /// Read devices, their messages, state and downlinks, and follow events.
     #[oai(rename = "devices:read")]
     #[serde(rename = "devices:read")]
     DevicesRead,
-    /// Read and provision devices
+    /// Read and change devices, and queue downlinks.
     #[oai(rename = "devices:write")]
     #[serde(rename = "devices:write")]
     DevicesWrite,
-    /// Read data tables and their rows
+    /// Read data tables and their rows.
     #[oai(rename = "data_tables:read")]
     #[serde(rename = "data_tables:read")]
     DataTablesRead,
-    /// Read and provision data tables
+    /// Read and change data tables.
     #[oai(rename = "data_tables:write")]
     #[serde(rename = "data_tables:write")]
     DataTablesWrite,
-    /// Read integrations and their deliveries
+    /// Read integrations and their deliveries, and follow their streams.
     #[oai(rename = "integrations:read")]
     #[serde(rename = "integrations:read")]
     IntegrationsRead,
-    /// Read and provision integrations
+    /// Read and change integrations, and resend deliveries.
     #[oai(rename = "integrations:write")]
     #[serde(rename = "integrations:write")]
     IntegrationsWrite,
 }
 
-/// An API key to make
+/// API key to create.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewApiKey")]
 struct NewKeyBody {
-    /// Unique in the tenant
+    /// Name of the API key, unique in the tenant. Must not contain control characters.
     name: Name,
-    /// What it may do
+    /// Permissions of the API key.
     scopes: List<KeyScope, 1, 12>,
-    /// Until when it is valid; left out or null: until it is deleted
+    /// Time at which the API key expires; it must be in the future. Omitted or null for a key that never expires.
     expires_at: Option<Timestamp>,
 }
 
-/// An API key
+/// API key, without the key itself.
 #[derive(Object, Serialize)]
 #[oai(rename = "ApiKey")]
 struct KeyView {
-    /// Its id
+    /// Unique identifier of the API key.
     id: Id,
-    /// Unique in the tenant
+    /// Name of the API key, unique in the tenant.
     name: String,
-    /// What it may do
+    /// Permissions of the API key.
     scopes: Vec<KeyScope>,
-    /// Until when it is valid; null: until it is deleted
+    /// Time at which the API key expires; null if it never expires.
     expires_at: Option<Timestamp>,
-    /// When it last opened something, to a minute; null before the first time
+    /// Time of the last use, accurate to a minute; null if the API key has never been used.
     last_used_at: Option<Timestamp>,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was made: an API key does not change
+    /// Time of creation, because an API key never changes.
     updated_at: Timestamp,
 }
 
-/// An API key with the key itself
+/// API key, with the key itself.
 #[derive(Object, Serialize)]
 #[oai(rename = "ApiKeyWithKey")]
 struct KeyWithKey {
     #[oai(flatten)]
     #[serde(flatten)]
     view: KeyView,
-    /// Send it as `Authorization: Bearer <key>`; it is shown here and never again
+    /// The key, to send as `Authorization: Bearer <key>`. It is returned only once.
     key: String,
 }
 
@@ -135,8 +135,11 @@ pub struct ApiKeysApi;
 impl ApiKeysApi {
     /// Create an API key
     ///
-    /// Answers the key itself, which is not shown again. It belongs to the tenant, not to you: it
-    /// goes on when you leave. No key can reach users, API keys, tenants or the audit log.
+    /// Creates a permanent token for a program and returns it. The key itself is not returned again. The API
+    /// key belongs to the tenant, so it remains valid when the user who created it is deleted. No scope gives
+    /// access to users, API keys, tenants or the audit log. Requires the role `admin`.
+    ///
+    /// Fails with 400 if another API key of the tenant has the name, or if `expires_at` is not in the future.
     #[oai(path = "/api-keys", method = "post", operation_id = "create_api_key")]
     async fn create(&self, caller: Caller, body: Body<NewKeyBody>) -> Result<Created<KeyWithKey>> {
         let NewKeyBody {
@@ -168,18 +171,19 @@ impl ApiKeysApi {
 
     /// List API keys
     ///
-    /// With their last use.
+    /// Returns the API keys of your tenant with their last use, without the keys themselves. Filters are
+    /// combined with AND. Requires the role `admin`.
     #[oai(path = "/api-keys", method = "get", operation_id = "list_api_keys")]
     async fn list(
         &self,
         caller: Caller,
-        /// Only those whose time is over, or with `false` those that are valid
+        /// `true` for expired API keys only, `false` for valid ones only.
         expired: Query<Option<bool>>,
-        /// Only those whose time is over before this
+        /// Only API keys that expire before this time. Excludes API keys that never expire.
         expires_before: Query<Option<Timestamp>>,
-        /// Only those with this text in the name, whatever its case
+        /// Text that the name must contain, ignoring case. Must not contain control characters.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,
         paging: Paging,
     ) -> Result<Listed<KeyView>> {
@@ -196,12 +200,13 @@ impl ApiKeysApi {
 
     /// Get an API key
     ///
-    /// Without the key itself.
+    /// Returns an API key without the key itself. Requires the role `admin`. Fails with 404 if the API key does
+    /// not exist.
     #[oai(path = "/api-keys/:id", method = "get", operation_id = "get_api_key")]
     async fn get(
         &self,
         caller: Caller,
-        /// The API key's id
+        /// Unique identifier of the API key.
         id: Path<Id>,
     ) -> Result<Single<KeyView>> {
         let key = api_keys::get(caller.scope(), ApiKeyId(**id)).await?;
@@ -210,7 +215,8 @@ impl ApiKeysApi {
 
     /// Delete an API key
     ///
-    /// It is dead on the next request. Answers what was deleted.
+    /// Deletes an API key and returns it. The next request with the key fails with 401. Requires the role
+    /// `admin`. Fails with 404 if the API key does not exist.
     #[oai(
         path = "/api-keys/:id",
         method = "delete",
@@ -219,7 +225,7 @@ impl ApiKeysApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The API key's id
+        /// Unique identifier of the API key.
         id: Path<Id>,
     ) -> Result<Found<KeyView>> {
         let key = api_keys::delete(caller.scope(), ApiKeyId(**id)).await?;

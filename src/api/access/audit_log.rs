@@ -22,33 +22,34 @@ use crate::{
     text::Name,
 };
 
-/// One change that somebody made
+/// Entry of the audit log: a change of a resource.
 #[derive(Object, Serialize)]
 #[oai(rename = "AuditEntry")]
 struct EntryView {
-    /// Its id (UUIDv7: it sorts by time)
+    /// Unique identifier of the entry, a UUIDv7, which sorts by time.
     id: Uuid,
-    /// When it was made
+    /// Time of the change.
     at: Timestamp,
-    /// The user who made it; null where an API key did
+    /// Identifier of the user who made the change; null if an API key or the hub itself made it.
     user_id: Option<Id>,
-    /// The API key that made it; null where a user did
+    /// Identifier of the API key that made the change; null if a user or the hub itself made it.
     api_key_id: Option<Id>,
-    /// The name of either at that time
+    /// Name of the user or API key at the time of the change; `the hub` or `the command line` for others.
     actor: String,
-    /// The network address that the request came from
+    /// IP address from which the request came; null if the change was not made by a request.
     address: Option<String>,
-    /// The request's id, as in the hub's log
+    /// Identifier of the request, as in the header `X-Request-Id` and in the hub's log; empty if the change was
+    /// not made by a request.
     request_id: String,
-    /// The operation, by its `operationId`
+    /// `operationId` of the operation that made the change, such as `update_device`.
     action: String,
-    /// The kind of resource, by its name in paths
+    /// Type of the resource, by its name in paths, such as `devices`.
     resource: String,
-    /// The resource's id
+    /// Identifier of the resource.
     resource_id: String,
-    /// What it was, without secrets; null where it was made
+    /// State before the change, without secrets; null if the resource was created.
     before: Option<JsonObject>,
-    /// What it is since, without secrets; null where it was deleted
+    /// State after the change, without secrets; null if the resource was deleted.
     after: Option<JsonObject>,
 }
 
@@ -57,29 +58,33 @@ pub struct AuditLogApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::AuditLog")]
 impl AuditLogApi {
-    /// List the audit log
+    /// List audit log entries
     ///
-    /// Every change in your tenant: who, what, when, from where, before and after.
+    /// Returns the changes of resources in your tenant, each with the user or API key that made it and the state
+    /// before and after. Filters are combined with AND. The hub deletes old entries; its setting
+    /// `audit_keep_days` states their age. Requires the role `admin`. Fails with 400 if `to` is before `from`.
     #[oai(path = "/audit-log", method = "get", operation_id = "list_audit_log")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
-        /// Only of this kind of resource, by its name in paths, such as `devices`
+        /// Only changes of this type of resource, by its name in paths, such as `devices`. Must not contain control
+        /// characters.
         resource: Query<Option<Name>>,
-        /// Only of the resource with this id
+        /// Only changes of the resource with this identifier. Must not contain control characters.
         resource_id: Query<Option<Name>>,
-        /// Only what this user did
+        /// Only changes that this user made.
         user_id: Query<Option<Id>>,
-        /// Only what was done with this API key
+        /// Only changes that this API key made.
         api_key_id: Query<Option<Id>>,
-        /// Only what was done by this operation, by its `operationId`, such as `update_device`
+        /// Only changes that this operation made, by its `operationId`, such as `update_device`. Must not contain
+        /// control characters.
         action: Query<Option<Name>>,
-        /// Only those at or after this time
+        /// Start of the period, inclusive.
         from: Query<Option<Timestamp>>,
-        /// Only those before this time
+        /// End of the period, exclusive.
         to: Query<Option<Timestamp>>,
-        /// What orders them; a minus turns it round. `-at` by default
+        /// Sort key; prefix it with `-` for descending order. Sorted by `-at`, the newest first, if omitted.
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,
     ) -> Result<Listed<EntryView>> {

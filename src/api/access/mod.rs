@@ -2,6 +2,7 @@
 
 pub(super) mod api_keys;
 pub(super) mod audit_log;
+pub(super) mod errors;
 pub(super) mod sessions;
 pub(super) mod tenants;
 pub(super) mod users;

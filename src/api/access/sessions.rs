@@ -21,61 +21,61 @@ use crate::{
     text::{Password, Username},
 };
 
-/// Name and password
+/// Username and password.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
-    /// Login name; its case does not matter
+    /// Username, ignoring case. Must not contain control characters.
     username: Username,
-    /// Password
+    /// Password of the user. Must not contain NUL characters.
     password: Password,
 }
 
-/// A fresh session
+/// New session with its token.
 #[derive(Object, Serialize)]
 struct Token {
-    /// Who logged in
+    /// User who logged in.
     #[oai(rename = "User")]
     #[serde(rename = "User")]
     user: UserView,
-    /// When the session ends
+    /// Time at which the session expires.
     expires: Timestamp,
-    /// Send it as `Authorization: Bearer <token>`: 32 random bytes in padded base64url
+    /// Token to send as `Authorization: Bearer <token>`: 32 random bytes in base64url with padding.
     token: String,
 }
 
-/// A live session
+/// Session of the token.
 #[derive(Object, Serialize)]
 struct Session {
-    /// Whose session it is
+    /// User of the session.
     #[oai(rename = "User")]
     #[serde(rename = "User")]
     user: UserView,
-    /// When it ends
+    /// Time at which the session expires.
     expires: Timestamp,
 }
 
-/// A user
+/// User of a session.
 #[derive(Object, Serialize)]
 #[oai(rename = "User")]
 struct UserView {
-    /// Its id
+    /// Unique identifier of the user.
     id: Id,
-    /// Login name
+    /// Username, unique in the installation.
     username: String,
-    /// The person's name
+    /// Full name of the person; empty if unknown.
     full_name: String,
-    /// The person's address
+    /// E-mail address of the person; empty if unknown.
     email: String,
-    /// The person's country
+    /// Country of the person; empty if unknown.
     country: String,
-    /// Always empty
+    /// Always empty, because passwords are never returned.
     password: String,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was last changed
+    /// Time of the last change.
     updated_at: Timestamp,
-    /// When it last logged in
+    /// Time of the last login; null if the user has never logged in.
     last_login_at: Option<Timestamp>,
 }
 
@@ -88,9 +88,12 @@ pub struct AuthApi {
 impl AuthApi {
     /// Log in
     ///
-    /// Opens a session and answers its token. A wrong name or password is a 400 with the error
-    /// `invalid credentials`, in the same time whether or not the user exists; too many of them from one
-    /// address are put off with a 503.
+    /// Creates a session and returns its token. Needs no token.
+    ///
+    /// Fails with 400 and the error `invalid credentials` if the username or password is wrong or the user is
+    /// locked; neither the response nor its time reveals whether the user exists. Fails with 503 after too many
+    /// wrong passwords of one user from one address within 15 minutes, or if the hub is already checking too many
+    /// passwords.
     #[oai(path = "/auth/token", method = "post", operation_id = "create_token")]
     async fn create_token(&self, client: Client, body: Body<Credentials>) -> Result<Found<Token>> {
         let Body(Credentials { username, password }) = body;
@@ -102,9 +105,10 @@ impl AuthApi {
         }))
     }
 
-    /// Tell who is logged in
+    /// Get the current session
     ///
-    /// Answers the user behind the token, and when the session ends.
+    /// Returns the user of the token and the time at which the session expires. Fails with 403 for an API key,
+    /// which has no session.
     #[oai(path = "/auth/token", method = "get", operation_id = "get_token")]
     async fn get_token(&self, caller: Caller) -> Result<Found<Session>> {
         Ok(Found(session(&caller)?))
@@ -112,7 +116,8 @@ impl AuthApi {
 
     /// Log out
     ///
-    /// Ends the session: its token is dead on the next request. Answers the session that was ended.
+    /// Ends the session of the token and returns it. The next request with the token fails with 401. Fails with
+    /// 403 for an API key, which has no session.
     #[oai(path = "/auth/token", method = "delete", operation_id = "delete_token")]
     async fn delete_token(&self, caller: Caller) -> Result<Found<Session>> {
         self.hub.log_out(caller.scope(), &caller.0.token).await?;

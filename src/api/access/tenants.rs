@@ -30,55 +30,56 @@ use crate::{
     text::{Email, Name, NewPassword, NewUsername, PersonText},
 };
 
-/// A tenant to make
+/// Tenant to create.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewTenant")]
 struct NewTenantBody {
-    /// Unique in the installation
+    /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
-    /// Its first administrator
+    /// First administrator of the tenant.
     administrator: Administrator,
 }
 
-/// The first administrator of a tenant
+/// First administrator of a tenant.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Administrator {
-    /// Login name, unique in the installation whatever its case. It must not mix scripts such as Latin and
-    /// Cyrillic, nor look like another user's name
+    /// Username, unique in the installation, ignoring case. Allowed characters are letters and digits of any
+    /// script, `-`, `_`, `.` and inner spaces. The username must not mix scripts such as Latin and Cyrillic, and
+    /// must not look like that of another user.
     username: NewUsername,
-    /// Password; it must not contain the username, and not be easy to guess
+    /// Password. It must not contain the username or NUL characters, repeat a single character, or be easy to guess.
     password: NewPassword,
-    /// The person's name
+    /// Full name of the person; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// The person's e-mail address
+    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// The person's country
+    /// Country of the person; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
-/// What takes the place of a tenant
+/// New values of a tenant.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantUpdate {
-    /// Unique in the installation
+    /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
 }
 
-/// A tenant
+/// Tenant of the installation.
 #[derive(Object, Serialize)]
 #[oai(rename = "Tenant")]
 struct TenantView {
-    /// Its id
+    /// Unique identifier of the tenant.
     id: Id,
-    /// Unique in the installation
+    /// Name of the tenant, unique in the installation.
     name: String,
-    /// Grows with every change by a client; it is the ETag
+    /// Number of the revision, which increases with every change by a client. The `ETag` header contains it.
     revision: Count,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was last changed
+    /// Time of the last change.
     updated_at: Timestamp,
 }
 
@@ -91,7 +92,11 @@ pub struct TenantsApi {
 impl TenantsApi {
     /// Create a tenant
     ///
-    /// With its first administrator, who makes the other users. Only who manages the installation may.
+    /// Creates a tenant with its first administrator, who can then create other users. Requires an operator of the
+    /// installation.
+    ///
+    /// Fails with 400 if another tenant has the name, if a user of any tenant has the username or one that looks
+    /// like it, or if the password is too easy to guess.
     #[oai(path = "/tenants", method = "post", operation_id = "create_tenant")]
     async fn create(
         &self,
@@ -123,14 +128,14 @@ impl TenantsApi {
 
     /// List tenants
     ///
-    /// All of the installation.
+    /// Returns all tenants of the installation. Requires an operator of the installation.
     #[oai(path = "/tenants", method = "get", operation_id = "list_tenants")]
     async fn list(
         &self,
         caller: Caller,
-        /// Only those with this text in the name, whatever its case
+        /// Text that the name must contain, ignoring case. Must not contain control characters.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,
         paging: Paging,
     ) -> Result<Listed<TenantView>> {
@@ -142,26 +147,28 @@ impl TenantsApi {
 
     /// Get a tenant
     ///
-    /// Its name, and since when it is there.
+    /// Returns the name of a tenant and its times of creation and change. Requires an operator of the
+    /// installation. Fails with 404 if the tenant does not exist.
     #[oai(path = "/tenants/:id", method = "get", operation_id = "get_tenant")]
     async fn get(
         &self,
         caller: Caller,
-        /// The tenant's id
+        /// Unique identifier of the tenant.
         id: Path<Id>,
     ) -> Result<Single<TenantView>> {
         let tenant = tenants::get(caller.scope(), TenantId(**id)).await?;
         Ok(Single(tenant.into()))
     }
 
-    /// Replace a tenant
+    /// Update a tenant
     ///
-    /// Gives it another name.
+    /// Changes the name of a tenant. Requires an operator of the installation. Fails with 400 if another tenant
+    /// has the name, and with 404 if the tenant does not exist.
     #[oai(path = "/tenants/:id", method = "put", operation_id = "update_tenant")]
     async fn update(
         &self,
         caller: Caller,
-        /// The tenant's id
+        /// Unique identifier of the tenant.
         id: Path<Id>,
         body: Body<TenantUpdate>,
     ) -> Result<Single<TenantView>> {
@@ -171,8 +178,11 @@ impl TenantsApi {
 
     /// Delete a tenant
     ///
-    /// With all that it has: users, keys, connections, devices, data. Your own tenant stays. Answers
-    /// what was deleted.
+    /// Deletes a tenant with its users, API keys, network connections, devices, drivers, data tables, integrations
+    /// and data, and returns it. All its sessions and keys stop working at once. Requires an operator of the
+    /// installation.
+    ///
+    /// Fails with 400 if it is your own tenant, and with 404 if the tenant does not exist.
     #[oai(
         path = "/tenants/:id",
         method = "delete",
@@ -181,7 +191,7 @@ impl TenantsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The tenant's id
+        /// Unique identifier of the tenant.
         id: Path<Id>,
     ) -> Result<Found<TenantView>> {
         let tenant = tenants::delete(caller.scope(), TenantId(**id)).await?;

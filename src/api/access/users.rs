@@ -31,108 +31,110 @@ use crate::{
     text::{Email, Name, NewPassword, NewUsername, Password, PersonText},
 };
 
-/// What a user may do
+/// Role of a user, which determines its permissions.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything in the tenant, users and keys included
+    /// Read and change everything in the tenant, including users, API keys and the audit log.
     Admin,
-    /// Read and provision
+    /// Read and change network connections, drivers, devices, data tables and integrations.
     Editor,
-    /// Read
+    /// Read network connections, drivers, devices, data tables and integrations.
     Viewer,
 }
 
-/// A user to make
+/// User to create.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewUser {
-    /// Login name, unique in the installation whatever its case. It must not mix scripts such as Latin and
-    /// Cyrillic, nor look like another user's name
+    /// Username, unique in the installation, ignoring case. Allowed characters are letters and digits of any
+    /// script, `-`, `_`, `.` and inner spaces. The username must not mix scripts such as Latin and Cyrillic, and
+    /// must not look like that of another user. It cannot be changed later.
     username: NewUsername,
-    /// Password; it must not contain the username, and not be easy to guess
+    /// Password. It must not contain the username or NUL characters, repeat a single character, or be easy to guess.
     password: NewPassword,
-    /// What the user may do
+    /// Role of the user.
     role: Role,
-    /// The person's name
+    /// Full name of the person; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// The person's e-mail address
+    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// The person's country
+    /// Country of the person; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
-/// What takes the place of a user
+/// New values of a user.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UserUpdate {
-    /// A new password, which must not be easy to guess; left out, the old one stays. With a new one, the
-    /// user must log in again
+    /// New password. It must not contain the username or NUL characters, repeat a single character, or be easy to
+    /// guess. A new password ends all sessions of the user. Omitted or null keeps the current password.
     password: Option<NewPassword>,
-    /// What the user may do
+    /// Role of the user.
     role: Role,
-    /// Whether the user is kept out; its sessions end
+    /// Whether the user is locked. A locked user cannot log in, and all its sessions end.
     #[oai(default)]
     #[serde(default)]
     locked: bool,
-    /// The person's name
+    /// Full name of the person; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// The person's e-mail address
+    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// The person's country
+    /// Country of the person; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
-/// What takes the place of the own account
+/// New values of your own account.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OwnUserUpdate {
-    /// The person's name
+    /// Your full name; empty if omitted or null. Must not contain control characters.
     full_name: Option<PersonText>,
-    /// The person's e-mail address
+    /// Your e-mail address; empty if omitted or null. Must have the form `somebody@somewhere`.
     email: Option<Email>,
-    /// The person's country
+    /// Your country; empty if omitted or null. Must not contain control characters.
     country: Option<PersonText>,
 }
 
-/// A change of the own password
+/// Change of your own password.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PasswordChange {
-    /// The password until now
+    /// Current password. Must not contain NUL characters.
     current_password: Password,
-    /// The password from now on; it must not contain the username, and not be easy to guess
+    /// New password. It must not contain the username or NUL characters, repeat a single character, or be easy to
+    /// guess.
     new_password: NewPassword,
 }
 
-/// A user
+/// User of a tenant.
 #[derive(Object, Serialize)]
 #[oai(rename = "UserAccount")]
 struct AccountView {
-    /// Its id
+    /// Unique identifier of the user.
     id: Id,
-    /// Login name
+    /// Username, unique in the installation, ignoring case.
     username: String,
-    /// What the user may do
+    /// Role of the user.
     role: Role,
-    /// Whether the user is kept out
+    /// Whether the user is locked and cannot log in.
     locked: bool,
-    /// Whether the user manages the installation's tenants as well
+    /// Whether the user is an operator, who also manages the tenants of the installation.
     is_operator: bool,
-    /// The person's name
+    /// Full name of the person; empty if unknown.
     full_name: String,
-    /// The person's e-mail address
+    /// E-mail address of the person; empty if unknown.
     email: String,
-    /// The person's country
+    /// Country of the person; empty if unknown.
     country: String,
-    /// When it last logged in
+    /// Time of the last login; null if the user has never logged in.
     last_login_at: Option<Timestamp>,
-    /// Grows with every change by a client; it is the ETag
+    /// Number of the revision, which increases with every change by a client. The `ETag` header contains it.
     revision: Count,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was last changed
+    /// Time of the last change.
     updated_at: Timestamp,
 }
 
@@ -145,8 +147,10 @@ pub struct UsersApi {
 impl UsersApi {
     /// Create a user
     ///
-    /// Of your own tenant. Only an administrator may. Fails with 400 when a user of any tenant has the name
-    /// already, and with 503 when your tenant has asked for the names of too many other tenants' users.
+    /// Creates a user of your own tenant. Requires the role `admin`.
+    ///
+    /// Fails with 400 if a user of any tenant has the username or one that looks like it, or if the password is
+    /// too easy to guess. Fails with 503 if your tenant has tried 100 usernames of other tenants within 15 minutes.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(&self, caller: Caller, body: Body<NewUser>) -> Result<Created<AccountView>> {
         let NewUser {
@@ -170,19 +174,20 @@ impl UsersApi {
 
     /// List users
     ///
-    /// Those of your own tenant.
+    /// Returns the users of your own tenant. Filters are combined with AND. Requires the role `admin`.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
     async fn list(
         &self,
         caller: Caller,
-        /// Only those with this role
+        /// Only users with this role.
         role: Query<Option<Role>>,
-        /// Only those that are kept out, or with `false` those that are not
+        /// `true` for locked users only, `false` for users who are not locked only.
         locked: Query<Option<bool>>,
-        /// Only those with this text in username, name or e-mail address, whatever its case
+        /// Text that the username, full name or e-mail address must contain, ignoring case. Must not contain control
+        /// characters.
         q: Query<Option<Name>>,
-        /// What orders them, `name` being the username whatever its case; a minus turns it round.
-        /// `created_at` by default
+        /// Sort key; prefix it with `-` for descending order. `name` is the username, ignoring case. Sorted by
+        /// `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,
         paging: Paging,
     ) -> Result<Listed<AccountView>> {
@@ -199,15 +204,16 @@ impl UsersApi {
 
     /// Get your own account
     ///
-    /// The user who is logged in.
+    /// Returns the user of the session. Fails with 403 for an API key, which has no user.
     #[oai(path = "/users/me", method = "get", operation_id = "get_own_user")]
     async fn get_own(&self, caller: Caller) -> Result<Single<AccountView>> {
         Ok(Single(caller.user()?.clone().into()))
     }
 
-    /// Replace your own account
+    /// Update your own account
     ///
-    /// What is left out is emptied; name, role and password stay.
+    /// Replaces your full name, e-mail address and country; omitted fields become empty. The username, role and
+    /// password do not change. Fails with 403 for an API key, which has no user.
     #[oai(path = "/users/me", method = "put", operation_id = "update_own_user")]
     async fn update_own(
         &self,
@@ -226,8 +232,11 @@ impl UsersApi {
 
     /// Change your own password
     ///
-    /// All other sessions of yours end; this one goes on. Wrong guesses of the current password count
-    /// like failed log-ins: too many of them from one address are put off with a 503.
+    /// Changes your password and ends all your other sessions. The session of this request stays valid.
+    ///
+    /// Fails with 400 if `current_password` is wrong or `new_password` is too easy to guess, and with 403 for an
+    /// API key, which has no user. A wrong `current_password` counts as a failed login: fails with 503 after too
+    /// many of them from one address within 15 minutes.
     #[oai(
         path = "/users/me/password",
         method = "put",
@@ -261,12 +270,12 @@ impl UsersApi {
 
     /// Get a user
     ///
-    /// One of your own tenant.
+    /// Returns a user of your own tenant. Requires the role `admin`. Fails with 404 if the user does not exist.
     #[oai(path = "/users/:id", method = "get", operation_id = "get_user")]
     async fn get(
         &self,
         caller: Caller,
-        /// The user's id
+        /// Unique identifier of the user.
         id: Path<Id>,
     ) -> Result<Single<AccountView>> {
         Ok(Single(
@@ -274,16 +283,20 @@ impl UsersApi {
         ))
     }
 
-    /// Replace a user
+    /// Update a user
     ///
-    /// What is left out is emptied; the password stays unless a new one is given. The last
-    /// administrator that is not locked stays one. Fails with 403 when the user is an operator of the
-    /// installation and you are not.
+    /// Replaces the role, the lock and the personal data of a user; omitted fields are reset to their defaults. The
+    /// password changes only if `password` is given. Locking the user or changing its password ends all its
+    /// sessions. Requires the role `admin`.
+    ///
+    /// Fails with 400 if the new password is too easy to guess, or if the last active administrator of the tenant,
+    /// or the last active operator of the installation, would be locked or demoted. Fails with 403 if the user is
+    /// an operator of the installation and you are not. Fails with 404 if the user does not exist.
     #[oai(path = "/users/:id", method = "put", operation_id = "update_user")]
     async fn update(
         &self,
         caller: Caller,
-        /// The user's id
+        /// Unique identifier of the user.
         id: Path<Id>,
         body: Body<UserUpdate>,
     ) -> Result<Single<AccountView>> {
@@ -306,13 +319,16 @@ impl UsersApi {
 
     /// Delete a user
     ///
-    /// Its sessions end. The last administrator stays, and so does an operator of the installation, whom
-    /// nobody else may delete (403). Answers what was deleted.
+    /// Deletes a user and returns it. All its sessions end. Requires the role `admin`.
+    ///
+    /// Fails with 400 if the user is the last active administrator of the tenant or an operator of the
+    /// installation; the latter is a 403 unless you are an operator, too. Fails with 404 if the user does not
+    /// exist.
     #[oai(path = "/users/:id", method = "delete", operation_id = "delete_user")]
     async fn delete(
         &self,
         caller: Caller,
-        /// The user's id
+        /// Unique identifier of the user.
         id: Path<Id>,
     ) -> Result<Found<AccountView>> {
         Ok(Found(

@@ -1,6 +1,7 @@
 //! Data tables, their rows, and the export of rows as a file.
 
 pub(super) mod columns;
+pub(super) mod errors;
 pub(super) mod export;
 pub(super) mod rows;
 pub(super) mod tables;

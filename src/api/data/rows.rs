@@ -27,15 +27,16 @@ use crate::{
     text::DeviceId,
 };
 
-/// The fields of one uplink
+/// Row of a data table: the fields of an uplink, or of one time of an uplink.
 #[derive(Object, Serialize)]
 #[oai(rename = "Row")]
 struct RowView {
-    /// When the network received the uplink
+    /// Time of the values: the time that the driver returned with them, otherwise the time at which the network
+    /// received the uplink, or the hub if the network did not report a time.
     time: Timestamp,
-    /// The device it came from
+    /// Identifier of the device that sent the uplink.
     device_id: String,
-    /// The fields, by their paths
+    /// Values by the paths of their columns. A data table without columns has all decoded fields here.
     data: JsonObject,
 }
 
@@ -46,7 +47,8 @@ pub struct DataTableRowsApi;
 impl DataTableRowsApi {
     /// List a data table's rows
     ///
-    /// By time, oldest first.
+    /// Returns the rows of a data table in ascending order of time. Filters are combined with AND. Fails with 400 if
+    /// `to` is before `from`, and with 404 if the data table does not exist.
     #[oai(
         path = "/data-tables/:id/rows",
         method = "get",
@@ -59,19 +61,20 @@ impl DataTableRowsApi {
     async fn rows(
         &self,
         caller: Caller,
-        /// The data table's id
+        /// Unique identifier of the data table.
         id: Path<Id>,
-        /// Of this device alone
+        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
+        /// between them.
         device_id: Query<Option<DeviceId>>,
-        /// At or after this time
+        /// Start of the period, inclusive.
         from: Query<Option<Timestamp>>,
-        /// Before this time
+        /// End of the period, exclusive.
         to: Query<Option<Timestamp>>,
-        /// Most rows on the page; 50 by default
+        /// Maximum number of rows per page; 50 if omitted.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before
+        /// Position of the page: the `next_cursor` of the previous page. Omit it for the first page.
         cursor: Query<Option<Cursor>>,
-        /// Whether to count the items of all pages, too; it costs about as much as reading them all
+        /// Include the total number of matching rows. Counting takes about as long as reading all of them.
         total: Query<Option<bool>>,
         uri: &Uri,
     ) -> Result<Listed<RowView>> {
@@ -83,12 +86,17 @@ impl DataTableRowsApi {
         Ok(window.answer(page, RowView::from)?)
     }
 
-    /// Export a data table's rows as CSV
+    /// Export rows as CSV
     ///
-    /// A header line with `time`, `device_id` and the columns (of a table that keeps all fields: those
-    /// that these rows have), then a line for each row, by time, oldest first. Returns all rows that there are
-    /// when it begins, or, with `limit`, a page: the `Link` header has the next one. A file that breaks off
-    /// ends with a broken connection, never as if it were whole.
+    /// Returns the rows of a data table as a CSV file in ascending order of time. The header line has `time`,
+    /// `device_id` and the columns; for a data table without columns, it has all fields of the exported rows. Text
+    /// that a spreadsheet would take for a formula starts with an apostrophe.
+    ///
+    /// Without `limit`, the file has all rows that exist when the export begins. With `limit`, it has one page, and
+    /// the `Link` header has the URL of the next one. After an error the hub closes the connection before the end
+    /// of the response, so a response that ends regularly is complete.
+    ///
+    /// Fails with 400 if `to` is before `from`, and with 404 if the data table does not exist.
     #[oai(
         path = "/data-tables/:id/rows.csv",
         method = "get",
@@ -101,17 +109,18 @@ impl DataTableRowsApi {
     async fn rows_csv(
         &self,
         caller: Caller,
-        /// The data table's id
+        /// Unique identifier of the data table.
         id: Path<Id>,
-        /// Of this device alone
+        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
+        /// between them.
         device_id: Query<Option<DeviceId>>,
-        /// At or after this time
+        /// Start of the period, inclusive.
         from: Query<Option<Timestamp>>,
-        /// Before this time
+        /// End of the period, exclusive.
         to: Query<Option<Timestamp>>,
-        /// Most rows; all of them by default
+        /// Maximum number of rows; all rows if omitted.
         limit: Query<Option<Limit>>,
-        /// The cursor in the `Link` of the page before
+        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Csv> {

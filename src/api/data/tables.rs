@@ -31,40 +31,42 @@ use crate::{
     text::{Description, Name, SelectorText},
 };
 
-/// A data table to make, or to put in the place of one
+/// Data table to create, or new values of a data table.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewDataTable")]
 struct NewDataTableBody {
-    /// Unique in the tenant
+    /// Name of the data table, unique in the tenant. Must not contain control characters.
     name: Name,
-    /// What it is for
+    /// Description of the data table, for people; empty if omitted or null. Must not contain control characters except
+    /// tabs and line breaks.
     description: Option<Description>,
-    /// Which devices' data it keeps, by their labels: `site=berlin, !retired`; empty: every device
+    /// Label selector of the devices whose data are stored, such as `site=berlin, !retired`. An empty selector selects
+    /// all devices. Must not contain control characters.
     selector: SelectorText,
-    /// Which decoded fields it keeps; all of them if left out
+    /// Decoded fields to store, each at most once. Omitted or null to store all fields.
     columns: Option<List<Column, 1, 256>>,
 }
 
-/// A data table
+/// Data table, which stores the decoded data of devices.
 #[derive(Object, Serialize)]
 #[oai(rename = "DataTable")]
 struct DataTableView {
-    /// Its id
+    /// Unique identifier of the data table.
     id: Id,
-    /// Unique in the tenant
+    /// Name of the data table, unique in the tenant.
     name: String,
-    /// What it is for
+    /// Description of the data table, for people.
     description: String,
-    /// Which devices' data it keeps
+    /// Label selector of the devices whose data are stored; empty for all devices.
     selector: String,
-    /// Which decoded fields it keeps; null: all
+    /// Decoded fields that are stored; null if all fields are stored.
     columns: Option<Vec<Column>>,
-    /// Grows with every change by a client; it is the ETag
+    /// Number of the revision, which increases with every change by a client. The `ETag` header contains it.
     revision: Count,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was last changed
+    /// Time of the last change.
     updated_at: Timestamp,
 }
 
@@ -75,7 +77,11 @@ pub struct DataTablesApi;
 impl DataTablesApi {
     /// Create a data table
     ///
-    /// From their next uplink on, it keeps the decoded data of all devices that its selector picks.
+    /// Creates a data table, which stores the decoded data of all devices that its selector matches, starting with
+    /// their next uplink. Earlier uplinks are not added.
+    ///
+    /// Fails with 400 if another data table of the tenant has the name, if `selector` is not a valid label selector,
+    /// or if two columns have the same path.
     #[oai(
         path = "/data-tables",
         method = "post",
@@ -95,7 +101,7 @@ impl DataTablesApi {
 
     /// List data tables
     ///
-    /// Their definitions; their rows are below them.
+    /// Returns the definitions of the tenant's data tables, without their rows.
     #[oai(
         path = "/data-tables",
         method = "get",
@@ -104,9 +110,9 @@ impl DataTablesApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only those with this text in name or description, whatever its case
+        /// Text that the name or description must contain, ignoring case. Must not contain control characters.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,
         paging: Paging,
     ) -> Result<Listed<DataTableView>> {
@@ -118,7 +124,7 @@ impl DataTablesApi {
 
     /// Get a data table
     ///
-    /// Its definition; its rows are below it.
+    /// Returns the definition of a data table, without its rows. Fails with 404 if the data table does not exist.
     #[oai(
         path = "/data-tables/:id",
         method = "get",
@@ -127,7 +133,7 @@ impl DataTablesApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The data table's id
+        /// Unique identifier of the data table.
         id: Path<Id>,
     ) -> Result<Single<DataTableView>> {
         Ok(Single(
@@ -135,9 +141,13 @@ impl DataTablesApi {
         ))
     }
 
-    /// Replace a data table
+    /// Update a data table
     ///
-    /// Rows that are there stay as they are.
+    /// Replaces the definition of a data table; omitted fields are reset to their defaults. Existing rows do not
+    /// change.
+    ///
+    /// Fails with 400 if another data table of the tenant has the name, if `selector` is not a valid label selector,
+    /// or if two columns have the same path. Fails with 404 if the data table does not exist.
     #[oai(
         path = "/data-tables/:id",
         method = "put",
@@ -146,7 +156,7 @@ impl DataTablesApi {
     async fn update(
         &self,
         caller: Caller,
-        /// The data table's id
+        /// Unique identifier of the data table.
         id: Path<Id>,
         body: Body<NewDataTableBody>,
     ) -> Result<Single<DataTableView>> {
@@ -160,7 +170,8 @@ impl DataTablesApi {
 
     /// Delete a data table
     ///
-    /// With all its rows. Answers what was deleted.
+    /// Deletes a data table with all its rows, and returns its definition. Fails with 404 if the data table does not
+    /// exist.
     #[oai(
         path = "/data-tables/:id",
         method = "delete",
@@ -169,7 +180,7 @@ impl DataTablesApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The data table's id
+        /// Unique identifier of the data table.
         id: Path<Id>,
     ) -> Result<Found<DataTableView>> {
         Ok(Found(

@@ -10,65 +10,78 @@ use crate::{
     text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
 };
 
-/// A device to make
+/// Device to create.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewDevice")]
 pub struct NewDeviceBody {
-    /// Unique in the tenant, case-sensitive; the hub makes one up when it is left out
+    /// Identifier of the device, unique in the tenant and case-sensitive. `import`, `export` and `bulk` are not
+    /// allowed. Null or absent: the hub generates a UUID.
     pub id: Option<DeviceId>,
-    /// For people; unique in the tenant unless empty
+    /// Name of the device for people. Unique in the tenant unless empty. Null or absent: empty.
     pub name: Option<DeviceName>,
-    /// What it is for
+    /// Description of the device. Null or absent: empty.
     pub description: Option<Description>,
-    /// The driver that decodes its uplinks: `author/name:tag` follows the tag wherever it moves, `author/name` follows `latest`, `author/name@sha256:...` stays with one version
+    /// Reference to the driver that decodes the device's uplinks. `author/name:tag` uses the version that the tag
+    /// points at, also after the tag was moved; `author/name` does the same for the tag `latest`;
+    /// `author/name@sha256:...` always uses this version. Author, name and tag consist of ASCII letters, digits, dots,
+    /// dashes and underscores, with a letter or digit at both ends. The driver must exist. Null or absent: uplinks are
+    /// stored without being decoded.
     pub driver: Option<DriverReference>,
-    /// What selectors pick it by
+    /// Labels of the device, which selectors match.
     #[oai(default)]
     #[serde(default)]
     pub labels: List<Label, 0, LABELS_MAX>,
-    /// For your own use
+    /// Data for your own use, nested at most 16 levels deep and without NUL characters. Null or absent: an empty
+    /// object.
     pub metadata: Option<JsonObject>,
-    /// Where its messages come from
+    /// Addresses of the device in the networks that deliver its messages. Null or absent: none.
     pub connectivity: Option<Connectivity>,
 }
 
-/// What takes the place of a device
+/// New configuration of a device.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceUpdate {
-    /// For people; unique in the tenant unless empty
+    /// Name of the device for people. Unique in the tenant unless empty. Null or absent: empty.
     name: Option<DeviceName>,
-    /// What it is for
+    /// Description of the device. Null or absent: empty.
     description: Option<Description>,
-    /// The driver that decodes its uplinks: `author/name:tag`, `author/name` for `latest`, or `author/name@sha256:...`
+    /// Reference to the driver that decodes the device's uplinks. `author/name:tag` uses the version that the tag
+    /// points at, also after the tag was moved; `author/name` does the same for the tag `latest`;
+    /// `author/name@sha256:...` always uses this version. Author, name and tag consist of ASCII letters, digits, dots,
+    /// dashes and underscores, with a letter or digit at both ends. The driver must exist. Null or absent: uplinks are
+    /// stored without being decoded.
     driver: Option<DriverReference>,
-    /// What selectors pick it by
+    /// Labels of the device, which selectors match.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,
-    /// For your own use
+    /// Data for your own use, nested at most 16 levels deep and without NUL characters. Null or absent: an empty
+    /// object.
     metadata: Option<JsonObject>,
-    /// Where its messages come from
+    /// Addresses of the device in the networks that deliver its messages. Null or absent: none.
     connectivity: Option<Connectivity>,
 }
 
-/// Where a device's messages come from
+/// Addresses of a device in the networks that deliver its messages.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connectivity {
-    /// Its addresses
+    /// Addresses of the device.
     connections: List<AddressBody, 0, 16>,
 }
 
-/// A device's address in a network
+/// Address of a device in a network.
 #[derive(Object, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "DeviceConnection")]
 pub struct AddressBody {
-    /// The network connection
+    /// Identifier of the network connection, which must exist.
     network_connection_id: Id,
-    /// The device's id there, such as its DevEUI (whose case does not matter)
+    /// Identifier of the device in this network. For LoRaWAN network servers, a DevEUI of 16 hexadecimal digits in any
+    /// case, optionally with `-` or `:` between its bytes; it is stored in upper case without separators. For Sigfox, 1
+    /// to 8 hexadecimal digits in upper case without leading zeros.
     network_device_id: NetworkDeviceId,
 }
 

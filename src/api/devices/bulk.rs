@@ -33,7 +33,8 @@ use crate::{
 /// Number of devices that an export reads at a time.
 const EXPORTED_AT_ONCE: u64 = 500;
 
-/// What rows are written in
+/// Format of a file of devices. `csv`: cells with a delimiter and a header line (RFC 4180). `ndjson`: one JSON object
+/// per line.
 #[derive(Debug, Enum, Clone, Copy, Serialize)]
 #[oai(rename_all = "snake_case", rename = "DeviceFormat")]
 #[serde(rename_all = "snake_case")]
@@ -44,21 +45,21 @@ pub enum FormatName {
 
 mirror!(FormatName = Format: Csv, Ndjson);
 
-/// One change of all devices that a selector picks
+/// Change of all devices that match a selector.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeviceBulkChange {
-    /// Which devices, by their labels; not empty
+    /// Label selector that the devices must match, as in `GET /api/v3/devices`. Must not be blank.
     selector: SelectorText,
-    /// What to do with each
+    /// Action to apply to each device.
     action: BulkAction,
-    /// Only tell what it would come to
+    /// Whether to return only the expected result and change nothing.
     #[oai(default = "yes")]
     #[serde(default = "yes")]
     dry_run: bool,
 }
 
-/// What to do with each device
+/// Action to apply to each device.
 #[derive(Union)]
 #[oai(
     rename = "DeviceBulkAction",
@@ -74,37 +75,37 @@ enum BulkAction {
     Delete(DeleteDevices),
 }
 
-/// Give it labels; those that it has already stay once
+/// Adds labels to the device. Labels that it already has are not added again.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AddLabels {
-    /// The labels
+    /// Labels to add.
     labels: List<Label, 1, LABELS_MAX>,
 }
 
-/// Take labels away from it
+/// Removes labels from the device.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RemoveLabels {
-    /// The labels
+    /// Labels to remove.
     labels: List<Label, 1, LABELS_MAX>,
 }
 
-/// Delete it with its uplinks and events
+/// Deletes the device with its uplinks, events and downlinks. Its rows in data tables remain.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeleteDevices {}
 
-/// What a change came to, or would come to
+/// Result, or expected result, of a change of many devices.
 #[derive(Object, Serialize)]
 struct DeviceBulkResult {
-    /// Devices that the selector picks
+    /// Number of devices that match the selector.
     matched: Count,
-    /// Those of them that were changed, or would be
+    /// Number of matching devices that were changed or, with `dry_run`, would be changed.
     changed: Count,
-    /// Whether nothing was done
+    /// Whether nothing was changed.
     dry_run: bool,
-    /// The ids of the first 20 that the selector picks
+    /// Identifiers of the first 20 devices that match the selector.
     sample: Vec<String>,
 }
 
@@ -115,9 +116,11 @@ pub struct DeviceBulkApi;
 impl DeviceBulkApi {
     /// Export devices
     ///
-    /// All that the selector picks, the oldest first, in the form that an import takes; without what
-    /// they have sent. An id in a network that holds a semicolon, of a device with several addresses,
-    /// is for NDJSON alone.
+    /// Returns all matching devices, oldest first, as a file that `POST /api/v3/devices/import` accepts. State, uplinks
+    /// and events are not exported.
+    ///
+    /// In CSV, a device with several addresses, of which one has a semicolon in its `network_device_id`, cannot be
+    /// imported again: use NDJSON for such devices. Fails with 400 if the selector is invalid.
     #[oai(
         path = "/devices/export",
         method = "get",
@@ -126,9 +129,9 @@ impl DeviceBulkApi {
     async fn export(
         &self,
         caller: Caller,
-        /// What to write the devices in; `csv` by default
+        /// Format of the file. Default: `csv`.
         format: Query<Option<FormatName>>,
-        /// Only those that this picks by their labels
+        /// Label selector that the devices must match, as in `GET /api/v3/devices`. Empty or absent: all devices.
         selector: Query<Option<SelectorText>>,
     ) -> Result<DeviceStream> {
         let format = format.0.map_or(Format::Csv, Format::from);
@@ -150,11 +153,15 @@ impl DeviceBulkApi {
         })
     }
 
-    /// Change many devices
+    /// Change devices in bulk
     ///
-    /// Does the same to all devices that the selector picks, some hundred at a time; the audit log has
-    /// each of them. Without `"dry_run": false` it only tells what it would come to. Telling it again
-    /// goes on where an interrupted one ended.
+    /// Applies the action to all devices that match the selector, up to 250 per transaction. Each changed device has
+    /// its own entry in the audit log. By default, nothing is changed and the response contains the expected result;
+    /// send `"dry_run": false` to make the change. An interrupted request can be repeated: it changes the remaining
+    /// devices.
+    ///
+    /// Fails with 400 if the selector is blank or invalid, and, before anything is changed, if a device would have more
+    /// than 64 labels.
     #[oai(
         path = "/devices/bulk",
         method = "post",
@@ -171,7 +178,7 @@ impl DeviceBulkApi {
             dry_run,
         } = body.0;
         if selector.trim().is_empty() {
-            let rule = "must not be empty, which would be every device";
+            let rule = "must not be empty, because an empty selector matches every device";
             return Err(Error::field("selector", rule).into());
         }
         let selector = parse_selector(&selector)?;

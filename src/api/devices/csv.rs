@@ -138,7 +138,7 @@ impl<'a> Sheet<'a> {
                 other => format!("\"{}\"", char::from(other)),
             };
             return Err(format!(
-                "the row has {has} fields, and the header line has {wanted}: a field that holds a \
+                "the row has {has} cells, but the header line has {wanted}: a cell that contains a \
                  {delimiter} must be in quotes"
             ));
         }
@@ -197,7 +197,7 @@ fn columns(names: &[String]) -> Result<Vec<Option<&'static str>>, String> {
 fn unknown(name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     if name.trim_start().starts_with(['{', '[']) {
-        return "must name columns; a file of JSON lines is sent with format=ndjson".to_owned();
+        return "must name columns; send a file of JSON lines with format=ndjson".to_owned();
     }
     let known = COLUMNS.join(", ");
     let folded = name.to_lowercase();
@@ -207,9 +207,11 @@ fn unknown(name: &str) -> String {
         .max_by(|one, other| alike(one).total_cmp(&alike(other)));
     match nearest.filter(|nearest| alike(nearest) >= ALIKE) {
         Some(nearest) => {
-            format!("column \"{name}\" is unknown; is it \"{nearest}\"? There are {known}")
+            format!(
+                "column \"{name}\" is unknown; did you mean \"{nearest}\"? Known columns: {known}"
+            )
         }
-        None => format!("column \"{name}\" is unknown; there are {known}"),
+        None => format!("column \"{name}\" is unknown. Known columns: {known}"),
     }
 }
 
@@ -247,10 +249,14 @@ fn addresses(connections: Option<&str>, ids: Option<&str>) -> Result<Vec<Value>,
         (None, None) => return Ok(Vec::new()),
         (Some(connections), Some(ids)) => (connections, ids),
         (None, Some(_)) => {
-            return Err("network_connection_id: is required beside network_device_id".to_owned());
+            return Err(
+                "network_connection_id: is required if network_device_id is given".to_owned(),
+            );
         }
         (Some(_), None) => {
-            return Err("network_device_id: is required beside network_connection_id".to_owned());
+            return Err(
+                "network_device_id: is required if network_connection_id is given".to_owned(),
+            );
         }
     };
     let connections: Vec<&str> = connections.split(SEPARATOR).collect();
@@ -262,7 +268,7 @@ fn addresses(connections: Option<&str>, ids: Option<&str>) -> Result<Vec<Value>,
     if ids.len() != connections.len() {
         let (has, wanted) = (ids.len(), connections.len());
         return Err(format!(
-            "network_device_id: has {has} parts, and network_connection_id has {wanted}"
+            "network_device_id: has {has} values, but network_connection_id has {wanted}"
         ));
     }
     let address = |(connection, id): (&&str, &&str)| {

@@ -6,10 +6,10 @@ use csv_core::ReadRecordResult;
 use crate::api::http::file_encoding::SAVE_AS_UTF8;
 
 const UNCLOSED: &str = "a quote is opened that is not closed before the next delimiter or line break; \
-reading goes on with the next line";
+reading continues with the next line";
 
-const BEYOND: &str = "the quotes are broken in so many places that this row and all behind it cannot be \
-told apart; none of them was read";
+const BEYOND: &str = "the quotes are broken in so many places that this row and all following rows cannot be \
+separated; none of them was read";
 /// Maximum number of bytes that may be scanned in vain: without a bound, a file of broken quotes would be
 /// scanned to its end once for each of its lines.
 const WASTED_MAX: usize = 64 * 1024 * 1024;

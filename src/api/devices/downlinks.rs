@@ -45,28 +45,31 @@ type DownlinkPort = Int<1, 223>;
 /// Time until a downlink expires, in seconds: up to a year.
 type Lifetime = Int<1, 31_536_000>;
 
-/// A downlink to queue: one of `payload_hex`, `payload_base64` and `values`
+/// Downlink to queue. Exactly one of `payload_hex`, `payload_base64` and `values` is required.
 #[derive(Object, Deserialize, Serialize)]
 #[oai(example, skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct NewDownlink {
-    /// What to send, at most 242 bytes over LoRaWAN and exactly 8 over Sigfox
+    /// Payload in hexadecimal digits: at least one byte, at most 242 bytes for LoRaWAN, and exactly 8 for Sigfox.
     payload_hex: Option<PayloadHex>,
-    /// The same in base64, with padding
+    /// Payload in base64, with the same limits as `payload_hex`.
     payload_base64: Option<PayloadBase64>,
-    /// Values that the device's driver encodes, by the first of `encodeDownlink`, `encode`, `Encoder` and `Encode` that it defines
+    /// Values that the device's driver encodes with the first of its functions `encodeDownlink`, `encode`, `Encoder`
+    /// and `Encode`. Nested at most 16 levels deep, without NUL characters.
     values: Option<JsonObject>,
-    /// LoRaWAN port; the one that the driver names, or 1, if left out
+    /// LoRaWAN port. Null or absent: the port that the driver returns, otherwise 1.
     f_port: Option<DownlinkPort>,
-    /// Whether the device is to confirm it; as the driver says, or not, if left out
+    /// Whether the device must confirm the downlink. Null or absent: as the driver returns, otherwise false.
     confirmed: Option<bool>,
-    /// What goes first among what waits for the device; `normal` if left out
+    /// Priority in the device's queue.
     priority: Option<DownlinkPriority>,
-    /// It expires when it still waits after so many seconds; never, if this and `expires_at` are left out
+    /// Time in seconds after which the downlink expires if it is still queued. Must not be combined with `expires_at`.
+    /// Null or absent: the downlink expires at `expires_at`, or never.
     expires_in_s: Option<Lifetime>,
-    /// The same as a time, which must lie ahead
+    /// Time at which the downlink expires if it is still queued. Must be in the future.
     expires_at: Option<Timestamp>,
-    /// Over which network; if left out, the one that the device was last heard in, or its first one
+    /// Identifier of the network connection that sends the downlink, in which the device must have an address. Null or
+    /// absent: the connection that received the device's last uplink, otherwise that of its first address.
     network_connection_id: Option<Id>,
 }
 
@@ -86,96 +89,106 @@ impl Example for NewDownlink {
     }
 }
 
-/// What goes first among what waits for a device
+/// Priority of a downlink in the device's queue. Downlinks of equal priority are sent in the order in which they were
+/// queued.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum DownlinkPriority {
-    /// After all others
+    /// After all others.
     Low,
-    /// As usual
+    /// Default priority.
     Normal,
-    /// Before all others
+    /// Before all others.
     High,
 }
 
-/// Where a downlink stands
+/// State of a downlink.
+///
+/// - `queued`: waiting in the hub.
+/// - `sent`: accepted by the network server.
+/// - `acknowledged`: confirmed by the device.
+/// - `failed`: given up, or rejected by the network or the device.
+/// - `expired`: not sent before its expiry.
+/// - `cancelled`: cancelled by a client, or replaced by a newer desired state.
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum DownlinkState {
-    /// It waits in the hub
+    /// Waiting in the hub.
     Queued,
-    /// The network server has it
+    /// Accepted by the network server.
     Sent,
-    /// The device has confirmed it
+    /// Confirmed by the device.
     Acknowledged,
-    /// It was given up, or the network or the device refused it
+    /// Given up, or rejected by the network or the device.
     Failed,
-    /// It waited too long
+    /// Not sent before its expiry.
     Expired,
-    /// It was taken back, or a newer desired state took its place
+    /// Cancelled by a client, or replaced by a newer desired state.
     Cancelled,
 }
 
-/// Who asked for a downlink
+/// Origin of a downlink. `api`: a client queued it. `desired_state`: a client changed the desired state of the device.
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum DownlinkOrigin {
-    /// A client that queued it
+    /// A client queued it.
     Api,
-    /// A client that changed the desired state
+    /// A client changed the desired state of the device.
     DesiredState,
 }
 
-/// A message to a device
+/// Message to a device.
 #[derive(Object, Serialize)]
 #[oai(rename = "Downlink")]
 struct DownlinkView {
-    /// Its id (UUIDv7: it sorts by the time at which it was queued)
+    /// Identifier of the downlink (UUIDv7), which sorts by the time of queuing.
     id: Uuid,
-    /// Where it stands
+    /// State of the downlink.
     state: DownlinkState,
-    /// Who asked for it
+    /// Origin of the downlink.
     origin: DownlinkOrigin,
-    /// Over which network it goes
+    /// Identifier of the network connection that sends the downlink.
     network_connection_id: Id,
-    /// The device's id there
+    /// Identifier of the device in this network.
     network_device_id: String,
-    /// What is sent, in hexadecimal digits
+    /// Payload in hexadecimal digits.
     payload_hex: String,
-    /// The same in base64
+    /// Payload in base64.
     payload_base64: String,
-    /// The values that the driver made it from; null where it came as bytes
+    /// Values that the driver encoded to the payload. Null if the client sent a payload.
     values: JsonValue,
-    /// LoRaWAN port
+    /// LoRaWAN port.
     f_port: Port,
-    /// Whether the device is to confirm it
+    /// Whether the device must confirm the downlink.
     confirmed: bool,
-    /// What goes first
+    /// Priority in the device's queue.
     priority: DownlinkPriority,
-    /// When it expires, if it still waits then
+    /// Time at which the downlink expires if it is still queued. Null if it does not expire.
     expires_at: Option<Timestamp>,
-    /// Attempts to hand it to the network server
+    /// Number of attempts to send the downlink to the network server.
     attempts: Count,
-    /// When the next attempt is due; null when there will be none, or when the device's next message is waited for
+    /// Time at which the next attempt is due; during an attempt, the time at which it counts as lost. Null if there is
+    /// no further attempt, or if the downlink waits for the device's next message.
     next_attempt_at: Option<Timestamp>,
-    /// HTTP status of the network server's last answer
+    /// HTTP status code of the network server's last response. Null if there was none.
     last_status: Option<Status>,
-    /// Why the last attempt failed, or why the network or the device refused it, or that the device has not confirmed it yet
+    /// Reason why the last attempt failed, why the network or the device rejected the downlink, or that the device has
+    /// not confirmed it yet. Null if there is none.
     last_error: Option<String>,
-    /// When the network server took it
+    /// Time at which the network server accepted the downlink. Null before.
     sent_at: Option<Timestamp>,
-    /// When the network sent it over the air, where the network tells
+    /// Time at which the network reported that the downlink was sent over the air. Null if it has not reported that.
     transmitted_at: Option<Timestamp>,
-    /// The network server's own id of it, where it has one
+    /// Identifier of the downlink in the network server. Null if unknown.
     network_reference: Option<String>,
-    /// The frame counter that it was sent with, where the network tells
+    /// LoRaWAN frame counter of the downlink. Null if the network has not reported it.
     f_cnt_down: Option<Count>,
-    /// When it was queued
+    /// Time at which the downlink was queued.
     created_at: Timestamp,
-    /// When its state last changed
+    /// Time of the last change of the downlink, including attempts to send it.
     updated_at: Timestamp,
 }
 
@@ -189,10 +202,15 @@ pub struct DownlinksApi {
 impl DownlinksApi {
     /// Queue a downlink
     ///
-    /// Bytes as they are, or values that the device's driver encodes. It is on disk when this answers,
-    /// and goes to the network server at once, or, where the network takes downlinks only in answer to
-    /// a message of the device, with the next one that asks for it. Downlinks of one device go one after
-    /// another, by priority and then in the order in which they were queued. A full queue is refused.
+    /// Queues a payload, or values that the device's driver encodes. The downlink is on disk when this request is
+    /// answered. It is sent to the network server at once or, if the network only accepts downlinks in the response to
+    /// a message, with the device's next message that requests one. The downlinks of a device are sent one after the
+    /// other, by priority and then in the order in which they were queued.
+    ///
+    /// Fails with 400 if the device's queue is full (setting `downlink_queue_max`, 100 by default), if the device has
+    /// no address in the network connection, if the connection has no downlink settings, if the device has no driver
+    /// that encodes the values or the driver rejects them, or if the payload does not have a length that the network
+    /// accepts. Fails with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/downlinks",
         method = "post",
@@ -201,7 +219,7 @@ impl DownlinksApi {
     async fn create(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
         body: Body<NewDownlink>,
     ) -> Result<Begun<DownlinkView>> {
@@ -217,7 +235,8 @@ impl DownlinksApi {
 
     /// List a device's downlinks
     ///
-    /// What waits, what was sent, and what became of it. Newest first.
+    /// Returns the queued, sent and ended downlinks of the device, newest first by default. Filters are combined with
+    /// AND. Fails with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/downlinks",
         method = "get",
@@ -226,13 +245,13 @@ impl DownlinksApi {
     async fn list(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// Only those in this state
+        /// State of the downlinks.
         state: Query<Option<DownlinkState>>,
-        /// Only those that were asked for so
+        /// Origin of the downlinks.
         origin: Query<Option<DownlinkOrigin>>,
-        /// What orders them; a minus turns it round. `-created_at` by default
+        /// Sort key; prefix with `-` for descending order. Default: `-created_at`.
         sort: Query<Option<SortBy<QueuedAt>>>,
         paging: Paging,
     ) -> Result<Listed<DownlinkView>> {
@@ -251,7 +270,8 @@ impl DownlinksApi {
 
     /// Get a downlink
     ///
-    /// With where it stands, and why it failed where it did.
+    /// Returns the downlink with its state and its last error. Fails with 404 if the device or the downlink does not
+    /// exist.
     #[oai(
         path = "/devices/:id/downlinks/:downlink_id",
         method = "get",
@@ -260,9 +280,9 @@ impl DownlinksApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// The downlink's id
+        /// Identifier of the downlink.
         downlink_id: Path<Uuid>,
     ) -> Result<Found<DownlinkView>> {
         let scope = caller.scope();
@@ -271,10 +291,11 @@ impl DownlinksApi {
         Ok(Found(downlink.into()))
     }
 
-    /// Take a downlink back
+    /// Cancel a downlink
     ///
-    /// As long as it is queued: what the network server has is the network server's. It stays in the
-    /// list, as `cancelled`.
+    /// Cancels a queued downlink and returns it. It remains in the list with the state `cancelled`. Fails with 400 if
+    /// the downlink is no longer queued or is being sent at this moment, and with 404 if the device or the downlink
+    /// does not exist.
     #[oai(
         path = "/devices/:id/downlinks/:downlink_id",
         method = "delete",
@@ -283,9 +304,9 @@ impl DownlinksApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// The downlink's id
+        /// Identifier of the downlink.
         downlink_id: Path<Uuid>,
     ) -> Result<Found<DownlinkView>> {
         let cancelled = downlinks::cancel(caller.scope(), &id.0, downlink_id.0).await?;
@@ -305,7 +326,7 @@ impl NewDownlink {
             }
             (None, None, Some(values)) => Content::Values(values.0),
             _ => {
-                let rule = "must be given, or payload_base64 or values in its place, and only one";
+                let rule = "exactly one of payload_hex, payload_base64 and values must be given";
                 return Err(Error::field("payload_hex", rule));
             }
         };
@@ -315,12 +336,12 @@ impl NewDownlink {
         let now = clock::now();
         let expires_at = match (self.expires_in_s, self.expires_at) {
             (Some(_), Some(_)) => {
-                let rule = "must not be given together with expires_in_s";
+                let rule = "must not be combined with expires_in_s";
                 return Err(Error::field("expires_at", rule));
             }
             (Some(seconds), None) => Some(now + TimeDelta::seconds(*seconds)),
             (None, Some(time)) if time.0 <= now => {
-                return Err(Error::field("expires_at", "must lie ahead"));
+                return Err(Error::field("expires_at", "must be in the future"));
             }
             (None, time) => time.map(|time| time.0),
         };

@@ -16,13 +16,14 @@ use crate::{
     text::DeviceId,
 };
 
-/// What a driver keeps of a device
+/// State that a stateful driver keeps for a device.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverState")]
 struct DriverStateView {
-    /// Author and name of the driver that keeps it; null where none has kept anything yet
+    /// Author and name of the driver that returned the state. Null if no driver has returned one.
     driver: Option<String>,
-    /// What it gets with the next uplink, as it returned it; another driver begins with an empty one
+    /// State as the driver last returned it. The same driver receives it with the next uplink; another driver starts
+    /// with an empty state.
     state: JsonObject,
 }
 
@@ -31,9 +32,10 @@ pub struct DeviceDriverStateApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
 impl DeviceDriverStateApi {
-    /// Get what a device's driver keeps
+    /// Get a device's driver state
     ///
-    /// The state that it returned last and gets with the next uplink; empty for drivers that keep none.
+    /// Returns the state that the driver last returned and receives with the next uplink. The state is empty for
+    /// drivers that keep none. Fails with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/driver-state",
         method = "get",
@@ -42,7 +44,7 @@ impl DeviceDriverStateApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DriverStateView>> {
         let device = devices::get(caller.scope(), &id.0).await?;
@@ -50,10 +52,11 @@ impl DeviceDriverStateApi {
         Ok(Found(kept.into()))
     }
 
-    /// Empty what a device's driver keeps
+    /// Reset a device's driver state
     ///
-    /// The driver begins anew with the next uplink, and what the state alone reported is no longer
-    /// reported. Answers what the driver had kept.
+    /// Empties the driver state, so that the driver starts without a state at the next uplink, and removes the fields
+    /// of this state from the device's reported state. Returns the previous driver state. Fails with 404 if the device
+    /// does not exist.
     #[oai(
         path = "/devices/:id/driver-state",
         method = "delete",
@@ -62,7 +65,7 @@ impl DeviceDriverStateApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DriverStateView>> {
         let device = devices::get(caller.scope(), &id.0).await?;

@@ -15,7 +15,7 @@ use crate::{
             files::{FileKind, Sent},
         },
     },
-    error::Error,
+    error::{Error, Reason},
 };
 
 /// Example file with one device.
@@ -27,7 +27,7 @@ const NDJSON_ENDINGS: [&str; 2] = ["ndjson", "jsonl"];
 pub struct DeviceFile;
 
 impl FileKind for DeviceFile {
-    const DESCRIPTION: &'static str = "The file of devices";
+    const DESCRIPTION: &'static str = "File of devices in CSV or NDJSON.";
     const EXAMPLE: &'static str = CSV_EXAMPLE;
     const USUAL_TYPES: &'static [&'static str] = &["text/csv", "application/x-ndjson"];
 
@@ -48,7 +48,7 @@ impl Sent<DeviceFile> {
         match (asked, said) {
             (Some(asked), Some(said)) if asked != said => {
                 let (asked, said) = (asked.name(), said.name());
-                let rule = format!("is {asked}, and the file's Content-Type says {said}");
+                let rule = format!("is {asked}, but the Content-Type of the file means {said}");
                 Err(Error::field("format", rule))
             }
             (Some(format), _) | (None, Some(format)) => self.check_header(format),
@@ -67,7 +67,8 @@ impl Sent<DeviceFile> {
         let label = charset.as_str();
         match Encoding::for_label(label.as_bytes()) {
             Some(encoding) => Ok(Some(encoding)),
-            None => Err(Error::field(
+            None => Err(Error::of_field(
+                Reason::UnsupportedMediaType,
                 "header Content-Type",
                 "must name a charset of the WHATWG Encoding Standard, such as utf-8 or windows-1252",
             )),
@@ -78,7 +79,8 @@ impl Sent<DeviceFile> {
         let header = self.media_type.get_param("header");
         if header.is_some_and(|header| header == "absent") {
             let rule = "must not be header=absent: the first line names the columns";
-            return Err(Error::field("header Content-Type", rule));
+            let reason = Reason::UnsupportedMediaType;
+            return Err(Error::of_field(reason, "header Content-Type", rule));
         }
         Ok(format)
     }
@@ -134,7 +136,7 @@ impl ApiResponse for DeviceStream {
     fn meta() -> MetaResponses {
         MetaResponses {
             responses: vec![MetaResponse {
-                description: "Done; the body holds the devices",
+                description: "The request succeeded. The body contains the devices.",
                 status: Some(200),
                 status_range: None,
                 content: contents(),

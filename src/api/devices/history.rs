@@ -33,54 +33,59 @@ use crate::{
     text::DeviceId,
 };
 
-/// One message of a device, raw and decoded
+/// Message of a device, raw and decoded.
 #[derive(Object, Serialize)]
 #[oai(rename = "Uplink")]
 pub struct UplinkView {
-    /// Its id (UUIDv7: it sorts by arrival)
+    /// Identifier of the uplink (UUIDv7), which sorts by the time of arrival.
     id: Uuid,
-    /// The network connection that it came in over
+    /// Identifier of the network connection that received the uplink.
     network_connection_id: Id,
-    /// When the hub received it
+    /// Time at which the hub received the uplink.
     received_at: Timestamp,
-    /// When the network received it
+    /// Time at which the network received the uplink. Equals `received_at` if the network server did not report it.
     time: Timestamp,
-    /// LoRaWAN port
+    /// LoRaWAN port. Null if the network server did not report it.
     f_port: Option<Port>,
-    /// LoRaWAN frame counter
+    /// LoRaWAN frame counter. Null if the network server did not report it.
     f_cnt: Option<u32>,
-    /// The payload in hexadecimal digits
+    /// Payload in hexadecimal digits. Null if the network server passed none on.
     raw: Option<String>,
-    /// The payload in base64
+    /// Payload in base64. Null if the network server passed none on.
     raw_base64: Option<String>,
-    /// How it was received: frequency in Hz, bandwidth in kHz, spreading factor, RSSI in dBm, SNR in dB, gateways
+    /// Radio metadata that the network server reported: `frequency` in Hz, `bandwidth` in kHz, `spread_factor`, `rssi`
+    /// in dBm, `snr` in dB, the `receptions` by gateways, and more. `network` contains the names of the device in the
+    /// network server.
     radio: JsonObject,
-    /// What the driver made of it; null when there is no driver or it failed
+    /// Fields that the driver decoded. Null if the device had no driver, the uplink had no application payload, or the
+    /// driver failed.
     data: Option<JsonObject>,
-    /// The values of each time, the earliest first, where the driver told of several; `data` then has the latest of each field
+    /// Decoded values with their own times, oldest first, if the driver returned such; `data` then contains the latest
+    /// value of each field. Otherwise null.
     updates: Option<Vec<UpdateView>>,
-    /// Why the driver made nothing of it
+    /// Reason why the driver could not decode the uplink. Null if it did not fail.
     error: Option<DriverFailure>,
 }
 
-/// Values that a driver told of, and the time that they are about
+/// Decoded values and their time.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(rename = "Update")]
 pub struct UpdateView {
-    /// The time
+    /// Time of the values.
     pub timestamp: Timestamp,
-    /// The decoded fields
+    /// Decoded fields.
     pub values: JsonObject,
 }
 
-/// Why a driver made nothing of an uplink
+/// Reason why a driver could not decode an uplink.
 #[derive(Object, Serialize, Deserialize)]
 pub struct DriverFailure {
-    /// What stopped it: `exception`, `cpu_time`, `memory`, `schema` ...
+    /// Kind of the failure, such as `exception`, `cpu_time`, `memory`, `schema`, or `missing` if the driver does not
+    /// exist.
     kind: String,
-    /// Why, for its author
+    /// Error message for the author of the driver.
     message: String,
-    /// The line of its script, counted from 1, where it is known
+    /// Line of the driver's script, counted from 1. Null if unknown.
     line: Option<u32>,
 }
 
@@ -91,7 +96,8 @@ pub struct DeviceHistoryApi;
 impl DeviceHistoryApi {
     /// List a device's uplinks
     ///
-    /// Raw and decoded, with radio metadata and the driver's errors. Newest first.
+    /// Returns the uplinks of the device, raw and decoded, with radio metadata and failures of the driver, by `time`
+    /// with the newest first. Fails with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/uplinks",
         method = "get",
@@ -100,7 +106,7 @@ impl DeviceHistoryApi {
     async fn list_uplinks(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
         paging: Paging,
     ) -> Result<Listed<UplinkView>> {
@@ -113,7 +119,9 @@ impl DeviceHistoryApi {
 
     /// List a device's events
     ///
-    /// Failures and warnings of its driver, and the network's messages that are no uplinks.
+    /// Returns failures, warnings and log lines of the device's driver, state changes of its downlinks, and messages of
+    /// the network that are not uplinks. Filters are combined with AND. Fails with 400 if `to` is before `from`, and
+    /// with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/events",
         method = "get",
@@ -123,15 +131,15 @@ impl DeviceHistoryApi {
     async fn list_events(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// Only those of this kind
+        /// Kind of the events.
         kind: Query<Option<EventKind>>,
-        /// Only those at or after this time
+        /// Start of the period, inclusive. Absent: no limit.
         from: Query<Option<Timestamp>>,
-        /// Only those before this time
+        /// End of the period, exclusive. Absent: no limit.
         to: Query<Option<Timestamp>>,
-        /// What orders them; a minus turns it round. `-at` by default
+        /// Sort key; prefix with `-` for descending order. Default: `-at`.
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,
     ) -> Result<Listed<EventView>> {

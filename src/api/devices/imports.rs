@@ -22,7 +22,6 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
     hub::Hub,
     id::ImportId,
     store::devices::{
@@ -38,19 +37,25 @@ pub const IMPORT: OwnBound = OwnBound {
     max: BodyMax::Import,
 };
 
-/// What to do with a device that is there already
+/// Handling of rows whose device already exists. `fail`: the row fails. `update`: the row replaces the device. `skip`:
+/// the device remains unchanged.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case", rename = "OnExisting")]
 enum OnExistingBody {
     /// The row fails.
     Fail,
-    /// The row takes the device's place.
+    /// The row replaces the device.
     Update,
-    /// The device stays as it is.
+    /// The device remains unchanged.
     Skip,
 }
 
-/// How far an import is
+/// State of an import.
+///
+/// - `queued`: waiting.
+/// - `running`: some of its rows were processed.
+/// - `done`: all of its rows were processed, successfully or not.
+/// - `failed`: ended by a fault inside the hub.
 #[derive(Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case", rename = "DeviceImportState")]
 #[serde(rename_all = "snake_case")]
@@ -61,7 +66,7 @@ enum StateView {
     Failed,
 }
 
-/// What became of a row
+/// Outcome of a row: the device was created, updated or skipped (left unchanged), or the row failed.
 #[derive(Debug, Enum, Clone, Copy, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case", rename = "DeviceImportOutcome")]
 #[serde(rename_all = "snake_case")]
@@ -72,52 +77,52 @@ enum OutcomeView {
     Failed,
 }
 
-/// An import of devices
+/// Import of devices.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceImport")]
 struct ImportView {
-    /// Its id
+    /// Identifier of the import.
     id: Id,
-    /// How far it is: `failed` means that a fault inside the hub has ended it, `done` that every row has been tried
+    /// State of the import.
     state: StateView,
-    /// What its rows were written in
+    /// Format of the file.
     format: FormatName,
-    /// Character encoding that the file was read in, by its lower-case name in the WHATWG Encoding Standard, such as
-    /// `utf-8` or `windows-1252`; null for imports of older versions
+    /// Character encoding in which the file was read, by its name in the WHATWG Encoding Standard in lower case, such
+    /// as `utf-8` or `windows-1252`. Null for imports of older versions.
     encoding: Option<String>,
-    /// Character that separates the cells of the CSV file; null for NDJSON
+    /// Delimiter of the cells. Null for NDJSON and for imports of older versions.
     delimiter: Option<String>,
-    /// All its rows
+    /// Number of rows in the file.
     rows_total: Count,
-    /// Rows that have made a device
+    /// Number of rows that created a device.
     created: Count,
-    /// Rows that have replaced a device
+    /// Number of rows that replaced a device.
     updated: Count,
-    /// Rows whose device was there already and stays as it is
+    /// Number of rows whose device already existed and remained unchanged.
     skipped: Count,
-    /// Rows that could not be done
+    /// Number of rows that failed.
     failed: Count,
-    /// When it was begun
+    /// Time at which the import was created.
     created_at: Timestamp,
-    /// When it last went on
+    /// Time at which the import last made progress.
     updated_at: Timestamp,
-    /// When it came to its end; null before
+    /// Time at which the import ended. Null before.
     finished_at: Option<Timestamp>,
 }
 
-/// What became of one row of an import
+/// Result of a row of an import.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceImportRow")]
 struct ImportRowView {
-    /// Its number, counted from 1 without the header line and empty rows
+    /// Number of the row, counted from 1 without the header line and empty rows.
     row: Id,
-    /// Line of the file that the row starts in, counted from 1; null for imports of older versions
+    /// Line of the file in which the row starts, counted from 1. Null for imports of older versions.
     line: Option<Id>,
-    /// Its device; null where the row does not tell
+    /// Identifier of the device. Null if the row contains no valid one.
     device_id: Option<String>,
-    /// What became of it
+    /// Outcome of the row.
     outcome: OutcomeView,
-    /// Why it failed, with the field or column and the rule; null where it did not
+    /// Reason why the row failed, with the field or column and the rule. Null if it did not fail.
     error: Option<String>,
 }
 
@@ -130,25 +135,29 @@ pub struct DeviceImportsApi {
 impl DeviceImportsApi {
     /// Import devices
     ///
-    /// Takes up to 64 MiB and a million rows, keeps them, and does them in the background: the answer
-    /// is the import, to be asked for until it is `done`. A row that cannot be done fails by itself.
-    /// Finished imports are kept for 30 days.
+    /// Stores a file of devices and imports its rows in the background. The response contains the import: request it
+    /// again until its state is `done`. A row that is invalid fails alone. Finished imports are kept for 30 days. The
+    /// file may have up to 64 MiB (setting `import_max_bytes`) and 1,000,000 rows.
     ///
-    /// CSV starts with a header line; its columns, each of which may be missing, are `id`, `name`,
-    /// `description`, `driver`, `labels` (separated by semicolons), `network_connection_id` and
-    /// `network_device_id` (of several addresses, separated by semicolons) and `metadata` (JSON). Case
-    /// and blanks in the header line make no difference. Commas, semicolons, tabs and vertical bars
-    /// separate cells: the header line tells, or a first line such as `sep=;`. Empty rows are skipped,
-    /// and cells that are missing at the end of a row are empty. An apostrophe before text that a
-    /// spreadsheet would take for a formula is removed, as is any before an id. Ids that a spreadsheet
-    /// has turned into numbers (`7.08E+15`) are refused.
+    /// Fails with 400 if the file as a whole cannot be read: an unknown or repeated column, an encoding that cannot be
+    /// determined, a spreadsheet workbook, no rows; if `format` contradicts the content type; or if 10 imports of the
+    /// tenant are not finished. Fails with 503 while other files are being received: at most one per user or API key,
+    /// two per tenant and four in the hub.
     ///
-    /// A line of NDJSON is a body of `POST /devices`.
+    /// A CSV file starts with a header line. Its columns are `id`, `name`, `description`, `driver`, `labels` (separated
+    /// by semicolons), `network_connection_id` and `network_device_id` (several addresses are separated by semicolons),
+    /// and `metadata` (JSON); each of them is optional. Case, blanks and dashes in the header line are ignored. Cells
+    /// are separated by commas, semicolons, tabs or vertical bars: the header line determines the delimiter, or a first
+    /// line such as `sep=;`. Empty rows are skipped, and cells that are missing at the end of a row are empty. An
+    /// apostrophe before text that a spreadsheet would take for a formula is removed, and so is any apostrophe before
+    /// an id. Ids that a spreadsheet has converted to numbers (`7.08E+15`) are rejected.
+    ///
+    /// A line of an NDJSON file is a body of `POST /api/v3/devices`.
     ///
     /// The content type is `application/octet-stream`, `text/csv` (or `application/vnd.ms-excel`),
-    /// `application/x-ndjson` (or `application/ndjson`), or `multipart/form-data` with the file as the
-    /// only part. The encoding is the one of a byte order mark, the `charset` of the content type,
-    /// UTF-8, or Windows-1252 where the text can be nothing else.
+    /// `application/x-ndjson` (or `application/ndjson`), or `multipart/form-data` with the file as its only part. The
+    /// encoding is that of a byte order mark, otherwise the `charset` of the content type, otherwise UTF-8, otherwise
+    /// Windows-1252 if no other encoding is possible.
     #[oai(
         path = "/devices/import",
         method = "post",
@@ -157,10 +166,10 @@ impl DeviceImportsApi {
     async fn create_import(
         &self,
         caller: Caller,
-        /// What to do with devices that are there already; `fail` by default: their rows fail
+        /// Handling of rows whose device already exists. Default: `fail`.
         on_existing: Query<Option<OnExistingBody>>,
-        /// What the file is written in; by default what its content type or the ending of its name says, or else
-        /// `csv`
+        /// Format of the file. Default: the format of its content type or of the extension of its name, otherwise
+        /// `csv`.
         format: Query<Option<FormatName>>,
         file: Sent<DeviceFile>,
     ) -> Result<Begun<ImportView>> {
@@ -174,8 +183,7 @@ impl DeviceImportsApi {
             let file = file;
             format.read(&file.bytes, told, row_max)
         });
-        let rows = rows.await.map_err(Error::internal)?;
-        let rows = rows.ok_or_else(|| Error::internal("reading a file broke"))??;
+        let rows = rows.await?;
         let new = NewImport {
             format: format.name(),
             on_existing: on_existing.0.map_or(OnExisting::Fail, OnExistingBody::into),
@@ -191,9 +199,9 @@ impl DeviceImportsApi {
         })
     }
 
-    /// List imports of devices
+    /// List device imports
     ///
-    /// The newest first.
+    /// Returns the imports of the tenant, newest first. Finished imports are removed after 30 days.
     #[oai(
         path = "/devices/import",
         method = "get",
@@ -205,9 +213,10 @@ impl DeviceImportsApi {
         Ok(window.answer(page, ImportView::from)?)
     }
 
-    /// Get an import of devices
+    /// Get a device import
     ///
-    /// How far it is.
+    /// Returns the state of the import and the numbers of its rows by outcome. Fails with 404 if the import does not
+    /// exist.
     #[oai(
         path = "/devices/import/:id",
         method = "get",
@@ -216,16 +225,17 @@ impl DeviceImportsApi {
     async fn get_import(
         &self,
         caller: Caller,
-        /// The import's id
+        /// Identifier of the import.
         id: Path<Id>,
     ) -> Result<Found<ImportView>> {
         let import = imports::get(caller.scope(), ImportId(**id)).await?;
         Ok(Found(import.into()))
     }
 
-    /// List the rows of an import
+    /// List a device import's rows
     ///
-    /// Those that are done, in their order, with what became of each.
+    /// Returns the processed rows of the import with their outcomes, in the order of the file. Fails with 404 if the
+    /// import does not exist.
     #[oai(
         path = "/devices/import/:id/rows",
         method = "get",
@@ -234,9 +244,9 @@ impl DeviceImportsApi {
     async fn list_import_rows(
         &self,
         caller: Caller,
-        /// The import's id
+        /// Identifier of the import.
         id: Path<Id>,
-        /// Only those of which this became
+        /// Outcome of the rows.
         outcome: Query<Option<OutcomeView>>,
         paging: Paging,
     ) -> Result<Listed<ImportRowView>> {

@@ -16,15 +16,15 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     store::devices,
     text::{DeviceId, Label},
 };
 
-/// The labels of a device
+/// Labels of a device.
 #[derive(Object, Serialize)]
 struct DeviceLabels {
-    /// What selectors pick it by
+    /// Labels of the device, which selectors match.
     labels: Vec<String>,
 }
 
@@ -35,7 +35,8 @@ pub struct DeviceLabelsApi;
 impl DeviceLabelsApi {
     /// List a device's labels
     ///
-    /// All of them; they are in the device, too.
+    /// Returns all labels of the device, which are part of the device as well. Fails with 404 if the device does not
+    /// exist.
     #[oai(
         path = "/devices/:id/labels",
         method = "get",
@@ -44,7 +45,7 @@ impl DeviceLabelsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceLabels>> {
         let device = devices::get(caller.scope(), &id.0).await?;
@@ -55,8 +56,10 @@ impl DeviceLabelsApi {
 
     /// Add labels to a device
     ///
-    /// Those that it has already stay once. Data tables and integrations follow at the next uplink.
-    /// Answers all labels of the device.
+    /// Adds labels to the device and returns all of its labels. Labels that the device already has are not added again.
+    /// Data tables and integrations apply the change from the next uplink on.
+    ///
+    /// Fails with 400 if the device would have more than 64 labels, and with 404 if it does not exist.
     #[oai(
         path = "/devices/:id/labels",
         method = "post",
@@ -65,9 +68,9 @@ impl DeviceLabelsApi {
     async fn create(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// The labels, separated by commas
+        /// Labels to add, at most 16, separated by commas.
         labels: Query<Labels>,
     ) -> Result<Found<DeviceLabels>> {
         let labels = devices::change_labels(caller.scope(), &id.0, |own| {
@@ -78,7 +81,7 @@ impl DeviceLabelsApi {
             }
             if own.len() > LABELS_MAX {
                 let rule = format!("a device has at most {LABELS_MAX} labels");
-                return Err(Error::field("labels", rule));
+                return Err(Error::of_field(Reason::LimitReached, "labels", rule));
             }
             Ok(())
         })
@@ -86,9 +89,10 @@ impl DeviceLabelsApi {
         Ok(Found(DeviceLabels { labels }))
     }
 
-    /// Delete a label of a device
+    /// Delete a device's label
     ///
-    /// Data tables and integrations follow at the next uplink. Answers the label that was deleted.
+    /// Removes a label from the device and returns the removed label. Data tables and integrations apply the change
+    /// from the next uplink on. Fails with 404 if the device does not exist or does not have the label.
     #[oai(
         path = "/devices/:id/labels/:label",
         method = "delete",
@@ -97,9 +101,9 @@ impl DeviceLabelsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// The label
+        /// Label to remove.
         label: Path<Label>,
     ) -> Result<Found<DeviceLabels>> {
         let label = label.0.into_string();

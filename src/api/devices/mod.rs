@@ -7,6 +7,7 @@ pub(super) mod csv_layout;
 pub(super) mod csv_records;
 pub(super) mod downlinks;
 pub(super) mod driver_state;
+pub(super) mod errors;
 pub(super) mod files;
 pub(super) mod history;
 pub(super) mod imports;

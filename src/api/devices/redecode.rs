@@ -22,7 +22,7 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     reference::DriverReference,
     store::devices::{self, uplinks},
     text::DeviceId,
@@ -32,38 +32,40 @@ use crate::{
     },
 };
 
-/// What a driver makes of a stretch of a device's uplinks
+/// Results of decoding a page of a device's uplinks again.
 #[derive(Object, Serialize)]
 struct Redecoding {
-    /// Whether nothing was written
+    /// Whether nothing was written.
     dry_run: bool,
-    /// The uplinks, the oldest first
+    /// Uplinks of the page, oldest first.
     collection: Vec<RedecodedView>,
-    /// Send it as `cursor` with the same other parameters for the next stretch; null at the end
+    /// Cursor of the next page. Repeat the request with this value as `cursor` and all other parameters unchanged. Null
+    /// on the last page.
     next_cursor: Option<String>,
-    /// Uplinks of this stretch whose data are the same
+    /// Number of uplinks of this page whose data are the same as before.
     unchanged: Count,
-    /// Those whose data are others
+    /// Number of uplinks of this page whose data differ.
     changed: Count,
-    /// Those that the driver fails on
+    /// Number of uplinks of this page on which the driver failed.
     failed: Count,
 }
 
-/// An uplink, before and after
+/// Data of an uplink before and after decoding it again.
 #[derive(Object, Serialize)]
 #[oai(rename = "RedecodedUplink")]
 struct RedecodedView {
-    /// The uplink's id
+    /// Identifier of the uplink.
     id: Uuid,
-    /// When the network received it
+    /// Time at which the network received the uplink.
     time: Timestamp,
-    /// Its data as they were stored
+    /// Fields as they were stored. Null if there were none.
     before: Option<JsonObject>,
-    /// What the driver makes of it; null where it fails, and where the payload is not known
+    /// Fields that the driver decoded now. Null if the driver failed, or if the uplink has no application payload.
     after: Option<JsonObject>,
-    /// Why the driver makes nothing of it
+    /// Reason why the driver could not decode the uplink. Null if it did not fail.
     error: Option<DriverFailure>,
-    /// Paths of the fields that differ, their parts joined by dots, at most 100; `updates` where only the times or earlier values of several updates do
+    /// Paths of the fields that differ, with their parts joined by dots, at most 100. `updates` if only the times or
+    /// the earlier values of several updates differ.
     changed: Vec<String>,
 }
 
@@ -80,16 +82,23 @@ pub struct DeviceRedecodeApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
 impl DeviceRedecodeApi {
-    /// Decode a device's uplinks again
+    /// Redecode a device's uplinks
     ///
-    /// Decodes the stored payloads of a span of time, the oldest first, and tells what differs: what
-    /// another version would make of them, before the device follows it. With `dry_run=false`, what the
-    /// driver makes of each uplink is written into the place of its data, updates and error, with its
-    /// rows in the data tables that keep the device's data; integrations are told nothing. A stretch is
-    /// written as a whole or not at all; call again with `next_cursor` until it is null. The last one, if
-    /// it ends with the device's newest uplink, also makes the device report what these uplinks do. A
-    /// stretch may end before its limit where decoding takes long. The state that a driver keeps starts
-    /// empty; it goes on from stretch to stretch where they are written.
+    /// Decodes stored uplinks again, oldest first, and returns what differs from the stored data. By default nothing is
+    /// written, for instance to preview another version of the driver before the device uses it.
+    ///
+    /// With `dry_run=false`, the results replace the data, updates and error of each uplink, and the uplink's rows in
+    /// the data tables that store the device's data. Each page records a `redecoded` event of the device; the uplinks
+    /// are not sent to integrations again. Each page is written completely or not at all; repeat the request with
+    /// `next_cursor` until it is null. If the last page ends with the device's newest uplink, the device's reported
+    /// state is updated as well.
+    ///
+    /// A page has fewer uplinks than `limit` if decoding takes more than 5 seconds. The state of a stateful driver
+    /// starts empty; it is carried over from page to page only with `dry_run=false`.
+    ///
+    /// Fails with 400 if no driver is given and the device has none, if the driver does not exist, if `to` is before
+    /// `from`, or, with `dry_run=false`, if `cursor` does not follow the last page that was written with this version
+    /// of the driver. Fails with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/redecode",
         method = "post",
@@ -99,19 +108,21 @@ impl DeviceRedecodeApi {
     async fn redecode(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
-        /// The driver to decode with; the device's own by default
+        /// Reference to the driver that decodes: `author/name:tag`, `author/name` for the tag `latest`, or
+        /// `author/name@sha256:...`. Absent: the driver of the device.
         driver: Query<Option<DriverReference>>,
-        /// Whether nothing is written; true by default
+        /// Whether to write nothing.
         dry_run: Query<Option<bool>>,
-        /// Only uplinks that the network received at or after this time
+        /// Start of the period in which the network received the uplinks, inclusive. Absent: no limit.
         from: Query<Option<Timestamp>>,
-        /// Only those before this time
+        /// End of the period in which the network received the uplinks, exclusive. Absent: no limit.
         to: Query<Option<Timestamp>>,
-        /// Most uplinks of the stretch; 50 by default
+        /// Maximum number of uplinks per page.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the stretch before
+        /// Value of `next_cursor` from the previous page. All parameters except `limit` must be the same as for that
+        /// page. Absent: the first page.
         cursor: Query<Option<Cursor>>,
         uri: &Uri,
     ) -> Result<Stretched> {
@@ -122,7 +133,8 @@ impl DeviceRedecodeApi {
         let own = device.provisioned.driver.clone();
         let driver = driver.0.map(DriverReference::into_string).or(own);
         let reference = driver.ok_or_else(|| {
-            Error::field("driver", "must be given: the device has none of its own")
+            let rule = "must be given: the device has no driver";
+            Error::of_field(Reason::Required, "driver", rule)
         })?;
         let page = uplinks::list(scope, device.key, span, false, &window.stretch).await?;
         let (count, is_last) = (page.items.len(), page.next.is_none());
@@ -199,7 +211,7 @@ impl ApiResponse for Stretched {
     fn meta() -> MetaResponses {
         success(
             200,
-            "Done; the body holds what was found",
+            "The request succeeded. The body contains the results.",
             "application/json",
             Redecoding::schema_ref(),
             vec![next_link()],

@@ -39,7 +39,10 @@ pub struct DevicesApi;
 impl DevicesApi {
     /// Create a device
     ///
-    /// From its next message on, what the network connections receive for its addresses is its.
+    /// Creates a device. Messages that network connections receive for its addresses are assigned to it from now on.
+    ///
+    /// Fails with 400 if the id, the name or an address belongs to another device, if the driver or a network
+    /// connection does not exist, or if an address does not have the form that the network server requires.
     #[oai(path = "/devices", method = "post", operation_id = "create_device")]
     async fn create(
         &self,
@@ -56,27 +59,34 @@ impl DevicesApi {
 
     /// List devices
     ///
-    /// Those of the tenant, or those that the filters leave, complete with state and last data.
+    /// Returns the tenant's devices with their state and last message, page by page. Filters are combined with AND.
+    ///
+    /// Fails with 400 if the selector is invalid: the error text names the column. A selector combines conditions on
+    /// labels with `,` or `and`, `or`, `!` or `not`, and parentheses. A condition is `label`, `key=value`,
+    /// `key!=value`, `key in (a, b)` or `key not in (a, b)`; a label that contains `=` consists of a key and a value,
+    /// and `key` alone matches all of its values. Labels are compared exactly; one with spaces must be in double
+    /// quotes. A selector has at most 256 conditions and 32 levels of parentheses.
     #[oai(path = "/devices", method = "get", operation_id = "list_devices")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
-        /// Only those that this picks by their labels, such as `site=berlin, !retired`
+        /// Label selector that the devices must match, such as `site=berlin, !retired`. Empty or absent: all devices.
         selector: Query<Option<SelectorText>>,
-        /// Only those with an address in this network connection
+        /// Identifier of a network connection in which the devices have an address.
         network_connection_id: Query<Option<Id>>,
-        /// Only those with this driver: `author/name` however they refer to it, `author/name:tag`, or `author/name@sha256:...` for those that are pinned
+        /// Reference to the driver that the devices use. `author/name` matches all references to this driver, whatever
+        /// the tag or version. `author/name:tag` and `author/name@sha256:...` match devices with exactly this
+        /// reference; `author/name:latest` also matches `author/name`.
         driver: Query<Option<DriverReference>>,
-        /// Only those that have sent nothing for so many seconds, or never anything: 86400 is a day
+        /// Minimum time since the last message in seconds, such as 86400 for a day. Also matches devices that have
+        /// never sent a message.
         silent_for_s: Query<Option<Silence>>,
-        /// Only those that are so: `ok` when the driver could make something of the last uplink, or there is
-        /// no driver, `failing` when it could not, `never_seen` before the first uplink. How long ago the
-        /// last one was is `silent_for_s`'s to say: with `ok`, those that were fine and fell silent
+        /// Health of the devices. Combine `ok` with `silent_for_s` to find devices that worked and have fallen silent.
         health: Query<Option<HealthStateView>>,
-        /// Only those with this text in id, name or description, whatever its case
+        /// Text that the id, the name or the description contains, ignoring case.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix with `-` for descending order. Default: `created_at`.
         sort: Query<Option<SortBy<list::SortBy>>>,
         paging: Paging,
     ) -> Result<Listed<DeviceView>> {
@@ -96,12 +106,12 @@ impl DevicesApi {
 
     /// Get a device
     ///
-    /// With its state and last data.
+    /// Returns the device with its state and its last message. Fails with 404 if the device does not exist.
     #[oai(path = "/devices/:id", method = "get", operation_id = "get_device")]
     async fn get(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Single<DeviceView>> {
         Ok(Single(devices::get(caller.scope(), &id.0).await?.into()))
@@ -109,12 +119,17 @@ impl DevicesApi {
 
     /// Replace a device
     ///
-    /// What is left out is emptied; the id, the state and the uplinks stay.
+    /// Replaces the configuration of a device. Omitted fields are reset to their defaults; the id, the state and the
+    /// uplinks remain.
+    ///
+    /// Fails with 400 if the name or an address belongs to another device, if the driver or a network connection does
+    /// not exist, if an address does not have the form that the network server requires, or if the device has been
+    /// changed since the version in `If-Match`. Fails with 404 if the device does not exist.
     #[oai(path = "/devices/:id", method = "put", operation_id = "update_device")]
     async fn update(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
         body: Body<DeviceUpdate>,
     ) -> Result<Single<DeviceView>> {
@@ -126,7 +141,9 @@ impl DevicesApi {
 
     /// Delete a device
     ///
-    /// With its uplinks and events; rows of data tables stay. Answers what was deleted.
+    /// Deletes a device with its uplinks, events and downlinks, and returns the deleted device. Its rows in data tables
+    /// remain. Fails with 400 if the device has been changed since the version in `If-Match`, and with 404 if it does
+    /// not exist.
     #[oai(
         path = "/devices/:id",
         method = "delete",
@@ -135,7 +152,7 @@ impl DevicesApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Found<DeviceView>> {
         Ok(Found(devices::delete(caller.scope(), &id.0).await?.into()))

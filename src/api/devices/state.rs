@@ -25,12 +25,14 @@ use crate::{
     text::DeviceId,
 };
 
-/// What a device should be
+/// Desired state of a device.
 #[derive(Object, Deserialize, Serialize)]
 #[oai(rename = "NewDesiredState", example)]
 #[serde(deny_unknown_fields)]
 struct DesiredStateBody {
-    /// All of it: what is left out is no longer desired. Where the driver has a schema, its `configurable` properties alone, of their types; an empty object desires nothing
+    /// Complete desired state: omitted properties are no longer desired. If the driver has a schema, only its
+    /// `configurable` properties are allowed, with values of their types. An empty object removes the desired state.
+    /// Nested at most 16 levels deep, without NUL characters.
     desired: JsonObject,
 }
 
@@ -43,43 +45,46 @@ impl Example for DesiredStateBody {
     }
 }
 
-/// What a device last said of itself, and what it should be
+/// Reported and desired state of a device, and the transfer of the desired state.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceStateReport")]
 struct DeviceStateView {
-    /// The decoded fields, merged uplink by uplink; empty until the first
+    /// Latest value of each decoded field, merged from the device's uplinks; includes the state that a stateful driver
+    /// keeps. An uplink that arrives late does not replace newer values. Empty before the first decoded uplink.
     reported: JsonObject,
-    /// What it should be
+    /// Desired state that a client has set. Empty if none is set.
     desired: JsonObject,
-    /// What can be desired, by the schema of the device's driver; null where it has none and anything can
+    /// Properties that the desired state may contain, from the schema of the device's driver. Null if there is no
+    /// schema, so that any property is allowed.
     configurable: Option<Vec<ConfigurableView>>,
-    /// What the driver's schema says of what can be desired and is not: the driver encodes it together with the desired state
+    /// Default values of `configurable` properties, from the schema of the device's driver. The driver encodes them
+    /// together with the desired state, whose values take precedence.
     defaults: JsonObject,
-    /// What became of telling the device of its desired state; null where nothing was desired
+    /// Transfer of the desired state to the device. Null if no state is desired.
     transfer: Option<TransferView>,
-    /// The device's revision, which grows with every change by a client; it is the ETag
+    /// Revision of the device, which grows with every change by a client. The `ETag` header contains it.
     revision: Count,
-    /// When a client last changed the device or what it should be
+    /// Time at which a client last changed the device or its desired state.
     updated_at: Timestamp,
 }
 
-/// Something that can be desired of a device
+/// Property that a desired state may contain.
 #[derive(Object, Serialize)]
 #[oai(rename = "ConfigurableProperty")]
 struct ConfigurableView {
-    /// Its path, its parts joined by dots
+    /// Path of the property, with its parts joined by dots.
     path: String,
-    /// What it is: `number`, `text`, `boolean` or `json`
+    /// Type of the property's values.
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     kind: ConfigurableType,
-    /// Its unit
+    /// Unit of the property's values. Null if the schema names none.
     unit: Option<String>,
-    /// What it means
+    /// Meaning of the property. Null if the schema does not describe it.
     description: Option<String>,
 }
 
-/// What a property that can be desired is
+/// Type of a property's values. `json`: an array, or an object that the schema does not describe further.
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -90,38 +95,48 @@ enum ConfigurableType {
     Json,
 }
 
-/// What became of telling a device of its desired state
+/// Transfer of a desired state to its device.
 #[derive(Object, Serialize)]
 #[oai(rename = "DesiredStateTransfer")]
 struct TransferView {
-    /// The state of the downlink that tells of it, or `not_sent`
+    /// State of the transfer.
     state: TransferState,
-    /// The downlink
+    /// Identifier of the downlink that carries the desired state. Null if none was queued.
     downlink_id: Option<Uuid>,
-    /// Why the device is not told: no driver, nothing that encodes, no network; or why the downlink failed
+    /// Reason why no downlink was queued, such as a missing driver, encoder or network; otherwise the last error of the
+    /// downlink. Null if there was no error.
     reason: Option<String>,
-    /// Since when it is so
+    /// Time of the downlink's last change; for `not_sent`, the time at which the desired state was set.
     at: Timestamp,
 }
 
-/// Where the transfer of a desired state stands
+/// State of the transfer of a desired state to its device: the state of its downlink, or `not_sent` if no downlink was
+/// queued.
+///
+/// - `queued`: waiting in the hub.
+/// - `sent`: accepted by the network server.
+/// - `acknowledged`: confirmed by the device.
+/// - `failed`: given up, or rejected by the network or the device.
+/// - `expired`: not sent before its expiry.
+/// - `cancelled`: cancelled by a client, or replaced by a newer desired state.
+/// - `not_sent`: no downlink could be queued.
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum TransferState {
-    /// Its downlink waits in the hub
+    /// Waiting in the hub.
     Queued,
-    /// The network server has it
+    /// Accepted by the network server.
     Sent,
-    /// The device has confirmed it
+    /// Confirmed by the device.
     Acknowledged,
-    /// It was given up, or the network or the device refused it
+    /// Given up, or rejected by the network or the device.
     Failed,
-    /// It waited too long
+    /// Not sent before its expiry.
     Expired,
-    /// It was taken back
+    /// Cancelled by a client, or replaced by a newer desired state.
     Cancelled,
-    /// There is none
+    /// No downlink could be queued.
     NotSent,
 }
 
@@ -135,7 +150,8 @@ pub struct DeviceStateApi {
 impl DeviceStateApi {
     /// Get a device's state
     ///
-    /// What it last reported, what it should be, what it can be, and whether it has been told.
+    /// Returns the reported state, the desired state, the properties that a desired state may contain, and the transfer
+    /// of the desired state to the device. Fails with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/state",
         method = "get",
@@ -144,7 +160,7 @@ impl DeviceStateApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
     ) -> Result<Single<DeviceStateView>> {
         let report = self.hub.state_report(caller.scope(), &self.codec, &id.0);
@@ -153,10 +169,17 @@ impl DeviceStateApi {
 
     /// Replace a device's desired state
     ///
-    /// The device's driver encodes it, with the schema's defaults of what is left out, and the downlink
-    /// is queued in the place of one that still waits to tell of an older desired state. What the driver
-    /// refuses is a 400. Where nothing encodes, or the device has no network, the state is stored all the
-    /// same: `transfer` and an event of the device say why the device is not told.
+    /// Sets the desired state and queues a downlink that transfers it to the device. The driver encodes the desired
+    /// state together with the schema's defaults of omitted properties. Queued downlinks of an older desired state are
+    /// cancelled. An empty object removes the desired state and cancels these downlinks.
+    ///
+    /// Fails with 400, and changes nothing, if a property is not configurable or has the wrong type, if the driver
+    /// rejects the values, if the device's downlink queue is full, or if the device has been changed since the version
+    /// in `If-Match`. Fails with 404 if the device does not exist.
+    ///
+    /// If the device has no driver with an encoder, no address, or a network connection without downlink settings, or
+    /// if the payload does not have a length that the network accepts, the state is stored without a downlink:
+    /// `transfer` and a `desired_state_not_sent` event contain the reason.
     #[oai(
         path = "/devices/:id/state",
         method = "put",
@@ -165,7 +188,7 @@ impl DeviceStateApi {
     async fn update(
         &self,
         caller: Caller,
-        /// The device's id
+        /// Identifier of the device.
         id: Path<DeviceId>,
         body: Body<DesiredStateBody>,
     ) -> Result<Single<DeviceStateView>> {

@@ -12,74 +12,75 @@ use crate::{
     store::devices::{Device, NewDevice},
 };
 
-/// A device
+/// Device with its state and its last message.
 #[derive(Object, Serialize)]
 #[oai(rename = "Device")]
 pub struct DeviceView {
-    /// Unique in the tenant
+    /// Identifier of the device, unique in the tenant.
     id: String,
-    /// For people; may be empty
+    /// Name of the device for people. May be empty.
     name: String,
-    /// What it is for
+    /// Description of the device. May be empty.
     description: String,
-    /// The driver that decodes its uplinks
+    /// Reference to the driver that decodes the device's uplinks. Null if there is none.
     driver: Option<String>,
-    /// What selectors pick it by
+    /// Labels of the device, which selectors match.
     labels: Vec<String>,
-    /// For your own use
+    /// Data for your own use.
     metadata: JsonObject,
-    /// Where its messages come from
+    /// Addresses of the device in the networks that deliver its messages.
     connectivity: ConnectivityView,
-    /// What it last said, and what it should be
+    /// Reported and desired state of the device.
     state: StateView,
-    /// `failing` when its driver could make nothing of its last uplink, else `ok`; `never_seen` before the
-    /// first
+    /// Health of the device: `failing` if the driver failed on the last uplink with data, `never_seen` before the first
+    /// message, otherwise `ok`.
     health: HealthStateView,
-    /// Its last message; null before the first
+    /// Last message of the device. Null before the first message.
     last_data_received: Option<LastDataView>,
-    /// Grows with every change by a client; it is the ETag
+    /// Revision of the device, which grows with every change by a client. The `ETag` header contains it.
     revision: Count,
-    /// When it was made
+    /// Time at which the device was created.
     created_at: Timestamp,
-    /// When it was last changed by a client
+    /// Time at which a client last changed the device.
     updated_at: Timestamp,
 }
 
-/// Where a device's messages come from
+/// Addresses of a device in the networks that deliver its messages.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceConnectivity")]
 struct ConnectivityView {
-    /// Its addresses
+    /// Addresses of the device.
     connections: Vec<AddressView>,
 }
 
-/// A device's address in a network
+/// Address of a device in a network.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceAddress")]
 struct AddressView {
-    /// The network connection
+    /// Identifier of the network connection.
     network_connection_id: Id,
-    /// The device's id there
+    /// Identifier of the device in this network.
     network_device_id: String,
 }
 
-/// A device's state
+/// Reported and desired state of a device.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeviceState")]
 struct StateView {
-    /// The decoded fields, merged uplink by uplink; empty until the first
+    /// Latest value of each decoded field, merged from the device's uplinks; includes the state that a stateful driver
+    /// keeps. An uplink that arrives late does not replace newer values. Empty before the first decoded uplink.
     reported: JsonObject,
-    /// What it should be
+    /// Desired state that a client has set. Empty if none is set.
     desired: JsonObject,
 }
 
-/// A device's last message
+/// Last message of a device.
 #[derive(Object, Serialize)]
 #[oai(rename = "LastDataReceived")]
 struct LastDataView {
-    /// When the hub received it
+    /// Time at which the hub received the message.
     received_at: Timestamp,
-    /// Its payload in hexadecimal digits; null if it had none that the network passed on
+    /// Payload in hexadecimal digits. Null if the network server passed none on.
     raw: Option<String>,
 }
 

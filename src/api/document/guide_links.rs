@@ -49,17 +49,16 @@ pub fn add(document: &mut Value, public_url: Option<&str>) {
 mod tests {
     use super::*;
     use crate::api::{
-        AllOperations,
         document::{
             form::{Form, Format, Version},
             pages::guide::chapters,
-            published,
         },
+        document_text,
     };
 
     fn document(public_url: Option<&str>) -> Value {
         let form = Form(Version::V3_0, Format::Json);
-        serde_json::from_str(&published::text::<AllOperations>(public_url, form)).unwrap()
+        serde_json::from_str(&document_text(public_url, form)).unwrap()
     }
 
     /// Every link to the guide in a text.

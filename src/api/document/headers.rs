@@ -5,6 +5,15 @@ use serde_json::{Value, json};
 use super::walk::each_operation;
 use crate::api::http::idempotency;
 
+const IF_MATCH: &str = "ETag of the version that you read, with or without quotes, or several ETags separated by \
+commas. The request fails with 400 if the resource has been changed since. `*` or no header: the request applies to \
+any version.";
+
+const IDEMPOTENCY_KEY: &str = "Key of your choice for this request, such as a UUID: printable ASCII characters, \
+without spaces at either end. The successful response is stored for 24 hours: a repeated request with the same key \
+returns it and is not executed again. Fails with 400 if the key was used for another request, or while the first \
+request is being processed. A request that failed can be repeated with the same key.";
+
 /// Declares `If-Match` on operations that change a resource with an ETag, and `Idempotency-Key` on those that
 /// create one.
 pub fn add(document: &mut Value) {
@@ -19,14 +28,14 @@ pub fn add(document: &mut Value) {
     parameters["IfMatch"] = json!({
         "name": "If-Match",
         "in": "header",
-        "description": "The ETag that the client has seen: the request is refused with a 400 if the resource has been changed since. `*`, or none: at any revision",
+        "description": IF_MATCH,
         "required": false,
         "schema": {"type": "string", "pattern": r#"^(\*|"?[0-9]{1,18}"?(, ?"?[0-9]{1,18}"?)*)$"#, "maxLength": 200, "example": "*"},
     });
     parameters["IdempotencyKey"] = json!({
         "name": idempotency::HEADER,
         "in": "header",
-        "description": "A text of the client's own, such as a UUID. A repeated request with the same key is answered as the first time, and done once; the key is remembered for 24 hours",
+        "description": IDEMPOTENCY_KEY,
         "required": false,
         "schema": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "minLength": 1, "maxLength": idempotency::KEY_MAX},
     });

@@ -42,7 +42,7 @@ pub fn add(document: &mut Value) {
                 .collect();
             operation["responses"]["201"]["links"][id] = json!({
                 "operationId": id,
-                "description": "With the new resource",
+                "description": "Applies the operation to the new resource.",
                 "parameters": values,
             });
         }

@@ -11,6 +11,7 @@ mod links;
 pub(super) mod pages;
 pub mod published;
 mod responses;
+mod rollup;
 mod schemas;
 mod security;
 mod version_3_1;

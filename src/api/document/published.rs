@@ -12,19 +12,23 @@ use serde_json::{Value, json};
 use super::{
     examples,
     form::{Form, Format, Version},
-    guide_links, headers, links, responses, schemas, security, version_3_1,
+    guide_links, headers, links, responses, rollup, schemas, security, version_3_1,
     walk::each_operation,
 };
-use crate::api::http::paging;
+use crate::api::http::{declared_error::DeclaredError, paging};
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
 const DESCRIPTION: &str = include_str!("description.md");
 
 /// Returns the text of the document of a group of operations, with `public_url` as its server, or the document's
-/// own origin.
-pub fn text<A: OpenApi>(public_url: Option<&str>, Form(version, format): Form) -> String {
-    let mut document = document::<A>(public_url);
+/// own origin. `errors` are those that the resources declare themselves.
+pub fn text<A: OpenApi>(
+    public_url: Option<&str>,
+    errors: &[&[DeclaredError]],
+    Form(version, format): Form,
+) -> String {
+    let mut document = document::<A>(public_url, errors);
     if version == Version::V3_1 {
         version_3_1::convert(&mut document);
     }
@@ -35,11 +39,11 @@ pub fn text<A: OpenApi>(public_url: Option<&str>, Form(version, format): Form) -
 }
 
 /// Returns the published document as a JSON value.
-fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
+fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Value {
     let mut document = raw::<A>();
     document["servers"] = json!([{
         "url": public_url.unwrap_or("/"),
-        "description": if public_url.is_some() { "This installation" } else { "The origin of this document" },
+        "description": if public_url.is_some() { "This installation." } else { "The origin of this document." },
     }]);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
@@ -54,6 +58,7 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
+    rollup::add(&mut document, errors);
     security::order(&mut document);
     guide_links::add(&mut document, public_url);
     examples::add(&mut document);
@@ -105,13 +110,13 @@ impl<A: OpenApi> OpenApi for Declared<A> {
 mod tests {
     use super::*;
     use crate::api::{
-        AllOperations,
+        AllOperations, ERRORS,
         document::walk::{each_object, schema_name},
     };
 
     #[test]
     fn every_operation_parameter_property_and_status_is_described() {
-        let mut document = document::<AllOperations>(None);
+        let mut document = document::<AllOperations>(None, ERRORS);
         let shared = document["components"]["parameters"].clone();
         let mut bare = Vec::new();
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -150,8 +155,26 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_declared_for_operations_that_exist() {
+        let mut document = document::<AllOperations>(None, ERRORS);
+        let mut known = Vec::new();
+        each_operation(&mut document, |_, _, operation| {
+            known.extend(operation["operationId"].as_str().map(ToOwned::to_owned));
+        });
+        for error in ERRORS.iter().copied().flatten() {
+            for name in error.operations {
+                assert!(known.iter().any(|known| known == name), "{name}");
+            }
+            assert!(
+                !error.operations.is_empty() && error.cause.ends_with('.'),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
     fn the_largest_integer_is_the_one_that_the_server_takes() {
-        let document = document::<AllOperations>(None);
+        let document = document::<AllOperations>(None, ERRORS);
         let id = &document["components"]["schemas"]["NetworkConnection"]["properties"]["id"];
         assert_eq!(id["maximum"], json!(9_007_199_254_740_991_f64));
         assert!(crate::api::http::types::Id::new(9_007_199_254_740_991).is_ok());
@@ -159,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_step_leaves_a_dangling_reference() {
-        let mut document = document::<AllOperations>(None);
+        let mut document = document::<AllOperations>(None, ERRORS);
         let schemas = document["components"]["schemas"].clone();
         each_object(&mut document, &mut |object| {
             if let Some(name) = object.get("$ref").and_then(schema_name) {

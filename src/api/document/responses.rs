@@ -3,43 +3,46 @@
 use serde_json::{Value, json};
 
 use super::walk::each_operation;
+use crate::error::Reason;
 
 /// Status code, name of the shared response, description, and an example of the error text.
 const ERRORS: [(&str, &str, &str, &str); 6] = [
     (
         "400",
         "BadRequest",
-        "Malformed, invalid, or not possible in the current state; the text names the field and the rule",
+        "The request is malformed or invalid, or not possible in the current state. The text names the field and \
+         the rule that was broken.",
         "name: must have 1 to 120 characters",
     ),
     (
         "401",
         "Unauthorized",
-        "No valid token",
+        "The token or key is missing, invalid or expired.",
         "a valid token is required: send it as \"Authorization: Bearer <token>\"",
     ),
     (
         "403",
         "Forbidden",
-        "Logged in, but not allowed to do this",
+        "The caller is authenticated, but not allowed to do this.",
         "your role may only read",
     ),
     (
         "404",
         "NotFound",
-        "There is no such resource, or it belongs to another tenant",
+        "The resource does not exist, or belongs to another tenant.",
         "there is no device \"am102\"",
     ),
     (
         "500",
         "InternalError",
-        "An unexpected fault inside the hub",
+        "An unexpected fault occurred inside the hub. The hub's log contains the details under the request's id.",
         "an unexpected fault inside the hub; the log has it under this request's id",
     ),
     (
         "503",
         "Unavailable",
-        "Something the hub needs is away, or it sheds load; try again after `Retry-After` seconds",
+        "A service that the hub needs is unavailable, or the hub is overloaded or shutting down. Repeat the request \
+         after the number of seconds in `Retry-After`.",
         "the database cannot be reached; try again",
     ),
 ];
@@ -49,15 +52,28 @@ const ERRORS: [(&str, &str, &str, &str); 6] = [
 pub fn add_errors(document: &mut Value) {
     document["components"]["schemas"]["Error"] = json!({
         "type": "object",
-        "description": "What every answer with a status of 400 and above carries",
+        "description": "Body of every response with a status code of 400 or above.",
         "required": ["code", "error"],
         "properties": {
             "code": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 503, "example": 400,
-                     "description": "The HTTP status, once more"},
+                     "description": "HTTP status code of the response."},
             "error": {"type": "string", "minLength": 1, "maxLength": 400, "example": ERRORS[0].3,
-                      "description": "What went wrong, for a person; it names the field and the rule that was broken"},
+                      "description": "Description of the problem for people. Names the field and the rule that was \
+                                      broken."},
         },
         "additionalProperties": false,
+    });
+    let words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+    document["components"]["headers"]["ErrorReason"] = json!({
+        "description": "Reason of the error, for programs. The errors of each operation list the reasons that it can send.",
+        "required": true,
+        "schema": {"type": "string", "enum": words, "example": "invalid"},
+    });
+    document["components"]["headers"]["ErrorField"] = json!({
+        "description": "Member of the body, parameter or header at fault, if a single one is: the path of the member, \
+                        such as `settings.broker.url`, or the name of the parameter or header.",
+        "required": false,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200, "example": "name"},
     });
     for (status, name, description, text) in ERRORS {
         let code: u16 = status.parse().unwrap_or_default();
@@ -68,14 +84,21 @@ pub fn add_errors(document: &mut Value) {
                 "example": {"code": code, "error": text},
             }},
         });
+        response["headers"]["X-Error-Reason"] = json!({"$ref": "#/components/headers/ErrorReason"});
+        if status == "400" {
+            response["headers"]["X-Error-Field"] =
+                json!({"$ref": "#/components/headers/ErrorField"});
+        }
         if status == "401" {
             response["headers"]["WWW-Authenticate"] = json!({
-                "description": "How to authenticate", "required": true, "schema": {"type": "string", "example": "Bearer"},
+                "description": "Authentication scheme to use.", "required": true,
+                "schema": {"type": "string", "example": "Bearer"},
             });
         }
         if status == "503" {
             response["headers"]["Retry-After"] = json!({
-                "description": "Seconds to wait", "required": true, "schema": {"type": "string", "pattern": "^[0-9]+$", "example": "2"},
+                "description": "Number of seconds to wait before the request is repeated.", "required": true,
+                "schema": {"type": "string", "pattern": "^[0-9]+$", "example": "2"},
             });
         }
         document["components"]["responses"][name] = response;
@@ -103,7 +126,9 @@ pub fn add_errors(document: &mut Value) {
 /// Declares `X-Request-Id` on every response.
 pub fn add_request_id(document: &mut Value) {
     document["components"]["headers"]["RequestId"] = json!({
-        "description": "The request's id, as in the hub's log; the client's own, where it sent one",
+        "description": "Identifier of the request, which the hub's log contains as well. Taken from the request's own \
+            `X-Request-Id` if that consists of 1 to 64 letters, digits, dashes, underscores and dots; otherwise \
+            a new UUID.",
         "required": true,
         "schema": {"type": "string", "minLength": 1, "maxLength": 64, "example": "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"},
     });

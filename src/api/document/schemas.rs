@@ -108,7 +108,8 @@ pub fn flatten_unions(document: &mut Value) {
         let mut required = tag["required"].as_array().cloned().unwrap_or_default();
         required.extend(variant["required"].as_array().cloned().unwrap_or_default());
         for (tag, _) in tag["properties"].as_object().into_iter().flatten() {
-            properties[tag]["description"] = "Which of the forms this is".into();
+            properties[tag]["description"] =
+                "Type of this object, which determines its other fields.".into();
         }
         merged["properties"] = properties.into();
         merged["required"] = required.into();

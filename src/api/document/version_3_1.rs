@@ -221,11 +221,8 @@ fn values(map: &mut Value) -> impl Iterator<Item = &mut Value> {
 mod tests {
     use super::*;
     use crate::api::{
-        AllOperations,
-        document::{
-            form::{Form, Format, Version},
-            published,
-        },
+        document::form::{Form, Format, Version},
+        document_text,
     };
 
     fn converted(schema: Value) -> Value {
@@ -351,7 +348,7 @@ mod tests {
     #[test]
     fn no_keyword_of_3_0_is_left() {
         let read = |version| -> Value {
-            let text = published::text::<AllOperations>(None, Form(version, Format::Json));
+            let text = document_text(None, Form(version, Format::Json));
             serde_json::from_str(&text).unwrap()
         };
         let mut found = Vec::new();

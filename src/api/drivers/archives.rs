@@ -102,8 +102,8 @@ impl Exporting {
         let entered = self.0.enter([(tenant, EXPORTS_TENANT_MAX)]);
         entered.map_err(|full| {
             Error::overloaded(match full {
-                Full::All => "other drivers are being exported; try again",
-                Full::Share(_) => "other drivers of this tenant are being exported; try again",
+                Full::All => "too many drivers are being exported; try again",
+                Full::Share(_) => "too many drivers of this tenant are being exported; try again",
             })
         })
     }
@@ -113,10 +113,14 @@ impl Exporting {
 impl DriverArchivesApi {
     /// Export a driver
     ///
-    /// One file that `POST /drivers/import` takes, on any hub: a tar archive, compressed by gzip, with
-    /// a folder for each version that a tag points at, or for the one that `reference` names. In a
-    /// folder are `.project` (JSON: author, name, metadata, tags, digest), `driver.js`, and, where the
-    /// version has them, `schema.json` and `examples.json`. An archive has at most 32 versions.
+    /// Returns a driver as a tar archive, compressed with gzip, which `POST /drivers/import` of any hub accepts. The
+    /// archive has a folder for each version that a tag points at, or for the one version in `reference`. A folder
+    /// contains `.project` (JSON with author, name, metadata, tags and digest), `driver.js` and, if the version has
+    /// them, `schema.json` and `examples.json`.
+    ///
+    /// Fails with 400 if `reference` is omitted and the driver has no tags or more than 32 tagged versions. Fails
+    /// with 404 if the driver does not exist, has no version for `reference`, or is built in. Fails with 503 if too
+    /// many exports are running.
     #[oai(
         path = "/drivers/:author/:name/export",
         method = "get",
@@ -125,11 +129,14 @@ impl DriverArchivesApi {
     async fn export(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// Only this version: a tag, or a digest
+        /// Tag or digest of the only version to export. All tagged versions if omitted. A digest is `sha256:` followed
+        /// by 64 hexadecimal digits in lower case.
         reference: Query<Option<DriverPick>>,
     ) -> Result<ArchiveAnswer> {
         let key = key(author.0, name.0);
@@ -145,7 +152,7 @@ impl DriverArchivesApi {
             .into_iter()
             .map(|version| folder(&key, &metadata, version));
         let folders = folders.collect::<Result<Vec<_>, Error>>()?;
-        let bytes = blocking(move || {
+        let bytes = run_apart("archive", move || {
             // The work goes on if the request is cancelled, so it keeps its place.
             let _kept = place;
             archive::pack(&folders, modified_s)
@@ -159,13 +166,16 @@ impl DriverArchivesApi {
 
     /// Import a driver
     ///
-    /// Takes what an export has written, of this hub or another one, and pushes its versions with their
-    /// tags: each is checked and its examples are run, and either all are taken or none. A version
-    /// whose folder says its digest must have it. The archive may as well be made by hand: a folder
-    /// for each version, or the files of one version without a folder; all have the same author, name
-    /// and metadata. At most 256 files and folders and 64 MiB when it is uncompressed. The content type
-    /// is `application/octet-stream`, `application/gzip`, or `multipart/form-data` with the archive as
-    /// the only part.
+    /// Pushes the versions in an archive that `GET /drivers/{author}/{name}/export` returned, with their tags. Each
+    /// version is checked and its examples are run, as by `POST /drivers`. Either all versions are added, or none.
+    ///
+    /// The archive is a tar archive, compressed with gzip, with a folder for each version, or with the files of one
+    /// version at the top. All versions must have the same author, name and metadata. A `digest` in `.project` must be
+    /// that of the content. Send the archive as `application/octet-stream`, as `application/gzip`, or as the only part
+    /// of `multipart/form-data`.
+    ///
+    /// Fails with 400 if the archive is invalid, if a version does not pass its checks, or if a limit is exceeded: 32
+    /// versions, 256 files and folders, 4 MiB per file, 64 MiB uncompressed.
     #[oai(
         path = "/drivers/import",
         method = "post",
@@ -179,19 +189,19 @@ impl DriverArchivesApi {
         // The rest of `archive` holds its place to the end of the request, and `place` holds it for the work,
         // which goes on if the request is cancelled.
         let (bytes, place) = (std::mem::take(&mut archive.bytes), archive.place.clone());
-        let folders = blocking(move || {
+        let folders = run_apart("archive", move || {
             let _kept = place;
             archive::unpack(&bytes)
         })
         .await?;
         let mut projects = folders.iter().map(Unpacked::read);
         let first = projects.next();
-        let first = first.ok_or_else(|| Error::field("archive", "holds no driver"))??;
+        let first = first.ok_or_else(|| Error::field("archive", "must contain a driver"))??;
         let mut sources = vec![first.source];
         for project in projects {
             let project = project?;
             if project.metadata != first.metadata {
-                let rule = "must have the metadata of the archive's other versions";
+                let rule = "must have the same metadata as the other versions in the archive";
                 return Err(Error::field(&project.place, rule).into());
             }
             sources.push(project.source);
@@ -206,13 +216,6 @@ impl DriverArchivesApi {
             body: driver.into(),
         })
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = run_apart("archive", work).await.map_err(Error::internal)?;
-    done.ok_or_else(|| Error::internal("reading or writing an archive broke"))?
 }
 
 fn folder(
@@ -261,7 +264,7 @@ impl Unpacked {
     fn read(folder: &Folder) -> Result<Self, Error> {
         let place = folder.place(FileName::Project);
         let project: Project = read_json(folder, FileName::Project)?
-            .ok_or_else(|| Error::field(&place, "is not there"))?;
+            .ok_or_else(|| folder.missing(FileName::Project))?;
         let script = Script::new(folder.required(FileName::Script)?)
             .map_err(|rule| Error::field(&folder.place(FileName::Script), rule))?;
         let examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>> =
@@ -301,7 +304,7 @@ fn read_json<T: serde::de::DeserializeOwned>(
     };
     let read = body::parse(text.as_bytes());
     read.map(Some)
-        .map_err(|error| Error::field(&folder.place(file), error))
+        .map_err(|error| Error::of_field(error.reason(), &folder.place(file), error))
 }
 
 impl ProjectMetadata {
@@ -319,7 +322,7 @@ impl ProjectMetadata {
 pub struct ArchiveFile;
 
 impl FileKind for ArchiveFile {
-    const DESCRIPTION: &'static str = "A tar archive, compressed by gzip, as an export answers it";
+    const DESCRIPTION: &'static str = "Tar archive, compressed with gzip, as an export returns it.";
     const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
     const USUAL_TYPES: &'static [&'static str] = &["application/gzip"];
 
@@ -360,13 +363,13 @@ impl ApiResponse for ArchiveAnswer {
     fn meta() -> MetaResponses {
         MetaResponses {
             responses: vec![MetaResponse {
-                description: "Done; the body holds the archive",
+                description: "Success. The body is the archive.",
                 status: Some(200),
                 status_range: None,
                 content: vec![files::content(ArchiveFile::EXAMPLE)],
                 headers: vec![crate::api::http::answer::header(
                     "Content-Disposition",
-                    "A name for the file",
+                    "Suggested name for the file.",
                     true,
                 )],
             }],

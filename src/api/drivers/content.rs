@@ -24,42 +24,47 @@ use crate::{
 /// Maximum length of a schema that is sent as text.
 const SOURCE_BYTES_MAX: usize = 256 << 10;
 
-/// Which way a message goes, as TS013 calls it
+/// Direction of a message, in the terms of TS013.
 #[derive(Debug, Clone, Copy, PartialEq, Enum, Serialize, Deserialize)]
 #[oai(rename = "DriverExampleType")]
 enum ExampleType {
-    /// From the device.
+    /// Uplink to decode.
     #[oai(rename = "uplink")]
     #[serde(rename = "uplink")]
     Uplink,
-    /// To the device, to be encoded.
+    /// Downlink to encode.
     #[oai(rename = "downlink-encode")]
     #[serde(rename = "downlink-encode")]
     DownlinkEncode,
-    /// To the device, to be decoded.
+    /// Downlink to decode.
     #[oai(rename = "downlink-decode")]
     #[serde(rename = "downlink-decode")]
     DownlinkDecode,
 }
 
-/// What a driver must make of an input
+/// Example of a driver version: an input and the output that a function of the script must return for it.
 #[derive(Debug, Clone, PartialEq, Object, Serialize, Deserialize)]
 #[oai(rename = "DriverExample")]
 #[serde(deny_unknown_fields)]
 pub struct ExampleBody {
-    /// Which way the message goes, where `function` does not say what to call; `uplink` if neither is given
+    /// Direction of the message, which determines the function to call unless `function` is given: the first that
+    /// the script defines of `decodeUplink`, `decode`, `Decoder` and `Decode` for `uplink`; of `encodeDownlink`,
+    /// `encode`, `Encoder` and `Encode` for `downlink-encode`; `decodeDownlink` for `downlink-decode`. Omitted or
+    /// null for `uplink`.
     #[oai(rename = "type")]
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<ExampleType>,
-    /// The function to call, in place of the one that fits the type
+    /// Name of the function to call. Omitted or null for the function that `type` determines. The name consists of
+    /// ASCII letters, digits, `_` and `$`, and does not start with a digit.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<FunctionName>,
-    /// What it shows, for people
+    /// Description of the example, for people. Must not contain control characters except tabs and line breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
-    /// What the function gets: `bytes`, `fPort`, `recvTime` ... for what is decoded, `data` for what is encoded
+    /// Input of the function: `bytes`, `fPort` and optionally `recvTime` to decode, `data` to encode.
     input: JsonObject,
-    /// What it must give back: `data`, `warnings` and `errors` (empty ones may be left out), or what a function of another dialect returns
+    /// Expected output of the function. For functions of TS013, it has `data`, `warnings` and `errors`; empty
+    /// `warnings` and `errors` can be omitted. For other functions, it is the return value.
     output: JsonValue,
 }
 
@@ -106,7 +111,9 @@ impl<'de> Deserialize<'de> for SchemaBody {
         match Value::deserialize(deserializer)? {
             Value::String(text) if !text.is_empty() => Ok(Self::Text(text)),
             Value::Object(members) => Ok(Self::Json(members)),
-            _ => Err(de::Error::custom("must be an object, or YAML in a string")),
+            _ => Err(de::Error::custom(
+                "must be an object, or JSON or YAML in a string",
+            )),
         }
     }
 }

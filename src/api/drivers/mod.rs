@@ -2,6 +2,7 @@
 
 pub(super) mod archives;
 pub(super) mod content;
+pub(super) mod errors;
 pub(super) mod resource;
 pub(super) mod tags;
 pub(super) mod tryout;

@@ -34,100 +34,109 @@ use crate::{
 /// the examples.
 pub(super) const PUSH_FACTOR: usize = 8;
 
-/// A version of a driver to push
+/// Version of a driver to push.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewDriver {
-    /// Who wrote it
+    /// Author of the driver. `thingshub` is reserved for built-in drivers. Consists of ASCII letters, digits, dots,
+    /// dashes and underscores, with a letter or digit at both ends.
     author: DriverAuthor,
-    /// What it is for
+    /// Name of the driver, unique among the drivers of the author. Consists of ASCII letters, digits, dots, dashes and
+    /// underscores, with a letter or digit at both ends.
     name: DriverName,
-    /// The tags that point at this version from now on; those that are there already move
+    /// Tags that will point at this version. Existing tags are moved to it. Each consists of ASCII letters, digits,
+    /// dots, dashes and underscores, with a letter or digit at both ends.
     tags: List<DriverTag, 1, 16>,
-    /// JavaScript that defines `decodeUplink(input)` or `decode(payload, port)`
+    /// JavaScript code that defines at least one of `decodeUplink(input)`, `decode(bytes, port, state)`,
+    /// `Decoder(bytes, port, variables)` and `Decode(port, bytes, variables)`. Must not contain NUL characters.
     script: Script,
-    /// What it decodes to
+    /// Schema of the decoded data, as a JSON object or as JSON or YAML in a string. Omitted or null for no schema.
     schema: Option<SchemaBody>,
-    /// What it must make of which input: each is run before the version is taken
+    /// Examples that the version must pass, with at most 262144 bytes of JSON together. Omitted or null for none.
     examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>>,
-    /// For people
+    /// Description of the driver, for people; empty if omitted or null. Must not contain control characters except tabs
+    /// and line breaks.
     description: Option<Description>,
-    /// The devices it is for
+    /// Devices that the driver supports.
     #[oai(default)]
     #[serde(default)]
     supports: List<SupportedDevice, 0, 100>,
-    /// For finding it
+    /// Labels of the driver, for searching. Each consists of letters and digits of any script, `-`, `_`, `.`, `:`, `=`,
+    /// `/` and inner spaces.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, 64>,
 }
 
-/// What takes the place of a driver's metadata
+/// New metadata of a driver.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DriverUpdate {
-    /// For people
+    /// Description of the driver, for people; empty if omitted or null. Must not contain control characters except tabs
+    /// and line breaks.
     pub(super) description: Option<Description>,
-    /// The devices it is for
+    /// Devices that the driver supports.
     #[oai(default)]
     #[serde(default)]
     pub(super) supports: List<SupportedDevice, 0, 100>,
-    /// For finding it
+    /// Labels of the driver, for searching. Each consists of letters and digits of any script, `-`, `_`, `.`, `:`, `=`,
+    /// `/` and inner spaces.
     #[oai(default)]
     #[serde(default)]
     pub(super) labels: List<Label, 0, 64>,
 }
 
-/// A device that a driver is for
+/// Device that a driver supports.
 #[derive(Clone, Object, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SupportedDevice {
-    /// Who makes it
+    /// Manufacturer of the device. Must not contain control characters.
     manufacturer: Name,
-    /// Its model
+    /// Model of the device. Must not contain control characters.
     model: Name,
-    /// Its firmware version; any, if left out
+    /// Firmware version of the device. Omitted or null for any version. Must not contain control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     firmware_version: Option<Name>,
 }
 
-/// A driver
+/// Driver with its metadata and tags.
 #[derive(Object, Serialize)]
 #[oai(rename = "Driver")]
 pub(super) struct DriverView {
-    /// Who wrote it
+    /// Author of the driver.
     author: String,
-    /// What it is for
+    /// Name of the driver, unique among the drivers of the author.
     name: String,
-    /// For people
+    /// Description of the driver, for people.
     description: String,
-    /// The devices it is for
+    /// Devices that the driver supports.
     supports: Vec<SupportedDevice>,
-    /// For finding it
+    /// Labels of the driver, for searching.
     labels: Vec<String>,
-    /// Whether it is part of the hub: it cannot be changed, has no script, tags and versions, and any tag of it works
+    /// Whether the driver is part of the hub. A built-in driver has no script, tags or versions and cannot be
+    /// changed; devices can refer to it with any tag.
     built_in: bool,
-    /// Its tags and what they point at
+    /// Tags of the driver, sorted by name, and the versions that they point at.
     tags: Vec<TagView>,
-    /// Grows with every change by a client; it is the ETag
+    /// Number of the revision, which increases with every change by a client. The `ETag` header contains it.
     revision: Count,
-    /// When its first version was pushed
+    /// Time at which the first version was pushed.
     created_at: Timestamp,
-    /// When its metadata last changed, or a version was pushed
+    /// Time of the last push, or of the last change of the metadata or a tag.
     updated_at: Timestamp,
 }
 
-/// A tag and the version it points at
+/// Tag of a driver and the version that it points at.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverTag")]
 struct TagView {
-    /// Its name
+    /// Name of the tag.
     tag: String,
-    /// What the version is called by: `sha256:` and the SHA-256 of its manifest
+    /// Digest that identifies the version: `sha256:` and the SHA-256 of its manifest in hexadecimal digits.
     digest: String,
-    /// The entry functions that the version's script defines
+    /// Names of the entry functions that the version's script defines.
     functions: Vec<String>,
-    /// When it was last moved
+    /// Time at which the tag was last moved.
     updated_at: Timestamp,
 }
 
@@ -138,15 +147,18 @@ pub struct DriversApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
 impl DriversApi {
-    /// Push a driver
+    /// Push a driver version
     ///
-    /// Adds a version of the driver `author/name`, makes the driver if it is new, replaces its
-    /// metadata and moves the tags. The script is run once, and every example: a script that does not
-    /// parse, or defines nothing to call, is refused with the line, and one that does not do what an
-    /// example says, with the first difference. The version is called by the digest of all that it
-    /// holds; pushing the same again adds nothing. Devices whose driver names one of the tags use the
-    /// new version from their next uplink on. A version stays until it is deleted, also when no tag
-    /// points at it any more; a driver has at most 1000.
+    /// Adds a version to the driver `author/name`, replaces the metadata of the driver and moves the tags to the
+    /// version. Creates the driver if it does not exist. The digest of its script, schema and examples identifies a
+    /// version; if the driver already has that version, only the metadata and the tags change. Devices whose driver
+    /// names one of the tags use the version from their next uplink on. Versions are kept until they are deleted, even
+    /// if no tag points at them.
+    ///
+    /// Runs the script once, and every example. Fails with 400 if the script cannot be parsed or defines no function
+    /// to decode uplinks, if the schema is invalid, if an example fails (the error names the first difference), if
+    /// `author` is `thingshub`, or if the driver already has 1000 versions. Fails with 503 if too many drivers are
+    /// waiting to run.
     #[oai(path = "/drivers", method = "post", operation_id = "create_driver")]
     async fn create(
         &self,
@@ -196,23 +208,27 @@ impl DriversApi {
 
     /// List drivers
     ///
-    /// With their tags; those that are part of the hub, too.
+    /// Returns the drivers of the tenant with their tags, and the built-in drivers. Filters are combined with AND.
     #[oai(path = "/drivers", method = "get", operation_id = "list_drivers")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter")]
     async fn list(
         &self,
         caller: Caller,
-        /// Only those that this author has written
+        /// Only drivers of this author, case-sensitive. The author consists of ASCII letters, digits, dots, dashes and
+        /// underscores, with a letter or digit at both ends.
         author: Query<Option<DriverAuthor>>,
-        /// Only those for devices of this manufacturer, whatever its case
+        /// Only drivers that support a device of this manufacturer, ignoring case. Must not contain control characters.
         manufacturer: Query<Option<Name>>,
-        /// Only those for devices of this model, whatever its case; with `manufacturer`, of that one's
+        /// Only drivers that support a device of this model, ignoring case. Combined with `manufacturer`, both must
+        /// apply to the same device. Must not contain control characters.
         model: Query<Option<Name>>,
-        /// Only those with this label
+        /// Only drivers with exactly this label, which consists of letters and digits of any script, `-`, `_`, `.`,
+        /// `:`, `=`, `/` and inner spaces.
         label: Query<Option<Label>>,
-        /// Only those with this text in author, name, description, a manufacturer, a model or a label, whatever its case
+        /// Text that the author, the name, the description, a manufacturer, a model or a label must contain, ignoring
+        /// case. Must not contain control characters.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<list::SortBy>>>,
         paging: Paging,
     ) -> Result<Listed<DriverView>> {
@@ -231,7 +247,7 @@ impl DriversApi {
 
     /// Get a driver
     ///
-    /// Its metadata and tags; what a tag points at is at the tag.
+    /// Returns the metadata and tags of a driver, without scripts. Fails with 404 if the driver does not exist.
     #[oai(
         path = "/drivers/:author/:name",
         method = "get",
@@ -240,9 +256,11 @@ impl DriversApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
     ) -> Result<Single<DriverView>> {
         Ok(Single(
@@ -252,9 +270,10 @@ impl DriversApi {
         ))
     }
 
-    /// Replace a driver's metadata
+    /// Update a driver's metadata
     ///
-    /// Its versions and tags stay; what is left out is emptied.
+    /// Replaces the description, supported devices and labels of a driver; omitted fields become empty. Versions and
+    /// tags do not change. Fails with 404 if the driver does not exist or is built in.
     #[oai(
         path = "/drivers/:author/:name",
         method = "put",
@@ -263,9 +282,11 @@ impl DriversApi {
     async fn update(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         body: Body<DriverUpdate>,
     ) -> Result<Single<DriverView>> {
@@ -279,7 +300,9 @@ impl DriversApi {
 
     /// Delete a driver
     ///
-    /// With all its versions and tags. Refused while a device uses it. Answers what was deleted.
+    /// Deletes a driver with all its versions, tags and their history, and returns it. Fails with 400 while a device,
+    /// or the automatic provisioning of a network connection, uses the driver. Fails with 404 if the driver does not
+    /// exist or is built in.
     #[oai(
         path = "/drivers/:author/:name",
         method = "delete",
@@ -288,9 +311,11 @@ impl DriversApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
     ) -> Result<Found<DriverView>> {
         Ok(Found(

@@ -23,40 +23,41 @@ use crate::{
     text::{DriverAuthor, DriverName, DriverTag},
 };
 
-/// Where a tag is to point
+/// New version of a tag.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DriverTagUpdate {
-    /// The version's digest
+    /// Digest of the version that the tag will point at: `sha256:` and 64 hexadecimal digits in lower case.
     digest: DriverDigest,
 }
 
-/// A tag with the version that it points at
+/// Tag of a driver with the version that it points at.
 #[derive(Object, Serialize)]
 #[oai(rename = "TaggedDriverVersion")]
 struct TaggedView {
-    /// The tag
+    /// Name of the tag.
     tag: String,
-    /// Grows with every move of the tag; it is the ETag
+    /// Number of the revision, which increases with every move of the tag. The `ETag` header contains it.
     revision: Count,
-    /// When the tag was last moved
+    /// Time at which the tag was last moved.
     updated_at: Timestamp,
     #[oai(flatten)]
     #[serde(flatten)]
     version: VersionView,
 }
 
-/// That a tag was moved
+/// Move of a tag.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverTagMove")]
 struct MoveView {
-    /// The tag's revision from then on
+    /// Number of the tag's revision after the move.
     revision: Count,
-    /// The version that the tag pointed at from then on; null: the tag was deleted. The version may be gone by now
+    /// Digest of the version that the tag pointed at after the move; null if the tag was deleted. The version may
+    /// no longer exist.
     digest: Option<String>,
-    /// When it was moved
+    /// Time of the move.
     moved_at: Timestamp,
-    /// The name of the user or the API key that moved it; null where nobody wrote it down
+    /// Name of the user or API key that moved the tag; null if unknown.
     moved_by: Option<String>,
 }
 
@@ -65,9 +66,10 @@ pub struct DriverTagsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
 impl DriverTagsApi {
-    /// Get the version that a tag points at
+    /// Get a driver's tag
     ///
-    /// With its script, schema and examples.
+    /// Returns a tag and the version that it points at, with script, schema and examples. Fails with 404 if the
+    /// driver or the tag does not exist.
     #[oai(
         path = "/drivers/:author/:name/tags/:tag",
         method = "get",
@@ -76,11 +78,14 @@ impl DriverTagsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// The tag
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
     ) -> Result<Single<TaggedView>> {
         let key = key(author.0, name.0);
@@ -88,11 +93,12 @@ impl DriverTagsApi {
         Ok(Single(TaggedView::new(key, tagged)?))
     }
 
-    /// Make or move a tag
+    /// Create or move a tag
     ///
-    /// The tag points at the version from now on, whether it is new or pointed elsewhere: this is how
-    /// a version is rolled out, and rolled back. Devices whose driver names the tag use the version
-    /// from their next uplink on.
+    /// Points the tag at a version of the driver, and creates the tag if it does not exist. Use it to roll a version
+    /// out or back: devices whose driver names the tag use the version from their next uplink on.
+    ///
+    /// Fails with 400 if the driver has no version with this digest, and with 404 if the driver does not exist.
     #[oai(
         path = "/drivers/:author/:name/tags/:tag",
         method = "put",
@@ -101,11 +107,14 @@ impl DriverTagsApi {
     async fn update(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// The tag
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
         body: Body<DriverTagUpdate>,
     ) -> Result<Single<TaggedView>> {
@@ -116,8 +125,9 @@ impl DriverTagsApi {
 
     /// Delete a driver's tag
     ///
-    /// Refused while a device's driver names it. The version that it pointed at stays. Answers the tag
-    /// as it was.
+    /// Deletes a tag and returns it with its version, which is kept. Fails with 400 while the driver of a device, or
+    /// of the automatic provisioning of a network connection, names the tag. Fails with 404 if the driver or the tag
+    /// does not exist.
     #[oai(
         path = "/drivers/:author/:name/tags/:tag",
         method = "delete",
@@ -126,11 +136,14 @@ impl DriverTagsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// The tag
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
     ) -> Result<Found<TaggedView>> {
         let key = key(author.0, name.0);
@@ -138,10 +151,11 @@ impl DriverTagsApi {
         Ok(Found(TaggedView::new(key, tagged)?))
     }
 
-    /// List where a tag pointed
+    /// List moves of a tag
     ///
-    /// Each move with the version, the time and who moved it, the newest first. What is told of a tag
-    /// outlives the tag.
+    /// Returns the history of a tag, the newest move first: each version that the tag pointed at, since when, and who
+    /// moved the tag. The history of a deleted tag is kept. Fails with 404 if the driver does not exist or has never
+    /// had the tag.
     #[oai(
         path = "/drivers/:author/:name/tags/:tag/history",
         method = "get",
@@ -150,11 +164,14 @@ impl DriverTagsApi {
     async fn list_moves(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// The tag
+        /// Name of the tag. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit at
+        /// both ends.
         tag: Path<DriverTag>,
         paging: Paging,
     ) -> Result<Listed<MoveView>> {

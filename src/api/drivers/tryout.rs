@@ -23,36 +23,41 @@ use crate::{
         output::Update,
         tryout::{Code, Subject, Trial, Tried},
     },
-    error::Error,
+    error::{Error, Reason},
     hub::drivers::schemas::SchemaSource,
     reference::DriverReference,
     text::{FunctionName, PayloadBase64, PayloadHex, Script},
 };
 
-/// What to try, and on what: one of `driver` and `script`, and one of `payload_hex`, `payload_base64` and `data`
+/// Driver to try and its input. Give exactly one of `driver` and `script`, and exactly one of `payload_hex`,
+/// `payload_base64` and `data`.
 #[derive(Object, Deserialize, Serialize)]
 #[oai(example, skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct DriverTrial {
-    /// A driver as a device refers to it, built-in ones included
+    /// Reference of a driver, as in the field `driver` of a device: `author/name`, `author/name:tag` or
+    /// `author/name@sha256:...`. Can be a built-in driver.
     driver: Option<DriverReference>,
-    /// In its place: JavaScript that nobody has pushed
+    /// JavaScript code to try without a push. Must not contain NUL characters.
     script: Option<Script>,
-    /// What `script` must decode to
+    /// Schema of the data that `script` decodes, as a JSON object or as JSON or YAML in a string. Only allowed with
+    /// `script`. Omitted or null for no schema.
     schema: Option<SchemaBody>,
-    /// The function to call; if left out, the one that the hub takes for uplinks, or the first of `encodeDownlink`, `encode`, `Encoder` and `Encode` for `data`
+    /// Name of the function to call. If omitted or null, a payload is decoded as an uplink, and `data` are encoded with
+    /// the first that the script defines of `encodeDownlink`, `encode`, `Encoder` and `Encode`. The name consists of
+    /// ASCII letters, digits, `_` and `$`, and does not start with a digit.
     function: Option<FunctionName>,
-    /// What a device sent, at most 4096 bytes
+    /// Payload in hexadecimal digits, two per byte, of at most 4096 bytes.
     payload_hex: Option<PayloadHex>,
-    /// The same in base64, with padding
+    /// Payload in base64 with padding, of at most 4096 bytes.
     payload_base64: Option<PayloadBase64>,
-    /// What to tell a device, to be encoded
+    /// Data to encode for a device.
     data: Option<JsonObject>,
-    /// LoRaWAN port
+    /// LoRaWAN port. Omitted or null for no port.
     f_port: Option<Port>,
-    /// When the payload was received; now, if left out
+    /// Time at which the payload was received. Omitted or null for the current time.
     time: Option<Timestamp>,
-    /// What the driver keeps of the device; nothing, if left out
+    /// Driver state of the device. Omitted or null for no state.
     state: Option<JsonObject>,
 }
 
@@ -75,29 +80,32 @@ impl Example for DriverTrial {
     }
 }
 
-/// What came of trying a driver
+/// Result of trying a driver.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverTrialResult")]
 struct TrialView {
-    /// What the function returned, as JSON; null where it failed, returned nothing, or more than a result may have
+    /// Return value of the function as JSON; null if the function failed, returned nothing, or returned more than
+    /// the hub's limit.
     result: JsonValue,
-    /// What the hub would record of such an uplink; null where it would record a failure, and where `function` was named or `data` encoded
+    /// Data that the hub would store for an uplink; null if it would store an error, and always null if the request
+    /// has `function` or `data`.
     data: Option<JsonObject>,
-    /// The values of each time, the earliest first, where the driver told of several
+    /// Values with their times, the earliest first; null unless the driver returned updates.
     updates: Option<Vec<UpdateView>>,
-    /// The device's state from then on, where the driver gave one
+    /// New driver state of the device; null if the driver returned none.
     new_state: Option<JsonObject>,
-    /// What the driver warned of
+    /// Warnings of the driver.
     warnings: Vec<String>,
-    /// Why the driver made nothing of it
+    /// Error of the driver; null if the driver succeeded.
     error: Option<DriverFailure>,
-    /// What it logged
+    /// Lines that the driver logged.
     logs: Vec<String>,
-    /// CPU time that the call took, in microseconds; 0 for a built-in driver
+    /// CPU time of the call in microseconds; 0 for a built-in driver.
     cpu_time_us: Count,
-    /// The most memory that the call had at once, some 200 KiB of a fresh JavaScript runtime included; null for a failure and for a built-in driver
+    /// Peak memory of the call in bytes, including about 200 KiB of the JavaScript runtime; null if the function
+    /// failed, and for a built-in driver.
     memory_peak_bytes: Option<Count>,
-    /// What the version is called by; null for a script that nobody has pushed and for a built-in driver
+    /// Digest of the driver's version; null for `script` and for a built-in driver.
     digest: Option<String>,
 }
 
@@ -110,10 +118,13 @@ pub struct DriverTryoutApi {
 impl DriverTryoutApi {
     /// Try a driver
     ///
-    /// Runs a version, or a script that nobody has pushed, on a payload or on data to encode, and tells
-    /// what it returns and costs. A payload is decoded by the same steps as an uplink, with the same
-    /// limits, schema included. A driver that fails is answered with 200 and an `error`. Nothing is
-    /// kept: no device, no state and no event changes.
+    /// Runs a pushed driver, or a script that is not pushed, on a payload or on data to encode, and returns its result,
+    /// CPU time and memory. A payload is decoded by the same steps and within the same limits as an uplink. Nothing is
+    /// stored. If the driver fails, the response has the status 200 and an `error`.
+    ///
+    /// Fails with 400 if the driver does not exist, if `schema` is invalid or given without `script`, if `state` is
+    /// larger than the hub's limit, or if more or less than one driver or input is given. Fails with 503 if too many
+    /// drivers are waiting to run.
     #[oai(path = "/drivers/try", method = "post", operation_id = "try_driver")]
     async fn try_out(
         &self,
@@ -131,7 +142,7 @@ impl DriverTrial {
     fn read(self) -> Result<Trial, Error> {
         let code = match (self.driver, self.script, self.schema) {
             (Some(_), None, Some(_)) => {
-                let rule = "must come with script: a driver has a schema of its own";
+                let rule = "must only be given with script, because a driver has its own schema";
                 return Err(Error::field("schema", rule));
             }
             (Some(driver), None, None) => Code::Reference(driver.into_string()),
@@ -139,9 +150,10 @@ impl DriverTrial {
                 let schema = schema.map(SchemaSource::from).map(SchemaSource::read);
                 Code::unsaved(script.into_string(), schema.transpose()?)
             }
-            _ => {
-                let rule = "must be given, or script in its place, and not both";
-                return Err(Error::field("driver", rule));
+            (driver, ..) => {
+                let reason = reason_of_choice(driver.is_none());
+                let rule = "must be given, or script instead, but not both";
+                return Err(Error::of_field(reason, "driver", rule));
             }
         };
         let subject = match (self.payload_hex, self.payload_base64, self.data) {
@@ -153,9 +165,10 @@ impl DriverTrial {
                 Subject::Payload(Bytes::from(bytes))
             }
             (None, None, Some(data)) => Subject::Data(data.0),
-            _ => {
-                let rule = "must be given, or payload_base64 or data in its place, and only one";
-                return Err(Error::field("payload_hex", rule));
+            (hex, base64, data) => {
+                let reason = reason_of_choice(hex.is_none() && base64.is_none() && data.is_none());
+                let rule = "must be given, or payload_base64 or data instead, but only one of them";
+                return Err(Error::of_field(reason, "payload_hex", rule));
             }
         };
         Ok(Trial {
@@ -166,6 +179,14 @@ impl DriverTrial {
             time: self.time.map(|time| time.0),
             state: self.state.map(|state| state.0),
         })
+    }
+}
+
+/// Returns the reason of an error about members of which exactly one must be given.
+fn reason_of_choice(is_none_given: bool) -> Reason {
+    match is_none_given {
+        true => Reason::Required,
+        false => Reason::Invalid,
     }
 }
 

@@ -14,17 +14,18 @@ use crate::{
     text::{DriverAuthor, DriverName},
 };
 
-/// A reference to a driver that devices use
+/// Reference to a driver that devices use.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverUse")]
 struct UseView {
-    /// As devices have it: `author/name:tag` or `author/name@sha256:...`; `author/name` counts as `author/name:latest`
+    /// Reference in the field `driver` of the devices: `author/name:tag` or `author/name@sha256:...`. `author/name`
+    /// counts as `author/name:latest`.
     reference: String,
-    /// The version that it resolves to now; null where it resolves to none
+    /// Digest of the version that the reference currently resolves to; null if there is no such version.
     digest: Option<String>,
-    /// Devices that use it
+    /// Number of devices with the reference.
     devices: Count,
-    /// Where the devices themselves are: the list of devices with its filter `driver`
+    /// Path and query that lists the devices with the reference.
     devices_path: String,
 }
 
@@ -33,10 +34,10 @@ pub struct DriverUsageApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Drivers")]
 impl DriverUsageApi {
-    /// List what devices use of a driver
+    /// List usage of a driver
     ///
-    /// Each reference that at least one device has, with the version that it resolves to now and the
-    /// number of devices.
+    /// Returns the references to a driver that devices have, each with its current version and its number of devices.
+    /// Fails with 404 if the driver does not exist or is built in.
     #[oai(
         path = "/drivers/:author/:name/usage",
         method = "get",
@@ -45,9 +46,11 @@ impl DriverUsageApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         paging: Paging,
     ) -> Result<Listed<UseView>> {

@@ -31,67 +31,68 @@ use crate::{
     text::{DriverAuthor, DriverName},
 };
 
-/// A version of a driver, without what is in it
+/// Version of a driver, without its content.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverVersionSummary")]
 struct SummaryView {
-    /// What it is called by: `sha256:` and the SHA-256 of its manifest
+    /// Digest that identifies the version: `sha256:` and the SHA-256 of its manifest in hexadecimal digits.
     digest: String,
-    /// The tags that point at it
+    /// Tags that point at the version, sorted by name.
     tags: Vec<String>,
-    /// The entry functions that its script defines
+    /// Names of the entry functions that the script defines.
     functions: Vec<String>,
-    /// Bytes of its script, its schema and its examples
+    /// Size of the script, the schema and the examples in bytes.
     size_bytes: Count,
-    /// When it was first pushed
+    /// Time at which the version was first pushed.
     created_at: Timestamp,
 }
 
-/// A version of a driver
+/// Version of a driver, with its content.
 #[derive(Object, Serialize)]
 #[oai(rename = "DriverVersion")]
 pub struct VersionView {
-    /// Who wrote it
+    /// Author of the driver.
     author: String,
-    /// What it is for
+    /// Name of the driver, unique among the drivers of the author.
     name: String,
-    /// What it is called by: `sha256:` and the SHA-256 of its manifest
+    /// Digest that identifies the version: `sha256:` and the SHA-256 of `manifest` in hexadecimal digits.
     digest: String,
-    /// The text that the digest is made of: canonical JSON (RFC 8785) with the SHA-256 of the script's bytes and of the canonical JSON of `schema` and `examples`, where there are any
+    /// Canonical JSON (RFC 8785) with the SHA-256 of the UTF-8 bytes of `script` and, if the version has them, of the
+    /// canonical JSON of `schema` and `examples`.
     manifest: String,
-    /// The tags that point at it
+    /// Tags that point at the version, sorted by name.
     tags: Vec<String>,
-    /// The entry functions that the script defines
+    /// Names of the entry functions that the script defines.
     functions: Vec<String>,
-    /// Bytes of the script, the schema and the examples
+    /// Size of the script, the schema and the examples in bytes.
     size_bytes: Count,
-    /// When it was first pushed
+    /// Time at which the version was first pushed.
     created_at: Timestamp,
-    /// The script itself
+    /// JavaScript code of the version.
     script: String,
-    /// What it decodes to; null where the version does not say
+    /// Schema of the decoded data; null if the version has no schema.
     schema: Option<DriverSchema>,
-    /// What a data table could keep of it, as the schema says, with types and units; empty without a schema
+    /// Columns that a data table can have for the decoded data, derived from the schema; empty without a schema.
     columns: Vec<SuggestedColumn>,
-    /// What it makes of which input; all were run when it was pushed
+    /// Examples that the version passed when it was pushed.
     examples: Vec<ExampleBody>,
 }
 
-/// A column that a data table could keep
+/// Column that a data table can have for the decoded data.
 #[derive(Object, Serialize)]
 #[oai(rename = "SuggestedColumn")]
 struct SuggestedColumn {
-    /// Path of the decoded field, its parts joined by dots
+    /// Path of the decoded field, with its parts joined by dots.
     path: String,
-    /// What the field is
+    /// Type of the field.
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     kind: ColumnType,
-    /// Its unit
+    /// Unit of the values; null if the schema has none.
     unit: Option<String>,
-    /// What it means
+    /// Meaning of the field; null if the schema has none.
     description: Option<String>,
-    /// Whether it may be set in a device's desired state
+    /// Whether the field can be set in a device's desired state.
     configurable: bool,
 }
 
@@ -102,7 +103,8 @@ pub struct DriverVersionsApi;
 impl DriverVersionsApi {
     /// List a driver's versions
     ///
-    /// The newest first, without what is in them; also those that no tag points at.
+    /// Returns all versions of a driver without their content, the newest first, including versions without tags.
+    /// Fails with 404 if the driver does not exist or is built in.
     #[oai(
         path = "/drivers/:author/:name/versions",
         method = "get",
@@ -111,9 +113,11 @@ impl DriverVersionsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
         paging: Paging,
     ) -> Result<Listed<SummaryView>> {
@@ -123,9 +127,10 @@ impl DriverVersionsApi {
         Ok(window.answer(page, SummaryView::from)?)
     }
 
-    /// Get a version of a driver
+    /// Get a driver version
     ///
-    /// With its script, schema and examples. What is in it never changes; which tags point at it may.
+    /// Returns a version with its script, schema and examples, which never change; its tags can change. Fails with
+    /// 404 if the driver or the version does not exist.
     #[oai(
         path = "/drivers/:author/:name/versions/:digest",
         method = "get",
@@ -134,11 +139,13 @@ impl DriverVersionsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// The version's digest
+        /// Digest of the version: `sha256:` and 64 hexadecimal digits in lower case.
         digest: Path<DriverDigest>,
     ) -> Result<Found<VersionView>> {
         let key = key(author.0, name.0);
@@ -147,9 +154,11 @@ impl DriverVersionsApi {
         Ok(Found(VersionView::new(key, version)?))
     }
 
-    /// Delete a version of a driver
+    /// Delete a driver version
     ///
-    /// Refused while a tag points at it or a device is pinned to it. Answers what was deleted.
+    /// Deletes a version and returns it. Fails with 400 while a tag points at the version, or while the driver of a
+    /// device, or of the automatic provisioning of a network connection, names its digest. Fails with 404 if the
+    /// driver or the version does not exist.
     #[oai(
         path = "/drivers/:author/:name/versions/:digest",
         method = "delete",
@@ -158,11 +167,13 @@ impl DriverVersionsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Who wrote it
+        /// Author of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or
+        /// digit at both ends.
         author: Path<DriverAuthor>,
-        /// The driver's name
+        /// Name of the driver. Consists of ASCII letters, digits, dots, dashes and underscores, with a letter or digit
+        /// at both ends.
         name: Path<DriverName>,
-        /// The version's digest
+        /// Digest of the version: `sha256:` and 64 hexadecimal digits in lower case.
         digest: Path<DriverDigest>,
     ) -> Result<Found<VersionView>> {
         let key = key(author.0, name.0);

@@ -125,7 +125,7 @@ pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
     let rest = stream::try_unfold(pieces, async |mut pieces| match pieces.next().await {
         Ok(next) => Ok(next.map(|piece| (piece, pieces))),
         Err(error) => {
-            tracing::error!(cause = error.causes(), "an answer breaks off");
+            tracing::error!(cause = error.causes(), "a response was cut off");
             Err(io::Error::other(error))
         }
     });
@@ -151,7 +151,7 @@ impl<T: Type> ApiResponse for Found<T> {
     fn meta() -> MetaResponses {
         success(
             200,
-            "Done; the body holds what was asked for",
+            "The request succeeded. The body contains the requested data.",
             "application/json",
             T::schema_ref(),
             vec![],
@@ -167,7 +167,7 @@ impl<T: Type> ApiResponse for Single<T> {
     fn meta() -> MetaResponses {
         success(
             200,
-            "Done; the body holds the resource",
+            "The request succeeded. The body contains the resource.",
             "application/json",
             T::schema_ref(),
             vec![etag()],
@@ -183,7 +183,7 @@ impl<T: Type> ApiResponse for Created<T> {
     fn meta() -> MetaResponses {
         success(
             201,
-            "Created; the body holds the new resource",
+            "The resource was created. The body contains it.",
             "application/json",
             T::schema_ref(),
             vec![location(), etag()],
@@ -199,7 +199,7 @@ impl<T: Type> ApiResponse for Begun<T> {
     fn meta() -> MetaResponses {
         success(
             201,
-            "Begun; the body holds the new resource",
+            "The resource was created and is processed in the background. The body contains it.",
             "application/json",
             T::schema_ref(),
             vec![location()],
@@ -220,7 +220,7 @@ impl ApiResponse for Csv {
             ),
             ..MetaSchema::new("string")
         }));
-        let description = "Done; the body holds a header line and a line for each row (RFC 4180)";
+        let description = "The request succeeded. The body contains a header line and one line per row (RFC 4180).";
         success(200, description, "text/csv", schema, vec![next_link()])
     }
 
@@ -253,19 +253,19 @@ pub fn success(
 pub fn next_link() -> MetaHeader {
     header(
         "Link",
-        "Where the next page is, as rel=\"next\"; absent at the end",
+        "Path of the next page, as `<path>; rel=\"next\"`. Absent on the last page.",
         false,
     )
 }
 
 fn location() -> MetaHeader {
-    header("Location", "The path of the new resource", true)
+    header("Location", "Path of the new resource.", true)
 }
 
 fn etag() -> MetaHeader {
     header(
         "ETag",
-        "The resource's revision: send it as `If-Match` to change the resource only if nobody else has",
+        "Version of the resource. Send it as `If-Match` to change the resource only if it has not been changed since.",
         true,
     )
 }

@@ -5,7 +5,7 @@ use poem::{Request, error::ReadBodyError};
 use serde_json::{Map, Value};
 
 use super::{body, bounds::BodyBounds, declaration};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 const RULE: &str = "this operation takes no body";
 
@@ -21,20 +21,26 @@ pub async fn check(request: &mut Request) -> Result<(), Error> {
     let limit = BodyBounds::of(request)?.timeout;
     let bytes = match tokio::time::timeout(limit, body.into_bytes_limit(READ_MAX)).await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(Error::field("body", RULE)),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => {
+            return Err(Error::of_field(Reason::UnexpectedBody, "body", RULE));
+        }
         Ok(Err(_)) => return Err(body::broke_off()),
         Err(_) => return Err(body::late(limit)),
     };
     if bytes.trim_ascii().is_empty() {
         return Ok(());
     }
-    let members: Map<String, Value> =
-        serde_json::from_slice(&bytes).map_err(|_| Error::field("body", RULE))?;
+    let members: Map<String, Value> = serde_json::from_slice(&bytes)
+        .map_err(|_| Error::of_field(Reason::UnexpectedBody, "body", RULE))?;
     match members.keys().next() {
         None => Ok(()),
         Some(name) => {
             let name = declaration::shown(name);
-            Err(Error::field(&name, format!("is unknown here: {RULE}")))
+            Err(Error::of_field(
+                Reason::UnexpectedBody,
+                &name,
+                format!("is unknown here: {RULE}"),
+            ))
         }
     }
 }

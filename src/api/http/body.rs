@@ -22,7 +22,10 @@ use super::{
     encoding::Encoding,
     strict::{Strict, Unambiguous},
 };
-use crate::{error::Error, threads::run_apart};
+use crate::{
+    error::{Error, Reason},
+    threads::run_apart,
+};
 
 /// Maximum number of bodies that are uncompressed at the same time; others wait for a few milliseconds.
 const UNCOMPRESSING_MAX: usize = 8;
@@ -107,7 +110,7 @@ pub fn check_content_type(request: &Request) -> Result<(), Error> {
         return Ok(());
     }
     let rule = format!("must be {JSON}");
-    Err(Error::field("header Content-Type", rule))
+    Err(unsupported("Content-Type", rule))
 }
 
 /// Refuses a `Content-Type` that excludes JSON. Network servers choose the type themselves: it may be a JSON
@@ -119,7 +122,7 @@ pub fn check_network_content_type(request: &Request) -> Result<(), Error> {
         Some(kind) if kind.starts_with("text/") || is_own(kind) => Ok(()),
         Some(_) => {
             let rule = format!("must be {JSON}, application/*+json or text/*, or be absent");
-            Err(Error::field("header Content-Type", rule))
+            Err(unsupported("Content-Type", rule))
         }
     }
 }
@@ -146,7 +149,7 @@ fn content_type(request: &Request) -> Result<Option<String>, Error> {
         );
         if name.trim().eq_ignore_ascii_case("charset") && !is_read {
             let rule = format!("must be {JSON}, with no charset but utf-8");
-            return Err(Error::field("header Content-Type", rule));
+            return Err(unsupported("Content-Type", rule));
         }
     }
     Ok(Some(kind))
@@ -174,13 +177,12 @@ pub async fn read_encoded(
     let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
     let place = places.acquire_owned().await.map_err(Error::internal)?;
     // Runs on a thread of its own, because a few compressed bytes can take long to uncompress.
-    let uncompressed = run_apart("uncompress", move || {
+    run_apart("uncompress", move || {
         // The work goes on after its caller was cancelled, so it keeps its place until it ends.
         let _kept = place;
         encoding.decode(bytes, max_bytes)
-    });
-    let uncompressed = uncompressed.await.map_err(Error::internal)?;
-    uncompressed.ok_or_else(|| Error::internal("uncompressing a body broke"))?
+    })
+    .await
 }
 
 /// Reads a whole body within its bounds. A body that is too large is still read to its end, as far as the time
@@ -199,7 +201,8 @@ pub async fn read(
 
 /// Returns the error for a body that takes too long to arrive.
 pub fn late(limit: Duration) -> Error {
-    Error::field(
+    Error::of_field(
+        Reason::BodyTimeout,
         "body",
         format!("did not arrive within {} s", limit.as_secs()),
     )
@@ -207,12 +210,16 @@ pub fn late(limit: Duration) -> Error {
 
 /// Returns the error for a body that is too large.
 pub fn too_large(max_bytes: usize) -> Error {
-    Error::field("body", format!("must have at most {max_bytes} bytes"))
+    Error::of_field(
+        Reason::TooLarge,
+        "body",
+        format!("must have at most {max_bytes} bytes"),
+    )
 }
 
 /// Returns the error for a body that was cut off.
 pub fn broke_off() -> Error {
-    Error::field("body", "broke off")
+    Error::of_field(Reason::BodyTimeout, "body", "ended before it was complete")
 }
 
 /// Reads a whole body of at most `max_bytes`, whose memory is already accounted for.
@@ -289,7 +296,11 @@ async fn collect(
 fn refuse(path: &str, error: serde_json::Error) -> Error {
     let place = if path == "." { "body" } else { path };
     if error.is_syntax() || error.is_eof() {
-        return Error::field("body", format!("is not valid JSON: {error}"));
+        return Error::of_field(
+            Reason::Malformed,
+            "body",
+            format!("is not valid JSON: {error}"),
+        );
     }
     let text = error.to_string();
     // serde_json appends the position; the path is more precise.
@@ -298,16 +309,16 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
         .map_or(text.as_str(), |(text, _)| text);
     // A union has already found the field within this object.
     if text.starts_with('.') {
-        return Error::Invalid(format!("{place}{text}"));
+        return of_union(&format!("{place}{text}"));
     }
-    if let Some((field, rule)) = own_field(text) {
+    if let Some((reason, field, rule)) = own_field(text) {
         // For an unknown field the path already ends with its name.
         let place = match path {
             "." => field,
             path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
             path => format!("{path}.{field}"),
         };
-        return Error::field(&place, rule);
+        return Error::of_field(reason, &place, rule);
     }
     for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
         if text.starts_with(start) {
@@ -320,21 +331,56 @@ fn refuse(path: &str, error: serde_json::Error) -> Error {
     Error::field(place, text)
 }
 
-/// Extracts the field and the rule from an error about an object.
-fn own_field(text: &str) -> Option<(String, String)> {
+/// Returns the error of a rule that was broken within a union, which has been put into words already.
+fn of_union(text: &str) -> Error {
+    let error = Error::broken(text);
+    let rule = text.split_once(": ").map_or("", |(_, rule)| rule);
+    match error {
+        Error::Rejected { field, text, .. } => Error::Rejected {
+            reason: match rule {
+                "is required" => Reason::Required,
+                "is unknown here" => Reason::UnknownMember,
+                _ => Reason::Invalid,
+            },
+            field,
+            text,
+        },
+        other => other,
+    }
+}
+
+/// Returns the error for content that the operation does not accept, as `header` declares it.
+pub fn unsupported(header: &str, rule: impl std::fmt::Display) -> Error {
+    Error::of_field(
+        Reason::UnsupportedMediaType,
+        &format!("header {header}"),
+        rule,
+    )
+}
+
+/// Extracts the reason, the field and the rule from an error about an object.
+fn own_field(text: &str) -> Option<(Reason, String, String)> {
     let quoted = |rest: &str| {
         rest.split('`')
             .nth(1)
             .map(|name| name.chars().take(60).collect::<String>())
     };
     if let Some(rest) = text.strip_prefix("missing field ") {
-        return Some((quoted(rest)?, "is required".to_owned()));
+        return Some((Reason::Required, quoted(rest)?, "is required".to_owned()));
     }
     if let Some(rest) = text.strip_prefix("unknown field ") {
-        return Some((quoted(rest)?, "is unknown here".to_owned()));
+        return Some((
+            Reason::UnknownMember,
+            quoted(rest)?,
+            "is unknown here".to_owned(),
+        ));
     }
     if let Some(rest) = text.strip_prefix("duplicate field ") {
-        return Some((quoted(rest)?, "must not be repeated".to_owned()));
+        return Some((
+            Reason::Invalid,
+            quoted(rest)?,
+            "must not be repeated".to_owned(),
+        ));
     }
     None
 }

@@ -12,7 +12,7 @@ use crate::{
     store::{Call, Scope, access::users::User},
 };
 
-/// A session's token, from `POST /api/v3/auth/token`, or an API key
+/// Token of a session, from `POST /api/v3/auth/token`, or an API key.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "admitted")]
 pub struct Caller(pub Authenticated);
@@ -57,7 +57,7 @@ fn bearer(request: &Request) -> Option<&str> {
 
 /// Returns the revisions in `If-Match`; `None` if the header is missing or is `*`.
 fn revisions(request: &Request) -> Result<Option<Vec<i64>>, Error> {
-    const RULE: &str = "must be an ETag that this resource has answered, such as \"7\", or *";
+    const RULE: &str = "must be an ETag of this resource, such as \"7\", several of them separated by commas, or *";
     let broken = || Error::field("header If-Match", RULE);
     let Some(value) = request.headers().get(header::IF_MATCH) else {
         return Ok(None);

@@ -96,7 +96,8 @@ fn text_in_formula(cell: &str) -> Option<&str> {
 
 fn refuse_error(cell: &str) -> Result<(), String> {
     if ERRORS.contains(&cell.trim()) {
-        let rule = "is a spreadsheet's error: format the column as text and write it again";
+        let rule =
+            "is an error value of a spreadsheet: format the column as text and write it again";
         return Err(rule.to_owned());
     }
     Ok(())
@@ -106,14 +107,14 @@ fn refuse_error(cell: &str) -> Result<(), String> {
 fn spreadsheet_number_error(id: &str) -> Option<&'static str> {
     if is_scientific(id) {
         return Some(
-            "a spreadsheet has made a number of it and lost digits: format the column as text and write \
+            "was converted to a number by a spreadsheet and has lost digits: format the column as text and write \
              the id again, or put an apostrophe before it",
         );
     }
     if is_rounded(id) {
         return Some(
-            "looks like a number of which a spreadsheet has lost all but 15 digits: format the column as \
-             text and write the id again, or put an apostrophe before it where it is right",
+            "looks like a number that a spreadsheet has rounded to 15 digits: format the column as text and write \
+             the id again, or put an apostrophe before it if it is correct",
         );
     }
     None

@@ -107,15 +107,10 @@ impl Operation {
         let mut seen = HashSet::new();
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
             if !self.query_parameters.contains(name.as_ref()) {
-                return Err(Error::Invalid(format!(
-                    "query parameter \"{}\": is unknown here",
-                    shown(&name)
-                )));
+                return Err(Error::of_parameter(&shown(&name), "is unknown here"));
             }
             if !seen.insert(name.clone()) {
-                return Err(Error::Invalid(format!(
-                    "query parameter \"{name}\": must not be repeated"
-                )));
+                return Err(Error::of_parameter(&name, "must not be repeated"));
             }
         }
         Ok(())

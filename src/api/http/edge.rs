@@ -13,7 +13,7 @@ use std::{
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, StatusCode, header},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -24,11 +24,12 @@ use super::{
     failure::{self, IsErrorObject},
     host,
     leftover::{UnreadBody, Unsent},
+    methods::Methods,
     request_id::{self, RequestId},
 };
 use crate::{
     config::Networks,
-    error::Error,
+    error::{Error, Reason},
     hub::subscriber,
     shares::{Place, Shares},
 };
@@ -48,6 +49,8 @@ pub struct Edge {
     pub requests: Shares<IpAddr>,
     /// Maximum number of running requests of one address.
     pub address_requests_max: usize,
+    /// Methods of each path.
+    pub methods: Methods,
     /// Cancelled when the hub stops and no longer waits for request bodies.
     pub cut: CancellationToken,
 }
@@ -123,8 +126,9 @@ impl<E: Endpoint> EdgeEndpoint<E> {
         let response = if client::is_secure(&request, &self.edge.trusted_proxies) {
             self.secured(request).await
         } else {
-            failure::respond(&Error::Invalid(
-                "this is plain HTTP: use https://".to_owned(),
+            failure::respond(&Error::rejected(
+                Reason::PlainHttp,
+                "this is plain HTTP: use https://",
             ))
         };
         tracing::debug!(
@@ -158,11 +162,18 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             Err(error) => return failure::respond(&error),
         };
         let unsent: Option<Unsent> = request.data().cloned();
+        let path = request.uri().path().to_owned();
+        let refused = |status| match status {
+            StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed {
+                allowed: self.edge.methods.allowed(&path),
+            },
+            status => failure::of_status(status),
+        };
         // Boxed, because each layer of futures around this one would otherwise copy all of it.
         let work = AssertUnwindSafe(Box::pin(self.inner.call(request))).catch_unwind();
         let response = match tokio::time::timeout(self.edge.timeout, work).await {
             Ok(Ok(Ok(response))) => response.into_response(),
-            Ok(Ok(Err(error))) => return failure::respond(&failure::of_status(error.status())),
+            Ok(Ok(Err(error))) => return failure::respond(&refused(error.status())),
             Ok(Err(_panic)) => {
                 return failure::respond(&Error::internal("a panic; its message is above"));
             }
@@ -170,10 +181,10 @@ impl<E: Endpoint> EdgeEndpoint<E> {
         };
         let failed = response.status().is_client_error() || response.status().is_server_error();
         if failed && unsent.is_some_and(|unsent| unsent.is_given_up()) {
-            return failure::respond(&Error::overloaded("the hub is shutting down"));
+            return failure::respond(&Error::shutting_down());
         }
         if failed && response.data::<IsErrorObject>().is_none() {
-            return failure::respond(&failure::of_status(response.status()));
+            return failure::respond(&refused(response.status()));
         }
         response
     }
@@ -200,7 +211,7 @@ impl Edge {
 
 #[cfg(test)]
 mod tests {
-    use poem::{endpoint::make, http::StatusCode};
+    use poem::endpoint::make;
     use serde_json::{Value, json};
 
     use super::*;
@@ -213,6 +224,7 @@ mod tests {
             hsts_max_age_s: 0,
             requests: Shares::new(1),
             address_requests_max: 1,
+            methods: Methods::default(),
             cut: CancellationToken::new(),
         };
         let response = edge.transform(inner).bounded(Request::default()).await;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use flate2::{Decompress, FlushDecompress, Status, read::MultiGzDecoder};
 use poem::{Request, http::header};
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 const FIELD: &str = "header Content-Encoding";
 /// Number of bytes that are uncompressed at a time.
@@ -34,10 +34,10 @@ impl Encoding {
                     "identity" => continue,
                     "gzip" | "x-gzip" => Self::Gzip,
                     "deflate" => Self::Deflate,
-                    _ => return Err(Error::field(FIELD, "must be gzip, deflate or identity")),
+                    _ => return Err(unsupported("must be gzip, deflate or identity")),
                 };
                 if encoding != Self::Identity {
-                    return Err(Error::field(FIELD, "must name one encoding alone"));
+                    return Err(unsupported("must name one encoding alone"));
                 }
                 encoding = named;
             }
@@ -73,7 +73,7 @@ fn gunzip(body: &[u8], max_bytes: usize) -> Result<Vec<u8>, Error> {
     decoder
         .read_to_end(&mut read)
         .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => broken("gzip: it breaks off"),
+            io::ErrorKind::UnexpectedEof => broken("gzip: it ends too early"),
             _ => broken("gzip"),
         })?;
     match read.len() > max_bytes {
@@ -101,22 +101,26 @@ fn inflate(body: &[u8], has_header: bool, max_bytes: usize) -> Result<Vec<u8>, E
             break;
         }
         if (stream.total_in(), read.len()) == (at, length) {
-            return Err(broken("deflate: it breaks off"));
+            return Err(broken("deflate: it ends too early"));
         }
     }
     match stream.total_in() == body.len() as u64 {
         true => Ok(read),
-        false => Err(broken("deflate: more follows its end")),
+        false => Err(broken("deflate: more data follows its end")),
     }
 }
 
 fn broken(what: &str) -> Error {
-    Error::field("body", format!("is not valid {what}"))
+    Error::of_field(Reason::Malformed, "body", format!("is not valid {what}"))
+}
+
+fn unsupported(rule: &str) -> Error {
+    Error::of_field(Reason::UnsupportedMediaType, FIELD, rule)
 }
 
 fn too_large(max_bytes: usize) -> Error {
     let rule = format!("must have at most {max_bytes} bytes when it is uncompressed");
-    Error::field("body", rule)
+    Error::of_field(Reason::TooLarge, "body", rule)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The error object, and the only mapping from errors to status codes.
+//! The error object, and the headers that tell a program what went wrong.
 //!
 //! Every failure, including the framework's own, leaves as `{"code", "error"}` with one of the documented
 //! status codes. The framework's texts are replaced, because they name internals and repeat input.
@@ -21,18 +21,20 @@ use poem_openapi::{
 use serde::Serialize;
 
 use super::declaration::Operation;
-use crate::error::{Error, Logged, causes};
+use crate::error::{Error, Logged, Reason, causes};
 
+/// Rule of a parameter that is missing.
+const REQUIRED: &str = "is required";
 /// Longest text of an error, in characters. It may name the client's input, but not repeat it at length.
 const TEXT_MAX: usize = 400;
 
-/// What every answer with a status of 400 and above carries
+/// Body of every response with a status code of 400 or above.
 #[derive(Debug, Object, Serialize)]
 #[oai(rename = "Error")]
 pub struct ErrorObject {
-    /// The HTTP status, once more
+    /// HTTP status code of the response.
     pub code: u16,
-    /// What went wrong, for a person; it names the field and the rule that was broken
+    /// Description of the problem for people. Names the field and the rule that was broken.
     pub error: String,
 }
 
@@ -40,16 +42,16 @@ pub struct ErrorObject {
 #[derive(Clone, Copy)]
 pub struct IsErrorObject;
 
+/// Header with the reason of an error.
+pub const REASON: &str = "x-error-reason";
+/// Header with the member, parameter or header at fault.
+pub const FIELD: &str = "x-error-field";
+/// Longest value of [`FIELD`], in bytes. Longer ones are omitted.
+const FIELD_MAX: usize = 200;
+
 /// Returns the status code of an error.
 pub fn status_of(error: &Error) -> StatusCode {
-    match error {
-        Error::Invalid(_) | Error::Conflict(_) => StatusCode::BAD_REQUEST,
-        Error::Unauthenticated | Error::WrongIngestKey => StatusCode::UNAUTHORIZED,
-        Error::Forbidden(_) => StatusCode::FORBIDDEN,
-        Error::NotFound(_) => StatusCode::NOT_FOUND,
-        Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-    }
+    StatusCode::from_u16(error.reason().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Returns the response to an error, and logs the details that only operators may see.
@@ -66,21 +68,42 @@ pub fn respond(error: &Error) -> Response {
     };
     let mut response = poem::web::Json(body).into_response();
     response.set_status(status);
+    let headers = response.headers_mut();
+    headers.insert(REASON, HeaderValue::from_static(error.reason().word()));
     match error {
-        Error::Unauthenticated | Error::WrongIngestKey => {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Error::Unauthenticated | Error::Expired(_) | Error::WrongIngestKey => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Error::Unavailable { retry_after_s, .. } => {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+        }
+        Error::MethodNotAllowed { allowed } => {
+            if let Ok(allowed) = HeaderValue::try_from(allowed) {
+                headers.insert(header::ALLOW, allowed);
+            }
+        }
+        Error::Rejected {
+            field: Some(field), ..
+        } => {
+            if let Some(field) = field_header(field) {
+                headers.insert(FIELD, field);
+            }
         }
         _ => {}
     }
     response.set_data(IsErrorObject);
     response
+}
+
+/// Returns a field as the value of a header; `None` if it cannot be one: a client may have made it up.
+fn field_header(field: &str) -> Option<HeaderValue> {
+    let header = field.strip_prefix("header ");
+    let field = header
+        .filter(|name| name.starts_with(char::is_uppercase))
+        .unwrap_or(field);
+    let is_plain =
+        field.len() <= FIELD_MAX && field.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    HeaderValue::from_str(field).ok().filter(|_| is_plain)
 }
 
 fn log(error: &Error) {
@@ -167,10 +190,14 @@ fn translate(error: &poem::Error, operation: &Operation) -> Error {
         };
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        return Error::field(operation.path_parameter(error.name), rule(&error.reason));
+        let name = operation.path_parameter(error.name);
+        return Error::field(name, rule(&error.reason).unwrap_or(REQUIRED));
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return Error::field(error.name, rule(&error.reason));
+        return match rule(&error.reason) {
+            Some(rule) => Error::field(error.name, rule),
+            None => Error::of_field(Reason::Required, error.name, REQUIRED),
+        };
     }
     of_status(error.status())
 }
@@ -180,24 +207,21 @@ pub fn of_status(status: StatusCode) -> Error {
     match status {
         StatusCode::UNAUTHORIZED => Error::Unauthenticated,
         StatusCode::FORBIDDEN => Error::Forbidden("this is not allowed".to_owned()),
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Error::NotFound("there is no such path, or it does not take this method".to_owned())
+        StatusCode::NOT_FOUND => Error::NoSuchPath,
+        status if status.is_client_error() => {
+            Error::rejected(Reason::Malformed, "the request is malformed")
         }
-        status if status.is_client_error() => Error::Invalid("the request is malformed".to_owned()),
         status => Error::internal(format!("the framework answered {status}")),
     }
 }
 
 /// Removes the type's name, which poem-openapi puts before the rule, and the context behind it: clients do not
-/// know the hub's types.
-fn rule(reason: &str) -> &str {
+/// know the hub's types. `None` if the parameter is missing.
+fn rule(reason: &str) -> Option<&str> {
     let reason = reason
         .split_once(" (occurred while parsing")
         .map_or(reason, |(reason, _)| reason);
-    match reason.split_once("\": ") {
-        Some((_, rule)) => rule,
-        None => "is required",
-    }
+    reason.split_once("\": ").map(|(_, rule)| rule)
 }
 
 #[cfg(test)]

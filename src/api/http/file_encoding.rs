@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// Advice for text in an unsupported encoding.
 pub const SAVE_AS_UTF8: &str = "save the file as \"CSV UTF-8\"";
@@ -47,7 +47,7 @@ pub fn decode<'a>(file: &'a [u8], told: Option<&'static Encoding>) -> Result<Dec
     } else {
         let decoded = decode_strictly(encoding, text).map_err(|line| {
             let rule = format!("line {line} is not valid {name}: {SAVE_AS_UTF8}");
-            Error::field("body", rule)
+            Error::of_field(Reason::Malformed, "body", rule)
         })?;
         Cow::Owned(decoded.into_bytes())
     };
@@ -61,8 +61,8 @@ fn refuse_binary(file: &[u8]) -> Result<(), Error> {
     let Some((_, what)) = BINARY.iter().find(|(start, _)| file.starts_with(start)) else {
         return Ok(());
     };
-    let rule = format!("must be text, and is {what}: {SAVE_AS_UTF8} and send that");
-    Err(Error::field("body", rule))
+    let rule = format!("must be a text file, but is {what}: {SAVE_AS_UTF8} and send that");
+    Err(Error::of_field(Reason::Malformed, "body", rule))
 }
 
 /// Detects the encoding of a file without a byte order mark.
@@ -92,7 +92,7 @@ fn detect(file: &[u8]) -> Result<&'static Encoding, Error> {
         "line {line} is not UTF-8: {SAVE_AS_UTF8}, or name the encoding in the header Content-Type, \
          such as text/csv; charset=windows-1252"
     );
-    Err(Error::field("body", rule))
+    Err(Error::of_field(Reason::Malformed, "body", rule))
 }
 
 /// Returns the text, or the number of the broken line, counted from 1.

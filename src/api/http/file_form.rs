@@ -12,7 +12,7 @@ use super::{
     body,
     bounds::{BodyBounds, FORM_BYTES},
 };
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// Number of bytes of a form that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -37,9 +37,13 @@ pub async fn read(
     form: &Mime,
     body: &mut RequestBody,
 ) -> Result<File, Error> {
-    let boundary = form
-        .get_param(mime::BOUNDARY)
-        .ok_or_else(|| Error::field("header Content-Type", "must name the form's boundary"))?;
+    let boundary = form.get_param(mime::BOUNDARY).ok_or_else(|| {
+        Error::of_field(
+            Reason::Malformed,
+            "header Content-Type",
+            "must name the form's boundary",
+        )
+    })?;
     let body = body.take().map_err(Error::internal)?;
     let all = u64::try_from(max_bytes + FORM_BYTES).unwrap_or(u64::MAX);
     let limit = Constraints::new().size_limit(SizeLimit::new().whole_stream(all));
@@ -116,6 +120,6 @@ fn broken(error: &multer::Error, max_bytes: usize) -> Error {
     match error {
         multer::Error::StreamSizeExceeded { .. } => body::too_large(max_bytes),
         multer::Error::StreamReadFailed(_) => body::broke_off(),
-        _ => Error::field("body", "must be a whole multipart form"),
+        _ => Error::of_field(Reason::Malformed, "body", "must be a whole multipart form"),
     }
 }

@@ -21,7 +21,7 @@ use super::{
     file_form::{self, FORM_TYPE, File},
 };
 use crate::{
-    error::Error,
+    error::{Error, Reason},
     hub::Caller,
     id::TenantId,
     live::Listener,
@@ -197,8 +197,8 @@ fn check_type<K: FileKind>(place: &str, media_type: &Mime) -> Result<(), Error> 
         return Ok(());
     }
     if essence == WORKBOOK_TYPE {
-        let rule = format!("must not be that of a workbook: {SAVE_AS_UTF8}");
-        return Err(Error::field(place, rule));
+        let rule = format!("must not be the type of a workbook: {SAVE_AS_UTF8}");
+        return Err(Error::of_field(Reason::UnsupportedMediaType, place, rule));
     }
     Err(wrong_type::<K>(place))
 }
@@ -206,7 +206,7 @@ fn check_type<K: FileKind>(place: &str, media_type: &Mime) -> Result<(), Error> 
 fn wrong_type<K: FileKind>(place: &str) -> Error {
     let known = [&[FILE_TYPE], K::USUAL_TYPES].concat();
     let rule = format!("must be {} or {FORM_TYPE}", known.join(", "));
-    Error::field(place, rule)
+    Error::of_field(Reason::UnsupportedMediaType, place, rule)
 }
 
 /// Returns the documentation of a file's content.

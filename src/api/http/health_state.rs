@@ -6,16 +6,21 @@ use serde::Serialize;
 use super::mirror::mirror;
 use crate::store::core::health::HealthState;
 
-/// How a device or a network connection is
+/// Health of a device or a network connection.
+///
+/// - `ok`: the last message was accepted; for a device, its driver did not fail.
+/// - `failing`: the driver of the device failed on the last uplink, the last message of the network connection was
+///   rejected, or its broker is not connected.
+/// - `never_seen`: nothing was received yet.
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case", rename = "HealthState")]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStateView {
-    /// What it sent last was understood
+    /// The last message was accepted.
     Ok,
-    /// What it sent last was not, or the broker of a network connection is not heard
+    /// The last message was not accepted, or the broker of a network connection is not connected.
     Failing,
-    /// It has sent nothing yet
+    /// Nothing was received yet.
     NeverSeen,
 }
 

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 
 use super::{body, caller::Authenticated, declaration, files};
 use crate::{
-    error::Error,
+    error::{Error, Reason},
     hub::{self, Hub, Identity},
     id::TenantId,
     secret::{NOWHERE, Place, Slot},
@@ -88,17 +88,19 @@ pub async fn run(endpoint: Arc<BoxEndpoint<'static>>, mut request: Request) -> R
     match idempotency::take(scope, &key, &told.finalize().into()).await? {
         Known::New => {}
         Known::Other => {
-            return Err(Error::field(
+            return Err(Error::of_field(
+                Reason::IdempotencyKeyReused,
                 "header Idempotency-Key",
-                "came with another request before: use a new key for it",
+                "was used for another request before: use a new key",
             )
             .into());
         }
         Known::Unanswered => return Err(answer_is_lost().into()),
         Known::Running => {
-            return Err(Error::Conflict(
-                "header Idempotency-Key: the first request with it has not been answered yet"
-                    .to_owned(),
+            return Err(Error::of_field(
+                Reason::IdempotencyKeyPending,
+                "header Idempotency-Key",
+                "the first request with this key has not been answered yet",
             )
             .into());
         }
@@ -148,10 +150,11 @@ async fn renew(scope: &Scope, key: &[u8; 32]) -> Infallible {
 
 /// Returns the error for a key whose request was executed, but whose response cannot be read any more.
 fn answer_is_lost() -> Error {
-    Error::Conflict(
-        "header Idempotency-Key: the first request with it was done, but its answer cannot be read any \
-         more: look at what it has done before you use a new key"
-            .to_owned(),
+    Error::of_field(
+        Reason::IdempotencyKeyPending,
+        "header Idempotency-Key",
+        "the first request with this key was done, but its answer cannot be read any \
+         more: check what it has changed before you use a new key",
     )
 }
 

@@ -5,7 +5,7 @@
 //! - The port, with limits on the number, the age and the buffers of connections: `listener.rs`, `server.rs`,
 //!   `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs`
 //! - Declaration, dispatch, authentication and errors of operations, and their execution exactly once and to the
-//!   end: `declaration.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs`
+//!   end: `declaration.rs`, `declared_error.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `methods.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
 //! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`,
@@ -22,6 +22,7 @@ pub(super) mod client;
 pub(super) mod connection;
 pub(super) mod csv_guard;
 pub(super) mod declaration;
+pub(super) mod declared_error;
 pub(super) mod edge;
 pub(super) mod encoding;
 pub(super) mod failure;
@@ -33,6 +34,7 @@ pub(super) mod host;
 pub(super) mod idempotency;
 pub(super) mod leftover;
 pub mod listener;
+pub(super) mod methods;
 pub(super) mod mirror;
 pub(super) mod mqtt_broker;
 pub(super) mod operations;

@@ -15,111 +15,119 @@ pub type Quality = Int<0, 2>;
 /// Keep-alive interval in seconds.
 type KeepAlive = Int<5, 3600>;
 
-/// A broker that speaks MQTT 3.1.1. Its certificate is always checked; private addresses are refused
-/// unless the operator has allowed them
+/// MQTT 3.1.1 broker. With `mqtts://` and `wss://`, its certificate is always verified. Private addresses are rejected
+/// unless the operator has allowed them (setting `outgoing_allow`).
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 #[oai(rename = "MqttBroker")]
 pub struct Broker {
-    /// Where it is: `mqtt://`, `mqtts://` (with TLS), `ws://` or `wss://` (by WebSocket), host, port
-    /// (1883, 8883, 80 and 443 by default) and, by WebSocket, the path
+    /// URL of the broker: `mqtt://`, `mqtts://` (TLS), `ws://` or `wss://` (WebSocket, with TLS), followed by the host,
+    /// an optional port and, for WebSocket, a path. The default ports are 1883, 8883, 80 and 443. The URL must not
+    /// contain a user name, a password or a fragment.
     url: BrokerUrl,
-    /// What the hub calls itself there; the hub makes one by default. No two connections may have the
-    /// same at a time: the broker ends the older one
+    /// Client identifier of the hub at the broker. Two connections must not use the same identifier at the same time,
+    /// because the broker ends the older one. Required with `shared_access_key`. Null or absent: the hub generates one.
     #[oai(skip_serializing_if_is_none)]
     client_id: Option<ClientId>,
-    /// The user
+    /// User name at the broker. Required with `password`. Null or absent: the hub logs in without a user name, or with
+    /// the one that Azure IoT Hub expects if `shared_access_key` is given.
     #[oai(skip_serializing_if_is_none)]
     username: Option<Login>,
-    /// The user's password; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Password of the user. Must not be combined with `shared_access_key`. Write-only. Null or absent in an update:
+    /// the stored password is kept if scheme, host and port of the URL stay the same; otherwise the request fails with
+    /// 400.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<SecretText>,
-    /// Seconds of silence after which the hub asks whether the broker is still there
+    /// Keep-alive interval in seconds: after this time without traffic, the hub checks that the broker still responds.
     #[oai(default = "half_a_minute")]
     #[serde(default = "half_a_minute")]
     keep_alive_s: KeepAlive,
-    /// Certificates, in PEM, of which one must have signed the broker's; those of the hub's system by
-    /// default
+    /// Certificates of the authorities that the hub trusts for this broker, in PEM. Needs a URL that starts with
+    /// `mqtts://` or `wss://`. Null or absent: the hub trusts the certificates of its system.
     #[oai(skip_serializing_if_is_none)]
     ca: Option<Pem>,
-    /// The hub's own certificate with its chain, in PEM, for brokers that ask for one
+    /// Certificate of the hub, followed by its chain, in PEM, for brokers that require one (mutual TLS). Needs
+    /// `client_key` and a URL that starts with `mqtts://` or `wss://`. Null or absent: the hub presents none.
     #[oai(skip_serializing_if_is_none)]
     client_certificate: Option<Pem>,
-    /// The key of that certificate, in PEM; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Private key of `client_certificate`, in PEM. Write-only. Null or absent in an update: the stored key is kept if
+    /// scheme, host and port of the URL stay the same; otherwise the request fails with 400.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_key: Option<Pem>,
-    /// The protocol that TLS is to name (ALPN): AWS IoT Core wants `x-amzn-mqtt-ca` on port 443
+    /// Protocol name that TLS announces (ALPN). AWS IoT Core needs `x-amzn-mqtt-ca` on port 443. Needs a URL that
+    /// starts with `mqtts://` or `wss://`. Null or absent: none.
     #[oai(skip_serializing_if_is_none)]
     alpn: Option<Alpn>,
-    /// What the broker publishes when the hub is gone without a word
+    /// Message that the broker publishes if the connection to the hub breaks. Null or absent: none.
     #[oai(skip_serializing_if_is_none)]
     last_will: Option<LastWill>,
-    /// For Azure IoT Hub, in place of a password: the key of the device that `client_id` names, in base64.
-    /// The hub signs a token with it for each connection. Never shown again; left out of an update,
-    /// the old one stays while the address does
+    /// Key of the device `client_id` in Azure IoT Hub, in base64, which replaces the password: the hub signs a new
+    /// token with it for each connection. Needs `client_id` and a URL that starts with `mqtts://` or `wss://`.
+    /// Write-only. Null or absent in an update: the stored key is kept if scheme, host and port of the URL stay the
+    /// same; otherwise the request fails with 400.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     shared_access_key: Option<SecretText>,
-    /// The policy whose key `shared_access_key` is; left out, it is the device's own
+    /// Name of the shared access policy of Azure IoT Hub that `shared_access_key` belongs to. Null or absent: the key
+    /// is that of the device.
     #[oai(skip_serializing_if_is_none)]
     shared_access_policy: Option<Login>,
 }
 
-/// What the broker publishes when the hub is gone without a word
+/// Message that an MQTT broker publishes if the connection to the hub breaks.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "MqttLastWill")]
 struct LastWill {
-    /// To where
+    /// Topic of the message.
     topic: TopicTemplate,
-    /// What; empty by default
+    /// Payload of the message, as text.
     #[oai(default = "no_text")]
     #[serde(default = "no_text")]
     payload: MessageText,
-    /// The quality of service: 0 at most once, 1 at least once, 2 exactly once
+    /// Quality of service: 0 at most once, 1 at least once, 2 exactly once.
     #[oai(default = "at_most_once")]
     #[serde(default = "at_most_once")]
     qos: Quality,
-    /// Whether the broker keeps it for those who come later
+    /// Whether the broker retains the message for later subscribers.
     #[oai(default)]
     #[serde(default)]
     retain: bool,
 }
 
-/// A broker, without its secrets
+/// MQTT 3.1.1 broker, without its secrets.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(rename = "MqttBrokerView")]
 pub struct BrokerView {
-    /// Where it is
+    /// URL of the broker.
     url: String,
-    /// What the hub calls itself there; null: a name of the hub's own
+    /// Client identifier of the hub at the broker. Null if the hub generates one.
     client_id: Option<String>,
-    /// The user
+    /// User name at the broker. Null if none is set.
     username: Option<String>,
-    /// Whether a password is stored
+    /// Whether a password is stored.
     #[serde(default)]
     has_password: bool,
-    /// Seconds of silence after which the hub asks whether the broker is still there
+    /// Keep-alive interval in seconds: after this time without traffic, the hub checks that the broker still responds.
     keep_alive_s: KeepAlive,
-    /// Certificates of which one must have signed the broker's; null: those of the hub's system
+    /// Certificates of the authorities that the hub trusts for this broker, in PEM. Null if it trusts the certificates
+    /// of its system.
     ca: Option<String>,
-    /// The hub's own certificate with its chain
+    /// Certificate of the hub, followed by its chain, in PEM. Null if it presents none.
     client_certificate: Option<String>,
-    /// Whether the key of that certificate is stored
+    /// Whether the private key of `client_certificate` is stored.
     #[serde(default)]
     has_client_key: bool,
-    /// The protocol that TLS names (ALPN)
+    /// Protocol name that TLS announces (ALPN). Null if none is set.
     alpn: Option<String>,
-    /// What the broker publishes when the hub is gone without a word
+    /// Message that the broker publishes if the connection to the hub breaks. Null if none is set.
     last_will: Option<LastWill>,
-    /// Whether a key for Azure IoT Hub is stored
+    /// Whether a key for Azure IoT Hub is stored.
     #[serde(default)]
     has_shared_access_key: bool,
-    /// The policy whose key that is; null: the device's own
+    /// Name of the shared access policy that the key belongs to. Null if the key is that of the device.
     shared_access_policy: Option<String>,
 }
 

@@ -31,14 +31,15 @@ const LIMIT_DEFAULT: u64 = 50;
 /// Number of bytes of the digest by which cursors of different lists are distinguished.
 const DIGEST_BYTES: usize = 9;
 
-/// A collection, or a page of it
+/// Page of a collection.
 #[derive(Debug, Object, Serialize)]
 pub struct Page<T: ParseFromJSON + ToJSON + Type + Serialize> {
-    /// The items, complete
+    /// Items of this page.
     pub collection: Vec<T>,
-    /// Send it as `cursor` with the same other parameters for the next page; null at the end
+    /// Cursor of the next page. Repeat the request with this value as `cursor` and all other parameters unchanged. Null
+    /// on the last page.
     pub next_cursor: Option<String>,
-    /// How many items all pages have; null unless `total=true` asked for it
+    /// Number of items on all pages. Null unless the request contains `total=true`.
     pub total: Option<Count>,
 }
 
@@ -185,7 +186,7 @@ impl<T: ParseFromJSON + ToJSON + Type + Serialize> ApiResponse for Listed<T> {
         let schema = Page::<T>::schema_ref();
         success(
             200,
-            "Done; the body holds a page of the collection",
+            "The request succeeded. The body contains a page of the collection.",
             "application/json",
             schema,
             vec![next_link()],

@@ -108,11 +108,16 @@ fn is_mark(parameter: &MetaOperationParam) -> bool {
 
 fn parameters() -> [MetaOperationParam; 3] {
     [
-        parameter::<Limit>(LIMIT, "Most items on the page; 50 by default"),
-        parameter::<Cursor>(CURSOR, "The `next_cursor` of the page before"),
+        parameter::<Limit>(LIMIT, "Maximum number of items per page."),
+        parameter::<Cursor>(
+            CURSOR,
+            "Value of `next_cursor` from the previous page. All parameters except `limit` and `total` must be the same \
+             as for that page. Absent: the first page.",
+        ),
         parameter::<bool>(
             TOTAL,
-            "Whether to count the items of all pages, too; it costs about as much as reading them all",
+            "Whether to return the number of items on all pages as `total`. Counting takes about as long as reading \
+             all items.",
         ),
     ]
 }

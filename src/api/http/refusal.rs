@@ -9,7 +9,7 @@ use bytes::Bytes;
 use poem::http::StatusCode;
 use serde_json::json;
 
-use crate::id::new_uuid;
+use crate::{error::Reason, id::new_uuid};
 
 /// Longest response of the library itself, in bytes.
 const LENGTH_MAX: usize = 256;
@@ -21,12 +21,13 @@ pub fn instead_of(written: &[u8]) -> Option<Bytes> {
     }
     let text = std::str::from_utf8(written).ok()?;
     let (status, headers) = text.strip_suffix("\r\n\r\n")?.split_once("\r\n")?;
-    let error = match status.get("HTTP/1.1 ".len()..)? {
-        "400 Bad Request" => "this is no valid HTTP request",
-        "414 URI Too Long" => "the URL must have less than 64 KiB",
-        "431 Request Header Fields Too Large" => {
-            "the head of a request must have at most 100 headers and 128 KiB"
-        }
+    let (reason, error) = match status.get("HTTP/1.1 ".len()..)? {
+        "400 Bad Request" => (Reason::Malformed, "this is no valid HTTP request"),
+        "414 URI Too Long" => (Reason::TooLarge, "the URL must have less than 64 KiB"),
+        "431 Request Header Fields Too Large" => (
+            Reason::TooLarge,
+            "the head of a request must have at most 100 headers and 128 KiB",
+        ),
         _ => return None,
     };
     let mut date = None;
@@ -41,9 +42,10 @@ pub fn instead_of(written: &[u8]) -> Option<Bytes> {
     let body = json!({"code": status.as_u16(), "error": error}).to_string();
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\nx-request-id: {}\r\n\
-         x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\
+         x-error-reason: {}\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\
          content-length: {}\r\ndate: {}\r\n\r\n{body}",
         new_uuid(),
+        reason.word(),
         body.len(),
         date?
     );

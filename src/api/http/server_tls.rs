@@ -13,41 +13,43 @@ use crate::{
     text::{CertificateText, CertificateTextKind, Kind, PrivateKeyText, Text},
 };
 
-/// TLS with a server that the hub calls: which certificates it trusts there, and the certificate that it
-/// presents. The server's certificate is always checked, also against its name in the URL. Needs a URL that
-/// starts with `https://`
+/// TLS settings for a server that the hub calls: the certificates that the hub trusts, and the certificate that it
+/// presents. The server's certificate and its name in the URL are always verified. Needs a URL that starts with
+/// `https://`.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 #[oai(rename = "TlsSettings", skip_serializing_if_is_none, example)]
 pub struct ServerTls {
-    /// Certificates of the authorities that the hub trusts there, in PEM: they take the place of its
-    /// system's, so that a private authority is the only one trusted. Left out: those of the system
+    /// Certificates of the authorities that the hub trusts for this server, in PEM. They replace the certificates of
+    /// the hub's system, so that a private authority can be the only trusted one. Null or absent: the hub trusts the
+    /// certificates of its system.
     #[serde(skip_serializing_if = "Option::is_none")]
     ca: Option<CertificateText>,
-    /// The certificate that the hub presents, followed by its chain, in PEM, for servers that demand one
-    /// (mutual TLS). One that has expired is presented all the same, and named in the errors of failed
-    /// attempts
+    /// Certificate that the hub presents, followed by its chain, in PEM, for servers that require one (mutual TLS).
+    /// Needs `client_key`. An expired certificate is still presented, and the errors of failed attempts mention its
+    /// expiry. Null or absent: the hub presents none.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_certificate: Option<CertificateText>,
-    /// The private key of that certificate, in PEM without a passphrase (PKCS #8, PKCS #1 or SEC 1); never
-    /// shown again. Left out of an update, the old one stays while the address does, and must belong to
-    /// the certificate
+    /// Private key of `client_certificate`, in PEM (PKCS #8, PKCS #1 or SEC 1) without a passphrase. It must belong to
+    /// the certificate. Write-only. Null or absent in an update: the stored key is kept if scheme, host and port of the
+    /// URL stay the same; otherwise the request fails with 400.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_key: Option<PrivateKeyText>,
 }
 
-/// TLS with a server that the hub calls, without the private key
+/// TLS settings for a server that the hub calls, without the private key.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(rename = "TlsSettingsView")]
 pub struct ServerTlsView {
-    /// Certificates of the authorities that the hub trusts there, in PEM; null: those of its system
+    /// Certificates of the authorities that the hub trusts for this server, in PEM. Null if it trusts the certificates
+    /// of its system.
     ca: Option<String>,
-    /// The certificate that the hub presents, followed by its chain, in PEM; null: none
+    /// Certificate that the hub presents, followed by its chain, in PEM. Null if it presents none.
     client_certificate: Option<String>,
-    /// When that certificate expires; null: there is none
+    /// Time at which `client_certificate` expires. Null if there is no certificate.
     client_certificate_expires_at: Option<Timestamp>,
-    /// Whether the private key of that certificate is stored
+    /// Whether the private key of `client_certificate` is stored.
     #[serde(default)]
     has_client_key: bool,
 }

@@ -29,8 +29,8 @@ pub struct SortBy<F>(pub Sort<F>);
 
 impl SortFields for ResourceOrder {
     const NAME: &'static str = "ResourceSort";
-    const DESCRIPTION: &'static str = "What orders a list of resources; a minus turns it round, so that \
-        `-created_at` is the newest first. Those that are alike stand in the order in which they were made";
+    const DESCRIPTION: &'static str = "Sort key of a list of resources. A leading `-` reverses the order: \
+        `-created_at` returns the newest resource first. Resources with equal keys are ordered by creation.";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("name", Self::Name),
@@ -40,9 +40,9 @@ impl SortFields for ResourceOrder {
 
 impl SortFields for devices::SortBy {
     const NAME: &'static str = "DeviceSort";
-    const DESCRIPTION: &'static str = "What orders a list of devices; a minus turns it round. By name those \
-        without one come first, by `last_seen` those that never sent anything. Those that are alike stand in \
-        the order in which they were made";
+    const DESCRIPTION: &'static str = "Sort key of a list of devices. A leading `-` reverses the order. \
+        Devices without a name sort before all names, and devices that have never sent a message sort before all \
+        values of `last_seen`. Devices with equal keys are ordered by creation.";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("id", Self::Id),
@@ -54,8 +54,8 @@ impl SortFields for devices::SortBy {
 
 impl SortFields for drivers::SortBy {
     const NAME: &'static str = "DriverSort";
-    const DESCRIPTION: &'static str = "What orders a list of drivers; a minus turns it round. Those that \
-        are alike stand in the order in which they were made";
+    const DESCRIPTION: &'static str = "Sort key of a list of drivers. A leading `-` reverses the order. \
+        Drivers with equal keys are ordered by creation.";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("name", Self::Name),
@@ -70,7 +70,8 @@ pub struct At;
 
 impl SortFields for At {
     const NAME: &'static str = "TimeSort";
-    const DESCRIPTION: &'static str = "`-at`: the newest first; `at`: the oldest first";
+    const DESCRIPTION: &'static str =
+        "Order of a list of events: `-at` returns the newest first, `at` the oldest first.";
     const FIELDS: &'static [(&'static str, Self)] = &[("at", Self)];
 }
 
@@ -81,7 +82,7 @@ pub struct QueuedAt;
 impl SortFields for QueuedAt {
     const NAME: &'static str = "DeliverySort";
     const DESCRIPTION: &'static str =
-        "`-created_at`: the newest first; `created_at`: the oldest first";
+        "Order of the list: `-created_at` returns the newest first, `created_at` the oldest first.";
     const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self)];
 }
 

@@ -49,9 +49,7 @@ impl Tasks {
     {
         let share = self.tenants.enter([(tenant, TENANT_MAX)]);
         let share = share.map_err(|_| {
-            Error::overloaded(
-                "too many requests of this tenant that change something are under way",
-            )
+            Error::overloaded("too many changes of this tenant are in progress; try again")
         })?;
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(Error::internal)?;
@@ -62,7 +60,7 @@ impl Tasks {
         };
         match self.running.spawn(task.in_current_span()).await {
             Ok(Some(outcome)) => Ok(outcome),
-            Ok(None) => Err(Error::overloaded("the hub is shutting down")),
+            Ok(None) => Err(Error::shutting_down()),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(error) => Err(Error::internal(error)),

@@ -20,35 +20,36 @@ use crate::{
     store::{deliveries::queue, integrations},
 };
 
-/// What waits for an integration
+/// Health and backlog of an integration.
 #[derive(Object, Serialize)]
 struct IntegrationBacklog {
-    /// How it fares
+    /// Health of the integration.
     health: IntegrationHealth,
-    /// How many deliveries wait; at most 10,000 are counted
+    /// Number of deliveries that wait. Counting stops at 10,000.
     pending: Count,
-    /// Whether more wait than were counted
+    /// Whether more deliveries wait than were counted.
     pending_is_more: bool,
-    /// When the oldest of them was queued; null: none waits
+    /// Time at which the oldest waiting delivery was queued; null if none waits.
     oldest_pending_at: Option<Timestamp>,
-    /// How long it has waited, in seconds; 0: none waits
+    /// Age of the oldest waiting delivery, in seconds; 0 if none waits.
     lag_s: Count,
 }
 
-/// What came of a test
+/// Result of testing an integration.
 #[derive(Object, Serialize)]
 struct IntegrationTest {
-    /// Whether the target took the message
+    /// Whether the target accepted the message.
     is_delivered: bool,
-    /// The id that was sent along
+    /// Delivery id that was sent with the message. The delivery is not stored.
     delivery_id: Uuid,
-    /// HTTP status of the answer, where there was one
+    /// HTTP status of the response; null if there was no HTTP response.
     status: Option<Status>,
-    /// Why it does not count as delivered; null: it does
+    /// Reason why the test failed; null if the target accepted the message.
     error: Option<String>,
-    /// The beginning of what the target answered, where it answered text
+    /// Beginning of the target's response, at most 1,000 bytes; null if it contains no text. The target's secrets are
+    /// masked.
     answer: Option<String>,
-    /// How long it took, in milliseconds
+    /// Duration of the test, in milliseconds.
     duration_ms: Count,
 }
 
@@ -59,9 +60,9 @@ pub struct IntegrationControlApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
 impl IntegrationControlApi {
-    /// Get how an integration fares
+    /// Get integration health
     ///
-    /// With how much waits for it, and since when.
+    /// Returns the integration's health, the size of its backlog and the age of the oldest waiting delivery.
     #[oai(
         path = "/integrations/:id/health",
         method = "get",
@@ -70,7 +71,7 @@ impl IntegrationControlApi {
     async fn health(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Found<IntegrationBacklog>> {
         let scope = caller.scope();
@@ -90,7 +91,9 @@ impl IntegrationControlApi {
 
     /// Pause an integration
     ///
-    /// Nothing is sent any more; what comes in is queued and waits.
+    /// Stops sending. New messages are still queued and wait until the integration is resumed, within the limits
+    /// `delivery_queue_max` and `delivery_wait_max_hours` (settings of the hub). Attempts in progress are completed.
+    /// Pausing an integration that is already paused changes nothing.
     #[oai(
         path = "/integrations/:id/pause",
         method = "post",
@@ -99,7 +102,7 @@ impl IntegrationControlApi {
     async fn pause(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Single<IntegrationView>> {
         let id = IntegrationId(**id);
@@ -109,7 +112,8 @@ impl IntegrationControlApi {
 
     /// Resume an integration
     ///
-    /// What is queued is sent, whoever paused the integration.
+    /// Resumes sending of the queued deliveries, no matter whether a client or the hub paused the integration, and
+    /// resets `failing_since`. Has no effect on sending while `enabled` is false.
     #[oai(
         path = "/integrations/:id/resume",
         method = "post",
@@ -118,7 +122,7 @@ impl IntegrationControlApi {
     async fn resume(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Single<IntegrationView>> {
         let id = IntegrationId(**id);
@@ -128,10 +132,14 @@ impl IntegrationControlApi {
 
     /// Test an integration
     ///
-    /// Sends a message with `"event": "test"` past the queue, also when the integration is paused or
-    /// switched off, and answers what came of it. The message is that of an uplink, in the form of
-    /// `payload`, with made-up values; where a template asks for one that it does not have, there is
-    /// none. A row of `postgres` is inserted and taken back.
+    /// Sends a test message to the target, bypassing the queue, and returns the result. This also works while the
+    /// integration is paused or disabled, and changes neither its health nor its deliveries.
+    ///
+    /// The message has the form of an uplink with sample values, `"event": "test"`, and the integration's `payload`
+    /// format. Values that a template uses but the sample lacks are undefined in a test, and not an error. For
+    /// `postgres`, the hub inserts the row and rolls it back; all other targets receive the message.
+    ///
+    /// Fails with 400 for the type `websocket`, and with 503 while four tests of the tenant are running.
     #[oai(
         path = "/integrations/:id/test",
         method = "post",
@@ -140,7 +148,7 @@ impl IntegrationControlApi {
     async fn test(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Found<IntegrationTest>> {
         let id = IntegrationId(**id);

@@ -36,111 +36,116 @@ use crate::{
     text::DeviceId,
 };
 
-/// Where a delivery stands
+/// State of a delivery.
 #[derive(Enum, Clone, Copy, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum DeliveryState {
-    /// Waits for its next attempt
+    /// The delivery waits for its next attempt.
     Pending,
-    /// An attempt is under way, from the hub that answers
+    /// An attempt is in progress. Only the hub that makes the attempt reports this state; other hubs on the same
+    /// database report `pending`.
     Sending,
-    /// The target took it
+    /// The target accepted the message.
     Delivered,
-    /// Every attempt failed
+    /// Every attempt failed, or the delivery was given up because its queue was too long or it waited too long.
     Dead,
 }
 
-/// One message on its way to an integration's target
+/// A message for the target of an integration.
 #[derive(Object, Serialize)]
 #[oai(rename = "Delivery")]
 struct DeliveryView {
-    /// Its id (UUIDv7), sent with every attempt
+    /// Unique identifier of the delivery (UUIDv7). It is the same in all attempts, so that the receiver can detect
+    /// repetitions.
     id: Uuid,
-    /// Where it stands
+    /// Current state of the delivery.
     state: DeliveryState,
-    /// The device it tells of
+    /// Unique identifier of the device that the message is about.
     device_id: String,
-    /// The type of event it tells of
+    /// Type of the event that the message reports.
     event: EventType,
-    /// The uplink it tells of; null where it tells of something else
+    /// Unique identifier of the uplink, for the types `data` and `raw`; null for all other types.
     uplink_id: Option<Uuid>,
-    /// The event it tells of; null where it tells of an uplink
+    /// Unique identifier of the event; null for the types `data` and `raw`.
     event_id: Option<Uuid>,
-    /// How many attempts were made
+    /// Number of attempts that were made.
     attempt: Count,
-    /// When the next attempt is due; null when there will be none
+    /// Time at which the next attempt is due; null unless the state is `pending`, and while an older delivery of the
+    /// same device holds this one back.
     next_attempt_at: Option<Timestamp>,
-    /// HTTP status of the last answer
+    /// HTTP status of the response to the last attempt; null if there was no attempt or no HTTP response.
     last_status: Option<Status>,
-    /// Why the last attempt failed
+    /// Reason why the last attempt failed or the delivery was given up; null if neither happened.
     last_error: Option<String>,
-    /// The beginning of what the target last answered, where it answered text
+    /// Beginning of the target's last response, at most 1,000 bytes; null if it contains no text. The target's secrets
+    /// are masked.
     last_answer: Option<String>,
-    /// The attempts, in their order
+    /// Attempts, oldest first.
     attempts: Vec<AttemptView>,
-    /// When it was queued
+    /// Time at which the delivery was queued.
     created_at: Timestamp,
-    /// When its state last changed
+    /// Time of the last attempt or change of state.
     updated_at: Timestamp,
 }
 
-/// One attempt to deliver
+/// An attempt to send a delivery.
 #[derive(Object, Serialize)]
 #[oai(rename = "DeliveryAttempt")]
 struct AttemptView {
-    /// Its number, from 1
+    /// Number of the attempt, starting at 1.
     attempt: Count,
-    /// When it began
+    /// Time at which the attempt began.
     at: Timestamp,
-    /// How long it took, in milliseconds
+    /// Duration of the attempt, in milliseconds.
     duration_ms: Count,
-    /// HTTP status of the answer, where there was one
+    /// HTTP status of the response; null if there was no HTTP response.
     status: Option<Status>,
-    /// Why it failed; null: it did not
+    /// Reason why the attempt failed; null if it succeeded.
     error: Option<String>,
 }
 
-/// A state of deliveries that are settled
+/// Final state of a delivery.
 #[derive(Enum, Clone, Copy, Default, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum SettledState {
-    /// Every attempt failed
+    /// Every attempt failed, or the delivery was given up.
     #[default]
     Dead,
-    /// The target took them
+    /// The target accepted the message.
     Delivered,
 }
 
-/// Which deliveries to send again; what is left out does not matter
+/// Filter of the deliveries to resend. The conditions are combined with AND. An omitted or null condition matches
+/// every delivery; `state` defaults to `dead`.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Resend")]
 struct ResendBody {
-    /// Those in this state; `dead` by default
+    /// State of the deliveries to resend. Defaults to `dead`.
     #[oai(default)]
     #[serde(default)]
     state: SettledState,
-    /// Those that tell of this device
+    /// Only deliveries for this device.
     device_id: Option<DeviceId>,
-    /// Those that were queued at or after this time
+    /// Only deliveries that were queued at or after this time.
     from: Option<Timestamp>,
-    /// Those that were queued before this time
+    /// Only deliveries that were queued before this time. Must not be before `from`.
     to: Option<Timestamp>,
-    /// Those that were queued after this delivery: the `last_id` of the call before
+    /// Only deliveries that were queued after this one. Pass the `last_id` of the previous response to continue.
     after: Option<Uuid>,
 }
 
-/// What was queued again
+/// Result of resending deliveries.
 #[derive(Object, Serialize)]
 #[oai(rename = "Resent")]
 struct ResentView {
-    /// How many deliveries
+    /// Number of deliveries that were queued again.
     queued: Count,
-    /// Whether these were all
+    /// Whether all matching deliveries were queued. If false, call the operation again with `last_id` as `after`.
     is_complete: bool,
-    /// The last delivery that was looked at; null where these were all
+    /// Unique identifier of the last delivery that was processed; null if `is_complete` is true.
     last_id: Option<Uuid>,
 }
 
@@ -151,9 +156,11 @@ pub struct DeliveriesApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
 impl DeliveriesApi {
-    /// List an integration's deliveries
+    /// List deliveries
     ///
-    /// With every attempt and what came of it.
+    /// Returns the integration's deliveries with all their attempts. Filters are combined with AND. Delivered
+    /// deliveries are kept for `delivery_keep_hours` and dead ones for `delivery_dead_keep_hours` (settings of the
+    /// hub). Fails with 400 if `to` is before `from`.
     #[oai(
         path = "/integrations/:id/deliveries",
         method = "get",
@@ -163,17 +170,17 @@ impl DeliveriesApi {
     async fn list_deliveries(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
-        /// In this state alone
+        /// Only deliveries in this state.
         state: Query<Option<DeliveryState>>,
-        /// Only those that tell of this device
+        /// Only deliveries for this device.
         device_id: Query<Option<DeviceId>>,
-        /// Only those that were queued at or after this time
+        /// Only deliveries that were queued at or after this time.
         from: Query<Option<Timestamp>>,
-        /// Only those that were queued before this time
+        /// Only deliveries that were queued before this time. Must not be before `from`.
         to: Query<Option<Timestamp>>,
-        /// What orders them; a minus turns it round. `-created_at` by default
+        /// Sort key; prefix with `-` for descending order. Defaults to `-created_at`.
         sort: Query<Option<SortBy<QueuedAt>>>,
         paging: Paging,
     ) -> Result<Listed<DeliveryView>> {
@@ -199,7 +206,8 @@ impl DeliveriesApi {
 
     /// Get a delivery
     ///
-    /// With every attempt and what came of it.
+    /// Returns the delivery with all its attempts. Fails with 404 if the integration has no such delivery, or the
+    /// hub has deleted it after its retention period.
     #[oai(
         path = "/integrations/:id/deliveries/:delivery_id",
         method = "get",
@@ -208,9 +216,9 @@ impl DeliveriesApi {
     async fn get_delivery(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
-        /// The delivery's id
+        /// Unique identifier of the delivery.
         delivery_id: Path<Uuid>,
     ) -> Result<Found<DeliveryView>> {
         let integration = IntegrationId(**id);
@@ -218,9 +226,10 @@ impl DeliveriesApi {
         self.answer(caller.scope(), delivery).await
     }
 
-    /// Send a delivery again
+    /// Resend a delivery
     ///
-    /// One that is settled, dead or not: it is queued under its id, and its schedule begins anew.
+    /// Queues a delivered or dead delivery again, with the same id and a new retry schedule. Earlier attempts stay in
+    /// `attempts`. Fails with 400 if the delivery is still `pending` or `sending`.
     #[oai(
         path = "/integrations/:id/deliveries/:delivery_id/resend",
         method = "post",
@@ -229,9 +238,9 @@ impl DeliveriesApi {
     async fn resend_delivery(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
-        /// The delivery's id
+        /// Unique identifier of the delivery.
         delivery_id: Path<Uuid>,
     ) -> Result<Found<DeliveryView>> {
         let integration = IntegrationId(**id);
@@ -243,12 +252,14 @@ impl DeliveriesApi {
         self.answer(scope, delivery).await
     }
 
-    /// Send deliveries again
+    /// Resend deliveries
     ///
-    /// All that are dead, or those among the settled ones that the body picks: they are queued under
-    /// their ids, and their schedules begin anew. Works for 10 seconds at most: where `is_complete` is
-    /// false, call it again with `last_id` as `after`. Without it the call begins at the beginning, and
-    /// picks once more what has been settled meanwhile.
+    /// Queues all matching delivered or dead deliveries again, with the same ids and new retry schedules. With an empty
+    /// body, resends all dead deliveries.
+    ///
+    /// A call stops after about 10 seconds. If `is_complete` is false, call the operation again with `last_id` as
+    /// `after`. Without `after`, the call starts from the oldest delivery and also resends deliveries that have reached
+    /// the state again in the meantime. Fails with 400 if `to` is before `from`.
     #[oai(
         path = "/integrations/:id/deliveries/resend",
         method = "post",
@@ -257,7 +268,7 @@ impl DeliveriesApi {
     async fn resend_deliveries(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
         body: Body<ResendBody>,
     ) -> Result<Found<ResentView>> {

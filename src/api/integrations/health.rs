@@ -11,48 +11,48 @@ use crate::{
     store::integrations::health::{Health, HealthState},
 };
 
-/// How an integration fares, in a word
+/// Health state of an integration.
 #[derive(Enum, Clone, Copy, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum IntegrationHealthState {
-    /// The last attempt succeeded
+    /// The last attempt succeeded, or no attempt has failed since the integration was resumed.
     Ok,
-    /// The last attempt failed
+    /// The last attempt failed.
     Failing,
-    /// Nothing is sent until somebody resumes it
+    /// A client or the hub has paused the integration; nothing is sent until a client resumes it.
     Paused,
-    /// Nothing was sent yet
+    /// The integration is neither paused nor failing, and has not delivered anything yet.
     NeverSent,
 }
 
-/// How an integration has fared since it was made
+/// Health of an integration. Counters start at its creation.
 #[derive(Object, Serialize)]
 pub struct IntegrationHealth {
-    /// In a word
+    /// Health state.
     state: IntegrationHealthState,
-    /// Deliveries that the target took
+    /// Number of deliveries that the target accepted.
     delivered: Count,
-    /// Attempts that failed
+    /// Number of failed attempts.
     failed_attempts: Count,
-    /// Number of dead deliveries: every attempt failed, or they were given up
+    /// Number of deliveries that became dead: every attempt failed, or they were given up.
     dead: Count,
-    /// Number of deliveries given up because too many waited or they waited too long; they count in
-    /// `dead`, too
+    /// Number of deliveries that the hub gave up because too many waited or they waited too long. `dead` includes them.
     given_up: Count,
-    /// When the target last took one
+    /// Time of the last accepted delivery; null if there was none.
     last_delivered_at: Option<Timestamp>,
-    /// When an attempt last failed
+    /// Time of the last failed attempt; null if there was none.
     last_failed_at: Option<Timestamp>,
-    /// HTTP status of that one, where there was an answer
+    /// HTTP status of the response to the last failed attempt; null if there was no HTTP response.
     last_status: Option<Status>,
-    /// Why it failed
+    /// Reason of the last failure; null if no attempt has failed.
     last_error: Option<String>,
-    /// Since when every attempt has failed; null: the last one has not
+    /// Time since which every attempt has failed; null unless the last attempt failed. Resuming the integration resets
+    /// it.
     failing_since: Option<Timestamp>,
-    /// Since when it is paused; null: it is not
+    /// Time at which the integration was paused; null if it is not paused.
     paused_at: Option<Timestamp>,
-    /// Why it is paused
+    /// Reason of the pause; null if the integration is not paused.
     pause_reason: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     text::{MediaType, TemplateText},
 };
 
-/// The form in which messages go out
+/// Format of the messages that an integration sends.
 #[derive(Union, Serialize)]
 #[oai(
     rename = "IntegrationPayload",
@@ -27,26 +27,28 @@ pub enum Payload {
     Template(TemplatePayload),
 }
 
-/// The hub's native output format, JSON
+/// The hub's native output format, as JSON.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NativePayload {}
 
-/// CloudEvents 1.0 in the structured mode: the native output format is in `data`
+/// CloudEvents 1.0 in structured mode, with the native output format in `data`.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudEventsPayload {}
 
-/// A template in the language of Jinja, over the members of the native output format and `delivery` (with
-/// `id`, `device_id`, `event_id`, `event_type` and `queued_at`). Where the media type is JSON, values stand
-/// in it as JSON. A value that is not there is an error unless `default` or `is defined` expects it; a
-/// message that the template fails for is a dead letter
+/// A Jinja template. Its variables are the members of the native output format and `delivery`, which has `id`,
+/// `device_id`, `event_id`, `event_type` and `queued_at`.
+///
+/// If the media type is JSON, values are written as JSON and the result must be valid JSON. A missing value is an error
+/// unless the template uses `default` or `is defined`. If the template fails for a message, the message becomes a dead
+/// letter. The request fails with 400 if the template has a syntax error or exceeds its limits.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplatePayload {
-    /// The template
+    /// Template, in the Jinja language, without NUL characters.
     template: TemplateText,
-    /// What it makes
+    /// Media type of the result, such as `application/json`, with no parameter except `charset=utf-8`.
     content_type: MediaType,
 }
 
@@ -68,7 +70,7 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// The form in which messages go out
+/// Format of the messages that an integration sends.
 #[derive(Union, Serialize, Deserialize)]
 #[oai(
     rename = "IntegrationPayloadView",
@@ -85,20 +87,20 @@ pub enum PayloadView {
     Template(TemplatePayloadView),
 }
 
-/// The hub's native output format
+/// The hub's native output format, as JSON.
 #[derive(Object, Serialize, Deserialize)]
 pub struct NativePayloadView {}
 
-/// CloudEvents 1.0
+/// CloudEvents 1.0 in structured mode, with the native output format in `data`.
 #[derive(Object, Serialize, Deserialize)]
 pub struct CloudEventsPayloadView {}
 
-/// A template
+/// A Jinja template.
 #[derive(Object, Serialize, Deserialize)]
 pub struct TemplatePayloadView {
-    /// The template
+    /// Template, in the Jinja language.
     template: String,
-    /// What it makes
+    /// Media type of the result.
     content_type: String,
 }
 

@@ -20,24 +20,24 @@ type Rate = Int<1, 10_000>;
 /// Time of continuous failure after which an integration is paused, in seconds: up to 90 days.
 type Patience = Int<1, 7_776_000>;
 
-/// A type of event that integrations forward
+/// Type of event that an integration forwards.
 #[derive(Enum, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case", rename = "EventType")]
 #[serde(rename_all = "snake_case")]
 pub enum EventType {
-    /// Uplinks with what the driver made of them
+    /// Uplinks with decoded data. Frames without data are not forwarded.
     Data,
-    /// Uplinks as they were received, also those that the driver makes nothing of
+    /// Uplinks as received, with `data: null`, including those that cannot be decoded.
     Raw,
-    /// Devices that have joined their network
+    /// A device has joined its network.
     Join,
-    /// What became of downlinks
+    /// Changes in the state of downlinks.
     Downlink,
-    /// Battery and margin, as the network tells of them
+    /// Battery and link margin, as reported by the network server.
     Status,
-    /// Where a device is, as the network tells of it
+    /// Location of a device, as reported by the network server.
     Location,
-    /// What went wrong: drivers that failed, errors that the network tells of
+    /// Driver failures, and errors reported by the network server.
     Error,
 }
 
@@ -49,30 +49,29 @@ pub fn data_alone() -> EventTypes {
     List(vec![EventType::Data])
 }
 
-/// How an integration is delivered to
-///
-/// What is left out is as the hub's settings say.
+/// Delivery policy of an integration. The hub's settings apply to omitted fields.
 #[derive(Object, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "DeliveryPolicy")]
 pub struct Policy {
-    /// Deliveries under way at a time
+    /// Maximum number of concurrent attempts. If omitted or null, the hub's setting `delivery_concurrency` applies.
     concurrency: Option<Concurrency>,
-    /// Whether the deliveries of each device go one after the other, in the order in which they were
-    /// queued: one that fails holds back those of its device, and no other. It is about deliveries that
-    /// are queued from then on
+    /// Whether the deliveries of each device are sent one after the other, in the order in which they were queued. A
+    /// failed delivery then holds back the later deliveries of its device, but of no other device. A change applies to
+    /// deliveries that are queued after it.
     #[oai(default)]
     #[serde(default)]
     ordered_by_device: bool,
-    /// Most attempts in a second; left out, as many as the target takes
+    /// Maximum number of attempts per second. If omitted or null, there is no limit.
     rate_per_s: Option<Rate>,
-    /// Longest time for one attempt, in seconds
+    /// Timeout of an attempt, in seconds. If omitted or null, the hub's setting `delivery_timeout_s` applies.
     timeout_s: Option<Timeout>,
-    /// Waits before the second, third ... attempt, in seconds; half to all of each is waited. After
-    /// the last, the delivery is dead
+    /// Delays before the second and later attempts, in seconds. The hub waits a random time between half of a delay and
+    /// all of it. When the attempt after the last delay fails, the delivery is dead. If omitted or null, the hub's
+    /// setting `delivery_schedule_s` applies.
     schedule_s: Option<Waits>,
-    /// After failing for so many seconds without a success, the integration is paused by itself, with
-    /// the reason in its health; left out, never
+    /// Duration of continuous failure, in seconds, after which the hub pauses the integration; `pause_reason` of its
+    /// health states the reason. If omitted or null, the hub never pauses it.
     pause_after_s: Option<Patience>,
 }
 

@@ -27,53 +27,53 @@ use crate::{
     text::DeviceId,
 };
 
-/// What to forward once more
+/// Replay to create.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewReplay")]
 struct NewReplayBody {
-    /// Uplinks that the hub received at or after this time
+    /// Start of the period: only uplinks that the hub received at or after this time.
     from: Timestamp,
-    /// And before this time
+    /// End of the period: only uplinks that the hub received before this time. Must not be before `from`.
     to: Timestamp,
-    /// Those of this device alone
+    /// Only uplinks of this device. If omitted or null, replays all devices that the integration's selector matches.
     device_id: Option<DeviceId>,
 }
 
-/// How far a replay is
+/// State of a replay.
 #[derive(Enum, Clone, Copy, Serialize)]
 #[oai(rename_all = "snake_case", rename = "ReplayState")]
 #[serde(rename_all = "snake_case")]
 enum StateView {
-    /// It goes on
+    /// The hub is queueing uplinks, or waits for the backlog to shrink.
     Running,
-    /// All its uplinks are queued
+    /// All uplinks of the period are queued.
     Done,
-    /// A fault inside the hub has ended it
+    /// An internal error has ended the replay.
     Failed,
 }
 
-/// A replay of stored uplinks into an integration
+/// A replay, which forwards stored uplinks to an integration again.
 #[derive(Object, Serialize)]
 #[oai(rename = "Replay")]
 struct ReplayView {
-    /// Its id
+    /// Unique identifier of the replay.
     id: Id,
-    /// How far it is
+    /// State of the replay.
     state: StateView,
-    /// Uplinks that the hub received at or after this time
+    /// Start of the period in which the hub received the uplinks, inclusive.
     from: Timestamp,
-    /// And before this time
+    /// End of the period, exclusive.
     to: Timestamp,
-    /// Those of this device alone; null: those of every device that the integration picks
+    /// Only device that is replayed; null for all devices that the integration's selector matches.
     device_id: Option<String>,
-    /// Deliveries that it has queued
+    /// Number of deliveries queued so far.
     queued: Count,
-    /// When it was begun
+    /// Time at which the replay was created.
     created_at: Timestamp,
-    /// When it last went on
+    /// Time of the last progress.
     updated_at: Timestamp,
-    /// When it came to its end; null before
+    /// Time at which the replay ended; null while it is running.
     finished_at: Option<Timestamp>,
 }
 
@@ -86,10 +86,15 @@ pub struct DeliveryReplaysApi {
 impl DeliveryReplaysApi {
     /// Replay stored uplinks
     ///
-    /// Forwards what the hub has stored of a span of time once more, of the devices that the
-    /// integration picks now, as new deliveries in the order of arrival. What the drivers made of the
-    /// uplinks then is forwarded, with the devices as they are now. It goes on in the background, also
-    /// over a restart, and waits while 5,000 deliveries wait.
+    /// Starts a replay, which queues the stored uplinks of a period as new deliveries, in the order of arrival. It
+    /// includes the devices that the integration's selector matches now. The messages contain the data as they are
+    /// stored with the uplinks, without decoding them again, and the devices as they are now.
+    ///
+    /// The replay runs in the background and survives restarts of the hub. It pauses while 5,000 or more deliveries of
+    /// the integration wait. An integration can have 5 running replays.
+    ///
+    /// Fails with 400 if `to` is before `from`, if the integration's `events` contain neither `data` nor `raw`, or if
+    /// 5 replays are running; fails with 404 if the device does not exist.
     #[oai(
         path = "/integrations/:id/replay",
         method = "post",
@@ -98,7 +103,7 @@ impl DeliveryReplaysApi {
     async fn create(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
         body: Body<NewReplayBody>,
     ) -> Result<Begun<ReplayView>> {
@@ -122,9 +127,9 @@ impl DeliveryReplaysApi {
         })
     }
 
-    /// List an integration's replays
+    /// List replays
     ///
-    /// The newest first.
+    /// Returns the integration's replays, newest first.
     #[oai(
         path = "/integrations/:id/replays",
         method = "get",
@@ -133,7 +138,7 @@ impl DeliveryReplaysApi {
     async fn list(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
         paging: Paging,
     ) -> Result<Listed<ReplayView>> {
@@ -146,7 +151,7 @@ impl DeliveryReplaysApi {
 
     /// Get a replay
     ///
-    /// How far it is.
+    /// Returns the replay with its state and the number of deliveries queued so far.
     #[oai(
         path = "/integrations/:id/replays/:replay_id",
         method = "get",
@@ -155,9 +160,9 @@ impl DeliveryReplaysApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
-        /// The replay's id
+        /// Unique identifier of the replay.
         replay_id: Path<Id>,
     ) -> Result<Found<ReplayView>> {
         let (integration, replay) = (IntegrationId(**id), ReplayId(**replay_id));

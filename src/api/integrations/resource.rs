@@ -37,75 +37,78 @@ use crate::{
     text::{Description, Name, SelectorText},
 };
 
-/// An integration to make, or to put in the place of one
+/// Integration to create, or the new configuration of an existing one.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewIntegration")]
 struct NewIntegrationBody {
-    /// Unique in the tenant
+    /// Name of the integration, unique in the tenant, without control characters.
     name: Name,
-    /// What it is for
+    /// Purpose of the integration, for people, without control characters except tabs and line breaks. Empty if omitted
+    /// or null.
     description: Option<Description>,
-    /// Which devices' data it forwards, by their labels: `site=berlin, !retired`; empty: every device
+    /// Label selector of the devices whose messages are forwarded, such as `site=berlin, !retired`. An empty selector
+    /// matches every device.
     selector: SelectorText,
-    /// Whether it takes and sends anything; what is queued waits while it does not
+    /// Whether the integration queues and sends messages. While it is false, new messages are not queued, and queued
+    /// ones wait.
     #[oai(default = "types::yes")]
     #[serde(default = "types::yes")]
     enabled: bool,
-    /// The types of events that it forwards; `data` alone by default
+    /// Types of events that are forwarded. Defaults to `data` only.
     #[oai(default = "policy::data_alone")]
     #[serde(default = "policy::data_alone")]
     events: EventTypes,
-    /// Where it sends to
+    /// Target that receives the messages.
     target: Target,
-    /// The form in which messages go out; `native` by default
+    /// Format of the messages. The type `native` if omitted or null.
     payload: Option<Payload>,
-    /// How it is delivered to; what is left out is as the operator has set it
+    /// Delivery policy. The hub's settings apply to omitted fields.
     #[oai(default)]
     #[serde(default)]
     delivery: Policy,
 }
 
-/// An integration
+/// An integration, which forwards messages of devices to another system.
 #[derive(Object, Serialize)]
 #[oai(rename = "Integration")]
 pub struct IntegrationView {
-    /// Its id
+    /// Unique identifier of the integration.
     id: Id,
-    /// Unique in the tenant
+    /// Name of the integration, unique in the tenant.
     name: String,
-    /// What it is for
+    /// Purpose of the integration, for people. May be empty.
     description: String,
-    /// Which devices' data it forwards
+    /// Label selector of the devices whose messages are forwarded. An empty selector matches every device.
     selector: String,
-    /// Whether it takes and sends anything
+    /// Whether the integration queues and sends messages.
     enabled: bool,
-    /// The types of events that it forwards
+    /// Types of events that are forwarded.
     events: EventTypes,
-    /// Where it sends to
+    /// Target that receives the messages, without its secrets.
     target: TargetView,
-    /// The form in which messages go out
+    /// Format of the messages.
     payload: PayloadView,
-    /// How it is delivered to
+    /// Delivery policy. The hub's settings apply to fields that are null.
     delivery: Policy,
-    /// How it fares
+    /// Health of the integration.
     health: IntegrationHealth,
-    /// Grows with every change by a client; it is the ETag
+    /// Revision, which increases with every change by a client. It is also the `ETag`.
     revision: Count,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was last changed
+    /// Time of the last change by a client.
     updated_at: Timestamp,
 }
 
-/// An integration with its key
+/// An integration with its new key.
 #[derive(Object, Serialize)]
 #[oai(rename = "IntegrationWithKey")]
 struct IntegrationWithKey {
     #[oai(flatten)]
     #[serde(flatten)]
     integration: IntegrationView,
-    /// The key; it is shown here and never again
+    /// New key. Only this response contains it.
     key: String,
 }
 
@@ -118,7 +121,12 @@ pub struct IntegrationsApi {
 impl IntegrationsApi {
     /// Create an integration
     ///
-    /// From their next uplink on, it forwards the data of all devices that its selector picks.
+    /// Creates an integration, which forwards the messages that the hub receives from now on from all devices that the
+    /// selector matches.
+    ///
+    /// Fails with 400 if another integration of the tenant has the name, if the selector or the payload template is
+    /// invalid, if a required secret is missing, or if the target has the type `file` and the operator has not set
+    /// `file_targets_dir`.
     #[oai(
         path = "/integrations",
         method = "post",
@@ -143,7 +151,7 @@ impl IntegrationsApi {
 
     /// List integrations
     ///
-    /// Without their credentials.
+    /// Returns the tenant's integrations with their health, without secrets. Filters are combined with AND.
     #[oai(
         path = "/integrations",
         method = "get",
@@ -152,13 +160,13 @@ impl IntegrationsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only those that take and send, or with `false` those that do not
+        /// Only enabled integrations, or with `false` only disabled ones.
         enabled: Query<Option<bool>>,
-        /// Only those that fare so
+        /// Only integrations in this health state.
         health: Query<Option<IntegrationHealthState>>,
-        /// Only those with this text in name or description, whatever its case
+        /// Only integrations whose name or description contains this text, ignoring case.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix with `-` for descending order. Defaults to `created_at`.
         sort: Query<Option<SortBy<ResourceOrder>>>,
         paging: Paging,
     ) -> Result<Listed<IntegrationView>> {
@@ -178,7 +186,7 @@ impl IntegrationsApi {
 
     /// Get an integration
     ///
-    /// Without its credentials.
+    /// Returns the integration with its health, without secrets.
     #[oai(
         path = "/integrations/:id",
         method = "get",
@@ -187,7 +195,7 @@ impl IntegrationsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Single<IntegrationView>> {
         let integration = integrations::get(caller.scope(), IntegrationId(**id)).await?;
@@ -196,7 +204,11 @@ impl IntegrationsApi {
 
     /// Replace an integration
     ///
-    /// Deliveries that are queued go to the new target.
+    /// Replaces the configuration of the integration; omitted fields are reset to their defaults. Queued deliveries are
+    /// sent to the new target. An omitted secret is kept if the type of the target and the address to which the secret
+    /// is sent stay the same; secrets that the new configuration does not use are deleted.
+    ///
+    /// Fails with 400 in the same cases as the creation, and if a secret is omitted although its address has changed.
     #[oai(
         path = "/integrations/:id",
         method = "put",
@@ -205,7 +217,7 @@ impl IntegrationsApi {
     async fn update(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
         body: Body<NewIntegrationBody>,
     ) -> Result<Single<IntegrationView>> {
@@ -220,7 +232,7 @@ impl IntegrationsApi {
 
     /// Delete an integration
     ///
-    /// With all its deliveries, also those that are queued. Answers what was deleted.
+    /// Deletes the integration with all its deliveries, including queued ones, and returns the deleted integration.
     #[oai(
         path = "/integrations/:id",
         method = "delete",
@@ -229,18 +241,20 @@ impl IntegrationsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Found<IntegrationView>> {
         let integration = integrations::delete(caller.scope(), IntegrationId(**id)).await?;
         Ok(Found(IntegrationView::new(integration, &self.hub)?))
     }
 
-    /// Make a new key
+    /// Rotate an integration key
     ///
-    /// Of an `http` target, what messages are signed with from now on, by the Standard Webhooks
-    /// scheme; of a `websocket`, what a follower shows in place of a token. The old one is dead at
-    /// once. Answers the integration with the key, which is not shown again. Other types have none.
+    /// Creates a new key for the integration and returns it once; the old key becomes invalid immediately. For the type
+    /// `http`, it is the secret that signs messages by the Standard Webhooks scheme. For the type `websocket`, it is
+    /// the stream key with which a client can follow the integration without a token.
+    ///
+    /// Fails with 400 for all other types, which have no key.
     #[oai(
         path = "/integrations/:id/key",
         method = "post",
@@ -249,7 +263,7 @@ impl IntegrationsApi {
     async fn create_key(
         &self,
         caller: Caller,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
     ) -> Result<Created<IntegrationWithKey>> {
         let (integration, key) = self

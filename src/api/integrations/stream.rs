@@ -26,7 +26,7 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     hub::{
         Hub,
         integrations::stream::{self, Following, Told},
@@ -41,14 +41,15 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 const MESSAGE_MAX_BYTES: usize = 4 * 1024;
 /// Reason that is sent when a follower is disconnected.
 const RULE: &str =
-    "a follower answers pings within 30 seconds and sends no message of more than 4 KiB";
+    "a follower must answer pings within 30 seconds and must not send messages of more than 4 KiB";
 /// Size of the read buffer, in bytes.
 const READ_BYTES: usize = 4 * 1024;
 /// Number of bytes that are buffered before they are sent. A larger message is buffered in addition, and no
 /// other one until it has been sent, so the buffer needs no further limit.
 const WRITE_BYTES: usize = 16 * 1024;
 
-/// The key of an integration that is followed, in the URL, because browsers cannot set a header
+/// Stream key of an integration, as a query parameter, because browsers cannot set a header for a WebSocket.
+/// `create_integration_key` issues it.
 #[derive(SecurityScheme)]
 #[oai(
     ty = "api_key",
@@ -58,17 +59,17 @@ const WRITE_BYTES: usize = 16 * 1024;
 )]
 pub struct StreamKey(pub ApiKey);
 
-/// Who wants to follow an integration.
+/// Credentials of a follower.
 #[derive(SecurityScheme)]
 pub enum Follower {
     Caller(Caller),
     Key(StreamKey),
 }
 
-/// The stream of an integration, to who does not follow it
+/// State of an integration's stream.
 #[derive(Object, Serialize)]
 struct IntegrationStream {
-    /// How many messages wait for somebody to follow
+    /// Number of messages that wait for a follower.
     waiting: Count,
 }
 
@@ -85,18 +86,23 @@ pub struct IntegrationStreamApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Integrations")]
 impl IntegrationStreamApi {
-    /// Follow an integration over a WebSocket
+    /// Follow an integration over WebSocket
     ///
-    /// Of an integration of the type `websocket`. A WebSocket handshake (RFC 6455, over HTTP/1.1) is
-    /// answered with 101, the one status beside the eight that the protocol asks for; each text message
-    /// that follows is one message in the integration's payload form, the oldest first: what waits, and
-    /// then what comes. Several may follow, and each gets every message. A message counts as delivered
-    /// when a follower has answered the ping behind it, as every WebSocket library does by itself; what
-    /// was not answered comes again to the next who follows. What a follower sends is ignored, and a message
-    /// of more than 4 KiB ends the connection. Without a handshake, it answers how many messages wait.
+    /// Opens a WebSocket (RFC 6455, over HTTP/1.1) and sends the messages of an integration of the type `websocket`.
+    /// The hub answers the handshake with 101, which the WebSocket protocol requires; no other operation uses this
+    /// status. Without a handshake, the operation returns the number of messages that wait.
     ///
-    /// Authenticated by a token, or by the integration's own key (from `create_integration_key`) as the
-    /// query parameter `stream_key`, because browsers cannot set a header.
+    /// Each text message on the WebSocket is one message in the integration's `payload` format: first the waiting
+    /// messages, oldest first, then new ones. Several clients can follow; each of them receives every new message.
+    ///
+    /// A message counts as delivered when a follower answers the ping that the hub sends after it, which every
+    /// WebSocket library does automatically. Messages without an answer are sent again to the next follower. The hub
+    /// closes the connection if the answer does not arrive within 30 seconds, if the follower sends a message of more
+    /// than 4 KiB, and when the integration is changed, paused or disabled; it ignores shorter messages.
+    ///
+    /// Authenticate with a token, or with the integration's stream key (from `create_integration_key`) in the query
+    /// parameter `stream_key`. Fails with 400 if the integration is of another type, and with 503 if too many streams
+    /// are open (`live_streams_max`, `live_streams_tenant_max` or `live_streams_user_max`, settings of the hub).
     #[oai(
         path = "/integrations/:id/stream",
         method = "get",
@@ -105,7 +111,7 @@ impl IntegrationStreamApi {
     async fn follow(
         &self,
         follower: Follower,
-        /// The integration's id
+        /// Unique identifier of the integration.
         id: Path<Id>,
         request: &Request,
         socket: Result<WebSocket>,
@@ -123,7 +129,10 @@ impl IntegrationStreamApi {
         }
         let following = self.hub.follow_integration(follower, id).await?;
         let socket = socket.map_err(|_| {
-            Error::Invalid("this is no WebSocket handshake of version 13 over HTTP/1.1".to_owned())
+            Error::rejected(
+                Reason::Malformed,
+                "the request is not a WebSocket handshake of version 13 over HTTP/1.1",
+            )
         })?;
         let socket = socket.config(websocket_config());
         let upgraded = socket.on_upgrade(async move |socket| run(socket, following).await);

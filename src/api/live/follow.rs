@@ -59,14 +59,14 @@ impl Kind for KindsKind {
     }
 }
 
-/// Something that was recorded
+/// Uplink or event in the live stream: exactly one of `uplink` and `event` is not null.
 #[derive(Object, Serialize)]
 struct LiveEvent {
-    /// The device that it is about; null where nobody provisioned one
+    /// Identifier of the device. Null if the event does not belong to a device in the hub.
     device_id: Option<String>,
-    /// The message, where it is an uplink
+    /// Uplink. Null for an event.
     uplink: Option<UplinkView>,
-    /// What happened, where it is none
+    /// Event. Null for an uplink.
     event: Option<EventView>,
 }
 
@@ -80,29 +80,38 @@ pub struct LiveApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Events")]
 impl LiveApi {
-    /// Follow what is recorded
+    /// Stream events
     ///
-    /// Uplinks and events of all devices, or of those that the filters leave, as server-sent events
-    /// as soon as they are on disk. `event` is `uplink` or the event's kind, `id` its id, and `data`
-    /// a `LiveEvent` in JSON. A client that comes back sends the last id as `Last-Event-ID`
-    /// (browsers do by themselves) and misses nothing; the last moments may come again, with the
-    /// same ids. The stream ends when its time is over, the hub stops, or the token ends.
+    /// Sends uplinks and events as server-sent events as soon as they are stored. Filters are combined with AND.
+    /// `event` is `uplink` or the kind of the event, `id` its identifier, and `data` a `LiveEvent` in JSON.
+    ///
+    /// To continue after an interruption, send the last id as `Last-Event-ID`, as browsers do: nothing is lost, but the
+    /// events of the last seconds may be sent again with the same ids. The stream ends after `for_s`, when the hub
+    /// shuts down, or when the token is no longer valid.
+    ///
+    /// Fails with 400 if the selector or a kind is invalid, and with 503 if too many streams of the hub, the tenant, or
+    /// the user or API key are open (settings `live_streams_max`, `live_streams_tenant_max` and
+    /// `live_streams_user_max`).
     #[oai(path = "/events", method = "get", operation_id = "follow_events")]
     #[expect(clippy::too_many_arguments, reason = "each is a parameter")]
     async fn follow(
         &self,
         caller: Caller,
-        /// Only of devices that this picks by their labels, such as `site=berlin, !retired`
+        /// Label selector that the devices must match, as in `GET /api/v3/devices`. Empty: all devices. Absent: all
+        /// devices, and events without a device.
         selector: Query<Option<SelectorText>>,
-        /// Only of this device
+        /// Identifier of the device whose uplinks and events are sent. Absent: all devices.
         device_id: Query<Option<DeviceId>>,
-        /// Only these kinds, with commas between
+        /// Kinds to send. Absent: all kinds.
         kinds: Query<Option<Kinds>>,
-        /// Go on behind this id, as with `Last-Event-ID`; from now on, if neither is there
+        /// Identifier after which the stream starts, if there is no `Last-Event-ID`. Without both, the stream starts
+        /// with what is stored from now on.
         after: Query<Option<Uuid>>,
-        /// End after so many seconds; 0 tells what is there already. Until the client goes or a day is over, if left out
+        /// Duration of the stream in seconds. 0: sends what is already stored after `Last-Event-ID` or `after`, and
+        /// ends. Limited by the setting `live_stream_s`, one day by default, which also applies if the parameter is
+        /// absent.
         for_s: Query<Option<Listening>>,
-        /// The last id that the client has seen; it goes before `after`
+        /// Identifier of the last event that the client received. Takes precedence over `after`.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<Uuid>>,
     ) -> Result<Streamed> {
@@ -195,7 +204,7 @@ impl ApiResponse for Streamed {
             items: Some(Box::new(LiveEvent::schema_ref())),
             ..MetaSchema::new_with_format("array", "event-stream")
         }));
-        let description = "Done; the body goes on as long as the stream does";
+        let description = "The request succeeded. The body is the stream, which stays open.";
         success(200, description, "text/event-stream", schema, vec![])
     }
 

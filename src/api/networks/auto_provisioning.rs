@@ -12,34 +12,40 @@ use crate::{
     uplink::Rule,
 };
 
-/// Which unknown senders become devices with their first uplink, and what devices they become. A
-/// pattern is a regular expression (without look-around and back references) that must match from the
-/// beginning to the end. In a template, `{network_device_id}`, `{network_name}` and `{application}` stand
-/// for what the network server says
+/// Rule by which the hub creates devices for unknown senders. The first uplink of a sender that matches all patterns
+/// creates the device and is recorded as its first uplink.
+///
+/// A pattern is a regular expression without look-around and back-references, which must match the entire text. A
+/// template can contain `{network_device_id}`, `{network_name}` (the device's name in the network server) and
+/// `{application}` (the application's id in the network server). If the hub cannot create the device, for example
+/// because its name is taken, it records the message as one of an unknown device.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoProvisioning {
-    /// What the device's id in its network must match; left out, any
+    /// Pattern for the device's id in its network, without control characters. If omitted or null, every id matches.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     network_device_id_pattern: Option<Pattern>,
-    /// What the id of the device's application in the network server must match; left out, any
+    /// Pattern for the id of the device's application in the network server, without control characters. If omitted or
+    /// null, every application matches.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     application_pattern: Option<Pattern>,
-    /// The driver of the devices
+    /// Driver of the created devices. If omitted or null, they have none.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<DriverReference>,
-    /// Their labels
+    /// Labels of the created devices, at most 64. If omitted, they have none.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,
-    /// Their names; `{network_device_id}` if left out
+    /// Template for the devices' names, without control characters. `{network_device_id}` if omitted or null. The hub
+    /// truncates names to 120 characters.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     name_template: Option<DeviceTemplate>,
-    /// Their ids; `{network_device_id}` if left out. What an id cannot hold becomes a dash
+    /// Template for the devices' ids, without control characters. `{network_device_id}` if omitted or null. Characters
+    /// that an id cannot contain become dashes.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     id_template: Option<DeviceTemplate>,

@@ -20,36 +20,37 @@ use crate::{
     id::ConnectionId,
 };
 
-/// What the other side said, in a word
+/// Outcome of a credential test.
 #[derive(Enum, Clone, Copy, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum CredentialOutcome {
-    /// It takes the credentials
+    /// The other system accepts the credentials.
     Passed,
-    /// It does not, or cannot be reached
+    /// The other system rejects the credentials or cannot be reached.
     Failed,
-    /// There is nothing that it could be asked without sending a message
+    /// The hub cannot test the credentials without sending a message.
     Untestable,
 }
 
-/// What came of one side of a test
+/// Result of testing one direction of a network connection.
 #[derive(Object, Serialize)]
 struct CredentialCheck {
-    /// What the other side said, in a word
+    /// Outcome of the test.
     outcome: CredentialOutcome,
-    /// Why it failed, or cannot be tested; null: it passed
+    /// Reason why the test failed or is impossible; null if it passed.
     reason: Option<String>,
-    /// How long it took, in milliseconds
+    /// Duration of the test, in milliseconds.
     duration_ms: Count,
 }
 
-/// What came of a test of a network connection
+/// Result of testing a network connection.
 #[derive(Object, Serialize)]
 struct NetworkConnectionTest {
-    /// What the hub hears over: a broker lets it in and lets it subscribe
+    /// Result for uplinks: whether the broker accepts the hub's credentials and its subscription. `untestable` if the
+    /// network server calls the hub.
     uplinks: CredentialCheck,
-    /// What it sends over; null: the connection has no downlink settings
+    /// Result for downlinks; null if the connection cannot send downlinks, because it has no downlink settings.
     downlinks: Option<CredentialCheck>,
 }
 
@@ -60,11 +61,15 @@ pub struct ConnectionTestApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
 impl ConnectionTestApi {
-    /// Test a network connection's credentials
+    /// Test a network connection
     ///
-    /// Subscribes at the connection's broker as another client and leaves again, and asks the network
-    /// server that takes the downlinks something harmless. Nothing is sent to a device, and the
-    /// connection's health stays as it is.
+    /// Tests the stored credentials against the other systems and returns the result for uplinks and downlinks. For
+    /// uplinks, the hub connects to the connection's broker with a second client id, subscribes and disconnects. For
+    /// downlinks, it sends the network server a request that changes nothing. The test sends no message to a device and
+    /// does not affect the connection's health.
+    ///
+    /// A failed test is a successful response with the outcome `failed`. The operation fails with 503 while four tests
+    /// of the tenant are running.
     #[oai(
         path = "/network-connections/:id/test",
         method = "post",
@@ -73,7 +78,7 @@ impl ConnectionTestApi {
     async fn test(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Found<NetworkConnectionTest>> {
         let id = ConnectionId(**id);

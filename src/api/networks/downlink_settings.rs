@@ -23,12 +23,12 @@ use crate::{
     store::networks::downlink_settings::{self, Settings},
 };
 
-/// How the downlinks of a network connection are sent
+/// Downlink settings to store for a network connection.
 #[derive(Object, Deserialize, Serialize)]
 #[oai(rename = "NewDownlinkSettings", example)]
 #[serde(deny_unknown_fields)]
 struct NewSettings {
-    /// Which network server takes them, and what must be known to hand them over
+    /// Network server that receives the downlinks, and its settings.
     settings: DownlinkNetwork,
 }
 
@@ -40,21 +40,21 @@ impl Example for NewSettings {
     }
 }
 
-/// How the downlinks of a network connection are sent
+/// Downlink settings of a network connection.
 #[derive(Object, Serialize)]
 #[oai(rename = "DownlinkSettings")]
 struct SettingsView {
-    /// Which network server takes them
+    /// Network server that receives the downlinks, and its settings without secrets.
     settings: DownlinkNetwork,
-    /// Whether a secret is stored by which the network server knows the hub
+    /// Whether a secret is stored with which the hub authenticates at the network server.
     has_secret: bool,
-    /// Whether the private key of a client certificate is stored
+    /// Whether the private key of a client certificate is stored.
     has_client_key: bool,
-    /// Grows with every change by a client; it is the ETag
+    /// Revision, which increases with every change by a client. It is also the `ETag`.
     revision: Count,
-    /// When they were made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When they were last changed
+    /// Time of the last change.
     updated_at: Timestamp,
 }
 
@@ -65,10 +65,11 @@ pub struct DownlinkSettingsApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
 impl DownlinkSettingsApi {
-    /// Get how downlinks are sent
+    /// Get downlink settings
     ///
-    /// Without its secrets. A connection that has no such settings sends no downlinks, unless its type
-    /// is `the_things_stack_mqtt` or `chirpstack_mqtt`: its broker takes them.
+    /// Returns the connection's downlink settings, without secrets. Fails with 404 if the connection has none; it then
+    /// sends no downlinks, unless its type is `the_things_stack_mqtt` or `chirpstack_mqtt`, which publish downlinks to
+    /// the connection's broker.
     #[oai(
         path = "/network-connections/:id/downlink-settings",
         method = "get",
@@ -77,19 +78,25 @@ impl DownlinkSettingsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Single<SettingsView>> {
         let found = downlink_settings::get(caller.scope(), ConnectionId(**id)).await?;
         Ok(Single(found.try_into()?))
     }
 
-    /// Set how downlinks are sent
+    /// Set downlink settings
     ///
-    /// From then on downlinks can be queued for the devices of the connection. How its uplinks come in
-    /// does not matter, except for the type `mqtt`, which needs the connection's broker: a connection of
-    /// the type `http` can send downlinks to any network server. A connection of the type
-    /// `the_things_stack_mqtt` or `chirpstack_mqtt` needs no settings to send by its broker.
+    /// Creates or replaces the connection's downlink settings. From then on, clients can queue downlinks for the
+    /// devices of the connection; downlinks that are already queued use the new settings.
+    ///
+    /// The type can differ from the connection's type: a connection of the type `http` can send downlinks to any
+    /// network server. Only the type `mqtt` requires a connection with a broker. Connections of the types
+    /// `the_things_stack_mqtt` and `chirpstack_mqtt` need no downlink settings to send through their broker.
+    ///
+    /// An omitted secret is kept if the type and the address to which the secret is sent stay the same. Fails with 400
+    /// if a required secret is missing, a template is invalid, or the type `mqtt` is set for a connection without a
+    /// broker.
     #[oai(
         path = "/network-connections/:id/downlink-settings",
         method = "put",
@@ -98,7 +105,7 @@ impl DownlinkSettingsApi {
     async fn update(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
         body: Body<NewSettings>,
     ) -> Result<Single<SettingsView>> {
@@ -111,11 +118,11 @@ impl DownlinkSettingsApi {
         Ok(Single(set.await?.try_into()?))
     }
 
-    /// Send no more downlinks
+    /// Delete downlink settings
     ///
-    /// What is queued stays queued until there are settings again, or it expires; with the type
-    /// `the_things_stack_mqtt` or `chirpstack_mqtt` it goes to the connection's broker again. Answers what
-    /// was deleted.
+    /// Deletes the connection's downlink settings and returns them. Queued downlinks wait until there are settings
+    /// again, or until they expire. With the type `the_things_stack_mqtt` or `chirpstack_mqtt`, the hub publishes them
+    /// to the connection's broker instead. Fails with 404 if the connection has no downlink settings.
     #[oai(
         path = "/network-connections/:id/downlink-settings",
         method = "delete",
@@ -124,7 +131,7 @@ impl DownlinkSettingsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Found<SettingsView>> {
         let deleted = downlink_settings::delete(caller.scope(), ConnectionId(**id)).await?;

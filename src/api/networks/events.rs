@@ -31,10 +31,11 @@ pub struct NetworkConnectionEventsApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
 impl NetworkConnectionEventsApi {
-    /// List a network connection's events
+    /// List network connection events
     ///
-    /// What came in that is no uplink of a known device: unknown devices, joins, states of downlinks,
-    /// and whatever else the network server sent.
+    /// Returns the events that messages of this connection have caused, such as uplinks of unknown devices, joins,
+    /// states of downlinks, and messages of other kinds. Filters are combined with AND. Fails with 400 if `to` is
+    /// before `from`.
     #[oai(
         path = "/network-connections/:id/events",
         method = "get",
@@ -44,15 +45,15 @@ impl NetworkConnectionEventsApi {
     async fn list_events(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
-        /// Only those of this kind
+        /// Only events of this kind.
         kind: Query<Option<EventKind>>,
-        /// Only those at or after this time
+        /// Only events at or after this time.
         from: Query<Option<Timestamp>>,
-        /// Only those before this time
+        /// Only events before this time. Must not be before `from`.
         to: Query<Option<Timestamp>>,
-        /// What orders them; a minus turns it round. `-at` by default
+        /// Sort key; prefix with `-` for descending order. Defaults to `-at`.
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,
     ) -> Result<Listed<EventView>> {

@@ -22,12 +22,12 @@ use crate::{
     uplink::{Receipt, Sender, Taken, UplinkPath},
 };
 
-/// The ingest key of a network connection, as a bearer token
+/// Ingest key of a network connection, as a bearer token.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "ingest_bearer")]
 pub struct IngestBearer(Bearer);
 
-/// The ingest key of a network connection, in a header of its own
+/// Ingest key of a network connection, in the header `X-Ingest-Key`.
 #[derive(SecurityScheme)]
 #[oai(
     ty = "api_key",
@@ -37,7 +37,8 @@ pub struct IngestBearer(Bearer);
 )]
 pub struct IngestHeader(ApiKey);
 
-/// The ingest key of a network connection, in the URL, for network servers that can send nothing else
+/// Ingest key of a network connection, as a query parameter, for network servers that cannot send a header. Logs of
+/// proxies may then contain the key.
 #[derive(SecurityScheme)]
 #[oai(
     ty = "api_key",
@@ -47,7 +48,7 @@ pub struct IngestHeader(ApiKey);
 )]
 pub struct IngestQuery(ApiKey);
 
-/// Any of the three.
+/// Ingest key in any of the three forms.
 #[derive(SecurityScheme)]
 pub enum IngestKey {
     Bearer(IngestBearer),
@@ -65,32 +66,32 @@ impl IngestKey {
     }
 }
 
-/// What became of a message
+/// Result of posting a message.
 #[derive(Object, Serialize)]
 #[oai(rename = "Receipt")]
 struct ReceiptView {
-    /// What it turned out to be
+    /// Outcome for the message.
     status: ReceiptStatus,
-    /// The uplink's id, if it is one of a known device
+    /// Unique identifier of the uplink; null unless the status is `recorded` or `duplicate`.
     uplink_id: Option<uuid::Uuid>,
-    /// The device's id, if it is one of a known device
+    /// Unique identifier of the device; null unless the status is `recorded` or `duplicate`.
     device_id: Option<String>,
 }
 
-/// What a message turned out to be
+/// Outcome for a message of a network server.
 #[derive(Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum ReceiptStatus {
-    /// An uplink of a known device; it is on disk
+    /// The message is an uplink of a known device, and the hub has stored it on disk.
     Recorded,
-    /// A copy of an uplink that is on disk; its id is the first one's
+    /// The message is a copy of a stored uplink, whose id the receipt contains.
     Duplicate,
-    /// An uplink of a device that nobody provisioned; kept as an event of the connection
+    /// The message is an uplink of an unknown device. The hub stores it as an event of the connection.
     UnknownDevice,
-    /// No uplink; kept as an event
+    /// The message is not an uplink. The hub stores it as an event.
     Other,
-    /// Nothing was kept: the connection is switched off
+    /// The connection is disabled, and the hub has dropped the message.
     Disabled,
 }
 
@@ -127,23 +128,28 @@ pub struct IngestApi {
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
 impl IngestApi {
-    /// Post what a network server received
+    /// Post an uplink
     ///
-    /// The network server's webhook. The body is what the network server sends, in the form of the
-    /// connection's type: JSON in UTF-8, with a byte order mark or without. `Content-Type` may be
-    /// `application/json`, a network server's own kind of JSON (`application/*+json`), `text/*` or absent,
-    /// `Content-Encoding` may be `gzip` or `deflate`, and the path may end with a slash.
-    /// What is refused with a 400 counts in the connection's health, with the reason,
-    /// where the key was right: a body that cannot be read or is too large, compressed or not, another content
-    /// type or encoding, and a query parameter that is not named here.
-    /// A message of a device that nobody provisioned is kept as an event and answered with 200,
-    /// because network servers switch off webhooks that fail. An uplink that is answered with
-    /// `recorded` is on disk, and one that is answered with `duplicate` was on disk before. Where the
-    /// network server takes a downlink in the answer, as Sigfox does, the answer holds it beside the
-    /// receipt, or `noData` where nothing is queued. A body may hold a list of messages, where the
-    /// connection's mapping says so: the answer is the receipt of the first, and a 400 where any was
-    /// refused; the others are recorded all the same. What Kerlink appends to the URL (`/dataUp`, `/dataDown`,
-    /// `/dataDownEvent`, `/rxmessage`) changes nothing. Authenticated by the connection's ingest key.
+    /// Receives a message of the network server; this is the URL of its webhook. Authenticate with the connection's
+    /// ingest key; a wrong key or an unknown connection fails with 401. The hub answers with `recorded` after it has
+    /// stored the uplink on disk. It also answers messages of unknown devices with 200, because network servers disable
+    /// webhooks that fail.
+    ///
+    /// The body is a message in the format of the connection's type: JSON in UTF-8, with or without a byte order mark.
+    /// `Content-Type` can be `application/json`, `application/*+json`, `text/*` or absent; `Content-Encoding` can be
+    /// `gzip` or `deflate`. The path can end with a slash, or with a suffix that Kerlink appends (`/dataUp`,
+    /// `/dataDown`, `/dataDownEvent`, `/rxmessage`).
+    ///
+    /// With the type `http`, the body can be a list of messages if all pointers of the mapping start with `/0`. The hub
+    /// records all valid messages of the list. It returns the receipt of the first message, or fails with 400 if it
+    /// rejected any of them.
+    ///
+    /// For network servers that fetch downlinks with the response, such as Sigfox, the response also contains the
+    /// device's next downlink, or `noData` if none is queued.
+    ///
+    /// Fails with 400 if the body is unreadable or too large (before or after decompression), if the content type or
+    /// encoding is not supported, or if the query contains a parameter that is not listed here. The connection's health
+    /// counts these messages in `malformed` and states the reason, provided that the key is correct.
     #[oai(
         path = "/network-connections/:id/uplinks",
         method = "post",
@@ -157,30 +163,31 @@ impl IngestApi {
         &self,
         key: IngestKey,
         client: Client,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
-        /// What kind of message ChirpStack sends
+        /// Kind of the message, from ChirpStack.
         #[oai(name = "event")]
         _event: Query<Option<NetworkWord>>,
-        /// The device that ThingPark sends a message of
+        /// DevEUI of the device, from ThingPark.
         #[oai(name = "LrnDevEui")]
         _dev_eui: Query<Option<NetworkWord>>,
-        /// The port that ThingPark received a message on
+        /// LoRaWAN port of the message, from ThingPark.
         #[oai(name = "LrnFPort")]
         _f_port: Query<Option<NetworkWord>>,
-        /// What ThingPark knows the message by
+        /// Identification of the message, from ThingPark.
         #[oai(name = "LrnInfos")]
         _infos: Query<Option<NetworkWord>>,
-        /// What ThingPark calls the hub
+        /// Identifier of the application server, from ThingPark.
         #[oai(name = "AS_ID")]
         _as_id: Query<Option<NetworkWord>>,
-        /// When ThingPark sent the message
+        /// Time at which ThingPark sent the message.
         #[oai(name = "Time")]
         _time: Query<Option<NetworkWord>>,
-        /// ThingPark's signature of the message; it is checked where the connection has the AS key
+        /// Signature of the message, from ThingPark. The hub verifies it if the connection has an AS key, and otherwise
+        /// ignores it.
         #[oai(name = "Token")]
         _token: Query<Option<NetworkWord>>,
-        /// What the network server sends
+        /// Message of the network server.
         body: Message,
     ) -> Result<Received> {
         let id = ConnectionId(**id);

@@ -29,8 +29,8 @@ impl<'a> ApiExtractor<'a> for Message {
     fn request_meta() -> Option<MetaRequest> {
         Some(json_request(MetaSchemaRef::Inline(Box::new(MetaSchema {
             description: Some(
-                "A network server's message, in the form of the connection's type: a JSON object, or a list of \
-                 objects for a connection of the type `http`",
+                "Message of the network server, in the format of the connection's type: a JSON object, or a list of \
+                 objects for a connection of the type `http`.",
             ),
             example: Some(json!({
                 "end_device_ids": {"device_id": "am102", "dev_eui": "24E124538C194528"},

@@ -4,6 +4,7 @@ pub(super) mod appended;
 pub(super) mod auto_provisioning;
 pub(super) mod check;
 pub(super) mod downlink_settings;
+pub(super) mod errors;
 pub(super) mod events;
 pub(super) mod ingest;
 pub(super) mod message;

@@ -37,113 +37,115 @@ use crate::{
     text::Name,
 };
 
-/// A network connection to make, or to put in the place of one
+/// Network connection to create, or the new configuration of an existing one.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewNetworkConnection")]
 struct NewConnectionBody {
-    /// Unique in the tenant
+    /// Name of the connection, unique in the tenant, without control characters.
     name: Name,
-    /// Whether it takes messages; what comes while it does not is answered with 200 and dropped
+    /// Whether the hub accepts messages. While it is false, the hub answers valid messages with 200 and drops them,
+    /// does not subscribe to a broker, and sends no downlinks.
     #[oai(default = "types::yes")]
     #[serde(default = "types::yes")]
     enabled: bool,
-    /// Which network server it is, and what must be known to read its messages
+    /// Type of the network server, and its settings.
     settings: Settings,
-    /// Which unknown senders become devices by themselves; left out, none does
+    /// Rule by which the hub creates devices for unknown senders. If omitted or null, it creates none.
     auto_provisioning: Option<AutoProvisioning>,
 }
 
-/// A network connection
+/// A network connection, over which one network server sends messages.
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnection")]
 struct ConnectionView {
-    /// Its id
+    /// Unique identifier of the connection.
     id: Id,
-    /// Unique in the tenant
+    /// Name of the connection, unique in the tenant.
     name: String,
-    /// Whether it takes messages
+    /// Whether the hub accepts messages.
     enabled: bool,
-    /// Which network server it is
+    /// Type of the network server, and its settings without secrets.
     settings: Settings,
-    /// The names of the secrets that are stored with the settings
+    /// Names of the secrets that are stored with the settings.
     secrets: Vec<String>,
-    /// Which unknown senders become devices by themselves; null: none does
+    /// Rule by which the hub creates devices for unknown senders; null if it creates none.
     auto_provisioning: Option<AutoProvisioning>,
-    /// What came in
+    /// Health of the connection.
     health: HealthView,
-    /// Grows with every change by a client; it is the ETag
+    /// Revision, which increases with every change by a client. It is also the `ETag`.
     revision: Count,
-    /// When it was made
+    /// Time of creation.
     created_at: Timestamp,
-    /// When it was last changed
+    /// Time of the last change by a client.
     updated_at: Timestamp,
 }
 
-/// What came in over a connection. What is counted is counted since it was made
+/// Health of a network connection. Counters start at its creation.
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionHealth")]
 struct HealthView {
-    /// `failing` when the last message was refused, or when `subscription` has an error; else `ok`, and
-    /// `never_seen` before the first message
+    /// Health state: `failing` if the hub rejected the last message, or if `subscription` is not connected or has an
+    /// error; `never_seen` before the first message; otherwise `ok`.
     state: HealthStateView,
-    /// Uplinks of known devices
+    /// Number of uplinks of known devices.
     uplinks: Count,
-    /// Uplinks of devices that nobody provisioned; the connection's events name them
+    /// Number of uplinks of unknown devices. The connection's events contain them.
     unknown_devices: Count,
-    /// Well-formed messages that are no uplinks, such as joins
+    /// Number of valid messages that are not uplinks, such as joins.
     other_messages: Count,
-    /// Messages that were refused
+    /// Number of rejected messages.
     malformed: Count,
-    /// Copies of frames that are recorded already; they are no messages of their own
+    /// Number of copies of frames that were recorded before. The other counters do not include them.
     duplicates: Count,
-    /// The share of messages of the last 60 minutes that were refused, 0 to 1, without copies; 0 where none
-    /// came. Kept by hours of the clock: of the hour before, as large a part counts as lies in the last 60
-    /// minutes, as if its messages had come evenly
+    /// Share of rejected messages among all messages of the last 60 minutes except copies, from 0 to 1; 0 if there were
+    /// none. The hub counts by clock hours: the previous hour counts in proportion to its part that lies in the last 60
+    /// minutes, as if its messages were spread evenly.
     error_rate: f64,
-    /// When the last message came that was taken
+    /// Time of the last accepted message; null if there was none.
     last_message_at: Option<Timestamp>,
-    /// When the last one was refused
+    /// Time of the last rejected message; null if there was none.
     last_error_at: Option<Timestamp>,
-    /// Why it was refused
+    /// Reason of the last rejection; null if the hub has rejected no message.
     last_error: Option<String>,
-    /// Messages whose time could not be read or could not be true: before 2000, or ahead of the hub's clock by
-    /// more than `time_ahead_max_s`. The hub's own time counts for them; `radio.reported_time` of an uplink has
-    /// what the network server told
+    /// Number of uplinks with an unreadable or implausible time: before the year 2000, or ahead of the hub's clock by
+    /// more than `time_ahead_max_s` (setting of the hub). The hub uses its own time for them, and `radio.reported_time`
+    /// of the uplink keeps the reported time.
     implausible_times: Count,
-    /// What was wrong with the last of these times
+    /// Problem with the last of these times; null if there was none.
     last_implausible_time: Option<String>,
-    /// When that message came
+    /// Time at which the hub received that message; null if there was none.
     last_implausible_time_at: Option<Timestamp>,
-    /// Requests with a wrong ingest key, counted within seconds
+    /// Number of requests with a wrong ingest key. The counter may lag behind by some seconds.
     unauthorized: Count,
-    /// When the last of them came
+    /// Time of the last request with a wrong ingest key; null if there was none.
     last_unauthorized_at: Option<Timestamp>,
-    /// How the hub hears the connection's broker; null where the network server calls, and while the
-    /// connection is switched off
+    /// State of the subscription to the connection's broker; null if the network server calls the hub, and while the
+    /// connection is disabled.
     subscription: Option<SubscriptionView>,
 }
 
-/// How the hub hears a connection's broker
+/// State of the subscription to a connection's broker.
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkSubscription")]
 struct SubscriptionView {
-    /// Whether it is subscribed now
+    /// Whether the hub is connected and subscribed.
     connected: bool,
-    /// Since when it is
+    /// Time since which the hub is connected; null if it is not.
     connected_since: Option<Timestamp>,
-    /// Why it is not, or why a message waits to be recorded; the hub tries again by itself
+    /// Reason why the hub is not connected, or why a received message is not recorded yet; null if there is no error.
+    /// The hub retries automatically.
     error: Option<String>,
 }
 
-/// A network connection with its ingest key
+/// A network connection with its new ingest key.
 #[derive(Object, Serialize)]
 #[oai(rename = "NetworkConnectionWithKey")]
 struct ConnectionWithKey {
     #[oai(flatten)]
     #[serde(flatten)]
     connection: ConnectionView,
-    /// What the network server must send to be let in; it is shown here and never again
+    /// Ingest key with which the network server authenticates. Only this response contains it.
     ingest_key: String,
 }
 
@@ -156,8 +158,12 @@ pub struct NetworkConnectionsApi {
 impl NetworkConnectionsApi {
     /// Create a network connection
     ///
-    /// Answers the connection with its ingest key, which is not shown again: give it to the network
-    /// server together with the URL `/api/v3/network-connections/{id}/uplinks`.
+    /// Creates a connection and returns it with its ingest key, which no other response contains. Configure the network
+    /// server with this key and the URL `/api/v3/network-connections/{id}/uplinks`. With a type that has a broker, the
+    /// hub subscribes to the broker itself.
+    ///
+    /// Fails with 400 if another connection of the tenant has the name, if the settings or the rule for automatic
+    /// provisioning are invalid, or if a required secret is missing.
     #[oai(
         path = "/network-connections",
         method = "post",
@@ -180,7 +186,7 @@ impl NetworkConnectionsApi {
 
     /// List network connections
     ///
-    /// With their health.
+    /// Returns the tenant's network connections with their health, without secrets. Filters are combined with AND.
     #[oai(
         path = "/network-connections",
         method = "get",
@@ -190,17 +196,16 @@ impl NetworkConnectionsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only those of this type of network server
+        /// Only connections with this type of network server.
         #[oai(name = "type")]
         kind: Query<Option<NetworkType>>,
-        /// Only those that take messages, or with `false` those that do not
+        /// Only enabled connections, or with `false` only disabled ones.
         enabled: Query<Option<bool>>,
-        /// Only those that are so: `ok` when the last message was taken, `failing` when it was refused,
-        /// `never_seen` before the first
+        /// Only connections in this health state.
         health: Query<Option<HealthStateView>>,
-        /// Only those with this text in the name, whatever its case
+        /// Only connections whose name contains this text, ignoring case.
         q: Query<Option<Name>>,
-        /// What orders them; a minus turns it round. `created_at` by default
+        /// Sort key; prefix with `-` for descending order. Defaults to `created_at`.
         sort: Query<Option<SortBy<ResourceOrder>>>,
         paging: Paging,
     ) -> Result<Listed<ConnectionView>> {
@@ -219,7 +224,7 @@ impl NetworkConnectionsApi {
 
     /// Get a network connection
     ///
-    /// With its health: what came in, and what was refused and why.
+    /// Returns the connection with its health, without secrets.
     #[oai(
         path = "/network-connections/:id",
         method = "get",
@@ -228,7 +233,7 @@ impl NetworkConnectionsApi {
     async fn get(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Single<ConnectionView>> {
         let connection = networks::get(caller.scope(), ConnectionId(**id)).await?;
@@ -237,7 +242,11 @@ impl NetworkConnectionsApi {
 
     /// Replace a network connection
     ///
-    /// Its ingest key and its health stay as they are.
+    /// Replaces the configuration of the connection; omitted fields are reset to their defaults. The ingest key and the
+    /// health do not change. An omitted secret is kept if the type of the network server and the address to which the
+    /// secret is sent stay the same.
+    ///
+    /// Fails with 400 in the same cases as the creation, and if a secret is omitted although its address has changed.
     #[oai(
         path = "/network-connections/:id",
         method = "put",
@@ -246,7 +255,7 @@ impl NetworkConnectionsApi {
     async fn update(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
         body: Body<NewConnectionBody>,
     ) -> Result<Single<ConnectionView>> {
@@ -259,7 +268,8 @@ impl NetworkConnectionsApi {
 
     /// Delete a network connection
     ///
-    /// Refused while a device is connected through it. Answers what was deleted.
+    /// Deletes the connection and returns the deleted connection. Fails with 400 while a device is connected through
+    /// it.
     #[oai(
         path = "/network-connections/:id",
         method = "delete",
@@ -268,16 +278,17 @@ impl NetworkConnectionsApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Found<ConnectionView>> {
         let connection = networks::delete(caller.scope(), ConnectionId(**id)).await?;
         Ok(Found(connection.try_into()?))
     }
 
-    /// Make a new ingest key
+    /// Rotate an ingest key
     ///
-    /// The old key is dead at once. Answers the connection with the new key, which is not shown again.
+    /// Creates a new ingest key and returns it with the connection; no other response contains the key. The old key
+    /// becomes invalid immediately.
     #[oai(
         path = "/network-connections/:id/ingest-key",
         method = "post",
@@ -286,7 +297,7 @@ impl NetworkConnectionsApi {
     async fn create_ingest_key(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Created<ConnectionWithKey>> {
         let (connection, key) = self

@@ -30,41 +30,44 @@ use crate::{
     text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
 };
 
-/// A device that sends and that nobody provisioned
+/// A sender of uplinks that is not a device of the tenant.
 #[derive(Object, Serialize)]
 #[oai(rename = "UnknownDevice")]
 struct UnknownDeviceView {
-    /// The device's id in its network, such as its DevEUI
+    /// Identifier of the device in its network, such as its DevEUI.
     network_device_id: String,
-    /// What the network server calls it
+    /// Name of the device in the network server; null if it does not report one.
     network_name: Option<String>,
-    /// The application that it belongs to in the network server
+    /// Identifier of the device's application in the network server; null if it does not report one.
     application: Option<String>,
-    /// When it was first heard
+    /// Time of the first message.
     first_seen_at: Timestamp,
-    /// When it was last heard
+    /// Time of the last message.
     last_seen_at: Timestamp,
-    /// How many messages it has sent
+    /// Number of messages.
     messages: Count,
-    /// LoRaWAN port of its last message
+    /// LoRaWAN port of the last message; null if it had none.
     f_port: Option<u8>,
-    /// Its last payload in hexadecimal digits
+    /// Payload of the last message, in hexadecimal digits; null if it had none.
     raw: Option<String>,
 }
 
-/// What an unknown device becomes
+/// Device to create for an unknown device.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Adoption {
-    /// Unique in the tenant, case-sensitive; the hub makes one up when it is left out
+    /// Identifier of the device, unique in the tenant and case-sensitive: letters, digits and single inner dashes. If
+    /// omitted or null, the hub generates one.
     id: Option<DeviceId>,
-    /// For people; unique in the tenant unless empty
+    /// Name of the device, for people, without control characters. Unique in the tenant unless empty. Empty if omitted
+    /// or null.
     name: Option<DeviceName>,
-    /// What it is for
+    /// Purpose of the device, for people, without control characters except tabs and line breaks. Empty if omitted or
+    /// null.
     description: Option<Description>,
-    /// The driver that decodes its uplinks
+    /// Driver that decodes the device's uplinks. If omitted or null, the hub stores them without decoding.
     driver: Option<DriverReference>,
-    /// What selectors pick it by
+    /// Labels of the device, at most 64, by which selectors match it. If omitted, it has none.
     #[oai(default)]
     #[serde(default)]
     labels: List<Label, 0, LABELS_MAX>,
@@ -75,10 +78,10 @@ pub struct UnknownDevicesApi;
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::NetworkConnections")]
 impl UnknownDevicesApi {
-    /// List a network connection's unknown devices
+    /// List unknown devices
     ///
-    /// Those that send and that nobody provisioned, the newest first. A connection keeps the 1000 that
-    /// were heard last.
+    /// Returns the senders of uplinks on this connection that are not devices of the tenant, the most recently
+    /// discovered first. The hub keeps the 1,000 unknown devices of a connection that have sent most recently.
     #[oai(
         path = "/network-connections/:id/unknown-devices",
         method = "get",
@@ -87,7 +90,7 @@ impl UnknownDevicesApi {
     async fn list(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
         paging: Paging,
     ) -> Result<Listed<UnknownDeviceView>> {
@@ -100,7 +103,11 @@ impl UnknownDevicesApi {
 
     /// Adopt an unknown device
     ///
-    /// Makes a device with its address. From its next message on, what it sends is the device's.
+    /// Creates a device with the address of the unknown device. Messages received from this address are assigned to the
+    /// new device from now on.
+    ///
+    /// Fails with 404 if the connection has no such unknown device. Fails with 400 if another device of the tenant has
+    /// the `id` or `name`, or if the driver does not exist.
     #[oai(
         path = "/network-connections/:id/unknown-devices/:network_device_id/adopt",
         method = "post",
@@ -109,9 +116,9 @@ impl UnknownDevicesApi {
     async fn adopt(
         &self,
         caller: Caller,
-        /// The network connection's id
+        /// Unique identifier of the network connection.
         id: Path<Id>,
-        /// The device's id in its network, as the list tells it
+        /// Identifier of the device in its network, as `list_unknown_devices` returns it.
         network_device_id: Path<NetworkDeviceId>,
         body: Body<Adoption>,
     ) -> Result<Created<DeviceView>> {

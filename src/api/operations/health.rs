@@ -9,19 +9,19 @@ use crate::{
     hub::Hub,
 };
 
-/// All is well
+/// Result of the liveness check.
 #[derive(Object, Serialize)]
 struct Health {
-    /// Always `ok`; what is not well is answered as an error
+    /// Always `ok`: problems are returned as an error.
     status: String,
 }
 
-/// The hub can work, in whole or in part
+/// Result of the readiness check.
 #[derive(Object, Serialize)]
 struct Readiness {
-    /// `ok`, or `degraded` while something in `problems` keeps part of the work from being done
+    /// `ok`, or `degraded` while `problems` is not empty.
     status: String,
-    /// Problems that do not keep requests from being served; empty if there are none
+    /// Problems that affect a part of the hub's work, while requests are still served. Empty if there are none.
     problems: Vec<String>,
 }
 
@@ -32,24 +32,25 @@ pub struct HealthApi {
 
 #[OpenApi(tag = "Tag::Health")]
 impl HealthApi {
-    /// Tell that the process lives
+    /// Check liveness
     ///
-    /// Asks nothing else: restart the process if this fails.
+    /// Returns 200 while the process responds to requests. Checks nothing else. Restart the process if this request
+    /// fails.
     #[oai(path = "/livez", method = "get", operation_id = "get_livez")]
     async fn livez(&self) -> Found<Health> {
         ok()
     }
 
-    /// Tell that the hub can work
+    /// Check readiness
     ///
-    /// Reads from the database and writes to it, a little and at most once a second. Fails with 503 while
-    /// the database takes no writes, such as when the disk is full, when the database is read-only or
-    /// when it cannot be reached; the error says which. Send no requests here meanwhile: what must be
-    /// stored is answered with 503, too. The hub goes on by itself when the database takes writes
-    /// again, and answers here within seconds in any case.
+    /// Checks that the hub can read from the database and write to it, at most once per second. Fails with 503 while
+    /// the database cannot be written, for instance because the disk is full, the database is read-only or it cannot be
+    /// reached; the error text names the reason. Send no requests to this hub in the meantime, because requests that
+    /// have to store something fail with 503 as well. The hub recovers by itself when the database can be written
+    /// again. This request is always answered within seconds.
     ///
-    /// Returns 200 with the status `degraded` while no driver worker can be started: requests are served,
-    /// and uplinks are recorded without being decoded.
+    /// Returns 200 with the status `degraded` while no driver worker can be started. Requests are served in this state,
+    /// and uplinks are stored without being decoded.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readyz")]
     async fn readyz(&self) -> Result<Found<Readiness>> {
         self.hub.store.check().await?;

@@ -1,4 +1,4 @@
-//! Arguments that several of the commands take.
+//! Arguments that several commands share.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub fn folder_argument() -> Arg {
         .value_name("FOLDER")
         .value_parser(value_parser!(PathBuf))
         .default_value(".")
-        .help("The driver's folder")
+        .help("Folder of the driver project")
 }
 
 /// The driver's folder.
@@ -31,7 +31,7 @@ pub fn json_argument() -> Arg {
     Arg::new("json")
         .long("json")
         .action(ArgAction::SetTrue)
-        .help("As JSON")
+        .help("Print JSON")
 }
 
 /// The argument that names a driver of a hub.
@@ -41,14 +41,14 @@ pub fn reference_argument() -> Arg {
         .required(true)
         .value_parser(|text: &str| {
             Reference::parse(text).ok_or(
-                "must read author/name, author/name:tag or author/name@sha256:<64 hexadecimal digits>",
+                "must be author/name, author/name:tag or author/name@sha256:<64 hexadecimal digits>",
             )
         })
-        .help("The driver, and perhaps a tag or a digest of it")
+        .help("Driver, optionally with a tag or a digest")
 }
 
 /// The driver of a hub that was named.
 pub fn reference(matches: &ArgMatches) -> Result<Reference, Failure> {
     let reference = matches.get_one::<Reference>("reference").cloned();
-    reference.ok_or_else(|| Failure::usage("which driver?"))
+    reference.ok_or_else(|| Failure::usage("the driver is required"))
 }

@@ -66,7 +66,7 @@ pub async fn run(mut limits: Limits) -> Result<(), Failure> {
     // Written line by line, because a reader may wait for a result before it sends the next call.
     let mut output = io::stdout();
     while let Some(answer) = answers.next().await {
-        let answer = answer.map_err(|error| format!("a call was lost: {error}"))?;
+        let answer = answer.map_err(|error| format!("a call ended without a result: {error}"))?;
         write(&mut output, &answer).map_err(|error| Failure::output(&error))?;
     }
     host.shutdown().await;
@@ -108,7 +108,7 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, Stri
 
 fn parse(scripts: &mut Scripts, line: &[u8]) -> Result<Invoke, String> {
     let line: Line =
-        serde_json::from_slice(line).map_err(|error| format!("the line is no call: {error}"))?;
+        serde_json::from_slice(line).map_err(|error| format!("the line is not a call: {error}"))?;
     Ok(Invoke {
         tenant: TENANT,
         script: scripts.get(&line.script)?,

@@ -9,12 +9,12 @@ use crate::cli::{exit::Failure, output};
 /// `thingshub driver build`.
 pub fn command() -> Command {
     Command::new("build")
-        .about("Check a project and write build/driver.json, which a hub takes")
+        .about("Check a project and write the package build/driver.json")
         .long_about(
-            "Check that the project's metadata is there, that its script runs and defines something to \
-             call, and that its examples pass; then write build/driver.json: author, name, labels, \
-             supports, script, schema and examples in one file. With tags, that is what \
-             `thingshub driver push` pushes.",
+            "Check that the project has an author and a name, that its script runs and defines a function \
+             that decodes uplinks, and that its examples pass. Then write build/driver.json with author, \
+             name, labels, supports, script, schema and examples. `thingshub driver push` sends the same \
+             content with tags.",
         )
         .arg(folder_argument())
 }

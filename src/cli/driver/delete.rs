@@ -17,11 +17,11 @@ use crate::{
 /// `thingshub driver delete`.
 pub fn command() -> Command {
     Command::new("delete")
-        .about("Delete a tag, a version or a whole driver of a hub's registry")
+        .about("Delete a tag, a version or a whole driver from a hub's registry")
         .long_about(
-            "Delete what the reference names: AUTHOR/NAME the driver with all its versions and tags, \
-             AUTHOR/NAME:TAG the tag alone, AUTHOR/NAME@sha256:... the version. The hub refuses while \
-             devices use it, and says how many.",
+            "Delete a tag, a version or a whole driver: AUTHOR/NAME deletes the driver with all its versions \
+             and tags, AUTHOR/NAME:TAG only the tag, AUTHOR/NAME@sha256:... only the version. The hub \
+             refuses while devices use it, and returns their number.",
         )
         .after_help(EXIT_CODES)
         .arg(reference_argument())
@@ -30,7 +30,7 @@ pub fn command() -> Command {
                 .long("yes")
                 .short('y')
                 .action(ArgAction::SetTrue)
-                .help("Do not ask; needed where nobody can be asked"),
+                .help("Delete without confirmation; required if standard input is not a terminal"),
         )
         .args(target::arguments())
 }
@@ -57,7 +57,7 @@ fn named(reference: &Reference) -> String {
 
 fn confirm(question: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("{question} Give --yes to say so")));
+        return Err(Failure::usage(format!("{question} Use --yes to confirm")));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();
@@ -66,6 +66,6 @@ fn confirm(question: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Reason::Here, format!("standard input: {error}")))?;
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Reason::Here, "nothing is deleted")),
+        _ => Err(Failure::new(Reason::Here, "nothing was deleted")),
     }
 }

@@ -128,7 +128,7 @@ fn kind(text: &str) -> Result<(Option<Direction>, Option<String>), String> {
         "downlink-encode" | "encodeDownlink" => Direction::DownlinkEncode,
         "downlink-decode" | "downlink" | "decodeDownlink" => Direction::DownlinkDecode,
         "uplink-normalize" | NORMALIZE => return Ok((None, Some(NORMALIZE.to_owned()))),
-        other => return Err(format!("there is no type of example {other}")),
+        other => return Err(format!("{other} is not a type of example")),
     };
     Ok((Some(direction), None))
 }

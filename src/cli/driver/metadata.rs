@@ -42,27 +42,27 @@ const FIELDS: [&str; 6] = ["name", "author", "labels", "supports", "schema", "sc
 /// `thingshub driver init`.
 pub fn init_command() -> Command {
     Command::new("init")
-        .about("Make a driver project: .project, script.js and examples.json")
+        .about("Create a driver project: .project, script.js and examples.json")
         .arg(
             Arg::new("type")
                 .value_name("TYPE")
                 .value_parser(["javascript"])
                 .default_value("javascript")
-                .help("Its language"),
+                .help("Language of the driver"),
         )
         .arg(
             Arg::new("name")
                 .long("name")
                 .value_name("NAME")
                 .default_value("")
-                .help("The driver's name"),
+                .help("Name of the driver"),
         )
         .arg(
             Arg::new("author")
                 .long("author")
                 .value_name("AUTHOR")
                 .default_value("")
-                .help("Its author"),
+                .help("Author of the driver"),
         )
         .arg(folder_argument())
 }
@@ -70,18 +70,18 @@ pub fn init_command() -> Command {
 /// `thingshub driver get`.
 pub fn get_command() -> Command {
     Command::new("get")
-        .about("Print the project's metadata, or one field of it")
+        .about("Print the metadata of the project, or one of its fields")
         .arg(
             Arg::new("field")
                 .value_name("FIELD")
                 .value_parser(FIELDS)
-                .help("The field [default: all]"),
+                .help("Field to print [default: all]"),
         )
         .arg(
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
-                .help("As JSON rather than YAML"),
+                .help("Print JSON instead of YAML"),
         )
         .arg(folder_argument())
 }
@@ -89,18 +89,18 @@ pub fn get_command() -> Command {
 /// `thingshub driver set`.
 pub fn set_command() -> Command {
     Command::new("set")
-        .about("Set a field of the project's metadata")
+        .about("Set a field of the metadata of the project")
         .after_help(
             "Examples:\n  thingshub driver set name am102\n  thingshub driver set labels indoor climate\n  \
              thingshub driver set supports Milesight AM102 1.0   # adds a device",
         )
-        .arg(Arg::new("field").value_name("FIELD").required(true).value_parser(FIELDS).help("The field"))
+        .arg(Arg::new("field").value_name("FIELD").required(true).value_parser(FIELDS).help("Field to set"))
         .arg(
             Arg::new("value")
                 .value_name("VALUE")
                 .required(true)
                 .num_args(1..)
-                .help("Its value; `supports` takes manufacturer, model and firmware version"),
+                .help("Value of the field; for `supports`: manufacturer, model and firmware version"),
         )
         .arg(folder_argument())
 }
@@ -112,7 +112,7 @@ pub fn init(matches: &ArgMatches) -> Result<(), Failure> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     if folder.join(FILE).exists() {
         return Err(Failure::usage(format!(
-            "{} is a driver project already",
+            "{} already is a driver project",
             folder.display()
         )));
     }
@@ -120,10 +120,10 @@ pub fn init(matches: &ArgMatches) -> Result<(), Failure> {
     for (name, content) in [("script.js", SCRIPT), ("examples.json", EXAMPLES)] {
         create(&folder.join(name), content)?;
     }
-    output::line(&format!("made a driver project in {}", folder.display()))
+    output::line(&format!("created a driver project in {}", folder.display()))
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file that does not exist yet.
 fn create(path: &Path, content: &str) -> Result<(), String> {
     if path.exists() {
         return Ok(());

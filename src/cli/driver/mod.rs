@@ -16,7 +16,7 @@
 //! | `bench.rs` | the test bench for its script and its examples |
 //! | `script.rs` | scripts, read from files |
 //! | `workers.rs` | the worker processes for scripts |
-//! | `arguments.rs` | arguments that several of the commands take |
+//! | `arguments.rs` | arguments that several commands share |
 
 mod arguments;
 mod batch;

@@ -67,7 +67,7 @@ impl Package {
         let found = test::load(folder, Some(&project)).map_err(Failure::usage)?;
         if let Some(other) = found.iter().find(|found| found.script != path) {
             return Err(Failure::usage(format!(
-                "there are examples for {}, and the project's script is {}",
+                "the examples are for {}, but the project's script is {}",
                 other.script.display(),
                 path.display()
             )));

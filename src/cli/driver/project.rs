@@ -132,7 +132,7 @@ impl Project {
     pub fn load(folder: &Path) -> Result<Self, String> {
         Self::find(folder)?.ok_or_else(|| {
             format!(
-                "{} is no driver project; `thingshub driver init` makes one",
+                "{} is not a driver project; `thingshub driver init` creates one",
                 folder.display()
             )
         })
@@ -146,7 +146,7 @@ impl Project {
                 .map_err(|error| format!("{name}: {error}"))?,
             Some(schema) => {
                 let document = serde_json::to_value(schema)
-                    .map_err(|error| format!("the schema is no JSON: {error}"))?;
+                    .map_err(|error| format!("the schema is not JSON: {error}"))?;
                 Schema::from_value(document).map_err(|error| error.to_string())?
             }
         };

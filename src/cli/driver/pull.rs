@@ -50,12 +50,12 @@ struct Manifest {
 /// `thingshub driver pull`.
 pub fn command() -> Command {
     Command::new("pull")
-        .about("Make a project of a version in a hub's registry")
+        .about("Download a version from a hub's registry as a project")
         .long_about(
-            "Write a version of a driver as a project: .project, script.js, schema.json (where there is \
-             a schema) and examples.json. Without a tag or a digest, `latest` is meant. The content is \
-             held against its digest first. Pushed again unchanged, it has the same digest. Prints the \
-             digest.",
+            "Download a version of a driver and write it as a project: .project, script.js, schema.json (if \
+             the version has a schema) and examples.json. Uses the tag `latest` if the reference has no tag \
+             or digest. Verifies the content against its digest and prints the digest. A push of the \
+             unchanged project has the same digest.",
         )
         .after_help(EXIT_CODES)
         .arg(reference_argument())
@@ -64,7 +64,7 @@ pub fn command() -> Command {
                 .long("force")
                 .short('f')
                 .action(ArgAction::SetTrue)
-                .help("Replace files that are there already"),
+                .help("Replace existing files"),
         )
         .arg(folder_argument())
         .args(target::arguments())
@@ -89,9 +89,9 @@ fn verify(reference: &Reference, version: &Version) -> Result<(), String> {
     if let Pick::Digest(digest) = reference.pick()
         && digest != version.digest
     {
-        return Err("the hub answers another version".to_owned());
+        return Err("the hub returned another version".to_owned());
     }
-    let wrong = |part: &str| format!("the {part} is not what the digest {} says", version.digest);
+    let wrong = |part: &str| format!("the {part} does not match the digest {}", version.digest);
     if sha256(&version.manifest) != version.digest {
         return Err(wrong("manifest"));
     }
@@ -163,7 +163,7 @@ fn write(folder: &Path, files: &[(&str, String)], is_forced: bool) -> Result<(),
         // A link counts as existing, even if its target does not exist.
         if !is_forced && path.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!(
-                "{} is there already; --force replaces it",
+                "{} already exists; --force replaces it",
                 path.display()
             )));
         }
@@ -172,7 +172,7 @@ fn write(folder: &Path, files: &[(&str, String)], is_forced: bool) -> Result<(),
     let own = |path: &&std::path::PathBuf| **path != folder.join(examples::LIST);
     if let Some(other) = examples::files(folder).iter().find(own) {
         return Err(Failure::usage(format!(
-            "{} may hold examples of another driver; give another folder with -p",
+            "{} may have examples of another driver; choose another folder with -p",
             other.display()
         )));
     }

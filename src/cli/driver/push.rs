@@ -28,11 +28,11 @@ struct Body<'a> {
 /// `thingshub driver push`.
 pub fn command() -> Command {
     Command::new("push")
-        .about("Push a project to a hub")
+        .about("Push a project to a hub as a version")
         .long_about(
             "Build a project, as `thingshub driver build` does, and push it to a hub under the project's \
-             author and name. All tags point at it from then on; devices that follow one of them use it \
-             from their next uplink on. Prints the version's digest.",
+             author and name. The tags are moved to the version; devices that follow one of them use the \
+             version from their next uplink on. Prints the digest of the version.",
         )
         .after_help(format!("{EXAMPLES}\n\n{EXIT_CODES}"))
         .arg(
@@ -43,13 +43,13 @@ pub fn command() -> Command {
                 .required(true)
                 .action(ArgAction::Append)
                 .value_parser(|text: &str| DriverTag::new(text))
-                .help("A tag that points at this version from now on; may be given more than once"),
+                .help("Tag that will point at the version; can be repeated"),
         )
         .arg(
             Arg::new("no-test")
                 .long("no-test")
                 .action(ArgAction::SetTrue)
-                .help("Leave it to the hub to run the examples, which it does in any case"),
+                .help("Do not run the examples before the push; the hub runs them in any case"),
         )
         .arg(json_argument())
         .arg(folder_argument())
@@ -75,7 +75,7 @@ pub async fn push(matches: &ArgMatches) -> Result<(), Failure> {
         .tags
         .iter()
         .find(|tag| tags.first().is_some_and(|first| **first == *tag.tag))
-        .ok_or_else(|| Failure::new(Reason::HubFailed, "the hub does not tell of the tag"))?;
+        .ok_or_else(|| Failure::new(Reason::HubFailed, "the response does not have the tag"))?;
     output::line(&if matches.get_flag("json") {
         json!({
             "author": package.author,

@@ -120,7 +120,7 @@ impl Registry {
         let body = response.bytes().await;
         let body = body.map_err(|error| self.0.broken(error))?;
         serde_json::from_slice(&body)
-            .map_err(|_| Failure::new(Reason::HubFailed, "the answer is not that of a hub"))
+            .map_err(|_| Failure::new(Reason::HubFailed, "the response is not that of a hub"))
     }
 }
 

@@ -19,8 +19,8 @@ Examples:
   thingshub driver run --script am102.js --function encodeDownlink --input @downlink.json
   thingshub driver run --batch <calls.ndjson >results.ndjson
 
-A line of a batch is {\"script\": FILE, \"function\": NAME, \"input\": JSON}; for each there is a line with
-{\"result\": ...} or {\"error\": {\"kind\": ..., \"message\": ..., \"line\": ...}}, in the same order.";
+Each line of a batch is {\"script\": FILE, \"function\": NAME, \"input\": JSON}. For each line, the output has a
+line {\"result\": ...} or {\"error\": {\"kind\": ..., \"message\": ..., \"line\": ...}}, in the same order.";
 
 /// `thingshub driver run`.
 pub fn command() -> Command {
@@ -28,13 +28,14 @@ pub fn command() -> Command {
     Command::new("run")
         .about("Call one function of a script and print its result")
         .long_about(
-            "Call one function of a script, in the hub's own sandbox, and print what it returns as \
-             JSON. What the driver logs goes to standard error.\n\n\
-             decodeUplink, encodeDownlink, decodeDownlink and normalizeUplink get the input as it is; \
-             decode, Decoder, Decode, Encoder and Encode get its `bytes` (or `data`), `fPort` and \
-             `variables`; any other function gets the input as its one argument. In place of an array \
-             of numbers, `bytes` may be hexadecimal digits; `payload_hex` and `payload_base64` do as \
-             well.",
+            "Call one function of a script in the sandbox of the hub and print its return value as JSON. \
+             Log lines of the driver go to standard error.\n\n\
+             decodeUplink, encodeDownlink, decodeDownlink and normalizeUplink are called with the input; \
+             decode, Decoder, Decode, encode, Encoder and Encode with the members that they take of `bytes`, \
+             `data`, `fPort`, `variables` and `state`; any other function with the input as its only \
+             argument. `bytes` is an array of \
+             numbers or a string of hexadecimal digits; `payload_hex` and `payload_base64` can be used \
+             instead.",
         )
         .after_help(EXAMPLES)
         .arg(
@@ -43,7 +44,7 @@ pub fn command() -> Command {
                 .short('s')
                 .value_name("FILE")
                 .required_unless_present("batch")
-                .help("The driver"),
+                .help("File with the script of the driver"),
         )
         .arg(
             Arg::new("function")
@@ -51,7 +52,7 @@ pub fn command() -> Command {
                 .short('f')
                 .value_name("NAME")
                 .default_value("decodeUplink")
-                .help("The function to call"),
+                .help("Name of the function to call"),
         )
         .arg(
             Arg::new("input")
@@ -59,21 +60,21 @@ pub fn command() -> Command {
                 .short('i')
                 .value_name("JSON")
                 .required_unless_present("batch")
-                .help("What it gets: itself, `@file`, or `-` for standard input"),
+                .help("Input of the function: the JSON itself, `@file`, or `-` for standard input"),
         )
         .arg(
             Arg::new("received-at")
                 .long("received-at")
                 .value_name("TIME")
                 .value_parser(|text: &str| text.parse::<DateTime<Utc>>())
-                .help("Gives the input a `recvTime` that is a Date, as in the hub"),
+                .help("Time of reception (RFC 3339), which the function gets as the Date `recvTime`"),
         )
         .arg(
             Arg::new("batch")
                 .long("batch")
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["script", "function", "input", "received-at"])
-                .help("Read calls from standard input, a line of JSON each"),
+                .help("Read calls from standard input, one line of JSON per call"),
         )
         .arg(
             Arg::new("cpu-time-ms")
@@ -81,7 +82,7 @@ pub fn command() -> Command {
                 .value_name("MS")
                 .default_value(limits.cpu_time_ms.to_string())
                 .value_parser(value_parser!(u64).range(1..=10_000))
-                .help("CPU time that a call may take"),
+                .help("Maximum CPU time of a call, in milliseconds"),
         )
         .arg(
             Arg::new("workers")
@@ -89,7 +90,7 @@ pub fn command() -> Command {
                 .value_name("NUMBER")
                 .requires("batch")
                 .value_parser(value_parser!(u64).range(1..=256))
-                .help("Processes that run calls at once [default: one for each processor]"),
+                .help("Number of processes that run calls [default: one per processor]"),
         )
 }
 
@@ -149,5 +150,5 @@ fn input(given: &str) -> Result<Value, Failure> {
     };
     let text = text.map_err(|error| Failure::usage(format!("--input {given}: {error}")))?;
     serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("--input is no JSON: {error}")))
+        .map_err(|error| Failure::usage(format!("--input is not JSON: {error}")))
 }

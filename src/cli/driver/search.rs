@@ -15,13 +15,16 @@ use crate::cli::{
 
 /// Flags that become query parameters of the same name.
 const FILTERS: [(&str, &str); 4] = [
-    ("author", "Only those of this author"),
+    ("author", "Only drivers of this author"),
     (
         "manufacturer",
-        "Only those for devices of this manufacturer",
+        "Only drivers for devices of this manufacturer, ignoring case",
     ),
-    ("model", "Only those for devices of this model"),
-    ("label", "Only those with this label"),
+    (
+        "model",
+        "Only drivers for devices of this model, ignoring case",
+    ),
+    ("label", "Only drivers with this label"),
 ];
 
 /// `thingshub driver search`.
@@ -35,13 +38,11 @@ pub fn command() -> Command {
     Command::new("search")
         .about("Find drivers in a hub's registry")
         .after_help(EXIT_CODES)
-        .arg(
-            Arg::new("text").value_name("TEXT").help(
-                "In author, name, description, manufacturer, model or label, whatever its case",
-            ),
-        )
+        .arg(Arg::new("text").value_name("TEXT").help(
+            "Text in the author, name, description, manufacturer, model or label, ignoring case",
+        ))
         .args(FILTERS.map(filter))
-        .arg(json_argument().help("One line of JSON for each driver, as the hub has it"))
+        .arg(json_argument().help("Print one line of JSON per driver, as the hub returns it"))
         .args(target::arguments())
 }
 
@@ -66,7 +67,7 @@ pub async fn search(matches: &ArgMatches) -> Result<(), Failure> {
         .search(&queries, |items| {
             for item in items {
                 let driver = serde_json::from_str(item.get()).map_err(|_| {
-                    Failure::new(Reason::HubFailed, "the answer is not that of a hub")
+                    Failure::new(Reason::HubFailed, "the response is not that of a hub")
                 })?;
                 rows.push(row(&driver));
             }

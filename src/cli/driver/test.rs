@@ -15,21 +15,25 @@ use crate::driver::examples::Example;
 /// `thingshub driver test`.
 pub fn command() -> Command {
     Command::new("test")
-        .about("Run the examples of a driver, without a hub")
+        .about("Run the examples of a driver without a hub")
         .long_about(
-            "Run the examples of a driver's folder in the hub's own sandbox and compare the results; \
-             data of an uplink must obey the project's schema. \
-             Examples are `examples.json` (or `*.examples.json`, also in `examples/`), a list of \
+            "Run the examples of a driver's folder in the sandbox of the hub and compare the outputs. The \
+             data of uplinks must also match the project's schema.\n\n\
+             Examples are in `examples.json` (or `*.examples.json`, also in `examples/`), a list of \
              {\"type\": \"uplink\" | \"downlink-encode\" | \"downlink-decode\", \"description\", \"input\", \
-             \"output\"} (\"function\" in place of the type names another function), or a codec file of The Things Stack (`*.yaml` with `uplinkDecoder`).",
+             \"output\"}, where \"function\" instead of \"type\" names another function; or in a codec file \
+             of The Things Stack (`*.yaml` with `uplinkDecoder`).",
         )
-        .after_help("Exit codes: 0 all pass, 1 some fail, 2 there is nothing to test or it cannot be read.")
+        .after_help(
+            "Exit codes: 0 all examples pass, 1 an example fails, 2 there are no examples or they cannot be \
+             read.",
+        )
         .arg(folder_argument())
         .arg(
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
-                .help("One line of JSON for each example"),
+                .help("Print one line of JSON per example"),
         )
 }
 

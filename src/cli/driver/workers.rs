@@ -8,9 +8,9 @@ pub const TENANT: i64 = 1;
 
 /// Starts worker processes of this program.
 pub async fn host(limits: Limits) -> Result<Host, Failure> {
-    let program =
-        Program::running().map_err(|error| format!("the program does not find itself: {error}"))?;
+    let program = Program::running()
+        .map_err(|error| format!("cannot open the program's own executable: {error}"))?;
     Host::start(program, limits)
         .await
-        .map_err(|error| format!("no driver worker starts: {error}").into())
+        .map_err(|error| format!("cannot start a driver worker: {error}").into())
 }

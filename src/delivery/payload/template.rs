@@ -69,13 +69,15 @@ impl Template {
             .map_err(|error| format!("the template fails: {}", in_words(&error)))?;
         if body.len() > OUTPUT_MAX_BYTES {
             return Err(format!(
-                "the template makes more than {OUTPUT_MAX_BYTES} bytes"
+                "the result of the template has more than {OUTPUT_MAX_BYTES} bytes"
             ));
         }
         if self.is_json
             && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&body)
         {
-            return Err(format!("the template makes no valid JSON: {error}"));
+            return Err(format!(
+                "the result of the template is not valid JSON: {error}"
+            ));
         }
         Ok(Message {
             content_type: self.content_type.clone(),

@@ -72,7 +72,9 @@ impl FileTarget {
         let line = match serde_json::from_str::<&RawValue>(&message.body) {
             // JSON has line breaks only between tokens; in strings they are escaped.
             Ok(json) => json.get().replace(['\n', '\r'], " ") + "\n",
-            Err(_) => return Answer::hopeless("the message is no JSON, and lines are"),
+            Err(_) => {
+                return Answer::hopeless("the message is not JSON, which the type file requires");
+            }
         };
         let name = format!("{}.ndjson", delivery.created_at.format("%Y-%m-%d"));
         let (below, folders) = (below.to_owned(), self.folder.clone());

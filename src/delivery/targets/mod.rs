@@ -42,7 +42,7 @@ pub fn check(kind: &str, settings: &Value, credentials: &Credentials) -> Result<
         mqtt::KIND => mqtt::check(settings, credentials)?,
         _ => Ok(()),
     };
-    checked.map_err(Error::Invalid)
+    checked.map_err(Error::broken)
 }
 
 /// A target that is ready for sending.

@@ -157,8 +157,9 @@ impl OAuth2 {
             return Err(refusal(response).await);
         }
         let body = response.beginning(ANSWER_WAIT).await;
-        let granted: Granted = serde_json::from_slice(&body)
-            .map_err(|_| Answer::failed("answered no JSON object with an access_token"))?;
+        let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
+            Answer::failed("the response is not a JSON object with an access_token")
+        })?;
         let life = granted.expires_in.as_ref().and_then(seconds);
         let life = life.unwrap_or(LIFE_UNKNOWN).min(LIFE_MAX);
         Ok(Token {

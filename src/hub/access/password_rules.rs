@@ -30,7 +30,10 @@ pub fn check_form(field: &str, password: &str, username: &str) -> Result<()> {
     let mut characters = folded.chars();
     let first = characters.next();
     if characters.all(|character| Some(character) == first) {
-        return Err(Error::field(field, "must not be one character repeated"));
+        return Err(Error::field(
+            field,
+            "must not be a single repeated character",
+        ));
     }
     Ok(())
 }

@@ -71,10 +71,12 @@ impl Passwords {
                 _place: place,
             }),
             Err(Full::Share(_)) => {
-                let what = format!("too many passwords of {whose} at a time");
+                let what = format!("too many passwords are being checked for {whose}; try again");
                 Err(Error::overloaded(&what))
             }
-            Err(Full::All) => Err(Error::overloaded("too many log-ins at a time")),
+            Err(Full::All) => Err(Error::overloaded(
+                "too many passwords are being checked; try again",
+            )),
         }
     }
 
@@ -146,12 +148,11 @@ impl Passwords {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.running.take(place.owner).await;
-        let hashed = run_apart("password", move || {
+        run_apart("password", move || {
             // The work goes on if the client disconnects, so it keeps its place and its turn until its end.
             let _kept = (place, turn);
             work()
-        });
-        let hashed = hashed.await.map_err(Error::internal)?;
-        hashed.ok_or_else(|| Error::internal("hashing a password broke"))?
+        })
+        .await
     }
 }

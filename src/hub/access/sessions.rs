@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     hub::Hub,
     secret,
     store::{
@@ -43,7 +43,7 @@ impl Hub {
     pub async fn log_in(&self, username: &str, password: &str, address: IpAddr) -> Result<Login> {
         let place = self.passwords.place(Asker::Address(address))?;
         let attempt = self.begin_guess(username, address)?;
-        let wrong = || Error::Invalid("invalid credentials".to_owned());
+        let wrong = || Error::rejected(Reason::BadCredentials, "invalid credentials");
         let user = match self.compare(place, username, password).await {
             Ok(user) => user.ok_or_else(wrong)?,
             Err(error) => {

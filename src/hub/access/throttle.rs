@@ -12,7 +12,7 @@ use std::{
 
 use moka::sync::Cache;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 
 /// Time for which failures are remembered, from the first of them.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -72,14 +72,18 @@ impl<K: Hash + Eq + Send + Sync + 'static> Throttle<K> {
         if tally.failed >= self.most {
             let left = WINDOW.saturating_sub(count.since.elapsed());
             return Err(Error::Unavailable {
-                what: format!("too many {what}; wait a while"),
+                reason: Reason::Throttled,
+                what: format!("too many {what}; try again later"),
                 retry_after_s: left.as_secs().max(SOON_S),
                 source: None,
             });
         }
         if tally.failed + tally.under_way >= self.most {
             return Err(Error::Unavailable {
-                what: format!("too many attempts at a time: they may become too many {what}"),
+                reason: Reason::Throttled,
+                what: format!(
+                    "too many attempts at the same time, which could become too many {what}; try again"
+                ),
                 retry_after_s: SOON_S,
                 source: None,
             });

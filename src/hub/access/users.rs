@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{password_rules, passwords::Asker};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     hub::Hub,
     secret,
     store::{
@@ -36,7 +36,7 @@ impl Hub {
     ) -> Result<User> {
         let probe = self.name_probes.begin(
             scope.tenant(),
-            "names of other tenants' users were asked for",
+            "attempts to use names of other tenants' users",
         )?;
         let made = async {
             let new = self
@@ -48,7 +48,9 @@ impl Hub {
         match &made {
             // The error reveals that another tenant has the name, which cannot be avoided; the number of
             // names that a tenant can discover is limited.
-            Err(Error::Conflict(_)) if !users::is_named(scope, &username).await? => drop(probe),
+            Err(error) if error.is_conflict() && !users::is_named(scope, &username).await? => {
+                drop(probe)
+            }
             _ => probe.withdraw(),
         }
         made
@@ -89,7 +91,13 @@ impl Hub {
         let place = self.passwords.place(Asker::Address(session.address))?;
         let guess = self.begin_guess(&user.username, session.address)?;
         let hash = Some(user.password_hash.as_str());
-        let wrong = || Error::field("current_password", "is not the password");
+        let wrong = || {
+            Error::of_field(
+                Reason::BadCredentials,
+                "current_password",
+                "is not your current password",
+            )
+        };
         match self.passwords.verify(place, current, hash).await {
             Ok(true) => guess.succeed(),
             Ok(false) => return Err(wrong()),

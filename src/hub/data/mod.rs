@@ -11,7 +11,7 @@ pub fn check_columns<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
         if !seen.insert(path) {
             return Err(Error::field(
                 &format!("columns[{index}].path"),
-                "must not be there twice",
+                "must be unique among the columns",
             ));
         }
     }

@@ -146,7 +146,5 @@ fn hint_of(device: &NewDevice) -> Option<&'static str> {
         .connections
         .iter()
         .any(|address| is_short(&address.network_device_id));
-    is_hit.then_some(
-        "; if a spreadsheet took it for a number and dropped the zeros at its start, format the column as text",
-    )
+    is_hit.then_some("; if a spreadsheet has removed its leading zeros, format the column as text")
 }

@@ -20,7 +20,7 @@ use std::{
 use flate2::{Compression, GzBuilder, read::GzDecoder};
 use tar::{Archive, Builder, EntryType, Header};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 
 /// Maximum number of versions in an archive.
 pub const VERSIONS_MAX: usize = 32;
@@ -77,7 +77,12 @@ impl Folder {
     /// Returns the text of a mandatory file.
     pub fn required(&self, file: FileName) -> Result<&str> {
         let text = self.files.get(&file).map(String::as_str);
-        text.ok_or_else(|| Error::field(&self.place(file), "is not there"))
+        text.ok_or_else(|| self.missing(file))
+    }
+
+    /// Returns the error for a file that the folder lacks.
+    pub fn missing(&self, file: FileName) -> Error {
+        Error::of_field(Reason::Required, &self.place(file), "is missing")
     }
 }
 
@@ -121,13 +126,13 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Folder>> {
     // The rest after the last file is read as well, because gzip only compares the checksum at its end.
     let drained = io::copy(&mut rest, &mut io::sink());
     if rest.limit() == 0 {
-        let rule = format!("must have at most {BYTES_MAX} bytes when it is uncompressed");
-        return Err(Error::field("archive", rule));
+        let rule = format!("must have at most {BYTES_MAX} bytes uncompressed");
+        return Err(Error::of_field(Reason::TooLarge, "archive", rule));
     }
     let folders = outcome?;
     drained.map_err(|error| broken(&error))?;
     if folders.is_empty() {
-        return Err(Error::field("archive", "holds no driver"));
+        return Err(Error::field("archive", "must contain a driver"));
     }
     if folders.len() > VERSIONS_MAX {
         let rule = format!("must have at most {VERSIONS_MAX} versions");
@@ -149,8 +154,9 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
         }
         let mut entry = entry.map_err(|error| broken(&error))?;
         let path = entry.path_bytes().into_owned();
-        let path = String::from_utf8(path)
-            .map_err(|_| Error::field("archive", "must have paths in UTF-8"))?;
+        let path = String::from_utf8(path).map_err(|_| {
+            Error::of_field(Reason::Malformed, "archive", "must have paths in UTF-8")
+        })?;
         let place = format!("archive: {}", shown(&path));
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
@@ -161,7 +167,7 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
             // Metadata that some archivers write for the archive as a whole.
             EntryType::XGlobalHeader => continue,
             _ => {
-                let rule = "must be a file or a folder, and no link or anything else";
+                let rule = "must be a file or a folder, not a link or anything else";
                 return Err(Error::field(&place, rule));
             }
         }
@@ -173,13 +179,14 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
             .map_err(|error| broken(&error))?;
         if text.len() as u64 > FILE_BYTES_MAX {
             let rule = format!("must have at most {FILE_BYTES_MAX} bytes");
-            return Err(Error::field(&place, rule));
+            return Err(Error::of_field(Reason::TooLarge, &place, rule));
         }
-        let text = String::from_utf8(text).map_err(|_| Error::field(&place, "must be UTF-8"))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::of_field(Reason::Malformed, &place, "must be UTF-8"))?;
         let folder = folders.entry(name.clone()).or_default();
         folder.name = name;
         if folder.files.insert(file, text).is_some() {
-            return Err(Error::field(&place, "must not be there twice"));
+            return Err(Error::field(&place, "must not occur twice"));
         }
     }
     Ok(folders)
@@ -192,7 +199,7 @@ fn named(place: &str, path: &str) -> Result<(String, FileName)> {
         [file] => ("", *file),
         [folder, file] => (*folder, *file),
         _ => {
-            let rule = "must be in the folder of a version, which is in no other folder";
+            let rule = "must be at the top of the archive, or in a folder at the top";
             return Err(Error::field(place, rule));
         }
     };
@@ -201,7 +208,7 @@ fn named(place: &str, path: &str) -> Result<(String, FileName)> {
         .find(|known| known.as_str() == file);
     let known = known.ok_or_else(|| {
         let names = FileName::ALL.map(FileName::as_str).join(", ");
-        Error::field(place, format!("is unknown here: a folder has {names}"))
+        Error::field(place, format!("must be one of {names}"))
     })?;
     Ok((folder.to_owned(), known))
 }
@@ -223,9 +230,10 @@ fn parts<'a>(place: &str, path: &'a str) -> Result<Vec<&'a str>> {
 }
 
 fn broken(error: &io::Error) -> Error {
-    Error::field(
+    Error::of_field(
+        Reason::Malformed,
         "archive",
-        format!("must be a tar archive that is compressed by gzip: {error}"),
+        format!("must be a tar archive, compressed with gzip: {error}"),
     )
 }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::Hub;
 use crate::{
     driver::{BUILT_IN_AUTHOR, DECODERS, Script},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::TenantId,
     reference::{DriverKey, Pick},
     store::{
@@ -59,7 +59,7 @@ impl Hub {
         if key.author == BUILT_IN_AUTHOR {
             return Err(Error::field(
                 "author",
-                format!("is kept for drivers that are part of the hub: {BUILT_IN_AUTHOR}"),
+                format!("must not be {BUILT_IN_AUTHOR}, which is reserved for built-in drivers"),
             ));
         }
         let mut releases = Vec::with_capacity(sources.len());
@@ -67,7 +67,9 @@ impl Hub {
             let place = source.place.take();
             let checked = self.checked(scope.tenant(), source).await;
             releases.push(checked.map_err(|error| match (error, place) {
-                (Error::Invalid(text), Some(place)) => Error::field(&place, text),
+                (Error::Rejected { reason, text, .. }, Some(place)) => {
+                    Error::of_field(reason, &place, text)
+                }
                 (error, _) => error,
             })?);
         }
@@ -94,7 +96,7 @@ impl Hub {
         let named = manifest::manifest(&script.digest, schema.as_deref(), examples.as_deref())?;
         let digest = manifest::digest(&named);
         if let Some(said) = said.filter(|said| *said != digest) {
-            let rule = format!("must be that of the content, {digest}, and is {said}");
+            let rule = format!("must be {digest}, the digest of the content, not {said}");
             return Err(Error::field("digest", rule));
         }
         Ok(Release {
@@ -139,11 +141,11 @@ pub async fn to_export<S: DeserializeOwned>(
     };
     if picks.is_empty() {
         let rule = "is required: the driver has no tag";
-        return Err(Error::field("reference", rule));
+        return Err(Error::of_field(Reason::Required, "reference", rule));
     }
     if picks.len() > VERSIONS_MAX {
         let rule = format!("is required: the driver has more than {VERSIONS_MAX} tagged versions");
-        return Err(Error::field("reference", rule));
+        return Err(Error::of_field(Reason::Required, "reference", rule));
     }
     let mut versions = Vec::with_capacity(picks.len());
     for pick in &picks {

@@ -9,7 +9,7 @@ use crate::{
 pub fn refused(field: &str, error: DriverError) -> Error {
     match error.kind {
         DriverErrorKind::Overloaded => Error::overloaded("too many drivers are waiting to run"),
-        DriverErrorKind::Unavailable => Error::overloaded("no driver worker can be started now"),
+        DriverErrorKind::Unavailable => Error::silent("no driver worker can be started now"),
         DriverErrorKind::Crashed => {
             Error::away("the script could not be checked; try again", error)
         }

@@ -9,7 +9,7 @@ use super::Hub;
 use crate::{
     clock,
     delivery::{self, Answer, Payload, RenderError, SAMPLE},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{IntegrationId, new_uuid},
     secret::{self, Claim},
     store::{
@@ -97,16 +97,19 @@ impl Hub {
             WEBSOCKET => (STREAM_KEY, secret::new_token().0),
             kind => {
                 let rule = format!("an integration of the type {kind} has no key");
-                return Err(Error::Conflict(rule));
+                return Err(Error::rejected(Reason::WrongState, rule));
             }
         };
         let place = delivery::place(scope.tenant(), id.0);
         let seal = |before: &NewIntegration| {
             if before.kind != kind {
-                return Err(Error::Conflict(format!(
-                    "the integration has just become one of the type {}",
-                    before.kind
-                )));
+                return Err(Error::rejected(
+                    Reason::WrongState,
+                    format!(
+                        "the type of the integration has just been changed to {}",
+                        before.kind
+                    ),
+                ));
             }
             let sealed = self.vault.seal_one(&place, name, &key, before.stored())?;
             Ok(sealed.write())
@@ -119,15 +122,17 @@ impl Hub {
     /// Checks the rules that depend on the hub's settings, and the template of the payload.
     async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
-            let rule = "file needs the operator's setting file_targets_dir";
-            return Err(Error::field("target.type", rule));
+            let rule = "file requires the operator's setting file_targets_dir";
+            return Err(Error::of_field(Reason::WrongState, "target.type", rule));
         }
         let rule = |error| Error::field("payload.template", error);
         let payload = Payload::read(&new.payload).map_err(rule)?;
         match payload.check(&self.wake.renderer(scope.tenant())).await {
             Ok(()) => Ok(()),
             Err(RenderError::Never(error)) => Err(rule(error)),
-            Err(RenderError::NotNow) => Err(Error::internal("there is no thread for a template")),
+            Err(RenderError::NotNow) => {
+                Err(Error::internal("no thread is available for a template"))
+            }
         }
     }
 
@@ -156,8 +161,8 @@ impl Hub {
     pub async fn test_integration(&self, scope: &Scope, id: IntegrationId) -> Result<Tested> {
         let integration = integrations::get(scope, id).await?;
         if integration.provisioned.kind == WEBSOCKET {
-            let rule = "nothing is sent to those who follow a websocket: they fetch it";
-            return Err(Error::Conflict(rule.to_owned()));
+            let rule = "an integration of the type websocket cannot be tested: its followers fetch the messages";
+            return Err(Error::rejected(Reason::WrongState, rule));
         }
         let _trial = self.trials.begin(scope.tenant())?;
         let (id, at) = (new_uuid(), clock::now());
@@ -232,8 +237,8 @@ impl Hub {
         };
         let (queued, _) = resend::chunk(scope, id, &filter, None).await?;
         if queued == 0 {
-            let why = format!("delivery {delivery} is in the queue already");
-            return Err(Error::Conflict(why));
+            let why = format!("delivery {delivery} is already queued");
+            return Err(Error::rejected(Reason::WrongState, why));
         }
         self.wake.integration(scope.tenant(), id);
         deliveries::get(scope, id, delivery).await
@@ -248,9 +253,9 @@ impl Hub {
     ) -> Result<Replay> {
         let integration = integrations::get(scope, id).await?;
         if integration.provisioned.uplink_events().is_empty() {
-            return Err(Error::Conflict(
-                "the integration forwards no uplinks: its events have neither data nor raw"
-                    .to_owned(),
+            return Err(Error::rejected(
+                Reason::WrongState,
+                "the integration forwards no uplinks: its events contain neither data nor raw",
             ));
         }
         if let Some(device) = &new.device_id {

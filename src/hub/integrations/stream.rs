@@ -2,7 +2,7 @@
 
 use crate::{
     delivery::{self, Payload, Purpose, RenderError},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     hub::{Hub, access::permission},
     id::IntegrationId,
     live::{Listener, Queue},
@@ -115,7 +115,7 @@ impl Hub {
         if integration.provisioned.kind != WEBSOCKET {
             let kind = &integration.provisioned.kind;
             let rule = format!("an integration of the type {kind} cannot be followed");
-            return Err(Error::Conflict(rule));
+            return Err(Error::rejected(Reason::WrongState, rule));
         }
         Ok((scope, listener, integration))
     }
@@ -192,7 +192,7 @@ impl Following {
                     followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
                 }
                 Err(RenderError::NotNow) => {
-                    return Err(Error::internal("there is no thread for a template"));
+                    return Err(Error::internal("no thread is available for a template"));
                 }
             }
         }

@@ -74,9 +74,9 @@ impl Hub {
             Probed::Passed => Outcome::Passed,
             Probed::Failed(why) => Outcome::Failed(why),
             Probed::NoBroker => Outcome::Untestable(match connection.health.last_message_at {
-                None => "the network server calls the hub, and has not yet".to_owned(),
+                None => "the network server calls the hub, and has sent no message yet".to_owned(),
                 Some(at) => format!(
-                    "the network server calls the hub, last at {}",
+                    "the network server calls the hub; its last message arrived at {}",
                     at.to_rfc3339_opts(SecondsFormat::Secs, true)
                 ),
             }),

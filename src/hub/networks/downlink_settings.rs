@@ -31,7 +31,7 @@ impl Hub {
         let make = |connection: &NewConnection, old: Option<&Settings>| {
             let network = serde_json::from_value(connection.settings.clone());
             read.check(&network.map_err(Error::internal)?)
-                .map_err(|broken| Error::Invalid(format!("settings.{broken}")))?;
+                .map_err(|broken| Error::broken(format!("settings.{broken}")))?;
             let before = old
                 .filter(|old| old.settings["type"] == settings["type"])
                 .map(|old| Stored {
@@ -40,7 +40,7 @@ impl Hub {
                 });
             let secret = self.seal(&place, &claims, &settings, before, |secrets| {
                 read.check_secrets(secrets)
-                    .map_err(|broken| Error::Invalid(format!("settings.{broken}")))
+                    .map_err(|broken| Error::broken(format!("settings.{broken}")))
             })?;
             Ok(NewSettings {
                 secret,

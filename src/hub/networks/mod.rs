@@ -36,10 +36,7 @@ async fn check_rule(scope: &Scope, new: &NewConnection) -> Result<()> {
     known
         .check(device)
         .map(|_| ())
-        .map_err(|error| match error {
-            Error::Invalid(rule) => Error::Invalid(format!("auto_provisioning.{rule}")),
-            error => error,
-        })
+        .map_err(|error| error.within("auto_provisioning"))
 }
 
 impl Hub {
@@ -92,7 +89,7 @@ impl Hub {
         if let Some(subscription) = settings.subscription() {
             subscription
                 .broker(secrets, "")
-                .map_err(|broken| Error::Invalid(format!("settings.broker.{broken}")))?;
+                .map_err(|broken| Error::broken(format!("settings.broker.{broken}")))?;
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Downlinks {
         secrets: &Credentials,
         parcel: &OutgoingDownlink,
     ) -> Result<Request, String> {
-        let mut url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let mut url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
         let mut query = vec![
             ("DevEUI", parcel.network_device_id.clone()),
             ("FPort", parcel.f_port.to_string()),
@@ -86,7 +86,10 @@ impl DownlinkNetwork for Downlinks {
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
-        Err("ThingPark takes downlinks alone, and no questions".to_owned())
+        Err(
+            "ThingPark has no request that tests the credentials without sending a downlink"
+                .to_owned(),
+        )
     }
 
     /// Returns the correlation id that was sent along, by which later messages refer to the downlink.

@@ -124,7 +124,7 @@ fn sent_or_not(document: &Value) -> DownlinkState {
     });
     let causes: Vec<String> = causes.collect();
     DownlinkState::Failed(format!(
-        "ThingPark could not send it ({})",
+        "ThingPark could not send the downlink ({})",
         causes.join(", ")
     ))
 }
@@ -223,13 +223,16 @@ fn check_token(
 ) -> Result<(), Malformed> {
     const FIELD: &str = "query parameter \"Token\"";
     let Some(token) = incoming.parameter("Token") else {
-        return Err(Malformed::new(FIELD, "is required: the AS key is known"));
+        return Err(Malformed::new(
+            FIELD,
+            "is required, because the connection has an AS key",
+        ));
     };
     // A timing attack learns nothing useful here, because the hash contains a secret.
     if token.eq_ignore_ascii_case(&expected_token(incoming, kind, document, key)) {
         Ok(())
     } else {
-        let rule = "must be made of this message with the connection's AS key";
+        let rule = "must be the signature of this message with the connection's AS key";
         Err(Malformed::new(FIELD, rule))
     }
 }
@@ -337,7 +340,7 @@ mod tests {
         let Told::Downlink(news) = told(failed) else {
             panic!("no downlink");
         };
-        let why = "ThingPark could not send it (RX1: cause C0, RX2: cause B0)";
+        let why = "ThingPark could not send the downlink (RX1: cause C0, RX2: cause B0)";
         assert_eq!(news.state, DownlinkState::Failed(why.to_owned()));
         assert_eq!(news.network_reference.as_deref(), Some("00000000000000a1"));
         assert_eq!(
@@ -427,7 +430,8 @@ mod tests {
                 })
             };
             assert!(with(&query, &body).is_ok(), "{body}");
-            let rule = "query parameter \"Token\": is required: the AS key is known";
+            let rule =
+                "query parameter \"Token\": is required, because the connection has an AS key";
             assert_eq!(with(&query[..5], &body).unwrap_err().to_string(), rule);
             let mut forged = query.clone();
             forged[1].1 = "7".to_owned();

@@ -403,7 +403,7 @@ mod tests {
         );
         assert_eq!(
             with("deviceInfo", Value::Null),
-            "deviceInfo.devEui: is required: devices are known by their DevEUI"
+            "deviceInfo.devEui: is required: devices are identified by their DevEUI"
         );
         let error = parse("up", &json!([])).unwrap_err().to_string();
         assert_eq!(error, "body: must be a JSON object");

@@ -31,7 +31,7 @@ impl UplinkNetwork for Uplinks {
             Some(kind) => kind,
             // An uplink without its kind must not be stored as another message.
             None if at(body, "params.counter_up").is_some() => {
-                return Err(Malformed::new("type", "is required: uplink or another"));
+                return Err(Malformed::new("type", "is required, such as uplink"));
             }
             None => crate::networks::event::UNNAMED.to_owned(),
         };
@@ -236,8 +236,8 @@ mod tests {
         let error = |body: Value| parse(&body).unwrap_err().to_string();
         let mut body = sample("everynet.json");
         body["type"] = Value::Null;
-        assert_eq!(error(body), "type: is required: uplink or another");
-        let rule = "meta.device: is required: devices are known by their DevEUI";
+        assert_eq!(error(body), "type: is required, such as uplink");
+        let rule = "meta.device: is required: devices are identified by their DevEUI";
         assert_eq!(error(json!({"type": "uplink"})), rule);
         let mut body = sample("everynet.json");
         body["params"]["counter_up"] = json!("many");

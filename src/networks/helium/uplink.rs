@@ -142,7 +142,7 @@ mod tests {
         let error = parse(&json!({"payload": ""})).unwrap_err().to_string();
         assert_eq!(
             error,
-            "dev_eui: is required: devices are known by their DevEUI"
+            "dev_eui: is required: devices are identified by their DevEUI"
         );
     }
 }

@@ -111,7 +111,10 @@ impl DownlinkNetwork for Downlinks {
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
         self.check()?;
-        Err("a template has downlinks alone, and no questions".to_owned())
+        Err(
+            "the type http has no request that tests the credentials without sending a downlink"
+                .to_owned(),
+        )
     }
 
     fn secret_address() -> Address {
@@ -167,7 +170,7 @@ mod tests {
     fn what_is_not_there_is_named() {
         let error = template("https://x/{{nonsense}}", "").check().unwrap_err();
         assert!(
-            error.starts_with("url: there is no {{nonsense}}"),
+            error.starts_with("url: the placeholder {{nonsense}} is unknown"),
             "{error}"
         );
         let unheard = OutgoingDownlink {

@@ -246,7 +246,7 @@ mod tests {
         let error = parse(&json!({"payload": "00"})).unwrap_err().to_string();
         assert_eq!(
             error,
-            "devEui: is required: devices are known by their DevEUI"
+            "devEui: is required: devices are identified by their DevEUI"
         );
     }
 

@@ -33,7 +33,7 @@ impl Downlinks {
         secrets: &Credentials,
         parcel: &OutgoingDownlink,
     ) -> Result<Request, String> {
-        let url: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
         let body = json!({
             "cmd": "tx",
             "EUI": parcel.network_device_id,
@@ -65,7 +65,7 @@ impl DownlinkNetwork for Downlinks {
 
     /// Returns a request for the application.
     fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
-        let base: Url = self.url.parse().map_err(|_| "the URL is not one")?;
+        let base: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
         let base = base.join(".").map_err(|_| "the URL has no path")?;
         let url = below(base.as_str(), &["nwk", "app", &self.application_id])?;
         Ok(Request::get(url).with("Authorization", bearer(secrets, Self::SECRET)))
@@ -74,7 +74,7 @@ impl DownlinkNetwork for Downlinks {
     /// Checks the body, because LORIOT also answers refused commands with a successful status.
     fn read_answer(&self, _: &OutgoingDownlink, body: &Value) -> Result<Taken, String> {
         match body["error"].as_str() {
-            Some(error) => Err(format!("LORIOT refused it: {error}")),
+            Some(error) => Err(format!("LORIOT rejected the downlink: {error}")),
             // Sequence number of the downlink, which the `txd` message repeats.
             None => Ok(Taken {
                 reference: body["seqdn"].as_u64().map(|number| number.to_string()),

@@ -33,7 +33,7 @@ impl UplinkNetwork for Uplinks {
             Some(kind) => kind,
             // An uplink without its kind must not be stored as another message.
             None if at(body, "data").or_else(|| at(body, "encdata")).is_some() => {
-                return Err(Malformed::new("cmd", "is required: rx, gw or another"));
+                return Err(Malformed::new("cmd", "is required, such as rx or gw"));
             }
             None => crate::networks::event::UNNAMED.to_owned(),
         };
@@ -199,7 +199,7 @@ mod tests {
         };
         assert_eq!(
             with("cmd", Value::Null),
-            "cmd: is required: rx, gw or another"
+            "cmd: is required, such as rx or gw"
         );
         assert_eq!(with("EUI", json!(1)), "EUI: must be 16 hexadecimal digits");
         assert_eq!(

@@ -29,7 +29,7 @@ impl DownlinkNetwork for Downlinks {
     }
 
     fn handover(&self, _: &Credentials, _: &OutgoingDownlink) -> Result<Handover, String> {
-        Err("Sigfox takes downlinks in the answer to a message".to_owned())
+        Err("Sigfox fetches downlinks in the response to a message".to_owned())
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {

@@ -87,7 +87,8 @@ fn told(kind: &str, body: &Value, message: &Value) -> Told {
         "downlink_failed" => {
             let why = ["error.message_format", "error.name"];
             let why = why.into_iter().find_map(|path| text(at(message, path)?));
-            let why = why.unwrap_or_else(|| "The Things Stack could not send it".to_owned());
+            let why =
+                why.unwrap_or_else(|| "The Things Stack could not send the downlink".to_owned());
             let failed = at(message, "downlink").unwrap_or(message);
             downlink(failed, DownlinkState::Failed(why))
         }
@@ -465,7 +466,10 @@ mod tests {
             (json!([]), "body: must be a JSON object"),
             (json!({"uplink_message": null}), "uplink_message: must be a JSON object"),
             (json!({"uplink_message": 1}), "uplink_message: must be a JSON object"),
-            (json!({"uplink_message": {}}), "end_device_ids.dev_eui: is required: devices are known by their DevEUI"),
+            (
+                json!({"uplink_message": {}}),
+                "end_device_ids.dev_eui: is required: devices are identified by their DevEUI",
+            ),
             (device(json!("00aa")), eui),
             (device(json!("00AA00AA00AA00AG")), eui),
             (device(json!(1)), eui),

@@ -6,7 +6,7 @@
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::UserId,
     store::{
         access::user::{ADMIN, User},
@@ -18,7 +18,7 @@ use crate::{
 /// Error for callers who are not administrators.
 pub const ADMINISTRATORS_ONLY: &str = "only an administrator may do this";
 /// Error for callers who are not operators of the installation.
-pub const OPERATORS_ONLY: &str = "only who manages the installation may do this";
+pub const OPERATORS_ONLY: &str = "only an operator of the installation may do this";
 
 /// Fails unless the caller is still an administrator.
 pub(in crate::store) async fn check_administrator(
@@ -110,17 +110,23 @@ impl Administrators {
             return Ok(());
         }
         if self.0.len() == 1 {
-            return Err(Error::Conflict(format!(
-                "\"{}\" is the last administrator of the tenant: make another user one first",
-                user.username
-            )));
+            return Err(Error::rejected(
+                Reason::WrongState,
+                format!(
+                    "\"{}\" is the last active administrator of the tenant: make another user an administrator first",
+                    user.username
+                ),
+            ));
         }
         let operators = self.0.iter().filter(|user| user.is_operator).count();
         if user.is_operator && operators == 1 {
-            return Err(Error::Conflict(format!(
-                "\"{}\" is the last operator of the installation and stays an administrator",
-                user.username
-            )));
+            return Err(Error::rejected(
+                Reason::WrongState,
+                format!(
+                    "\"{}\" is the last active operator of the installation and cannot be locked or demoted",
+                    user.username
+                ),
+            ));
         }
         Ok(())
     }

@@ -55,16 +55,24 @@ impl Store {
         Ok(found.map(User::from))
     }
 
-    /// Returns the active session with this token hash.
+    /// Returns the session with this token hash. Fails if it has expired and is still stored.
     pub async fn find_session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>> {
-        let found = self.kept::<Sessions>().get(*token_hash).await?;
-        Ok(found.filter(|session| session.expires_at > self.now()))
+        match self.kept::<Sessions>().get(*token_hash).await? {
+            Some(session) if session.expires_at <= self.now() => {
+                Err(Error::Expired("this session"))
+            }
+            found => Ok(found),
+        }
     }
 
-    /// Returns the valid API key with this hash, and its tenant.
+    /// Returns the API key with this hash, and its tenant. Fails if it has expired.
     pub async fn find_api_key(&self, key_hash: &[u8; 32]) -> Result<Option<(TenantId, ApiKey)>> {
         let found = self.kept::<ApiKeys>().get(*key_hash).await?;
-        Ok(found.filter(|(_, key)| key.made.expires_at.is_none_or(|end| end > self.now())))
+        let end = found.as_ref().and_then(|(_, key)| key.made.expires_at);
+        match end {
+            Some(end) if end <= self.now() => Err(Error::Expired("this API key")),
+            _ => Ok(found),
+        }
     }
 
     /// Returns the tenant of a network connection. Everything else about it is read in that tenant's scope.

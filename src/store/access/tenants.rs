@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{self, Time},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::TenantId,
     store::{
         core::{
@@ -78,10 +78,7 @@ pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result
             let own = scope.store.scope(TenantId(model.id));
             users::add(&own, &transaction, administrator, false)
                 .await
-                .map_err(|error| match error {
-                    Error::Conflict(text) => Error::Conflict(format!("administrator.{text}")),
-                    error => error,
-                })?;
+                .map_err(|error| error.within("administrator"))?;
             scope
                 .note_created(
                     &transaction,
@@ -165,8 +162,10 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
 /// on; the rest of its data is deleted later.
 pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
     if id == scope.tenant {
-        return Err(Error::Conflict(
-            "id: this is your own tenant; it stays".to_owned(),
+        return Err(Error::of_field(
+            Reason::WrongState,
+            "id",
+            "must not be your own tenant, which cannot be deleted",
         ));
     }
     scope

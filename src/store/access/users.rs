@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::UserId,
     store::{
         access::authority::{self, Administrators},
@@ -253,8 +253,10 @@ pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
             scope.check_revision(user.revision)?;
             administrators.check_loss(&user)?;
             if user.is_operator {
-                return Err(Error::Conflict(
-                    "id: this user manages the installation; it stays".to_owned(),
+                return Err(Error::of_field(
+                    Reason::WrongState,
+                    "id",
+                    "must not be an operator of the installation, who cannot be deleted",
                 ));
             }
             scope
@@ -381,8 +383,10 @@ fn missing(id: UserId) -> Error {
 
 fn name_taken(error: DbErr) -> Error {
     match failure::duplicate(&error) {
-        Some(_) => Error::Conflict(
-            "username: another user has this name, or one that looks like it, already".to_owned(),
+        Some(_) => Error::of_field(
+            Reason::AlreadyExists,
+            "username",
+            "another user already has this name or one that looks like it",
         ),
         None => error.into(),
     }

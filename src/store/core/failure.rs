@@ -11,7 +11,7 @@ use sea_orm::{
     },
 };
 
-use crate::error::{Error, Logged};
+use crate::error::{Error, Logged, Reason};
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -270,7 +270,11 @@ pub fn is_dangling(error: &DbErr) -> bool {
 /// Returns the client's error for a violated uniqueness of `name`.
 pub fn name_taken(error: DbErr, what: &str) -> Error {
     match duplicate(&error) {
-        Some(_) => Error::Conflict(format!("name: another {what} has this name already")),
+        Some(_) => Error::of_field(
+            Reason::AlreadyExists,
+            "name",
+            format!("another {what} has this name already"),
+        ),
         None => error.into(),
     }
 }

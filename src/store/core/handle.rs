@@ -86,7 +86,7 @@ impl Store {
         };
         timeout(CHECK_WITHIN, checked)
             .await
-            .unwrap_or_else(|_| Err(Error::overloaded("the database does not answer in time")))
+            .unwrap_or_else(|_| Err(Error::silent("the database does not answer in time")))
     }
 
     /// Closes all connections.

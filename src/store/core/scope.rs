@@ -17,7 +17,7 @@ use super::{
     transaction::DatabaseTransaction,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{ApiKeyId, TenantId, UserId},
 };
 
@@ -133,9 +133,11 @@ impl Scope {
     /// Fails if the revision is none of those that the client accepts.
     pub(in crate::store) fn check_revision(&self, revision: i64) -> Result<()> {
         match self.call.as_ref().and_then(|call| call.revisions.as_ref()) {
-            Some(expected) if !expected.contains(&revision) => Err(Error::Conflict(format!(
-                "header If-Match: it has been changed since; its ETag is \"{revision}\" now"
-            ))),
+            Some(expected) if !expected.contains(&revision) => Err(Error::of_field(
+                Reason::StaleRevision,
+                "header If-Match",
+                format!("it has been changed since; its ETag is \"{revision}\" now"),
+            )),
             _ => Ok(()),
         }
     }

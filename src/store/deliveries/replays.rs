@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::{self, Time},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{IntegrationId, ReplayId, TenantId},
     store::{
         core::{
@@ -211,9 +211,10 @@ pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -
                 .count(&*transaction)
                 .await?;
             if running >= RUNNING_MAX {
-                return Err(Error::Conflict(format!(
-                    "{RUNNING_MAX} replays go on already; try again when one is done"
-                )));
+                return Err(Error::rejected(
+                    Reason::LimitReached,
+                    format!("{RUNNING_MAX} replays go on already; try again when one is done"),
+                ));
             }
             let model = delivery_replay::ActiveModel {
                 tenant_id: Set(scope.tenant.0),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::DeviceKey,
     store::{
         core::{
@@ -127,7 +127,7 @@ async fn put_one(
 }
 
 fn is_refusal(error: &Error) -> bool {
-    matches!(error, Error::Invalid(_) | Error::Conflict(_))
+    matches!(error, Error::Rejected { .. })
 }
 
 /// Returns the number of leading devices that share no unique value with each other; 1 at least.
@@ -325,7 +325,7 @@ async fn insert(
     let now = clock::now();
     // The database does not report which of several devices it refused; the caller retries them one by one.
     let refused = |error: DbErr| match failure::duplicate(&error) {
-        Some(_) => Error::Conflict("one of the devices is there already".to_owned()),
+        Some(_) => Error::rejected(Reason::AlreadyExists, "one of the devices already exists"),
         None if failure::is_dangling(&error) => rows::taken(error, new[0]),
         None => error.into(),
     };

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{ApiKeyId, ImportId, TenantId, UserId},
     store::{
         access::tenants,
@@ -170,9 +170,10 @@ async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result
         .count(connection)
         .await?;
     if waiting >= WAITING_MAX {
-        return Err(Error::Conflict(format!(
-            "{WAITING_MAX} imports are waiting already; try again when one is done"
-        )));
+        return Err(Error::rejected(
+            Reason::LimitReached,
+            format!("{WAITING_MAX} imports are waiting already; try again when one is done"),
+        ));
     }
     Ok(())
 }
@@ -315,7 +316,9 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
             // Another hub has completed only some of the batches: the rest are read again.
             match taken.rows_affected {
                 0 => return Ok(worked(false)),
-                taken if taken != batches => return Err(Error::overloaded("another hub is at it")),
+                taken if taken != batches => {
+                    return Err(Error::overloaded("another hub is working on this import"));
+                }
                 _ => {}
             }
             let results = write_rows(scope, &transaction, id, batch).await?;

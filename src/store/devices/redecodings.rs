@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{DataTableId, DeviceKey},
     store::{
         core::{
@@ -129,10 +129,11 @@ fn is_at(mark: &redecoding::Model, driver: &str, place: &Place<Uuid>) -> bool {
 }
 
 fn not_the_last() -> Error {
-    Error::Conflict(
-        "cursor: the stretch before is not the last that was written with this version of the \
-         driver; begin again without cursor"
-            .to_owned(),
+    Error::of_field(
+        Reason::WrongState,
+        "cursor",
+        "the stretch before is not the last that was written with this version of the driver; begin \
+         again without cursor",
     )
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::DeviceKey,
     store::{
         core::{failure, gather::padded, removed, scope::Scope, transaction::DatabaseTransaction},
@@ -216,20 +216,29 @@ pub(in crate::store) fn missing(id: &str) -> Error {
 
 /// Returns the error for an address that another device has.
 pub(in crate::store) fn address_taken() -> Error {
-    Error::Conflict(
-        "connectivity.connections.network_device_id: another device has one of these addresses already"
-            .to_owned(),
+    Error::of_field(
+        Reason::AlreadyExists,
+        "connectivity.connections.network_device_id",
+        "another device has one of these addresses already",
     )
 }
 
 /// Returns the error for an id that is taken.
 pub(in crate::store) fn id_taken(id: &str) -> Error {
-    Error::Conflict(format!("id: there is a device \"{id}\" already"))
+    Error::of_field(
+        Reason::AlreadyExists,
+        "id",
+        format!("there is a device \"{id}\" already"),
+    )
 }
 
 /// Returns the error for a name that another device has.
 pub(in crate::store) fn name_taken() -> Error {
-    Error::Conflict("name: another device has this name already".to_owned())
+    Error::of_field(
+        Reason::AlreadyExists,
+        "name",
+        "another device has this name already",
+    )
 }
 
 pub(in crate::store) fn taken(error: DbErr, new: &NewDevice) -> Error {

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{ConnectionId, DeviceKey},
     store::{
         core::{
@@ -94,10 +94,13 @@ pub(super) async fn queue(
         .count(transaction)
         .await?;
     if waiting >= most as u64 {
-        return Err(Error::Conflict(format!(
-            "the device's queue is full: {waiting} downlinks wait, and at most {most} may \
+        return Err(Error::rejected(
+            Reason::LimitReached,
+            format!(
+                "the device's queue is full: {waiting} downlinks wait, and at most {most} may \
              (setting downlink_queue_max)"
-        )));
+            ),
+        ));
     }
     let now = scope.now();
     let model = downlink::Model {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{ConnectionId, DeviceKey},
     store::{
         core::{
@@ -139,14 +139,18 @@ impl Downlink {
 
     pub(super) fn check_waits(&self) -> Result<()> {
         match self.state {
-            State::Queued if self.is_sending => Err(Error::Conflict(
-                "the downlink is being sent at this moment".to_owned(),
+            State::Queued if self.is_sending => Err(Error::rejected(
+                Reason::WrongState,
+                "the downlink is being sent at this moment",
             )),
             State::Queued => Ok(()),
-            other => Err(Error::Conflict(format!(
-                "only a queued downlink can be taken back, and this one is {}",
-                other.as_str()
-            ))),
+            other => Err(Error::rejected(
+                Reason::WrongState,
+                format!(
+                    "only a queued downlink can be taken back, and this one is {}",
+                    other.as_str()
+                ),
+            )),
         }
     }
 }

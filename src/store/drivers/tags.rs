@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     clock::{self, Time},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     reference::{DriverKey, Pick},
     store::{
         core::{
@@ -100,7 +100,8 @@ pub async fn put(scope: &Scope, key: &DriverKey, name: &str, digest: &str) -> Re
             let pick = Pick::Digest(digest.to_owned());
             let version = picked::find_id(scope, &*transaction, key, &pick).await?;
             let version = version.ok_or_else(|| {
-                Error::field(
+                Error::of_field(
+                    Reason::UnknownReference,
                     "digest",
                     format!("there is no version {digest} of driver {key}"),
                 )

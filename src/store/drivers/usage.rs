@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     reference::{BUILT_IN_AUTHOR, DriverKey, LATEST, Pick, Reference},
     store::{
         core::{
@@ -209,7 +209,11 @@ pub(in crate::store) async fn hold_one(
 
 /// Returns the error for a reference that does not resolve.
 pub(in crate::store) fn no_driver(reference: &str) -> Error {
-    Error::field("driver", format!("there is no driver {reference}"))
+    Error::of_field(
+        Reason::UnknownReference,
+        "driver",
+        format!("there is no driver {reference}"),
+    )
 }
 
 /// Fails if devices, rules for automatic provisioning, or tags use the part that is to be deleted.
@@ -261,16 +265,17 @@ pub(in crate::store) async fn refuse_used(
     };
     let advice = match (devices + rules, tags) {
         (0, []) => return Ok(()),
-        (_, []) => "give them another driver first".to_owned(),
+        (_, []) => "assign another driver first".to_owned(),
         (_, [first, rest @ ..]) => {
             let more = match rest.len() {
                 0 => String::new(),
                 count => format!(" and {count} more"),
             };
-            format!("the tag {first}{more} points at it: move or delete what points at it first")
+            format!("the tag {first}{more} points at it: move or delete all its tags first")
         }
     };
-    Err(Error::Conflict(format!(
-        "driver {what} is in use by {devices} device(s){by_rules}: {advice}"
-    )))
+    Err(Error::rejected(
+        Reason::InUse,
+        format!("driver {what} is in use by {devices} device(s){by_rules}: {advice}"),
+    ))
 }

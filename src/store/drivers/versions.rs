@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     clock::{self, Time},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     reference::{DriverKey, Pick},
     store::{
         core::{
@@ -108,9 +108,12 @@ pub(in crate::store) async fn put(
         return Ok(id);
     }
     if own().count(transaction).await? >= VERSIONS_MAX {
-        return Err(Error::Conflict(format!(
-            "driver {key} has {VERSIONS_MAX} versions already: delete some that nothing needs first"
-        )));
+        return Err(Error::rejected(
+            Reason::LimitReached,
+            format!(
+                "driver {key} has {VERSIONS_MAX} versions already: delete some that are not in use first"
+            ),
+        ));
     }
     let made = driver_version::ActiveModel {
         tenant_id: Set(scope.tenant.0),

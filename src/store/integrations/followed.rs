@@ -99,7 +99,8 @@ pub async fn bury_old(scope: &Scope, integration: IntegrationId, keep: u64) -> R
     let Some(newest_of_the_old) = newest_of_the_old else {
         return Ok(());
     };
-    let reason = format!("nobody followed, and {keep} newer ones wait");
+    let reason =
+        format!("given up: nobody followed the integration, and {keep} newer messages wait");
     loop {
         let old = waiting(scope, integration, newest_of_the_old, BURIED_AT_ONCE).await?;
         if old.is_empty() {

@@ -160,7 +160,7 @@ async fn held(
 
 fn missing(connection: ConnectionId) -> Error {
     Error::NotFound(format!(
-        "network connection {connection} has no settings for downlinks"
+        "network connection {connection} has no downlink settings"
     ))
 }
 

@@ -11,7 +11,7 @@ use sea_orm::{
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::ConnectionId,
     store::{
         core::{
@@ -280,8 +280,8 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<Connection> {
                 .count(&*transaction)
                 .await?;
             if users > 0 {
-                return Err(Error::Conflict(format!(
-                    "network connection {id} is in use by {users} device(s): take it out of their connectivity first"
+                return Err(Error::rejected(Reason::InUse, format!(
+                    "network connection {id} is in use by {users} device(s): remove it from their connectivity first"
                 )));
             }
             let connection = with_health(scope, &transaction, model).await?;
@@ -303,8 +303,5 @@ async fn hold_driver(
     let rule = new.auto_provisioning.as_ref();
     let driver = rule.and_then(|rule| rule.get("driver")?.as_str());
     let held = usage::hold_one(scope, transaction, driver).await;
-    held.map_err(|error| match error {
-        Error::Invalid(rule) => Error::Invalid(format!("auto_provisioning.{rule}")),
-        error => error,
-    })
+    held.map_err(|error| error.within("auto_provisioning"))
 }

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::ConnectionId,
     store::{
         core::{failure, gather::padded, removed, scope::Scope, transaction::DatabaseTransaction},
@@ -67,7 +67,8 @@ pub(in crate::store) async fn check_live(
 
 /// Returns the error for a connection that was removed after it was checked.
 pub(in crate::store) fn just_deleted() -> Error {
-    Error::field(
+    Error::of_field(
+        Reason::UnknownReference,
         "connectivity.connections",
         "a network connection has just been deleted",
     )

@@ -82,7 +82,7 @@ async fn the_last_operator_stays_one(database: Database) {
         json!({"role": "admin", "locked": true}),
     ] {
         let error = hub.put(&path, &body).await.refused(400);
-        assert!(error.contains("last operator"), "{body}: {error}");
+        assert!(error.contains("last active operator"), "{body}: {error}");
     }
     hub.delete(&path).await.refused(400);
     assert_eq!(hub.get("users/me").await.ok(), operator);

@@ -287,7 +287,7 @@ async fn a_pull_keeps_what_is_there_and_stays_in_its_folder() {
     symlink(&outside, author.path("q/script.js")).unwrap();
     let pull = ["pull", "acme/level", "-p", "q"];
     let refused = author.driver(&pull).await.failed(2);
-    assert!(refused.contains("script.js is there already"), "{refused}");
+    assert!(refused.contains("script.js already exists"), "{refused}");
     assert_eq!(names(&author.path("q")), ["script.js"]);
     let forced = author
         .driver(&[&pull[..], &["--force"]].concat())
@@ -412,7 +412,7 @@ async fn who_deletes_is_asked_at_a_terminal() {
     for answer in ["n\n", "\n", "yesterday\n"] {
         let (code, told) = answered(answer).await;
         assert!(
-            told.contains("[y/N]") && told.contains("nothing is deleted"),
+            told.contains("[y/N]") && told.contains("nothing was deleted"),
             "{told}"
         );
         assert_ne!(code, 0);

@@ -185,7 +185,7 @@ async fn integrations() {
         (
             "/target/auth",
             json!({"type": "bearer", "token": "x"}),
-            "must not stand beside target.auth",
+            "cannot be combined with target.auth",
         ),
         ("/target/signing_secret", json!("whsec_abc"), "must have 38"),
         ("/payload", json!({"type": "xml"}), "must be one of native"),

@@ -208,7 +208,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("priority", &[]),
     ("private", &[]),
     ("shares", &[]),
-    ("threads", &["priority"]),
+    ("threads", &["error", "priority"]),
     (
         "keyring",
         &[

@@ -147,7 +147,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("crates/net/src/outgoing/lookups.rs", "PATIENCE")],
     ),
     (
-        "What was found, or not found",
+        "Results of name lookups",
         &[
             ("crates/net/src/outgoing/lookups.rs", "KEPT"),
             ("crates/net/src/outgoing/lookups.rs", "KEPT_SLOW"),
@@ -164,7 +164,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("crates/net/src/postgres/session.rs", "OPEN_TIMEOUT")],
     ),
     (
-        "What a server says to one request",
+        "Response of a server to one request",
         &[("crates/net/src/postgres/wire.rs", "ANSWER_MAX_BYTES")],
     ),
     (
@@ -179,7 +179,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
-        "What a Kafka broker says",
+        "Response of a Kafka broker",
         &[("crates/net/src/kafka/connection.rs", "ANSWER_MAX_BYTES")],
     ),
     (
@@ -187,7 +187,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("crates/net/src/kafka/leaders.rs", "BROKERS_MAX")],
     ),
     (
-        "What is known of the topics",
+        "Cached data on the topics",
         &[("crates/net/src/kafka/producer.rs", "KNOWN_MAX_BYTES")],
     ),
     (

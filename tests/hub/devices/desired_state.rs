@@ -106,7 +106,7 @@ async fn what_may_not_be_desired_is_refused(database: Database) {
         (json!({"interval": 256}), "desired.interval: must be"),
         (
             json!({"interval": 61}),
-            "desired: the driver does not encode it: ",
+            "desired: the driver cannot encode it: ",
         ),
         (json!(7), "desired: "),
     ] {
@@ -170,7 +170,10 @@ async fn without_an_encoder_the_state_is_kept_and_said_so(database: Database) {
 
     // A device without a driver or without a network cannot be reached.
     hub.push("a/c", "1", ENCODES).await;
-    for (driver, told) in [(Value::Null, "no driver"), (json!("a/c:1"), "no address")] {
+    for (driver, told) in [
+        (Value::Null, "no driver"),
+        (json!("a/c:1"), "no network address"),
+    ] {
         let device = json!({"driver": driver});
         hub.put("devices/d", &device).await.ok();
         let state = desire(&hub, json!({"interval": 1})).await;

@@ -375,7 +375,7 @@ async fn settings_keep_their_secrets(database: Database) {
         ),
         (
             json!({"type": "http", "method": "POST", "url": "https://x/{{nonsense}}"}),
-            "settings.url: there is no {{nonsense}}",
+            "settings.url: the placeholder {{nonsense}} is unknown",
         ),
         (json!({"type": "sigfox", "more": 1}), "more"),
     ] {

@@ -195,7 +195,11 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
         body
     };
     for (device, body, told) in [
-        ("d", json!({}), "payload_hex: must be given"),
+        (
+            "d",
+            json!({}),
+            "payload_hex: exactly one of payload_hex, payload_base64 and values",
+        ),
         (
             "d",
             json!({"payload_hex": ""}),
@@ -209,13 +213,17 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
         (
             "d",
             with("payload_base64", json!("AA==")),
-            "payload_hex: must be given",
+            "payload_hex: exactly one of payload_hex, payload_base64 and values",
         ),
-        ("d", with("values", json!({})), "payload_hex: must be given"),
+        (
+            "d",
+            with("values", json!({})),
+            "payload_hex: exactly one of payload_hex, payload_base64 and values",
+        ),
         (
             "d",
             json!({"values": {"led": 1}}),
-            "values: nothing encodes them",
+            "values: cannot be encoded",
         ),
         (
             "d",
@@ -228,7 +236,7 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
         (
             "d",
             with("expires_at", json!("2020-01-01T00:00:00Z")),
-            "expires_at: must lie ahead",
+            "expires_at: must be in the future",
         ),
         (
             "d",

@@ -192,7 +192,7 @@ async fn a_file_that_cannot_be_ended_breaks_off(database: Database) {
     };
     assert!(ended.is_err(), "it ended as if it were whole");
     crate::eventually("the log says so", async || {
-        hub.log().contains("an answer breaks off").then_some(())
+        hub.log().contains("a response was cut off").then_some(())
     })
     .await;
 }

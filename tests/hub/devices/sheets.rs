@@ -181,19 +181,19 @@ async fn what_a_sheet_is_not_is_refused(database: Database) {
     for (file, start) in [
         (
             &b"PK\x03\x04\x14\0"[..],
-            "body: must be text, and is an Excel or OpenDocument workbook: save",
+            "body: must be a text file, but is an Excel or OpenDocument workbook: save",
         ),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0",
-            "body: must be text, and is an old Excel workbook: save",
+            "body: must be a text file, but is an old Excel workbook: save",
         ),
         (
             b"id,lable\na,b\n",
-            "header line: column \"lable\" is unknown; is it \"labels\"? There are id, name",
+            "header line: column \"lable\" is unknown; did you mean \"labels\"? Known columns: id, name",
         ),
         (
             b"\r\nid,colour\r\n",
-            "header line (line 2): column \"colour\" is unknown; there are id, name",
+            "header line (line 2): column \"colour\" is unknown. Known columns: id, name",
         ),
         (
             b"id,ID \na,b\n",
@@ -202,7 +202,7 @@ async fn what_a_sheet_is_not_is_refused(database: Database) {
         (b"sep=x\nid\na\n", "line 1: sep= must be followed by"),
         (
             b"{\"id\":\"a\"}\n",
-            "header line: must name columns; a file of JSON lines is sent with format=ndjson",
+            "header line: must name columns; send a file of JSON lines with format=ndjson",
         ),
         // Cyrillic in Windows-1251.
         (
@@ -238,15 +238,15 @@ async fn ids_that_became_numbers_are_refused(database: Database) {
     let expected = [
         (
             2,
-            "network_device_id: a spreadsheet has made a number of it",
+            "network_device_id: was converted to a number by a spreadsheet",
         ),
         (3, "network_device_id: must be a DevEUI"),
         (6, "network_device_id: looks like a number"),
-        (8, "id: a spreadsheet has made a number of it"),
-        (9, "name: is a spreadsheet's error"),
+        (8, "id: was converted to a number by a spreadsheet"),
+        (9, "name: is an error value of a spreadsheet"),
         (
             10,
-            "network_connection_id: a spreadsheet has made a number of it",
+            "network_connection_id: was converted to a number by a spreadsheet",
         ),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -276,7 +276,7 @@ async fn rows_may_end_early(database: Database) {
     let found = errors(&hub, &made).await;
     assert_eq!(found[0].0, 5);
     let start =
-        "the row has 5 fields, and the header line has 4: a field that holds a \",\" must be";
+        "the row has 5 cells, but the header line has 4: a cell that contains a \",\" must be";
     assert!(found[0].1.starts_with(start), "{found:?}");
 }
 
@@ -325,12 +325,12 @@ async fn files_come_as_browsers_and_tools_send_them(database: Database) {
         (
             "?format=ndjson",
             "text/csv",
-            "format: is ndjson, and the file's Content-Type says csv",
+            "format: is ndjson, but the Content-Type of the file means csv",
         ),
         (
             "?format=csv",
             "application/ndjson",
-            "format: is csv, and the file's Content-Type says ndjson",
+            "format: is csv, but the Content-Type of the file means ndjson",
         ),
         (
             "",
@@ -355,7 +355,7 @@ async fn files_come_as_browsers_and_tools_send_them(database: Database) {
         (
             "",
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            "header Content-Type: must not be that of a workbook: save the file as \"CSV UTF-8\"",
+            "header Content-Type: must not be the type of a workbook: save the file as \"CSV UTF-8\"",
         ),
         (
             "",
@@ -438,7 +438,7 @@ async fn forms_hold_one_file(database: Database) {
         (
             "?format=ndjson",
             good.clone() + "--X--\r\n",
-            "format: is ndjson, and the file's",
+            "format: is ndjson, but the Content-Type",
         ),
         (
             "",

@@ -257,7 +257,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         (
             "nothing",
             vec![],
-            "archive: must be a tar archive that is compressed by gzip",
+            "archive: must be a tar archive, compressed with gzip",
         ),
         (
             "no gzip",
@@ -275,7 +275,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         ),
         ("cut off", cut_off, "archive: must be a tar archive"),
         ("flipped", flipped, "archive: must be a tar archive"),
-        ("empty", archive(&[]), "archive: holds no driver"),
+        ("empty", archive(&[]), "archive: must contain a driver"),
         (
             "up",
             with("../d/schema.json", "{}"),
@@ -299,22 +299,22 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         (
             "unknown",
             with("d/README.md", "x"),
-            "archive: d/README.md: is unknown here",
+            "archive: d/README.md: must be one of .project, driver.js",
         ),
         (
             "twice",
             with("d/driver.js", "x"),
-            "archive: d/driver.js: must not be there twice",
+            "archive: d/driver.js: must not occur twice",
         ),
         (
             "twice in disguise",
             with("./d/./driver.js", "x"),
-            "archive: ./d/./driver.js: must not be there twice",
+            "archive: ./d/./driver.js: must not occur twice",
         ),
         (
             "link",
             odd(EntryType::Symlink),
-            "archive: d/driver.js: must be a file or a folder, and no link",
+            "archive: d/driver.js: must be a file or a folder, not a link",
         ),
         (
             "hard link",
@@ -334,7 +334,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         (
             "bomb",
             bomb,
-            "archive: must have at most 67108864 bytes when it is uncompressed",
+            "archive: must have at most 67108864 bytes uncompressed",
         ),
         (
             "many",
@@ -354,12 +354,12 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         (
             "no project",
             archive(&[("d/driver.js", SCRIPT)]),
-            "archive: d/.project: is not there",
+            "archive: d/.project: is missing",
         ),
         (
             "no script",
             archive(&[("d/.project", &good)]),
-            "archive: d/driver.js: is not there",
+            "archive: d/driver.js: is missing",
         ),
         (
             "bad JSON",
@@ -410,7 +410,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         (
             "two drivers",
             with("e/.project", &good),
-            "archive: e/driver.js: is not there",
+            "archive: e/driver.js: is missing",
         ),
     ] {
         let error = hub.import(bytes).await.refused(400);
@@ -425,7 +425,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
     ];
     let error = hub.import(archive(&files)).await.refused(400);
     assert!(
-        error.contains("must have the metadata of the archive's other versions"),
+        error.contains("must have the same metadata as the other versions"),
         "{error}"
     );
     let request = hub
@@ -479,7 +479,7 @@ async fn an_import_is_all_or_nothing(database: Database) {
     let files = [(".project", &*wrong), ("driver.js", SCRIPT)];
     let error = hub.import(archive(&files)).await.refused(400);
     assert!(
-        error.starts_with("archive: digest: must be that of the content, sha256:"),
+        error.starts_with("archive: digest: must be sha256:"),
         "{error}"
     );
     hub.get("drivers/a/b").await.refused(404);

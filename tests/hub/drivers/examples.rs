@@ -269,9 +269,18 @@ async fn a_schema_is_checked_and_told(database: Database) {
     hub.post("data-tables", &table).await.created();
 
     for (schema, expected) in [
-        (json!(5), "schema: must be an object, or YAML in a string"),
-        (json!(""), "schema: must be an object, or YAML in a string"),
-        (json!([]), "schema: must be an object, or YAML in a string"),
+        (
+            json!(5),
+            "schema: must be an object, or JSON or YAML in a string",
+        ),
+        (
+            json!(""),
+            "schema: must be an object, or JSON or YAML in a string",
+        ),
+        (
+            json!([]),
+            "schema: must be an object, or JSON or YAML in a string",
+        ),
         (json!("a: [1"), "schema"),
         (
             json!({"version": "7", "properties": {}}),

@@ -199,7 +199,7 @@ async fn what_cannot_be_compared_is_refused(database: Database) {
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
     for (query, told) in [
-        ("", "driver: must be given: the device has none"),
+        ("", "driver: must be given: the device has no driver"),
         ("?driver=a/b:1", "driver: there is no driver a/b:1"),
         ("?driver=thingshub/none", "driver: there is no driver"),
         ("?driver=xyz", "driver: must read"),

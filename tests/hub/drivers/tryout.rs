@@ -310,7 +310,7 @@ async fn a_trial_that_cannot_be_made_is_refused(database: Database) {
         ),
         (
             json!({"driver": "a/b:1", "schema": {"version": 2}, "payload_hex": "00"}),
-            "schema: must come with script",
+            "schema: must only be given with script",
         ),
         (
             json!({"driver": "a/b:2", "payload_hex": ""}),

@@ -327,12 +327,12 @@ async fn settings_that_make_no_sense_are_refused(database: Database) {
         (
             "password",
             json!("x"),
-            "target.password: belongs to username",
+            "target.password: requires target.username",
         ),
         (
             "mechanism",
             json!("plain"),
-            "target.mechanism: belongs to username",
+            "target.mechanism: requires target.username",
         ),
         ("username", json!("x"), "target.password: is required"),
         ("mechanism", json!("gssapi"), "target.mechanism"),

@@ -374,10 +374,13 @@ async fn what_tls_cannot_use_is_refused() {
             http(pair(&"x".repeat(65_537))),
             "target.tls.client_key: must have 1 to 65536",
         ),
-        (plain, "target.tls: needs a url that starts with https://"),
+        (
+            plain,
+            "target.tls: requires a target.url that starts with https://",
+        ),
         (
             tokens("http://a.example.com", json!({})),
-            "target.auth.tls: needs a token_url that starts with https://",
+            "target.auth.tls: requires a target.auth.token_url that starts with https://",
         ),
         (
             tokens("https://a.example.com", json!({"ca": broken})),
@@ -409,7 +412,7 @@ async fn what_tls_cannot_use_is_refused() {
         (
             json!({"type": "chirpstack", "base_url": "http://n.example.com", "api_token": "t",
                 "tls": {}}),
-            "settings.tls: needs a URL that starts with https://",
+            "settings.tls: requires a URL that starts with https://",
         ),
         (
             json!({"type": "chirpstack", "base_url": "https://n.example.com", "api_token": "t",

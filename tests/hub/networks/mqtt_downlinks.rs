@@ -282,7 +282,7 @@ async fn any_broker_gets_what_the_template_says(database: Database) {
     let connection = subscribed(&hub, generic(&broker), "pump-7").await;
     let body = json!({"payload_hex": "beef"});
     let refused = hub.post("devices/d/downlinks", &body).await.refused(400);
-    assert!(refused.contains("set its downlink-settings"), "{refused}");
+    assert!(refused.contains("it has no downlink-settings"), "{refused}");
 
     let mut settings = json!({"type": "mqtt", "topic": "down/{{network_device_id}}/{{f_port}}",
         "payload": r#"{"id": "{{downlink_id}}", "data": "{{payload_base64}}"}"#,
@@ -362,11 +362,11 @@ async fn what_cannot_be_published_is_told(database: Database) {
         (json!({"type": "mqtt", "topic": "down/#"}), "wildcards"),
         (
             json!({"type": "mqtt", "topic": "down/{{eui}}"}),
-            "settings.topic: there is no {{eui}}",
+            "settings.topic: the placeholder {{eui}} is unknown",
         ),
         (
             json!({"type": "mqtt", "topic": "down", "payload": "{{eui}}"}),
-            "settings.payload: there is no {{eui}}",
+            "settings.payload: the placeholder {{eui}} is unknown",
         ),
         (
             json!({"type": "mqtt", "topic": "down", "qos": 3}),
@@ -396,7 +396,7 @@ async fn what_cannot_be_published_is_told(database: Database) {
         hub.delete(&path).await.ok();
     };
     hub.sends_downlinks(&connection, &settings).await;
-    says_why("{{network_device_id}} cannot stand in a topic").await;
+    says_why("{{network_device_id}} cannot be part of a topic").await;
     // A connection that has lost its broker, and got one back with a wrong password.
     let settings = json!({"type": "mqtt", "topic": "down"});
     hub.sends_downlinks(&connection, &settings).await;

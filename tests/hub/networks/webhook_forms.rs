@@ -144,7 +144,7 @@ async fn what_cannot_be_taken_is_refused_and_counted(database: Database) {
         (
             encoded("gzip"),
             short(gzip(&good())),
-            "body: is not valid gzip: it breaks off",
+            "body: is not valid gzip: it ends too early",
         ),
         (encoded("gzip"), gzip(b"{"), "body: is not valid JSON"),
         (

@@ -12,5 +12,6 @@ pub mod frames;
 pub mod kafka;
 pub mod network_server;
 pub mod raw;
+pub mod reasons;
 pub mod server;
 pub mod sink;

@@ -24,7 +24,10 @@ use tokio::{
 
 use crate::{
     sample_json,
-    support::database::{Database, execute},
+    support::{
+        database::{Database, execute},
+        reasons,
+    },
 };
 
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -348,7 +351,9 @@ impl Hub {
     pub async fn answer(&self, request: RequestBuilder) -> Answer {
         let (client, request) = request.build_split();
         let request = request.unwrap();
-        let what = format!("{} {}", request.method(), request.url().path());
+        let method = request.method().clone();
+        let path = request.url().path().to_owned();
+        let what = format!("{method} {path}");
         let is_head = request.method() == Method::HEAD;
         let response = client
             .execute(request)
@@ -361,6 +366,8 @@ impl Hub {
         let body = serde_json::from_str(&text).unwrap_or_default();
         if status >= 400 && !is_head {
             check_error_object(&what, status, &body, &text);
+            let error = body["error"].as_str().unwrap_or_default();
+            reasons::note(method.as_str(), &path, status, &headers, error);
         }
         Answer {
             status,

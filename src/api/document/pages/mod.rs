@@ -83,7 +83,7 @@ async fn page(request: &Request) -> Result<Response> {
     let site = SITE.get_or_try_init(|| apart(Site::build)).await?;
     let path = request.uri().path();
     let file = site.find(path);
-    let file = file.ok_or_else(|| Error::missing("page", path))?;
+    let file = file.ok_or(Error::NoSuchPath)?;
     Ok(file.respond(request))
 }
 

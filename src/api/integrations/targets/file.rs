@@ -7,20 +7,21 @@ use serde_json::Value;
 use super::target_type::{TargetType, read};
 use crate::{error::Result, secret::Claim, text::FolderName};
 
-/// Files on the hub's own disk: each message is a line of JSON in the file of the day on which it was
-/// queued, `<file_targets_dir>/tenant-<id>/<folder>/2026-11-23.ndjson` (UTC). A line is on disk before its
-/// delivery counts. Only where the operator has set `file_targets_dir`
+/// Files on the hub's disk. Each message becomes a line of JSON in the file of the day (UTC) on which it was queued:
+/// `<file_targets_dir>/tenant-<id>/<folder>/2026-11-23.ndjson`. A delivery counts as delivered when its line is on
+/// disk. Requires the operator's setting `file_targets_dir`.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileTarget {
-    /// The folder, below the tenant's; it is made when the first line is written
+    /// Name of the folder inside the tenant's folder: letters, digits, dashes and underscores, with a letter or digit
+    /// at both ends. The hub creates the folder with the first line.
     folder: FolderName,
 }
 
-/// Files on the hub's own disk
+/// Files on the hub's disk.
 #[derive(Object, Serialize, Deserialize)]
 pub struct FileTargetView {
-    /// The folder, below the tenant's
+    /// Name of the folder inside the tenant's folder.
     folder: String,
 }
 

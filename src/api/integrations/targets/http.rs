@@ -20,44 +20,49 @@ use crate::{
     text::{CredentialText, HeaderName, HeaderValue, HttpUrl, ProtocolText, SigningSecret, Text},
 };
 
-/// An HTTP endpoint: each message is sent to it in one request; any 2xx takes it. Redirects are not
-/// followed. The header `Webhook-Id` names the delivery and stays the same over its attempts.
+/// An HTTP endpoint. The hub sends each message in one request; any 2xx status counts as delivered. The hub does not
+/// follow redirects. The header `Webhook-Id` contains the id of the delivery, which is the same in all attempts.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpTarget {
-    /// Where to send; private addresses are refused unless the operator has allowed them
+    /// URL of the endpoint: an absolute `http://` or `https://` URL without username and password. An attempt fails if
+    /// the host resolves to an address that is not public, unless the operator has allowed its network
+    /// (`outgoing_allow`).
     url: HttpUrl,
-    /// The method; `post` by default
+    /// Method of the request. `post` if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<HttpMethod>,
-    /// Headers of one's own, with values that everybody may see who may see the integration
+    /// Additional headers, at most 32. Their values are not secret: every user who can read the integration sees them.
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<List<HttpHeader, 0, 32>>,
-    /// How the hub shows who it is; `none` by default
+    /// Authentication of the hub at the endpoint. The type `none` if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<HttpAuth>,
-    /// TLS with the endpoint, such as a private authority or a client certificate. It counts for
-    /// `auth.token_url` too where scheme, host and port are the same and `auth.tls` is left out
+    /// TLS settings for the endpoint, such as a private certificate authority or a client certificate. Requires a `url`
+    /// that starts with `https://`. They also apply to `auth.token_url` if `auth.tls` is omitted and both URLs have the
+    /// same scheme, host and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ServerTls>,
-    /// Value of the `Authorization` header, where `auth` has no form for it and is `none`; never shown
-    /// again. Left out of an update, the old one stays while
-    /// the address does
+    /// Value of the `Authorization` header, for schemes that `auth` does not support. Requires `auth` to be omitted or
+    /// of the type `none`. Responses never contain it. If omitted in an update, the stored value is kept as long as
+    /// scheme, host and port of `url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     authorization: Option<HeaderValue>,
-    /// Secret to sign with by the Standard Webhooks scheme: `whsec_` and 24 to 64 bytes in base64; never
-    /// shown again. Left out of an update, the old one stays; `create_integration_key` makes a new one
+    /// Secret with which the hub signs messages by the Standard Webhooks scheme: `whsec_` followed by 24 to 64 bytes in
+    /// base64. Responses never contain it. If omitted in an update, the stored value is kept. `create_integration_key`
+    /// generates a new one.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     signing_secret: Option<SigningSecret>,
-    /// Whether to sign where there is a secret; with `false` it is forgotten. `true` by default
+    /// Whether the hub signs messages if there is a signing secret. With `false`, the stored secret is deleted, and
+    /// `signing_secret` must be omitted. `true` if omitted or null.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     sign: Option<bool>,
 }
 
-/// A method that a message may go out by
+/// Method of an HTTP request.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -67,17 +72,18 @@ enum HttpMethod {
     Patch,
 }
 
-/// A header of one's own
+/// A header of an HTTP request.
 #[derive(Clone, PartialEq, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HttpHeader {
-    /// Its name; those that the hub itself sets are refused
+    /// Name of the header (a token of RFC 9110). Headers that the hub sets itself are rejected: `Host`,
+    /// `Authorization`, `Content-*`, `Webhook-*` and those that control the connection.
     name: HeaderName,
-    /// Its value
+    /// Value of the header: visible ASCII characters, with spaces only inside.
     value: HeaderValue,
 }
 
-/// How the hub shows who it is
+/// Authentication of the hub at an HTTP endpoint.
 #[derive(Union, Serialize)]
 #[oai(discriminator_name = "type", one_of = true)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -95,117 +101,123 @@ enum HttpAuth {
     OAuth2(OAuth2Auth),
 }
 
-/// Not at all, or by `authorization`
+/// No authentication, or only the value of `authorization`.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoAuth {}
 
-/// User name and password (RFC 7617)
+/// HTTP Basic authentication with username and password (RFC 7617).
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BasicAuth {
-    /// User name
+    /// Username, without control characters.
     username: CredentialText,
-    /// Password; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Password, without control characters. Required for a new integration. Responses never contain it. If omitted in
+    /// an update, the stored value is kept as long as scheme, host and port of `url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,
 }
 
-/// A token that does not change
+/// Bearer authentication with a static token (RFC 6750).
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BearerAuth {
-    /// The token; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Token: visible ASCII characters, with spaces only inside. Required for a new integration. Responses never
+    /// contain it. If omitted in an update, the stored value is kept as long as scheme, host and port of `url` stay the
+    /// same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,
 }
 
-/// A secret in a header of its own
+/// Authentication with a secret in a header of its own.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HeaderAuth {
-    /// The header's name
+    /// Name of the header.
     name: HeaderName,
-    /// Its value; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Value of the header: visible ASCII characters, with spaces only inside. Required for a new integration.
+    /// Responses never contain it. If omitted in an update, the stored value is kept as long as scheme, host and port
+    /// of `url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     value: Option<HeaderValue>,
 }
 
-/// OAuth 2.0 client credentials (RFC 6749): the hub fetches a token, uses it until it ends, and
-/// fetches another one when it is refused with 401
+/// OAuth 2.0 client credentials grant (RFC 6749). The hub requests a token, uses it until shortly before it expires,
+/// and requests another one if the endpoint answers with 401.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OAuth2Auth {
-    /// Where tokens are given
+    /// URL of the token endpoint: an absolute `http://` or `https://` URL without username and password.
     token_url: HttpUrl,
-    /// The client's id
+    /// Client identifier, without control characters.
     client_id: CredentialText,
-    /// The client's secret; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Client secret, without control characters. Required for a new integration. Responses never contain it. If
+    /// omitted in an update, the stored value is kept as long as scheme, host and port of `token_url` and `url` stay
+    /// the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     client_secret: Option<CredentialText>,
-    /// The scopes to ask for, with spaces between
+    /// Requested scopes: visible ASCII characters, separated by spaces. If omitted or null, the hub requests no scope.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<ProtocolText>,
-    /// The audience to ask for, where the server wants one
+    /// Requested audience: visible ASCII characters, with spaces only inside. If omitted or null, the hub requests no
+    /// audience.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     audience: Option<ProtocolText>,
-    /// How the client shows who it is; `basic` by default
+    /// Method of client authentication. `basic` if omitted or null.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     client_authentication: Option<ClientAuthentication>,
-    /// TLS with the server that gives tokens; left out, that of the target where scheme, host and port of
-    /// `token_url` and `url` are the same, and else the authorities of the hub's system
+    /// TLS settings for the token endpoint. Requires a `token_url` that starts with `https://`. If omitted or null, the
+    /// target's `tls` applies if `token_url` and `url` have the same scheme, host and port; otherwise the hub trusts
+    /// the certificate authorities of its system.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ServerTls>,
 }
 
-/// How an OAuth 2.0 client shows who it is
+/// Method of OAuth 2.0 client authentication.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum ClientAuthentication {
-    /// In the header `Authorization`
+    /// Client identifier and secret in the header `Authorization` (HTTP Basic).
     Basic,
-    /// In the form
+    /// Client identifier and secret in the form.
     Body,
 }
 
-/// An HTTP endpoint
+/// An HTTP endpoint.
 #[derive(Object, Serialize, Deserialize)]
 pub struct HttpTargetView {
-    /// Where it sends to
+    /// URL of the endpoint.
     url: String,
-    /// By which method
+    /// Method of the request.
     #[serde(default = "post")]
     method: HttpMethod,
-    /// Headers of one's own
+    /// Additional headers.
     #[serde(default)]
     headers: Vec<HttpHeader>,
-    /// How the hub shows who it is, without the secret
+    /// Authentication of the hub at the endpoint, without the secret.
     #[serde(default = "no_auth")]
     auth: HttpAuthView,
-    /// TLS with the endpoint; null: with the authorities of the hub's system, and no client certificate
+    /// TLS settings for the endpoint. If null, the hub trusts the certificate authorities of its system and presents no
+    /// client certificate.
     tls: Option<ServerTlsView>,
-    /// Whether it sends an `Authorization` header of one's own
+    /// Whether a value for the `Authorization` header is stored.
     #[serde(default)]
     has_authorization: bool,
-    /// Whether it signs by the Standard Webhooks scheme
+    /// Whether a signing secret is stored, with which the hub signs messages.
     #[serde(default)]
     has_signing_secret: bool,
 }
 
-/// How the hub shows who it is, without the secret
+/// Authentication of the hub at an HTTP endpoint, without the secret.
 #[derive(Union, Serialize, Deserialize)]
 #[oai(discriminator_name = "type", one_of = true)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -223,44 +235,44 @@ enum HttpAuthView {
     OAuth2(OAuth2AuthView),
 }
 
-/// Not at all, or by `authorization`
+/// No authentication, or only the value of `authorization`.
 #[derive(Object, Serialize, Deserialize)]
 struct NoAuthView {}
 
-/// User name and password
+/// HTTP Basic authentication with username and password (RFC 7617).
 #[derive(Object, Serialize, Deserialize)]
 struct BasicAuthView {
-    /// User name
+    /// Username.
     username: String,
 }
 
-/// A token that does not change
+/// Bearer authentication with a static token (RFC 6750).
 #[derive(Object, Serialize, Deserialize)]
 struct BearerAuthView {}
 
-/// A secret in a header of its own
+/// Authentication with a secret in a header of its own.
 #[derive(Object, Serialize, Deserialize)]
 struct HeaderAuthView {
-    /// The header's name
+    /// Name of the header.
     name: String,
 }
 
-/// OAuth 2.0 client credentials
+/// OAuth 2.0 client credentials grant (RFC 6749).
 #[derive(Object, Serialize, Deserialize)]
 struct OAuth2AuthView {
-    /// Where tokens are given
+    /// URL of the token endpoint.
     token_url: String,
-    /// The client's id
+    /// Client identifier.
     client_id: String,
-    /// The scopes that are asked for
+    /// Requested scopes, separated by spaces; null if the hub requests none.
     scope: Option<String>,
-    /// The audience that is asked for
+    /// Requested audience; null if the hub requests none.
     audience: Option<String>,
-    /// How the client shows who it is
+    /// Method of client authentication.
     #[serde(default = "basic")]
     client_authentication: ClientAuthentication,
-    /// TLS with the server that gives tokens; null: that of the target where it is the same server, and
-    /// else with the authorities of the hub's system
+    /// TLS settings for the token endpoint. If null, the target's `tls` applies if `token_url` and `url` have the same
+    /// scheme, host and port; otherwise the hub trusts the certificate authorities of its system.
     tls: Option<ServerTlsView>,
 }
 
@@ -319,26 +331,26 @@ impl TargetType for HttpTarget {
         if is_shown_by_auth && self.authorization.is_some() {
             return Some(BrokenRule::new(
                 "target.authorization",
-                "must not stand beside target.auth",
+                "cannot be combined with target.auth",
             ));
         }
         if self.sign == Some(false) && self.signing_secret.is_some() {
             return Some(BrokenRule::new(
                 "target.signing_secret",
-                "must not be there when target.sign is false",
+                "cannot be combined with target.sign=false",
             ));
         }
         if self.tls.is_some() && !self.url.starts_with("https://") {
             return Some(BrokenRule::new(
                 "target.tls",
-                "needs a url that starts with https://",
+                "requires a target.url that starts with https://",
             ));
         }
         match &self.auth {
             Some(HttpAuth::OAuth2(auth))
                 if auth.tls.is_some() && !auth.token_url.starts_with("https://") =>
             {
-                let rule = "needs a token_url that starts with https://";
+                let rule = "requires a target.auth.token_url that starts with https://";
                 Some(BrokenRule::new("target.auth.tls", rule))
             }
             _ => None,

@@ -13,90 +13,94 @@ use crate::{
     text::{CertificateText, CredentialText, HostPort, KafkaTopic, Login, Text},
 };
 
-/// A topic of Apache Kafka, or of what speaks its protocol: each message becomes a record, which counts as
-/// delivered when all replicas in step have it (`acks=all`). The record's key is the device's id, so that
-/// the records of a device are in one partition, the one that Kafka's own clients would choose. Its headers
-/// are `event`, the type of event, `delivery_id`, the same over all attempts, and `content-type`
+/// A topic of Apache Kafka or of a server with the same protocol. Each message becomes a record, which counts as
+/// delivered when all in-sync replicas have it (`acks=all`). The key of the record is the device's id, so that all
+/// records of a device are in the same partition; the hub chooses it as Kafka's own clients do. The headers of the
+/// record are `event` (the type of the event), `delivery_id` (the same in all attempts) and `content-type`.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaTarget {
-    /// Brokers, as `host:port`, of which one is asked for all others. Private addresses are refused
-    /// unless the operator has allowed them: those of the brokers named here, and of those that they name
+    /// Bootstrap brokers, 1 to 8, as `host:port`. The first one that answers returns the addresses of all brokers. An
+    /// attempt fails if the address of any of these brokers is not public, unless the operator has allowed its network
+    /// (`outgoing_allow`).
     bootstrap: List<HostPort, 1, 8>,
-    /// Where to write. `{device_id}` is the device, `{event}` the type of event and `{label:site}` the
-    /// value of the device's label `site`, `_` where it has none; what the name of a topic may not have
-    /// becomes `_`. A topic that is not there is made where the brokers do that by themselves
+    /// Template of the topic's name, without control characters. `{device_id}` stands for the device's id, `{event}`
+    /// for the type of the event and `{label:site}` for the value of the device's label `site`, which is `_` if the
+    /// device has no such label. Characters that a topic's name cannot contain become `_`. The hub does not create
+    /// topics, but the brokers may do so.
     #[serde(deserialize_with = "template")]
     topic: KafkaTopic,
-    /// Whether connections are encrypted, with the brokers' certificates checked; `required` by default
+    /// Encryption of the connections. `required` if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<KafkaTls>,
-    /// The certificates to trust in place of the system's, in PEM
+    /// Certificates of the authorities to trust instead of those of the hub's system, in PEM. Cannot be combined with
+    /// `tls=off`.
     #[serde(
         default,
         deserialize_with = "authorities",
         skip_serializing_if = "Option::is_none"
     )]
     ca: Option<CertificateText>,
-    /// Who logs in; left out, nobody does
+    /// Username for SASL, without control characters. If omitted or null, the hub does not authenticate.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<Login>,
-    /// Its password; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Password of `username`, without control characters. Required with a `username`, and rejected without one.
+    /// Responses never contain it. If omitted in an update, the stored value is kept as long as `bootstrap` and `tls`
+    /// stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,
-    /// How `username` logs in (SASL); `scram_sha_512` by default
+    /// SASL mechanism. `scram_sha_512` if omitted or null; rejected without a `username`.
     #[serde(skip_serializing_if = "Option::is_none")]
     mechanism: Option<KafkaMechanism>,
 }
 
-/// Whether connections are encrypted
+/// Encryption of the connections to a Kafka cluster.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum KafkaTls {
-    /// They are, and a broker's certificate must be for its name
+    /// Connections use TLS. The certificate of a broker must be valid for its host name.
     Required,
-    /// They are not
+    /// Connections are not encrypted.
     Off,
 }
 
-/// How somebody logs in (SASL)
+/// SASL mechanism.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 enum KafkaMechanism {
-    /// The password itself goes over
+    /// PLAIN: the broker receives the password.
     #[oai(rename = "plain")]
     #[serde(rename = "plain")]
     Plain,
-    /// Both sides prove that they know the password, by SHA-256
+    /// SCRAM-SHA-256: both sides prove that they know the password, which is not sent.
     #[oai(rename = "scram_sha_256")]
     #[serde(rename = "scram_sha_256")]
     ScramSha256,
-    /// Both sides prove that they know the password, by SHA-512
+    /// SCRAM-SHA-512: both sides prove that they know the password, which is not sent.
     #[oai(rename = "scram_sha_512")]
     #[serde(rename = "scram_sha_512")]
     ScramSha512,
 }
 
-/// A topic of Apache Kafka, or of what speaks its protocol
+/// A topic of Apache Kafka or of a server with the same protocol.
 #[derive(Object, Serialize, Deserialize)]
 pub struct KafkaTargetView {
-    /// Brokers of which one is asked for all others
+    /// Bootstrap brokers, as `host:port`.
     bootstrap: Vec<String>,
-    /// Where it writes
+    /// Template of the topic's name.
     topic: String,
-    /// Whether connections are encrypted
+    /// Encryption of the connections.
     #[serde(default = "required")]
     tls: KafkaTls,
-    /// The certificates to trust in place of the system's
+    /// Certificates of the trusted authorities, in PEM; null for those of the hub's system.
     ca: Option<String>,
-    /// Who logs in; null: nobody does
+    /// Username for SASL; null if the hub does not authenticate.
     username: Option<String>,
-    /// Whether a password is stored
+    /// Whether a password is stored.
     #[serde(default)]
     has_password: bool,
-    /// How somebody logs in; null: nobody does
+    /// SASL mechanism; null if the hub does not authenticate.
     mechanism: Option<KafkaMechanism>,
 }
 
@@ -126,16 +130,25 @@ impl TargetType for KafkaTarget {
     fn broken_rule(&self) -> Option<BrokenRule> {
         let is_off = matches!(self.tls, Some(KafkaTls::Off));
         if self.ca.is_some() && is_off {
-            return Some(BrokenRule::new("target.ca", "goes without tls off"));
+            return Some(BrokenRule::new(
+                "target.ca",
+                "cannot be combined with target.tls=off",
+            ));
         }
         if self.username.is_some() {
             return None;
         }
         if self.password.is_some() {
-            return Some(BrokenRule::new("target.password", "belongs to username"));
+            return Some(BrokenRule::new(
+                "target.password",
+                "requires target.username",
+            ));
         }
         let is_left = self.mechanism.is_some();
-        is_left.then_some(BrokenRule::new("target.mechanism", "belongs to username"))
+        is_left.then_some(BrokenRule::new(
+            "target.mechanism",
+            "requires target.username",
+        ))
     }
 }
 

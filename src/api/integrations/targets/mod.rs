@@ -28,7 +28,7 @@ pub use target_type::Provisioned;
 use target_type::TargetType;
 use websocket::{WebSocketTarget, WebSocketTargetView};
 
-/// Where an integration sends to
+/// Target that receives the messages of an integration.
 #[derive(Union)]
 #[oai(
     rename = "IntegrationTarget",
@@ -50,7 +50,7 @@ pub enum Target {
     Kafka(KafkaTarget),
 }
 
-/// Where an integration sends to
+/// Target that receives the messages of an integration.
 #[derive(Union, Serialize)]
 #[oai(
     rename = "IntegrationTargetView",

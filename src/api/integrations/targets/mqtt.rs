@@ -13,39 +13,39 @@ use crate::{
     text::TopicTemplate,
 };
 
-/// A topic of an MQTT broker, which takes each message by its acknowledgement. Azure IoT Hub and AWS
-/// IoT Core are such brokers
+/// A topic of an MQTT broker, such as Azure IoT Hub or AWS IoT Core. With quality of service 1 or 2, a message counts
+/// as delivered when the broker has acknowledged it.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MqttTarget {
-    /// The broker
+    /// Broker to publish to.
     broker: Broker,
-    /// Where to publish. `{device_id}` is the device, `{event}` the type of event and `{label:site}` the
-    /// value of the device's label `site`, `_` where it has none; wildcards and slashes in a value
-    /// become `_`
+    /// Template of the topic, without control characters and the wildcards `+` and `#`. `{device_id}` stands for the
+    /// device's id, `{event}` for the type of the event and `{label:site}` for the value of the device's label `site`,
+    /// which is `_` if the device has no such label. Wildcards and slashes in a value become `_`.
     #[serde(deserialize_with = "template")]
     topic: TopicTemplate,
-    /// The quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0 a message counts
-    /// as delivered when it is sent
+    /// Quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0, a message counts as delivered when
+    /// the hub has sent it.
     #[oai(default = "mqtt_broker::at_least_once")]
     #[serde(default = "mqtt_broker::at_least_once")]
     qos: Quality,
-    /// Whether the broker keeps the last message of each topic for those who come later
+    /// Whether the broker retains the last message of each topic for later subscribers.
     #[oai(default)]
     #[serde(default)]
     retain: bool,
 }
 
-/// A topic of an MQTT broker
+/// A topic of an MQTT broker.
 #[derive(Object, Serialize, Deserialize)]
 pub struct MqttTargetView {
-    /// The broker
+    /// Broker to publish to, without its secrets.
     broker: BrokerView,
-    /// Where it publishes
+    /// Template of the topic.
     topic: String,
-    /// The quality of service: 0 at most once, 1 at least once, 2 exactly once
+    /// Quality of service: 0 at most once, 1 at least once, 2 exactly once.
     qos: Quality,
-    /// Whether the broker keeps the last message of each topic for those who come later
+    /// Whether the broker retains the last message of each topic for later subscribers.
     retain: bool,
 }
 

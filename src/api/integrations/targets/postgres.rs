@@ -18,105 +18,110 @@ use crate::{
 /// TCP port.
 type TcpPort = Int<1, 65_535>;
 
-/// A table in PostgreSQL: each message becomes a row. Values are taken from the native output format by
-/// JSON pointers, and cast by the server to the types of the table's columns; what is not there is null.
-/// A value that does not fit its column makes a dead letter
+/// A table in PostgreSQL. Each message becomes a row. JSON pointers select the values in the native output format, and
+/// the server converts them to the types of the columns. A missing value becomes null. A value that does not fit its
+/// column makes the delivery a dead letter.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresTarget {
-    /// The server's name or address; private ones are refused unless the operator has allowed them
+    /// Host name or IP address of the server, without a port. An attempt fails if the address is not public, unless the
+    /// operator has allowed its network (`outgoing_allow`).
     host: HostName,
-    /// Its port; 5432 by default
+    /// TCP port of the server. 5432 if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<TcpPort>,
-    /// The database
+    /// Name of the database, without control characters.
     database: SqlName,
-    /// Who logs in
+    /// Username for the database, without control characters.
     username: SqlName,
-    /// Its password; never shown again. Left out of an update, the old one stays while
-    /// the address does
+    /// Password of `username`, without control characters. Responses never contain it. If omitted in an update,
+    /// the stored value is kept as long as `host`, `port` and `tls` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     password: Option<CredentialText>,
-    /// Whether the connection is encrypted, with the server's certificate checked; `required` by default
+    /// Encryption of the connection. `required` if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<PostgresTls>,
-    /// The certificates to trust in place of the system's, in PEM
+    /// Certificates of the authorities to trust instead of those of the hub's system, in PEM.
     #[serde(
         default,
         deserialize_with = "authorities",
         skip_serializing_if = "Option::is_none"
     )]
     ca: Option<CertificateText>,
-    /// The schema of the table; by the user's search path, if left out
+    /// Schema of the table, without control characters. If omitted or null, the server uses the search path of
+    /// `username`.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<SqlName>,
-    /// The table
+    /// Name of the table, without control characters.
     table: SqlName,
-    /// The columns to fill
+    /// Columns to fill, 1 to 64, each at most once. `id_column` must not be one of them.
     columns: List<PostgresColumn, 1, 64>,
-    /// A column with a unique index for the delivery's id, a UUID: what is delivered twice is then one row
+    /// Name of the column for the delivery's id (UUID), without control characters. The column must have a unique
+    /// index. A message that is delivered twice then becomes one row. If `id_column` is omitted or null, it becomes two
+    /// rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     id_column: Option<SqlName>,
 }
 
-/// Whether the connection is encrypted
+/// Encryption of the connection to a PostgreSQL server.
 #[derive(Clone, Copy, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum PostgresTls {
-    /// It is, and the server's certificate must be for its name
+    /// The connection uses TLS. The server's certificate must be valid for its host name.
     Required,
-    /// It is not
+    /// The connection is not encrypted.
     Off,
 }
 
-/// A column, and where its value is
+/// A column of a table and the source of its value.
 #[derive(Clone, PartialEq, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PostgresColumn {
-    /// The column's name
+    /// Name of the column, without control characters.
     name: SqlName,
-    /// Where its value is in the native output format; empty: all of it
+    /// JSON pointer (RFC 6901) to the value in the native output format: a `/` before each part, with `~0` for `~` and
+    /// `~1` for `/`. An empty pointer selects the whole message.
     pointer: JsonPointer,
 }
 
-/// A table in PostgreSQL
+/// A table in PostgreSQL.
 #[derive(Object, Serialize, Deserialize)]
 pub struct PostgresTargetView {
-    /// The server's name or address
+    /// Host name or IP address of the server.
     host: String,
-    /// Its port
+    /// TCP port of the server.
     #[serde(default = "port")]
     port: TcpPort,
-    /// The database
+    /// Name of the database.
     database: String,
-    /// Who logs in
+    /// Username for the database.
     username: String,
-    /// Whether it has a password
+    /// Whether a password is stored.
     #[serde(default)]
     has_password: bool,
-    /// Whether the connection is encrypted
+    /// Encryption of the connection.
     #[serde(default = "required")]
     tls: PostgresTls,
-    /// The certificates to trust in place of the system's
+    /// Certificates of the trusted authorities, in PEM; null for those of the hub's system.
     ca: Option<String>,
-    /// The schema of the table
+    /// Schema of the table; null if the server uses the search path of `username`.
     schema: Option<String>,
-    /// The table
+    /// Name of the table.
     table: String,
-    /// The columns that are filled
+    /// Columns that the hub fills.
     columns: Vec<PostgresColumnView>,
-    /// The column for the delivery's id
+    /// Column for the delivery's id; null if the rows do not contain it.
     id_column: Option<String>,
 }
 
-/// A column, and where its value is
+/// A column of a table and the source of its value.
 #[derive(Object, Serialize, Deserialize)]
 struct PostgresColumnView {
-    /// The column's name
+    /// Name of the column.
     name: String,
-    /// Where its value is in the native output format
+    /// JSON pointer (RFC 6901) to the value in the native output format. An empty pointer selects the whole message.
     pointer: String,
 }
 
@@ -147,7 +152,7 @@ impl TargetType for PostgresTarget {
             .any(|(i, name)| names[..i].contains(name));
         repeated.then_some(BrokenRule::new(
             "target.columns",
-            "must not fill the same column twice",
+            "must not contain a column twice, or the id_column",
         ))
     }
 }

@@ -10,19 +10,21 @@ use crate::{
     secret::{Claim, NOWHERE, SealedCredentials},
 };
 
-/// Those who follow it over a WebSocket: the integration's view says under which URL. Everybody who
-/// follows gets every message; what is queued while nobody does waits, up to the setting
-/// `stream_backlog_max`
+/// Clients that follow the integration over a WebSocket. The response contains the `url` to connect to. All followers
+/// receive every new message. Messages that are queued while nobody follows wait for the next follower, up to the
+/// newest `stream_backlog_max` (setting of the hub); older ones become dead letters.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebSocketTarget {}
 
-/// Those who follow it over a WebSocket
+/// Clients that follow the integration over a WebSocket.
 #[derive(Object, Serialize)]
 pub struct WebSocketTargetView {
-    /// Where to follow: `wss://`, if the operator has set `public_url`; a path of this very server otherwise
+    /// URL to connect to. It starts with `wss://` if the operator has set `public_url`; otherwise it is a path on this
+    /// server.
     url: String,
-    /// Whether it has a key of its own, to follow without a token; `create_integration_key` makes one
+    /// Whether a stream key is stored, with which a client can follow without a token. `create_integration_key`
+    /// generates one.
     has_key: bool,
 }
 

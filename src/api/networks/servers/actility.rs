@@ -11,13 +11,14 @@ use crate::{
     text::{AsKey, HeaderValue, HttpUrl, Name},
 };
 
-/// Actility's ThingPark, by its HTTP tunnel interface with JSON
+/// Actility's ThingPark, over its HTTP tunnel interface with JSON.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Actility")]
 pub struct Uplinks {
-    /// The tunnel interface authentication key (AS key): where it is known, messages without the right
-    /// `Token` are refused. Never shown again. Left out of an update, the old one stays
+    /// Tunnel interface authentication key (AS key): hexadecimal digits, with or without dashes. With a key, the hub
+    /// rejects messages without a correct `Token`; without one, it does not verify messages. Responses never contain
+    /// it. If omitted in an update, the stored value is kept.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     as_key: Option<AsKey>,
@@ -30,22 +31,27 @@ impl Claims for Uplinks {
     }
 }
 
-/// Actility's ThingPark: posted to the LRC
+/// Actility's ThingPark. The hub posts downlinks to the LRC.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ActilityDownlinks")]
 pub struct Downlinks {
-    /// Where the LRC takes downlinks, such as `https://api.thingpark.com/thingpark/lrc/rest/downlink`
+    /// URL of the LRC for downlinks, without username and password, such as
+    /// `https://api.thingpark.com/thingpark/lrc/rest/downlink`.
     url: HttpUrl,
-    /// The application server's id (AS_ID), where ThingPark authenticates application servers
+    /// Identifier of the application server (AS_ID), without control characters. If omitted or null, the hub sends
+    /// none; ThingPark needs it if it authenticates application servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_id: Option<Name>,
-    /// The application server's key, which signs the request; never shown again. Left out of an update, the old one stays
+    /// Key of the application server (AS key), with which the hub signs requests: visible ASCII characters, with spaces
+    /// only inside. If there is none, the hub does not sign them. Responses never contain it. If omitted in an update,
+    /// the stored value is kept.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     as_key: Option<HeaderValue>,
-    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    /// TLS settings for the server, such as a private certificate authority or a client certificate. Requires a `url`
+    /// that starts with `https://`. If omitted or null, the hub trusts the certificate authorities of its system.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ServerTls>,
 }

@@ -11,7 +11,7 @@ use crate::{
     text::{HeaderValue, HttpUrl, TopicLevel},
 };
 
-/// ChirpStack, version 4, by its HTTP integration with JSON
+/// ChirpStack, over its HTTP integration with JSON. For version 4; the hub reads messages of version 3, too.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ChirpStack")]
@@ -19,14 +19,15 @@ pub struct Uplinks {}
 
 impl Claims for Uplinks {}
 
-/// ChirpStack, version 4, by its MQTT integration with JSON
+/// ChirpStack, version 4, over its MQTT integration with JSON. The hub subscribes to the broker.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ChirpStackMqtt")]
 pub struct BrokerUplinks {
-    /// The broker
+    /// Broker to which ChirpStack publishes.
     broker: Broker,
-    /// The application's id; every application by default
+    /// Identifier of the application in ChirpStack, without control characters, slashes and wildcards. If omitted or
+    /// null, the hub subscribes to all applications.
     #[oai(skip_serializing_if_is_none)]
     application_id: Option<TopicLevel>,
 }
@@ -37,19 +38,23 @@ impl Claims for BrokerUplinks {
     }
 }
 
-/// ChirpStack, version 4: enqueued by its REST API
+/// ChirpStack, version 4. The hub enqueues downlinks through its REST API.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ChirpstackDownlinks")]
 pub struct Downlinks {
-    /// Where its REST API is
+    /// Base URL of the REST API, without username and password, such as `https://chirpstack.example.com:8090`.
     base_url: HttpUrl,
-    /// An API token; never shown again. Left out of an update, the old one stays while the address does
+    /// API token: visible ASCII characters, with spaces only inside. Required for new settings. Responses never contain
+    /// it. If omitted in an update, the stored value is kept as long as scheme, host and port of `base_url` stay the
+    /// same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_token: Option<HeaderValue>,
-    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    /// TLS settings for the server, such as a private certificate authority or a client certificate. Requires a
+    /// `base_url` that starts with `https://`. If omitted or null, the hub trusts the certificate authorities of its
+    /// system.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ServerTls>,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 
-/// Everynet, by its HTTP data API
+/// Everynet, over its HTTP data API.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Everynet")]

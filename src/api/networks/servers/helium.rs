@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 
-/// Helium's Console, by its HTTP integration; a Helium network on ChirpStack is `chirpstack`
+/// Helium's Console, over its HTTP integration. For a Helium network on ChirpStack, use the type `chirpstack`.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Helium")]

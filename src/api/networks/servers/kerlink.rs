@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 
-/// Kerlink's Wanesy Management Center, by its HTTP push
+/// Kerlink's Wanesy Management Center, over its HTTP push.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Kerlink")]

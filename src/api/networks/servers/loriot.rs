@@ -11,7 +11,7 @@ use crate::{
     text::{HeaderValue, HttpUrl, Name},
 };
 
-/// LORIOT, by its HTTP push output
+/// LORIOT, over its HTTP push output.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Loriot")]
@@ -19,21 +19,24 @@ pub struct Uplinks {}
 
 impl Claims for Uplinks {}
 
-/// LORIOT: sent by its REST API
+/// LORIOT. The hub sends downlinks through its REST API.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "LoriotDownlinks")]
 pub struct Downlinks {
-    /// Where its API is, such as `https://eu1.loriot.io/1/rest`
+    /// URL of the REST API, without username and password, such as `https://eu1.loriot.io/1/rest`.
     url: HttpUrl,
-    /// The application's id in LORIOT
+    /// Identifier of the application in LORIOT, without control characters.
     application_id: Name,
-    /// An authentication token; never shown again. Left out of an update, the old one stays while the address does
+    /// Authentication token: visible ASCII characters, with spaces only inside. Required for new settings. Responses
+    /// never contain it. If omitted in an update, the stored value is kept as long as scheme, host and port of `url`
+    /// stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     token: Option<HeaderValue>,
-    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    /// TLS settings for the server, such as a private certificate authority or a client certificate. Requires a `url`
+    /// that starts with `https://`. If omitted or null, the hub trusts the certificate authorities of its system.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ServerTls>,
 }

@@ -34,7 +34,7 @@ use crate::{
 macro_rules! unions {
     ($($word:literal => $variant:ident($uplinks:ty)
         $(, takes $downlinks:ty)? $(, implies $implied:ty)?;)+) => {
-        /// Which network server sends, and what must be known to read it
+        /// Type of the network server, and its settings.
         #[derive(Clone, Union, Serialize)]
         #[oai(rename = "NetworkSettings", discriminator_name = "type", one_of = true)]
         #[serde(tag = "type")]
@@ -42,7 +42,7 @@ macro_rules! unions {
             $(#[oai(mapping = $word)] #[serde(rename = $word)] $variant($uplinks),)+
         }
 
-        /// A type of network server
+        /// Type of a network server.
         #[derive(Clone, Copy, Enum)]
         #[oai(rename = "NetworkType")]
         pub enum NetworkType {
@@ -50,7 +50,7 @@ macro_rules! unions {
         }
 
         impl NetworkType {
-            /// The store's word for it.
+            /// Returns the name of the type in the store.
             pub fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -68,7 +68,7 @@ macro_rules! unions {
         }
 
         impl Settings {
-            /// The secrets that the settings ask for. They are no part of what is stored with the settings.
+            /// Takes the secrets out of the settings, so that they are not stored with them.
             pub fn take_claims(&mut self) -> Vec<Claim> {
                 match self {
                     $(Self::$variant(settings) => settings.take_claims(),)+
@@ -76,7 +76,8 @@ macro_rules! unions {
             }
         }
 
-        /// Which network server takes downlinks. Addresses that are not public are refused when something is sent, unless the operator has allowed their network
+        /// Network server that receives downlinks, and its settings. A downlink cannot be sent if the server's address
+        /// is not public, unless the operator has allowed its network (`outgoing_allow`).
         #[derive(Union, Serialize)]
         #[oai(rename = "DownlinkNetwork", discriminator_name = "type", one_of = true)]
         #[serde(tag = "type")]
@@ -95,7 +96,7 @@ macro_rules! unions {
         }
 
         impl DownlinkNetwork {
-            /// The secrets that go with them.
+            /// Takes the secrets out of the settings, so that they are not stored with them.
             pub fn take_claims(&mut self) -> Vec<Claim> {
                 match self {
                     $($(Self::$variant(settings) => <$downlinks>::take_claims(settings),)?)+

@@ -13,17 +13,18 @@ use crate::{
     text::{DownlinkTopic, Template, TopicFilter},
 };
 
-/// Any MQTT broker with messages in JSON. The hub subscribes with a lasting session at quality of service 1
-/// and acknowledges a message when it is on disk; it asks for no ingest key
+/// Any MQTT broker, with messages in JSON. The hub subscribes with a persistent session and quality of service 1, and
+/// acknowledges a message after it has stored it on disk. Messages need no ingest key.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "MqttMapping")]
 pub struct Uplinks {
-    /// The broker
+    /// Broker to subscribe to.
     broker: Broker,
-    /// What to subscribe to; `+` stands for one level, `#` for all that follow
+    /// Topic filters to subscribe to, 1 to 32, without control characters. `+` stands for one level, and `#` for all
+    /// remaining levels.
     topics: List<TopicFilter, 1, 32>,
-    /// Where the parts of an uplink stand
+    /// Mapping from members of the message to the parts of an uplink.
     mapping: super::http::Uplinks,
 }
 
@@ -33,22 +34,28 @@ impl Claims for Uplinks {
     }
 }
 
-/// The broker from which the connection's uplinks come: only for a connection that has one. Not needed for connections of the types `the_things_stack_mqtt` and `chirpstack_mqtt`, which know how. `topic` and `payload` may name what `url` and `body` of the type `http` may
+/// The broker of the connection. The hub publishes downlinks to it. Requires a connection with a broker; connections of
+/// the types `the_things_stack_mqtt` and `chirpstack_mqtt` do not need these settings.
+///
+/// `topic` and `payload` can contain the same placeholders as `url` and `body` of the type `http`.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "MqttDownlinks")]
 pub struct Downlinks {
-    /// Where to publish. A value with a slash or a wildcard cannot stand in it: the downlink waits
+    /// Template of the topic, without control characters and the wildcards `+` and `#`. A downlink waits if a value for
+    /// it contains a slash or a wildcard.
     topic: DownlinkTopic,
-    /// What is published, with values escaped for a JSON text; the bytes themselves, if left out
+    /// Template of the message, without control characters except tabs and line breaks, whose values the hub escapes
+    /// for a JSON string. If omitted or null, the hub publishes the bytes of the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Template>,
-    /// The quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0 a downlink counts as sent when it has left the hub
+    /// Quality of service: 0 at most once, 1 at least once, 2 exactly once. With 0, a downlink counts as sent when the
+    /// hub has sent it.
     #[oai(default = "at_least_once")]
     #[serde(default = "at_least_once")]
     qos: Quality,
-    /// Whether the broker keeps the last message of each topic for those who come later
+    /// Whether the broker retains the last message of each topic for later subscribers.
     #[oai(default)]
     #[serde(default)]
     retain: bool,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 
-/// Sigfox, by callbacks with a body of JSON
+/// Sigfox, over callbacks with a JSON body.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "Sigfox")]
@@ -13,7 +13,8 @@ pub struct Uplinks {}
 
 impl Claims for Uplinks {}
 
-/// Sigfox: in the answer to the callback (`BIDIR`) with which a device asks for a downlink
+/// Sigfox. The hub returns a downlink in the response to the callback (`BIDIR`) with which a device requests one. A
+/// downlink has exactly 8 bytes.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "SigfoxDownlinks")]

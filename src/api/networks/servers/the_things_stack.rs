@@ -11,7 +11,7 @@ use crate::{
     text::{HeaderValue, HttpUrl, Name},
 };
 
-/// The Things Stack, version 3, by webhook
+/// The Things Stack, version 3, over a webhook.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "TheThingsStack")]
@@ -19,13 +19,13 @@ pub struct Uplinks {}
 
 impl Claims for Uplinks {}
 
-/// The Things Stack, version 3, by its MQTT broker. The broker's user is the application with its
-/// tenant, such as `my-app@ttn`, the password an API key of the application
+/// The Things Stack, version 3, over its MQTT broker. The username of the broker is the application with its tenant,
+/// such as `my-app@ttn`; the password is an API key of the application.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "TheThingsStackMqtt")]
 pub struct BrokerUplinks {
-    /// The broker, such as `mqtts://eu1.cloud.thethings.network`
+    /// Broker of the stack, such as `mqtts://eu1.cloud.thethings.network`.
     broker: Broker,
 }
 
@@ -35,24 +35,30 @@ impl Claims for BrokerUplinks {
     }
 }
 
-/// The Things Stack, version 3: pushed over the webhook that brings the uplinks. The stack's own id of a device is learned from its uplinks
+/// The Things Stack, version 3. The hub sends downlinks through the webhook that delivers the uplinks. It takes the
+/// stack's own id of a device from its uplinks, so a downlink waits until the device has sent one.
 #[derive(Object, Serialize, Deserialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "TheThingsStackDownlinks")]
 pub struct Downlinks {
-    /// Where the stack is, such as `https://eu1.cloud.thethings.network`
+    /// Base URL of the stack, without username and password, such as `https://eu1.cloud.thethings.network`.
     base_url: HttpUrl,
-    /// The webhook's id in the stack
+    /// Identifier of the webhook in the stack, without control characters.
     webhook_id: Name,
-    /// The application's id; learned from uplinks, if left out
+    /// Identifier of the application in the stack, without control characters. If omitted or null, the hub takes it
+    /// from uplinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     application_id: Option<Name>,
-    /// An API key with the right to write downlink application traffic; never shown again. Left out of an update, the old one stays while the address does
+    /// API key with the right to write downlink application traffic: visible ASCII characters, with spaces only inside.
+    /// Required for new settings. Responses never contain it. If omitted in an update, the stored value is kept as long
+    /// as scheme, host and port of `base_url` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
     api_key: Option<HeaderValue>,
-    /// TLS with the server, such as a private authority or a client certificate; left out, the authorities of the hub's system are trusted
+    /// TLS settings for the server, such as a private certificate authority or a client certificate. Requires a
+    /// `base_url` that starts with `https://`. If omitted or null, the hub trusts the certificate authorities of its
+    /// system.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ServerTls>,
 }

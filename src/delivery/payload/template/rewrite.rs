@@ -79,7 +79,7 @@ impl Rewrite {
     /// Descends one level.
     fn nested<T>(&mut self, then: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if self.depth == DEPTH_MAX {
-            let rule = format!("more than {DEPTH_MAX} levels are nested in one another");
+            let rule = format!("the template has more than {DEPTH_MAX} nested levels");
             return Err(Error::new(ErrorKind::SyntaxError, rule));
         }
         self.depth += 1;
