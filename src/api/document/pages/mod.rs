@@ -80,7 +80,9 @@ static SITE: OnceCell<Site> = OnceCell::const_new();
 
 #[handler]
 async fn page(request: &Request) -> Result<Response> {
-    let site = SITE.get_or_try_init(|| apart(Site::build)).await?;
+    let site = SITE
+        .get_or_try_init(|| threads::run_apart("pages", || Ok(Site::build())))
+        .await?;
     let path = request.uri().path();
     let file = site.find(path);
     let file = file.ok_or(Error::NoSuchPath)?;
@@ -110,16 +112,9 @@ impl Endpoint for Document {
     async fn call(&self, request: Request) -> Result<Response> {
         let make = || {
             let make = self.make.clone();
-            apart(move || make())
+            threads::run_apart("document", move || Ok(make()))
         };
         let file = self.file.get_or_try_init(make).await?;
         Ok(file.respond(&request))
     }
-}
-
-/// Makes something that takes some tenths of a second, while other requests go on.
-async fn apart<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    let made = threads::run_apart("pages", make).await;
-    let made = made.map_err(|error| Error::away("no thread can be started", error))?;
-    made.ok_or_else(|| Error::internal("making a page panicked; the message is above"))
 }
