@@ -122,7 +122,7 @@ pub enum DownlinkState {
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-enum DownlinkOrigin {
+pub enum DownlinkOrigin {
     /// A client that queued it
     Api,
     /// A client that changed the desired state

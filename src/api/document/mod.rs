@@ -11,3 +11,4 @@ pub mod published;
 mod responses;
 mod schemas;
 mod walk;
+mod webhooks;

@@ -10,8 +10,8 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{examples, headers, links, responses, schemas, walk::each_operation};
-use crate::api::http::paging;
+use super::{examples, headers, links, responses, schemas, walk::each_operation, webhooks};
+use crate::api::{http::paging, integrations::messages::Messages};
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
@@ -72,6 +72,7 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     examples::add(&mut document);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
+    webhooks::add(&mut document);
     document
 }
 
@@ -87,6 +88,7 @@ fn declare_open(document: &mut Value) {
 
 fn raw<A: OpenApi>() -> Value {
     let service = OpenApiService::new(Declared::<A>(PhantomData), TITLE, env!("CARGO_PKG_VERSION"))
+        .webhooks::<Messages>()
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url(LICENSE_URL));
     serde_json::from_str(&service.spec()).unwrap_or_default()

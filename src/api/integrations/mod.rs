@@ -3,6 +3,7 @@
 pub(super) mod control;
 pub(super) mod deliveries;
 pub(super) mod health;
+pub(super) mod messages;
 pub(super) mod payload;
 pub(super) mod policy;
 pub(super) mod replays;
