@@ -99,6 +99,40 @@ fn the_page_names_every_member_header_and_kind() {
     assert!(missing.is_empty(), "docs/messages.md lacks {missing:?}");
 }
 
+#[test]
+fn every_kind_of_message_is_described_and_refers_to_what_is_there() {
+    let document = document();
+    let mut operation_ids = BTreeSet::new();
+    for (kind, methods) in document["x-webhooks"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap();
+        assert_eq!(methods.keys().collect::<Vec<_>>(), ["post"], "{kind}");
+        let operation = &methods["post"];
+        for member in ["operationId", "summary", "description"] {
+            let text = operation[member].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{kind}: {member}");
+        }
+        assert!(operation_ids.insert(operation["operationId"].clone()));
+        let statuses = operation["responses"].as_object().unwrap();
+        for status in ["2XX", "3XX", "4XX", "5XX", "429", "503"] {
+            assert!(statuses.contains_key(status), "{kind}: {status}");
+        }
+        let parameters = operation["parameters"].as_array().unwrap().iter();
+        for reference in parameters.chain(statuses.values()) {
+            let pointer = reference["$ref"].as_str().unwrap().trim_start_matches('#');
+            let shared = document.pointer(pointer).expect(pointer);
+            assert!(shared["description"].is_string(), "{pointer}");
+        }
+    }
+    for (_, operation) in document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|methods| methods.as_object().unwrap())
+    {
+        assert!(operation_ids.insert(operation["operationId"].clone()));
+    }
+}
+
 /// Adds the names of the schemas that this refers to.
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
