@@ -111,7 +111,7 @@ fn every_kind_of_message_is_described_and_refers_to_what_is_there() {
             let text = operation[member].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "{kind}: {member}");
         }
-        assert!(operation_ids.insert(operation["operationId"].clone()));
+        assert!(operation_ids.insert(operation["operationId"].to_string()));
         let statuses = operation["responses"].as_object().unwrap();
         for status in ["2XX", "3XX", "4XX", "5XX", "429", "503"] {
             assert!(statuses.contains_key(status), "{kind}: {status}");
@@ -129,7 +129,7 @@ fn every_kind_of_message_is_described_and_refers_to_what_is_there() {
         .values()
         .flat_map(|methods| methods.as_object().unwrap())
     {
-        assert!(operation_ids.insert(operation["operationId"].clone()));
+        assert!(operation_ids.insert(operation["operationId"].to_string()));
     }
 }
 
