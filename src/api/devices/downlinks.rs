@@ -133,7 +133,7 @@ pub enum DownlinkState {
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-enum DownlinkOrigin {
+pub enum DownlinkOrigin {
     /// A client queued it.
     Api,
     /// A client changed the desired state of the device.

@@ -16,3 +16,4 @@ mod schemas;
 mod security;
 mod version_3_1;
 mod walk;
+mod webhooks;

@@ -14,8 +14,12 @@ use super::{
     form::{Form, Format, Version},
     guide_links, headers, links, responses, rollup, schemas, security, version_3_1,
     walk::each_operation,
+    webhooks,
 };
-use crate::api::http::{declared_error::DeclaredError, paging};
+use crate::api::{
+    http::{declared_error::DeclaredError, paging},
+    integrations::messages::Messages,
+};
 
 const TITLE: &str = "thingsHub";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
@@ -64,6 +68,7 @@ fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -
     examples::add(&mut document);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
+    webhooks::add(&mut document);
     document
 }
 
@@ -79,6 +84,7 @@ fn declare_open(document: &mut Value) {
 
 fn raw<A: OpenApi>() -> Value {
     let service = OpenApiService::new(Declared::<A>(PhantomData), TITLE, env!("CARGO_PKG_VERSION"))
+        .webhooks::<Messages>()
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url(LICENSE_URL));
     serde_json::from_str(&service.spec()).unwrap_or_default()

@@ -30,14 +30,15 @@ pub fn drop_noise(document: &mut Value) {
 }
 
 /// Removes defaults of references and lists, which client generators do not handle; the description states such
-/// a default. Runs after [`mark_nullable`], so that a property with a default is optional but not nullable.
+/// a default. Also removes the default null, which only marks members that are left out rather than null. Runs after [`mark_nullable`], so that a property with a default is optional but not nullable.
 pub fn drop_awkward_defaults(document: &mut Value) {
     each_object(document, &mut |object| {
         let is_reference = object
             .get("allOf")
             .is_some_and(|parts| parts[0]["$ref"].is_string());
         let default = object.get("default").and_then(Value::as_array);
-        if is_reference || default.is_some_and(|items| !items.is_empty()) {
+        let is_mark = object.get("default") == Some(&Value::Null);
+        if is_reference || is_mark || default.is_some_and(|items| !items.is_empty()) {
             object.remove("default");
         }
     });

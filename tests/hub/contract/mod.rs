@@ -9,6 +9,7 @@ mod drift;
 mod extremes;
 mod headers;
 pub mod limits;
+mod messages;
 mod network_servers;
 mod pages;
 mod paging;

@@ -11,6 +11,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, execute, on_postgres, query_text},
+        messages,
         server::{Connection, Hub},
     },
 };
@@ -91,6 +92,8 @@ async fn a_message_becomes_a_row_with_the_types_of_the_table() {
         let row = query_text(url.as_str(), row).await;
         let id = delivered["id"].as_str().unwrap();
         assert_eq!(row, format!("{id}|d|t|85|t|d|t"));
+        let whole = "SELECT \"all\"::text FROM measurements";
+        messages::checked(&query_text(url.as_str(), whole).await);
     })
     .await;
 }
