@@ -159,7 +159,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     }
 }
 
-/// Returns the published document with `public_url` as its server, or the document's own origin.
+/// Returns the published document with `public_url` as its server; `None` for a document in a file.
 pub fn documents(public_url: Option<&str>) -> Documents {
     Documents::of::<AllOperations>(public_url)
 }
@@ -174,7 +174,8 @@ pub fn endpoint(
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
-    let documents = documents(config.public_url.as_deref());
+    let public_url = config.public_url.as_deref();
+    let documents = documents(Some(public_url.unwrap_or(document::published::ORIGIN)));
     document::pages::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
         .data(documents)
         .data(hub)

@@ -3,11 +3,15 @@
 //! Named steps correct and complete the framework's output, and state the reason. The published document is
 //! served, committed under `openapi/`, and used for tests.
 
+mod defaults;
+mod enums;
 mod examples;
 mod headers;
 mod links;
+mod lists;
 pub(super) mod pages;
 pub mod published;
 mod responses;
+mod rules;
 mod schemas;
 mod walk;

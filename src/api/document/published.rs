@@ -10,10 +10,17 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{examples, headers, links, responses, schemas, walk::each_operation};
+use super::{
+    defaults, enums, examples, headers, links, lists, responses, rules, schemas,
+    walk::each_operation,
+};
 use crate::api::http::paging;
 
 const TITLE: &str = "thingsHub";
+/// Address that a hub listens at by default.
+const ADDRESS_DEFAULT: &str = "127.0.0.1:8443";
+/// Server of a document that a hub serves without knowing its own URL.
+pub const ORIGIN: &str = "/";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
 const DESCRIPTION: &str = "A self-hosted IoT hub: network connections bring in what devices send, drivers \
 decode it, data tables keep it, integrations forward it.\n\n\
@@ -50,21 +57,23 @@ impl Documents {
 }
 
 /// Returns the published document as a JSON value.
-fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
+pub(super) fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     let mut document = raw::<A>();
-    document["servers"] = json!([{
-        "url": public_url.unwrap_or("/"),
-        "description": if public_url.is_some() { "This installation" } else { "The origin of this document" },
-    }]);
+    document["servers"] = servers(public_url);
+    rules::spell_out(&mut document);
+    responses::link_events(&mut document);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
     schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::drop_awkward_defaults(&mut document);
+    defaults::declare(&mut document);
     schemas::close_objects(&mut document);
     schemas::write_out_nullable(&mut document);
     schemas::drop_unused(&mut document);
+    enums::name_words(&mut document);
+    lists::bound(&mut document);
     headers::add(&mut document);
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
@@ -73,6 +82,26 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
     document
+}
+
+/// Returns the servers, the most likely one first, because generated clients use that one. A document that a hub
+/// serves is about that hub; a document in a file has no origin, so its first server is the one that a hub listens
+/// at by default.
+fn servers(public_url: Option<&str>) -> Value {
+    let origin = json!({"url": "/", "description": "The origin of this document"});
+    let address = json!({
+        "url": "https://{address}",
+        "description": "A hub",
+        "variables": {"address": {
+            "default": ADDRESS_DEFAULT,
+            "description": "Host and port that the hub is reached at",
+        }},
+    });
+    match public_url {
+        None => json!([address, origin]),
+        Some(ORIGIN) => json!([origin, address]),
+        Some(url) => json!([{"url": url, "description": "This installation"}]),
+    }
 }
 
 /// Declares that operations without a token need none. The framework leaves out `security` there, which could

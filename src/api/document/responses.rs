@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::walk::each_operation;
+use super::walk::{SCHEMAS, each_operation};
 
 /// Status code, name of the shared response, description, and an example of the error text.
 const ERRORS: [(&str, &str, &str, &str); 6] = [
@@ -95,6 +95,17 @@ pub fn add_errors(document: &mut Value) {
             if possible {
                 operation["responses"][status] =
                     json!({"$ref": format!("#/components/responses/{name}")});
+            }
+        }
+    });
+}
+
+/// Links the schema of one event to each stream of server-sent events, which itself is text.
+pub fn link_events(document: &mut Value) {
+    each_operation(document, |_, _, operation| {
+        for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            if let Some(stream) = response["content"].get_mut("text/event-stream") {
+                stream["x-event-schema"] = json!({"$ref": format!("{SCHEMAS}LiveEvent")});
             }
         }
     });

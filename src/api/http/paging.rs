@@ -11,9 +11,10 @@ use poem_openapi::{
     types::ParseFromParameter,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
-    page::{Cursor, Window},
+    page::{Cursor, LIMIT_DEFAULT, Window},
     types::Limit,
 };
 use crate::error::Error;
@@ -108,13 +109,26 @@ fn is_mark(parameter: &MetaOperationParam) -> bool {
 
 fn parameters() -> [MetaOperationParam; 3] {
     [
-        parameter::<Limit>(LIMIT, "Most items on the page; 50 by default"),
+        with_default(
+            parameter::<Limit>(LIMIT, "Most items on the page"),
+            LIMIT_DEFAULT.into(),
+        ),
         parameter::<Cursor>(CURSOR, "The `next_cursor` of the page before"),
-        parameter::<bool>(
-            TOTAL,
-            "Whether to count the items of all pages, too; it costs about as much as reading them all",
+        with_default(
+            parameter::<bool>(
+                TOTAL,
+                "Whether to count the items of all pages, too; it costs about as much as reading them all",
+            ),
+            false.into(),
         ),
     ]
+}
+
+fn with_default(mut parameter: MetaOperationParam, default: Value) -> MetaOperationParam {
+    if let MetaSchemaRef::Inline(schema) = &mut parameter.schema {
+        schema.default = Some(default);
+    }
+    parameter
 }
 
 fn parameter<T: ParseFromParameter>(name: &str, description: &str) -> MetaOperationParam {

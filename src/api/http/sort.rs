@@ -19,6 +19,8 @@ pub trait SortFields: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Description of the schema.
     const DESCRIPTION: &'static str;
+    /// Order of a list for which the client requests none.
+    const DEFAULT: &'static str;
     /// Orders by name; the prefix `-` reverses them.
     const FIELDS: &'static [(&'static str, Self)];
 }
@@ -31,6 +33,7 @@ impl SortFields for ResourceOrder {
     const NAME: &'static str = "ResourceSort";
     const DESCRIPTION: &'static str = "What orders a list of resources; a minus turns it round, so that \
         `-created_at` is the newest first. Those that are alike stand in the order in which they were made";
+    const DEFAULT: &'static str = "created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("name", Self::Name),
@@ -43,6 +46,7 @@ impl SortFields for devices::SortBy {
     const DESCRIPTION: &'static str = "What orders a list of devices; a minus turns it round. By name those \
         without one come first, by `last_seen` those that never sent anything. Those that are alike stand in \
         the order in which they were made";
+    const DEFAULT: &'static str = "created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("id", Self::Id),
@@ -56,6 +60,7 @@ impl SortFields for drivers::SortBy {
     const NAME: &'static str = "DriverSort";
     const DESCRIPTION: &'static str = "What orders a list of drivers; a minus turns it round. Those that \
         are alike stand in the order in which they were made";
+    const DEFAULT: &'static str = "created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("name", Self::Name),
@@ -71,6 +76,7 @@ pub struct At;
 impl SortFields for At {
     const NAME: &'static str = "TimeSort";
     const DESCRIPTION: &'static str = "`-at`: the newest first; `at`: the oldest first";
+    const DEFAULT: &'static str = "-at";
     const FIELDS: &'static [(&'static str, Self)] = &[("at", Self)];
 }
 
@@ -82,6 +88,7 @@ impl SortFields for QueuedAt {
     const NAME: &'static str = "DeliverySort";
     const DESCRIPTION: &'static str =
         "`-created_at`: the newest first; `created_at`: the oldest first";
+    const DEFAULT: &'static str = "-created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self)];
 }
 
@@ -120,6 +127,7 @@ impl<F: SortFields> Type for SortBy<F> {
         registry.create_schema::<Self, _>(F::NAME.to_owned(), |_| MetaSchema {
             description: Some(F::DESCRIPTION),
             enum_items: Self::values().map(Into::into).collect(),
+            default: Some(F::DEFAULT.into()),
             ..MetaSchema::new("string")
         });
     }
