@@ -222,7 +222,7 @@ kinds! {
     }
     /// A login name to assign: 3-30 characters of any script, `- _ .` and inner spaces.
     NewUsername = NewUsernameKind {
-        3..=30, r"^[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]([^\x00-\x1f\x21-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]*[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f])$",
+        3..=30, r"^[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]([^\x00-\x1f\x21-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]*[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f])?$",
         "must be letters and digits of any script, - _ . and inner spaces", "ada.lovelace", is_username; Ascii
     }
     /// A JSON pointer (RFC 6901).

@@ -12,16 +12,21 @@ PACKAGED = [
 INTERFACES = GENERATED / "java-interfaces"
 
 
+def archives():
+    """The class path with what clients are compiled against."""
+    jars = sorted(VENV.parent.glob("lib/python*/site-packages/openapi_generator_cli/*.jar"))
+    if not jars:
+        raise Failure("openapi-generator's archive is missing")
+    return ":".join(map(str, [*jars, *PACKAGED]))
+
+
 class Client(OpenapiGenerator):
     name = "java"
     generator = "java"
     options = ("--library", "native")
 
     def check(self):
-        jars = sorted(VENV.parent.glob("lib/python*/site-packages/openapi_generator_cli/*.jar"))
-        if not jars:
-            raise Failure("openapi-generator's archive is missing")
-        classes = ":".join(map(str, [*jars, *PACKAGED, INTERFACES]))
+        classes = f"{archives()}:{INTERFACES}"
         command("javac", "-nowarn", "-proc:none", "-d", INTERFACES, "-cp", classes, *(HERE / "java").rglob("*.java"))
         sources = self.folder / "sources.txt"
         sources.write_text("\n".join(map(str, self.folder.joinpath("src/main").rglob("*.java"))))

@@ -52,7 +52,7 @@ def kinds(client: api.ApiClient) -> list[Kind]:
     connection_ids: list[int] = []
 
     def connection(number: int) -> Any:
-        settings = api.NetworkSettings(api.TheThingsStack(type="the_things_stack"))
+        settings = api.NetworkSettings(api.NetworkSettingsTheThingsStack(type="the_things_stack"))
         made = connections.create_network_connection(
             api.NetworkConnectionInput(name=f"generator {number}", settings=settings))
         must(made.ingest_key != "", "a new connection has a key")
@@ -73,7 +73,7 @@ def kinds(client: api.ApiClient) -> list[Kind]:
             network_connection_id=connection_ids[0], network_device_id=f"100000000000000{number}")
         made = devices.create_device(api.DeviceInput(
             id=f"generator-{number}", labels=["client=generator"], driver=f"generator/driver-{number}:1",
-            connectivity=api.DeviceInputConnectivity(connections=[address])))
+            connectivity=api.Connectivity(connections=[address])))
         must(made.labels == ["client=generator"], f"the device's labels are {made.labels}")
         return made
 
@@ -84,7 +84,7 @@ def kinds(client: api.ApiClient) -> list[Kind]:
 
     def integration(number: int) -> Any:
         target = api.IntegrationTarget(
-            api.HttpTarget(type="http", url="https://127.0.0.1/sink", authorization="Bearer secret"))
+            api.IntegrationTargetHttpTarget(type="http", url="https://127.0.0.1/sink", authorization="Bearer secret"))
         made = integrations.create_integration(api.IntegrationInput(
             name=f"generator {number}", selector="client=generator", enabled=False, target=target))
         must(made.target.actual_instance.has_authorization, "the target keeps its authorization")

@@ -9,6 +9,7 @@ mod drift;
 mod extremes;
 mod headers;
 pub mod limits;
+mod links;
 mod network_servers;
 mod paging;
 mod removals;
