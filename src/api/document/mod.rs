@@ -10,6 +10,8 @@ mod headers;
 mod links;
 mod lists;
 pub(super) mod pages;
+#[cfg(test)]
+mod portable;
 pub mod published;
 mod responses;
 mod rules;
