@@ -45,13 +45,15 @@ pub fn check<K: Kind>() {
     let texts = prop_oneof![fitting(), edited, random];
 
     let config = Config {
-        cases: 2_000,
+        cases: 5_000,
         failure_persistence: None,
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&texts, |text| {
         let length = text.chars().count();
-        prop_assume!((K::MIN..=K::MAX).contains(&length));
+        if !(K::MIN..=K::MAX).contains(&length) {
+            return Ok(());
+        }
         let (fits, is_admitted) = (pattern.is_match(&text), K::admits(&text));
         prop_assert!(fits || !is_admitted, "the pattern excludes {:?}", text);
         let is_exact = match K::PRECISION {

@@ -52,7 +52,12 @@ pub fn declare(document: &mut Value) {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        for parameter in operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             let schema = &parameter["schema"];
             let order = orders
                 .iter()

@@ -5,6 +5,26 @@ use serde_json::{Value, json};
 use super::walk::each_schema;
 use crate::api::http::types::Limit;
 
+/// Lists whose bound is that of another one: schema, property, and the place of the other one.
+const ALIKE: [(&str, &str, &str); 4] = [
+    (
+        "DeviceConnectivity",
+        "connections",
+        "/DeviceInput/properties/connectivity/properties/connections",
+    ),
+    ("DeviceLabels", "labels", "/DeviceInput/properties/labels"),
+    (
+        "DriverVersion",
+        "examples",
+        "/DriverInput/properties/examples",
+    ),
+    (
+        "TaggedDriverVersion",
+        "examples",
+        "/DriverInput/properties/examples",
+    ),
+];
+
 /// Bounds the items of pages by the largest limit, and the lists of resources as they are bounded in the requests
 /// that set them.
 pub fn bound(document: &mut Value) {
@@ -17,12 +37,20 @@ pub fn bound(document: &mut Value) {
             if list["type"] != "array" || list.get("maxItems").is_some() {
                 continue;
             }
-            let max = match (name.ends_with("Page"), property.as_str()) {
-                (true, "collection") => Some(json!(Limit::GREATEST)),
-                _ => requests(name).find_map(|request| {
-                    let max = &schemas[&request]["properties"][property.as_str()]["maxItems"];
-                    (!max.is_null()).then(|| max.clone())
-                }),
+            let is_page = name.ends_with("Page") || name == "Redecoding";
+            let max = if is_page && property == "collection" {
+                Some(json!(Limit::GREATEST))
+            } else {
+                let alike = ALIKE
+                    .iter()
+                    .find(|(schema, list, _)| *schema == name && list == property);
+                alike
+                    .map(|(_, _, place)| (*place).to_owned())
+                    .into_iter()
+                    .chain(
+                        requests(name).map(|request| format!("/{request}/properties/{property}")),
+                    )
+                    .find_map(|place| schemas.pointer(&place)?.get("maxItems").cloned())
             };
             if let Some(max) = max {
                 list["maxItems"] = max;
@@ -33,7 +61,7 @@ pub fn bound(document: &mut Value) {
 
 /// Names that the request schema of a response schema may have: `DeviceInput` for `Device`, `ApiKeyInput` for
 /// `ApiKeyWithKey`, `IntegrationTarget_HttpTarget` for `IntegrationTargetView_HttpTargetView`.
-fn requests(name: &str) -> impl Iterator<Item = String> {
+fn requests(name: &str) -> impl Iterator<Item = String> + use<> {
     let own = name.strip_suffix("WithKey").unwrap_or(name);
     [format!("{own}Input"), name.replace("View", "")].into_iter()
 }

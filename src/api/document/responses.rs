@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::walk::{SCHEMAS, each_operation};
+use super::walk::each_operation;
 
 /// Status code, name of the shared response, description, and an example of the error text.
 const ERRORS: [(&str, &str, &str, &str); 6] = [
@@ -100,12 +100,18 @@ pub fn add_errors(document: &mut Value) {
     });
 }
 
-/// Links the schema of one event to each stream of server-sent events, which itself is text.
+/// Declares each stream of server-sent events as text, and links the schema of one event, which is what the endpoint
+/// declares. As its own schema it would make generated clients wait for the end of the stream and read it as JSON.
 pub fn link_events(document: &mut Value) {
     each_operation(document, |_, _, operation| {
-        for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            if let Some(stream) = response["content"].get_mut("text/event-stream") {
-                stream["x-event-schema"] = json!({"$ref": format!("{SCHEMAS}LiveEvent")});
+        let responses = operation["responses"].as_object_mut();
+        for (_, response) in responses.into_iter().flatten() {
+            let contents = response.get_mut("content").and_then(Value::as_object_mut);
+            if let Some(stream) =
+                contents.and_then(|contents| contents.get_mut("text/event-stream"))
+            {
+                stream["x-event-schema"] = stream["schema"].take();
+                stream["schema"] = json!({"type": "string"});
             }
         }
     });

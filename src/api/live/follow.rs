@@ -11,7 +11,7 @@ use poem::{
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Query},
-    registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaResponses, Registry},
     types::{ParseFromParameter, Type},
 };
 use serde::Serialize;
@@ -191,9 +191,8 @@ impl IntoResponse for Streamed {
 
 impl ApiResponse for Streamed {
     fn meta() -> MetaResponses {
-        // The stream is text. `document::responses` links the schema of what is in `data`: a list of events would
-        // make generated clients wait for its end and read it as JSON.
-        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
+        // `document::responses` declares the stream of such events as text.
+        let schema = LiveEvent::schema_ref();
         let description = "Done; the body goes on as long as the stream does";
         success(200, description, "text/event-stream", schema, vec![])
     }
