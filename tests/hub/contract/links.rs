@@ -44,7 +44,7 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
         ),
         "create_downlink" => {
             let connection = hub.connect("downlinks").await;
-            let settings = json!({"settings": {"type": "the_things_stack", "api_key": "s3cr3t"}});
+            let settings = json!({"settings": {"type": "sigfox"}});
             let path = format!("network-connections/{}/downlink-settings", connection.id);
             hub.put(&path, &settings).await.ok();
             hub.device("downlinked", &connection, "1000000000000001", json!({}))
