@@ -95,7 +95,7 @@ contract-mutants: build venv ## shows that the contract tests notice planted fau
 	$(call heading,contract tests against planted faults)
 	@$(VENV)/bin/python contract-tests/mutants
 
-clients: build client-tools ## generated clients in four languages against a running hub
+clients: build client-tools ## clients of ten generators in six languages, checked, and run against a hub
 	$(call heading,generated clients)
 	@$(CLIENTS)/run
 
@@ -221,7 +221,7 @@ linter:
 	@$(call node-tools,contract-tests)
 
 client-tools:
-	@scripts/need python node java go
+	@scripts/need python node java go php
 	@$(call python-tools,$(CLIENTS))
 	@$(call node-tools,$(CLIENTS))
 

@@ -92,6 +92,7 @@ CHANGES = {
     "a default is new": (TEXT, TEXT | {"default": "b"}, None, None),
     "another type": (TEXT, INTEGER, "$: type narrowed from string to integer", "$: type widened from string to integer"),
     "another pattern": (TEXT | {"pattern": "a"}, TEXT | {"pattern": "b"}, "$: pattern narrowed", "$: pattern widened"),
+    "another escape": (TEXT | {"pattern": "^\\u001f$"}, TEXT | {"pattern": "^\\x1f$"}, None, None),
     "another order": (words("a", "b"), words("b", "a"), None, None),
     "another description": (TEXT, TEXT | {"description": "what", "example": "it"}, None, None),
     "what only answers have": (thing(a=TEXT | {"readOnly": True}), thing(), None, "$.a: was removed"),

@@ -180,6 +180,7 @@ impl DriverPick {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::agreement;
 
     fn digest() -> String {
         format!("sha256:{}", "0a".repeat(32))
@@ -230,5 +231,12 @@ mod tests {
         }
         let longest = "a".repeat(63);
         assert!(DriverReference::new(format!("{longest}/{longest}@{digest}")).is_ok());
+    }
+
+    #[test]
+    fn patterns_agree_with_the_checks() {
+        agreement::check::<DriverReferenceKind>();
+        agreement::check::<DriverDigestKind>();
+        agreement::check::<DriverPickKind>();
     }
 }

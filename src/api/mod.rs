@@ -172,7 +172,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     }
 }
 
-/// Returns the text of the published document with `public_url` as its server, or the document's own origin.
+/// Returns the text of the published document with `public_url` as its server, or `None` for a document in a file.
 pub fn document_text(public_url: Option<&str>, form: Form) -> String {
     published::text::<AllOperations>(public_url, ERRORS, form)
 }
@@ -188,7 +188,8 @@ pub fn endpoint(
     let timeout = Duration::from_secs(config.request_timeout_s);
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
     let public_url = config.public_url.clone();
-    let text = move |form| document_text(public_url.as_deref(), form);
+    let public_url = public_url.unwrap_or_else(|| document::published::ORIGIN.to_owned());
+    let text = move |form| document_text(Some(&public_url), form);
     document::pages::routes(service.into_endpoint(), text)
         .data(hub)
         .data(tasks)

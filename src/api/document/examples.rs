@@ -51,9 +51,18 @@ fn add_to_contents(body: &mut Value, schemas: &Value, direction: Direction) {
         .into_iter()
         .flatten()
     {
-        if media.get("example").is_none() {
-            media["example"] = compose(&media["schema"], schemas, direction, 0);
+        if media.get("example").is_some() {
+            continue;
         }
+        media["example"] = match media.get("x-event-schema") {
+            Some(event) => {
+                let event = compose(event, schemas, direction, 0);
+                let id = &event["uplink"]["id"];
+                let id = id.as_str().unwrap_or_default();
+                format!("event: uplink\nid: {id}\ndata: {event}\n\n").into()
+            }
+            None => compose(&media["schema"], schemas, direction, 0),
+        };
     }
 }
 

@@ -10,9 +10,9 @@ use poem_openapi::{
 use serde_json::{Value, json};
 
 use super::{
-    examples,
+    defaults, enums, examples,
     form::{Form, Format, Version},
-    guide_links, headers, links, responses, rollup, schemas, security, version_3_1,
+    guide_links, headers, links, lists, responses, rollup, rules, schemas, security, version_3_1,
     walk::each_operation,
     webhooks,
 };
@@ -22,6 +22,10 @@ use crate::api::{
 };
 
 const TITLE: &str = "thingsHub";
+/// Address that a hub listens at by default.
+const ADDRESS_DEFAULT: &str = "127.0.0.1:8443";
+/// Server of a document that a hub serves without knowing its own URL.
+pub const ORIGIN: &str = "/";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
 const DESCRIPTION: &str = include_str!("description.md");
 
@@ -43,21 +47,23 @@ pub fn text<A: OpenApi>(
 }
 
 /// Returns the published document as a JSON value.
-fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Value {
+pub(super) fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Value {
     let mut document = raw::<A>();
-    document["servers"] = json!([{
-        "url": public_url.unwrap_or("/"),
-        "description": if public_url.is_some() { "This installation." } else { "The origin of this document." },
-    }]);
+    document["servers"] = servers(public_url);
+    rules::spell_out(&mut document);
+    responses::link_events(&mut document);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
     schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::drop_awkward_defaults(&mut document);
+    defaults::declare(&mut document);
     schemas::close_objects(&mut document);
     schemas::write_out_nullable(&mut document);
     schemas::drop_unused(&mut document);
+    enums::name_words(&mut document);
+    lists::bound(&mut document);
     headers::add(&mut document);
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
@@ -70,6 +76,26 @@ fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -
     links::add(&mut document);
     webhooks::add(&mut document);
     document
+}
+
+/// Returns the servers, the most likely one first, because generated clients use that one. A document that a hub
+/// serves is about that hub; a document in a file has no origin, so its first server is the one that a hub listens
+/// at by default.
+fn servers(public_url: Option<&str>) -> Value {
+    let origin = json!({"url": "/", "description": "The origin of this document."});
+    let address = json!({
+        "url": "https://{address}",
+        "description": "A hub.",
+        "variables": {"address": {
+            "default": ADDRESS_DEFAULT,
+            "description": "Host and port of the hub.",
+        }},
+    });
+    match public_url {
+        None => json!([address, origin]),
+        Some(ORIGIN) => json!([origin, address]),
+        Some(url) => json!([{"url": url, "description": "This installation."}]),
+    }
 }
 
 /// Declares that operations without a token need none. The framework leaves out `security` there, which could

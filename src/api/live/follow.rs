@@ -11,7 +11,7 @@ use poem::{
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Query},
-    registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaResponses, Registry},
     types::{ParseFromParameter, Type},
 };
 use serde::Serialize;
@@ -200,15 +200,23 @@ impl IntoResponse for Streamed {
 
 impl ApiResponse for Streamed {
     fn meta() -> MetaResponses {
-        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(LiveEvent::schema_ref())),
-            ..MetaSchema::new_with_format("array", "event-stream")
-        }));
+        // `document::responses` declares the stream of such events as text.
+        let schema = LiveEvent::schema_ref();
         let description = "The request succeeded. The body is the stream, which stays open.";
         success(200, description, "text/event-stream", schema, vec![])
     }
 
     fn register(registry: &mut Registry) {
         LiveEvent::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pattern_of_kinds_agrees_with_the_check() {
+        crate::text::agreement::check::<KindsKind>();
     }
 }

@@ -9,6 +9,7 @@ mod drift;
 mod extremes;
 mod headers;
 pub mod limits;
+mod links;
 mod messages;
 mod network_servers;
 mod pages;
