@@ -6,7 +6,6 @@ use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
-    types::Example,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -47,7 +46,7 @@ type Lifetime = Int<1, 31_536_000>;
 
 /// A downlink to queue: one of `payload_hex`, `payload_base64` and `values`
 #[derive(Object, Deserialize, Serialize)]
-#[oai(example, skip_serializing_if_is_none)]
+#[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct NewDownlink {
     /// What to send, at most 242 bytes over LoRaWAN and exactly 8 over Sigfox
@@ -68,22 +67,6 @@ struct NewDownlink {
     expires_at: Option<Timestamp>,
     /// Over which network; if left out, the one that the device was last heard in, or its first one
     network_connection_id: Option<Id>,
-}
-
-impl Example for NewDownlink {
-    fn example() -> Self {
-        Self {
-            payload_hex: PayloadHex::new("ff0102").ok(),
-            payload_base64: None,
-            values: None,
-            f_port: DownlinkPort::new(85).ok(),
-            confirmed: Some(true),
-            priority: None,
-            expires_in_s: Lifetime::new(86_400).ok(),
-            expires_at: None,
-            network_connection_id: None,
-        }
-    }
 }
 
 /// What goes first among what waits for a device

@@ -1,7 +1,7 @@
 //! Reported and desired state of devices.
 
 use poem::Result;
-use poem_openapi::{Enum, Object, OpenApi, param::Path, types::Example};
+use poem_openapi::{Enum, Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,20 +27,11 @@ use crate::{
 
 /// What a device should be
 #[derive(Object, Deserialize, Serialize)]
-#[oai(rename = "NewDesiredState", example)]
+#[oai(rename = "NewDesiredState")]
 #[serde(deny_unknown_fields)]
 struct DesiredStateBody {
     /// All of it: what is left out is no longer desired. Where the driver has a schema, its `configurable` properties alone, of their types; an empty object desires nothing
     desired: JsonObject,
-}
-
-impl Example for DesiredStateBody {
-    fn example() -> Self {
-        let members = [("reporting_interval_s".to_owned(), 600.into())];
-        Self {
-            desired: JsonObject(members.into_iter().collect()),
-        }
-    }
 }
 
 /// What a device last said of itself, and what it should be

@@ -10,7 +10,10 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{examples, headers, links, responses, schemas, walk::each_operation};
+use super::{
+    code_samples, examples, headers, links, recorded::Examples, responses, schemas,
+    walk::each_operation,
+};
 use crate::api::http::paging;
 
 const TITLE: &str = "thingsHub";
@@ -69,7 +72,9 @@ fn document<A: OpenApi>(public_url: Option<&str>) -> Value {
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
-    examples::add(&mut document);
+    let recorded = Examples::read();
+    examples::add(&mut document, &recorded);
+    code_samples::add(&mut document, &recorded);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
     document

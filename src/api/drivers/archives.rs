@@ -320,7 +320,6 @@ pub struct ArchiveFile;
 
 impl FileKind for ArchiveFile {
     const DESCRIPTION: &'static str = "A tar archive, compressed by gzip, as an export answers it";
-    const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
     const USUAL_TYPES: &'static [&'static str] = &["application/gzip"];
 
     fn may_be(media_type: &str) -> bool {
@@ -363,7 +362,7 @@ impl ApiResponse for ArchiveAnswer {
                 description: "Done; the body holds the archive",
                 status: Some(200),
                 status_range: None,
-                content: vec![files::content(ArchiveFile::EXAMPLE)],
+                content: vec![files::content()],
                 headers: vec![crate::api::http::answer::header(
                     "Content-Disposition",
                     "A name for the file",

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use poem::Result;
-use poem_openapi::{Object, OpenApi, types::Example};
+use poem_openapi::{Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 
 /// What to try, and on what: one of `driver` and `script`, and one of `payload_hex`, `payload_base64` and `data`
 #[derive(Object, Deserialize, Serialize)]
-#[oai(example, skip_serializing_if_is_none)]
+#[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct DriverTrial {
     /// A driver as a device refers to it, built-in ones included
@@ -54,25 +54,6 @@ struct DriverTrial {
     time: Option<Timestamp>,
     /// What the driver keeps of the device; nothing, if left out
     state: Option<JsonObject>,
-}
-
-impl Example for DriverTrial {
-    /// Uses a script, so that the example works without an existing driver.
-    fn example() -> Self {
-        let script = "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }";
-        Self {
-            driver: None,
-            script: Script::new(script).ok(),
-            schema: None,
-            function: None,
-            payload_hex: PayloadHex::new("00d7").ok(),
-            payload_base64: None,
-            data: None,
-            f_port: Port::new(85).ok(),
-            time: None,
-            state: None,
-        }
-    }
 }
 
 /// What came of trying a driver

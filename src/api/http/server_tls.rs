@@ -1,6 +1,6 @@
 //! TLS settings for servers that the hub calls: the same object wherever they may be set.
 
-use poem_openapi::{Object, types::Example};
+use poem_openapi::Object;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::types::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
         tls::{self, CLIENT_KEY},
     },
     secret::{Address, Claim, SealedCredentials},
-    text::{CertificateText, CertificateTextKind, Kind, PrivateKeyText, Text},
+    text::{CertificateText, PrivateKeyText, Text},
 };
 
 /// TLS with a server that the hub calls: which certificates it trusts there, and the certificate that it
@@ -18,7 +18,7 @@ use crate::{
 /// starts with `https://`
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
-#[oai(rename = "TlsSettings", skip_serializing_if_is_none, example)]
+#[oai(rename = "TlsSettings", skip_serializing_if_is_none)]
 pub struct ServerTls {
     /// Certificates of the authorities that the hub trusts there, in PEM: they take the place of its
     /// system's, so that a private authority is the only one trusted. Left out: those of the system
@@ -50,16 +50,6 @@ pub struct ServerTlsView {
     /// Whether the private key of that certificate is stored
     #[serde(default)]
     has_client_key: bool,
-}
-
-impl Example for ServerTls {
-    fn example() -> Self {
-        Self {
-            ca: CertificateText::new(CertificateTextKind::EXAMPLE).ok(),
-            client_certificate: None,
-            client_key: None,
-        }
-    }
 }
 
 impl Serialize for ServerTls {
