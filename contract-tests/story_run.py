@@ -50,6 +50,8 @@ class Request:
     path: str
     query: dict
     token: str | None
+    # The environment variable in which code samples expect the token.
+    variable: str
     content: bytes | None
     media_type: str | None
 
@@ -126,7 +128,8 @@ class Story:
         elif step.text is not None:
             content = filled["text"] if isinstance(filled["text"], bytes) else filled["text"].encode()
             media_type = media_type or "application/octet-stream"
-        return Request(operation.method, path, filled["query"], self.token(step, operation), content, media_type)
+        variable = CREDENTIALS["ingest" if operation.is_ingest else "session"]
+        return Request(operation.method, path, filled["query"], self.token(step, operation), variable, content, media_type)
 
     def plainly(self, request):
         headers = {"Authorization": f"Bearer {request.token}"} if request.token else {}
@@ -172,7 +175,7 @@ class Story:
 
     def shown_request(self, step, operation, request, filled):
         """The request as the document shows it: with made-up values, and public names."""
-        shown = {"auth": None if operation.is_open else CREDENTIALS["ingest" if operation.is_ingest else "session"]}
+        shown = {"auth": None if operation.is_open else request.variable}
         shown["path"] = self.normal.value(filled["path"])
         shown["query"] = self.normal.value(filled["query"])
         if request.media_type:

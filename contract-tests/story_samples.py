@@ -16,7 +16,7 @@ import urllib.parse
 
 import requests
 from hub import Answer, Failure
-from story_run import PUBLIC_URL
+from story_run import CREDENTIALS, PUBLIC_URL
 
 LANGUAGES = ("curl", "Python", "TypeScript")
 HERE = pathlib.Path(__file__).resolve().parent
@@ -144,8 +144,7 @@ def sender(language, hub, document, folder):
             raise Failure(f"{step.operation} has no sample in {language}")
         if step.file:
             (folder / step.file).write_bytes(request.content)
-        name = "THINGSHUB_INGEST_KEY" if request.path.endswith("/uplinks") else "THINGSHUB_TOKEN"
-        runner.environment |= {"THINGSHUB_INGEST_KEY": "", "THINGSHUB_TOKEN": "", name: request.token or ""}
+        runner.environment |= dict.fromkeys(CREDENTIALS.values(), "") | {request.variable: request.token or ""}
         return runner.send(localized(found[step.operation], hub, differences), step)
 
     try:
