@@ -1,7 +1,7 @@
 """Fixed rules that put stable, made-up values in place of those that differ from run to run.
 
 - A time of the run becomes the time on the story's clock when it was; a time ahead or long before keeps its distance
-  from it, in minutes.
+  from it, in minutes, or in hours from two days on.
 - Identifiers that the hub makes (UUIDs of version 7) are numbered in the order in which they are first seen.
 - Tokens and keys become `AAAA...EXAMPLE`, with the prefix that says what they are.
 - Durations, memory and cursors have one value each.
@@ -66,8 +66,10 @@ class Normal:
         if self.marks[0][0] - close <= time <= today + close:
             begun = [shown for real, shown in self.marks if real <= time]
             return written(begun[-1] if begun else self.marks[0][1])
-        minutes = round((time - today) / datetime.timedelta(minutes=1))
-        return written(self.marks[-1][1] + datetime.timedelta(minutes=minutes))
+        distance = time - today
+        # A certificate is older than the step that it is first seen in, by as long as the hub takes to start.
+        unit = datetime.timedelta(hours=1) if abs(distance) > datetime.timedelta(days=2) else datetime.timedelta(minutes=1)
+        return written(self.marks[-1][1] + round(distance / unit) * unit)
 
     def uuid(self, text):
         return self.uuids.setdefault(text, f"{UUID_TIME}-7000-8000-{len(self.uuids) + 1:012x}")
