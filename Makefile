@@ -85,10 +85,12 @@ CONTRACT = scripts/need postgres; scripts/with-postgres --no-fsync $(VENV)/bin/p
 
 story: build venv linter ## sends the requests of openapi/story to a hub, also by their code samples; compares the answers
 	$(call heading,examples and code samples)
+	@scripts/need curl openssl
 	@contract-tests/.venv/bin/python contract-tests/story
 	@contract-tests/.venv/bin/python contract-tests/story --samples
 
 record-story: build venv ## writes openapi/examples.json anew, and the document with it
+	@scripts/need openssl
 	@contract-tests/.venv/bin/python contract-tests/story --record
 	@$(MAKE) openapi
 
