@@ -1,16 +1,20 @@
-//! Adds the recorded examples to the bodies of requests and responses.
+//! Adds the recorded examples to required parameters, and to the bodies of requests and responses.
 
 use serde_json::{Value, json};
 
 use super::{
-    recorded::Examples,
+    recorded::{Examples, RecordedRequest},
     walk::{each_object, each_operation},
 };
 
-/// Adds every recorded example of an operation to its request body and its response.
+/// Adds every recorded example of an operation to its request body and its response, and the values of the first
+/// one to its required parameters.
 pub fn add(document: &mut Value, examples: &Examples) {
     each_operation(document, |_, _, operation| {
-        for example in examples.of(operation) {
+        for (number, example) in examples.of(operation).into_iter().enumerate() {
+            if number == 0 {
+                add_to_parameters(operation, &example.request);
+            }
             let show = |value: &Value| json!({"summary": example.summary, "value": value});
             if let Some(body) = &example.request.body {
                 // A file is declared with one media type and accepted with several.
@@ -25,6 +29,19 @@ pub fn add(document: &mut Value, examples: &Examples) {
             }
         }
     });
+}
+
+fn add_to_parameters(operation: &mut Value, request: &RecordedRequest) {
+    let parameters = operation["parameters"].as_array_mut();
+    for parameter in parameters.into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        let value = request.path.get(name).or_else(|| request.query.get(name));
+        if parameter["required"] == true
+            && let Some(value) = value.cloned()
+        {
+            parameter["example"] = value;
+        }
+    }
 }
 
 /// Removes examples from optional parameters. Swagger UI fills them in and sends them unasked: a list would be
