@@ -187,7 +187,7 @@ class Story:
             shown["file"] = step.file
         if step.save_as:
             shown["save_as"] = step.save_as
-        return {name: value for name, value in shown.items() if value not in (None, {})}
+        return {name: value for name, value in shown.items() if value is not None and (name == "body" or value != {})}
 
     def differences(self, filled, shown):
         """What a request shows, with what is sent in its place."""

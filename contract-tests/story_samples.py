@@ -35,10 +35,16 @@ def sources(document, language):
 
 def localized(source, hub, differences):
     """The sample with what is sent in place of what is shown."""
+    def in_json(text):
+        return json.dumps(text, ensure_ascii=False)[1:-1]
+
+    def in_url(text):
+        return urllib.parse.quote(text, safe="")
+
     source = source.replace(PUBLIC_URL, hub.url)
     for shown, real in differences.items():
-        for write in (lambda text: json.dumps(text, ensure_ascii=False)[1:-1], lambda text: urllib.parse.quote(text, safe="")):
-            source = source.replace(write(shown), write(real))
+        for written in (in_json, in_url):
+            source = source.replace(written(shown), written(real))
     return source
 
 
