@@ -18,13 +18,18 @@ pub fn add(document: &mut Value, examples: &Examples) {
             let show = |value: &Value| json!({"summary": example.summary, "value": value});
             if let Some(body) = &example.request.body {
                 // A file is declared with one media type and accepted with several.
-                let content = operation["requestBody"]["content"].as_object_mut();
+                let content = operation.pointer_mut("/requestBody/content");
+                let content = content.and_then(Value::as_object_mut);
                 if let Some((_, media)) = content.and_then(|content| content.iter_mut().next()) {
                     media["examples"][&example.name] = show(body);
                 }
             }
-            let response = &mut operation["responses"][example.status.to_string()];
-            if let Some(media) = response["content"].get_mut(&example.media_type) {
+            let place = format!(
+                "/responses/{}/content/{}",
+                example.status,
+                example.media_type.replace('/', "~1")
+            );
+            if let Some(media) = operation.pointer_mut(&place) {
                 media["examples"][&example.name] = show(&example.response);
             }
         }
@@ -32,7 +37,9 @@ pub fn add(document: &mut Value, examples: &Examples) {
 }
 
 fn add_to_parameters(operation: &mut Value, request: &RecordedRequest) {
-    let parameters = operation["parameters"].as_array_mut();
+    let parameters = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default();
         let value = request.path.get(name).or_else(|| request.query.get(name));
