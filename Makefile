@@ -21,7 +21,7 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
+	bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
@@ -40,6 +40,7 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-lint
 	@$(MAKE) check-deny
 	@$(MAKE) check-openapi
+	@$(MAKE) story
 	@$(MAKE) check-rust
 	@$(MAKE) contract
 	@$(MAKE) check-reasons
@@ -82,6 +83,17 @@ bench-import: ## rows a second of an import of 100,000 devices
 # What one run sends follows from its seed, so a failure can be repeated. PostgreSQL gets fewer
 # examples here: the API before it is the same.
 CONTRACT = scripts/need postgres; scripts/with-postgres --no-fsync $(VENV)/bin/python contract-tests/run
+
+story: build venv linter ## sends the requests of openapi/story to a hub, also by their code samples; compares the answers
+	$(call heading,examples and code samples)
+	@scripts/need curl openssl
+	@contract-tests/.venv/bin/python contract-tests/story
+	@contract-tests/.venv/bin/python contract-tests/story --samples
+
+record-story: build venv ## writes openapi/examples.json anew, and the document with it
+	@scripts/need openssl
+	@contract-tests/.venv/bin/python contract-tests/story --record
+	@$(MAKE) openapi
 
 contract: build venv ## the running server against its own OpenAPI document, on SQLite and PostgreSQL
 	$(call heading,contract tests)

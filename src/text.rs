@@ -159,30 +159,30 @@ const SLUG: &str = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
 
 kinds! {
     /// The name of a resource: one line.
-    Name = NameKind { 1..=120, LINE, LINE_RULE, "Berlin office", is_line }
+    Name = NameKind { 1..=120, LINE, LINE_RULE, "Hamburg office", is_line }
     /// The name of a device: one line, may be empty.
-    DeviceName = DeviceNameKind { 0..=120, LINE, LINE_RULE, "Meeting room 2", is_line }
+    DeviceName = DeviceNameKind { 0..=120, LINE, LINE_RULE, "Office 201", is_line }
     /// Description of a resource, in a few sentences.
     Description = DescriptionKind { 0..=2000, PROSE, PROSE_RULE, "Indoor climate, second floor", is_prose }
     /// A device's id: letters, digits and single inner dashes.
     DeviceId = DeviceIdKind {
         1..=63, r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$",
-        "must be letters and digits, with single dashes between them", "am102-meeting-2",
+        "must be letters and digits, with single dashes between them", "hh-office-201",
         |text| text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()))
     }
     /// A label: letters and digits of any script, `- _ . : = /` and inner spaces.
     Label = LabelKind {
         1..=120, r"^[^\x00-\x2c\x3b\x3c\x3e-\x40\x5b-\x5e\x60\x7b-\x7f]([^\x00-\x1f\x21-\x2c\x3b\x3c\x3e-\x40\x5b-\x5e\x60\x7b-\x7f]*[^\x00-\x2c\x3b\x3c\x3e-\x40\x5b-\x5e\x60\x7b-\x7f])?$",
-        "must be letters and digits of any script, - _ . : = / and inner spaces", "site=berlin", is_label; Ascii
+        "must be letters and digits of any script, - _ . : = / and inner spaces", "site=hamburg", is_label; Ascii
     }
     /// A label selector, parsed by [`crate::selector`]. Empty: every device.
-    SelectorText = SelectorKind { 0..=4096, LINE, LINE_RULE, "site=berlin, !retired", is_line }
+    SelectorText = SelectorKind { 0..=4096, LINE, LINE_RULE, "site=hamburg, !planned", is_line }
     /// The network's own id of a device, such as a DevEUI.
-    NetworkDeviceId = NetworkDeviceIdKind { 1..=100, r"^[^\x00-\x1f\x7f]+$", LINE_RULE, "24E124538C194528", is_line }
+    NetworkDeviceId = NetworkDeviceIdKind { 1..=100, r"^[^\x00-\x1f\x7f]+$", LINE_RULE, "A84041000181C061", is_line }
     /// The author part of a driver's name.
-    DriverAuthor = DriverAuthorKind { 1..=63, SLUG, SLUG_RULE, "milesight", is_slug }
+    DriverAuthor = DriverAuthorKind { 1..=63, SLUG, SLUG_RULE, "dragino", is_slug }
     /// The name part of a driver's name.
-    DriverName = DriverNameKind { 1..=63, SLUG, SLUG_RULE, "am102", is_slug }
+    DriverName = DriverNameKind { 1..=63, SLUG, SLUG_RULE, "lht65", is_slug }
     /// A tag of a driver.
     DriverTag = DriverTagKind { 1..=63, SLUG, SLUG_RULE, "1.0.1", is_slug }
     /// A function that a driver's script defines: a JavaScript name in ASCII.
@@ -214,16 +214,16 @@ kinds! {
     /// A password to set.
     NewPassword = NewPasswordKind { 10..=1024, r"^[^\x00]*$", "must have no NUL character", "correct horse battery", |text| !text.contains('\0') }
     /// A person's name or country: one line, may be empty.
-    PersonText = PersonTextKind { 0..=120, LINE, LINE_RULE, "Ada Lovelace", is_line }
+    PersonText = PersonTextKind { 0..=120, LINE, LINE_RULE, "Jana Petersen", is_line }
     /// An e-mail address, may be empty.
     Email = EmailKind {
         0..=254, r"^([^\x00-\x20@\x7f]+@[^\x00-\x20@\x7f]+)?$", "must read somebody@somewhere",
-        "ada@example.com", is_email
+        "jana.petersen@nordlicht.example", is_email
     }
     /// A login name to assign: 3-30 characters of any script, `- _ .` and inner spaces.
     NewUsername = NewUsernameKind {
         3..=30, r"^[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]([^\x00-\x1f\x21-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]*[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f])?$",
-        "must be letters and digits of any script, - _ . and inner spaces", "ada.lovelace", is_username; Ascii
+        "must be letters and digits of any script, - _ . and inner spaces", "m.dubois", is_username; Ascii
     }
     /// A JSON pointer (RFC 6901).
     JsonPointer = JsonPointerKind {
@@ -236,12 +236,12 @@ kinds! {
     HttpUrl = HttpUrlKind {
         8..=2000, r"^https?://[^\x00-\x20\x7f/?#@]+([/?#][^\x00-\x20\x7f]*)?$",
         "must be an absolute http:// or https:// URL, and have no user or password: those are kept secret in members of their own, as auth",
-        "https://erp.example.com/iot", is_http_url; Part
+        "https://hooks.nordlicht.example/uplinks", is_http_url; Part
     }
     /// The value of an `Authorization` header: visible ASCII and inner spaces.
     HeaderValue = HeaderValueKind {
         1..=4096, r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$", "must be visible ASCII with inner spaces",
-        "Bearer s3cr3t", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
+        "Bearer EXAMPLE-token", |text| text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text
     }
     /// The name of an HTTP header that the hub does not set itself.
     HeaderName = HeaderNameKind {
@@ -250,7 +250,7 @@ kinds! {
         "X-Tenant", is_free_header; Part
     }
     /// A password, a client's id or secret: one line.
-    CredentialText = CredentialTextKind { 1..=1024, LINE, LINE_RULE, "s3cr3t", is_line }
+    CredentialText = CredentialTextKind { 1..=1024, LINE, LINE_RULE, "EXAMPLE-secret", is_line }
     /// A parameter of a protocol: visible ASCII with inner spaces.
     ProtocolText = ProtocolTextKind {
         1..=1000, r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$", "must be visible ASCII with inner spaces",
@@ -259,7 +259,7 @@ kinds! {
     /// A signing secret of the Standard Webhooks scheme: 24 to 64 bytes.
     SigningSecret = SigningSecretKind {
         38..=94, r"^whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$",
-        "must be whsec_ and 24 to 64 bytes in base64 with padding", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", is_signing_secret
+        "must be whsec_ and 24 to 64 bytes in base64 with padding", "whsec_RVhBTVBMRUVYQU1QTEVFWEFNUExFRVhBTVBMRUVY", is_signing_secret
     }
     /// A template, up to 64 KiB.
     TemplateText = TemplateTextKind {
@@ -277,12 +277,12 @@ kinds! {
     /// The name or address of a server.
     HostName = HostNameKind {
         1..=253, r"^[A-Za-z0-9:.\[\]_-]+$", "must be the name or address of a server, without a port",
-        "db.example.com", is_host; Part
+        "db.nordlicht.example", is_host; Part
     }
     /// The name or address of a server, with its port.
     HostPort = HostPortKind {
         3..=260, r"^[A-Za-z0-9:.\[\]_-]+:[0-9]{1,5}$", "must be the name or address of a server, a colon and its port",
-        "kafka.example.com:9093", is_host_port; Part
+        "kafka-1.nordlicht.example:9093", is_host_port; Part
     }
     /// A template of a Kafka topic.
     KafkaTopic = KafkaTopicKind { 1..=500, LINE, LINE_RULE, "iot.{event}", is_line }
@@ -310,11 +310,11 @@ kinds! {
     /// The URL of an MQTT broker.
     BrokerUrl = BrokerUrlKind {
         8..=500, r"^(mqtts?|wss?)://[^\x00-\x20\x7f]+$",
-        "must start with mqtt://, mqtts://, ws:// or wss:// and name a host", "mqtts://broker.example.com",
+        "must start with mqtt://, mqtts://, ws:// or wss:// and name a host", "mqtts://broker.nordlicht.example:8883",
         is_broker_url
     }
     /// The client id used at a broker.
-    ClientId = ClientIdKind { 1..=128, LINE, LINE_RULE, "thingshub-berlin", is_line }
+    ClientId = ClientIdKind { 1..=128, LINE, LINE_RULE, "thingshub-hamburg", is_line }
     /// A username at another system.
     Login = LoginKind { 1..=512, LINE, LINE_RULE, "thingshub", is_line }
     /// A secret of another system.
@@ -355,7 +355,7 @@ kinds! {
     /// A message to publish, as text; may be empty.
     MessageText = MessageTextKind { 0..=4096, r"^[^\x00]*$", "must have no NUL character", "offline", |text| !text.contains('\0') }
     /// A regular expression, to be matched from end to end.
-    Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "24E124.*", is_line }
+    Pattern = PatternKind { 1..=500, LINE, LINE_RULE, "A81758.*", is_line }
     /// A value that a network server puts into the query: one line.
     NetworkWord = NetworkWordKind { 0..=300, LINE, LINE_RULE, "up", is_line }
     /// A template of a device's name or id.

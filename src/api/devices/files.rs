@@ -18,8 +18,6 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// Example file with one device.
-const CSV_EXAMPLE: &str = "id,name,labels,metadata\nam102-meeting-2,Meeting room 2,site=berlin;indoor,\"{\"\"floor\"\":2}\"\n";
 /// File name extensions of NDJSON.
 const NDJSON_ENDINGS: [&str; 2] = ["ndjson", "jsonl"];
 
@@ -28,7 +26,6 @@ pub struct DeviceFile;
 
 impl FileKind for DeviceFile {
     const DESCRIPTION: &'static str = "File of devices in CSV or NDJSON.";
-    const EXAMPLE: &'static str = CSV_EXAMPLE;
     const USUAL_TYPES: &'static [&'static str] = &["text/csv", "application/x-ndjson"];
 
     fn may_be(media_type: &str) -> bool {
@@ -150,18 +147,9 @@ impl ApiResponse for DeviceStream {
 
 /// Returns the documentation of both formats.
 fn contents() -> Vec<MetaMediaType> {
-    let content = |format: Format, example: &str| MetaMediaType {
+    let content = |format: Format| MetaMediaType {
         content_type: format.media_type(),
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some(example.into()),
-            ..MetaSchema::new("string")
-        })),
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
     };
-    vec![
-        content(Format::Csv, CSV_EXAMPLE),
-        content(
-            Format::Ndjson,
-            "{\"id\":\"am102-meeting-2\",\"labels\":[\"site=berlin\"]}\n{\"id\":\"am102-meeting-3\"}\n",
-        ),
-    ]
+    vec![content(Format::Csv), content(Format::Ndjson)]
 }

@@ -85,7 +85,7 @@ pub fn declare(document: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{AllOperations, document::published::document};
+    use crate::api::{AllOperations, ERRORS, document::published::document};
 
     #[test]
     fn every_default_is_one_of_a_declared_parameter_or_property() {

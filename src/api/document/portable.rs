@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{published::document, walk::each_object};
-use crate::api::AllOperations;
+use crate::api::{AllOperations, ERRORS};
 
 #[test]
 fn patterns_mean_the_same_in_every_language() {

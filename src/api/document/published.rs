@@ -10,9 +10,11 @@ use poem_openapi::{
 use serde_json::{Value, json};
 
 use super::{
-    defaults, enums, examples,
+    code_samples, defaults, enums, examples,
     form::{Form, Format, Version},
-    guide_links, headers, links, lists, responses, rollup, rules, schemas, security, version_3_1,
+    guide_links, headers, links, lists,
+    recorded::Examples,
+    responses, rollup, rules, schemas, security, version_3_1,
     walk::each_operation,
     webhooks,
 };
@@ -71,7 +73,9 @@ pub(super) fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[Declare
     rollup::add(&mut document, errors);
     security::order(&mut document);
     guide_links::add(&mut document, public_url);
-    examples::add(&mut document);
+    let recorded = Examples::read();
+    examples::add(&mut document, &recorded);
+    code_samples::add(&mut document, &recorded);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
     webhooks::add(&mut document);

@@ -323,7 +323,6 @@ pub struct ArchiveFile;
 
 impl FileKind for ArchiveFile {
     const DESCRIPTION: &'static str = "Tar archive, compressed with gzip, as an export returns it.";
-    const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
     const USUAL_TYPES: &'static [&'static str] = &["application/gzip"];
 
     fn may_be(media_type: &str) -> bool {
@@ -366,7 +365,7 @@ impl ApiResponse for ArchiveAnswer {
                 description: "Success. The body is the archive.",
                 status: Some(200),
                 status_range: None,
-                content: vec![files::content(ArchiveFile::EXAMPLE)],
+                content: vec![files::content()],
                 headers: vec![crate::api::http::answer::header(
                     "Content-Disposition",
                     "Suggested name for the file.",

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use poem::Result;
-use poem_openapi::{Object, OpenApi, types::Example};
+use poem_openapi::{Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 /// Driver to try and its input. Give exactly one of `driver` and `script`, and exactly one of `payload_hex`,
 /// `payload_base64` and `data`.
 #[derive(Object, Deserialize, Serialize)]
-#[oai(example, skip_serializing_if_is_none)]
+#[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct DriverTrial {
     /// Reference of a driver, as in the field `driver` of a device: `author/name`, `author/name:tag` or
@@ -59,25 +59,6 @@ struct DriverTrial {
     time: Option<Timestamp>,
     /// Driver state of the device. Omitted or null for no state.
     state: Option<JsonObject>,
-}
-
-impl Example for DriverTrial {
-    /// Uses a script, so that the example works without an existing driver.
-    fn example() -> Self {
-        let script = "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }";
-        Self {
-            driver: None,
-            script: Script::new(script).ok(),
-            schema: None,
-            function: None,
-            payload_hex: PayloadHex::new("00d7").ok(),
-            payload_base64: None,
-            data: None,
-            f_port: Port::new(85).ok(),
-            time: None,
-            state: None,
-        }
-    }
 }
 
 /// Result of trying a driver.

@@ -197,7 +197,7 @@ value_type!([] Labels, "labels", MetaSchema {
         format!("^{label}(,{label}){{0,{}}}$", LABELS_AT_ONCE_MAX - 1)
     }),
     external_docs: in_words(&format!("each {}", LabelKind::RULE)),
-    example: Some("site=berlin,indoor".into()),
+    example: Some("site=hamburg,indoor".into()),
     ..MetaSchema::new("string")
 });
 
@@ -236,7 +236,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 value_type!([] Timestamp, "time", MetaSchema {
-    example: Some("2019-02-27T15:23:37.311Z".into()),
+    example: Some("2026-03-02T09:30:00Z".into()),
     ..MetaSchema::new_with_format("string", "date-time")
 });
 

@@ -157,8 +157,11 @@ async fn what_does_not_exist_is_a_404_everywhere() {
             .find(|parameter| parameter["in"] == "query" && parameter["required"] == true)
             .map(|parameter| format!("?{}=x", parameter["name"].as_str().unwrap()));
         let path = format!("{path}{}", query.unwrap_or_default());
-        let example = &operation["requestBody"]["content"]["application/json"]["example"];
-        let body = Some(example).filter(|example| !example.is_null());
+        let examples =
+            operation["requestBody"]["content"]["application/json"]["examples"].as_object();
+        let body = examples
+            .and_then(|examples| examples.values().next())
+            .map(|example| &example["value"]);
         let answer = hub.call(method.clone(), &path, body).await;
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
     }
