@@ -51,7 +51,7 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
                 .await;
             (
                 json!({"id": "downlinked"}),
-                json!({"payload_hex": "00", "f_port": 1}),
+                json!({"payload_hex": "0011223344556677", "f_port": 1}),
             )
         }
         "create_replay" => {
