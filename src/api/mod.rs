@@ -23,8 +23,8 @@ pub use http::tasks::Tasks;
 
 use std::time::Duration;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
-use poem_openapi::OpenApiService;
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Route, http::Method};
+use poem_openapi::{OpenApi, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -33,6 +33,7 @@ use self::{
         body::Uncompressing,
         body_room::BodyRooms,
         bounds::{BodyBounds, FACTOR_MAX, OwnBound},
+        cross_origin::{CrossOrigin, Paths},
         edge::Edge,
         files::Receiving,
         operations::Operations,
@@ -164,6 +165,19 @@ pub fn documents(public_url: Option<&str>) -> Documents {
     Documents::of::<AllOperations>(public_url)
 }
 
+/// Returns the paths of the operations and of the document, with their methods.
+fn paths() -> Paths {
+    let mut paths = Paths::default();
+    for path in AllOperations::meta().into_iter().flat_map(|api| api.paths) {
+        let methods = path.operations.iter().map(|meta| meta.method.clone());
+        paths.add(&path.path, methods);
+    }
+    for page in document::pages::PATHS {
+        paths.add(page, [Method::GET]);
+    }
+    paths
+}
+
 /// Returns the API as the server runs it. After `cut` it no longer waits for request bodies.
 pub fn endpoint(
     hub: Hub,
@@ -192,6 +206,7 @@ pub fn endpoint(
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
             hsts_max_age_s: config.hsts_max_age_s,
+            cross_origin: CrossOrigin::new(&config.cors_origins, &paths()),
             requests: Shares::new(usize::MAX),
             address_requests_max: config.address_requests_max,
             cut,

@@ -18,6 +18,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'un
 /// The empty icon keeps browsers from requesting one that does not exist.
 const HEAD: &str = "<title>thingsHub API</title><link rel=\"icon\" href=\"data:,\">";
 
+/// Paths of the document and its pages.
+pub const PATHS: [&str; 4] = ["/openapi.json", "/openapi.yaml", "/docs", "/docs/reference"];
+
 /// Adds `/docs`, `/docs/reference`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(route: Route) -> Route {
     route

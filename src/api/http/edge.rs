@@ -2,7 +2,8 @@
 //! error object.
 //!
 //! It assigns each request its `X-Request-Id`, refuses plain HTTP and requests without exactly one host, bounds
-//! the time, catches panics, turns the framework's own errors into the error object, and adds security headers.
+//! the time, catches panics, turns the framework's own errors into the error object, adds security headers, and lets
+//! pages of allowed origins read all of this.
 
 use std::{
     net::IpAddr,
@@ -21,6 +22,7 @@ use tracing::Instrument;
 use super::{
     body_room::BodyRoom,
     client::{self, Client},
+    cross_origin::CrossOrigin,
     failure::{self, IsErrorObject},
     host,
     leftover::{UnreadBody, Unsent},
@@ -44,6 +46,8 @@ pub struct Edge {
     pub trusted_proxies: Networks,
     /// `max-age` of HSTS in seconds; 0 makes browsers forget it.
     pub hsts_max_age_s: u64,
+    /// Web pages of other origins that may read responses.
+    pub cross_origin: CrossOrigin,
     /// Running requests, counted by client address.
     pub requests: Shares<IpAddr>,
     /// Maximum number of running requests of one address.
@@ -89,6 +93,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             http.operation = tracing::field::Empty,
         );
         let is_head = *request.method() == Method::HEAD;
+        let page = self.edge.cross_origin.page(&request);
         request.set_data(id.clone());
         request.set_data(client);
         request.set_data(BodyRoom::default());
@@ -103,6 +108,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         }
         let is_public = response.data::<IsPublic>().is_some();
         let headers = response.headers_mut();
+        self.edge.cross_origin.mark(page, headers);
         headers.insert(request_id::HEADER, id.0);
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
@@ -157,6 +163,9 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             Ok(share) => share,
             Err(error) => return failure::respond(&error),
         };
+        if let Some(response) = self.edge.cross_origin.preflight(&request) {
+            return response;
+        }
         let unsent: Option<Unsent> = request.data().cloned();
         // Boxed, because each layer of futures around this one would otherwise copy all of it.
         let work = AssertUnwindSafe(Box::pin(self.inner.call(request))).catch_unwind();
@@ -211,6 +220,7 @@ mod tests {
             timeout: Duration::from_millis(10),
             trusted_proxies: Networks::default(),
             hsts_max_age_s: 0,
+            cross_origin: CrossOrigin::default(),
             requests: Shares::new(1),
             address_requests_max: 1,
             cut: CancellationToken::new(),

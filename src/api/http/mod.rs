@@ -1,7 +1,7 @@
 //! Machinery that all operations share, below and around the resources.
 //!
 //! - Outermost layer, and the client behind a request: `edge.rs`, `request_id.rs`, `client.rs`, `host.rs`,
-//!   `leftover.rs`
+//!   `leftover.rs`, `cross_origin.rs`
 //! - The port, with limits on the number, the age and the buffers of connections: `listener.rs`, `server.rs`,
 //!   `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs`
 //! - Declaration, dispatch, authentication and errors of operations, and their execution exactly once and to the
@@ -20,6 +20,7 @@ pub(super) mod bounds;
 pub(super) mod caller;
 pub(super) mod client;
 pub(super) mod connection;
+pub(super) mod cross_origin;
 pub(super) mod csv_guard;
 pub(super) mod declaration;
 pub(super) mod edge;

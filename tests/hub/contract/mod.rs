@@ -4,6 +4,7 @@ pub mod bad_input;
 mod changes;
 mod circles;
 pub mod collections;
+mod cross_origin;
 pub mod document;
 mod drift;
 mod extremes;
