@@ -98,7 +98,7 @@ clients: build client-tools ## generated clients in four languages against a run
 	$(call heading,generated clients)
 	@$(CLIENTS)/run
 
-browser: build browser-tools ## the pages of the API in Chromium; SCREENSHOT=1 renews docs/swagger-ui.png
+browser: build browser-tools ## the pages of the API, and pages of other origins, in Chromium; SCREENSHOT=1 renews docs/swagger-ui.png
 	$(call heading,pages in a browser)
 	@$(BROWSER)/run $(if $(SCREENSHOT),--screenshot docs/swagger-ui.png)
 

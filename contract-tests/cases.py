@@ -132,7 +132,7 @@ def requests_of(document, client, maker):
             path, body, resource = template, None, resource_of(template)
             if "{" in template:
                 path = filled(template, maker.path_parameters(resource, template))
-            if method == "post" and "{" not in template and resource != "auth":
+            if method == "post" and "{" not in template and resource != "auth" and "requestBody" in operation:
                 body = maker.body(resource)
             if method == "post" and "{" in template and "requestBody" in operation:
                 body = maker.body_below(template)

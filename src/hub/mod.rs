@@ -30,7 +30,7 @@ pub mod removals;
 pub mod selectors;
 mod trials;
 
-pub use access::caller::{Caller, Identity};
+pub use access::caller::{Caller, Identity, credential_of};
 pub use access::throttle::subscriber;
 
 use access::key_uses::KeyUses;

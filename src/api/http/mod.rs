@@ -5,7 +5,7 @@
 //! - The port, with limits on the number, the age and the buffers of connections: `listener.rs`, `server.rs`,
 //!   `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs`
 //! - Declaration, dispatch, authentication and errors of operations, and their execution exactly once and to the
-//!   end: `declaration.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs`
+//!   end: `declaration.rs`, `operations.rs`, `caller.rs`, `stream_key.rs`, `failure.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
 //! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`,
@@ -45,6 +45,7 @@ pub mod server;
 pub(super) mod server_tls;
 pub(super) mod sort;
 pub(super) mod span;
+pub(super) mod stream_key;
 pub(super) mod strict;
 pub(super) mod taking;
 pub(super) mod tasks;

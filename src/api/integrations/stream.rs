@@ -9,8 +9,7 @@ use poem::{
     web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream},
 };
 use poem_openapi::{
-    ApiResponse, Object, OpenApi, SecurityScheme,
-    auth::ApiKey,
+    ApiResponse, Object, OpenApi,
     param::Path,
     registry::{MetaResponses, Registry},
 };
@@ -21,7 +20,7 @@ use crate::{
     api::{
         http::{
             answer::Found,
-            caller::Caller,
+            stream_key::{Follower, StreamKey},
             types::{Count, Id},
         },
         tag::Tag,
@@ -47,23 +46,6 @@ const READ_BYTES: usize = 4 * 1024;
 /// Number of bytes that are buffered before they are sent. A larger message is buffered in addition, and no
 /// other one until it has been sent, so the buffer needs no further limit.
 const WRITE_BYTES: usize = 16 * 1024;
-
-/// The key of an integration that is followed, in the URL, because browsers cannot set a header
-#[derive(SecurityScheme)]
-#[oai(
-    ty = "api_key",
-    key_name = "stream_key",
-    key_in = "query",
-    rename = "stream_key"
-)]
-pub struct StreamKey(pub ApiKey);
-
-/// Who wants to follow an integration.
-#[derive(SecurityScheme)]
-pub enum Follower {
-    Caller(Caller),
-    Key(StreamKey),
-}
 
 /// The stream of an integration, to who does not follow it
 #[derive(Object, Serialize)]
