@@ -261,6 +261,11 @@ impl DownlinkSettings {
         self.network().tls()
     }
 
+    /// URL of the network server; empty if the hub does not call it.
+    pub fn url(&self) -> &str {
+        self.network().url()
+    }
+
     /// True if downlinks are published to the connection's broker.
     pub fn is_published(&self) -> bool {
         self.network().is_published()

@@ -209,7 +209,7 @@ async fn provision(hub: &Hub) -> Value {
         .created();
     // A public address: nothing that this machine has.
     let settings =
-        json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
+        json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
     let path = format!("network-connections/{}/downlink-settings", connection.id);
     hub.put(&path, &settings).await.ok();
     let downlink = hub

@@ -7,6 +7,7 @@ pub mod collections;
 mod cross_origin;
 pub mod document;
 mod drift;
+mod early_refusals;
 mod extremes;
 mod headers;
 pub mod limits;
