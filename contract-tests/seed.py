@@ -20,11 +20,13 @@ DRIVER = (ROOT / "examples/am102.js").read_text()
 THE_THINGS_STACK = {"type": "the_things_stack"}
 HTTP = {
     "type": "http",
-    "device_id_pointer": "/deviceInfo/devEui",
-    "payload_pointer": "/data",
-    "payload_encoding": "base64",
-    "port_pointer": "/fPort",
-    "time_pointer": "/time",
+    "mapping": {
+        "device_id_pointer": "/deviceInfo/devEui",
+        "payload_pointer": "/data",
+        "payload_encoding": "base64",
+        "port_pointer": "/fPort",
+        "time_pointer": "/time",
+    },
 }
 LABEL = "site=berlin"
 SPAN = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}

@@ -38,6 +38,7 @@ mod m0027_answered_uplinks;
 mod m0028_clock_steps;
 mod m0029_given_up_deliveries;
 mod m0030_stream_keys;
+mod m0031_http_mappings;
 
 /// Migrates a database to the newest schema.
 pub struct Migrator;
@@ -76,6 +77,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_clock_steps::Migration),
             Box::new(m0029_given_up_deliveries::Migration),
             Box::new(m0030_stream_keys::Migration),
+            Box::new(m0031_http_mappings::Migration),
         ]
     }
 }

@@ -479,8 +479,8 @@ async fn forms_hold_one_file(database: Database) {
 
 async fn an_export_passes_through_a_spreadsheet(database: Database) {
     let hub = Hub::start(database).await;
-    let settings = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-        "payload_encoding": "base64"});
+    let settings = json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/p",
+        "payload_encoding": "base64"}});
     let connection = hub
         .connect_as(&json!({"name": "any", "settings": settings}))
         .await;

@@ -11,11 +11,22 @@ use crate::{
     text::{HeaderValue, HttpUrl, JsonPointer, Template},
 };
 
-/// Any server that posts JSON: pointers (RFC 6901) say where the values are
+/// Any server that posts JSON
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(rename = "HttpMapping")]
+#[oai(rename = "HttpUplinks")]
 pub struct Uplinks {
+    /// Where the parts of an uplink are in the JSON
+    mapping: Mapping,
+}
+
+impl Claims for Uplinks {}
+
+/// JSON pointers (RFC 6901) to the parts of an uplink
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "UplinkMapping")]
+pub struct Mapping {
     /// Where the device's id is, such as its DevEUI. A pointer leads through JSON that stands in text. Where
     /// the body is a list and all pointers start with `/0`, each item is a message
     device_id_pointer: JsonPointer,
@@ -38,8 +49,6 @@ pub struct Uplinks {
     #[oai(skip_serializing_if_is_none)]
     radio: Option<Box<RadioMapping>>,
 }
-
-impl Claims for Uplinks {}
 
 /// Pointers to how an uplink was received. All of it is for information: what cannot be read is left out
 #[derive(Clone, Object, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
-use super::claims::Claims;
+use super::{claims::Claims, http::Mapping};
 use crate::{
     api::http::{
         mqtt_broker::{Broker, Quality, at_least_once},
@@ -17,14 +17,14 @@ use crate::{
 /// and acknowledges a message when it is on disk; it asks for no ingest key
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(rename = "MqttMapping")]
+#[oai(rename = "MqttUplinks")]
 pub struct Uplinks {
     /// The broker
     broker: Broker,
     /// What to subscribe to; `+` stands for one level, `#` for all that follow
     topics: List<TopicFilter, 1, 32>,
-    /// Where the parts of an uplink stand
-    mapping: super::http::Uplinks,
+    /// Where the parts of an uplink are in the JSON
+    mapping: Mapping,
 }
 
 impl Claims for Uplinks {
