@@ -138,8 +138,6 @@ def requests_of(document, client, maker):
                 body = maker.body_below(template)
             if method == "put" and declares_etag(item.get("get", {"responses": {}})):
                 body = update_of(document, operation, client.call("GET", path), maker, resource)
-            if operation["operationId"] == "create_device_labels":
-                path += "?labels=floor=2"
             if operation["operationId"] == "redecode_device_uplinks":
                 path += "?driver=thingshub/cayenne-lpp"
             yield types.SimpleNamespace(

@@ -101,6 +101,7 @@ class Maker:
         """What is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
         return {
             "adopt": {"id": self.name()},
+            "labels": {"labels": ["floor=2"]},
             "downlinks": {"payload_hex": "0011223344556677", "f_port": 1},
             "resend": {},
             "replay": SPAN,

@@ -139,10 +139,17 @@ kinds! {
         "must be letters and digits, with single dashes between them", "am102-meeting-2",
         |text| text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()))
     }
-    /// A label: letters and digits of any script, `- _ . : = /` and inner spaces.
+    /// A label of a driver, or one to look for or to remove: letters and digits of any script, `- _ . : = /` and inner spaces.
     Label = LabelKind {
         1..=120, r"^[^\u0000-\u002c\u003b\u003c\u003e-\u0040\u005b-\u005e\u0060\u007b-\u00a9]([^\u0000-\u001f\u0021-\u002c\u003b\u003c\u003e-\u0040\u005b-\u005e\u0060\u007b-\u00a9]*[^\u0000-\u002c\u003b\u003c\u003e-\u0040\u005b-\u005e\u0060\u007b-\u00a9])?$",
         "must be letters and digits of any script, - _ . : = / and inner spaces", "site=berlin", is_label
+    }
+    /// A label of a device, which a selector can match as it reads: `key=value` has a key, and nobody who writes
+    /// `site: berlin` wonders why `site=berlin` does not match.
+    DeviceLabel = DeviceLabelKind {
+        1..=120, LabelKind::PATTERN,
+        "must be letters and digits of any script, - _ . : = / and inner spaces, with no space beside : or =, and no = at the start: write site=berlin",
+        "site=berlin", is_device_label
     }
     /// A label selector, parsed by [`crate::selector`]. Empty: every device.
     SelectorText = SelectorKind { 0..=4096, LINE, LINE_RULE, "site=berlin, !retired", is_line }
@@ -370,6 +377,11 @@ fn is_label(text: &str) -> bool {
     text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')
 }
 
+fn is_device_label(text: &str) -> bool {
+    let is_apart = |part: &str| !part.starts_with(' ') && !part.ends_with(' ');
+    is_label(text) && !text.starts_with('=') && text.split([':', '=']).all(is_apart)
+}
+
 fn is_username(text: &str) -> bool {
     let body = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')
@@ -463,7 +475,10 @@ fn is_http_url(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::selector::Selector;
 
     #[test]
     fn labels_take_every_script_and_refuse_what_selectors_use() {
@@ -472,6 +487,60 @@ mod tests {
         }
         for bad in ["", " a", "a ", "a,b", "(a)", "!a", "a\0b", "a\"b"] {
             assert!(Label::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_s_label_reads_as_its_selector() {
+        for good in [
+            "site=berlin",
+            "site:berlin",
+            "meeting room",
+            "floor=1st floor",
+            "a=",
+            "a=b=c",
+            "urn:dev:1",
+            ":a",
+            "a:",
+            "Türsensor",
+            "a  b c",
+        ] {
+            assert!(DeviceLabel::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "site: berlin",
+            "site= berlin",
+            "site =berlin",
+            "site :berlin",
+            "=berlin",
+            "=",
+            "a b: c",
+            "a,b",
+            " a",
+        ] {
+            assert!(DeviceLabel::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Which is what a label is for.
+        #[test]
+        fn a_selector_matches_every_label_of_a_device(text in "[ab:=/ -]{1,8}|[\\p{L}\\p{N}:=/._ -]{1,20}|or|NOT") {
+            let quoted = |text: &str| format!("\"{text}\"");
+            let picks = |selector: String| Selector::parse(&selector).map(|selector| selector.matches(std::slice::from_ref(&text)));
+            if DeviceLabel::new(text.as_str()).is_ok() {
+                prop_assert_eq!(picks(quoted(&text)), Ok(true));
+                if let Some((key, value)) = text.split_once('=') {
+                    prop_assert_eq!(picks(format!("{}={}", quoted(key), quoted(value))), Ok(true));
+                    prop_assert_eq!(picks(quoted(key)), Ok(true));
+                    prop_assert_eq!(key.trim(), key);
+                    prop_assert_eq!(value.trim(), value);
+                }
+            } else {
+                // The rule refuses nothing but what it names.
+                let named = [" :", ": ", " =", "= "].iter().any(|beside| text.contains(beside));
+                prop_assert!(named || text.starts_with('=') || Label::new(text.as_str()).is_err(), "{}", text);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     api::http::types::{Id, JsonObject, LABELS_MAX, List},
     reference::DriverReference,
     store::devices::{Address, NewDevice},
-    text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
+    text::{Description, DeviceId, DeviceLabel, DeviceName, NetworkDeviceId},
 };
 
 /// A device to make
@@ -26,7 +26,7 @@ pub struct NewDeviceBody {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    pub labels: List<Label, 0, LABELS_MAX>,
+    pub labels: List<DeviceLabel, 0, LABELS_MAX>,
     /// For your own use
     pub metadata: Option<JsonObject>,
     /// Where its messages come from
@@ -46,7 +46,7 @@ pub struct DeviceUpdate {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, LABELS_MAX>,
+    labels: List<DeviceLabel, 0, LABELS_MAX>,
     /// For your own use
     metadata: Option<JsonObject>,
     /// Where its messages come from
@@ -87,7 +87,12 @@ impl NewDeviceBody {
                 .map(Description::into_string)
                 .unwrap_or_default(),
             driver: self.driver.map(DriverReference::into_string),
-            labels: self.labels.0.into_iter().map(Label::into_string).collect(),
+            labels: self
+                .labels
+                .0
+                .into_iter()
+                .map(DeviceLabel::into_string)
+                .collect(),
             metadata: self.metadata.unwrap_or_default().0,
             connections: connections.into_iter().map(Address::from).collect(),
         }

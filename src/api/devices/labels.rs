@@ -5,20 +5,21 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
         http::{
             answer::Found,
+            body::OptionalBody,
             caller::Caller,
-            types::{LABELS_MAX, Labels},
+            types::{LABELS_MAX, Labels, List},
         },
         tag::Tag,
     },
     error::Error,
     store::devices,
-    text::{DeviceId, Label},
+    text::{DeviceId, DeviceLabel, Label},
 };
 
 /// The labels of a device
@@ -26,6 +27,14 @@ use crate::{
 struct DeviceLabels {
     /// What selectors pick it by
     labels: Vec<String>,
+}
+
+/// Labels to add to a device
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddedLabels {
+    /// Labels; required unless the query has them
+    labels: Option<List<DeviceLabel, 1, LABELS_MAX>>,
 }
 
 /// Endpoints of `devices/{id}/labels`.
@@ -55,8 +64,8 @@ impl DeviceLabelsApi {
 
     /// Add labels to a device
     ///
-    /// Those that it has already stay once. Data tables and integrations follow at the next uplink.
-    /// Answers all labels of the device.
+    /// Labels that the device has already stay once. Data tables and integrations follow at the next uplink.
+    /// The labels are either in the body or in the query parameter `labels`. Returns all labels of the device.
     #[oai(
         path = "/devices/:id/labels",
         method = "post",
@@ -67,11 +76,25 @@ impl DeviceLabelsApi {
         caller: Caller,
         /// The device's id
         id: Path<DeviceId>,
-        /// The labels, separated by commas
-        labels: Query<Labels>,
+        /// Labels, separated by commas; instead of a body
+        labels: Query<Option<Labels>>,
+        body: OptionalBody<AddedLabels>,
     ) -> Result<Found<DeviceLabels>> {
+        let in_body = body.0.and_then(|body| body.labels);
+        let added = match (labels.0, in_body) {
+            (Some(Labels(labels)), None) => labels,
+            (None, Some(labels)) => labels.0.into_iter().map(DeviceLabel::into_string).collect(),
+            (Some(_), Some(_)) => {
+                let rule = "must be in the body or in the query, not in both";
+                return Err(Error::field("labels", rule).into());
+            }
+            (None, None) => {
+                let rule = "is required, in the body or in the query";
+                return Err(Error::field("labels", rule).into());
+            }
+        };
         let labels = devices::change_labels(caller.scope(), &id.0, |own| {
-            for label in labels.0.0 {
+            for label in added {
                 if !own.contains(&label) {
                     own.push(label);
                 }

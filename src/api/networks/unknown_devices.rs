@@ -27,7 +27,7 @@ use crate::{
             unknown_devices::{self, UnknownDevice},
         },
     },
-    text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
+    text::{Description, DeviceId, DeviceLabel, DeviceName, NetworkDeviceId},
 };
 
 /// A device that sends and that nobody provisioned
@@ -67,7 +67,7 @@ struct Adoption {
     /// What selectors pick it by
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, LABELS_MAX>,
+    labels: List<DeviceLabel, 0, LABELS_MAX>,
 }
 
 /// Endpoints of `network-connections/{id}/unknown-devices`.

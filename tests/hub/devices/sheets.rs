@@ -497,7 +497,7 @@ async fn an_export_passes_through_a_spreadsheet(database: Database) {
         ("e", "''=1", "\ttab\r\nand more", "=\"1\""),
     ];
     for (id, name, description, address) in texts {
-        let body = json!({"id": id, "name": name, "description": description, "labels": ["-x", "=y"],
+        let body = json!({"id": id, "name": name, "description": description, "labels": ["-x", "y"],
             "metadata": {"=": "=1"}, "connectivity": {"connections": [
                 {"network_connection_id": connection.id, "network_device_id": address}]}});
         hub.post("devices", &body).await.created();
