@@ -13,6 +13,7 @@ mod headers;
 pub mod limits;
 mod network_servers;
 mod paging;
+mod preconditions;
 mod removals;
 mod requests;
 mod rules;
