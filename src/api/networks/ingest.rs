@@ -69,7 +69,9 @@ impl IngestKey {
 #[derive(Object, Serialize)]
 #[oai(rename = "Receipt")]
 struct ReceiptView {
-    /// What it turned out to be
+    /// What became of the message: `recorded` (an uplink of a known device, on disk), `duplicate` (a copy of
+    /// one), `unknown_device` or `other` (kept as an event of the connection), or `disabled`: nothing was stored,
+    /// because the connection is disabled
     status: ReceiptStatus,
     /// The uplink's id, if it is one of a known device
     uplink_id: Option<uuid::Uuid>,
