@@ -111,7 +111,7 @@ clients: build client-tools ## clients of ten generators in six languages, check
 	$(call heading,generated clients)
 	@$(CLIENTS)/run
 
-browser: build browser-tools ## the pages of the API in Chromium; SCREENSHOTS=1 renews docs/images/
+browser: build browser-tools ## the pages of the API, and pages of other origins, in Chromium; SCREENSHOTS=1 renews docs/images/
 	$(call heading,pages in a browser)
 	@$(BROWSER)/run $(if $(SCREENSHOTS),--screenshots docs/images)
 

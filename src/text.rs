@@ -170,10 +170,17 @@ kinds! {
         "must be letters and digits, with single dashes between them", "hh-office-201",
         |text| text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()))
     }
-    /// A label: letters and digits of any script, `- _ . : = /` and inner spaces.
+    /// A label of a driver, or one to look for or to remove: letters and digits of any script, `- _ . : = /` and inner spaces.
     Label = LabelKind {
         1..=120, r"^[^\x00-\x2c\x3b\x3c\x3e-\x40\x5b-\x5e\x60\x7b-\x7f]([^\x00-\x1f\x21-\x2c\x3b\x3c\x3e-\x40\x5b-\x5e\x60\x7b-\x7f]*[^\x00-\x2c\x3b\x3c\x3e-\x40\x5b-\x5e\x60\x7b-\x7f])?$",
         "must be letters and digits of any script, - _ . : = / and inner spaces", "site=hamburg", is_label; Ascii
+    }
+    /// A label of a device, which a selector can match as it reads: `key=value` has a key, and nobody who writes
+    /// `site: berlin` wonders why `site=berlin` does not match.
+    DeviceLabel = DeviceLabelKind {
+        1..=120, LabelKind::PATTERN,
+        "must be letters and digits of any script, - _ . : = / and inner spaces, with no space beside : or =, and no = at the start: write site=hamburg",
+        "site=hamburg", is_device_label; Part
     }
     /// A label selector, parsed by [`crate::selector`]. Empty: every device.
     SelectorText = SelectorKind { 0..=4096, LINE, LINE_RULE, "site=hamburg, !planned", is_line }

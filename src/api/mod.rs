@@ -33,6 +33,7 @@ use self::{
         body::Uncompressing,
         body_room::BodyRooms,
         bounds::{BodyBounds, FACTOR_MAX, OwnBound},
+        cross_origin::CrossOrigin,
         declared_error::DeclaredError,
         edge::Edge,
         files::Receiving,
@@ -186,6 +187,7 @@ pub fn endpoint(
 ) -> impl Endpoint + 'static + use<> {
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
+    let methods = Methods::of::<AllOperations>();
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
     let public_url = config.public_url.clone();
     let public_url = public_url.unwrap_or_else(|| document::published::ORIGIN.to_owned());
@@ -206,9 +208,10 @@ pub fn endpoint(
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
             hsts_max_age_s: config.hsts_max_age_s,
+            cross_origin: CrossOrigin::new(&config.cors_origins, methods.clone()),
             requests: Shares::new(usize::MAX),
             address_requests_max: config.address_requests_max,
-            methods: Methods::of::<AllOperations>(),
+            methods,
             cut,
         })
 }

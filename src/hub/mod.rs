@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     delivery::Handle,
     driver,
-    error::Result,
+    error::{Error, Result},
     id::TenantId,
     live::Live,
     outgoing::Guard,
@@ -30,7 +30,7 @@ pub mod removals;
 pub mod selectors;
 mod trials;
 
-pub use access::caller::{Caller, Identity};
+pub use access::caller::{Caller, Identity, credential_of};
 pub use access::throttle::subscriber;
 
 use access::key_uses::KeyUses;
@@ -105,6 +105,16 @@ impl Hub {
             key_uses: Arc::default(),
             trials: Arc::default(),
         }
+    }
+
+    /// Refuses hosts that the hub may not reach, as far as this is known without a look-up of names. Each host has the
+    /// name of its field.
+    fn check_hosts(&self, hosts: &[(String, String)]) -> Result<()> {
+        for (field, host) in hosts {
+            let checked = self.guard.check_host(host);
+            checked.map_err(|refusal| Error::field(field, refusal))?;
+        }
+        Ok(())
     }
 
     /// Seals the secrets that the settings of a row require, in the form in which the row stores them.

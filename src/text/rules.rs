@@ -29,6 +29,11 @@ pub fn is_label(text: &str) -> bool {
     text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')
 }
 
+pub fn is_device_label(text: &str) -> bool {
+    let is_apart = |part: &str| !part.starts_with(' ') && !part.ends_with(' ');
+    is_label(text) && !text.starts_with('=') && text.split([':', '=']).all(is_apart)
+}
+
 pub fn is_username(text: &str) -> bool {
     let body = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     text.chars().all(|c| body(c) || c == ' ') && !text.starts_with(' ') && !text.ends_with(' ')

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     clock::{self, Time},
-    text::{Kind, Label, LabelKind, Text},
+    text::{DeviceLabel, DeviceLabelKind, Kind, Text},
 };
 
 /// Maximum nesting depth of JSON that clients define themselves.
@@ -177,9 +177,9 @@ impl<'de> Deserialize<'de> for Labels {
 
 impl Labels {
     fn parse(text: &str) -> Result<Self, String> {
-        let labels = text.split(',').map(Label::new);
+        let labels = text.split(',').map(DeviceLabel::new);
         let labels: Vec<String> = labels
-            .map(|label| label.map(Label::into_string))
+            .map(|label| label.map(DeviceLabel::into_string))
             .collect::<Result<_, _>>()
             .map_err(|rule| format!("each {rule}"))?;
         if labels.len() > LABELS_AT_ONCE_MAX {
@@ -193,7 +193,7 @@ value_type!([] Labels, "labels", MetaSchema {
     min_length: Some(1),
     max_length: Some(LABELS_AT_ONCE_MAX * 121 - 1),
     pattern: Some({
-        let label = LabelKind::PATTERN.trim_matches(['^', '$']);
+        let label = DeviceLabelKind::PATTERN.trim_matches(['^', '$']);
         format!("^{label}(,{label}){{0,{}}}$", LABELS_AT_ONCE_MAX - 1)
     }),
     external_docs: in_words(&format!("each {}", LabelKind::RULE)),

@@ -46,9 +46,9 @@ pub fn labels(count: usize) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn network_connections() {
-    let good = json!({"name": "n", "enabled": true, "settings": {"type": "http",
+    let good = json!({"name": "n", "enabled": true, "settings": {"type": "http", "mapping": {
         "device_id_pointer": "/id", "payload_pointer": "/p", "payload_encoding": "hex",
-        "port_pointer": "/port", "time_pointer": "/t", "frame_counter_pointer": "/f"}});
+        "port_pointer": "/port", "time_pointer": "/t", "frame_counter_pointer": "/f"}}});
     let mut cases = vec![
         ("/name", json!(null), "must be a string"),
         ("/name", json!(""), "must have 1 to 120"),
@@ -65,16 +65,16 @@ async fn network_connections() {
             json!({"type": "the_things_stack", "x": 1}),
             "x",
         ),
-        ("/settings/payload_encoding", json!("octal"), "hex"),
+        ("/settings/mapping/payload_encoding", json!("octal"), "hex"),
         ("/settings/nonsense", json!(1), "is unknown here"),
         ("/ingest_key", json!("mine"), "is unknown here"),
     ];
     for pointer in [
-        "/settings/device_id_pointer",
-        "/settings/payload_pointer",
-        "/settings/port_pointer",
-        "/settings/time_pointer",
-        "/settings/frame_counter_pointer",
+        "/settings/mapping/device_id_pointer",
+        "/settings/mapping/payload_pointer",
+        "/settings/mapping/port_pointer",
+        "/settings/mapping/time_pointer",
+        "/settings/mapping/frame_counter_pointer",
     ] {
         cases.extend([
             (pointer, json!(5), "must be a string"),

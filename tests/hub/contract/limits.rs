@@ -100,6 +100,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Of one tenant among them", &[]),
     ("Of one user, one API key", &[]),
     (
+        "Stream keys of one session",
+        &[("store/access/stream_keys.rs", "MOST")],
+    ),
+    (
         "Message of a follower",
         &[("api/integrations/stream.rs", "MESSAGE_MAX_BYTES")],
     ),
