@@ -12,9 +12,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use self::rules::{
-    is_broker_url, is_certificates, is_email, is_free_header, is_host, is_host_port, is_http_url,
-    is_in_topic, is_label, is_line, is_media_type, is_private_key, is_prose, is_signing_secret,
-    is_slug, is_username,
+    is_broker_url, is_certificates, is_device_label, is_email, is_free_header, is_host,
+    is_host_port, is_http_url, is_in_topic, is_label, is_line, is_media_type, is_private_key,
+    is_prose, is_signing_secret, is_slug, is_username,
 };
 
 /// The rule for one kind of text. Lengths are in characters.

@@ -196,7 +196,7 @@ value_type!([] Labels, "labels", MetaSchema {
         let label = DeviceLabelKind::PATTERN.trim_matches(['^', '$']);
         format!("^{label}(,{label}){{0,{}}}$", LABELS_AT_ONCE_MAX - 1)
     }),
-    external_docs: in_words(&format!("each {}", LabelKind::RULE)),
+    external_docs: in_words(&format!("each {}", DeviceLabelKind::RULE)),
     example: Some("site=hamburg,indoor".into()),
     ..MetaSchema::new("string")
 });
