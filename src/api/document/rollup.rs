@@ -102,14 +102,13 @@ pub fn add(document: &mut Value, declared: &[&[DeclaredError]]) {
     });
 }
 
+/// Describes an error of an operation. What all operations share is described at the root.
 fn entry(((reason, cause, message), is_shared): (&Listed, bool)) -> Value {
-    json!({
-        "status": reason.status(),
-        "reason": reason.word(),
-        "cause": cause,
-        "message": message,
-        "shared": is_shared,
-    })
+    let (status, reason) = (reason.status(), reason.word());
+    match is_shared {
+        true => json!({"status": status, "reason": reason, "shared": true}),
+        false => json!({"status": status, "reason": reason, "cause": cause, "message": message}),
+    }
 }
 
 fn table(listed: &[Listed]) -> String {

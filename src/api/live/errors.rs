@@ -13,6 +13,13 @@ pub const ERRORS: &[DeclaredError] = &[
         message: "selector: at column 13: expected a label, found the end",
     },
     DeclaredError {
+        operations: &["create_stream_key"],
+        reason: Reason::Overloaded,
+        cause: "The session or API key has 10,000 valid stream keys already. Each is valid for 10 minutes: use one for \
+                several streams.",
+        message: "too many stream keys of this session or API key are valid",
+    },
+    DeclaredError {
         operations: &["follow_events"],
         reason: Reason::Overloaded,
         cause: "As many streams as the hub, the tenant, or the user or API key may have are open (settings \

@@ -230,3 +230,14 @@ async fn logging_in_and_out(database: Database) {
     hub.answer(who).await.refused(401);
     hub.get("auth/token").await.ok();
 }
+
+#[test]
+fn the_page_on_errors_lists_every_reason() {
+    let page = std::fs::read_to_string(repository("docs/errors.md")).unwrap();
+    for reason in document()["x-error-reasons"].as_array().unwrap() {
+        let text = |name: &str| reason[name].as_str().unwrap();
+        let (word, cause) = (text("reason"), text("cause"));
+        let row = format!("| `{word}` | {} | {cause} |", reason["status"]);
+        assert!(page.contains(&row), "{row}");
+    }
+}
