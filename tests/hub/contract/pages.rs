@@ -191,6 +191,14 @@ async fn texts_are_compressed_and_assets_kept() {
     }
 }
 
+/// The document in either format (JSON is YAML, too). A file and a hub may name other servers.
+fn without_servers(text: &[u8]) -> serde_yaml::Value {
+    let mut document: serde_yaml::Value = serde_yaml::from_slice(text).unwrap();
+    let servers = document.as_mapping_mut().unwrap().remove("servers");
+    assert!(servers.is_some());
+    document
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_served_documents_are_those_of_the_command() {
     let hub = Hub::start(Database::Sqlite).await;
@@ -211,7 +219,10 @@ async fn the_served_documents_are_those_of_the_command() {
         let served = load(&hub, path, None).await;
         let printed = program().arg("openapi").args(flags).output().await.unwrap();
         assert!(printed.status.success(), "{flags:?}");
-        assert!(served.bytes == printed.stdout, "{path}");
+        assert!(
+            without_servers(&served.bytes) == without_servers(&printed.stdout),
+            "{path}"
+        );
         assert_eq!(served.headers["content-type"], media_type, "{path}");
     }
     let refused = program()
