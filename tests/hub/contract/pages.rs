@@ -64,7 +64,9 @@ async fn every_link_leads_somewhere() {
     for path in PAGES.into_iter().chain(["/openapi-3.1.yaml", "/readyz"]) {
         assert!(pages.contains_key(path), "no link to {path}");
     }
-    for (path, html) in &pages {
+    // Scripts and documents contain texts that look like links.
+    let texts = pages.iter();
+    for (path, html) in texts.filter(|(_, text)| text.starts_with("<!doctype html>")) {
         for target in targets(html) {
             let (page, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let page = if page.is_empty() { path } else { page };
