@@ -64,7 +64,9 @@ async fn every_link_leads_somewhere() {
     for path in PAGES.into_iter().chain(["/openapi-3.1.yaml", "/readyz"]) {
         assert!(pages.contains_key(path), "no link to {path}");
     }
-    for (path, html) in &pages {
+    // Scripts and documents contain texts that look like links.
+    let texts = pages.iter();
+    for (path, html) in texts.filter(|(_, text)| text.starts_with("<!doctype html>")) {
         for target in targets(html) {
             let (page, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let page = if page.is_empty() { path } else { page };
@@ -191,6 +193,14 @@ async fn texts_are_compressed_and_assets_kept() {
     }
 }
 
+/// The document in either format (JSON is YAML, too). A file and a hub may name other servers.
+fn without_servers(text: &[u8]) -> serde_yaml::Value {
+    let mut document: serde_yaml::Value = serde_yaml::from_slice(text).unwrap();
+    let servers = document.as_mapping_mut().unwrap().remove("servers");
+    assert!(servers.is_some());
+    document
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_served_documents_are_those_of_the_command() {
     let hub = Hub::start(Database::Sqlite).await;
@@ -211,7 +221,10 @@ async fn the_served_documents_are_those_of_the_command() {
         let served = load(&hub, path, None).await;
         let printed = program().arg("openapi").args(flags).output().await.unwrap();
         assert!(printed.status.success(), "{flags:?}");
-        assert!(served.bytes == printed.stdout, "{path}");
+        assert!(
+            without_servers(&served.bytes) == without_servers(&printed.stdout),
+            "{path}"
+        );
         assert_eq!(served.headers["content-type"], media_type, "{path}");
     }
     let refused = program()
