@@ -31,13 +31,14 @@ chapters! {
     "Using the API":
         "authentication" "Log in, send the token, use API keys, and the keys of networks and streams"
         "access" "Roles, operators, password rules, limits on guesses, proxies"
-        "errors" "The error object, the eight status codes, request ids and retries"
+        "errors" "The error object, the eight status codes, reasons, request ids and retries"
         "pagination" "Pages, cursors, order, totals"
         "selectors" "Pick devices by their labels"
         "concurrency" "Change a resource only if nobody else has: ETag and If-Match"
         "idempotency" "Repeat a POST without doing it twice: Idempotency-Key"
         "time" "Format, time zone and precision of times"
         "limits" "Every limit, and what happens beyond it"
+        "browsers" "Use the API and follow events from pages in a browser"
         "http" "HTTP versions, caches, compression, slow clients"
         "compatibility" "What may change, what may not, and what clients must tolerate";
     "Devices and networks":
@@ -54,6 +55,7 @@ chapters! {
         "sandbox" "How drivers are isolated";
     "Integrations":
         "integrations" "Forward data to other systems"
+        "messages" "Messages that you receive, member by member, and how to verify them"
         "delivery" "Order, retries, dead letters, replay";
     "Operation":
         "data-directory" "Files, their permissions, certificates"
