@@ -60,10 +60,15 @@ class Request:
         return self.path + ("?" + urllib.parse.urlencode(query) if query else "")
 
 
-def events_of(stream):
-    """The data of server-sent events."""
+def shown_stream(normal, stream):
+    """Server-sent events as they are shown, without the comments that keep the connection alive."""
+    def shown(line):
+        name, mark, value = line.partition(":")
+        if name == "data":
+            return f"data: {json.dumps(normal.answer(json.loads(value)), ensure_ascii=False)}"
+        return f"{name}{mark} {normal.text(value.strip())}" if mark else line
     lines = stream.splitlines()
-    return [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:")]
+    return "\n".join(shown(line) for line in lines if not line.startswith(":")) + "\n"
 
 
 def read(answer):
@@ -71,8 +76,6 @@ def read(answer):
     media_type = answer.headers.get_content_type()
     if media_type == "application/json":
         return answer.json
-    if media_type == "text/event-stream":
-        return events_of(answer.body.decode())
     return answer.body if media_type == "application/octet-stream" else answer.body.decode()
 
 
@@ -159,6 +162,8 @@ class Story:
         if step.example:
             example = {"name": step.example, "summary": step.summary, "request": shown, "status": answer.status,
                        "media_type": answer.headers.get_content_type()}
+            if example["media_type"] == "text/event-stream":
+                content = shown_stream(self.normal, content)
             example["response"] = step.shown if isinstance(content, bytes) else self.normal.answer(content)
             self.examples.setdefault(step.operation, []).append(example)
 
