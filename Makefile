@@ -21,7 +21,7 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-import faults soak contract contract-long contract-mutants clients browser openapi \
+	bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
@@ -40,6 +40,7 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-lint
 	@$(MAKE) check-deny
 	@$(MAKE) check-openapi
+	@$(MAKE) story
 	@$(MAKE) check-rust
 	@$(MAKE) contract
 	@$(MAKE) check-reasons
@@ -84,6 +85,17 @@ bench-import: ## rows a second of an import of 100,000 devices
 # examples here: the API before it is the same.
 CONTRACT = scripts/need postgres; scripts/with-postgres --no-fsync $(VENV)/bin/python contract-tests/run
 
+story: build venv linter ## sends the requests of openapi/story to a hub, also by their code samples; compares the answers
+	$(call heading,examples and code samples)
+	@scripts/need curl openssl
+	@contract-tests/.venv/bin/python contract-tests/story
+	@contract-tests/.venv/bin/python contract-tests/story --samples
+
+record-story: build venv ## writes openapi/examples.json anew, and the document with it
+	@scripts/need openssl
+	@contract-tests/.venv/bin/python contract-tests/story --record
+	@$(MAKE) openapi
+
 contract: build venv ## the running server against its own OpenAPI document, on SQLite and PostgreSQL
 	$(call heading,contract tests)
 	@$(CONTRACT)
@@ -96,19 +108,21 @@ contract-mutants: build venv ## shows that the contract tests notice planted fau
 	$(call heading,contract tests against planted faults)
 	@$(VENV)/bin/python contract-tests/mutants
 
-clients: build client-tools ## generated clients in four languages against a running hub
+clients: build client-tools ## clients of ten generators in six languages, checked, and run against a hub
 	$(call heading,generated clients)
 	@$(CLIENTS)/run
 
-browser: build browser-tools ## the pages of the API in Chromium; SCREENSHOT=1 renews docs/swagger-ui.png
+browser: build browser-tools ## the pages of the API, and pages of other origins, in Chromium; SCREENSHOTS=1 renews docs/images/
 	$(call heading,pages in a browser)
-	@$(BROWSER)/run $(if $(SCREENSHOT),--screenshot docs/swagger-ui.png)
+	@$(BROWSER)/run $(if $(SCREENSHOTS),--screenshots docs/images)
 
 openapi: build ## writes the document that the code makes to openapi/
 	@mkdir -p openapi
 	@$(HUB) openapi >openapi/openapi.json
 	@$(HUB) openapi --yaml >openapi/openapi.yaml
-	@echo "wrote openapi/openapi.json and openapi/openapi.yaml"
+	@$(HUB) openapi --openapi-version 3.1 >openapi/openapi-3.1.json
+	@$(HUB) openapi --openapi-version 3.1 --yaml >openapi/openapi-3.1.yaml
+	@echo "wrote openapi/openapi.json and .yaml, openapi/openapi-3.1.json and .yaml"
 
 release-document: ## part of a release: later documents must not break clients of this one
 	@cp openapi/openapi.json openapi/released.json
@@ -225,7 +239,7 @@ linter:
 	@$(call node-tools,contract-tests)
 
 client-tools:
-	@scripts/need python node java go
+	@scripts/need python node java go php
 	@$(call python-tools,$(CLIENTS))
 	@$(call node-tools,$(CLIENTS))
 

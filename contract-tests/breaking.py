@@ -3,7 +3,8 @@
 
     contract-tests/breaking.py RELEASED CURRENT
 
-What this file knows is operations: paths, parameters, bodies, statuses, headers, authentication.
+What this file knows is operations: paths, parameters, bodies, statuses, headers, authentication; and the messages that
+receivers get (`x-webhooks`).
 Schemas are compared by schemas.py. Links, ids and texts are not compared: no request needs them.
 """
 
@@ -40,7 +41,28 @@ class Comparison:
                 self.operation(name, (item, operation), (new_item, new_operation))
             else:
                 self.say(name, "the operation was removed")
+        self.messages(self.old.root.get("x-webhooks", {}), self.new.root.get("x-webhooks", {}))
         return self.found
+
+    def messages(self, old, new):
+        """What the hub sends to receivers: to them, its requests are what answers are to a client."""
+        for name, item in old.items():
+            where = f"message {name}"
+            if name not in new:
+                self.say(where, "the message was removed")
+                continue
+            old_operation, new_operation = item["post"], new[name]["post"]
+            old_body, new_body = self.old.follow(old_operation["requestBody"]), self.new.follow(new_operation["requestBody"])
+            self.contents(where, "response", old_body, new_body)
+            new_headers = parameters(self.new, {"path": ""}, new_operation)
+            for key, header in parameters(self.old, {"path": ""}, old_operation).items():
+                place = f"{where} header {header['name']}"
+                if key not in new_headers:
+                    self.say(place, "was removed")
+                    continue
+                if header.get("required") and not new_headers[key].get("required"):
+                    self.say(place, "is not always there any more")
+                self.value(place, "response", header, new_headers[key])
 
     def operation(self, name, old, new):
         self.parameters(name, old, new)

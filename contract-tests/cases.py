@@ -134,14 +134,12 @@ def requests_of(document, client, maker):
             path, body, resource = template, None, resource_of(template)
             if "{" in template:
                 path = filled(template, maker.path_parameters(resource, template))
-            if method == "post" and "{" not in template and resource != "auth":
+            if method == "post" and "{" not in template and resource != "auth" and "requestBody" in operation:
                 body = maker.body(resource)
             if method == "post" and "{" in template and "requestBody" in operation:
                 body = maker.body_below(template)
             if method == "put" and declares_etag(item.get("get", {"responses": {}})):
                 body = update_of(document, operation, client.call("GET", path), maker, resource)
-            if operation["operationId"] == "create_device_labels":
-                path += "?labels=floor=2"
             if operation["operationId"] == "redecode_device_uplinks":
                 path += "?driver=thingshub/cayenne-lpp"
             yield types.SimpleNamespace(

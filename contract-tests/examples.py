@@ -1,15 +1,23 @@
 #!/usr/bin/env python3
 """Every body in the OpenAPI document has an example, which fits the body's schema, formats included, and
-has nothing that is not described.
+has nothing that is not described. Every form of every union that a request may have is in some example, and
+every operation has a code sample in each language.
 
     contract-tests/examples.py DOCUMENT
 """
 
+import collections
 import json
 import pathlib
 import sys
 
-from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator, oas30_format_checker
+from openapi_schema_validator import (
+    OAS30ReadValidator,
+    OAS30WriteValidator,
+    OAS31Validator,
+    oas30_format_checker,
+    oas31_format_checker,
+)
 
 
 def contents(node, where=()):
@@ -21,7 +29,7 @@ def contents(node, where=()):
             if isinstance(content, dict) and "schema" in content:
                 yield (*where, media_type), content
         for key, value in node.items():
-            if key != "example":
+            if key not in ("example", "examples"):
                 yield from contents(value, (*where, str(key)))
 
 
@@ -44,12 +52,69 @@ def samples(content):
         yield example["value"]
 
 
+def validators(document):
+    """The validators of what is sent and of what is received, and the checker of formats."""
+    if document["openapi"].startswith("3.1."):
+        return OAS31Validator, OAS31Validator, oas31_format_checker
+    return OAS30WriteValidator, OAS30ReadValidator, oas30_format_checker
+
+
+LANGUAGES = {"curl", "Python", "TypeScript"}
+
+
+def resolved(document, schema):
+    while "$ref" in schema or list(schema.get("allOf", [])) and "properties" not in schema:
+        schema = schema["allOf"][0] if "allOf" in schema else schema
+        if "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
+    return schema
+
+
+def tag(document, form):
+    """The word by which a form of a union is known; nothing where the union is none of tagged objects."""
+    words = resolved(document, form).get("properties", {}).get("type", {}).get("enum", [])
+    return words[0] if len(words) == 1 else None
+
+
+def count_forms(document, schema, values, counts, depth=0):
+    """Counts how many of the values have each of the tagged forms of all unions in the schema."""
+    schema = resolved(document, schema)
+    if depth > 12:
+        return
+    forms = {tag(document, form): form for form in schema.get("oneOf", schema.get("anyOf", []))}
+    if forms and None not in forms:
+        for word, form in forms.items():
+            chosen = [value for value in values if isinstance(value, dict) and value.get("type") == word]
+            counts[form.get("$ref", word)] += len(chosen)
+            count_forms(document, form, chosen, counts, depth + 1)
+    for name, part in schema.get("properties", {}).items():
+        inner = [value[name] for value in values if isinstance(value, dict) and value.get(name) is not None]
+        count_forms(document, part, inner, counts, depth + 1)
+    if "items" in schema:
+        inner = [item for value in values if isinstance(value, list) for item in value]
+        count_forms(document, schema["items"], inner, counts, depth + 1)
+
+
+def lacking(document):
+    """What has no example or code sample although it should have one."""
+    counts = collections.Counter()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            found = {sample["label"] for sample in operation.get("x-codeSamples", [])}
+            if found != LANGUAGES:
+                yield f"{method} {path}: no code sample in {', '.join(sorted(LANGUAGES - found))}"
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                count_forms(document, content["schema"], list(samples(content)), counts)
+    yield from (f"{form}: no request has an example of it" for form, count in counts.items() if not count)
+
+
 def problems(document):
     """What is wrong, and how many examples there are."""
-    found, count = [], 0
+    found, count = list(lacking(document)), 0
+    sent, received, format_checker = validators(document)
     components = close(document["components"])
     for path, content in contents(document):
-        validator = OAS30WriteValidator if "requestBody" in path else OAS30ReadValidator
+        validator = sent if "requestBody" in path else received
         # References are looked up in the schema itself, so it takes what they lead to along.
         schema = {**close(content["schema"]), "components": components}
         values = list(samples(content))
@@ -57,7 +122,7 @@ def problems(document):
             found.append(f"{' '.join(path)}: no example")
         for value in values:
             count += 1
-            for error in validator(schema, format_checker=oas30_format_checker).iter_errors(value):
+            for error in validator(schema, format_checker=format_checker).iter_errors(value):
                 found.append(f"{' '.join(path)}: {error.json_path}: {error.message}")
     return found, count
 

@@ -28,8 +28,8 @@ def segments(operation):
 
 
 def is_own(operation):
-    """Whether everybody has one of it: the session and the account."""
-    return segments(operation)[0] == "auth" or segments(operation)[:2] == ["users", "me"]
+    """Whether everybody has one of it: the session, the account, and keys for the stream of events."""
+    return segments(operation)[0] == "auth" or segments(operation)[:2] in (["users", "me"], ["events", "stream-key"])
 
 
 def refusals(operation, method):

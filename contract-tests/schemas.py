@@ -8,6 +8,7 @@ unless a request must have it: objects that are answered may grow.
 """
 
 import math
+import re
 
 SMALLER_FORMATS = {("int32", "int64"), ("uint32", "int64"), ("float", "double")}
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -240,7 +241,7 @@ def misfits(old, new, inner, outer):
             yield keyword, old.get(keyword, "none"), new.get(keyword, "none")
     # Whether one pattern takes all that another does is not worth deciding: any other one counts.
     for keyword in ("pattern", "not"):
-        if keyword in outer and inner.get(keyword) != outer[keyword]:
+        if keyword in outer and spelled_alike(inner.get(keyword)) != spelled_alike(outer[keyword]):
             yield keyword, old.get(keyword, "none"), new.get(keyword, "none")
     one, other = inner.get("format"), outer.get("format")
     if other and one != other and (one, other) not in SMALLER_FORMATS:
@@ -250,6 +251,11 @@ def misfits(old, new, inner, outer):
     step = outer.get("multipleOf")
     if step and ("multipleOf" not in inner or inner["multipleOf"] % step):
         yield "multipleOf", old.get("multipleOf", "none"), new.get("multipleOf", "none")
+
+
+def spelled_alike(value):
+    r"""A pattern in which each character has one escape: `\u001f` and `\x1f` are the same."""
+    return re.sub(r"\\u00([0-9a-f]{2})", r"\\x\1", value) if isinstance(value, str) else value
 
 
 def is_within(schema, values):

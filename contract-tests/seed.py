@@ -20,11 +20,13 @@ DRIVER = (ROOT / "examples/am102.js").read_text()
 THE_THINGS_STACK = {"type": "the_things_stack"}
 HTTP = {
     "type": "http",
-    "device_id_pointer": "/deviceInfo/devEui",
-    "payload_pointer": "/data",
-    "payload_encoding": "base64",
-    "port_pointer": "/fPort",
-    "time_pointer": "/time",
+    "mapping": {
+        "device_id_pointer": "/deviceInfo/devEui",
+        "payload_pointer": "/data",
+        "payload_encoding": "base64",
+        "port_pointer": "/fPort",
+        "time_pointer": "/time",
+    },
 }
 LABEL = "site=berlin"
 SPAN = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
@@ -99,6 +101,7 @@ class Maker:
         """What is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
         return {
             "adopt": {"id": self.name()},
+            "labels": {"labels": ["floor=2"]},
             "downlinks": {"payload_hex": "0011223344556677", "f_port": 1},
             "resend": {},
             "replay": SPAN,

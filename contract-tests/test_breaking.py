@@ -92,6 +92,7 @@ CHANGES = {
     "a default is new": (TEXT, TEXT | {"default": "b"}, None, None),
     "another type": (TEXT, INTEGER, "$: type narrowed from string to integer", "$: type widened from string to integer"),
     "another pattern": (TEXT | {"pattern": "a"}, TEXT | {"pattern": "b"}, "$: pattern narrowed", "$: pattern widened"),
+    "another escape": (TEXT | {"pattern": "^\\u001f$"}, TEXT | {"pattern": "^\\x1f$"}, None, None),
     "another order": (words("a", "b"), words("b", "a"), None, None),
     "another description": (TEXT, TEXT | {"description": "what", "example": "it"}, None, None),
     "what only answers have": (thing(a=TEXT | {"readOnly": True}), thing(), None, "$.a: was removed"),
@@ -246,3 +247,37 @@ def test_servers_and_the_authentication_of_all_operations():
     old, new = document() | {"servers": [{"url": "/v1/"}]}, document() | {"servers": [{"url": "/v2"}]}
     assert_said(found(old, new), "servers: /v1 was removed")
     assert_said(found(document(), document() | {"security": [{"key": []}]}), "POST /a: no authentication is not enough")
+
+
+def receiving(body=None, headers=None, name="uplink"):
+    """A document with one message that receivers get."""
+    headers = {"Webhook-Id": True} if headers is None else headers
+    operation = {
+        "parameters": [{"name": name, "in": "header", "required": required, "schema": TEXT}
+                       for name, required in headers.items()],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body or thing(["a"], a=TEXT)}}},
+        "responses": {"2XX": {"description": ""}},
+    }
+    return document() | {"x-webhooks": {name: {"post": operation}}}
+
+
+MESSAGES = {
+    "the same": (receiving(), None),
+    "one more member": (receiving(thing(["a"], a=TEXT, b=TEXT)), None),
+    "one more header": (receiving(headers={"Webhook-Id": True, "Webhook-Attempt": True}), None),
+    "no such message": (receiving(name="raw"), "message uplink: the message was removed"),
+    "another type": (receiving(thing(["a"], a=NUMBER)), "message uplink"),
+    "not always there": (receiving(thing(a=TEXT)), "message uplink"),
+    "no header": (receiving(headers={}), "message uplink header Webhook-Id: was removed"),
+    "a header that comes at times": (
+        receiving(headers={"Webhook-Id": False}),
+        "message uplink header Webhook-Id: is not always there any more",
+    ),
+}
+
+
+@pytest.mark.parametrize("new, said", MESSAGES.values(), ids=MESSAGES)
+def test_changes_of_messages(new, said):
+    found = breaks(receiving(), new)
+    assert len(found) == (said is not None), found
+    assert all(line.startswith(said) for line in found), found

@@ -18,7 +18,7 @@ use config::{Environment, File, FileFormat};
 use serde::Deserialize;
 
 use values::Numbers;
-pub use values::{LogFormat, Networks, Seconds, Secret};
+pub use values::{LogFormat, Networks, Origins, Seconds, Secret};
 
 /// One setting, for the command line's help.
 #[derive(Debug, Clone)]
@@ -95,6 +95,9 @@ settings! {
     admin_password: Option<Secret> = None;
     /// Base URL of the hub for clients, for the OpenAPI document; by default the origin of the document
     public_url: Option<String> = None;
+    /// Web origins whose pages can use the API from a browser (CORS), comma-separated, such as
+    /// https://app.example.com; none by default
+    cors_origins: Origins = Origins::default();
     /// Networks of proxies whose headers X-Forwarded-For, Forwarded and X-Forwarded-Proto are trusted,
     /// comma-separated; see docs/access.md
     trusted_proxies: Networks = Networks::default();
@@ -364,6 +367,15 @@ mod tests {
             ("THINGSHUB_OUTGOING_ALLOW", "10.0.0.0/8,x"),
             ("THINGSHUB_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
             ("THINGSHUB_TRUSTED_PROXIES", "proxy.example.com"),
+            ("THINGSHUB_CORS_ORIGINS", "*"),
+            ("THINGSHUB_CORS_ORIGINS", "https://*.example.com"),
+            ("THINGSHUB_CORS_ORIGINS", "app.example.com"),
+            ("THINGSHUB_CORS_ORIGINS", "null"),
+            ("THINGSHUB_CORS_ORIGINS", "file:///app"),
+            ("THINGSHUB_CORS_ORIGINS", "https://app.example.com/"),
+            ("THINGSHUB_CORS_ORIGINS", "https://App.example.com"),
+            ("THINGSHUB_CORS_ORIGINS", "https://app.example.com:443"),
+            ("THINGSHUB_CORS_ORIGINS", "https://me@app.example.com"),
             ("THINGSHUB_ADMIN_PASSWORD", "short"),
             ("THINGSHUB_HSTS_MAX_AGE_S", "63072001"),
             ("THINGSHUB_NO_SUCH_THING", "1"),
@@ -435,6 +447,30 @@ mod tests {
         assert_eq!(
             networks,
             ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::1/128", "fd00::/8"]
+        );
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them() {
+        let origins = "https://app.example.com, http://localhost:5173,http://[::1]:8080";
+        let config = load(&[("THINGSHUB_CORS_ORIGINS", origins)], &[]).unwrap();
+        let Origins(origins) = config.cors_origins;
+        assert_eq!(
+            origins,
+            [
+                "https://app.example.com",
+                "http://localhost:5173",
+                "http://[::1]:8080"
+            ]
+        );
+        let error = load(
+            &[("THINGSHUB_CORS_ORIGINS", "https://App.example.com:443/")],
+            &[],
+        )
+        .unwrap_err();
+        assert!(
+            error.contains("must be written as https://app.example.com for"),
+            "{error}"
         );
     }
 

@@ -110,16 +110,21 @@ impl Error {
         }
     }
 
-    /// A broken rule, from a text that may begin with the path of a field, as in `broker.url: is required`.
+    /// A broken rule, from a text that may begin with the path of a field, as in `broker.url: is required`. The
+    /// reason is that something is missing, or that it is invalid.
     pub fn broken(rule: impl std::fmt::Display) -> Self {
         let text = rule.to_string();
         let is_path = |field: &&str| {
             let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
             !field.is_empty() && field.chars().all(is_part)
         };
-        let field = text.split_once(": ").map(|(field, _)| field);
+        let (field, rule) = text.split_once(": ").unzip();
+        let is_missing = rule.is_some_and(|rule| rule.starts_with("is required"));
         Error::Rejected {
-            reason: Reason::Invalid,
+            reason: match is_missing {
+                true => Reason::Required,
+                false => Reason::Invalid,
+            },
             field: field.filter(is_path).map(ToOwned::to_owned),
             text,
         }
@@ -277,5 +282,9 @@ mod tests {
         assert_eq!(text, "settings.broker.topics[0]: must not be empty");
         let (field, _) = parts(Error::broken("this is no JSON: line 1"));
         assert_eq!(field, None);
+        let missing = Error::broken("broker.url: is required");
+        assert_eq!(missing.reason(), Reason::Required);
+        let broken = Error::broken("broker.url: must start with mqtts://");
+        assert_eq!(broken.reason(), Reason::Invalid);
     }
 }

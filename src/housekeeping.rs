@@ -1,4 +1,4 @@
-//! Deletes expired idempotency keys and old entries of the audit log, in small chunks so that other writers
+//! Deletes expired idempotency keys and stream keys, and old entries of the audit log, in small chunks so that other writers
 //! hardly wait.
 
 use std::{sync::Arc, time::Duration};
@@ -29,6 +29,9 @@ pub async fn run(store: Store, config: Arc<Config>, stop: CancellationToken) {
 
 async fn forget(store: &Store, config: &Config) -> Result<()> {
     while store.forget_keys().await? > 0 {
+        sleep(BREATH).await;
+    }
+    while store.forget_stream_keys().await? > 0 {
         sleep(BREATH).await;
     }
     let kept = TimeDelta::days(i64::from(config.audit_keep_days));

@@ -115,7 +115,7 @@ impl Kind for DriverReferenceKind {
     const RULE: &'static str =
         "must read author/name:tag, author/name or author/name@sha256:<64 hexadecimal digits>";
     const PATTERN: &'static str = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?(:[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?|@sha256:[0-9a-f]{64})?$";
-    const EXAMPLE: &'static str = "milesight/am102:1";
+    const EXAMPLE: &'static str = "dragino/lht65:1";
 
     fn admits(text: &str) -> bool {
         Reference::parse(text).is_some()
@@ -135,7 +135,7 @@ impl Kind for DriverDigestKind {
     const RULE: &'static str = "must read sha256: and 64 hexadecimal digits in lower case";
     const PATTERN: &'static str = "^sha256:[0-9a-f]{64}$";
     const EXAMPLE: &'static str =
-        "sha256:2123040d040d11712b20790570d87ad8c1cbda3a4f65cf24a40659c9409a4f92";
+        "sha256:29af4d47b3bc35420f7392de1e4ff3cdfe1447a67a91352cf4256e86761269d3";
 
     fn admits(text: &str) -> bool {
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -157,7 +157,7 @@ impl Kind for DriverPickKind {
     const RULE: &'static str = "must be a tag, or a digest: sha256: and 64 hexadecimal digits";
     const PATTERN: &'static str =
         r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?|sha256:[0-9a-f]{64})$";
-    const EXAMPLE: &'static str = "1.0.1";
+    const EXAMPLE: &'static str = "1.1.0";
 
     fn admits(text: &str) -> bool {
         DriverTag::new(text).is_ok() || DriverDigest::new(text).is_ok()
@@ -180,6 +180,7 @@ impl DriverPick {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::agreement;
 
     fn digest() -> String {
         format!("sha256:{}", "0a".repeat(32))
@@ -230,5 +231,12 @@ mod tests {
         }
         let longest = "a".repeat(63);
         assert!(DriverReference::new(format!("{longest}/{longest}@{digest}")).is_ok());
+    }
+
+    #[test]
+    fn patterns_agree_with_the_checks() {
+        agreement::check::<DriverReferenceKind>();
+        agreement::check::<DriverDigestKind>();
+        agreement::check::<DriverPickKind>();
     }
 }

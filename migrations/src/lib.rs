@@ -37,6 +37,8 @@ mod m0026_removals;
 mod m0027_answered_uplinks;
 mod m0028_clock_steps;
 mod m0029_given_up_deliveries;
+mod m0030_stream_keys;
+mod m0031_http_mappings;
 
 /// Migrates a database to the newest schema.
 pub struct Migrator;
@@ -74,6 +76,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0027_answered_uplinks::Migration),
             Box::new(m0028_clock_steps::Migration),
             Box::new(m0029_given_up_deliveries::Migration),
+            Box::new(m0030_stream_keys::Migration),
+            Box::new(m0031_http_mappings::Migration),
         ]
     }
 }

@@ -23,16 +23,17 @@ pub use http::tasks::Tasks;
 
 use std::time::Duration;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint};
 use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    document::published::Documents,
+    document::{form::Form, published},
     http::{
         body::Uncompressing,
         body_room::BodyRooms,
         bounds::{BodyBounds, FACTOR_MAX, OwnBound},
+        cross_origin::CrossOrigin,
         declared_error::DeclaredError,
         edge::Edge,
         files::Receiving,
@@ -178,9 +179,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     }
 }
 
-/// Returns the published document with `public_url` as its server, or the document's own origin.
-pub fn documents(public_url: Option<&str>) -> Documents {
-    Documents::of::<AllOperations>(public_url, ERRORS)
+/// Returns the text of the published document with `public_url` as its server, or `None` for a document in a file.
+pub fn document_text(public_url: Option<&str>, form: Form) -> String {
+    published::text::<AllOperations>(public_url, ERRORS, form)
 }
 
 /// Returns the API as the server runs it. After `cut` it no longer waits for request bodies.
@@ -193,10 +194,12 @@ pub fn endpoint(
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let metrics = hub.metrics.clone();
+    let methods = Methods::of::<AllOperations>();
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
-    let documents = documents(config.public_url.as_deref());
-    document::pages::routes(Route::new().nest_no_strip("/", service.into_endpoint()))
-        .data(documents)
+    let public_url = config.public_url.clone();
+    let public_url = public_url.unwrap_or_else(|| document::published::ORIGIN.to_owned());
+    let text = move |form| document_text(Some(&public_url), form);
+    document::pages::routes(service.into_endpoint(), text)
         .data(hub)
         .data(tasks)
         .data(Receiving::default())
@@ -212,9 +215,10 @@ pub fn endpoint(
             timeout,
             trusted_proxies: config.trusted_proxies.clone(),
             hsts_max_age_s: config.hsts_max_age_s,
+            cross_origin: CrossOrigin::new(&config.cors_origins, methods.clone()),
             requests: Shares::new(usize::MAX),
             address_requests_max: config.address_requests_max,
-            methods: Methods::of::<AllOperations>(),
+            methods,
             allows_plain: false,
             metrics,
             cut,
@@ -233,6 +237,7 @@ pub fn metrics_endpoint(
         timeout: Duration::from_secs(config.request_timeout_s),
         trusted_proxies: config.trusted_proxies.clone(),
         hsts_max_age_s: config.hsts_max_age_s,
+        cross_origin: CrossOrigin::default(),
         requests: Shares::new(usize::MAX),
         address_requests_max: config.address_requests_max,
         methods: Methods::default(),

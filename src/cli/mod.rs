@@ -37,7 +37,11 @@ use tracing_subscriber::EnvFilter;
 
 use self::exit::Failure;
 use crate::{
-    api, app,
+    api::{
+        self,
+        document::form::{Form, Format, Version},
+    },
+    app,
     config::{Config, LogFormat, SETTINGS},
 };
 
@@ -77,6 +81,12 @@ fn command() -> Command {
         .long("yaml")
         .action(ArgAction::SetTrue)
         .help("Print YAML instead of JSON");
+    let version = Arg::new("openapi-version")
+        .long("openapi-version")
+        .value_name("VERSION")
+        .value_parser(["3.0", "3.1"])
+        .default_value("3.0")
+        .help("Version of OpenAPI in which the document is written");
     Command::new("thingshub")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted IoT hub with a contract-first REST API")
@@ -91,6 +101,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("openapi")
                 .about("Print the OpenAPI document")
+                .arg(version)
                 .arg(yaml),
         )
         .subcommand(login::login_command())
@@ -194,13 +205,16 @@ fn users(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn openapi(matches: &ArgMatches) -> Result<(), Failure> {
-    let documents = api::documents(None);
-    let document = if matches.get_flag("yaml") {
-        &documents.yaml
-    } else {
-        &documents.json
+    let version = matches.get_one::<String>("openapi-version");
+    let version = match version.map(String::as_str) {
+        Some("3.1") => Version::V3_1,
+        _ => Version::V3_0,
     };
-    output::bytes(document)
+    let format = match matches.get_flag("yaml") {
+        true => Format::Yaml,
+        false => Format::Json,
+    };
+    output::bytes(api::document_text(None, Form(version, format)).as_bytes())
 }
 
 /// Runs a command that sends requests to a hub. One thread is enough for one request.

@@ -7,6 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use url::Url;
 
 /// A string that never shows in logs.
 #[derive(Clone, Deserialize)]
@@ -60,6 +61,45 @@ impl std::str::FromStr for Network {
             .or_else(|| Some(text.parse::<IpAddr>().ok()?.into()))
             .map(Self)
             .ok_or("must be a network such as 10.0.0.0/8, or an IP address")
+    }
+}
+
+/// A list of web origins, written `https://app.example.com, http://localhost:5173`.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let origins: Vec<Origin> = comma_separated(deserializer)?;
+        Ok(Self(
+            origins.into_iter().map(|Origin(origin)| origin).collect(),
+        ))
+    }
+}
+
+/// A web origin, exactly as browsers send it: they are compared as texts.
+struct Origin(String);
+
+impl std::str::FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).ok();
+        let url = url.filter(|url| {
+            let has_wildcard = url.host_str().is_none_or(|host| host.contains('*'));
+            matches!(url.scheme(), "http" | "https") && !has_wildcard
+        });
+        let Some(url) = url else {
+            return Err(
+                "must be one origin, such as https://app.example.com or http://localhost:5173"
+                    .to_owned(),
+            );
+        };
+        let origin = url.origin().ascii_serialization();
+        match origin == text {
+            true => Ok(Self(origin)),
+            false => Err(format!("must be written as {origin}")),
+        }
     }
 }
 
@@ -124,6 +164,7 @@ impl<T> Numbers for Option<T> {}
 impl Numbers for SocketAddr {}
 impl Numbers for PathBuf {}
 impl Numbers for Networks {}
+impl Numbers for Origins {}
 impl Numbers for LogFormat {}
 impl Numbers for String {}
 impl Numbers for bool {}

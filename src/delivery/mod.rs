@@ -23,4 +23,4 @@ mod under_way;
 pub use engine::Engine;
 pub use handle::Handle;
 pub use payload::{Payload, Purpose, RenderError, SAMPLE};
-pub use targets::{Answer, FOLLOWED, TARGET_TYPES, check, place};
+pub use targets::{Answer, FOLLOWED, TARGET_TYPES, check, hosts, place};

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     delivery::Handle,
     driver,
-    error::Result,
+    error::{Error, Result},
     id::TenantId,
     live::Live,
     metrics::Metrics,
@@ -32,7 +32,7 @@ pub mod removals;
 pub mod selectors;
 mod trials;
 
-pub use access::caller::{Caller, Identity};
+pub use access::caller::{Caller, Identity, credential_of};
 pub use access::throttle::subscriber;
 
 use access::key_uses::KeyUses;
@@ -113,6 +113,16 @@ impl Hub {
         };
         hub.describe();
         hub
+    }
+
+    /// Refuses hosts that the hub may not reach, as far as this is known without a look-up of names. Each host has the
+    /// name of its field.
+    fn check_hosts(&self, hosts: &[(String, String)]) -> Result<()> {
+        for (field, host) in hosts {
+            let checked = self.guard.check_host(host);
+            checked.map_err(|refusal| Error::field(field, refusal))?;
+        }
+        Ok(())
     }
 
     /// Seals the secrets that the settings of a row require, in the form in which the row stores them.

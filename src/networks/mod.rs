@@ -266,6 +266,11 @@ impl DownlinkSettings {
         self.network().tls()
     }
 
+    /// URL of the network server; empty if the hub does not call it.
+    pub fn url(&self) -> &str {
+        self.network().url()
+    }
+
     /// True if downlinks are published to the connection's broker.
     pub fn is_published(&self) -> bool {
         self.network().is_published()
@@ -334,16 +339,18 @@ mod tests {
         assert_eq!(stack.check(), Ok(()));
         assert!(stack.parse(Incoming::of(&json!([]))).is_err());
 
-        let mapping = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-                             "payload_encoding": "hex"});
-        let http = read(mapping.clone()).expect("a mapping");
-        assert_eq!(serde_json::to_value(&http).ok(), Some(mapping));
+        let mapping =
+            json!({"device_id_pointer": "/id", "payload_pointer": "/p", "payload_encoding": "hex"});
+        let settings = json!({"type": "http", "mapping": mapping});
+        let http = read(settings.clone()).expect("a mapping");
+        assert_eq!(serde_json::to_value(&http).ok(), Some(settings));
 
         for refused in [
             json!({"type": "the_things_stack", "more": 1}),
+            json!({"type": "http", "mapping": mapping, "more": 1}),
             json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-                   "payload_encoding": "hex", "more": 1}),
-            json!({"type": "http", "device_id_pointer": "/id", "payload_encoding": "hex"}),
+                   "payload_encoding": "hex"}),
+            json!({"type": "http", "mapping": {"device_id_pointer": "/id", "payload_encoding": "hex"}}),
             json!({"type": "carrier_pigeon"}),
         ] {
             assert!(read(refused.clone()).is_err(), "{refused}");

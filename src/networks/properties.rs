@@ -32,8 +32,9 @@ fn networks() -> Vec<NetworkSettings> {
     let plain = plain.filter(|settings| NetworkSettings::deserialize(settings).is_ok());
     let plain: Vec<Value> = plain.collect();
     assert!(plain.len() >= 8, "{plain:?}");
-    let mapping = json!({"type": "http", "device_id_pointer": "/device", "payload_pointer": "/data",
-                         "payload_encoding": "hex", "time_pointer": "/time"});
+    let mapping = json!({"type": "http", "mapping": {
+        "device_id_pointer": "/device", "payload_pointer": "/data", "payload_encoding": "hex",
+        "time_pointer": "/time"}});
     plain
         .into_iter()
         .chain([mapping])

@@ -15,7 +15,7 @@ use super::{
     value,
     vault::{Vault, is_bound_to},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 
 /// Named secrets in plain text. They never appear in logs.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -131,18 +131,19 @@ impl Vault {
                 (Some(secret), _) => self.seal(&slot, claim.sent_to, secret)?,
                 (None, Some(_)) if is_elsewhere(claim) => {
                     let rule = "is required: the address has changed";
-                    return Err(Error::field(field, rule));
+                    return Err(Error::of_field(Reason::Required, field, rule));
                 }
                 (None, Some((_, stored))) if is_bound_to(stored, claim.sent_to) => stored.clone(),
                 // Sealed before values were bound to their row, or for another address.
                 (None, Some((before, stored))) => {
                     let secret = self.open_value(&before.slot(place, name), stored);
                     let rule = "is required: the stored one does not open with the hub's keys";
-                    let secret = secret.map_err(|_| Error::field(field, rule))?;
+                    let secret =
+                        secret.map_err(|_| Error::of_field(Reason::Required, field, rule))?;
                     self.seal(&slot, claim.sent_to, &secret)?
                 }
                 (None, None) if claim.is_required => {
-                    return Err(Error::field(field, "is required"));
+                    return Err(Error::of_field(Reason::Required, field, "is required"));
                 }
                 (None, None) => continue,
             };

@@ -77,7 +77,7 @@ pub fn read(connection: &ConnectionRoute, message: &RawMessage) -> Result<Vec<Va
         let rule = "must be a JSON object, or a list of objects";
         return Err(Error::field("body", rule));
     }
-    connection.settings.split(body).map_err(broken)
+    connection.settings.split(body).map_err(Error::broken)
 }
 
 /// Converts a message to the form that is common to all networks.
@@ -96,7 +96,7 @@ pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event
             topic: message.around.topic.as_deref(),
             credentials,
         })
-        .map_err(broken)?;
+        .map_err(Error::broken)?;
     let is_storable = |id: &str| !id.contains('\0');
     if event.network_device_id().is_none_or(is_storable) {
         return Ok(event);
@@ -105,9 +105,4 @@ pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event
         "network_device_id",
         "must have no NUL character",
     ))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is mapped over a result")]
-fn broken(rule: Malformed) -> Error {
-    Error::broken(rule)
 }

@@ -207,8 +207,8 @@ fn of_downlink(state: &DownlinkState) -> (&'static str, String) {
     (kind, message.to_owned())
 }
 
-/// Removes members that are null, except `network_device_id`, which is null only in events without a
-/// device.
+/// Removes members that are null, except `network_device_id`, which is null where the message does not name the
+/// device: in events without one, and in reports about a downlink by which the device is found.
 fn without_nulls(details: Map<String, Value>) -> Map<String, Value> {
     details
         .into_iter()

@@ -76,7 +76,7 @@ impl Topics {
         Ok(Some(Self {
             broker: subscription
                 .broker(&credentials, &client_id(connection))
-                .map_err(|broken| Error::broken(broken))?,
+                .map_err(Error::broken)?,
             filters: subscription.filters,
         }))
     }

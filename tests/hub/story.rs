@@ -197,9 +197,9 @@ async fn what_is_no_uplink_of_a_known_device_is_told(database: Database) {
 
 async fn any_json_is_read_by_pointers(database: Database) {
     let hub = Hub::start(database).await;
-    let settings = json!({"type": "http", "device_id_pointer": "/deviceInfo/devEui",
+    let settings = json!({"type": "http", "mapping": { "device_id_pointer": "/deviceInfo/devEui",
         "payload_pointer": "/data", "payload_encoding": "base64", "port_pointer": "/fPort",
-        "time_pointer": "/time", "frame_counter_pointer": "/fCnt"});
+        "time_pointer": "/time", "frame_counter_pointer": "/fCnt"}});
     let connection = hub
         .connect_as(&json!({"name": "chirpstack", "settings": settings}))
         .await;

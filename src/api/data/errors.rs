@@ -1,6 +1,49 @@
 //! Errors that are specific to these operations.
 
-use crate::api::http::declared_error::DeclaredError;
+use crate::{api::http::declared_error::DeclaredError, error::Reason};
 
 /// The errors, in the order of their resources.
-pub const ERRORS: &[DeclaredError] = &[];
+pub const ERRORS: &[DeclaredError] = &[
+    // Data tables.
+    DeclaredError {
+        operations: &["create_data_table", "update_data_table"],
+        reason: Reason::AlreadyExists,
+        cause: "Another data table of the tenant has this name. Choose another name.",
+        message: "name: another data table has this name already",
+    },
+    DeclaredError {
+        operations: &["create_data_table", "update_data_table"],
+        reason: Reason::Invalid,
+        cause: "A member of the body breaks its rule: `selector` is a label selector of at most 256 conditions, and \
+                `columns` has 1 to 256 columns with different paths. The message names the column of the selector at \
+                which it cannot be read.",
+        message: "selector: at column 13: expected a label, found the end",
+    },
+    DeclaredError {
+        operations: &["list_data_tables"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, or `cursor` belongs to a list with another filter or order.",
+        message: "cursor: must be a next_cursor that this list has answered",
+    },
+    DeclaredError {
+        operations: &[
+            "get_data_table",
+            "update_data_table",
+            "delete_data_table",
+            "list_rows",
+            "export_rows",
+        ],
+        reason: Reason::NotFound,
+        cause: "Your tenant has no data table with this id.",
+        message: "there is no data table \"3\"",
+    },
+    // Rows.
+    DeclaredError {
+        operations: &["list_rows", "export_rows"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, `to` is before `from`, or `cursor` belongs to other filters, \
+                another table or the other of the two formats. A `device_id` that no device has is no error: the \
+                result has no rows.",
+        message: "to: must not be before from",
+    },
+];

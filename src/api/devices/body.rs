@@ -7,7 +7,7 @@ use crate::{
     api::http::types::{Id, JsonObject, LABELS_MAX, List},
     reference::DriverReference,
     store::devices::{Address, NewDevice},
-    text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
+    text::{Description, DeviceId, DeviceLabel, DeviceName, NetworkDeviceId},
 };
 
 /// Device to create.
@@ -31,7 +31,7 @@ pub struct NewDeviceBody {
     /// Labels of the device, which selectors match.
     #[oai(default)]
     #[serde(default)]
-    pub labels: List<Label, 0, LABELS_MAX>,
+    pub labels: List<DeviceLabel, 0, LABELS_MAX>,
     /// Data for your own use, nested at most 16 levels deep and without NUL characters. Null or absent: an empty
     /// object.
     pub metadata: Option<JsonObject>,
@@ -56,7 +56,7 @@ pub struct DeviceUpdate {
     /// Labels of the device, which selectors match.
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, LABELS_MAX>,
+    labels: List<DeviceLabel, 0, LABELS_MAX>,
     /// Data for your own use, nested at most 16 levels deep and without NUL characters. Null or absent: an empty
     /// object.
     metadata: Option<JsonObject>,
@@ -100,7 +100,12 @@ impl NewDeviceBody {
                 .map(Description::into_string)
                 .unwrap_or_default(),
             driver: self.driver.map(DriverReference::into_string),
-            labels: self.labels.0.into_iter().map(Label::into_string).collect(),
+            labels: self
+                .labels
+                .0
+                .into_iter()
+                .map(DeviceLabel::into_string)
+                .collect(),
             metadata: self.metadata.unwrap_or_default().0,
             connections: connections.into_iter().map(Address::from).collect(),
         }

@@ -27,7 +27,7 @@ use crate::{
             list::{self, Filter, SortBy},
         },
     },
-    text::{Label, SelectorText},
+    text::{DeviceLabel, Label, SelectorText},
 };
 
 /// Number of devices that an export reads at a time.
@@ -80,7 +80,7 @@ enum BulkAction {
 #[serde(deny_unknown_fields)]
 struct AddLabels {
     /// Labels to add.
-    labels: List<Label, 1, LABELS_MAX>,
+    labels: List<DeviceLabel, 1, LABELS_MAX>,
 }
 
 /// Removes labels from the device.
@@ -182,15 +182,14 @@ impl DeviceBulkApi {
             return Err(Error::field("selector", rule).into());
         }
         let selector = parse_selector(&selector)?;
-        let labels = |labels: List<Label, 1, LABELS_MAX>| {
-            labels.0.into_iter().map(Label::into_string).collect()
-        };
         let action = match action {
-            BulkAction::AddLabels(add) => Action::AddLabels {
-                labels: labels(add.labels),
+            BulkAction::AddLabels(AddLabels { labels }) => Action::AddLabels {
+                labels: labels.0.into_iter().map(DeviceLabel::into_string).collect(),
                 most: LABELS_MAX,
             },
-            BulkAction::RemoveLabels(remove) => Action::RemoveLabels(labels(remove.labels)),
+            BulkAction::RemoveLabels(RemoveLabels { labels }) => {
+                Action::RemoveLabels(labels.0.into_iter().map(Label::into_string).collect())
+            }
             BulkAction::Delete(DeleteDevices {}) => Action::Delete,
         };
         let scope = caller.scope();

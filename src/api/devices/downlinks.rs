@@ -6,7 +6,6 @@ use poem::Result;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
-    types::Example,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -47,7 +46,7 @@ type Lifetime = Int<1, 31_536_000>;
 
 /// Downlink to queue. Exactly one of `payload_hex`, `payload_base64` and `values` is required.
 #[derive(Object, Deserialize, Serialize)]
-#[oai(example, skip_serializing_if_is_none)]
+#[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct NewDownlink {
     /// Payload in hexadecimal digits: at least one byte, at most 242 bytes for LoRaWAN, and exactly 8 for Sigfox.
@@ -71,22 +70,6 @@ struct NewDownlink {
     /// Identifier of the network connection that sends the downlink, in which the device must have an address. Null or
     /// absent: the connection that received the device's last uplink, otherwise that of its first address.
     network_connection_id: Option<Id>,
-}
-
-impl Example for NewDownlink {
-    fn example() -> Self {
-        Self {
-            payload_hex: PayloadHex::new("ff0102").ok(),
-            payload_base64: None,
-            values: None,
-            f_port: DownlinkPort::new(85).ok(),
-            confirmed: Some(true),
-            priority: None,
-            expires_in_s: Lifetime::new(86_400).ok(),
-            expires_at: None,
-            network_connection_id: None,
-        }
-    }
 }
 
 /// Priority of a downlink in the device's queue. Downlinks of equal priority are sent in the order in which they were
@@ -133,7 +116,7 @@ pub enum DownlinkState {
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-enum DownlinkOrigin {
+pub enum DownlinkOrigin {
     /// A client queued it.
     Api,
     /// A client changed the desired state of the device.

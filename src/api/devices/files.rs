@@ -15,11 +15,9 @@ use crate::{
             files::{FileKind, Sent},
         },
     },
-    error::Error,
+    error::{Error, Reason},
 };
 
-/// Example file with one device.
-const CSV_EXAMPLE: &str = "id,name,labels,metadata\nam102-meeting-2,Meeting room 2,site=berlin;indoor,\"{\"\"floor\"\":2}\"\n";
 /// File name extensions of NDJSON.
 const NDJSON_ENDINGS: [&str; 2] = ["ndjson", "jsonl"];
 
@@ -28,7 +26,6 @@ pub struct DeviceFile;
 
 impl FileKind for DeviceFile {
     const DESCRIPTION: &'static str = "File of devices in CSV or NDJSON.";
-    const EXAMPLE: &'static str = CSV_EXAMPLE;
     const USUAL_TYPES: &'static [&'static str] = &["text/csv", "application/x-ndjson"];
 
     fn may_be(media_type: &str) -> bool {
@@ -67,7 +64,8 @@ impl Sent<DeviceFile> {
         let label = charset.as_str();
         match Encoding::for_label(label.as_bytes()) {
             Some(encoding) => Ok(Some(encoding)),
-            None => Err(Error::field(
+            None => Err(Error::of_field(
+                Reason::UnsupportedMediaType,
                 "header Content-Type",
                 "must name a charset of the WHATWG Encoding Standard, such as utf-8 or windows-1252",
             )),
@@ -78,7 +76,8 @@ impl Sent<DeviceFile> {
         let header = self.media_type.get_param("header");
         if header.is_some_and(|header| header == "absent") {
             let rule = "must not be header=absent: the first line names the columns";
-            return Err(Error::field("header Content-Type", rule));
+            let reason = Reason::UnsupportedMediaType;
+            return Err(Error::of_field(reason, "header Content-Type", rule));
         }
         Ok(format)
     }
@@ -148,18 +147,9 @@ impl ApiResponse for DeviceStream {
 
 /// Returns the documentation of both formats.
 fn contents() -> Vec<MetaMediaType> {
-    let content = |format: Format, example: &str| MetaMediaType {
+    let content = |format: Format| MetaMediaType {
         content_type: format.media_type(),
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some(example.into()),
-            ..MetaSchema::new("string")
-        })),
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
     };
-    vec![
-        content(Format::Csv, CSV_EXAMPLE),
-        content(
-            Format::Ndjson,
-            "{\"id\":\"am102-meeting-2\",\"labels\":[\"site=berlin\"]}\n{\"id\":\"am102-meeting-3\"}\n",
-        ),
-    ]
+    vec![content(Format::Csv), content(Format::Ndjson)]
 }

@@ -22,7 +22,6 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
     hub::Hub,
     id::ImportId,
     store::devices::{

@@ -5,20 +5,21 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
         http::{
             answer::Found,
+            body::OptionalBody,
             caller::Caller,
-            types::{LABELS_MAX, Labels},
+            types::{LABELS_MAX, Labels, List},
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     store::devices,
-    text::{DeviceId, Label},
+    text::{DeviceId, DeviceLabel, Label},
 };
 
 /// Labels of a device.
@@ -26,6 +27,14 @@ use crate::{
 struct DeviceLabels {
     /// Labels of the device, which selectors match.
     labels: Vec<String>,
+}
+
+/// Labels to add to a device
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddedLabels {
+    /// Labels; required unless the query has them
+    labels: Option<List<DeviceLabel, 1, LABELS_MAX>>,
 }
 
 /// Endpoints of `devices/{id}/labels`.
@@ -56,10 +65,11 @@ impl DeviceLabelsApi {
 
     /// Add labels to a device
     ///
-    /// Adds labels to the device and returns all of its labels. Labels that the device already has are not added again.
+    /// Adds labels to the device and returns all of its labels. Give the labels either in the body or in the query
+    /// parameter `labels`. Labels that the device already has are not added again.
     /// Data tables and integrations apply the change from the next uplink on.
     ///
-    /// Fails with 400 if the device would have more than 64 labels, and with 404 if it does not exist.
+    /// Fails with 400 if the labels are in both places or in none, or if the device would have more than 64 labels, and with 404 if it does not exist.
     #[oai(
         path = "/devices/:id/labels",
         method = "post",
@@ -70,18 +80,32 @@ impl DeviceLabelsApi {
         caller: Caller,
         /// Identifier of the device.
         id: Path<DeviceId>,
-        /// Labels to add, at most 16, separated by commas.
-        labels: Query<Labels>,
+        /// Labels to add, at most 16, separated by commas; instead of a body.
+        labels: Query<Option<Labels>>,
+        body: OptionalBody<AddedLabels>,
     ) -> Result<Found<DeviceLabels>> {
+        let in_body = body.0.and_then(|body| body.labels);
+        let added = match (labels.0, in_body) {
+            (Some(Labels(labels)), None) => labels,
+            (None, Some(labels)) => labels.0.into_iter().map(DeviceLabel::into_string).collect(),
+            (Some(_), Some(_)) => {
+                let rule = "must be in the body or in the query, not in both";
+                return Err(Error::field("labels", rule).into());
+            }
+            (None, None) => {
+                let rule = "is required, in the body or in the query";
+                return Err(Error::of_field(Reason::Required, "labels", rule).into());
+            }
+        };
         let labels = devices::change_labels(caller.scope(), &id.0, |own| {
-            for label in labels.0.0 {
+            for label in added {
                 if !own.contains(&label) {
                     own.push(label);
                 }
             }
             if own.len() > LABELS_MAX {
                 let rule = format!("a device has at most {LABELS_MAX} labels");
-                return Err(Error::field("labels", rule));
+                return Err(Error::of_field(Reason::LimitReached, "labels", rule));
             }
             Ok(())
         })

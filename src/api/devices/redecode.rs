@@ -22,7 +22,7 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
+    error::{Error, Reason},
     reference::DriverReference,
     store::devices::{self, uplinks},
     text::DeviceId,
@@ -132,8 +132,10 @@ impl DeviceRedecodeApi {
         let span = span::read(from.0, to.0)?;
         let own = device.provisioned.driver.clone();
         let driver = driver.0.map(DriverReference::into_string).or(own);
-        let reference = driver
-            .ok_or_else(|| Error::field("driver", "must be given: the device has no driver"))?;
+        let reference = driver.ok_or_else(|| {
+            let rule = "must be given: the device has no driver";
+            Error::of_field(Reason::Required, "driver", rule)
+        })?;
         let page = uplinks::list(scope, device.key, span, false, &window.stretch).await?;
         let (count, is_last) = (page.items.len(), page.next.is_none());
         let dry_run = dry_run.0.unwrap_or(true);

@@ -15,7 +15,7 @@ use crate::{
         },
         http::{body, file_encoding::decode},
     },
-    error::Error,
+    error::{Error, Reason},
     store::devices::{
         NewDevice,
         imports::{Row, rows_to_text},
@@ -123,7 +123,8 @@ fn gather(rows: impl Iterator<Item = (i64, Read)>) -> Result<Batches, Error> {
     for (line, read) in rows {
         total += 1;
         if total > ROWS_MAX {
-            return Err(Error::field(
+            return Err(Error::of_field(
+                Reason::TooLarge,
                 "body",
                 format!("must have at most {ROWS_MAX} rows"),
             ));

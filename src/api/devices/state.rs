@@ -1,7 +1,7 @@
 //! Reported and desired state of devices.
 
 use poem::Result;
-use poem_openapi::{Enum, Object, OpenApi, param::Path, types::Example};
+use poem_openapi::{Enum, Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,22 +27,13 @@ use crate::{
 
 /// Desired state of a device.
 #[derive(Object, Deserialize, Serialize)]
-#[oai(rename = "NewDesiredState", example)]
+#[oai(rename = "NewDesiredState")]
 #[serde(deny_unknown_fields)]
 struct DesiredStateBody {
     /// Complete desired state: omitted properties are no longer desired. If the driver has a schema, only its
     /// `configurable` properties are allowed, with values of their types. An empty object removes the desired state.
     /// Nested at most 16 levels deep, without NUL characters.
     desired: JsonObject,
-}
-
-impl Example for DesiredStateBody {
-    fn example() -> Self {
-        let members = [("reporting_interval_s".to_owned(), 600.into())];
-        Self {
-            desired: JsonObject(members.into_iter().collect()),
-        }
-    }
 }
 
 /// Reported and desired state of a device, and the transfer of the desired state.

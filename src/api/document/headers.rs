@@ -14,8 +14,20 @@ without spaces at either end. The successful response is stored for 24 hours: a 
 returns it and is not executed again. Fails with 400 if the key was used for another request, or while the first \
 request is being processed. A request that failed can be repeated with the same key.";
 
-/// Declares `If-Match` on operations that change a resource with an ETag, and `Idempotency-Key` on those that
-/// create one.
+/// Operations that change a resource with an ETag at another path, or create a part of it: they honour the ETag of the
+/// resource.
+const OF_RESOURCE: &[&str] = &[
+    "create_ingest_key",
+    "create_integration_key",
+    "create_device_labels",
+    "delete_device_label",
+    "create_downlink",
+    "delete_downlink",
+    "change_own_password",
+];
+
+/// Declares `If-Match` on operations that honour a resource's ETag, and `Idempotency-Key` on those that create
+/// something.
 pub fn add(document: &mut Value) {
     let tagged: Vec<String> = document["paths"]
         .as_object()
@@ -43,18 +55,24 @@ pub fn add(document: &mut Value) {
         let takes_token = operation["security"]
             .as_array()
             .is_some_and(|schemes| schemes.iter().any(|scheme| scheme["token"].is_array()));
-        let name = match method {
-            "put" | "delete" if tagged.iter().any(|tagged| tagged == path) => "IfMatch",
-            "post" if takes_token => "IdempotencyKey",
-            _ => return,
-        };
-        let parameter = json!({"$ref": format!("#/components/parameters/{name}")});
-        match operation
-            .get_mut("parameters")
-            .and_then(Value::as_array_mut)
-        {
-            Some(parameters) => parameters.push(parameter),
-            None => operation["parameters"] = json!([parameter]),
+        let is_tagged = tagged.iter().any(|tagged| tagged == path);
+        let id = operation["operationId"].as_str().unwrap_or_default();
+        if (matches!(method, "put" | "delete") && is_tagged) || OF_RESOURCE.contains(&id) {
+            declare(operation, "IfMatch");
+        }
+        if method == "post" && takes_token {
+            declare(operation, "IdempotencyKey");
         }
     });
+}
+
+fn declare(operation: &mut Value, name: &str) {
+    let parameter = json!({"$ref": format!("#/components/parameters/{name}")});
+    match operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut)
+    {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
+    }
 }

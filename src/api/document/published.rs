@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 
-use bytes::Bytes;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     LicenseObject, OpenApi, OpenApiService,
@@ -10,73 +9,97 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{examples, headers, links, responses, rollup, schemas, walk::each_operation};
-use crate::api::http::{declared_error::DeclaredError, paging};
+use super::{
+    code_samples, defaults, enums, examples,
+    form::{Form, Format, Version},
+    guide_links, headers, links, lists,
+    recorded::Examples,
+    responses, rollup, rules, schemas, security, version_3_1,
+    walk::each_operation,
+    webhooks,
+};
+use crate::api::{
+    http::{declared_error::DeclaredError, paging},
+    integrations::messages::Messages,
+};
 
 const TITLE: &str = "thingsHub";
+/// Address that a hub listens at by default.
+const ADDRESS_DEFAULT: &str = "127.0.0.1:8443";
+/// Server of a document that a hub serves without knowing its own URL.
+pub const ORIGIN: &str = "/";
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
-const DESCRIPTION: &str = "A self-hosted IoT hub. Network connections receive the messages of devices, drivers \
-decode them, data tables store the data, and integrations forward it.\n\n\
-Log in with `POST /api/v3/auth/token`, and send the token as `Authorization: Bearer <token>`. All requests use \
-HTTPS. Bodies are JSON in UTF-8, unless an operation names another media type. JSON in requests may be compressed \
-(`Content-Encoding: gzip` or `deflate`).\n\n\
-Every response has one of eight status codes: 200, 201, 400, 401, 403, 404, 500 or 503; the handshake of a WebSocket \
-is answered with 101. The body of every response of 400 or above is \
-`{\"code\": <status code>, \"error\": \"<text>\"}`. A method that a path does not support is answered with 404. \
-Unknown query parameters and unknown fields are rejected with 400, and so is a body where an operation takes none, \
-unless it is empty or `{}`.\n\n\
-A URL must have less than 64 KiB, and a request at most 100 headers. The head of an HTTP/2 request must have at most \
-16 KiB: the HTTP library itself answers a larger one with 431 without a body, or ends the stream or the connection. \
-Responses must not be cached (`Cache-Control: no-store`).";
+const DESCRIPTION: &str = include_str!("description.md");
 
-/// The published document in both formats.
-#[derive(Clone)]
-pub struct Documents {
-    /// The document as JSON.
-    pub json: Bytes,
-    /// The document as YAML.
-    pub yaml: Bytes,
-}
-
-impl Documents {
-    /// Returns the document of a group of operations, with `public_url` as its server, or the document's own
-    /// origin. `errors` are those that the resources declare themselves.
-    pub fn of<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Self {
-        let document = document::<A>(public_url, errors);
-        let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
-        let yaml = serde_yaml::to_string(&document).unwrap_or_default();
-        Self {
-            json: json.into(),
-            yaml: yaml.into(),
-        }
+/// Returns the text of the document of a group of operations, with `public_url` as its server, or the document's
+/// own origin. `errors` are those that the resources declare themselves.
+pub fn text<A: OpenApi>(
+    public_url: Option<&str>,
+    errors: &[&[DeclaredError]],
+    Form(version, format): Form,
+) -> String {
+    let mut document = document::<A>(public_url, errors);
+    if version == Version::V3_1 {
+        version_3_1::convert(&mut document);
+    }
+    match format {
+        Format::Json => serde_json::to_string_pretty(&document).unwrap_or_default() + "\n",
+        Format::Yaml => serde_yaml::to_string(&document).unwrap_or_default(),
     }
 }
 
 /// Returns the published document as a JSON value.
-fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Value {
+pub(super) fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[DeclaredError]]) -> Value {
     let mut document = raw::<A>();
-    document["servers"] = json!([{
-        "url": public_url.unwrap_or("/"),
-        "description": if public_url.is_some() { "This installation." } else { "The origin of this document." },
-    }]);
+    document["servers"] = servers(public_url);
+    rules::spell_out(&mut document);
+    responses::link_events(&mut document);
     schemas::drop_noise(&mut document);
     schemas::order_tags(&mut document);
     schemas::rename(&mut document);
     schemas::flatten_unions(&mut document);
     schemas::mark_nullable(&mut document);
     schemas::drop_awkward_defaults(&mut document);
+    defaults::declare(&mut document);
     schemas::close_objects(&mut document);
     schemas::write_out_nullable(&mut document);
     schemas::drop_unused(&mut document);
+    enums::name_words(&mut document);
+    lists::bound(&mut document);
     headers::add(&mut document);
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
     rollup::add(&mut document, errors);
-    examples::add(&mut document);
+    security::order(&mut document);
+    guide_links::add(&mut document, public_url);
+    let recorded = Examples::read();
+    examples::add(&mut document, &recorded);
+    code_samples::add(&mut document, &recorded);
     examples::drop_from_optional_parameters(&mut document);
     links::add(&mut document);
+    webhooks::add(&mut document);
     document
+}
+
+/// Returns the servers, the most likely one first, because generated clients use that one. A document that a hub
+/// serves is about that hub; a document in a file has no origin, so its first server is the one that a hub listens
+/// at by default.
+fn servers(public_url: Option<&str>) -> Value {
+    let origin = json!({"url": "/", "description": "The origin of this document."});
+    let address = json!({
+        "url": "https://{address}",
+        "description": "A hub.",
+        "variables": {"address": {
+            "default": ADDRESS_DEFAULT,
+            "description": "Host and port of the hub.",
+        }},
+    });
+    match public_url {
+        None => json!([address, origin]),
+        Some(ORIGIN) => json!([origin, address]),
+        Some(url) => json!([{"url": url, "description": "This installation."}]),
+    }
 }
 
 /// Declares that operations without a token need none. The framework leaves out `security` there, which could
@@ -91,6 +114,7 @@ fn declare_open(document: &mut Value) {
 
 fn raw<A: OpenApi>() -> Value {
     let service = OpenApiService::new(Declared::<A>(PhantomData), TITLE, env!("CARGO_PKG_VERSION"))
+        .webhooks::<Messages>()
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url(LICENSE_URL));
     serde_json::from_str(&service.spec()).unwrap_or_default()

@@ -123,6 +123,23 @@ pub fn add_errors(document: &mut Value) {
     });
 }
 
+/// Declares each stream of server-sent events as text, and links the schema of one event, which is what the endpoint
+/// declares. As its own schema it would make generated clients wait for the end of the stream and read it as JSON.
+pub fn link_events(document: &mut Value) {
+    each_operation(document, |_, _, operation| {
+        let responses = operation["responses"].as_object_mut();
+        for (_, response) in responses.into_iter().flatten() {
+            let contents = response.get_mut("content").and_then(Value::as_object_mut);
+            if let Some(stream) =
+                contents.and_then(|contents| contents.get_mut("text/event-stream"))
+            {
+                stream["x-event-schema"] = stream["schema"].take();
+                stream["schema"] = json!({"type": "string"});
+            }
+        }
+    });
+}
+
 /// Declares `X-Request-Id` on every response.
 pub fn add_request_id(document: &mut Value) {
     document["components"]["headers"]["RequestId"] = json!({

@@ -17,7 +17,7 @@ const EXTENSION: &str = "x-error-reasons";
 type Listed = (Reason, &'static str, &'static str);
 
 /// Errors that every operation can answer. They are listed once, in the guide.
-const OF_ALL: [Listed; 7] = [
+const OF_ALL: [Listed; 8] = [
     (
         Reason::Malformed,
         "The request is no valid HTTP.",
@@ -32,6 +32,11 @@ const OF_ALL: [Listed; 7] = [
         Reason::UnknownParameter,
         Reason::UnknownParameter.cause(),
         "query parameter \"colour\": is unknown here",
+    ),
+    (
+        Reason::Invalid,
+        "The request names no host, several hosts or an invalid one.",
+        "header Host: must be a host, with or without a port",
     ),
     (
         Reason::Internal,
@@ -97,14 +102,13 @@ pub fn add(document: &mut Value, declared: &[&[DeclaredError]]) {
     });
 }
 
+/// Describes an error of an operation. What all operations share is described at the root.
 fn entry(((reason, cause, message), is_shared): (&Listed, bool)) -> Value {
-    json!({
-        "status": reason.status(),
-        "reason": reason.word(),
-        "cause": cause,
-        "message": message,
-        "shared": is_shared,
-    })
+    let (status, reason) = (reason.status(), reason.word());
+    match is_shared {
+        true => json!({"status": status, "reason": reason, "shared": true}),
+        false => json!({"status": status, "reason": reason, "cause": cause, "message": message}),
+    }
 }
 
 fn table(listed: &[Listed]) -> String {
@@ -170,12 +174,12 @@ fn of_parameters(operation: &Value, shared: &Value) -> Vec<Listed> {
                 (
                     Reason::IdempotencyKeyReused,
                     Reason::IdempotencyKeyReused.cause(),
-                    "header Idempotency-Key: came with another request before: use a new key for it",
+                    "header Idempotency-Key: was used for another request before: use a new key",
                 ),
                 (
                     Reason::IdempotencyKeyPending,
                     Reason::IdempotencyKeyPending.cause(),
-                    "header Idempotency-Key: the first request with it has not been answered yet",
+                    "header Idempotency-Key: the first request with this key has not been answered yet",
                 ),
             ]),
             (Some("path"), _) => listed.push((
@@ -193,7 +197,7 @@ fn of_parameters(operation: &Value, shared: &Value) -> Vec<Listed> {
         listed.push((
             Reason::Invalid,
             "A parameter breaks the rule of its schema.",
-            "limit: must be at most 1000",
+            "limit: must be an integer from 1 to 1000",
         ));
     }
     let mut unique: Vec<Listed> = Vec::new();

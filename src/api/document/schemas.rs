@@ -29,15 +29,22 @@ pub fn drop_noise(document: &mut Value) {
     });
 }
 
-/// Removes defaults of references and lists, which client generators do not handle; the description states such
-/// a default. Runs after [`mark_nullable`], so that a property with a default is optional but not nullable.
+/// Removes defaults that are objects or lists, which client generators do not handle; the description states such
+/// a default. Also removes the default null, which only marks members that are left out rather than null. Runs after
+/// [`mark_nullable`], so that a property with a default is optional but not nullable.
 pub fn drop_awkward_defaults(document: &mut Value) {
     each_object(document, &mut |object| {
         let is_reference = object
             .get("allOf")
             .is_some_and(|parts| parts[0]["$ref"].is_string());
-        let default = object.get("default").and_then(Value::as_array);
-        if is_reference || default.is_some_and(|items| !items.is_empty()) {
+        let is_awkward = object.get("default").is_some_and(|default| match default {
+            Value::Array(items) => !items.is_empty(),
+            // A word of an enum.
+            Value::String(_) => false,
+            Value::Null => true,
+            _ => is_reference,
+        });
+        if is_awkward {
             object.remove("default");
         }
     });
@@ -137,6 +144,7 @@ pub fn flatten_unions(document: &mut Value) {
 /// and is null in responses. Makes the properties of responses required, because they are always present.
 pub fn mark_nullable(document: &mut Value) {
     let sent = sent_schemas(document);
+    let with_null = unions_with_null(document);
     each_schema(document, |name, schema| {
         let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
         for (property, schema) in schema
@@ -149,7 +157,12 @@ pub fn mark_nullable(document: &mut Value) {
             if is_required || schema.get("default").is_some() {
                 continue;
             }
-            nullable(schema);
+            if !references(schema)
+                .iter()
+                .any(|name| with_null.contains(name))
+            {
+                nullable(schema);
+            }
             if !sent.contains(name) {
                 required.push(property.as_str().into());
             }
@@ -158,6 +171,19 @@ pub fn mark_nullable(document: &mut Value) {
             schema["required"] = required.into();
         }
     });
+}
+
+/// Returns the names of the unions that have null among their forms. A place that refers to one says nothing of
+/// null itself, so that the union is not written out there without its name.
+fn unions_with_null(document: &mut Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    each_schema(document, |name, schema| {
+        let mut forms = schema["oneOf"].as_array().into_iter().flatten();
+        if forms.any(|form| form["nullable"] == true) {
+            found.insert(name.to_owned());
+        }
+    });
+    found
 }
 
 fn nullable(schema: &mut Value) {
@@ -179,7 +205,8 @@ fn nullable(schema: &mut Value) {
 pub fn close_objects(document: &mut Value) {
     let sent = sent_schemas(document);
     each_schema(document, |name, schema| {
-        let is_closed = sent.contains(name) || name == "Error";
+        let is_closed = (sent.contains(name) || name == "Error")
+            && schema.get("additionalProperties").is_none();
         if is_closed && schema.get("oneOf").is_none() && schema["type"] == "object" {
             schema["additionalProperties"] = false.into();
         }

@@ -264,7 +264,7 @@ impl Unpacked {
     fn read(folder: &Folder) -> Result<Self, Error> {
         let place = folder.place(FileName::Project);
         let project: Project = read_json(folder, FileName::Project)?
-            .ok_or_else(|| Error::field(&place, "is missing"))?;
+            .ok_or_else(|| folder.missing(FileName::Project))?;
         let script = Script::new(folder.required(FileName::Script)?)
             .map_err(|rule| Error::field(&folder.place(FileName::Script), rule))?;
         let examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>> =
@@ -304,7 +304,7 @@ fn read_json<T: serde::de::DeserializeOwned>(
     };
     let read = body::parse(text.as_bytes());
     read.map(Some)
-        .map_err(|error| Error::field(&folder.place(file), error))
+        .map_err(|error| Error::of_field(error.reason(), &folder.place(file), error))
 }
 
 impl ProjectMetadata {
@@ -323,7 +323,6 @@ pub struct ArchiveFile;
 
 impl FileKind for ArchiveFile {
     const DESCRIPTION: &'static str = "Tar archive, compressed with gzip, as an export returns it.";
-    const EXAMPLE: &'static str = "(a tar archive, compressed by gzip)";
     const USUAL_TYPES: &'static [&'static str] = &["application/gzip"];
 
     fn may_be(media_type: &str) -> bool {
@@ -366,7 +365,7 @@ impl ApiResponse for ArchiveAnswer {
                 description: "Success. The body is the archive.",
                 status: Some(200),
                 status_range: None,
-                content: vec![files::content(ArchiveFile::EXAMPLE)],
+                content: vec![files::content()],
                 headers: vec![crate::api::http::answer::header(
                     "Content-Disposition",
                     "Suggested name for the file.",

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use poem::Result;
-use poem_openapi::{Object, OpenApi, types::Example};
+use poem_openapi::{Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         output::Update,
         tryout::{Code, Subject, Trial, Tried},
     },
-    error::Error,
+    error::{Error, Reason},
     hub::drivers::schemas::SchemaSource,
     reference::DriverReference,
     text::{FunctionName, PayloadBase64, PayloadHex, Script},
@@ -32,7 +32,7 @@ use crate::{
 /// Driver to try and its input. Give exactly one of `driver` and `script`, and exactly one of `payload_hex`,
 /// `payload_base64` and `data`.
 #[derive(Object, Deserialize, Serialize)]
-#[oai(example, skip_serializing_if_is_none)]
+#[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 struct DriverTrial {
     /// Reference of a driver, as in the field `driver` of a device: `author/name`, `author/name:tag` or
@@ -59,25 +59,6 @@ struct DriverTrial {
     time: Option<Timestamp>,
     /// Driver state of the device. Omitted or null for no state.
     state: Option<JsonObject>,
-}
-
-impl Example for DriverTrial {
-    /// Uses a script, so that the example works without an existing driver.
-    fn example() -> Self {
-        let script = "function decode(payload, port) { return {temperature: (payload[0] << 8 | payload[1]) / 10}; }";
-        Self {
-            driver: None,
-            script: Script::new(script).ok(),
-            schema: None,
-            function: None,
-            payload_hex: PayloadHex::new("00d7").ok(),
-            payload_base64: None,
-            data: None,
-            f_port: Port::new(85).ok(),
-            time: None,
-            state: None,
-        }
-    }
 }
 
 /// Result of trying a driver.
@@ -150,9 +131,10 @@ impl DriverTrial {
                 let schema = schema.map(SchemaSource::from).map(SchemaSource::read);
                 Code::unsaved(script.into_string(), schema.transpose()?)
             }
-            _ => {
+            (driver, ..) => {
+                let reason = reason_of_choice(driver.is_none());
                 let rule = "must be given, or script instead, but not both";
-                return Err(Error::field("driver", rule));
+                return Err(Error::of_field(reason, "driver", rule));
             }
         };
         let subject = match (self.payload_hex, self.payload_base64, self.data) {
@@ -164,9 +146,10 @@ impl DriverTrial {
                 Subject::Payload(Bytes::from(bytes))
             }
             (None, None, Some(data)) => Subject::Data(data.0),
-            _ => {
+            (hex, base64, data) => {
+                let reason = reason_of_choice(hex.is_none() && base64.is_none() && data.is_none());
                 let rule = "must be given, or payload_base64 or data instead, but only one of them";
-                return Err(Error::field("payload_hex", rule));
+                return Err(Error::of_field(reason, "payload_hex", rule));
             }
         };
         Ok(Trial {
@@ -177,6 +160,14 @@ impl DriverTrial {
             time: self.time.map(|time| time.0),
             state: self.state.map(|state| state.0),
         })
+    }
+}
+
+/// Returns the reason of an error about members of which exactly one must be given.
+fn reason_of_choice(is_none_given: bool) -> Reason {
+    match is_none_given {
+        true => Reason::Required,
+        false => Reason::Invalid,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     api::{
         data::columns::ColumnType,
         drivers::{
-            content::{ExampleBody, read_examples},
+            content::{DriverSchema, ExampleBody, read_examples},
             resource::key,
         },
         http::{
@@ -17,7 +17,7 @@ use crate::{
             mirror::mirror,
             page::Listed,
             paging::Paging,
-            types::{Count, DriverSchema, Timestamp},
+            types::{Count, Timestamp},
         },
         tag::Tag,
     },

@@ -213,13 +213,7 @@ impl<T: Type> ApiResponse for Begun<T> {
 
 impl ApiResponse for Csv {
     fn meta() -> MetaResponses {
-        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some(
-                "time,device_id,temperature\n2019-02-27T15:23:37.311Z,am102-meeting-2,21.5\n"
-                    .into(),
-            ),
-            ..MetaSchema::new("string")
-        }));
+        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
         let description = "The request succeeded. The body contains a header line and one line per row (RFC 4180).";
         success(200, description, "text/csv", schema, vec![next_link()])
     }

@@ -71,6 +71,39 @@ impl<'a, T: Type + DeserializeOwned, const FACTOR: usize> ApiExtractor<'a> for B
     }
 }
 
+/// A JSON body that may be missing.
+pub struct OptionalBody<T>(pub Option<T>);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for OptionalBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            required: false,
+            ..json_request(T::schema_ref())
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let bytes = read_encoded(request, body, 1).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self(None));
+        }
+        check_content_type(request)?;
+        Ok(Self(Some(parse(&bytes)?)))
+    }
+}
+
 /// Parses JSON strictly; the error names the field and the rule.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(without_mark(bytes));

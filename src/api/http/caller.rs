@@ -9,7 +9,10 @@ use super::{client::Client, declaration::Operation, request_id};
 use crate::{
     error::Error,
     hub::{self, Hub, Identity},
-    store::{Call, Scope, access::users::User},
+    store::{
+        Call, Scope,
+        access::{stream_keys::Credential, users::User},
+    },
 };
 
 /// Token of a session, from `POST /api/v3/auth/token`, or an API key.
@@ -22,8 +25,10 @@ pub struct Caller(pub Authenticated);
 pub struct Authenticated {
     /// The caller.
     pub caller: Arc<hub::Caller>,
-    /// The token itself, which is needed to end its session.
+    /// The token itself, which is needed to end its session; empty if a stream key stands for it.
     pub token: String,
+    /// What authenticates the caller: the token, or what the stream key stands for.
+    pub credential: Credential,
 }
 
 /// Admits a request whose token is valid and whose caller may run the operation; fails otherwise.
@@ -31,8 +36,12 @@ pub async fn admit(request: &mut Request, operation: &Operation) -> Result<(), E
     let hub: &Hub = request
         .data()
         .ok_or_else(|| Error::internal("the hub is not among the request's data"))?;
-    let token = bearer(request).ok_or(Error::Unauthenticated)?.to_owned();
-    let caller = hub.authenticate(&token).await?;
+    let (token, credential) = match (bearer(request), operation.callers_key(request)) {
+        (Some(token), _) => (token.to_owned(), hub::credential_of(token)),
+        (None, Some(key)) => (String::new(), hub.owner_of_stream_key(&key).await?),
+        (None, None) => return Err(Error::Unauthenticated),
+    };
+    let caller = hub.caller_with(credential).await?;
     hub::access::permission::check(&caller, operation.id)?;
     operation.check_query(request)?;
     let caller = Arc::new(caller.in_call(Call {
@@ -44,10 +53,18 @@ pub async fn admit(request: &mut Request, operation: &Operation) -> Result<(), E
         request_id: request_id::of(request).to_owned(),
         revisions: revisions(request)?,
     }));
-    request
-        .extensions_mut()
-        .insert(Authenticated { caller, token });
+    request.extensions_mut().insert(Authenticated {
+        caller,
+        token,
+        credential,
+    });
     Ok(())
+}
+
+/// Returns the caller whom [`admit`] has admitted.
+pub fn of(request: &Request) -> Result<Authenticated, Error> {
+    let admitted: Option<&Authenticated> = request.extensions().get();
+    admitted.cloned().ok_or(Error::Unauthenticated)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -73,8 +90,7 @@ fn revisions(request: &Request) -> Result<Option<Vec<i64>>, Error> {
 }
 
 async fn admitted(request: &Request, _: Bearer) -> Result<Authenticated> {
-    let admitted: Option<&Authenticated> = request.extensions().get();
-    Ok(admitted.cloned().ok_or(Error::Unauthenticated)?)
+    Ok(of(request)?)
 }
 
 impl Caller {

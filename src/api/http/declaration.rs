@@ -11,8 +11,12 @@ use crate::error::Error;
 /// Name of the ingest key as a security scheme and as a query parameter.
 pub const INGEST_KEY_PARAMETER: &str = "ingest_key";
 
-/// Name of an integration's stream key as a security scheme and as a query parameter.
+/// Name of a stream key as a security scheme and as a query parameter.
 pub const STREAM_KEY_PARAMETER: &str = "stream_key";
+
+/// Operations whose stream keys stand for the caller who made them. Elsewhere, a stream key belongs to the resource,
+/// and the operation checks it by itself.
+const OPENED_FOR_CALLERS: &[&str] = &["follow_events"];
 
 /// Media type of uploaded files. The document lists only this one, because every client generator treats it as
 /// a file; the descriptions of the operations name the others.
@@ -91,12 +95,26 @@ impl Operation {
             .map_or(internal, String::as_str)
     }
 
-    /// True if the request carries a stream key in place of a token.
+    /// True if the request carries a stream key of the resource in place of a token.
     pub fn is_opened_by_key(&self, request: &Request) -> bool {
+        !OPENED_FOR_CALLERS.contains(&self.id) && self.stream_key(request).is_some()
+    }
+
+    /// Returns the stream key with which a caller opens a stream without a token.
+    pub fn callers_key(&self, request: &Request) -> Option<String> {
+        OPENED_FOR_CALLERS
+            .contains(&self.id)
+            .then(|| self.stream_key(request))?
+    }
+
+    fn stream_key(&self, request: &Request) -> Option<String> {
+        if !self.query_parameters.contains(STREAM_KEY_PARAMETER) {
+            return None;
+        }
         let query = request.uri().query().unwrap_or_default();
-        self.query_parameters.contains(STREAM_KEY_PARAMETER)
-            && url::form_urlencoded::parse(query.as_bytes())
-                .any(|(name, _)| name == STREAM_KEY_PARAMETER)
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == STREAM_KEY_PARAMETER)
+            .map(|(_, key)| key.into_owned())
     }
 
     /// Refuses undeclared and repeated query parameters.

@@ -2,7 +2,8 @@
 //! error object.
 //!
 //! It assigns each request its `X-Request-Id`, refuses plain HTTP and requests without exactly one host, bounds
-//! the time, catches panics, turns the framework's own errors into the error object, and adds security headers.
+//! the time, catches panics, turns the framework's own errors into the error object, adds security headers, and lets
+//! pages of allowed origins read all of this.
 
 use std::{
     net::IpAddr,
@@ -22,6 +23,7 @@ use tracing::Instrument;
 use super::{
     body_room::BodyRoom,
     client::{self, Client},
+    cross_origin::CrossOrigin,
     failure::{self, IsErrorObject},
     host,
     leftover::{UnreadBody, Unsent},
@@ -47,6 +49,8 @@ pub struct Edge {
     pub trusted_proxies: Networks,
     /// `max-age` of HSTS in seconds; 0 makes browsers forget it.
     pub hsts_max_age_s: u64,
+    /// Web pages of other origins that may read responses.
+    pub cross_origin: CrossOrigin,
     /// Running requests, counted by client address.
     pub requests: Shares<IpAddr>,
     /// Maximum number of running requests of one address.
@@ -116,6 +120,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             http.operation = tracing::field::Empty,
         );
         let is_head = *request.method() == Method::HEAD;
+        let page = self.edge.cross_origin.page(&request);
         request.set_data(id.clone());
         request.set_data(client);
         request.set_data(BodyRoom::default());
@@ -130,6 +135,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         }
         let is_public = response.data::<IsPublic>().is_some();
         let headers = response.headers_mut();
+        self.edge.cross_origin.mark(page, headers);
         headers.insert(request_id::HEADER, id.0);
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
@@ -193,11 +199,14 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             Ok(share) => share,
             Err(error) => return failure::respond(&error),
         };
+        if let Some(response) = self.edge.cross_origin.preflight(&request) {
+            return response;
+        }
         let unsent: Option<Unsent> = request.data().cloned();
         let path = request.uri().path().to_owned();
         let refused = |status| match status {
             StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed {
-                allowed: self.edge.methods.allowed(&path),
+                allowed: self.edge.methods.allowed(&path).to_owned(),
             },
             status => failure::of_status(status),
         };
@@ -254,6 +263,7 @@ mod tests {
             timeout: Duration::from_millis(10),
             trusted_proxies: Networks::default(),
             hsts_max_age_s: 0,
+            cross_origin: CrossOrigin::default(),
             requests: Shares::new(1),
             address_requests_max: 1,
             methods: Methods::default(),

@@ -112,8 +112,6 @@ fn enter(request: &Request) -> Result<Place, Error> {
 pub trait FileKind: Send + Sync {
     /// Description in the OpenAPI document.
     const DESCRIPTION: &'static str;
-    /// Example in the OpenAPI document.
-    const EXAMPLE: &'static str;
     /// Usual media types of such files, named in errors.
     const USUAL_TYPES: &'static [&'static str];
 
@@ -145,7 +143,7 @@ impl<'a, K: FileKind> ApiExtractor<'a> for Sent<K> {
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
             description: Some(K::DESCRIPTION),
-            content: vec![content(K::EXAMPLE)],
+            content: vec![content()],
             required: true,
         })
     }
@@ -210,12 +208,9 @@ fn wrong_type<K: FileKind>(place: &str) -> Error {
 }
 
 /// Returns the documentation of a file's content.
-pub fn content(example: &str) -> MetaMediaType {
+pub fn content() -> MetaMediaType {
     MetaMediaType {
         content_type: FILE_TYPE,
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
-            example: Some(example.into()),
-            ..MetaSchema::new_with_format("string", "binary")
-        })),
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary"))),
     }
 }

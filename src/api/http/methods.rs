@@ -1,4 +1,4 @@
-//! Methods of each path, for the header `Allow`.
+//! Methods of each path, for the header `Allow` and for pages of other origins.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -10,52 +10,73 @@ const OF_PAGES: &str = "GET, HEAD";
 
 /// Methods of the paths that have operations.
 #[derive(Clone, Default)]
-pub struct Methods(Arc<[(Vec<Part>, String)]>);
+pub struct Methods(Arc<[Route]>);
 
-/// Segment of a path; `None` for a parameter.
-type Part = Option<String>;
+#[derive(Clone)]
+struct Route {
+    /// Segments of the path; `None` for a parameter.
+    segments: Vec<Option<String>>,
+    /// The methods, separated by commas.
+    methods: String,
+}
 
 impl Methods {
     /// Returns the methods of a group of operations.
     pub fn of<A: OpenApi>() -> Self {
         let paths = A::meta().into_iter().flat_map(|api| api.paths);
-        let known = paths.map(|path| {
+        let routes = paths.map(|path| {
             let methods = path.operations.iter().map(|operation| &operation.method);
-            (parts(&path.path), listed(methods))
+            Route::new(&path.path, methods)
         });
-        Self(known.collect())
+        Self(routes.collect())
     }
 
-    /// Returns the methods of a request's path, separated by commas.
-    pub fn allowed(&self, path: &str) -> String {
+    /// Returns the methods of a path with operations, separated by commas.
+    pub fn at(&self, path: &str) -> Option<&str> {
+        let matching = self.0.iter().filter(|route| route.matches(path));
+        let route = matching.max_by_key(|route| route.fixed())?;
+        Some(&route.methods)
+    }
+
+    /// Returns the methods of a path that exists. A webhook's path may end with a slash.
+    pub fn allowed(&self, path: &str) -> &str {
         let path = path.strip_suffix('/').unwrap_or(path);
-        let asked: Vec<&str> = path.split('/').collect();
-        let matches = |parts: &[Part]| {
-            parts.len() == asked.len()
-                && parts
-                    .iter()
-                    .zip(&asked)
-                    .all(|(part, asked)| part.as_ref().is_none_or(|part| part == asked))
-        };
-        // `users/me` is more specific than `users/{id}`.
-        let found = self.0.iter().filter(|(parts, _)| matches(parts));
-        let found = found.max_by_key(|(parts, _)| parts.iter().flatten().count());
-        found.map_or(OF_PAGES.to_owned(), |(_, methods)| methods.clone())
+        self.at(path).unwrap_or(OF_PAGES)
     }
 }
 
-fn parts(path: &str) -> Vec<Part> {
-    let part = |part: &str| (!part.starts_with([':', '{'])).then(|| part.to_owned());
-    path.split('/').map(part).collect()
-}
-
-/// A path that answers GET answers HEAD, too.
-fn listed<'a>(methods: impl Iterator<Item = &'a Method>) -> String {
-    let mut names: BTreeSet<&str> = methods.map(Method::as_str).collect();
-    if names.contains("GET") {
-        names.insert("HEAD");
+impl Route {
+    fn new<'a>(path: &str, methods: impl Iterator<Item = &'a Method>) -> Self {
+        let segment =
+            |segment: &str| (!segment.starts_with([':', '{'])).then(|| segment.to_owned());
+        let mut names: BTreeSet<&str> = methods.map(Method::as_str).collect();
+        // A path that answers GET answers HEAD, too.
+        if names.contains("GET") {
+            names.insert("HEAD");
+        }
+        Self {
+            segments: path.split('/').map(segment).collect(),
+            methods: names.into_iter().collect::<Vec<_>>().join(", "),
+        }
     }
-    names.into_iter().collect::<Vec<_>>().join(", ")
+
+    fn matches(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        let fits = self
+            .segments
+            .iter()
+            .all(|own| match (own, segments.next()) {
+                (Some(own), Some(segment)) => own == segment,
+                (None, Some(segment)) => !segment.is_empty(),
+                (_, None) => false,
+            });
+        fits && segments.next().is_none()
+    }
+
+    /// Orders the routes that match a path: a fixed segment comes before a parameter, as in the router.
+    fn fixed(&self) -> Vec<bool> {
+        self.segments.iter().map(Option::is_some).collect()
+    }
 }
 
 #[cfg(test)]
@@ -63,14 +84,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_path_counts() {
-        let known = [
-            (parts("/api/v3/users/:id"), "DELETE, GET".to_owned()),
-            (parts("/api/v3/users/me"), "GET".to_owned()),
+    fn a_path_takes_the_methods_of_its_closest_route() {
+        let routes = [
+            Route::new("/devices", [Method::GET, Method::POST].iter()),
+            Route::new("/devices/:id", [Method::PUT].iter()),
+            Route::new("/devices/import", [Method::POST].iter()),
+            Route::new("/devices/{id}/labels", [Method::DELETE].iter()),
         ];
-        let methods = Methods(known.into());
-        assert_eq!(methods.allowed("/api/v3/users/7"), "DELETE, GET");
-        assert_eq!(methods.allowed("/api/v3/users/me/"), "GET");
+        let methods = Methods(routes.into());
+        for (path, expected) in [
+            ("/devices", Some("GET, HEAD, POST")),
+            ("/devices/a", Some("PUT")),
+            ("/devices/import", Some("POST")),
+            ("/devices/import/labels", Some("DELETE")),
+            ("/devices/", None),
+            ("/devices//labels", None),
+            ("/devices/a/labels/b", None),
+            ("/", None),
+        ] {
+            assert_eq!(methods.at(path), expected, "{path}");
+        }
+        assert_eq!(methods.allowed("/devices/a/"), "PUT");
         assert_eq!(methods.allowed("/docs"), OF_PAGES);
     }
 }

@@ -1,11 +1,12 @@
 //! Machinery that all operations share, below and around the resources.
 //!
 //! - Outermost layer, and the client behind a request: `edge.rs`, `request_id.rs`, `client.rs`, `host.rs`,
-//!   `leftover.rs`
+//!   `leftover.rs`, `cross_origin.rs`
 //! - The port, with limits on the number, the age and the buffers of connections: `listener.rs`, `server.rs`,
 //!   `connection.rs`, `activity.rs`, `taking.rs`, `refusal.rs`
 //! - Declaration, dispatch, authentication and errors of operations, and their execution exactly once and to the
-//!   end: `declaration.rs`, `declared_error.rs`, `operations.rs`, `caller.rs`, `failure.rs`, `methods.rs`, `idempotency.rs`, `tasks.rs`
+//!   end: `declaration.rs`, `declared_error.rs`, `operations.rs`, `methods.rs`, `caller.rs`, `stream_key.rs`,
+//!   `failure.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
 //! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`,
@@ -20,6 +21,7 @@ pub(super) mod bounds;
 pub(super) mod caller;
 pub(super) mod client;
 pub(super) mod connection;
+pub(super) mod cross_origin;
 pub(super) mod csv_guard;
 pub(super) mod declaration;
 pub(super) mod declared_error;
@@ -46,6 +48,7 @@ pub mod server;
 pub(super) mod server_tls;
 pub(super) mod sort;
 pub(super) mod span;
+pub(super) mod stream_key;
 pub(super) mod strict;
 pub(super) mod taking;
 pub(super) mod tasks;

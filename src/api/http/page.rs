@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Number of items on a page if the client sets no limit.
-const LIMIT_DEFAULT: u64 = 50;
+pub const LIMIT_DEFAULT: u64 = 50;
 /// Number of bytes of the digest by which cursors of different lists are distinguished.
 const DIGEST_BYTES: usize = 9;
 
@@ -247,6 +247,11 @@ mod tests {
         ] {
             assert!(read::<i64>(&uri(other), &given).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn the_pattern_agrees_with_the_check() {
+        crate::text::agreement::check::<CursorKind>();
     }
 
     proptest! {

@@ -11,9 +11,10 @@ use poem_openapi::{
     types::ParseFromParameter,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
-    page::{Cursor, Window},
+    page::{Cursor, LIMIT_DEFAULT, Window},
     types::Limit,
 };
 use crate::error::Error;
@@ -108,18 +109,31 @@ fn is_mark(parameter: &MetaOperationParam) -> bool {
 
 fn parameters() -> [MetaOperationParam; 3] {
     [
-        parameter::<Limit>(LIMIT, "Maximum number of items per page."),
+        with_default(
+            parameter::<Limit>(LIMIT, "Maximum number of items per page."),
+            LIMIT_DEFAULT.into(),
+        ),
         parameter::<Cursor>(
             CURSOR,
             "Value of `next_cursor` from the previous page. All parameters except `limit` and `total` must be the same \
              as for that page. Absent: the first page.",
         ),
-        parameter::<bool>(
-            TOTAL,
-            "Whether to return the number of items on all pages as `total`. Counting takes about as long as reading \
-             all items.",
+        with_default(
+            parameter::<bool>(
+                TOTAL,
+                "Whether to return the number of items on all pages as `total`. Counting takes about as long as reading \
+                 all items.",
+            ),
+            false.into(),
         ),
     ]
+}
+
+fn with_default(mut parameter: MetaOperationParam, default: Value) -> MetaOperationParam {
+    if let MetaSchemaRef::Inline(schema) = &mut parameter.schema {
+        schema.default = Some(default);
+    }
+    parameter
 }
 
 fn parameter<T: ParseFromParameter>(name: &str, description: &str) -> MetaOperationParam {

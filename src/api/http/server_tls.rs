@@ -1,6 +1,6 @@
 //! TLS settings for servers that the hub calls: the same object wherever they may be set.
 
-use poem_openapi::{Object, types::Example};
+use poem_openapi::Object;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::types::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
         tls::{self, CLIENT_KEY},
     },
     secret::{Address, Claim, SealedCredentials},
-    text::{CertificateText, CertificateTextKind, Kind, PrivateKeyText, Text},
+    text::{CertificateText, PrivateKeyText, Text},
 };
 
 /// TLS settings for a server that the hub calls: the certificates that the hub trusts, and the certificate that it
@@ -18,7 +18,7 @@ use crate::{
 /// `https://`.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
-#[oai(rename = "TlsSettings", skip_serializing_if_is_none, example)]
+#[oai(rename = "TlsSettings", skip_serializing_if_is_none)]
 pub struct ServerTls {
     /// Certificates of the authorities that the hub trusts for this server, in PEM. They replace the certificates of
     /// the hub's system, so that a private authority can be the only trusted one. Null or absent: the hub trusts the
@@ -52,16 +52,6 @@ pub struct ServerTlsView {
     /// Whether the private key of `client_certificate` is stored.
     #[serde(default)]
     has_client_key: bool,
-}
-
-impl Example for ServerTls {
-    fn example() -> Self {
-        Self {
-            ca: CertificateText::new(CertificateTextKind::EXAMPLE).ok(),
-            client_certificate: None,
-            client_key: None,
-        }
-    }
 }
 
 impl Serialize for ServerTls {

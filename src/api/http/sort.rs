@@ -19,6 +19,8 @@ pub trait SortFields: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Description of the schema.
     const DESCRIPTION: &'static str;
+    /// Order of a list for which the client requests none.
+    const DEFAULT: &'static str;
     /// Orders by name; the prefix `-` reverses them.
     const FIELDS: &'static [(&'static str, Self)];
 }
@@ -31,6 +33,7 @@ impl SortFields for ResourceOrder {
     const NAME: &'static str = "ResourceSort";
     const DESCRIPTION: &'static str = "Sort key of a list of resources. A leading `-` reverses the order: \
         `-created_at` returns the newest resource first. Resources with equal keys are ordered by creation.";
+    const DEFAULT: &'static str = "created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("name", Self::Name),
@@ -43,6 +46,7 @@ impl SortFields for devices::SortBy {
     const DESCRIPTION: &'static str = "Sort key of a list of devices. A leading `-` reverses the order. \
         Devices without a name sort before all names, and devices that have never sent a message sort before all \
         values of `last_seen`. Devices with equal keys are ordered by creation.";
+    const DEFAULT: &'static str = "created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("id", Self::Id),
@@ -56,6 +60,7 @@ impl SortFields for drivers::SortBy {
     const NAME: &'static str = "DriverSort";
     const DESCRIPTION: &'static str = "Sort key of a list of drivers. A leading `-` reverses the order. \
         Drivers with equal keys are ordered by creation.";
+    const DEFAULT: &'static str = "created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[
         ("created_at", Self::Created),
         ("name", Self::Name),
@@ -72,6 +77,7 @@ impl SortFields for At {
     const NAME: &'static str = "TimeSort";
     const DESCRIPTION: &'static str =
         "Order of a list of events: `-at` returns the newest first, `at` the oldest first.";
+    const DEFAULT: &'static str = "-at";
     const FIELDS: &'static [(&'static str, Self)] = &[("at", Self)];
 }
 
@@ -83,6 +89,7 @@ impl SortFields for QueuedAt {
     const NAME: &'static str = "DeliverySort";
     const DESCRIPTION: &'static str =
         "Order of the list: `-created_at` returns the newest first, `created_at` the oldest first.";
+    const DEFAULT: &'static str = "-created_at";
     const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self)];
 }
 
@@ -121,6 +128,7 @@ impl<F: SortFields> Type for SortBy<F> {
         registry.create_schema::<Self, _>(F::NAME.to_owned(), |_| MetaSchema {
             description: Some(F::DESCRIPTION),
             enum_items: Self::values().map(Into::into).collect(),
+            default: Some(F::DEFAULT.into()),
             ..MetaSchema::new("string")
         });
     }

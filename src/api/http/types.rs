@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::Deref};
 
 use chrono::DateTime;
 use poem_openapi::{
-    registry::{MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaExternalDocument, MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -16,11 +16,20 @@ use serde_json::{Map, Value};
 
 use crate::{
     clock::{self, Time},
-    text::{Kind, Label, LabelKind, Text},
+    text::{DeviceLabel, DeviceLabelKind, Kind, Text},
 };
 
 /// Maximum nesting depth of JSON that clients define themselves.
 const JSON_DEPTH_MAX: usize = 16;
+
+/// Returns a rule in words, for the place in a schema where `document::rules` finds it: the framework replaces the
+/// description of a type by that of the field.
+pub fn in_words(rule: &str) -> Option<MetaExternalDocument> {
+    Some(MetaExternalDocument {
+        url: rule.to_owned(),
+        description: None,
+    })
+}
 
 macro_rules! value_type {
     ([$($generics:tt)*] $type:ty, $name:expr, $schema:expr) => {
@@ -64,6 +73,7 @@ value_type!([K: Kind] Text<K>, "text", MetaSchema {
     min_length: Some(K::MIN),
     max_length: Some(K::MAX),
     pattern: Some(K::PATTERN.to_owned()),
+    external_docs: in_words(K::RULE),
     example: Some(K::EXAMPLE.into()),
     ..MetaSchema::new("string")
 });
@@ -96,6 +106,9 @@ pub type Port = Int<0, 255>;
 pub type Status = Int<100, 599>;
 
 impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
+    /// The upper bound.
+    pub const GREATEST: i64 = MAX;
+
     /// Checks the bounds; the error is the rule that the value breaks.
     pub fn new(value: i64) -> Result<Self, String> {
         if (MIN..=MAX).contains(&value) {
@@ -164,9 +177,9 @@ impl<'de> Deserialize<'de> for Labels {
 
 impl Labels {
     fn parse(text: &str) -> Result<Self, String> {
-        let labels = text.split(',').map(Label::new);
+        let labels = text.split(',').map(DeviceLabel::new);
         let labels: Vec<String> = labels
-            .map(|label| label.map(Label::into_string))
+            .map(|label| label.map(DeviceLabel::into_string))
             .collect::<Result<_, _>>()
             .map_err(|rule| format!("each {rule}"))?;
         if labels.len() > LABELS_AT_ONCE_MAX {
@@ -180,10 +193,11 @@ value_type!([] Labels, "labels", MetaSchema {
     min_length: Some(1),
     max_length: Some(LABELS_AT_ONCE_MAX * 121 - 1),
     pattern: Some({
-        let label = LabelKind::PATTERN.trim_matches(['^', '$']);
+        let label = DeviceLabelKind::PATTERN.trim_matches(['^', '$']);
         format!("^{label}(,{label}){{0,{}}}$", LABELS_AT_ONCE_MAX - 1)
     }),
-    example: Some("site=berlin,indoor".into()),
+    external_docs: in_words(&format!("each {}", DeviceLabelKind::RULE)),
+    example: Some("site=hamburg,indoor".into()),
     ..MetaSchema::new("string")
 });
 
@@ -222,7 +236,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 value_type!([] Timestamp, "time", MetaSchema {
-    example: Some("2019-02-27T15:23:37.311Z".into()),
+    example: Some("2026-03-02T09:30:00Z".into()),
     ..MetaSchema::new_with_format("string", "date-time")
 });
 
@@ -292,20 +306,6 @@ value_type!([] JsonObject, "object", MetaSchema {
     ..MetaSchema::new("object")
 });
 
-/// A driver's schema as JSON; `driver::schema` checks its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DriverSchema(pub Map<String, Value>);
-
-value_type!([] DriverSchema, "object", MetaSchema {
-    additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
-    example: Some(serde_json::json!({
-        "version": "2",
-        "properties": {"temperature": {"type": "float64", "unit": "°C"}},
-    })),
-    ..MetaSchema::new("object")
-});
-
 /// Any JSON value that a client defines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -362,7 +362,8 @@ value_type!([] Waits, "waits", MetaSchema {
     ..MetaSchema::new("array")
 });
 
-/// A list of `MIN` to `MAX` distinct items.
+/// A list of `MIN` to `MAX` items. Repeated items count once: a rule against them would make client generators
+/// represent lists as sets, which lose their order or do not compile.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
@@ -381,14 +382,13 @@ impl<'de, T: Deserialize<'de> + PartialEq, const MIN: usize, const MAX: usize> D
         if items.len() < MIN || items.len() > MAX {
             return Err(de::Error::custom(format!("must have {MIN} to {MAX} items")));
         }
-        let repeated = items
-            .iter()
-            .enumerate()
-            .any(|(i, item)| items[..i].contains(item));
-        if repeated {
-            return Err(de::Error::custom("must not have the same item twice"));
+        let mut distinct: Vec<T> = Vec::with_capacity(items.len());
+        for item in items {
+            if !distinct.contains(&item) {
+                distinct.push(item);
+            }
         }
-        Ok(Self(items))
+        Ok(Self(distinct))
     }
 }
 
@@ -406,7 +406,7 @@ impl<T: Type, const MIN: usize, const MAX: usize> Type for List<T, MIN, MAX> {
             items: Some(Box::new(T::schema_ref())),
             min_items: Some(MIN).filter(|min| *min > 0),
             max_items: Some(MAX),
-            unique_items: Some(true),
+            external_docs: in_words("repeated items count once"),
             ..MetaSchema::new("array")
         }))
     }

@@ -4,6 +4,7 @@ pub(super) mod control;
 pub(super) mod deliveries;
 pub(super) mod errors;
 pub(super) mod health;
+pub(super) mod messages;
 pub(super) mod payload;
 pub(super) mod policy;
 pub(super) mod replays;

@@ -9,8 +9,7 @@ use poem::{
     web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream},
 };
 use poem_openapi::{
-    ApiResponse, Object, OpenApi, SecurityScheme,
-    auth::ApiKey,
+    ApiResponse, Object, OpenApi,
     param::Path,
     registry::{MetaResponses, Registry},
 };
@@ -21,7 +20,7 @@ use crate::{
     api::{
         http::{
             answer::Found,
-            caller::Caller,
+            stream_key::{Follower, StreamKey},
             types::{Count, Id},
         },
         tag::Tag,
@@ -47,24 +46,6 @@ const READ_BYTES: usize = 4 * 1024;
 /// Number of bytes that are buffered before they are sent. A larger message is buffered in addition, and no
 /// other one until it has been sent, so the buffer needs no further limit.
 const WRITE_BYTES: usize = 16 * 1024;
-
-/// Stream key of an integration, as a query parameter, because browsers cannot set a header for a WebSocket.
-/// `create_integration_key` issues it.
-#[derive(SecurityScheme)]
-#[oai(
-    ty = "api_key",
-    key_name = "stream_key",
-    key_in = "query",
-    rename = "stream_key"
-)]
-pub struct StreamKey(pub ApiKey);
-
-/// Credentials of a follower.
-#[derive(SecurityScheme)]
-pub enum Follower {
-    Caller(Caller),
-    Key(StreamKey),
-}
 
 /// State of an integration's stream.
 #[derive(Object, Serialize)]

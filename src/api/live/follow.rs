@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use poem::{
-    IntoResponse, Response, Result,
+    IntoResponse, Request, Response, Result,
     http::HeaderValue,
     web::sse::{Event, SSE},
 };
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Query},
-    registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaResponses, Registry},
     types::{ParseFromParameter, Type},
 };
 use serde::Serialize;
@@ -20,7 +20,12 @@ use uuid::Uuid;
 use crate::{
     api::{
         devices::history::UplinkView,
-        http::{answer::success, caller::Caller, types::Int},
+        http::{
+            answer::{Found, success},
+            caller::{self, Caller},
+            stream_key::Follower,
+            types::{Int, Timestamp},
+        },
         live::events::{EventKind, EventView, KINDS_PATTERN, KINDS_RULE},
         tag::Tag,
     },
@@ -71,10 +76,20 @@ struct LiveEvent {
     event: Option<EventView>,
 }
 
+/// A key that opens live streams
+#[derive(Object, Serialize)]
+#[oai(rename = "StreamKey")]
+struct StreamKeyView {
+    /// Query parameter `stream_key` of `GET /api/v3/events`
+    key: String,
+    /// Time from which it opens no more streams; streams that are open go on
+    expires_at: Timestamp,
+}
+
 /// Response 200 with a stream that stays open.
 struct Streamed(SSE);
 
-/// Endpoint of `events`.
+/// Endpoints of `events`.
 pub struct LiveApi {
     pub hub: Hub,
 }
@@ -90,6 +105,9 @@ impl LiveApi {
     /// events of the last seconds may be sent again with the same ids. The stream ends after `for_s`, when the hub
     /// shuts down, or when the token is no longer valid.
     ///
+    /// The `EventSource` of a browser cannot send a token: give it a key from `create_stream_key` as the query parameter
+    /// `stream_key`. It reconnects by itself while the key is valid, and fails with 401 afterwards.
+    ///
     /// Fails with 400 if the selector or a kind is invalid, and with 503 if too many streams of the hub, the tenant, or
     /// the user or API key are open (settings `live_streams_max`, `live_streams_tenant_max` and
     /// `live_streams_user_max`).
@@ -97,7 +115,8 @@ impl LiveApi {
     #[expect(clippy::too_many_arguments, reason = "each is a parameter")]
     async fn follow(
         &self,
-        caller: Caller,
+        _follower: Follower,
+        request: &Request,
         /// Label selector that the devices must match, as in `GET /api/v3/devices`. Empty: all devices. Absent: all
         /// devices, and events without a device.
         selector: Query<Option<SelectorText>>,
@@ -116,6 +135,8 @@ impl LiveApi {
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<Uuid>>,
     ) -> Result<Streamed> {
+        let admitted = caller::of(request)?;
+        let caller = &admitted.caller;
         let interest = Interest {
             selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
             device: device_id.0.map(DeviceId::into_string),
@@ -131,23 +152,24 @@ impl LiveApi {
         let seconds = for_s
             .0
             .map_or(longest, |wish| wish.unsigned_abs().min(longest));
-        let (hub, token) = (self.hub.clone(), caller.0.token.clone());
+        // A stream key is needed only to open the stream, so that a valid session keeps it open.
+        let (hub, credential) = (self.hub.clone(), admitted.credential);
         let may_listen = move || {
-            let (hub, token) = (hub.clone(), token.clone());
+            let hub = hub.clone();
             async move {
-                let caller = hub.authenticate(&token).await;
+                let caller = hub.caller_with(credential).await;
                 caller.is_ok_and(|caller| permission::check(&caller, FOLLOW).is_ok())
             }
         };
         let follow = Follow::begin(
             &self.hub.store,
-            caller.scope().clone(),
+            caller.scope.clone(),
             interest,
             start,
             Duration::from_secs(seconds),
             self.hub.live.enter(
-                caller.scope().tenant(),
-                caller.0.caller.listener(),
+                caller.scope.tenant(),
+                caller.listener(),
                 metrics::Stream::Events,
             )?,
             may_listen,
@@ -156,6 +178,29 @@ impl LiveApi {
         Ok(Streamed(
             SSE::new(told(follow).map(event)).keep_alive(KEEP_ALIVE),
         ))
+    }
+
+    /// Create a stream key
+    ///
+    /// Returns a key that opens live streams for 10 minutes, for clients that cannot send a token, such as a
+    /// browser's `EventSource`. It has the permissions of the token with which it was made, opens nothing
+    /// but `GET /api/v3/events`, and ends with the session or the API key. A stream that is open stays open
+    /// as long as the session or the API key is valid.
+    #[oai(
+        path = "/events/stream-key",
+        method = "post",
+        operation_id = "create_stream_key"
+    )]
+    async fn create_stream_key(&self, caller: Caller) -> Result<Found<StreamKeyView>> {
+        let Caller(caller) = caller;
+        let made = self
+            .hub
+            .create_stream_key(&caller.caller, caller.credential)
+            .await?;
+        Ok(Found(StreamKeyView {
+            key: made.key,
+            expires_at: Timestamp(made.expires_at),
+        }))
     }
 }
 
@@ -203,15 +248,23 @@ impl IntoResponse for Streamed {
 
 impl ApiResponse for Streamed {
     fn meta() -> MetaResponses {
-        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(LiveEvent::schema_ref())),
-            ..MetaSchema::new_with_format("array", "event-stream")
-        }));
+        // `document::responses` declares the stream of such events as text.
+        let schema = LiveEvent::schema_ref();
         let description = "The request succeeded. The body is the stream, which stays open.";
         success(200, description, "text/event-stream", schema, vec![])
     }
 
     fn register(registry: &mut Registry) {
         LiveEvent::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pattern_of_kinds_agrees_with_the_check() {
+        crate::text::agreement::check::<KindsKind>();
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     api::http::types::{LABELS_MAX, List},
     error::Error,
     reference::DriverReference,
-    text::{DeviceTemplate, Label, Pattern},
+    text::{DeviceLabel, DeviceTemplate, Label, Pattern},
     uplink::Rule,
 };
 
@@ -54,6 +54,11 @@ pub struct AutoProvisioning {
 impl AutoProvisioning {
     /// Converts the rule to its stored form; fails if it cannot be evaluated.
     pub fn checked(self) -> Result<Value, Error> {
+        // Stored rules may have labels from before this rule and must be readable, so the type admits them.
+        for (index, label) in self.labels.0.iter().enumerate() {
+            let field = format!("auto_provisioning.labels[{index}]");
+            DeviceLabel::new(label.as_str()).map_err(|rule| Error::field(&field, rule))?;
+        }
         let rule = serde_json::to_value(self).map_err(Error::internal)?;
         Rule::read(rule.clone())?;
         Ok(rule)

@@ -1,7 +1,7 @@
 //! Downlink settings of network connections.
 
 use poem::Result;
-use poem_openapi::{Object, OpenApi, param::Path, types::Example};
+use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
 use super::servers::DownlinkNetwork;
@@ -25,19 +25,11 @@ use crate::{
 
 /// Downlink settings to store for a network connection.
 #[derive(Object, Deserialize, Serialize)]
-#[oai(rename = "NewDownlinkSettings", example)]
+#[oai(rename = "NewDownlinkSettings")]
 #[serde(deny_unknown_fields)]
 struct NewSettings {
     /// Network server that receives the downlinks, and its settings.
     settings: DownlinkNetwork,
-}
-
-impl Example for NewSettings {
-    fn example() -> Self {
-        Self {
-            settings: DownlinkNetwork::example(),
-        }
-    }
 }
 
 /// Downlink settings of a network connection.

@@ -70,7 +70,9 @@ impl IngestKey {
 #[derive(Object, Serialize)]
 #[oai(rename = "Receipt")]
 struct ReceiptView {
-    /// Outcome for the message.
+    /// Outcome for the message: `recorded` for an uplink of a known device, which is on disk; `duplicate` for a copy of
+    /// one; `unknown_device` or `other` for messages that the connection keeps as events; `disabled` if nothing was
+    /// stored, because the connection is disabled.
     status: ReceiptStatus,
     /// Unique identifier of the uplink; null unless the status is `recorded` or `duplicate`.
     uplink_id: Option<uuid::Uuid>,

@@ -6,7 +6,6 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaRequest, MetaSchema, MetaSchemaRef},
 };
-use serde_json::json;
 
 use crate::{
     api::http::{
@@ -32,11 +31,6 @@ impl<'a> ApiExtractor<'a> for Message {
                 "Message of the network server, in the format of the connection's type: a JSON object, or a list of \
                  objects for a connection of the type `http`.",
             ),
-            example: Some(json!({
-                "end_device_ids": {"device_id": "am102", "dev_eui": "24E124538C194528"},
-                "received_at": "2024-11-14T09:12:33.123456789Z",
-                "uplink_message": {"f_port": 85, "f_cnt": 7, "frm_payload": "AXVkA2cKAQRofw=="},
-            })),
             ..MetaSchema::ANY
         }))))
     }

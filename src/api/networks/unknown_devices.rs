@@ -27,7 +27,7 @@ use crate::{
             unknown_devices::{self, UnknownDevice},
         },
     },
-    text::{Description, DeviceId, DeviceName, Label, NetworkDeviceId},
+    text::{Description, DeviceId, DeviceLabel, DeviceName, NetworkDeviceId},
 };
 
 /// A sender of uplinks that is not a device of the tenant.
@@ -70,7 +70,7 @@ struct Adoption {
     /// Labels of the device, at most 64, by which selectors match it. If omitted, it has none.
     #[oai(default)]
     #[serde(default)]
-    labels: List<Label, 0, LABELS_MAX>,
+    labels: List<DeviceLabel, 0, LABELS_MAX>,
 }
 
 /// Endpoints of `network-connections/{id}/unknown-devices`.

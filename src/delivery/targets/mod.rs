@@ -3,6 +3,7 @@
 mod answer;
 mod file;
 pub mod headers;
+mod hosts;
 mod http;
 mod kafka;
 mod mqtt;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use self::answer::Answer;
+pub use self::hosts::hosts;
 use super::payload::{Message, Payload, Purpose, RenderError, Renderers};
 use crate::{
     config::Config,

@@ -3,9 +3,10 @@
 use crate::{
     clock::Time,
     live::Listener,
+    secret,
     store::{
         Call, Scope,
-        access::{api_keys::ApiKey, users::User},
+        access::{api_keys::ApiKey, stream_keys::Credential, users::User},
     },
 };
 
@@ -30,6 +31,15 @@ pub enum Identity {
     },
     /// A program with an API key.
     Key(ApiKey),
+}
+
+/// Returns the credential that a token is.
+pub fn credential_of(token: &str) -> Credential {
+    let hash = secret::hash_token(token);
+    match token.starts_with(secret::API_KEY_PREFIX) {
+        true => Credential::ApiKey(hash),
+        false => Credential::Session(hash),
+    }
 }
 
 impl Caller {

@@ -7,5 +7,6 @@ pub(super) mod passwords;
 pub mod permission;
 pub mod recovery;
 pub(super) mod sessions;
+pub(super) mod stream_keys;
 pub(super) mod throttle;
 pub mod users;

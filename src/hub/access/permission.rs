@@ -65,6 +65,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("update_own_user", Self_, Write),
     ("change_own_password", Self_, Write),
     ("follow_events", Devices, Read),
+    ("create_stream_key", Devices, Read),
     ("list_network_connections", NetworkConnections, Read),
     ("get_network_connection", NetworkConnections, Read),
     ("list_network_connection_events", NetworkConnections, Read),

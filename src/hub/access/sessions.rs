@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 
 use super::{
-    caller::{Caller, Identity},
+    caller::{Caller, Identity, credential_of},
     passwords::{Asker, Place},
     throttle::{Attempt, subscriber},
 };
@@ -17,7 +17,7 @@ use crate::{
     secret,
     store::{
         Scope,
-        access::{identity, users::User},
+        access::{identity, stream_keys::Credential, users::User},
         core::starting,
     },
     username,
@@ -100,18 +100,25 @@ impl Hub {
 
     /// Returns the caller to whom this token belongs.
     pub async fn authenticate(&self, token: &str) -> Result<Caller> {
-        let hash = secret::hash_token(token);
-        if !token.starts_with(secret::API_KEY_PREFIX) {
-            let session = self.store.find_session(&hash).await?;
-            let session = session.ok_or(Error::Unauthenticated)?;
-            return Ok(Caller {
-                scope: self.store.scope(session.user.tenant),
-                identity: Identity::User {
-                    user: session.user,
-                    expires_at: session.expires_at,
-                },
-            });
-        }
+        self.caller_with(credential_of(token)).await
+    }
+
+    /// Returns the caller with this credential, if it is valid.
+    pub async fn caller_with(&self, credential: Credential) -> Result<Caller> {
+        let hash = match credential {
+            Credential::ApiKey(hash) => hash,
+            Credential::Session(hash) => {
+                let session = self.store.find_session(&hash).await?;
+                let session = session.ok_or(Error::Unauthenticated)?;
+                return Ok(Caller {
+                    scope: self.store.scope(session.user.tenant),
+                    identity: Identity::User {
+                        user: session.user,
+                        expires_at: session.expires_at,
+                    },
+                });
+            }
+        };
         let found = self.store.find_api_key(&hash).await?;
         let (tenant, key) = found.ok_or(Error::Unauthenticated)?;
         let scope = self.store.scope(tenant);

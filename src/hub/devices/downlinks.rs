@@ -12,7 +12,7 @@ use crate::{
     },
     downlink::transport,
     driver::schema::{Column, ColumnKind, Schema},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     hub::Hub,
     id::{ConnectionId, DeviceKey},
     networks::{self, DownlinkSettings},
@@ -119,7 +119,13 @@ impl Hub {
             Content::Payload(payload) => (Encoded::bare(payload.clone()), None),
             Content::Values(values) => {
                 let encoded = encode(scope, codec, &device, values, wish.f_port).await?;
-                let encoded = encoded.map_err(|why| Error::field("values", why))?;
+                let encoded = encoded.map_err(|why| {
+                    let reason = match &why {
+                        NotEncoded::NoEncoder(_) => Reason::WrongState,
+                        NotEncoded::Refused(_) => Reason::Invalid,
+                    };
+                    Error::of_field(reason, "values", why)
+                })?;
                 (encoded, Some(Value::Object(values.clone())))
             }
         };
@@ -262,7 +268,7 @@ async fn transfer(
             };
             Ok(Transfer::Downlink(Box::new(new), seen))
         }
-        Err(error) if error.is_invalid() => Ok(not_sent(&error.to_string())),
+        Err(error @ Error::Rejected { .. }) => Ok(not_sent(&error.to_string())),
         Err(error) => Err(error),
     }
 }
@@ -286,14 +292,15 @@ async fn address(scope: &Scope, device: &Device, wanted: Option<ConnectionId>) -
     };
     if let Some(id) = wanted {
         let rule = format!("the device has no address in network connection {id}");
-        return within(id).ok_or_else(|| Error::field(FIELD, rule));
+        let missing = || Error::of_field(Reason::UnknownReference, FIELD, rule);
+        return within(id).ok_or_else(missing);
     }
     let page = uplinks::list(scope, device.key, Span::default(), true, &Stretch::first(1)).await?;
     let heard = page.items.first().and_then(|last| within(last.connection));
     let rule = "the device has no network address";
     heard
         .or_else(|| addresses.first().cloned())
-        .ok_or_else(|| Error::field(FIELD, rule))
+        .ok_or_else(|| Error::of_field(Reason::WrongState, FIELD, rule))
 }
 
 /// Returns the downlink settings of the address's network connection, and the revisions at which connection
@@ -305,7 +312,7 @@ async fn network(scope: &Scope, address: &Address) -> Result<(DownlinkSettings, 
     settings.ok_or_else(|| {
         let rule =
             format!("network connection {id} cannot send downlinks: it has no downlink-settings");
-        Error::field("network_connection_id", rule)
+        Error::of_field(Reason::WrongState, "network_connection_id", rule)
     })
 }
 
@@ -323,8 +330,12 @@ pub async fn in_answer(
     asking: &DownlinkRequest,
 ) -> Result<Value> {
     if let Some((uplink, device)) = uplink {
-        let key = devices::get(scope, device).await?.key;
-        let taken = queue::take_for_answer(scope, connection, key, uplink).await?;
+        let taken = match devices::get(scope, device).await {
+            Ok(device) => queue::take_for_answer(scope, connection, device.key, uplink).await?,
+            // The device has just been deleted, with its downlinks. The message is recorded all the same.
+            Err(Error::NotFound(_)) => None,
+            Err(error) => return Err(error),
+        };
         if let Some(taken) = taken {
             let queued = taken.queued;
             let device = &queued.network_device_id;

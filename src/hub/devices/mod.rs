@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     driver::BuiltIn,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     networks::{self, fold_network_device_id},
     reference::{DriverReferenceKind, Reference},
     store::{
@@ -102,25 +102,24 @@ impl Known {
             address.network_device_id = fold_network_device_id(&address.network_device_id);
         }
         for (index, address) in new.connections.iter().enumerate() {
-            let broken = |field: &str, rule: &str| {
-                Error::field(&format!("connectivity.connections[{index}].{field}"), rule)
-            };
+            let place = |field: &str| format!("connectivity.connections[{index}].{field}");
             let id = address.network_connection_id;
             let kind = self.connections.get(&id).ok_or_else(|| {
-                broken(
-                    "network_connection_id",
-                    &format!("there is no network connection {id}"),
+                Error::of_field(
+                    Reason::UnknownReference,
+                    &place("network_connection_id"),
+                    format!("there is no network connection {id}"),
                 )
             })?;
             networks::check_device_id(kind, &address.network_device_id)
-                .map_err(|rule| broken("network_device_id", rule))?;
+                .map_err(|rule| Error::field(&place("network_device_id"), rule))?;
         }
         if let Some(reference) = &new.driver {
             let broken = || Error::field("driver", DriverReferenceKind::RULE);
             let parsed = Reference::parse(reference).ok_or_else(broken)?;
             if !self.drivers.contains(reference) {
                 let rule = format!("there is no driver {parsed}");
-                return Err(Error::field("driver", rule));
+                return Err(Error::of_field(Reason::UnknownReference, "driver", rule));
             }
         }
         Ok(new)

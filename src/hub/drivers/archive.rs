@@ -20,7 +20,7 @@ use std::{
 use flate2::{Compression, GzBuilder, read::GzDecoder};
 use tar::{Archive, Builder, EntryType, Header};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 
 /// Maximum number of versions in an archive.
 pub const VERSIONS_MAX: usize = 32;
@@ -77,7 +77,12 @@ impl Folder {
     /// Returns the text of a mandatory file.
     pub fn required(&self, file: FileName) -> Result<&str> {
         let text = self.files.get(&file).map(String::as_str);
-        text.ok_or_else(|| Error::field(&self.place(file), "is missing"))
+        text.ok_or_else(|| self.missing(file))
+    }
+
+    /// Returns the error for a file that the folder lacks.
+    pub fn missing(&self, file: FileName) -> Error {
+        Error::of_field(Reason::Required, &self.place(file), "is missing")
     }
 }
 
@@ -122,7 +127,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Folder>> {
     let drained = io::copy(&mut rest, &mut io::sink());
     if rest.limit() == 0 {
         let rule = format!("must have at most {BYTES_MAX} bytes uncompressed");
-        return Err(Error::field("archive", rule));
+        return Err(Error::of_field(Reason::TooLarge, "archive", rule));
     }
     let folders = outcome?;
     drained.map_err(|error| broken(&error))?;
@@ -149,8 +154,9 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
         }
         let mut entry = entry.map_err(|error| broken(&error))?;
         let path = entry.path_bytes().into_owned();
-        let path = String::from_utf8(path)
-            .map_err(|_| Error::field("archive", "must have paths in UTF-8"))?;
+        let path = String::from_utf8(path).map_err(|_| {
+            Error::of_field(Reason::Malformed, "archive", "must have paths in UTF-8")
+        })?;
         let place = format!("archive: {}", shown(&path));
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
@@ -173,9 +179,10 @@ fn folders(archive: &mut Archive<impl Read>) -> Result<BTreeMap<String, Folder>>
             .map_err(|error| broken(&error))?;
         if text.len() as u64 > FILE_BYTES_MAX {
             let rule = format!("must have at most {FILE_BYTES_MAX} bytes");
-            return Err(Error::field(&place, rule));
+            return Err(Error::of_field(Reason::TooLarge, &place, rule));
         }
-        let text = String::from_utf8(text).map_err(|_| Error::field(&place, "must be UTF-8"))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::of_field(Reason::Malformed, &place, "must be UTF-8"))?;
         let folder = folders.entry(name.clone()).or_default();
         folder.name = name;
         if folder.files.insert(file, text).is_some() {
@@ -223,7 +230,8 @@ fn parts<'a>(place: &str, path: &'a str) -> Result<Vec<&'a str>> {
 }
 
 fn broken(error: &io::Error) -> Error {
-    Error::field(
+    Error::of_field(
+        Reason::Malformed,
         "archive",
         format!("must be a tar archive, compressed with gzip: {error}"),
     )

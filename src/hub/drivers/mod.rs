@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::Hub;
 use crate::{
     driver::{BUILT_IN_AUTHOR, DECODERS, Script},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::TenantId,
     reference::{DriverKey, Pick},
     store::{
@@ -141,11 +141,11 @@ pub async fn to_export<S: DeserializeOwned>(
     };
     if picks.is_empty() {
         let rule = "is required: the driver has no tag";
-        return Err(Error::field("reference", rule));
+        return Err(Error::of_field(Reason::Required, "reference", rule));
     }
     if picks.len() > VERSIONS_MAX {
         let rule = format!("is required: the driver has more than {VERSIONS_MAX} tagged versions");
-        return Err(Error::field("reference", rule));
+        return Err(Error::of_field(Reason::Required, "reference", rule));
     }
     let mut versions = Vec::with_capacity(picks.len());
     for pick in &picks {

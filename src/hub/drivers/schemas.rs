@@ -25,7 +25,7 @@ impl SchemaSource {
             Self::Json(document) => Schema::from_value(document),
             Self::Text(text) => Schema::parse(&text),
         };
-        read.map_err(|error| Error::broken(error))
+        read.map_err(Error::broken)
     }
 }
 

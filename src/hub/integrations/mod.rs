@@ -50,6 +50,7 @@ impl Hub {
     ) -> Result<Integration> {
         self.check_integration(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
+        self.check_hosts(&delivery::hosts(&kind, &settings))?;
         let seal = |id: IntegrationId| {
             let place = delivery::place(scope.tenant(), id.0);
             self.seal(&place, claims, &settings, None, |secrets| {
@@ -73,7 +74,12 @@ impl Hub {
         self.check_integration(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let place = delivery::place(scope.tenant(), id.0);
+        let hosts = delivery::hosts(&kind, &settings);
         let seal = |before: &NewIntegration| {
+            // Hosts that stay as they are must not keep an integration from being disabled or renamed.
+            if hosts != delivery::hosts(&before.kind, &before.settings) {
+                self.check_hosts(&hosts)?;
+            }
             let stored = (before.kind == kind).then(|| before.stored());
             self.seal(&place, claims, &settings, stored, |secrets| {
                 delivery::check(&kind, &settings, secrets)
@@ -123,7 +129,7 @@ impl Hub {
     async fn check_integration(&self, scope: &Scope, new: &NewIntegration) -> Result<()> {
         if new.kind == "file" && self.config.file_targets_dir.is_none() {
             let rule = "file requires the operator's setting file_targets_dir";
-            return Err(Error::field("target.type", rule));
+            return Err(Error::of_field(Reason::WrongState, "target.type", rule));
         }
         let rule = |error| Error::field("payload.template", error);
         let payload = Payload::read(&new.payload).map_err(rule)?;

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     id::ConnectionId,
     networks::{self, NetworkSettings},
+    outgoing::host_of,
     secret::{self, Claim, Credentials},
     store::{
         Scope,
@@ -24,6 +25,16 @@ pub fn check(settings: &NetworkSettings) -> Result<()> {
     settings
         .check()
         .map_err(|broken| Error::field("settings", broken))
+}
+
+/// Returns the host from which the hub fetches a connection's messages, with its field.
+fn hosts(settings: &Value) -> Result<Vec<(String, String)>> {
+    let settings = NetworkSettings::deserialize(settings).map_err(Error::internal)?;
+    let broker = settings
+        .subscription()
+        .and_then(|subscription| host_of(&subscription.broker.url));
+    let host = broker.map(|host| ("settings.broker.url".to_owned(), host));
+    Ok(host.into_iter().collect())
 }
 
 /// Checks that the devices that an auto-provisioning rule creates would be valid.
@@ -51,6 +62,7 @@ impl Hub {
         check_rule(scope, &new).await?;
         let (key, hash) = secret::new_token();
         let settings = new.settings.clone();
+        self.check_hosts(&hosts(&settings)?)?;
         let seal = |id: ConnectionId| {
             let place = networks::place(scope.tenant(), id.0);
             self.seal(&place, claims, &settings, None, |secrets| {
@@ -75,7 +87,12 @@ impl Hub {
         check_rule(scope, &new).await?;
         let (kind, settings) = (new.kind.clone(), new.settings.clone());
         let place = networks::place(scope.tenant(), id.0);
+        let hosts_now = hosts(&settings)?;
         let seal = |before: &NewConnection| {
+            // Hosts that stay as they are must not keep a connection from being disabled or renamed.
+            if hosts_now != hosts(&before.settings)? {
+                self.check_hosts(&hosts_now)?;
+            }
             let stored = (before.kind == kind).then(|| before.stored());
             self.seal(&place, claims, &settings, stored, |secrets| {
                 Self::check_broker(&settings, secrets)

@@ -21,7 +21,7 @@ pub struct Uplinks {
     /// Topic filters to subscribe to, 1-32.
     pub topics: Vec<String>,
     /// JSON pointers to the parts of an uplink.
-    pub mapping: http::Uplinks,
+    pub mapping: http::Mapping,
 }
 
 impl UplinkNetwork for Uplinks {
@@ -38,10 +38,7 @@ impl UplinkNetwork for Uplinks {
         for (index, topic) in self.topics.iter().enumerate() {
             check_filter(topic).map_err(|rule| Malformed::new(format!("topics[{index}]"), rule))?;
         }
-        self.mapping.check().map_err(|broken| Malformed {
-            field: format!("mapping.{}", broken.field),
-            ..broken
-        })
+        self.mapping.check()
     }
 
     fn subscription(&self) -> Option<Subscription<'_>> {

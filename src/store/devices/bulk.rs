@@ -10,7 +10,7 @@ use sea_orm::{
 
 use crate::{
     clock,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::DeviceKey,
     selector::Selector,
     store::{
@@ -73,7 +73,8 @@ impl Action {
                     }
                 }
                 if after.len() > *most {
-                    return Err(Error::field(
+                    return Err(Error::of_field(
+                        Reason::LimitReached,
                         "action.labels",
                         format!("a device has at most {most} labels, and \"{id}\" would have more"),
                     ));

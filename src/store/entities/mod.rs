@@ -31,6 +31,7 @@ pub mod lease;
 pub mod network_connection;
 pub mod redecoding;
 pub mod session;
+pub mod stream_key;
 pub mod tenant;
 pub mod unknown_device;
 pub mod uplink;

@@ -3,7 +3,7 @@
 mod accounts;
 mod guesses;
 mod operators;
-mod permissions;
+pub mod permissions;
 mod shares;
 mod tenants;
 mod user_names;

@@ -131,7 +131,7 @@ async fn restore(hub: &Hub, operation: &str) {
     }
 }
 
-fn filled(path: &str, ids: &Value) -> String {
+pub fn filled(path: &str, ids: &Value) -> String {
     let resource = path.split('/').nth(3).unwrap_or_default();
     // Below devices, there is one more kind with ids of its own.
     let resource = if path.contains("/import/") {
@@ -160,7 +160,7 @@ fn text(id: &Value) -> &str {
 }
 
 /// Bodies that are read without a fault where there is an ETag to refuse the change afterwards.
-fn body(operation: &str) -> Value {
+pub fn body(operation: &str) -> Value {
     let target = json!({"type": "http", "url": "https://example.com/"});
     match operation {
         "update_network_connection" => {
@@ -180,7 +180,7 @@ fn body(operation: &str) -> Value {
     }
 }
 
-async fn provision(hub: &Hub) -> Value {
+pub async fn provision(hub: &Hub) -> Value {
     let connection = hub.connect("tts").await;
     hub.push("a/b", "1", "function decode() { return {} }")
         .await;
@@ -207,9 +207,9 @@ async fn provision(hub: &Hub) -> Value {
         .post(&format!("{path}/replay"), &body("create_replay"))
         .await
         .created();
-    // A public address: nothing that this machine has.
+    // A name that stands for nothing.
     let settings =
-        json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
+        json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
     let path = format!("network-connections/{}/downlink-settings", connection.id);
     hub.put(&path, &settings).await.ok();
     let downlink = hub

@@ -46,9 +46,9 @@ pub fn labels(count: usize) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn network_connections() {
-    let good = json!({"name": "n", "enabled": true, "settings": {"type": "http",
+    let good = json!({"name": "n", "enabled": true, "settings": {"type": "http", "mapping": {
         "device_id_pointer": "/id", "payload_pointer": "/p", "payload_encoding": "hex",
-        "port_pointer": "/port", "time_pointer": "/t", "frame_counter_pointer": "/f"}});
+        "port_pointer": "/port", "time_pointer": "/t", "frame_counter_pointer": "/f"}}});
     let mut cases = vec![
         ("/name", json!(null), "must be a string"),
         ("/name", json!(""), "must have 1 to 120"),
@@ -65,16 +65,16 @@ async fn network_connections() {
             json!({"type": "the_things_stack", "x": 1}),
             "x",
         ),
-        ("/settings/payload_encoding", json!("octal"), "hex"),
+        ("/settings/mapping/payload_encoding", json!("octal"), "hex"),
         ("/settings/nonsense", json!(1), "is unknown here"),
         ("/ingest_key", json!("mine"), "is unknown here"),
     ];
     for pointer in [
-        "/settings/device_id_pointer",
-        "/settings/payload_pointer",
-        "/settings/port_pointer",
-        "/settings/time_pointer",
-        "/settings/frame_counter_pointer",
+        "/settings/mapping/device_id_pointer",
+        "/settings/mapping/payload_pointer",
+        "/settings/mapping/port_pointer",
+        "/settings/mapping/time_pointer",
+        "/settings/mapping/frame_counter_pointer",
     ] {
         cases.extend([
             (pointer, json!(5), "must be a string"),
@@ -217,7 +217,6 @@ async fn drivers() {
         ("/name", json!(5), "must be a string"),
         ("/tags", json!([]), "must have 1 to 16 items"),
         ("/tags", labels(17), "must have 1 to 16 items"),
-        ("/tags", json!(["1", "1"]), "same item twice"),
         ("/tags", json!([1]), "must be a string"),
         ("/tags", json!(["a:b"]), "letters, digits, dots"),
         ("/script", json!(""), "must have 1 to 1048576"),
@@ -226,7 +225,6 @@ async fn drivers() {
         ("/script", json!(5), "must be a string"),
         ("/description", json!(5), "must be a string"),
         ("/supports", json!({}), "must be an array"),
-        ("/supports", json!([device, device]), "same item twice"),
         ("/supports/0/manufacturer", json!(""), "must have 1 to 120"),
         ("/supports/0/model", json!(null), "must be a string"),
         ("/supports/0/nonsense", json!(1), "is unknown here"),

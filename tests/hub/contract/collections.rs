@@ -62,8 +62,8 @@ pub async fn change(hub: &Hub, path: &str, body: &Value) {
 async fn network_connections(database: Database) {
     let hub = Hub::start(database).await;
     let good = hub.connect("beta one").await;
-    let pointers = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-        "payload_encoding": "hex"});
+    let pointers = json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/p",
+        "payload_encoding": "hex"}});
     let body = json!({"name": "alpha", "enabled": false, "settings": pointers});
     hub.connect_as(&body).await;
     let bad = hub.connect("gamma One").await;

@@ -73,7 +73,7 @@ async fn what_the_document_does_not_declare_is_not_there() {
         .collect();
     let mut paths: BTreeSet<&str> = declared.iter().map(|(path, _)| path.as_str()).collect();
     paths.extend([
-        "/",
+        "/docs/nothing",
         "/api",
         "/api/v3",
         "/api/v3/",
@@ -157,8 +157,11 @@ async fn what_does_not_exist_is_a_404_everywhere() {
             .find(|parameter| parameter["in"] == "query" && parameter["required"] == true)
             .map(|parameter| format!("?{}=x", parameter["name"].as_str().unwrap()));
         let path = format!("{path}{}", query.unwrap_or_default());
-        let example = &operation["requestBody"]["content"]["application/json"]["example"];
-        let body = Some(example).filter(|example| !example.is_null());
+        let examples =
+            operation["requestBody"]["content"]["application/json"]["examples"].as_object();
+        let body = examples
+            .and_then(|examples| examples.values().next())
+            .map(|example| &example["value"]);
         let answer = hub.call(method.clone(), &path, body).await;
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
     }
@@ -226,4 +229,15 @@ async fn logging_in_and_out(database: Database) {
     let who = hub.request(Method::GET, "auth/token").bearer_auth(token);
     hub.answer(who).await.refused(401);
     hub.get("auth/token").await.ok();
+}
+
+#[test]
+fn the_page_on_errors_lists_every_reason() {
+    let page = std::fs::read_to_string(repository("docs/errors.md")).unwrap();
+    for reason in document()["x-error-reasons"].as_array().unwrap() {
+        let text = |name: &str| reason[name].as_str().unwrap();
+        let (word, cause) = (text("reason"), text("cause"));
+        let row = format!("| `{word}` | {} | {cause} |", reason["status"]);
+        assert!(page.contains(&row), "{row}");
+    }
 }

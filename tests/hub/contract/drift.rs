@@ -349,6 +349,14 @@ async fn the_committed_document_is_the_one_in_force() {
     for (flags, file) in [
         (&["openapi"][..], "openapi/openapi.json"),
         (&["openapi", "--yaml"], "openapi/openapi.yaml"),
+        (
+            &["openapi", "--openapi-version", "3.1"],
+            "openapi/openapi-3.1.json",
+        ),
+        (
+            &["openapi", "--openapi-version", "3.1", "--yaml"],
+            "openapi/openapi-3.1.yaml",
+        ),
     ] {
         let output = program().args(flags).output().await.unwrap();
         let committed = fs::read(repository(file)).unwrap();

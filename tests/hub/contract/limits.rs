@@ -52,6 +52,17 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("hub/access/passwords.rs", "SHARE_MAX")],
     ),
     (
+        "Wrong passwords of one user",
+        &[("hub/access/throttle.rs", "WINDOW")],
+    ),
+    (
+        "Usernames of other tenants' users",
+        &[
+            ("hub/access/throttle.rs", "WINDOW"),
+            ("hub/mod.rs", "NAME_PROBES_MAX"),
+        ],
+    ),
+    (
         "Files (device imports",
         &[
             ("api/http/files.rs", "RECEIVING_MAX"),
@@ -88,6 +99,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Live streams and followers", &[]),
     ("Of one tenant among them", &[]),
     ("Of one user, one API key", &[]),
+    (
+        "Stream keys of one session",
+        &[("store/access/stream_keys.rs", "MOST")],
+    ),
     (
         "Message of a follower",
         &[("api/integrations/stream.rs", "MESSAGE_MAX_BYTES")],

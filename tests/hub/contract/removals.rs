@@ -143,7 +143,9 @@ async fn an_integration_goes_in_stretches(database: Database) {
     let hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
-    let id = hub.integration("i", "kept", "https://192.0.2.1/").await;
+    let id = hub
+        .integration("i", "kept", "https://nowhere.invalid/")
+        .await;
     let columns = "tenant_id, id, integration_id, device_id, subject_id, state, attempt, body, \
                    created_at, updated_at";
     let values = format!("1, ID, {id}, 'd', ID, 'delivered', 1, '{{}}', {AT}, {AT}");
@@ -202,7 +204,7 @@ async fn a_tenant_is_shut_at_once_and_goes_with_all_it_has(database: Database) {
     hub.token = hub.log_in("other", PASSWORD).await;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
-    hub.integration("i", "", "https://192.0.2.1/").await;
+    hub.integration("i", "", "https://nowhere.invalid/").await;
     let table = json!({"name": "t", "selector": ""});
     hub.post("data-tables", &table).await.created();
     let key = json!({"name": "k", "scopes": ["read"]});

@@ -14,7 +14,20 @@ on_both_databases!(
     what_is_in_use_is_not_deleted,
     names_are_unique,
     an_update_replaces_everything,
+    repeated_items_count_once,
 );
+
+async fn repeated_items_count_once(database: Database) {
+    let hub = Hub::start(database).await;
+    let body = json!({"id": "d", "labels": ["b", "a", "b", "a"]});
+    let device = hub.post("devices", &body).await.created();
+    assert_eq!(device["labels"].as_array().map(Vec::len), Some(2));
+    let supported = json!({"manufacturer": "m", "model": "x", "firmware_version": "1"});
+    let driver = json!({"author": "a", "name": "b", "tags": ["1", "1"],
+        "script": "function decode() { return {} }", "supports": [supported, supported]});
+    let driver = hub.post("drivers", &driver).await.created();
+    assert_eq!(driver["supports"], json!([supported]));
+}
 
 async fn pages_are_followed_to_the_end(database: Database) {
     let hub = Hub::start(database).await;

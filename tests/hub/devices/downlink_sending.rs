@@ -299,10 +299,12 @@ async fn what_waits_too_long_expires(database: Database) {
 }
 
 async fn a_private_address_is_refused(database: Database) {
-    let flags = ["--downlink-schedule-s", "0"];
-    let (hub, connection) = hub(database, &flags).await;
+    let (mut hub, connection) = hub(database, &TO_HERE).await;
     let server = NetworkServer::start(vec![]).await;
     hub.sends_downlinks(&connection, &http(&server)).await;
+    // The operator allows less than before.
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again_with(&["--downlink-schedule-s", "0"]).await;
     let queued = queue(&hub, json!({})).await;
     let failed = hub.downlink_gets(&queued, "failed").await;
     let error = failed["last_error"].as_str().unwrap();

@@ -28,8 +28,8 @@ const TO_HERE: [&str; 4] = [
 /// A hub with a connection that takes any id, and a device `d` behind it.
 async fn hub(database: Database, network_device_id: &str) -> (Hub, Connection) {
     let hub = Hub::start_with(database, &TO_HERE).await;
-    let settings = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-        "payload_encoding": "hex"});
+    let settings = json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/p",
+        "payload_encoding": "hex"}});
     let connection = hub
         .connect_as(&json!({"name": "any", "settings": settings}))
         .await;

@@ -8,6 +8,7 @@ mod downlinks;
 mod exports;
 mod histories;
 mod interleaved_downlinks;
+mod labels;
 mod lists;
 mod refused;
 mod sheets;

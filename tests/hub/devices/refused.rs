@@ -64,7 +64,6 @@ async fn members_that_break_a_rule(database: Database) {
         ("/labels", json!("a"), "must be an array"),
         ("/labels", json!(null), "must be an array"),
         ("/labels", labels(65), "must have 0 to 64 items"),
-        ("/labels", json!(["a", "a"]), "same item twice"),
         ("/labels", json!([""]), "must have 1 to 120"),
         ("/labels", json!(["a,b"]), "letters and digits"),
         ("/labels", json!([" a"]), "letters and digits"),

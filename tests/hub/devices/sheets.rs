@@ -479,8 +479,8 @@ async fn forms_hold_one_file(database: Database) {
 
 async fn an_export_passes_through_a_spreadsheet(database: Database) {
     let hub = Hub::start(database).await;
-    let settings = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-        "payload_encoding": "base64"});
+    let settings = json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/p",
+        "payload_encoding": "base64"}});
     let connection = hub
         .connect_as(&json!({"name": "any", "settings": settings}))
         .await;
@@ -497,7 +497,7 @@ async fn an_export_passes_through_a_spreadsheet(database: Database) {
         ("e", "''=1", "\ttab\r\nand more", "=\"1\""),
     ];
     for (id, name, description, address) in texts {
-        let body = json!({"id": id, "name": name, "description": description, "labels": ["-x", "=y"],
+        let body = json!({"id": id, "name": name, "description": description, "labels": ["-x", "y"],
             "metadata": {"=": "=1"}, "connectivity": {"connections": [
                 {"network_connection_id": connection.id, "network_device_id": address}]}});
         hub.post("devices", &body).await.created();

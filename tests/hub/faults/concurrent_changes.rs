@@ -136,7 +136,7 @@ async fn changes(hub: &Hub) -> Vec<Change> {
 }
 
 fn downlink_settings(round: usize, writer: usize) -> Value {
-    let url = format!("https://192.0.2.1/{round}/{writer}");
+    let url = format!("https://nowhere.invalid/{round}/{writer}");
     json!({"settings": {"type": "http", "method": "POST", "url": url}})
 }
 

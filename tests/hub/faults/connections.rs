@@ -23,6 +23,8 @@ use crate::{
 };
 
 const MIB: u64 = 1024 * 1024;
+/// A path with a large response that needs no log-in.
+const LARGE: &str = "/openapi.json";
 /// Streams of one connection, as long as no setting says otherwise.
 const STREAMS_MAX: u32 = 100;
 
@@ -62,11 +64,21 @@ async fn fill(hub: &Hub, path: &str) -> Frames {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_nobody_takes_cost_little_memory() {
     let hub = Hub::start(Database::Sqlite).await;
-    let size = hub.request(Method::GET, "/docs").send().await.unwrap();
-    assert!(size.bytes().await.unwrap().len() > 1_000_000);
+    let size = hub.request(Method::GET, LARGE).send().await.unwrap();
+    assert!(size.bytes().await.unwrap().len() > 500_000);
+    let paths = [
+        LARGE,
+        "/openapi.yaml",
+        "/openapi-3.1.json",
+        "/openapi-3.1.yaml",
+    ];
+    for path in paths {
+        // Made at the first request.
+        hub.request(Method::GET, path).send().await.unwrap();
+    }
     let before = memory(&hub);
     let mut clients = Vec::new();
-    for path in ["/docs", "/docs/reference", "/openapi.json", "/openapi.yaml"] {
+    for path in paths {
         for _ in 0..2 {
             let mut client = fill(&hub, path).await;
             client.get(2 * STREAMS_MAX + 1, "/livez").await;
@@ -167,7 +179,7 @@ async fn who_takes_nothing_is_given_up() {
     let hub = Hub::start_with(Database::Sqlite, &flags).await;
     // A stream is given up by itself.
     let mut client = Frames::open(&hub, 0).await;
-    client.get(1, "/docs").await;
+    client.get(1, LARGE).await;
     let reset = client.next(frames::RST_STREAM).await;
     assert_eq!((reset.stream, reset.reason()), (1, frames::CANCEL));
     client.get(3, "/livez").await;
@@ -177,8 +189,8 @@ async fn who_takes_nothing_is_given_up() {
 
     // A connection goes as a whole. It is the last of the three that this address may have.
     let mut stuck = raw::open(&hub, &["http/1.1"]).await.unwrap();
-    let requests = b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
-    stuck.write_all(&requests).await.unwrap();
+    let requests = format!("GET {LARGE} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(100);
+    stuck.write_all(requests.as_bytes()).await.unwrap();
     stuck.flush().await.unwrap();
     let mut next = eventually("its place is free", async || {
         raw::open(&hub, &["http/1.1"]).await.ok()
@@ -309,10 +321,10 @@ async fn nobody_who_is_slow_holds_the_stop_up() {
         Slow::begin(tls().await, b"GET /livez HTTP/1.1\r\n").await,
     ];
     let body = Slow::begin(half_sent(&hub, "").await, b" ").await;
-    let _streams = fill(&hub, "/docs").await;
+    let _streams = fill(&hub, LARGE).await;
     let mut stuck = raw::open(&hub, &["http/1.1"]).await.unwrap();
-    let requests = b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
-    stuck.write_all(&requests).await.unwrap();
+    let requests = format!("GET {LARGE} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(100);
+    stuck.write_all(requests.as_bytes()).await.unwrap();
     stuck.flush().await.unwrap();
 
     assert!(hub.end(Signal::SIGTERM).await.success());

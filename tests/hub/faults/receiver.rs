@@ -1,7 +1,7 @@
 //! A receiver that misbehaves below HTTP, where no server library would go.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -11,6 +11,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+
+use crate::support::messages;
 
 /// Reaction to each request, after reading it.
 #[derive(Clone, Copy)]
@@ -41,6 +43,8 @@ pub struct Broken {
     pub url: String,
     requests: Arc<AtomicUsize>,
     said: Arc<AtomicU64>,
+    /// What is wrong with messages, by the document.
+    wrong: Arc<Mutex<Vec<String>>>,
     server: Option<JoinHandle<()>>,
     // A port that is bound and does not listen refuses, and nobody else gets it.
     bound: Option<TcpSocket>,
@@ -66,6 +70,7 @@ impl Broken {
         };
         let mut broken = Self::at(scheme, listener.local_addr().unwrap().port());
         let (requests, said) = (broken.requests.clone(), broken.said.clone());
+        let wrong = broken.wrong.clone();
         let serve = async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let connection = Connection {
@@ -73,6 +78,7 @@ impl Broken {
                     then,
                     requests: requests.clone(),
                     said: said.clone(),
+                    wrong: wrong.clone(),
                 };
                 tokio::spawn(connection.begin(stream, port.clone()));
             }
@@ -86,6 +92,7 @@ impl Broken {
             url: format!("{scheme}://localhost:{port}/hook"),
             requests: Arc::default(),
             said: Arc::default(),
+            wrong: Arc::default(),
             server: None,
             bound: None,
         }
@@ -107,6 +114,10 @@ impl Drop for Broken {
         if let Some(server) = &self.server {
             server.abort();
         }
+        if !std::thread::panicking() {
+            let wrong = self.wrong.lock().unwrap();
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        }
     }
 }
 
@@ -115,6 +126,7 @@ struct Connection {
     then: Then,
     requests: Arc<AtomicUsize>,
     said: Arc<AtomicU64>,
+    wrong: Arc<Mutex<Vec<String>>>,
 }
 
 impl Connection {
@@ -139,8 +151,16 @@ impl Connection {
     }
 
     async fn talk(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-        if request(&mut stream).await.is_none() {
+        let Some((head, body)) = request(&mut stream).await else {
             return;
+        };
+        // Others than deliveries are requests for tokens and downlinks.
+        if head.contains("webhook-id:") {
+            let fault = match serde_json::from_slice(&body) {
+                Ok(message) => messages::fault(&message),
+                Err(error) => Some(error.to_string()),
+            };
+            self.wrong.lock().unwrap().extend(fault);
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
         if stream.write_all(self.says.as_bytes()).await.is_err() {
@@ -164,8 +184,8 @@ impl Connection {
     }
 }
 
-/// Reads one request with its body; `None` when the client has gone.
-async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<()> {
+/// Reads the head of one request, in lower case, and its body; `None` when the client has gone.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -175,8 +195,9 @@ async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<()> {
         .lines()
         .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
         .unwrap_or(0);
-    stream.read_exact(&mut vec![0; length]).await.ok()?;
-    Some(())
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((head, body))
 }
 
 async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {

@@ -53,7 +53,7 @@ async fn a_dangling_reference_is_looked_up_again_and_harms_nobody_else(database:
     let mut hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
-    let integration = hub.integration("i", "", "https://192.0.2.1/").await;
+    let integration = hub.integration("i", "", "https://nowhere.invalid/").await;
     hub.tenant("other").await;
     hub.token = hub.log_in("other", PASSWORD).await;
     let other = hub.connect("tts").await;

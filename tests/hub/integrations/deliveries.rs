@@ -1,5 +1,6 @@
 //! Deliveries of integrations: retried, kept in order, kept apart, and kept away from this machine.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
@@ -111,11 +112,15 @@ async fn an_endpoint_that_hangs_delays_no_other(database: Database) {
 }
 
 async fn private_addresses_are_refused(database: Database) {
-    let (hub, connection) = hub(database, &[]).await;
+    let (mut hub, connection) = hub(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let by_name = sink.url.replace("127.0.0.1", "localhost");
     let by_number = hub.integration("number", "", &sink.url).await;
     let by_name = hub.integration("name", "", &by_name).await;
+    // The operator allows less than before.
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again_with(&["--delivery-schedule-s", "0,0,0"])
+        .await;
     hub.uplink(&connection, "AA00000000000001").await;
     for integration in [by_number, by_name] {
         let dead = delivery(&hub, integration, "dead").await;

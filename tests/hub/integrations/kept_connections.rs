@@ -19,6 +19,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
+        messages,
         server::{Connection, Hub},
         sink::Sink,
     },
@@ -72,8 +73,15 @@ impl Racing {
         Self { url, book, server }
     }
 
+    /// What it has served. Fails if a message is not as the document describes it.
     fn served(&self) -> Vec<(String, String)> {
-        self.book.served.lock().unwrap().clone()
+        let served = self.book.served.lock().unwrap().clone();
+        for (head, body) in &served {
+            if head.to_lowercase().contains("webhook-id:") {
+                messages::checked(body);
+            }
+        }
+        served
     }
 
     fn cut(&self) -> usize {

@@ -6,6 +6,7 @@ mod hostile_targets;
 mod kept_connections;
 mod lanes;
 mod long_queues;
+mod messages;
 mod replay_faults;
 pub mod rules;
 mod target_file;

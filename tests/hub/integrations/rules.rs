@@ -356,7 +356,7 @@ async fn integrations_choose_what_they_hear_of(database: Database) {
     let uplink = hub.uplink(&connection, "AA00000000000003").await;
     // Addresses of downlinks do not count here.
     let settings =
-        json!({"settings": {"type": "http", "method": "POST", "url": "https://192.0.2.1/"}});
+        json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
     let to = format!("network-connections/{}/downlink-settings", connection.id);
     hub.put(&to, &settings).await.ok();
     for device in ["d2", "d0"] {

@@ -1,11 +1,12 @@
 //! The target `file`: lines on the hub's own disk, below the operator's folder and nowhere else.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
+        messages,
         server::Hub,
     },
 };
@@ -47,7 +48,7 @@ async fn each_message_is_a_line_of_its_day(database: Database) {
         let text = std::fs::read_to_string(file).unwrap();
         assert!(text.ends_with('\n'));
         for line in text.lines() {
-            let message: Value = serde_json::from_str(line).unwrap();
+            let message = messages::checked(line);
             assert_eq!(message["uplink_metadata"]["id"], "d");
             lines += 1;
         }

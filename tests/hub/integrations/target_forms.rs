@@ -6,6 +6,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
+        messages,
         server::{Connection, Hub},
         sink::Sink,
     },
@@ -56,7 +57,7 @@ async fn messages_go_out_as_cloud_events(database: Database) {
 
 async fn messages_go_out_as_a_template_makes_them(database: Database) {
     let (hub, connection) = hub(database).await;
-    let sink = Sink::willing().await;
+    let sink = Sink::willing().await.of_templates();
     let template = "{\"device\": {{ uplink_metadata.id }}, \"raw\": {{ raw_payload }},\n\
         \"t\": {{ data.temperature | default(none) }}, \"delivery\": {{ delivery.id }}}";
     let payload = json!({"type": "template", "template": template,
@@ -158,7 +159,7 @@ async fn a_template_that_costs_too_much_costs_nobody_else(database: Database) {
 
 async fn a_test_is_in_the_form_of_the_integration(database: Database) {
     let (hub, _) = hub(database).await;
-    let sink = Sink::willing().await;
+    let (templated, described) = (Sink::willing().await.of_templates(), Sink::willing().await);
     // The template of the documentation, and a value that the sample does not have.
     let template = "{\"device\": {{ uplink_metadata.id }},\n\
         \"celsius\": {{ data.temperature | default(none) }}, \"co2\": {{ data.co2 }},\n\
@@ -172,6 +173,10 @@ async fn a_test_is_in_the_form_of_the_integration(database: Database) {
         json!({"type": "native"}),
     ];
     for (number, form) in forms.into_iter().enumerate() {
+        let sink = match form["type"].as_str() {
+            Some("template") => &templated,
+            _ => &described,
+        };
         let mut body = integration(&sink.url, form);
         body["name"] = format!("form {number}").into();
         let made = hub.post("integrations", &body).await.created();
@@ -179,13 +184,16 @@ async fn a_test_is_in_the_form_of_the_integration(database: Database) {
         let tested = hub.post(&path, &json!({})).await.ok();
         assert_eq!(tested["is_delivered"], true, "{tested}");
     }
-    let received = sink.gets(3).await;
+    let received = templated.gets(1).await;
     assert_eq!(received[0].body["celsius"], 21.5);
     assert_eq!(received[0].body["co2"], Value::Null);
-    assert_eq!(received[1].body["type"], "thingshub.test");
-    assert_eq!(received[1].body["data"]["event"], "test");
-    assert_eq!(received[2].body["event"], "test");
-    assert_eq!(received[2].body["f_port"], 125);
+    let received = described.gets(2).await;
+    assert_eq!(received[0].body["type"], "thingshub.test");
+    assert_eq!(received[0].body["data"]["event"], "test");
+    // The document shows the very message.
+    let mut examples = messages::examples().iter();
+    let example = examples.find(|(kind, _, _)| kind == "test").unwrap();
+    assert_eq!(received[1].body, example.2);
 }
 
 async fn a_url_with_a_password_is_refused(database: Database) {

@@ -1,5 +1,6 @@
 //! The target `postgres`, against a real server: the one beside which the tests run.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,6 +12,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, execute, on_postgres, query_text},
+        messages,
         server::{Connection, Hub},
     },
 };
@@ -91,6 +93,8 @@ async fn a_message_becomes_a_row_with_the_types_of_the_table() {
         let row = query_text(url.as_str(), row).await;
         let id = delivered["id"].as_str().unwrap();
         assert_eq!(row, format!("{id}|d|t|85|t|d|t"));
+        let whole = "SELECT \"all\"::text FROM measurements";
+        messages::checked(&query_text(url.as_str(), whole).await);
     })
     .await;
 }
@@ -143,12 +147,11 @@ async fn what_the_server_refuses_is_told_in_its_words() {
 async fn a_private_server_is_not_reached_unless_it_is_allowed() {
     on_postgres(async |database| {
         let url = url(&database);
-        let flags = ["--delivery-schedule-s", ""];
-        let hub = Hub::start_with(Database::Sqlite, &flags).await;
-        let connection = hub.connect("tts").await;
-        hub.device("d", &connection, "AA00000000000001", json!({}))
-            .await;
+        let (mut hub, connection) = hub().await;
         let made = make(&hub, target(&url, columns())).await;
+        // The operator allows less than before.
+        hub.end(Signal::SIGTERM).await;
+        hub.start_again_with(&["--delivery-schedule-s", ""]).await;
         hub.uplink(&connection, "AA00000000000001").await;
         let dead = delivery(&hub, &made, "dead").await;
         let error = dead["last_error"].as_str().unwrap();

@@ -15,7 +15,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
-        raw,
+        messages, raw,
         server::{Connection, Hub},
     },
 };
@@ -60,7 +60,7 @@ async fn next(socket: &mut Socket) -> Value {
     let text = async {
         loop {
             match socket.next().await.unwrap().unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Text(text) => return messages::checked(&text),
                 Message::Ping(_) => {}
                 other => panic!("{other:?}"),
             }

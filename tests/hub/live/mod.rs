@@ -1,3 +1,4 @@
 //! The live stream: records, as they are made.
 
 mod stream;
+mod stream_keys;

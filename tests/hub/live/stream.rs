@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -24,19 +24,19 @@ on_both_databases!(
     bad_wishes_are_refused,
 );
 
-const ONE: &str = "AA00000000000001";
-const TWO: &str = "AA00000000000002";
+pub const ONE: &str = "AA00000000000001";
+pub const TWO: &str = "AA00000000000002";
 
 /// An open stream, read event by event.
-struct Listener {
+pub struct Listener {
     response: Response,
     buffer: String,
 }
 
 /// An event as it was received.
 #[derive(Debug)]
-struct Told {
-    id: String,
+pub struct Told {
+    pub id: String,
     kind: String,
     data: Value,
 }
@@ -44,7 +44,16 @@ struct Told {
 impl Listener {
     async fn open(hub: &Hub, query: &str, token: &str) -> Self {
         let request = hub.request(Method::GET, &format!("events?{query}"));
-        let response = request.bearer_auth(token).send().await.unwrap();
+        Self::of(request.bearer_auth(token)).await
+    }
+
+    /// Opens a stream without a token; the query has a stream key.
+    pub async fn open_by_key(hub: &Hub, query: &str) -> Self {
+        Self::of(hub.request(Method::GET, &format!("events?{query}"))).await
+    }
+
+    async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert!(response.headers().contains_key("x-request-id"));
@@ -55,7 +64,7 @@ impl Listener {
     }
 
     /// The next event; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Told> {
+    pub async fn next(&mut self) -> Option<Told> {
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let field = |name: &str| {
@@ -81,7 +90,7 @@ impl Listener {
         }
     }
 
-    async fn all(mut self) -> Vec<Told> {
+    pub async fn all(mut self) -> Vec<Told> {
         let mut told = Vec::new();
         while let Some(next) = self.next().await {
             told.push(next);
@@ -90,7 +99,7 @@ impl Listener {
     }
 }
 
-async fn two_devices(hub: &Hub) -> Connection {
+pub async fn two_devices(hub: &Hub) -> Connection {
     let connection = hub.connect("tts").await;
     hub.push("a/b", "1", "function decode() { return {v: 1} }")
         .await;

@@ -1,6 +1,7 @@
 //! The test of a network connection's credentials, against a real broker and the interfaces of
 //! network servers.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -116,7 +117,7 @@ async fn whoever_takes_downlinks_is_asked_what_harms_nothing(database: Database)
 }
 
 async fn what_cannot_be_asked_is_told(database: Database) {
-    let hub = Hub::start(database).await;
+    let mut hub = hub(database).await;
     let connection = hub.connect("tts").await;
     hub.sends_downlinks(&connection, &to_nowhere()).await;
     let tested = test(&hub, &connection).await;
@@ -124,6 +125,9 @@ async fn what_cannot_be_asked_is_told(database: Database) {
     let settings = json!({"type": "the_things_stack", "base_url": "http://127.0.0.1:9",
         "webhook_id": "hub", "api_key": "k"});
     hub.sends_downlinks(&connection, &settings).await;
+    // The operator allows less than before.
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again_with(&[]).await;
     let tested = test(&hub, &connection).await;
     let reason = tested["downlinks"]["reason"].as_str().unwrap();
     assert!(reason.contains("is not public"), "{reason}");

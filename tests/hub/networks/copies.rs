@@ -62,8 +62,10 @@ fn press(kind: &str, n: u64) -> Value {
 
 async fn connect(hub: &Hub, kind: &str, name: &str) -> Connection {
     let settings = match kind {
-        "http" => json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/p",
-            "payload_encoding": "hex", "time_pointer": "/t"}),
+        "http" => {
+            json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/p",
+            "payload_encoding": "hex", "time_pointer": "/t"}})
+        }
         kind => json!({"type": kind}),
     };
     hub.connect_as(&json!({"name": name, "settings": settings}))

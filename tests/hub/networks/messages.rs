@@ -424,8 +424,8 @@ async fn a_rule_makes_devices_of_unknown_senders(database: Database) {
 
 async fn a_rule_makes_one_device_however_its_address_is_written(database: Database) {
     let hub = Hub::start(database).await;
-    let settings = json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/data",
-        "payload_encoding": "hex"});
+    let settings = json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/data",
+        "payload_encoding": "hex"}});
     let body = json!({"name": "mapping", "settings": settings,
         "auto_provisioning": {"network_device_id_pattern": "AA00.*"}});
     let connection = hub.connect_as(&body).await;

@@ -4,6 +4,7 @@ mod cases;
 mod check;
 mod copies;
 mod hostile_brokers;
+mod mapping;
 mod messages;
 pub mod mqtt;
 mod mqtt_downlinks;

@@ -406,8 +406,8 @@ async fn what_cannot_be_published_is_told(database: Database) {
         hub.put(&path, &body).await.ok();
     };
     change(
-        json!({"type": "http", "device_id_pointer": "/id", "payload_pointer": "/data",
-        "payload_encoding": "hex"}),
+        json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/data",
+        "payload_encoding": "hex"}}),
     )
     .await;
     says_why("has no broker any more").await;

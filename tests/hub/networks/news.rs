@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
-    sample_json,
+    eventually, sample_json,
     support::{
         database::{Database, on_both_databases},
         network_server::NetworkServer,
         server::{Connection, Hub},
+        sink::Sink,
     },
 };
 
@@ -243,6 +244,12 @@ async fn an_uplink_may_tell_where_the_device_is(database: Database) {
 
 async fn each_kind_of_message_has_its_event(database: Database) {
     let hub = Hub::start_with(database, &TO_HERE).await;
+    // What is told goes out as well, in the form that the document describes.
+    let sink = Sink::willing().await;
+    let events = ["join", "downlink", "status", "location", "error"];
+    let body = json!({"name": "erp", "selector": "", "events": events,
+        "target": {"type": "http", "url": sink.url}});
+    let forwarding = hub.post("integrations", &body).await.created()["id"].clone();
     for (network, address, messages) in kinds_of_messages() {
         let (connection, _server) = connect(&hub, network, address).await;
         for (message, kind, detail) in messages {
@@ -257,8 +264,14 @@ async fn each_kind_of_message_has_its_event(database: Database) {
         let path = format!("network-connections/{}", connection.id);
         let health = hub.get(&path).await.ok()["health"].clone();
         assert_eq!(health["malformed"], 0, "{network}");
+        eventually("all is forwarded", async || {
+            let path = format!("integrations/{forwarding}/health");
+            (hub.get(&path).await.ok()["pending"] == 0).then_some(())
+        })
+        .await;
         hub.delete("devices/d").await.ok();
     }
+    assert!(sink.received().len() > 10);
 }
 
 /// A network server, the device, and its messages, each with the kind and the content of its event.

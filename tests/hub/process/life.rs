@@ -125,6 +125,8 @@ async fn a_wrong_setting_stops_the_start_in_one_line() {
         ("connections_max", "18446744073709551615"),
         ("driver_workers", "many"),
         ("outgoing_allow", "10.0.0.0/8,x"),
+        ("cors_origins", "https://app.example.com,*"),
+        ("cors_origins", "https://app.example.com/"),
         ("delivery_schedule_s", "1,x"),
         ("trusted_proxies", "127.0.0.1,proxy.example.com"),
         ("admin_password", "short"),

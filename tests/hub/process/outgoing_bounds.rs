@@ -61,17 +61,18 @@ fn public_addresses_of_this_machine_are_not_reached() {
         replace("/etc/hosts", &format!("{OURS} us.example\n"));
         let port = willing(OURS).await;
         let hub = Hub::start(Database::Sqlite).await;
-        for (name, host) in [
-            ("address", OURS),
-            ("name", "us.example"),
-            ("mapped", "[::ffff:93.184.216.34]"),
-        ] {
-            let path = integration(&hub, name, &format!("http://{host}:{port}/")).await;
-            let tested = try_out(&hub, &path).await;
-            let error = tested["error"].as_str().unwrap_or_default();
-            assert!(error.contains("is this machine's own"), "{host}: {tested}");
-            assert!(error.contains("outgoing_allow"), "{host}: {tested}");
+        for host in [OURS, "[::ffff:93.184.216.34]"] {
+            let target = json!({"type": "http", "url": format!("http://{host}:{port}/")});
+            let body = json!({"name": "address", "selector": "", "target": target});
+            let error = hub.post("integrations", &body).await.refused(400);
+            assert!(error.contains("is this machine's own"), "{host}: {error}");
+            assert!(error.contains("outgoing_allow"), "{host}: {error}");
         }
+        let path = integration(&hub, "name", &format!("http://us.example:{port}/")).await;
+        let tested = try_out(&hub, &path).await;
+        let error = tested["error"].as_str().unwrap_or_default();
+        assert!(error.contains("is this machine's own"), "{tested}");
+        assert!(error.contains("outgoing_allow"), "{tested}");
         // An address that is added while the hub runs.
         let url = format!("http://{OURS_LATER}:{port}/");
         let path = integration(&hub, "later", &url).await;

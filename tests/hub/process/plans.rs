@@ -46,7 +46,9 @@ async fn nearly_empty(database: Database) -> (Hub, Connection, Value, i64) {
         .await;
     let table = json!({"name": "t", "selector": "kept"});
     let table = hub.post("data-tables", &table).await.created()["id"].clone();
-    let integration = hub.integration("i", "kept", "https://192.0.2.1/").await;
+    let integration = hub
+        .integration("i", "kept", "https://nowhere.invalid/")
+        .await;
     hub.uplink(&connection, &eui(MANY + 1)).await;
     hub.sql("ANALYZE").await;
     (hub, connection, table, integration)

@@ -25,7 +25,10 @@ use tokio::{
 
 use crate::{
     eventually,
-    support::server::{Connection, Hub},
+    support::{
+        messages,
+        server::{Connection, Hub},
+    },
 };
 
 pub const USER: &str = "hub";
@@ -320,6 +323,13 @@ impl Broker {
 }
 
 impl Listener {
+    /// The next message of an integration: quality, whether it was kept, topic, and the message, which is as the
+    /// document describes it.
+    pub async fn next_message(&mut self) -> (u8, bool, String, Value) {
+        let (qos, retained, topic, payload) = self.next().await;
+        (qos, retained, topic, messages::checked(&payload))
+    }
+
     /// The next message: quality, whether it was kept, topic, payload.
     pub async fn next(&mut self) -> (u8, bool, String, String) {
         let limit = std::time::Duration::from_secs(20);

@@ -25,7 +25,10 @@ use tokio_rustls::{
     rustls::{self, ServerConfig},
 };
 
-use crate::{eventually, support::database::surroundings};
+use crate::{
+    eventually,
+    support::{database::surroundings, messages},
+};
 
 pub const USER: &str = "hub";
 pub const PASSWORD: &str = "broker password";
@@ -122,7 +125,8 @@ impl Kafka {
         assert!(ran.status.success(), "{ran:?}");
     }
 
-    /// All records of a topic, partition by partition, in their order.
+    /// All records of a topic, partition by partition, in their order. Fails if one is not as the document
+    /// describes it.
     pub async fn records(&self, topic: &str) -> Vec<Found> {
         let client = self.client().await;
         let mut found = Vec::new();
@@ -144,6 +148,9 @@ impl Kafka {
                     .unwrap();
                 for record in records {
                     offset = record.offset + 1;
+                    let value = record.record.value.as_deref().unwrap_or_default();
+                    let fault = messages::fault_of_record(&record.record.headers, value);
+                    assert_eq!(fault, None, "of a record in {topic}");
                     found.push((partition, record.record));
                 }
                 if offset >= end {

@@ -10,6 +10,7 @@ pub mod fake_kafka;
 pub mod fake_postgres;
 pub mod frames;
 pub mod kafka;
+pub mod messages;
 pub mod network_server;
 pub mod raw;
 pub mod reasons;

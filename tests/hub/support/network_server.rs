@@ -117,7 +117,7 @@ async fn answer(mut request: Request, book: Arc<Mutex<Book>>) -> poem::Result<Re
 
 /// Settings for downlinks that reach nobody.
 pub fn to_nowhere() -> Value {
-    json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:1/"})
+    json!({"type": "http", "method": "POST", "url": "http://nowhere.invalid/"})
 }
 
 impl Hub {

@@ -371,7 +371,8 @@ impl Hub {
         let body = serde_json::from_str(&text).unwrap_or_default();
         if status >= 400 && !is_head {
             check_error_object(&what, status, &body, &text);
-            reasons::note(method.as_str(), &path, status, &headers, &text);
+            let error = body["error"].as_str().unwrap_or_default();
+            reasons::note(method.as_str(), &path, status, &headers, error);
         }
         Answer {
             status,

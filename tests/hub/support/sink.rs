@@ -15,7 +15,7 @@ use poem::{
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::eventually;
+use crate::{eventually, support::messages};
 
 /// The kinds of answers.
 #[derive(Clone, Copy)]
@@ -61,6 +61,10 @@ impl Received {
 struct Book {
     received: Vec<Received>,
     cues: VecDeque<Cue>,
+    /// Whether messages are made by a template, and so of no described form.
+    is_templated: bool,
+    /// What is wrong with messages, by the document.
+    faults: Vec<String>,
 }
 
 pub struct Sink {
@@ -81,6 +85,7 @@ impl Sink {
         let book = Arc::new(Mutex::new(Book {
             received: Vec::new(),
             cues: cues.iter().copied().collect(),
+            ..Book::default()
         }));
         // Ports are used again: another test's hub may still call the one that was here before.
         let path = format!("/hook/{}", uuid::Uuid::now_v7());
@@ -118,9 +123,20 @@ impl Sink {
         Self::start(&[], Cue::Status(200)).await
     }
 
-    /// Requests so far.
+    /// Expects messages that a template makes, in any form.
+    pub fn of_templates(self) -> Self {
+        lock(&self.book).is_templated = true;
+        self
+    }
+
+    /// Requests so far. Fails if a message is not as the document describes it.
     pub fn received(&self) -> Vec<Received> {
-        lock(&self.book).received.clone()
+        let (received, faults) = {
+            let book = lock(&self.book);
+            (book.received.clone(), book.faults.clone())
+        };
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        received
     }
 
     /// Waits for this many messages.
@@ -135,6 +151,9 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         self.server.abort();
+        if !std::thread::panicking() {
+            self.received();
+        }
     }
 }
 
@@ -152,11 +171,17 @@ async fn answer(
     let cue = {
         let mut book = lock(&book);
         let cue = book.cues.pop_front().unwrap_or(always);
+        let text = String::from_utf8(body).unwrap();
+        // Others than deliveries are requests for tokens and downlinks.
+        if request.headers().contains_key("webhook-id") {
+            let fault = messages::fault_of_request(request.headers(), &text, book.is_templated);
+            book.faults.extend(fault);
+        }
         book.received.push(Received {
             method: request.method().to_string(),
             headers: request.headers().clone(),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-            text: String::from_utf8(body).unwrap(),
+            body: serde_json::from_str(&text).unwrap_or_default(),
+            text,
             at: Instant::now(),
             status: match cue {
                 Cue::Status(status) => Some(status),

@@ -131,6 +131,19 @@ impl Guard {
         Ok(admitted)
     }
 
+    /// Rejects a host that is a forbidden address, or `localhost`; other names are checked when they are resolved.
+    pub fn check_host(&self, host: &str) -> Result<(), String> {
+        match Host::parse(host) {
+            Ok(Host::Ipv4(address)) => self.check(address.into()),
+            Ok(Host::Ipv6(address)) => self.check(address.into()),
+            Ok(Host::Domain(name)) if is_localhost(&name) => self
+                .check(Ipv4Addr::LOCALHOST.into())
+                .or_else(|_| self.check(Ipv6Addr::LOCALHOST.into())),
+            // What is no host at all breaks another rule.
+            Ok(Host::Domain(_)) | Err(_) => Ok(()),
+        }
+    }
+
     /// Rejects a URL whose host is a forbidden address; names are checked when they are resolved.
     pub fn check_url(&self, url: &url::Url) -> Result<(), String> {
         match url.host() {
@@ -140,6 +153,19 @@ impl Guard {
             None => Err("the URL has no host".to_owned()),
         }
     }
+}
+
+/// Returns the host of a URL as it is written there.
+pub fn host_of(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    url.host_str().map(ToOwned::to_owned)
+}
+
+/// True for the names that always stand for this machine (RFC 6761, 6.3).
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let name = name.to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn refusal(why: &str) -> String {
@@ -187,6 +213,28 @@ mod tests {
                 "{address}"
             );
         }
+    }
+
+    #[test]
+    fn hosts_are_checked_without_a_look_up() {
+        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        for (host, admitted) in [
+            ("127.1", true),
+            ("localhost", true),
+            ("example.com", true),
+            ("nowhere.invalid", true),
+            ("10.0.0.1", false),
+            ("0xa000001", false),
+            ("[::1]", false),
+            ("[::ffff:10.0.0.1]", false),
+        ] {
+            assert_eq!(guard.check_host(host).is_ok(), admitted, "{host}");
+        }
+        let strict = Guard::new(Vec::new());
+        for host in ["localhost", "LocalHost.", "a.localhost", "127.0.0.1"] {
+            assert!(strict.check_host(host).is_err(), "{host}");
+        }
+        assert_eq!(host_of("mqtt://127.1:1883").as_deref(), Some("127.1"));
     }
 
     #[test]

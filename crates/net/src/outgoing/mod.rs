@@ -15,7 +15,7 @@ mod traffic;
 
 pub use caller::{Answer, Caller, Request};
 pub use counted::Counted;
-pub use guard::Guard;
+pub use guard::{Guard, host_of};
 pub use heavy::HeavyWork;
 pub use http::{Client, Response};
 pub use retry_after::RETRY_AFTER_MAX;

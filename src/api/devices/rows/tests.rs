@@ -110,7 +110,7 @@ fn device() -> impl Strategy<Value = NewDevice> {
         "[^\\p{Cc}]{0,20}|['=+@-]{1,4}[^\\p{Cc}]{0,9}|'{0,2}#N/A",
         "[a-z,\"\r\n\t ;]{0,30}|['=+@\t\r-]{1,4}[a-z\n\"]{0,9}",
         proptest::option::of(Just("a/b:1".to_owned())),
-        proptest::collection::btree_set("[a-zü=-]{1,10}", 0..4),
+        proptest::collection::btree_set("[a-zü-][a-zü=-]{0,9}", 0..4),
         proptest::collection::vec(address, 0..3),
         "[^\\p{Cc}]{0,10}",
     )

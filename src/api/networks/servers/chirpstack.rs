@@ -1,6 +1,6 @@
 //! Settings of ChirpStack in the API.
 
-use poem_openapi::{Object, types::Example};
+use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use super::claims::{Claims, required, with_client_key};
@@ -67,16 +67,5 @@ impl Claims for Downlinks {
             BASE_URL,
         );
         with_client_key(claim, self.tls.as_mut(), BASE_URL)
-    }
-}
-
-impl Example for Downlinks {
-    fn example() -> Self {
-        Self {
-            base_url: HttpUrl::new("https://chirpstack.example.com:8090")
-                .unwrap_or_else(|rule| unreachable!("{rule}")),
-            api_token: HeaderValue::new("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9").ok(),
-            tls: None,
-        }
     }
 }

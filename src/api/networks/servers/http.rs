@@ -11,15 +11,26 @@ use crate::{
     text::{HeaderValue, HttpUrl, JsonPointer, Template},
 };
 
-/// Any server that posts JSON. JSON pointers (RFC 6901) map members of the body to the parts of an uplink. A pointer
-/// has a `/` before each part, with `~0` for `~` and `~1` for `/`; an empty pointer selects the whole body.
+/// Any server that posts JSON.
+#[derive(Clone, Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "HttpUplinks")]
+pub struct Uplinks {
+    /// Mapping from members of the body to the parts of an uplink.
+    mapping: Mapping,
+}
+
+impl Claims for Uplinks {}
+
+/// JSON pointers (RFC 6901) to the parts of an uplink. A pointer has a `/` before each part, with `~0` for `~` and `~1`
+/// for `/`; an empty pointer selects the whole body.
 ///
 /// A pointer also resolves through JSON that is encoded in a string. If the body is a list and all pointers start with
 /// `/0`, each item of the list is a message. A list can contain 1,000 messages.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(rename = "HttpMapping")]
-pub struct Uplinks {
+#[oai(rename = "UplinkMapping")]
+pub struct Mapping {
     /// Pointer to the device's id, such as its DevEUI: a string of 1 to 100 characters, or an integer.
     device_id_pointer: JsonPointer,
     /// Pointer to the payload: a string, a list of bytes or, for the encoding `json`, any JSON. With an empty pointer,
@@ -42,8 +53,6 @@ pub struct Uplinks {
     #[oai(skip_serializing_if_is_none)]
     radio: Option<Box<RadioMapping>>,
 }
-
-impl Claims for Uplinks {}
 
 /// Pointers to the radio metadata of an uplink. All are optional, and the hub ignores values that it cannot read.
 #[derive(Clone, Object, Serialize, Deserialize)]

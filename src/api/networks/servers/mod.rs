@@ -18,7 +18,7 @@ pub mod the_things_stack;
 
 use std::marker::PhantomData;
 
-use poem_openapi::{Enum, Union, types::Example};
+use poem_openapi::{Enum, Union};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use self::claims::Claims;
@@ -111,12 +111,6 @@ network_servers!(unions);
 /// for servers that have such settings.
 const fn word_of<T>(_: PhantomData<T>, word: &'static str) -> &'static str {
     word
-}
-
-impl Example for DownlinkNetwork {
-    fn example() -> Self {
-        Self::ChirpStack(chirpstack::Downlinks::example())
-    }
 }
 
 impl Settings {

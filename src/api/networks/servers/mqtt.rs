@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
-use super::claims::Claims;
+use super::{claims::Claims, http::Mapping};
 use crate::{
     api::http::{
         mqtt_broker::{Broker, Quality, at_least_once},
@@ -17,7 +17,7 @@ use crate::{
 /// acknowledges a message after it has stored it on disk. Messages need no ingest key.
 #[derive(Clone, Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(rename = "MqttMapping")]
+#[oai(rename = "MqttUplinks")]
 pub struct Uplinks {
     /// Broker to subscribe to.
     broker: Broker,
@@ -25,7 +25,7 @@ pub struct Uplinks {
     /// remaining levels.
     topics: List<TopicFilter, 1, 32>,
     /// Mapping from members of the message to the parts of an uplink.
-    mapping: super::http::Uplinks,
+    mapping: Mapping,
 }
 
 impl Claims for Uplinks {

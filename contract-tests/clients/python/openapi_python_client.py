@@ -108,7 +108,7 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
         return made.id
 
     def data_table(number: int) -> int:
-        columns = [Column(path="first", type_=ColumnType.NUMBER)]
+        columns = [Column(path="first", type_=ColumnType.COLUMN_TYPE_NUMBER)]
         body = DataTableInput(name=f"python {number}", selector="client=python", columns=columns)
         made: DataTable = done(create_data_table.sync(client=api, body=body))
         return made.id
@@ -123,12 +123,12 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
         return made.id
 
     def user(number: int) -> int:
-        body = UserInput(username=f"python-viewer-{number}", password=PASSWORD, role=Role.VIEWER)
+        body = UserInput(username=f"python-viewer-{number}", password=PASSWORD, role=Role.ROLE_VIEWER)
         made: UserAccount = done(create_user.sync(client=api, body=body))
         return made.id
 
     def api_key(number: int) -> int:
-        body = ApiKeyInput(name=f"python {number}", scopes=[KeyScope.DEVICESREAD])
+        body = ApiKeyInput(name=f"python {number}", scopes=[KeyScope.KEY_SCOPE_DEVICES_READ])
         made: ApiKeyWithKey = done(create_api_key.sync(client=api, body=body))
         must(made.key != "", "a new API key is shown")
         return made.id

@@ -1,0 +1,548 @@
+//! Any message in JSON: JSON pointers (RFC 6901) map parts of the body to an uplink.
+//!
+//! Every error names the pointer, because the author of the mapping must correct it. A mapped part is
+//! optional in a message if it is optional in [`Uplink`]: an absent or null member counts as not
+//! reported, and a present one must be valid. Pointers resolve through JSON in strings, because some
+//! cloud services forward messages in this form.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::networks::{
+    device_id::fold_network_device_id,
+    event::{Event, News, Radio, Told, Uplink},
+    http::pointer::find,
+    http::radio::RadioMapping,
+    malformed::Malformed,
+    read::{
+        MAX_PAYLOAD_BYTES, PayloadEncoding, ReportedTime, frame_counter, instant, payload, port,
+        unix_time, whole_number,
+    },
+    uplink::Incoming,
+};
+
+/// Maximum length of a JSON pointer, in characters.
+pub const MAX_POINTER_CHARS: usize = 200;
+/// Maximum length of a device id, in characters.
+pub const MAX_DEVICE_ID_CHARS: usize = 100;
+/// Maximum number of messages in one list.
+const MAX_MESSAGES: usize = 1000;
+
+/// JSON pointers to the parts of an uplink.
+///
+/// A pointer has at most [`MAX_POINTER_CHARS`] characters. It is empty for the whole body, or has a `/`
+/// before each member name or array index, with `~0` for `~` and `~1` for `/` in a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Pointer to the device's id in its network: text of 1-100 printable characters without surrounding
+    /// spaces, or a whole number.
+    pub device_id_pointer: String,
+    /// Pointer to the payload, as text or as a list of bytes. A message without a payload is not an uplink.
+    pub payload_pointer: String,
+    /// Encoding of the payload if it is text.
+    pub payload_encoding: PayloadEncoding,
+    /// Pointer to the port, 0-255.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_pointer: Option<String>,
+    /// Pointer to the time of reception: RFC 3339 text, or Unix time as a number (or numeric text), in
+    /// seconds below 10^11 (the year 5138), otherwise in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_pointer: Option<String>,
+    /// Pointer to the frame counter, 0-4294967295.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_counter_pointer: Option<String>,
+    /// Pointers to the radio metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radio: Option<Box<RadioMapping>>,
+}
+
+impl Mapping {
+    /// Checks that all pointers are well-formed. Must be called before a mapping is stored.
+    ///
+    /// # Errors
+    /// [`Malformed`] with the setting, such as `mapping.payload_pointer`, as its field.
+    pub fn check(&self) -> Result<(), Malformed> {
+        let radio = self.radio.iter().flat_map(|radio| radio.pointers());
+        let pointers = [
+            ("device_id_pointer", Some(&self.device_id_pointer)),
+            ("payload_pointer", Some(&self.payload_pointer)),
+            ("port_pointer", self.port_pointer.as_ref()),
+            ("time_pointer", self.time_pointer.as_ref()),
+            ("frame_counter_pointer", self.frame_counter_pointer.as_ref()),
+        ];
+        let known = |(setting, pointer)| Some((setting, pointer?));
+        let pointers = pointers.into_iter().filter_map(known).chain(radio);
+        for (setting, pointer) in pointers {
+            check_pointer(pointer)
+                .map_err(|rule| Malformed::new(format!("mapping.{setting}"), rule))?;
+        }
+        Ok(())
+    }
+
+    /// Splits a list into its items if every pointer leads into the first item.
+    ///
+    /// # Errors
+    /// [`Malformed`] if there are too many messages.
+    pub fn split(&self, body: Value) -> Result<Vec<Value>, Malformed> {
+        match body {
+            Value::Array(items) if items.len() > 1 && self.leads_into_first_item() => {
+                if items.len() > MAX_MESSAGES {
+                    let rule = format!("must hold at most {MAX_MESSAGES} messages");
+                    return Err(Malformed::new("body", rule));
+                }
+                let alone = |item| Value::Array(vec![item]);
+                Ok(items.into_iter().map(alone).collect())
+            }
+            body => Ok(vec![body]),
+        }
+    }
+
+    /// Parses one message.
+    ///
+    /// # Errors
+    /// [`Malformed`] that names the pointer to the first invalid part.
+    pub fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
+        let body = incoming.body;
+        let time = |value: &Value| instant(value).or_else(|| unix_time(value));
+        let told = self.time_pointer.as_deref();
+        let told = told.and_then(|pointer| find(body, pointer));
+        let told = ReportedTime::first([told.as_deref()], time);
+        // A message without a payload is not an uplink, but a join, an acknowledgement, or a cloud service's
+        // request to confirm the webhook.
+        let Some(sent) = find(body, &self.payload_pointer) else {
+            let kind = crate::networks::event::UNNAMED.to_owned();
+            let device = device_id(body, &self.device_id_pointer).ok();
+            return Ok(Event::News(News {
+                time: told.time,
+                ..News::new(device, Told::Other { kind })
+            }));
+        };
+        let uplink = Uplink {
+            network_device_id: device_id(body, &self.device_id_pointer)?,
+            f_port: optional(body, self.port_pointer.as_deref(), port)?,
+            f_cnt: optional(body, self.frame_counter_pointer.as_deref(), frame_counter)?,
+            payload: Some(self.payload(&sent)?),
+            radio: self
+                .radio
+                .as_ref()
+                .map_or_else(Radio::default, |radio| radio.read(body)),
+            ..Uplink::default()
+        };
+        Ok(Event::uplink(uplink.heard_at(told)))
+    }
+
+    fn leads_into_first_item(&self) -> bool {
+        let required = [&self.device_id_pointer, &self.payload_pointer];
+        let optional = [
+            &self.port_pointer,
+            &self.time_pointer,
+            &self.frame_counter_pointer,
+        ];
+        let radio = self.radio.iter().flat_map(|radio| radio.body_pointers());
+        let optional = optional.into_iter().flatten();
+        let mut pointers = required.into_iter().chain(optional).chain(radio);
+        pointers.all(|pointer| pointer == "/0" || pointer.starts_with("/0/"))
+    }
+
+    fn payload(&self, sent: &Value) -> Result<Bytes, Malformed> {
+        let field = name(&self.payload_pointer);
+        let is_json = self.payload_pointer.is_empty() && sent.is_object();
+        if is_json || self.payload_encoding == PayloadEncoding::Json {
+            return json_payload(sent, field);
+        }
+        match list_of_bytes(sent) {
+            Some(bytes) => bounded(bytes, field),
+            None => payload(sent, self.payload_encoding, field),
+        }
+    }
+}
+
+/// Returns a JSON payload for drivers that read JSON: text is used as it is, any other value is
+/// serialised.
+fn json_payload(sent: &Value, field: &str) -> Result<Bytes, Malformed> {
+    match sent {
+        Value::String(text) => bounded(text.clone().into_bytes(), field),
+        other => bounded(other.to_string().into_bytes(), field),
+    }
+}
+
+/// Returns the bytes of a list such as `[1, 2]`, which may be encoded in a string.
+fn list_of_bytes(sent: &Value) -> Option<Vec<u8>> {
+    let byte = |value: &Value| u8::try_from(whole_number(value)?).ok();
+    match sent {
+        Value::Array(items) => items.iter().map(byte).collect(),
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            let items: Vec<Value> = serde_json::from_str(text).ok()?;
+            items.iter().map(byte).collect()
+        }
+        _ => None,
+    }
+}
+
+fn bounded(bytes: Vec<u8>, field: &str) -> Result<Bytes, Malformed> {
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        let rule = format!("must hold at most {MAX_PAYLOAD_BYTES} bytes");
+        return Err(Malformed::new(field, rule));
+    }
+    Ok(bytes.into())
+}
+
+fn check_pointer(pointer: &str) -> Result<(), String> {
+    if pointer.chars().nth(MAX_POINTER_CHARS).is_some() {
+        return Err(format!("must have at most {MAX_POINTER_CHARS} characters"));
+    }
+    if pointer.contains(char::is_control) {
+        return Err("must hold no control characters".to_owned());
+    }
+    if !pointer.is_empty() && !pointer.starts_with('/') {
+        return Err("must be empty or start with \"/\"".to_owned());
+    }
+    if pointer
+        .split('~')
+        .skip(1)
+        .any(|rest| !rest.starts_with(['0', '1']))
+    {
+        return Err("must hold \"~\" only as \"~0\" (for \"~\") or \"~1\" (for \"/\")".to_owned());
+    }
+    Ok(())
+}
+
+/// Returns the name of a pointer for error messages; an empty pointer would be invisible.
+fn name(pointer: &str) -> &str {
+    if pointer.is_empty() {
+        "(the whole body)"
+    } else {
+        pointer
+    }
+}
+
+fn required<'v>(body: &'v Value, pointer: &str, what: &str) -> Result<Cow<'v, Value>, Malformed> {
+    let rule = || Malformed::new(name(pointer), format!("is required: {what}"));
+    find(body, pointer).ok_or_else(rule)
+}
+
+fn optional<T>(
+    body: &Value,
+    pointer: Option<&str>,
+    read: fn(&Value, &str) -> Result<T, Malformed>,
+) -> Result<Option<T>, Malformed> {
+    let Some(pointer) = pointer else {
+        return Ok(None);
+    };
+    find(body, pointer)
+        .map(|value| read(&value, name(pointer)))
+        .transpose()
+}
+
+fn device_id(body: &Value, pointer: &str) -> Result<String, Malformed> {
+    let id = match &*required(body, pointer, "the device's id")? {
+        Value::String(id) if is_device_id(id) => Some(id.clone()),
+        // Fractions are rejected because the same number can be written in several ways.
+        Value::Number(id) if !id.is_f64() => Some(id.to_string()),
+        _ => None,
+    };
+    let rule = || {
+        format!(
+            "must be text of 1-{MAX_DEVICE_ID_CHARS} printable characters without outer spaces, \
+             or a whole number"
+        )
+    };
+    let id = id.map(|id| fold_network_device_id(&id));
+    id.ok_or_else(|| Malformed::new(name(pointer), rule()))
+}
+
+fn is_device_id(id: &str) -> bool {
+    (1..=MAX_DEVICE_ID_CHARS).contains(&id.chars().count())
+        && id.trim().len() == id.len()
+        && !id.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    macro_rules! sample {
+        ($name:literal) => {
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/uplinks/",
+                $name
+            ))
+        };
+    }
+
+    fn mapping() -> Mapping {
+        Mapping {
+            device_id_pointer: "/id".to_owned(),
+            payload_pointer: "/data".to_owned(),
+            payload_encoding: PayloadEncoding::Hex,
+            port_pointer: Some("/port".to_owned()),
+            time_pointer: Some("/at".to_owned()),
+            frame_counter_pointer: Some("/count".to_owned()),
+            radio: None,
+        }
+    }
+
+    fn read(mapping: &Mapping, body: &Value) -> Result<Uplink, String> {
+        match mapping.parse(Incoming::of(body)) {
+            Ok(Event::Uplink(uplink)) => Ok(*uplink),
+            Ok(other) => panic!("not an uplink: {other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn reads_messages_of_other_servers() {
+        let payload = Some(Bytes::from_static(
+            b"\x01\x75\x64\x03\x67\x18\x01\x04\x68\x6d",
+        ));
+        let loriot: Mapping = serde_json::from_value(json!({
+            "device_id_pointer": "/EUI", "payload_pointer": "/data", "payload_encoding": "hex",
+            "port_pointer": "/port", "time_pointer": "/ts", "frame_counter_pointer": "/fcnt",
+        }))
+        .expect("a mapping");
+        let chirpstack: Mapping = serde_json::from_value(json!({
+            "device_id_pointer": "/deviceInfo/devEui", "payload_pointer": "/data",
+            "payload_encoding": "base64", "port_pointer": "/fPort", "time_pointer": "/rxInfo/0/time",
+            "frame_counter_pointer": "/fCnt",
+        }))
+        .expect("a mapping");
+        for (mapping, sample, f_cnt, time) in [
+            (
+                loriot,
+                sample!("loriot.json"),
+                2,
+                "2023-05-19T06:46:41.936Z",
+            ),
+            (
+                chirpstack,
+                sample!("chirpstack_v4_milesight_am102.json"),
+                4,
+                "2023-05-22T07:47:05.404859Z",
+            ),
+        ] {
+            assert_eq!(mapping.check(), Ok(()));
+            let body = serde_json::from_str(sample).expect("samples are JSON");
+            let wanted = Uplink {
+                network_device_id: "1000000000000001".to_owned(),
+                f_port: Some(85),
+                f_cnt: Some(f_cnt),
+                payload: payload.clone(),
+                time: instant(&json!(time)),
+                ..Uplink::default()
+            };
+            assert_eq!(read(&mapping, &body), Ok(wanted));
+        }
+    }
+
+    #[test]
+    fn reads_what_is_there() {
+        let uplink = read(&mapping(), &json!({"id": 1234, "data": "", "port": null}));
+        let uplink = uplink.expect("the required parts are there");
+        assert_eq!(uplink.network_device_id, "1234");
+        assert_eq!(uplink.payload, Some(Bytes::new()));
+        assert_eq!(
+            (uplink.f_port, uplink.f_cnt, uplink.time),
+            (None, None, None)
+        );
+
+        let escaped = Mapping {
+            device_id_pointer: "/a~1b~0/1".to_owned(),
+            ..mapping()
+        };
+        let uplink = read(
+            &escaped,
+            &json!({"a/b~": ["x", "Tür 7"], "data": "00", "port": "7"}),
+        );
+        let uplink = uplink.expect("the escapes are RFC 6901's");
+        assert_eq!(
+            (uplink.network_device_id.as_str(), uplink.f_port),
+            ("Tür 7", Some(7))
+        );
+    }
+
+    #[test]
+    fn reads_times_in_all_forms() {
+        for (value, wanted) in [
+            (
+                json!("2024-05-06T09:08:07.123456789+02:00"),
+                "2024-05-06T07:08:07.123456Z",
+            ),
+            (json!(1_512_814_827), "2017-12-09T10:20:27Z"),
+            (json!("1512814827000"), "2017-12-09T10:20:27Z"),
+            (json!(1_512_814_827_123_u64), "2017-12-09T10:20:27.123Z"),
+            (json!(1_512_814_827.25), "2017-12-09T10:20:27.25Z"),
+            (json!(0), "1970-01-01T00:00:00Z"),
+        ] {
+            let told = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
+            assert_eq!(
+                told.expect("a time").time,
+                instant(&json!(wanted)),
+                "{value}"
+            );
+        }
+        for value in [
+            json!(-1),
+            json!(1e15),
+            json!("2017-11-29"),
+            json!("now"),
+            json!("NaN"),
+            json!(true),
+        ] {
+            let told = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
+            let told = told.expect("no measurement is lost to its time");
+            assert_eq!(told.time, None, "{value}");
+            assert!(told.radio.reported_time.is_some(), "{value}");
+        }
+    }
+
+    #[test]
+    fn faults_name_the_pointer_and_the_rule() {
+        let id = "/id: must be text of 1-100 printable characters without outer spaces, or a whole \
+                  number";
+        let port = "/port: must be a whole number from 0 to 255";
+        let body = |name: &str, value: Value| {
+            let mut body = json!({"id": "x", "data": ""});
+            body[name] = value;
+            body
+        };
+        #[rustfmt::skip]
+        let table = [
+            (body("id", Value::Null), "/id: is required: the device's id"),
+            (body("id", json!("")), id),
+            (body("id", json!(" x")), id),
+            (body("id", json!("a\u{0}")), id),
+            (body("id", json!("x".repeat(101))), id),
+            (body("id", json!(1.5)), id),
+            (body("id", json!(true)), id),
+            (body("data", json!(1)), "/data: must be a string"),
+            (body("data", json!([256])), "/data: must be a string"),
+            (body("data", json!("[1, 2.5]")), "/data: must be hexadecimal: two digits 0-9, a-f for each byte"),
+            (body("data", json!("0")), "/data: must be hexadecimal: two digits 0-9, a-f for each byte"),
+            (body("port", json!(256)), port),
+            (body("port", json!("1x")), port),
+            (body("count", json!(-1)), "/count: must be a whole number from 0 to 4294967295"),
+        ];
+        for (body, wanted) in table {
+            assert_eq!(read(&mapping(), &body), Err(wanted.to_owned()), "{body}");
+        }
+        let whole = Mapping {
+            device_id_pointer: String::new(),
+            ..mapping()
+        };
+        let error = read(&whole, &json!({"data": "00"})).unwrap_err();
+        assert!(
+            error.starts_with("(the whole body): must be text"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_has_no_payload_is_no_uplink() {
+        for (body, device) in [
+            (json!({"id": "x", "acknowledged": true}), Some("x")),
+            (json!({"id": "x", "data": null}), Some("x")),
+            (json!({"confirmationToken": "t"}), None),
+            (json!("text"), None),
+        ] {
+            match mapping().parse(Incoming::of(&body)) {
+                Ok(Event::News(news)) => {
+                    assert_eq!(news.network_device_id.as_deref(), device, "{body}");
+                }
+                other => panic!("no news: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn payloads_have_more_forms_than_text() {
+        let bytes = |body: Value| read(&mapping(), &body).map(|uplink| uplink.payload);
+        let wanted = || Ok(Some(Bytes::from_static(&[1, 2])));
+        assert_eq!(bytes(json!({"id": "x", "data": [1, 2.0]})), wanted());
+        assert_eq!(bytes(json!({"id": "x", "data": "[1, 2]"})), wanted());
+        let whole = Mapping {
+            payload_pointer: String::new(),
+            ..mapping()
+        };
+        let body = json!({"id": "x", "temperature": 21.5});
+        let uplink = read(&whole, &body).expect("values, and no payload");
+        assert_eq!(uplink.payload, Some(Bytes::from(body.to_string())));
+        let json = Mapping {
+            payload_encoding: PayloadEncoding::Json,
+            ..mapping()
+        };
+        let uplink = read(&json, &json!({"id": "x", "data": {"t": 1}})).expect("JSON");
+        assert_eq!(uplink.payload.as_deref(), Some(&br#"{"t":1}"#[..]));
+        let long = json!({"id": "x", "data": vec![0; MAX_PAYLOAD_BYTES + 1]});
+        let error = bytes(long).unwrap_err();
+        assert_eq!(error, "/data: must hold at most 4096 bytes");
+    }
+
+    #[test]
+    fn pointers_lead_through_json_in_text() {
+        let mapping = Mapping {
+            device_id_pointer: "/Message/inner/id".to_owned(),
+            payload_pointer: "/Message/data".to_owned(),
+            ..mapping()
+        };
+        let inner = json!({"id": "x"}).to_string();
+        let message = json!({"data": "01", "inner": inner}).to_string();
+        let uplink = read(&mapping, &json!({"Message": message})).expect("it is there");
+        assert_eq!(uplink.network_device_id, "x");
+        assert_eq!(uplink.payload.as_deref(), Some(&[1][..]));
+    }
+
+    #[test]
+    fn each_item_of_a_list_is_a_message() {
+        let listed = Mapping {
+            device_id_pointer: "/0/id".to_owned(),
+            payload_pointer: "/0/data".to_owned(),
+            port_pointer: None,
+            time_pointer: None,
+            frame_counter_pointer: None,
+            radio: None,
+            payload_encoding: PayloadEncoding::Hex,
+        };
+        let list = json!([{"id": 1}, {"id": 2}]);
+        let bodies = listed.split(list.clone()).expect("a list");
+        assert_eq!(bodies, [json!([{"id": 1}]), json!([{"id": 2}])]);
+        let together = Mapping {
+            port_pointer: Some("/1/v".to_owned()),
+            ..listed.clone()
+        };
+        assert_eq!(together.split(list.clone()), Ok(vec![list]));
+        let error = listed.split(json!(vec![0; MAX_MESSAGES + 1])).unwrap_err();
+        assert_eq!(error.to_string(), "body: must hold at most 1000 messages");
+    }
+
+    #[test]
+    fn checks_pointers() {
+        let tilde = "must hold \"~\" only as \"~0\" (for \"~\") or \"~1\" (for \"/\")";
+        for (pointer, wanted) in [
+            ("", None),
+            ("/", None),
+            ("/a/0/~0~1", None),
+            ("a", Some("must be empty or start with \"/\"")),
+            ("/~", Some(tilde)),
+            ("/a~2", Some(tilde)),
+            ("/~~0", Some(tilde)),
+            ("/a\n", Some("must hold no control characters")),
+            (&"/".repeat(201), Some("must have at most 200 characters")),
+        ] {
+            let mapping = Mapping {
+                time_pointer: Some(pointer.to_owned()),
+                ..mapping()
+            };
+            let wanted = wanted.map_or(Ok(()), |rule| {
+                Err(Malformed::new("mapping.time_pointer", rule))
+            });
+            assert_eq!(mapping.check(), wanted, "{pointer}");
+        }
+    }
+}
