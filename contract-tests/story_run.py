@@ -164,7 +164,9 @@ class Story:
                        "media_type": answer.headers.get_content_type()}
             if example["media_type"] == "text/event-stream":
                 content = shown_stream(self.normal, content)
-            example["response"] = step.shown if isinstance(content, bytes) else self.normal.answer(content)
+            # A file, or a text of which an excerpt is shown.
+            example["response"] = step.shown if isinstance(content, bytes) or step.text is None and step.shown \
+                else self.normal.answer(content)
             self.examples.setdefault(step.operation, []).append(example)
 
     def settled(self, step, request):

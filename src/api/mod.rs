@@ -194,7 +194,7 @@ pub fn endpoint(
     let config = hub.config.clone();
     let timeout = Duration::from_secs(config.request_timeout_s);
     let metrics = hub.metrics.clone();
-    let methods = Methods::of::<AllOperations>();
+    let methods = Methods::of::<AllOperations>(document::pages::paths());
     let service = OpenApiService::new(operations(&hub, uplinks), "", "");
     let public_url = config.public_url.clone();
     let public_url = public_url.unwrap_or_else(|| document::published::ORIGIN.to_owned());

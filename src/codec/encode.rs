@@ -225,7 +225,11 @@ mod tests {
         for (function, result, wanted) in [
             ("encode", json!(null), "encode: must be bytes"),
             ("encode", json!({"led": 1}), "encode: must be bytes"),
-            ("encode", json!({"bytes": [256]}), "bytes: must hold"),
+            (
+                "encode",
+                json!({"bytes": [256]}),
+                "bytes: must contain only",
+            ),
             ("encode", json!({"payload": "0"}), "payload: must be pairs"),
             (
                 "encode",

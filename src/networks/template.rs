@@ -225,7 +225,10 @@ mod tests {
         assert_eq!(filled(Place::Url).unwrap(), "<a%20b%22%2B%22>");
         assert_eq!(filled(Place::Json).unwrap(), r#"<a b\"+\">"#);
         let error = filled(Place::Topic).unwrap_err();
-        assert!(error.starts_with("{{device}} cannot stand"), "{error}");
+        assert!(
+            error.starts_with("{{device}} cannot be part of a topic"),
+            "{error}"
+        );
         let plain = fill_in("{{device}}/{{f_port}}", &named("d 1"), Place::Topic);
         assert_eq!(plain.unwrap(), "d 1/15");
     }

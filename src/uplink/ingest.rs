@@ -4,7 +4,7 @@ use super::{receipt::RawMessage, route::ConnectionRoute, routes::Routes, strange
 use crate::{
     error::{Error, Reason, Result},
     id::ConnectionId,
-    networks::{Event, Incoming, Malformed},
+    networks::{Event, Incoming},
     secret,
 };
 use serde_json::Value;

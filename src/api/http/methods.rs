@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use poem::http::Method;
 use poem_openapi::OpenApi;
 
-/// Methods of a path without operations: a page or a document.
+/// Methods of a path that is not in the table.
 const OF_PAGES: &str = "GET, HEAD";
 
-/// Methods of the paths that have operations.
+/// Methods of all paths.
 #[derive(Clone, Default)]
 pub struct Methods(Arc<[Route]>);
 
@@ -21,17 +21,18 @@ struct Route {
 }
 
 impl Methods {
-    /// Returns the methods of a group of operations.
-    pub fn of<A: OpenApi>() -> Self {
+    /// Returns the methods of a group of operations, and of pages.
+    pub fn of<A: OpenApi>(pages: impl Iterator<Item = &'static str>) -> Self {
         let paths = A::meta().into_iter().flat_map(|api| api.paths);
         let routes = paths.map(|path| {
             let methods = path.operations.iter().map(|operation| &operation.method);
             Route::new(&path.path, methods)
         });
-        Self(routes.collect())
+        let pages = pages.map(|path| Route::new(path, [Method::GET].iter()));
+        Self(routes.chain(pages).collect())
     }
 
-    /// Returns the methods of a path with operations, separated by commas.
+    /// Returns the methods of a path, separated by commas.
     pub fn at(&self, path: &str) -> Option<&str> {
         let matching = self.0.iter().filter(|route| route.matches(path));
         let route = matching.max_by_key(|route| route.fixed())?;
@@ -40,8 +41,9 @@ impl Methods {
 
     /// Returns the methods of a path that exists. A webhook's path may end with a slash.
     pub fn allowed(&self, path: &str) -> &str {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        self.at(path).unwrap_or(OF_PAGES)
+        let shorter = path.strip_suffix('/').unwrap_or(path);
+        let known = self.at(path).or_else(|| self.at(shorter));
+        known.unwrap_or(OF_PAGES)
     }
 }
 

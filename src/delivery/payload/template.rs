@@ -218,7 +218,7 @@ mod tests {
         for (source, expected) in [
             ("\n{{ data.missing }}", "line 2: undefined value"),
             ("{{ data.s / 2 }}", "line 1:"),
-            ("{\"t\": }", "no valid JSON"),
+            ("{\"t\": }", "not valid JSON"),
         ] {
             let error = made(source, "application/json", body).unwrap_err();
             assert!(error.contains(expected), "{source}: {error}");

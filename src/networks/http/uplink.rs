@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::networks::{
     event::Event,
-    http::Mapping,
+    http::mapping::Mapping,
     malformed::Malformed,
     uplink::{Incoming, UplinkNetwork},
 };

@@ -110,7 +110,7 @@ async fn data_tables() {
         ("/columns", json!({}), "must be an array"),
         ("/columns", json!([]), "must have 1 to 256 items"),
         ("/columns", columns, "must have 1 to 256 items"),
-        ("/columns", twice, "twice"),
+        ("/columns", twice, "unique"),
         ("/columns/0/path", json!(""), "must have 1 to 200"),
         ("/columns/0/path", long(201), "must have 1 to 200"),
         ("/columns/0/path", json!("a\0"), "control characters"),

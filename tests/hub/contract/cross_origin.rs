@@ -47,6 +47,14 @@ fn lists(headers: &HeaderMap, header: &str, expected: &[&str]) {
     }
 }
 
+/// True if the response differs by the origin of the page. Compressed pages differ by another header as well.
+fn varies(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("vary")
+        .iter()
+        .any(|value| value == "Origin")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_setting_no_page_is_told_anything() {
     let hub = Hub::start(Database::Sqlite).await;
@@ -73,7 +81,7 @@ async fn an_allowed_page_may_run_every_operation() {
         assert_eq!(answer.text, "");
         let headers = &answer.headers;
         assert_eq!(reader(headers), Some(APP));
-        assert_eq!(headers["vary"], "Origin");
+        assert!(varies(headers), "{headers:?}");
         assert_eq!(headers["access-control-max-age"], "7200");
         lists(headers, "access-control-allow-methods", &[method.as_str()]);
         let sent = [
@@ -151,7 +159,7 @@ async fn an_allowed_page_reads_every_answer() {
         for request in [request(), others] {
             let answer = hub.answer(request).await;
             assert_eq!(answer.status, status, "{path}: {}", answer.text);
-            assert_eq!(answer.headers["vary"], "Origin");
+            assert!(varies(&answer.headers), "{:?}", answer.headers);
             assert_eq!(reader(&answer.headers), None, "{method} {path}");
         }
     }

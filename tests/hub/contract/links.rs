@@ -29,7 +29,7 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
         "create_integration" => (
             json!({}),
             json!({"name": "linked", "selector": "", "enabled": false,
-            "target": {"type": "http", "url": "https://127.0.0.1/sink"}}),
+            "target": {"type": "http", "url": "https://nowhere.invalid/sink"}}),
         ),
         "create_user" => (
             json!({}),
@@ -56,7 +56,7 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
         }
         "create_replay" => {
             let id = hub
-                .integration("replayed", "", "https://127.0.0.1/sink")
+                .integration("replayed", "", "https://nowhere.invalid/sink")
                 .await;
             (json!({"id": id}), span)
         }

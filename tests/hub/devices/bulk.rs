@@ -176,7 +176,7 @@ async fn bad_rows_fail_alone(database: Database) {
         (8, "network_device_id: must be a DevEUI"),
         (9, "network_connection_id: there is no"),
         (10, "a quote is opened"),
-        (11, "the row has 6 fields"),
+        (11, "the row has 6 cells"),
         (13, "name: another device has this name already"),
         (15, "a quote is opened"),
     ];

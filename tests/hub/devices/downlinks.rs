@@ -247,7 +247,7 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
         (
             "alone",
             raw.clone(),
-            "network_connection_id: the device has no address",
+            "network_connection_id: the device has no network address",
         ),
         ("alone", json!({"values": {}}), "network_connection_id: "),
     ] {

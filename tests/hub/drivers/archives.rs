@@ -294,7 +294,7 @@ async fn what_is_no_archive_of_a_driver_is_refused(database: Database) {
         (
             "deep",
             with("d/e/driver.js", "x"),
-            "archive: d/e/driver.js: must be in the folder",
+            "archive: d/e/driver.js: must be at the top",
         ),
         (
             "unknown",

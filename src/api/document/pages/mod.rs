@@ -50,6 +50,12 @@ const PAGES: [&str; 8] = [
     "/docs/assets/:name",
 ];
 
+/// Returns the paths of all pages and documents.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    let documents = DOCUMENTS.iter().map(|(path, _)| *path);
+    ["/"].into_iter().chain(PAGES).chain(documents)
+}
+
 /// Returns the operations together with the pages and the document, which `text` generates.
 pub fn routes(
     operations: impl Endpoint + 'static,
