@@ -167,7 +167,7 @@ async fn a_key_that_a_dead_hub_has_left_is_free_unless_something_was_done(databa
     leave(&hub, true).await;
     die(&mut hub).await;
     let error = once(&hub).await.refused(400);
-    assert!(error.contains("look at what it has done"), "{error}");
+    assert!(error.contains("check what it has changed"), "{error}");
     assert_eq!(hub.list("devices").await.len(), 2);
 }
 
