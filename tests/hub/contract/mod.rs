@@ -17,6 +17,7 @@ mod network_servers;
 mod pages;
 mod paging;
 mod preconditions;
+mod reasons;
 mod removals;
 mod requests;
 mod rules;

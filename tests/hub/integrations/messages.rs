@@ -70,7 +70,8 @@ async fn every_kind_of_message_reaches_a_receiver(database: Database) {
         let message = sample_json(&format!("chirpstack_v4_{event}.json"));
         chirpstack_tells(&hub, &chirpstack, event, &message).await;
     }
-    let settings = json!({"type": "http", "method": "POST", "url": "https://192.0.2.1/"});
+    let network = Sink::willing().await.of_templates();
+    let settings = json!({"type": "http", "method": "POST", "url": network.url});
     hub.sends_downlinks(&chirpstack, &settings).await;
     let downlink = json!({"payload_hex": "00", "f_port": 1});
     hub.post("devices/d/downlinks", &downlink).await.created();

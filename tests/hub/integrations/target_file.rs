@@ -60,5 +60,5 @@ async fn without_the_operators_folder_there_is_no_such_target(database: Database
     let hub = Hub::start(database).await;
     let body = json!({"name": "f", "selector": "", "target": {"type": "file", "folder": "erp"}});
     let error = hub.post("integrations", &body).await.refused(400);
-    assert!(error.starts_with("target.type: file needs"), "{error}");
+    assert!(error.starts_with("target.type: file requires"), "{error}");
 }

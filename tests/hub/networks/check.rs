@@ -59,7 +59,7 @@ async fn a_broker_is_asked_beside_the_subscription(database: Database) {
     let tested = test(&hub, &network).await;
     assert_eq!(tested["uplinks"]["outcome"], "passed", "{tested}");
     let reason = tested["downlinks"]["reason"].as_str().unwrap();
-    assert!(reason.contains("the broker from which"), "{reason}");
+    assert!(reason.contains("the connection's broker"), "{reason}");
 
     let mut strange = broker.settings();
     strange["ca"] = Value::Null;

@@ -322,7 +322,7 @@ async fn thingpark_must_sign_where_the_key_is_known(database: Database) {
         .await
         .refused(400);
     assert!(
-        error.starts_with("query parameter \"Token\": must be made"),
+        error.starts_with("query parameter \"Token\": must be the signature"),
         "{error}"
     );
     let error = ingest(&hub, &connection, "", message()).await.refused(400);

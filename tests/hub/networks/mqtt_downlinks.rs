@@ -382,7 +382,7 @@ async fn what_cannot_be_published_is_told(database: Database) {
     let path = format!("network-connections/{}/downlink-settings", webhook.id);
     let body = json!({"settings": settings});
     let text = hub.put(&path, &body).await.refused(400);
-    assert!(text.starts_with("settings.type: mqtt needs"), "{text}");
+    assert!(text.starts_with("settings.type: mqtt requires"), "{text}");
 
     let says_why = async |why: &str| {
         let queued = queue(&hub, json!({})).await;
