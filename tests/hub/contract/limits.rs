@@ -34,6 +34,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
             ("api/http/server.rs", "HTTP2_HEAD_BYTES"),
         ],
     ),
+    (
+        "Connections to the address for metrics",
+        &[("app/metrics_port.rs", "CONNECTIONS_MAX")],
+    ),
     // This bound is hyper's own.
     ("URL of a request", &[]),
     (

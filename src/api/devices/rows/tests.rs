@@ -62,7 +62,7 @@ fn errors_name_the_column() {
         ("1,", "network_device_id: is required"),
         ("x,A", "network_connection_id: must be an integer, such"),
         ("0,A", "network_connection_id: must be an integer from 1"),
-        ("1;2,A", "network_device_id: has 1 parts"),
+        ("1;2,A", "network_device_id: has 1 values"),
     ] {
         let file = format!("network_connection_id,network_device_id\n{row}\n");
         let error = outcomes(&file).remove(0).unwrap_err();
