@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 
+import messages
 import repeats
 import revisions
 from cases import RESOURCES, Cases, path_to, paths_with_values, problem, requests_of
@@ -166,6 +167,7 @@ def run(hub, state, maker, document, values):
     refused_below(cases, stranger, viewer, maker)
     revisions.run(cases, client, maker, document)
     repeats.run(cases, client, stranger, maker, document)
+    messages.run(cases, client, maker, document)
     plain_http(cases, hub)
     unverified_tls(cases, hub)
     return cases

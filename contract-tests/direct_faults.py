@@ -87,6 +87,18 @@ def drops_query(request, state):
         request.target = request.path
 
 
+def in_message(change):
+    """A fault of what a receiver gets in the native form or in an envelope."""
+    def fault(message, *_):
+        body = message["body"]
+        change(body["data"] if "specversion" in body else body)
+    return fault
+
+
+def unsigned(message, *_):
+    message["headers"].pop("webhook-id", None)
+
+
 # By the cases that must notice them.
 DIRECT_FAULTS = {
     "deletions": {
@@ -110,6 +122,12 @@ DIRECT_FAULTS = {
         "a replay without Location": replay_without_location,
         "a key that is taken with another request": key_for_anything,
         "another tenant's key": Before(shared_key),
+    },
+    "messages": {
+        "a message with a member that is not described": in_message(lambda body: body.update(hint="new")),
+        "a message without a required member": in_message(lambda body: body.pop("time", None)),
+        "a message with a number in place of a text": in_message(lambda body: body.update(raw=7, raw_payload=7)),
+        "a message without its id": unsigned,
     },
     "queries": {
         "an unknown query parameter that is ignored": Before(drops_query),

@@ -42,6 +42,8 @@ def by_someone_else(cases, stranger, request, body, key, first):
     expected = [200] if request.resource == "device-bulks" else expected
     # The driver is not the other tenant's.
     expected = [400] if request.resource == "driver-trials" else expected
+    # A key for streams, which is not found at an address of its own.
+    expected = [200] if request.path.endswith("/stream-key") else expected
     # Names of people are unique in the installation.
     expected = [400] if request.resource == "users" else expected
     if answer.status == 201 and answer.headers.get("Location"):
@@ -58,7 +60,8 @@ def run(cases, client, stranger, maker, document):
         if request.method == "POST" and takes_header(document, request.raw, "Idempotency-Key"):
             key = f"key of {maker.name()}"
             first = told_twice(cases, client, request, key)
-            told_otherwise(cases, client, request, other, key)
+            if (request.path, request.body) != (other.path, other.body):
+                told_otherwise(cases, client, request, other, key)
             # What an import makes stays, and must not look like the owner's.
             body = maker.body(request.resource) if request.resource == "device-imports" else request.body
             by_someone_else(cases, stranger, request, body, key, first)

@@ -84,7 +84,7 @@ def kinds(client: api.ApiClient) -> list[Kind]:
 
     def integration(number: int) -> Any:
         target = api.IntegrationTarget(
-            api.IntegrationTargetHttpTarget(type="http", url="https://127.0.0.1/sink", authorization="Bearer secret"))
+            api.IntegrationTargetHttpTarget(type="http", url="https://hooks.example.com/sink", authorization="Bearer secret"))
         made = integrations.create_integration(api.IntegrationInput(
             name=f"generator {number}", selector="client=generator", enabled=False, target=target))
         must(made.target.actual_instance.has_authorization, "the target keeps its authorization")

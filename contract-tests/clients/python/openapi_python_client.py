@@ -114,7 +114,7 @@ def kinds(api: AuthenticatedClient) -> list[Kind[Any, Any]]:
         return made.id
 
     def integration(number: int) -> int:
-        target = HttpTarget(type_=HttpTargetType.HTTP, url="https://127.0.0.1/sink", authorization="Bearer secret")
+        target = HttpTarget(type_=HttpTargetType.HTTP, url="https://hooks.example.com/sink", authorization="Bearer secret")
         body = IntegrationInput(name=f"python {number}", selector="client=python", enabled=False, target=target)
         made: Integration = done(create_integration.sync(client=api, body=body))
         target_made = made.target

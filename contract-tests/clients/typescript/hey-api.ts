@@ -67,7 +67,7 @@ function kinds(): Kind<any, any>[] {
     async create(number) {
       const body: api.IntegrationInputWritable = {
         name: `hey-api ${number}`, selector: "client=hey-api", enabled: false,
-        target: { type: "http", url: "https://127.0.0.1/sink", authorization: "Bearer secret" },
+        target: { type: "http", url: "https://hooks.example.com/sink", authorization: "Bearer secret" },
       };
       return done(await api.createIntegration({ body })).id;
     },

@@ -78,7 +78,7 @@ function kinds(): Kind<any, any>[] {
     create: async (number) => done(await api.POST("/api/v3/integrations", {
       body: {
         name: `openapi-fetch ${number}`, selector: "client=openapi-fetch", enabled: false,
-        target: { type: "http", url: "https://127.0.0.1/sink", authorization: "Bearer secret" },
+        target: { type: "http", url: "https://hooks.example.com/sink", authorization: "Bearer secret" },
       },
     })).id,
     page: (cursor) => api.GET("/api/v3/integrations", query(cursor)),

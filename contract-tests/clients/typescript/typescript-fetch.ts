@@ -98,7 +98,7 @@ function kinds(): Kind<any, any>[] {
     async create(number) {
       const integrationInput: api.IntegrationInput = {
         name: `typescript-fetch ${number}`, selector: "client=typescript-fetch", enabled: false,
-        target: { type: "http", url: "https://127.0.0.1/sink", authorization: "Bearer secret" },
+        target: { type: "http", url: "https://hooks.example.com/sink", authorization: "Bearer secret" },
       };
       return done(await answer(integrations.createIntegration({ integrationInput }))).id;
     },

@@ -182,7 +182,7 @@ async fn main() -> Outcome<()> {
         let target: types::IntegrationTargetHttpTarget =
             types::IntegrationTargetHttpTarget::builder()
                 .type_(types::IntegrationTargetHttpTargetType::Http)
-                .url("https://127.0.0.1/sink")
+                .url("https://hooks.example.com/sink")
                 .authorization(authorization)
                 .try_into()?;
         let request = api.create_integration().body_map(|body| {
