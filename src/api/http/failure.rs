@@ -100,10 +100,13 @@ fn field_header(field: &str) -> Option<HeaderValue> {
     let header = field.strip_prefix("header ");
     let field = header
         .filter(|name| name.starts_with(char::is_uppercase))
-        .unwrap_or(field);
+        .unwrap_or(field)
+        .trim();
     let is_plain =
         field.len() <= FIELD_MAX && field.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    HeaderValue::from_str(field).ok().filter(|_| is_plain)
+    HeaderValue::from_str(field)
+        .ok()
+        .filter(|_| is_plain && !field.is_empty())
 }
 
 fn log(error: &Error) {

@@ -24,7 +24,7 @@ pub mod downlink_settings;
 pub fn check(settings: &NetworkSettings) -> Result<()> {
     settings
         .check()
-        .map_err(|broken| Error::field("settings", broken))
+        .map_err(|broken| Error::broken(format!("settings.{broken}")))
 }
 
 /// Returns the host from which the hub fetches a connection's messages, with its field.

@@ -195,7 +195,7 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
     if pointer.chars().nth(MAX_POINTER_CHARS).is_some() {
         return Err(format!("must have at most {MAX_POINTER_CHARS} characters"));
     }
-    if pointer.contains(char::is_control) {
+    if pointer.contains(|c: char| c.is_ascii_control()) {
         return Err("must hold no control characters".to_owned());
     }
     if !pointer.is_empty() && !pointer.starts_with('/') {
@@ -533,6 +533,8 @@ mod tests {
             ("/a~2", Some(tilde)),
             ("/~~0", Some(tilde)),
             ("/a\n", Some("must hold no control characters")),
+            // The document's pattern allows those beyond ASCII, and they do no harm.
+            ("/a\u{85}", None),
             (&"/".repeat(201), Some("must have at most 200 characters")),
         ] {
             let mapping = Mapping {

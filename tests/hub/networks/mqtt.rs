@@ -447,7 +447,7 @@ async fn what_cannot_be_connected_to_is_refused() {
     }
     for (topics, names) in [
         (json!([]), "settings.topics: must have 1 to 32 items"),
-        (json!(["a#"]), "settings: topics[0]: must have + only"),
+        (json!(["a#"]), "settings.topics[0]: must have + only"),
     ] {
         let mut body = connection(&json!({"url": "mqtt://b"}), &[]);
         body["settings"]["topics"] = topics;
