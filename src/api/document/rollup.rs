@@ -119,7 +119,8 @@ fn table(listed: &[Listed]) -> String {
     }
     table += ":\n\n| Status | Reason | Cause | Example message |\n|---|---|---|---|";
     for (reason, cause, message) in listed {
-        let message = message.replace('|', "\\|");
+        // Markdown takes `<token>` for HTML.
+        let message = message.replace('|', "\\|").replace('<', "&lt;");
         let (status, word) = (reason.status(), reason.word());
         let _ = write!(table, "\n| {status} | `{word}` | {cause} | {message} |");
     }
