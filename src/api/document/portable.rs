@@ -1,4 +1,4 @@
-//! What the document must and must not contain so that generators of clients in many languages take it.
+//! Constructs that the document must have or must avoid, so that client generators of many languages accept it.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 const VERSION: &str = "3.1.0";
-/// Where a 3.0 document keeps what 3.1 calls `webhooks`.
+/// Extension of a 3.0 document that holds the `webhooks` of 3.1.
 const WEBHOOKS_3_0: &str = "x-webhooks";
 /// Members that describe a schema and say nothing about its values.
 const ANNOTATIONS: [&str; 9] = [

@@ -17,7 +17,7 @@ use crate::api::http::edge::IsPublic;
 /// Files of fewer bytes are not compressed, because they fit into one packet.
 const COMPRESSED_MIN: usize = 1024;
 
-/// How long clients may keep a file.
+/// Time for which clients may keep a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caching {
     /// The URL stays and the content changes with the hub's version and settings: fetched anew for each use.
