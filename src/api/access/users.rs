@@ -73,7 +73,7 @@ struct UserUpdate {
     password: Option<NewPassword>,
     /// Role of the user.
     role: Role,
-    /// Whether the user is locked. A locked user cannot log in, and all its sessions end.
+    /// True if the user is locked. A locked user cannot log in, and all its sessions end.
     #[oai(default)]
     #[serde(default)]
     locked: bool,
@@ -118,9 +118,9 @@ struct AccountView {
     username: String,
     /// Role of the user.
     role: Role,
-    /// Whether the user is locked and cannot log in.
+    /// True if the user is locked and cannot log in.
     locked: bool,
-    /// Whether the user is an operator, who also manages the tenants of the installation.
+    /// True if the user is an operator, who also manages the tenants of the installation.
     is_operator: bool,
     /// Full name of the person; empty if unknown.
     full_name: String,

@@ -53,7 +53,7 @@ struct DeviceBulkChange {
     selector: SelectorText,
     /// Action to apply to each device.
     action: BulkAction,
-    /// Whether to return only the expected result and change nothing.
+    /// If true, the operation returns the expected result and changes nothing.
     #[oai(default = "yes")]
     #[serde(default = "yes")]
     dry_run: bool,
@@ -103,7 +103,7 @@ struct DeviceBulkResult {
     matched: Count,
     /// Number of matching devices that were changed or, with `dry_run`, would be changed.
     changed: Count,
-    /// Whether nothing was changed.
+    /// True if nothing was changed.
     dry_run: bool,
     /// Identifiers of the first 20 devices that match the selector.
     sample: Vec<String>,

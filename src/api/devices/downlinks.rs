@@ -58,7 +58,7 @@ struct NewDownlink {
     values: Option<JsonObject>,
     /// LoRaWAN port. Null or absent: the port that the driver returns, otherwise 1.
     f_port: Option<DownlinkPort>,
-    /// Whether the device must confirm the downlink. Null or absent: as the driver returns, otherwise false.
+    /// If true, the device must confirm the downlink. Null or absent: as the driver returns, otherwise false.
     confirmed: Option<bool>,
     /// Priority in the device's queue.
     priority: Option<DownlinkPriority>,
@@ -145,7 +145,7 @@ struct DownlinkView {
     values: JsonValue,
     /// LoRaWAN port.
     f_port: Port,
-    /// Whether the device must confirm the downlink.
+    /// If true, the device must confirm the downlink.
     confirmed: bool,
     /// Priority in the device's queue.
     priority: DownlinkPriority,

@@ -35,7 +35,7 @@ use crate::{
 /// Results of decoding a page of a device's uplinks again.
 #[derive(Object, Serialize)]
 struct Redecoding {
-    /// Whether nothing was written.
+    /// True if nothing was written.
     dry_run: bool,
     /// Uplinks of the page, oldest first.
     collection: Vec<RedecodedView>,
@@ -113,7 +113,7 @@ impl DeviceRedecodeApi {
         /// Reference to the driver that decodes: `author/name:tag`, `author/name` for the tag `latest`, or
         /// `author/name@sha256:...`. Absent: the driver of the device.
         driver: Query<Option<DriverReference>>,
-        /// Whether to write nothing.
+        /// If true, the operation writes nothing.
         dry_run: Query<Option<bool>>,
         /// Start of the period in which the network received the uplinks, inclusive. Absent: no limit.
         from: Query<Option<Timestamp>>,
