@@ -164,9 +164,6 @@ impl<I: Copy + Eq + Hash + Display> Jobs<I> {
     }
 
     async fn is_ours(&self, tenant: TenantId, id: I) -> bool {
-        if !self.store.is_shared() {
-            return true;
-        }
         let wanted = vec![(tenant, self.name(id))];
         match self.store.hold_leases(self.holder, wanted, LEASE).await {
             Ok(held) => !held.is_empty(),
@@ -179,9 +176,6 @@ impl<I: Copy + Eq + Hash + Display> Jobs<I> {
     }
 
     async fn release(&self, names: Vec<String>) {
-        if names.is_empty() || !self.store.is_shared() {
-            return;
-        }
         if let Err(error) = self.store.release_leases(self.holder, names).await {
             tracing::debug!("leases run out by themselves: {}", error.causes());
         }

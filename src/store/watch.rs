@@ -2,7 +2,7 @@
 //!
 //! If the time was set back, due times in queues are moved back by the same amount.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
@@ -24,6 +24,8 @@ const READ_EVERY_SHARED: Duration = Duration::from_secs(5);
 const READ_WITHIN: Duration = Duration::from_secs(1);
 /// Maximum number of rows changed by a statement, so that uplinks do not wait for long.
 const CHUNK: u64 = 1000;
+/// Time after a step back for which rows may still be written with a time that was read before it.
+const LATE_WRITES: Duration = Duration::from_secs(60);
 
 /// Rows whose wait began at a future time, which must wait from now on for as long as intended.
 struct Ahead {
@@ -31,17 +33,21 @@ struct Ahead {
     key: &'static str,
     /// Condition of waiting rows, in addition to the owner.
     waiting: &'static str,
+    /// Condition of rows that never wait for a time, which are due now.
+    waits_for_nothing: &'static str,
 }
 
 const DELIVERIES: Ahead = Ahead {
     table: "deliveries",
     key: "integration_id",
     waiting: "due_at IS NOT NULL",
+    waits_for_nothing: "attempt = round_start",
 };
 const DOWNLINKS: Ahead = Ahead {
     table: "downlinks",
     key: "connection_id",
     waiting: "state = 'queued'",
+    waits_for_nothing: "false",
 };
 
 impl Ahead {
@@ -52,18 +58,24 @@ impl Ahead {
             table,
             key,
             waiting,
+            waits_for_nothing,
         } = self;
-        let due_at = match backend {
-            DbBackend::Postgres => "CAST($1 AS timestamptz) + (due_at - updated_at)",
-            _ => {
+        let (time, due_at) = match backend {
+            DbBackend::Postgres => (
+                "timestamptz",
+                "CAST($1 AS timestamptz) + (due_at - updated_at)",
+            ),
+            _ => (
+                "text",
                 "strftime('%Y-%m-%dT%H:%M:%f+00:00', \
-                  julianday($1) + julianday(due_at) - julianday(updated_at))"
-            }
+                 julianday($1) + julianday(due_at) - julianday(updated_at))",
+            ),
         };
         format!(
-            "UPDATE {table} SET due_at = {due_at}, updated_at = $1 WHERE id IN \
-             (SELECT id FROM {table} WHERE {key} = $2 AND {waiting} AND due_at > $1 \
-             AND due_at < $3 AND updated_at > $4 LIMIT {CHUNK})"
+            "UPDATE {table} SET due_at = CASE WHEN {waits_for_nothing} THEN CAST($1 AS {time}) \
+             ELSE {due_at} END, updated_at = $1 WHERE id IN (SELECT id FROM {table} \
+             WHERE {key} = $2 AND {waiting} AND due_at > $1 AND due_at < $3 \
+             AND (updated_at > $4 OR {waits_for_nothing} AND due_at > $4) LIMIT {CHUNK})"
         )
     }
 }
@@ -78,13 +90,15 @@ impl Store {
     /// Reads the time forever.
     async fn follow_time(&self) {
         // The clock may have been set back while no hub ran.
-        let mut may_wait_too_long = true;
+        let mut hasten_until = Some(Instant::now());
         loop {
             match timeout(READ_WITHIN, self.read_time()).await {
                 Ok(Ok(Some(step))) => {
                     let seconds = step.num_seconds();
                     tracing::warn!(seconds, "the clock was set");
-                    may_wait_too_long |= step < TimeDelta::zero();
+                    if step < TimeDelta::zero() {
+                        hasten_until = Some(Instant::now() + LATE_WRITES);
+                    }
                     // A wait for other writers must not delay the readings of the time.
                     let _ = timeout(READ_WITHIN, self.keep_clock_steps()).await;
                 }
@@ -92,9 +106,10 @@ impl Store {
                 Ok(Err(error)) => tracing::debug!("no time: {}", error.causes()),
                 Err(_) => tracing::debug!("no time: the database does not answer"),
             }
-            if may_wait_too_long {
+            if let Some(until) = hasten_until {
+                let begun = Instant::now();
                 match self.hasten().await {
-                    Ok(()) => may_wait_too_long = false,
+                    Ok(()) => hasten_until = hasten_until.filter(|_| begun < until),
                     Err(error) => tracing::debug!("no time: {}", error.causes()),
                 }
             }

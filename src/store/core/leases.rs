@@ -1,7 +1,8 @@
 //! Leases: exclusive rights of one hub among those on a database.
 //!
 //! A holder renews its lease well before it expires; the lease of a dead hub expires by itself. Expiry uses the
-//! database's clock, because the clocks of hubs differ. Leases serve all tenants.
+//! database's clock, because the clocks of hubs differ. Leases serve all tenants. The only hub on a file holds all of
+//! them without a record, which a killed hub would leave behind.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -38,8 +39,8 @@ impl Store {
         life: Duration,
     ) -> Result<HashSet<String>> {
         use lease::Column;
-        if wanted.is_empty() {
-            return Ok(HashSet::new());
+        if !self.is_shared() || wanted.is_empty() {
+            return Ok(wanted.into_iter().map(|(_, name)| name).collect());
         }
         // All hubs use the same order, so that two that take the same rows do not deadlock.
         wanted.sort_by(|(_, one), (_, other)| one.cmp(other));
@@ -82,6 +83,9 @@ impl Store {
     /// Renews one lease of the holder; returns true if it still holds it.
     pub async fn keep_lease(&self, holder: Uuid, name: &str, life: Duration) -> Result<bool> {
         use lease::Column;
+        if !self.is_shared() {
+            return Ok(true);
+        }
         let kept = lease::Entity::update_many()
             .col_expr(Column::ExpiresAt, self.after(life))
             .filter(Column::Holder.eq(holder))
@@ -94,6 +98,9 @@ impl Store {
     /// Releases leases, so that another hub can take them at once.
     pub async fn release_leases(&self, holder: Uuid, names: Vec<String>) -> Result<()> {
         use lease::Column;
+        if !self.is_shared() || names.is_empty() {
+            return Ok(());
+        }
         let own = Column::Holder.eq(holder).and(Column::Name.is_in(names));
         self.delete_leases(own).await?;
         // Leases of removed resources that dead hubs left behind.

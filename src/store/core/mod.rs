@@ -8,6 +8,7 @@ pub(super) mod connect;
 #[cfg(test)]
 pub(super) mod cut_work;
 pub mod demand;
+pub(super) mod due;
 pub(super) mod epochs;
 pub(super) mod failure;
 pub(super) mod file;

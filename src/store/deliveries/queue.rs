@@ -7,7 +7,7 @@
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect,
-    sea_query::{Expr, SimpleExpr},
+    sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
     error::Result,
     id::IntegrationId,
     store::{
-        core::{gather::padded, scope::Scope, transaction::DatabaseTransaction},
+        core::{due, gather::padded, scope::Scope, transaction::DatabaseTransaction},
         deliveries::parking::parked,
     },
 };
@@ -137,8 +137,14 @@ pub(super) async fn advance(
         .one(transaction)
         .await?;
     if let Some(next) = next {
+        // Devices take turns: the first attempts of a queue are due in the order in which they became possible.
+        // `Store::watch` knows that none of them waits, whatever its `updated_at` is.
+        let is_first = Expr::col(Column::Attempt).eq(Expr::col(Column::RoundStart));
+        let due_at = CaseStatement::new()
+            .case(is_first, Expr::value(now))
+            .finally(due::at_once(now, Column::UpdatedAt));
         delivery::Entity::update_many()
-            .col_expr(Column::DueAt, Expr::value(now))
+            .col_expr(Column::DueAt, due_at.into())
             .filter(Column::Id.eq(next))
             .filter(Column::DueAt.gte(parked()))
             .exec(transaction)

@@ -9,7 +9,9 @@ use tempfile::NamedTempFile;
 use crate::{
     eventually,
     integrations::rules::integration,
+    networks::mqtt,
     support::{
+        broker::{Broker, Door},
         database::{Database, on_both_databases, on_postgres, query_text},
         network_server::NetworkServer,
         server::{Hub, things_stack},
@@ -20,6 +22,8 @@ use crate::{
 on_both_databases!(
     what_waits_is_not_late_when_the_clock_is_set_back,
     what_waits_is_not_late_when_the_clock_was_set_back_meanwhile,
+    a_subscription_goes_on_after_a_kill_while_the_clock_was_ahead,
+    what_became_due_while_the_clock_was_ahead_is_not_late,
     a_copy_is_known_whatever_the_clock_was_set_to,
     a_copy_is_known_after_a_kill_whatever_the_clock_was_set_to,
     what_is_recorded_keeps_its_order_when_the_clock_is_set_back,
@@ -313,6 +317,72 @@ async fn what_waits_is_not_late_when_the_clock_was_set_back_meanwhile(database: 
     both_come(&sink).await;
 }
 
+async fn what_became_due_while_the_clock_was_ahead_is_not_late(database: Database) {
+    let clock = Clock::ahead(0);
+    let is_the_hubs = matches!(database, Database::Sqlite);
+    let flags = ["--outgoing-allow", "127.0.0.0/8"];
+    let hub = clock.hub(database, &flags).await;
+    let set = async |steps: usize, seconds: i64| {
+        clock.set(seconds);
+        if is_the_hubs {
+            is_noticed(&hub, steps).await;
+        }
+    };
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let sink = Sink::start(&[Cue::Wait], Cue::Status(200)).await;
+    let ordered = json!({"delivery": {"ordered_by_device": true}});
+    let path = integration(&hub, &sink.url, ordered).await;
+    for _ in 0..3 {
+        hub.uplink(&connection, EUI).await;
+    }
+    sink.gets(1).await;
+    eventually("the others are parked", async || {
+        let waiting = hub.list(&format!("{path}/deliveries?state=pending")).await;
+        let parked = waiting
+            .iter()
+            .filter(|one| one["next_attempt_at"].is_null());
+        (parked.count() == 2).then_some(())
+    })
+    .await;
+    set(1, HOUR).await;
+    // The second one becomes due, and is not sent before the clock is right again.
+    hub.post(&format!("{path}/pause"), &json!({})).await.ok();
+    sink.go_on();
+    eventually("the first one is delivered", async || {
+        let delivered = hub
+            .list(&format!("{path}/deliveries?state=delivered"))
+            .await;
+        (delivered.len() == 1).then_some(())
+    })
+    .await;
+    set(2, 0).await;
+    hub.post(&format!("{path}/resume"), &json!({})).await.ok();
+    sink.gets(3).await;
+}
+
+/// Waits until the hub has noticed so many steps of its clock.
+async fn is_noticed(hub: &Hub, steps: usize) {
+    eventually("the step is noticed", async || {
+        let noticed = hub.log().matches("the clock was set").count();
+        (noticed == steps).then_some(())
+    })
+    .await;
+}
+
+async fn a_subscription_goes_on_after_a_kill_while_the_clock_was_ahead(database: Database) {
+    let broker = Broker::start(Door::Open).await;
+    let clock = Clock::ahead(HOUR);
+    let flags = ["--outgoing-allow", "127.0.0.0/8,::1/128"];
+    let mut hub = clock.hub(database, &flags).await;
+    mqtt::subscribe(&hub, &broker, &["up"]).await;
+    hub.end(Signal::SIGKILL).await;
+    broker.publish("up", &mqtt::message(1)).await;
+    clock.set(0);
+    hub.start_again().await;
+    mqtt::recorded(&hub, [1]).await;
+}
+
 async fn a_copy_is_known_whatever_the_clock_was_set_to(database: Database) {
     let clock = Clock::ahead(0);
     let is_the_hubs = matches!(database, Database::Sqlite);
@@ -325,11 +395,7 @@ async fn a_copy_is_known_whatever_the_clock_was_set_to(database: Database) {
     for (steps, seconds) in (1..).zip([HOUR, -HOUR, 0]) {
         clock.set(seconds);
         if is_the_hubs {
-            eventually("the step is noticed", async || {
-                let noticed = hub.log().matches("the clock was set").count();
-                (noticed == steps).then_some(())
-            })
-            .await;
+            is_noticed(&hub, steps).await;
         }
         let copy = send().await;
         assert_eq!(copy["status"], "duplicate", "{seconds}");

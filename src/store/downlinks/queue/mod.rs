@@ -12,10 +12,11 @@ use sea_orm::{
 use tokio::sync::watch;
 
 use crate::{
+    clock::Time,
     error::Result,
     id::{ConnectionId, TenantId},
     store::{
-        core::{handle::Store, removed, scope::Scope, transaction::DatabaseTransaction},
+        core::{due, handle::Store, removed, scope::Scope, transaction::DatabaseTransaction},
         downlinks::{
             queue::rows::{hold_in_order, waiting},
             record::State,
@@ -85,11 +86,14 @@ pub(in crate::store) async fn redirect(
     is_pushed: bool,
 ) -> Result<(), DbErr> {
     use downlink::Column;
-    let due_at = is_pushed.then(|| scope.now());
+    let due_at = match is_pushed {
+        true => due::at_once(scope.now(), Column::UpdatedAt),
+        false => Expr::value(None::<Time>),
+    };
     hold_in_order(scope, transaction, waiting(connection)).await?;
     scope
         .update::<downlink::Entity>()
-        .col_expr(Column::DueAt, Expr::value(due_at))
+        .col_expr(Column::DueAt, due_at)
         .filter(waiting(connection))
         .filter(Column::IsSending.eq(false))
         .exec(transaction)
