@@ -18,7 +18,7 @@ use config::{Environment, File, FileFormat};
 use serde::Deserialize;
 
 use values::Numbers;
-pub use values::{LogFormat, Networks, Origins, Seconds, Secret};
+pub use values::{Headers, LogFormat, Networks, Origins, Ratio, Seconds, Secret};
 
 /// One setting, for the command line's help.
 #[derive(Debug, Clone)]
@@ -107,6 +107,14 @@ settings! {
     /// Private networks, and addresses of this machine, that the hub may connect to for its users,
     /// comma-separated; public addresses need no entry
     outgoing_allow: Networks = Networks::default();
+    /// Base URL of an OpenTelemetry collector to which the hub exports traces over HTTP (OTLP), such as
+    /// http://127.0.0.1:4318; none by default. See docs/traces.md
+    otlp_endpoint: Option<String> = None;
+    /// Headers of requests to the collector, such as for its authentication, as name=value, comma-separated;
+    /// values may be percent-encoded
+    otlp_headers: Headers = Headers::default();
+    /// Share of the traces to export, from 0.0 to 1.0. A trace that a client began is exported if the client says so
+    otlp_sample_ratio: Ratio = Ratio(1.0);
     /// Format of the logs: text or json
     log_format: LogFormat = LogFormat::Text;
     /// Filter of the logs, as tracing directives
@@ -275,6 +283,14 @@ impl Config {
         {
             return Err("setting public_url: must start with https://".to_owned());
         }
+        if let Some(url) = &self.otlp_endpoint
+            && !values::is_base_url(url)
+        {
+            return Err(
+                "setting otlp_endpoint: must be a base URL such as http://127.0.0.1:4318, without credentials and query"
+                    .to_owned(),
+            );
+        }
         for (setting, numbers) in SETTINGS.iter().zip(self.numbers()) {
             if let Some(bounds) = &setting.bounds
                 && !numbers.iter().all(|number| bounds.contains(number))
@@ -381,11 +397,22 @@ mod tests {
             ("THINGSHUB_NO_SUCH_THING", "1"),
             ("THINGSHUB_TLS_CERT", "cert.pem"),
             ("THINGSHUB_DATABASE_URL", "mysql://x"),
+            ("THINGSHUB_OTLP_ENDPOINT", "127.0.0.1:4318"),
+            ("THINGSHUB_OTLP_ENDPOINT", "grpc://127.0.0.1:4317"),
+            ("THINGSHUB_OTLP_ENDPOINT", "https://me:secret@collector"),
+            ("THINGSHUB_OTLP_ENDPOINT", "https://collector/?key=secret"),
+            ("THINGSHUB_OTLP_HEADERS", "secret"),
+            ("THINGSHUB_OTLP_HEADERS", "a b=secret"),
+            ("THINGSHUB_OTLP_HEADERS", "a=secret\tx\u{7f}"),
+            ("THINGSHUB_OTLP_SAMPLE_RATIO", "1.1"),
+            ("THINGSHUB_OTLP_SAMPLE_RATIO", "-0.1"),
+            ("THINGSHUB_OTLP_SAMPLE_RATIO", "NaN"),
         ] {
             let error = load(&[(name, value)], &[]).unwrap_err();
             let setting = name.trim_start_matches("THINGSHUB_").to_lowercase();
             assert!(error.contains(&setting), "{name}: {error}");
             assert!(!error.contains('\n'), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

@@ -31,6 +31,7 @@ mod supervise;
 pub mod text;
 mod threads;
 pub mod tls;
+pub mod traces;
 mod turns;
 pub mod uplink;
 mod username;

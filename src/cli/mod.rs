@@ -33,7 +33,13 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use self::exit::Failure;
 use crate::{
@@ -43,6 +49,7 @@ use crate::{
     },
     app,
     config::{Config, LogFormat, SETTINGS},
+    traces::{Traces, is_traced},
 };
 
 /// The signal for a write beyond the limit on file sizes.
@@ -155,11 +162,13 @@ fn load(matches: &ArgMatches) -> Result<Config, String> {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    log(&config)?;
+    let runtime = runtime()?;
+    let traces = Traces::start(&config, runtime.handle().clone())?;
+    log_and_trace(&config, traces.as_ref())?;
     // Opened early, because the file may be replaced at any time.
     let worker = crate::driver::Program::running()
         .map_err(|error| format!("cannot open the program's own executable: {error}"))?;
-    runtime()?.block_on(async {
+    let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
         // A write beyond the limit on file sizes fails, which the hub can handle. It also raises this
@@ -173,7 +182,11 @@ fn serve(config: Config) -> Result<(), String> {
             }
         };
         app::serve(config, worker, stop).await
-    })
+    });
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    served
 }
 
 fn migrate(config: Config) -> Result<(), String> {
@@ -241,18 +254,26 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 }
 
 fn log(config: &Config) -> Result<(), String> {
+    log_and_trace(config, None)
+}
+
+fn log_and_trace(config: &Config, traces: Option<&Traces>) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.log_filter)
-        .map_err(|error| format!("setting log_filter: {error}"))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .map_err(|error| format!("setting log_filter: {error}"))?
+        .and(filter_fn(|metadata: &Metadata<'_>| !is_traced(metadata)));
+    let lines = tracing_subscriber::fmt::layer()
         // A failure to write the log, as on a full disk, must not end the process: the library would report
         // it on the same standard error, and panic.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => subscriber.with_ansi(false).init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
+    let lines = match config.log_format {
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces.map(Traces::layer))
+        .init();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use tracing::{Instrument, Span};
 
 use super::{
     output::{self, Returned, Times, Update},
@@ -15,6 +16,7 @@ use crate::{
     id::TenantId,
     networks::Uplink,
     store::{live::events::NewEvent, members},
+    traces,
 };
 
 /// Maximum number of log lines of a driver that an event stores.
@@ -109,10 +111,11 @@ impl Decoder {
             state,
         };
         // Boxed because uplinks without a driver should not pay for the size of this future.
-        match Box::pin(self.run(tenant, driver, given, false))
-            .await
-            .outcome
-        {
+        let span = traces::driver("decode", route);
+        let running = self.run(tenant, driver, given, false);
+        let run = Box::pin(running.instrument(span.clone())).await;
+        trace(&span, run.outcome.as_ref().err());
+        match run.outcome {
             Ok(taken) => Ok(taken.into()),
             Err(error) => {
                 not_overloaded(&error)?;
@@ -318,6 +321,12 @@ impl From<Taken> for Decoded {
             events: event.into_iter().collect(),
         }
     }
+}
+
+/// Records the outcome of a driver's call in its span.
+pub(super) fn trace(span: &Span, error: Option<&DriverError>) {
+    let outcome = error.map_or("ok", |error| error.kind.as_str());
+    traces::end(span, outcome, None, error.is_some());
 }
 
 /// Fails if the driver did not run because too many were queued: the sender should send the uplink

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tracing::Instrument;
 
 use super::{Codec, decode, output::texts, version::Decoding};
 use crate::{
     driver::{DriverError, DriverErrorKind, ENCODERS, is_ts013, schema::Schema},
     error::Result,
     store::Scope,
+    traces,
 };
 
 /// Values to encode for a device.
@@ -82,8 +84,11 @@ impl Codec {
                 .map(|bytes| (ENCODERS[0], json!({"bytes": bytes}))),
             (Some(Decoding::Version(version)), _) => {
                 let input = values.input();
+                let span = traces::driver("encode", &route);
                 let called = self.call_first(scope, &version, &ENCODERS, input, None);
-                called.await.map(|(name, returned)| (name, returned.result))
+                let called = called.instrument(span.clone()).await;
+                decode::trace(&span, called.as_ref().err());
+                called.map(|(name, returned)| (name, returned.result))
             }
             (None, Some(reference)) => {
                 let text = format!("there is no driver {reference}");

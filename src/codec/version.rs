@@ -57,6 +57,17 @@ impl DriverRoute {
     }
 }
 
+impl std::fmt::Display for DriverRoute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::BuiltIn(driver) => f.write_str(driver.name()),
+            Self::Version { driver, .. } => driver.fmt(f),
+            Self::Missing(reference) => f.write_str(reference),
+        }
+    }
+}
+
 /// A driver version that is ready to run.
 pub struct DriverVersion {
     /// Digest of the version; `None` if it is not stored.

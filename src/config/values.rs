@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use url::Url;
@@ -103,6 +104,59 @@ impl std::str::FromStr for Origin {
     }
 }
 
+/// True for a URL of a server, to which paths can be appended.
+pub fn is_base_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        is_http && !has_credentials && url.query().is_none() && url.fragment().is_none()
+    })
+}
+
+/// Headers that never show in logs, written `name=value, name=value`.
+#[derive(Clone, Default)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parts = text.split(',').filter(|part| !part.trim().is_empty());
+        let headers: Option<_> = parts.map(header).collect();
+        // Must not show the value, which is a secret.
+        headers
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("must be name=value, comma-separated"))
+    }
+}
+
+fn header(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    HeaderName::from_bytes(name.as_bytes()).ok()?;
+    HeaderValue::from_str(value).ok()?;
+    Some((name.to_owned(), value.to_owned()))
+}
+
+/// A share, from 0.0 to 1.0.
+#[derive(Debug, Clone, Copy)]
+pub struct Ratio(pub f64);
+
+impl<'de> Deserialize<'de> for Ratio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ratio = f64::deserialize(deserializer)?;
+        match (0.0..=1.0).contains(&ratio) {
+            true => Ok(Self(ratio)),
+            false => Err(de::Error::custom("must be from 0.0 to 1.0")),
+        }
+    }
+}
+
 /// A list of waits in seconds.
 #[derive(Debug, Clone)]
 pub struct Seconds(pub Vec<u64>);
@@ -165,6 +219,8 @@ impl Numbers for SocketAddr {}
 impl Numbers for PathBuf {}
 impl Numbers for Networks {}
 impl Numbers for Origins {}
+impl Numbers for Headers {}
+impl Numbers for Ratio {}
 impl Numbers for LogFormat {}
 impl Numbers for String {}
 impl Numbers for bool {}

@@ -34,6 +34,7 @@ use crate::{
     secret::Vault,
     store::Store,
     supervise::{self, attempted},
+    traces::Origins,
 };
 
 /// Polling interval for deliveries without a notification, such as those of a hub that failed.
@@ -73,6 +74,7 @@ impl Engine {
             vault,
             config,
             metrics,
+            origins: Origins::default(),
         };
         let engine = Self {
             woken,
@@ -193,6 +195,7 @@ impl Engine {
             under_way: self.handle.under_way.clone(),
             inbox,
             metrics: self.handle.metrics.clone(),
+            origins: self.handle.origins.clone(),
             stop: stop.clone(),
         };
         running.spawn(async move {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +27,7 @@ use crate::{
         deliveries::{Delivery, enqueue::Queued},
         integrations::Integration,
     },
+    traces::{self, Origins},
 };
 
 /// Inboxes of the running lanes.
@@ -41,6 +43,8 @@ pub struct Handle {
     pub(super) vault: Vault,
     pub(super) config: Arc<Config>,
     pub(super) metrics: Metrics,
+    /// Traces of the uplinks that deliveries are about.
+    pub origins: Origins,
 }
 
 impl Handle {
@@ -107,6 +111,16 @@ impl Handle {
         let target = self.sender.target(tenant, integration, &self.vault)?;
         let rules = Rules::of(&self.config, &integration.provisioned.delivery);
         let sending = target.try_out(&self.sender, delivery);
-        Ok(attempt::answer(sending, rules.timeout).await)
+        let answering = attempt::answer(sending, rules.timeout);
+        let attempt = traces::Attempt {
+            owner: integration.id.0,
+            kind: target.kind(),
+            id: delivery.id,
+            number: delivery.attempt,
+        };
+        let span = traces::delivery(&attempt, &self.origins, delivery.subject_id);
+        let answer = answering.instrument(span.clone()).await;
+        answer.trace(&span);
+        Ok(answer)
     }
 }

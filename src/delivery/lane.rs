@@ -18,6 +18,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
@@ -43,6 +44,7 @@ use crate::{
         Scope,
         deliveries::{Attempt, Delivery, lease, settle::Settled},
     },
+    traces::{self, Origins},
 };
 
 /// Pause of a lane after a database error.
@@ -74,6 +76,7 @@ pub struct Lane {
     pub under_way: UnderWay,
     pub inbox: Arc<Inbox>,
     pub metrics: Metrics,
+    pub origins: Origins,
     pub stop: CancellationToken,
 }
 
@@ -319,10 +322,19 @@ impl Run {
         self.lane.under_way.begin(delivery.id);
         let (target, sender) = (target.clone(), self.lane.sender.clone());
         let (scope, longest) = (self.lane.scope.clone(), self.rules.timeout);
+        let attempt = traces::Attempt {
+            owner: self.lane.integration.0,
+            kind: target.kind(),
+            id: delivery.id,
+            number: delivery.attempt,
+        };
+        let span = traces::delivery(&attempt, &self.lane.origins, delivery.subject_id);
         self.sending.spawn(async move {
             // Uses the time that all hubs share, because it determines when the next attempt is due.
             let (at, began) = (scope.now(), Instant::now());
-            let answer = attempt::answer(target.send(&sender, &delivery), longest).await;
+            let answering = attempt::answer(target.send(&sender, &delivery), longest);
+            let answer = answering.instrument(span.clone()).await;
+            answer.trace(&span);
             let took = began.elapsed();
             let ended_at = clock::cut(at + took);
             let attempt = Attempt {

@@ -15,6 +15,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
@@ -38,6 +39,7 @@ use crate::{
         members, networks,
     },
     supervise::attempted,
+    traces,
 };
 
 /// Pause of a lane after a database error.
@@ -190,7 +192,18 @@ impl Lane {
 
     async fn send(&self, transport: &Transport, downlink: Downlink) {
         let attempt = match self.parcel(&downlink).await {
-            Ok(parcel) => self.hand_over(transport, &parcel, downlink.attempt).await,
+            Ok(parcel) => {
+                let span = self.span(transport, &downlink);
+                let handing_over = self.hand_over(transport, &parcel, downlink.attempt);
+                let attempt = handing_over.instrument(span.clone()).await;
+                let (outcome, is_failure) = match &attempt.outcome {
+                    Outcome::Taken { .. } => ("sent", false),
+                    Outcome::Later(..) => ("retry", true),
+                    Outcome::GivenUp(_) => ("given_up", true),
+                };
+                traces::end(&span, outcome, attempt.status, is_failure);
+                attempt
+            }
             Err(error) => {
                 // The lease expires and the downlink is tried again.
                 tracing::warn!(downlink.id = %downlink.id, "a downlink waits: {error}");
@@ -201,6 +214,19 @@ impl Lane {
             // The lease expires and the downlink is sent again: delivery is at least once, not exactly once.
             tracing::warn!(downlink.id = %downlink.id, "an attempt could not be settled: {error}");
         }
+    }
+
+    fn span(&self, transport: &Transport, downlink: &Downlink) -> Span {
+        let transport = match transport.broker {
+            Some(_) => "mqtt",
+            None => "http",
+        };
+        traces::downlink(&traces::Attempt {
+            owner: self.connection.0,
+            kind: transport,
+            id: downlink.id,
+            number: downlink.attempt,
+        })
     }
 
     async fn hand_over(

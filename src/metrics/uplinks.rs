@@ -67,7 +67,8 @@ impl MessageOutcome {
         Self::Failed,
     ];
 
-    fn as_str(self) -> &'static str {
+    /// Returns its name.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
             Self::Duplicate => "duplicate",

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use chrono::SecondsFormat;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::{
     ingest::{self, One, Sender},
@@ -26,6 +27,7 @@ use crate::{
         Scope, Store,
         uplink_batch::{Content, Message, Outcome},
     },
+    traces,
 };
 
 /// Maximum number of attempts to process a message whose device or tenant changes in the meantime.
@@ -167,8 +169,12 @@ impl UplinkPath {
         message: Result<One<'_>, &Error>,
     ) -> Result<Taken> {
         let (network, began) = (connection.settings.kind(), Instant::now());
-        let taken = self.take_uncounted(connection, sender, message).await;
+        let span = traces::ingest(network);
+        let taking = self.take_uncounted(connection, sender, message);
+        let taken = taking.instrument(span.clone()).await;
         let outcome = outcome(&taken);
+        let is_failure = matches!(outcome, MessageOutcome::Failed);
+        traces::end(&span, outcome.as_str(), None, is_failure);
         self.metrics
             .uplinks
             .count(network, outcome, began.elapsed());

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use crate::{
     batch,
@@ -14,6 +15,7 @@ use crate::{
         Store,
         uplink_batch::{Message, Outcome, Recorded},
     },
+    traces,
 };
 
 /// Name in the log.
@@ -34,6 +36,8 @@ pub struct Job {
     pub message: Message,
     /// Receives the outcome.
     pub done: oneshot::Sender<Result<Outcome>>,
+    /// Its span, which lasts until the message is written.
+    pub span: Span,
 }
 
 impl Writer {
@@ -46,10 +50,15 @@ impl Writer {
     /// Writes a message. It is on disk when this returns [`Outcome::Recorded`].
     pub async fn write(&self, message: Message) -> Result<Outcome> {
         let (done, outcome) = oneshot::channel();
+        let job = Job {
+            message,
+            done,
+            span: traces::commit(),
+        };
         // Before the message is queued: the batch that takes it must not subtract it first.
         self.metrics.uplinks.queue.inc();
         self.jobs
-            .try_send(Job { message, done })
+            .try_send(job)
             .inspect_err(|_| self.metrics.uplinks.queue.dec())
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => {
@@ -73,15 +82,23 @@ pub async fn run(store: Store, mut waiting: mpsc::Receiver<Job>, wake: Handle, m
 async fn write_batch(store: &Store, wake: &Handle, metrics: &Metrics, jobs: Vec<Job>) {
     metrics.uplinks.queue.sub(metrics::whole(jobs.len()));
     let began = Instant::now();
-    let (messages, done): (Vec<_>, Vec<_>) =
-        jobs.into_iter().map(|job| (job.message, job.done)).unzip();
+    let (messages, waiting): (Vec<_>, Vec<_>) = jobs
+        .into_iter()
+        .map(|job| (job.message, (job.done, job.span)))
+        .unzip();
     let Recorded { outcomes, queued } = store.record(&messages).await;
     let writer = metrics::Writer::Uplinks;
     metrics
         .batches
         .note(writer, messages.len(), began.elapsed());
+    for ((_, span), outcome) in waiting.iter().zip(&outcomes) {
+        traces::note_batch(span, messages.len(), outcome.is_err());
+        if let Ok(Outcome::Uplink(id)) = outcome {
+            wake.origins.remember(*id, span);
+        }
+    }
     wake.queued(queued);
-    for (done, outcome) in done.into_iter().zip(outcomes) {
+    for ((done, _span), outcome) in waiting.into_iter().zip(outcomes) {
         // The caller may have been cancelled; the message is written all the same.
         let _ = done.send(outcome);
     }

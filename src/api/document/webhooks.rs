@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use crate::api::integrations::messages::Messages;
 
 /// Headers of messages over HTTP, with the names of their shared parameters.
-const PARAMETERS: [&str; 4] = [
+const PARAMETERS: [&str; 5] = [
     "WebhookId",
     "WebhookAttempt",
     "WebhookTimestamp",
     "WebhookSignature",
+    "Traceparent",
 ];
 /// Responses of a receiver, with the names of their shared descriptions.
 const RESPONSES: [(&str, &str); 6] = [
@@ -103,6 +104,14 @@ fn share_parameters(parameters: &mut Value) {
         "required": false,
         "schema": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]{43}=$",
             "example": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="},
+    });
+    parameters["Traceparent"] = json!({
+        "name": "Traceparent",
+        "in": "header",
+        "description": "Trace and span of the attempt, as in W3C Trace Context. Sent only if the hub exports traces.",
+        "required": false,
+        "schema": {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
+            "example": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
     });
 }
 

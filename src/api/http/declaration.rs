@@ -27,6 +27,8 @@ pub const FILE_TYPE: &str = "application/octet-stream";
 pub struct Operation {
     /// Its `operationId`.
     pub id: &'static str,
+    /// Template of its path.
+    pub path: Arc<str>,
     /// Size bound of its request body.
     pub body_max: BodyMax,
     path_parameters: Vec<String>,
@@ -69,6 +71,7 @@ impl Operation {
         }
         Self {
             id,
+            path: path.into(),
             body_max: own.map_or(BodyMax::USUAL, |own| own.max),
             path_parameters,
             query_parameters,

@@ -36,6 +36,7 @@ use crate::{
     hub::subscriber,
     metrics::Metrics,
     shares::{Place, Shares},
+    traces,
 };
 
 /// Settings and state of the outermost layer.
@@ -69,21 +70,27 @@ pub struct Edge {
 #[derive(Clone, Copy)]
 pub struct IsPublic;
 
-/// Operation that a request ran, for the metrics.
+/// Operation that a request ran with the template of its path, for the metrics and traces.
 #[derive(Clone, Default)]
-pub struct Ran(Arc<OnceLock<&'static str>>);
+pub struct Ran(Arc<OnceLock<(&'static str, Arc<str>)>>);
 
 impl Ran {
     /// Name for requests that ran no operation.
     const NONE: &'static str = "none";
 
     /// Records the operation.
-    pub fn note(&self, operation: &'static str) {
-        let _ = self.0.set(operation);
+    pub fn note(&self, operation: &'static str, route: Arc<str>) {
+        let _ = self.0.set((operation, route));
     }
 
     fn operation(&self) -> &'static str {
-        self.0.get().copied().unwrap_or(Self::NONE)
+        self.0.get().map_or(Self::NONE, |(operation, _)| operation)
+    }
+
+    fn traced(&self) -> Option<(&str, &str)> {
+        self.0
+            .get()
+            .map(|(operation, route)| (*operation, &**route))
     }
 }
 
@@ -111,21 +118,29 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         (self.edge.amend)(&mut request);
         let id = RequestId::take(&request);
         let client = Client::find(&request, &self.edge.trusted_proxies);
-        let span = tracing::info_span!(
-            "request",
-            request.id = id.as_str(),
-            client.address = %client.0,
-            http.method = %request.method(),
-            http.path = request.uri().path(),
-            http.operation = tracing::field::Empty,
-        );
+        let (method, headers) = (request.method(), request.headers());
+        let traced = traces::Request::begin(method, headers, id.as_str(), client.0);
+        let span = traced.span().in_scope(|| {
+            tracing::info_span!(
+                "request",
+                request.id = id.as_str(),
+                client.address = %client.0,
+                http.method = %request.method(),
+                http.path = request.uri().path(),
+                http.operation = tracing::field::Empty,
+            )
+        });
         let is_head = *request.method() == Method::HEAD;
         let page = self.edge.cross_origin.page(&request);
         request.set_data(id.clone());
         request.set_data(client);
         request.set_data(BodyRoom::default());
         let leftover = UnreadBody::watch(&mut request, &self.edge.cut);
-        let mut response = self.answer(request).instrument(span).await;
+        let mut response = self
+            .answer(request, &traced)
+            .instrument(span)
+            .instrument(traced.span())
+            .await;
         if let Some(leftover) = leftover {
             leftover.drain().await;
         }
@@ -151,7 +166,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 }
 
 impl<E: Endpoint> EdgeEndpoint<E> {
-    async fn answer(&self, mut request: Request) -> Response {
+    async fn answer(&self, mut request: Request, traced: &traces::Request) -> Response {
         let begun = Instant::now();
         let _running = self.edge.metrics.http.begin_request();
         let ran = Ran::default();
@@ -169,6 +184,7 @@ impl<E: Endpoint> EdgeEndpoint<E> {
         let status = response.status();
         let http = &self.edge.metrics.http;
         http.count_request(ran.operation(), status.as_str(), begun.elapsed());
+        traced.answered(ran.traced(), status.as_u16());
         tracing::debug!(
             http.status = response.status().as_u16(),
             duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -96,7 +96,7 @@ async fn run(
 ) -> Result<Response> {
     tracing::Span::current().record("http.operation", operation.id);
     if let Some(ran) = request.data::<Ran>() {
-        ran.note(operation.id);
+        ran.note(operation.id, operation.path.clone());
     }
     request.extensions_mut().insert(operation.clone());
     if let Err(error) = admit(&mut request, &operation).await {

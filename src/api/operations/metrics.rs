@@ -20,6 +20,8 @@ use crate::{
 
 /// Name of the operation, also for requests on the listener of its own.
 const OPERATION: &str = "get_metrics";
+/// Path of the metrics.
+const PATH: &str = "/metrics";
 
 /// Response 200 with the text of all metrics.
 struct Text(String);
@@ -53,7 +55,7 @@ pub fn alone(hub: Hub) -> impl Endpoint + 'static {
         let hub = hub.clone();
         async move {
             if let Some(ran) = request.data::<Ran>() {
-                ran.note(OPERATION);
+                ran.note(OPERATION, PATH.into());
             }
             match hub.metrics_text().await {
                 Ok(text) => Text(text).into_response(),
@@ -61,7 +63,7 @@ pub fn alone(hub: Hub) -> impl Endpoint + 'static {
             }
         }
     });
-    Route::new().at("/metrics", get(answer)).map_to_response()
+    Route::new().at(PATH, get(answer)).map_to_response()
 }
 
 impl IntoResponse for Text {

@@ -1,8 +1,9 @@
 //! Answer of a target to an attempt.
 
 use chrono::TimeDelta;
+use tracing::Span;
 
-use crate::secret::Redactor;
+use crate::{secret::Redactor, traces};
 
 /// Answer of a target to an attempt.
 #[derive(Debug, Default)]
@@ -41,6 +42,16 @@ impl Answer {
             is_final: true,
             ..Self::failed(error)
         }
+    }
+
+    /// Records the outcome in the span of the attempt. Texts are left out, because receivers wrote them.
+    pub fn trace(&self, span: &Span) {
+        let outcome = match (&self.error, self.is_final) {
+            (None, _) => "delivered",
+            (Some(_), false) => "failed",
+            (Some(_), true) => "hopeless",
+        };
+        traces::end(span, outcome, self.status, self.error.is_some());
     }
 
     /// Redacts the secrets that were sent to the receiver, because every user who may read deliveries sees

@@ -25,6 +25,7 @@ use crate::{
     },
     secret::{self, Credentials},
     store::deliveries::Delivery,
+    traces,
 };
 
 /// Name of the type.
@@ -207,6 +208,11 @@ impl HttpTarget {
         add(HeaderName::from_static(ID_HEADER), &id)?;
         let attempt = delivery.attempt.to_string();
         add(HeaderName::from_static(ATTEMPT_HEADER), &attempt)?;
+        if let Some(traceparent) = traces::traceparent()
+            && !self.headers.contains_key(traces::HEADER)
+        {
+            add(HeaderName::from_static(traces::HEADER), &traceparent)?;
+        }
         if let Some(token) = token {
             add(AUTHORIZATION, &format!("Bearer {token}"))?;
         }

@@ -11,3 +11,4 @@ mod outgoing_bounds;
 mod plans;
 mod replicas;
 mod secret_keys;
+mod traces;

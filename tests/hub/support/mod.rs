@@ -3,6 +3,7 @@
 pub mod apart;
 pub mod broker;
 pub mod cluster;
+pub mod collector;
 pub mod database;
 pub mod disk;
 pub mod fake_broker;

@@ -59,6 +59,7 @@ chapters! {
         "delivery" "Order, retries, dead letters, replay";
     "Operation":
         "metrics" "Collect metrics, a dashboard, and alert rules"
+        "traces" "Export traces to an OpenTelemetry collector"
         "data-directory" "Files, their permissions, certificates"
         "secrets" "What is encrypted with which key, and how to change the key"
         "figures" "Measured throughput and latency";
