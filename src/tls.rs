@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{self, PemObject},
+};
 use tokio::{signal::unix::Signal, task::spawn_blocking, time::MissedTickBehavior};
 use tokio_rustls::{
     TlsAcceptor,
@@ -151,8 +154,21 @@ impl Files {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
             .and_then(Iterator::collect)
             .map_err(|error| format!("setting tls_cert: {}: {error}", cert.display()))?;
-        let key_der = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| format!("setting tls_key: {}: {error}", key.display()))?;
+        if chain.is_empty() {
+            let cert = cert.display();
+            return Err(format!(
+                "setting tls_cert: {cert}: there is no certificate in PEM"
+            ));
+        }
+        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+            let key = key.display();
+            match error {
+                pem::Error::NoItemsFound => {
+                    format!("setting tls_key: {key}: there is no private key in PEM")
+                }
+                error => format!("setting tls_key: {key}: {error}"),
+            }
+        })?;
         CertifiedKey::from_der(chain, key_der, provider)
             .and_then(|pair| pair.end_entity_cert().map(|_| ()).map(|()| pair))
             .map_err(|error| format!("settings tls_cert and tls_key: {error}"))

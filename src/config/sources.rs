@@ -1,4 +1,7 @@
 //! The sources of settings: file, environment and flags, of which the later overrides the earlier.
+//!
+//! A library that merges such layers stops at the first error, so that this is our own: all problems are told at once, with
+//! the source of each.
 
 use std::{
     collections::HashMap,

@@ -79,7 +79,7 @@ async fn all_problems_are_told_at_once() {
         "there is no setting driver_workres [env: THINGSHUB_DRIVER_WORKRES]; did you mean THINGSHUB_DRIVER_WORKERS?",
         "setting listen: must be an IP address and a port, such as",
         "setting log_filter: ",
-        "tls_cert",
+        "setting tls_cert: cert.pem: there is no certificate in PEM",
     ]
     .into_iter()
     .enumerate()

@@ -35,7 +35,7 @@ async fn users_are_listed_created_and_unlocked(database: Database) {
     let hub = Hub::start(database).await;
     let tenant =
         json!({"name": "Süd", "administrator": {"username": "jörg", "password": PASSWORD}});
-    hub.post("tenants", &tenant).await.ok();
+    hub.post("tenants", &tenant).await.created();
     let second = hub.user("second", "admin").await;
     let body = json!({"role": "admin", "locked": true});
     let path = format!("users/{}", second["id"]);
