@@ -7,6 +7,7 @@
 //! | `front.rs` | the entrance of messages and requests |
 //! | `accounts.rs` | the users, for commands that work directly on the database |
 //! | `metrics_port.rs` | the listener for metrics |
+//! | `obstacles.rs` | descriptions of what keeps a hub from starting |
 //!
 //! Nothing is global. At shutdown the order matters: first no new connections, then the running requests
 //! (including those whose clients have gone) and the subscriptions, then the writer, then the current batch
@@ -17,15 +18,14 @@ mod background;
 mod front;
 mod ground;
 mod metrics_port;
+mod obstacles;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use chrono::TimeDelta;
 use tokio::{
-    net::TcpStream,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,6 @@ use crate::{
     config::Config,
     delivery::Handle,
     driver,
-    error::Error,
     hub::Hub,
     live::Live,
     metrics::Metrics,
@@ -49,9 +48,7 @@ pub use accounts::{Account, Accounts, NewAccount};
 use background::{Background, Handles};
 use front::Port;
 use ground::{DatabaseWatch, Ground, joined, open_vault};
-
-/// Maximum time to find out why a database server cannot be reached.
-const ASK_WITHIN: Duration = Duration::from_secs(2);
+pub use obstacles::{unopened, unusable_files};
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
@@ -215,24 +212,4 @@ pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
         Ok(store) => Ok((lock, store)),
         Err(error) => Err(unopened(config, &error).await),
     }
-}
-
-/// Describes the files named in the settings that the hub could not use, one line each.
-pub fn unusable_files(config: &Config) -> Vec<String> {
-    tls::check(config).err().into_iter().collect()
-}
-
-/// Describes the failure to open the database in one line, with its file or the address of the server.
-pub async fn unopened(config: &Config, error: &Error) -> String {
-    let causes = error.causes();
-    let Some(address) = config.database_address() else {
-        return format!("setting database_url: {}: {causes}", config.database_url());
-    };
-    // The pool of connections tries again for a while, and then only says that it has waited in vain.
-    let connected = timeout(ASK_WITHIN, TcpStream::connect(&address)).await;
-    let causes = match connected {
-        Ok(Err(error)) if !address.starts_with('/') => error.to_string(),
-        _ => causes,
-    };
-    format!("setting database_url: PostgreSQL at {address}: {causes}")
 }

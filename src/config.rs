@@ -272,7 +272,8 @@ impl Config {
         environment: HashMap<String, String>,
         flags: &[(&'static str, String)],
     ) -> Reading {
-        let (sources, mut problems) = Sources::gather(file, environment, flags);
+        let names = SETTINGS.iter().map(|setting| setting.name).collect();
+        let (sources, mut problems) = Sources::gather(names, file, environment, flags);
         let mut config = Self::default();
         let mut unread = Vec::new();
         for setting in SETTINGS {

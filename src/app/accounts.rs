@@ -1,5 +1,6 @@
 //! The users of the installation, for commands that work directly on the database. Hubs may run meanwhile.
 
+use super::obstacles::unopened;
 use crate::{
     config::Config,
     error::Result,
@@ -27,7 +28,7 @@ impl Accounts {
     pub async fn open(config: &Config) -> Result<Self, String> {
         match Store::open_beside(config).await {
             Ok(store) => Ok(Self { store }),
-            Err(error) => Err(super::unopened(config, &error).await),
+            Err(error) => Err(unopened(config, &error).await),
         }
     }
 

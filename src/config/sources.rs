@@ -9,8 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::SETTINGS;
-
 /// Beginning of the names of environment variables.
 const PREFIX: &str = "THINGSHUB_";
 /// Beginnings of variables that Kubernetes gives the containers of a service called `thingshub`, which no
@@ -50,17 +48,27 @@ pub struct Given {
 }
 
 /// The settings that the sources have.
-#[derive(Debug, Default)]
-pub struct Sources(HashMap<&'static str, Given>);
+#[derive(Debug)]
+pub struct Sources {
+    /// Names of all settings.
+    names: Vec<&'static str>,
+    given: HashMap<&'static str, Given>,
+}
 
 impl Sources {
-    /// Reads the sources. Returns what is wrong with them as well, one line each.
+    /// Reads the settings with these names from the sources. Returns what is wrong with the sources as well, one line
+    /// each.
     pub fn gather(
+        names: Vec<&'static str>,
         file: Option<&Path>,
         environment: HashMap<String, String>,
         flags: &[(&'static str, String)],
     ) -> (Self, Vec<String>) {
-        let (mut sources, mut problems) = (Self::default(), Vec::new());
+        let mut problems = Vec::new();
+        let mut sources = Self {
+            names,
+            given: HashMap::new(),
+        };
         let file = match file {
             Some(file) => Some(file.to_owned()),
             None => environment.get("THINGSHUB_CONFIG").map(PathBuf::from),
@@ -77,7 +85,7 @@ impl Sources {
     }
 
     fn add(&mut self, name: &'static str, text: Option<String>, source: Source) {
-        self.0.insert(name, Given { text, source });
+        self.given.insert(name, Given { text, source });
     }
 
     fn add_file(&mut self, file: &Path, problems: &mut Vec<String>) {
@@ -101,9 +109,9 @@ impl Sources {
         };
         for (name, value) in table {
             let source = Source::File(file.to_owned());
-            match known(&name) {
+            match self.known(&name) {
                 Some(known) => self.add(known, single(value), source),
-                None => problems.push(unknown(&name, &source, ToOwned::to_owned)),
+                None => problems.push(self.unknown(&name, &source, ToOwned::to_owned)),
             }
         }
     }
@@ -133,19 +141,41 @@ impl Sources {
             }
             let source = Source::Environment(variable.clone());
             let name = name.to_lowercase();
-            match known(&name) {
+            match self.known(&name) {
                 Some(known) => self.add(known, Some(text), source),
                 None => {
                     let spell = |name: &str| format!("{PREFIX}{}", name.to_uppercase());
-                    problems.push(unknown(&name, &source, spell));
+                    problems.push(self.unknown(&name, &source, spell));
                 }
             }
         }
     }
 
+    fn known(&self, name: &str) -> Option<&'static str> {
+        self.names.iter().copied().find(|known| *known == name)
+    }
+
+    /// Describes a name that no setting has, and the setting that may be meant, as its source spells it.
+    fn unknown(&self, name: &str, source: &Source, spell: impl Fn(&str) -> String) -> String {
+        let meant = self.nearest(name).map_or_else(String::new, |near| {
+            format!("; did you mean {}?", spell(near))
+        });
+        format!("there is no setting {name} [{source}]{meant}")
+    }
+
+    /// Returns the setting whose name is most similar, if one is similar enough.
+    fn nearest(&self, name: &str) -> Option<&'static str> {
+        let name = name.to_lowercase().replace('-', "_");
+        let names = self.names.iter();
+        let rated = names.map(|known| (strsim::jaro_winkler(&name, known), *known));
+        let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        best.filter(|(similarity, _)| *similarity >= SIMILAR)
+            .map(|(_, name)| name)
+    }
+
     /// Returns the setting as the last source has it that has it.
     pub fn of(&self, name: &str) -> Option<&Given> {
-        self.0.get(name)
+        self.given.get(name)
     }
 
     /// Describes a broken rule of settings in one line.
@@ -164,11 +194,6 @@ impl Sources {
     }
 }
 
-fn known(name: &str) -> Option<&'static str> {
-    let mut names = SETTINGS.iter().map(|setting| setting.name);
-    names.find(|known| *known == name)
-}
-
 /// Returns the text of a single value.
 fn single(value: toml::Value) -> Option<String> {
     match value {
@@ -176,23 +201,4 @@ fn single(value: toml::Value) -> Option<String> {
         toml::Value::Array(_) | toml::Value::Table(_) => None,
         other => Some(other.to_string()),
     }
-}
-
-/// Describes a name that no setting has, and the setting that may be meant, as its source spells it.
-fn unknown(name: &str, source: &Source, spell: impl Fn(&str) -> String) -> String {
-    let meant = nearest(name).map_or_else(String::new, |near| {
-        format!("; did you mean {}?", spell(near))
-    });
-    format!("there is no setting {name} [{source}]{meant}")
-}
-
-/// Returns the setting whose name is most similar, if one is similar enough.
-fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase().replace('-', "_");
-    let rated = SETTINGS
-        .iter()
-        .map(|setting| (strsim::jaro_winkler(&name, setting.name), setting.name));
-    let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    best.filter(|(similarity, _)| *similarity >= SIMILAR)
-        .map(|(_, name)| name)
 }

@@ -66,6 +66,12 @@ impl Own {
             let cert = cert.display();
             tracing::warn!("setting tls_names has no effect: the hub has not created {cert}");
         }
+        if own.listen.is_unspecified() && own.names.is_empty() && names_of_own(&cert).is_some() {
+            tracing::info!(
+                "the certificate is valid for this machine only: tls_names takes the names and addresses under which \
+                 other machines reach it"
+            );
+        }
         Ok(own)
     }
 
