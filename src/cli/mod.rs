@@ -141,18 +141,14 @@ fn load(matches: &ArgMatches) -> Result<Config, String> {
     Config::load(file.as_deref(), environment, &flags)
 }
 
-/// Returns the settings file, the environment, and the settings among the flags.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "here the environment becomes settings"
-)]
-fn sources(
-    matches: &ArgMatches,
-) -> (
+/// The settings file, the environment, and the settings among the flags.
+type Sources = (
     Option<PathBuf>,
     HashMap<String, String>,
     Vec<(&'static str, String)>,
-) {
+);
+
+fn sources(matches: &ArgMatches) -> Sources {
     let flags = SETTINGS.iter().filter_map(|setting| {
         let value = matches.get_one::<String>(setting.name)?;
         Some((setting.name, value.clone()))
