@@ -19,6 +19,7 @@ mod metrics_port;
 use std::{future::Future, sync::Arc};
 
 use chrono::TimeDelta;
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -104,11 +105,13 @@ where
         watching_certificate,
     );
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
+    inform_systemd(NotifyState::Ready);
     tokio::select! {
         () = stop => {}
         () = broken.cancelled() => {}
     }
 
+    inform_systemd(NotifyState::Stopping);
     tracing::info!("stopping: no new connections");
     front.close().await?;
     joined("the writer", writing).await?;
@@ -146,6 +149,13 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
         ground.guard.clone(),
         ground.metrics.clone(),
     )
+}
+
+/// Informs systemd, which then starts what waits for the hub. Does nothing if systemd did not start the hub.
+fn inform_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be informed");
+    }
 }
 
 /// Creates the first administrator if the hub has none, and prints the generated password.
