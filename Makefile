@@ -23,7 +23,7 @@ heading = @printf '\n== %s\n' '$(1)'
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations build venv linter \
+	check-rust check-reasons test-operations dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -192,6 +192,23 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	$(call heading,metrics and alert rules)
 	@scripts/need python
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
+
+# BINARY=FILE packs a program that is built already.
+dist: BINARY = $(TARGET)/release/thingshub
+dist: dist-tools ## what a release consists of, in target/dist: Debian package, archive, image, bill of materials
+	@$(if $(filter $(TARGET)/release/thingshub,$(BINARY)),cargo build --release --locked --bin thingshub)
+	@packaging/dist $(BINARY) $(TARGET)/dist
+
+test-packages: BINARY = $(TARGET)/release/thingshub
+test-packages: dist-tools ## installs, upgrades and removes the packages, runs the image; needs root, and some minutes
+	@scripts/need python mmdebstrap seccomp lintian
+	@$(call python-tools,packaging)
+	@$(if $(filter $(TARGET)/release/thingshub,$(BINARY)),cargo build --release --locked --bin thingshub)
+	@packaging/test $(BINARY) $(TARGET)/packages
+	@packaging/check $(BINARY) $(TARGET)/packages/dist
+
+dist-tools:
+	@scripts/need rust help2man umoci dpkg-dev
 
 # As tests, but for longer: what they print at their end is the outcome.
 faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a siege of SIEGE=600 s
