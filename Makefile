@@ -23,7 +23,7 @@ heading = @printf '\n== %s\n' '$(1)'
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations dist test-packages dist-tools build venv linter \
+	check-rust check-reasons test-operations proxies dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -192,6 +192,12 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	$(call heading,metrics and alert rules)
 	@scripts/need python
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
+	@$(MAKE) proxies
+
+proxies: build ## the configurations of docs/operate/proxy.md, with nginx, HAProxy and Caddy in front of a hub
+	$(call heading,hub behind proxies)
+	@scripts/need python curl openssl nginx haproxy caddy
+	@scripts/check-proxies
 
 # BINARY=FILE packs a program that is built already.
 dist: BINARY = $(TARGET)/release/thingshub

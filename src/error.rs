@@ -215,7 +215,11 @@ impl Error {
 
     /// The error with its causes, in one line, for an operator.
     pub fn causes(&self) -> String {
-        causes(self)
+        match self {
+            // Its own text is for clients, and refers to this line.
+            Error::Internal(source) => causes(&**source),
+            _ => causes(self),
+        }
     }
 
     /// Copies the error for another caller; its causes become text because they cannot be cloned.

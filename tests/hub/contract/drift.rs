@@ -100,6 +100,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "supervise",
             "text",
             "threads",
+            "tls",
             "turns",
             "uplink",
             "username",
