@@ -81,7 +81,7 @@ async fn a_damaged_file_is_found() {
     let length = path.metadata().unwrap().len();
     let mut file = fs::File::options().write(true).open(&path).unwrap();
     // In the middle of the uplinks, which were written last.
-    file.seek(SeekFrom::Start(length - length / 4 & !4095))
+    file.seek(SeekFrom::Start((length - length / 4) & !4095))
         .unwrap();
     file.write_all(&[0xA5; 8192]).unwrap();
     drop(file);

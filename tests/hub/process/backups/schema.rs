@@ -161,10 +161,9 @@ async fn fill(place: &Place) {
              ingest_key_hash) VALUES (1, 1, {times}, 'tts', 'the_things_stack', \
              '{{\"type\":\"the_things_stack\"}}', TRUE, {key})"
         ),
-        format!(
-            "INSERT INTO connection_health (tenant_id, connection_id, uplinks, unknown_devices, other_messages, \
-             malformed) VALUES (1, 1, 1, 0, 0, 0)"
-        ),
+        "INSERT INTO connection_health (tenant_id, connection_id, uplinks, unknown_devices, other_messages, \
+         malformed) VALUES (1, 1, 1, 0, 0, 0)"
+            .to_owned(),
         format!(
             "INSERT INTO devices (tenant_id, id, created_at, updated_at, device_id, description, metadata, labels, \
              connections) VALUES (1, 1, {times}, 'd', '', '{{\"b\":1.5,\"a\":[null,true]}}', '[]', '[]')"
