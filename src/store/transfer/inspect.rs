@@ -31,7 +31,8 @@ impl Source {
                 .references
                 .iter()
                 .any(|reference| reference.column == "tenant_id");
-            if has_tenant && !is_checked {
+            // Tables without references, such as the audit log, keep rows of deleted tenants.
+            if has_tenant && !is_checked && !table.references.is_empty() {
                 self.orphans(&table.name, "tenant_id", "tenants", "id", &mut findings)
                     .await?;
             }

@@ -153,7 +153,7 @@ async fn fill(place: &Place) {
         ),
         format!(
             "INSERT INTO users (tenant_id, id, created_at, updated_at, username, username_folded, full_name, email, \
-             country, role, password_hash, is_operator) VALUES (1, 1, {times}, 'admin', 'admin', '', '', '', '', \
+             country, role, password_hash, is_operator) VALUES (1, 1, {times}, 'admin', 'admin', '', '', '', \
              'admin', '{password_hash}', TRUE)"
         ),
         format!(
