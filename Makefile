@@ -21,7 +21,7 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
+	bench-backup bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations proxies dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
@@ -75,6 +75,11 @@ bench-check: ## every benchmark for a moment, and that each notices uplinks whic
 	@scripts/need rust python postgres wrk node
 	cargo build --locked --bin thingshub --example baseline --example receiver --example decodes
 	scripts/with-postgres --no-fsync python3 scripts/bench-check
+
+bench-backup: ## backup, restore, check and copy of 100,000 uplinks, and the hub's rate meanwhile
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres --no-fsync python3 scripts/bench-backup
 
 bench-import: ## rows a second of an import of 100,000 devices
 	@scripts/need rust python postgres

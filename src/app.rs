@@ -203,10 +203,15 @@ fn prepare_folder(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// Prepares the folder of the hub's own files, and locks the database.
+pub fn lock(config: &Config) -> Result<Lock, String> {
+    prepare_folder(config)?;
+    Lock::take(config)
+}
+
 /// Opens the database together with the lock that schema changes need. The error is one line.
 pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
-    prepare_folder(config)?;
-    let lock = Lock::take(config)?;
+    let lock = lock(config)?;
     let store = Store::open(config).await;
     match store {
         Ok(store) => Ok((lock, store)),
