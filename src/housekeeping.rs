@@ -38,9 +38,9 @@ const LEASE: &str = "housekeeping";
 /// Tenant of the lease, which serves all tenants.
 const NOBODY: TenantId = TenantId(0);
 /// Life of the lease; longer than any chunk.
-const LEASE_LIFE: Duration = Duration::from_secs(60);
+const LEASE_LIFE: Duration = Duration::from_secs(30);
 /// Interval at which the lease is renewed, and at which a hub without it tries to get it.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// Deletes what is old.
 pub struct Housekeeper {

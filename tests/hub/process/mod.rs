@@ -10,4 +10,5 @@ mod metrics;
 mod outgoing_bounds;
 mod plans;
 mod replicas;
+mod retention;
 mod secret_keys;
