@@ -308,7 +308,7 @@ async fn uplinks_are_taken_while_old_ones_go(database: Database) {
     let connection = fill_old_uplinks(&hub, 20_000).await;
     hub.end(Signal::SIGTERM).await;
     hub.start_again().await;
-    let old = format!("uplinks WHERE ts < {}", time(90));
+    let old = format!("uplinks WHERE received_at < {}", time(90));
     let (mut seen, mut sent) = (BTreeSet::new(), 0);
     eventually_within(Duration::from_secs(60), &old, async || {
         hub.ingest(&connection, things_stack(EUI)).await.ok();
