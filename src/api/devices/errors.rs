@@ -165,6 +165,12 @@ pub const ERRORS: &[DeclaredError] = &[
     // Labels.
     DeclaredError {
         operations: &["create_device_labels"],
+        reason: Reason::Required,
+        cause: "Neither the body nor the query has `labels`.",
+        message: "labels: is required, in the body or in the query",
+    },
+    DeclaredError {
+        operations: &["create_device_labels"],
         reason: Reason::Invalid,
         cause: "`labels` has more than 16 labels, or one that is no label: 1 to 120 letters and digits of any script, \
                 `-`, `_`, `.`, `:`, `=`, `/` and inner spaces.",

@@ -298,6 +298,12 @@ impl Hub {
         builder.local_address(address).build().unwrap()
     }
 
+    /// A client that speaks HTTP/1.1 alone, which has headers that HTTP/2 forbids.
+    pub fn client_of_http_1(&self) -> Client {
+        let builder = client_builder(&self.certificate());
+        builder.http1_only().build().unwrap()
+    }
+
     /// A request without a token. Paths are below `/api/v3/` unless they start with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let path = match path.strip_prefix('/') {
@@ -561,7 +567,7 @@ fn spawn(
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data_dir(folder))
-        .args(["--database-connections", "4"])
+        .env("THINGSHUB_DATABASE_CONNECTIONS", "4")
         .args(flags)
         .env("THINGSHUB_ADMIN_PASSWORD", PASSWORD)
         .envs(environment.iter().map(|(name, value)| (name, value)))
