@@ -95,7 +95,7 @@ where
     let broken = CancellationToken::new();
     let writing = write(ground.store.clone(), jobs, wake, metrics);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
-    let background = background.run(&ground);
+    let background = background.run();
     let uplinks = uplink_path(&ground, writer);
     let stop_accepting = stopping.begun.clone();
     let metrics_port =

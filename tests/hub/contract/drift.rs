@@ -188,7 +188,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kafka", &["outgoing", "supervise", "topic"]),
     ("postgres", &["outgoing", "supervise"]),
     ("outgoing", &["causes", "clock", "priority"]),
-    ("housekeeping", &["clock", "config", "error", "store"]),
+    (
+        "housekeeping",
+        &["clock", "config", "error", "id", "metrics", "pace", "store"],
+    ),
     ("jobs", &["error", "id", "store"]),
     (
         "live",
