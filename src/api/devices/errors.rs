@@ -148,7 +148,7 @@ pub const ERRORS: &[DeclaredError] = &[
     DeclaredError {
         operations: &["get_device_import", "list_device_import_rows"],
         reason: Reason::NotFound,
-        cause: "Your tenant has no import with this id. Imports are removed 30 days after their end.",
+        cause: "Your tenant has no import with this id. Imports are removed `job_keep_days` (30 days) after their end.",
         message: "there is no import \"7\"",
     },
     DeclaredError {
@@ -163,6 +163,12 @@ pub const ERRORS: &[DeclaredError] = &[
         message: "cursor: must be a next_cursor that this list has answered",
     },
     // Labels.
+    DeclaredError {
+        operations: &["create_device_labels"],
+        reason: Reason::Required,
+        cause: "Neither the body nor the query has `labels`.",
+        message: "labels: is required, in the body or in the query",
+    },
     DeclaredError {
         operations: &["create_device_labels"],
         reason: Reason::Invalid,

@@ -26,7 +26,7 @@ const ORIGIN: &str = "{origin}";
 /// Adds `externalDocs` to each tag and completes the links in the description. With `public_url` the links are
 /// absolute, otherwise they are relative to the server of the document.
 pub fn add(document: &mut Value, public_url: Option<&str>) {
-    let origin = public_url.unwrap_or_default().trim_end_matches('/');
+    let origin = origin(public_url);
     let tags = document["tags"].as_array_mut().into_iter().flatten();
     for tag in tags {
         let found = CHAPTERS.iter().find(|(name, ..)| tag["name"] == *name);
@@ -43,6 +43,11 @@ pub fn add(document: &mut Value, public_url: Option<&str>) {
         .unwrap_or_default()
         .replace(ORIGIN, origin)
         .into();
+}
+
+/// Origin of links to the guide: empty if they are relative to the server of the document.
+pub fn origin(public_url: Option<&str>) -> &str {
+    public_url.unwrap_or_default().trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -104,5 +109,9 @@ mod tests {
             document["tags"][0]["externalDocs"]["url"],
             "https://hub.example/docs/guide/authentication"
         );
+        let errors = &document["paths"]["/api/v3/devices"]["get"]["description"];
+        let errors = errors.as_str().unwrap();
+        let link = "[those of every operation](https://hub.example/docs/guide/errors)";
+        assert!(errors.contains(link), "{errors}");
     }
 }

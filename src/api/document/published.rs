@@ -70,7 +70,7 @@ pub(super) fn document<A: OpenApi>(public_url: Option<&str>, errors: &[&[Declare
     responses::add_errors(&mut document);
     responses::add_request_id(&mut document);
     declare_open(&mut document);
-    rollup::add(&mut document, errors);
+    rollup::add(&mut document, errors, public_url);
     security::order(&mut document);
     guide_links::add(&mut document, public_url);
     let recorded = Examples::read();

@@ -3,11 +3,11 @@
 //! An operation's list has three parts: what the resource declares itself (`errors.rs` in its folder), what follows
 //! from the operation's parameters, body and security, and what every operation can answer.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::{Value, json};
 
-use super::walk::each_operation;
+use super::{guide_links::origin, pages::guide::PATH, walk::each_operation};
 use crate::{api::http::declared_error::DeclaredError, error::Reason};
 
 /// Extension with the list of an operation's errors, and with the list of all reasons at the root.
@@ -61,7 +61,8 @@ const OF_ALL: [Listed; 8] = [
 ];
 
 /// Lists the errors of each operation in its description and in an extension.
-pub fn add(document: &mut Value, declared: &[&[DeclaredError]]) {
+/// With `public_url` the links to the guide are absolute.
+pub fn add(document: &mut Value, declared: &[&[DeclaredError]], public_url: Option<&str>) {
     document[EXTENSION] = Reason::ALL
         .iter()
         .map(|reason| {
@@ -70,6 +71,7 @@ pub fn add(document: &mut Value, declared: &[&[DeclaredError]]) {
         .collect();
     let parameters = document["components"]["parameters"].clone();
     let schemas = document["components"]["schemas"].clone();
+    let guide = format!("{}{PATH}/errors", origin(public_url));
     each_operation(document, |_, _, operation| {
         let id = operation["operationId"].as_str().unwrap_or_default();
         let own = declared
@@ -85,14 +87,14 @@ pub fn add(document: &mut Value, declared: &[&[DeclaredError]]) {
             of_parameters(operation, &parameters),
         ];
         for error in follows.concat() {
-            // What the resource declares is more specific.
+            // A reason is listed once; what the resource declares is the most specific.
             if listed.iter().all(|(reason, ..)| *reason != error.0) {
                 listed.push(error);
             }
         }
         listed.sort_by_key(|(reason, ..)| *reason);
         let description = operation["description"].as_str().unwrap_or_default();
-        operation["description"] = format!("{description}\n\n{}", table(&listed)).into();
+        operation["description"] = format!("{description}\n\n{}", table(&listed, &guide)).into();
         let shared = OF_ALL
             .iter()
             .filter(|(reason, ..)| listed.iter().all(|(own, ..)| own != reason));
@@ -111,9 +113,8 @@ fn entry(((reason, cause, message), is_shared): (&Listed, bool)) -> Value {
     }
 }
 
-fn table(listed: &[Listed]) -> String {
-    let mut table =
-        String::from("**Errors**, beside [those of every operation](/docs/guide/errors)");
+fn table(listed: &[Listed], guide: &str) -> String {
+    let mut table = format!("**Errors**, beside [those of every operation]({guide})");
     if listed.is_empty() {
         return table + ": none.";
     }
@@ -195,24 +196,24 @@ fn of_parameters(operation: &Value, shared: &Value) -> Vec<Listed> {
             )),
             _ => {}
         }
+        let example = match parameter["name"].as_str() {
+            Some("Idempotency-Key") => {
+                "header Idempotency-Key: must have 1 to 255 printable ASCII characters"
+            }
+            _ => "limit: must be an integer from 1 to 1000",
+        };
         listed.push((
             Reason::Invalid,
             "A parameter breaks the rule of its schema.",
-            "limit: must be an integer from 1 to 1000",
+            example,
         ));
-    }
-    let mut unique: Vec<Listed> = Vec::new();
-    for error in listed {
-        if unique.iter().all(|(reason, ..)| *reason != error.0) {
-            unique.push(error);
-        }
     }
     let is_ingest = operation["security"]
         .as_array()
         .is_some_and(|schemes| schemes.iter().all(|scheme| scheme["token"].is_null()));
     // A wrong key and a missing connection have the same answer.
-    unique.retain(|(reason, ..)| *reason != Reason::NotFound || !is_ingest);
-    unique
+    listed.retain(|(reason, ..)| *reason != Reason::NotFound || !is_ingest);
+    listed
 }
 
 fn of_body(operation: &Value, schemas: &Value) -> Vec<Listed> {
@@ -262,6 +263,8 @@ fn of_body(operation: &Value, schemas: &Value) -> Vec<Listed> {
             Reason::UnknownMember.cause(),
             "colour: is unknown here",
         ));
+    }
+    if requires_members(schema, schemas, &mut BTreeSet::new()) {
         listed.push((
             Reason::Required,
             "A member that the schema requires is missing.",
@@ -269,6 +272,31 @@ fn of_body(operation: &Value, schemas: &Value) -> Vec<Listed> {
         ));
     }
     listed
+}
+
+/// True if the schema, or a schema within it, requires a member.
+fn requires_members<'a>(
+    schema: &'a Value,
+    schemas: &'a Value,
+    seen: &mut BTreeSet<&'a str>,
+) -> bool {
+    match schema {
+        Value::Object(parts) => parts.iter().any(|(key, part)| {
+            let name = part.as_str().and_then(|at| at.rsplit('/').next());
+            match (key.as_str(), name) {
+                ("required", _) => part.is_array(),
+                ("$ref", Some(name)) => {
+                    seen.insert(name) && requires_members(&schemas[name], schemas, seen)
+                }
+                ("example" | "default", _) => false,
+                _ => requires_members(part, schemas, seen),
+            }
+        }),
+        Value::Array(parts) => parts
+            .iter()
+            .any(|part| requires_members(part, schemas, seen)),
+        _ => false,
+    }
 }
 
 /// True if the body's schema lists its members.

@@ -76,13 +76,13 @@ struct LiveEvent {
     event: Option<EventView>,
 }
 
-/// A key that opens live streams
+/// Key that opens live streams.
 #[derive(Object, Serialize)]
 #[oai(rename = "StreamKey")]
 struct StreamKeyView {
-    /// Query parameter `stream_key` of `GET /api/v3/events`
+    /// Value of the query parameter `stream_key` of `GET /api/v3/events`.
     key: String,
-    /// Time from which it opens no more streams; streams that are open go on
+    /// Time from which the key opens no more streams. Streams that are open go on.
     expires_at: Timestamp,
 }
 

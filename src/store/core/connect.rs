@@ -13,7 +13,7 @@ use sea_orm::{
         self, Connection,
         pool::PoolConnectionMetadata,
         postgres::{PgConnectOptions, PgConnection},
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
+        sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous},
     },
 };
 
@@ -82,6 +82,11 @@ pub async fn sqlite(
         .test_before_acquire(false)
         .sqlx_logging(logs_statements())
         .map_sqlx_sqlite_opts(move |options| {
+            let options = match purpose {
+                // Has an effect on new files only.
+                Purpose::Create => options.auto_vacuum(SqliteAutoVacuum::Incremental),
+                Purpose::Write | Purpose::Read => options,
+            };
             options
                 .create_if_missing(purpose == Purpose::Create)
                 .read_only(is_reader)

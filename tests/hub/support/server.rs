@@ -120,7 +120,8 @@ impl Hub {
         Self::start_at(folder, database, flags, &[]).await
     }
 
-    async fn start_at(
+    /// Starts one in this folder, whose subfolder `data` may have a database with the tests' administrator.
+    pub async fn start_at(
         folder: TempDir,
         database: Database,
         flags: &[&str],
@@ -296,6 +297,12 @@ impl Hub {
     pub fn client_at(&self, address: IpAddr) -> Client {
         let builder = client_builder(&self.certificate());
         builder.local_address(address).build().unwrap()
+    }
+
+    /// A client that speaks HTTP/1.1 alone, which has headers that HTTP/2 forbids.
+    pub fn client_of_http_1(&self) -> Client {
+        let builder = client_builder(&self.certificate());
+        builder.http1_only().build().unwrap()
     }
 
     /// A request without a token. Paths are below `/api/v3/` unless they start with a slash.
@@ -561,7 +568,7 @@ fn spawn(
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data_dir(folder))
-        .args(["--database-connections", "4"])
+        .env("THINGSHUB_DATABASE_CONNECTIONS", "4")
         .args(flags)
         .env("THINGSHUB_ADMIN_PASSWORD", PASSWORD)
         .envs(environment.iter().map(|(name, value)| (name, value)))
