@@ -82,10 +82,14 @@ pub async fn sqlite(
         .test_before_acquire(false)
         .sqlx_logging(logs_statements())
         .map_sqlx_sqlite_opts(move |options| {
+            // A reader cannot change the mode of a file that no hub has opened yet.
+            let options = match is_reader {
+                true => options,
+                false => options.journal_mode(SqliteJournalMode::Wal),
+            };
             options
                 .create_if_missing(purpose == Purpose::Create)
                 .read_only(is_reader)
-                .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
