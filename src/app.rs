@@ -5,16 +5,20 @@
 //! | `ground.rs` | the ground that all parts stand on: settings, database, keys, workers, connections |
 //! | `background.rs` | the parts that work by themselves, behind the requests |
 //! | `front.rs` | the entrance of messages and requests |
+//! | `accounts.rs` | the users, for commands that work directly on the database |
 //! | `metrics_port.rs` | the listener for metrics |
+//! | `obstacles.rs` | descriptions of what keeps a hub from starting |
 //!
 //! Nothing is global. At shutdown the order matters: first no new connections, then the running requests
 //! (including those whose clients have gone) and the subscriptions, then the writer, then the current batch
 //! of an import and the deliveries and downlinks in progress, then the workers and the database.
 
+mod accounts;
 mod background;
 mod front;
 mod ground;
 mod metrics_port;
+mod obstacles;
 
 use std::{future::Future, sync::Arc};
 
@@ -32,7 +36,7 @@ use crate::{
     config::Config,
     delivery::Handle,
     driver,
-    hub::{Hub, access::recovery},
+    hub::Hub,
     live::Live,
     metrics::Metrics,
     private,
@@ -40,9 +44,11 @@ use crate::{
     supervise, tls,
     uplink::{UplinkPath, Writer, writer},
 };
+pub use accounts::{Account, Accounts, NewAccount};
 use background::{Background, Handles};
 use front::Port;
 use ground::{DatabaseWatch, Ground, joined, open_vault};
+pub use obstacles::{unopened, unusable_files};
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
@@ -79,7 +85,7 @@ where
     let (background, handles) = Background::build(&ground)?;
     let wake = handles.wake.clone();
     let stopping = Stopping::default();
-    let hub = hub(&ground, handles, &stopping);
+    let hub = hub(&ground, handles, &stopping, certificate.health());
     greet(&hub).await?;
 
     let metrics = ground.metrics.clone();
@@ -89,7 +95,7 @@ where
     let broken = CancellationToken::new();
     let writing = write(ground.store.clone(), jobs, wake, metrics);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
-    let background = background.run(&ground);
+    let background = background.run();
     let uplinks = uplink_path(&ground, writer);
     let stop_accepting = stopping.begun.clone();
     let metrics_port =
@@ -129,7 +135,7 @@ where
 }
 
 /// The hub over its parts.
-fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
+fn hub(ground: &Ground, handles: Handles, stopping: &Stopping, certificate: tls::Health) -> Hub {
     Hub::new(
         ground.store.clone(),
         ground.config.clone(),
@@ -145,6 +151,7 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
         ),
         ground.guard.clone(),
         ground.metrics.clone(),
+        certificate,
     )
 }
 
@@ -182,22 +189,6 @@ fn uplink_path(ground: &Ground, writer: Writer) -> UplinkPath {
     )
 }
 
-/// Resets a user's password directly in the database. Returns the user's name.
-pub async fn reset_password(
-    config: &Config,
-    username: &str,
-    password: &str,
-) -> Result<String, String> {
-    let store = Store::open_beside(config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
-    let reset = recovery::reset_password(&store, username, password).await;
-    let closed = store.close().await;
-    let user = reset.map_err(|error| error.causes())?;
-    closed.map_err(|error| error.causes())?;
-    Ok(user.username)
-}
-
 /// Creates the folder of the hub's own files and restricts it to the hub's user.
 fn prepare_folder(config: &Config) -> Result<(), String> {
     let folder = &config.data_dir;
@@ -221,8 +212,9 @@ pub fn lock(config: &Config) -> Result<Lock, String> {
 /// Opens the database together with the lock that schema changes need. The error is one line.
 pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
     let lock = lock(config)?;
-    let store = Store::open(config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
-    Ok((lock, store))
+    let store = Store::open(config).await;
+    match store {
+        Ok(store) => Ok((lock, store)),
+        Err(error) => Err(unopened(config, &error).await),
+    }
 }

@@ -27,6 +27,7 @@ pub mod live;
 pub mod networks;
 mod open;
 pub mod removals;
+pub mod retention;
 pub mod sealed;
 pub mod transfer;
 pub mod uplink_batch;

@@ -13,7 +13,7 @@ use sea_orm::{
         self, Connection,
         pool::PoolConnectionMetadata,
         postgres::{PgConnectOptions, PgConnection},
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
+        sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous},
     },
 };
 
@@ -82,10 +82,15 @@ pub async fn sqlite(
         .test_before_acquire(false)
         .sqlx_logging(logs_statements())
         .map_sqlx_sqlite_opts(move |options| {
-            // A reader cannot change the mode of a file that no hub has opened yet.
-            let options = match is_reader {
-                true => options,
-                false => options.journal_mode(SqliteJournalMode::Wal),
+            let wal = SqliteJournalMode::Wal;
+            let options = match purpose {
+                // The vacuum has an effect on new files only.
+                Purpose::Create => options
+                    .journal_mode(wal)
+                    .auto_vacuum(SqliteAutoVacuum::Incremental),
+                Purpose::Write => options.journal_mode(wal),
+                // Cannot change the mode of a file that no hub has opened yet.
+                Purpose::Read => options,
             };
             options
                 .create_if_missing(purpose == Purpose::Create)

@@ -29,8 +29,6 @@ pub(in crate::store) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 const CLAIM: Duration = Duration::from_secs(20);
 /// Interval at which a claim is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// Maximum number of keys deleted per statement.
-const CHUNK: u64 = 500;
 
 /// Returns the row identity that a sealed answer is bound to.
 pub fn row(key_hash: &[u8]) -> String {
@@ -201,28 +199,5 @@ impl Store {
             .exec(&self.inner.writer)
             .await?;
         Ok(())
-    }
-
-    /// Deletes a chunk of expired keys and returns their number.
-    pub async fn forget_keys(&self) -> Result<u64> {
-        let before = clock::now() - REMEMBERED;
-        let old: Vec<Vec<u8>> = Entity::find()
-            .filter(Column::CreatedAt.lt(before))
-            .limit(CHUNK)
-            .select_only()
-            .column(Column::KeyHash)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        // Keys that were claimed again in the meantime stay.
-        let forgotten = Entity::delete_many()
-            .filter(Column::KeyHash.is_in(old))
-            .filter(Column::CreatedAt.lt(before))
-            .exec(&self.inner.writer)
-            .await?;
-        Ok(forgotten.rows_affected)
     }
 }

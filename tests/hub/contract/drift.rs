@@ -102,6 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "supervise",
             "text",
             "threads",
+            "tls",
             "turns",
             "uplink",
             "username",
@@ -187,7 +188,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kafka", &["outgoing", "supervise", "topic"]),
     ("postgres", &["outgoing", "supervise"]),
     ("outgoing", &["causes", "clock", "priority"]),
-    ("housekeeping", &["clock", "config", "error", "store"]),
+    (
+        "housekeeping",
+        &["clock", "config", "error", "id", "metrics", "pace", "store"],
+    ),
     ("jobs", &["error", "id", "store"]),
     (
         "live",

@@ -11,4 +11,5 @@ mod metrics;
 mod outgoing_bounds;
 mod plans;
 mod replicas;
+mod retention;
 mod secret_keys;
